@@ -1,0 +1,57 @@
+//! Measures, in one run on one machine, what the import and the pages cost beside what they cannot cost less than:
+//! a plain copy of the file, a page rendered without a database. `scripts/bench [--json] ROWS` runs it.
+
+#![expect(clippy::float_arithmetic, reason = "times and ratios")]
+
+mod focus_file;
+mod import;
+mod pages;
+mod render_only;
+mod report;
+mod server;
+
+use anyhow::Context;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // reqwest asks for it before its first client, though nothing here is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // `cargo bench` adds --bench.
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [argument, data_dir] = arguments.as_slice()
+        && argument == render_only::ARGUMENT
+    {
+        return render_only::run(data_dir.as_ref()).await;
+    }
+    let as_json = arguments.iter().any(|argument| argument == "--json");
+    let rows = arguments.iter().find(|argument| !argument.starts_with("--")).map_or("1000000", String::as_str);
+    let rows: u64 = rows.replace('_', "").parse().with_context(|| format!("{rows} is no number of rows"))?;
+    let folder = tempfile_folder()?;
+    let result = run(&folder, rows).await;
+    std::fs::remove_dir_all(&folder).ok();
+    report::print(&result?, as_json);
+    Ok(())
+}
+
+async fn run(folder: &std::path::Path, rows: u64) -> anyhow::Result<report::Figures> {
+    eprintln!("Writing a bill of {rows} rows …");
+    let bill = folder.join("bill.csv");
+    let bytes = focus_file::write(&bill, rows)?;
+    eprintln!("{} MB, {} bytes a row.", bytes / 1_000_000, bytes / rows);
+    let server = server::Server::start(folder).await?;
+    let copy = import::plain_copy(&server, &bill)?;
+    eprintln!("psql \\copy into 55 text columns: {:.1} s", copy.as_secs_f64());
+    let imported = import::import(&server, &bill)?;
+    eprintln!("costwake import: {:.1} s, {} MiB", imported.duration.as_secs_f64(), imported.peak_mib);
+    let pages = pages::measure(&server).await?;
+    server.stop()?;
+    Ok(report::Figures { rows, copy, imported, pages })
+}
+
+// On the same disk as the project, not in memory: the figures are those of a real disk.
+fn tempfile_folder() -> anyhow::Result<std::path::PathBuf> {
+    let base = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, Into::into);
+    let folder = base.join(format!("costwake-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,122 @@
+//! The service page: alone, with many viewers, and against the same page rendered without a database.
+
+use crate::render_only::RenderOnly;
+use crate::server::Server;
+use anyhow::{Context, ensure};
+use reqwest::Client;
+use std::time::{Duration, Instant};
+
+/// The service that the bill's tags make up first.
+pub const SLUG: &str = "app000";
+const WARM_UP_COUNT: u32 = 50;
+const ALONE_COUNT: u32 = 500;
+const VIEWER_COUNT: u32 = 200;
+const VIEW_EVERY: Duration = Duration::from_secs(5);
+const VIEWS_EACH: u32 = 6;
+const RATE_CONNECTIONS: usize = 4;
+const RATE_FOR: Duration = Duration::from_secs(5);
+
+/// What was measured; times in milliseconds.
+pub struct Pages {
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub p99_with_viewers_ms: f64,
+    pub rate_vs_render_only: f64,
+}
+
+/// A page and what is needed to open it.
+#[derive(Clone)]
+pub struct Target {
+    pub client: Client,
+    pub url: String,
+    pub cookie: String,
+}
+
+/// Measures against the running server.
+pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
+    let target = Target {
+        client: Client::new(),
+        url: format!("{}/services/{SLUG}", server.url()),
+        cookie: server.sign_in().await?,
+    };
+    for _ in 0..WARM_UP_COUNT {
+        open(&target).await?;
+    }
+    let mut alone = Vec::new();
+    for _ in 0..ALONE_COUNT {
+        alone.push(open(&target).await?);
+    }
+    eprintln!("service page alone: p50 {:.2} ms, p99 {:.2} ms", percentile(&mut alone, 50), percentile(&mut alone, 99));
+    let mut viewed = with_viewers(&target).await?;
+    eprintln!("with {VIEWER_COUNT} viewers: p99 {:.2} ms", percentile(&mut viewed, 99));
+
+    let render_only = RenderOnly::start(server).await?;
+    let rate = rate(&target).await?;
+    let render_rate = self::rate(&render_only.target()).await?;
+    eprintln!("{rate:.0} pages/s, {render_rate:.0} pages/s rendered without a database");
+    Ok(Pages {
+        p50_ms: percentile(&mut alone, 50),
+        p99_ms: percentile(&mut alone, 99),
+        p99_with_viewers_ms: percentile(&mut viewed, 99),
+        rate_vs_render_only: rate / render_rate,
+    })
+}
+
+// Opens the page and reads it to its end; milliseconds.
+async fn open(target: &Target) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    let answer = target.client.get(&target.url).header("Cookie", &target.cookie).send().await?;
+    let status = answer.status();
+    let body = answer.bytes().await?;
+    ensure!(status.is_success(), "{} answered {status}: {}", target.url, String::from_utf8_lossy(&body));
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
+}
+
+async fn with_viewers(target: &Target) -> anyhow::Result<Vec<f64>> {
+    let viewers = (0..VIEWER_COUNT).map(|viewer| {
+        let target = target.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(VIEW_EVERY * viewer / VIEWER_COUNT).await;
+            let mut clock = tokio::time::interval(VIEW_EVERY);
+            let mut times = Vec::new();
+            for _ in 0..VIEWS_EACH {
+                clock.tick().await;
+                times.push(open(&target).await?);
+            }
+            anyhow::Ok(times)
+        })
+    });
+    let mut all = Vec::new();
+    for viewer in viewers.collect::<Vec<_>>() {
+        all.extend(viewer.await??);
+    }
+    Ok(all)
+}
+
+// Pages a second over a few connections that never pause.
+async fn rate(target: &Target) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    let readers: Vec<_> = (0..RATE_CONNECTIONS)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let mut count = 0_u32;
+                while start.elapsed() < RATE_FOR {
+                    open(&target).await?;
+                    count += 1;
+                }
+                anyhow::Ok(count)
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for reader in readers {
+        count += reader.await.context("a reader ended early")??;
+    }
+    Ok(f64::from(count) / start.elapsed().as_secs_f64())
+}
+
+fn percentile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}

@@ -1,0 +1,224 @@
+-- The ledger: where bills come from, what each delivery brought, the charges, and their rollups.
+--
+-- Money is NUMERIC without scale: the provider's digits are kept to the last one.
+-- Tables that can be distributed by a later scale-out carry sub_account_key in every key,
+-- have no trigger and no foreign key to a local table.
+
+-- A place that bills come from: one provider and billing account, or what an import was told with --source.
+CREATE TABLE source (
+    source_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE CHECK (name <> ''),
+    provider_name text,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- One file that was handed in. Every attempt leaves a row, also the unchanged and the refused ones.
+CREATE TABLE delivery (
+    delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id bigint REFERENCES source,
+    -- The source that the import was told; NULL where the file itself names it.
+    named_source text,
+    file_name text NOT NULL,
+    file_bytes bigint NOT NULL DEFAULT 0,
+    content_sha256 text,
+    format text,
+    -- Orders deliveries of one scope: the manifest's time, else --as-of, else the time of receipt.
+    version_at timestamptz NOT NULL,
+    version_basis text NOT NULL CHECK (version_basis IN ('manifest', 'as-of', 'receipt')),
+    received_at timestamptz NOT NULL,
+    received_by text NOT NULL,
+    state text NOT NULL CHECK (state IN
+        ('waiting', 'loading', 'published', 'unchanged', 'quarantined', 'refused', 'failed', 'withdrawn', 'superseded')),
+    reason text,
+    row_count bigint NOT NULL DEFAULT 0,
+    rejected_row_count bigint NOT NULL DEFAULT 0,
+    missing_columns text[] NOT NULL DEFAULT '{}',
+    extra_columns text[] NOT NULL DEFAULT '{}',
+    warnings text[] NOT NULL DEFAULT '{}',
+    finished_at timestamptz,
+    -- Set when someone accepted a quarantined delivery with what it lacks.
+    accepted_by text,
+    accepted_at timestamptz
+);
+CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
+CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);
+
+-- What a delivery's readable rows add up to. An absent currency is '', an absent cost column NULL.
+CREATE TABLE delivery_total (
+    delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    billing_account_id text NOT NULL,
+    billing_period_start date NOT NULL,
+    billing_currency text NOT NULL,
+    row_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    list_cost numeric,
+    contracted_cost numeric,
+    PRIMARY KEY (delivery_id, billing_account_id, billing_period_start, billing_currency)
+);
+
+-- Rows that could not be read. The first thousand are kept; delivery.rejected_row_count counts all.
+CREATE TABLE delivery_rejection (
+    delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    line bigint NOT NULL,
+    column_name text NOT NULL,
+    value text NOT NULL,
+    reason text NOT NULL,
+    PRIMARY KEY (delivery_id, line)
+);
+
+-- The immutable content of one scope (source, billing account, billing period) as one delivery gave it.
+-- generation_id = delivery_id * 4096 + ordinal, so that one partition of charge holds one delivery.
+CREATE TABLE generation (
+    generation_id bigint PRIMARY KEY,
+    delivery_id bigint NOT NULL REFERENCES delivery,
+    source_id bigint NOT NULL REFERENCES source,
+    billing_account_id text NOT NULL,
+    billing_period_start date NOT NULL,
+    billing_period_end date NOT NULL,
+    state text NOT NULL CHECK (state IN ('loading', 'ready', 'current', 'superseded', 'withdrawn')),
+    charge_count bigint NOT NULL DEFAULT 0,
+    first_charge_date date,
+    last_charge_date date,
+    -- False once the lines of a superseded generation were dropped; its daily totals stay.
+    has_charges boolean NOT NULL DEFAULT true,
+    published_at timestamptz,
+    superseded_at timestamptz,
+    replaced_generation_id bigint
+);
+-- One current generation a scope: the database itself refuses a second.
+CREATE UNIQUE INDEX generation_current ON generation (source_id, billing_account_id, billing_period_start)
+    WHERE state = 'current';
+CREATE INDEX generation_by_delivery ON generation (delivery_id);
+CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, billing_period_start, generation_id DESC);
+
+-- Each change of what readers see gets a number; a page names the one it was computed from.
+CREATE TABLE publication (
+    publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('publish', 'accept', 'revert', 'withdraw', 'remap', 'rebuild')),
+    delivery_id bigint,
+    published_at timestamptz NOT NULL,
+    published_by text NOT NULL
+);
+
+-- What charges with the same attributes share, once for all of them. group_id is the first 128 bits of the
+-- SHA-256 over the attributes, so that a loader needs no look-up. `attributes` holds every other column of
+-- the file that is not a quantity, a cost or a period, under its FOCUS or x_ name.
+CREATE TABLE charge_group (
+    sub_account_key integer NOT NULL,
+    group_id uuid NOT NULL,
+    rollup_key_id uuid NOT NULL,
+    resource_id text,
+    resource_name text,
+    resource_type text,
+    charge_description text,
+    tags jsonb NOT NULL DEFAULT '{}',
+    attributes jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (sub_account_key, group_id)
+);
+CREATE INDEX charge_group_by_rollup_key ON charge_group (rollup_key_id, resource_id);
+
+-- What rollups keep apart and what mapping rules look at. Far fewer than charge groups: a changed rule maps
+-- these again and adds up their daily costs, without touching a charge. rollup_key_id is a fingerprint too.
+CREATE TABLE rollup_key (
+    sub_account_key integer NOT NULL,
+    rollup_key_id uuid NOT NULL,
+    provider_name text,
+    invoice_issuer_name text,
+    billing_account_id text NOT NULL,
+    sub_account_id text,
+    sub_account_name text,
+    service_category text,
+    service_name text,
+    region_id text,
+    sku_id text,
+    charge_category text,
+    charge_class text,
+    pricing_category text,
+    commitment_discount_status text,
+    -- The tags that rules look at (mapping_tag_key), and nothing else.
+    mapping_tags jsonb NOT NULL DEFAULT '{}',
+    -- What the rules say of it now; 0 stands for "no rule names one".
+    service_id bigint NOT NULL DEFAULT 0,
+    environment_id bigint NOT NULL DEFAULT 0,
+    -- The rule that decided; set beside 0 where it named one that the catalogue lacks.
+    service_rule_id bigint,
+    environment_rule_id bigint,
+    -- False until the rules were asked once; a loader inserts keys and then has them mapped.
+    is_mapped boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (sub_account_key, rollup_key_id)
+);
+CREATE INDEX rollup_key_by_service ON rollup_key (service_id, environment_id);
+CREATE INDEX rollup_key_to_map ON rollup_key (rollup_key_id) WHERE NOT is_mapped;
+
+-- One line of a bill. Partitioned by generation: one partition holds one delivery.
+CREATE TABLE charge (
+    generation_id bigint NOT NULL,
+    sub_account_key integer NOT NULL,
+    group_id uuid NOT NULL,
+    billing_currency text NOT NULL,
+    charge_period_start timestamptz NOT NULL,
+    charge_period_end timestamptz NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    list_cost numeric,
+    contracted_cost numeric,
+    pricing_quantity numeric,
+    consumed_quantity numeric,
+    -- Every other quantity and cost of the row under its column's name, as JSON strings; NULL where there is none.
+    measures jsonb,
+    -- 1-based line of the delivered file, so that a figure can be followed down to it.
+    line bigint NOT NULL
+) PARTITION BY RANGE (generation_id);
+
+-- Rollup level 2: rollup key by charge day. Costs of absent columns count as zero here and NULL in charge.
+CREATE TABLE daily_cost_by_key (
+    generation_id bigint NOT NULL,
+    sub_account_key integer NOT NULL,
+    rollup_key_id uuid NOT NULL,
+    charge_date date NOT NULL,
+    billing_currency text NOT NULL,
+    charge_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    list_cost numeric NOT NULL,
+    contracted_cost numeric NOT NULL,
+    PRIMARY KEY (generation_id, rollup_key_id, charge_date, billing_currency, sub_account_key)
+);
+
+-- Rollup level 1: service by environment by charge day. Kept for superseded generations: the history of figures.
+CREATE TABLE daily_cost (
+    service_id bigint NOT NULL,
+    charge_date date NOT NULL,
+    environment_id bigint NOT NULL,
+    generation_id bigint NOT NULL,
+    provider_name text NOT NULL,
+    charge_category text NOT NULL,
+    billing_currency text NOT NULL,
+    charge_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    list_cost numeric NOT NULL,
+    contracted_cost numeric NOT NULL,
+    PRIMARY KEY (service_id, charge_date, environment_id, generation_id, provider_name, charge_category, billing_currency)
+);
+CREATE INDEX daily_cost_by_date ON daily_cost (charge_date);
+CREATE INDEX daily_cost_by_generation ON daily_cost (generation_id);
+
+-- The same by billing period (the generation's): what an invoice shows.
+CREATE TABLE monthly_cost (
+    generation_id bigint NOT NULL,
+    billing_period_start date NOT NULL,
+    service_id bigint NOT NULL,
+    environment_id bigint NOT NULL,
+    provider_name text NOT NULL,
+    charge_category text NOT NULL,
+    billing_currency text NOT NULL,
+    charge_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    list_cost numeric NOT NULL,
+    contracted_cost numeric NOT NULL,
+    PRIMARY KEY (generation_id, service_id, environment_id, provider_name, charge_category, billing_currency)
+);
+CREATE INDEX monthly_cost_by_period ON monthly_cost (billing_period_start);

@@ -1,0 +1,158 @@
+-- Deployments, releases and changes, and the raw deliveries that told of them.
+
+-- A sender of events. Its secrets are sealed with the key file; two are valid while one replaces the other.
+CREATE TABLE event_source (
+    event_source_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,99}$'),
+    kind text NOT NULL CHECK (kind IN ('github', 'api')),
+    secret_current_sealed bytea,
+    secret_previous_sealed bytea,
+    secret_previous_valid_until timestamptz,
+    enabled boolean NOT NULL DEFAULT true,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_received_at timestamptz,
+    last_error text
+);
+INSERT INTO event_source (name, kind) VALUES ('api', 'api');
+
+-- A request as it came, committed before it is answered; it can be read again after an adapter was mended.
+CREATE TABLE event_delivery (
+    event_delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_source_id bigint NOT NULL REFERENCES event_source,
+    dedupe_key text NOT NULL,
+    event_name text NOT NULL,
+    headers jsonb NOT NULL,
+    body bytea NOT NULL,
+    body_sha256 text NOT NULL,
+    received_at timestamptz NOT NULL,
+    state text NOT NULL CHECK (state IN ('new', 'done', 'ignored', 'error')),
+    error text,
+    repeat_count integer NOT NULL DEFAULT 0,
+    UNIQUE (event_source_id, dedupe_key)
+);
+CREATE INDEX event_delivery_by_state ON event_delivery (state, event_delivery_id);
+
+-- A merged pull request or a pushed commit.
+CREATE TABLE change (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repo text NOT NULL,
+    external_id text NOT NULL,
+    sha text,
+    title text NOT NULL DEFAULT '',
+    author text,
+    state text NOT NULL CHECK (state IN ('merged', 'pushed', 'abandoned')),
+    happened_at timestamptz NOT NULL,
+    url text,
+    UNIQUE (repo, external_id)
+);
+CREATE INDEX change_by_time ON change (repo, happened_at);
+CREATE INDEX change_by_sha ON change (sha);
+
+-- A version exists. It never goes live by itself.
+CREATE TABLE release (
+    release_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repo text NOT NULL,
+    tag text NOT NULL,
+    external_id text NOT NULL,
+    sha text,
+    state text NOT NULL,
+    prerelease boolean NOT NULL DEFAULT false,
+    -- When the sender last changed it; of two actions the later one holds.
+    state_at timestamptz NOT NULL,
+    published_at timestamptz,
+    title text,
+    url text,
+    UNIQUE (repo, external_id)
+);
+
+-- Version V of a service is live in environment E from a time on. State is derived from deployment_status
+-- by (occurred_at, rank), never by order of arrival.
+CREATE TABLE deployment (
+    deployment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_source_id bigint NOT NULL REFERENCES event_source,
+    external_id text NOT NULL,
+    repo text,
+    environment_raw text,
+    service_raw text[] NOT NULL DEFAULT '{}',
+    attributes jsonb NOT NULL DEFAULT '{}',
+    environment_id bigint REFERENCES environment ON DELETE SET NULL,
+    environment_rule_id bigint,
+    service_rule_id bigint,
+    status text NOT NULL CHECK (status IN ('pending', 'in_progress', 'succeeded', 'failed', 'canceled', 'superseded', 'unknown')),
+    status_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    started_at timestamptz,
+    finished_at timestamptz,
+    time_is_received boolean NOT NULL DEFAULT false,
+    attempts integer NOT NULL DEFAULT 1,
+    superseded_at timestamptz,
+    version text,
+    sha text,
+    ref text,
+    title text,
+    actor text,
+    url text,
+    environment_url text,
+    kind text NOT NULL DEFAULT 'deploy' CHECK (kind IN ('deploy', 'rollback', 'config_sync', 'restart', 'scale', 'infra')),
+    -- What the sender called it, where it did; else `kind` says what the versions before it make of it.
+    kind_told text,
+    strategy text,
+    group_id text,
+    UNIQUE (event_source_id, external_id)
+);
+CREATE INDEX deployment_by_environment ON deployment (environment_id, finished_at);
+CREATE INDEX deployment_by_time ON deployment ((coalesce(finished_at, started_at, created_at)) DESC, deployment_id DESC);
+
+-- One deployment may serve several services (monorepo).
+CREATE TABLE deployment_service (
+    deployment_id bigint NOT NULL REFERENCES deployment ON DELETE CASCADE,
+    service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
+    -- The version equals the one that was live before.
+    is_noop boolean NOT NULL DEFAULT false,
+    -- When the next deployment of this service in the environment went live. deployment.superseded_at is the
+    -- last of these, once all its services have one.
+    superseded_at timestamptz,
+    -- The version was live before, and another one was live in between.
+    is_rollback boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (deployment_id, service_id)
+);
+CREATE INDEX deployment_service_by_service ON deployment_service (service_id);
+
+CREATE TABLE deployment_commit (
+    deployment_id bigint NOT NULL REFERENCES deployment ON DELETE CASCADE,
+    repo text NOT NULL,
+    sha text NOT NULL,
+    PRIMARY KEY (deployment_id, repo, sha)
+);
+
+-- Every status that was told, append-only.
+CREATE TABLE deployment_status (
+    deployment_status_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id bigint NOT NULL REFERENCES deployment ON DELETE CASCADE,
+    event_delivery_id bigint REFERENCES event_delivery,
+    status text NOT NULL,
+    status_raw text NOT NULL,
+    -- The sender's rising number of the status, else 0: it orders two of one second.
+    sequence bigint NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    -- All that was told with it: the deployment's columns are the latest known of each.
+    facts jsonb NOT NULL
+);
+CREATE INDEX deployment_status_by_deployment ON deployment_status (deployment_id, occurred_at);
+CREATE INDEX deployment_status_by_delivery ON deployment_status (event_delivery_id);
+
+CREATE TABLE pipeline_run (
+    pipeline_run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_source_id bigint NOT NULL REFERENCES event_source,
+    external_id text NOT NULL,
+    repo text,
+    name text NOT NULL DEFAULT '',
+    status text NOT NULL,
+    sha text,
+    ref text,
+    started_at timestamptz,
+    finished_at timestamptz,
+    url text,
+    UNIQUE (event_source_id, external_id)
+);

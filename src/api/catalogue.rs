@@ -1,0 +1,404 @@
+//! `/api/v1/services`, `/teams`, `/environments`: the catalogue for scripts that keep it elsewhere.
+
+use super::error::{Error, ErrorBody, Result};
+use crate::allocate::{self, EnvironmentKind};
+use crate::store::catalogue::environment::{self, EnvironmentValues};
+use crate::store::catalogue::service::{self, ServiceValues};
+use crate::store::catalogue::team::{self, TeamValues};
+use crate::web::mapping_change::{self, Done, MappingChange};
+use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    let (read, admin) = (ApiPolicy::read(Policy::SignedIn), ApiPolicy::admin(Policy::Bills));
+    routes
+        .api_get("/api/v1/services", read, list_services)
+        .api_post("/api/v1/services", admin, add_service)
+        .api_patch("/api/v1/services/{slug}", admin, change_service)
+        .api_get("/api/v1/environments", read, list_environments)
+        .api_post("/api/v1/environments", admin, add_environment)
+        .api_patch("/api/v1/environments/{slug}", admin, change_environment)
+        .api_get("/api/v1/teams", read, list_teams)
+        .api_post("/api/v1/teams", admin, add_team)
+        .api_patch("/api/v1/teams/{slug}", admin, change_team)
+}
+
+/// A service.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Service {
+    /// Its short name in addresses; never changes.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// The short name of the team that owns it.
+    pub team: Option<String>,
+    /// 1 is the most important.
+    pub tier: Option<i16>,
+    /// `experimental`, `production` or `deprecated`.
+    pub lifecycle: String,
+    /// Who added it: `user`, `rule` or `api`.
+    pub origin: String,
+    /// Other names that mean it, lower case.
+    pub aliases: Vec<String>,
+}
+
+/// A service to add.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewService {
+    /// Its name.
+    pub name: String,
+    /// Its short name; made from the name when absent.
+    pub slug: Option<String>,
+    /// The short name of the team that owns it.
+    pub team: Option<String>,
+    /// 1 to 9; 1 is the most important.
+    pub tier: Option<i16>,
+    /// `experimental`, `production` (when absent) or `deprecated`.
+    pub lifecycle: Option<String>,
+    /// Other names that mean it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// What changes of a service; what is absent stays. `null` takes team or tier away.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// The short name of the team that owns it.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub team: Option<Option<String>>,
+    /// 1 to 9; 1 is the most important.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<i16>)]
+    pub tier: Option<Option<i16>>,
+    /// `experimental`, `production` or `deprecated`.
+    pub lifecycle: Option<String>,
+    /// All its other names, instead of those that it has.
+    pub aliases: Option<Vec<String>>,
+}
+
+/// An environment.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Environment {
+    /// Its short name in addresses; never changes.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// `production`, `staging`, `test`, `development`, `preview` or `other`.
+    pub kind: String,
+    /// Who added it: `user`, `rule` or `api`.
+    pub origin: String,
+    /// Other names that mean it, lower case.
+    pub aliases: Vec<String>,
+}
+
+/// An environment to add.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEnvironment {
+    /// Its name.
+    pub name: String,
+    /// Its short name; made from the name when absent.
+    pub slug: Option<String>,
+    /// What it is for; what the name suggests when absent.
+    pub kind: Option<EnvironmentKind>,
+    /// Other names that mean it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// What changes of an environment; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub kind: Option<EnvironmentKind>,
+    /// All its other names, instead of those that it has.
+    pub aliases: Option<Vec<String>>,
+}
+
+/// A team.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Team {
+    /// Its short name in addresses; never changes.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// The cost center that pays.
+    pub cost_center: Option<String>,
+}
+
+/// A team to add.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTeam {
+    /// Its name.
+    pub name: String,
+    /// Its short name; made from the name when absent.
+    pub slug: Option<String>,
+    /// The cost center that pays.
+    pub cost_center: Option<String>,
+}
+
+/// What changes of a team; what is absent stays. `null` takes the cost center away.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TeamChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// The cost center that pays.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub cost_center: Option<Option<String>>,
+}
+
+// Tells `null` from an absent field.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))
+}
+
+/// A sentence about a value is 422 here, where a page says 400.
+pub(super) fn unprocessable(error: web::Error) -> Error {
+    match error {
+        web::Error::Invalid(sentence) => Error::Unprocessable(sentence),
+        other => other.into(),
+    }
+}
+
+/// The answer, or 202 where the change is still being worked into the figures.
+pub(super) fn answer<T: Serialize>(status: StatusCode, done: web::Result<Done<T>>) -> Result<Response> {
+    match done.map_err(unprocessable)? {
+        Done::Now(value) => Ok((status, Json(value)).into_response()),
+        Done::Later => Ok((StatusCode::ACCEPTED, Json(json!({ "state": "working" }))).into_response()),
+    }
+}
+
+fn slug_for(slug: Option<&String>, name: &str) -> String {
+    slug.map_or_else(|| allocate::slug(name), |slug| slug.trim().to_owned())
+}
+
+/// List services.
+#[utoipa::path(get, path = "/api/v1/services", tag = "catalogue", responses((status = 200, body = Vec<Service>)))]
+pub async fn list_services(State(app): State<AppState>) -> Result<Json<Vec<Service>>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    Ok(Json(service::list(&mut snapshot).await?.into_iter().map(Service::from).collect()))
+}
+
+/// Add a service.
+#[utoipa::path(post, path = "/api/v1/services", tag = "catalogue", request_body = NewService, responses(
+    (status = 201, body = Service), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub async fn add_service(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    body: Bytes,
+) -> Result<Response> {
+    let new: NewService = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let slug = slug_for(new.slug.as_ref(), &new.name);
+        let values = ServiceValues {
+            name: new.name,
+            team_slug: new.team,
+            tier: new.tier,
+            lifecycle: new.lifecycle.unwrap_or_else(|| "production".into()),
+            aliases: new.aliases,
+        };
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        service::insert(change.conn(), &slug, &values, "api").await?;
+        change.audit("service.added", &slug, values.details()).await?;
+        let added = service::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish().await?;
+        Ok(Service::from(added))
+    });
+    answer(StatusCode::CREATED, done.await)
+}
+
+/// Change a service.
+#[utoipa::path(patch, path = "/api/v1/services/{slug}", tag = "catalogue", request_body = ServiceChange,
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, body = Service), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody)))]
+pub async fn change_service(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+    body: Bytes,
+) -> Result<Response> {
+    let wanted: ServiceChange = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let before = service::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        let mut values = before.values();
+        values.name = wanted.name.unwrap_or(values.name);
+        values.team_slug = wanted.team.unwrap_or(values.team_slug);
+        values.tier = wanted.tier.unwrap_or(values.tier);
+        values.lifecycle = wanted.lifecycle.unwrap_or(values.lifecycle);
+        values.aliases = wanted.aliases.unwrap_or(values.aliases);
+        service::update(change.conn(), &before, &values).await?;
+        let both = json!({ "before": before.values().details(), "after": values.details() });
+        change.audit("service.changed", &slug, both).await?;
+        let after = service::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish().await?;
+        Ok(Service::from(after))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+/// List environments.
+#[utoipa::path(get, path = "/api/v1/environments", tag = "catalogue",
+    responses((status = 200, body = Vec<Environment>)))]
+pub async fn list_environments(State(app): State<AppState>) -> Result<Json<Vec<Environment>>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    Ok(Json(environment::list(&mut snapshot).await?.into_iter().map(Environment::from).collect()))
+}
+
+/// Add an environment.
+#[utoipa::path(post, path = "/api/v1/environments", tag = "catalogue", request_body = NewEnvironment, responses(
+    (status = 201, body = Environment), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub async fn add_environment(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    body: Bytes,
+) -> Result<Response> {
+    let new: NewEnvironment = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let slug = slug_for(new.slug.as_ref(), &new.name);
+        let kind = new.kind.unwrap_or_else(|| EnvironmentKind::guess(&new.name)).key().to_owned();
+        let values = EnvironmentValues { name: new.name, kind, aliases: new.aliases };
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        environment::insert(change.conn(), &slug, &values, "api").await?;
+        change.audit("environment.added", &slug, values.details()).await?;
+        let added = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish().await?;
+        Ok(Environment::from(added))
+    });
+    answer(StatusCode::CREATED, done.await)
+}
+
+/// Change an environment.
+#[utoipa::path(patch, path = "/api/v1/environments/{slug}", tag = "catalogue", request_body = EnvironmentChange,
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, body = Environment), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody)))]
+pub async fn change_environment(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+    body: Bytes,
+) -> Result<Response> {
+    let wanted: EnvironmentChange = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let before = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        let mut values = before.values();
+        values.name = wanted.name.unwrap_or(values.name);
+        values.kind = wanted.kind.map_or(values.kind, |kind| kind.key().to_owned());
+        values.aliases = wanted.aliases.unwrap_or(values.aliases);
+        environment::update(change.conn(), &before, &values).await?;
+        let both = json!({ "before": before.values().details(), "after": values.details() });
+        change.audit("environment.changed", &slug, both).await?;
+        let after = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish().await?;
+        Ok(Environment::from(after))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+/// List teams.
+#[utoipa::path(get, path = "/api/v1/teams", tag = "catalogue", responses((status = 200, body = Vec<Team>)))]
+pub async fn list_teams(State(app): State<AppState>) -> Result<Json<Vec<Team>>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    Ok(Json(team::list(&mut snapshot).await?.into_iter().map(Team::from).collect()))
+}
+
+/// Add a team.
+#[utoipa::path(post, path = "/api/v1/teams", tag = "catalogue", request_body = NewTeam, responses(
+    (status = 201, body = Team), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub async fn add_team(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    body: Bytes,
+) -> Result<Response> {
+    let new: NewTeam = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let slug = slug_for(new.slug.as_ref(), &new.name);
+        let values = TeamValues { name: new.name, cost_center: new.cost_center };
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        team::insert(change.conn(), &slug, &values).await?;
+        change.audit("team.added", &slug, values.details()).await?;
+        let added = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish_without_remap().await?;
+        Ok(Team::from(added))
+    });
+    answer(StatusCode::CREATED, done.await)
+}
+
+/// Change a team.
+#[utoipa::path(patch, path = "/api/v1/teams/{slug}", tag = "catalogue", request_body = TeamChange,
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, body = Team), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody)))]
+pub async fn change_team(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+    body: Bytes,
+) -> Result<Response> {
+    let wanted: TeamChange = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let before = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        let mut values = before.values();
+        values.name = wanted.name.unwrap_or(values.name);
+        values.cost_center = wanted.cost_center.unwrap_or(values.cost_center);
+        team::update(change.conn(), before.team_id, &values).await?;
+        let both = json!({ "before": before.values().details(), "after": values.details() });
+        change.audit("team.changed", &slug, both).await?;
+        let after = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        change.finish_without_remap().await?;
+        Ok(Team::from(after))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+impl From<service::Service> for Service {
+    fn from(row: service::Service) -> Self {
+        let service::Service { slug, name, team_slug: team, tier, lifecycle, origin, aliases, .. } = row;
+        Self { slug, name, team, tier, lifecycle, origin, aliases }
+    }
+}
+
+impl From<environment::Environment> for Environment {
+    fn from(row: environment::Environment) -> Self {
+        let environment::Environment { slug, name, kind, origin, aliases, .. } = row;
+        Self { slug, name, kind, origin, aliases }
+    }
+}
+
+impl From<team::Team> for Team {
+    fn from(row: team::Team) -> Self {
+        Self { slug: row.slug, name: row.name, cost_center: row.cost_center }
+    }
+}

@@ -1,0 +1,304 @@
+//! `/api/v1/costs`: the figures of the pages, from the same functions, as JSON or CSV.
+
+use super::error::{Error, ErrorBody, Result};
+use crate::focus::Money;
+use crate::store::costs::{self, CostRow, Dimension};
+use crate::store::freshness::{self, Freshness};
+use crate::store::statements::{self, MonthView, StatementRow};
+use crate::store::{Scope, Snapshot};
+use crate::web::csv::Table;
+use crate::web::query::{Accepts, Period, View};
+use crate::web::statement::month_view;
+use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts = Accepts {
+    texts: &["view", "service", "env", "team", "provider", "charge"],
+    by: &["service", "env", "team", "provider", "charge", "day"],
+    sort: &[],
+};
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    let policy = ApiPolicy::read(Policy::Money);
+    routes.api_get("/api/v1/costs", policy, show).api_get("/api/v1/costs.csv", policy, download)
+}
+
+/// What a breakdown says.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Costs {
+    /// `charge`: by charge day. `billing`: by billing period, as the invoices say.
+    pub view: String,
+    /// The FOCUS column that is added up.
+    pub column: String,
+    /// What a row is.
+    pub by: String,
+    /// First day; `null` before the first bill.
+    pub first_day: Option<NaiveDate>,
+    /// Last day, included.
+    pub last_day: Option<NaiveDate>,
+    /// One a key and currency, the dearest first.
+    pub rows: Vec<Row>,
+    /// One a currency. The rows of a currency add up to it exactly.
+    pub totals: Vec<Total>,
+    /// The last day on which the bills are complete.
+    pub complete_to: Option<NaiveDate>,
+    /// The publication that the figures include; pages name it too.
+    pub publication_id: i64,
+    /// What was ignored or left out.
+    pub notes: Vec<String>,
+}
+
+/// One key in one currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Row {
+    /// An id or a name; `0` is what is not allocated.
+    pub key: String,
+    /// What people call it.
+    pub label: String,
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// With every digit.
+    #[schema(example = "161842.0000001")]
+    pub cost: String,
+    /// Lines behind it.
+    pub charge_count: i64,
+}
+
+/// A sum in one currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Total {
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// With every digit.
+    #[schema(example = "1264604.45")]
+    pub cost: String,
+}
+
+/// Cost, broken down.
+#[utoipa::path(
+    get,
+    operation_id = "show_costs",
+    path = "/api/v1/costs",
+    tag = "costs",
+    params(
+        ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out."),
+        ("view" = Option<String>, Query, description = "charge (default): by charge day. billing: by billing period, which must be one month."),
+        ("by" = Option<String>, Query, description = "service (default), env, team, provider, charge, day"),
+        ("service" = Option<String>, Query, description = "Slug of a service; none: what is not allocated"),
+        ("env" = Option<String>, Query, description = "Slug of an environment; none: without one"),
+        ("team" = Option<String>, Query, description = "Slug of a team; none: without one"),
+        ("provider" = Option<String>, Query, description = "FOCUS ProviderName"),
+        ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
+        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+    ),
+    responses(
+        (status = 200, description = "The breakdown; amounts are strings, exact", body = Costs),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
+        (status = 401, description = "No valid token", body = ErrorBody),
+        (status = 403, description = "The token, or the role of its owner, does not include this", body = ErrorBody),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let costs = read(&app, &principal, query.as_deref()).await?;
+    let wants_csv = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accepted| accepted.trim_start().starts_with("text/csv"));
+    Ok(if wants_csv { csv(&costs) } else { Json(costs).into_response() })
+}
+
+/// The same as CSV.
+#[utoipa::path(
+    get,
+    operation_id = "download_costs",
+    path = "/api/v1/costs.csv",
+    tag = "costs",
+    description = "The same parameters and figures as `/api/v1/costs`. Text that a spreadsheet would take for a formula has a quote before it; amounts are untouched.",
+    responses(
+        (status = 200, description = "Key, Label, BillingCurrency, the cost column, Lines", body = String, content_type = "text/csv"),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
+        (status = 401, description = "No valid token", body = ErrorBody),
+        (status = 403, description = "The token, or the role of its owner, does not include this", body = ErrorBody),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn download(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    Ok(csv(&read(&app, &principal, query.as_deref()).await?))
+}
+
+fn csv(costs: &Costs) -> Response {
+    let mut table = Table::new(&["Key", "Label", "BillingCurrency", &costs.column, "Lines"]);
+    for row in &costs.rows {
+        let amount: BigDecimal = row.cost.parse().unwrap_or_default();
+        table.row(&[
+            (&row.key).into(),
+            (&row.label).into(),
+            (&row.billing_currency).into(),
+            (&amount).into(),
+            row.charge_count.into(),
+        ]);
+    }
+    table.into_response("costs.csv")
+}
+
+async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<Costs> {
+    let view = View::parse(query, ACCEPTS)?;
+    // By charge day is the default here: most readers of the API draw days.
+    let month_view = month_view(view.text("view").or(Some("charge")))?;
+    let dimension = Dimension::from_key(view.by()).unwrap_or(Dimension::Service);
+    let scope = principal.scope();
+    let mut snapshot = app.pools.snapshot().await?;
+    let bills = freshness::read(&mut snapshot).await?;
+    let mut costs = Costs {
+        view: month_view.key().into(),
+        column: view.basis.focus_column().into(),
+        by: view.by().into(),
+        first_day: None,
+        last_day: None,
+        rows: Vec::new(),
+        totals: Vec::new(),
+        complete_to: bills.complete_to(),
+        publication_id: bills.publication_id,
+        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+    };
+    match month_view {
+        MonthView::ChargeDay => by_charge_day(&mut snapshot, &scope, &view, &bills, dimension, &mut costs).await?,
+        MonthView::BillingPeriod => by_billing_period(&mut snapshot, &scope, &view, dimension, &mut costs).await?,
+    }
+    Ok(costs)
+}
+
+async fn by_charge_day(
+    conn: &mut Snapshot,
+    scope: &Scope,
+    view: &View,
+    bills: &Freshness,
+    dimension: Dimension,
+    costs: &mut Costs,
+) -> Result<()> {
+    let Some(span) = view.span(bills) else {
+        costs.notes.push("No complete day of bills lies in this period.".into());
+        return Ok(());
+    };
+    let filter = view.filter(conn, span.days).await?;
+    let rows = costs::by_dimension(conn, scope, &filter, dimension).await?;
+    let totals = costs::totals(conn, scope, &filter).await?;
+    costs.first_day = Some(span.days.start());
+    costs.last_day = Some(span.days.last_day());
+    if let Some(arriving) = span.provisional() {
+        costs.notes.push(format!("{} to {} are still arriving and left out.", arriving.start(), arriving.last_day()));
+    }
+    costs.rows = rows.into_iter().map(Row::from).collect();
+    costs.totals = totals.into_iter().map(Total::from).collect();
+    Ok(())
+}
+
+async fn by_billing_period(
+    conn: &mut Snapshot,
+    scope: &Scope,
+    view: &View,
+    dimension: Dimension,
+    costs: &mut Costs,
+) -> Result<()> {
+    let Period::Month(month) = view.period else {
+        return Err(Error::from(web::Error::Invalid("view=billing needs one month: period=2026-10.".into())));
+    };
+    if dimension == Dimension::Day {
+        return Err(Error::from(web::Error::Invalid("by=day is for view=charge: a bill has no days.".into())));
+    }
+    // Checks the names of the address as the other view does.
+    view.filter(conn, month.days()).await?;
+    let rows = statements::rows(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
+    let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
+    let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();
+    for row in rows.iter().filter(|row| matches(view, row)) {
+        let (key, label) = key_of(row, dimension);
+        let sum = sums.entry((key.clone(), row.billing_currency.clone())).or_insert_with(|| CostRow {
+            key,
+            label,
+            currency: row.billing_currency.clone(),
+            cost: BigDecimal::default(),
+            charge_count: 0,
+        });
+        sum.cost += &row.cost;
+        sum.charge_count += row.charge_count;
+        *totals.entry(row.billing_currency.clone()).or_default() += &row.cost;
+    }
+    let mut rows: Vec<CostRow> = sums.into_values().collect();
+    rows.sort_by(|left, right| right.cost.cmp(&left.cost).then_with(|| left.label.cmp(&right.label)));
+    costs.first_day = Some(month.first_day());
+    costs.last_day = Some(month.days().last_day());
+    costs.rows = rows.into_iter().map(Row::from).collect();
+    costs.totals =
+        totals.into_iter().map(|(billing_currency, cost)| Total::from(Money::new(cost, billing_currency))).collect();
+    Ok(())
+}
+
+fn matches(view: &View, row: &StatementRow) -> bool {
+    let slug_fits = |key: &str, slug: &Option<String>| match view.text(key) {
+        None => true,
+        Some(web::query::NONE) => slug.is_none(),
+        Some(wanted) => slug.as_deref() == Some(wanted),
+    };
+    let text_fits = |key: &str, value: &str| view.text(key).is_none_or(|wanted| wanted == value);
+    slug_fits("service", &row.service_slug)
+        && slug_fits("env", &row.environment_slug)
+        && slug_fits("team", &row.team_slug)
+        && text_fits("provider", &row.provider_name)
+        && text_fits("charge", &row.charge_category)
+        && text_fits("cur", &row.billing_currency)
+}
+
+fn key_of(row: &StatementRow, dimension: Dimension) -> (String, String) {
+    let named =
+        |key: &str, name: &Option<String>| (key.to_owned(), name.clone().unwrap_or_else(|| "Not allocated".into()));
+    match dimension {
+        Dimension::Environment => named(&row.environment_id.to_string(), &row.environment_name),
+        Dimension::Team => named(&row.team_id.unwrap_or_default().to_string(), &row.team_name),
+        Dimension::Provider => (row.provider_name.clone(), row.provider_name.clone()),
+        Dimension::ChargeCategory => (row.charge_category.clone(), row.charge_category.clone()),
+        _ => named(&row.service_id.to_string(), &row.service_name),
+    }
+}
+
+impl From<CostRow> for Row {
+    fn from(row: CostRow) -> Self {
+        Self {
+            key: row.key,
+            label: row.label,
+            billing_currency: row.currency,
+            cost: plain(&row.cost),
+            charge_count: row.charge_count,
+        }
+    }
+}
+
+impl From<Money> for Total {
+    fn from(money: Money) -> Self {
+        Self { billing_currency: money.currency, cost: plain(&money.amount) }
+    }
+}
+
+// The database pads decimals to groups of four; the digits are the same without.
+fn plain(amount: &BigDecimal) -> String {
+    amount.normalized().to_plain_string()
+}

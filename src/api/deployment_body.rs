@@ -1,0 +1,267 @@
+//! What the deployment API takes, and the sentence for whatever it does not take.
+
+use crate::api::{Error, Result};
+use crate::events;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const SERVICES_MAX: usize = 50;
+const COMMITS_MAX: usize = 500;
+const ATTRIBUTES_MAX: usize = 50;
+/// Times of deployments that have happened; a clock may be a little ahead.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
+const STATUSES: [&str; 6] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded"];
+const KINDS: [&str; 6] = ["deploy", "rollback", "config_sync", "restart", "scale", "infra"];
+
+/// A commit that was deployed.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployedCommit {
+    /// `owner/name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(example = "acme/checkout")]
+    pub repo: String,
+    /// Hash, at least 8 digits.
+    #[schema(example = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e")]
+    pub sha: String,
+}
+
+/// A deployment to record. Times are RFC 3339, or an epoch in seconds, milliseconds, microseconds or nanoseconds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewDeployment {
+    /// Your own id of it, for example the run's. With it, sending again is harmless, and PATCH can name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The service, by a name that the catalogue or a mapping rule knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "checkout")]
+    pub service: Option<String>,
+    /// Several services at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// The environment. Required: none is assumed.
+    #[schema(example = "production", required = true)]
+    pub environment: String,
+    /// `pending`, `in_progress`, `succeeded` (default), `failed`, `canceled` or `superseded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Version, tag or image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2.14.0")]
+    pub version: Option<String>,
+    /// What was deployed; the first is shown as the deployment's commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<DeployedCommit>,
+    /// Repository, where no commit names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Branch or tag.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2026-11-23T10:00:00Z")]
+    pub started_at: Option<Value>,
+    /// When it ended; the time of receipt where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2026-11-23T10:04:00Z")]
+    pub finished_at: Option<Value>,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The run's page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A line about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// `rolling`, `canary`, `blue_green` or another word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// `deploy`, `rollback`, `config_sync`, `restart`, `scale` or `infra`. A rollback is recognized without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Deployments that belong together share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// Anything else that mapping rules should look at, as `tag:<name>`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What became of a deployment. Everything absent stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeploymentUpdate {
+    /// `pending`, `in_progress`, `succeeded`, `failed`, `canceled` or `superseded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Version, tag or image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What was deployed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<DeployedCommit>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub started_at: Option<Value>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub finished_at: Option<Value>,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The run's page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A line about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// `rolling`, `canary`, `blue_green` or another word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// `deploy`, `rollback`, `config_sync`, `restart`, `scale` or `infra`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Added to those it has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Reads a body; an unknown field is named.
+pub fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // A derived reader takes an array too, by position.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong("The body does not fit: send one JSON object."));
+    }
+    serde_json::from_slice(body).map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))
+}
+
+impl NewDeployment {
+    /// Whether it can be recorded.
+    pub fn check(&self, now: DateTime<Utc>) -> Result<()> {
+        if events::clean_text(&self.environment).is_none() {
+            return Err(wrong("environment is missing: name the environment, for example \"production\"."));
+        }
+        let services = self.service.iter().chain(&self.services).filter(|name| events::clean_text(name).is_some());
+        if services.count() != usize::from(self.service.is_some()) + self.services.len() {
+            return Err(wrong("service must not be empty."));
+        }
+        if self.service.is_none() && self.services.is_empty() && self.repo.is_none() && self.commits.is_empty() {
+            return Err(wrong("service is missing: name the service, or a repo that a mapping rule knows."));
+        }
+        if self.services.len() > SERVICES_MAX {
+            return Err(wrong(&format!("services takes at most {SERVICES_MAX}.")));
+        }
+        texts(&[
+            ("id", &self.id),
+            ("service", &self.service),
+            ("version", &self.version),
+            ("repo", &self.repo),
+            ("ref", &self.reference),
+            ("actor", &self.actor),
+            ("title", &self.title),
+            ("strategy", &self.strategy),
+            ("group_id", &self.group_id),
+        ])?;
+        common(&self.status, &self.kind, &self.url, &self.commits, &self.attributes)?;
+        times(&self.started_at, &self.finished_at, now)?;
+        if self.finished_at.is_some() && self.status.as_deref().is_some_and(is_open) {
+            return Err(wrong("finished_at does not go with a status that has not ended."));
+        }
+        Ok(())
+    }
+}
+
+impl DeploymentUpdate {
+    /// Whether it can be recorded.
+    pub fn check(&self, now: DateTime<Utc>) -> Result<()> {
+        texts(&[
+            ("version", &self.version),
+            ("actor", &self.actor),
+            ("title", &self.title),
+            ("strategy", &self.strategy),
+        ])?;
+        common(&self.status, &self.kind, &self.url, &self.commits, &self.attributes)?;
+        times(&self.started_at, &self.finished_at, now)?;
+        if self.finished_at.is_some() && self.status.as_deref().is_none_or(is_open) {
+            return Err(wrong("finished_at needs the status that it ended with: succeeded, failed or canceled."));
+        }
+        Ok(())
+    }
+}
+
+fn is_open(status: &str) -> bool {
+    matches!(status, "pending" | "in_progress")
+}
+
+fn texts(fields: &[(&str, &Option<String>)]) -> Result<()> {
+    for (name, value) in fields {
+        let Some(value) = value else { continue };
+        if value.chars().count() > events::TEXT_LENGTH_MAX {
+            return Err(wrong(&format!("{name} is longer than {} characters.", events::TEXT_LENGTH_MAX)));
+        }
+        if events::clean_text(value).is_none() {
+            return Err(wrong(&format!("{name} must not be empty; leave it out.")));
+        }
+    }
+    Ok(())
+}
+
+fn common(
+    status: &Option<String>,
+    kind: &Option<String>,
+    url: &Option<String>,
+    commits: &[DeployedCommit],
+    attributes: &BTreeMap<String, String>,
+) -> Result<()> {
+    for (name, value, known) in [("status", status, &STATUSES), ("kind", kind, &KINDS)] {
+        if let Some(value) = value.as_deref().filter(|value| !known.contains(value)) {
+            return Err(wrong(&format!("{name} \"{value}\" is not known; it is one of {}.", known.join(", "))));
+        }
+    }
+    if url.as_deref().is_some_and(|url| events::clean_url(url).is_none()) {
+        return Err(wrong("url must be an http or https address."));
+    }
+    if commits.len() > COMMITS_MAX {
+        return Err(wrong(&format!("commits takes at most {COMMITS_MAX}.")));
+    }
+    let is_hash = |sha: &str| (8..=64).contains(&sha.len()) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(commit) = commits.iter().find(|commit| !is_hash(&commit.sha)) {
+        return Err(wrong(&format!("commits: sha \"{}\" is not a hash of 8 to 64 hexadecimal digits.", commit.sha)));
+    }
+    if attributes.len() > ATTRIBUTES_MAX {
+        return Err(wrong(&format!("attributes takes at most {ATTRIBUTES_MAX}.")));
+    }
+    Ok(())
+}
+
+// A time that is wrong is refused here, for the caller can mend it; webhooks cannot.
+fn times(started_at: &Option<Value>, finished_at: &Option<Value>, now: DateTime<Utc>) -> Result<()> {
+    let mut read = Vec::new();
+    for (name, value) in [("started_at", started_at), ("finished_at", finished_at)] {
+        let Some(value) = value else { continue };
+        match events::clean_time(value, now) {
+            Some((time, false)) => read.push(time),
+            _ => {
+                return Err(wrong(&format!(
+                    "{name} {value} is not a time from 2000 to tomorrow ({}): send RFC 3339 or an epoch.",
+                    (now + AHEAD_MAX).format("%Y-%m-%d")
+                )));
+            }
+        }
+    }
+    if started_at.is_some() && finished_at.is_some() && read[0] > read[1] {
+        return Err(wrong("finished_at is before started_at."));
+    }
+    Ok(())
+}
+
+fn wrong(sentence: &str) -> Error {
+    Error::Unprocessable(sentence.to_owned())
+}

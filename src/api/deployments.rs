@@ -1,0 +1,416 @@
+//! `/api/v1/deployments`: what a CI job tells, and what became of it.
+//!
+//! A body is stored as a delivery of the source "api" and read by the same adapter and state machine as a
+//! webhook, in one transaction: what was answered is there.
+
+use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
+use super::error::{Error, ErrorBody, Result};
+use crate::events::{self, EVENT_HEADER, EXTERNAL_ID_HEADER, Headers};
+use crate::rollup;
+use crate::store::deployment_lists::{self, CommitOf, Filter, Row, ServiceOf};
+use crate::store::event_deliveries::{self, NewDelivery};
+use crate::store::event_sources::{self, API_SOURCE};
+use crate::web::{self, ApiPolicy, AppState, Policy, Routes, detached};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+const LIST_MAX: i64 = 200;
+const LIST_DEFAULT: i64 = 50;
+/// Nobody deploys for a day; the message that it ended was lost.
+const STALE_AFTER: TimeDelta = TimeDelta::days(1);
+/// `id:run-7` names a deployment by the id that its sender gave.
+const EXTERNAL_ID_PREFIX: &str = "id:";
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .api_post("/api/v1/deployments", ApiPolicy::ingest(Policy::SignedIn), create)
+        .api_get("/api/v1/deployments", ApiPolicy::read(Policy::SignedIn), list)
+        .api_get("/api/v1/deployments/{id}", ApiPolicy::read(Policy::SignedIn), show)
+        .api_patch("/api/v1/deployments/{id}", ApiPolicy::ingest(Policy::SignedIn), update)
+}
+
+/// The environment of a deployment.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct EnvironmentOf {
+    /// Its short name.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// `production`, `staging`, `test`, `development`, `preview` or `other`.
+    pub kind: String,
+}
+
+/// A deployment as it stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Deployment {
+    /// Its number, for PATCH and GET.
+    pub deployment_id: i64,
+    /// The id that its sender gave; `id:` before it names the deployment too.
+    pub id: String,
+    /// The event source.
+    pub source: String,
+    /// Whether rules gave it a service and an environment.
+    pub is_mapped: bool,
+    /// The services that it was mapped to.
+    pub services: Vec<ServiceOf>,
+    /// The environment that it was mapped to.
+    pub environment: Option<EnvironmentOf>,
+    /// The services as the sender named them.
+    pub services_given: Vec<String>,
+    /// The environment as the sender named it.
+    pub environment_given: Option<String>,
+    /// `pending`, `in_progress`, `succeeded`, `failed`, `canceled`, `superseded` or `unknown`.
+    pub status: String,
+    /// Since when.
+    pub status_at: DateTime<Utc>,
+    /// It has been in progress for more than a day: nobody said how it ended, and it counts for nothing.
+    pub is_stale: bool,
+    /// When it was first heard of.
+    pub created_at: DateTime<Utc>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it went live, or failed.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When all its services were deployed again.
+    pub superseded_at: Option<DateTime<Utc>>,
+    /// A time was missing or implausible and is that of receipt.
+    pub time_is_received: bool,
+    /// How often it was started.
+    pub attempts: i32,
+    /// Version, tag or image.
+    pub version: Option<String>,
+    /// Commit.
+    pub sha: Option<String>,
+    /// Branch or tag.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+    /// Repository.
+    pub repo: Option<String>,
+    /// Commits that were deployed.
+    pub commits: Vec<CommitOf>,
+    /// `deploy`, `rollback`, `config_sync`, `restart`, `scale` or `infra`.
+    pub kind: String,
+    /// `rolling`, `canary` and so on.
+    pub strategy: Option<String>,
+    /// Deployments that belong together share it.
+    pub group_id: Option<String>,
+    /// A line about it.
+    pub title: Option<String>,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// The run's page.
+    pub url: Option<String>,
+    /// Where it is reached.
+    pub environment_url: Option<String>,
+    /// What else the sender told.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub attributes: serde_json::Value,
+}
+
+/// A page of deployments.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeploymentList {
+    /// The latest first.
+    pub deployments: Vec<Deployment>,
+    /// For `after`, to get the next page; absent on the last.
+    pub next: Option<String>,
+}
+
+/// Record a deployment.
+#[utoipa::path(
+    post, operation_id = "create_deployment", path = "/api/v1/deployments", tag = "deployments", request_body = NewDeployment,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sending again with the same key and body is harmless")),
+    responses(
+        (status = 201, description = "Recorded", body = Deployment),
+        (status = 200, description = "Was recorded before", body = Deployment),
+        (status = 409, description = "The key or id was used with another body", body = ErrorBody),
+        (status = 422, description = "A field is wrong; the sentence names it", body = ErrorBody)
+    )
+)]
+pub async fn create(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Deployment>)> {
+    let now = app.now();
+    let new: NewDeployment = parse(&body)?;
+    new.check(now)?;
+    let key = idempotency_key(&headers)?;
+    let external_id = match (&new.id, &key) {
+        (Some(id), _) => id.trim().to_owned(),
+        (None, Some(key)) => format!("key:{key}"),
+        (None, None) => identity(&new),
+    };
+    let post = Post {
+        event_name: "deployment",
+        dedupe_key: key.map_or_else(|| format!("id:{external_id}"), |key| format!("key:{key}")),
+        external_id,
+        headers: web::webhooks::kept(&headers),
+        body: serde_json::to_vec(&new).map_err(anyhow::Error::from)?,
+        is_new_only: true,
+    };
+    let (status, deployment) = detached(record(app, post, now)).await?;
+    Ok((status, Json(deployment)))
+}
+
+/// Say what became of a deployment that was recorded through the API.
+#[utoipa::path(
+    patch, operation_id = "update_deployment", path = "/api/v1/deployments/{id}", tag = "deployments", request_body = DeploymentUpdate,
+    params(("id" = String, Path, description = "Its number, or \"id:\" and the id that you gave it")),
+    responses(
+        (status = 200, description = "As it stands now", body = Deployment),
+        (status = 404, description = "There is no such deployment", body = ErrorBody),
+        (status = 409, description = "It was told of by a webhook, which says how it stands", body = ErrorBody),
+        (status = 422, description = "A field is wrong; the sentence names it", body = ErrorBody)
+    )
+)]
+pub async fn update(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Deployment>> {
+    let now = app.now();
+    let update: DeploymentUpdate = parse(&body)?;
+    update.check(now)?;
+    let key = idempotency_key(&headers)?;
+    let row = find(&app, &id).await?;
+    if row.source_name != API_SOURCE {
+        let sentence =
+            format!("This deployment is told of by the event source {}, which says how it stands.", row.source_name);
+        return Err(web::Error::Conflict(sentence).into());
+    }
+    let body = serde_json::to_vec(&update).map_err(anyhow::Error::from)?;
+    let sha256 = hex::encode(Sha256::digest(&body));
+    let post = Post {
+        event_name: "deployment_update",
+        dedupe_key: match key {
+            Some(key) => format!("patch:{key}"),
+            None => format!("patch:{}:{sha256}:{}", row.external_id, now.timestamp_micros()),
+        },
+        external_id: row.external_id,
+        headers: web::webhooks::kept(&headers),
+        body,
+        is_new_only: false,
+    };
+    let (_, deployment) = detached(record(app, post, now)).await?;
+    Ok(Json(deployment))
+}
+
+/// Show one deployment.
+#[utoipa::path(
+    get, operation_id = "show_deployment", path = "/api/v1/deployments/{id}", tag = "deployments",
+    params(("id" = String, Path, description = "Its number, or \"id:\" and the id that you gave it")),
+    responses((status = 200, body = Deployment), (status = 404, body = ErrorBody))
+)]
+pub async fn show(State(app): State<AppState>, Path(id): Path<String>) -> Result<Json<Deployment>> {
+    Ok(Json(Deployment::of(find(&app, &id).await?, app.now())))
+}
+
+/// What the list takes.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Slug of a service.
+    service: Option<String>,
+    /// Slug of an environment.
+    environment: Option<String>,
+    /// Status.
+    status: Option<String>,
+    /// `owner/name`.
+    repo: Option<String>,
+    /// Version.
+    version: Option<String>,
+    /// From this time on, RFC 3339.
+    from: Option<DateTime<Utc>>,
+    /// Before this time, RFC 3339.
+    until: Option<DateTime<Utc>>,
+    /// `true`: only those that lack a service or an environment.
+    unmapped: bool,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// 1 to 200, otherwise 50.
+    limit: Option<i64>,
+}
+
+/// List deployments, the latest first.
+#[utoipa::path(
+    get, operation_id = "list_deployments", path = "/api/v1/deployments", tag = "deployments", params(ListQuery),
+    responses((status = 200, body = DeploymentList), (status = 400, body = ErrorBody))
+)]
+pub async fn list(State(app): State<AppState>, Query(query): Query<ListQuery>) -> Result<Json<DeploymentList>> {
+    let limit = query.limit.unwrap_or(LIST_DEFAULT);
+    if !(1..=LIST_MAX).contains(&limit) {
+        return Err(web::Error::Invalid(format!("limit must be from 1 to {LIST_MAX}.")).into());
+    }
+    let after = query.after.as_deref().map(|after| {
+        parse_cursor(after).ok_or_else(|| web::Error::Invalid("after must be the \"next\" of a page before.".into()))
+    });
+    let filter = Filter {
+        service: query.service,
+        environment: query.environment,
+        status: query.status,
+        repo: query.repo,
+        version: query.version,
+        from: query.from,
+        until: query.until,
+        is_unmapped: query.unmapped,
+        after: after.transpose()?,
+    };
+    let mut snapshot = app.pools.snapshot().await?;
+    let mut rows = deployment_lists::list(&mut snapshot, &filter, limit + 1).await?;
+    let has_more = rows.len() as i64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| has_more).map(cursor);
+    let now = app.now();
+    Ok(Json(DeploymentList { deployments: rows.into_iter().map(|row| Deployment::of(row, now)).collect(), next }))
+}
+
+fn cursor(row: &Row) -> String {
+    format!("{}_{}", row.listed_at.timestamp_micros(), row.deployment_id)
+}
+
+fn parse_cursor(text: &str) -> Option<(DateTime<Utc>, i64)> {
+    let (micros, id) = text.split_once('_')?;
+    Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
+}
+
+async fn find(app: &AppState, id: &str) -> Result<Row> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let deployment_id = match id.strip_prefix(EXTERNAL_ID_PREFIX) {
+        Some(external_id) => {
+            let source = event_sources::find(&mut snapshot, API_SOURCE).await?.ok_or(web::Error::NotFound)?;
+            deployment_lists::find_by_external_id(&mut snapshot, source.event_source_id, external_id).await?
+        }
+        None => id.parse().ok(),
+    };
+    let deployment_id = deployment_id.ok_or(web::Error::NotFound)?;
+    Ok(deployment_lists::get(&mut snapshot, deployment_id).await?.ok_or(web::Error::NotFound)?)
+}
+
+struct Post {
+    event_name: &'static str,
+    dedupe_key: String,
+    external_id: String,
+    headers: Headers,
+    body: Vec<u8>,
+    is_new_only: bool,
+}
+
+async fn record(app: AppState, mut post: Post, now: DateTime<Utc>) -> Result<(StatusCode, Deployment)> {
+    post.headers.insert(EVENT_HEADER, post.event_name);
+    post.headers.insert(EXTERNAL_ID_HEADER, &post.external_id);
+    let mut transaction = app.pools.web.begin().await?;
+    rollup::events::lock(&mut transaction).await?;
+    let source = event_sources::find(&mut transaction, API_SOURCE).await?;
+    let source = source.filter(|source| source.enabled).ok_or_else(|| {
+        web::Error::Conflict("Deployments by API are switched off on the page \"Event sources\".".into())
+    })?;
+    let known =
+        deployment_lists::find_by_external_id(&mut transaction, source.event_source_id, &post.external_id).await?;
+    let new = NewDelivery {
+        event_source_id: source.event_source_id,
+        dedupe_key: &post.dedupe_key,
+        event_name: post.event_name,
+        headers: json!(post.headers),
+        body: &post.body,
+        body_sha256: &hex::encode(Sha256::digest(&post.body)),
+        received_at: now,
+    };
+    let stored = event_deliveries::insert(&mut transaction, &new).await?;
+    // The transaction is dropped: what conflicts leaves no trace.
+    if !stored.is_same_body {
+        return Err(other_body(&post));
+    }
+    if !stored.is_new {
+        transaction.commit().await?;
+        let known = known.ok_or(web::Error::NotFound)?;
+        let mut snapshot = app.pools.snapshot().await?;
+        let row = deployment_lists::get(&mut snapshot, known).await?.ok_or(web::Error::NotFound)?;
+        return Ok((StatusCode::OK, Deployment::of(row, now)));
+    }
+    if post.is_new_only && known.is_some() {
+        return Err(other_body(&post));
+    }
+    let events = events::read("api", &post.headers, &post.body, now)
+        .map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))?;
+    let (source_id, delivery_id) = (source.event_source_id, stored.event_delivery_id);
+    let ids = rollup::events::record(&mut transaction, source_id, delivery_id, now, &events).await?;
+    event_deliveries::set_state(&mut transaction, delivery_id, "done", None).await?;
+    event_sources::received(&mut transaction, source_id, now).await?;
+    let deployment_id = ids.first().copied().ok_or(web::Error::NotFound)?;
+    let row = deployment_lists::get(&mut transaction, deployment_id).await?.ok_or(web::Error::NotFound)?;
+    transaction.commit().await?;
+    Ok((StatusCode::CREATED, Deployment::of(row, now)))
+}
+
+fn other_body(post: &Post) -> Error {
+    let sentence = format!(
+        "\"{}\" was recorded before with another body; to say what became of it, PATCH /api/v1/deployments/id:{}.",
+        post.external_id, post.external_id
+    );
+    web::Error::Conflict(sentence).into()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().and_then(events::clean_text).filter(|key| key.len() <= 200);
+    key.map(Some).ok_or_else(|| Error::Unprocessable("Idempotency-Key must be 1 to 200 printable characters.".into()))
+}
+
+// Without an id or key: the same service, environment, version and times are the same deployment. Without times
+// nothing says so, and each is a new one.
+fn identity(new: &NewDeployment) -> String {
+    if new.started_at.is_none() && new.finished_at.is_none() {
+        return format!("auto:{}", uuid::Uuid::from_bytes(crate::store::seal::random()));
+    }
+    let parts = json!([new.service, new.services, new.environment, new.version, new.started_at, new.finished_at]);
+    format!("auto:{}", &hex::encode(Sha256::digest(parts.to_string()))[..32])
+}
+
+impl Deployment {
+    fn of(row: Row, now: DateTime<Utc>) -> Self {
+        let environment = row.environment_slug.zip(row.environment_name).zip(row.environment_kind);
+        let environment = environment.map(|((slug, name), kind)| EnvironmentOf { slug, name, kind });
+        Self {
+            is_stale: row.status == "in_progress" && row.status_at < now - STALE_AFTER,
+            deployment_id: row.deployment_id,
+            id: row.external_id,
+            source: row.source_name,
+            is_mapped: environment.is_some() && !row.services.0.is_empty(),
+            services: row.services.0,
+            environment,
+            services_given: row.service_raw,
+            environment_given: row.environment_raw,
+            status: row.status,
+            status_at: row.status_at,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            superseded_at: row.superseded_at,
+            time_is_received: row.time_is_received,
+            attempts: row.attempts,
+            version: row.version,
+            sha: row.sha,
+            reference: row.git_ref,
+            repo: row.repo,
+            commits: row.commits.0,
+            kind: row.kind,
+            strategy: row.strategy,
+            group_id: row.group_id,
+            title: row.title,
+            actor: row.actor,
+            url: row.url,
+            environment_url: row.environment_url,
+            attributes: row.attributes,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The description of the API for programs: `/api/v1/openapi.json`. The page for people is made from it.
+
+use super::error::ErrorBody;
+use crate::web::{ApiPolicy, Policy, Routes};
+use axum::Json;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.api_get("/api/v1/openapi.json", ApiPolicy::read(Policy::SignedIn), show)
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Costwake", version = "v1", description = "Deployments in, costs out. Names of columns are those of FOCUS; money is a string, so that no digit is lost."),
+    // One handler a line, in the order of the alphabet; a test compares the list with the routes.
+    paths(
+        super::catalogue::add_environment,
+        super::catalogue::add_service,
+        super::catalogue::add_team,
+        super::catalogue::change_environment,
+        super::catalogue::change_service,
+        super::catalogue::change_team,
+        super::catalogue::list_environments,
+        super::catalogue::list_services,
+        super::catalogue::list_teams,
+        super::costs::download,
+        super::costs::show,
+        super::deployments::create,
+        super::deployments::list,
+        super::deployments::show,
+        super::deployments::update,
+        super::rules::add,
+        super::rules::change,
+        super::rules::delete,
+        super::rules::list,
+        show,
+    ),
+    components(schemas(ErrorBody)),
+)]
+struct Description;
+
+/// The description as it is served.
+pub fn description() -> utoipa::openapi::OpenApi {
+    let mut description = Description::openapi();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    description.components.get_or_insert_default().add_security_scheme("token", bearer);
+    description.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    for (path, item) in &mut description.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
+    description
+}
+
+// `get_deployments_id`: handlers of several files share their names, and an id must be the only one of its kind.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1/").split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    format!("{method}_{}", words.join("_"))
+}
+
+/// This description.
+#[utoipa::path(
+    get, operation_id = "show_openapi", path = "/api/v1/openapi.json", tag = "description",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
+)]
+pub async fn show() -> Json<utoipa::openapi::OpenApi> {
+    Json(description())
+}

@@ -1,0 +1,84 @@
+//! The database that a command works on: `DATABASE_URL`, else the own cluster for as long as it is needed.
+
+use crate::config::Config;
+use crate::store::embedded::Cluster;
+use crate::store::{MIGRATIONS, Pools};
+use anyhow::Context;
+use sqlx::postgres::PgConnectOptions;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// An open database. The own cluster stops with the last process that lets go of it.
+#[derive(Debug)]
+pub struct Database {
+    /// Connections.
+    pub pools: Pools,
+    /// How `pg_dump` and others reach it.
+    pub options: PgConnectOptions,
+    /// The own cluster, where there is one.
+    pub cluster: Option<Arc<Cluster>>,
+}
+
+/// Opens the database and brings its schema up to this build's.
+pub async fn open(config: &Config) -> anyhow::Result<Database> {
+    let database = open_as_it_is(config).await?;
+    migrate(&database.pools).await?;
+    Ok(database)
+}
+
+/// Opens the database and leaves its schema alone.
+pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
+    let (options, cluster) = match &config.database_url {
+        Some(address) => (address.parse().context("DATABASE_URL is not a PostgreSQL address")?, None),
+        None => {
+            let (data_dir, postgres_bin) = (config.data_dir(), config.postgres_bin.clone());
+            let open = move || Cluster::open(&data_dir, postgres_bin.as_deref());
+            let cluster = Arc::new(tokio::task::spawn_blocking(open).await??);
+            cluster.create_database().await.context("could not connect to the database cluster")?;
+            (cluster.connect_options(), Some(cluster))
+        }
+    };
+    Ok(Database { pools: Pools::connect_lazy(options.clone()), options, cluster })
+}
+
+/// Applies the migrations that the database lacks.
+pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
+    use sqlx::migrate::MigrateError;
+    match MIGRATIONS.run(&pools.jobs).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(version)) => anyhow::bail!(
+            "the database was migrated by a newer Costwake (it has {version}, which this build does not know): \
+             run that version again, or restore a backup made before"
+        ),
+        Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
+        Err(error) => Err(error).context("could not migrate the database"),
+    }
+}
+
+/// Starts the own cluster again whenever its server dies, until `stop`. A start that has begun is ended first,
+/// so that the server can be stopped after it.
+pub async fn keep_running(cluster: Arc<Cluster>, stop: CancellationToken) {
+    let mut was_reported = false;
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+        let checked = cluster.clone();
+        match tokio::task::spawn_blocking(move || checked.ensure_running()).await {
+            Ok(Err(error)) if !was_reported => {
+                tracing::error!("The database cluster does not run: {error}");
+                was_reported = true;
+            }
+            Ok(Ok(())) => was_reported = false,
+            _ => {}
+        }
+    }
+}
+
+impl Database {
+    /// Closes the connections and lets go of the cluster, which stops where nobody else holds it.
+    pub async fn close(self) {
+        let Self { pools, cluster, .. } = self;
+        tokio::join!(pools.web.close(), pools.jobs.close(), pools.health.close());
+        // Dropping it waits for the server to stop.
+        let _ = tokio::task::spawn_blocking(move || drop(cluster)).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! `costwake demo --check`: signs in as a reader, opens every page of the navigation and one of each page that it
+//! leads to, and verifies all totals.
+
+use super::client::{Caller, succeeded};
+use super::step;
+use crate::commands::running::Running;
+use crate::rollup::verify;
+use crate::store::Pools;
+use anyhow::{Context, bail, ensure};
+use reqwest::{Method, StatusCode};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Pages of one kind that are opened, like `/services/{slug}`.
+const PAGES_OF_A_KIND_MAX: usize = 3;
+const PAGES_MAX: usize = 200;
+
+/// Fails on the first thing that is wrong.
+pub async fn check(running: &Running, pools: &Pools, link: &str) -> anyhow::Result<()> {
+    let caller = Caller::new(running.address())?;
+    let path = link.strip_prefix(&running.address()).context("the sign-in link is on another address")?;
+    let cookie = sign_in(&caller, path).await?;
+    let opened = open_pages(&caller, &cookie).await?;
+    step(format_args!("{opened} pages open"));
+
+    let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let checks = verify::verify(&mut snapshot).await?;
+    snapshot.commit().await?;
+    for check in &checks {
+        ensure!(check.checked > 0 || check.differences.is_empty(), "{}: nothing to check", check.name);
+        if let Some(difference) = check.differences.first() {
+            bail!("verify: {}: {difference}", check.name);
+        }
+    }
+    step(format_args!("{} checks of all totals hold", checks.len()));
+    Ok(())
+}
+
+async fn sign_in(caller: &Caller, path: &str) -> anyhow::Result<String> {
+    succeeded(caller.request(Method::GET, path).send().await?, path).await?;
+    let password = crate::web::secret::random();
+    let form = serde_urlencoded::to_string([("password", &password), ("password_again", &password)])?;
+    let request = caller.request(Method::POST, path).header("Content-Type", "application/x-www-form-urlencoded");
+    let response = request.body(form).send().await?;
+    ensure!(response.status() == StatusCode::SEE_OTHER, "signing in answered {}", response.status());
+    let cookie = response.headers().get("set-cookie").context("signing in set no cookie")?.to_str()?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+}
+
+async fn open_pages(caller: &Caller, cookie: &str) -> anyhow::Result<usize> {
+    let mut waiting = VecDeque::from(["/".to_owned()]);
+    let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut opened = 0;
+    while let Some(path) = waiting.pop_front() {
+        ensure!(opened < PAGES_MAX, "the pages lead to more than {PAGES_MAX} kinds of pages");
+        let response = caller.request(Method::GET, &path).header("Cookie", cookie).send().await?;
+        let is_page =
+            response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let body = succeeded(response, &path).await?;
+        opened += 1;
+        if !is_page {
+            continue;
+        }
+        ensure!(body.contains("</html>"), "{path} ends half-way");
+        for link in links(&body) {
+            let of_its_kind = kinds.entry(kind(&link)).or_default();
+            if *of_its_kind < PAGES_OF_A_KIND_MAX && seen.insert(link.clone()) {
+                *of_its_kind += 1;
+                waiting.push_back(link);
+            }
+        }
+    }
+    ensure!(opened > 10, "only {opened} pages were found: the navigation is missing");
+    Ok(opened)
+}
+
+/// The links of a page to the same server.
+fn links(page: &str) -> Vec<String> {
+    let targets = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let own = targets.filter(|target| target.starts_with('/') && !target.starts_with("//"));
+    let plain =
+        own.map(|target| target.split('#').next().unwrap_or_default().replace("&amp;", "&").replace("&#38;", "&"));
+    plain.filter(|target| !target.starts_with("/static/") && target != "/sign-out").collect()
+}
+
+/// Pages of one kind differ in what they show, not in what they are: `/services/a` and `/services/b?from=…`.
+fn kind(link: &str) -> String {
+    let path = link.split('?').next().unwrap_or_default();
+    let mut parts = path.trim_matches('/').split('/');
+    let first = parts.next().unwrap_or_default();
+    // Below these every path is a page of its own.
+    if matches!(first, "settings" | "finance" | "docs" | "api") && !path.ends_with(|last: char| last.is_ascii_digit()) {
+        return path.to_owned();
+    }
+    let rest = parts.map(|part| if part.ends_with(".csv") { "x.csv" } else { "x" });
+    format!("{first}/{}", rest.collect::<Vec<_>>().join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_the_own_server_are_found() {
+        let page = r##"<a href="/services/a?x=1&amp;y=2#t"><a href="//evil"><a href="https://x"><link href="/static/1/a.css"><a href="#c">"##;
+        assert_eq!(links(page), ["/services/a?x=1&y=2"]);
+    }
+
+    #[test]
+    fn pages_of_one_kind_are_told_from_others() {
+        assert_eq!(kind("/services/a"), kind("/services/b"));
+        assert_ne!(kind("/services"), kind("/services/b"));
+        assert_eq!(kind("/services/a"), kind("/services/a?basis=billed"));
+        assert_eq!(kind("/finance/statements/2026-01"), kind("/finance/statements/2026-02"));
+        assert_ne!(kind("/settings/users"), kind("/settings/tokens"));
+    }
+}

@@ -1,0 +1,188 @@
+//! `costwake import`: files into deliveries, a receipt each.
+
+use super::database;
+use crate::config::Config;
+use crate::rollup::{ImportOptions, ImportRequest, import_with};
+use crate::store::Pools;
+use crate::store::receipts::{Movement, Receipt, Total};
+use anyhow::Context;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Lists on a receipt are cut here; the page and the JSON have more.
+const SHOWN_MAX: usize = 10;
+
+/// Exit codes: 0 when every file is published or unchanged, 2 when any is quarantined or refused, 1 on failure.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where the bills come from [default: provider and billing account, as the file has them].
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Print one JSON object a line instead of text.
+    #[arg(long)]
+    json: bool,
+    /// What the file's version is, like 2026-10-31 or 2026-10-31T06:00:00Z [default: now]. An older version than
+    /// the one that is counted is refused.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    as_of: Option<DateTime<Utc>>,
+    /// All files are parts of one delivery.
+    #[arg(long)]
+    parts: bool,
+    /// FOCUS files: CSV, .csv.gz, .csv.zst or Parquet.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    // Receipts are the output; logs only where someone asks for them.
+    if std::env::var_os("RUST_LOG").is_some() {
+        crate::web::telemetry::init(config);
+    }
+    let database = database::open(config).await?;
+    let mut code = 0;
+    let groups: Vec<&[PathBuf]> =
+        if arguments.parts { vec![&arguments.files] } else { arguments.files.chunks(1).collect() };
+    for files in groups {
+        match import(&database.pools, &arguments, files).await {
+            Ok(receipt) => {
+                if arguments.json {
+                    println!("{}", serde_json::to_string(&receipt)?);
+                } else {
+                    print!("{}", text(&receipt));
+                }
+                if !matches!(receipt.state.as_str(), "published" | "unchanged") && code == 0 {
+                    code = 2;
+                }
+            }
+            Err(error) => {
+                eprintln!("costwake: {}: {error:#}", files[0].display());
+                code = 1;
+            }
+        }
+    }
+    database.close().await;
+    Ok(ExitCode::from(code))
+}
+
+async fn import(pools: &Pools, arguments: &Arguments, files: &[PathBuf]) -> anyhow::Result<Receipt> {
+    let (first, more) = files.split_first().context("no file was named")?;
+    let names: Vec<String> = files.iter().map(|file| name(file)).collect();
+    let request = ImportRequest {
+        path: first.clone(),
+        file_name: names.join(" + "),
+        source: arguments.source.clone(),
+        as_of: arguments.as_of,
+        received_by: "command line".to_owned(),
+        now: Utc::now(),
+    };
+    let options = ImportOptions { more_parts: more.to_vec(), ..ImportOptions::default() };
+    let started = Instant::now();
+    let shown_at = Mutex::new(started);
+    let is_terminal = std::io::stderr().is_terminal();
+    let file_name = request.file_name.clone();
+    let progress = move |rows: u64, read: u64, total: u64| {
+        let Ok(mut shown_at) = shown_at.lock() else { return };
+        let every = if is_terminal { PROGRESS_EVERY } else { PROGRESS_EVERY * 10 };
+        if started.elapsed() < PROGRESS_AFTER || shown_at.elapsed() < every {
+            return;
+        }
+        *shown_at = Instant::now();
+        let percent = (read * 100).checked_div(total).unwrap_or(0).min(100);
+        let (start, end) = if is_terminal { ("\r", "   ") } else { ("", "\n") };
+        eprint!("{start}{file_name}: {percent} % read, {rows} rows{end}");
+    };
+    let receipt = import_with(pools, request, options, progress).await;
+    if is_terminal && started.elapsed() > PROGRESS_AFTER {
+        eprint!("\r{:78}\r", "");
+    }
+    receipt
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    let midnight = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0));
+    let moment = midnight.or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok());
+    moment.map(|moment| moment.and_utc()).ok_or_else(|| "write it like 2026-10-31T06:00:00Z".to_owned())
+}
+
+fn text(receipt: &Receipt) -> String {
+    let mut text = String::new();
+    let mut line = |words: String| writeln!(text, "{words}").unwrap_or_default();
+    let format = receipt.format.as_deref().unwrap_or("not read");
+    line(format!("{}: {} (delivery {}, {format})", receipt.file, receipt.state, receipt.delivery_id));
+    if let Some(reason) = &receipt.reason {
+        line(format!("  {reason}"));
+    }
+    if let Some(source) = &receipt.source {
+        line(format!("  source    {source}"));
+    }
+    line(format!("  rows      {} ({} could not be read)", receipt.rows, receipt.rejected_rows));
+    for total in receipt.totals.iter().take(SHOWN_MAX) {
+        line(total_line(total));
+    }
+    more(&mut line, receipt.totals.len());
+    for movement in receipt.movements.iter().filter(|movement| !movement.replaced_delivery_ids.is_empty()) {
+        line(movement_line(movement));
+    }
+    for rejection in receipt.rejections.iter().take(SHOWN_MAX) {
+        line(format!("  line {}: {} (“{}”)", rejection.line, rejection.reason, rejection.value));
+    }
+    more(&mut line, receipt.rejections.len());
+    for warning in &receipt.warnings {
+        line(format!("  note: {warning}"));
+    }
+    if !receipt.extra_columns.is_empty() {
+        line(format!("  kept as well: {}", receipt.extra_columns.join(", ")));
+    }
+    text
+}
+
+fn more(line: &mut impl FnMut(String), count: usize) {
+    if count > SHOWN_MAX {
+        line(format!("  … and {} more", count - SHOWN_MAX));
+    }
+}
+
+fn total_line(total: &Total) -> String {
+    format!(
+        "  {} {:4}  BilledCost {}  EffectiveCost {}  ListCost {}  ContractedCost {}  ({} rows)",
+        total.billing_period.format("%Y-%m"),
+        total.billing_currency.as_deref().unwrap_or("–"),
+        amount(total.BilledCost.as_ref()),
+        amount(total.EffectiveCost.as_ref()),
+        amount(total.ListCost.as_ref()),
+        amount(total.ContractedCost.as_ref()),
+        total.rows,
+    )
+}
+
+fn movement_line(movement: &Movement) -> String {
+    let replaced: Vec<String> = movement.replaced_delivery_ids.iter().map(ToString::to_string).collect();
+    format!(
+        "  {} {:4}  moved by BilledCost {}, EffectiveCost {}; replaces delivery {}",
+        movement.billing_period.format("%Y-%m"),
+        movement.billing_currency.as_deref().unwrap_or("–"),
+        amount(movement.BilledCost.as_ref()),
+        amount(movement.EffectiveCost.as_ref()),
+        replaced.join(", "),
+    )
+}
+
+fn amount(value: Option<&BigDecimal>) -> String {
+    value.map_or_else(|| "–".to_owned(), BigDecimal::to_plain_string)
+}

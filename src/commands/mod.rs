@@ -1,0 +1,99 @@
+//! The command line: one file a command, each a thin wrapper around what the server does too.
+
+pub mod database;
+
+mod archive;
+mod backup;
+mod demo;
+mod deploy;
+mod events;
+mod health;
+mod import;
+mod migrate;
+mod postgres_tools;
+mod rebuild;
+mod restore;
+mod running;
+mod serve;
+mod stop_signal;
+mod token;
+mod user;
+mod verify;
+
+use crate::config::Config;
+use crate::web::telemetry;
+use std::process::ExitCode;
+use stop_signal::StopSignal;
+
+/// Links cost changes to releases.
+#[derive(clap::Parser)]
+#[command(name = "costwake", version, arg_required_else_help = true, next_help_heading = "Settings")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Serve pages, API and webhooks, and do the work in the background.
+    Serve(serve::Arguments),
+    /// Make up an organisation in a fresh data directory, take it in, and serve it.
+    Demo(demo::Arguments),
+    /// Ask the server on this machine whether it is ready.
+    Health(health::Arguments),
+    /// Take bills in: files into deliveries, a receipt each.
+    Import(import::Arguments),
+    /// Check that every sum is what the files said, from the lines to the pages.
+    Verify(verify::Arguments),
+    /// Add all rollups up again from the lines.
+    Rebuild(rebuild::Arguments),
+    /// Write the database and the key into one file, also while the server runs.
+    Backup(backup::Arguments),
+    /// Build a database and the key file from a backup, and verify every total.
+    Restore(restore::Arguments),
+    /// Bring the database schema up to this version's; every command does it too.
+    Migrate(migrate::Arguments),
+    /// Make, list and revoke tokens for programs.
+    Token(token::Arguments),
+    /// Add people, change their roles, and make sign-in links.
+    User(user::Arguments),
+    /// Record a deployment, from a CI job.
+    Deploy(Box<deploy::Arguments>),
+    /// Read events of senders: print what a payload tells, or read stored ones again.
+    Events(events::Arguments),
+}
+
+/// Runs a command.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = &arguments.config;
+    telemetry::init(config);
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments, config).await,
+        Command::Demo(arguments) => demo::run(arguments, config).await,
+        Command::Health(arguments) => health::run(arguments, config).await,
+        Command::Import(arguments) => until_interrupted(import::run(arguments, config)).await,
+        Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
+        Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,
+        Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,
+        Command::Restore(arguments) => until_interrupted(restore::run(arguments, config)).await,
+        Command::Migrate(arguments) => until_interrupted(migrate::run(arguments, config)).await,
+        Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
+        Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
+        Command::Deploy(arguments) => deploy::run(*arguments).await,
+        Command::Events(arguments) => until_interrupted(events::run(arguments, config)).await,
+    }
+}
+
+/// Ends a command that is told to stop the way it ends by itself, so that it lets go of the database.
+async fn until_interrupted(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut told_to_stop = StopSignal::listen()?;
+    tokio::select! {
+        result = command => result,
+        () = told_to_stop.wait() => anyhow::bail!("stopped before it was done"),
+    }
+}

@@ -1,0 +1,120 @@
+//! The running service: what `serve` and `demo` start and stop.
+
+use super::database::{self, Database};
+use crate::config::Config;
+use crate::web::{AppState, server, telemetry, welcome};
+use anyhow::Context;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A job that is cut gets its lease back after this.
+const JOBS_DRAIN: Duration = Duration::from_secs(30);
+
+/// Which halves of the service run in this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// Pages, API and webhooks.
+    pub pages: bool,
+    /// The work in the background.
+    pub jobs: bool,
+}
+
+/// The service while it runs.
+pub struct Running {
+    app: AppState,
+    stop: CancellationToken,
+    pages: Option<JoinHandle<anyhow::Result<()>>>,
+    jobs: Option<JoinHandle<()>>,
+    cluster: Option<JoinHandle<()>>,
+}
+
+/// Starts it.
+pub async fn start(database: &Database, config: &Config, parts: Parts) -> anyhow::Result<Running> {
+    let mut config = config.clone();
+    let listener = match parts.pages {
+        true => Some(listen(&mut config).await?),
+        false => None,
+    };
+    let app = AppState::new(config, database.pools.clone())?;
+    let stop = CancellationToken::new();
+    let running = Running {
+        pages: listener.map(|listener| {
+            let stopped = stop.clone().cancelled_owned();
+            tokio::spawn(server::serve(app.clone(), listener, stopped))
+        }),
+        jobs: parts
+            .jobs
+            .then(|| tokio::spawn(crate::jobs::run(app.pools.clone(), (*app.config).clone(), stop.clone()))),
+        cluster: database.cluster.clone().map(|own| tokio::spawn(database::keep_running(own, stop.clone()))),
+        app: app.clone(),
+        stop,
+    };
+    match telemetry::serve_metrics(app).await {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.stop().await?;
+            Err(error)
+        }
+    }
+}
+
+// With port 0 the system chooses one; links carry that.
+async fn listen(config: &mut Config) -> anyhow::Result<TcpListener> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("could not listen on {address}: stop what uses it, or set COSTWAKE_LISTEN to a free address")
+    })?;
+    config.listen = listener.local_addr()?;
+    Ok(listener)
+}
+
+impl Running {
+    /// What handlers see.
+    pub fn app(&self) -> &AppState {
+        &self.app
+    }
+
+    /// Where it is reached.
+    pub fn address(&self) -> String {
+        welcome::address_of(&self.app.config, "")
+    }
+
+    /// A link for the first administrator, on a new installation.
+    pub async fn first_sign_in_link(&self) -> anyhow::Result<Option<String>> {
+        welcome::announce_bootstrap(&self.app).await
+    }
+
+    /// Waits until the pages end by themselves, which they do only by a fault.
+    pub async fn ended(&mut self) {
+        match &mut self.pages {
+            Some(pages) if !pages.is_finished() => {
+                while !pages.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Finishes what is open, within limits.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.app.draining.cancel();
+        let served = match self.pages {
+            Some(pages) => pages.await?,
+            None => Ok(()),
+        };
+        if let Some(jobs) = self.jobs
+            && tokio::time::timeout(JOBS_DRAIN, jobs).await.is_err()
+        {
+            tracing::warn!("Stopped while a job was running; it is taken up again at the next start");
+        }
+        if let Some(cluster) = self.cluster {
+            let _ = cluster.await;
+        }
+        served
+    }
+}

@@ -1,0 +1,56 @@
+//! `costwake serve`: pages, API, webhooks and jobs until it is told to stop.
+
+use super::running::{Parts, Running};
+use super::stop_signal::StopSignal;
+use super::{database, running};
+use crate::config::Config;
+use crate::store::embedded::ServeLock;
+use std::process::ExitCode;
+
+/// What to serve.
+#[derive(Default, clap::Args)]
+pub struct Arguments {
+    /// Serve pages and API only; another process does the work in the background.
+    #[arg(long, conflicts_with = "jobs_only")]
+    pub no_jobs: bool,
+    /// Do the work in the background only.
+    #[arg(long)]
+    pub jobs_only: bool,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    let mut told_to_stop = StopSignal::listen()?;
+    let parts = Parts { pages: !arguments.jobs_only, jobs: !arguments.no_jobs };
+    let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
+    let database = tokio::select! {
+        opened = database::open(config) => opened?,
+        () = told_to_stop.wait() => anyhow::bail!("stopped before it served"),
+    };
+    let started = running::start(&database, config, parts).await;
+    let served = match started {
+        Ok(running) => until_told(running, told_to_stop, parts).await,
+        Err(error) => Err(error),
+    };
+    database.close().await;
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn until_told(mut running: Running, mut told_to_stop: StopSignal, parts: Parts) -> anyhow::Result<()> {
+    if parts.pages {
+        // Before anything is promised: without a link a new installation cannot be entered.
+        let link = running.first_sign_in_link().await?;
+        println!("Costwake serves on {}", running.address());
+        if let Some(link) = link {
+            println!("Sign in for the first time (works once, for an hour): {link}");
+        }
+    } else {
+        println!("Costwake works in the background.");
+    }
+    tokio::select! {
+        () = told_to_stop.wait() => {}
+        () = running.ended() => {}
+    }
+    tracing::info!("Stopping: open requests are finished first");
+    running.stop().await
+}

@@ -1,0 +1,183 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A version is going, or went, live.
+    Deployment,
+    /// A version exists.
+    Release,
+    /// A pull request was closed.
+    Change,
+    /// A pipeline ran. It becomes a deployment only where a rule says so.
+    PipelineRun,
+    /// Commits reached a branch.
+    Push,
+    /// Nothing to keep but the delivery; `reason` says why.
+    #[default]
+    Ignore,
+}
+
+/// How a deployment or a pipeline stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A word of the sender that is not known here.
+    Unknown,
+    /// Created, queued or waiting for someone.
+    Pending,
+    /// Under way.
+    InProgress,
+    /// Live.
+    Succeeded,
+    /// Ended without going live.
+    Failed,
+    /// Called off.
+    Canceled,
+    /// No longer live, since another took its place.
+    Superseded,
+}
+
+impl Status {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Pending => "pending",
+            Self::InProgress => "in_progress",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// From its stored form.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Unknown,
+            Self::Pending,
+            Self::InProgress,
+            Self::Succeeded,
+            Self::Failed,
+            Self::Canceled,
+            Self::Superseded,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+    }
+
+    /// Which of two at the same instant came later.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Unknown | Self::Pending => 0,
+            Self::InProgress => 1,
+            Self::Succeeded | Self::Failed | Self::Canceled => 2,
+            Self::Superseded => 3,
+        }
+    }
+
+    /// Succeeded, failed or canceled.
+    pub fn is_terminal(self) -> bool {
+        self.rank() == 2
+    }
+}
+
+/// A commit that an event names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// `owner/name`.
+    pub repo: String,
+    /// Full hash where the sender gives it, else at least 8 digits of it.
+    pub sha: String,
+    /// First line of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Login, else name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened_at: Option<DateTime<Utc>>,
+    /// Its page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// One thing that a sender told. Absent means that the sender did not say; nothing is guessed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// What it is about.
+    pub kind: EventKind,
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// The repository's page.
+    pub repo_url: Option<String>,
+    /// The environment as the sender names it.
+    pub environment: Option<String>,
+    /// The services as the sender names them, where it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// Of a deployment or pipeline run.
+    pub status: Option<Status>,
+    /// The sender's own word; of a release or change the only one.
+    pub status_raw: Option<String>,
+    /// Commit; never a branch name.
+    pub sha: Option<String>,
+    /// Version or tag.
+    pub version: Option<String>,
+    /// Branch, tag or full ref.
+    pub reference: Option<String>,
+    /// The sender's id of the object.
+    pub external_id: Option<String>,
+    /// The sender's rising number of this status, which orders two of one second.
+    pub sequence: i64,
+    /// When the object was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the work began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When what this event tells happened.
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// A time was missing or implausible and is the time of receipt.
+    pub time_is_received: bool,
+    /// A page for people.
+    pub url: Option<String>,
+    /// An address for programs, shown where there is no page.
+    pub api_url: Option<String>,
+    /// Where what was deployed is reached.
+    pub environment_url: Option<String>,
+    /// Login of who did it.
+    pub actor: Option<String>,
+    /// Description, release name or pull request title.
+    pub title: Option<String>,
+    /// Workflow or pipeline name.
+    pub pipeline: Option<String>,
+    /// Path of the workflow file.
+    pub path: Option<String>,
+    /// Of a release.
+    pub prerelease: bool,
+    /// Of a release.
+    pub draft: bool,
+    /// Of a push: whether it reached the default branch.
+    pub is_default_branch: bool,
+    /// `deploy`, `rollback`, …, where the sender says it.
+    pub deployment_kind: Option<String>,
+    /// `rolling`, `canary`, …
+    pub strategy: Option<String>,
+    /// Deployments that belong together.
+    pub group_id: Option<String>,
+    /// Further attributes that mapping rules can look at.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// Commits pushed or deployed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<Commit>,
+    /// Why it is ignored.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,380 @@
+//! GitHub webhooks: deployment, deployment_status, release, pull_request, push, workflow_run, ping.
+//!
+//! The object is believed, never `action`: a captured `in_progress` holds a run that had completed. An
+//! unmerged pull request has a `merge_commit_sha` too (of the test merge), and `target_commitish` of a release
+//! is a branch name as often as a hash.
+
+use super::clean;
+use super::{Commit, Event, EventError, EventKind, Headers, Status};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const EVENT_HEADER: &str = "x-github-event";
+const COMMITS_MAX: usize = 2048;
+const ATTRIBUTES_MAX: usize = 50;
+
+/// Reads one webhook. Which event it is stands in a header, so one without it is refused.
+pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) -> Result<Vec<Event>, EventError> {
+    let name =
+        headers.get(EVENT_HEADER).ok_or_else(|| EventError::Unfit("the header X-GitHub-Event is missing".into()))?;
+    if !root.is_object() {
+        return Err(EventError::Unfit(format!("a GitHub {name} event is a JSON object")));
+    }
+    let payload = Payload { root, received_at };
+    let event = match name {
+        "deployment" => payload.deployment("/deployment/created_at"),
+        "deployment_status" => payload.deployment_status(),
+        "release" => payload.release(),
+        "pull_request" => payload.pull_request(),
+        "push" => payload.push(),
+        "workflow_run" => payload.workflow_run(),
+        "ping" => Ok(payload.ignored("GitHub says that the webhook is set up")),
+        other => Ok(payload.ignored(&format!("\"{other}\" events are not used; deselect them in the webhook"))),
+    };
+    event.map(|event| vec![event])
+}
+
+/// The event that a body without a header looks like.
+pub(super) fn infer(root: &Value) -> Option<&'static str> {
+    let has = |key: &str| root.get(key).is_some_and(|value| !value.is_null());
+    [
+        ("deployment_status", has("deployment_status")),
+        ("deployment", has("deployment")),
+        ("release", has("release")),
+        ("pull_request", has("pull_request") && has("number")),
+        ("workflow_run", has("workflow_run")),
+        ("push", has("after") && has("ref")),
+        ("ping", has("zen")),
+    ]
+    .into_iter()
+    .find_map(|(name, fits)| fits.then_some(name))
+}
+
+struct Payload<'a> {
+    root: &'a Value,
+    received_at: DateTime<Utc>,
+}
+
+impl Payload<'_> {
+    fn text(&self, pointer: &str) -> Option<String> {
+        self.root.pointer(pointer)?.as_str().and_then(clean::text)
+    }
+
+    fn url(&self, pointer: &str) -> Option<String> {
+        self.root.pointer(pointer)?.as_str().and_then(clean::url)
+    }
+
+    fn sha(&self, pointer: &str) -> Option<String> {
+        self.root.pointer(pointer)?.as_str().and_then(clean::sha)
+    }
+
+    fn is_true(&self, pointer: &str) -> bool {
+        self.root.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn id(&self, pointer: &str) -> Result<String, EventError> {
+        match self.root.pointer(pointer) {
+            Some(Value::Number(id)) => Ok(id.to_string()),
+            Some(Value::String(id)) if !id.is_empty() => Ok(id.clone()),
+            _ => Err(EventError::Unfit(format!("{} is missing", pointer.trim_start_matches('/').replace('/', ".")))),
+        }
+    }
+
+    // A replaced time is remembered on the event, so that a page can say so.
+    fn time(&self, pointer: &str, event: &mut Event) -> Option<DateTime<Utc>> {
+        let (time, is_received) = clean::time(self.root.pointer(pointer)?, self.received_at)?;
+        event.time_is_received |= is_received;
+        Some(time)
+    }
+
+    // For times without which an event has no place in history.
+    fn needed_time(&self, pointer: &str, event: &mut Event) -> DateTime<Utc> {
+        self.time(pointer, event).unwrap_or_else(|| {
+            event.time_is_received = true;
+            self.received_at
+        })
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        Event {
+            kind,
+            repo: self.text("/repository/full_name"),
+            repo_url: self.url("/repository/html_url"),
+            actor: self.text("/sender/login"),
+            ..Event::default()
+        }
+    }
+
+    fn ignored(&self, reason: &str) -> Event {
+        Event { reason: clean::text(reason), reference: self.text("/ref"), ..self.event(EventKind::Ignore) }
+    }
+
+    // The part that a deployment and each of its statuses share.
+    fn deployment(&self, occurred_at: &str) -> Result<Event, EventError> {
+        let mut event = self.event(EventKind::Deployment);
+        event.external_id = Some(self.id("/deployment/id")?);
+        event.environment =
+            self.text("/deployment/environment").or_else(|| self.text("/deployment_status/environment"));
+        event.status = Some(Status::Pending);
+        event.status_raw = Some("created".into());
+        event.sha = self.sha("/deployment/sha");
+        event.reference = self.text("/deployment/ref");
+        event.version = event.reference.as_ref().and_then(|name| name.strip_prefix("refs/tags/")).map(str::to_owned);
+        event.created_at = self.time("/deployment/created_at", &mut event);
+        event.started_at = event.created_at;
+        event.occurred_at = Some(self.needed_time(occurred_at, &mut event));
+        event.url = self.url("/workflow_run/html_url");
+        event.api_url = self.url("/deployment/url");
+        event.actor = self.text("/deployment/creator/login").or(event.actor);
+        event.title = self.text("/deployment/description");
+        event.pipeline = self.text("/workflow/name").or_else(|| self.text("/workflow_run/name"));
+        event.path = self.text("/workflow/path");
+        self.deployment_payload(&mut event);
+        Ok(event)
+    }
+
+    // `deployment.payload` is the sender's own: an object, or a string with one in it. "service", "services"
+    // and "version" are taken as what they say, other plain values as attributes for mapping rules.
+    fn deployment_payload(&self, event: &mut Event) {
+        let parsed;
+        let fields = match self.root.pointer("/deployment/payload") {
+            Some(Value::Object(fields)) => fields,
+            Some(Value::String(text)) => match serde_json::from_str(text) {
+                Ok(Value::Object(fields)) => {
+                    parsed = fields;
+                    &parsed
+                }
+                _ => return,
+            },
+            _ => return,
+        };
+        let mut attributes = BTreeMap::new();
+        for (key, value) in fields.iter().take(ATTRIBUTES_MAX) {
+            match (key.as_str(), value) {
+                ("service", Value::String(name)) => event.services.extend(clean::text(name)),
+                ("services", Value::Array(names)) => {
+                    let names = names.iter().take(ATTRIBUTES_MAX).filter_map(Value::as_str);
+                    event.services.extend(names.filter_map(clean::text));
+                }
+                ("version", Value::String(version)) => event.version = clean::text(version).or(event.version.take()),
+                (_, Value::String(text)) => attributes.extend(clean::text(key).zip(clean::text(text))),
+                (_, Value::Number(_) | Value::Bool(_)) => {
+                    attributes.extend(clean::text(key).zip(clean::text(&value.to_string())));
+                }
+                _ => {}
+            }
+        }
+        event.attributes = attributes;
+    }
+
+    fn deployment_status(&self) -> Result<Event, EventError> {
+        let mut event = self.deployment("/deployment_status/created_at")?;
+        let state = self.text("/deployment_status/state");
+        event.status = Some(match state.as_deref() {
+            Some("pending" | "queued" | "waiting") => Status::Pending,
+            Some("in_progress") => Status::InProgress,
+            Some("success") => Status::Succeeded,
+            Some("failure" | "error") => Status::Failed,
+            Some("canceled" | "cancelled") => Status::Canceled,
+            Some("inactive") => Status::Superseded,
+            _ => Status::Unknown,
+        });
+        event.status_raw = state;
+        event.sequence = self.root.pointer("/deployment_status/id").and_then(Value::as_i64).unwrap_or(0);
+        if event.status.is_some_and(Status::is_terminal) {
+            event.finished_at = event.occurred_at;
+        }
+        let page = self.url("/deployment_status/log_url").or_else(|| self.url("/deployment_status/target_url"));
+        event.url = page.or(event.url);
+        event.environment_url = self.url("/deployment_status/environment_url");
+        event.title = self.text("/deployment_status/description").or(event.title);
+        Ok(event)
+    }
+
+    fn release(&self) -> Result<Event, EventError> {
+        let mut event = self.event(EventKind::Release);
+        event.external_id = Some(self.id("/release/id")?);
+        event.status_raw = self.text("/action");
+        event.version = self.text("/release/tag_name");
+        event.sha = self.sha("/release/target_commitish");
+        event.reference = self.text("/release/target_commitish");
+        event.finished_at = self.time("/release/published_at", &mut event);
+        event.created_at = self.time("/release/created_at", &mut event);
+        // Older payloads have no updated_at; then the order of receipt decides between two actions.
+        event.occurred_at = self.time("/release/updated_at", &mut event);
+        event.url = self.url("/release/html_url");
+        event.actor = self.text("/release/author/login").or(event.actor);
+        event.title = self.text("/release/name");
+        event.prerelease = self.is_true("/release/prerelease");
+        event.draft = self.is_true("/release/draft");
+        Ok(event)
+    }
+
+    fn pull_request(&self) -> Result<Event, EventError> {
+        if self.text("/action").as_deref() != Some("closed") {
+            return Ok(self.ignored("a pull request counts once it is closed"));
+        }
+        let mut event = self.event(EventKind::Change);
+        let number = self.id("/pull_request/number")?;
+        event.external_id = Some(format!("{}#{number}", event.repo.as_deref().unwrap_or_default()));
+        let is_merged = self.is_true("/pull_request/merged");
+        event.status_raw = Some(if is_merged { "merged" } else { "abandoned" }.into());
+        event.sha = self.sha("/pull_request/merge_commit_sha").filter(|_| is_merged);
+        event.reference = self.text("/pull_request/base/ref");
+        event.created_at = self.time("/pull_request/created_at", &mut event);
+        let ended = if is_merged { "/pull_request/merged_at" } else { "/pull_request/closed_at" };
+        event.finished_at = Some(self.needed_time(ended, &mut event));
+        event.occurred_at = event.finished_at;
+        event.url = self.url("/pull_request/html_url");
+        event.actor = self.text("/pull_request/user/login").or(event.actor);
+        event.title = self.text("/pull_request/title");
+        Ok(event)
+    }
+
+    fn push(&self) -> Result<Event, EventError> {
+        let Some(sha) = self.sha("/after").filter(|_| !self.is_true("/deleted")) else {
+            return Ok(self.ignored("a branch or tag was deleted"));
+        };
+        let mut event = self.event(EventKind::Push);
+        event.sha = Some(sha);
+        event.reference = self.text("/ref");
+        let branch = event.reference.as_ref().and_then(|name| name.strip_prefix("refs/heads/"));
+        event.is_default_branch = branch.is_some() && branch == self.text("/repository/default_branch").as_deref();
+        event.finished_at = Some(self.needed_time("/head_commit/timestamp", &mut event));
+        event.occurred_at = event.finished_at;
+        event.url = self.url("/compare");
+        event.actor = event.actor.or_else(|| self.text("/pusher/name"));
+        event.title = self.text("/head_commit/message").and_then(|message| first_line(&message));
+        let commits = self.root.get("commits").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        // What was on another branch before was pushed there, and came here by a merge that counts itself.
+        let new = commits.iter().filter(|commit| commit["distinct"].as_bool() != Some(false));
+        event.commits = new.take(COMMITS_MAX).filter_map(|commit| self.commit(commit, &event)).collect();
+        Ok(event)
+    }
+
+    fn commit(&self, commit: &Value, push: &Event) -> Option<Commit> {
+        let text = |pointer: &str| commit.pointer(pointer)?.as_str().and_then(clean::text);
+        let first_line = |message: &Value| message.as_str()?.lines().next().and_then(clean::text);
+        Some(Commit {
+            repo: push.repo.clone()?,
+            sha: clean::sha(commit["id"].as_str()?)?,
+            title: first_line(&commit["message"]),
+            author: text("/author/username").or_else(|| text("/author/name")),
+            happened_at: clean::time(&commit["timestamp"], self.received_at).map(|(time, _)| time),
+            url: commit["url"].as_str().and_then(clean::url),
+        })
+    }
+
+    fn workflow_run(&self) -> Result<Event, EventError> {
+        let mut event = self.event(EventKind::PipelineRun);
+        let attempt = self.root.pointer("/workflow_run/run_attempt").and_then(Value::as_i64).unwrap_or(1);
+        event.external_id = Some(format!("{}/{attempt}", self.id("/workflow_run/id")?));
+        let has_completed = self.text("/workflow_run/status").as_deref() == Some("completed");
+        let conclusion = self.text("/workflow_run/conclusion");
+        event.status = Some(match (has_completed, conclusion.as_deref()) {
+            (false, _) => Status::InProgress,
+            (true, Some("success")) => Status::Succeeded,
+            (true, Some("failure" | "timed_out" | "startup_failure")) => Status::Failed,
+            (true, Some("cancelled" | "skipped" | "stale")) => Status::Canceled,
+            (true, _) => Status::Unknown,
+        });
+        event.status_raw = conclusion.or_else(|| self.text("/workflow_run/status"));
+        event.sha = self.sha("/workflow_run/head_sha");
+        event.reference = self.text("/workflow_run/head_branch");
+        event.created_at = self.time("/workflow_run/created_at", &mut event);
+        // created_at is that of the first attempt, which may be a day before.
+        event.started_at = self.time("/workflow_run/run_started_at", &mut event).or(event.created_at);
+        event.occurred_at = Some(self.needed_time("/workflow_run/updated_at", &mut event));
+        event.finished_at = event.occurred_at.filter(|_| has_completed);
+        event.url = self.url("/workflow_run/html_url");
+        event.actor = self.text("/workflow_run/actor/login").or(event.actor);
+        event.title = self.text("/workflow_run/display_title");
+        event.pipeline = self.text("/workflow_run/name").or_else(|| self.text("/workflow/name"));
+        event.path = self.text("/workflow_run/path").or_else(|| self.text("/workflow/path"));
+        Ok(event)
+    }
+}
+
+fn first_line(message: &str) -> Option<String> {
+    message.lines().next().and_then(clean::text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_one(name: &str, root: &Value) -> Event {
+        let headers = Headers::redacted([("X-GitHub-Event", name)]);
+        let received_at = "2026-03-01T12:00:00Z".parse().unwrap();
+        read(&headers, root, received_at).unwrap().remove(0)
+    }
+
+    fn deployment(state: &str) -> Value {
+        json!({
+            "deployment": {
+                "id": 7, "environment": "production", "sha": "a".repeat(40), "ref": "refs/tags/v2",
+                "created_at": "2026-02-28T10:00:00Z", "creator": {"login": "octo"},
+                "payload": "{\"service\":\"checkout\",\"region\":\"eu\",\"nested\":{\"a\":1}}",
+                "url": "https://api.example.com/deployments/7"
+            },
+            "deployment_status": {"id": 9, "state": state, "created_at": "2026-02-28T10:05:00Z", "log_url": "javascript:alert(1)"},
+            "repository": {"full_name": "acme/shop", "html_url": "https://joe:secret@example.com/acme/shop"}
+        })
+    }
+
+    #[test]
+    fn a_success_is_a_finished_deployment() {
+        let event = read_one("deployment_status", &deployment("success"));
+        assert_eq!((event.status, event.sequence), (Some(Status::Succeeded), 9));
+        assert_eq!(event.finished_at, event.occurred_at);
+        assert_eq!(event.services, ["checkout"]);
+        assert_eq!(event.version.as_deref(), Some("v2"));
+        assert_eq!(event.attributes.get("region").map(String::as_str), Some("eu"));
+        assert_eq!(event.attributes.len(), 1);
+        assert_eq!(event.repo_url.as_deref(), Some("https://example.com/acme/shop"));
+        assert_eq!((event.url, event.api_url.is_some()), (None, true));
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_no_error() {
+        let event = read_one("deployment_status", &deployment("teleported"));
+        assert_eq!((event.status, event.status_raw.as_deref()), (Some(Status::Unknown), Some("teleported")));
+        assert_eq!(event.finished_at, None);
+    }
+
+    #[test]
+    fn events_of_no_use_say_why() {
+        assert_eq!(read_one("star", &json!({})).kind, EventKind::Ignore);
+        assert!(read_one("ping", &json!({"zen": "x"})).reason.is_some());
+        assert_eq!(read_one("pull_request", &json!({"action": "opened"})).kind, EventKind::Ignore);
+        let deleted = json!({"ref": "refs/heads/x", "after": "0".repeat(40), "deleted": true});
+        assert_eq!(read_one("push", &deleted).kind, EventKind::Ignore);
+    }
+
+    #[test]
+    fn only_new_commits_of_a_push_count() {
+        let commit = |digit: &str, distinct: bool| json!({"id": digit.repeat(40), "distinct": distinct, "message": "One\n\ntwo", "timestamp": "2026-02-01T01:00:00+01:00"});
+        let root = json!({
+            "ref": "refs/heads/main", "after": "b".repeat(40), "commits": [commit("a", false), commit("b", true)],
+            "head_commit": {"timestamp": "2026-02-01T01:00:00+01:00", "message": "One"},
+            "repository": {"full_name": "acme/shop", "default_branch": "main"}
+        });
+        let event = read_one("push", &root);
+        assert!(event.is_default_branch);
+        assert_eq!(event.commits.len(), 1);
+        assert_eq!(event.commits[0].title.as_deref(), Some("One"));
+        assert_eq!(event.finished_at, Some("2026-02-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn bodies_that_do_not_fit_are_errors_and_never_panics() {
+        let headers = Headers::redacted([("X-GitHub-Event", "deployment")]);
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        for root in [json!([]), json!({}), json!({"deployment": 7}), json!({"deployment": {"id": null}})] {
+            assert!(read(&headers, &root, now).is_err(), "{root}");
+        }
+        assert!(read(&Headers::default(), &json!({}), now).is_err());
+    }
+}

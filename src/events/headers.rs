@@ -1,0 +1,58 @@
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const HEADERS_MAX: usize = 64;
+const VALUE_LENGTH_MAX: usize = 500;
+const SECRET_PARTS: [&str; 8] =
+    ["authorization", "cookie", "token", "secret", "signature", "password", "api-key", "apikey"];
+
+/// Request headers by lower-case name, without the values that are secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Headers(BTreeMap<String, String>);
+
+impl Headers {
+    /// Takes over names and values; a value that could let someone in is replaced.
+    pub fn redacted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in pairs.into_iter().take(HEADERS_MAX) {
+            headers.insert(name, value);
+        }
+        headers
+    }
+
+    /// Adds one, redacted where its name says that it is a secret.
+    pub fn insert(&mut self, name: &str, value: &str) {
+        let name = name.trim().to_ascii_lowercase();
+        let is_secret = SECRET_PARTS.iter().any(|part| name.contains(part));
+        let kept = if is_secret {
+            "[redacted]".to_owned()
+        } else {
+            value.trim().chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
+        };
+        self.0.insert(name, kept);
+    }
+
+    /// The value of a header, by lower-case name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let headers = Headers::redacted([
+            ("X-GitHub-Event", "push"),
+            ("Authorization", "Bearer abc"),
+            ("X-Gitlab-Token", "abc"),
+            ("Cookie", "session=abc"),
+            ("X-Hub-Signature-256", "sha256=abc"),
+        ]);
+        assert_eq!(headers.get("x-github-event"), Some("push"));
+        assert!(!serde_json::to_string(&headers).unwrap().contains("abc"));
+    }
+}

@@ -1,0 +1,227 @@
+//! How a deployment stands, from everything that was told of it, in whatever order it came and however often.
+
+use super::{Event, Status};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+/// One status as it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What was told, with the facts that came with it.
+    pub event: Event,
+    /// When it came. Decides only between two that nothing else tells apart.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A deployment as its statuses make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// The facts, the latest known of each.
+    pub facts: Event,
+    /// How it stands.
+    pub status: Status,
+    /// Since when.
+    pub status_at: DateTime<Utc>,
+    /// When it was first heard of.
+    pub created_at: DateTime<Utc>,
+    /// When it began: the first status "in progress", else its creation.
+    pub started_at: DateTime<Utc>,
+    /// When it went live: the first success of the last attempt. For one that failed, when it did.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// One, and one more for each start after an end.
+    pub attempts: i32,
+    /// A time among these is that of receipt.
+    pub time_is_received: bool,
+}
+
+/// Orders the statuses by time, rank, the sender's number, and derives the deployment. Nothing told, nothing derived.
+pub fn derive(told: &[Told]) -> Option<Derived> {
+    let mut order: Vec<&Told> = told.iter().collect();
+    order.sort_by_key(|told| {
+        let event = &told.event;
+        let rank = event.status.unwrap_or(Status::Unknown).rank();
+        (occurred_at(told), rank, event.sequence, event.status_raw.as_deref(), told.received_at)
+    });
+    let known = || order.iter().filter_map(|told| Some((known_status(told)?, occurred_at(told))));
+    let (status, status_at) = known().next_back().or_else(|| Some((Status::Unknown, occurred_at(order.last()?))))?;
+    let first = order.iter().map(|told| told.event.created_at.unwrap_or(occurred_at(told))).min()?;
+    let (attempts, finished_at) = attempts(known());
+    let in_progress = known().find(|(status, _)| *status == Status::InProgress);
+    Some(Derived {
+        facts: facts(&order),
+        status,
+        status_at,
+        created_at: first,
+        started_at: in_progress.map_or(first, |(_, at)| at),
+        finished_at,
+        attempts,
+        time_is_received: order.iter().any(|told| told.event.time_is_received && known_status(told).is_some()),
+    })
+}
+
+fn occurred_at(told: &Told) -> DateTime<Utc> {
+    told.event.occurred_at.unwrap_or(told.received_at)
+}
+
+fn known_status(told: &Told) -> Option<Status> {
+    told.event.status.filter(|status| *status != Status::Unknown)
+}
+
+// A status below an end that comes after it begins a new attempt. Being superseded ends nothing.
+fn attempts(order: impl Iterator<Item = (Status, DateTime<Utc>)>) -> (i32, Option<DateTime<Utc>>) {
+    let mut attempts = 1;
+    let (mut success, mut other_end, mut has_ended) = (None, None, false);
+    for (status, at) in order {
+        match status {
+            Status::Succeeded => _ = success.get_or_insert(at),
+            Status::Failed | Status::Canceled => _ = other_end.get_or_insert(at),
+            Status::Superseded => {}
+            Status::Unknown | Status::Pending | Status::InProgress => {
+                if has_ended {
+                    attempts += 1;
+                    (success, other_end) = (None, None);
+                }
+            }
+        }
+        has_ended = status.rank() >= Status::Succeeded.rank();
+    }
+    (attempts, success.or(other_end))
+}
+
+fn facts(order: &[&Told]) -> Event {
+    let mut facts = Event::default();
+    for told in order {
+        let event = &told.event;
+        let texts = [
+            (&mut facts.repo, &event.repo),
+            (&mut facts.repo_url, &event.repo_url),
+            (&mut facts.environment, &event.environment),
+            (&mut facts.sha, &event.sha),
+            (&mut facts.version, &event.version),
+            (&mut facts.reference, &event.reference),
+            (&mut facts.url, &event.url),
+            (&mut facts.api_url, &event.api_url),
+            (&mut facts.environment_url, &event.environment_url),
+            (&mut facts.actor, &event.actor),
+            (&mut facts.title, &event.title),
+            (&mut facts.pipeline, &event.pipeline),
+            (&mut facts.path, &event.path),
+            (&mut facts.deployment_kind, &event.deployment_kind),
+            (&mut facts.strategy, &event.strategy),
+            (&mut facts.group_id, &event.group_id),
+        ];
+        for (known, new) in texts {
+            if new.is_some() {
+                known.clone_from(new);
+            }
+        }
+        if !event.services.is_empty() {
+            let mut seen = BTreeSet::new();
+            facts.services = event.services.iter().filter(|name| seen.insert(*name)).cloned().collect();
+        }
+        facts.attributes.extend(event.attributes.clone());
+        if !event.commits.is_empty() {
+            facts.commits.clone_from(&event.commits);
+        }
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::slice;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_772_000_000 + minute * 60, 0).unwrap()
+    }
+
+    fn told(status: Status, minute: i64) -> Told {
+        let event = Event {
+            status: Some(status),
+            status_raw: Some(status.as_str().into()),
+            occurred_at: Some(at(minute)),
+            created_at: Some(at(0)),
+            sequence: minute,
+            version: (minute % 3 == 0).then(|| minute.to_string()),
+            ..Event::default()
+        };
+        Told { event, received_at: at(1000) }
+    }
+
+    #[test]
+    fn a_plain_course() {
+        let all = [told(Status::Pending, 0), told(Status::InProgress, 1), told(Status::Succeeded, 4)];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.attempts), (Status::Succeeded, 1));
+        assert_eq!((derived.started_at, derived.finished_at), (at(1), Some(at(4))));
+    }
+
+    #[test]
+    fn inactive_never_moves_the_end_and_an_early_latecomer_changes_nothing() {
+        let mut all = vec![told(Status::Succeeded, 4), told(Status::Superseded, 90)];
+        assert_eq!(derive(&all).unwrap().finished_at, Some(at(4)));
+        assert_eq!(derive(&all).unwrap().status, Status::Superseded);
+        all.push(told(Status::InProgress, 2));
+        assert_eq!((derive(&all).unwrap().status, derive(&all).unwrap().attempts), (Status::Superseded, 1));
+        assert_eq!(derive(&all).unwrap().started_at, at(2));
+    }
+
+    #[test]
+    fn a_second_run_after_a_failure_is_a_new_attempt() {
+        let all = [
+            told(Status::InProgress, 1),
+            told(Status::Failed, 2),
+            told(Status::Pending, 10),
+            told(Status::InProgress, 11),
+            told(Status::Succeeded, 14),
+            told(Status::Succeeded, 15),
+        ];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.attempts, derived.finished_at), (Status::Succeeded, 2, Some(at(14))));
+        let running = derive(&all[..4]).unwrap();
+        assert_eq!((running.status, running.attempts, running.finished_at), (Status::InProgress, 2, None));
+    }
+
+    #[test]
+    fn at_one_instant_the_rank_decides() {
+        let all = [told(Status::Succeeded, 4), told(Status::InProgress, 4), told(Status::Pending, 4)];
+        assert_eq!(derive(&all).unwrap().status, Status::Succeeded);
+        assert_eq!(derive(&all).unwrap().attempts, 1);
+    }
+
+    #[test]
+    fn an_unknown_word_never_hides_what_is_known() {
+        let all = [told(Status::Succeeded, 4), told(Status::Unknown, 9)];
+        assert_eq!(derive(&all).unwrap().status, Status::Succeeded);
+        assert_eq!(derive(slice::from_ref(&all[1])).unwrap().status, Status::Unknown);
+        assert_eq!(derive(&[]), None);
+    }
+
+    fn any_told() -> impl Strategy<Value = Told> {
+        let statuses = vec![
+            Status::Unknown,
+            Status::Pending,
+            Status::InProgress,
+            Status::Succeeded,
+            Status::Failed,
+            Status::Canceled,
+            Status::Superseded,
+        ];
+        (prop::sample::select(statuses), 0i64..12).prop_map(|(status, minute)| told(status, minute))
+    }
+
+    proptest! {
+        // F36: order and repetition do not matter.
+        #[test]
+        fn any_order_and_repetition_gives_the_same(
+            (all, mixed) in prop::collection::vec(any_told(), 1..12).prop_flat_map(|all| {
+                let repeated: Vec<_> = all.iter().chain(&all[..all.len() / 2]).cloned().collect();
+                (Just(all), Just(repeated).prop_shuffle())
+            })
+        ) {
+            prop_assert_eq!(derive(&all), derive(&mixed));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use serde::{Deserialize, Serialize};
+
+/// The cost column that a whole page shows. One setting governs every figure on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostBasis {
+    /// `EffectiveCost`: amortized, net of discounts.
+    #[default]
+    Amortized,
+    /// `BilledCost`: as invoiced.
+    Billed,
+    /// `ListCost`: before any discount.
+    List,
+    /// `ContractedCost`: after negotiated, before commitment discounts.
+    Contracted,
+}
+
+impl CostBasis {
+    /// Every basis, in the order of a menu.
+    pub const ALL: [Self; 4] = [Self::Amortized, Self::Billed, Self::List, Self::Contracted];
+
+    /// The FOCUS column.
+    pub fn focus_column(self) -> &'static str {
+        match self {
+            Self::Amortized => "EffectiveCost",
+            Self::Billed => "BilledCost",
+            Self::List => "ListCost",
+            Self::Contracted => "ContractedCost",
+        }
+    }
+
+    /// The word in a URL: `basis=amortized`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Amortized => "amortized",
+            Self::Billed => "billed",
+            Self::List => "list",
+            Self::Contracted => "contracted",
+        }
+    }
+
+    /// The label in a menu.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Amortized => "Amortized, net",
+            Self::Billed => "As billed",
+            Self::List => "List price",
+            Self::Contracted => "Contracted price",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The vocabulary: money, periods, cost columns. No input or output; depends on nothing else here.
+
+mod basis;
+pub mod columns;
+mod currency;
+mod decimal;
+mod money;
+mod period;
+
+pub use basis::CostBasis;
+pub use currency::is_iso_currency;
+pub use decimal::{Decimal, InvalidDecimal};
+pub use money::{CurrencyMismatch, Money};
+pub use period::{BillingPeriod, DateRange};

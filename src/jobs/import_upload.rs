@@ -1,0 +1,90 @@
+//! A file that was uploaded, spooled to disk and acknowledged: read now.
+
+use crate::rollup::{ImportOptions, ImportRequest, import_with};
+use crate::store::jobs::Job;
+use crate::store::{Pools, deliveries};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+
+/// How far the imports of this process are, for their heartbeats.
+static PROGRESS: LazyLock<Mutex<HashMap<i64, String>>> = LazyLock::new(Mutex::default);
+
+#[derive(Deserialize)]
+struct Upload {
+    path: PathBuf,
+    file_name: String,
+    source: Option<String>,
+    as_of: Option<DateTime<Utc>>,
+    received_by: String,
+    delivery_id: Option<i64>,
+}
+
+pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
+    let upload: Upload = serde_json::from_value(job.payload.clone()).context("the job's payload")?;
+    if !tokio::fs::try_exists(&upload.path).await? {
+        return gone(pools, &upload).await;
+    }
+    let request = ImportRequest {
+        path: upload.path,
+        file_name: upload.file_name,
+        source: upload.source,
+        as_of: upload.as_of,
+        received_by: upload.received_by,
+        now: Utc::now(),
+    };
+    let options =
+        ImportOptions { delivery_id: upload.delivery_id, fence: Some(job.fence()), ..ImportOptions::default() };
+    let job_id = job.job_id;
+    let tell = move |rows: u64, read: u64, total: u64| {
+        let percent = (read * 100).checked_div(total).unwrap_or(0).min(100);
+        set_progress(job_id, Some(format!("{percent} % read, {rows} rows")));
+    };
+    let receipt = import_with(pools, request, options, tell).await;
+    set_progress(job_id, None);
+    let receipt = receipt?;
+    tracing::info!(delivery.id = receipt.delivery_id, "{} is {}: {} rows", receipt.file, receipt.state, receipt.rows);
+    Ok(())
+}
+
+// A worker that died between its last two steps has read the file already.
+async fn gone(pools: &Pools, upload: &Upload) -> anyhow::Result<()> {
+    let Some(delivery_id) = upload.delivery_id else { return Ok(()) };
+    let mut transaction = pools.jobs.begin().await?;
+    let delivery = deliveries::lock(&mut *transaction, delivery_id).await?;
+    if delivery.is_some_and(|delivery| matches!(delivery.state.as_str(), "waiting" | "loading" | "failed")) {
+        let reason = "The uploaded file is gone from the disk; nothing of it is counted. Upload it again.";
+        deliveries::finish(&mut *transaction, delivery_id, "failed", Some(reason), Utc::now()).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Deletes the spooled file of a job that is done with it.
+pub(super) async fn forget_file(job: &Job) {
+    if job.kind != "import_upload" {
+        return;
+    }
+    if let Some(path) = job.payload.get("path").and_then(|path| path.as_str())
+        && let Err(error) = tokio::fs::remove_file(Path::new(path)).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("An upload could not be deleted; the sweep will try again: {error}");
+    }
+}
+
+/// What the job's next heartbeat says.
+pub(super) fn progress(job: &Job) -> String {
+    PROGRESS.lock().map(|all| all.get(&job.job_id).cloned().unwrap_or_default()).unwrap_or_default()
+}
+
+fn set_progress(job_id: i64, progress: Option<String>) {
+    let Ok(mut all) = PROGRESS.lock() else { return };
+    match progress {
+        Some(progress) => all.insert(job_id, progress),
+        None => all.remove(&job_id),
+    };
+}

@@ -1,0 +1,163 @@
+//! The only clock: work that waits in the queue is done here, and what must happen from time to time is asked for.
+//!
+//! A worker holds a job by a lease on database time and extends it while it works. One that lost its lease stops,
+//! and could not publish any more: the publish transaction checks the lease's fencing token.
+
+mod import_upload;
+mod sweep;
+
+use crate::config::Config;
+use crate::rollup::{events, remap};
+use crate::store::Pools;
+use crate::store::jobs::{self, Job, Lane};
+use anyhow::bail;
+use chrono::Utc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+const LEASE_SECONDS: i32 = 60;
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const ATTEMPTS_MAX: i32 = 5;
+const RETRY_SECONDS_MAX: i32 = 900;
+/// After an outage of the database.
+const OUTAGE_WAIT: Duration = Duration::from_secs(2);
+
+/// Works until `stop`. Jobs that are running then are given back to the queue.
+pub async fn run(pools: Pools, config: Config, stop: CancellationToken) {
+    let workers = [Lane::Imports, Lane::Imports, Lane::Others].map(|lane| {
+        let worker = Worker { pools: pools.clone(), config: config.clone(), lane, stop: stop.clone() };
+        tokio::spawn(async move { worker.work().await })
+    });
+    let schedule = tokio::spawn(schedule(pools, stop));
+    for worker in workers {
+        let _ = worker.await;
+    }
+    let _ = schedule.await;
+}
+
+// Several processes may ask: at most one sweep waits or runs.
+async fn schedule(pools: Pools, stop: CancellationToken) {
+    let mut ticks = interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let asked = async {
+            let mut conn = pools.jobs.acquire().await?;
+            jobs::enqueue(&mut conn, "sweep", "", &serde_json::json!({})).await
+        };
+        if let Err(error) = asked.await {
+            tracing::warn!("A sweep could not be asked for: {error}");
+        }
+    }
+}
+
+/// One worker; tests let it take single jobs.
+pub struct Worker {
+    /// Connections.
+    pub pools: Pools,
+    /// Where uploads lie.
+    pub config: Config,
+    /// Which jobs it takes.
+    pub lane: Lane,
+    /// When to stop.
+    pub stop: CancellationToken,
+}
+
+impl Worker {
+    async fn work(&self) {
+        while !self.stop.is_cancelled() {
+            let wait = match self.take_one().await {
+                Ok(true) => continue,
+                Ok(false) => IDLE_WAIT,
+                Err(error) => {
+                    tracing::warn!("The queue cannot be reached: {error}");
+                    OUTAGE_WAIT
+                }
+            };
+            self.stop.run_until_cancelled(sleep(wait)).await;
+        }
+    }
+
+    /// Does the next job that is due. False where there is none.
+    pub async fn take_one(&self) -> sqlx::Result<bool> {
+        let Some(job) = jobs::lease(&self.pools.jobs, self.lane, LEASE_SECONDS).await? else { return Ok(false) };
+        tracing::debug!(job.id = job.job_id, job.kind = job.kind, "Job {} starts", job.job_id);
+        let result = tokio::select! {
+            result = self.run_job(&job) => result,
+            () = self.beat(&job) => Err(anyhow::anyhow!("another worker has taken the job over")),
+            () = self.stop.cancelled() => {
+                jobs::release(&self.pools.jobs, job.fence()).await?;
+                return Ok(true);
+            }
+        };
+        metrics::counter!("costwake_jobs_total", "kind" => kind_label(&job.kind), "result" => result_label(&result))
+            .increment(1);
+        match result {
+            Ok(()) => {
+                let mut transaction = self.pools.jobs.begin().await?;
+                jobs::finish(&mut transaction, job.fence()).await?;
+                transaction.commit().await?;
+                import_upload::forget_file(&job).await;
+            }
+            Err(error) => self.failed(&job, &error).await?,
+        }
+        Ok(true)
+    }
+
+    async fn failed(&self, job: &Job, error: &anyhow::Error) -> sqlx::Result<()> {
+        let is_last = job.attempts >= ATTEMPTS_MAX;
+        tracing::error!(
+            job.id = job.job_id,
+            job.kind = job.kind,
+            job.attempts = job.attempts,
+            "A job failed: {error:#}"
+        );
+        let seconds = (5 * 3_i32.pow(job.attempts.clamp(1, 6) as u32 - 1)).min(RETRY_SECONDS_MAX);
+        jobs::fail(&self.pools.jobs, job.fence(), &format!("{error:#}"), seconds, ATTEMPTS_MAX).await?;
+        if is_last {
+            import_upload::forget_file(job).await;
+        }
+        Ok(())
+    }
+
+    async fn run_job(&self, job: &Job) -> anyhow::Result<()> {
+        match job.kind.as_str() {
+            "import_upload" => import_upload::run(&self.pools, job).await,
+            "normalize_events" => {
+                events::read_new(&self.pools.jobs).await?;
+                Ok(())
+            }
+            "remap" => {
+                remap::remap(&self.pools, "costwake", Utc::now()).await?;
+                Ok(())
+            }
+            "sweep" => sweep::run(&self.pools, &self.config, Utc::now()).await,
+            other => bail!("there is no job of the kind {other}"),
+        }
+    }
+
+    // Ends when the job is no longer this worker's.
+    async fn beat(&self, job: &Job) {
+        loop {
+            sleep(HEARTBEAT).await;
+            let progress = import_upload::progress(job);
+            match jobs::heartbeat(&self.pools.jobs, job.fence(), LEASE_SECONDS, &progress).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The lease outlives a short outage; a long one ends it, and the fence does the rest.
+                Err(error) => tracing::warn!(job.id = job.job_id, "A lease could not be extended: {error}"),
+            }
+        }
+    }
+}
+
+// Labels come from a fixed set: a kind that nobody knows must not make up a new series.
+fn kind_label(kind: &str) -> &'static str {
+    ["import_upload", "normalize_events", "remap", "sweep"].into_iter().find(|known| *known == kind).unwrap_or("other")
+}
+
+fn result_label(result: &anyhow::Result<()>) -> &'static str {
+    if result.is_ok() { "ok" } else { "error" }
+}

@@ -1,0 +1,135 @@
+use super::cells::{Cells, present};
+use super::header::Header;
+use super::tags;
+use crate::focus::Decimal;
+use chrono::{DateTime, Utc};
+
+/// One row of a bill under FOCUS names, borrowed from the reader's buffer until the next row is asked for.
+///
+/// A field is `None` where the file says null, or lacks the column. Of the fields that a row is rejected without
+/// (two costs, currency, four periods) that leaves only the second case.
+#[derive(Debug, Clone)]
+pub struct Charge<'a> {
+    /// 1-based physical line of a CSV file (its header is line 1), 1-based row of a Parquet file.
+    pub line: u64,
+    /// `BilledCost`: as invoiced.
+    pub billed_cost: Option<Decimal>,
+    /// `EffectiveCost`: amortized.
+    pub effective_cost: Option<Decimal>,
+    /// `ListCost`.
+    pub list_cost: Option<Decimal>,
+    /// `ContractedCost`.
+    pub contracted_cost: Option<Decimal>,
+    /// `PricingQuantity`.
+    pub pricing_quantity: Option<Decimal>,
+    /// `ConsumedQuantity`.
+    pub consumed_quantity: Option<Decimal>,
+    /// `BillingCurrency` as it stands.
+    pub billing_currency: Option<&'a str>,
+    /// `BillingPeriodStart`.
+    pub billing_period_start: Option<DateTime<Utc>>,
+    /// `BillingPeriodEnd`, exclusive.
+    pub billing_period_end: Option<DateTime<Utc>>,
+    /// `ChargePeriodStart`.
+    pub charge_period_start: Option<DateTime<Utc>>,
+    /// `ChargePeriodEnd`, exclusive.
+    pub charge_period_end: Option<DateTime<Utc>>,
+    /// `ServiceProviderName`, `ProviderName` or `Provider`, the first that is filled.
+    pub provider_name: Option<&'a str>,
+    /// `InvoiceIssuerName`.
+    pub invoice_issuer_name: Option<&'a str>,
+    /// `BillingAccountId`, leading zeros and all.
+    pub billing_account_id: Option<&'a str>,
+    /// `SubAccountId`.
+    pub sub_account_id: Option<&'a str>,
+    /// `SubAccountName`.
+    pub sub_account_name: Option<&'a str>,
+    /// `ServiceCategory`.
+    pub service_category: Option<&'a str>,
+    /// `ServiceName`: the provider's product, such as "Amazon Elastic Compute Cloud".
+    pub service_name: Option<&'a str>,
+    /// `RegionId`.
+    pub region_id: Option<&'a str>,
+    /// `SkuId`.
+    pub sku_id: Option<&'a str>,
+    /// `ChargeCategory`.
+    pub charge_category: Option<&'a str>,
+    /// `ChargeClass`: `Correction`, or none.
+    pub charge_class: Option<&'a str>,
+    /// `PricingCategory`.
+    pub pricing_category: Option<&'a str>,
+    /// `CommitmentDiscountStatus`: `Used` or `Unused`.
+    pub commitment_discount_status: Option<&'a str>,
+    /// `ResourceId`.
+    pub resource_id: Option<&'a str>,
+    /// `ResourceName`.
+    pub resource_name: Option<&'a str>,
+    /// `ResourceType`.
+    pub resource_type: Option<&'a str>,
+    /// `ChargeDescription`.
+    pub charge_description: Option<&'a str>,
+    /// `Tags` as text that [`Charge::tag_map`] can read; `None` where they cannot be read.
+    pub tags: Option<&'a str>,
+    /// `Tags` as they stand, where they cannot be read.
+    pub unreadable_tags: Option<&'a str>,
+    pub(super) cells: Cells<'a>,
+    pub(super) header: &'a Header,
+}
+
+impl<'a> Charge<'a> {
+    /// Every other column that says what was charged, under its FOCUS or own name, nulls left out: unit prices,
+    /// units, names, `x_` columns, and `x_unreadable_tags`.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let (header, cells) = (self.header, self.cells);
+        let others = header.attribute_columns.iter().filter_map(move |&column| {
+            let value = present(cells.get(column))?;
+            Some((header.names[column].as_str(), header.mended(column, value)))
+        });
+        others.chain(self.unreadable_tags.map(|text| ("x_unreadable_tags", text)))
+    }
+
+    /// Every other cost or quantity of the row, such as `CommitmentDiscountQuantity` or `x_BilledCostInUsd`.
+    /// They differ from row to row, so they are no part of what charges share.
+    pub fn measures(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let (header, cells) = (self.header, self.cells);
+        header
+            .measure_columns
+            .iter()
+            .filter_map(move |&column| Some((header.names[column].as_str(), present(cells.get(column))?)))
+    }
+
+    /// The raw cells of all columns that make up a charge group, in the file's order. Two rows of one file with
+    /// equal cells share their group, so a reader can look a group up by these without naming or parsing anything.
+    pub fn group_cells(&self) -> impl Iterator<Item = &'a str> {
+        let (header, cells) = (self.header, self.cells);
+        header.group_columns.iter().map(move |&column| cells.get(column))
+    }
+
+    /// The tags as a flat object; empty where there are none or they cannot be read.
+    pub fn tag_map(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.tags.and_then(|text| tags::read(text).ok()).unwrap_or_default()
+    }
+}
+
+/// A row that could not be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// As [`Charge::line`].
+    pub line: u64,
+    /// The FOCUS column, or empty where the line as a whole is at fault.
+    pub column: String,
+    /// What stands there, cut at 200 characters.
+    pub value: String,
+    /// A sentence for the receipt.
+    pub reason: String,
+}
+
+/// One data row of a bill.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly every row is a charge, and a box for each would cost more")]
+pub enum Row<'a> {
+    /// A row that can be counted.
+    Charge(Charge<'a>),
+    /// A row that cannot.
+    Rejected(Rejection),
+}

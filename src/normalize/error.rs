@@ -1,0 +1,44 @@
+use crate::sources::SourceError;
+
+/// Why a file is not read as a bill at all. Each is a sentence for the receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum BillError {
+    /// It is some other export, or no export.
+    #[error(
+        "This is not a FOCUS cost and usage file: it looks like {looks_like}, which is not read yet. \
+         Costwake reads FOCUS 1.0 to 1.4 as CSV, .csv.gz, .csv.zst or Parquet."
+    )]
+    NotFocus {
+        /// What it looks like, with its article.
+        looks_like: String,
+    },
+    /// It has nothing, not even column names.
+    #[error("The file is empty: not even column names stand in it.")]
+    Empty,
+    /// It is damaged, or not what its first bytes say.
+    #[error("The file cannot be read as a bill: {0}.")]
+    Malformed(String),
+    /// It exceeds a limit that protects the server.
+    #[error("The file is refused: {0}.")]
+    OutOfBounds(String),
+    /// It could not be read from the disk.
+    #[error("The file could not be read: {0}.")]
+    Io(#[source] std::io::Error),
+}
+
+impl From<SourceError> for BillError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::OutOfBounds(reason) => Self::OutOfBounds(reason),
+            SourceError::Malformed(reason) => Self::Malformed(reason),
+            SourceError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// Reads through a decompressor answer with `io::Error`; the source's own errors ride inside.
+impl From<std::io::Error> for BillError {
+    fn from(error: std::io::Error) -> Self {
+        SourceError::from(error).into()
+    }
+}

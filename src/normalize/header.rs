@@ -1,0 +1,293 @@
+use super::error::BillError;
+use super::recognize;
+use crate::focus::columns::{self, Version};
+
+/// Most columns that a file may have.
+pub(super) const COLUMNS_MAX: usize = 2000;
+
+/// The position of a column that no file has.
+const ABSENT: usize = usize::MAX;
+
+/// Where a charge's field stands in the file: the column, and another to look at where that is null.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    pub first: usize,
+    pub second: usize,
+}
+
+impl Slot {
+    pub fn is_absent(self) -> bool {
+        self.first == ABSENT
+    }
+}
+
+/// The columns of a file, once its names are understood.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    /// The FOCUS name where there is one, otherwise the file's own.
+    pub names: Vec<String>,
+    pub version: Version,
+    pub extra_columns: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Columns that say what was charged and have no field of their own.
+    pub attribute_columns: Vec<usize>,
+    /// Other costs and quantities.
+    pub measure_columns: Vec<usize>,
+    /// All columns that make up a charge group: the fields that are text, and the attributes.
+    pub group_columns: Vec<usize>,
+    pub slots: Slots,
+    allowed_values: Vec<Option<&'static [&'static str]>>,
+}
+
+/// One slot for each field of a charge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slots {
+    pub billed_cost: Slot,
+    pub effective_cost: Slot,
+    pub list_cost: Slot,
+    pub contracted_cost: Slot,
+    pub pricing_quantity: Slot,
+    pub consumed_quantity: Slot,
+    pub billing_currency: Slot,
+    pub billing_period_start: Slot,
+    pub billing_period_end: Slot,
+    pub charge_period_start: Slot,
+    pub charge_period_end: Slot,
+    pub provider_name: Slot,
+    pub invoice_issuer_name: Slot,
+    pub billing_account_id: Slot,
+    pub sub_account_id: Slot,
+    pub sub_account_name: Slot,
+    pub service_category: Slot,
+    pub service_name: Slot,
+    pub region_id: Slot,
+    pub sku_id: Slot,
+    pub charge_category: Slot,
+    pub charge_class: Slot,
+    pub pricing_category: Slot,
+    pub commitment_discount_status: Slot,
+    pub charge_subcategory: Slot,
+    pub resource_id: Slot,
+    pub resource_name: Slot,
+    pub resource_type: Slot,
+    pub charge_description: Slot,
+    pub tags: Slot,
+}
+
+impl Header {
+    /// Understands the column names, or says what else the file looks like.
+    pub fn of(file_names: &[String]) -> Result<Self, BillError> {
+        if file_names.len() > COLUMNS_MAX {
+            return Err(BillError::OutOfBounds(format!("it has more than {COLUMNS_MAX} columns")));
+        }
+        if let Some(looks_like) = recognize::other_than_focus(file_names) {
+            return Err(BillError::NotFocus { looks_like });
+        }
+        let (names, repeated) = canonical_names(file_names)?;
+        let known: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| columns::canonical(name).is_some()).collect();
+        let has_preview_names = file_names.iter().any(|name| columns::is_preview_name(name.trim()));
+        let version = Version::of_columns(&known, has_preview_names);
+        let extra_columns = names.iter().filter(|name| columns::canonical(name).is_none()).cloned().collect();
+        let slots = Slots::of(&names);
+        let mut header = Self {
+            allowed_values: names.iter().map(|name| columns::allowed_values(name)).collect(),
+            warnings: Vec::new(),
+            attribute_columns: Vec::new(),
+            measure_columns: Vec::new(),
+            group_columns: Vec::new(),
+            names,
+            version,
+            extra_columns,
+            slots,
+        };
+        header.sort_columns();
+        header.warn_of_absent_costs();
+        header
+            .warnings
+            .extend(repeated.into_iter().map(|name| format!("Column {name} stands in the file more than once.")));
+        Ok(header)
+    }
+
+    /// Mandatory columns that the file lacks, in the order of the specification's table.
+    pub fn missing_mandatory(&self) -> Vec<&'static str> {
+        columns::MANDATORY.into_iter().filter(|name| !self.has(name)).collect()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// A value with the letter case that FOCUS gives it, where the column has a fixed set of values.
+    pub fn mended<'a>(&self, column: usize, value: &'a str) -> &'a str {
+        let Some(Some(allowed)) = self.allowed_values.get(column) else { return value };
+        allowed.iter().find(|known| known.eq_ignore_ascii_case(value.trim())).copied().unwrap_or(value)
+    }
+
+    fn sort_columns(&mut self) {
+        let amounts = self.slots.amounts_and_periods().map(|slot| slot.first);
+        let texts = self.slots.texts().map(|slot| slot.first);
+        for column in 0..self.names.len() {
+            if amounts.contains(&column) {
+                continue;
+            }
+            if texts.contains(&column) {
+                self.group_columns.push(column);
+            } else if columns::is_measure(&self.names[column]) {
+                self.measure_columns.push(column);
+            } else {
+                self.attribute_columns.push(column);
+                self.group_columns.push(column);
+            }
+        }
+    }
+
+    fn warn_of_absent_costs(&mut self) {
+        for name in ["ListCost", "ContractedCost"] {
+            if !self.has(name) {
+                self.warnings.push(format!("The file has no {name}: that view of these charges stays empty."));
+            }
+        }
+    }
+}
+
+impl Slots {
+    fn of(names: &[String]) -> Self {
+        let position = |name: &str| names.iter().position(|known| known == name).unwrap_or(ABSENT);
+        let slot = |name: &str| Slot { first: position(name), second: ABSENT };
+        let provider = match (position("ServiceProviderName"), position("ProviderName")) {
+            (ABSENT, older) => Slot { first: older, second: ABSENT },
+            (newer, older) => Slot { first: newer, second: older },
+        };
+        Self {
+            billed_cost: slot("BilledCost"),
+            effective_cost: slot("EffectiveCost"),
+            list_cost: slot("ListCost"),
+            contracted_cost: slot("ContractedCost"),
+            pricing_quantity: slot("PricingQuantity"),
+            consumed_quantity: slot("ConsumedQuantity"),
+            billing_currency: slot("BillingCurrency"),
+            billing_period_start: slot("BillingPeriodStart"),
+            billing_period_end: slot("BillingPeriodEnd"),
+            charge_period_start: slot("ChargePeriodStart"),
+            charge_period_end: slot("ChargePeriodEnd"),
+            provider_name: provider,
+            invoice_issuer_name: slot("InvoiceIssuerName"),
+            billing_account_id: slot("BillingAccountId"),
+            sub_account_id: slot("SubAccountId"),
+            sub_account_name: slot("SubAccountName"),
+            service_category: slot("ServiceCategory"),
+            service_name: slot("ServiceName"),
+            region_id: slot("RegionId"),
+            sku_id: slot("SkuId"),
+            charge_category: slot("ChargeCategory"),
+            charge_class: slot("ChargeClass"),
+            pricing_category: slot("PricingCategory"),
+            commitment_discount_status: slot("CommitmentDiscountStatus"),
+            charge_subcategory: slot("ChargeSubcategory"),
+            resource_id: slot("ResourceId"),
+            resource_name: slot("ResourceName"),
+            resource_type: slot("ResourceType"),
+            charge_description: slot("ChargeDescription"),
+            tags: slot("Tags"),
+        }
+    }
+
+    /// What differs from charge to charge of one group.
+    fn amounts_and_periods(&self) -> [Slot; 11] {
+        [
+            self.billed_cost,
+            self.effective_cost,
+            self.list_cost,
+            self.contracted_cost,
+            self.pricing_quantity,
+            self.consumed_quantity,
+            self.billing_currency,
+            self.billing_period_start,
+            self.billing_period_end,
+            self.charge_period_start,
+            self.charge_period_end,
+        ]
+    }
+
+    /// What a charge has a text field for. ChargeSubcategory is not among them: it stays an attribute.
+    fn texts(&self) -> [Slot; 18] {
+        [
+            self.provider_name,
+            self.invoice_issuer_name,
+            self.billing_account_id,
+            self.sub_account_id,
+            self.sub_account_name,
+            self.service_category,
+            self.service_name,
+            self.region_id,
+            self.sku_id,
+            self.charge_category,
+            self.charge_class,
+            self.pricing_category,
+            self.commitment_discount_status,
+            self.resource_id,
+            self.resource_name,
+            self.resource_type,
+            self.charge_description,
+            self.tags,
+        ]
+    }
+}
+
+/// The FOCUS or own name of each column, and the own names that repeat. An old name beside the newer one of the
+/// same column (`Region` beside `RegionId`) keeps its own.
+fn canonical_names(file_names: &[String]) -> Result<(Vec<String>, Vec<String>), BillError> {
+    let mut names: Vec<String> = Vec::with_capacity(file_names.len());
+    let mut repeated = Vec::new();
+    let has = |wanted: &str| file_names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
+    for (index, file_name) in file_names.iter().enumerate() {
+        let own = file_name.trim();
+        let name = match columns::canonical(own) {
+            Some(focus) if columns::is_preview_name(own) && has(focus) => own.to_owned(),
+            Some(focus) if names.iter().any(|earlier| earlier == focus) => {
+                return Err(BillError::Malformed(format!("column {focus} stands in it twice")));
+            }
+            Some(focus) => focus.to_owned(),
+            None if own.is_empty() => format!("column_{}", index + 1),
+            None => own.to_owned(),
+        };
+        if names.contains(&name) {
+            repeated.push(name.clone());
+        }
+        names.push(name);
+    }
+    Ok((names, repeated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(names: &str) -> Result<Header, BillError> {
+        Header::of(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_are_matched_in_any_order_and_case() {
+        let header = header("chargeperiodstart, BILLEDCOST ,EffectiveCost,x_Project,Region").unwrap();
+        assert_eq!(header.names, ["ChargePeriodStart", "BilledCost", "EffectiveCost", "x_Project", "RegionId"]);
+        assert_eq!(header.version, Version::Preview1_0);
+        assert_eq!(header.extra_columns, ["x_Project"]);
+        assert_eq!(header.attribute_columns, [3]);
+        assert_eq!(header.group_columns, [3, 4]);
+    }
+
+    #[test]
+    fn a_focus_column_may_stand_once_only() {
+        let error = header("BilledCost,billedcost,EffectiveCost,ChargePeriodStart").unwrap_err();
+        assert_eq!(error.to_string(), "The file cannot be read as a bill: column BilledCost stands in it twice.");
+    }
+
+    #[test]
+    fn the_newer_provider_column_comes_first() {
+        let header = header("BilledCost,EffectiveCost,ChargePeriodStart,ProviderName,ServiceProviderName").unwrap();
+        assert_eq!((header.slots.provider_name.first, header.slots.provider_name.second), (4, 3));
+        assert_eq!(header.attribute_columns, [3], "the older one is kept as an attribute");
+    }
+}

@@ -1,0 +1,24 @@
+//! Bytes to charges under FOCUS names. Pure: a file in, rows out; nothing here knows the database.
+//!
+//! Every row comes out as a [`Charge`] or as a [`Rejection`] with its line, column and reason; none is dropped.
+
+mod bill;
+mod cells;
+mod charge;
+mod error;
+mod focus_parquet;
+mod header;
+#[cfg(test)]
+mod nasty_tests;
+mod parquet_column;
+mod parquet_text;
+mod reading;
+mod recognize;
+mod records;
+pub mod tags;
+mod timestamp;
+mod warnings;
+
+pub use bill::{Bill, open};
+pub use charge::{Charge, Rejection, Row};
+pub use error::BillError;

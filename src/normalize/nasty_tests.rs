@@ -1,0 +1,288 @@
+//! What real bills do to their readers, one test each.
+
+use super::{BillError, Charge, Rejection, Row, open};
+use std::io::Write;
+
+const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,\
+    BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,ServiceName,\
+    ChargeFrequency,ConsumedQuantity,Tags,x_Project";
+const PERIODS: &str = "2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-05T00:00:00Z,2026-10-06T00:00:00Z";
+
+/// A row of the header above: costs, account and currency, what comes behind the service.
+fn row(costs: &str, account_and_currency: &str, end: &str) -> String {
+    format!("{costs},{account_and_currency},{PERIODS},Usage,Compute,Virtual machines,{end}\n")
+}
+
+struct Read {
+    rejections: Vec<Rejection>,
+    warnings: Vec<String>,
+}
+
+/// Reads a file and shows each charge to `look`.
+fn read(text: &str, mut look: impl FnMut(&Charge<'_>)) -> Result<Read, BillError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut bill = open(file.path())?;
+    let mut rejections = Vec::new();
+    while let Some(row) = bill.next_row()? {
+        match row {
+            Row::Charge(charge) => look(&charge),
+            Row::Rejected(rejection) => rejections.push(rejection),
+        }
+    }
+    Ok(Read { rejections, warnings: bill.warnings() })
+}
+
+/// One row; the text that `look` makes of its charge, or why it was rejected.
+fn one(row: &str, look: impl Fn(&Charge<'_>) -> String) -> String {
+    let mut found = String::new();
+    let read = read(&format!("{HEADER}\n{row}"), |charge| found = look(charge)).unwrap();
+    match read.rejections.first() {
+        Some(rejection) => format!("{}|{}|{}", rejection.column, rejection.value, rejection.reason),
+        None => found,
+    }
+}
+
+fn billed(charge: &Charge<'_>) -> String {
+    charge.billed_cost.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn the_word_null_an_empty_cell_and_a_blank_are_null() {
+    for null in ["NULL", "null", "", "  "] {
+        let text = row(&format!("1,2,{null},3"), "A,USD", &format!("{null},{null},{null},{null}"));
+        let shown = one(&text, |charge| {
+            assert!(charge.list_cost.is_none() && charge.consumed_quantity.is_none() && charge.tags.is_none());
+            format!("{:?}", charge.attributes().collect::<Vec<_>>())
+        });
+        assert_eq!(shown, "[]", "{null:?}");
+    }
+}
+
+#[test]
+fn moments_with_a_space_and_without_zone_are_utc() {
+    let text = row("1,1,1,1", "A,USD", ",,,").replace('T', " ").replace("Z,", ",");
+    let shown = one(&text, |charge| charge.charge_period_start.unwrap().to_rfc3339());
+    assert_eq!(shown, "2026-10-05T00:00:00+00:00");
+}
+
+#[test]
+fn letter_case_of_listed_values_is_mended_and_other_text_is_kept() {
+    let text = row("1,1,1,1", "A,USD", "Usage-based,,,Usage-based").replace(",Usage,", ",USAGE,");
+    let shown =
+        one(&text, |charge| format!("{:?} {:?}", charge.charge_category, charge.attributes().collect::<Vec<_>>()));
+    assert_eq!(shown, r#"Some("Usage") [("ChargeFrequency", "Usage-Based"), ("x_Project", "Usage-based")]"#);
+}
+
+#[test]
+fn exponents_and_long_scales_keep_every_digit() {
+    assert_eq!(one(&row("1.5E-7,1,1,1", "A,USD", ",,,"), billed), "0.00000015");
+    assert_eq!(
+        one(&row("16.2969321366366446274854190000,1,1,1", "A,USD", ",,,"), billed),
+        "16.2969321366366446274854190000"
+    );
+    assert_eq!(one(&row("-0.00,1,1,1", "A,USD", ",,,"), billed), "0.00");
+}
+
+#[test]
+fn a_cost_that_is_no_number_is_rejected_with_line_column_and_reason() {
+    assert_eq!(
+        one(&row("\"$10,000.00 \",1,1,1", "A,USD", ",,,"), billed),
+        "BilledCost|$10,000.00 |BilledCost is not a number like 1234.56 or 1.5E-7"
+    );
+    assert_eq!(
+        one(&row("1,NaN,1,1", "A,USD", ",,,"), billed),
+        "EffectiveCost|NaN|EffectiveCost is not a number like 1234.56 or 1.5E-7"
+    );
+    assert_eq!(one(&row("NULL,1,1,1", "A,USD", ",,,"), billed), "BilledCost|NULL|BilledCost is null");
+}
+
+#[test]
+fn other_costs_and_quantities_that_cannot_be_read_are_null_with_a_warning() {
+    let text = format!("{HEADER}\n{}", row("1,1,$5,", "A,USD", ",many,,"));
+    let read = read(&text, |charge| assert!(charge.list_cost.is_none() && charge.consumed_quantity.is_none())).unwrap();
+    assert!(read.rejections.is_empty());
+    assert_eq!(
+        read.warnings,
+        [
+            "ContractedCost is null on 1 row.",
+            "ConsumedQuantity cannot be read on 1 row and was taken as null, first on line 2.",
+            "ListCost cannot be read on 1 row and was taken as null, first on line 2.",
+        ]
+    );
+}
+
+#[test]
+fn american_dates_and_hour_30_are_rejected() {
+    let american = row("1,1,1,1", "A,USD", ",,,").replace("2026-10-05T00:00:00Z", "4/1/25");
+    assert!(one(&american, billed).starts_with("ChargePeriodStart|4/1/25|ChargePeriodStart is not a moment"));
+    let hour_30 = row("1,1,1,1", "A,USD", ",,,").replace("2026-10-06T00", "2026-10-06T30");
+    assert!(one(&hour_30, billed).starts_with("ChargePeriodEnd|2026-10-06T30:00:00Z|"));
+    let backwards = row("1,1,1,1", "A,USD", ",,,").replace("2026-10-06T00", "2026-10-04T00");
+    assert!(one(&backwards, billed).ends_with("ChargePeriodEnd lies before ChargePeriodStart"));
+}
+
+#[test]
+fn a_blank_currency_is_rejected_and_a_virtual_one_kept() {
+    assert_eq!(one(&row("1,1,1,1", "A,", ",,,"), billed), "BillingCurrency||BillingCurrency is null");
+    let text = format!("{HEADER}\n{}{}", row("1,1,1,1", "A,MC", ",,,"), row("1,1,1,1", "A,JPY", ",,,"));
+    let mut currencies = Vec::new();
+    let read = read(&text, |charge| currencies.push(charge.billing_currency.unwrap().to_owned())).unwrap();
+    assert_eq!(currencies, ["MC", "JPY"]);
+    assert_eq!(read.warnings, ["BillingCurrency MC on 1 row is no ISO 4217 code; it is kept as it stands."]);
+}
+
+#[test]
+fn identifiers_are_text() {
+    let shown = one(&row("1,1,1,1", "0099999999999,USD", ",,,"), |charge| charge.billing_account_id.unwrap().into());
+    assert_eq!(shown, "0099999999999");
+}
+
+#[test]
+fn byte_order_mark_and_carriage_returns_are_no_part_of_a_cell() {
+    let text = format!("\u{feff}{HEADER}\n{}", row("1,1,1,1", "A,USD", ",,,last")).replace('\n', "\r\n");
+    let mut projects = Vec::new();
+    read(&text, |charge| projects.extend(charge.attributes().map(|(_, value)| value.to_owned()))).unwrap();
+    assert_eq!(projects, ["last"]);
+}
+
+#[test]
+fn ragged_rows_are_rejected_never_shifted() {
+    let text = format!("{HEADER}\n{}{}1,2\n", row("1,1,1,1", "A,USD", ",,,,extra"), row("1,1,1,1", "A,USD", ",,,"));
+    let mut count = 0;
+    let read = read(&text, |_| count += 1).unwrap();
+    let reasons: Vec<_> = read.rejections.iter().map(|found| (found.line, found.reason.as_str())).collect();
+    assert_eq!(reasons, [(2, "the line has 18 cells, the header 17"), (4, "the line has 2 cells, the header 17")]);
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn tags_are_read_in_every_form_and_kept_where_they_cannot_be() {
+    let tags = |cell: &str| {
+        one(&row("1,1,1,1", "A,USD", &format!(",,{cell},")), |charge| {
+            let others: Vec<_> = charge.attributes().collect();
+            format!("{} {others:?}", serde_json::Value::Object(charge.tag_map()))
+        })
+    };
+    assert_eq!(tags(r#""{""env"":""prod"",""spot"":null}""#), r#"{"env":"prod","spot":true} []"#);
+    assert_eq!(tags(r#""""env"": ""prod"",""app"": ""shop""""#), r#"{"env":"prod","app":"shop"} []"#);
+    assert_eq!(tags("env=prod"), r#"{} [("x_unreadable_tags", "env=prod")]"#);
+    let text = format!("{HEADER}\n{}", row("1,1,1,1", "A,USD", ",,env=prod,"));
+    let read = read(&text, |_| {}).unwrap();
+    assert_eq!(read.warnings, ["Tags cannot be read on 1 row, first on line 2; they are kept as x_unreadable_tags."]);
+}
+
+/// Two rows alike are two charges; a refund is a charge like any other.
+#[test]
+fn identical_and_negative_rows_all_count() {
+    let line = row("-5.25,-5.25,0,0", "A,USD", ",,,");
+    let mut sum = crate::focus::Decimal::ZERO;
+    read(&format!("{HEADER}\n{line}{line}"), |charge| sum += charge.billed_cost.as_ref().unwrap()).unwrap();
+    assert_eq!(sum.to_string(), "-10.50");
+}
+
+#[test]
+fn rows_of_one_group_have_equal_group_cells() {
+    let text = format!("{HEADER}\n{}{}", row("1,2,3,4", "A,USD", ",9,,p"), row("5,6,7,8", "A,USD", ",1,,p"));
+    let mut groups = Vec::new();
+    read(&text, |charge| groups.push(charge.group_cells().collect::<Vec<_>>().join("|"))).unwrap();
+    assert_eq!(groups[0], groups[1]);
+    assert_eq!(groups[0], "A|Usage|Compute|Virtual machines|||p");
+}
+
+#[test]
+fn a_file_with_column_names_only_is_a_bill_without_rows() {
+    let mut count = 0;
+    assert!(read(&format!("{HEADER}\n"), |_| count += 1).unwrap().rejections.is_empty());
+    assert_eq!(count, 0);
+    assert!(matches!(read("", |_| {}), Err(BillError::Empty)));
+    assert!(matches!(read("\n\n", |_| {}), Err(BillError::Empty)));
+}
+
+#[test]
+fn the_preview_version_is_read_under_todays_names() {
+    let names = HEADER.replace("ChargeFrequency", "Provider").replace("x_Project", "ChargeSubcategory");
+    let text = format!("{names}\n{}", row("1,1,1,1", "A,USD", "Oracle,,,Used Commitment"));
+    let mut shown = String::new();
+    read(&text, |charge| shown = format!("{:?} {:?}", charge.provider_name, charge.commitment_discount_status))
+        .unwrap();
+    assert_eq!(shown, r#"Some("Oracle") Some("Used")"#);
+}
+
+/// A correction sits in the billing period that it is invoiced in, and tells the period that it corrects.
+#[test]
+fn a_charge_may_lie_outside_its_billing_period() {
+    let text = row("1,1,1,1", "A,USD", ",,,").replace("2026-10-05", "2026-08-05").replace("2026-10-06", "2026-08-06");
+    let shown = one(&text, |charge| {
+        format!(
+            "{} {}",
+            charge.billing_period_start.unwrap().date_naive(),
+            charge.charge_period_start.unwrap().date_naive()
+        )
+    });
+    assert_eq!(shown, "2026-10-01 2026-08-05");
+}
+
+#[test]
+fn other_costs_are_measures_and_no_part_of_a_group() {
+    let names = HEADER.replace("x_Project", "x_BilledCostInUsd");
+    let text = format!("{names}\n{}", row("1,1,1,1", "A,EUR", ",,,1.08"));
+    let mut shown = String::new();
+    read(&text, |charge| {
+        shown = format!("{:?} {:?}", charge.measures().collect::<Vec<_>>(), charge.attributes().collect::<Vec<_>>());
+    })
+    .unwrap();
+    assert_eq!(shown, r#"[("x_BilledCostInUsd", "1.08")] []"#);
+}
+
+#[test]
+fn an_endless_identifier_is_rejected_before_it_breaks_an_index() {
+    let found = one(&row("1,1,1,1", &format!("{},USD", "A".repeat(401)), ",,,"), billed);
+    assert!(
+        found.starts_with("BillingAccountId|AAAA") && found.ends_with("|BillingAccountId is longer than 400 bytes")
+    );
+}
+
+/// Whatever the bytes, a file is read, refused or rejected by the line; nothing panics, and every line is told of.
+mod any_bytes {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            if let Ok(mut bill) = open(file.path()) {
+                while let Ok(Some(_)) = bill.next_row() {}
+            }
+        }
+
+        #[test]
+        fn in_a_good_file_never_make_rows_vanish(
+            changes in proptest::collection::vec((400_usize..2000, any::<u8>()), 0..4),
+        ) {
+            let good = format!("{HEADER}\n{}", row("1.5,1,1,1", "A,USD", ",,\"{}\",p").repeat(12));
+            let mut bytes = good.clone().into_bytes();
+            for (at, byte) in &changes {
+                if let Some(place) = bytes.get_mut(*at) {
+                    *place = *byte;
+                }
+            }
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            let mut bill = open(file.path()).unwrap();
+            let (mut charges, mut rejections) = (0, 0);
+            while let Some(row) = bill.next_row().unwrap() {
+                match row {
+                    Row::Charge(_) => charges += 1,
+                    Row::Rejected(_) => rejections += 1,
+                }
+            }
+            // A quote can swallow the rows behind it, but then its own row is rejected.
+            prop_assert!(charges == 12 || rejections > 0, "{charges} charges");
+        }
+    }
+}

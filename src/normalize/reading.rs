@@ -1,0 +1,228 @@
+use super::cells::{Cells, present};
+use super::charge::{Charge, Rejection, Row};
+use super::header::{Header, Slot};
+use super::warnings::Warnings;
+use super::{tags, timestamp};
+use crate::focus::Decimal;
+use chrono::{DateTime, Utc};
+use rustc_hash::FxHashMap;
+
+/// Longest value that a rejection repeats.
+const VALUE_CHARS_MAX: usize = 200;
+
+/// Longest values, in bytes, of what the database keeps in the keys of its indexes; no provider comes near.
+const KEY_BYTES_MAX: usize = 400;
+const RESOURCE_ID_BYTES_MAX: usize = 2_000;
+
+/// Tag texts that are remembered as readable or not.
+const KNOWN_TAGS_MAX: usize = 65_536;
+
+/// Turns the cells of rows into charges. Remembers what rows have in common, and counts what must be warned of.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub warnings: Warnings,
+    moments: [Moment; 4],
+    known_tags: FxHashMap<u64, bool>,
+}
+
+/// The last text of a period column: most rows repeat it.
+#[derive(Default)]
+struct Moment {
+    text: String,
+    read: DateTime<Utc>,
+}
+
+impl Reading {
+    /// One row as a charge, or why it is none.
+    pub fn row<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Row<'a> {
+        match self.charge(header, line, cells) {
+            Ok(charge) => Row::Charge(charge),
+            Err(rejection) => Row::Rejected(rejection),
+        }
+    }
+
+    fn charge<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Result<Charge<'a>, Rejection> {
+        if cells.spans.len() != header.names.len() {
+            return Err(ragged(header, line, cells));
+        }
+        let slots = &header.slots;
+        let text = |slot: Slot| present(cells.get(slot.first)).or_else(|| present(cells.get(slot.second)));
+        let mended = |slot: Slot| text(slot).map(|value| header.mended(slot.first, value));
+        let row = RowCells { line, cells };
+        row.check_lengths(header)?;
+        let (tags, unreadable_tags) = self.tags(text(slots.tags));
+        let charge = Charge {
+            line,
+            billed_cost: row.required(slots.billed_cost, "BilledCost", amount)?,
+            effective_cost: row.required(slots.effective_cost, "EffectiveCost", amount)?,
+            list_cost: self.optional_cost(row, slots.list_cost, "ListCost"),
+            contracted_cost: self.optional_cost(row, slots.contracted_cost, "ContractedCost"),
+            pricing_quantity: self.optional(row, slots.pricing_quantity, "PricingQuantity"),
+            consumed_quantity: self.optional(row, slots.consumed_quantity, "ConsumedQuantity"),
+            billing_currency: row.required(slots.billing_currency, "BillingCurrency", |text| Ok(text.trim()))?,
+            billing_period_start: self.moment(0, row, slots.billing_period_start, "BillingPeriodStart")?,
+            billing_period_end: self.moment(1, row, slots.billing_period_end, "BillingPeriodEnd")?,
+            charge_period_start: self.moment(2, row, slots.charge_period_start, "ChargePeriodStart")?,
+            charge_period_end: self.moment(3, row, slots.charge_period_end, "ChargePeriodEnd")?,
+            provider_name: text(slots.provider_name),
+            invoice_issuer_name: text(slots.invoice_issuer_name),
+            billing_account_id: text(slots.billing_account_id),
+            sub_account_id: text(slots.sub_account_id),
+            sub_account_name: text(slots.sub_account_name),
+            service_category: text(slots.service_category),
+            service_name: text(slots.service_name),
+            region_id: text(slots.region_id),
+            sku_id: text(slots.sku_id),
+            charge_category: mended(slots.charge_category),
+            charge_class: mended(slots.charge_class),
+            pricing_category: mended(slots.pricing_category),
+            commitment_discount_status: mended(slots.commitment_discount_status)
+                .or_else(|| used_or_unused(text(slots.charge_subcategory))),
+            resource_id: text(slots.resource_id),
+            resource_name: text(slots.resource_name),
+            resource_type: text(slots.resource_type),
+            charge_description: text(slots.charge_description),
+            tags,
+            unreadable_tags,
+            cells,
+            header,
+        };
+        row.check_order(slots.charge_period_end, "Charge", charge.charge_period_start, charge.charge_period_end)?;
+        row.check_order(slots.billing_period_end, "Billing", charge.billing_period_start, charge.billing_period_end)?;
+        self.warnings.of_charge(&charge);
+        Ok(charge)
+    }
+
+    fn moment(
+        &mut self,
+        index: usize,
+        row: RowCells<'_>,
+        slot: Slot,
+        column: &str,
+    ) -> Result<Option<DateTime<Utc>>, Rejection> {
+        let cell = row.cells.get(slot.first);
+        let last = &mut self.moments[index];
+        if !slot.is_absent() && !cell.is_empty() && cell == last.text {
+            return Ok(Some(last.read));
+        }
+        let read = row.required(slot, column, |text| {
+            timestamp::read(text.trim()).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
+        })?;
+        if let Some(read) = read {
+            last.text.clear();
+            last.text.push_str(cell);
+            last.read = read;
+        }
+        Ok(read)
+    }
+
+    fn optional_cost(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
+        if !slot.is_absent() && present(row.cells.get(slot.first)).is_none() {
+            self.warnings.null(column);
+            return None;
+        }
+        self.optional(row, slot, column)
+    }
+
+    fn optional(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
+        let text = present(row.cells.get(slot.first))?;
+        let value = Decimal::parse(text.trim());
+        if value.is_err() {
+            self.warnings.unreadable(column, row.line);
+        }
+        value.ok()
+    }
+
+    fn tags<'a>(&mut self, text: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+        let Some(text) = text else { return (None, None) };
+        if self.known_tags.len() > KNOWN_TAGS_MAX {
+            self.known_tags.clear();
+        }
+        let hash = std::hash::BuildHasher::hash_one(&rustc_hash::FxBuildHasher, text);
+        if *self.known_tags.entry(hash).or_insert_with(|| tags::read(text).is_ok()) {
+            return (Some(text), None);
+        }
+        (None, Some(text))
+    }
+}
+
+/// 1.0-preview told used from unused commitments here.
+fn used_or_unused(subcategory: Option<&str>) -> Option<&'static str> {
+    match subcategory?.trim() {
+        text if text.eq_ignore_ascii_case("Used Commitment") => Some("Used"),
+        text if text.eq_ignore_ascii_case("Unused Commitment") => Some("Unused"),
+        _ => None,
+    }
+}
+
+fn amount(text: &str) -> Result<Decimal, String> {
+    Decimal::parse(text.trim()).map_err(|error| error.to_string())
+}
+
+fn ragged(header: &Header, line: u64, cells: Cells<'_>) -> Rejection {
+    let (found, expected) = (cells.spans.len(), header.names.len());
+    rejection(line, "", cells.text.trim_end(), format!("the line has {found} cells, the header {expected}"))
+}
+
+/// A rejection whose value is short enough to be shown.
+pub(super) fn rejection(line: u64, column: &str, value: &str, reason: String) -> Rejection {
+    Rejection { line, column: column.to_owned(), value: value.chars().take(VALUE_CHARS_MAX).collect(), reason }
+}
+
+#[derive(Clone, Copy)]
+struct RowCells<'a> {
+    line: u64,
+    cells: Cells<'a>,
+}
+
+impl<'a> RowCells<'a> {
+    /// The value of a column that a row cannot do without, unless the file as a whole lacks it.
+    fn required<T>(
+        self,
+        slot: Slot,
+        column: &str,
+        read: impl FnOnce(&'a str) -> Result<T, String>,
+    ) -> Result<Option<T>, Rejection> {
+        if slot.is_absent() {
+            return Ok(None);
+        }
+        let cell = self.cells.get(slot.first);
+        let value = present(cell).ok_or_else(|| "is null".to_owned()).and_then(read);
+        value.map(Some).map_err(|reason| rejection(self.line, column, cell, format!("{column} {reason}")))
+    }
+
+    fn check_lengths(self, header: &Header) -> Result<(), Rejection> {
+        let slots = &header.slots;
+        let bounds = [
+            (slots.billing_account_id, KEY_BYTES_MAX),
+            (slots.billing_currency, KEY_BYTES_MAX),
+            (slots.provider_name, KEY_BYTES_MAX),
+            (slots.charge_category, KEY_BYTES_MAX),
+            (slots.resource_id, RESOURCE_ID_BYTES_MAX),
+        ];
+        for (slot, bytes_max) in bounds {
+            let cell = self.cells.get(slot.first);
+            if cell.len() > bytes_max {
+                let column = &header.names[slot.first];
+                return Err(rejection(self.line, column, cell, format!("{column} is longer than {bytes_max} bytes")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_order(
+        self,
+        end_slot: Slot,
+        period: &str,
+        start: Option<DateTime<Utc>>,
+        end: Option<DateTime<Utc>>,
+    ) -> Result<(), Rejection> {
+        let (Some(start), Some(end)) = (start, end) else { return Ok(()) };
+        if start <= end {
+            return Ok(());
+        }
+        let column = format!("{period}PeriodEnd");
+        let reason = format!("{column} lies before {period}PeriodStart");
+        Err(rejection(self.line, &column, self.cells.get(end_slot.first), reason))
+    }
+}

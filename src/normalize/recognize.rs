@@ -1,0 +1,82 @@
+//! Tells other exports apart, so that a wrong file is named instead of half read.
+
+use crate::focus::columns;
+
+/// What a file with these columns looks like, where it is not FOCUS cost and usage.
+pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
+    let has = |wanted: &str| names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
+    let has_part = |part: &str| names.iter().any(|name| name.to_ascii_lowercase().contains(part));
+    let is_invoice_detail = has("InvoiceDetailId") && !has("EffectiveCost") && !has("ChargePeriodStart");
+    let named = if has("ContractCommitmentId") && !has("BilledCost") {
+        "a FOCUS Contract Commitment dataset"
+    } else if has("BillingPeriodStatus") && !has("BilledCost") {
+        "a FOCUS Billing Period dataset"
+    } else if is_invoice_detail {
+        "a FOCUS Invoice Detail dataset"
+    } else if is_focus(names) {
+        return None;
+    } else if has("lineItem/referenceNo") || has("cost/myCost") || has("usage/billedQuantity") {
+        "an Oracle Cloud cost or usage report"
+    } else if has("line_item_unblended_cost") || has("line_item_line_item_type") || has("bill_payer_account_id") {
+        "an AWS Cost and Usage Report 2.0"
+    } else if has("lineItem/UnblendedCost") || has("identity/LineItemId") || has_part("lineitem/") {
+        "an AWS Cost and Usage Report"
+    } else if has("service.id") || has("invoice.month") || has("usage_start_time") {
+        "a Google Cloud billing export"
+    } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
+        "an Azure cost export"
+    } else if has("report_period_start") && has("interval_start") {
+        "an OpenShift usage report"
+    } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
+        "an OpenCost allocation export"
+    } else {
+        return Some(unknown(names));
+    };
+    Some(named.to_owned())
+}
+
+/// FOCUS wants a cost, a moment or category, and a few more of the columns that every version has.
+fn is_focus(names: &[String]) -> bool {
+    let known: Vec<&str> = names.iter().filter_map(|name| columns::canonical(name.trim())).collect();
+    let has = |name: &str| known.contains(&name);
+    let mandatory = columns::MANDATORY.iter().filter(|name| has(name)).count();
+    (has("BilledCost") || has("EffectiveCost")) && (has("ChargePeriodStart") || has("ChargeCategory")) && mandatory >= 3
+}
+
+fn unknown(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(4).map(|name| name.chars().take(40).collect()).collect();
+    match names {
+        [only] if only.contains(';') => "a table separated by semicolons".to_owned(),
+        [only] if only.contains('\t') => "a table separated by tabs".to_owned(),
+        [only] if only.trim_start().starts_with(['{', '[']) => "JSON".to_owned(),
+        _ => format!("a table with the columns {}", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks_like(names: &str) -> Option<String> {
+        other_than_focus(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn other_exports_are_named() {
+        let cases = [
+            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", "an AWS Cost and Usage Report"),
+            ("bill_payer_account_id,line_item_unblended_cost", "an AWS Cost and Usage Report 2.0"),
+            ("lineItem/referenceNo,cost/myCost", "an Oracle Cloud cost or usage report"),
+            ("billing_account_id,service.id,cost", "a Google Cloud billing export"),
+            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", "an Azure cost export"),
+            ("report_period_start,interval_start,node", "an OpenShift usage report"),
+            ("BilledCost,ChargeCategory,InvoiceDetailId,BillingAccountId", "a FOCUS Invoice Detail dataset"),
+            ("date;amount", "a table separated by semicolons"),
+            ("name,mail", "a table with the columns name, mail"),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(looks_like(names).as_deref(), Some(expected), "{names}");
+        }
+        assert_eq!(looks_like("BilledCost,EffectiveCost,ChargePeriodStart"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! `Tags`, as the providers write them.
+
+use crate::focus::Decimal;
+use serde_json::{Map, Value};
+
+/// The text is neither a JSON object nor one of the other forms.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the tags are not a JSON object")]
+pub struct UnreadableTags;
+
+/// Reads a JSON object, one without its braces (`"k": "v","k2": "v2"`), or a list of key-value objects. A tag
+/// without a value is `true`, as FOCUS has it.
+pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
+    let text = text.trim();
+    // No text of PostgreSQL can hold a NUL.
+    if text.contains("\\u0000") {
+        return Err(UnreadableTags);
+    }
+    let tags = match text.as_bytes().first() {
+        None => return Ok(Map::new()),
+        Some(b'{') => serde_json::from_str(text).map_err(|_| UnreadableTags)?,
+        Some(b'"') => serde_json::from_str(&format!("{{{text}}}")).map_err(|_| UnreadableTags)?,
+        Some(b'[') => from_pairs(serde_json::from_str(text).map_err(|_| UnreadableTags)?)?,
+        Some(_) => return Err(UnreadableTags),
+    };
+    Ok(tags.into_iter().map(|(key, value)| (key, storable(value))).collect())
+}
+
+/// Null is `true`; a number beyond what a bill can mean becomes its text, because no column could hold it.
+fn storable(value: Value) -> Value {
+    match value {
+        Value::Null => Value::Bool(true),
+        Value::Number(number) if Decimal::parse(number.as_str()).is_err() => Value::String(number.to_string()),
+        Value::Object(_) | Value::Array(_) => Value::String(value.to_string()),
+        other => other,
+    }
+}
+
+fn from_pairs(pairs: Vec<Map<String, Value>>) -> Result<Map<String, Value>, UnreadableTags> {
+    let mut tags = Map::new();
+    for mut pair in pairs {
+        let Some(Value::String(key)) = pair.remove("key").or_else(|| pair.remove("Key")) else {
+            return Err(UnreadableTags);
+        };
+        let value = pair.remove("value").or_else(|| pair.remove("Value")).unwrap_or(Value::Null);
+        tags.insert(key, value);
+    }
+    Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        read(text).map_or_else(|error| error.to_string(), |tags| Value::Object(tags).to_string())
+    }
+
+    #[test]
+    fn every_form_that_providers_write_is_read() {
+        let cases = [
+            (r#"{"env":"prod","spot":null,"tier":1}"#, r#"{"env":"prod","spot":true,"tier":1}"#),
+            (r#""env": "prod","app": "shop""#, r#"{"env":"prod","app":"shop"}"#),
+            (r#"[{"key":"env","value":"prod"},{"key":"spot"}]"#, r#"{"env":"prod","spot":true}"#),
+            (r#"{"n":1e400000,"m":1.50}"#, r#"{"n":"1e+400000","m":1.50}"#),
+            (r#"{"flat":{"not":[1]}}"#, r#"{"flat":"{\"not\":[1]}"}"#),
+            ("{}", "{}"),
+            ("  ", "{}"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_unreadable() {
+        for text in [
+            "env=prod",
+            "{'env': 'prod'}",
+            r#"{"env":"prod""#,
+            "[1,2]",
+            r#""env""#,
+            r#"{"a":"\u0000"}"#,
+            &"[".repeat(10_000),
+        ] {
+            assert_eq!(read(text), Err(UnreadableTags), "{text}");
+        }
+    }
+}

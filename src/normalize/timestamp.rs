@@ -1,0 +1,138 @@
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+
+/// Other years are placeholders such as 0001-01-01, not periods of a bill.
+const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
+
+/// Reads the moments that bills write: `2024-09-01T00:00:00Z`, with a space, without zone (UTC), with a fraction,
+/// without seconds, with an offset, or a plain date. An hour 30 is no moment.
+pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
+    let bytes = text.as_bytes();
+    let date = read_date(bytes.get(..10)?)?;
+    let rest = text.get(10..)?;
+    if rest.is_empty() {
+        return Some(Utc.from_utc_datetime(&date.and_time(NaiveTime::MIN)));
+    }
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let zone_at = rest.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.').unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(zone_at);
+    let moment = NaiveDateTime::new(date, read_clock(clock)?);
+    match zone.trim() {
+        "" | "Z" | "z" | "UTC" => Some(Utc.from_utc_datetime(&moment)),
+        offset => Some(read_offset(offset)?.from_local_datetime(&moment).single()?.with_timezone(&Utc)),
+    }
+}
+
+fn read_date(bytes: &[u8]) -> Option<NaiveDate> {
+    if bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    let year = number(&bytes[..4]).filter(|year| YEARS.contains(year))?;
+    NaiveDate::from_ymd_opt(year as i32, number(&bytes[5..7])?, number(&bytes[8..])?)
+}
+
+/// `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`.
+fn read_clock(text: &str) -> Option<NaiveTime> {
+    let bytes = text.as_bytes();
+    let (hour, minute) = (number(bytes.get(..2)?)?, number(bytes.get(3..5)?)?);
+    if bytes[2] != b':' {
+        return None;
+    }
+    let (second, nanosecond) = match bytes.get(5..)? {
+        [] => (0, 0),
+        [b':', a, b] => (number(&[*a, *b])?, 0),
+        [b':', a, b, b'.', fraction @ ..] if !fraction.is_empty() => (number(&[*a, *b])?, read_fraction(fraction)?),
+        _ => return None,
+    };
+    NaiveTime::from_hms_nano_opt(hour, minute, second, nanosecond)
+}
+
+/// Digits beyond nanoseconds are dropped.
+fn read_fraction(digits: &[u8]) -> Option<u32> {
+    let kept = &digits[..digits.len().min(9)];
+    number(&digits[kept.len()..])?;
+    Some(number(kept)? * 10_u32.pow(9 - kept.len() as u32))
+}
+
+/// `+02:00`, `+0200`, `+02`, `+0000 UTC`.
+fn read_offset(text: &str) -> Option<FixedOffset> {
+    let text = text.strip_suffix("UTC").unwrap_or(text).trim_end();
+    let (sign, digits) = match text.as_bytes() {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits {
+        [a, b] => (number(&[*a, *b])?, 0),
+        [a, b, c, d] | [a, b, b':', c, d] => (number(&[*a, *b])?, number(&[*c, *d])?),
+        _ => return None,
+    };
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60) as i32)
+}
+
+/// Up to nine digits; none at all are zero.
+fn number(digits: &[u8]) -> Option<u32> {
+    digits
+        .iter()
+        .take(9)
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(text: &str) -> String {
+        read(text).map_or("none".into(), |moment| moment.format("%Y-%m-%d %H:%M:%S%.f").to_string())
+    }
+
+    #[test]
+    fn every_form_that_bills_write_is_read() {
+        let cases = [
+            ("2024-09-01T22:05:09Z", "2024-09-01 22:05:09"),
+            ("2024-09-01 22:05:09", "2024-09-01 22:05:09"),
+            ("2024-09-01T22:05:09.123Z", "2024-09-01 22:05:09.123"),
+            ("2024-09-01T22:05:09.1234567891Z", "2024-09-01 22:05:09.123456789"),
+            ("2024-01-18T18:00Z", "2024-01-18 18:00:00"),
+            ("2024-09-01", "2024-09-01 00:00:00"),
+            ("2024-09-01T01:30:00+02:00", "2024-08-31 23:30:00"),
+            ("2024-09-01 00:00:00-0530", "2024-09-01 05:30:00"),
+            ("2019-02-01 00:00:00 +0000 UTC", "2019-02-01 00:00:00"),
+            ("2024-09-01 00:00:00 UTC", "2024-09-01 00:00:00"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_not_guessed() {
+        for text in [
+            "2023-02-01T30:00:00Z",
+            "2023-02-30",
+            "4/1/25",
+            "02/01/2021",
+            "2023-13-01",
+            "2023-02-01T",
+            "2023-02-01T1:00",
+            "2023-02-01T10:00:00+25:00",
+            "2023-02-01T10:00:00 PST",
+            "20230201",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31",
+            "",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,30}", digits in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.+Z-]{0,20}") {
+            let _ = (read(&text), read(&digits));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Adds up charges by key and day while they stream by. Exact: sums that outgrow `i128` go on as big decimals.
+
+use crate::focus::Decimal;
+use rustc_hash::FxHashMap;
+
+/// `BilledCost`, `EffectiveCost`, `ListCost`, `ContractedCost`.
+pub(super) type Costs<'a> = [Option<&'a Decimal>; 4];
+
+/// A row count and the sums of the four cost columns.
+#[derive(Debug, Clone)]
+pub(super) struct Sums {
+    pub count: i64,
+    pub costs: [Decimal; 4],
+    /// Whether any row had a value in the column.
+    pub present: [bool; 4],
+}
+
+impl Sums {
+    pub const ZERO: Self =
+        Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO], present: [false; 4] };
+
+    pub fn add(&mut self, costs: &Costs<'_>) {
+        self.count += 1;
+        for (index, cost) in costs.iter().enumerate() {
+            if let Some(cost) = cost {
+                self.costs[index] += cost;
+                self.present[index] = true;
+            }
+        }
+    }
+}
+
+/// What a daily sum is kept by. The numbers point into the lists of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct DayKey {
+    pub scope: u16,
+    pub currency: u16,
+    pub rollup_key: u32,
+    /// Days since 1970-01-01.
+    pub day: i32,
+}
+
+/// The daily sums of a load, or of the part of it since they were last set aside.
+#[derive(Debug, Default)]
+pub(super) struct DaySums {
+    places: FxHashMap<DayKey, u32>,
+    sums: Vec<(DayKey, Sums)>,
+    // Consecutive rows of a bill often share their key and day.
+    last: Option<(DayKey, u32)>,
+}
+
+impl DaySums {
+    #[inline]
+    pub fn add(&mut self, key: DayKey, costs: &Costs<'_>) {
+        let place = match self.last {
+            Some((last, place)) if last == key => place,
+            _ => {
+                let next = self.sums.len() as u32;
+                let place = *self.places.entry(key).or_insert(next);
+                if place == next {
+                    self.sums.push((key, Sums::ZERO));
+                }
+                self.last = Some((key, place));
+                place
+            }
+        };
+        self.sums[place as usize].1.add(costs);
+    }
+
+    pub fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Everything so far, leaving nothing.
+    pub fn take(&mut self) -> Vec<(DayKey, Sums)> {
+        self.last = None;
+        self.places.clear();
+        std::mem::take(&mut self.sums)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_kept_apart_and_exact() {
+        let key = |day| DayKey { scope: 0, currency: 0, rollup_key: 7, day };
+        let number = |text| Decimal::parse(text).unwrap();
+        let mut days = DaySums::default();
+        days.add(key(1), &[Some(&number("0.1")), Some(&number("1E-30")), None, None]);
+        days.add(key(2), &[Some(&number("5")), Some(&number("5")), None, None]);
+        days.add(key(1), &[Some(&number("0.2")), Some(&number("170141183460469231731687303715884105727")), None, None]);
+        assert_eq!(days.len(), 2);
+        let sums = days.take();
+        assert_eq!(sums[0].1.costs[0].to_string(), "0.3");
+        assert_eq!(
+            sums[0].1.costs[1].to_string(),
+            "170141183460469231731687303715884105727.000000000000000000000000000001"
+        );
+        assert_eq!((sums[0].1.count, sums[0].1.present), (2, [true, true, false, false]));
+        assert_eq!(days.len(), 0);
+    }
+}

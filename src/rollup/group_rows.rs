@@ -1,0 +1,123 @@
+//! Rows of `charge_group` and `rollup_key` in the making.
+
+use super::key_attributes::KeyAttributes;
+use super::{fingerprint, json};
+use crate::normalize::Charge;
+use crate::store::copy_binary::CopyBuffer;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Bytes of groups that are staged at once.
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Whole COPY streams for the staging tables; an empty one is left out.
+#[derive(Debug, Default)]
+pub(super) struct StagedRows {
+    pub rollup_keys: Vec<u8>,
+    pub groups: Vec<u8>,
+    pub days: Vec<u8>,
+}
+
+/// What a charge's group comes to.
+pub(super) struct GroupNames {
+    pub group_id: Uuid,
+    pub rollup_key_id: Uuid,
+    pub sub_account_key: i32,
+}
+
+pub(super) struct GroupRows {
+    key_attributes: KeyAttributes,
+    rollup_keys: CopyBuffer,
+    groups: CopyBuffer,
+    pairs: Vec<(String, String)>,
+    attributes: String,
+}
+
+impl GroupRows {
+    pub fn new(key_attributes: KeyAttributes) -> Self {
+        let mut rows = Self {
+            key_attributes,
+            rollup_keys: CopyBuffer::default(),
+            groups: CopyBuffer::default(),
+            pairs: Vec::new(),
+            attributes: String::new(),
+        };
+        rows.rollup_keys.header();
+        rows.groups.header();
+        rows
+    }
+
+    /// Writes the charge's group, and its rollup key unless that one is known already.
+    pub fn write(&mut self, charge: &Charge<'_>, is_known: impl FnOnce(Uuid) -> bool) -> GroupNames {
+        let mut tags = Value::Object(charge.tag_map());
+        json::storable(&mut tags);
+        let mapping_tags = Value::Object(self.key_attributes.mapping_tags(&tags, charge.resource_id)).to_string();
+        let tags = tags.to_string();
+        self.pairs.clear();
+        self.pairs.extend(charge.attributes().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.pairs.sort_unstable();
+        let pairs = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        json::of_pairs(&mut self.attributes, pairs);
+        let rollup_key_id = fingerprint::of_rollup_key(charge, &mapping_tags);
+        let names = GroupNames {
+            group_id: fingerprint::of_group(charge, &tags, &self.attributes),
+            rollup_key_id,
+            sub_account_key: fingerprint::sub_account_key(charge.sub_account_id),
+        };
+        if !is_known(rollup_key_id) {
+            self.rollup_key(charge, &names, &mapping_tags);
+        }
+        self.group(charge, &names, &tags);
+        names
+    }
+
+    fn rollup_key(&mut self, charge: &Charge<'_>, names: &GroupNames, mapping_tags: &str) {
+        let to = &mut self.rollup_keys;
+        to.row(16);
+        to.int4(names.sub_account_key);
+        to.uuid(names.rollup_key_id);
+        to.text_or_null(charge.provider_name);
+        to.text_or_null(charge.invoice_issuer_name);
+        to.text(charge.billing_account_id.unwrap_or_default());
+        to.text_or_null(charge.sub_account_id);
+        to.text_or_null(charge.sub_account_name);
+        to.text_or_null(charge.service_category);
+        to.text_or_null(charge.service_name);
+        to.text_or_null(charge.region_id);
+        to.text_or_null(charge.sku_id);
+        to.text_or_null(charge.charge_category);
+        to.text_or_null(charge.charge_class);
+        to.text_or_null(charge.pricing_category);
+        to.text_or_null(charge.commitment_discount_status);
+        to.jsonb(mapping_tags);
+    }
+
+    fn group(&mut self, charge: &Charge<'_>, names: &GroupNames, tags: &str) {
+        let to = &mut self.groups;
+        to.row(9);
+        to.int4(names.sub_account_key);
+        to.uuid(names.group_id);
+        to.uuid(names.rollup_key_id);
+        to.text_or_null(charge.resource_id);
+        to.text_or_null(charge.resource_name);
+        to.text_or_null(charge.resource_type);
+        to.text_or_null(charge.charge_description);
+        to.jsonb(tags);
+        to.jsonb(if self.attributes.is_empty() { "{}" } else { &self.attributes });
+    }
+
+    /// The rows so far, once they are worth a round trip.
+    pub fn take_full(&mut self) -> Option<StagedRows> {
+        (self.groups.len() + self.rollup_keys.len() >= CHUNK_BYTES).then(|| self.take())
+    }
+
+    /// The rows so far.
+    pub fn take(&mut self) -> StagedRows {
+        self.rollup_keys.trailer();
+        self.groups.trailer();
+        let rows = StagedRows { rollup_keys: self.rollup_keys.take(), groups: self.groups.take(), days: Vec::new() };
+        self.rollup_keys.header();
+        self.groups.header();
+        rows
+    }
+}

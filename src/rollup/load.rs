@@ -1,0 +1,336 @@
+//! Loads a file aside: charges into a partition of their own, groups and keys into theirs, daily sums by key.
+//!
+//! The charges' connection keeps one transaction open from the first row to the last check: killed anywhere before
+//! its commit, nothing of them is there. Groups and keys are named by their content, so they may be there early.
+
+use super::import::{Clock, ImportError, Limits, Sha256Hex, Stage};
+use super::key_attributes::KeyAttributes;
+use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn};
+use super::timings::{Phase, Timings};
+use super::{partition, publish, staging, verify};
+use crate::store::deliveries::{self, Content, Rejection, Total};
+use crate::store::generations::{self, NewGeneration};
+use crate::store::{Pools, locks};
+use anyhow::Context;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use sqlx::{Connection, PgConnection};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::spawn_blocking;
+
+/// COPY chunks under way between the reader and the database.
+const CHUNKS_UNDER_WAY: usize = 6;
+
+pub(super) struct Load<'a> {
+    pub pools: &'a Pools,
+    pub delivery_id: i64,
+    pub paths: &'a [PathBuf],
+    pub named_source: Option<&'a str>,
+    pub version_at: DateTime<Utc>,
+    pub limits: Limits,
+    pub clock: Clock,
+    pub progress: Arc<ProgressFn>,
+    pub timings: &'a Timings,
+}
+
+/// How a load ended.
+pub(super) enum Ending {
+    /// Loaded aside, and to be counted.
+    Ready { row_count: i64 },
+    /// Refused, unchanged or quarantined: the delivery says so already.
+    Closed,
+}
+
+/// What is to become of a file that was read to its end.
+enum Verdict {
+    Refused(String),
+    Unchanged(String),
+    Quarantined(String),
+    Publish,
+}
+
+pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Ending, ImportError> {
+    let mut charges = load.pools.jobs.acquire().await?;
+    let mut side = load.pools.jobs.acquire().await?;
+    let rules_before = staging::rules_fingerprint(&mut side).await?;
+    let key_attributes = KeyAttributes::load(&mut side).await?;
+    staging::clear_partial_days(&mut side).await?;
+
+    let mut transaction = charges.begin().await?;
+    partition::create(&mut transaction, load.delivery_id).await?;
+    let streaming = stream(load, &mut transaction, &mut side, key_attributes);
+    let found = load.timings.of(Phase::ParseAndLoad, streaming).await?;
+    load.timings.add(Phase::AddingUp, found.adding_up);
+    load.limits.die_at(Stage::Checks)?;
+
+    let sha256 = sha256.get().await?;
+    let source_id = source(&mut side, load, &found).await?;
+    let verdict = verdict(&mut side, load, &found, source_id, &sha256).await?;
+    let loads = matches!(verdict, Verdict::Publish | Verdict::Quarantined(_)) && !found.scopes.list().is_empty();
+    let (state, reason) = match &verdict {
+        Verdict::Refused(reason) => ("refused", Some(reason.as_str())),
+        Verdict::Unchanged(reason) => ("unchanged", Some(reason.as_str())),
+        Verdict::Quarantined(reason) => ("quarantined", Some(reason.as_str())),
+        Verdict::Publish => ("loading", None),
+    };
+    if !loads || !found.lacks_essentials().is_empty() {
+        transaction.rollback().await?;
+        let mut transaction = side.begin().await?;
+        keep_content(&mut transaction, load, &found, source_id, &sha256).await?;
+        deliveries::finish(&mut *transaction, load.delivery_id, state, reason, load.clock.now()).await?;
+        transaction.commit().await?;
+        return Ok(Ending::Closed);
+    }
+    locks::share_keys(&mut transaction).await?;
+    if staging::rules_fingerprint(&mut side).await? != rules_before {
+        return Err(ImportError::RulesChanged);
+    }
+    keep_content(&mut transaction, load, &found, source_id, &sha256).await?;
+    let source_id = source_id.context("a file with scopes has a source")?;
+    insert_generations(&mut transaction, load.delivery_id, source_id, &found).await?;
+    let (indexed, days) = tokio::join!(
+        load.timings.of(Phase::Index, partition::finish(&mut transaction, load.delivery_id)),
+        load.timings.of(Phase::DailySums, staging::write_days(&mut side, load.delivery_id, &found))
+    );
+    indexed?;
+    days?;
+    load.timings.of(Phase::Verify, check(&mut transaction, load.delivery_id)).await?;
+    if matches!(verdict, Verdict::Quarantined(_)) {
+        deliveries::finish(&mut *transaction, load.delivery_id, state, reason, load.clock.now()).await?;
+    }
+    transaction.commit().await?;
+    Ok(if state == "quarantined" { Ending::Closed } else { Ending::Ready { row_count: found.row_count } })
+}
+
+// Three hands: one thread reads, one connection takes charges, the other what they share.
+async fn stream(
+    load: &Load<'_>,
+    charges: &mut PgConnection,
+    side: &mut PgConnection,
+    key_attributes: KeyAttributes,
+) -> Result<Found, ImportError> {
+    let (charge_sender, charge_receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
+    let (staged_sender, staged_receiver) = mpsc::channel(2);
+    let plan = Plan {
+        paths: load.paths.to_vec(),
+        first_generation_id: generations::first_id(load.delivery_id),
+        limits: load.limits,
+        charges: charge_sender,
+        staged: staged_sender,
+        progress: load.progress.clone(),
+    };
+    let reading = spawn_blocking(move || reader::read(plan, key_attributes));
+    let (copied, staged, found) = tokio::join!(
+        copy_charges(charges, load.delivery_id, charge_receiver),
+        staging::take(side, staged_receiver, load.timings),
+        reading
+    );
+    let found = found.context("reading the file")?;
+    // Where the database ended it, the reader only saw that nobody listened.
+    if matches!(found, Err(ImportError::Interrupted)) {
+        copied?;
+        staged?;
+        return found;
+    }
+    let found = found?;
+    copied?;
+    staged?;
+    Ok(found)
+}
+
+async fn copy_charges(
+    conn: &mut PgConnection,
+    delivery_id: i64,
+    mut chunks: Receiver<ChargeBytes>,
+) -> Result<(), ImportError> {
+    let statement = partition::copy_statement(delivery_id);
+    let mut copy = conn.copy_in_raw(&statement).await?;
+    while let Some(chunk) = chunks.recv().await {
+        match chunk {
+            ChargeBytes::Rows(bytes) => {
+                copy.send(bytes).await?;
+            }
+            ChargeBytes::End => {
+                copy.finish().await?;
+                return Ok(());
+            }
+        }
+    }
+    copy.abort("the file could not be read to its end").await?;
+    Ok(())
+}
+
+async fn source(conn: &mut PgConnection, load: &Load<'_>, found: &Found) -> Result<Option<i64>, ImportError> {
+    let scopes = found.scopes.list();
+    let Some(first) = scopes.first() else { return Ok(None) };
+    let one_account = scopes.iter().all(|scope| scope.billing_account_id == first.billing_account_id);
+    let providers: Vec<&str> = found.providers.iter().map(String::as_str).collect();
+    let name = match load.named_source {
+        Some(name) => name.to_owned(),
+        None => {
+            let provider = if providers.is_empty() { "unknown provider".to_owned() } else { providers.join(", ") };
+            let account = if one_account && providers.len() <= 1 { first.billing_account_id.as_str() } else { "" };
+            let account = if account.is_empty() { "consolidated" } else { account };
+            format!("{provider} {account}").chars().take(200).collect()
+        }
+    };
+    let provider = if let [provider] = providers.as_slice() { Some(*provider) } else { None };
+    Ok(Some(deliveries::source(conn, &name, provider).await?))
+}
+
+async fn verdict(
+    conn: &mut PgConnection,
+    load: &Load<'_>,
+    found: &Found,
+    source_id: Option<i64>,
+    sha256: &str,
+) -> Result<Verdict, ImportError> {
+    if found.row_count == 0 {
+        let reason = "The file has no rows: a delivery replaces its scope, and this one names none.";
+        return Ok(Verdict::Refused(reason.to_owned()));
+    }
+    let mut same_bytes_as = None;
+    let mut is_unchanged = true;
+    for scope in found.scopes.list() {
+        let Some(source_id) = source_id else { break };
+        let current =
+            generations::current(&mut *conn, source_id, &scope.billing_account_id, scope.billing_period_start).await?;
+        match current {
+            Some(current) if current.content_sha256.as_deref() == Some(sha256) => {
+                same_bytes_as = Some(current.delivery_id);
+            }
+            Some(current) if current.version_at > load.version_at => {
+                return Ok(Verdict::Refused(publish::older(
+                    &scope.billing_account_id,
+                    scope.billing_period_start,
+                    current.delivery_id,
+                    current.version_at,
+                    load.version_at,
+                )));
+            }
+            _ => is_unchanged = false,
+        }
+    }
+    if let Some(delivery_id) = same_bytes_as.filter(|_| is_unchanged) {
+        return Ok(Verdict::Unchanged(publish::same_bytes(delivery_id)));
+    }
+    Ok(match quarantine_reason(found) {
+        Some(reason) => Verdict::Quarantined(reason),
+        None => Verdict::Publish,
+    })
+}
+
+fn quarantine_reason(found: &Found) -> Option<String> {
+    let mut reasons = Vec::new();
+    if !found.missing_columns.is_empty() {
+        reasons.push(format!("The file lacks {}.", found.missing_columns.join(", ")));
+    }
+    if found.rejected_row_count > 0 {
+        let (count, of) = (found.rejected_row_count, found.row_count);
+        reasons.push(format!("{count} of {of} rows could not be read."));
+    }
+    if reasons.is_empty() {
+        return None;
+    }
+    let essential = found.lacks_essentials();
+    reasons.push(if essential.is_empty() {
+        "Nothing of it is counted until someone accepts it.".to_owned()
+    } else {
+        format!("Without {} nothing of it can be counted.", essential.join(", "))
+    });
+    Some(reasons.join(" "))
+}
+
+async fn keep_content(
+    conn: &mut PgConnection,
+    load: &Load<'_>,
+    found: &Found,
+    source_id: Option<i64>,
+    sha256: &str,
+) -> Result<(), ImportError> {
+    let content = Content {
+        source_id,
+        content_sha256: sha256,
+        format: Some(found.format.as_str()).filter(|format| !format.is_empty()),
+        row_count: found.row_count,
+        rejected_row_count: found.rejected_row_count,
+        missing_columns: &found.missing_columns,
+        extra_columns: &found.extra_columns,
+        warnings: &found.warnings,
+    };
+    deliveries::set_content(&mut *conn, load.delivery_id, &content).await?;
+    let totals: Vec<Total> = found
+        .totals
+        .iter()
+        .map(|((scope, currency), sums)| {
+            let scope = &found.scopes.list()[*scope as usize];
+            let cost = |index: usize| sums.costs[index].to_big_decimal();
+            Total {
+                billing_account_id: scope.billing_account_id.clone(),
+                billing_period_start: scope.billing_period_start,
+                billing_currency: found.scopes.currency_name(*currency).to_owned(),
+                row_count: sums.count,
+                billed_cost: cost(0),
+                effective_cost: cost(1),
+                list_cost: sums.present[2].then(|| cost(2)),
+                contracted_cost: sums.present[3].then(|| cost(3)),
+            }
+        })
+        .collect();
+    deliveries::insert_totals(&mut *conn, load.delivery_id, &totals).await?;
+    let rejections: Vec<Rejection> = found
+        .rejections
+        .iter()
+        .map(|rejection| Rejection {
+            line: rejection.line as i64,
+            column_name: rejection.column.clone(),
+            value: rejection.value.clone(),
+            reason: rejection.reason.clone(),
+        })
+        .collect();
+    deliveries::insert_rejections(conn, load.delivery_id, &rejections).await?;
+    Ok(())
+}
+
+async fn insert_generations(
+    conn: &mut PgConnection,
+    delivery_id: i64,
+    source_id: i64,
+    found: &Found,
+) -> Result<(), ImportError> {
+    for (ordinal, scope) in found.scopes.list().iter().enumerate() {
+        let rows = found.totals.iter().filter(|((place, _), _)| *place as usize == ordinal);
+        let new = NewGeneration {
+            generation_id: generations::first_id(delivery_id) + ordinal as i64,
+            delivery_id,
+            source_id,
+            billing_account_id: &scope.billing_account_id,
+            billing_period_start: scope.billing_period_start,
+            billing_period_end: scope.billing_period_end,
+            charge_count: rows.map(|(_, sums)| sums.count).sum(),
+            first_charge_date: unix_day(scope.first_day),
+            last_charge_date: unix_day(scope.last_day),
+        };
+        generations::insert_ready(&mut *conn, &new).await?;
+    }
+    Ok(())
+}
+
+fn unix_day(day: i32) -> NaiveDate {
+    let epoch = NaiveDate::default();
+    if day < 0 {
+        epoch - Days::new(u64::from(day.unsigned_abs()))
+    } else {
+        epoch + Days::new(u64::from(day.unsigned_abs()))
+    }
+}
+
+// What was counted while reading and what lies in the partition must be the same.
+async fn check(conn: &mut PgConnection, delivery_id: i64) -> Result<(), ImportError> {
+    let differences = verify::differences_of_delivery(conn, delivery_id, &["charge"]).await?;
+    if let Some(difference) = differences.first() {
+        return Err(ImportError::Difference(difference.clone()));
+    }
+    Ok(())
+}

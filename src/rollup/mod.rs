@@ -1,0 +1,34 @@
+//! Charges become daily and monthly cost, and stay what they add up to.
+
+pub mod events;
+pub mod import;
+pub mod key_attributes;
+pub mod map_deployments;
+pub mod mapped_keys;
+pub mod mapper;
+pub mod pipeline_deployments;
+pub mod rebuild;
+pub mod remap;
+pub mod retention;
+pub mod verify;
+pub mod what_if;
+
+mod aggregate;
+mod fingerprint;
+mod group_rows;
+mod json;
+mod ledger_error;
+mod level_1;
+mod load;
+mod moved_costs;
+mod partition;
+mod publish;
+mod reader;
+mod rekey;
+mod scopes;
+mod staging;
+mod timings;
+
+pub use import::{ImportOptions, ImportRequest, import_file, import_with};
+pub use ledger_error::LedgerError;
+pub use publish::{accept, revert, withdraw};

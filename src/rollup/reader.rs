@@ -1,0 +1,368 @@
+//! The blocking half of a load: rows of a bill become COPY bytes, charge groups and sums, in bounded memory.
+
+use super::aggregate::{Costs, DayKey, DaySums, Sums};
+use super::fingerprint;
+use super::group_rows::{GroupRows, StagedRows};
+use super::import::{ImportError, Limits};
+use super::key_attributes::KeyAttributes;
+use super::scopes::Scopes;
+use crate::focus::Decimal;
+use crate::normalize::{self, Bill, BillError, Charge, Rejection, Row};
+use crate::store::copy_binary::CopyBuffer;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+/// Bytes of charges that travel to the database at once.
+const CHUNK_BYTES: usize = 512 * 1024;
+/// Rows between two reports of progress.
+const PROGRESS_ROWS: i64 = 16_384;
+/// One in so many rows is timed, to tell what adding up costs.
+const TIMED_ROWS: i64 = 64;
+/// Providers that a receipt or a source's name tells apart.
+const PROVIDERS_MAX: usize = 32;
+const CHARGE_COLUMNS: i16 = 14;
+
+/// What a file lacks so badly that its rows cannot be counted at all.
+pub(super) const ESSENTIAL_COLUMNS: [&str; 7] = [
+    "BilledCost",
+    "EffectiveCost",
+    "BillingCurrency",
+    "BillingPeriodStart",
+    "BillingPeriodEnd",
+    "ChargePeriodStart",
+    "ChargePeriodEnd",
+];
+
+/// What goes to the connection that loads charges.
+pub(super) enum ChargeBytes {
+    Rows(Vec<u8>),
+    /// Without it the stream broke off, and nothing of it may be kept.
+    End,
+}
+
+/// How progress is told: rows, bytes read, bytes in all.
+pub(super) type ProgressFn = dyn Fn(u64, u64, u64) + Send + Sync;
+
+/// What to read, and where to.
+pub(super) struct Plan {
+    pub paths: Vec<PathBuf>,
+    pub first_generation_id: i64,
+    pub limits: Limits,
+    pub charges: Sender<ChargeBytes>,
+    pub staged: Sender<StagedRows>,
+    pub progress: std::sync::Arc<ProgressFn>,
+}
+
+/// What a file was found to hold.
+#[derive(Default)]
+pub(super) struct Found {
+    pub format: String,
+    pub missing_columns: Vec<String>,
+    pub extra_columns: Vec<String>,
+    pub warnings: Vec<String>,
+    pub row_count: i64,
+    pub rejected_row_count: i64,
+    /// The first ones.
+    pub rejections: Vec<Rejection>,
+    pub providers: BTreeSet<String>,
+    pub scopes: Scopes,
+    /// Sums by scope and currency, counted apart from the daily ones.
+    pub totals: Vec<((u16, u16), Sums)>,
+    /// Daily sums that were not set aside.
+    pub days: Vec<(DayKey, Sums)>,
+    /// What [`DayKey::rollup_key`] stands for.
+    pub rollup_keys: Vec<(Uuid, i32)>,
+    /// Whether daily sums were set aside in the database.
+    pub has_partial_days: bool,
+    /// Estimated from samples.
+    pub adding_up: Duration,
+}
+
+impl Found {
+    /// Columns without which nothing can be counted.
+    pub fn lacks_essentials(&self) -> Vec<&str> {
+        let missing = self.missing_columns.iter().map(String::as_str);
+        missing.filter(|column| ESSENTIAL_COLUMNS.contains(column)).collect()
+    }
+}
+
+/// What the rows of one group of cells come to.
+#[derive(Clone, Copy)]
+struct Group {
+    group_id: Uuid,
+    rollup_key: u32,
+    sub_account_key: i32,
+}
+
+struct Reader {
+    plan: Plan,
+    found: Found,
+    counts_charges: bool,
+    line_offset: u64,
+    totals: FxHashMap<(u16, u16), Sums>,
+    days: DaySums,
+    groups: FxHashMap<Uuid, Group>,
+    rollup_key_places: FxHashMap<Uuid, u32>,
+    group_rows: GroupRows,
+    charges: CopyBuffer,
+    measures: String,
+}
+
+/// Reads the files of one delivery to the end.
+pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, ImportError> {
+    let mut reader = Reader::new(plan, key_attributes);
+    let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
+    let mut bytes_before = 0;
+    for path in reader.plan.paths.clone() {
+        let mut bill = normalize::open(&path)?;
+        reader.describe(&bill);
+        // Another file may have other columns in another order: the same cells would mean something else.
+        reader.groups.clear();
+        reader.rows(&mut bill, bytes_before, bytes_total)?;
+        reader.found.warnings.extend(bill.warnings());
+        bytes_before += bill.file_bytes();
+    }
+    reader.finish()
+}
+
+impl Reader {
+    fn new(plan: Plan, key_attributes: KeyAttributes) -> Self {
+        let mut charges = CopyBuffer::with_capacity(CHUNK_BYTES + 64 * 1024);
+        charges.header();
+        Self {
+            group_rows: GroupRows::new(key_attributes),
+            plan,
+            found: Found::default(),
+            counts_charges: true,
+            line_offset: 0,
+            totals: FxHashMap::default(),
+            days: DaySums::default(),
+            groups: FxHashMap::default(),
+            rollup_key_places: FxHashMap::default(),
+            charges,
+            measures: String::new(),
+        }
+    }
+
+    // The parts of a delivery should be alike; what any of them lacks, the delivery lacks.
+    fn describe(&mut self, bill: &Bill) {
+        let found = &mut self.found;
+        if found.format.is_empty() {
+            found.format = bill.format();
+        }
+        for column in bill.missing_mandatory() {
+            if !found.missing_columns.iter().any(|known| known == column) {
+                found.missing_columns.push(column.to_owned());
+            }
+        }
+        for column in bill.extra_columns() {
+            if !found.extra_columns.contains(column) {
+                found.extra_columns.push(column.clone());
+            }
+        }
+        self.counts_charges = found.lacks_essentials().is_empty();
+    }
+
+    fn rows(&mut self, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
+        let progress = bill.progress();
+        let mut last_line = 0;
+        loop {
+            let row = match bill.next_row() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) => return Err(error.into()),
+            };
+            self.found.row_count += 1;
+            match row {
+                Row::Charge(charge) => {
+                    last_line = charge.line;
+                    self.charge(&charge)?;
+                }
+                Row::Rejected(rejection) => {
+                    last_line = rejection.line;
+                    self.rejected(rejection);
+                }
+            }
+            if self.found.row_count % PROGRESS_ROWS == 0 {
+                (self.plan.progress)(self.found.row_count as u64, bytes_before + progress.bytes_read(), bytes_total);
+            }
+            if self.plan.limits.dies_after_rows(self.found.row_count) {
+                return Err(ImportError::Died);
+            }
+        }
+        self.line_offset += last_line;
+        Ok(())
+    }
+
+    fn rejected(&mut self, mut rejection: Rejection) {
+        self.found.rejected_row_count += 1;
+        if self.found.rejections.len() < crate::store::receipts::REJECTIONS_SHOWN_MAX as usize {
+            rejection.line += self.line_offset;
+            self.found.rejections.push(rejection);
+        }
+    }
+
+    fn charge(&mut self, charge: &Charge<'_>) -> Result<(), ImportError> {
+        let day = charge.charge_period_start.or(charge.billing_period_start).unwrap_or_default();
+        let day = day.timestamp().div_euclid(86_400) as i32;
+        let scope = self.found.scopes.scope(charge, day)?;
+        let currency = self.found.scopes.currency(charge.billing_currency.unwrap_or_default())?;
+        let costs: Costs<'_> = [
+            charge.billed_cost.as_ref(),
+            charge.effective_cost.as_ref(),
+            charge.list_cost.as_ref(),
+            charge.contracted_cost.as_ref(),
+        ];
+        self.totals.entry((scope, currency)).or_insert(Sums::ZERO).add(&costs);
+        self.provider(charge.provider_name);
+        if !self.counts_charges {
+            return Ok(());
+        }
+        let group = self.group(charge)?;
+        let key = DayKey { scope, currency, rollup_key: group.rollup_key, day };
+        if self.found.row_count % TIMED_ROWS == 0 {
+            let start = Instant::now();
+            self.days.add(key, &costs);
+            self.found.adding_up += start.elapsed() * TIMED_ROWS as u32;
+        } else {
+            self.days.add(key, &costs);
+        }
+        self.encode(charge, scope, group)?;
+        if self.charges.len() >= CHUNK_BYTES {
+            let bytes = self.charges.take();
+            self.plan.charges.blocking_send(ChargeBytes::Rows(bytes)).map_err(|_| ImportError::Interrupted)?;
+        }
+        let limits = &self.plan.limits;
+        if self.days.len() >= limits.day_sums_max || self.found.rollup_keys.len() >= limits.rollup_keys_max {
+            self.set_days_aside()?;
+        }
+        Ok(())
+    }
+
+    fn provider(&mut self, name: Option<&str>) {
+        let Some(name) = name else { return };
+        if !self.found.providers.contains(name) && self.found.providers.len() < PROVIDERS_MAX {
+            self.found.providers.insert(name.to_owned());
+        }
+    }
+
+    fn group(&mut self, charge: &Charge<'_>) -> Result<Group, ImportError> {
+        let cells = fingerprint::of_cells(charge);
+        if let Some(group) = self.groups.get(&cells) {
+            return Ok(*group);
+        }
+        if self.groups.len() >= self.plan.limits.groups_max {
+            self.groups.clear();
+        }
+        let row = self.group_rows.write(charge, |rollup_key_id| self.rollup_key_places.contains_key(&rollup_key_id));
+        let next = self.found.rollup_keys.len() as u32;
+        let rollup_key = *self.rollup_key_places.entry(row.rollup_key_id).or_insert(next);
+        if rollup_key == next {
+            self.found.rollup_keys.push((row.rollup_key_id, row.sub_account_key));
+        }
+        if let Some(rows) = self.group_rows.take_full() {
+            self.plan.staged.blocking_send(rows).map_err(|_| ImportError::Interrupted)?;
+        }
+        let group = Group { group_id: row.group_id, rollup_key, sub_account_key: row.sub_account_key };
+        self.groups.insert(cells, group);
+        Ok(group)
+    }
+
+    fn encode(&mut self, charge: &Charge<'_>, scope: u16, group: Group) -> Result<(), ImportError> {
+        let start = charge.charge_period_start.unwrap_or_default();
+        let to = &mut self.charges;
+        to.row(CHARGE_COLUMNS);
+        to.int8(self.plan.first_generation_id + i64::from(scope));
+        to.int4(group.sub_account_key);
+        to.uuid(group.group_id);
+        to.text(charge.billing_currency.unwrap_or_default());
+        to.timestamptz(start);
+        to.timestamptz(charge.charge_period_end.unwrap_or(start));
+        number(to, Some(charge.billed_cost.as_ref().unwrap_or(&Decimal::ZERO)))?;
+        number(to, Some(charge.effective_cost.as_ref().unwrap_or(&Decimal::ZERO)))?;
+        number(to, charge.list_cost.as_ref())?;
+        number(to, charge.contracted_cost.as_ref())?;
+        number(to, charge.pricing_quantity.as_ref())?;
+        number(to, charge.consumed_quantity.as_ref())?;
+        super::json::of_pairs(&mut self.measures, charge.measures());
+        if self.measures.is_empty() {
+            to.null();
+        } else {
+            to.jsonb(&self.measures);
+        }
+        to.int8((charge.line + self.line_offset) as i64);
+        Ok(())
+    }
+
+    // What was counted so far goes to the database, and counting starts anew: memory stays bounded.
+    fn set_days_aside(&mut self) -> Result<(), ImportError> {
+        self.found.has_partial_days = true;
+        let days = self.days.take();
+        let mut buffer = CopyBuffer::with_capacity(CHUNK_BYTES);
+        for chunk in days.chunks(4096) {
+            buffer.header();
+            for (key, sums) in chunk {
+                day_row(&mut buffer, self.plan.first_generation_id, &self.found, key, sums)?;
+            }
+            buffer.trailer();
+            let rows = StagedRows { days: buffer.take(), ..StagedRows::default() };
+            self.plan.staged.blocking_send(rows).map_err(|_| ImportError::Interrupted)?;
+        }
+        self.groups.clear();
+        self.rollup_key_places.clear();
+        self.found.rollup_keys.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Found, ImportError> {
+        if self.found.has_partial_days {
+            self.set_days_aside()?;
+        }
+        let rows = self.group_rows.take();
+        self.plan.staged.blocking_send(rows).map_err(|_| ImportError::Interrupted)?;
+        self.charges.trailer();
+        for bytes in [ChargeBytes::Rows(self.charges.take()), ChargeBytes::End] {
+            self.plan.charges.blocking_send(bytes).map_err(|_| ImportError::Interrupted)?;
+        }
+        self.found.days = self.days.take();
+        self.found.totals = self.totals.into_iter().collect();
+        Ok(self.found)
+    }
+}
+
+/// A row of `daily_cost_by_key`.
+pub(super) fn day_row(
+    to: &mut CopyBuffer,
+    first_generation_id: i64,
+    found: &Found,
+    key: &DayKey,
+    sums: &Sums,
+) -> Result<(), ImportError> {
+    let (rollup_key_id, sub_account_key) = found.rollup_keys[key.rollup_key as usize];
+    to.row(10);
+    to.int8(first_generation_id + i64::from(key.scope));
+    to.int4(sub_account_key);
+    to.uuid(rollup_key_id);
+    to.unix_day(key.day);
+    to.text(found.scopes.currency_name(key.currency));
+    to.int8(sums.count);
+    for cost in &sums.costs {
+        number(to, Some(cost))?;
+    }
+    Ok(())
+}
+
+fn number(to: &mut CopyBuffer, value: Option<&Decimal>) -> Result<(), ImportError> {
+    match value {
+        None => to.null(),
+        Some(value) => match value.fixed() {
+            Some((mantissa, scale)) => to.numeric_fixed(mantissa, scale),
+            None => to.numeric(&value.to_big_decimal()).map_err(|error| BillError::OutOfBounds(error.to_string()))?,
+        },
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Says of each rollup key whose it is, again after a rule, a name or the catalogue changed.
+//!
+//! Bills are not read for that: a key's daily costs move as they are. Only a rule that looks at a tag or a resource
+//! that keys do not carry yet makes `rekey` look at the charges.
+
+use super::mapped_keys::{self, Which};
+use super::mapper::Mapper;
+use super::moved_costs::{self, Moves};
+use super::{map_deployments, rekey};
+use crate::store::{Pools, jobs, locks};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+const DEADLOCK_TRIES: usize = 3;
+
+/// What a remap did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RemapReport {
+    /// Keys that the rules were asked about.
+    pub keys_asked: u64,
+    /// Keys that have another service or environment now.
+    pub keys_moved: u64,
+    /// Entries that rules added to the catalogue.
+    pub entries_added: u64,
+    /// Deployments that have other services or another environment now.
+    pub deployments_moved: u64,
+    /// Charge groups that were keyed again, because a rule looks at something new.
+    pub groups_keyed: u64,
+    /// Generations whose rollups were added up again.
+    pub generations_rebuilt: u64,
+    /// The number under which readers see the change; none where nothing moved.
+    pub publication_id: Option<i64>,
+}
+
+/// Maps the keys that no rule was asked about yet, and adds the catalogue entries that the rules call for.
+///
+/// A load calls it in its transaction after it inserted its keys and before it adds up `daily_cost`. From here to
+/// the end of that transaction no rule changes: the ledger's lock is held.
+pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
+    locks::lock_ledger(conn).await?;
+    let mut mapper = Mapper::load(conn).await?;
+    let (_, changes) = mapped_keys::changes(conn, &mapper, Which::NotMappedYet).await?;
+    let added = mapper.add_missing(conn, changes.iter().map(|change| &change.assignment)).await?;
+    mapped_keys::apply(conn, &mapper, &changes).await?;
+    // A rule that only knows names may have missed one that another rule has just added.
+    if added > 0 && (mapper.charges.may_miss_names() || mapper.deployments.may_miss_names()) {
+        jobs::enqueue(conn, "remap", "", &serde_json::json!({})).await?;
+    }
+    Ok(changes.len())
+}
+
+/// Maps everything again in a transaction of its own. Run twice, the second changes nothing.
+pub async fn remap(pools: &Pools, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match remap_once(pools, by, now).await {
+            Err(error) if tries < DEADLOCK_TRIES && is_deadlock(&error) => {
+                tracing::info!(tries, "a remap met a load and is tried again");
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn remap_once(pools: &Pools, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
+    let mut transaction = pools.jobs.begin().await?;
+    begin(&mut transaction).await?;
+    let report = remap_within(&mut transaction, by, now).await?;
+    transaction.commit().await?;
+    Ok(report)
+}
+
+/// Takes the locks of a change of rules or names. Whoever makes one calls it first, then changes, then calls
+/// [`remap_within`]: readers see the rule and its effect together.
+pub async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
+    locks::lock_ledger(&mut *conn).await?;
+    locks::lock_mapping(&mut *conn).await?;
+    locks::tell_progress(conn, "waiting for the rules").await
+}
+
+/// Maps everything again within the caller's transaction, after [`begin`].
+pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
+    let mut mapper = Mapper::load(&mut *conn).await?;
+    let rekeyed = rekey::rekey(&mut *conn, &mapper.charges).await?;
+
+    locks::tell_progress(&mut *conn, "asking the rules").await?;
+    let (keys_asked, changes) = mapped_keys::changes(&mut *conn, &mapper, Which::All).await?;
+    mapper.add_missing(&mut *conn, changes.iter().map(|change| &change.assignment)).await?;
+    mapped_keys::apply(&mut *conn, &mapper, &changes).await?;
+
+    locks::tell_progress(&mut *conn, "adding up").await?;
+    let mut moves = Moves { pairs: rekeyed.pairs, generation_ids: rekeyed.generation_ids, ..Moves::default() };
+    for change in &changes {
+        moves.add(change, change.after(&mapper));
+    }
+    let generations_rebuilt = moved_costs::rebuild(&mut *conn, &moves).await?;
+
+    let deployments_moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len() as u64;
+    let mut report = RemapReport {
+        keys_asked,
+        keys_moved: moves.rollup_key_ids.len() as u64,
+        entries_added: mapper.entries_added() as u64,
+        deployments_moved,
+        groups_keyed: rekeyed.group_count,
+        generations_rebuilt,
+        publication_id: None,
+    };
+    if report.keys_moved + report.entries_added + report.deployments_moved > 0 {
+        report.publication_id = Some(publish(conn, by, now).await?);
+    }
+    Ok(report)
+}
+
+/// Gives readers' pages a new number: what they show has changed.
+pub async fn publish(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        "INSERT INTO publication (kind, published_at, published_by) VALUES ('remap', $1, $2) RETURNING publication_id",
+        now,
+        by,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+fn is_deadlock(error: &anyhow::Error) -> bool {
+    let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    database.and_then(|error| error.code()).is_some_and(|code| code == "40P01")
+}

@@ -1,0 +1,394 @@
+//! What other rules, or another catalogue, would move: asked before anything is saved, written nowhere.
+
+use super::map_deployments::{self, DeploymentAssignment, DeploymentRow};
+use super::mapped_keys::{self, RollupKey, Which};
+use super::mapper::Mapper;
+use super::rekey;
+use crate::allocate::{self, Assignment, Catalogue, Rule, Target};
+use crate::focus::DateRange;
+use crate::store::Scope;
+use bigdecimal::BigDecimal;
+use futures_util::TryStreamExt;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// The id that a rule has before it is saved.
+pub const UNSAVED_RULE: i64 = 0;
+
+/// A service or an environment on one side of a move.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// None: not allocated.
+    Nobody,
+    /// An entry of the catalogue.
+    Known(i64),
+    /// One that would be added, by its slug; [`WhatIf::added`] has its name.
+    Added(String),
+}
+
+/// Whose something is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The service.
+    pub service: Side,
+    /// The environment.
+    pub environment: Side,
+}
+
+/// `EffectiveCost` in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Of the shorter range.
+    pub recent: BigDecimal,
+    /// Of the longer range, which ends with the same day.
+    pub long: BigDecimal,
+}
+
+/// What would go from one owner to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Whose it is.
+    pub from: Owner,
+    /// Whose it would be.
+    pub to: Owner,
+    /// Kinds of charge: rollup keys.
+    pub key_count: i64,
+    /// Their cost.
+    pub costs: Vec<Cost>,
+}
+
+/// Deployments of one kind that would belong elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentMove {
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// As the sender names it.
+    pub environment_raw: Option<String>,
+    /// Services and environment now.
+    pub from: (BTreeSet<Side>, Side),
+    /// Services and environment then.
+    pub to: (BTreeSet<Side>, Side),
+    /// How many.
+    pub count: i64,
+}
+
+/// What the rule in question would take, moved or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Kinds of charge.
+    pub key_count: i64,
+    /// Deployments.
+    pub deployment_count: i64,
+    /// Cost of the charges.
+    pub costs: Vec<Cost>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WhatIf {
+    /// What the rule in question would take.
+    pub taken: Taken,
+    /// What would change hands, the dearest first.
+    pub moves: Vec<Move>,
+    /// Deployments that would change hands, the most first.
+    pub deployment_moves: Vec<DeploymentMove>,
+    /// The names that would be added to the catalogue, by slug.
+    pub added: BTreeMap<String, String>,
+    /// Charge groups that would be keyed again, because the rules look at something new: saving takes longer.
+    pub groups_to_key: u64,
+}
+
+/// The question.
+pub struct Question<'a> {
+    /// The rules as they would be.
+    pub rules: &'a [Rule],
+    /// The catalogue as it would be.
+    pub catalogue: Catalogue,
+    /// The rule whose share is asked for.
+    pub rule_id: Option<i64>,
+    /// The shorter range.
+    pub recent: DateRange,
+    /// The longer range; ends with the same day.
+    pub long: DateRange,
+}
+
+// A key, or the groups of a key that would leave it.
+struct Asked {
+    rollup_key_id: Uuid,
+    group_ids: Vec<Uuid>,
+    move_index: Option<usize>,
+    is_taken: bool,
+}
+
+/// Answers from the keys, and one query for their money.
+pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> anyhow::Result<WhatIf> {
+    let mapper = Mapper::compile(question.rules, question.catalogue)?;
+    let mut answer = Answer { rule_id: question.rule_id, ..Answer::default() };
+    let new_tag_keys = rekey::new_tag_keys(&mut *conn, &mapper.charges).await?;
+    let mut leaving: HashMap<Uuid, BTreeMap<Uuid, Leaving>> = HashMap::new();
+    let mut groups_to_key = 0;
+    if !new_tag_keys.is_empty() || mapper.charges.looks_at_resources() {
+        for change in rekey::group_changes(&mut *conn, &new_tag_keys, &mapper.charges).await? {
+            groups_to_key += 1;
+            let of_key = leaving.entry(change.old_key_id).or_default();
+            let new = of_key.entry(change.new_key_id).or_insert_with(|| (change.mapping_tags, Vec::new()));
+            new.1.push(change.group_id);
+        }
+    }
+    {
+        let mut keys = std::pin::pin!(mapped_keys::keys(&mut *conn, Which::All));
+        while let Some(mut key) = keys.try_next().await? {
+            answer.ask(&mapper, &key, Vec::new());
+            for (mapping_tags, group_ids) in leaving.remove(&key.rollup_key_id).unwrap_or_default().into_values() {
+                key.mapping_tags = mapping_tags;
+                answer.ask(&mapper, &key, group_ids);
+            }
+        }
+    }
+    let mut moves = answer.moves();
+    let key_count = answer.asked.iter().filter(|asked| asked.is_taken).count() as i64;
+    let mut taken = Taken { key_count, ..Taken::default() };
+    let ranges = (question.recent, question.long);
+    let mut costs = key_costs(&mut *conn, scope, &answer.asked, ranges).await?;
+    if groups_to_key > 0 {
+        costs.extend(group_costs(&mut *conn, scope, &answer.asked, ranges).await?);
+    }
+    for (asked, cost) in costs {
+        if asked.is_taken {
+            add_cost(&mut taken.costs, &cost);
+        }
+        if let Some(index) = asked.move_index {
+            add_cost(&mut moves[index].costs, &cost);
+        }
+    }
+    moves.sort_by_key(|one| std::cmp::Reverse(one.costs.iter().map(|cost| cost.recent.abs()).max()));
+    let rows = map_deployments::rows(conn, None).await?;
+    let mut added = answer.added;
+    let (deployment_moves, deployment_count) = deployment_moves(&mapper, &rows, question.rule_id, &mut added);
+    taken.deployment_count = deployment_count;
+    Ok(WhatIf { taken, moves, deployment_moves, added, groups_to_key })
+}
+
+// The tags that the key would have, and the groups that would go to it.
+type Leaving = (serde_json::Value, Vec<Uuid>);
+
+#[derive(Default)]
+struct Answer {
+    rule_id: Option<i64>,
+    places: HashMap<(Owner, Owner), usize>,
+    key_counts: Vec<i64>,
+    asked: Vec<Asked>,
+    added: BTreeMap<String, String>,
+}
+
+impl Answer {
+    fn ask(&mut self, mapper: &Mapper, key: &RollupKey, group_ids: Vec<Uuid>) {
+        let assignment = allocate::assign(&mapper.charges, |name| key.attribute(name));
+        let is_taken = self.rule_id.is_some_and(|id| is_by(&assignment, id));
+        let from = Owner { service: side_of_id(key.service_id), environment: side_of_id(key.environment_id) };
+        let to = Owner {
+            service: side_of(assignment.service.as_ref(), &mut self.added),
+            environment: side_of(assignment.environment.as_ref(), &mut self.added),
+        };
+        let move_index = (from != to).then(|| {
+            let next = self.key_counts.len();
+            let index = *self.places.entry((from, to)).or_insert(next);
+            if index == next {
+                self.key_counts.push(0);
+            }
+            self.key_counts[index] += 1;
+            index
+        });
+        // Groups that leave a key are listed even where they stay with the owner: their cost leaves the key's.
+        if is_taken || move_index.is_some() || !group_ids.is_empty() {
+            self.asked.push(Asked { rollup_key_id: key.rollup_key_id, group_ids, move_index, is_taken });
+        }
+    }
+
+    fn moves(&self) -> Vec<Move> {
+        let mut moves: Vec<Option<Move>> = vec![None; self.key_counts.len()];
+        for ((from, to), index) in &self.places {
+            let (from, to) = (from.clone(), to.clone());
+            moves[*index] = Some(Move { from, to, key_count: self.key_counts[*index], costs: Vec::new() });
+        }
+        moves.into_iter().flatten().collect()
+    }
+}
+
+/// Where a row of money goes.
+#[derive(Clone, Copy)]
+struct Place {
+    move_index: Option<usize>,
+    is_taken: bool,
+}
+
+async fn key_costs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    asked: &[Asked],
+    (recent, long): (DateRange, DateRange),
+) -> sqlx::Result<Vec<(Place, Cost)>> {
+    let whole: Vec<&Asked> = asked.iter().filter(|asked| asked.group_ids.is_empty()).collect();
+    let ids: Vec<Uuid> = whole.iter().map(|asked| asked.rollup_key_id).collect();
+    let (indexes, taken) = places(whole.iter().copied());
+    let rows = sqlx::query!(
+        r#"SELECT n.move_index AS "move_index!", n.is_taken AS "is_taken!", d.billing_currency,
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_date >= $4), 0) AS "recent!",
+                  sum(d.effective_cost) AS "long!"
+           FROM unnest($1::uuid[], $2::integer[], $3::boolean[]) AS n (rollup_key_id, move_index, is_taken)
+           JOIN rollup_key k USING (rollup_key_id)
+           JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           LEFT JOIN service ON service.service_id = k.service_id
+           WHERE d.charge_date >= $5 AND d.charge_date < $6
+             AND ($7::bigint[] IS NULL OR service.team_id = ANY($7))
+           GROUP BY 1, 2, 3 ORDER BY 3"#,
+        &ids,
+        &indexes,
+        &taken,
+        recent.start(),
+        long.start(),
+        long.end(),
+        scope.team_ids(),
+    )
+    .fetch_all(conn)
+    .await?;
+    let cost = |currency, recent, long| Cost { currency, recent, long };
+    Ok(rows
+        .into_iter()
+        .map(|r| (place(r.move_index, r.is_taken), cost(r.billing_currency, r.recent, r.long)))
+        .collect())
+}
+
+/// The lines of groups that would leave their key: added where they go, taken from where the key goes.
+async fn group_costs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    asked: &[Asked],
+    (recent, long): (DateRange, DateRange),
+) -> sqlx::Result<Vec<(Place, Cost)>> {
+    let stays: HashMap<Uuid, Place> = asked
+        .iter()
+        .filter(|asked| asked.group_ids.is_empty())
+        .map(|asked| (asked.rollup_key_id, Place { move_index: asked.move_index, is_taken: asked.is_taken }))
+        .collect();
+    let parts: Vec<&Asked> = asked.iter().filter(|asked| !asked.group_ids.is_empty()).collect();
+    let (numbers, ids): (Vec<i32>, Vec<Uuid>) = parts
+        .iter()
+        .zip(0..)
+        .flat_map(|(asked, number)| asked.group_ids.iter().map(move |group_id| (number, *group_id)))
+        .unzip();
+    // Lines are many more than keys; a page may wait for this once, and says so.
+    sqlx::query!("SELECT set_config('statement_timeout', '20000', true)").fetch_one(&mut *conn).await?;
+    let rows = sqlx::query!(
+        r#"SELECT n.number AS "number!", c.billing_currency,
+                  coalesce(sum(c.effective_cost) FILTER (WHERE c.charge_period_start >= $3::date), 0) AS "recent!",
+                  sum(c.effective_cost) AS "long!"
+           FROM unnest($1::integer[], $2::uuid[]) AS n (number, group_id)
+           JOIN charge_group q USING (group_id)
+           JOIN rollup_key k ON k.sub_account_key = q.sub_account_key AND k.rollup_key_id = q.rollup_key_id
+           JOIN charge c ON c.sub_account_key = q.sub_account_key AND c.group_id = q.group_id
+           JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
+           LEFT JOIN service ON service.service_id = k.service_id
+           WHERE c.charge_period_start >= $4::date AND c.charge_period_start < $5::date
+             AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+           GROUP BY 1, 2 ORDER BY 2"#,
+        &numbers,
+        &ids,
+        recent.start(),
+        long.start(),
+        long.end(),
+        scope.team_ids(),
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut costs = Vec::new();
+    for row in rows {
+        let Some(part) = usize::try_from(row.number).ok().and_then(|number| parts.get(number)) else { continue };
+        let cost = Cost { currency: row.billing_currency, recent: row.recent, long: row.long };
+        if let Some(place) = stays.get(&part.rollup_key_id) {
+            let leaves = Cost { currency: cost.currency.clone(), recent: -&cost.recent, long: -&cost.long };
+            costs.push((*place, leaves));
+        }
+        costs.push((Place { move_index: part.move_index, is_taken: part.is_taken }, cost));
+    }
+    Ok(costs)
+}
+
+fn places<'a>(asked: impl Iterator<Item = &'a Asked>) -> (Vec<i32>, Vec<bool>) {
+    asked.map(|one| (one.move_index.map_or(-1, |index| index as i32), one.is_taken)).unzip()
+}
+
+fn place(move_index: i32, is_taken: bool) -> Place {
+    Place { move_index: usize::try_from(move_index).ok(), is_taken }
+}
+
+fn add_cost(costs: &mut Vec<Cost>, cost: &Cost) {
+    match costs.iter_mut().find(|one| one.currency == cost.currency) {
+        Some(one) => {
+            one.recent += &cost.recent;
+            one.long += &cost.long;
+        }
+        None => costs.push(cost.clone()),
+    }
+}
+
+type MoveKey = (Option<String>, Option<String>, (BTreeSet<Side>, Side), (BTreeSet<Side>, Side));
+
+fn deployment_moves(
+    mapper: &Mapper,
+    rows: &[DeploymentRow],
+    rule_id: Option<i64>,
+    added: &mut BTreeMap<String, String>,
+) -> (Vec<DeploymentMove>, i64) {
+    let mut moves: BTreeMap<MoveKey, i64> = BTreeMap::new();
+    let mut taken = 0;
+    for row in rows {
+        let assignment = map_deployments::assign(mapper, row);
+        taken += i64::from(rule_id.is_some_and(|id| assignment.answers.iter().any(|answer| is_by(answer, id))));
+        let from = (
+            row.service_ids.iter().copied().map(Side::Known).collect(),
+            row.environment_id.map_or(Side::Nobody, Side::Known),
+        );
+        let to = sides(&assignment, added);
+        if from != to {
+            *moves.entry((row.repo.clone(), row.environment_raw.clone(), from, to)).or_default() += 1;
+        }
+    }
+    let mut moves: Vec<DeploymentMove> = moves
+        .into_iter()
+        .map(|((repo, environment_raw, from, to), count)| DeploymentMove { repo, environment_raw, from, to, count })
+        .collect();
+    moves.sort_by_key(|one| std::cmp::Reverse(one.count));
+    (moves, taken)
+}
+
+fn sides(assignment: &DeploymentAssignment, added: &mut BTreeMap<String, String>) -> (BTreeSet<Side>, Side) {
+    let environment = assignment.first().and_then(|answer| answer.environment.as_ref());
+    let environment = side_of(environment, added);
+    let services = assignment.answers.iter().map(|answer| side_of(answer.service.as_ref(), added));
+    (services.filter(|side| *side != Side::Nobody).collect(), environment)
+}
+
+fn is_by(assignment: &Assignment, rule_id: i64) -> bool {
+    assignment.service_rule_id == Some(rule_id) || assignment.environment_rule_id == Some(rule_id)
+}
+
+fn side_of_id(id: i64) -> Side {
+    if id == 0 { Side::Nobody } else { Side::Known(id) }
+}
+
+fn side_of(target: Option<&Target>, added: &mut BTreeMap<String, String>) -> Side {
+    match target {
+        None | Some(Target::NotFound(_)) => Side::Nobody,
+        Some(Target::Known(id)) => Side::Known(*id),
+        Some(Target::Add(name)) => {
+            let slug = allocate::slug(name);
+            added.entry(slug.clone()).or_insert_with(|| name.clone());
+            Side::Added(slug)
+        }
+    }
+}

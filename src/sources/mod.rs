@@ -1,0 +1,11 @@
+//! Where bills come from. Today: a file on this machine, plain or compressed, behind limits.
+
+mod bounded;
+mod error;
+mod file;
+mod fingerprint;
+
+pub use bounded::Limits;
+pub use error::SourceError;
+pub use file::{Progress, SourceFile};
+pub use fingerprint::Fingerprint;

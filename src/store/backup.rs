@@ -1,0 +1,25 @@
+//! What backing up and restoring ask of a database.
+
+use sqlx::PgConnection;
+
+/// The server's major version: the programs that dump it must not be older.
+pub async fn server_major(conn: &mut PgConnection) -> sqlx::Result<u32> {
+    let number = sqlx::query_scalar!(r#"SELECT current_setting('server_version_num')::int AS "number!""#);
+    let number = number.fetch_one(conn).await?;
+    Ok(u32::try_from(number / 10_000).unwrap_or_default())
+}
+
+/// Whether nothing was ever stored in it.
+pub async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let has_tables = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'public') AS "has_tables!""#
+    );
+    Ok(!has_tables.fetch_one(conn).await?)
+}
+
+/// Drops everything.
+pub async fn clear(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("DROP SCHEMA public CASCADE").execute(&mut *conn).await?;
+    sqlx::query!("CREATE SCHEMA public").execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Environments: where a service runs, and what for.
+
+use super::{
+    CatalogueError, ENTRY_COUNT_MAX, check_free, check_slug, checked_aliases, checked_name, environment_names,
+};
+use sqlx::PgConnection;
+
+/// The kinds that the database accepts, in the order of a menu.
+pub const KINDS: [&str; 6] = ["production", "staging", "test", "development", "preview", "other"];
+
+/// An environment.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its row.
+    pub environment_id: i64,
+    /// Its address; never changes.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub kind: String,
+    /// `user`, `rule` or `api`.
+    pub origin: String,
+    /// Other names, lower case.
+    pub aliases: Vec<String>,
+}
+
+/// What can be changed of an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvironmentValues {
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub kind: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+}
+
+impl Environment {
+    /// What can be changed of it, as it stands.
+    pub fn values(&self) -> EnvironmentValues {
+        EnvironmentValues { name: self.name.clone(), kind: self.kind.clone(), aliases: self.aliases.clone() }
+    }
+}
+
+impl EnvironmentValues {
+    /// What the audit log keeps.
+    pub fn details(&self) -> serde_json::Value {
+        serde_json::json!({ "name": self.name, "kind": self.kind, "aliases": self.aliases })
+    }
+}
+
+/// All environments by name.
+pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
+    sqlx::query_as!(
+        Environment,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.origin,
+                  coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
+                            WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
+           FROM environment e ORDER BY lower(e.name), e.environment_id LIMIT $1"#,
+        ENTRY_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The environment of that address.
+pub async fn get(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Environment>> {
+    sqlx::query_as!(
+        Environment,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.origin,
+                  coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
+                            WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
+           FROM environment e WHERE e.slug = $1"#,
+        slug
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Adds an environment. `origin` is `user` or `api`.
+pub async fn insert(
+    conn: &mut PgConnection,
+    slug: &str,
+    values: &EnvironmentValues,
+    origin: &str,
+) -> Result<i64, CatalogueError> {
+    let (name, aliases) = check(conn, slug, None, values).await?;
+    check_slug(slug)?;
+    let environment_id = sqlx::query_scalar!(
+        "INSERT INTO environment (slug, name, kind, origin) VALUES ($1, $2, $3, $4) RETURNING environment_id",
+        slug,
+        name,
+        values.kind,
+        origin,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    replace_aliases(conn, environment_id, &aliases).await?;
+    Ok(environment_id)
+}
+
+/// Changes an environment.
+pub async fn update(
+    conn: &mut PgConnection,
+    environment: &Environment,
+    values: &EnvironmentValues,
+) -> Result<(), CatalogueError> {
+    let (name, aliases) = check(conn, &environment.slug, Some(environment.environment_id), values).await?;
+    sqlx::query!(
+        "UPDATE environment SET name = $2, kind = $3 WHERE environment_id = $1",
+        environment.environment_id,
+        name,
+        values.kind,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(replace_aliases(conn, environment.environment_id, &aliases).await?)
+}
+
+/// Takes an environment away, with its other names and the rules that name it as such.
+pub async fn delete(conn: &mut PgConnection, environment_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM environment WHERE environment_id = $1", environment_id).execute(conn).await.map(drop)
+}
+
+async fn check(
+    conn: &mut PgConnection,
+    slug: &str,
+    own_id: Option<i64>,
+    values: &EnvironmentValues,
+) -> Result<(String, Vec<String>), CatalogueError> {
+    let name = checked_name(&values.name)?.to_owned();
+    let aliases = checked_aliases(&values.aliases, &name, slug)?;
+    if !KINDS.contains(&values.kind.as_str()) {
+        return Err(CatalogueError::BadKind);
+    }
+    let wanted = [slug, &name].into_iter().chain(aliases.iter().map(String::as_str));
+    check_free(&environment_names(conn).await?, own_id, wanted)?;
+    Ok((name, aliases))
+}
+
+async fn replace_aliases(conn: &mut PgConnection, environment_id: i64, aliases: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM environment_alias WHERE environment_id = $1 AND NOT alias = ANY($2)",
+        environment_id,
+        aliases
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO environment_alias (alias, environment_id) SELECT alias, $1 FROM unnest($2::text[]) alias
+         ON CONFLICT DO NOTHING",
+        environment_id,
+        aliases
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,143 @@
+//! Merged pull requests and pushed commits, and which of them a deployment brought.
+
+use crate::events::{Commit, Event};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+const CHANGES_MAX: i64 = 200;
+
+/// A pull request or a commit.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its number.
+    pub change_id: i64,
+    /// `owner/name`.
+    pub repo: String,
+    /// `owner/name#7` or the commit's hash.
+    pub external_id: String,
+    /// The merge commit, or the commit.
+    pub sha: Option<String>,
+    /// Title or first line.
+    pub title: String,
+    /// Login or name.
+    pub author: Option<String>,
+    /// `merged`, `pushed` or `abandoned`.
+    pub state: String,
+    /// When it was merged, made or closed.
+    pub happened_at: DateTime<Utc>,
+    /// Its page.
+    pub url: Option<String>,
+}
+
+/// Records a closed pull request. Closed again later, the later time holds.
+pub async fn upsert(
+    conn: &mut PgConnection,
+    repo: &str,
+    event: &Event,
+    happened_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (repo, external_id) DO UPDATE SET sha = excluded.sha, title = excluded.title,
+             author = excluded.author, state = excluded.state, happened_at = excluded.happened_at, url = excluded.url
+         WHERE excluded.happened_at >= change.happened_at",
+        repo,
+        event.external_id,
+        event.sha,
+        event.title.as_deref().unwrap_or_default(),
+        event.actor,
+        event.status_raw,
+        happened_at,
+        event.url,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Records pushed commits. A commit never changes, so one that is there stays.
+pub async fn insert_commits(
+    conn: &mut PgConnection,
+    repo: &str,
+    commits: &[Commit],
+    pushed_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let shas: Vec<String> = commits.iter().map(|commit| commit.sha.clone()).collect();
+    let titles: Vec<String> = commits.iter().map(|commit| commit.title.clone().unwrap_or_default()).collect();
+    let authors: Vec<Option<String>> = commits.iter().map(|commit| commit.author.clone()).collect();
+    let times: Vec<DateTime<Utc>> = commits.iter().map(|commit| commit.happened_at.unwrap_or(pushed_at)).collect();
+    let urls: Vec<Option<String>> = commits.iter().map(|commit| commit.url.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url)
+         SELECT $1, sha, sha, title, author, 'pushed', happened_at, url
+         FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+             AS c (sha, title, author, happened_at, url)
+         ON CONFLICT (repo, external_id) DO NOTHING",
+        repo,
+        &shas,
+        &titles,
+        &authors as &[Option<String>],
+        &times,
+        &urls as &[Option<String>],
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// What a deployment brought, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeList {
+    /// The deployment that was live before; without one no list can be made.
+    pub previous_deployment_id: Option<i64>,
+    /// Pull requests and commits since then, newest first.
+    pub changes: Vec<Change>,
+    /// There are more than are listed.
+    pub is_cut: bool,
+}
+
+/// The changes of the deployment's repositories between the deployment of the same service and environment that
+/// was live before it, and itself. Where the deployed commit is known, its own time bounds the list, else the
+/// time at which the deployment was made. A first deployment has no list: it did not bring all of history.
+pub async fn changes_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<ChangeList> {
+    let previous = sqlx::query!(
+        r#"SELECT p.deployment_id, coalesce((SELECT max(c.happened_at) FROM change c WHERE c.sha = p.sha), p.created_at) AS "after!",
+                  coalesce((SELECT max(c.happened_at) FROM change c WHERE c.sha = d.sha), d.created_at) AS "until!"
+           FROM deployment d
+           JOIN deployment_service ds USING (deployment_id)
+           JOIN deployment p ON p.environment_id = d.environment_id AND p.deployment_id <> d.deployment_id
+               AND p.status IN ('succeeded', 'superseded')
+               AND p.finished_at < coalesce(d.finished_at, d.started_at, d.created_at)
+           JOIN deployment_service ps ON ps.deployment_id = p.deployment_id AND ps.service_id = ds.service_id
+           WHERE d.deployment_id = $1
+           ORDER BY p.finished_at DESC, p.deployment_id DESC LIMIT 1"#,
+        deployment_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(previous) = previous else { return Ok(ChangeList::default()) };
+    // A commit that is the merge of a listed pull request, or names it in its title, is that pull request.
+    let mut changes = sqlx::query_as!(
+        Change,
+        "SELECT c.* FROM change c
+         WHERE c.repo IN (SELECT d.repo FROM deployment d WHERE d.deployment_id = $1 AND d.repo IS NOT NULL
+                          UNION SELECT dc.repo FROM deployment_commit dc WHERE dc.deployment_id = $1)
+           AND c.happened_at > $2 AND c.happened_at <= $3 AND c.state IN ('merged', 'pushed')
+           AND NOT (c.state = 'pushed' AND EXISTS (
+               SELECT FROM change m WHERE m.repo = c.repo AND m.state = 'merged'
+                 AND (m.sha = c.sha OR right(c.title, length(m.external_id) - length(m.repo) + 2)
+                                       = '(' || substr(m.external_id, length(m.repo) + 1) || ')'
+                      OR c.title LIKE 'Merge pull request ' || substr(m.external_id, length(m.repo) + 1) || ' %')))
+         ORDER BY c.happened_at DESC, c.change_id DESC LIMIT $4",
+        deployment_id,
+        previous.after,
+        previous.until,
+        CHANGES_MAX + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_cut = changes.len() as i64 > CHANGES_MAX;
+    changes.truncate(CHANGES_MAX as usize);
+    Ok(ChangeList { previous_deployment_id: Some(previous.deployment_id), changes, is_cut })
+}

@@ -1,0 +1,281 @@
+//! The lines behind a figure.
+
+use super::Scope;
+use crate::focus::CostBasis;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Which lines. Absent means any; every condition must hold.
+#[derive(Debug, Clone, Default)]
+pub struct ChargeFilter {
+    /// First charge day.
+    pub first_day: Option<NaiveDate>,
+    /// The day after the last charge day.
+    pub end_day: Option<NaiveDate>,
+    /// First day of the billing month.
+    pub billing_start: Option<NaiveDate>,
+    /// First day of the month after the billing month.
+    pub billing_end: Option<NaiveDate>,
+    /// 0 for what no rule gives to a service.
+    pub service_id: Option<i64>,
+    /// 0 for what no rule gives to an environment.
+    pub environment_id: Option<i64>,
+    /// The team that owns the service; 0 for services without one, what is not allocated included.
+    pub team_id: Option<i64>,
+    /// FOCUS ProviderName.
+    pub provider_name: Option<String>,
+    /// FOCUS ChargeCategory.
+    pub charge_category: Option<String>,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: Option<String>,
+    /// Where the bill came from.
+    pub source_id: Option<i64>,
+    /// One delivery, also one that is not current any more.
+    pub delivery_id: Option<i64>,
+    /// FOCUS ResourceId, exactly.
+    pub resource_id: Option<String>,
+    /// FOCUS SubAccountId.
+    pub sub_account_id: Option<String>,
+    /// The charge group.
+    pub group_id: Option<Uuid>,
+    /// FOCUS ServiceName: what was bought.
+    pub service_name: Option<String>,
+    /// FOCUS RegionId.
+    pub region_id: Option<String>,
+    /// FOCUS SkuId.
+    pub sku_id: Option<String>,
+    /// Whether FOCUS ChargeClass says "Correction".
+    pub is_correction: Option<bool>,
+}
+
+impl ChargeFilter {
+    // The generations whose lines can match: few, so that only their partitions are read.
+    async fn generations(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+        sqlx::query_scalar!(
+            "SELECT generation_id FROM generation
+             WHERE has_charges
+               AND (CASE WHEN $1::bigint IS NULL THEN state = 'current'
+                    ELSE delivery_id = $1 AND state IN ('current', 'superseded', 'ready', 'withdrawn') END)
+               AND ($2::bigint IS NULL OR source_id = $2)
+               AND ($3::date IS NULL OR billing_period_start >= $3)
+               AND ($4::date IS NULL OR billing_period_start < $4)
+               AND ($5::date IS NULL OR last_charge_date IS NULL OR last_charge_date >= $5)
+               AND ($6::date IS NULL OR first_charge_date IS NULL OR first_charge_date < $6)
+             ORDER BY generation_id LIMIT 20000",
+            self.delivery_id,
+            self.source_id,
+            self.billing_start,
+            self.billing_end,
+            self.first_day,
+            self.end_day
+        )
+        .fetch_all(conn)
+        .await
+    }
+
+    fn start(&self) -> Option<DateTime<Utc>> {
+        self.first_day.map(midnight)
+    }
+
+    fn end(&self) -> Option<DateTime<Utc>> {
+        self.end_day.map(midnight)
+    }
+}
+
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+/// A line of a bill, with what was made of it.
+#[derive(Debug, Clone)]
+pub struct ChargeRow {
+    /// The generation that it is part of.
+    pub generation_id: i64,
+    /// The delivery that brought it.
+    pub delivery_id: i64,
+    /// 1-based line of the file.
+    pub line: i64,
+    /// FOCUS BillingPeriodStart.
+    pub billing_period_start: NaiveDate,
+    /// FOCUS ChargePeriodStart.
+    pub charge_period_start: DateTime<Utc>,
+    /// FOCUS ChargePeriodEnd.
+    pub charge_period_end: DateTime<Utc>,
+    /// The charge group.
+    pub group_id: Uuid,
+    /// FOCUS ProviderName.
+    pub provider_name: Option<String>,
+    /// FOCUS SubAccountId.
+    pub sub_account_id: Option<String>,
+    /// FOCUS ServiceName.
+    pub service_name: Option<String>,
+    /// FOCUS ChargeCategory.
+    pub charge_category: Option<String>,
+    /// FOCUS ResourceId.
+    pub resource_id: Option<String>,
+    /// FOCUS ChargeDescription.
+    pub charge_description: Option<String>,
+    /// Name of the service in the catalogue.
+    pub catalogue_service: Option<String>,
+    /// Name of the environment.
+    pub environment: Option<String>,
+    /// FOCUS PricingQuantity.
+    pub pricing_quantity: Option<BigDecimal>,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// In the asked basis.
+    pub cost: BigDecimal,
+}
+
+/// Where a page of lines ends: the next one begins after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cursor {
+    /// Cost of the last line, in the asked basis.
+    pub cost: BigDecimal,
+    /// Its generation.
+    pub generation_id: i64,
+    /// Its line.
+    pub line: i64,
+}
+
+/// The lines of a filter, the largest cost first, after `after`.
+pub async fn lines(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+    after: Option<&Cursor>,
+    limit: i64,
+) -> sqlx::Result<Vec<ChargeRow>> {
+    let generations = filter.generations(conn).await?;
+    sqlx::query_as!(
+        ChargeRow,
+        r#"SELECT c.generation_id, g.delivery_id, c.line, g.billing_period_start, c.charge_period_start,
+                  c.charge_period_end, c.group_id, k.provider_name, k.sub_account_id, k.service_name,
+                  k.charge_category, cg.resource_id, cg.charge_description, service.name AS "catalogue_service?",
+                  environment.name AS "environment?", c.pricing_quantity, c.billing_currency, cost.amount AS "cost!"
+           FROM charge c
+           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
+           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
+           JOIN generation g ON g.generation_id = c.generation_id
+           LEFT JOIN service ON service.service_id = k.service_id
+           LEFT JOIN environment ON environment.environment_id = k.environment_id
+           CROSS JOIN LATERAL (SELECT coalesce(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
+                      WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END, 0) AS amount) cost
+           WHERE c.generation_id = ANY($3::bigint[])
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+             AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
+             AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
+             AND ($6::bigint IS NULL OR k.service_id = $6)
+             AND ($7::bigint IS NULL OR k.environment_id = $7)
+             AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
+             AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
+             AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
+             AND ($11::text IS NULL OR c.billing_currency = $11)
+             AND ($12::text IS NULL OR cg.resource_id = $12)
+             AND ($13::text IS NULL OR k.sub_account_id = $13)
+             AND ($14::uuid IS NULL OR c.group_id = $14)
+             AND ($15::text IS NULL OR k.service_name = $15)
+             AND ($16::text IS NULL OR k.region_id = $16)
+             AND ($17::text IS NULL OR k.sku_id = $17)
+             AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
+             AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
+           ORDER BY -cost.amount, c.generation_id, c.line
+           LIMIT $22"#,
+        scope.team_ids(),
+        basis.key(),
+        &generations,
+        filter.start(),
+        filter.end(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.billing_currency,
+        filter.resource_id,
+        filter.sub_account_id,
+        filter.group_id,
+        filter.service_name,
+        filter.region_id,
+        filter.sku_id,
+        filter.is_correction,
+        after.map(|cursor| cursor.cost.clone()),
+        after.map_or(0, |cursor| cursor.generation_id),
+        after.map_or(0, |cursor| cursor.line),
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What the lines of a filter add up to in one currency.
+#[derive(Debug, Clone)]
+pub struct ChargeTotal {
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Lines.
+    pub charge_count: i64,
+    /// In the asked basis.
+    pub cost: BigDecimal,
+}
+
+/// The totals of a filter, added up from the lines themselves, not from a rollup.
+pub async fn totals(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+) -> sqlx::Result<Vec<ChargeTotal>> {
+    let generations = filter.generations(conn).await?;
+    sqlx::query_as!(
+        ChargeTotal,
+        r#"SELECT c.billing_currency, count(*) AS "charge_count!",
+                  coalesce(sum(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
+                      WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END), 0) AS "cost!"
+           FROM charge c
+           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
+           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
+           LEFT JOIN service ON service.service_id = k.service_id
+           WHERE c.generation_id = ANY($3::bigint[])
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+             AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
+             AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
+             AND ($6::bigint IS NULL OR k.service_id = $6)
+             AND ($7::bigint IS NULL OR k.environment_id = $7)
+             AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
+             AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
+             AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
+             AND ($11::text IS NULL OR c.billing_currency = $11)
+             AND ($12::text IS NULL OR cg.resource_id = $12)
+             AND ($13::text IS NULL OR k.sub_account_id = $13)
+             AND ($14::uuid IS NULL OR c.group_id = $14)
+             AND ($15::text IS NULL OR k.service_name = $15)
+             AND ($16::text IS NULL OR k.region_id = $16)
+             AND ($17::text IS NULL OR k.sku_id = $17)
+             AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
+           GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
+        scope.team_ids(),
+        basis.key(),
+        &generations,
+        filter.start(),
+        filter.end(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.billing_currency,
+        filter.resource_id,
+        filter.sub_account_id,
+        filter.group_id,
+        filter.service_name,
+        filter.region_id,
+        filter.sku_id,
+        filter.is_correction
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,279 @@
+//! Reads of the rollups by charge day: the one place that totals and breakdowns come from, so that the same
+//! filter gives the same figure on a page, in its CSV and in the API.
+//!
+//! Only current generations count, and only what the [`Scope`] allows.
+
+use super::Scope;
+use crate::focus::{CostBasis, DateRange, Money};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// More rows than any breakdown has; a bound on memory, not a page size.
+const ROW_COUNT_MAX: i64 = 200_000;
+
+/// Which charges a figure is made of. What is `None` is not restricted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CostFilter {
+    /// Charge days.
+    pub days: DateRange,
+    /// The cost column.
+    pub basis: CostBasis,
+    /// `Some(0)`: what no rule maps to a service.
+    pub service_id: Option<i64>,
+    /// `Some(0)`: what no rule maps to an environment.
+    pub environment_id: Option<i64>,
+    /// `Some(0)`: what belongs to no team.
+    pub team_id: Option<i64>,
+    /// `ProviderName`.
+    pub provider_name: Option<String>,
+    /// `ChargeCategory`.
+    pub charge_category: Option<String>,
+    /// `BillingCurrency`.
+    pub currency: Option<String>,
+}
+
+impl CostFilter {
+    /// Everything on these days.
+    pub fn new(days: DateRange, basis: CostBasis) -> Self {
+        Self {
+            days,
+            basis,
+            service_id: None,
+            environment_id: None,
+            team_id: None,
+            provider_name: None,
+            charge_category: None,
+            currency: None,
+        }
+    }
+
+    /// The same charges on other days.
+    pub fn on(&self, days: DateRange) -> Self {
+        Self { days, ..self.clone() }
+    }
+}
+
+/// What a breakdown has a row of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the column of that name")]
+pub enum Dimension {
+    Service,
+    Environment,
+    Team,
+    Provider,
+    ChargeCategory,
+    Day,
+}
+
+impl Dimension {
+    /// Every dimension, in the order of a menu.
+    pub const ALL: [Self; 6] =
+        [Self::Service, Self::Environment, Self::Team, Self::Provider, Self::ChargeCategory, Self::Day];
+
+    /// The word in a URL: `by=env`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Environment => "env",
+            Self::Team => "team",
+            Self::Provider => "provider",
+            Self::ChargeCategory => "charge",
+            Self::Day => "day",
+        }
+    }
+
+    /// The dimension of a URL's word.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dimension| dimension.key() == key)
+    }
+}
+
+/// Cost of one row of a breakdown in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CostRow {
+    /// An id or a name; "0" is what is not allocated.
+    pub key: String,
+    /// What people call it.
+    pub label: String,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Exact.
+    pub cost: BigDecimal,
+    /// Charges behind it.
+    pub charge_count: i64,
+}
+
+/// One row a key and currency, the dearest first.
+pub async fn by_dimension(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    dimension: Dimension,
+) -> sqlx::Result<Vec<CostRow>> {
+    sqlx::query_as!(
+        CostRow,
+        r#"
+        SELECT
+            c.key AS "key!",
+            coalesce(s.name, e.name, t.name,
+                CASE WHEN c.key = '0' AND $12 IN ('service', 'env', 'team') THEN 'Not allocated' END,
+                c.key) AS "label!",
+            c.currency AS "currency!",
+            c.cost AS "cost!",
+            c.charge_count AS "charge_count!"
+        FROM (
+            SELECT
+                CASE $12::text
+                    WHEN 'service' THEN d.service_id::text
+                    WHEN 'env' THEN d.environment_id::text
+                    WHEN 'team' THEN coalesce(service.team_id, 0)::text
+                    WHEN 'provider' THEN d.provider_name
+                    WHEN 'charge' THEN d.charge_category
+                    ELSE d.charge_date::text
+                END AS key,
+                d.billing_currency AS currency,
+                sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS cost,
+                sum(d.charge_count)::bigint AS charge_count
+            FROM daily_cost d
+            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+            LEFT JOIN service ON service.service_id = d.service_id
+            WHERE d.charge_date >= $1 AND d.charge_date < $2
+              AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
+              AND ($5::bigint IS NULL OR d.service_id = $5)
+              AND ($6::bigint IS NULL OR d.environment_id = $6)
+              AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
+              AND ($8::text IS NULL OR d.provider_name = $8)
+              AND ($9::text IS NULL OR d.charge_category = $9)
+              AND ($10::text IS NULL OR d.billing_currency = $10)
+            GROUP BY 1, 2
+        ) c
+        LEFT JOIN service s ON $12 = 'service' AND s.service_id::text = c.key
+        LEFT JOIN environment e ON $12 = 'env' AND e.environment_id::text = c.key
+        LEFT JOIN team t ON $12 = 'team' AND t.team_id::text = c.key
+        ORDER BY c.cost DESC, 2, c.key, c.currency
+        LIMIT $11
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        ROW_COUNT_MAX,
+        dimension.key(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What the filter's charges add up to, one amount a currency, the currency with most charges first.
+pub async fn totals(conn: &mut PgConnection, scope: &Scope, filter: &CostFilter) -> sqlx::Result<Vec<Money>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            d.billing_currency AS currency,
+            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        LEFT JOIN service ON service.service_id = d.service_id
+        WHERE d.charge_date >= $1 AND d.charge_date < $2
+          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
+          AND ($5::bigint IS NULL OR d.service_id = $5)
+          AND ($6::bigint IS NULL OR d.environment_id = $6)
+          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
+          AND ($8::text IS NULL OR d.provider_name = $8)
+          AND ($9::text IS NULL OR d.charge_category = $9)
+          AND ($10::text IS NULL OR d.billing_currency = $10)
+        GROUP BY d.billing_currency
+        ORDER BY sum(d.charge_count) DESC, d.billing_currency
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| Money::new(row.cost, row.currency)).collect())
+}
+
+/// Cost of one row of a daily series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayCost {
+    /// The charge day.
+    pub charge_date: NaiveDate,
+    /// An id or a name; "0" is what is not allocated.
+    pub key: String,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Exact.
+    pub cost: BigDecimal,
+}
+
+/// A series for each key of the dimension, in order of days.
+pub async fn daily(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    dimension: Dimension,
+) -> sqlx::Result<Vec<DayCost>> {
+    sqlx::query_as!(
+        DayCost,
+        r#"
+        SELECT
+            d.charge_date,
+            CASE $12::text
+                WHEN 'service' THEN d.service_id::text
+                WHEN 'env' THEN d.environment_id::text
+                WHEN 'team' THEN coalesce(service.team_id, 0)::text
+                WHEN 'provider' THEN d.provider_name
+                WHEN 'charge' THEN d.charge_category
+                ELSE ''
+            END AS "key!",
+            d.billing_currency AS currency,
+            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        LEFT JOIN service ON service.service_id = d.service_id
+        WHERE d.charge_date >= $1 AND d.charge_date < $2
+          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
+          AND ($5::bigint IS NULL OR d.service_id = $5)
+          AND ($6::bigint IS NULL OR d.environment_id = $6)
+          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
+          AND ($8::text IS NULL OR d.provider_name = $8)
+          AND ($9::text IS NULL OR d.charge_category = $9)
+          AND ($10::text IS NULL OR d.billing_currency = $10)
+        GROUP BY 1, 2, 3
+        ORDER BY 1, 2, 3
+        LIMIT $11
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        ROW_COUNT_MAX,
+        dimension.key(),
+    )
+    .fetch_all(conn)
+    .await
+}

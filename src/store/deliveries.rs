@@ -1,0 +1,308 @@
+//! Files that were handed in: one row an attempt, with what it held and what became of it.
+
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, PgExecutor};
+
+/// What is known of a file before it is read.
+#[derive(Debug)]
+pub struct NewDelivery<'a> {
+    /// The name under which it was handed in.
+    pub file_name: &'a str,
+    /// Its size as handed in.
+    pub file_bytes: i64,
+    /// The source that was named, `None` where the file tells it.
+    pub named_source: Option<&'a str>,
+    /// Orders deliveries of one scope.
+    pub version_at: DateTime<Utc>,
+    /// Whether someone gave the version (`as-of`) or the time of receipt stands for it.
+    pub version_basis: &'a str,
+    /// When it was handed in.
+    pub received_at: DateTime<Utc>,
+    /// By whom.
+    pub received_by: &'a str,
+}
+
+/// Records that a file was handed in; its load is under way.
+pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        "INSERT INTO delivery
+            (file_name, file_bytes, named_source, version_at, version_basis, received_at, received_by, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'loading')
+         RETURNING delivery_id",
+        new.file_name,
+        new.file_bytes,
+        new.named_source,
+        new.version_at,
+        new.version_basis,
+        new.received_at,
+        new.received_by,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// What reading the file found.
+#[derive(Debug, Default)]
+pub struct Content<'a> {
+    /// Where it belongs; `None` where no row tells.
+    pub source_id: Option<i64>,
+    /// SHA-256 of the bytes.
+    pub content_sha256: &'a str,
+    /// As recognised: `FOCUS 1.2 CSV`.
+    pub format: Option<&'a str>,
+    /// Data rows, the rejected ones among them.
+    pub row_count: i64,
+    /// Rows that could not be read.
+    pub rejected_row_count: i64,
+    /// Mandatory columns that it lacks.
+    pub missing_columns: &'a [String],
+    /// Columns that FOCUS does not know.
+    pub extra_columns: &'a [String],
+    /// What is odd but readable.
+    pub warnings: &'a [String],
+}
+
+/// Keeps what reading the file found.
+pub async fn set_content(db: impl PgExecutor<'_>, delivery_id: i64, content: &Content<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery SET source_id = $2, content_sha256 = $3, format = $4, row_count = $5,
+            rejected_row_count = $6, missing_columns = $7, extra_columns = $8, warnings = $9
+         WHERE delivery_id = $1",
+        delivery_id,
+        content.source_id,
+        content.content_sha256,
+        content.format,
+        content.row_count,
+        content.rejected_row_count,
+        content.missing_columns,
+        content.extra_columns,
+        content.warnings,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Says what became of a delivery.
+pub async fn finish(
+    db: impl PgExecutor<'_>,
+    delivery_id: i64,
+    state: &str,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery SET state = $2, reason = $3, finished_at = $4 WHERE delivery_id = $1",
+        delivery_id,
+        state,
+        reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what an unfinished try found.
+pub async fn start_again(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM delivery_total WHERE delivery_id = $1", delivery_id).execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM delivery_rejection WHERE delivery_id = $1", delivery_id).execute(&mut *conn).await?;
+    sqlx::query!(
+        "UPDATE delivery SET state = 'loading', reason = NULL, finished_at = NULL WHERE delivery_id = $1",
+        delivery_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What decides whether a delivery may be published.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Its number.
+    pub delivery_id: i64,
+    /// Where it belongs.
+    pub source_id: Option<i64>,
+    /// As stored.
+    pub state: String,
+    /// Orders deliveries of one scope.
+    pub version_at: DateTime<Utc>,
+    /// SHA-256 of the bytes.
+    pub content_sha256: Option<String>,
+    /// Mandatory columns that it lacks.
+    pub missing_columns: Vec<String>,
+}
+
+/// Reads and locks a delivery for a change of its state.
+pub async fn lock(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Option<Standing>> {
+    sqlx::query_as!(
+        Standing,
+        "SELECT delivery_id, source_id, state, version_at, content_sha256, missing_columns
+         FROM delivery WHERE delivery_id = $1 FOR UPDATE",
+        delivery_id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Finds a source by name, or adds it.
+pub async fn source(conn: &mut PgConnection, name: &str, provider_name: Option<&str>) -> sqlx::Result<i64> {
+    sqlx::query!(
+        "INSERT INTO source (name, provider_name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        name,
+        provider_name
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_one(conn).await
+}
+
+/// Whether some delivery of the same size has been counted: only then can a file be an old acquaintance.
+pub async fn any_of_size(db: impl PgExecutor<'_>, file_bytes: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM delivery WHERE file_bytes = $1 AND state = 'published') AS "exists!""#,
+        file_bytes
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The delivery with the same bytes, from the same source, whose every scope is current.
+pub async fn current_with_same_bytes(
+    db: impl PgExecutor<'_>,
+    content_sha256: &str,
+    named_source: Option<&str>,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT delivery_id FROM delivery d
+         WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state = 'published'
+           AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
+           AND NOT EXISTS (
+               SELECT FROM generation g WHERE g.delivery_id = d.delivery_id AND g.state <> 'current')
+         ORDER BY delivery_id DESC LIMIT 1",
+        content_sha256,
+        named_source,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Gives a delivery what another one with the same bytes was found to hold.
+pub async fn copy_content(conn: &mut PgConnection, from: i64, to: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery d SET source_id = o.source_id, content_sha256 = o.content_sha256, format = o.format,
+            row_count = o.row_count, rejected_row_count = o.rejected_row_count,
+            missing_columns = o.missing_columns, extra_columns = o.extra_columns, warnings = o.warnings
+         FROM delivery o WHERE d.delivery_id = $2 AND o.delivery_id = $1",
+        from,
+        to
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO delivery_total
+            (delivery_id, billing_account_id, billing_period_start, billing_currency, row_count, billed_cost,
+             effective_cost, list_cost, contracted_cost)
+         SELECT $2, billing_account_id, billing_period_start, billing_currency, row_count, billed_cost,
+             effective_cost, list_cost, contracted_cost
+         FROM delivery_total WHERE delivery_id = $1",
+        from,
+        to
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO delivery_rejection (delivery_id, line, column_name, value, reason)
+         SELECT $2, line, column_name, value, reason FROM delivery_rejection WHERE delivery_id = $1",
+        from,
+        to
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What the readable rows of one scope and currency add up to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Total {
+    /// `BillingAccountId`, empty where the file has none.
+    pub billing_account_id: String,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// `BillingCurrency`, empty where the file has none.
+    pub billing_currency: String,
+    /// Readable rows.
+    pub row_count: i64,
+    /// Σ BilledCost.
+    pub billed_cost: BigDecimal,
+    /// Σ EffectiveCost.
+    pub effective_cost: BigDecimal,
+    /// Σ ListCost, `None` where no row has one.
+    pub list_cost: Option<BigDecimal>,
+    /// Σ ContractedCost, `None` where no row has one.
+    pub contracted_cost: Option<BigDecimal>,
+}
+
+/// Keeps the totals of a delivery.
+pub async fn insert_totals(conn: &mut PgConnection, delivery_id: i64, totals: &[Total]) -> sqlx::Result<()> {
+    for total in totals {
+        sqlx::query!(
+            "INSERT INTO delivery_total
+                (delivery_id, billing_account_id, billing_period_start, billing_currency, row_count, billed_cost,
+                 effective_cost, list_cost, contracted_cost)
+             VALUES ($1, $2, $3, $4, $5, $6::text::numeric, $7::text::numeric, $8::text::numeric, $9::text::numeric)",
+            delivery_id,
+            total.billing_account_id,
+            total.billing_period_start,
+            total.billing_currency,
+            total.row_count,
+            total.billed_cost.to_plain_string(),
+            total.effective_cost.to_plain_string(),
+            total.list_cost.as_ref().map(BigDecimal::to_plain_string),
+            total.contracted_cost.as_ref().map(BigDecimal::to_plain_string),
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A row that could not be read.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Rejection {
+    /// 1-based line of the file.
+    pub line: i64,
+    /// The column that decided it.
+    pub column_name: String,
+    /// What stood there.
+    pub value: String,
+    /// Why it cannot be read.
+    pub reason: String,
+}
+
+/// Keeps the first rejections of a delivery.
+pub async fn insert_rejections(conn: &mut PgConnection, delivery_id: i64, rows: &[Rejection]) -> sqlx::Result<()> {
+    for row in rows {
+        sqlx::query!(
+            "INSERT INTO delivery_rejection (delivery_id, line, column_name, value, reason)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            delivery_id,
+            row.line,
+            row.column_name,
+            row.value.replace('\0', "\u{fffd}"),
+            row.reason,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Remembers who accepted a delivery with what it lacks.
+pub async fn set_accepted(db: impl PgExecutor<'_>, delivery_id: i64, by: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE delivery SET accepted_by = $2, accepted_at = $3 WHERE delivery_id = $1", delivery_id, by, now)
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Deployments as pages list them. A deployment shows no money, so these reads take no scope.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// A deployment in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDeployment {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// When it went live, as far as it is known.
+    pub at: DateTime<Utc>,
+    /// The sender gave no time: it is that of receipt.
+    pub time_is_received: bool,
+    /// `succeeded`, `failed`, …
+    pub status: String,
+    /// `deploy`, `rollback`, …
+    pub kind: String,
+    /// What was deployed.
+    pub version: Option<String>,
+    /// The commit.
+    pub sha: Option<String>,
+    /// What it is about.
+    pub title: Option<String>,
+    /// Who or what started it.
+    pub actor: Option<String>,
+    /// Where the code lies.
+    pub repo: Option<String>,
+    /// 0 where no rule names one.
+    pub environment_id: i64,
+    /// The environment's address.
+    pub environment_slug: Option<String>,
+    /// What people call it; the sender's word where no rule names one.
+    pub environment_name: Option<String>,
+    /// `production`, …
+    pub environment_kind: Option<String>,
+    /// Addresses of its services, in order of names.
+    pub service_slugs: Vec<String>,
+    /// Names of its services, in the same order.
+    pub service_names: Vec<String>,
+}
+
+impl ListedDeployment {
+    /// The version, else the short commit, else the number.
+    pub fn label(&self) -> String {
+        match (&self.version, &self.sha) {
+            (Some(version), _) if !version.is_empty() => version.clone(),
+            (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
+            _ => format!("Deployment {}", self.deployment_id),
+        }
+    }
+
+    /// Whether it went live at all.
+    pub fn went_live(&self) -> bool {
+        matches!(self.status.as_str(), "succeeded" | "superseded")
+    }
+}
+
+/// Which deployments. What is `None` is not restricted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeploymentFilter {
+    /// One that serves this service; `Some(0)`: one that no rule maps to any.
+    pub service_id: Option<i64>,
+    /// Into this environment; `Some(0)`: one that no rule maps to any.
+    pub environment_id: Option<i64>,
+    /// Of a service of this team.
+    pub team_id: Option<i64>,
+    /// With this state.
+    pub status: Option<String>,
+    /// From this day on.
+    pub from: Option<NaiveDate>,
+    /// Before this day.
+    pub until: Option<NaiveDate>,
+    /// Older than this one: the next page.
+    pub older_than: Option<(DateTime<Utc>, i64)>,
+}
+
+/// The newest first, at most `limit`.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &DeploymentFilter,
+    limit: i64,
+) -> sqlx::Result<Vec<ListedDeployment>> {
+    let (older_at, older_id) = filter.older_than.unzip();
+    sqlx::query_as!(
+        ListedDeployment,
+        r#"
+        SELECT
+            d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+            d.status, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
+            coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
+            s.slugs AS "service_slugs!", s.names AS "service_names!"
+        FROM deployment d
+        LEFT JOIN environment e ON e.environment_id = d.environment_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(service.slug ORDER BY service.name), '{}') AS slugs,
+                coalesce(array_agg(service.name ORDER BY service.name), '{}') AS names
+            FROM deployment_service ds JOIN service ON service.service_id = ds.service_id
+            WHERE ds.deployment_id = d.deployment_id
+        ) s
+        WHERE ($1::bigint IS NULL OR d.deployment_id IN (SELECT deployment_id FROM deployment_service WHERE service_id = $1)
+                OR ($1 = 0 AND NOT EXISTS (SELECT 1 FROM deployment_service ds WHERE ds.deployment_id = d.deployment_id)))
+          AND ($2::bigint IS NULL OR coalesce(d.environment_id, 0) = $2)
+          AND ($3::bigint IS NULL OR EXISTS (
+                SELECT 1 FROM deployment_service ds JOIN service ON service.service_id = ds.service_id
+                WHERE ds.deployment_id = d.deployment_id AND coalesce(service.team_id, 0) = $3))
+          AND ($4::text IS NULL OR d.status = $4)
+          AND ($5::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) >= $5::date::timestamp AT TIME ZONE 'UTC')
+          AND ($6::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) < $6::date::timestamp AT TIME ZONE 'UTC')
+          AND ($7::timestamptz IS NULL
+                OR (coalesce(d.finished_at, d.started_at, d.created_at), d.deployment_id) < ($7, $8::bigint))
+        ORDER BY coalesce(d.finished_at, d.started_at, d.created_at) DESC, d.deployment_id DESC
+        LIMIT $9
+        "#,
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.status,
+        filter.from,
+        filter.until,
+        older_at,
+        older_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The deployments of one service in order of time, the newest first. Found by the service, so that a page of
+/// one service does not walk all deployments.
+pub async fn of_service(
+    conn: &mut PgConnection,
+    service_id: i64,
+    from: NaiveDate,
+    until: NaiveDate,
+    limit: i64,
+) -> sqlx::Result<Vec<ListedDeployment>> {
+    sqlx::query_as!(
+        ListedDeployment,
+        r#"
+        SELECT
+            d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+            d.status, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
+            coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
+            '{}'::text[] AS "service_slugs!", '{}'::text[] AS "service_names!"
+        FROM deployment_service ds
+        JOIN deployment d ON d.deployment_id = ds.deployment_id
+        LEFT JOIN environment e ON e.environment_id = d.environment_id
+        WHERE ds.service_id = $1
+          AND coalesce(d.finished_at, d.started_at, d.created_at) >= $2::date::timestamp AT TIME ZONE 'UTC'
+          AND coalesce(d.finished_at, d.started_at, d.created_at) < $3::date::timestamp AT TIME ZONE 'UTC'
+        ORDER BY 2 DESC, 1 DESC
+        LIMIT $4
+        "#,
+        service_id,
+        from,
+        until,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}

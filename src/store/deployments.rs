@@ -1,0 +1,164 @@
+//! Deployments: every status that was told is kept, and the row is what all of them together say.
+
+use crate::events::{self, Derived, Event, Status, Told};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+/// Writes down what a sender told of a deployment, once. Returns the deployment; [`refresh`] it afterwards.
+pub async fn tell(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    event_delivery_id: i64,
+    event: &Event,
+    received_at: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    let occurred_at = event.occurred_at.unwrap_or(received_at);
+    let status = event.status.unwrap_or(Status::Unknown).as_str();
+    let deployment_id = sqlx::query_scalar!(
+        "INSERT INTO deployment (event_source_id, external_id, status, status_at, created_at)
+         VALUES ($1, $2, $3, $4, $4)
+         ON CONFLICT (event_source_id, external_id) DO UPDATE SET external_id = excluded.external_id
+         RETURNING deployment_id",
+        event_source_id,
+        event.external_id,
+        status,
+        occurred_at,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO deployment_status
+             (deployment_id, event_delivery_id, status, status_raw, sequence, occurred_at, received_at, facts)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8
+         WHERE NOT EXISTS (SELECT FROM deployment_status s WHERE s.deployment_id = $1 AND s.status_raw = $4
+                             AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8)",
+        deployment_id,
+        event_delivery_id,
+        status,
+        event.status_raw.as_deref().unwrap_or(status),
+        event.sequence,
+        occurred_at,
+        received_at,
+        facts(event),
+    )
+    .execute(conn)
+    .await?;
+    Ok(deployment_id)
+}
+
+/// Forgets what a delivery told, so that it can be read again. Returns the deployments that it told of.
+pub async fn forget_delivery(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<Vec<i64>> {
+    let mut deployment_ids = sqlx::query_scalar!(
+        "DELETE FROM deployment_status WHERE event_delivery_id = $1 RETURNING deployment_id",
+        event_delivery_id
+    )
+    .fetch_all(conn)
+    .await?;
+    deployment_ids.sort_unstable();
+    deployment_ids.dedup();
+    Ok(deployment_ids)
+}
+
+/// Makes the row what its statuses say; one without any is removed. False where it was.
+pub async fn refresh(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<bool> {
+    let told = sqlx::query!(
+        r#"SELECT facts AS "facts: Json<Event>", received_at FROM deployment_status WHERE deployment_id = $1"#,
+        deployment_id
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let told: Vec<Told> =
+        told.into_iter().map(|row| Told { event: row.facts.0, received_at: row.received_at }).collect();
+    let Some(derived) = events::derive(&told) else {
+        sqlx::query!("DELETE FROM deployment WHERE deployment_id = $1", deployment_id).execute(conn).await?;
+        return Ok(false);
+    };
+    write(conn, deployment_id, &derived).await?;
+    write_commits(conn, deployment_id, &derived.facts).await?;
+    Ok(true)
+}
+
+async fn write(conn: &mut PgConnection, deployment_id: i64, derived: &Derived) -> sqlx::Result<()> {
+    let facts = &derived.facts;
+    sqlx::query!(
+        "UPDATE deployment SET repo = $2, environment_raw = $3, service_raw = $4, attributes = $5, status = $6,
+             status_at = $7, created_at = $8, started_at = $9, finished_at = $10, time_is_received = $11,
+             attempts = $12, version = $13, sha = $14, ref = $15, title = $16, actor = $17, url = $18,
+             environment_url = $19, kind_told = $20, strategy = $21, group_id = $22
+         WHERE deployment_id = $1",
+        deployment_id,
+        facts.repo,
+        facts.environment,
+        &facts.services,
+        attributes(facts),
+        derived.status.as_str(),
+        derived.status_at,
+        derived.created_at,
+        derived.started_at,
+        derived.finished_at,
+        derived.time_is_received,
+        derived.attempts,
+        facts.version,
+        facts.sha,
+        facts.reference,
+        facts.title,
+        facts.actor,
+        facts.url.as_ref().or(facts.api_url.as_ref()),
+        facts.environment_url,
+        facts.deployment_kind,
+        facts.strategy,
+        facts.group_id,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+async fn write_commits(conn: &mut PgConnection, deployment_id: i64, facts: &Event) -> sqlx::Result<()> {
+    let (repos, shas): (Vec<String>, Vec<String>) =
+        facts.commits.iter().map(|commit| (commit.repo.clone(), commit.sha.clone())).unzip();
+    sqlx::query!(
+        "DELETE FROM deployment_commit WHERE deployment_id = $1
+           AND (repo, sha) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+        deployment_id,
+        &repos,
+        &shas
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO deployment_commit (deployment_id, repo, sha)
+         SELECT $1, repo, sha FROM unnest($2::text[], $3::text[]) AS c (repo, sha) ON CONFLICT DO NOTHING",
+        deployment_id,
+        &repos,
+        &shas
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+// Mapping rules look at the pipeline and its path like at what the sender added.
+fn attributes(facts: &Event) -> Value {
+    let mut attributes: Map<String, Value> =
+        facts.attributes.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    for (key, value) in [("pipeline", &facts.pipeline), ("path", &facts.path)] {
+        if let Some(value) = value {
+            attributes.insert(key.into(), json!(value));
+        }
+    }
+    Value::Object(attributes)
+}
+
+// Without what was not said: most of an event is empty.
+fn facts(event: &Event) -> Value {
+    match json!(event) {
+        Value::Object(mut fields) => {
+            fields.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
+            Value::Object(fields)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,145 @@
+//! The own PostgreSQL cluster: what Costwake runs on where `DATABASE_URL` is not set.
+//!
+//! It lies in `<data directory>/postgres` and listens on a unix socket only, in a folder that nobody else may
+//! enter. Every process that uses it holds a shared lock; the last one out stops it. The locks are the
+//! kernel's, so that a killed process leaves nothing behind but a running server, which the next one joins.
+
+mod binaries;
+mod error;
+mod locks;
+mod owner;
+mod server;
+mod settings_file;
+
+pub use binaries::Binaries;
+pub use error::EmbeddedError;
+pub use locks::ServeLock;
+
+use error::Doing;
+use locks::{Gate, Holder};
+use owner::Owner;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The superuser and the database of the cluster.
+const NAME: &str = "costwake";
+
+/// A running cluster; dropping it lets go, and stops the server where nobody else holds it.
+#[derive(Debug)]
+pub struct Cluster {
+    data_dir: PathBuf,
+    owner: Owner,
+    binaries: Binaries,
+    holder: Option<Holder>,
+}
+
+impl Cluster {
+    /// Makes the cluster where there is none, starts it where it does not run, and joins it. Blocks.
+    pub fn open(data_dir: &Path, postgres_bin: Option<&Path>) -> Result<Self, EmbeddedError> {
+        make_data_dir(data_dir)?;
+        let data_dir = fs::canonicalize(data_dir).doing("open", data_dir)?;
+        let folder = data_dir.join("postgres");
+        let owner = Owner::of(&data_dir, &folder)?;
+        let gate = Gate::enter(&data_dir)?;
+        let major = existing_major(&folder)?;
+        let binaries = Binaries::find(postgres_bin, major, &folder)?;
+        if major.is_none() {
+            server::create(&data_dir, &owner, &binaries)?;
+        }
+        let holder = Holder::join(&data_dir)?;
+        let cluster = Self { data_dir, owner, binaries, holder: Some(holder) };
+        let started = server::start(&cluster.folder(), &cluster.socket_folder(), &cluster.owner, &cluster.binaries);
+        // A cluster that is let go of enters the gate itself.
+        drop(gate);
+        started.map(|()| cluster)
+    }
+
+    /// Starts the server again where it died. Blocks.
+    pub fn ensure_running(&self) -> Result<(), EmbeddedError> {
+        if server::running_pid(&self.folder()).is_some() {
+            return Ok(());
+        }
+        let _gate = Gate::enter(&self.data_dir)?;
+        server::start(&self.folder(), &self.socket_folder(), &self.owner, &self.binaries)
+    }
+
+    /// How to connect to a database of the cluster.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(self.socket_folder())
+            .port(server::PORT)
+            .username(NAME)
+            .database(NAME)
+    }
+
+    /// Makes the database where the cluster is new.
+    pub async fn create_database(&self) -> sqlx::Result<()> {
+        const NO_SUCH_DATABASE: &str = "3D000";
+        let options = self.connect_options();
+        match options.connect().await {
+            Ok(connection) => connection.close().await,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_DATABASE) => {
+                let mut connection = options.database("postgres").connect().await?;
+                sqlx::query!("CREATE DATABASE costwake").execute(&mut connection).await?;
+                connection.close().await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The programs that the cluster is run with.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// The folder of the unix socket.
+    pub fn socket_folder(&self) -> PathBuf {
+        server::socket_folder(&self.folder())
+    }
+
+    /// The cluster's own folder.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.join("postgres")
+    }
+
+    fn leave(&mut self) -> Result<(), EmbeddedError> {
+        let Some(holder) = self.holder.take() else { return Ok(()) };
+        let _gate = Gate::enter(&self.data_dir)?;
+        if holder.was_last() && server::running_pid(&self.folder()).is_some() {
+            server::stop(&self.folder(), &self.owner, &self.binaries)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave() {
+            tracing::warn!("Could not stop the database cluster: {error}");
+        }
+    }
+}
+
+/// Makes the data directory, which only its owner may enter.
+pub fn make_data_dir(data_dir: &Path) -> Result<(), EmbeddedError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).doing("create", data_dir)
+}
+
+/// The major version that wrote the cluster, if there is one.
+fn existing_major(folder: &Path) -> Result<Option<u32>, EmbeddedError> {
+    let path = folder.join("PG_VERSION");
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(major) => Ok(Some(major)),
+            Err(_) => Err(EmbeddedError::NotACluster { folder: folder.to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+            if is_empty { Ok(None) } else { Err(EmbeddedError::NotACluster { folder: folder.to_owned() }) }
+        }
+        Err(error) => Err(EmbeddedError::io("read", &path, &error)),
+    }
+}

@@ -1,0 +1,166 @@
+//! Making, starting and stopping the server, by initdb and pg_ctl.
+
+use super::binaries::Binaries;
+use super::error::{Doing, EmbeddedError};
+use super::owner::Owner;
+use super::{NAME, settings_file};
+use sha2::{Digest, Sha256};
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Names the socket file; no network port is opened.
+pub(super) const PORT: u16 = 5432;
+
+// The system's limit for the path of a socket, its end marker included.
+const SOCKET_PATH_BYTES_MAX: usize = 108;
+const SOCKET_FILE_BYTES: usize = "/.s.PGSQL.5432".len() + 1;
+// Reading back the log after a crash may take minutes.
+const START_SECONDS_MAX: &str = "900";
+const STOP_SECONDS_MAX: &str = "120";
+const ORPHANS_WAIT: Duration = Duration::from_secs(20);
+
+/// Makes a cluster beside its place and moves it there when it is whole.
+pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
+    tracing::info!("Making a database cluster of PostgreSQL {} in {}", binaries.major, data_dir.display());
+    let unfinished = data_dir.join("postgres.new");
+    let folder = data_dir.join("postgres");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).doing("remove", &unfinished)?;
+    }
+    make_private(&unfinished, owner)?;
+    let mut initdb = owner.command(&unfinished, &binaries.program("initdb"));
+    initdb.arg("--pgdata").arg(owner.name(&unfinished)).args(["--username", NAME, "--encoding=UTF8"]);
+    initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
+    if let Err(said) = run(&mut initdb)? {
+        // What initdb began is of no use, and may be what filled the disk.
+        let error = EmbeddedError::said("create the cluster", &folder, &folder, &said);
+        let _ = fs::remove_dir_all(&unfinished);
+        return Err(error);
+    }
+    write(&unfinished.join("postgresql.conf"), settings_file::MAIN, owner)?;
+    if folder.exists() {
+        fs::remove_dir(&folder).doing("replace", &folder)?;
+    }
+    fs::rename(&unfinished, &folder).doing("move", &unfinished)
+}
+
+/// Starts the server, or waits for one that is starting. Only while the gate is held.
+pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
+    let began = Instant::now();
+    loop {
+        if running_pid(folder).is_some() {
+            if is_ready(folder) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            continue;
+        }
+        remove_foreign_pid_file(folder)?;
+        make_private(sockets, owner)?;
+        let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
+        let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
+        write(&folder.join("costwake.conf"), &settings, owner)?;
+        let log = folder.join("server.log");
+        if log.exists() {
+            fs::rename(&log, folder.join("server.log.old")).doing("rename", &log)?;
+        }
+        let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
+        pg_ctl
+            .args(["start", "--silent", "--wait", "--timeout", START_SECONDS_MAX, "--pgdata"])
+            .arg(owner.name(folder));
+        pg_ctl.arg("--log").arg(owner.name(folder).join("server.log"));
+        let Err(said) = run(&mut pg_ctl)? else {
+            return Ok(());
+        };
+        let said = said + &fs::read_to_string(&log).unwrap_or_default();
+        // Backends of a killed server end by themselves; until then its memory is in use.
+        if said.contains("pre-existing shared memory block") && began.elapsed() < ORPHANS_WAIT {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        // A server without room for its log says nothing.
+        room_in(folder)?;
+        return Err(EmbeddedError::said("start", folder, &log, &said));
+    }
+}
+
+/// Stops the server after a checkpoint; sessions that are open are ended.
+pub(super) fn stop(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
+    let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
+    pg_ctl.args(["stop", "--silent", "--wait", "--mode=fast", "--timeout", STOP_SECONDS_MAX, "--pgdata"]);
+    pg_ctl.arg(owner.name(folder));
+    run(&mut pg_ctl)?.map_err(|said| EmbeddedError::said("stop", folder, &folder.join("server.log"), &said))
+}
+
+/// The process that serves this cluster: the one in its pid file, if that process works in this very folder.
+pub(super) fn running_pid(folder: &Path) -> Option<u32> {
+    let pid = pid_in_file(folder)?;
+    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    (works_in == fs::canonicalize(folder).ok()?).then_some(pid)
+}
+
+/// A folder for the socket inside the cluster, or elsewhere where its path would be too long for a socket.
+pub(super) fn socket_folder(folder: &Path) -> PathBuf {
+    let inside = folder.join("socket");
+    if inside.as_os_str().len() + SOCKET_FILE_BYTES <= SOCKET_PATH_BYTES_MAX {
+        return inside;
+    }
+    let hash = hex::encode(&Sha256::digest(folder.as_os_str().as_bytes())[..8]);
+    Path::new("/tmp").join(format!("costwake-{hash}"))
+}
+
+fn room_in(folder: &Path) -> Result<(), EmbeddedError> {
+    let path = folder.join("costwake.room");
+    let written = fs::write(&path, [0; 64 << 10]).doing("write", folder);
+    let _ = fs::remove_file(&path);
+    written
+}
+
+fn pid_in_file(folder: &Path) -> Option<u32> {
+    fs::read_to_string(folder.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
+fn is_ready(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
+    text.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+}
+
+/// After a crash the number in the pid file may have gone to another program of the same user; PostgreSQL would
+/// take that for a running server.
+fn remove_foreign_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
+    let Some(pid) = pid_in_file(folder) else { return Ok(()) };
+    let path = folder.join("postmaster.pid");
+    if Path::new(&format!("/proc/{pid}")).exists() { fs::remove_file(&path).doing("remove", &path) } else { Ok(()) }
+}
+
+/// A folder that only the server's user may enter.
+fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => owner.give(folder),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(folder).doing("open", folder)?;
+            let is_ours = found.is_dir() && found.mode() & 0o077 == 0 && owner.is(found.uid());
+            if is_ours { Ok(()) } else { Err(EmbeddedError::NotAllowed { action: "use", path: folder.to_owned() }) }
+        }
+        Err(error) => Err(EmbeddedError::io("create", folder, &error)),
+    }
+}
+
+fn write(path: &Path, text: &str, owner: &Owner) -> Result<(), EmbeddedError> {
+    fs::write(path, text).doing("write", path)?;
+    owner.give(path)
+}
+
+/// Runs a program to its end; the inner `Err` holds what it said when it failed.
+fn run(command: &mut Command) -> Result<Result<(), String>, EmbeddedError> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| EmbeddedError::NotRun {
+        program: command.get_program().to_string_lossy().into_owned(),
+        reason: error.to_string(),
+    })?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    Ok(if output.status.success() { Ok(()) } else { Err(said.into_owned()) })
+}

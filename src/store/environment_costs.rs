@@ -1,0 +1,229 @@
+//! What the pages of environments and the overview read.
+
+use super::Scope;
+use super::costs::CostFilter;
+use crate::focus::{CostBasis, DateRange};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// An environment of the catalogue, with its first and last signs of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedEnvironment {
+    /// The environment.
+    pub environment_id: i64,
+    /// Its address.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// `production`, …
+    pub kind: String,
+    /// Its newest deployment that went live.
+    pub last_deployment_id: Option<i64>,
+    /// When.
+    pub last_deployed_at: Option<DateTime<Utc>>,
+}
+
+/// Every environment, the one with this address where one is given. No money, so no scope.
+pub async fn environments(conn: &mut PgConnection, slug: Option<&str>) -> sqlx::Result<Vec<ListedEnvironment>> {
+    sqlx::query_as!(
+        ListedEnvironment,
+        r#"
+        SELECT e.environment_id, e.slug, e.name, e.kind,
+            l.deployment_id AS "last_deployment_id?", l.at AS "last_deployed_at?"
+        FROM environment e
+        LEFT JOIN LATERAL (
+            SELECT d.deployment_id, d.finished_at AS at FROM deployment d
+            WHERE d.environment_id = e.environment_id AND d.status IN ('succeeded', 'superseded')
+              AND d.finished_at IS NOT NULL
+            ORDER BY d.finished_at DESC LIMIT 1
+        ) l ON true
+        WHERE $1::text IS NULL OR e.slug = $1
+        ORDER BY e.name, e.environment_id
+        LIMIT 5000
+        "#,
+        slug
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One environment in one currency, now and in the comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentCost {
+    /// 0 is what no rule maps to an environment.
+    pub environment_id: i64,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Charges behind the cost.
+    pub charge_count: i64,
+    /// On the filter's days.
+    pub cost: BigDecimal,
+    /// On the compared days.
+    pub cost_before: BigDecimal,
+}
+
+/// Every environment that the filter has cost for.
+pub async fn by_environment(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    compared: DateRange,
+) -> sqlx::Result<Vec<EnvironmentCost>> {
+    sqlx::query_as!(
+        EnvironmentCost,
+        r#"
+        SELECT
+            d.environment_id, d.billing_currency AS currency,
+            coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0)::bigint
+                AS "charge_count!",
+            coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS "cost!",
+            coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS "cost_before!"
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        LEFT JOIN service ON service.service_id = d.service_id
+        WHERE d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
+          AND ((d.charge_date >= $1 AND d.charge_date < $2) OR (d.charge_date >= $3 AND d.charge_date < $4))
+          AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+          AND ($7::bigint IS NULL OR d.environment_id = $7)
+          AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
+          AND ($9::text IS NULL OR d.provider_name = $9)
+          AND ($10::text IS NULL OR d.charge_category = $10)
+          AND ($11::text IS NULL OR d.billing_currency = $11)
+          AND ($12::bigint IS NULL OR d.service_id = $12)
+        GROUP BY d.environment_id, d.billing_currency
+        ORDER BY 4 DESC, 1, 2
+        LIMIT 100000
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        filter.service_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// When an environment had cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentLife {
+    /// The environment.
+    pub environment_id: i64,
+    /// Its first charge day in the current bills.
+    pub first_charge_date: NaiveDate,
+    /// Its last.
+    pub last_charge_date: NaiveDate,
+}
+
+/// First and last charge day of each environment, as far as the scope may know; of one where one is given.
+pub async fn lives(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    environment_id: Option<i64>,
+) -> sqlx::Result<Vec<EnvironmentLife>> {
+    sqlx::query_as!(
+        EnvironmentLife,
+        r#"
+        SELECT d.environment_id, min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!"
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        LEFT JOIN service ON service.service_id = d.service_id
+        WHERE ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+          AND ($2::bigint IS NULL OR d.environment_id = $2)
+        GROUP BY d.environment_id
+        ORDER BY d.environment_id
+        LIMIT 10000
+        "#,
+        scope.team_ids(),
+        environment_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One source on one day in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceDay {
+    /// The source.
+    pub source_id: i64,
+    /// The charge day.
+    pub charge_date: NaiveDate,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Exact.
+    pub cost: BigDecimal,
+}
+
+/// What each source brought on each of these days. Bills belong to no team: a restricted scope sees none.
+pub async fn by_source(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    days: DateRange,
+    basis: CostBasis,
+) -> sqlx::Result<Vec<SourceDay>> {
+    sqlx::query_as!(
+        SourceDay,
+        r#"
+        SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
+            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        WHERE d.charge_date >= $1 AND d.charge_date < $2 AND $4::bigint[] IS NULL
+        GROUP BY 1, 2, 3
+        ORDER BY 1, 2, 3
+        LIMIT 100000
+        "#,
+        days.start(),
+        days.end(),
+        basis.key(),
+        scope.team_ids(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What waits for someone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenItems {
+    /// Deliveries that are not counted until someone accepts them.
+    pub quarantined_count: i64,
+    /// The newest of them.
+    pub quarantined_delivery_id: Option<i64>,
+    /// Deployments of the last 90 days that no rule maps to a service.
+    pub unmapped_deployment_count: i64,
+    /// Events that could not be read.
+    pub failed_event_count: i64,
+}
+
+/// Counts what waits for someone.
+pub async fn open_items(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<OpenItems> {
+    sqlx::query_as!(
+        OpenItems,
+        r#"
+        SELECT
+            (SELECT count(*) FROM delivery WHERE state = 'quarantined') AS "quarantined_count!",
+            (SELECT max(delivery_id) FROM delivery WHERE state = 'quarantined') AS quarantined_delivery_id,
+            (SELECT count(*) FROM deployment d
+             WHERE coalesce(d.finished_at, d.started_at, d.created_at) >= $1::timestamptz - interval '90 days'
+               AND NOT EXISTS (SELECT 1 FROM deployment_service ds WHERE ds.deployment_id = d.deployment_id))
+                AS "unmapped_deployment_count!",
+            (SELECT count(*) FROM event_delivery WHERE state = 'error') AS "failed_event_count!"
+        "#,
+        now
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -1,0 +1,168 @@
+//! Requests of senders as they came. Committed before they are answered; read into events afterwards, and again
+//! whenever an adapter was mended.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// A request about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewDelivery<'a> {
+    /// Who sent it.
+    pub event_source_id: i64,
+    /// Same key, same delivery.
+    pub dedupe_key: &'a str,
+    /// The sender's name of the event.
+    pub event_name: &'a str,
+    /// Without secrets.
+    pub headers: serde_json::Value,
+    /// Without credentials in addresses.
+    pub body: &'a [u8],
+    /// Hexadecimal SHA-256 of the body as it came.
+    pub body_sha256: &'a str,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number, or that of the first of its key.
+    pub event_delivery_id: i64,
+    /// False where one of this key was there.
+    pub is_new: bool,
+    /// The first of this key has the same body.
+    pub is_same_body: bool,
+}
+
+/// Stores a request, or counts it as a repetition of the first with its key. The first is never changed.
+pub async fn insert(conn: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Result<Stored> {
+    let row = sqlx::query!(
+        r#"INSERT INTO event_delivery
+               (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, 'new')
+           ON CONFLICT (event_source_id, dedupe_key) DO UPDATE SET repeat_count = event_delivery.repeat_count + 1
+           RETURNING event_delivery_id, repeat_count, body_sha256"#,
+        new.event_source_id,
+        new.dedupe_key,
+        new.event_name,
+        new.headers,
+        new.body,
+        new.body_sha256,
+        new.received_at,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Stored {
+        event_delivery_id: row.event_delivery_id,
+        is_new: row.repeat_count == 0,
+        is_same_body: row.body_sha256 == new.body_sha256,
+    })
+}
+
+/// A stored request, to be read.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// Its number.
+    pub event_delivery_id: i64,
+    /// Who sent it.
+    pub event_source_id: i64,
+    /// `github` or `api`: which adapter reads it.
+    pub sender: String,
+    /// As stored.
+    pub headers: serde_json::Value,
+    /// As stored.
+    pub body: Vec<u8>,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// The oldest that was not read yet and that nobody else is reading; locked until the transaction ends.
+pub async fn next_unread(conn: &mut PgConnection) -> sqlx::Result<Option<Unread>> {
+    sqlx::query_as!(
+        Unread,
+        "SELECT e.event_delivery_id, e.event_source_id, s.kind AS sender, e.headers, e.body, e.received_at
+         FROM event_delivery e JOIN event_source s USING (event_source_id)
+         WHERE e.state = 'new' ORDER BY e.event_delivery_id LIMIT 1 FOR UPDATE OF e SKIP LOCKED"
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Writes down how reading went: `done`, `ignored` or `error`, and why.
+pub async fn set_state(
+    conn: &mut PgConnection,
+    event_delivery_id: i64,
+    state: &str,
+    error: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE event_delivery SET state = $2, error = $3 WHERE event_delivery_id = $1",
+        event_delivery_id,
+        state,
+        error
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Marks one delivery to be read again. False where there is no such.
+pub async fn read_again(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<bool> {
+    let updated =
+        sqlx::query!("UPDATE event_delivery SET state = 'new' WHERE event_delivery_id = $1", event_delivery_id)
+            .execute(conn)
+            .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Marks all deliveries of a source, or of all, to be read again. Says how many.
+pub async fn read_all_again(conn: &mut PgConnection, event_source_id: Option<i64>) -> sqlx::Result<u64> {
+    let updated = sqlx::query!(
+        "UPDATE event_delivery SET state = 'new'
+         WHERE state <> 'new' AND ($1::bigint IS NULL OR event_source_id = $1)",
+        event_source_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+/// How many wait to be read.
+pub async fn unread_count(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM event_delivery WHERE state = 'new'"#).fetch_one(conn).await
+}
+
+/// A delivery in a list.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its number.
+    pub event_delivery_id: i64,
+    /// Who sent it.
+    pub source_name: String,
+    /// The sender's name of the event.
+    pub event_name: String,
+    /// The key that repetitions share.
+    pub dedupe_key: String,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// `new`, `done`, `ignored` or `error`.
+    pub state: String,
+    /// Why it was ignored or could not be read.
+    pub error: Option<String>,
+    /// How often it came again.
+    pub repeat_count: i32,
+}
+
+/// The latest, newest first.
+pub async fn latest(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Shown>> {
+    sqlx::query_as!(
+        Shown,
+        "SELECT e.event_delivery_id, s.name AS source_name, e.event_name, e.dedupe_key, e.received_at, e.state,
+                e.error, e.repeat_count
+         FROM event_delivery e JOIN event_source s USING (event_source_id)
+         ORDER BY e.event_delivery_id DESC LIMIT $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

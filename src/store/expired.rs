@@ -1,0 +1,17 @@
+//! What nobody can use any more: sessions, one-time links, failed sign-ins that throttle nothing.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Deletes it. Gives the number of rows.
+pub async fn delete(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let sessions = sqlx::query!("DELETE FROM session WHERE expires_at < $1", now).execute(&mut *conn).await?;
+    let links = sqlx::query!("DELETE FROM sign_in_link WHERE expires_at < $1::timestamptz - interval '7 days'", now)
+        .execute(&mut *conn)
+        .await?;
+    let failures =
+        sqlx::query!("DELETE FROM sign_in_failure WHERE failed_at < $1::timestamptz - interval '2 days'", now)
+            .execute(conn)
+            .await?;
+    Ok(sessions.rows_affected() + links.rows_affected() + failures.rows_affected())
+}

@@ -1,0 +1,167 @@
+//! How far the bills are complete, and which publication a page is computed from.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// A source that is at most this many days behind the newest one still counts as arriving.
+const LAG_DAYS_USUAL: u64 = 2;
+/// A source that is further behind than this has ended: it is neither late nor waited for.
+const LAG_DAYS_LATE_MAX: u64 = 45;
+
+/// How far one source of bills reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReach {
+    /// The source.
+    pub source_id: i64,
+    /// Its name.
+    pub name: String,
+    /// The last day that its current bills can hold in full.
+    pub complete_to: NaiveDate,
+    /// The last day that has a charge.
+    pub last_charge_date: NaiveDate,
+    /// When the newest of its bills became visible.
+    pub read_at: DateTime<Utc>,
+}
+
+/// Whether a source keeps up with the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceState {
+    /// Within the usual lag.
+    Complete,
+    /// Behind the others by this many days more than is usual.
+    Late(u32),
+    /// No bill for so long that none is expected.
+    Ended,
+}
+
+/// How far all bills together reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// One a source that has current bills, in order of names.
+    pub sources: Vec<SourceReach>,
+    /// The number of the last visible change; 0 before the first.
+    pub publication_id: i64,
+    /// Rollup keys that no rule maps to a service, counted up to [`UNMAPPED_COUNT_MAX`].
+    pub unmapped_count: i64,
+}
+
+/// More is shown as "99+".
+pub const UNMAPPED_COUNT_MAX: i64 = 100;
+
+impl Freshness {
+    /// The last day on which every source that keeps up is complete.
+    pub fn complete_to(&self) -> Option<NaiveDate> {
+        let newest = self.newest()?;
+        self.sources
+            .iter()
+            .map(|source| source.complete_to)
+            .filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest)
+            .min()
+    }
+
+    /// The last day that any source is complete to.
+    pub fn newest(&self) -> Option<NaiveDate> {
+        self.sources.iter().map(|source| source.complete_to).max()
+    }
+
+    /// The last day that has any charge: what lies after [`Self::complete_to`] is provisional.
+    pub fn last_charge_date(&self) -> Option<NaiveDate> {
+        self.sources.iter().map(|source| source.last_charge_date).max()
+    }
+
+    /// When the newest bill became visible.
+    pub fn read_at(&self) -> Option<DateTime<Utc>> {
+        self.sources.iter().map(|source| source.read_at).max()
+    }
+
+    /// Whether this source keeps up.
+    pub fn state(&self, source: &SourceReach) -> SourceState {
+        let Some(newest) = self.newest() else { return SourceState::Complete };
+        let lag = (newest - source.complete_to).num_days().unsigned_abs();
+        match lag {
+            0..=LAG_DAYS_USUAL => SourceState::Complete,
+            _ if lag <= LAG_DAYS_LATE_MAX => SourceState::Late(u32::try_from(lag - LAG_DAYS_USUAL).unwrap_or(u32::MAX)),
+            _ => SourceState::Ended,
+        }
+    }
+
+    /// The sources that are late.
+    pub fn late(&self) -> impl Iterator<Item = &SourceReach> {
+        self.sources.iter().filter(|source| matches!(self.state(source), SourceState::Late(_)))
+    }
+}
+
+/// Reads what is visible now.
+///
+/// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
+/// charges on one day only is a monthly one: it is complete to the end of its billing period.
+pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            s.source_id,
+            s.name,
+            CASE
+                WHEN bool_and(g.first_charge_date = g.last_charge_date)
+                    THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
+                ELSE max(least(g.last_charge_date, (d.version_at AT TIME ZONE 'UTC')::date - 1))
+            END AS "complete_to!",
+            max(g.last_charge_date) AS "last_charge_date!",
+            max(coalesce(g.published_at, d.received_at)) AS "read_at!"
+        FROM generation g
+        JOIN source s ON s.source_id = g.source_id
+        JOIN delivery d ON d.delivery_id = g.delivery_id
+        WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
+        GROUP BY s.source_id, s.name
+        ORDER BY s.name
+        "#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let state = sqlx::query!(
+        r#"
+        SELECT
+            (SELECT coalesce(max(publication_id), 0) FROM publication) AS "publication_id!",
+            (SELECT count(*) FROM (SELECT 1 AS one FROM rollup_key WHERE service_id = 0 LIMIT $1) u)
+                AS "unmapped_count!"
+        "#,
+        UNMAPPED_COUNT_MAX
+    )
+    .fetch_one(conn)
+    .await?;
+    let sources = rows.into_iter().map(|row| SourceReach {
+        source_id: row.source_id,
+        name: row.name,
+        complete_to: row.complete_to,
+        last_charge_date: row.last_charge_date,
+        read_at: row.read_at,
+    });
+    Ok(Freshness {
+        sources: sources.collect(),
+        publication_id: state.publication_id,
+        unmapped_count: state.unmapped_count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, day: u32) -> SourceReach {
+        let complete_to = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
+        let read_at = DateTime::UNIX_EPOCH;
+        SourceReach { source_id: 1, name: name.into(), complete_to, last_charge_date: complete_to, read_at }
+    }
+
+    #[test]
+    fn a_late_source_is_named_and_does_not_hold_the_others_back() {
+        let freshness = Freshness {
+            sources: vec![source("aws", 22), source("gcp", 20), source("cloudflare", 18)],
+            ..Freshness::default()
+        };
+        assert_eq!(freshness.complete_to(), NaiveDate::from_ymd_opt(2026, 11, 20));
+        let late: Vec<&str> = freshness.late().map(|source| source.name.as_str()).collect();
+        assert_eq!(late, ["cloudflare"]);
+        assert_eq!(freshness.state(&freshness.sources[2]), SourceState::Late(2));
+    }
+}

@@ -1,0 +1,193 @@
+//! The contents of scopes: one generation a delivery and scope, of which at most one is current.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, PgExecutor};
+
+/// Generations of one delivery at most: what its range of ids and its partition have room for.
+pub const GENERATIONS_PER_DELIVERY_MAX: i64 = 4096;
+
+/// First id of the range that belongs to a delivery.
+pub fn first_id(delivery_id: i64) -> i64 {
+    delivery_id * GENERATIONS_PER_DELIVERY_MAX
+}
+
+/// A generation that was loaded aside.
+#[derive(Debug)]
+pub struct NewGeneration<'a> {
+    /// `delivery_id * 4096 + ordinal`.
+    pub generation_id: i64,
+    /// The file that brought it.
+    pub delivery_id: i64,
+    /// Its source.
+    pub source_id: i64,
+    /// `BillingAccountId`.
+    pub billing_account_id: &'a str,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// Exclusive.
+    pub billing_period_end: NaiveDate,
+    /// Its lines.
+    pub charge_count: i64,
+    /// Day of the earliest line.
+    pub first_charge_date: NaiveDate,
+    /// Day of the latest line.
+    pub last_charge_date: NaiveDate,
+}
+
+/// Adds a generation that is loaded completely and counted nowhere yet.
+pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO generation
+            (generation_id, delivery_id, source_id, billing_account_id, billing_period_start, billing_period_end,
+             state, charge_count, first_charge_date, last_charge_date)
+         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9)",
+        new.generation_id,
+        new.delivery_id,
+        new.source_id,
+        new.billing_account_id,
+        new.billing_period_start,
+        new.billing_period_end,
+        new.charge_count,
+        new.first_charge_date,
+        new.last_charge_date,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// One generation of a delivery beside the current one of its scope.
+#[derive(Debug, Clone)]
+pub struct Scoped {
+    /// This generation.
+    pub generation_id: i64,
+    /// `ready`, `current`, `superseded` or `withdrawn`.
+    pub state: String,
+    /// `BillingAccountId`.
+    pub billing_account_id: String,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// Whether its lines are still there.
+    pub has_charges: bool,
+    /// What it took the place of.
+    pub replaced_generation_id: Option<i64>,
+    /// What its scope shows now.
+    pub current_generation_id: Option<i64>,
+    /// The file that the current one came with.
+    pub current_delivery_id: Option<i64>,
+    /// That file's version.
+    pub current_version_at: Option<DateTime<Utc>>,
+    /// That file's bytes.
+    pub current_sha256: Option<String>,
+}
+
+/// The generations of a delivery.
+pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Scoped>> {
+    sqlx::query_as!(
+        Scoped,
+        r#"SELECT g.generation_id, g.state, g.billing_account_id, g.billing_period_start, g.has_charges,
+            g.replaced_generation_id, c.generation_id AS "current_generation_id?",
+            c.delivery_id AS "current_delivery_id?", d.version_at AS "current_version_at?",
+            d.content_sha256 AS current_sha256
+         FROM generation g
+         LEFT JOIN generation c ON c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
+             AND c.billing_period_start = g.billing_period_start AND c.state = 'current'
+         LEFT JOIN delivery d ON d.delivery_id = c.delivery_id
+         WHERE g.delivery_id = $1
+         ORDER BY g.generation_id"#,
+        delivery_id,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The current generation of one scope, for a file that is not loaded yet.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// The file that it came with.
+    pub delivery_id: i64,
+    /// That file's version.
+    pub version_at: DateTime<Utc>,
+    /// That file's bytes.
+    pub content_sha256: Option<String>,
+}
+
+/// What a scope shows now.
+pub async fn current(
+    db: impl PgExecutor<'_>,
+    source_id: i64,
+    billing_account_id: &str,
+    billing_period_start: NaiveDate,
+) -> sqlx::Result<Option<Current>> {
+    sqlx::query_as!(
+        Current,
+        "SELECT d.delivery_id, d.version_at, d.content_sha256
+         FROM generation g JOIN delivery d USING (delivery_id)
+         WHERE g.source_id = $1 AND g.billing_account_id = $2 AND g.billing_period_start = $3
+           AND g.state = 'current'",
+        source_id,
+        billing_account_id,
+        billing_period_start,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Takes a generation out of what readers see.
+pub async fn retire(db: impl PgExecutor<'_>, generation_id: i64, state: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE generation SET state = $2, superseded_at = $3 WHERE generation_id = $1 AND state = 'current'",
+        generation_id,
+        state,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Makes a generation what readers see. Its scope must have none.
+pub async fn make_current(
+    db: impl PgExecutor<'_>,
+    generation_id: i64,
+    replaced_generation_id: Option<i64>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE generation SET state = 'current', published_at = $3, superseded_at = NULL,
+            replaced_generation_id = coalesce($2, replaced_generation_id)
+         WHERE generation_id = $1",
+        generation_id,
+        replaced_generation_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A published delivery of which nothing is current any more is superseded; one of which something is, is published.
+pub async fn settle_delivery_states(conn: &mut PgConnection, delivery_ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery d SET state = CASE
+            WHEN EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id AND g.state = 'current')
+            THEN 'published' ELSE 'superseded' END
+         WHERE delivery_id = ANY($1) AND state IN ('published', 'superseded')",
+        delivery_ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Which of these can be counted again: they were counted before and their lines are still there.
+pub async fn with_charges(db: impl PgExecutor<'_>, generation_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "SELECT generation_id FROM generation
+         WHERE generation_id = ANY($1) AND has_charges AND state IN ('superseded', 'withdrawn')
+         ORDER BY generation_id",
+        generation_ids
+    )
+    .fetch_all(db)
+    .await
+}

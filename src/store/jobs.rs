@@ -1,0 +1,243 @@
+//! The work queue's table. A lease is on database time; its fencing token is checked in the publish transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+
+/// A job that this worker holds.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its number.
+    pub job_id: i64,
+    /// What to do.
+    pub kind: String,
+    /// At most one open job of a kind and key.
+    pub key: String,
+    /// With what.
+    pub payload: Value,
+    /// Tries so far, this one included.
+    pub attempts: i32,
+    /// Grows with every lease: a worker with an older one has lost its job.
+    pub fencing_token: i64,
+}
+
+/// Proof of holding a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The job.
+    pub job_id: i64,
+    /// The lease's token.
+    pub fencing_token: i64,
+}
+
+impl Job {
+    /// Proof of holding it.
+    pub fn fence(&self) -> Fence {
+        Fence { job_id: self.job_id, fencing_token: self.fencing_token }
+    }
+}
+
+/// Adds a job, or gives the number of the open one with the same kind and key.
+pub async fn enqueue(conn: &mut PgConnection, kind: &str, key: &str, payload: &Value) -> sqlx::Result<i64> {
+    enqueue_after(conn, kind, key, payload, 0).await
+}
+
+/// Adds a job that waits `delay_seconds` first.
+pub async fn enqueue_after(
+    conn: &mut PgConnection,
+    kind: &str,
+    key: &str,
+    payload: &Value,
+    delay_seconds: i32,
+) -> sqlx::Result<i64> {
+    loop {
+        let added = sqlx::query_scalar!(
+            "INSERT INTO job (kind, key, payload, state, run_after)
+             VALUES ($1, $2, $3, 'waiting', now() + make_interval(secs => $4))
+             ON CONFLICT (kind, key) WHERE state IN ('waiting', 'running') DO NOTHING RETURNING job_id",
+            kind,
+            key,
+            payload,
+            f64::from(delay_seconds),
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        if let Some(job_id) = added {
+            return Ok(job_id);
+        }
+        // A running job may have read its input before this call: a second one must follow it.
+        let open = sqlx::query_scalar!(
+            "UPDATE job SET payload = jsonb_set(payload, '{again}', 'true')
+             WHERE kind = $1 AND key = $2 AND state IN ('waiting', 'running') RETURNING job_id",
+            kind,
+            key
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        if let Some(job_id) = open {
+            return Ok(job_id);
+        }
+    }
+}
+
+/// Which jobs a worker takes: files are read for minutes, and nothing else should wait for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Uploaded files.
+    Imports,
+    /// Everything else.
+    Others,
+}
+
+/// Takes the next due job, also one whose worker let its lease run out.
+pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> sqlx::Result<Option<Job>> {
+    sqlx::query_as!(
+        Job,
+        r#"UPDATE job SET state = 'running', attempts = attempts + 1,
+            leased_until = clock_timestamp() + make_interval(secs => $1),
+            fencing_token = nextval('job_fencing_token'), payload = payload - 'again'
+         WHERE job_id = (
+             SELECT job_id FROM job
+             WHERE ((state = 'waiting' AND run_after <= clock_timestamp())
+                 OR (state = 'running' AND leased_until < clock_timestamp()))
+               AND (kind = 'import_upload') = $2
+             ORDER BY run_after, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+         RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
+        f64::from(lease_seconds),
+        lane == Lane::Imports,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Extends a lease and says how far the work is. False where the job is no longer this worker's.
+pub async fn heartbeat(
+    db: impl PgExecutor<'_>,
+    fence: Fence,
+    lease_seconds: i32,
+    progress: &str,
+) -> sqlx::Result<bool> {
+    let updated = sqlx::query!(
+        "UPDATE job SET leased_until = clock_timestamp() + make_interval(secs => $3), progress = $4
+         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running'",
+        fence.job_id,
+        fence.fencing_token,
+        f64::from(lease_seconds),
+        progress,
+    )
+    .execute(db)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Whether the job is still this worker's; it stays so until the transaction ends.
+pub async fn holds(conn: &mut PgConnection, fence: Fence) -> sqlx::Result<bool> {
+    let held = sqlx::query_scalar!(
+        "SELECT job_id FROM job WHERE job_id = $1 AND fencing_token = $2 AND state = 'running' FOR UPDATE",
+        fence.job_id,
+        fence.fencing_token,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(held.is_some())
+}
+
+/// Closes a job; where it was asked for again meanwhile, a new one follows.
+pub async fn finish(conn: &mut PgConnection, fence: Fence) -> sqlx::Result<()> {
+    let again = sqlx::query!(
+        r#"UPDATE job SET state = 'done', finished_at = clock_timestamp(), last_error = NULL
+         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running'
+         RETURNING kind, key, payload - 'again' AS "payload!", payload ? 'again' AS "again!""#,
+        fence.job_id,
+        fence.fencing_token,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(job) = again.filter(|job| job.again) {
+        enqueue(conn, &job.kind, &job.key, &job.payload).await?;
+    }
+    Ok(())
+}
+
+/// Puts a job back for a later try, or gives it up after `attempts_max`.
+pub async fn fail(
+    db: impl PgExecutor<'_>,
+    fence: Fence,
+    error: &str,
+    retry_seconds: i32,
+    attempts_max: i32,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE job SET state = CASE WHEN attempts >= $5 THEN 'failed' ELSE 'waiting' END,
+            last_error = $3, run_after = clock_timestamp() + make_interval(secs => $4), leased_until = NULL,
+            finished_at = CASE WHEN attempts >= $5 THEN clock_timestamp() END
+         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running'",
+        fence.job_id,
+        fence.fencing_token,
+        error,
+        f64::from(retry_seconds),
+        attempts_max,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Gives a job back untried: the worker is told to stop.
+pub async fn release(db: impl PgExecutor<'_>, fence: Fence) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE job SET state = 'waiting', attempts = attempts - 1, leased_until = NULL
+         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running'",
+        fence.job_id,
+        fence.fencing_token,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What a page shows of a job.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its number.
+    pub job_id: i64,
+    /// `waiting`, `running`, `done` or `failed`.
+    pub state: String,
+    /// How far the work is, in words.
+    pub progress: String,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A job by kind and key, the newest first.
+pub async fn find(db: impl PgExecutor<'_>, kind: &str, key: &str) -> sqlx::Result<Option<Shown>> {
+    sqlx::query_as!(
+        Shown,
+        "SELECT job_id, state, progress, last_error, created_at FROM job
+         WHERE kind = $1 AND key = $2 ORDER BY job_id DESC LIMIT 1",
+        kind,
+        key
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The keys of open jobs of a kind.
+pub async fn open_payloads(db: impl PgExecutor<'_>, kind: &str) -> sqlx::Result<Vec<Value>> {
+    sqlx::query_scalar!("SELECT payload FROM job WHERE kind = $1 AND state IN ('waiting', 'running')", kind)
+        .fetch_all(db)
+        .await
+}
+
+/// Forgets closed jobs older than `days`.
+pub async fn delete_old(db: impl PgExecutor<'_>, days: i32) -> sqlx::Result<u64> {
+    let deleted = sqlx::query!(
+        "DELETE FROM job WHERE state IN ('done', 'failed') AND finished_at < now() - make_interval(days => $1)",
+        days
+    )
+    .execute(db)
+    .await?;
+    Ok(deleted.rows_affected())
+}

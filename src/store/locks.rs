@@ -1,0 +1,66 @@
+//! Advisory locks: what must not happen at the same time. All are held to the end of the transaction.
+//!
+//! Taken in this order where more than one is needed: ledger, then mapping, then keys, then events.
+
+use sqlx::PgConnection;
+
+/// Whoever changes which figures are visible: publish, accept, revert, withdraw, remap, rebuild.
+pub const LEDGER_LOCK: i64 = 0x636f_7374_0001;
+/// Shared by whoever maps new deployments, alone for whoever changes the rules or the catalogue's names.
+pub const MAPPING_LOCK: i64 = 0x636f_7374_0002;
+/// Whoever writes down what senders told: each deployment's neighbors in time are judged with it.
+pub const EVENTS_LOCK: i64 = 0x636f_7374_0003;
+
+/// Shared by loads from the last look at what rules keep apart to their commit, alone for whoever changes that.
+pub const KEYS_LOCK: i64 = 0x636f_7374_0004;
+
+/// Waits until nobody else changes what is visible.
+pub async fn lock_ledger(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LEDGER_LOCK).execute(conn).await.map(drop)
+}
+
+/// Waits until nobody maps by the present rules.
+pub async fn lock_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", MAPPING_LOCK).execute(conn).await.map(drop)
+}
+
+/// Waits until nobody changes the rules.
+pub async fn share_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", MAPPING_LOCK).execute(conn).await.map(drop)
+}
+
+/// Waits until no load is about to commit what it keyed by the present rules.
+pub async fn lock_keys(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", KEYS_LOCK).execute(conn).await.map(drop)
+}
+
+/// Waits until nobody changes what rules keep apart.
+pub async fn share_keys(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", KEYS_LOCK).execute(conn).await.map(drop)
+}
+
+/// Waits until nobody else writes down events.
+pub async fn lock_events(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", EVENTS_LOCK).execute(conn).await.map(drop)
+}
+
+/// What the holder of the mapping lock tells of its progress, while there is one.
+pub async fn mapping_progress(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    // A two-part key in pg_locks: classid holds the upper, objid the lower 32 bits.
+    sqlx::query_scalar!(
+        r#"SELECT a.application_name AS "progress!"
+           FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+           WHERE l.locktype = 'advisory' AND l.mode = 'ExclusiveLock' AND l.granted AND l.objsubid = 1
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND (l.classid::bigint << 32) | l.objid::bigint = $1
+           LIMIT 1"#,
+        MAPPING_LOCK
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Tells how far a change of the mapping is; the text goes away with the transaction.
+pub async fn tell_progress(conn: &mut PgConnection, progress: &str) -> sqlx::Result<()> {
+    sqlx::query!("SELECT set_config('application_name', $1, true)", progress).fetch_one(conn).await.map(drop)
+}

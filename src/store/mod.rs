@@ -1,0 +1,55 @@
+//! All SQL but the rollups': one file a table group. Functions take a connection and return plain rows.
+//!
+//! Every function that reads money takes a [`Scope`], and every list has a limit.
+
+pub mod accounts;
+pub mod audit;
+pub mod backup;
+pub mod catalogue;
+pub mod catalogue_names;
+pub mod changes;
+pub mod charge_trace;
+pub mod charges;
+pub mod copy_binary;
+pub mod costs;
+pub mod deliveries;
+pub mod deployment_costs;
+pub mod deployment_history;
+pub mod deployment_list;
+pub mod deployment_lists;
+pub mod deployments;
+pub mod embedded;
+pub mod environment_costs;
+pub mod event_deliveries;
+pub mod event_sources;
+pub mod expired;
+pub mod freshness;
+pub mod generations;
+pub mod jobs;
+pub mod locks;
+pub mod mapping_rules;
+pub mod pipeline_runs;
+pub mod receipts;
+pub mod releases;
+pub mod scope;
+pub mod seal;
+pub mod search;
+pub mod service_costs;
+pub mod sessions;
+pub mod sign_in_failures;
+pub mod sign_in_links;
+pub mod sources;
+pub mod statement_ties;
+pub mod statements;
+pub mod team_heads;
+pub mod tokens;
+pub mod unmapped;
+pub mod verifications;
+
+mod pools;
+
+pub use pools::{Pools, Snapshot, guarded};
+pub use scope::{Role, Scope};
+
+/// The schema of this build, applied in order under an advisory lock.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -1,0 +1,89 @@
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
+use std::time::Duration;
+
+/// A read-only transaction in which every query sees the same data: one a page.
+pub type Snapshot = Transaction<'static, Postgres>;
+
+/// Separate pools, so that jobs cannot starve pages and neither can starve the health check.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    /// Pages and API.
+    pub web: PgPool,
+    /// Imports and background work: no statement timeout.
+    pub jobs: PgPool,
+    /// `/readyz` only.
+    pub health: PgPool,
+}
+
+const WEB_CONNECTIONS_MAX: u32 = 16;
+const JOB_CONNECTIONS_MAX: u32 = 8;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Pools {
+    /// Opens the pools; connections are made when first needed.
+    pub fn connect_lazy(options: PgConnectOptions) -> Self {
+        // The ROLLBACK of `guarded` mostly has nothing to end, and the server would say so each time.
+        let options = options.options([("client_min_messages", "error")]);
+        let web = options.clone().options([
+            ("statement_timeout", "5000"),
+            ("idle_in_transaction_session_timeout", "15000"),
+            ("timezone", "UTC"),
+        ]);
+        let jobs = options.options([("timezone", "UTC")]);
+        Self {
+            web: guarded(WEB_CONNECTIONS_MAX).connect_lazy_with(web.clone()),
+            jobs: guarded(JOB_CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(30)).connect_lazy_with(jobs),
+            health: guarded(2).connect_lazy_with(web),
+        }
+    }
+
+    /// One consistent view for a page: REPEATABLE READ, READ ONLY.
+    pub async fn snapshot(&self) -> sqlx::Result<Snapshot> {
+        self.web.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+}
+
+/// Options of a pool that is safe to use from handlers which may be dropped at any time.
+///
+/// sqlx 0.9.0 can hand back a connection inside a transaction when a request was cancelled (transact-rs/sqlx
+/// #4385); the next writer's acknowledged write would then be lost. So whoever borrows a connection first ends
+/// what is open on it. A plain ROLLBACK each time would do too, but writes a warning into the server's log.
+pub fn guarded(connections_max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(|connection, _| Box::pin(end_open_transaction(connection)))
+        .after_connect(|connection, _| Box::pin(check_settings(connection)))
+}
+
+// Outside of a transaction a statement begins its own, at the same instant. Unprepared on purpose: the parts of a
+// prepared statement have instants of their own. In a transaction that failed the question fails too.
+async fn end_open_transaction(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let row = connection.fetch_one("SELECT now() <> statement_timestamp()").await;
+    let is_open = match row {
+        Ok(row) => row.try_get::<bool, _>(0)?,
+        Err(sqlx::Error::Database(_)) => true,
+        Err(error) => return Err(error),
+    };
+    if is_open {
+        tracing::warn!("Ended a transaction that a cancelled request had left open");
+        connection.execute("ROLLBACK").await?;
+    }
+    Ok(true)
+}
+
+// A connection pooler in between may drop what is asked for at the start of a connection, and days would then
+// begin at another hour.
+async fn check_settings(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let row = connection.fetch_one("SELECT current_setting('TimeZone'), current_setting('server_encoding')").await?;
+    let (zone, encoding): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    if zone != "UTC" || encoding != "UTF8" {
+        let problem = format!(
+            "the database connection has time zone {zone} and encoding {encoding}; Costwake needs UTC and UTF8. \
+             A connection pooler must pass the options of a connection on, and the database must be made with UTF8."
+        );
+        return Err(sqlx::Error::Configuration(problem.into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! What became of a file that was handed in: the same on the command line, in JSON and on a page.
+
+use super::deliveries::Rejection;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Serialize, Serializer};
+use sqlx::PgConnection;
+
+/// Rejected rows that a receipt lists; their count is always whole.
+pub const REJECTIONS_SHOWN_MAX: i64 = 1000;
+
+/// The receipt of one delivery. It serializes to one JSON object, decimals as strings with all their digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receipt {
+    /// The file's name.
+    pub file: String,
+    /// As recognised.
+    pub format: Option<String>,
+    /// The source it belongs to.
+    pub source: Option<String>,
+    /// Number of that source.
+    pub source_id: Option<i64>,
+    /// Number of this delivery.
+    pub delivery_id: i64,
+    /// `published`, `unchanged`, `quarantined`, `refused`, `failed`, `withdrawn`, `superseded`, `loading` or `waiting`.
+    pub state: String,
+    /// Why, where it is not published.
+    pub reason: Option<String>,
+    /// Data rows read, the rejected ones among them.
+    pub rows: i64,
+    /// Rows that could not be read.
+    pub rejected_rows: i64,
+    /// Billing periods, by first day.
+    pub billing_periods: Vec<NaiveDate>,
+    /// What the readable rows add up to.
+    pub totals: Vec<Total>,
+    /// By how much it moved the figures of its scopes, where it was ever counted.
+    pub movements: Vec<Movement>,
+    /// Mandatory columns that the file lacks.
+    pub missing_columns: Vec<String>,
+    /// Columns that FOCUS does not know; they are kept.
+    pub extra_columns: Vec<String>,
+    /// What is odd but readable.
+    pub warnings: Vec<String>,
+    /// The first rows that could not be read.
+    pub rejections: Vec<Rejection>,
+    /// What orders deliveries of one scope.
+    pub version_at: DateTime<Utc>,
+    /// `manifest`, `as-of` or `receipt`.
+    pub version_basis: String,
+    /// SHA-256 of the bytes.
+    pub content_sha256: Option<String>,
+    /// Size of the file.
+    pub file_bytes: i64,
+    /// When it was handed in.
+    pub received_at: DateTime<Utc>,
+    /// By whom.
+    pub received_by: String,
+    /// When it was done.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How long it took.
+    pub duration_ms: Option<i64>,
+    /// Who accepted it with what it lacks.
+    pub accepted_by: Option<String>,
+    /// When.
+    pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// Sums of one billing period in one currency.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
+pub struct Total {
+    /// First day of the period.
+    pub billing_period: NaiveDate,
+    /// `None` where the file has no currency.
+    pub billing_currency: Option<String>,
+    /// Readable rows.
+    pub rows: i64,
+    /// Σ BilledCost; `None` where the file lacks the column.
+    #[serde(serialize_with = "plain")]
+    pub BilledCost: Option<BigDecimal>,
+    /// Σ EffectiveCost.
+    #[serde(serialize_with = "plain")]
+    pub EffectiveCost: Option<BigDecimal>,
+    /// Σ ListCost.
+    #[serde(serialize_with = "plain")]
+    pub ListCost: Option<BigDecimal>,
+    /// Σ ContractedCost.
+    #[serde(serialize_with = "plain")]
+    pub ContractedCost: Option<BigDecimal>,
+}
+
+/// What a delivery replaced in one billing period and currency, and by how much that moved the totals.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
+pub struct Movement {
+    /// First day of the period.
+    pub billing_period: NaiveDate,
+    /// `BillingCurrency`.
+    pub billing_currency: Option<String>,
+    /// The deliveries that were counted before; empty where nothing was.
+    pub replaced_delivery_ids: Vec<i64>,
+    /// Rows before.
+    pub rows_before: i64,
+    /// Rows since.
+    pub rows_after: i64,
+    /// Σ BilledCost after, less before.
+    #[serde(serialize_with = "plain")]
+    pub BilledCost: Option<BigDecimal>,
+    /// Σ EffectiveCost after, less before.
+    #[serde(serialize_with = "plain")]
+    pub EffectiveCost: Option<BigDecimal>,
+    /// Σ ListCost after, less before; `None` where neither has the column.
+    #[serde(serialize_with = "plain")]
+    pub ListCost: Option<BigDecimal>,
+    /// Σ ContractedCost after, less before.
+    #[serde(serialize_with = "plain")]
+    pub ContractedCost: Option<BigDecimal>,
+}
+
+/// The receipt of a delivery.
+pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Option<Receipt>> {
+    let row = sqlx::query!(
+        r#"SELECT d.file_name, d.file_bytes, d.format, d.source_id, d.state, d.reason, d.row_count,
+            d.rejected_row_count, d.missing_columns, d.extra_columns, d.warnings, d.version_at, d.version_basis,
+            d.content_sha256, d.received_at, d.received_by, d.finished_at, d.accepted_by, d.accepted_at,
+            s.name AS "source?"
+         FROM delivery d LEFT JOIN source s USING (source_id)
+         WHERE delivery_id = $1"#,
+        delivery_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let totals = totals(conn, delivery_id, &row.missing_columns).await?;
+    let mut billing_periods: Vec<NaiveDate> = totals.iter().map(|total| total.billing_period).collect();
+    billing_periods.dedup();
+    let movements = movements(conn, delivery_id).await?;
+    let rejections = rejections(conn, delivery_id).await?;
+    Ok(Some(Receipt {
+        file: row.file_name,
+        format: row.format,
+        source: row.source,
+        source_id: row.source_id,
+        delivery_id,
+        state: row.state,
+        reason: row.reason,
+        rows: row.row_count,
+        rejected_rows: row.rejected_row_count,
+        billing_periods,
+        totals,
+        movements,
+        missing_columns: row.missing_columns,
+        extra_columns: row.extra_columns,
+        warnings: row.warnings,
+        rejections,
+        version_at: row.version_at,
+        version_basis: row.version_basis,
+        content_sha256: row.content_sha256,
+        file_bytes: row.file_bytes,
+        received_at: row.received_at,
+        received_by: row.received_by,
+        finished_at: row.finished_at,
+        duration_ms: row.finished_at.map(|end| (end - row.received_at).num_milliseconds()),
+        accepted_by: row.accepted_by,
+        accepted_at: row.accepted_at,
+    }))
+}
+
+async fn totals(conn: &mut PgConnection, delivery_id: i64, missing: &[String]) -> sqlx::Result<Vec<Total>> {
+    // NUMERIC travels as text: the scale that the sums have is kept.
+    let rows = sqlx::query!(
+        r#"SELECT billing_period_start, billing_currency, sum(row_count)::bigint AS "row_count!",
+            sum(billed_cost)::text AS "billed_cost!", sum(effective_cost)::text AS "effective_cost!",
+            sum(list_cost)::text AS list_cost, sum(contracted_cost)::text AS contracted_cost
+         FROM delivery_total WHERE delivery_id = $1
+         GROUP BY billing_period_start, billing_currency
+         ORDER BY billing_period_start, billing_currency"#,
+        delivery_id
+    )
+    .fetch_all(conn)
+    .await?;
+    let lacks = |column: &str| missing.iter().any(|name| name == column);
+    rows.into_iter()
+        .map(|row| {
+            Ok(Total {
+                billing_period: row.billing_period_start,
+                billing_currency: currency(row.billing_currency),
+                rows: row.row_count,
+                BilledCost: number(Some(row.billed_cost).filter(|_| !lacks("BilledCost")))?,
+                EffectiveCost: number(Some(row.effective_cost).filter(|_| !lacks("EffectiveCost")))?,
+                ListCost: number(row.list_cost)?,
+                ContractedCost: number(row.contracted_cost)?,
+            })
+        })
+        .collect()
+}
+
+async fn movements(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Movement>> {
+    let rows = sqlx::query!(
+        r#"WITH scope AS (
+             SELECT g.billing_account_id, g.billing_period_start, r.delivery_id AS replaced_delivery_id
+             FROM generation g LEFT JOIN generation r ON r.generation_id = g.replaced_generation_id
+             WHERE g.delivery_id = $1 AND g.published_at IS NOT NULL
+         ), amount AS (
+             SELECT t.billing_period_start, t.billing_currency, NULL::bigint AS replaced_delivery_id,
+                 0 AS rows_before, t.row_count AS rows_after,
+                 t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost
+             FROM scope s JOIN delivery_total t ON t.delivery_id = $1
+                 AND t.billing_account_id = s.billing_account_id
+                 AND t.billing_period_start = s.billing_period_start
+             UNION ALL
+             SELECT t.billing_period_start, t.billing_currency, t.delivery_id,
+                 t.row_count, 0, -t.billed_cost, -t.effective_cost, -t.list_cost, -t.contracted_cost
+             FROM scope s JOIN delivery_total t ON t.delivery_id = s.replaced_delivery_id
+                 AND t.billing_account_id = s.billing_account_id
+                 AND t.billing_period_start = s.billing_period_start
+         )
+         SELECT billing_period_start AS "billing_period_start!", billing_currency AS "billing_currency!",
+             coalesce(array_agg(DISTINCT replaced_delivery_id)
+                 FILTER (WHERE replaced_delivery_id IS NOT NULL), '{}') AS "replaced_delivery_ids!",
+             sum(rows_before)::bigint AS "rows_before!", sum(rows_after)::bigint AS "rows_after!",
+             sum(billed_cost)::text AS "billed_cost!", sum(effective_cost)::text AS "effective_cost!",
+             sum(list_cost)::text AS list_cost, sum(contracted_cost)::text AS contracted_cost
+         FROM amount GROUP BY billing_period_start, billing_currency
+         ORDER BY billing_period_start, billing_currency"#,
+        delivery_id
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Movement {
+                billing_period: row.billing_period_start,
+                billing_currency: currency(row.billing_currency),
+                replaced_delivery_ids: row.replaced_delivery_ids,
+                rows_before: row.rows_before,
+                rows_after: row.rows_after,
+                BilledCost: number(Some(row.billed_cost))?,
+                EffectiveCost: number(Some(row.effective_cost))?,
+                ListCost: number(row.list_cost)?,
+                ContractedCost: number(row.contracted_cost)?,
+            })
+        })
+        .collect()
+}
+
+async fn rejections(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Rejection>> {
+    sqlx::query_as!(
+        Rejection,
+        "SELECT line, column_name, value, reason FROM delivery_rejection
+         WHERE delivery_id = $1 ORDER BY line LIMIT $2",
+        delivery_id,
+        REJECTIONS_SHOWN_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+fn currency(stored: String) -> Option<String> {
+    (!stored.is_empty()).then_some(stored)
+}
+
+fn number(text: Option<String>) -> sqlx::Result<Option<BigDecimal>> {
+    text.map(|text| text.parse()).transpose().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+fn plain<S: Serializer>(value: &Option<BigDecimal>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.serialize_str(&value.to_plain_string()),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,255 @@
+//! Where bills come from, and what each delivery did. Totals of bills belong to no team: only an unrestricted
+//! scope reads them.
+
+use super::Scope;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// A source and how it stands.
+#[derive(Debug, Clone)]
+pub struct SourceRow {
+    /// The source.
+    pub source_id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its provider, where one is known.
+    pub provider_name: Option<String>,
+    /// Last day with a charge in its current bills.
+    pub complete_to: Option<NaiveDate>,
+    /// When its last delivery came.
+    pub last_received_at: Option<DateTime<Utc>>,
+    /// What became of that delivery.
+    pub last_state: Option<String>,
+    /// That delivery.
+    pub last_delivery_id: Option<i64>,
+    /// Lines in its current bills.
+    pub charge_count: i64,
+    /// Files that came, all told.
+    pub delivery_count: i64,
+    /// Files that wait for a decision.
+    pub quarantined_count: i64,
+}
+
+/// Every source, at most 500.
+pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<SourceRow>> {
+    sqlx::query_as!(
+        SourceRow,
+        r#"SELECT s.source_id, s.name, s.provider_name,
+                  (SELECT max(g.last_charge_date) FROM generation g
+                   WHERE g.source_id = s.source_id AND g.state = 'current') AS complete_to,
+                  latest.received_at AS "last_received_at?", latest.state AS "last_state?",
+                  latest.delivery_id AS "last_delivery_id?",
+                  (SELECT coalesce(sum(g.charge_count), 0)::bigint FROM generation g
+                   WHERE g.source_id = s.source_id AND g.state = 'current') AS "charge_count!",
+                  (SELECT count(*) FROM delivery d WHERE d.source_id = s.source_id) AS "delivery_count!",
+                  (SELECT count(*) FROM delivery d
+                   WHERE d.source_id = s.source_id AND d.state = 'quarantined') AS "quarantined_count!"
+           FROM source s
+           LEFT JOIN LATERAL (SELECT delivery_id, received_at, state FROM delivery d
+                              WHERE d.source_id = s.source_id
+                              ORDER BY received_at DESC, delivery_id DESC LIMIT 1) latest ON true
+           ORDER BY s.name LIMIT 500"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The current bill of one billing account and period of a source, in one currency.
+#[derive(Debug, Clone)]
+pub struct CurrentBill {
+    /// The generation.
+    pub generation_id: i64,
+    /// The delivery that brought it: its receipt.
+    pub delivery_id: i64,
+    /// FOCUS BillingAccountId.
+    pub billing_account_id: String,
+    /// FOCUS BillingPeriodStart.
+    pub billing_period_start: NaiveDate,
+    /// Last day with a charge.
+    pub last_charge_date: Option<NaiveDate>,
+    /// When it became current.
+    pub published_at: Option<DateTime<Utc>>,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Lines.
+    pub charge_count: i64,
+    /// FOCUS BilledCost.
+    pub billed_cost: BigDecimal,
+    /// FOCUS EffectiveCost.
+    pub effective_cost: BigDecimal,
+}
+
+/// What a source's current bills hold, newest period first.
+pub async fn current_bills(conn: &mut PgConnection, scope: &Scope, source_id: i64) -> sqlx::Result<Vec<CurrentBill>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        CurrentBill,
+        r#"SELECT g.generation_id, g.delivery_id, g.billing_account_id, g.billing_period_start, g.last_charge_date,
+                  g.published_at, m.billing_currency, sum(m.charge_count)::bigint AS "charge_count!",
+                  sum(m.billed_cost) AS "billed_cost!", sum(m.effective_cost) AS "effective_cost!"
+           FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
+           WHERE g.source_id = $1 AND g.state = 'current'
+           GROUP BY g.generation_id, m.billing_currency
+           ORDER BY g.billing_period_start DESC, g.billing_account_id, m.billing_currency LIMIT 1000"#,
+        source_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One file that was handed in.
+#[derive(Debug, Clone)]
+pub struct DeliveryRow {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// Its source, once known.
+    pub source_id: Option<i64>,
+    /// Name of the source.
+    pub source_name: Option<String>,
+    /// Name of the file.
+    pub file_name: String,
+    /// What became of it.
+    pub state: String,
+    /// Why, where there is a reason.
+    pub reason: Option<String>,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// Who handed it in.
+    pub received_by: String,
+    /// Lines read.
+    pub row_count: i64,
+    /// Lines that could not be read.
+    pub rejected_row_count: i64,
+}
+
+/// Deliveries, newest first, before `before` where given: of one source, or of all.
+pub async fn deliveries(
+    conn: &mut PgConnection,
+    source_id: Option<i64>,
+    before: Option<i64>,
+    limit: i64,
+) -> sqlx::Result<Vec<DeliveryRow>> {
+    sqlx::query_as!(
+        DeliveryRow,
+        r#"SELECT d.delivery_id, d.source_id, source.name AS "source_name?", d.file_name, d.state, d.reason,
+                  d.received_at, d.received_by, d.row_count, d.rejected_row_count
+           FROM delivery d LEFT JOIN source ON source.source_id = d.source_id
+           WHERE ($1::bigint IS NULL OR d.source_id = $1) AND ($2::bigint IS NULL OR d.delivery_id < $2)
+           ORDER BY d.delivery_id DESC LIMIT $3"#,
+        source_id,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What withdrawing or reverting a delivery does to one total.
+#[derive(Debug, Clone)]
+pub struct Consequence {
+    /// FOCUS BillingPeriodStart.
+    pub billing_period_start: NaiveDate,
+    /// FOCUS BillingAccountId.
+    pub billing_account_id: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// EffectiveCost that is counted now.
+    pub current: BigDecimal,
+    /// EffectiveCost of what this delivery replaced; `None` where it replaced nothing.
+    pub earlier_delivery_id: Option<i64>,
+    /// EffectiveCost that would be counted after going back.
+    pub earlier: BigDecimal,
+}
+
+/// For every scope in which the delivery is current: what it counts, and what it replaced.
+pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i64) -> sqlx::Result<Vec<Consequence>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        Consequence,
+        r#"WITH side AS (
+               SELECT g.generation_id, m.billing_currency, m.effective_cost AS current, 0::numeric AS earlier
+               FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
+               WHERE g.delivery_id = $1 AND g.state = 'current'
+               UNION ALL
+               SELECT g.generation_id, m.billing_currency, 0::numeric, m.effective_cost
+               FROM generation g JOIN monthly_cost m ON m.generation_id = g.replaced_generation_id
+               WHERE g.delivery_id = $1 AND g.state = 'current')
+           SELECT g.billing_period_start, g.billing_account_id, side.billing_currency AS "billing_currency!",
+                  earlier.delivery_id AS "earlier_delivery_id?",
+                  sum(side.current) AS "current!", sum(side.earlier) AS "earlier!"
+           FROM side JOIN generation g ON g.generation_id = side.generation_id
+           LEFT JOIN generation earlier ON earlier.generation_id = g.replaced_generation_id
+           GROUP BY g.generation_id, earlier.delivery_id, side.billing_currency
+           ORDER BY g.billing_period_start, g.billing_account_id, side.billing_currency LIMIT 1000"#,
+        delivery_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// An entry of the audit log about a delivery.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// When.
+    pub happened_at: DateTime<Utc>,
+    /// Who.
+    pub actor: String,
+    /// What: `delivery.accept`.
+    pub action: String,
+    /// On what.
+    pub subject: String,
+}
+
+/// What people did to these deliveries, newest first. `subjects` as the audit log writes them.
+pub async fn audit_of(conn: &mut PgConnection, subjects: &[String]) -> sqlx::Result<Vec<AuditRow>> {
+    sqlx::query_as!(
+        AuditRow,
+        "SELECT happened_at, actor, action, subject FROM audit_log WHERE subject = ANY($1)
+         ORDER BY happened_at DESC LIMIT 200",
+        subjects
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A file that was uploaded.
+#[derive(Debug)]
+pub struct Upload<'a> {
+    /// The name under which it was sent.
+    pub file_name: &'a str,
+    /// Its size.
+    pub file_bytes: i64,
+    /// The source that was named.
+    pub named_source: Option<&'a str>,
+    /// Who sent it.
+    pub received_by: &'a str,
+    /// Orders deliveries of one scope.
+    pub version_at: DateTime<Utc>,
+    /// `as-of` or `receipt`.
+    pub version_basis: &'a str,
+    /// When it came.
+    pub now: DateTime<Utc>,
+}
+
+/// Puts a file that was uploaded on the list, to be read by a job.
+pub async fn insert_upload(conn: &mut PgConnection, upload: &Upload<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        "INSERT INTO delivery
+            (file_name, file_bytes, named_source, received_by, version_at, version_basis, received_at, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting') RETURNING delivery_id",
+        upload.file_name,
+        upload.file_bytes,
+        upload.named_source,
+        upload.received_by,
+        upload.version_at,
+        upload.version_basis,
+        upload.now
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -1,0 +1,323 @@
+//! What a month cost: by billing period (what the invoices say) and by charge day (when it was used).
+
+use super::Scope;
+use crate::focus::{BillingPeriod, CostBasis};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// Which label of a charge puts it into a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MonthView {
+    /// The provider's billing period: the month adds up to the invoices.
+    #[default]
+    BillingPeriod,
+    /// The day on which the charge arose, whatever bill it came on.
+    ChargeDay,
+}
+
+impl MonthView {
+    /// The word in a URL: `view=billing`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::BillingPeriod => "billing",
+            Self::ChargeDay => "charge",
+        }
+    }
+}
+
+/// The cost of one service in one environment from one provider, within a month. No name is known where
+/// nothing is allocated.
+#[derive(Debug, Clone)]
+pub struct StatementRow {
+    /// First day of the month.
+    pub month: NaiveDate,
+    /// 0 where no rule names a service.
+    pub service_id: i64,
+    /// In the service's address.
+    pub service_slug: Option<String>,
+    /// Name of the service.
+    pub service_name: Option<String>,
+    /// The team that owns the service.
+    pub team_id: Option<i64>,
+    /// In the team's address.
+    pub team_slug: Option<String>,
+    /// Name of the team that owns the service.
+    pub team_name: Option<String>,
+    /// The team's cost center.
+    pub cost_center: Option<String>,
+    /// 0 where no rule names an environment.
+    pub environment_id: i64,
+    /// In the environment's address.
+    pub environment_slug: Option<String>,
+    /// Name of the environment.
+    pub environment_name: Option<String>,
+    /// FOCUS ProviderName.
+    pub provider_name: String,
+    /// FOCUS ChargeCategory.
+    pub charge_category: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Lines behind the amount.
+    pub charge_count: i64,
+    /// In the asked basis.
+    pub cost: BigDecimal,
+}
+
+/// Every cell of the months `first` to `last`, both included.
+pub async fn rows(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    view: MonthView,
+    basis: CostBasis,
+    first: BillingPeriod,
+    last: BillingPeriod,
+) -> sqlx::Result<Vec<StatementRow>> {
+    let (start, end) = (first.first_day(), last.next().first_day());
+    match view {
+        MonthView::BillingPeriod => billed_rows(conn, scope, basis, start, end).await,
+        MonthView::ChargeDay => charged_rows(conn, scope, basis, start, end).await,
+    }
+}
+
+async fn billed_rows(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    start: NaiveDate,
+    end: NaiveDate,
+) -> sqlx::Result<Vec<StatementRow>> {
+    sqlx::query_as!(
+        StatementRow,
+        r#"SELECT date_trunc('month', m.billing_period_start::timestamp)::date AS "month!",
+                  m.service_id, service.slug AS "service_slug?", service.name AS "service_name?",
+                  team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
+                  m.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
+                  m.provider_name, m.charge_category, m.billing_currency,
+                  sum(m.charge_count)::bigint AS "charge_count!",
+                  sum(CASE $2::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
+                      WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END) AS "cost!"
+           FROM monthly_cost m
+           JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+           LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
+           LEFT JOIN environment ON environment.environment_id = m.environment_id
+           WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+           GROUP BY 1, m.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
+                    m.environment_id, environment.slug, environment.name,
+                    m.provider_name, m.charge_category, m.billing_currency
+           LIMIT 200000"#,
+        scope.team_ids(),
+        basis.key(),
+        start,
+        end,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+async fn charged_rows(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    start: NaiveDate,
+    end: NaiveDate,
+) -> sqlx::Result<Vec<StatementRow>> {
+    sqlx::query_as!(
+        StatementRow,
+        r#"SELECT date_trunc('month', d.charge_date::timestamp)::date AS "month!",
+                  d.service_id, service.slug AS "service_slug?", service.name AS "service_name?",
+                  team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
+                  d.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
+                  d.provider_name, d.charge_category, d.billing_currency,
+                  sum(d.charge_count)::bigint AS "charge_count!",
+                  sum(CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
+           FROM daily_cost d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           LEFT JOIN service ON service.service_id = d.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
+           LEFT JOIN environment ON environment.environment_id = d.environment_id
+           WHERE d.charge_date >= $3 AND d.charge_date < $4
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+           GROUP BY 1, d.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
+                    d.environment_id, environment.slug, environment.name,
+                    d.provider_name, d.charge_category, d.billing_currency
+           LIMIT 200000"#,
+        scope.team_ids(),
+        basis.key(),
+        start,
+        end,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A month's totals in one currency.
+#[derive(Debug, Clone)]
+pub struct MonthTotal {
+    /// First day of the month.
+    pub month: NaiveDate,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Everything, tax and credits included.
+    pub cost: BigDecimal,
+    /// ChargeCategory Tax.
+    pub tax: BigDecimal,
+    /// ChargeCategory Credit.
+    pub credit: BigDecimal,
+    /// What no rule gives to a service.
+    pub unallocated: BigDecimal,
+    /// Lines behind it.
+    pub charge_count: i64,
+}
+
+/// The totals of the months `first` to `last`, newest first.
+pub async fn months(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    view: MonthView,
+    basis: CostBasis,
+    first: BillingPeriod,
+    last: BillingPeriod,
+) -> sqlx::Result<Vec<MonthTotal>> {
+    let (start, end) = (first.first_day(), last.next().first_day());
+    match view {
+        MonthView::BillingPeriod => billed_months(conn, scope, basis, start, end).await,
+        MonthView::ChargeDay => charged_months(conn, scope, basis, start, end).await,
+    }
+}
+
+/// The first and the last month that any current bill is for or has charges in; `None` before the first bill.
+pub async fn month_range(conn: &mut PgConnection) -> sqlx::Result<Option<(BillingPeriod, BillingPeriod)>> {
+    let row = sqlx::query!(
+        "SELECT least(min(billing_period_start), min(first_charge_date)) AS first,
+                greatest(max(billing_period_start), max(last_charge_date)) AS last
+         FROM generation WHERE state = 'current'"
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.first.zip(row.last).map(|(first, last)| (BillingPeriod::containing(first), BillingPeriod::containing(last))))
+}
+
+async fn billed_months(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    start: NaiveDate,
+    end: NaiveDate,
+) -> sqlx::Result<Vec<MonthTotal>> {
+    sqlx::query_as!(
+        MonthTotal,
+        r#"WITH cell AS (
+               SELECT date_trunc('month', m.billing_period_start::timestamp)::date AS month, m.billing_currency,
+                      m.charge_category, m.service_id, m.charge_count,
+                      CASE $2::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
+                      WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END AS cost
+               FROM monthly_cost m
+               JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+               LEFT JOIN service ON service.service_id = m.service_id
+               WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
+                 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1)))
+           SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
+                  coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
+                  coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",
+                  coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
+                  sum(charge_count)::bigint AS "charge_count!"
+           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 480"#,
+        scope.team_ids(),
+        basis.key(),
+        start,
+        end,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+async fn charged_months(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    start: NaiveDate,
+    end: NaiveDate,
+) -> sqlx::Result<Vec<MonthTotal>> {
+    sqlx::query_as!(
+        MonthTotal,
+        r#"WITH cell AS (
+               SELECT date_trunc('month', d.charge_date::timestamp)::date AS month, d.billing_currency,
+                      d.charge_category, d.service_id, d.charge_count,
+                      CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS cost
+               FROM daily_cost d
+               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+               LEFT JOIN service ON service.service_id = d.service_id
+               WHERE d.charge_date >= $3 AND d.charge_date < $4
+                 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1)))
+           SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
+                  coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
+                  coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",
+                  coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
+                  sum(charge_count)::bigint AS "charge_count!"
+           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 480"#,
+        scope.team_ids(),
+        basis.key(),
+        start,
+        end,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Cost whose billing period and charge month are not the same: corrections, late lines, prepaid months.
+#[derive(Debug, Clone)]
+pub struct ShiftedCost {
+    /// First day of the month that billed it.
+    pub billing_month: NaiveDate,
+    /// First day of the month that it arose in.
+    pub charge_month: NaiveDate,
+    /// Whether the bill calls it so: FOCUS ChargeClass "Correction".
+    pub is_correction: bool,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Lines behind it.
+    pub charge_count: i64,
+    /// In the asked basis.
+    pub cost: BigDecimal,
+}
+
+/// What lies between the two views of `month`: billed in it for another month, or billed elsewhere for it.
+pub async fn shifted(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    month: BillingPeriod,
+) -> sqlx::Result<Vec<ShiftedCost>> {
+    let (start, end) = (month.first_day(), month.next().first_day());
+    sqlx::query_as!(
+        ShiftedCost,
+        r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
+                  date_trunc('month', d.charge_date::timestamp)::date AS "charge_month!",
+                  (coalesce(k.charge_class, '') = 'Correction') AS "is_correction!",
+                  d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!",
+                  sum(CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
+           FROM daily_cost_by_key d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           JOIN rollup_key k ON k.rollup_key_id = d.rollup_key_id AND k.sub_account_key = d.sub_account_key
+           LEFT JOIN service ON service.service_id = k.service_id
+           WHERE ((g.billing_period_start >= $3 AND g.billing_period_start < $4
+                   AND (d.charge_date < $3 OR d.charge_date >= $4))
+               OR (d.charge_date >= $3 AND d.charge_date < $4
+                   AND (g.billing_period_start < $3 OR g.billing_period_start >= $4)))
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+           GROUP BY 1, 2, 3, d.billing_currency
+           ORDER BY 1, 2, 3, d.billing_currency LIMIT 1000"#,
+        scope.team_ids(),
+        basis.key(),
+        start,
+        end,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,175 @@
+//! What belongs to nobody yet, with its money or its events; and what each rule takes.
+
+use super::Scope;
+use crate::focus::{DateRange, Money};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Rows of a list; the rest is counted.
+pub const ROW_COUNT_MAX: i64 = 500;
+
+/// Charges of one kind that no service has, in one currency.
+#[derive(Debug, Clone)]
+pub struct UnmappedCharges {
+    /// `ProviderName`.
+    pub provider_name: Option<String>,
+    /// `SubAccountId`.
+    pub sub_account_id: Option<String>,
+    /// `SubAccountName`.
+    pub sub_account_name: Option<String>,
+    /// `ServiceName`: the provider's.
+    pub service_name: Option<String>,
+    /// The tags that rules look at.
+    pub mapping_tags: serde_json::Value,
+    /// The rule that named a service which the catalogue lacks.
+    pub service_rule_id: Option<i64>,
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// `EffectiveCost` of the days.
+    pub effective_cost: BigDecimal,
+    /// Charges behind it.
+    pub charge_count: i64,
+    /// Rows there are in all.
+    pub row_count: i64,
+}
+
+/// Charges without a service on these days, the dearest first. Nothing for whoever does not see the whole.
+pub async fn charges(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<UnmappedCharges>> {
+    sqlx::query_as!(
+        UnmappedCharges,
+        r#"SELECT k.provider_name, k.sub_account_id, k.sub_account_name, k.service_name, k.mapping_tags,
+                  k.service_rule_id, d.billing_currency, sum(d.effective_cost) AS "effective_cost!",
+                  sum(d.charge_count)::bigint AS "charge_count!", count(*) OVER () AS "row_count!"
+           FROM rollup_key k
+           JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           WHERE k.service_id = 0 AND d.charge_date >= $1 AND d.charge_date < $2 AND $3::bigint[] IS NULL
+           GROUP BY 1, 2, 3, 4, 5, 6, 7
+           ORDER BY abs(sum(d.effective_cost)) DESC, 1, 2, 3, 4, 5, 7
+           LIMIT $4"#,
+        days.start(),
+        days.end(),
+        scope.team_ids(),
+        ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Deployments of one kind that lack a service or an environment.
+#[derive(Debug, Clone)]
+pub struct UnmappedDeployments {
+    /// The event source.
+    pub source_name: String,
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// As the sender names it.
+    pub environment_raw: Option<String>,
+    /// As the sender names them.
+    pub service_raw: Vec<String>,
+    /// Whether no service has them.
+    pub lacks_service: bool,
+    /// Whether they are in no environment.
+    pub lacks_environment: bool,
+    /// The rule that named a service which the catalogue lacks.
+    pub service_rule_id: Option<i64>,
+    /// How many.
+    pub deployment_count: i64,
+    /// The newest.
+    pub last_deployment_id: i64,
+    /// When the newest was.
+    pub last_at: DateTime<Utc>,
+    /// Rows there are in all.
+    pub row_count: i64,
+}
+
+/// Deployments without a service or an environment, the newest first. They hold no money.
+pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDeployments>> {
+    sqlx::query_as!(
+        UnmappedDeployments,
+        r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw,
+                  NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
+                      AS "lacks_service!",
+                  d.environment_id IS NULL AS "lacks_environment!", d.service_rule_id,
+                  count(*) AS "deployment_count!", max(d.deployment_id) AS "last_deployment_id!",
+                  max(coalesce(d.finished_at, d.started_at, d.created_at)) AS "last_at!",
+                  count(*) OVER () AS "row_count!"
+           FROM deployment d JOIN event_source s USING (event_source_id)
+           WHERE d.environment_id IS NULL
+              OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
+           GROUP BY 1, 2, 3, 4, 5, 6, 7
+           ORDER BY 10 DESC, 1, 2, 3, 4
+           LIMIT $1"#,
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a rule takes now.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// Kinds of charge: rollup keys.
+    pub key_count: i64,
+    /// Deployments.
+    pub deployment_count: i64,
+    /// `EffectiveCost` of the days, one amount a currency.
+    pub cost: Vec<Money>,
+}
+
+/// What each rule takes, by its id. A key that a rule gives both a service and an environment counts once.
+pub async fn taken_by_rules(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    days: DateRange,
+) -> sqlx::Result<std::collections::HashMap<i64, Taken>> {
+    let mut taken: std::collections::HashMap<i64, Taken> = std::collections::HashMap::new();
+    let keys = sqlx::query!(
+        r#"SELECT r.rule_id AS "rule_id!", count(*) AS "key_count!"
+           FROM rollup_key k
+           CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
+                               FROM unnest(ARRAY[k.service_rule_id, k.environment_rule_id]) x) r
+           WHERE r.rule_id IS NOT NULL GROUP BY 1"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in keys {
+        taken.entry(row.rule_id).or_default().key_count = row.key_count;
+    }
+    let deployments = sqlx::query!(
+        r#"SELECT r.rule_id AS "rule_id!", count(*) AS "deployment_count!"
+           FROM deployment d
+           CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
+                               FROM unnest(ARRAY[d.service_rule_id, d.environment_rule_id]) x) r
+           WHERE r.rule_id IS NOT NULL GROUP BY 1"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in deployments {
+        taken.entry(row.rule_id).or_default().deployment_count = row.deployment_count;
+    }
+    let costs = sqlx::query!(
+        r#"SELECT r.rule_id AS "rule_id!", d.billing_currency, sum(d.effective_cost) AS "cost!"
+           FROM (SELECT sub_account_key, rollup_key_id, billing_currency, sum(effective_cost) AS effective_cost
+                 FROM daily_cost_by_key
+                 JOIN generation g USING (generation_id)
+                 WHERE g.state = 'current' AND charge_date >= $1 AND charge_date < $2
+                 GROUP BY 1, 2, 3) d
+           JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+           LEFT JOIN service ON service.service_id = k.service_id
+           CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
+                               FROM unnest(ARRAY[k.service_rule_id, k.environment_rule_id]) x) r
+           WHERE r.rule_id IS NOT NULL AND ($3::bigint[] IS NULL OR service.team_id = ANY($3))
+           GROUP BY 1, 2 ORDER BY 1, 2"#,
+        days.start(),
+        days.end(),
+        scope.team_ids(),
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in costs {
+        taken.entry(row.rule_id).or_default().cost.push(Money::new(row.cost, row.billing_currency));
+    }
+    Ok(taken)
+}

@@ -1,0 +1,359 @@
+//! `/charges`: the lines of the bills that make a figure, with their total on top.
+
+use super::csv::{Cell, Table};
+use super::query::{Accepts, Period, View, range_label};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
+use crate::store::freshness::{self, Freshness};
+use crate::store::{Snapshot, catalogue_names};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Lines a page.
+const PAGE_LINE_COUNT: i64 = 100;
+/// Lines of a CSV file: more are for the provider's own file.
+const CSV_LINE_COUNT_MAX: usize = 200_000;
+/// Lines that a CSV file is read in.
+const CSV_BATCH: i64 = 5_000;
+
+const ACCEPTS: Accepts = Accepts {
+    texts: &[
+        "day", "billing", "service", "env", "team", "provider", "charge", "source", "delivery", "resource", "account",
+        "group", "bought", "region", "sku", "class", "page",
+    ],
+    by: &[],
+    sort: &[],
+};
+
+/// The routes of the page.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/charges", Policy::Money, show).get("/charges.csv", Policy::Money, download)
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Lines", NavItem::None).await?;
+    let scope = principal.scope();
+    let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
+    let after = view.text("page").map(cursor).transpose()?;
+    let totals = charges::totals(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
+    let mut rows = charges::lines(&mut snapshot, &scope, &filter, view.basis, after.as_ref(), PAGE_LINE_COUNT + 1)
+        .await
+        .map_err(too_much)?;
+    let has_more = rows.len() > PAGE_LINE_COUNT as usize;
+    rows.truncate(PAGE_LINE_COUNT as usize);
+    let next = rows.last().filter(|_| has_more).map(cursor_text);
+    let shows_receipts = Policy::Bills.allows(&principal);
+    let lede = lede(&totals);
+    let is_first = after.is_none();
+    Ok(ChargesPage { page, view, conditions, totals, lede, rows, next, is_first, shows_receipts }.into_response())
+}
+
+async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let bills = freshness::read(&mut snapshot).await?;
+    let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
+    let scope = principal.scope();
+    let basis = view.basis;
+    let mut table = header(basis);
+    // One snapshot from first to last line; a batch at a time, so that memory stays small.
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::result::Result<Vec<u8>, std::io::Error>>(2);
+    tokio::spawn(async move {
+        let mut after: Option<Cursor> = None;
+        let mut sent = 0;
+        loop {
+            let rows = charges::lines(&mut snapshot, &scope, &filter, basis, after.as_ref(), CSV_BATCH).await;
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(error) => {
+                    tracing::error!("A CSV of charges broke off: {error}");
+                    // The connection is closed without its end, so that nobody takes a part for the whole.
+                    let _ = sender.send(Err(std::io::Error::other("the database did not answer"))).await;
+                    return;
+                }
+            };
+            rows.iter().for_each(|row| write(&mut table, row));
+            sent += rows.len();
+            after = rows.last().map(cursor_of);
+            let is_last = rows.len() < CSV_BATCH as usize;
+            if !is_last && sent >= CSV_LINE_COUNT_MAX {
+                let note = format!("Cut after {sent} lines: narrow the filter");
+                table.row(&[note.into()]);
+            }
+            let is_last = is_last || sent >= CSV_LINE_COUNT_MAX;
+            if sender.send(Ok(table.take())).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    });
+    Ok(super::csv::response(axum::body::Body::from_stream(stream), "charges.csv"))
+}
+
+fn header(basis: CostBasis) -> Table {
+    Table::new(&[
+        "BillingPeriodStart",
+        "ChargePeriodStart",
+        "ChargePeriodEnd",
+        "ProviderName",
+        "SubAccountId",
+        "ServiceName",
+        "ChargeCategory",
+        "ResourceId",
+        "ChargeDescription",
+        "Service",
+        "Environment",
+        "PricingQuantity",
+        "BillingCurrency",
+        basis.focus_column(),
+        "DeliveryId",
+        "Line",
+    ])
+}
+
+fn write(table: &mut Table, row: &ChargeRow) {
+    let time = |at: chrono::DateTime<chrono::Utc>| Cell::from(at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    table.row(&[
+        row.billing_period_start.to_string().into(),
+        time(row.charge_period_start),
+        time(row.charge_period_end),
+        (&row.provider_name).into(),
+        (&row.sub_account_id).into(),
+        (&row.service_name).into(),
+        (&row.charge_category).into(),
+        (&row.resource_id).into(),
+        (&row.charge_description).into(),
+        (&row.catalogue_service).into(),
+        (&row.environment).into(),
+        (&row.pricing_quantity).into(),
+        (&row.billing_currency).into(),
+        (&row.cost).into(),
+        row.delivery_id.into(),
+        row.line.into(),
+    ]);
+}
+
+/// A condition in words, and the key that takes it away.
+struct Condition {
+    key: &'static str,
+    text: String,
+}
+
+// What the address narrows, as a filter and in words.
+async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(ChargeFilter, Vec<Condition>)> {
+    let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
+    let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
+    let is_bounded = ["billing", "delivery", "group"].iter().any(|key| view.text(key).is_some());
+    let day: Option<chrono::NaiveDate> = number("day", view.text("day"), "a day like 2026-11-03")?;
+    let days = match day {
+        Some(day) => DateRange::new(day, day + chrono::Days::new(1)),
+        None => days(view, bills, is_bounded),
+    };
+    let class = view.text("class");
+    let filter = ChargeFilter {
+        first_day: days.map(DateRange::start),
+        end_day: days.map(DateRange::end),
+        billing_start: billing.map(BillingPeriod::first_day),
+        billing_end: billing.map(|month| month.next().first_day()),
+        service_id: found("service", view.text("service"), named.service_id)?,
+        environment_id: found("env", view.text("env"), named.environment_id)?,
+        team_id: found("team", view.text("team"), named.team_id)?,
+        provider_name: view.text("provider").map(Into::into),
+        charge_category: view.text("charge").map(Into::into),
+        billing_currency: view.text("cur").map(Into::into),
+        source_id: number("source", view.text("source"), "the number of a source")?,
+        delivery_id: number("delivery", view.text("delivery"), "the number of a delivery")?,
+        resource_id: view.text("resource").map(Into::into),
+        sub_account_id: view.text("account").map(Into::into),
+        group_id: number("group", view.text("group"), "the id of a charge group")?,
+        service_name: view.text("bought").map(Into::into),
+        region_id: view.text("region").map(Into::into),
+        sku_id: view.text("sku").map(Into::into),
+        is_correction: match class {
+            None => None,
+            Some("correction") => Some(true),
+            Some("other") => Some(false),
+            Some(other) => {
+                return Err(Error::Invalid(format!("class={other} is not known. Allowed: correction, other.")));
+            }
+        },
+    };
+    Ok((filter, conditions(view, days, billing)))
+}
+
+fn days(view: &View, bills: &Freshness, is_bounded: bool) -> Option<DateRange> {
+    match view.period {
+        // Given days are taken as they are, those still arriving too.
+        Period::Days(range) => Some(range),
+        // Nothing but the default period was meant to narrow a delivery or a bill.
+        Period::LastDays(_) if is_bounded && view.text("period").is_none() => None,
+        _ => view.span(bills).map(|span| span.days),
+    }
+}
+
+fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPeriod>) -> Vec<Condition> {
+    let mut out = Vec::new();
+    if let Some(days) = days {
+        let key = if view.text("day").is_some() { "day" } else { "period" };
+        out.push(Condition { key, text: format!("charged {}", range_label(days)) });
+    }
+    if let Some(month) = billing {
+        out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
+    }
+    const WORDS: [(&str, &str); 15] = [
+        ("service", "service"),
+        ("env", "environment"),
+        ("team", "team"),
+        ("provider", "provider"),
+        ("charge", "category"),
+        ("cur", "currency"),
+        ("source", "source"),
+        ("delivery", "delivery"),
+        ("resource", "resource"),
+        ("account", "account"),
+        ("group", "charge group"),
+        ("bought", "bought"),
+        ("region", "region"),
+        ("sku", "SKU"),
+        ("class", "class"),
+    ];
+    for (key, word) in WORDS {
+        if let Some(value) = view.text(key) {
+            let value = if value == "none" { "not allocated" } else { value };
+            out.push(Condition { key, text: format!("{word} {value}") });
+        }
+    }
+    out
+}
+
+fn number<T: FromStr>(key: &str, text: Option<&str>, form: &str) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|_| Error::Invalid(format!("{key}={text} is not known. Give {form}."))))
+        .transpose()
+}
+
+fn found(key: &str, slug: Option<&str>, id: Option<i64>) -> Result<Option<i64>> {
+    match (slug, id) {
+        (Some(super::query::NONE), None) => Ok(Some(0)),
+        (Some(slug), None) => Err(Error::Invalid(format!("{key}={slug} is not in the catalogue."))),
+        (_, id) => Ok(id),
+    }
+}
+
+// A filter over too many lines is stopped by the database; the reader can do something about it.
+fn too_much(error: sqlx::Error) -> Error {
+    let is_timeout = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014");
+    if is_timeout {
+        return Error::Conflict(
+            "These are too many lines to add up while you wait. Narrow them to a month, a service or a day.".into(),
+        );
+    }
+    error.into()
+}
+
+fn cursor_of(row: &ChargeRow) -> Cursor {
+    Cursor { cost: row.cost.clone(), generation_id: row.generation_id, line: row.line }
+}
+
+fn cursor_text(row: &ChargeRow) -> String {
+    format!("{}~{}~{}", row.cost.to_plain_string(), row.generation_id, row.line)
+}
+
+fn cursor(text: &str) -> Result<Cursor> {
+    let wrong = || Error::Invalid(format!("page={text} is not a page of this list. Begin at the first."));
+    let mut parts = text.split('~');
+    let (Some(cost), Some(generation), Some(line), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(wrong());
+    };
+    Ok(Cursor {
+        cost: cost.parse().map_err(|_| wrong())?,
+        generation_id: generation.parse().map_err(|_| wrong())?,
+        line: line.parse().map_err(|_| wrong())?,
+    })
+}
+
+fn lede(totals: &[ChargeTotal]) -> String {
+    let lines: i64 = totals.iter().map(|total| total.charge_count).sum();
+    let amounts: Vec<String> = totals.iter().map(|total| exact(&total.cost, &total.billing_currency)).collect();
+    let count = filters::grouped(&lines.into(), 0);
+    match lines {
+        0 => String::new(),
+        1 => format!("One line makes {}.", amounts.join(" and ")),
+        _ => format!("{count} lines add up to {}.", amounts.join(" and ")),
+    }
+}
+
+/// Every digit of an amount, with its currency.
+fn exact(amount: &bigdecimal::BigDecimal, currency: &str) -> String {
+    display::money_exact(amount, currency)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "charges.html")]
+struct ChargesPage {
+    page: Page,
+    view: View,
+    conditions: Vec<Condition>,
+    totals: Vec<ChargeTotal>,
+    lede: String,
+    rows: Vec<ChargeRow>,
+    next: Option<String>,
+    is_first: bool,
+    shows_receipts: bool,
+}
+
+impl ChargesPage {
+    fn without(&self, key: &'static str) -> String {
+        self.view.link("/charges", &[(key, "")])
+    }
+
+    fn next_page(&self, cursor: &str) -> String {
+        self.view.link("/charges", &[("page", cursor)])
+    }
+
+    fn csv(&self) -> String {
+        self.view.link("/charges.csv", &[("page", "")])
+    }
+
+    fn amount(&self, row: &ChargeRow) -> String {
+        exact(&row.cost, &row.billing_currency)
+    }
+
+    fn total(&self, total: &ChargeTotal) -> String {
+        exact(&total.cost, &total.billing_currency)
+    }
+
+    fn is_zero_shown(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn what<'a>(&self, row: &'a ChargeRow) -> impl Display + use<'a> {
+        let text = row.charge_description.as_deref().or(row.service_name.as_deref()).unwrap_or("Line");
+        let is_long = text.chars().count() > 90;
+        let short: String = text.chars().take(90).collect();
+        if is_long { format!("{short}…") } else { short }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_exactly() {
+        let seen = cursor("-0.000000000123~4096~17").unwrap();
+        assert_eq!((seen.cost.to_plain_string(), seen.generation_id, seen.line), ("-0.000000000123".into(), 4096, 17));
+        for wrong in ["", "1", "1~2", "a~1~2", "1~2~3~4"] {
+            assert!(cursor(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use super::{in_percent, short};
+
+/// The narrowest plot that markers are kept apart on, in pixels.
+const PLOT_WIDTH_MIN: f64 = 520.0;
+/// Nearer than this, markers become one with a count: each has a target of this size.
+const TARGET_SIZE: f64 = 24.0;
+
+/// What a marker's shape says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A deployment.
+    Plain,
+    /// One with too few complete days after it.
+    Measuring,
+    /// One that went back to an earlier version.
+    Rollback,
+    /// The one that the page is about.
+    This,
+}
+
+/// A deployment on a chart: a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// The bar it belongs to.
+    pub index: usize,
+    /// Where it leads.
+    pub href: String,
+    /// Where a cluster that begins with it leads.
+    pub cluster_href: String,
+    /// `v2026.11.3`.
+    pub name: String,
+    /// `production, 10 Nov 09:41 UTC`.
+    pub details: String,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// Something else on the time axis: a restated bill, a changed rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The bar it belongs to.
+    pub index: usize,
+    /// Where it leads.
+    pub href: String,
+    /// The sentence for those who cannot see it.
+    pub label: String,
+}
+
+/// A marker or several that are too near to each other, placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub x: String,
+    pub class: &'static str,
+    pub href: String,
+    pub label: String,
+    pub count: usize,
+    pub shape: Shape,
+}
+
+/// Puts markers on an axis of `bar_count` bars, in order of time.
+pub(super) fn place(markers: &[Marker], bar_count: usize) -> Vec<Placed> {
+    let mut sorted: Vec<&Marker> = markers.iter().filter(|marker| marker.index < bar_count).collect();
+    sorted.sort_by_key(|marker| marker.index);
+    let mut groups: Vec<Vec<&Marker>> = Vec::new();
+    for marker in sorted {
+        let joins = groups.last().is_some_and(|group| {
+            let apart = (center(marker.index) - center(group[0].index)) / bar_count as f64 * PLOT_WIDTH_MIN;
+            // The page's own deployment stands alone.
+            apart < TARGET_SIZE && marker.shape != Shape::This && group[0].shape != Shape::This
+        });
+        match groups.last_mut() {
+            Some(group) if joins => group.push(marker),
+            _ => groups.push(vec![marker]),
+        }
+    }
+    groups.iter().map(|group| placed(group, bar_count)).collect()
+}
+
+fn placed(group: &[&Marker], bar_count: usize) -> Placed {
+    let x =
+        in_percent(group.iter().map(|marker| center(marker.index)).sum::<f64>() / group.len() as f64, bar_count as f64);
+    let [single] = group else {
+        let names: Vec<String> = group.iter().map(|marker| format!("{}, {}", marker.name, marker.details)).collect();
+        return Placed {
+            x,
+            class: "cluster",
+            href: group[0].cluster_href.clone(),
+            label: format!("{} deployments: {}", group.len(), names.join("; ")),
+            count: group.len(),
+            shape: Shape::Plain,
+        };
+    };
+    let class = match single.shape {
+        Shape::Plain | Shape::Rollback => "flat",
+        Shape::Measuring => "measuring",
+        Shape::This => "this",
+    };
+    let label = format!("{}, {}", single.name, single.details);
+    Placed { x, class, href: single.href.clone(), label, count: 1, shape: single.shape }
+}
+
+/// The middle of a bar, in bars.
+pub(super) fn center(index: usize) -> f64 {
+    index as f64 + 0.5
+}
+
+/// An event, placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlacedEvent {
+    pub x: String,
+    pub href: String,
+    pub label: String,
+}
+
+pub(super) fn place_events(events: &[Event], bar_count: usize) -> Vec<PlacedEvent> {
+    let inside = events.iter().filter(|event| event.index < bar_count);
+    let x = |index| format!("{}%", short(100.0 * center(index) / bar_count as f64));
+    inside
+        .map(|event| PlacedEvent { x: x(event.index), href: event.href.clone(), label: event.label.clone() })
+        .collect()
+}

@@ -1,0 +1,262 @@
+//! Daily cost as a chart, a legend that is a table, and a table of every day: one set a currency.
+
+use super::charts::{BarSeries, Buckets, DayBars, Marker, position};
+use super::display::{Compared, Delta, columns, decimals, money, shown};
+use super::query::{Span, range_label};
+use askama::Template;
+use bigdecimal::{BigDecimal, Zero};
+use chrono::NaiveDate;
+use std::collections::HashMap;
+
+/// Cost of one series on one day.
+#[derive(Debug, Clone, Copy)]
+pub struct Point<'a> {
+    /// The charge day.
+    pub day: NaiveDate,
+    /// Which series.
+    pub series: usize,
+    /// `BillingCurrency`.
+    pub currency: &'a str,
+    /// Exact.
+    pub cost: &'a BigDecimal,
+}
+
+/// One colour of the stack, the lowest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// What people call it.
+    pub label: String,
+    /// The address behind the label, or nothing.
+    pub href: String,
+    /// A class of the style sheet without its prefix.
+    pub class: &'static str,
+}
+
+/// What the charts of a page have in common.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// The days.
+    pub span: &'a Span,
+    /// In order.
+    pub currencies: &'a [String],
+    /// Deployments above the bars.
+    pub markers: &'a [Marker],
+    /// "By environment".
+    pub caption: &'a str,
+    /// "daily cost by environment of checkout-api".
+    pub subject: &'a str,
+    /// The lines behind a day: `&day=` is added to it; empty where the reader may not open them.
+    pub charges_href: &'a str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LegendRow {
+    series: Series,
+    /// The column of the table of days.
+    column: usize,
+    day: String,
+    cost: String,
+    delta: Delta,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DayRow {
+    label: String,
+    href: String,
+    cells: Vec<String>,
+    total: String,
+    is_complete: bool,
+}
+
+/// The chart of one currency with its tables. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/daily.html")]
+pub struct Daily {
+    index: usize,
+    /// "EUR", where the page has several currencies.
+    currency_note: String,
+    chart: DayBars,
+    summary: String,
+    caption: String,
+    day_head: String,
+    period_head: String,
+    legend: Vec<LegendRow>,
+    total: LegendRow,
+    heads: Vec<String>,
+    rows: Vec<DayRow>,
+    scrub_start: Option<usize>,
+    has_markers: bool,
+    notice: String,
+}
+
+impl askama::filters::HtmlSafe for Daily {}
+
+impl Daily {
+    fn total_column(&self) -> usize {
+        self.heads.len() + 1
+    }
+}
+
+/// One set a currency.
+pub fn charts(points: &[Point], series: &[Series], setting: &Setting) -> Vec<Daily> {
+    let several = setting.currencies.len() > 1;
+    setting
+        .currencies
+        .iter()
+        .enumerate()
+        .map(|(index, currency)| {
+            let own: Vec<Point> = points.iter().filter(|point| point.currency == currency).copied().collect();
+            chart(index, currency, &own, series, setting, several)
+        })
+        .collect()
+}
+
+fn chart(
+    index: usize,
+    currency: &str,
+    points: &[Point],
+    all_series: &[Series],
+    setting: &Setting,
+    several: bool,
+) -> Daily {
+    let span = setting.span;
+    let buckets = Buckets::new(span.chart, span.complete_to);
+    // A series without cost in this currency has no row.
+    let kept: Vec<usize> =
+        (0..all_series.len()).filter(|series| points.iter().any(|point| point.series == *series)).collect();
+    let column_of: HashMap<usize, usize> = kept.iter().enumerate().map(|(column, series)| (*series, column)).collect();
+    let mut matrix = vec![vec![BigDecimal::zero(); buckets.len()]; kept.len()];
+    let mut compared = vec![Compared::default(); kept.len()];
+    for point in points {
+        let column = column_of[&point.series];
+        if let Some(bucket) = buckets.index_of(point.day) {
+            matrix[column][bucket] += point.cost;
+        }
+        for (is_now, range) in [(true, span.days), (false, span.before)] {
+            if range.start() <= point.day && point.day < range.end() {
+                compared[column].add(is_now, currency, point.cost);
+            }
+        }
+    }
+    let last = buckets.provisional_from().saturating_sub(1);
+    let rows = day_rows(&matrix, &buckets, currency, setting.charges_href);
+    let (legend, total) = legend(&kept, all_series, &compared, &rows, last, currency);
+    let bars: Vec<BarSeries> = kept
+        .iter()
+        .zip(&matrix)
+        .map(|(series, values)| BarSeries {
+            class: format!("f-{}", all_series[*series].class),
+            values: values.iter().map(position).collect(),
+        })
+        .collect();
+    let is_first_day_of_period = (span.chart.start() < span.days.start()).then(|| buckets.index_of(span.days.start()));
+    let mut drawn = DayBars::new("Deployments on the chart", currency, &buckets, &bars, setting.markers)
+        .with_boundary(is_first_day_of_period.flatten(), &buckets);
+    // The script reads one table; with several currencies the tables stand by themselves.
+    let has_scrub = !several && !rows.is_empty();
+    if has_scrub {
+        drawn = drawn.with_scrub();
+    }
+    Daily {
+        index,
+        currency_note: if several { currency.to_owned() } else { String::new() },
+        chart: drawn,
+        summary: summary(setting, &buckets, &total.cost),
+        caption: setting.caption.to_owned(),
+        day_head: rows.get(last).map(|row| row.label.clone()).unwrap_or_default(),
+        period_head: span.short_label(),
+        legend,
+        total,
+        heads: kept.iter().map(|series| all_series[*series].label.clone()).collect(),
+        rows,
+        scrub_start: has_scrub.then_some(last),
+        has_markers: !setting.markers.is_empty(),
+        notice: notice(span),
+    }
+}
+
+fn day_rows(matrix: &[Vec<BigDecimal>], buckets: &Buckets, currency: &str, charges_href: &str) -> Vec<DayRow> {
+    let sum = |bucket: usize| -> BigDecimal { matrix.iter().map(|values| &values[bucket]).sum() };
+    let totals: Vec<BigDecimal> = (0..buckets.len()).map(sum).collect();
+    let largest = totals.iter().map(BigDecimal::abs).max().unwrap_or_default();
+    let decimals = decimals(currency, &largest);
+    let row = |bucket: usize| {
+        let values: Vec<BigDecimal> = matrix.iter().map(|values| values[bucket].clone()).collect();
+        let shown = shown(&values, &totals[bucket], decimals);
+        let range = buckets.ranges()[bucket];
+        let has_link = !charges_href.is_empty() && range.day_count() == 1;
+        DayRow {
+            label: buckets.label(bucket),
+            href: if has_link { format!("{charges_href}&day={}", range.start()) } else { String::new() },
+            cells: shown.iter().map(|value| money(value, currency, decimals)).collect(),
+            total: money(&totals[bucket], currency, decimals),
+            is_complete: bucket < buckets.provisional_from(),
+        }
+    };
+    (0..buckets.len()).map(row).collect()
+}
+
+fn legend(
+    kept: &[usize],
+    series: &[Series],
+    compared: &[Compared],
+    rows: &[DayRow],
+    last: usize,
+    currency: &str,
+) -> (Vec<LegendRow>, LegendRow) {
+    let columns = columns(&[currency.to_owned()], compared);
+    let day = |column: usize| rows.get(last).map(|row| row.cells[column].clone()).unwrap_or_default();
+    let mut legend: Vec<LegendRow> = Vec::with_capacity(kept.len());
+    for (column, index) in kept.iter().enumerate() {
+        let line = columns.rows[column].first();
+        legend.push(LegendRow {
+            series: series[*index].clone(),
+            column: column + 1,
+            day: day(column),
+            cost: line.map_or_else(|| money(&BigDecimal::zero(), currency, 0), |line| line.cost.clone()),
+            delta: line.map_or_else(|| Delta::amount(&BigDecimal::zero(), currency, 0), |line| line.delta.clone()),
+        });
+    }
+    // As the stack stands: the topmost first.
+    legend.reverse();
+    let total = LegendRow {
+        series: Series { label: "Total".into(), href: String::new(), class: "" },
+        column: kept.len() + 1,
+        day: rows.get(last).map(|row| row.total.clone()).unwrap_or_default(),
+        cost: columns.total[0].cost.clone(),
+        delta: columns.total[0].delta.clone(),
+    };
+    (legend, total)
+}
+
+fn summary(setting: &Setting, buckets: &Buckets, total: &str) -> String {
+    let span = setting.span;
+    let each = if buckets.is_weekly() { "Each bar is a week. " } else { "" };
+    let markers = match setting.markers.len() {
+        0 => "no deployment marked".into(),
+        1 => "one deployment marked".into(),
+        count => format!("{count} deployments marked"),
+    };
+    let arriving = span
+        .provisional()
+        .map(|range| format!(" Bills for {} are still arriving.", range_label(range)))
+        .unwrap_or_default();
+    format!(
+        "Stacked bars of {} from {}, with {markers}. {each}The {} add up to {total}.{arriving} All values are in the table below the chart.",
+        setting.subject,
+        range_label(span.chart),
+        span.label(),
+    )
+}
+
+fn notice(span: &Span) -> String {
+    let Some(range) = span.provisional() else { return String::new() };
+    let days = match range.day_count() {
+        1 => "The hatched day is".into(),
+        count => format!("The {count} hatched days are"),
+    };
+    format!(
+        "Bills are complete to {}. {days} part of what will arrive and left out of totals.",
+        span.complete_to.format("%a %-d %b")
+    )
+}

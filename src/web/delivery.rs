@@ -1,0 +1,181 @@
+//! `/deliveries/{id}`: the receipt: what a file held, what it lacked, and what it did to the totals.
+
+use super::csv::Table;
+use super::csv::split_id;
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::store::jobs;
+use crate::store::receipts::{self, Movement, Receipt, Total};
+use crate::store::sources::{self, AuditRow};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+
+/// The routes of the page.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/deliveries/{id}", Policy::Bills, show)
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, Path(last): Path<String>) -> Result<Response> {
+    if let Some(id) = last.strip_suffix(".json") {
+        return json(&app, &principal, id).await;
+    }
+    let (delivery_id, is_csv) = split_id(&last)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let mut receipt = receipts::get(&mut snapshot, delivery_id).await?.ok_or(Error::NotFound)?;
+    if is_csv {
+        return Ok(rejections_csv(&receipt).into_response(&format!("delivery-{delivery_id}-rejected.csv")));
+    }
+    let scope = principal.scope();
+    let title = format!("Delivery {delivery_id} · Sources");
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
+    let audit = sources::audit_of(&mut snapshot, &[format!("delivery {delivery_id}")]).await?;
+    let job = jobs::find(&mut *snapshot, "import_upload", &delivery_id.to_string()).await?;
+    let current = sources::consequences(&mut snapshot, &scope, delivery_id).await?;
+    if !scope.is_everything() {
+        receipt.totals.clear();
+        receipt.movements.clear();
+    }
+    let is_running = matches!(receipt.state.as_str(), "waiting" | "loading");
+    Ok(DeliveryPage {
+        is_running,
+        progress: job.as_ref().map(|job| job.progress.clone()).unwrap_or_default(),
+        last_error: job.and_then(|job| job.last_error).filter(|_| is_running),
+        lede: lede(&receipt),
+        totals: receipt.totals.iter().map(TotalRow::new).collect(),
+        movements: receipt.movements.iter().map(MovementRow::new).collect(),
+        shows_amounts: scope.is_everything(),
+        is_finance: principal.is_finance(),
+        is_counted: !current.is_empty() || receipt.state == "published",
+        can_revert: current.iter().any(|row| row.earlier_delivery_id.is_some()),
+        page,
+        receipt,
+        audit,
+    }
+    .into_response())
+}
+
+async fn json(app: &AppState, principal: &Principal, id: &str) -> Result<Response> {
+    let (delivery_id, _) = split_id(id)?;
+    if !principal.scope().is_everything() {
+        return Err(Error::Forbidden);
+    }
+    let mut snapshot = app.pools.snapshot().await?;
+    let receipt = receipts::get(&mut snapshot, delivery_id).await?.ok_or(Error::NotFound)?;
+    Ok(Json(receipt).into_response())
+}
+
+fn rejections_csv(receipt: &Receipt) -> Table {
+    let mut table = Table::new(&["Line", "Column", "Value", "Reason"]);
+    for row in &receipt.rejections {
+        table.row(&[row.line.into(), (&row.column_name).into(), (&row.value).into(), (&row.reason).into()]);
+    }
+    table
+}
+
+fn lede(receipt: &Receipt) -> String {
+    let rows = filters::grouped(&receipt.rows.into(), 0);
+    let rejected = filters::grouped(&receipt.rejected_rows.into(), 0);
+    match receipt.state.as_str() {
+        "waiting" => "The file is safely stored and waits to be read.".into(),
+        "loading" => "The file is being read. Nothing of it counts until all of it was read and checked.".into(),
+        "published" if receipt.rejected_rows > 0 => {
+            format!("Counted, with {rejected} of {rows} lines missing: someone accepted it so.")
+        }
+        "published" => format!("All {rows} lines count."),
+        "unchanged" => "The same bytes count already, so nothing changed.".into(),
+        "quarantined" if receipt.rejected_rows > 0 => {
+            format!("{rejected} of {rows} lines cannot be read, so nothing of this file counts until someone decides.")
+        }
+        "quarantined" => "Nothing of this file counts until someone decides.".into(),
+        "refused" => "Nothing of this file counts.".into(),
+        "failed" => "The file could not be taken in. Nothing of it counts; you can hand it in again.".into(),
+        "withdrawn" => "The delivery was withdrawn: nothing of it counts any more.".into(),
+        "superseded" => "A later delivery replaced this one. Its totals are kept as the history of the figures.".into(),
+        other => format!("State: {other}."),
+    }
+}
+
+/// An exact amount, or that the file lacks the column.
+fn exact(amount: &Option<BigDecimal>, currency: &Option<String>) -> String {
+    match amount {
+        Some(amount) => display::money_exact(amount, currency.as_deref().unwrap_or_default()),
+        None => "no column".into(),
+    }
+}
+
+struct TotalRow {
+    period: chrono::NaiveDate,
+    currency: String,
+    rows: i64,
+    amounts: [String; 4],
+}
+
+impl TotalRow {
+    fn new(total: &Total) -> Self {
+        let text = |amount| exact(amount, &total.billing_currency);
+        Self {
+            period: total.billing_period,
+            currency: total.billing_currency.clone().unwrap_or_else(|| "none".into()),
+            rows: total.rows,
+            amounts: [
+                text(&total.BilledCost),
+                text(&total.EffectiveCost),
+                text(&total.ListCost),
+                text(&total.ContractedCost),
+            ],
+        }
+    }
+}
+
+struct MovementRow {
+    movement: Movement,
+    currency: String,
+    amounts: [String; 4],
+}
+
+impl MovementRow {
+    fn new(movement: &Movement) -> Self {
+        let text = |amount: &Option<BigDecimal>| {
+            let plus = amount.as_ref().is_some_and(|amount| amount > &BigDecimal::from(0));
+            format!("{}{}", if plus { "+" } else { "" }, exact(amount, &movement.billing_currency))
+        };
+        Self {
+            currency: movement.billing_currency.clone().unwrap_or_else(|| "none".into()),
+            amounts: [
+                text(&movement.BilledCost),
+                text(&movement.EffectiveCost),
+                text(&movement.ListCost),
+                text(&movement.ContractedCost),
+            ],
+            movement: movement.clone(),
+        }
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "delivery.html")]
+struct DeliveryPage {
+    page: Page,
+    receipt: Receipt,
+    lede: String,
+    is_running: bool,
+    progress: String,
+    last_error: Option<String>,
+    totals: Vec<TotalRow>,
+    movements: Vec<MovementRow>,
+    shows_amounts: bool,
+    is_finance: bool,
+    is_counted: bool,
+    can_revert: bool,
+    audit: Vec<AuditRow>,
+}
+
+impl DeliveryPage {
+    // Of very many rejected lines only the first are kept.
+    fn is_cut(&self) -> bool {
+        (self.receipt.rejections.len() as i64) < self.receipt.rejected_rows
+    }
+}

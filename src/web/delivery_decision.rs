@@ -1,0 +1,219 @@
+//! Accept, revert, withdraw: each says first what it does to the totals, then asks, then does it.
+
+use super::{
+    AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, display, filters,
+};
+use crate::rollup::{self, LedgerError};
+use crate::store::audit;
+use crate::store::receipts::{self, Receipt};
+use crate::store::sources::{self, Consequence};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, State};
+use axum::response::Redirect;
+use bigdecimal::{BigDecimal, Signed};
+use serde_json::json;
+
+/// The routes of the pages and their forms.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/deliveries/{id}/accept", Policy::Finance, ask_accept)
+        .post("/deliveries/{id}/accept", Policy::Finance, accept)
+        .get("/deliveries/{id}/revert", Policy::Finance, ask_revert)
+        .post("/deliveries/{id}/revert", Policy::Finance, revert)
+        .get("/deliveries/{id}/withdraw", Policy::Finance, ask_withdraw)
+        .post("/deliveries/{id}/withdraw", Policy::Finance, withdraw)
+}
+
+/// What is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Accept,
+    Revert,
+    Withdraw,
+}
+
+impl Decision {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Revert => "revert",
+            Self::Withdraw => "withdraw",
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::Accept => "delivery.accepted",
+            Self::Revert => "delivery.reverted",
+            Self::Withdraw => "delivery.withdrawn",
+        }
+    }
+}
+
+async fn ask_accept(app: State<AppState>, principal: Principal, id: Path<i64>) -> Result<DecisionPage> {
+    ask(app, principal, id, Decision::Accept).await
+}
+
+async fn ask_revert(app: State<AppState>, principal: Principal, id: Path<i64>) -> Result<DecisionPage> {
+    ask(app, principal, id, Decision::Revert).await
+}
+
+async fn ask_withdraw(app: State<AppState>, principal: Principal, id: Path<i64>) -> Result<DecisionPage> {
+    ask(app, principal, id, Decision::Withdraw).await
+}
+
+async fn accept(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
+    decide(app, who, from, id, Decision::Accept).await
+}
+
+async fn revert(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
+    decide(app, who, from, id, Decision::Revert).await
+}
+
+async fn withdraw(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
+    decide(app, who, from, id, Decision::Withdraw).await
+}
+
+async fn ask(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(delivery_id): Path<i64>,
+    decision: Decision,
+) -> Result<DecisionPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let receipt = receipts::get(&mut snapshot, delivery_id).await?.ok_or(Error::NotFound)?;
+    let current = sources::consequences(&mut snapshot, &principal.scope(), delivery_id).await?;
+    let title = format!("Delivery {delivery_id} · Sources");
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
+    let can_revert = current.iter().any(|row| row.earlier_delivery_id.is_some());
+    let effects = effects(&current, decision == Decision::Revert);
+    let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert);
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle })
+}
+
+fn obstacle(receipt: &Receipt, decision: Decision, is_counted: bool, can_revert: bool) -> Option<String> {
+    match decision {
+        Decision::Accept if receipt.state != "quarantined" => {
+            Some("Only a delivery that waits for a decision can be accepted.".into())
+        }
+        Decision::Revert if !is_counted => {
+            Some("Nothing of this delivery counts, so there is nothing to take back.".into())
+        }
+        Decision::Revert if !can_revert => {
+            Some("This delivery replaced nothing that could count again. It can be withdrawn.".into())
+        }
+        Decision::Withdraw if !is_counted && receipt.state != "quarantined" => {
+            Some("Nothing of this delivery counts, so there is nothing to withdraw.".into())
+        }
+        _ => None,
+    }
+}
+
+async fn decide(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(delivery_id): Path<i64>,
+    decision: Decision,
+) -> Result<Redirect> {
+    detached(async move {
+        let now = app.now();
+        let by = principal.login.as_str();
+        match decision {
+            Decision::Accept => drop(rollup::accept(&app.pools, delivery_id, by, now).await.map_err(refusal)?),
+            Decision::Revert => rollup::revert(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
+            Decision::Withdraw => rollup::withdraw(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
+        }
+        let mut conn = app.pools.web.acquire().await?;
+        let subject = format!("delivery {delivery_id}");
+        let from = address.to_string();
+        audit::insert(&mut conn, now, by, &from, decision.action(), &subject, json!({})).await?;
+        Ok(Redirect::to(&format!("/deliveries/{delivery_id}")))
+    })
+    .await
+}
+
+// What the ledger refuses is said as it says it; anything else is a fault of ours.
+fn refusal(error: LedgerError) -> Error {
+    match error {
+        LedgerError::UnknownDelivery(_) => Error::NotFound,
+        LedgerError::Database(error) => error.into(),
+        LedgerError::Died | LedgerError::LostJob => Error::Internal(error.into()),
+        LedgerError::Other(error) => Error::Internal(error),
+        other => Error::Conflict(other.to_string()),
+    }
+}
+
+/// What a decision does to one total, as the page that asks for it says.
+struct Effect {
+    period: String,
+    account: String,
+    before: String,
+    after: String,
+    change: String,
+    is_gone: bool,
+}
+
+/// "totals of October move by −$12.34": what taking a delivery back does.
+fn effects(rows: &[Consequence], keeps_earlier: bool) -> Vec<Effect> {
+    rows.iter()
+        .map(|row| {
+            let after = if keeps_earlier { row.earlier.clone() } else { BigDecimal::from(0) };
+            let change = &after - &row.current;
+            let plus = if change.is_positive() { "+" } else { "" };
+            Effect {
+                period: row.billing_period_start.format("%B %Y").to_string(),
+                account: row.billing_account_id.clone(),
+                before: display::money_exact(&row.current, &row.billing_currency),
+                after: display::money_exact(&after, &row.billing_currency),
+                change: format!("{plus}{}", display::money_exact(&change, &row.billing_currency)),
+                is_gone: !keeps_earlier || row.earlier_delivery_id.is_none(),
+            }
+        })
+        .collect()
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "delivery_decision.html")]
+struct DecisionPage {
+    page: Page,
+    receipt: Receipt,
+    decision: Decision,
+    effects: Vec<Effect>,
+    obstacle: Option<String>,
+}
+
+impl DecisionPage {
+    fn heading(&self) -> String {
+        match self.decision {
+            Decision::Accept => {
+                format!("Accept with {} lines missing?", filters::grouped(&self.receipt.rejected_rows.into(), 0))
+            }
+            Decision::Revert => "Go back to what this delivery replaced?".into(),
+            Decision::Withdraw => "Withdraw this delivery?".into(),
+        }
+    }
+
+    fn consequence(&self) -> &'static str {
+        match self.decision {
+            Decision::Accept => {
+                "The lines that could be read count from then on, and replace what counted before. The rejected lines stay missing from every total until a whole file replaces this one."
+            }
+            Decision::Revert => {
+                "The bills that this delivery replaced count again. The delivery is kept, with its receipt and its totals as history."
+            }
+            Decision::Withdraw => {
+                "Nothing of this delivery counts any more, and nothing takes its place: its billing periods have no bill of this source until another is handed in. Its receipt stays."
+            }
+        }
+    }
+
+    fn button(&self) -> &'static str {
+        match self.decision {
+            Decision::Accept => "Accept",
+            Decision::Revert => "Go back",
+            Decision::Withdraw => "Withdraw",
+        }
+    }
+}

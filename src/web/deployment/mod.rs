@@ -1,0 +1,369 @@
+//! `/deployments/{id}`: what the services cost before and after a deployment. A comparison, not an estimate.
+
+mod chart;
+mod resources;
+
+use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
+use super::csv::{self, Table};
+use super::display::{Compared, Delta, Direction, Line, columns, decimals, money};
+use super::parts::{Figure, Figures};
+use super::query::{Accepts, View, range_label};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::DateRange;
+use crate::store::changes::{self, ChangeList};
+use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_lists::{self, Row};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+use chart::BeforeAfter;
+use resources::ResourceTable;
+
+const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
+const RESOURCE_COUNT_MAX: i64 = 15;
+const OTHER_COUNT_MAX: i64 = 100;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/deployments/{id}", Policy::SignedIn, show)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "deployment.html")]
+struct DeploymentPage {
+    page: Page,
+    row: Row,
+    label: String,
+    services: Vec<ServedService>,
+    environment: String,
+    answer: String,
+    /// What stands in the way of a comparison, or nothing.
+    state: Option<(&'static str, String)>,
+    cost: Option<CostView>,
+    others: Vec<ListedDeployment>,
+    figure_changes: Vec<(FigureChange, String)>,
+    window: String,
+    changes: ChangeList,
+    csv_href: String,
+    note: String,
+}
+
+struct CostView {
+    figures: Figures,
+    charts: Vec<BeforeAfter>,
+    by_service: Vec<(ServedService, Vec<Line>)>,
+    resources: Vec<ResourceTable>,
+    basis: &'static str,
+    days_after: u32,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let (id, is_csv) = csv::split_id(&last)?;
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let row = deployment_lists::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
+    let label = label(&row);
+    let page =
+        Page::new(&app, &principal, &mut snapshot, format!("{label} · Deployments"), NavItem::Deployments).await?;
+    let services = deployment_costs::services(&mut snapshot, id).await?;
+    let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
+    let scope = principal.scope();
+    let allowed = |service: &&ServedService| {
+        Policy::Money.allows(&principal)
+            && scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
+    };
+    let open: Vec<ServedService> = services.iter().filter(allowed).cloned().collect();
+    let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
+    let day = at(&row).date_naive();
+    let complete_to = page.bills.complete_to();
+    let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
+    let others = others(&mut snapshot, id, &services, around.whole()).await?;
+    let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
+    let mut days = Vec::new();
+    if complete_to.is_some() && !ids.is_empty() {
+        days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;
+    }
+    if is_csv {
+        if ids.is_empty() {
+            return Err(Error::Forbidden);
+        }
+        return Ok(export(&days, &open, &around).into_response(&format!("deployment-{id}.csv")));
+    }
+    let state = state(&row, &services, &open, &around, complete_to.is_some(), &days);
+    let mut cost = None;
+    if !days.is_empty() {
+        let resources = match around.after.filter(|after| after.day_count() >= WEEK && went_live(&row)) {
+            Some(after) => {
+                let sides =
+                    Sides { service_ids: &ids, environment_id, before: around.before, after, basis: view.basis };
+                deployment_costs::resources(&mut snapshot, &scope, sides, RESOURCE_COUNT_MAX).await?
+            }
+            None => Vec::new(),
+        };
+        let chart = chart::Setting {
+            around: &around,
+            label: &label,
+            others: &others,
+            figure_changes: &figure_changes,
+            bills: &page.bills,
+            shows_bills: page.shows_bills,
+        };
+        cost = Some(CostView {
+            figures: figures(&days, &around, state.is_none()),
+            charts: chart::charts(&days, &chart),
+            by_service: by_service(&days, &open, &around),
+            resources: resources::tables(&resources, &days, &around),
+            basis: view.basis.label(),
+            days_after: around.days_after(),
+        });
+    }
+    let changes = changes::changes_of(&mut snapshot, id).await?;
+    let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
+    Ok(DeploymentPage {
+        answer: answer(&row, &open, &days, &around, state.as_ref()),
+        window: range_label(around.whole()),
+        figure_changes: figure_changes
+            .into_iter()
+            .map(|change| (sentence(&change), change))
+            .map(|(s, c)| (c, s))
+            .collect(),
+        environment: environment.unwrap_or_else(|| "environment not known".into()),
+        csv_href: if days.is_empty() { String::new() } else { view.link(&format!("/deployments/{id}.csv"), &[]) },
+        note: view.note(),
+        page,
+        row,
+        label,
+        services,
+        state,
+        cost,
+        others,
+        changes,
+    }
+    .into_response())
+}
+
+fn label(row: &Row) -> String {
+    match (&row.version, &row.sha) {
+        (Some(version), _) if !version.is_empty() => version.clone(),
+        (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
+        _ => format!("Deployment {}", row.deployment_id),
+    }
+}
+
+fn at(row: &Row) -> chrono::DateTime<chrono::Utc> {
+    row.finished_at.or(row.started_at).unwrap_or(row.created_at)
+}
+
+fn went_live(row: &Row) -> bool {
+    matches!(row.status.as_str(), "succeeded" | "superseded")
+}
+
+/// An address that a browser may be sent to; senders can write anything.
+fn safe_url(url: Option<&str>) -> Option<&str> {
+    url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+async fn others(
+    snapshot: &mut crate::store::Snapshot,
+    id: i64,
+    services: &[ServedService],
+    window: DateRange,
+) -> Result<Vec<ListedDeployment>> {
+    let mut all: Vec<ListedDeployment> = Vec::new();
+    // A monorepo's deployment may serve many; the first ten say what else was going on.
+    for service in services.iter().take(10) {
+        let filter = DeploymentFilter {
+            service_id: Some(service.service_id),
+            from: Some(window.start()),
+            until: Some(window.end()),
+            ..DeploymentFilter::default()
+        };
+        all.extend(deployment_list::list(snapshot, &filter, OTHER_COUNT_MAX).await?);
+    }
+    all.retain(|one| one.deployment_id != id && one.went_live());
+    all.sort_by_key(|one| (std::cmp::Reverse(one.at), one.deployment_id));
+    all.dedup_by_key(|one| one.deployment_id);
+    Ok(all)
+}
+
+fn state(
+    row: &Row,
+    services: &[ServedService],
+    open: &[ServedService],
+    around: &Around,
+    has_bills: bool,
+    days: &[ServiceDayCost],
+) -> Option<(&'static str, String)> {
+    if services.is_empty() {
+        return Some((
+            "No service",
+            "No rule maps this deployment to a service, so there is no cost to compare.".into(),
+        ));
+    }
+    if open.is_empty() {
+        return Some((
+            "Cost is open to the owners",
+            "You can see this deployment, not the cost of its services: that is open to their team and to finance."
+                .into(),
+        ));
+    }
+    if !went_live(row) {
+        return Some((
+            "It did not go live",
+            format!("Its state is {}. What did not go live has nothing to compare.", row.status.replace('_', " ")),
+        ));
+    }
+    if !has_bills {
+        return Some(("No billing data yet", "Import a FOCUS file to see cost around this deployment.".into()));
+    }
+    if days.is_empty() {
+        return Some((
+            "No cost in these days",
+            format!("The bills hold no cost of its services in this environment from {}.", range_label(around.whole())),
+        ));
+    }
+    let after = around.days_after();
+    (after < WEEK).then(|| {
+        let left = WEEK - after;
+        ("Still measuring", format!("{after} of {WEEK} complete days so far. Once {left} more are complete, before and after have the same weekdays and can be compared."))
+    })
+}
+
+fn averages(days: &[ServiceDayCost], around: &Around) -> Averages {
+    Averages::over(around, days.iter().map(|day| (day.charge_date, day.currency.as_str(), &day.cost)))
+}
+
+fn answer(
+    row: &Row,
+    open: &[ServedService],
+    days: &[ServiceDayCost],
+    around: &Around,
+    state: Option<&(&'static str, String)>,
+) -> String {
+    if let Some((title, _)) = state {
+        let environment =
+            row.environment_name.as_deref().or(row.environment_raw.as_deref()).unwrap_or("an environment not known");
+        return match *title {
+            "Still measuring" => format!(
+                "Not yet known: {} of {WEEK} complete days since this deployment to {environment}.",
+                around.days_after()
+            ),
+            _ => format!("{title}: this deployment to {environment} has no cost comparison."),
+        };
+    }
+    let names: Vec<&str> = open.iter().map(|service| service.name.as_str()).collect();
+    let who = if names.len() > 3 { format!("{} services", names.len()) } else { names.join(" and ") };
+    let parts: Vec<String> = averages(days, around)
+        .rows()
+        .iter()
+        .map(|average| {
+            let digits = decimals(&average.currency, &average.before.abs().max(average.after.abs()));
+            let delta = Delta::between(&average.after, &average.before, &average.currency, digits);
+            let now = money(&average.after, &average.currency, digits);
+            if delta.direction == Direction::Flat {
+                return format!("{now} a day, the same");
+            }
+            let change = money(&(&average.after - &average.before).abs(), &average.currency, digits);
+            format!("{now} a day, {change} {} {}", delta.relative, delta.word()).replace("  ", " ")
+        })
+        .collect();
+    format!(
+        "In the {} complete days after, {who} cost {}, compared with the {} days before.",
+        around.days_after(),
+        parts.join(", and "),
+        around.before.day_count()
+    )
+}
+
+fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Figures {
+    let rows = averages(days, around).rows();
+    let digits = |average: &super::comparison::Average| {
+        decimals(&average.currency, &average.before.abs().max(average.after.abs()))
+    };
+    let side = |pick: fn(&super::comparison::Average) -> &BigDecimal| -> Vec<String> {
+        rows.iter().map(|row| money(pick(row), &row.currency, digits(row))).collect()
+    };
+    let figure = |label: &str, values: Vec<String>, note: String| Figure {
+        label: label.into(),
+        values,
+        deltas: Vec::new(),
+        note,
+    };
+    let before = figure("Before, a day", side(|row| &row.before), range_label(around.before));
+    let mut all = vec![before];
+    match around.after {
+        Some(after) if is_comparable => {
+            all.push(figure("After, a day", side(|row| &row.after), range_label(after)));
+            let deltas: Vec<Delta> =
+                rows.iter().map(|row| Delta::between(&row.after, &row.before, &row.currency, digits(row))).collect();
+            let values = deltas.iter().map(|delta| delta.amount.clone()).collect();
+            let notes: Vec<String> =
+                deltas.iter().map(|delta| format!("{} {}", delta.relative, delta.word()).trim().to_owned()).collect();
+            all.push(figure("Difference, a day", values, notes.join(", ")));
+        }
+        _ => all.push(Figure::plain(
+            "After, a day",
+            "not yet",
+            format!("{} of {WEEK} complete days", around.days_after()),
+        )),
+    }
+    all.push(Figure::plain(
+        "Days compared",
+        format!("{} and {}", around.before.day_count(), around.days_after()),
+        "the day itself is on neither side",
+    ));
+    Figures(all)
+}
+
+fn by_service(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Vec<(ServedService, Vec<Line>)> {
+    if open.len() < 2 {
+        return Vec::new();
+    }
+    let mut currencies: Vec<String> = days.iter().map(|day| day.currency.clone()).collect();
+    currencies.sort();
+    currencies.dedup();
+    let compared: Vec<Compared> = open
+        .iter()
+        .map(|service| {
+            let own = days.iter().filter(|day| day.service_id == service.service_id);
+            let averages = Averages::over(around, own.map(|day| (day.charge_date, day.currency.as_str(), &day.cost)));
+            resources::compared(averages.rows().iter().map(|row| (row.currency.as_str(), &row.after, &row.before)))
+        })
+        .collect();
+    open.iter().cloned().zip(columns(&currencies, &compared).rows).collect()
+}
+
+fn sentence(change: &FigureChange) -> String {
+    let source = change.source_name.as_deref().unwrap_or("a source");
+    match (change.kind.as_str(), change.billing_period_start) {
+        ("remap", _) => "Rules or catalogue changed: cost was mapped again".into(),
+        ("accept", _) => format!("A delivery of {source} was accepted with what it lacks"),
+        ("revert", _) => format!("{source} went back to the delivery before"),
+        ("withdraw", _) => format!("A delivery of {source} was withdrawn"),
+        (_, Some(month)) => format!("{source} restated {}", month.format("%B %Y")),
+        _ => format!("{source} was published again"),
+    }
+}
+
+fn export(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Table {
+    let mut table = Table::new(&["ChargeDate", "Service", "BillingCurrency", "Cost", "Side"]);
+    for day in days {
+        let service = open.iter().find(|service| service.service_id == day.service_id);
+        table.row(&[
+            day.charge_date.to_string().into(),
+            service.map(|service| service.name.as_str()).unwrap_or_default().into(),
+            day.currency.as_str().into(),
+            (&day.cost).into(),
+            chart::side(around, day.charge_date).into(),
+        ]);
+    }
+    table
+}

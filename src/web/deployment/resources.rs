@@ -1,0 +1,90 @@
+use super::super::charts::{ChangeBar, position};
+use super::super::comparison::{Around, Averages, average};
+use super::super::display::{Compared, Line, columns};
+use crate::store::deployment_costs::{ResourceCost, ServiceDayCost};
+
+/// The change of one currency by resource: the largest, the others, the total.
+pub struct ResourceTable {
+    /// `BillingCurrency`.
+    pub currency: String,
+    pub rows: Vec<ResourceRow>,
+    pub total: Option<Line>,
+}
+
+/// One resource, averages a day.
+pub struct ResourceRow {
+    pub name: String,
+    pub note: String,
+    pub line: Line,
+    pub bar: ChangeBar,
+}
+
+/// A row of averages: after is now.
+pub fn compared<'a>(
+    rows: impl Iterator<Item = (&'a str, &'a bigdecimal::BigDecimal, &'a bigdecimal::BigDecimal)>,
+) -> Compared {
+    let mut compared = Compared::default();
+    for (currency, after, before) in rows {
+        compared.add(true, currency, after);
+        compared.add(false, currency, before);
+    }
+    compared
+}
+
+/// One table a currency. What the largest do not explain is the row of the others, so that the rows add up to
+/// the change of the whole.
+pub fn tables(resources: &[ResourceCost], days: &[ServiceDayCost], around: &Around) -> Vec<ResourceTable> {
+    if resources.is_empty() {
+        return Vec::new();
+    }
+    let whole = Averages::over(around, days.iter().map(|day| (day.charge_date, day.currency.as_str(), &day.cost)));
+    whole
+        .rows()
+        .iter()
+        .map(|total| {
+            let own: Vec<&ResourceCost> = resources.iter().filter(|one| one.currency == total.currency).collect();
+            let mut labels: Vec<(String, String)> = own.iter().map(|one| label(one)).collect();
+            let mut rows: Vec<Compared> = own
+                .iter()
+                .map(|one| {
+                    let after = average(&one.cost_after, around.days_after());
+                    let before = average(&one.cost_before, around.before.day_count());
+                    compared(std::iter::once((total.currency.as_str(), &after, &before)))
+                })
+                .collect();
+            let listed_after: bigdecimal::BigDecimal = rows.iter().map(|row| row.cost(&total.currency)).sum();
+            let listed_before: bigdecimal::BigDecimal = rows.iter().map(|row| row.cost_before(&total.currency)).sum();
+            let (after, before) = (&total.after - listed_after, &total.before - listed_before);
+            // Averages are cut after twenty digits: less than a millionth is no other resource.
+            let tiny = bigdecimal::BigDecimal::new(1.into(), 6);
+            if after.abs() > tiny || before.abs() > tiny {
+                labels.push(("Other resources".into(), String::new()));
+                rows.push(compared(std::iter::once((total.currency.as_str(), &after, &before))));
+            }
+            table(&total.currency, labels, &rows)
+        })
+        .collect()
+}
+
+fn table(currency: &str, labels: Vec<(String, String)>, rows: &[Compared]) -> ResourceTable {
+    let bars = ChangeBar::rows(&rows.iter().map(|row| position(&row.change(currency))).collect::<Vec<_>>());
+    let columns = columns(&[currency.to_owned()], rows);
+    let rows = labels
+        .into_iter()
+        .zip(columns.rows)
+        .zip(bars)
+        .filter_map(|(((name, note), lines), bar)| {
+            Some(ResourceRow { name, note, line: lines.into_iter().next()?, bar })
+        })
+        .collect();
+    ResourceTable { currency: currency.to_owned(), rows, total: columns.total.into_iter().next() }
+}
+
+fn label(resource: &ResourceCost) -> (String, String) {
+    let what = resource.service_name.clone().unwrap_or_default();
+    match (&resource.resource_name, resource.resource_id.as_str()) {
+        (_, "") => ("Charges that name no resource".into(), what),
+        (Some(name), id) if !name.is_empty() && name != id => (name.clone(), format!("{what} {id}").trim().to_owned()),
+        (_, id) => (id.to_owned(), what),
+    }
+}

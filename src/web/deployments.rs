@@ -1,0 +1,203 @@
+//! `/deployments`: what was deployed, the newest first. No money stands here, so everyone may read it.
+
+use super::charts::environment_class;
+use super::csv::Table;
+use super::parts::{Filters, Select};
+use super::query::{Accepts, NONE, Period, View, range_label};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::{BillingPeriod, DateRange};
+use crate::store::Snapshot;
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::service_costs;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Months, NaiveDate, Utc};
+
+const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "team", "status", "page"], by: &[], sort: &[] };
+const PAGE_ROW_COUNT: usize = 50;
+const EXPORT_ROW_COUNT_MAX: i64 = 20_000;
+const STATUSES: [&str; 7] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded", "unknown"];
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/deployments", Policy::SignedIn, show).get("/deployments.csv", Policy::SignedIn, export)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "deployments.html")]
+struct DeploymentsPage {
+    page: Page,
+    filters: Filters,
+    answer: String,
+    rows: Vec<(ListedDeployment, &'static str)>,
+    is_filtered: bool,
+    next_href: String,
+    first_href: String,
+    csv_href: String,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<DeploymentsPage> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Deployments", NavItem::Deployments).await?;
+    let filter = filter(&view, &mut snapshot, page.now.date_naive()).await?;
+    let mut rows = deployment_list::list(&mut snapshot, &filter, PAGE_ROW_COUNT as i64 + 1).await?;
+    let choices = service_costs::choices(&mut snapshot).await?;
+    let has_more = rows.len() > PAGE_ROW_COUNT;
+    rows.truncate(PAGE_ROW_COUNT);
+    let cursor =
+        rows.last().filter(|_| has_more).map(|last| format!("{}-{}", last.at.timestamp_micros(), last.deployment_id));
+    let next_href = cursor.map(|cursor| view.link("/deployments", &[("page", &cursor)])).unwrap_or_default();
+    let is_filtered = view.is_filtered() || view.text("period").is_some();
+    Ok(DeploymentsPage {
+        answer: answer(&rows, &filter, is_filtered, has_more, view.text("page").is_some()),
+        filters: Filters::plain("/deployments", &view, selects(&view, choices)),
+        is_filtered,
+        next_href,
+        first_href: if view.text("page").is_some() {
+            view.link("/deployments", &[("page", "")])
+        } else {
+            String::new()
+        },
+        csv_href: view.link("/deployments.csv", &[("page", "")]),
+        rows: rows
+            .into_iter()
+            .map(|row| (environment_class(row.environment_kind.as_deref()), row))
+            .map(|(c, r)| (r, c))
+            .collect(),
+        page,
+    })
+}
+
+async fn export(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let filter = filter(&view, &mut snapshot, app.now().date_naive()).await?;
+    let rows = deployment_list::list(&mut snapshot, &filter, EXPORT_ROW_COUNT_MAX).await?;
+    let columns = [
+        "Id",
+        "ReleasedAt",
+        "Services",
+        "Environment",
+        "Version",
+        "Title",
+        "Status",
+        "Kind",
+        "Actor",
+        "Repository",
+        "Commit",
+    ];
+    let mut table = Table::new(&columns);
+    for row in &rows {
+        table.row(&[
+            row.deployment_id.into(),
+            row.at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+            row.service_names.join(", ").into(),
+            (&row.environment_name).into(),
+            (&row.version).into(),
+            (&row.title).into(),
+            row.status.as_str().into(),
+            row.kind.as_str().into(),
+            (&row.actor).into(),
+            (&row.repo).into(),
+            (&row.sha).into(),
+        ]);
+    }
+    Ok(table.into_response("deployments.csv").into_response())
+}
+
+async fn filter(view: &View, snapshot: &mut Snapshot, today: NaiveDate) -> Result<DeploymentFilter> {
+    let days = days(view, today);
+    let named = view.filter(snapshot, days.unwrap_or(DateRange::days_to(today, 1))).await?;
+    if let Some(status) = view.text("status").filter(|status| !STATUSES.contains(status)) {
+        return Err(Error::Invalid(format!("status={status} is not known. Allowed: {}.", STATUSES.join(", "))));
+    }
+    Ok(DeploymentFilter {
+        service_id: named.service_id,
+        environment_id: named.environment_id,
+        team_id: named.team_id,
+        status: view.text("status").map(str::to_owned),
+        from: days.map(DateRange::start),
+        until: days.map(DateRange::end),
+        older_than: view.text("page").map(cursor).transpose()?,
+    })
+}
+
+// Deployments are as complete as they will be: days are counted to today, and without a period all are listed.
+fn days(view: &View, today: NaiveDate) -> Option<DateRange> {
+    view.text("period")?;
+    match view.period {
+        Period::LastDays(count) => Some(DateRange::days_to(today, count)),
+        Period::TwelveMonths => DateRange::new(today - Months::new(12), today + chrono::Days::new(1)),
+        Period::MonthToDate => Some(BillingPeriod::containing(today).days()),
+        Period::Month(month) => Some(month.days()),
+        Period::Days(range) => Some(range),
+    }
+}
+
+fn cursor(text: &str) -> Result<(DateTime<Utc>, i64)> {
+    let wrong = || Error::Invalid("page is not one that this list gave. Begin at the first page.".into());
+    let (micros, id) = text.rsplit_once('-').ok_or_else(wrong)?;
+    let at = micros.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or_else(wrong)?;
+    Ok((at, id.parse().map_err(|_| wrong())?))
+}
+
+fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
+    let all = || vec![(String::new(), "All".to_owned())];
+    let none = (NONE.to_owned(), "Not mapped".to_owned());
+    let statuses = STATUSES.iter().map(|status| ((*status).to_owned(), status.replace('_', " ")));
+    let mut selects = vec![
+        Select::new("team", "Team", view.field("team"), [all(), choices.teams].concat()),
+        Select::new(
+            "env",
+            "Environment",
+            view.field("env"),
+            [all(), choices.environments, vec![none.clone()]].concat(),
+        ),
+        Select::new("status", "State", view.field("status"), all().into_iter().chain(statuses).collect()),
+    ];
+    if view.text("service").is_some() {
+        selects.insert(0, Select::new("service", "Service", view.field("service"), [all(), vec![none]].concat()));
+    }
+    if view.text("period").is_some() {
+        selects.push(Select::new("period", "Days", view.field("period"), all()));
+    }
+    selects
+}
+
+fn answer(
+    rows: &[ListedDeployment],
+    filter: &DeploymentFilter,
+    is_filtered: bool,
+    has_more: bool,
+    is_later: bool,
+) -> String {
+    let days = filter
+        .from
+        .zip(filter.until)
+        .and_then(|(from, until)| DateRange::new(from, until))
+        .map(|days| format!(" from {}", range_label(days)))
+        .unwrap_or_default();
+    match (rows.first(), is_filtered) {
+        (None, true) => format!("No deployment matches these filters{days}."),
+        (None, false) if is_later => "There are no older deployments.".into(),
+        (None, false) => "No deployments seen yet.".into(),
+        (Some(newest), _) => {
+            let count = if has_more {
+                format!("The newest {} deployments", rows.len())
+            } else {
+                format!("{} deployments", rows.len())
+            };
+            let count = if rows.len() == 1 && !has_more { "One deployment".into() } else { count };
+            let services =
+                if newest.service_names.is_empty() { "no service".into() } else { newest.service_names.join(", ") };
+            format!(
+                "{count}{days}; the last was {} of {services} on {}.",
+                newest.label(),
+                newest.at.format("%-d %b %Y at %H:%M UTC")
+            )
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! How amounts become text: rounded so that shown rows add up to the shown total, never before.
+
+use super::filters::grouped;
+use askama::Template;
+use bigdecimal::num_bigint::Sign;
+use bigdecimal::{BigDecimal, RoundingMode, Zero};
+use std::collections::BTreeMap;
+
+/// Against less than this, a percentage says nothing.
+const SMALL_BASE: i64 = 50;
+/// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
+const WHOLE_UNITS_FROM: i64 = 100;
+
+/// Decimals of a currency's smallest unit (ISO 4217); 2 for those it does not list.
+pub fn minor_units(currency: &str) -> i64 {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    }
+}
+
+/// Decimals for a dashboard: whole units, or the minor unit where the total is small.
+pub fn decimals(currency: &str, total: &BigDecimal) -> i64 {
+    if total.abs() < WHOLE_UNITS_FROM { minor_units(currency) } else { 0 }
+}
+
+/// Rounds each value to `decimals` so that they add up to the rounded total (largest remainder).
+///
+/// Each differs from its exact value by less than one unit. Of equal remainders the larger value, then the
+/// earlier one is rounded up, so that another order of the rows gives the same figures.
+pub fn shown(values: &[BigDecimal], total: &BigDecimal, decimals: i64) -> Vec<BigDecimal> {
+    let unit = BigDecimal::new(1.into(), decimals);
+    let mut rounded: Vec<BigDecimal> =
+        values.iter().map(|value| value.with_scale_round(decimals, RoundingMode::Floor)).collect();
+    let target = total.with_scale_round(decimals, RoundingMode::HalfUp);
+    let mut missing = target - rounded.iter().sum::<BigDecimal>();
+    let mut order: Vec<(BigDecimal, usize)> =
+        values.iter().zip(&rounded).enumerate().map(|(index, (value, floor))| (value - floor, index)).collect();
+    order.sort_by(|(left, i), (right, j)| {
+        right.cmp(left).then_with(|| values[*j].cmp(&values[*i])).then_with(|| i.cmp(j))
+    });
+    for (_, index) in order {
+        if missing < unit {
+            break;
+        }
+        rounded[index] += &unit;
+        missing -= &unit;
+    }
+    rounded
+}
+
+/// `$1,234`, `−€1.50`, `1,234 CHF`: rounded half away from zero.
+pub fn money(amount: &BigDecimal, currency: &str, decimals: i64) -> String {
+    let text = grouped(&amount.abs(), decimals);
+    let sign = if is_shown_negative(amount, decimals) { "\u{2212}" } else { "" };
+    match symbol(currency) {
+        Some(symbol) => format!("{sign}{symbol}{text}"),
+        None if currency.is_empty() => format!("{sign}{text}"),
+        None => format!("{sign}{text} {currency}"),
+    }
+}
+
+/// An amount with all digits that it has, at least the minor unit's: `$0.0123`.
+pub fn money_exact(amount: &BigDecimal, currency: &str) -> String {
+    let (_, scale) = amount.normalized().into_bigint_and_exponent();
+    money(amount, currency, scale.max(minor_units(currency)))
+}
+
+/// An amount with a sign on both sides of zero: `+$1,777`, `±$0`.
+pub fn signed(amount: &BigDecimal, currency: &str, decimals: i64) -> String {
+    let text = money(amount, currency, decimals);
+    match Direction::of(amount, decimals) {
+        Direction::Up => format!("+{text}"),
+        Direction::Down => text,
+        Direction::Flat => format!("±{text}"),
+    }
+}
+
+/// The sign that people write before or instead of the code; `None` for most currencies.
+pub fn symbol(currency: &str) -> Option<&'static str> {
+    match currency {
+        "USD" => Some("$"),
+        "EUR" => Some("€"),
+        "GBP" => Some("£"),
+        "JPY" => Some("¥"),
+        _ => None,
+    }
+}
+
+/// `4.2%`, with a true minus.
+pub fn percent(part: &BigDecimal, whole: &BigDecimal) -> Option<String> {
+    (!whole.is_zero()).then(|| format!("{}%", grouped(&percentage(part, whole), 1)))
+}
+
+/// Shares of a total in tenths of a percent that add up to 100.0%; `None` where the total is not above zero.
+pub fn shares(values: &[BigDecimal], total: &BigDecimal) -> Option<Vec<String>> {
+    if total.sign() != Sign::Plus {
+        return None;
+    }
+    let exact: Vec<BigDecimal> = values.iter().map(|value| percentage(value, total)).collect();
+    let rows = shown(&exact, &exact.iter().sum(), 1);
+    Some(rows.iter().map(|share| format!("{}%", grouped(share, 1))).collect())
+}
+
+fn percentage(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
+    // Twenty digits are far more than the one decimal that is shown; the default hundred cost time.
+    (part * BigDecimal::from(100)).with_prec(20) / whole.abs().with_prec(20)
+}
+
+fn is_shown_negative(amount: &BigDecimal, decimals: i64) -> bool {
+    amount.with_scale_round(decimals, RoundingMode::HalfUp).sign() == Sign::Minus
+}
+
+/// Which way a cost went, as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each says itself")]
+pub enum Direction {
+    Up,
+    Down,
+    Flat,
+}
+
+impl Direction {
+    fn of(change: &BigDecimal, decimals: i64) -> Self {
+        match change.with_scale_round(decimals, RoundingMode::HalfUp).sign() {
+            Sign::Plus => Self::Up,
+            Sign::Minus => Self::Down,
+            Sign::NoSign => Self::Flat,
+        }
+    }
+
+    /// The class of the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Flat => "flat",
+        }
+    }
+
+    /// "more", "less", "the same".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "more",
+            Self::Down => "less",
+            Self::Flat => "the same",
+        }
+    }
+
+    /// "rose", "fell", "did not change".
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Up => "rose",
+            Self::Down => "fell",
+            Self::Flat => "did not change",
+        }
+    }
+}
+
+/// A change of cost: sign, shape and word, never colour alone. Written into a template as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "partials/delta.html")]
+pub struct Delta {
+    /// Which way.
+    pub direction: Direction,
+    /// `+$1,777`.
+    pub amount: String,
+    /// `(+4.2%)`, `new`, `small base` or empty.
+    pub relative: String,
+}
+
+impl askama::filters::HtmlSafe for Delta {}
+
+impl Delta {
+    /// The change from `before` to `now`, with its percentage.
+    pub fn between(now: &BigDecimal, before: &BigDecimal, currency: &str, decimals: i64) -> Self {
+        let change = now - before;
+        Self { relative: relative(&change, now, before, decimals), ..Self::amount(&change, currency, decimals) }
+    }
+
+    /// A change without a percentage, as tables show it.
+    pub fn amount(change: &BigDecimal, currency: &str, decimals: i64) -> Self {
+        let direction = Direction::of(change, decimals);
+        Self { direction, amount: signed(change, currency, decimals), relative: String::new() }
+    }
+
+    /// "more" or "less".
+    pub fn word(&self) -> &'static str {
+        self.direction.word()
+    }
+
+    fn class(&self) -> &'static str {
+        self.direction.class()
+    }
+}
+
+fn relative(change: &BigDecimal, now: &BigDecimal, before: &BigDecimal, decimals: i64) -> String {
+    if before.is_zero() {
+        return if now.is_zero() { String::new() } else { "new".into() };
+    }
+    if Direction::of(change, decimals) == Direction::Flat {
+        return String::new();
+    }
+    if before.abs() < SMALL_BASE {
+        return "small base".into();
+    }
+    let sign = if Direction::of(change, decimals) == Direction::Up { "+" } else { "" };
+    percent(change, before).map(|text| format!("({sign}{text})")).unwrap_or_default()
+}
+
+/// What a row of a table cost now and in the comparison, by currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// In the period of the page.
+    pub now: BTreeMap<String, BigDecimal>,
+    /// In the period it is compared with.
+    pub before: BTreeMap<String, BigDecimal>,
+}
+
+impl Compared {
+    /// Adds an amount to one side.
+    pub fn add(&mut self, is_now: bool, currency: &str, amount: &BigDecimal) {
+        let side = if is_now { &mut self.now } else { &mut self.before };
+        *side.entry(currency.to_owned()).or_default() += amount;
+    }
+
+    /// Adds both sides of another row.
+    pub fn add_row(&mut self, other: &Self) {
+        for (is_now, side) in [(true, &other.now), (false, &other.before)] {
+            for (currency, amount) in side {
+                self.add(is_now, currency, amount);
+            }
+        }
+    }
+
+    /// The amount of the period in a currency.
+    pub fn cost(&self, currency: &str) -> BigDecimal {
+        self.now.get(currency).cloned().unwrap_or_default()
+    }
+
+    /// The amount of the comparison in a currency.
+    pub fn cost_before(&self, currency: &str) -> BigDecimal {
+        self.before.get(currency).cloned().unwrap_or_default()
+    }
+
+    /// The change in a currency.
+    pub fn change(&self, currency: &str) -> BigDecimal {
+        self.cost(currency) - self.cost_before(currency)
+    }
+
+    fn has(&self, currency: &str) -> bool {
+        self.now.contains_key(currency) || self.before.contains_key(currency)
+    }
+}
+
+/// One currency of one row, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// `$44,190`.
+    pub cost: String,
+    /// `$42,413`.
+    pub before: String,
+    /// `30.9%`, or empty where the total is not above zero.
+    pub share: String,
+    /// The change.
+    pub delta: Delta,
+}
+
+/// A table of amounts whose every column adds up as shown, for each currency by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// For each row, its currencies in the page's order; those it has no cost in are left out.
+    pub rows: Vec<Vec<Line>>,
+    /// The last row.
+    pub total: Vec<Line>,
+}
+
+/// Amount and share of rows that a subtotal stands under: they add up to the subtotal as it is shown, which is
+/// the first of `parts`, rounded together with the other parts of the total.
+pub fn under_subtotal(values: &[BigDecimal], parts: &[BigDecimal], currency: &str) -> Vec<(String, String)> {
+    let total: BigDecimal = parts.iter().sum();
+    let decimals = decimals(currency, &total);
+    let amounts = shown(values, &shown(parts, &total, decimals)[0], decimals);
+    let of_total = |value: &BigDecimal| percentage(value, &total);
+    let shares = (total.sign() == Sign::Plus).then(|| {
+        let parts: Vec<BigDecimal> = parts.iter().map(of_total).collect();
+        let subtotal = shown(&parts, &parts.iter().sum(), 1).swap_remove(0);
+        shown(&values.iter().map(of_total).collect::<Vec<_>>(), &subtotal, 1)
+    });
+    let share = |index: usize| shares.as_ref().map_or_else(String::new, |all| format!("{}%", grouped(&all[index], 1)));
+    amounts.iter().enumerate().map(|(index, amount)| (money(amount, currency, decimals), share(index))).collect()
+}
+
+/// Rounds rows that are compared with an earlier period.
+pub fn columns(currencies: &[String], rows: &[Compared]) -> Columns {
+    let mut out = Columns { rows: vec![Vec::new(); rows.len()], total: Vec::new() };
+    for currency in currencies {
+        let now: Vec<BigDecimal> = rows.iter().map(|row| row.cost(currency)).collect();
+        let before: Vec<BigDecimal> = rows.iter().map(|row| row.cost_before(currency)).collect();
+        let change: Vec<BigDecimal> = rows.iter().map(|row| row.change(currency)).collect();
+        let (now_total, before_total): (BigDecimal, BigDecimal) = (now.iter().sum(), before.iter().sum());
+        let change_total = &now_total - &before_total;
+        let decimals = decimals(currency, &now_total.abs().max(before_total.abs()));
+        let now_shown = shown(&now, &now_total, decimals);
+        let before_shown = shown(&before, &before_total, decimals);
+        let change_shown = shown(&change, &change_total, decimals);
+        let share = shares(&now, &now_total);
+        let line = |now: &BigDecimal, before: &BigDecimal, change: &BigDecimal, share: String| Line {
+            currency: currency.clone(),
+            cost: money(now, currency, decimals),
+            before: money(before, currency, decimals),
+            share,
+            delta: Delta::amount(change, currency, decimals),
+        };
+        for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.has(currency)) {
+            let share = share.as_ref().map(|all| all[index].clone()).unwrap_or_default();
+            let mut line = line(&now_shown[index], &before_shown[index], &change_shown[index], share);
+            if row.cost_before(currency).is_zero() && !row.cost(currency).is_zero() {
+                line.delta.relative = "new".into();
+            }
+            out.rows[index].push(line);
+        }
+        let share = if share.is_some() { "100.0%".to_owned() } else { String::new() };
+        out.total.push(line(&now_total, &before_total, &change_total, share));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decimal(text: &str) -> BigDecimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn money_follows_its_currency() {
+        assert_eq!(money(&decimal("-1234.5"), "USD", 0), "\u{2212}$1,235");
+        assert_eq!(money(&decimal("1234.5"), "KWD", minor_units("KWD")), "1,234.500 KWD");
+        assert_eq!(money(&decimal("1234.5"), "JPY", minor_units("JPY")), "¥1,235");
+        assert_eq!(money_exact(&decimal("0.0123"), "USD"), "$0.0123");
+        assert_eq!(signed(&decimal("0.2"), "EUR", 0), "±€0");
+    }
+
+    #[test]
+    fn rows_add_up_to_their_subtotal_as_it_is_shown() {
+        let values = ["100.4", "100.4"].map(decimal);
+        let parts = ["200.8", "99.7", "0.4"].map(decimal);
+        let rows = under_subtotal(&values, &parts, "USD");
+        assert_eq!(rows, [("$101".into(), "33.4%".into()), ("$100".into(), "33.3%".into())]);
+    }
+
+    #[test]
+    fn a_change_against_little_or_nothing_has_no_percentage() {
+        let delta = |now: &str, before: &str| Delta::between(&decimal(now), &decimal(before), "USD", 0);
+        assert_eq!(delta("44190", "42413").relative, "(+4.2%)");
+        assert_eq!(delta("100", "0").relative, "new");
+        assert_eq!(delta("100", "20").relative, "small base");
+        assert_eq!(delta("90", "100").relative, "(\u{2212}10.0%)");
+    }
+
+    #[test]
+    fn a_table_in_two_currencies_adds_up_in_each() {
+        let mut first = Compared::default();
+        first.add(true, "USD", &decimal("100.4"));
+        first.add(true, "EUR", &decimal("7.005"));
+        let mut second = Compared::default();
+        second.add(true, "USD", &decimal("100.4"));
+        let columns = columns(&["USD".into(), "EUR".into()], &[first, second]);
+        let costs: Vec<&str> = columns.rows.iter().flatten().map(|line| line.cost.as_str()).collect();
+        assert_eq!(costs, ["$101", "€7.01", "$100"]);
+        assert_eq!(columns.total[0].cost, "$201");
+        assert_eq!(columns.total[1].cost, "€7.01");
+    }
+
+    // Mixed signs, zeros, single rows; 0, 2 and 3 decimals.
+    proptest! {
+        #[test]
+        fn n09_shown_rows_add_up_to_the_shown_total(
+            amounts in prop::collection::vec((-5_000_000_000i64..5_000_000_000, 0i64..9), 1..40),
+            decimals in prop::sample::select(vec![0i64, 2, 3]),
+        ) {
+            let values: Vec<BigDecimal> =
+                amounts.iter().map(|(digits, scale)| BigDecimal::new((*digits).into(), *scale)).collect();
+            let total: BigDecimal = values.iter().sum();
+            let rows = shown(&values, &total, decimals);
+            let sum: BigDecimal = rows.iter().sum();
+            prop_assert_eq!(sum, total.with_scale_round(decimals, RoundingMode::HalfUp));
+            let unit = BigDecimal::new(1.into(), decimals);
+            for (row, value) in rows.iter().zip(&values) {
+                prop_assert!((row - value).abs() < unit);
+                prop_assert!((row * value).sign() != Sign::Minus);
+            }
+            let mut reversed: Vec<BigDecimal> = values.clone();
+            reversed.reverse();
+            let mut pairs: Vec<_> = values.iter().cloned().zip(rows).collect();
+            let mut pairs_reversed: Vec<_> = reversed.iter().cloned().zip(shown(&reversed, &total, decimals)).collect();
+            pairs.sort();
+            pairs_reversed.sort();
+            prop_assert_eq!(pairs, pairs_reversed);
+        }
+    }
+}

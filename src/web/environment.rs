@@ -1,0 +1,305 @@
+//! `/environments/{slug}`: what one environment costs, for which services, and whether it is still there.
+
+use super::charts::{Buckets, Marker, Shape, ranked_class};
+use super::csv::{self, Table};
+use super::daily::{self, Daily, Point, Series, Setting};
+use super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::parts::{Figure, Figures, Filters, Switch, switches};
+use super::query::{Accepts, Span, View, range_label};
+use super::service::change_sentences;
+use super::services::currencies;
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::store::costs::{self, CostFilter, DayCost, Dimension};
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
+use crate::store::service_costs::{self, ServiceCost};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts =
+    Accepts { texts: &["team", "provider", "charge"], by: &["service", "charge", "provider"], sort: &[] };
+/// More series than this are shown as the largest and "Other".
+const SERIES_COUNT_MAX: usize = 6;
+const SERVICE_ROW_COUNT_MAX: usize = 40;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/environments/{slug}", Policy::Money, show)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "environment.html")]
+struct EnvironmentPage {
+    page: Page,
+    environment: ListedEnvironment,
+    life: Option<EnvironmentLife>,
+    is_gone: bool,
+    filters: Filters,
+    answer: String,
+    figures: Option<Figures>,
+    charts: Vec<Daily>,
+    switches: Vec<Switch>,
+    services: Vec<(String, String, Vec<Line>)>,
+    total: Vec<Line>,
+    period_head: String,
+    comparison: String,
+    deployments: Vec<ListedDeployment>,
+    csv_href: String,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let (slug, is_csv) = csv::split_suffix(&last);
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let found = environment_costs::environments(&mut snapshot, Some(slug)).await?;
+    let environment = found.into_iter().next().ok_or(Error::NotFound)?;
+    let title = format!("{} · Environments", environment.name);
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Environments).await?;
+    let scope = principal.scope();
+    let id = environment.environment_id;
+    let span = view.span(&page.bills);
+    let (mut services, mut days) = (Vec::new(), Vec::new());
+    if let Some(span) = &span {
+        let named = view.filter(&mut snapshot, span.days).await?;
+        let filter = CostFilter { environment_id: Some(id), ..named };
+        services = service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?;
+        let dimension = Dimension::from_key(view.by()).unwrap_or(Dimension::Service);
+        days = costs::daily(&mut snapshot, &scope, &filter.on(span.chart), dimension).await?;
+        // A comparison that lies apart from the chart is read by itself.
+        if span.before.start() < span.chart.start() {
+            let before = filter.on(span.before);
+            days.extend(costs::daily(&mut snapshot, &scope, &before, dimension).await?);
+        }
+    }
+    if is_csv {
+        return Ok(export(&services, span.as_ref()).into_response(&format!("{slug}.csv")));
+    }
+    let life = environment_costs::lives(&mut snapshot, &scope, Some(id)).await?.into_iter().next();
+    let until = page.now.date_naive() + chrono::Days::new(1);
+    let filter = DeploymentFilter {
+        environment_id: Some(id),
+        from: span.as_ref().map(|span| span.chart.start()),
+        until: span.as_ref().map(|_| until),
+        ..DeploymentFilter::default()
+    };
+    let deployments = deployment_list::list(&mut snapshot, &filter, 20).await?;
+    let currencies = currencies(&services);
+    let path = format!("/environments/{}", environment.slug);
+    let mut charts = Vec::new();
+    if let Some(span) = span.as_ref().filter(|_| !currencies.is_empty()) {
+        charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployments);
+    }
+    let (services, total) = service_rows(&services, &currencies);
+    let is_gone = super::environments::is_gone(life.as_ref(), page.bills.complete_to());
+    Ok(EnvironmentPage {
+        answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
+        figures: span.as_ref().filter(|_| !currencies.is_empty()).map(|span| figures(span, &services, &currencies)),
+        filters: Filters::new(&path, &view, span.as_ref(), Vec::new()),
+        switches: switches(
+            &view,
+            &path,
+            &[("service", "Service"), ("charge", "Charge type"), ("provider", "Provider")],
+        ),
+        period_head: span.map_or_else(|| "Cost".into(), |span| span.short_label()),
+        comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
+        csv_href: view.link(&format!("{path}.csv"), &[]),
+        services: lines(services, &currencies),
+        page,
+        environment,
+        life,
+        is_gone,
+        charts,
+        total,
+        deployments,
+    }
+    .into_response())
+}
+
+type ServiceRow = (String, String, Compared);
+
+fn service_rows(costs: &[ServiceCost], currencies: &[String]) -> (Vec<ServiceRow>, Vec<Line>) {
+    let mut by_id: BTreeMap<i64, ServiceRow> = BTreeMap::new();
+    for cost in costs {
+        let href = match cost.service_id {
+            0 => "/unmapped".to_owned(),
+            _ if cost.slug.is_empty() => String::new(),
+            _ => format!("/services/{}", cost.slug),
+        };
+        let row = by_id.entry(cost.service_id).or_insert_with(|| (cost.name.clone(), href, Compared::default()));
+        row.2.add(true, &cost.currency, &cost.cost);
+        row.2.add(false, &cost.currency, &cost.cost_before);
+    }
+    let mut rows: Vec<ServiceRow> = by_id.into_values().collect();
+    let first = currencies.first().map(String::as_str).unwrap_or_default();
+    rows.sort_by(|left, right| right.2.cost(first).cmp(&left.2.cost(first)).then_with(|| left.0.cmp(&right.0)));
+    if rows.len() > SERVICE_ROW_COUNT_MAX {
+        let rest = rows.split_off(SERVICE_ROW_COUNT_MAX);
+        let mut others = Compared::default();
+        rest.iter().for_each(|row| others.add_row(&row.2));
+        rows.push((format!("{} other services", rest.len()), String::new(), others));
+    }
+    let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
+    let total = columns(currencies, &compared).total;
+    (rows, total)
+}
+
+fn lines(rows: Vec<ServiceRow>, currencies: &[String]) -> Vec<(String, String, Vec<Line>)> {
+    let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
+    let Columns { rows: lines, .. } = columns(currencies, &compared);
+    rows.into_iter().zip(lines).map(|((name, href, _), lines)| (name, href, lines)).collect()
+}
+
+fn total(rows: &[ServiceRow]) -> Compared {
+    let mut total = Compared::default();
+    rows.iter().for_each(|row| total.add_row(&row.2));
+    total
+}
+
+fn figures(span: &Span, rows: &[ServiceRow], currencies: &[String]) -> Figures {
+    let total = total(rows);
+    let mut spend = Figure {
+        label: format!("Spend, {}", span.label()),
+        values: Vec::new(),
+        deltas: Vec::new(),
+        note: String::new(),
+    };
+    let mut by_day =
+        Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
+    for currency in currencies {
+        let (now, before) = (total.cost(currency), total.cost_before(currency));
+        let digits = decimals(currency, &now.abs().max(before.abs()));
+        spend.values.push(money(&now, currency, digits));
+        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+        let average = super::comparison::average(&now, span.days.day_count());
+        by_day.values.push(money(&average, currency, decimals(currency, &average)));
+    }
+    let with_cost = rows.iter().filter(|row| !row.2.now.is_empty()).count();
+    Figures(vec![spend, by_day, Figure::plain("Services with cost", with_cost.to_string(), "")])
+}
+
+fn daily_charts(
+    environment: &ListedEnvironment,
+    view: &View,
+    span: &Span,
+    currencies: &[String],
+    days: &[DayCost],
+    services: &[ServiceCost],
+    deployments: &[ListedDeployment],
+) -> Vec<Daily> {
+    let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
+    for day in days {
+        *totals.entry(&day.key).or_default() += day.cost.abs();
+    }
+    let mut ranked: Vec<(&str, BigDecimal)> = totals.into_iter().collect();
+    ranked.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+    let kept = if ranked.len() > SERIES_COUNT_MAX { SERIES_COUNT_MAX - 1 } else { ranked.len() };
+    let mut series: Vec<Series> =
+        ranked[..kept].iter().enumerate().map(|(rank, (key, _))| one_series(view.by(), key, rank, services)).collect();
+    if kept < ranked.len() {
+        series.push(Series { label: format!("Other, {}", ranked.len() - kept), href: String::new(), class: "other" });
+    }
+    let index = |key: &str| ranked[..kept].iter().position(|(one, _)| *one == key).unwrap_or(kept);
+    let points: Vec<Point> = days
+        .iter()
+        .map(|day| Point { day: day.charge_date, series: index(&day.key), currency: &day.currency, cost: &day.cost })
+        .collect();
+    let caption = match view.by() {
+        "charge" => "By charge type",
+        "provider" => "By provider",
+        _ => "By service",
+    };
+    let setting = Setting {
+        span,
+        currencies,
+        markers: &markers(span, environment, deployments),
+        caption,
+        subject: &format!("daily cost of {}, {}", environment.name, caption.to_lowercase()),
+        charges_href: &format!("/charges?env={}", environment.slug),
+    };
+    daily::charts(&points, &series, &setting)
+}
+
+fn one_series(by: &str, key: &str, rank: usize, services: &[ServiceCost]) -> Series {
+    let class = ranked_class(rank);
+    if by != "service" {
+        let label = if key.is_empty() { "Not named".into() } else { key.to_owned() };
+        return Series { label, href: String::new(), class };
+    }
+    match services.iter().find(|service| service.service_id.to_string() == key) {
+        Some(service) if !service.slug.is_empty() => {
+            Series { label: service.name.clone(), href: format!("/services/{}", service.slug), class }
+        }
+        Some(service) => Series { label: service.name.clone(), href: String::new(), class },
+        None => Series { label: format!("Service {key}"), href: String::new(), class },
+    }
+}
+
+fn markers(span: &Span, environment: &ListedEnvironment, deployments: &[ListedDeployment]) -> Vec<Marker> {
+    let buckets = Buckets::new(span.chart, span.complete_to);
+    deployments
+        .iter()
+        .filter(|one| one.went_live())
+        .filter_map(|one| {
+            let day = one.at.date_naive();
+            Some(Marker {
+                index: buckets.index_of(day)?,
+                href: format!("/deployments/{}", one.deployment_id),
+                cluster_href: format!(
+                    "/deployments?period={day}..{}&env={}",
+                    day + chrono::Days::new(3),
+                    environment.slug
+                ),
+                name: one.label(),
+                details: format!("{}, {}", one.service_names.join(", "), one.at.format("%-d %b %H:%M UTC")),
+                shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
+            })
+        })
+        .collect()
+}
+
+fn answer(
+    environment: &ListedEnvironment,
+    span: Option<&Span>,
+    rows: &[ServiceRow],
+    currencies: &[String],
+    life: Option<&EnvironmentLife>,
+    is_gone: bool,
+) -> String {
+    let ended = life
+        .filter(|_| is_gone)
+        .map(|life| format!(" It is gone: its last cost was on {}.", life.last_charge_date.format("%-d %b %Y")))
+        .unwrap_or_default();
+    let Some(span) = span.filter(|_| !currencies.is_empty()) else {
+        return match ended.as_str() {
+            "" => format!("{} has no cost to show here.", environment.name),
+            ended => format!("{} has no cost in these days.{ended}", environment.name),
+        };
+    };
+    let total = total(rows);
+    let sentence = change_sentences(&total, currencies);
+    format!("{sentence} from {} against {}.{ended}", range_label(span.days), span.before_label())
+}
+
+fn export(services: &[ServiceCost], span: Option<&Span>) -> Table {
+    let mut table = Table::new(&["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Days"]);
+    for cost in services {
+        table.row(&[
+            cost.name.as_str().into(),
+            (&cost.team_name).into(),
+            cost.currency.as_str().into(),
+            (&cost.cost).into(),
+            (&cost.cost_before).into(),
+            span.map(Span::fixed).unwrap_or_default().into(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,161 @@
+//! What a page can fail with, and the page that each failure shows.
+
+use askama::Template;
+use axum::http::response::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+
+/// The result of a handler.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a handler can fail with. `api::Error` is its JSON face.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such page, or none that this person may know of.
+    #[error("That page does not exist.")]
+    NotFound,
+    /// A query or form value is wrong. The message names the field and what it accepts.
+    #[error("{0}")]
+    Invalid(String),
+    /// The request is well-formed but cannot be done now. The message says why and what to do.
+    #[error("{0}")]
+    Conflict(String),
+    /// Not signed in.
+    #[error("You need to sign in.")]
+    Unauthorized,
+    /// Signed in, but not allowed.
+    #[error("Your role does not include this page.")]
+    Forbidden,
+    /// Too many tries.
+    #[error("Too many tries. Wait {retry_after_seconds} seconds.")]
+    TooMany {
+        /// Seconds until the next try is looked at.
+        retry_after_seconds: u64,
+    },
+    /// The database cannot be reached just now.
+    #[error("The database does not answer. Your figures are safe; try again in a moment.")]
+    Unavailable,
+    /// Logged in full, shown as one neutral sentence.
+    #[error("Something went wrong on our side. The log has the details.")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl Error {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+// A missing row is never a 404 by itself: a handler that expects one says `ok_or(Error::NotFound)`.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Internal(error)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if let Self::Unauthorized = self {
+            return Redirect::to("/sign-in").into_response();
+        }
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = format!("{error:#}"), "request failed");
+        }
+        let mut response = page(self.status(), self.to_string());
+        if let Self::TooMany { retry_after_seconds } = self {
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
+        }
+        if let Self::Unavailable = self {
+            response.headers_mut().insert(header::RETRY_AFTER, 5.into());
+        }
+        response
+    }
+}
+
+/// An error page.
+pub fn page(status: StatusCode, message: String) -> Response {
+    let request_id = if status.is_server_error() { super::request_id::current() } else { String::new() };
+    let page = ErrorPage { status, message, request_id };
+    match page.render() {
+        Ok(html) => (page.status, Html(html)).into_response(),
+        Err(_) => (page.status, page.message).into_response(),
+    }
+}
+
+/// Gives an error that axum or a layer made (a form that does not fit, a body too large) the error page.
+pub async fn as_page(response: Response) -> Response {
+    match plain_error(response).await {
+        Ok(dressed) => dressed,
+        Err((mut parts, message)) => {
+            let (page_parts, body) = page(parts.status, message).into_parts();
+            parts.headers.extend(page_parts.headers);
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, body)
+        }
+    }
+}
+
+/// The same for the API.
+pub async fn as_json(response: Response) -> Response {
+    match plain_error(response).await {
+        Ok(dressed) => dressed,
+        Err((mut parts, message)) => {
+            let body = axum::Json(crate::api::error::ErrorBody { error: message }).into_response();
+            parts.headers.extend(body.headers().clone());
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, body.into_body())
+        }
+    }
+}
+
+// An error that is not yet a page or JSON comes back as its parts and a sentence.
+async fn plain_error(response: Response) -> Result<Response, (Parts, String)> {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !is_error || content_type.is_some_and(|value| !value.starts_with("text/plain")) {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
+    let message = match parts.status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if !text.is_empty() => {
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        StatusCode::FORBIDDEN => "This request came from another site, so nothing was changed.".into(),
+        StatusCode::NOT_FOUND => Error::NotFound.to_string(),
+        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.".into(),
+        StatusCode::PAYLOAD_TOO_LARGE => "That is larger than this address accepts.".into(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body has the wrong content type.".into(),
+        StatusCode::SERVICE_UNAVAILABLE => "This took too long and was stopped. Try again in a moment.".into(),
+        status if status.is_server_error() => "Something went wrong on our side. The log has the details.".into(),
+        _ => "The request could not be read.".into(),
+    };
+    Err((parts, message))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    status: StatusCode,
+    message: String,
+    request_id: String,
+}

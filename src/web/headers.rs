@@ -1,0 +1,95 @@
+//! What every answer carries, errors and panics too: security headers, a request id, compression, a log line and
+//! its place in the metrics. More requests at once than the service can work on are turned away early.
+
+use super::{AppState, Error, error, request_id, telemetry, transport};
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tracing::Instrument;
+
+/// Requests that are worked on at once; each page needs one of a few database connections.
+const REQUESTS_MAX: usize = 512;
+
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'";
+
+#[derive(Clone)]
+struct Guard {
+    slots: Arc<Semaphore>,
+    is_https: bool,
+}
+
+/// Puts the layers around the routes.
+pub fn wrap(router: Router, app: &AppState) -> Router {
+    let guard = Guard { slots: Arc::new(Semaphore::new(REQUESTS_MAX)), is_https: transport::is_https(&app.config) };
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(guard, around))
+}
+
+// The panic itself is in the log by the panic hook; the reader gets the neutral sentence.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    Error::Internal(anyhow::anyhow!("a handler panicked")).into_response()
+}
+
+async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id::new();
+    // The path as the registry writes it: what stands in the place of {link} is a secret.
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let method = telemetry::method_label(request.method());
+    let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
+    let answer = request_id::with(id.clone(), async {
+        let is_health = matches!(route.as_str(), "/healthz" | "/readyz");
+        let Ok(_slot) = guard.slots.try_acquire() else {
+            if is_health {
+                return next.run(request).await;
+            }
+            return busy();
+        };
+        next.run(request).await
+    });
+    let mut response = answer.instrument(span.clone()).await;
+    secure(response.headers_mut(), guard.is_https);
+    if let Ok(id) = HeaderValue::try_from(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+    }
+    let status = response.status().as_u16();
+    telemetry::count_request(method, &route, status, began.elapsed());
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let _entered = span.enter();
+    tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+    response
+}
+
+fn busy() -> Response {
+    let sentence = "Too many requests are being worked on just now. Try again in a moment.".to_owned();
+    let mut response = error::page(StatusCode::SERVICE_UNAVAILABLE, sentence);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
+fn secure(headers: &mut HeaderMap, is_https: bool) {
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "same-origin");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+    if is_https {
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+}

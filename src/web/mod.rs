@@ -1,0 +1,178 @@
+//! Pages: one file a page, each ending in a template struct. No SQL, no formatting in handlers.
+
+pub mod account_changes;
+pub mod api_description;
+pub mod assets;
+pub mod audit;
+pub mod catalogue;
+mod charge;
+mod charges;
+pub mod charts;
+pub mod client_address;
+pub mod comparison;
+mod cross_site;
+pub mod csv;
+pub mod daily;
+pub mod delivery;
+mod delivery_decision;
+pub mod deployment;
+pub mod deployments;
+mod detached;
+pub mod display;
+pub mod environment;
+pub mod environments;
+pub mod error;
+mod event_sources;
+pub mod filters;
+mod headers;
+pub mod health;
+pub mod mapping_change;
+pub mod moments;
+pub mod moves;
+pub mod overview;
+mod paced;
+pub mod page;
+pub mod parts;
+pub mod password;
+pub mod preferences;
+pub mod principal;
+pub mod profile;
+pub mod query;
+pub mod request_id;
+pub mod routes;
+pub mod rules;
+mod search;
+pub mod secret;
+pub mod server;
+pub mod service;
+pub mod services;
+pub mod session;
+pub mod sign_in;
+mod source;
+mod sources;
+mod spool;
+pub mod statement;
+pub mod statements;
+mod team;
+mod teams;
+pub mod telemetry;
+pub mod throttle;
+pub mod tokens;
+pub mod transport;
+pub mod unmapped;
+mod upload;
+pub mod users;
+mod verify;
+pub mod webhooks;
+pub mod welcome;
+
+pub use client_address::ClientAddress;
+pub use detached::{detached, wait_for_detached};
+pub use error::{Error, Result};
+pub use page::{NavItem, Page};
+pub use principal::Principal;
+pub use routes::{ApiPolicy, Policy, RouteEntry, Routes};
+
+use crate::config::Config;
+use crate::store::{Pools, Role};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Connections.
+    pub pools: Pools,
+    /// The clock, so that tests can set it.
+    pub clock: fn() -> DateTime<Utc>,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Arc<[ipnet::IpNet]>,
+    /// What services cost, kept until the next publication.
+    pub kept_costs: Arc<service::KeptCosts>,
+    /// Cancelled as soon as the service is told to stop: it is no longer ready.
+    pub draining: CancellationToken,
+}
+
+impl AppState {
+    /// Reads the settings that are used on every request once; a wrong one is named.
+    pub fn new(config: Config, pools: Pools) -> anyhow::Result<Self> {
+        let trusted_proxies = client_address::networks(&config.trusted_proxies)?.into();
+        let draining = CancellationToken::new();
+        Ok(Self {
+            config: Arc::new(config),
+            pools,
+            clock: Utc::now,
+            trusted_proxies,
+            kept_costs: Arc::default(),
+            draining,
+        })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+}
+
+/// The files that add routes, in the order of the alphabet.
+const SITE_MAP: &[fn(Routes) -> Routes] = &[
+    crate::api::catalogue::routes,
+    crate::api::costs::routes,
+    crate::api::deployments::routes,
+    crate::api::openapi::routes,
+    crate::api::rules::routes,
+    api_description::routes,
+    audit::routes,
+    catalogue::routes,
+    charge::routes,
+    charges::routes,
+    delivery::routes,
+    delivery_decision::routes,
+    deployment::routes,
+    deployments::routes,
+    environment::routes,
+    environments::routes,
+    event_sources::routes,
+    health::routes,
+    overview::routes,
+    preferences::routes,
+    profile::routes,
+    rules::routes,
+    search::routes,
+    service::routes,
+    services::routes,
+    sign_in::routes,
+    source::routes,
+    sources::routes,
+    statement::routes,
+    statements::routes,
+    team::routes,
+    teams::routes,
+    tokens::routes,
+    unmapped::routes,
+    upload::routes,
+    users::routes,
+    verify::routes,
+    webhooks::routes,
+    welcome::routes,
+];
+
+/// Every route of the service.
+pub fn routes(app: AppState) -> Routes {
+    let routes = Routes::new(app).public_asset("/static/{hash}/{*path}", assets::serve);
+    SITE_MAP.iter().fold(routes, |routes, add| add(routes))
+}
+
+/// The finished service.
+pub fn router(app: AppState) -> axum::Router {
+    finish(routes(app))
+}
+
+/// Puts around routes what every answer has.
+pub fn finish(routes: Routes) -> axum::Router {
+    let app = routes.app().clone();
+    headers::wrap(routes.into_router(), &app)
+}

@@ -1,0 +1,298 @@
+//! `/`: what was spent against the period before, what moved, what waits for someone, and how far the bills are in.
+
+mod completeness;
+mod few;
+mod movers;
+
+use super::display::{Compared, Delta, Line, decimals, money, percent};
+use super::parts::{Figure, Figures, Filters};
+use super::query::{Accepts, Span, View, range_label};
+use super::service::change_sentences;
+use super::services::currencies;
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::{BillingPeriod, DateRange};
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::environment_costs::{self, OpenItems};
+use crate::store::freshness::SourceState;
+use crate::store::service_costs::{self, ServiceCost};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{DateTime, Utc};
+use completeness::Completeness;
+use few::Few;
+use movers::Mover;
+
+const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
+const DEPLOYMENT_COUNT: i64 = 6;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/", Policy::SignedIn, show)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    page: Page,
+    filters: Filters,
+    facts: Vec<String>,
+    answer: String,
+    cost: Option<CostView>,
+    empty: String,
+    items: Vec<Item>,
+    deployments: Vec<ListedDeployment>,
+    services_csv: String,
+}
+
+struct CostView {
+    figures: Figures,
+    movers: Vec<Mover>,
+    movers_total: Vec<Line>,
+    period_head: String,
+    comparison: String,
+    few: Vec<Few>,
+    completeness: Completeness,
+}
+
+/// Something that waits for someone.
+struct Item {
+    text: String,
+    href: &'static str,
+    amount: String,
+    note: String,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    // The start page of those who may not see organisation totals is the first that they may.
+    if !Policy::OrganisationMoney.allows(&principal) {
+        let start = if Policy::Money.allows(&principal) { "/services" } else { "/deployments" };
+        return Ok(Redirect::to(start).into_response());
+    }
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Overview", NavItem::Overview).await?;
+    let scope = principal.scope();
+    let span = view.span(&page.bills);
+    let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
+    let open = environment_costs::open_items(&mut snapshot, page.now).await?;
+    let (mut costs, mut cost, mut names) = (Vec::new(), None, Vec::new());
+    if let Some(span) = &span {
+        let filter = view.filter(&mut snapshot, span.days).await?;
+        costs = service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?;
+        names = currencies(&costs);
+        if !names.is_empty() {
+            let moved = movers::rank(&costs, &names[0]);
+            let weeks = DateRange::days_to(span.complete_to, 7 * movers::WEEK_COUNT);
+            let ids: Vec<i64> = moved.iter().map(|service| service.service_id).collect();
+            let weekly = service_costs::weekly(&mut snapshot, &scope, &filter.on(weeks), &ids).await?;
+            let month = month_to_date(span);
+            let shown_month = DateRange::new(
+                month.start(),
+                page.bills.last_charge_date().unwrap_or(span.complete_to) + chrono::Days::new(1),
+            );
+            let by_source =
+                environment_costs::by_source(&mut snapshot, &scope, shown_month.unwrap_or(month), view.basis).await?;
+            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, &names);
+            let live = count_live(&mut snapshot, span.days).await?;
+            let completeness =
+                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, &names);
+            cost = Some(CostView {
+                figures: figures(span, &costs, &names, &completeness, month, live),
+                movers,
+                movers_total,
+                period_head: span.short_label(),
+                comparison: span.comparison_label(),
+                few: few::tables(&costs, &names),
+                completeness,
+            });
+        }
+    }
+    Ok(OverviewPage {
+        answer: answer(span.as_ref(), &costs, &names, &page),
+        filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
+        facts: facts(&costs, &page, &view, &names),
+        empty: empty(span.as_ref(), &page),
+        items: items(&page, &open, &costs, &names),
+        services_csv: view.link("/services.csv", &[]),
+        page,
+        cost,
+        deployments,
+    }
+    .into_response())
+}
+
+fn month_to_date(span: &Span) -> DateRange {
+    let first = BillingPeriod::containing(span.complete_to).first_day();
+    DateRange::new(first, span.complete_to + chrono::Days::new(1)).unwrap_or(span.days)
+}
+
+async fn count_live(snapshot: &mut crate::store::Snapshot, days: DateRange) -> Result<usize> {
+    let filter = DeploymentFilter { from: Some(days.start()), until: Some(days.end()), ..DeploymentFilter::default() };
+    let all = deployment_list::list(snapshot, &filter, 5_000).await?;
+    Ok(all.iter().filter(|one| one.went_live()).count())
+}
+
+fn total(costs: &[ServiceCost]) -> Compared {
+    let mut total = Compared::default();
+    for cost in costs {
+        total.add(true, &cost.currency, &cost.cost);
+        total.add(false, &cost.currency, &cost.cost_before);
+    }
+    total
+}
+
+fn unallocated(costs: &[ServiceCost]) -> Compared {
+    let mut sum = Compared::default();
+    for cost in costs.iter().filter(|cost| cost.service_id == 0) {
+        sum.add(true, &cost.currency, &cost.cost);
+    }
+    sum
+}
+
+fn figures(
+    span: &Span,
+    costs: &[ServiceCost],
+    currencies: &[String],
+    completeness: &Completeness,
+    month: DateRange,
+    live: usize,
+) -> Figures {
+    let total = total(costs);
+    let unallocated = unallocated(costs);
+    let empty = |label: String| Figure { label, values: Vec::new(), deltas: Vec::new(), note: String::new() };
+    let mut spend = empty(format!("Spend, {}", span.label()));
+    let mut none = empty("Not allocated".into());
+    for currency in currencies {
+        let (now, before) = (total.cost(currency), total.cost_before(currency));
+        let digits = decimals(currency, &now.abs().max(before.abs()));
+        spend.values.push(money(&now, currency, digits));
+        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+        let part = unallocated.cost(currency);
+        none.values.extend(percent(&part, &now));
+        let amount = money(&part, currency, digits);
+        none.note = if none.note.is_empty() { amount } else { format!("{} and {amount}", none.note) };
+    }
+    let mut to_date = empty(format!("{} to date, {} days", month.start().format("%B"), month.day_count()));
+    to_date.values = completeness.totals.clone();
+    to_date.note = "complete days only".into();
+    if to_date.values.is_empty() {
+        to_date.values.push("not yet".into());
+    }
+    if none.values.is_empty() {
+        none.values.push("not yet".into());
+    }
+    let deployments = Figure::plain("Deployments gone live", live.to_string(), span.label());
+    Figures(vec![spend, to_date, none, deployments])
+}
+
+fn facts(costs: &[ServiceCost], page: &Page, view: &View, currencies: &[String]) -> Vec<String> {
+    let count = |mut ids: Vec<String>| {
+        ids.sort();
+        ids.dedup();
+        ids.len()
+    };
+    let services = count(costs.iter().filter(|cost| cost.service_id != 0).map(|cost| cost.slug.clone()).collect());
+    let teams = count(costs.iter().filter_map(|cost| cost.team_slug.clone()).collect());
+    let mut facts = vec![format!("{services} services, {teams} teams, {} sources", page.bills.sources.len())];
+    let money = if currencies.is_empty() { String::new() } else { format!("{}, ", currencies.join(" and ")) };
+    facts.push(format!("{money}{}, tax and credits included", view.basis.label().to_lowercase()));
+    if currencies.len() > 1 {
+        facts.push("Currencies are shown beside each other, never added".into());
+    }
+    facts
+}
+
+fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], page: &Page) -> String {
+    let Some(span) = span.filter(|_| !currencies.is_empty()) else {
+        return if page.bills.sources.is_empty() {
+            "No bills yet: cost appears here as soon as the first one is in.".into()
+        } else {
+            "No complete day of bills in this period yet.".into()
+        };
+    };
+    let total = total(costs);
+    let sentence = change_sentences(&total, currencies);
+    let first = &currencies[0];
+    let grew = costs
+        .iter()
+        .filter(|cost| cost.currency == *first && cost.service_id != 0)
+        .max_by_key(|cost| &cost.cost - &cost.cost_before)
+        .filter(|cost| cost.cost > cost.cost_before)
+        .map(|cost| {
+            let change = &cost.cost - &cost.cost_before;
+            format!(" {} grew most, by {}.", cost.name, money(&change, first, decimals(first, &change)))
+        })
+        .unwrap_or_default();
+    format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())
+}
+
+fn empty(span: Option<&Span>, page: &Page) -> String {
+    if page.bills.sources.is_empty() {
+        "Import a FOCUS file (CSV, gzip, zstd or Parquet) to see cost. Deployments can be sent at any time.".into()
+    } else if span.is_none() {
+        format!("{}. Days that are still arriving are not added up.", page.freshness)
+    } else {
+        "The bills hold no charge in this period.".into()
+    }
+}
+
+fn items(page: &Page, open: &OpenItems, costs: &[ServiceCost], currencies: &[String]) -> Vec<Item> {
+    let mut items = Vec::new();
+    let unallocated = unallocated(costs);
+    let amounts: Vec<String> = currencies
+        .iter()
+        .map(|currency| (currency, unallocated.cost(currency)))
+        .filter(|(_, cost)| *cost != bigdecimal::BigDecimal::default())
+        .map(|(currency, cost)| money(&cost, currency, decimals(currency, &cost)))
+        .collect();
+    if !amounts.is_empty() {
+        items.push(Item {
+            text: "Cost that no rule maps to a service".into(),
+            href: if page.shows_finance { "/unmapped" } else { "" },
+            amount: amounts.join(" and "),
+            note: "In these days; a rule takes a minute".into(),
+        });
+    }
+    if open.quarantined_count > 0 {
+        items.push(Item {
+            text: "Deliveries in quarantine".into(),
+            href: if page.shows_bills { "/sources" } else { "" },
+            amount: open.quarantined_count.to_string(),
+            note: "Nothing of them is counted until someone accepts them".into(),
+        });
+    }
+    for source in page.bills.late() {
+        let SourceState::Late(days) = page.bills.state(source) else { continue };
+        items.push(Item {
+            text: format!("{} is late", source.name),
+            href: if page.shows_bills { "/sources" } else { "" },
+            amount: if days == 1 { "1 day".into() } else { format!("{days} days") },
+            note: format!("Complete to {}; figures of later days lack it", source.complete_to.format("%-d %b %Y")),
+        });
+    }
+    if open.unmapped_deployment_count > 0 {
+        items.push(Item {
+            text: "Deployments without a service".into(),
+            href: "/deployments?service=none",
+            amount: open.unmapped_deployment_count.to_string(),
+            note: "In the last 90 days; they cannot be compared with cost".into(),
+        });
+    }
+    if open.failed_event_count > 0 {
+        items.push(Item {
+            text: "Events that could not be read".into(),
+            href: if page.shows_admin { "/settings/event-sources" } else { "" },
+            amount: open.failed_event_count.to_string(),
+            note: "They are kept and can be read again".into(),
+        });
+    }
+    items
+}
+
+/// `10 Nov`, with the year where it is another one.
+fn short_day(at: &DateTime<Utc>, now: &DateTime<Utc>) -> String {
+    let same_year = at.format("%Y").to_string() == now.format("%Y").to_string();
+    at.format(if same_year { "%-d %b" } else { "%-d %b %Y" }).to_string()
+}

@@ -1,0 +1,151 @@
+//! What every page has around its content: navigation, freshness, the person, the theme.
+
+use super::{AppState, Policy, Principal, Result};
+use crate::store::Snapshot;
+use crate::store::freshness::{self, Freshness, UNMAPPED_COUNT_MAX};
+use chrono::{DateTime, Datelike, Utc};
+
+/// The entries of the navigation; the open one is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the page of that name")]
+pub enum NavItem {
+    Overview,
+    Services,
+    Environments,
+    Teams,
+    Deployments,
+    Statements,
+    Unmapped,
+    Catalogue,
+    Rules,
+    Sources,
+    Users,
+    Tokens,
+    Audit,
+    EventSources,
+    Proof,
+    Api,
+    None,
+}
+
+/// The frame of a page. Every template struct has one as `page`; `layout.html` reads it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// In the title bar: "checkout-api · Services".
+    pub title: String,
+    /// The open entry of the navigation.
+    pub nav: NavItem,
+    /// The person's login.
+    pub login: String,
+    /// Whether money pages are in this person's navigation.
+    pub shows_money: bool,
+    /// Whether organisation totals are.
+    pub shows_organisation: bool,
+    /// Whether unallocated money and the rules over it are.
+    pub shows_finance: bool,
+    /// Whether bills and sources are.
+    pub shows_bills: bool,
+    /// Whether users, the audit log and event sources are.
+    pub shows_admin: bool,
+    /// "Bills complete to Fri 20 Nov · read 06:10 UTC".
+    pub freshness: String,
+    /// How far the bills are complete, for the page's own figures.
+    pub bills: Freshness,
+    /// The number of the last publication that the page's figures include; 0 before the first.
+    pub publication_id: i64,
+    /// `light`, `dark` or empty for the reader's own setting.
+    pub theme: String,
+    /// When the page was made.
+    pub now: DateTime<Utc>,
+}
+
+impl Page {
+    /// The frame for this person and this view of the data.
+    pub async fn new(
+        app: &AppState,
+        principal: &Principal,
+        snapshot: &mut Snapshot,
+        title: impl Into<String>,
+        nav: NavItem,
+    ) -> Result<Self> {
+        let bills = freshness::read(snapshot).await?;
+        let now = app.now();
+        Ok(Self {
+            title: title.into(),
+            nav,
+            login: principal.login.clone(),
+            shows_money: Policy::Money.allows(principal),
+            shows_organisation: Policy::OrganisationMoney.allows(principal),
+            shows_finance: Policy::Finance.allows(principal),
+            shows_bills: Policy::Bills.allows(principal),
+            shows_admin: Policy::Admin.allows(principal),
+            freshness: freshness_line(&bills, now),
+            publication_id: bills.publication_id,
+            bills,
+            theme: principal.theme.clone(),
+            now,
+        })
+    }
+
+    /// `aria-current="page"` for the open entry.
+    pub fn is_at(&self, item: &NavItem) -> bool {
+        self.nav == *item
+    }
+
+    /// The number beside "Unmapped".
+    pub fn unmapped(&self) -> String {
+        match self.bills.unmapped_count {
+            0 => String::new(),
+            count if count >= UNMAPPED_COUNT_MAX => "99+".into(),
+            count => count.to_string(),
+        }
+    }
+
+    /// The number beside "Data sources": "1 late".
+    pub fn late(&self) -> String {
+        match self.bills.late().count() {
+            0 => String::new(),
+            count => format!("{count} late"),
+        }
+    }
+}
+
+fn freshness_line(bills: &Freshness, now: DateTime<Utc>) -> String {
+    let Some((complete_to, read_at)) = bills.complete_to().zip(bills.read_at()) else {
+        return "No bills yet".into();
+    };
+    let day = complete_to.format(if complete_to.year() == now.year() { "%a %-d %b" } else { "%-d %b %Y" });
+    let late = match bills.late().count() {
+        0 => String::new(),
+        1 => ", 1 source late".into(),
+        count => format!(", {count} sources late"),
+    };
+    let is_today = read_at.date_naive() == now.date_naive();
+    let read = read_at.format(if is_today { "%H:%M" } else { "%-d %b %H:%M" });
+    format!("Bills complete to {day}{late} · read {read} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::freshness::SourceReach;
+
+    #[test]
+    fn freshness_says_how_far_and_since_when() {
+        let read_at: DateTime<Utc> = "2026-11-23T06:10:00Z".parse().unwrap();
+        let source = |name: &str, day: &str| SourceReach {
+            source_id: 1,
+            name: name.into(),
+            complete_to: day.parse().unwrap(),
+            last_charge_date: day.parse().unwrap(),
+            read_at,
+        };
+        let bills = Freshness {
+            sources: vec![source("aws", "2026-11-20"), source("saas", "2026-11-15")],
+            ..Freshness::default()
+        };
+        let line = freshness_line(&bills, read_at);
+        assert_eq!(line, "Bills complete to Fri 20 Nov, 1 source late · read 06:10 UTC");
+        assert_eq!(freshness_line(&Freshness::default(), read_at), "No bills yet");
+    }
+}

@@ -1,0 +1,190 @@
+//! Parts that several pages have: filters, key figures, links that switch a view.
+
+use super::display::Delta;
+use super::query::{Span, View};
+use crate::focus::CostBasis;
+use askama::Template;
+
+/// One choice of a select.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// In the address.
+    pub value: String,
+    /// What people read.
+    pub label: String,
+    /// Whether it is the present one.
+    pub is_selected: bool,
+}
+
+/// One select of the filter form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Select {
+    /// The key in the address.
+    pub name: &'static str,
+    /// What people read.
+    pub label: &'static str,
+    /// In order.
+    pub choices: Vec<Choice>,
+}
+
+impl Select {
+    /// A select over pairs of value and label; the first pair with an empty value stands for "all".
+    pub fn new(name: &'static str, label: &'static str, selected: &str, pairs: Vec<(String, String)>) -> Self {
+        let has_selected = pairs.iter().any(|(value, _)| value == selected);
+        let mut choices: Vec<Choice> =
+            pairs.into_iter().map(|(value, label)| Choice { is_selected: value == selected, value, label }).collect();
+        if !has_selected {
+            choices.push(Choice { value: selected.to_owned(), label: selected.to_owned(), is_selected: true });
+        }
+        Self { name, label, choices }
+    }
+}
+
+/// The filter form: one setting for the whole page. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/filters.html")]
+pub struct Filters {
+    action: String,
+    summary: String,
+    search: Option<String>,
+    selects: Vec<Select>,
+    hidden: Vec<(&'static str, String)>,
+    note: String,
+    fixed_href: String,
+    clear_href: String,
+}
+
+impl askama::filters::HtmlSafe for Filters {}
+
+impl Filters {
+    /// Period, comparison and basis, with the page's own selects between them.
+    pub fn new(path: &str, view: &View, span: Option<&Span>, own: Vec<Select>) -> Self {
+        let mut selects = vec![periods(view)];
+        if span.is_some() {
+            selects.push(versus(view));
+        }
+        selects.extend(own);
+        selects.push(bases(view));
+        let mut hidden = Vec::new();
+        for key in ["by", "sort", "q", "cur"] {
+            if let Some(value) = view.text(key) {
+                hidden.push((key, value.to_owned()));
+            }
+        }
+        let summary = span.map(|span| format!("Filters: {}, {}", span.label(), view.basis.label())).unwrap_or_default();
+        Self {
+            action: path.to_owned(),
+            summary: if summary.is_empty() { "Filters".into() } else { summary },
+            search: None,
+            selects,
+            hidden,
+            note: view.note(),
+            fixed_href: span
+                .filter(|span| span.is_relative())
+                .map(|span| view.link(path, &[("period", &span.fixed())]))
+                .unwrap_or_default(),
+            clear_href: if view.is_filtered() { path.to_owned() } else { String::new() },
+        }
+    }
+
+    /// A form without period and basis, for lists that show no money.
+    pub fn plain(path: &str, view: &View, own: Vec<Select>) -> Self {
+        Self {
+            action: path.to_owned(),
+            summary: "Filters".into(),
+            search: None,
+            selects: own,
+            hidden: Vec::new(),
+            note: view.note(),
+            fixed_href: String::new(),
+            clear_href: if view.is_filtered() || view.text("period").is_some() {
+                path.to_owned()
+            } else {
+                String::new()
+            },
+        }
+    }
+
+    /// Adds a text field `q`.
+    pub fn with_search(mut self, view: &View) -> Self {
+        self.hidden.retain(|(key, _)| *key != "q");
+        self.search = Some(view.field("q").to_owned());
+        self
+    }
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
+}
+
+fn periods(view: &View) -> Select {
+    let list = [
+        ("30d", "Last 30 days"),
+        ("60d", "Last 60 days"),
+        ("90d", "Last 90 days"),
+        ("mtd", "Month to date"),
+        ("12m", "Last 12 months"),
+    ];
+    Select::new("period", "Period", &view.period_key(), pairs(&list))
+}
+
+fn versus(view: &View) -> Select {
+    let selected = view.text("vs").unwrap_or("prev");
+    Select::new("vs", "Compare with", selected, pairs(&[("prev", "The period before"), ("py", "Same days last year")]))
+}
+
+fn bases(view: &View) -> Select {
+    let list = CostBasis::ALL.map(|basis| (basis.key(), basis.label()));
+    Select::new("basis", "Cost basis", view.basis.key(), pairs(&list))
+}
+
+/// One key figure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// What it is.
+    pub label: String,
+    /// One a currency, or a single text.
+    pub values: Vec<String>,
+    /// One change a currency.
+    pub deltas: Vec<Delta>,
+    /// A sentence below.
+    pub note: String,
+}
+
+impl Figure {
+    /// A figure without a change.
+    pub fn plain(label: impl Into<String>, value: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { label: label.into(), values: vec![value.into()], deltas: Vec::new(), note: note.into() }
+    }
+}
+
+/// Key figures in one ruled row. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/figures.html")]
+pub struct Figures(pub Vec<Figure>);
+
+impl askama::filters::HtmlSafe for Figures {}
+
+/// A link of a switch, or of a sortable head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// What people read.
+    pub label: &'static str,
+    /// Where it leads.
+    pub href: String,
+    /// Whether it is the present one.
+    pub is_current: bool,
+}
+
+/// A switch over the values of `by`.
+pub fn switches(view: &View, path: &str, choices: &[(&'static str, &'static str)]) -> Vec<Switch> {
+    choices
+        .iter()
+        .enumerate()
+        .map(|(index, (value, label))| Switch {
+            label,
+            href: view.link(path, &[("by", if index == 0 { "" } else { value })]),
+            is_current: view.by() == *value,
+        })
+        .collect()
+}

@@ -1,0 +1,485 @@
+//! The query string that every page shares: the same key means the same thing everywhere, every view is a link.
+//!
+//! Unknown keys are ignored and named in a note; a wrong value is refused with the list of what is allowed.
+
+use super::error::{Error, Result};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::catalogue_names;
+use crate::store::costs::CostFilter;
+use crate::store::freshness::Freshness;
+use chrono::{Datelike, Days, Months, NaiveDate};
+use sqlx::PgConnection;
+use std::collections::BTreeMap;
+
+/// No period is longer than this.
+const DAY_COUNT_MAX: i64 = 800;
+/// No value is longer than this.
+const VALUE_BYTES_MAX: usize = 400;
+
+/// The order of keys in a canonical address.
+const KEYS: [&str; 26] = [
+    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "status", "source", "delivery",
+    "resource", "account", "group", "bought", "region", "sku", "class", "day", "q", "cur", "basis", "by", "sort",
+    "page",
+];
+
+/// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accepts {
+    /// Further keys with a text value, of `KEYS`.
+    pub texts: &'static [&'static str],
+    /// Values of `by`, the default first.
+    pub by: &'static [&'static str],
+    /// Values of `sort`, the default first.
+    pub sort: &'static [&'static str],
+}
+
+/// The days of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// The last complete days.
+    LastDays(u32),
+    /// The last twelve months, to the last complete day.
+    TwelveMonths,
+    /// The month of the last complete day, up to it.
+    MonthToDate,
+    /// A calendar month.
+    Month(BillingPeriod),
+    /// These days.
+    Days(DateRange),
+}
+
+/// What a page's days are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Versus {
+    /// The days before.
+    #[default]
+    Previous,
+    /// The same days a year before.
+    PreviousYear,
+}
+
+/// A query string, checked.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The days.
+    pub period: Period,
+    /// What they are compared with.
+    pub versus: Versus,
+    /// The cost column of the whole page.
+    pub basis: CostBasis,
+    /// Keys that the page does not know.
+    pub ignored: Vec<String>,
+    /// Values that are not the default, by key: the canonical query.
+    values: BTreeMap<&'static str, String>,
+    accepts: Accepts,
+}
+
+impl View {
+    /// Reads a query string.
+    pub fn parse(query: Option<&str>, accepts: Accepts) -> Result<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default())
+            .map_err(|_| Error::Invalid("The address has a query that cannot be read.".into()))?;
+        let mut view = Self {
+            period: Period::LastDays(30),
+            versus: Versus::default(),
+            basis: CostBasis::default(),
+            ignored: Vec::new(),
+            values: BTreeMap::new(),
+            accepts,
+        };
+        for (key, value) in pairs {
+            view.set(&key, value.trim())?;
+        }
+        Ok(view)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let known = KEYS.into_iter().find(|key| *key == name).filter(|key| match *key {
+            "period" | "vs" | "cur" | "basis" => true,
+            "by" => !self.accepts.by.is_empty(),
+            "sort" => !self.accepts.sort.is_empty(),
+            text => self.accepts.texts.contains(&text),
+        });
+        let Some(key) = known else {
+            self.ignored.push(name.chars().take(40).collect());
+            return Ok(());
+        };
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(Error::Invalid(format!("{key} is longer than {VALUE_BYTES_MAX} bytes.")));
+        }
+        if value.is_empty() {
+            self.values.remove(key);
+            return Ok(());
+        }
+        let is_default = match key {
+            "period" => {
+                self.period = parse_period(value)?;
+                self.period == Period::LastDays(30)
+            }
+            "vs" => {
+                self.versus = match one_of("vs", value, &["prev", "py"])? {
+                    0 => Versus::Previous,
+                    _ => Versus::PreviousYear,
+                };
+                self.versus == Versus::default()
+            }
+            "basis" => {
+                let words = CostBasis::ALL.map(CostBasis::key);
+                self.basis = CostBasis::ALL[one_of("basis", value, &words)?];
+                self.basis == CostBasis::default()
+            }
+            "by" => one_of("by", value, self.accepts.by)? == 0,
+            "sort" => one_of("sort", value, self.accepts.sort)? == 0,
+            _ => false,
+        };
+        if is_default {
+            self.values.remove(key)
+        } else {
+            self.values.insert(key, value.to_owned())
+        };
+        Ok(())
+    }
+
+    /// The value of a text key.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// The value of a text key, or nothing: for a form field.
+    pub fn field(&self, key: &str) -> &str {
+        self.text(key).unwrap_or_default()
+    }
+
+    /// What rows or bars are split by.
+    pub fn by(&self) -> &str {
+        self.text("by").or(self.accepts.by.first().copied()).unwrap_or_default()
+    }
+
+    /// The order of the rows.
+    pub fn sort(&self) -> &str {
+        self.text("sort").or(self.accepts.sort.first().copied()).unwrap_or_default()
+    }
+
+    /// The canonical address of this view.
+    pub fn canonical(&self, path: &str) -> String {
+        self.link(path, &[])
+    }
+
+    /// The address of this view with some values changed; an empty value removes the key.
+    pub fn link(&self, path: &str, changes: &[(&'static str, &str)]) -> String {
+        let mut values: BTreeMap<&str, &str> = self.values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        // Another filter or order begins at its first page.
+        if changes.iter().any(|(key, _)| *key != "page") {
+            values.remove("page");
+        }
+        for (key, value) in changes {
+            if value.is_empty() {
+                values.remove(key)
+            } else {
+                values.insert(key, value)
+            };
+        }
+        let pairs: Vec<(&str, &str)> =
+            KEYS.iter().filter_map(|key| values.get(key).map(|value| (*key, *value))).collect();
+        let query = serde_urlencoded::to_string(&pairs).unwrap_or_default();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// Whether anything but the period and the basis narrows the page.
+    pub fn is_filtered(&self) -> bool {
+        ["service", "env", "team", "provider", "charge", "status", "q", "cur"]
+            .iter()
+            .any(|key| self.values.contains_key(key))
+    }
+
+    /// The sentence that names ignored keys, or nothing.
+    pub fn note(&self) -> String {
+        if self.ignored.is_empty() {
+            return String::new();
+        }
+        let mut known = vec!["period", "vs", "cur", "basis"];
+        known.extend(self.accepts.texts);
+        known.extend((!self.accepts.by.is_empty()).then_some("by"));
+        known.extend((!self.accepts.sort.is_empty()).then_some("sort"));
+        format!("Ignored: {}. This page knows {}.", self.ignored.join(", "), known.join(", "))
+    }
+
+    /// The word of the period in the address.
+    pub fn period_key(&self) -> String {
+        self.text("period").unwrap_or("30d").to_owned()
+    }
+
+    /// The days of this view; `None` before the first bill, or where none of them is complete yet.
+    pub fn span(&self, bills: &Freshness) -> Option<Span> {
+        Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)
+    }
+
+    /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.
+    pub async fn filter(&self, conn: &mut PgConnection, days: DateRange) -> Result<CostFilter> {
+        let named = catalogue_names::ids(conn, self.text("service"), self.text("env"), self.text("team")).await?;
+        Ok(CostFilter {
+            service_id: found("service", self.text("service"), named.service_id)?,
+            environment_id: found("env", self.text("env"), named.environment_id)?,
+            team_id: found("team", self.text("team"), named.team_id)?,
+            provider_name: self.text("provider").map(str::to_owned),
+            charge_category: self.text("charge").map(str::to_owned),
+            currency: self.text("cur").map(str::to_owned),
+            ..CostFilter::new(days, self.basis)
+        })
+    }
+}
+
+/// The slug that stands for "not allocated" in a filter.
+pub const NONE: &str = "none";
+
+fn found(key: &str, slug: Option<&str>, id: Option<i64>) -> Result<Option<i64>> {
+    match (slug, id) {
+        (None, _) => Ok(None),
+        (Some(NONE), None) => Ok(Some(0)),
+        (Some(slug), None) => {
+            let list = match key {
+                "env" => "/environments",
+                "team" => "/teams",
+                _ => "/services",
+            };
+            Err(Error::Invalid(format!(
+                "{key}={slug} is not in the catalogue. Allowed: a name listed at {list}, or \"{NONE}\" for what is not allocated."
+            )))
+        }
+        (Some(_), id) => Ok(id),
+    }
+}
+
+fn one_of(key: &str, value: &str, allowed: &[&str]) -> Result<usize> {
+    allowed
+        .iter()
+        .position(|word| *word == value)
+        .ok_or_else(|| Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", allowed.join(", "))))
+}
+
+fn parse_period(text: &str) -> Result<Period> {
+    let wrong = || {
+        Error::Invalid(format!(
+            "period={text} is not known. Allowed: 30d, 60d, 90d (up to 400d), 12m, mtd, 2026-10, 2026-09-01..2026-10-15."
+        ))
+    };
+    match text {
+        "12m" => return Ok(Period::TwelveMonths),
+        "mtd" => return Ok(Period::MonthToDate),
+        _ => {}
+    }
+    if let Some(count) = text.strip_suffix('d') {
+        let count = count.parse().ok().filter(|count| (1..=400).contains(count)).ok_or_else(wrong)?;
+        return Ok(Period::LastDays(count));
+    }
+    if let Some((first, last)) = text.split_once("..") {
+        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| is_supported(*day));
+        let (first, last) = day(first).zip(day(last)).ok_or_else(wrong)?;
+        let range = DateRange::new(first, last + Days::new(1)).ok_or_else(wrong)?;
+        if i64::from(range.day_count()) > DAY_COUNT_MAX {
+            return Err(Error::Invalid(format!("period={text} is longer than {DAY_COUNT_MAX} days.")));
+        }
+        return Ok(Period::Days(range));
+    }
+    let month: BillingPeriod = text.parse().map_err(|_| wrong())?;
+    if !is_supported(month.first_day()) {
+        return Err(wrong());
+    }
+    Ok(Period::Month(month))
+}
+
+// Far from the ends of the calendar, so that a comparison with the year before exists.
+fn is_supported(day: NaiveDate) -> bool {
+    (1990..=2100).contains(&day.year())
+}
+
+/// The days of a page, once it is known how far the bills are complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// What figures are made of: complete days only.
+    pub days: DateRange,
+    /// What they are compared with.
+    pub before: DateRange,
+    /// What charts show: the comparison where it lies directly before, the days, and those still arriving.
+    pub chart: DateRange,
+    /// The last complete day.
+    pub complete_to: NaiveDate,
+    period: Period,
+    versus: Versus,
+}
+
+impl Span {
+    fn new(period: Period, versus: Versus, complete_to: NaiveDate, last_charge_date: NaiveDate) -> Option<Self> {
+        let asked = match period {
+            Period::LastDays(count) => DateRange::days_to(complete_to, count),
+            Period::TwelveMonths => {
+                DateRange::new(complete_to - Months::new(12) + Days::new(1), complete_to + Days::new(1))?
+            }
+            Period::MonthToDate => {
+                DateRange::new(BillingPeriod::containing(complete_to).first_day(), complete_to + Days::new(1))?
+            }
+            Period::Month(month) => month.days(),
+            Period::Days(range) => range,
+        };
+        let days = DateRange::new(asked.start(), asked.end().min(complete_to + Days::new(1)))?;
+        let before = match (versus, period) {
+            (Versus::PreviousYear, _) => {
+                DateRange::new(days.start() - Months::new(12), days.last_day() - Months::new(12) + Days::new(1))?
+            }
+            (Versus::Previous, Period::MonthToDate | Period::Month(_)) => same_days_of_month_before(days, asked)?,
+            (Versus::Previous, _) => days.previous(),
+        };
+        let is_relative = matches!(period, Period::LastDays(_) | Period::TwelveMonths | Period::MonthToDate);
+        let end = if is_relative { (last_charge_date + Days::new(1)).max(days.end()) } else { asked.end() };
+        let arriving_to = end.min((last_charge_date + Days::new(1)).max(days.end()));
+        let start = match (versus, period) {
+            (Versus::Previous, Period::LastDays(count)) if count <= 90 => before.start(),
+            _ => days.start(),
+        };
+        let chart = DateRange::new(start, arriving_to)?;
+        Some(Self { days, before, chart, complete_to, period, versus })
+    }
+
+    /// "30 complete days", "October 2026", "1 to 20 Nov 2026".
+    pub fn label(&self) -> String {
+        match self.period {
+            Period::LastDays(_) => format!("{} complete days", self.days.day_count()),
+            Period::TwelveMonths => "12 months".into(),
+            Period::Month(month) if month.days() == self.days => month.label(),
+            _ => range_label(self.days),
+        }
+    }
+
+    /// "the 30 days before", "September 2026", "the same days a year before".
+    pub fn before_label(&self) -> String {
+        match (self.versus, self.period) {
+            (Versus::PreviousYear, _) => "the same days a year before".into(),
+            (_, Period::MonthToDate | Period::Month(_)) => {
+                let month = BillingPeriod::containing(self.before.start());
+                if month.days() == self.before { month.label() } else { format!("{} before", range_label(self.before)) }
+            }
+            _ => format!("the {} days before", self.days.day_count()),
+        }
+    }
+
+    /// "30 days", for the head of a column.
+    pub fn short_label(&self) -> String {
+        match self.period {
+            Period::LastDays(_) | Period::Days(_) => format!("{} days", self.days.day_count()),
+            Period::TwelveMonths => "12 months".into(),
+            Period::MonthToDate => "To date".into(),
+            Period::Month(month) => month.first_day().format("%b %Y").to_string(),
+        }
+    }
+
+    /// "30 days to 20 Nov against 30 before".
+    pub fn comparison_label(&self) -> String {
+        format!("{} against {}", range_label(self.days), range_label(self.before))
+    }
+
+    /// The days as a fixed period of an address, so that a shared link does not drift.
+    pub fn fixed(&self) -> String {
+        format!("{}..{}", self.days.start(), self.days.last_day())
+    }
+
+    /// Whether the period moves with time.
+    pub fn is_relative(&self) -> bool {
+        !matches!(self.period, Period::Month(_) | Period::Days(_))
+    }
+
+    /// Days on the chart that are still arriving.
+    pub fn provisional(&self) -> Option<DateRange> {
+        DateRange::new(self.days.end(), self.chart.end())
+    }
+}
+
+fn same_days_of_month_before(days: DateRange, asked: DateRange) -> Option<DateRange> {
+    let month = BillingPeriod::containing(days.start()).previous().days();
+    if days == asked && days.end() == BillingPeriod::containing(days.start()).days().end() {
+        return Some(month);
+    }
+    DateRange::new(month.start(), (month.start() + Days::new(u64::from(days.day_count()))).min(month.end()))
+}
+
+/// `1 to 20 Nov 2026`, `28 Oct to 20 Nov 2026`.
+pub fn range_label(range: DateRange) -> String {
+    let (first, last) = (range.start(), range.last_day());
+    if first == last {
+        return first.format("%-d %b %Y").to_string();
+    }
+    let head = match (first.year() == last.year(), first.month() == last.month()) {
+        (true, true) => "%-d",
+        (true, false) => "%-d %b",
+        (false, _) => "%-d %b %Y",
+    };
+    format!("{} to {}", first.format(head), last.format("%-d %b %Y"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPTS: Accepts = Accepts { texts: &["env", "page"], by: &["env", "charge"], sort: &[] };
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn defaults_are_left_out_and_the_order_of_keys_is_fixed() {
+        let view =
+            View::parse(Some("by=charge&period=30d&basis=billed&env=production&vs=prev&page=x"), ACCEPTS).unwrap();
+        assert_eq!(view.canonical("/services/a"), "/services/a?env=production&basis=billed&by=charge&page=x");
+        assert_eq!(view.link("/services/a", &[("by", "")]), "/services/a?env=production&basis=billed");
+    }
+
+    #[test]
+    fn unknown_keys_are_named_and_wrong_values_refused_with_the_list() {
+        let view = View::parse(Some("tier=1&env="), ACCEPTS).unwrap();
+        assert!(view.note().starts_with("Ignored: tier."));
+        let refused = View::parse(Some("by=moon"), ACCEPTS).unwrap_err();
+        assert_eq!(refused.to_string(), "by=moon is not known. Allowed: env, charge.");
+        for wrong in ["period=0d", "period=2026-13", "period=2026-02-30..2026-03-01", "period=9999-01", "basis=free"] {
+            assert!(View::parse(Some(wrong), ACCEPTS).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn days_still_arriving_are_shown_and_not_counted() {
+        let span = Span::new(Period::LastDays(30), Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
+        assert_eq!((span.days.start(), span.days.last_day()), (day("2026-10-22"), day("2026-11-20")));
+        assert_eq!((span.chart.start(), span.chart.last_day()), (day("2026-09-22"), day("2026-11-22")));
+        assert_eq!(span.provisional().map(|range| range.day_count()), Some(2));
+    }
+
+    #[test]
+    fn a_month_is_compared_with_the_month_before() {
+        let full = Span::new(
+            Period::Month("2026-10".parse().unwrap()),
+            Versus::Previous,
+            day("2026-11-20"),
+            day("2026-11-22"),
+        );
+        let full = full.unwrap();
+        assert_eq!((full.before.start(), full.before.last_day()), (day("2026-09-01"), day("2026-09-30")));
+        assert_eq!((full.label(), full.before_label()), ("October 2026".into(), "September 2026".into()));
+        let open = Span::new(Period::MonthToDate, Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
+        assert_eq!((open.before.start(), open.before.last_day()), (day("2026-10-01"), day("2026-10-20")));
+        assert!(
+            Span::new(
+                Period::Month("2027-01".parse().unwrap()),
+                Versus::Previous,
+                day("2026-11-20"),
+                day("2026-11-22")
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_range_names_each_part_once() {
+        assert_eq!(range_label(DateRange::new(day("2026-11-01"), day("2026-11-21")).unwrap()), "1 to 20 Nov 2026");
+        assert_eq!(range_label(DateRange::new(day("2026-10-28"), day("2026-11-21")).unwrap()), "28 Oct to 20 Nov 2026");
+    }
+}

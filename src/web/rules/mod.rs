@@ -1,0 +1,236 @@
+//! `/rules`: the ordered rules that say whose a cost or a deployment is, and what each takes.
+
+pub(crate) mod edit;
+pub(crate) mod form;
+
+use super::mapping_change::{self, MappingChange};
+use super::moves;
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::allocate::{self, Condition, Operator};
+use crate::focus::DateRange;
+use crate::store::mapping_rules::{self, DeletedRule, MappingRule, Place, RuleValues};
+use crate::store::unmapped::{self, Taken};
+use crate::store::{Snapshot, locks};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use chrono::{DateTime, Days, Utc};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Complete days that lists and previews show the money of.
+pub(super) const RECENT_DAYS: u32 = 30;
+/// The longer look of a preview.
+pub(super) const LONG_DAYS: u32 = 90;
+
+/// The routes of this folder. Everyone may read the rules; the money beside them is within the reader's scope.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/rules", Policy::SignedIn, show)
+        .get("/rules/new", Policy::Bills, edit::new_form)
+        .get("/rules/preview", Policy::Bills, edit::preview)
+        .post("/rules", Policy::Bills, edit::save)
+        .get("/rules/{id}", Policy::Bills, edit::edit_form)
+        .post("/rules/{id}/move", Policy::Bills, shift)
+        .post("/rules/{id}/delete", Policy::Bills, delete)
+        .post("/rules/restore", Policy::Bills, restore)
+}
+
+/// A rule as the list shows it.
+struct RuleRow {
+    id: i64,
+    number: usize,
+    applies_to: String,
+    conditions: Vec<String>,
+    targets: Vec<String>,
+    note: String,
+    created_by: String,
+    created_at: DateTime<Utc>,
+    taken: Taken,
+    costs: Vec<String>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "rules.html")]
+struct RulesPage {
+    page: Page,
+    rows: Vec<RuleRow>,
+    deleted: Vec<DeletedRule>,
+    can_edit: bool,
+    shows_money: bool,
+    last_day: String,
+    /// What a change that is being worked in does just now.
+    progress: Option<String>,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal) -> Result<RulesPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Rules", NavItem::Rules).await?;
+    let (recent, _) = ranges(&page);
+    let can_edit = Policy::Bills.allows(&principal);
+    let scope = principal.scope();
+    let mut taken = unmapped::taken_by_rules(&mut snapshot, &scope, recent).await?;
+    let rules = mapping_rules::list(&mut snapshot).await?;
+    let rows = rules.iter().zip(1..).map(|(rule, number)| {
+        let taken = taken.remove(&rule.mapping_rule_id).unwrap_or_default();
+        RuleRow {
+            id: rule.mapping_rule_id,
+            number,
+            applies_to: rule.values.applies_to.clone(),
+            conditions: conditions_in_words(&rule.values),
+            targets: targets_in_words(rule),
+            note: rule.values.note.clone(),
+            created_by: rule.created_by.clone(),
+            created_at: rule.created_at,
+            costs: taken.cost.iter().map(|money| moves::text(&money.amount, &money.currency)).collect(),
+            taken,
+        }
+    });
+    let rows = rows.collect();
+    let deleted = if can_edit { mapping_rules::recently_deleted(&mut snapshot).await? } else { Vec::new() };
+    let progress = locks::mapping_progress(&mut snapshot).await?;
+    let last_day = recent.last_day().to_string();
+    let shows_money = Policy::Money.allows(&principal);
+    Ok(RulesPage { page, rows, deleted, can_edit, shows_money, last_day, progress })
+}
+
+/// The complete days that figures beside rules are of: shorter and longer, with the same end.
+pub(super) fn ranges(page: &Page) -> (DateRange, DateRange) {
+    let last_day = page.bills.complete_to().unwrap_or_else(|| page.now.date_naive() - Days::new(1));
+    (DateRange::days_to(last_day, RECENT_DAYS), DateRange::days_to(last_day, LONG_DAYS))
+}
+
+/// Each condition as a sentence's part: `tag “service” is there`.
+pub(super) fn conditions_in_words(values: &RuleValues) -> Vec<String> {
+    let conditions: Vec<Condition> = serde_json::from_value(values.conditions.clone()).unwrap_or_default();
+    let in_words = |condition: &Condition| {
+        let attribute = allocate::label(&condition.attribute);
+        match condition.operator {
+            Operator::Present => format!("{attribute} is there"),
+            operator => format!("{attribute} {} “{}”", operator.label(), condition.value),
+        }
+    };
+    conditions.iter().map(in_words).collect()
+}
+
+/// What the rule names: `service checkout-api`, `environment named by tag “env”`.
+pub(super) fn targets_in_words(rule: &MappingRule) -> Vec<String> {
+    let added = if rule.values.adds_to_catalogue { ", added where new" } else { "" };
+    let mut targets = Vec::new();
+    if let Some(name) = &rule.service_name {
+        targets.push(format!("service {name}"));
+    }
+    if let Some(attribute) = &rule.values.service_from_attribute {
+        targets.push(format!("service named by {}{added}", allocate::label(attribute)));
+    }
+    if let Some(name) = &rule.environment_name {
+        targets.push(format!("environment {name}"));
+    }
+    if let Some(attribute) = &rule.values.environment_from_attribute {
+        targets.push(format!("environment named by {}{added}", allocate::label(attribute)));
+    }
+    targets
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveForm {
+    to: String,
+}
+
+async fn shift(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+    Form(form): Form<MoveForm>,
+) -> Result<Response> {
+    let place = match form.to.as_str() {
+        "up" => Place::Up,
+        "down" => Place::Down,
+        "first" => Place::First,
+        "last" => Place::Last,
+        _ => return Err(Error::Invalid("A rule moves up, down, first or last.".into())),
+    };
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        if !mapping_rules::shift(change.conn(), id, place).await? {
+            return Err(Error::NotFound);
+        }
+        change.audit("rule.moved", &id.to_string(), json!({ "to": form.to })).await?;
+        change.finish().await
+    });
+    Ok(done.await?.redirect(|_| format!("/rules#rule-{id}")))
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        delete_rule(&mut change, id).await?;
+        change.finish().await
+    });
+    Ok(done.await?.redirect(|_| "/rules#deleted".into()))
+}
+
+/// Takes a rule away; the audit log keeps what is needed to put it back.
+pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64) -> Result<()> {
+    let rules = mapping_rules::list(change.conn()).await?;
+    let number = rules.iter().position(|rule| rule.mapping_rule_id == id).ok_or(Error::NotFound)? + 1;
+    let rule = &rules[number - 1];
+    let targets = targets_in_words(rule);
+    let summary = format!("{} → {}", conditions_in_words(&rule.values).join(" and "), targets.join(", "));
+    mapping_rules::delete(change.conn(), id).await?;
+    let details = json!({ "number": number, "rule": rule.values, "summary": summary, "created_by": rule.created_by });
+    change.audit(mapping_rules::DELETED, &id.to_string(), details).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestoreForm {
+    audit_log_id: i64,
+}
+
+async fn restore(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(form): Form<RestoreForm>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let deleted = mapping_rules::recently_deleted(change.conn()).await?;
+        let wanted = deleted.into_iter().find(|rule| rule.audit_log_id == form.audit_log_id);
+        let rule = wanted.ok_or_else(|| {
+            Error::Conflict("That rule is back already, or was deleted too long ago. Load the rules again.".into())
+        })?;
+        if !mapping_rules::targets_exist(change.conn(), &rule.values).await? {
+            let gone = "The service or environment that the rule names is gone. Make a new rule for another.";
+            return Err(Error::Conflict(gone.into()));
+        }
+        let (actor, now) = (change.actor().to_owned(), change.now());
+        let place = Place::Number(rule.number);
+        let id = mapping_rules::insert(change.conn(), &rule.values, place, &actor, now).await?;
+        let details = json!({ "deleted_audit_log_id": form.audit_log_id });
+        change.audit(mapping_rules::RESTORED, &id.to_string(), details).await?;
+        change.finish().await.map(|_| id)
+    });
+    Ok(done.await?.redirect(|id| format!("/rules#rule-{id}")))
+}
+
+/// What rules may look at, for the list beside the field: columns first, then the tags that keys carry.
+async fn attribute_choices(snapshot: &mut Snapshot) -> Result<Vec<(String, String)>> {
+    let known = allocate::CHARGE_ATTRIBUTES.iter().chain(allocate::DEPLOYMENT_ATTRIBUTES);
+    let mut choices: Vec<(String, String)> =
+        known.map(|(name, label)| ((*name).to_owned(), (*label).to_owned())).collect();
+    for key in mapping_rules::tag_keys(snapshot).await? {
+        choices.push((format!("{}{key}", allocate::TAG_PREFIX), format!("Tag “{key}”")));
+    }
+    Ok(choices)
+}

@@ -1,0 +1,62 @@
+use super::super::comparison::average;
+use super::super::display::{Compared, Delta, decimals, money, percent};
+use super::super::parts::{Figure, Figures};
+use super::super::query::Span;
+use super::loaded::{Loaded, add};
+use crate::store::deployment_list::ListedDeployment;
+
+/// The key figures of the service.
+pub(super) fn figures(span: &Span, days: &Loaded, deployments: &[ListedDeployment]) -> Figures {
+    let total = days.total(span);
+    let mut spend = Figure {
+        label: format!("Spend, {}", span.label()),
+        values: Vec::new(),
+        deltas: Vec::new(),
+        note: String::new(),
+    };
+    let mut by_day =
+        Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
+    for currency in &days.currencies {
+        let (now, before) = (total.cost(currency), total.cost_before(currency));
+        let digits = decimals(currency, &now.abs().max(before.abs()));
+        spend.values.push(money(&now, currency, digits));
+        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+        let a_day = average(&now, span.days.day_count());
+        by_day.values.push(money(&a_day, currency, decimals(currency, &a_day)));
+        let a_day_before = average(&before, span.before.day_count());
+        let was = money(&a_day_before, currency, decimals(currency, &a_day_before));
+        by_day.note = if by_day.note.is_empty() { format!("{was} before") } else { format!("{}, {was}", by_day.note) };
+    }
+    let live = deployments.iter().filter(|one| one.went_live());
+    let inside: Vec<&ListedDeployment> =
+        live.filter(|one| span.days.start() <= one.at.date_naive() && one.at.date_naive() < span.days.end()).collect();
+    let newest = inside.first().map(|one| format!("last {}, {}", one.label(), one.at.format("%-d %b")));
+    let count =
+        Figure::plain("Deployments", inside.len().to_string(), newest.unwrap_or_else(|| "none in these days".into()));
+    let mut all = vec![spend, by_day, count];
+    all.extend(production_share(span, days));
+    Figures(all)
+}
+
+fn production_share(span: &Span, days: &Loaded) -> Option<Figure> {
+    let mut production = Compared::default();
+    for row in
+        days.kept().filter(|row| days.environment(row.environment_id).is_some_and(|one| one.kind == "production"))
+    {
+        add(&mut production, span, row);
+    }
+    let total = days.total(span);
+    let mut values = Vec::new();
+    let mut amounts = Vec::new();
+    for currency in &days.currencies {
+        let cost = production.cost(currency);
+        values.extend(percent(&cost, &total.cost(currency)));
+        amounts.push(money(&cost, currency, decimals(currency, &cost)));
+    }
+    (!values.is_empty() && !production.now.is_empty()).then(|| Figure {
+        label: "In production".into(),
+        values,
+        deltas: Vec::new(),
+        note: amounts.join(" and "),
+    })
+}

@@ -1,0 +1,155 @@
+use super::super::Result;
+use super::super::comparison::WEEK;
+use super::super::csv::Table;
+use super::super::display::Compared;
+use super::super::parts::Select;
+use super::super::query::{NONE, Span, View};
+use super::kept::KeptCosts;
+use crate::focus::DateRange;
+use crate::store::costs::CostFilter;
+use crate::store::service_costs::{self, EnvironmentLabel, ServiceDay, ServiceHead};
+use crate::store::{Scope, Snapshot};
+use chrono::Days;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The service's days, with what its filters keep of them.
+#[derive(Default)]
+pub(super) struct Loaded {
+    rows: Arc<Vec<ServiceDay>>,
+    pub environments: Vec<EnvironmentLabel>,
+    pub environment_id: Option<i64>,
+    pub provider_name: Option<String>,
+    pub charge_category: Option<String>,
+    pub currency: Option<String>,
+    pub currencies: Vec<String>,
+}
+
+/// Reads the days of the chart, of the comparison, and of the week before the chart.
+pub(super) async fn load(
+    kept: &KeptCosts,
+    publication_id: i64,
+    snapshot: &mut Snapshot,
+    scope: &Scope,
+    service: &ServiceHead,
+    view: &View,
+    span: &Span,
+) -> Result<Loaded> {
+    // Deployments at the start of the chart are compared with the week before it.
+    let start = span.chart.start().min(span.days.start()) - Days::new(u64::from(WEEK) + 1);
+    let read = DateRange::new(start, span.chart.end()).unwrap_or(span.chart);
+    let filter = CostFilter { currency: view.text("cur").map(str::to_owned), ..CostFilter::new(read, view.basis) };
+    let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
+    let reading = service_costs::days(snapshot, scope, service.service_id, &filter, span.before);
+    let rows = kept.days.get_or_read(publication_id, question, reading).await?;
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.environment_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let environments = service_costs::environment_labels(snapshot, &ids).await?;
+    // A filter that names nothing of this service keeps nothing; one that the catalogue lacks is refused.
+    let named = view.filter(snapshot, span.days).await?;
+    let mut loaded = Loaded {
+        rows,
+        environments,
+        environment_id: named.environment_id,
+        provider_name: named.provider_name,
+        charge_category: named.charge_category,
+        currency: named.currency,
+        currencies: Vec::new(),
+    };
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in loaded.kept() {
+        *counts.entry(&row.currency).or_default() -= 1;
+    }
+    let mut ranked: Vec<(i64, &str)> = counts.into_iter().map(|(currency, count)| (count, currency)).collect();
+    ranked.sort_unstable();
+    loaded.currencies = ranked.into_iter().map(|(_, currency)| currency.to_owned()).collect();
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// The rows that the filters keep.
+    pub fn kept(&self) -> impl Iterator<Item = &ServiceDay> {
+        self.rows.iter().filter(|row| {
+            self.environment_id.is_none_or(|id| row.environment_id == id)
+                && self.provider_name.as_ref().is_none_or(|name| row.provider_name == *name)
+                && self.charge_category.as_ref().is_none_or(|name| row.charge_category == *name)
+                && self.currency.as_ref().is_none_or(|code| row.currency == *code)
+        })
+    }
+
+    pub fn environment(&self, id: i64) -> Option<&EnvironmentLabel> {
+        self.environments.iter().find(|environment| environment.environment_id == id)
+    }
+
+    /// All kept rows as one line, now and before.
+    pub fn total(&self, span: &Span) -> Compared {
+        let mut total = Compared::default();
+        for row in self.kept() {
+            add(&mut total, span, row);
+        }
+        total
+    }
+
+    /// A select over what the service has; the filters' own choices stay open.
+    pub fn selects(&self, view: &View) -> Vec<Select> {
+        let mut environments = vec![(String::new(), "All".to_owned())];
+        environments.extend(self.environments.iter().map(|one| (one.slug.clone(), one.name.clone())));
+        if self.rows.iter().any(|row| row.environment_id == 0) {
+            environments.push((NONE.into(), "Not allocated".into()));
+        }
+        let mut selects = vec![Select::new("env", "Environment", view.field("env"), environments)];
+        for (key, label, name) in [
+            ("provider", "Provider", provider_of as fn(&ServiceDay) -> &str),
+            ("charge", "Charge type", charge_of as fn(&ServiceDay) -> &str),
+        ] {
+            let mut names: Vec<&str> = self.rows.iter().map(name).filter(|name| !name.is_empty()).collect();
+            names.sort_unstable();
+            names.dedup();
+            if names.len() > 1 || view.text(key).is_some() {
+                let mut pairs = vec![(String::new(), "All".to_owned())];
+                pairs.extend(names.into_iter().map(|name| (name.to_owned(), name.to_owned())));
+                selects.push(Select::new(key, label, view.field(key), pairs));
+            }
+        }
+        selects
+    }
+
+    pub fn csv(&self, span: &Span) -> Table {
+        let columns =
+            ["ChargeDate", "Environment", "ProviderName", "ChargeCategory", "BillingCurrency", "Cost", "Status"];
+        let mut table = Table::new(&columns);
+        for row in self.kept().filter(|row| span.days.start() <= row.charge_date && row.charge_date < span.chart.end())
+        {
+            let environment = self.environment(row.environment_id).map_or("Not allocated", |one| &one.name);
+            let status = if row.charge_date < span.days.end() { "complete" } else { "provisional" };
+            table.row(&[
+                row.charge_date.to_string().into(),
+                environment.into(),
+                row.provider_name.as_str().into(),
+                row.charge_category.as_str().into(),
+                row.currency.as_str().into(),
+                (&row.cost).into(),
+                status.into(),
+            ]);
+        }
+        table
+    }
+}
+
+pub(super) fn provider_of(row: &ServiceDay) -> &str {
+    &row.provider_name
+}
+
+pub(super) fn charge_of(row: &ServiceDay) -> &str {
+    &row.charge_category
+}
+
+/// Adds a day to the side that it lies on.
+pub(super) fn add(compared: &mut Compared, span: &Span, row: &ServiceDay) {
+    for (is_now, range) in [(true, span.days), (false, span.before)] {
+        if range.start() <= row.charge_date && row.charge_date < range.end() {
+            compared.add(is_now, &row.currency, &row.cost);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! `/services/{slug}`: what a service costs, why that changed, and which deployments lie in those days.
+
+mod figures;
+mod kept;
+mod loaded;
+mod series;
+mod tables;
+
+use super::csv;
+use super::daily::{self, Daily, Point, Setting};
+use super::display::Line;
+use super::parts::{Figures, Filters, Switch, switches};
+use super::query::{Accepts, Span, View, range_label};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::DateRange;
+use crate::store::costs::CostFilter;
+use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::service_costs::{self, ServiceHead};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use chrono::Days;
+use figures::figures;
+pub use kept::KeptCosts;
+use loaded::{Loaded, load};
+use series::{markers, series};
+use tables::{BoughtRow, DeploymentRow, WhyTable};
+pub(super) use tables::{change_sentence, change_sentences};
+
+const ACCEPTS: Accepts =
+    Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
+const DEPLOYMENT_COUNT_MAX: i64 = 200;
+const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/services/{slug}", Policy::Money, show)
+}
+
+/// The page of a service.
+#[derive(Template, WebTemplate)]
+#[template(path = "service.html")]
+pub struct ServicePage {
+    page: Page,
+    service: ServiceHead,
+    /// False where the service belongs to another team: the page then shows no money.
+    shows_cost: bool,
+    own_team: Option<String>,
+    filters: Filters,
+    answer: String,
+    cost: Option<CostView>,
+    empty: String,
+    switches: Vec<Switch>,
+    deployments: Vec<DeploymentRow>,
+    deployments_note: String,
+    csv_href: String,
+}
+
+/// Everything that shows money.
+struct CostView {
+    figures: Figures,
+    charts: Vec<Daily>,
+    why: Vec<WhyTable>,
+    bought: Vec<BoughtRow>,
+    bought_total: Vec<Line>,
+    comparison: String,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    match csv::split_suffix(&last) {
+        (slug, true) => export(&app, &principal, slug, query.as_deref()).await,
+        (slug, false) => Ok(load_page(&app, &principal, slug, query.as_deref()).await?.into_response()),
+    }
+}
+
+fn may_see(principal: &Principal, service: &ServiceHead) -> bool {
+    let scope = principal.scope();
+    scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
+}
+
+async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<Response> {
+    let view = View::parse(query, ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
+    if !may_see(principal, &service) {
+        return Err(Error::Forbidden);
+    }
+    let bills = crate::store::freshness::read(&mut snapshot).await?;
+    let span = view.span(&bills).ok_or_else(|| Error::Invalid("None of these days is complete yet.".into()))?;
+    let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
+    let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;
+    Ok(days.csv(&span).into_response(&format!("{}.csv", service.slug)))
+}
+
+/// Reads what the page of a service shows to a person; rendering it needs no database.
+pub async fn load_page(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<ServicePage> {
+    let view = View::parse(query, ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
+    let title = format!("{} · Services", service.name);
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
+    let scope = principal.scope();
+    let shows_cost = may_see(principal, &service);
+    let span = view.span(&page.bills);
+    let listed = match &span {
+        Some(span) => span.chart,
+        None => DateRange::days_to(page.now.date_naive(), 60),
+    };
+    let until = listed.end().max(page.now.date_naive() + Days::new(1));
+    let deployments =
+        deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
+            .await?;
+    let mut cost = None;
+    let mut days = Loaded::default();
+    if let Some(span) = span.filter(|_| shows_cost) {
+        let (kept, publication_id) = (&app.kept_costs, page.publication_id);
+        days = load(kept, publication_id, &mut snapshot, &scope, &service, &view, &span).await?;
+        if days.kept().next().is_some() {
+            let filter = bought_filter(&view, &span, &days);
+            let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
+            let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
+            let bought = kept.bought.get_or_read(publication_id, question, reading).await?;
+            cost = Some(cost_view(&service, &view, &span, &days, &deployments, &bought));
+        }
+    }
+    let path = format!("/services/{}", service.slug);
+    let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
+    Ok(ServicePage {
+        answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
+        empty: empty(&view, span.as_ref(), &page),
+        own_team: own_team(principal),
+        filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
+        switches: switches(&view, &path, &by),
+        deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
+        deployments_note: deployments_note(&deployments, listed),
+        csv_href: view.link(&format!("{path}.csv"), &[]),
+        page,
+        service,
+        shows_cost,
+        cost,
+    })
+}
+
+fn own_team(principal: &Principal) -> Option<String> {
+    (principal.role == crate::store::Role::Member && principal.team_ids.is_empty())
+        .then(|| "You are in no team yet; an administrator can add you to one.".to_owned())
+}
+
+fn bought_filter(view: &View, span: &Span, days: &Loaded) -> CostFilter {
+    CostFilter {
+        environment_id: days.environment_id,
+        provider_name: days.provider_name.clone(),
+        charge_category: days.charge_category.clone(),
+        currency: days.currency.clone(),
+        ..CostFilter::new(span.days, view.basis)
+    }
+}
+
+fn cost_view(
+    service: &ServiceHead,
+    view: &View,
+    span: &Span,
+    days: &Loaded,
+    deployments: &[ListedDeployment],
+    bought: &[service_costs::Bought],
+) -> CostView {
+    let (series, keys) = series(view.by(), days);
+    let points: Vec<Point> = days
+        .kept()
+        .map(|row| Point { day: row.charge_date, series: keys(row), currency: &row.currency, cost: &row.cost })
+        .collect();
+    let caption = match view.by() {
+        "charge" => "By charge type",
+        "provider" => "By provider",
+        _ => "By environment",
+    };
+    let charges_href = format!("/charges?service={}", service.slug);
+    let setting = Setting {
+        span,
+        currencies: &days.currencies,
+        markers: &markers(service, span, days, deployments),
+        caption,
+        subject: &format!("daily cost of {}, {}", service.name, caption.to_lowercase()),
+        charges_href: &charges_href,
+    };
+    let charts = daily::charts(&points, &series, &setting);
+    let (bought, bought_total) = tables::bought(bought, &days.currencies);
+    CostView {
+        figures: figures(span, days, deployments),
+        charts,
+        why: tables::why(span, days),
+        bought,
+        bought_total,
+        comparison: span.comparison_label(),
+    }
+}
+
+fn answer(
+    service: &ServiceHead,
+    view: &View,
+    span: Option<&Span>,
+    days: &Loaded,
+    cost: Option<&CostView>,
+    shows_cost: bool,
+) -> String {
+    if !shows_cost {
+        return format!("The cost of {} is open to its team and to finance. Its deployments are below.", service.name);
+    }
+    let (Some(span), Some(cost)) = (span, cost) else {
+        return format!("{} has no cost to show here.", service.name);
+    };
+    let total = days.total(span);
+    let sentence = change_sentences(&total, &days.currencies);
+    let filtered = if view.is_filtered() { " Within these filters." } else { "" };
+    let main = cost.why.first().and_then(WhyTable::main_cause).unwrap_or_default();
+    format!("{sentence} from {} against {}.{main}{filtered}", range_label(span.days), span.before_label())
+}
+
+fn empty(view: &View, span: Option<&Span>, page: &Page) -> String {
+    match span {
+        _ if page.bills.sources.is_empty() => "No billing data yet. Import a FOCUS file to see cost.".into(),
+        None => format!(
+            "None of these days is complete yet: {}. Cost of days that are still arriving is not added up.",
+            page.freshness
+        ),
+        Some(span) if view.is_filtered() => {
+            format!("No cost matches these filters from {}. Bills are complete for these days.", range_label(span.days))
+        }
+        Some(span) => format!(
+            "No cost from {} nor in {}. This is a true zero where bills are complete; if the service should have cost, see what is not mapped.",
+            range_label(span.days),
+            span.before_label()
+        ),
+    }
+}
+
+fn deployments_note(deployments: &[ListedDeployment], listed: DateRange) -> String {
+    match deployments.len() {
+        0 => format!("No deployments seen from {}.", range_label(listed)),
+        count if count > DEPLOYMENT_ROW_COUNT_MAX => format!("The newest {DEPLOYMENT_ROW_COUNT_MAX} of {count}."),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,126 @@
+use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
+use super::super::comparison::{Around, WEEK};
+use super::super::daily::Series;
+use super::super::query::Span;
+use super::loaded::{Loaded, charge_of, provider_of};
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::service_costs::{EnvironmentLabel, ServiceDay, ServiceHead};
+use bigdecimal::BigDecimal;
+use chrono::{Days, NaiveDate};
+use std::collections::BTreeMap;
+
+/// More series than this are shown as the largest and "Other".
+const SERIES_COUNT_MAX: usize = 6;
+
+/// Which series a row belongs to.
+pub(super) type SeriesOf<'a> = Box<dyn Fn(&ServiceDay) -> usize + 'a>;
+
+/// The colours of the stack. Environments of one kind share one: previews come and go by the dozen.
+pub(super) fn series<'a>(by: &str, days: &'a Loaded) -> (Vec<Series>, SeriesOf<'a>) {
+    if by == "env" {
+        return environment_series(days);
+    }
+    let name: fn(&ServiceDay) -> &str = if by == "provider" { provider_of } else { charge_of };
+    let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
+    for row in days.kept() {
+        *totals.entry(name(row)).or_default() += row.cost.abs();
+    }
+    let mut ranked: Vec<(&str, BigDecimal)> = totals.into_iter().collect();
+    ranked.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+    let kept = if ranked.len() > SERIES_COUNT_MAX { SERIES_COUNT_MAX - 1 } else { ranked.len() };
+    let mut series: Vec<Series> = ranked[..kept]
+        .iter()
+        .enumerate()
+        .map(|(rank, (name, _))| Series {
+            label: if name.is_empty() { "Not named".into() } else { (*name).to_owned() },
+            href: String::new(),
+            class: ranked_class(rank),
+        })
+        .collect();
+    if kept < ranked.len() {
+        let label = format!("Other, {}", ranked.len() - kept);
+        series.push(Series { label, href: String::new(), class: "other" });
+    }
+    let names: Vec<String> = ranked[..kept].iter().map(|(name, _)| (*name).to_owned()).collect();
+    (series, Box::new(move |row| names.iter().position(|one| one == name(row)).unwrap_or(names.len())))
+}
+
+/// Kinds of environment from the bottom of the stack, and what people call them.
+pub(super) const KINDS: [(&str, &str); 6] = [
+    ("production", "Production"),
+    ("staging", "Staging"),
+    ("preview", "Preview"),
+    ("development", "Development"),
+    ("test", "Test"),
+    ("other", "Other"),
+];
+
+fn environment_series(days: &Loaded) -> (Vec<Series>, SeriesOf<'_>) {
+    let kind_of = |id: i64| days.environment(id).map_or("", |one| one.kind.as_str());
+    let mut series = Vec::new();
+    let mut kinds = Vec::new();
+    for (kind, name) in KINDS {
+        let of_kind: Vec<&EnvironmentLabel> = days.environments.iter().filter(|one| one.kind == kind).collect();
+        match of_kind.as_slice() {
+            [] => continue,
+            [one] => series.push(Series {
+                label: one.name.clone(),
+                href: format!("/environments/{}", one.slug),
+                class: environment_class(Some(kind)),
+            }),
+            several => series.push(Series {
+                label: format!("{name}, {} environments", several.len()),
+                href: String::new(),
+                class: environment_class(Some(kind)),
+            }),
+        }
+        kinds.push(kind);
+    }
+    series.push(Series { label: "No environment".into(), href: String::new(), class: "other" });
+    (
+        series,
+        Box::new(move |row| kinds.iter().position(|kind| *kind == kind_of(row.environment_id)).unwrap_or(kinds.len())),
+    )
+}
+
+/// Deployments that went live, on the bars of the chart.
+pub(super) fn markers(
+    service: &ServiceHead,
+    span: &Span,
+    days: &Loaded,
+    deployments: &[ListedDeployment],
+) -> Vec<Marker> {
+    let buckets = Buckets::new(span.chart, span.complete_to);
+    let live = deployments.iter().filter(|one| one.went_live());
+    let inside = live.filter(|one| days.environment_id.is_none_or(|id| one.environment_id == id));
+    inside
+        .filter_map(|one| {
+            let day = one.at.date_naive();
+            Some(Marker {
+                index: buckets.index_of(day)?,
+                href: format!("/deployments/{}", one.deployment_id),
+                cluster_href: format!("/deployments?period={day}..{}&service={}", cluster_end(day), service.slug),
+                name: one.label(),
+                details: format!(
+                    "{}, {}",
+                    one.environment_name.as_deref().unwrap_or("environment not known"),
+                    one.at.format("%-d %b %H:%M UTC")
+                ),
+                shape: shape(one, span),
+            })
+        })
+        .collect()
+}
+
+// Markers that share a target are at most three bars apart.
+fn cluster_end(day: NaiveDate) -> NaiveDate {
+    day + Days::new(3)
+}
+
+fn shape(deployment: &ListedDeployment, span: &Span) -> Shape {
+    if deployment.kind == "rollback" {
+        return Shape::Rollback;
+    }
+    let around = Around::new(deployment.at.date_naive(), span.complete_to, WEEK);
+    if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }
+}

@@ -1,0 +1,255 @@
+//! The tables below the chart.
+
+use super::super::charts::{CellBars, ChangeBar, environment_class, position};
+use super::super::comparison::{Around, Averages, WEEK};
+use super::super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::super::query::Span;
+use super::loaded::{Loaded, add};
+use super::series::KINDS;
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::service_costs::Bought;
+use bigdecimal::Zero;
+use std::collections::BTreeMap;
+
+/// Causes that are not among the largest are one row.
+const CAUSE_COUNT_MAX: usize = 7;
+
+/// A deployment with the plain comparison around it.
+pub struct DeploymentRow {
+    pub deployment: ListedDeployment,
+    pub class: &'static str,
+    /// One a currency; empty where nothing can be compared.
+    pub comparison: Vec<Delta>,
+    /// `$1,016 to $1,154 a day`, or why there is no comparison.
+    pub note: String,
+}
+
+/// The newest deployments, each with the week after it against the week before, in its own environment.
+pub fn deployments(
+    all: &[ListedDeployment],
+    span: Option<&Span>,
+    days: &Loaded,
+    row_count_max: usize,
+) -> Vec<DeploymentRow> {
+    all.iter()
+        .take(row_count_max)
+        .map(|deployment| {
+            let (comparison, note) = match span {
+                Some(span) if !days.currencies.is_empty() => compare(deployment, span, days),
+                _ => (Vec::new(), String::new()),
+            };
+            let class = environment_class(deployment.environment_kind.as_deref());
+            DeploymentRow { deployment: deployment.clone(), class, comparison, note }
+        })
+        .collect()
+}
+
+fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<Delta>, String) {
+    if !deployment.went_live() {
+        return (Vec::new(), "did not go live".into());
+    }
+    let around = Around::new(deployment.at.date_naive(), span.complete_to, WEEK);
+    if around.days_after() < WEEK {
+        return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
+    }
+    let own =
+        days.kept().filter(|row| deployment.environment_id == 0 || row.environment_id == deployment.environment_id);
+    let averages = Averages::over(&around, own.map(|row| (row.charge_date, row.currency.as_str(), &row.cost)));
+    let (mut deltas, mut notes) = (Vec::new(), Vec::new());
+    for average in averages.rows() {
+        let digits = decimals(&average.currency, &average.before.abs().max(average.after.abs()));
+        deltas.push(Delta::between(&average.after, &average.before, &average.currency, digits));
+        notes.push(format!(
+            "{} to {}",
+            money(&average.before, &average.currency, digits),
+            money(&average.after, &average.currency, digits)
+        ));
+    }
+    if deltas.is_empty() { (deltas, "no cost in its environment".into()) } else { (deltas, notes.join(", ")) }
+}
+
+/// Why the cost of one currency changed: parts by environment and charge type that add up to the change.
+pub struct WhyTable {
+    /// `BillingCurrency`.
+    pub currency: String,
+    pub rows: Vec<WhyRow>,
+    /// The change of the whole.
+    pub total: String,
+    main: String,
+}
+
+/// One part of the change.
+pub struct WhyRow {
+    pub label: String,
+    pub bar: ChangeBar,
+    pub amount: String,
+    /// `$31,506 now, $30,677 before`.
+    pub note: String,
+}
+
+impl WhyTable {
+    /// The largest part in a sentence; none where nothing changed.
+    pub fn main_cause(&self) -> Option<String> {
+        (!self.main.is_empty()).then(|| format!(" {}", self.main))
+    }
+}
+
+/// One table a currency.
+pub fn why(span: &Span, days: &Loaded) -> Vec<WhyTable> {
+    let mut parts: BTreeMap<(usize, String), Compared> = BTreeMap::new();
+    for row in days.kept() {
+        let kind = days.environment(row.environment_id).map_or("", |one| one.kind.as_str());
+        let rank = KINDS.iter().position(|(name, _)| *name == kind).unwrap_or(KINDS.len());
+        add(parts.entry((rank, row.charge_category.clone())).or_default(), span, row);
+    }
+    days.currencies.iter().map(|currency| why_in(currency, &parts)).collect()
+}
+
+fn why_in(currency: &str, parts: &BTreeMap<(usize, String), Compared>) -> WhyTable {
+    let mut ranked: Vec<(String, &Compared)> = parts
+        .iter()
+        .filter(|(_, compared)| !compared.change(currency).is_zero())
+        .map(|((rank, category), compared)| {
+            let environment = KINDS.get(*rank).map_or("No environment", |(_, name)| name);
+            (format!("{environment} {}", category_name(category)), compared)
+        })
+        .collect();
+    ranked.sort_by(|left, right| {
+        right.1.change(currency).abs().cmp(&left.1.change(currency).abs()).then_with(|| left.0.cmp(&right.0))
+    });
+    let mut labels: Vec<String> = Vec::new();
+    let mut rows: Vec<Compared> = Vec::new();
+    for (index, (label, compared)) in ranked.iter().enumerate() {
+        if index < CAUSE_COUNT_MAX || ranked.len() == CAUSE_COUNT_MAX + 1 {
+            labels.push(label.clone());
+            rows.push((*compared).clone());
+        } else if index == CAUSE_COUNT_MAX {
+            labels.push(format!("{} smaller parts", ranked.len() - CAUSE_COUNT_MAX));
+            rows.push((*compared).clone());
+        } else if let Some(others) = rows.last_mut() {
+            others.add_row(compared);
+        }
+    }
+    let table = columns(&[currency.to_owned()], &rows);
+    let bars = ChangeBar::rows(&rows.iter().map(|row| position(&row.change(currency))).collect::<Vec<_>>());
+    let main = main_sentence(ranked.first(), currency);
+    let Columns { rows: lines, total } = table;
+    let rows = labels
+        .into_iter()
+        .zip(lines)
+        .zip(bars)
+        .filter_map(|((label, lines), bar)| {
+            let line = lines.into_iter().next()?;
+            let note = format!("{} now, {} before", line.cost, line.before);
+            Some(WhyRow { label, bar, amount: line.delta.amount, note })
+        })
+        .collect();
+    let total = total.into_iter().next().map(|line| line.delta.amount).unwrap_or_default();
+    WhyTable { currency: currency.to_owned(), rows, total, main }
+}
+
+fn main_sentence(first: Option<&(String, &Compared)>, currency: &str) -> String {
+    let Some((label, compared)) = first else { return String::new() };
+    let change = compared.change(currency);
+    let digits = decimals(currency, &compared.cost(currency).abs().max(compared.cost_before(currency).abs()));
+    let delta = Delta::amount(&change, currency, digits);
+    format!("The largest part is {}: {} {}.", lower_first(label), delta.amount, delta.word())
+}
+
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}
+
+fn category_name(category: &str) -> String {
+    if category.is_empty() { "charge type not named".into() } else { category.to_lowercase() }
+}
+
+/// What was bought.
+pub struct BoughtRow {
+    pub label: String,
+    pub lines: Vec<Line>,
+    /// One a currency of `lines`.
+    pub bars: Vec<CellBars>,
+}
+
+/// What was bought, the dearest first, with a total that adds up.
+pub fn bought(rows: &[Bought], currencies: &[String]) -> (Vec<BoughtRow>, Vec<Line>) {
+    let mut parts: BTreeMap<String, Compared> = BTreeMap::new();
+    for row in rows {
+        let part = parts.entry(bought_label(row)).or_default();
+        part.add(true, &row.currency, &row.cost);
+        part.add(false, &row.currency, &row.cost_before);
+    }
+    let mut parts: Vec<(String, Compared)> = parts.into_iter().collect();
+    let rank = |part: &Compared| currencies.first().map(|first| part.cost(first)).unwrap_or_default();
+    parts.sort_by(|left, right| rank(&right.1).cmp(&rank(&left.1)).then_with(|| left.0.cmp(&right.0)));
+    let (labels, compared): (Vec<String>, Vec<Compared>) = parts.into_iter().unzip();
+    let table = columns(currencies, &compared);
+    let scales: Vec<Vec<CellBars>> = currencies
+        .iter()
+        .map(|currency| {
+            let pair = |row: &Compared| (position(&row.cost(currency)), position(&row.cost_before(currency)));
+            CellBars::rows(&compared.iter().map(pair).collect::<Vec<_>>())
+        })
+        .collect();
+    let rows = labels.into_iter().zip(table.rows).enumerate().map(|(index, (label, lines))| {
+        let bar = |line: &Line| {
+            let column = currencies.iter().position(|currency| *currency == line.currency).unwrap_or_default();
+            scales[column][index].clone()
+        };
+        BoughtRow { label, bars: lines.iter().map(bar).collect(), lines }
+    });
+    (rows.collect(), table.total)
+}
+
+fn bought_label(row: &Bought) -> String {
+    if row.charge_category != "Usage" {
+        return if row.charge_category.is_empty() {
+            "Charge type not named".into()
+        } else {
+            row.charge_category.clone()
+        };
+    }
+    let what = row.service_category.as_deref().filter(|text| !text.is_empty()).unwrap_or("Usage");
+    let how = match (row.commitment_discount_status.as_deref(), row.pricing_category.as_deref()) {
+        (Some("Unused"), _) => "unused commitment",
+        (Some("Used"), _) | (_, Some("Committed")) => "under commitment",
+        (_, Some("Standard")) => "on demand",
+        (_, Some("Dynamic")) => "spot",
+        (_, Some("Other")) => "other pricing",
+        (_, Some(other)) if !other.is_empty() => other,
+        _ => return what.to_owned(),
+    };
+    format!("{what}, {how}")
+}
+
+/// "Spend rose $1,777 (4.2%) to $44,190", and the same for each further currency.
+pub fn change_sentences(total: &Compared, currencies: &[String]) -> String {
+    let sentences: Vec<String> = currencies
+        .iter()
+        .enumerate()
+        .map(|(index, currency)| {
+            let sentence = change_sentence(total, currency);
+            if index == 0 { sentence } else { format!("in {currency}, {}", lower_first(&sentence)) }
+        })
+        .collect();
+    sentences.join("; ")
+}
+
+/// "Spend rose $1,777 (4.2%) to $44,190".
+pub fn change_sentence(total: &Compared, currency: &str) -> String {
+    let (now, before) = (total.cost(currency), total.cost_before(currency));
+    let digits = decimals(currency, &now.abs().max(before.abs()));
+    let delta = Delta::between(&now, &before, currency, digits);
+    let change = money(&(&now - &before).abs(), currency, digits);
+    let to = money(&now, currency, digits);
+    let relative = delta.relative.replace(['+', '\u{2212}'], "");
+    match relative.as_str() {
+        _ if before.is_zero() && now.is_zero() => format!("No spend in {currency}"),
+        "new" => format!("Spend is {to}, all of it new"),
+        _ if delta.direction == super::super::display::Direction::Flat => format!("Spend did not change: {to}"),
+        "small base" => format!("Spend {} {change} to {to}", delta.direction.verb()),
+        relative => format!("Spend {} {change} {relative} to {to}", delta.direction.verb()),
+    }
+}

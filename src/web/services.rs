@@ -1,0 +1,249 @@
+//! `/services`: which services cost most and which grew most.
+
+use super::csv::Table;
+use super::display::{Columns, Compared, Line, columns, decimals, money};
+use super::parts::{Filters, Select, Switch};
+use super::query::{Accepts, NONE, Span, View, range_label};
+use super::service::change_sentences;
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::store::service_costs::{self, CatalogueService, ServiceCost};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashMap};
+
+const ACCEPTS: Accepts = Accepts {
+    texts: &["env", "team", "provider", "charge", "q"],
+    by: &[],
+    sort: &["-cost", "cost", "-change", "change", "name", "-deployed"],
+};
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/services", Policy::Money, show).get("/services.csv", Policy::Money, export)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "services.html")]
+struct ServicesPage {
+    page: Page,
+    filters: Filters,
+    answer: String,
+    rows: Vec<(ServiceRow, Vec<Line>)>,
+    total: Vec<Line>,
+    period_head: String,
+    comparison: String,
+    sorts: Vec<Switch>,
+    csv_href: String,
+}
+
+/// One service, or what is not allocated.
+struct ServiceRow {
+    name: String,
+    href: String,
+    team: Option<(String, String)>,
+    deployed: Option<(i64, DateTime<Utc>, String)>,
+    compared: Compared,
+}
+
+struct List {
+    view: View,
+    span: Option<Span>,
+    page: Page,
+    rows: Vec<ServiceRow>,
+    currencies: Vec<String>,
+    selects: Vec<Select>,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
+    let list = read(&app, &principal, query.as_deref()).await?;
+    let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
+    let Columns { rows: lines, total } = columns(&list.currencies, &compared);
+    let answer = answer(&list);
+    Ok(ServicesPage {
+        filters: Filters::new("/services", &list.view, list.span.as_ref(), list.selects).with_search(&list.view),
+        answer,
+        period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
+        comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
+        sorts: sorts(&list.view),
+        csv_href: list.view.link("/services.csv", &[]),
+        rows: list.rows.into_iter().zip(lines).collect(),
+        total,
+        page: list.page,
+    })
+}
+
+async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let list = read(&app, &principal, query.as_deref()).await?;
+    let mut table = Table::new(&["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Change", "LastDeployed"]);
+    for row in &list.rows {
+        let deployed = row.deployed.as_ref().map(|(_, at, _)| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+        for currency in &list.currencies {
+            let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
+            let change = &now - &before;
+            table.row(&[
+                row.name.as_str().into(),
+                row.team.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default().into(),
+                currency.as_str().into(),
+                (&now).into(),
+                (&before).into(),
+                (&change).into(),
+                deployed.clone().unwrap_or_default().into(),
+            ]);
+        }
+    }
+    Ok(table.into_response("services.csv").into_response())
+}
+
+async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {
+    let view = View::parse(query, ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(app, principal, &mut snapshot, "Services", NavItem::Services).await?;
+    let scope = principal.scope();
+    let span = view.span(&page.bills);
+    let team_id = match view.text("team") {
+        None => None,
+        // The days play no part: only the names are looked up.
+        Some(_) => {
+            view.filter(&mut snapshot, crate::focus::DateRange::days_to(page.now.date_naive(), 1)).await?.team_id
+        }
+    };
+    let text = view.text("q");
+    let catalogue = service_costs::catalogue(&mut snapshot, &scope, team_id, text).await?;
+    let costs = match &span {
+        Some(span) => {
+            let filter = view.filter(&mut snapshot, span.days).await?;
+            service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?
+        }
+        None => Vec::new(),
+    };
+    let choices = service_costs::choices(&mut snapshot).await?;
+    let currencies = currencies(&costs);
+    let mut rows = merge(catalogue, costs, text.is_some());
+    sort(&mut rows, view.sort(), currencies.first().map(String::as_str).unwrap_or_default());
+    let all = |label: &str| vec![(String::new(), label.to_owned())];
+    let with_none = |mut pairs: Vec<(String, String)>| {
+        pairs.push((NONE.into(), "Not allocated".into()));
+        pairs
+    };
+    let selects = vec![
+        Select::new("team", "Team", view.field("team"), with_none([all("All"), choices.teams].concat())),
+        Select::new("env", "Environment", view.field("env"), with_none([all("All"), choices.environments].concat())),
+    ];
+    Ok(List { view, span, page, rows, currencies, selects })
+}
+
+/// Currencies, the one with most charges first.
+pub(super) fn currencies(costs: &[ServiceCost]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for cost in costs {
+        *counts.entry(&cost.currency).or_default() += cost.charge_count;
+    }
+    let mut ranked: Vec<(&str, i64)> = counts.into_iter().collect();
+    ranked.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+    ranked.into_iter().map(|(currency, _)| currency.to_owned()).collect()
+}
+
+// Services of the catalogue have a row also without cost; what is not allocated has one where nothing is searched.
+fn merge(catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: bool) -> Vec<ServiceRow> {
+    let mut compared: HashMap<i64, Compared> = HashMap::new();
+    for cost in &costs {
+        let row = compared.entry(cost.service_id).or_default();
+        row.add(true, &cost.currency, &cost.cost);
+        row.add(false, &cost.currency, &cost.cost_before);
+    }
+    let mut rows: Vec<ServiceRow> = catalogue
+        .into_iter()
+        .map(|service| ServiceRow {
+            href: format!("/services/{}", service.slug),
+            team: service.team_slug.zip(service.team_name),
+            deployed: service
+                .last_deployment_id
+                .zip(service.last_deployed_at)
+                .map(|(id, at)| (id, at, service.last_version.unwrap_or_default())),
+            compared: compared.remove(&service.service_id).unwrap_or_default(),
+            name: service.name,
+        })
+        .collect();
+    if is_search {
+        return rows;
+    }
+    let mut rest: Vec<(i64, Compared)> = compared.into_iter().collect();
+    rest.sort_by_key(|(id, _)| *id);
+    for (id, compared) in rest {
+        let (name, href) = match id {
+            0 => ("Not allocated".to_owned(), "/unmapped".to_owned()),
+            id => (format!("Removed service {id}"), String::new()),
+        };
+        rows.push(ServiceRow { name, href, team: None, deployed: None, compared });
+    }
+    rows
+}
+
+fn sort(rows: &mut [ServiceRow], order: &str, currency: &str) {
+    let cost = |row: &ServiceRow| row.compared.cost(currency);
+    let change = |row: &ServiceRow| row.compared.change(currency);
+    let deployed = |row: &ServiceRow| row.deployed.as_ref().map(|(_, at, _)| *at);
+    rows.sort_by(|left, right| {
+        let ordering = match order {
+            "cost" => cost(left).cmp(&cost(right)),
+            "-change" => change(right).cmp(&change(left)),
+            "change" => change(left).cmp(&change(right)),
+            "-deployed" => deployed(right).cmp(&deployed(left)),
+            "name" => std::cmp::Ordering::Equal,
+            _ => cost(right).cmp(&cost(left)),
+        };
+        ordering.then_with(|| left.name.to_lowercase().cmp(&right.name.to_lowercase()))
+    });
+}
+
+// Service, period, change, last deployment: a second click on cost or change turns the order round.
+fn sorts(view: &View) -> Vec<Switch> {
+    [("name", "Service"), ("cost", "Cost"), ("change", "Change"), ("deployed", "Last deployment")]
+        .into_iter()
+        .map(|(key, label)| {
+            let falling = format!("-{key}");
+            let target = match view.sort() {
+                _ if key == "name" => "name".to_owned(),
+                present if present == falling && key != "deployed" => key.to_owned(),
+                _ => falling,
+            };
+            Switch {
+                label,
+                href: view.link("/services", &[("sort", if target == "-cost" { "" } else { &target })]),
+                is_current: view.sort().trim_start_matches('-') == key,
+            }
+        })
+        .collect()
+}
+
+fn answer(list: &List) -> String {
+    let Some(span) = &list.span else {
+        return match list.rows.len() {
+            0 => "There are no services yet. They come from rules over bills, from deployments, or from the catalogue."
+                .into(),
+            count => format!("{count} services, and no complete day of bills in this period yet."),
+        };
+    };
+    let mut total = Compared::default();
+    for row in &list.rows {
+        total.add_row(&row.compared);
+    }
+    if list.currencies.is_empty() {
+        return format!("No cost matches from {}.", range_label(span.days));
+    }
+    let sentence = change_sentences(&total, &list.currencies);
+    let grew = list.currencies.first().and_then(|currency| fastest(&list.rows, currency)).unwrap_or_default();
+    format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())
+}
+
+fn fastest(rows: &[ServiceRow], currency: &str) -> Option<String> {
+    let row = rows.iter().max_by_key(|row| row.compared.change(currency))?;
+    let change: BigDecimal = row.compared.change(currency);
+    let digits = decimals(currency, &change);
+    (change > BigDecimal::default())
+        .then(|| format!(" {} grew most, by {}.", row.name, money(&change, currency, digits)))
+}

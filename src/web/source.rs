@@ -1,0 +1,112 @@
+//! `/sources/{id}`: one source: what counts now, and everything that ever came from it.
+
+use super::csv::{Table, split_id};
+use super::sources::{Reach, reach};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::store::sources::{self, AuditRow, CurrentBill, DeliveryRow, SourceRow};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
+use serde::Deserialize;
+
+/// Deliveries a page.
+const DELIVERY_COUNT: i64 = 50;
+
+/// The routes of the page.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/sources/{id}", Policy::Bills, show)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Paging {
+    /// Deliveries older than this one.
+    before: Option<i64>,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Response> {
+    let (source_id, is_csv) = split_id(&last)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let source = sources::list(&mut snapshot).await?.into_iter().find(|source| source.source_id == source_id);
+    let source = source.ok_or(Error::NotFound)?;
+    let scope = principal.scope();
+    let bills = sources::current_bills(&mut snapshot, &scope, source_id).await?;
+    if is_csv {
+        return Ok(bills_csv(&bills).into_response(&format!("source-{}.csv", source.name)));
+    }
+    let page =
+        Page::new(&app, &principal, &mut snapshot, format!("{} · Sources", source.name), NavItem::Sources).await?;
+    let mut deliveries = sources::deliveries(&mut snapshot, Some(source_id), paging.before, DELIVERY_COUNT + 1).await?;
+    let has_more = deliveries.len() > DELIVERY_COUNT as usize;
+    deliveries.truncate(DELIVERY_COUNT as usize);
+    let older = deliveries.last().filter(|_| has_more).map(|delivery| delivery.delivery_id);
+    let mut subjects: Vec<String> =
+        deliveries.iter().map(|delivery| format!("delivery {}", delivery.delivery_id)).collect();
+    subjects.push(format!("source {source_id}"));
+    let audit = sources::audit_of(&mut snapshot, &subjects).await?;
+    let reach = reach(&page, source_id);
+    let shows_amounts = scope.is_everything();
+    let is_finance = principal.is_finance();
+    let bills = bills.into_iter().map(Bill::new).collect();
+    Ok(SourcePage { page, source, reach, shows_amounts, is_finance, bills, deliveries, older, audit }.into_response())
+}
+
+fn bills_csv(bills: &[CurrentBill]) -> Table {
+    let mut table = Table::new(&[
+        "BillingPeriodStart",
+        "BillingAccountId",
+        "BillingCurrency",
+        "Lines",
+        "BilledCost",
+        "EffectiveCost",
+        "DeliveryId",
+    ]);
+    for bill in bills {
+        table.row(&[
+            bill.billing_period_start.to_string().into(),
+            (&bill.billing_account_id).into(),
+            (&bill.billing_currency).into(),
+            bill.charge_count.into(),
+            (&bill.billed_cost).into(),
+            (&bill.effective_cost).into(),
+            bill.delivery_id.into(),
+        ]);
+    }
+    table
+}
+
+struct Bill {
+    billed: String,
+    effective: String,
+    bill: CurrentBill,
+}
+
+impl Bill {
+    fn new(bill: CurrentBill) -> Self {
+        let text = |amount: &BigDecimal| {
+            display::money(amount, &bill.billing_currency, display::minor_units(&bill.billing_currency))
+        };
+        Self { billed: text(&bill.billed_cost), effective: text(&bill.effective_cost), bill }
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "source.html")]
+struct SourcePage {
+    page: Page,
+    source: SourceRow,
+    reach: Reach,
+    shows_amounts: bool,
+    is_finance: bool,
+    bills: Vec<Bill>,
+    deliveries: Vec<DeliveryRow>,
+    older: Option<i64>,
+    audit: Vec<AuditRow>,
+}

@@ -1,0 +1,109 @@
+//! Uploaded files on disk until a job has read them: `<data directory>/spool`.
+
+use super::{Error, Result};
+use axum::extract::multipart::Field;
+use axum::http::StatusCode;
+use std::path::{Path, PathBuf};
+use tokio::fs;
+use tokio::io::AsyncWriteExt;
+
+/// Endings that tell a reader what to expect; any other name gets none.
+const SUFFIXES: [&str; 7] = [".csv.gz", ".csv.zst", ".csv", ".parquet", ".gz", ".zst", ".json"];
+/// Longer names are cut.
+const NAME_CHARS_MAX: usize = 200;
+
+/// A file that was received whole and is on disk. It is deleted when dropped, unless [`Self::keep`] was called.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What its sender calls it.
+    pub file_name: String,
+    /// Its size.
+    pub file_bytes: i64,
+    is_kept: bool,
+}
+
+impl Spooled {
+    /// From here on a job looks after the file.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // A request that was cut off leaves nothing behind; a file that is gone already is as good.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes a part of a form to disk, to the last byte and through to the platter.
+pub async fn receive(folder: &Path, mut field: Field<'_>) -> Result<Spooled> {
+    let file_name = clean_name(field.file_name().unwrap_or_default());
+    fs::create_dir_all(folder).await.map_err(|error| disk_error(&error))?;
+    let path = folder.join(format!("{}{}", super::secret::random(), suffix(&file_name)));
+    let mut spooled = Spooled { path: path.clone(), file_name, file_bytes: 0, is_kept: false };
+    let mut file = fs::File::create_new(&path).await.map_err(|error| disk_error(&error))?;
+    while let Some(chunk) = field.chunk().await.map_err(|error| form_error(&error))? {
+        file.write_all(&chunk).await.map_err(|error| disk_error(&error))?;
+        spooled.file_bytes += chunk.len() as i64;
+    }
+    file.flush().await.map_err(|error| disk_error(&error))?;
+    file.sync_all().await.map_err(|error| disk_error(&error))?;
+    // The name of the file must survive a power cut as well as its bytes.
+    let parent = fs::File::open(folder).await.map_err(|error| disk_error(&error))?;
+    parent.sync_all().await.map_err(|error| disk_error(&error))?;
+    Ok(spooled)
+}
+
+/// A multipart form that broke off, was not one, or was too large.
+pub fn form_error(error: &axum::extract::multipart::MultipartError) -> Error {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::Invalid(
+            "The upload is larger than this page takes (8 GiB). Split it by month, or run costwake import FILE on the server.".into(),
+        );
+    }
+    Error::Invalid("The upload broke off before its end. Nothing of it was kept; send it again.".into())
+}
+
+fn disk_error(error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Conflict(
+            "The server's disk is full. Nothing of the upload was kept; make room in the data directory and send it again.".into(),
+        ),
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Error::Conflict(
+            "The server may not write to its data directory (COSTWAKE_DATA_DIR). Nothing of the upload was kept.".into(),
+        ),
+        _ => Error::Internal(anyhow::anyhow!("writing an upload: {error}")),
+    }
+}
+
+/// The last part of a path, without control characters.
+fn clean_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
+    let clean = clean.trim();
+    if clean.is_empty() { "upload".into() } else { clean.into() }
+}
+
+fn suffix(name: &str) -> &'static str {
+    let name = name.to_ascii_lowercase();
+    SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_senders_name_never_chooses_a_path() {
+        assert_eq!(clean_name("../../etc/passwd"), "passwd");
+        assert_eq!(clean_name("C:\\bills\\october.csv"), "october.csv");
+        assert_eq!(clean_name("\u{0}\r\n"), "upload");
+        assert_eq!(suffix("Focus.CSV.GZ"), ".csv.gz");
+        assert_eq!(suffix("x.sh"), "");
+    }
+}

@@ -1,0 +1,176 @@
+//! `/finance/statements/{yyyy-mm}`: what the month cost, why it moved, and that it ties to the bills.
+
+mod breakdown;
+mod bridge;
+mod csv;
+mod section;
+mod state;
+mod views;
+mod year;
+
+pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
+pub use state::MonthState;
+pub use year::{Span, Year, year};
+
+use super::csv::split_suffix;
+use super::filters;
+use super::query::{Accepts, Versus, View};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::statement_ties::{Restatement, SourceTie};
+use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
+use crate::store::{Scope, Snapshot, statement_ties, statements};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use section::Section;
+
+/// Months in the chart.
+const CHART_MONTH_COUNT: u32 = 12;
+
+/// What the page takes.
+const ACCEPTS: Accepts = Accepts { texts: &["view"], by: By::KEYS, sort: &[] };
+
+/// The routes of the page.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/finance/statements/{month}", Policy::Money, show)
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let (month, is_csv) = split_suffix(&last);
+    let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let asked = Asked::new(month, &view)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let scope = principal.scope();
+    let read = Read::new(&mut snapshot, &scope, &asked).await?;
+    if is_csv {
+        return Ok(csv::table(&asked, &read.rows).into_response(&format!("statement-{month}.csv")));
+    }
+    let title = format!("{} · Statements", month.label());
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
+    let state = MonthState::of(month, &read.reach, app.now().date_naive());
+    let sections = section::sections(&asked, &read, &state, scope.is_everything());
+    let shows_receipts = Policy::Bills.allows(&principal);
+    Ok(StatementPage {
+        page,
+        month,
+        state,
+        shows_receipts,
+        shows_organisation: scope.is_everything(),
+        view,
+        asked,
+        sections,
+    }
+    .into_response())
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The month.
+    pub month: BillingPeriod,
+    /// The month that it is compared with.
+    pub before: BillingPeriod,
+    /// Which label puts a charge into a month.
+    pub view: MonthView,
+    /// The cost column.
+    pub basis: CostBasis,
+    /// The split.
+    pub by: By,
+    /// One currency only.
+    pub currency: Option<String>,
+}
+
+impl Asked {
+    fn new(month: BillingPeriod, view: &View) -> Result<Self> {
+        let before = match view.versus {
+            Versus::Previous => month.previous(),
+            Versus::PreviousYear => (0..12).fold(month, |month, _| month.previous()),
+        };
+        Ok(Self {
+            month,
+            before,
+            view: month_view(view.text("view"))?,
+            basis: view.basis,
+            by: By::from_key(view.by()),
+            currency: view.text("cur").map(str::to_owned),
+        })
+    }
+}
+
+/// Reads `view=billing|charge`; billing is the default.
+pub fn month_view(word: Option<&str>) -> Result<MonthView> {
+    match word {
+        None | Some("billing") => Ok(MonthView::BillingPeriod),
+        Some("charge") => Ok(MonthView::ChargeDay),
+        Some(other) => Err(Error::Invalid(format!("view={other} is not known. Allowed: billing, charge."))),
+    }
+}
+
+/// Everything that the page is made of, from one snapshot.
+struct Read {
+    rows: Vec<StatementRow>,
+    totals: Vec<MonthTotal>,
+    reach: Vec<statement_ties::MonthReach>,
+    shifted: Vec<ShiftedCost>,
+    ties: Vec<SourceTie>,
+    restatements: Vec<Restatement>,
+}
+
+impl Read {
+    async fn new(conn: &mut Snapshot, scope: &Scope, asked: &Asked) -> sqlx::Result<Self> {
+        let Asked { month, before, view, basis, .. } = *asked;
+        let first = (1..CHART_MONTH_COUNT).fold(month, |month, _| month.previous());
+        let mut rows = statements::rows(conn, scope, view, basis, before, before).await?;
+        rows.extend(statements::rows(conn, scope, view, basis, month, month).await?);
+        if let Some(currency) = &asked.currency {
+            rows.retain(|row| row.billing_currency == *currency);
+        }
+        Ok(Self {
+            rows,
+            totals: statements::months(conn, scope, view, basis, first, month).await?,
+            reach: statement_ties::reach(conn).await?,
+            shifted: statements::shifted(conn, scope, basis, month).await?,
+            ties: statement_ties::ties(conn, scope, basis, month).await?,
+            restatements: statement_ties::restatements(conn, scope, basis, month).await?,
+        })
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "statement.html")]
+struct StatementPage {
+    page: Page,
+    month: BillingPeriod,
+    state: MonthState,
+    shows_receipts: bool,
+    shows_organisation: bool,
+    view: View,
+    asked: Asked,
+    sections: Vec<Section>,
+}
+
+impl StatementPage {
+    fn path(&self) -> String {
+        format!("/finance/statements/{}", self.month)
+    }
+
+    fn link(&self, key: &'static str, value: &str) -> String {
+        self.view.link(&self.path(), &[(key, value)])
+    }
+
+    fn csv(&self) -> String {
+        self.view.link(&format!("{}.csv", self.path()), &[])
+    }
+
+    fn is_by_charge(&self) -> bool {
+        self.asked.view == MonthView::ChargeDay
+    }
+}

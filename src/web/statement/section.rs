@@ -1,0 +1,250 @@
+//! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
+
+use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, breakdown, nodes};
+use super::bridge::{Bridge, bridge};
+use super::state::MonthState;
+use super::views::{Views, views};
+use super::year::{Span, Year, year};
+use super::{Asked, CHART_MONTH_COUNT, Read};
+use crate::focus::BillingPeriod;
+use crate::store::statement_ties::{Restatement, SourceTie};
+use crate::store::statements::{MonthTotal, MonthView};
+use crate::web::display::{self, Delta};
+use bigdecimal::{BigDecimal, Zero};
+
+/// One currency of a statement.
+pub(super) struct Section {
+    pub currency: String,
+    pub lede: String,
+    pub net: String,
+    pub net_delta: Option<Delta>,
+    pub tax: String,
+    pub credit: String,
+    pub allocated_share: String,
+    pub unallocated: String,
+    pub views: Views,
+    pub bridge: Option<Bridge>,
+    pub table: Breakdown,
+    pub year: Year,
+    pub ties: Option<Ties>,
+    pub restatements: Vec<RestatementRow>,
+    /// What narrows `/charges` to the whole section.
+    pub lines_query: String,
+}
+
+/// Deliveries beside the statement. Each column adds up as shown.
+pub(super) struct Ties {
+    pub rows: Vec<TieRow>,
+    pub charge_count: i64,
+    pub delivered: String,
+    pub stated: String,
+    pub difference: String,
+    pub is_even: bool,
+}
+
+pub(super) struct TieRow {
+    pub tie: SourceTie,
+    pub delivered: String,
+    pub stated: String,
+    pub difference: String,
+    pub is_even: bool,
+}
+
+pub(super) struct RestatementRow {
+    pub restatement: Restatement,
+    pub earlier: String,
+    pub later: String,
+    pub delta: Delta,
+}
+
+/// One section a currency, the one with most lines first.
+pub(super) fn sections(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool) -> Vec<Section> {
+    let month = asked.month.first_day();
+    let mut lines: Vec<(String, i64)> = Vec::new();
+    for row in &read.rows {
+        let count = if row.month == month { row.charge_count } else { 0 };
+        match lines.iter_mut().find(|(currency, _)| *currency == row.billing_currency) {
+            Some((_, sum)) => *sum += count,
+            None => lines.push((row.billing_currency.clone(), count)),
+        }
+    }
+    lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    lines.iter().map(|(currency, _)| section(asked, read, state, is_whole, currency)).collect()
+}
+
+fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, currency: &str) -> Section {
+    let decimals = display::minor_units(currency);
+    let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
+    let table = breakdown(&nodes, currency);
+    let bridge = bridge(&table, currency);
+    let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
+    let total =
+        read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
+    let amount = |pick: fn(&MonthTotal) -> &BigDecimal| {
+        display::money(&total.map(pick).cloned().unwrap_or_default(), currency, decimals)
+    };
+    let unallocated = total.map(|total| total.unallocated.clone()).unwrap_or_default();
+    let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
+    Section {
+        currency: currency.into(),
+        lede: lede(asked, state, &table, &nodes, currency),
+        net: table.total.now_text.clone(),
+        net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
+        tax: amount(|total| &total.tax),
+        credit: amount(|total| &total.credit),
+        allocated_share: display::percent(&(&exact - &unallocated), &exact).unwrap_or_else(|| "none".into()),
+        unallocated: display::money(&unallocated, currency, decimals),
+        views: views(asked.month, asked.view, &exact, &read.shifted, currency, asked.basis.key()),
+        year: year(
+            &read.totals,
+            currency,
+            &Span { last: asked.month, count: CHART_MONTH_COUNT, current: Some(asked.month) },
+            today_open,
+            |month| month_link(asked, month),
+        ),
+        ties: is_whole.then(|| ties(&read.ties, currency)),
+        restatements: restatements(&read.restatements, currency),
+        lines_query: lines_query(asked, currency),
+        bridge,
+        table,
+    }
+}
+
+fn month_link(asked: &Asked, month: BillingPeriod) -> String {
+    let mut query: Vec<(&str, &str)> = Vec::new();
+    if asked.basis != crate::focus::CostBasis::default() {
+        query.push(("basis", asked.basis.key()));
+    }
+    if asked.view == MonthView::ChargeDay {
+        query.push(("view", "charge"));
+    }
+    let query = serde_urlencoded::to_string(query).unwrap_or_default();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/finance/statements/{month}{mark}{query}")
+}
+
+fn lines_query(asked: &Asked, currency: &str) -> String {
+    // Days, not a month: the whole month counts here, also days that other pages leave out as provisional.
+    let (key, value) = match asked.view {
+        MonthView::BillingPeriod => ("billing", asked.month.to_string()),
+        MonthView::ChargeDay => ("period", days_of(asked.month)),
+    };
+    let mut query = vec![(key, value.as_str()), ("cur", currency)];
+    if asked.basis != crate::focus::CostBasis::default() {
+        query.push(("basis", asked.basis.key()));
+    }
+    serde_urlencoded::to_string(query).unwrap_or_default()
+}
+
+/// Every day of a month, as a period of an address.
+pub(super) fn days_of(month: BillingPeriod) -> String {
+    format!("{}..{}", month.first_day(), month.days().last_day())
+}
+
+impl Section {
+    /// The lines behind a row of the table.
+    pub(super) fn lines(&self, node: &Node) -> Option<String> {
+        if node.lines_query.is_empty() {
+            return None;
+        }
+        let narrowed = serde_urlencoded::to_string(&node.lines_query).unwrap_or_default();
+        Some(format!("/charges?{}&{narrowed}", self.lines_query))
+    }
+}
+
+fn lede(asked: &Asked, state: &MonthState, table: &Breakdown, nodes: &[Node], currency: &str) -> String {
+    let decimals = display::minor_units(currency);
+    let so_far = if matches!(state, MonthState::Running(_)) { " so far" } else { "" };
+    let before = asked.before.label();
+    let mut text = format!("Net cost{so_far} was {}", table.total.now_text);
+    let has_before = nodes.iter().any(|node| !node.before.is_zero());
+    if !has_before {
+        text.push_str(&format!("; there is no bill for {before} to compare it with."));
+    } else {
+        let change = table.total.change();
+        let amount = display::money(&change.abs(), currency, decimals);
+        let relative =
+            display::percent(&change.abs(), &table.total.before).map(|p| format!(" ({p})")).unwrap_or_default();
+        let word = table.total.delta.word();
+        text.push_str(&match word {
+            "the same" => format!(", the same as in {before}."),
+            _ => format!(", which is {amount}{relative} {word} than {before}."),
+        });
+        text.push_str(&movers(table));
+    }
+    if asked.by.key() == "team" && nodes.len() == 1 && nodes[0].is_unallocated {
+        text.push_str(" No rule gives any of it to a service yet.");
+    }
+    text
+}
+
+// The row that rose most and the one that fell most, by name: facts, no causes.
+fn movers(table: &Breakdown) -> String {
+    let tops = || table.rows.iter().filter(|row| !row.is_child);
+    let rise = tops().filter(|row| row.change() > BigDecimal::zero()).max_by_key(|row| row.change());
+    let fall = tops().filter(|row| row.change() < BigDecimal::zero()).min_by_key(|row| row.change());
+    let name = |row: &super::breakdown::Row| {
+        if row.node.name == NOT_ALLOCATED { "what is not allocated".to_owned() } else { row.node.name.clone() }
+    };
+    match (rise, fall) {
+        (Some(rise), Some(fall)) => {
+            format!(
+                " The largest rise: {} ({}); the largest fall: {} ({}).",
+                name(rise),
+                rise.delta.amount,
+                name(fall),
+                fall.delta.amount
+            )
+        }
+        (Some(rise), None) => format!(" The largest rise: {} ({}).", name(rise), rise.delta.amount),
+        (None, Some(fall)) => format!(" The largest fall: {} ({}).", name(fall), fall.delta.amount),
+        (None, None) => String::new(),
+    }
+}
+
+fn ties(all: &[SourceTie], currency: &str) -> Ties {
+    let decimals = display::minor_units(currency);
+    let rows: Vec<&SourceTie> = all.iter().filter(|tie| tie.billing_currency == currency).collect();
+    let stated: Vec<BigDecimal> = rows.iter().map(|tie| tie.stated.clone()).collect();
+    let delivered: Vec<BigDecimal> = rows.iter().map(|tie| tie.delivered.clone().unwrap_or_default()).collect();
+    let (stated_total, delivered_total): (BigDecimal, BigDecimal) = (stated.iter().sum(), delivered.iter().sum());
+    let stated_shown = display::shown(&stated, &stated_total, decimals);
+    let delivered_shown = display::shown(&delivered, &delivered_total, decimals);
+    let text = |amount: &BigDecimal| display::money(amount, currency, decimals);
+    let difference = |stated: &BigDecimal, delivered: &BigDecimal| {
+        let difference = stated - delivered;
+        // A difference that rounding would hide is written with all its digits.
+        if difference.is_zero() { text(&difference) } else { display::money_exact(&difference, currency) }
+    };
+    let tie_rows = rows.iter().enumerate().map(|(index, tie)| TieRow {
+        tie: (*tie).clone(),
+        delivered: match tie.delivered {
+            Some(_) => text(&delivered_shown[index]),
+            None => "not delivered".into(),
+        },
+        stated: text(&stated_shown[index]),
+        difference: difference(&stated[index], &delivered[index]),
+        is_even: stated[index] == delivered[index],
+    });
+    Ties {
+        rows: tie_rows.collect(),
+        charge_count: rows.iter().map(|tie| tie.charge_count).sum(),
+        delivered: text(&delivered_total),
+        stated: text(&stated_total),
+        difference: difference(&stated_total, &delivered_total),
+        is_even: stated == delivered,
+    }
+}
+
+fn restatements(all: &[Restatement], currency: &str) -> Vec<RestatementRow> {
+    let decimals = display::minor_units(currency);
+    all.iter()
+        .filter(|row| row.billing_currency == currency)
+        .map(|row| RestatementRow {
+            earlier: display::money(&row.earlier, currency, decimals),
+            later: display::money(&row.later, currency, decimals),
+            delta: Delta::between(&row.later, &row.earlier, currency, decimals),
+            restatement: row.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! The two views of a month, and what lies between them. Pure.
+
+use crate::focus::BillingPeriod;
+use crate::store::statements::{MonthView, ShiftedCost};
+use crate::web::display::{self, Delta};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+
+/// A named row between the two totals.
+#[derive(Debug, Clone)]
+pub struct Between {
+    /// "Billed in October for September: corrections".
+    pub name: String,
+    /// Lines behind it.
+    pub charge_count: i64,
+    /// What it adds on the way from the one total to the other.
+    pub amount: Delta,
+    /// The lines.
+    pub href: String,
+}
+
+/// Both totals of a month and the way from the one to the other, which adds up as shown.
+#[derive(Debug, Clone)]
+pub struct Views {
+    /// What the invoices say.
+    pub billed: String,
+    /// What was used.
+    pub charged: String,
+    /// Charged less billed.
+    pub difference: Delta,
+    /// Whether they differ at all.
+    pub is_equal: bool,
+    /// What makes the difference.
+    pub rows: Vec<Between>,
+}
+
+/// From the total of the shown view and what is shifted, both totals.
+pub fn views(
+    month: BillingPeriod,
+    shown_view: MonthView,
+    shown_total: &BigDecimal,
+    shifted: &[ShiftedCost],
+    currency: &str,
+    basis_key: &str,
+) -> Views {
+    let decimals = display::minor_units(currency);
+    let shifted: Vec<&ShiftedCost> = shifted.iter().filter(|row| row.billing_currency == currency).collect();
+    let signed: Vec<BigDecimal> = shifted
+        .iter()
+        .map(|row| if row.billing_month == month.first_day() { -row.cost.clone() } else { row.cost.clone() })
+        .collect();
+    let difference: BigDecimal = signed.iter().sum();
+    let (billed, charged) = match shown_view {
+        MonthView::BillingPeriod => (shown_total.clone(), shown_total + &difference),
+        MonthView::ChargeDay => (shown_total - &difference, shown_total.clone()),
+    };
+    let round = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
+    let amounts = display::shown(&signed, &(round(&charged) - round(&billed)), decimals);
+    let rows = shifted.iter().zip(amounts).map(|(row, amount)| Between {
+        name: name(month, row),
+        charge_count: row.charge_count,
+        amount: Delta::amount(&amount, currency, decimals),
+        href: lines(row, currency, basis_key),
+    });
+    Views {
+        billed: display::money(&billed, currency, decimals),
+        charged: display::money(&charged, currency, decimals),
+        difference: Delta::amount(&(round(&charged) - round(&billed)), currency, decimals),
+        is_equal: shifted.is_empty(),
+        rows: rows.collect(),
+    }
+}
+
+fn name(month: BillingPeriod, row: &ShiftedCost) -> String {
+    let what = match (row.is_correction, row.billing_month < row.charge_month) {
+        (true, _) => "corrections",
+        (false, true) => "billed ahead",
+        (false, false) => "late lines",
+    };
+    let label = |day: NaiveDate| BillingPeriod::containing(day).label();
+    if row.billing_month == month.first_day() {
+        format!("On this bill for {}: {what}", label(row.charge_month))
+    } else {
+        format!("For this month on the bill of {}: {what}", label(row.billing_month))
+    }
+}
+
+fn lines(row: &ShiftedCost, currency: &str, basis_key: &str) -> String {
+    let billing = BillingPeriod::containing(row.billing_month).to_string();
+    let period = super::section::days_of(BillingPeriod::containing(row.charge_month));
+    let class = if row.is_correction { "correction" } else { "other" };
+    let query =
+        [("period", period.as_str()), ("billing", &billing), ("class", class), ("cur", currency), ("basis", basis_key)];
+    format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shift(billed: &str, charged: &str, is_correction: bool, cost: &str) -> ShiftedCost {
+        ShiftedCost {
+            billing_month: billed.parse().unwrap(),
+            charge_month: charged.parse().unwrap(),
+            is_correction,
+            billing_currency: "USD".into(),
+            charge_count: 1,
+            cost: cost.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn corrections_and_late_lines_lead_from_the_invoices_to_the_usage() {
+        let shifted =
+            [shift("2026-10-01", "2026-09-01", true, "-5.005"), shift("2026-11-01", "2026-10-01", false, "2.004")];
+        let october = "2026-10".parse().unwrap();
+        let total = "100.001".parse().unwrap();
+        let both = views(october, MonthView::BillingPeriod, &total, &shifted, "USD", "amortized");
+        assert_eq!((both.billed.as_str(), both.charged.as_str()), ("$100.00", "$107.01"));
+        let rows: Vec<String> = both.rows.iter().map(|row| format!("{} {}", row.name, row.amount.amount)).collect();
+        assert_eq!(
+            rows,
+            [
+                "On this bill for September 2026: corrections +$5.01",
+                "For this month on the bill of November 2026: late lines +$2.00",
+            ]
+        );
+        let charged = "107.010".parse().unwrap();
+        let same = views(october, MonthView::ChargeDay, &charged, &shifted, "USD", "amortized");
+        assert_eq!(same.billed, "$100.00");
+    }
+}

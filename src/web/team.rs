@@ -1,0 +1,359 @@
+//! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
+
+use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
+use super::csv::{Table, split_suffix};
+use super::daily::{self, Daily, Point, Series, Setting};
+use super::display::{Compared, Delta, Line, columns, decimals, money};
+use super::parts::{Figure, Figures, Filters, Select};
+use super::query::{Accepts, Span, View, range_label};
+use super::service::change_sentence;
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
+use crate::focus::DateRange;
+use crate::store::costs::{self, CostFilter, DayCost, Dimension};
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::service_costs::{self, ServiceCost, WeekCost};
+use crate::store::team_heads::{self, TeamHead};
+use crate::store::{Scope, Snapshot};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use chrono::Days;
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts = Accepts { texts: &["env", "provider", "charge"], by: &[], sort: &[] };
+/// Services with a colour of their own; the rest is "Other".
+const SERIES_COUNT_MAX: usize = 5;
+const WEEK_COUNT: u64 = 12;
+const DEPLOYMENT_COUNT_MAX: i64 = 200;
+const DEPLOYMENT_ROW_COUNT_MAX: usize = 20;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/teams/{slug}", Policy::Money, show)
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let (slug, is_csv) = split_suffix(&last);
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let team = team_heads::get(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
+    let scope = principal.scope();
+    let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
+    let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
+    let span = view.span(&page.bills).filter(|_| shows_cost);
+    let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
+    let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
+    let read = match &span {
+        Some(span) => Some(Read::new(&mut snapshot, &scope, &team, &view, span).await?),
+        None => None,
+    };
+    if is_csv {
+        let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
+        return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
+    }
+    let path = format!("/teams/{}", team.slug);
+    let environments = service_costs::choices(&mut snapshot).await?.environments;
+    let all = vec![(String::new(), "All".to_owned())];
+    let select = Select::new("env", "Environment", view.field("env"), [all, environments].concat());
+    let cost = read
+        .filter(|read| !read.services.is_empty())
+        .zip(span)
+        .map(|(read, span)| cost_view(&team, &view, &span, &read, &deployments));
+    Ok(TeamPage {
+        answer: answer(&team, span.as_ref(), cost.as_ref(), shows_cost),
+        filters: Filters::new(&path, &view, span.as_ref(), vec![select]),
+        csv_href: view.link(&format!("{path}.csv"), &[]),
+        period_head: span.map_or_else(|| "Cost".into(), |span| span.short_label()),
+        comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
+        deployment_count: deployments.len(),
+        deployments: deployments.into_iter().take(DEPLOYMENT_ROW_COUNT_MAX).collect(),
+        page,
+        team,
+        shows_cost,
+        cost,
+    }
+    .into_response())
+}
+
+async fn deployments(
+    conn: &mut Snapshot,
+    team: &TeamHead,
+    listed: DateRange,
+    page: &Page,
+) -> sqlx::Result<Vec<ListedDeployment>> {
+    let filter = DeploymentFilter {
+        team_id: Some(team.team_id),
+        from: Some(listed.start()),
+        until: Some(listed.end().max(page.now.date_naive() + Days::new(1))),
+        ..DeploymentFilter::default()
+    };
+    deployment_list::list(conn, &filter, DEPLOYMENT_COUNT_MAX).await
+}
+
+/// What the figures are made of.
+struct Read {
+    services: Vec<ServiceCost>,
+    days: Vec<DayCost>,
+    environments: BTreeMap<String, Compared>,
+    weeks: Vec<WeekCost>,
+    currencies: Vec<String>,
+}
+
+impl Read {
+    async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
+        let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
+        let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
+        let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
+        let days = costs::daily(conn, scope, &filter.on(shown), Dimension::Service).await?;
+        let mut environments: BTreeMap<String, Compared> = BTreeMap::new();
+        for (is_now, days) in [(true, span.days), (false, span.before)] {
+            for row in costs::by_dimension(conn, scope, &filter.on(days), Dimension::Environment).await? {
+                let label = if row.key == "0" { "No environment".into() } else { row.label };
+                environments.entry(label).or_default().add(is_now, &row.currency, &row.cost);
+            }
+        }
+        let ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
+        let end = span.complete_to + Days::new(1);
+        let weeks = match DateRange::new(end - Days::new(7 * WEEK_COUNT), end) {
+            Some(range) => service_costs::weekly(conn, scope, &filter.on(range), &ids).await?,
+            None => Vec::new(),
+        };
+        Ok(Self { currencies: currencies(&services), services, days, environments, weeks })
+    }
+
+    /// The services, the dearest first, each with its costs.
+    fn compared(&self) -> Vec<(&ServiceCost, Compared)> {
+        let mut by_id: BTreeMap<i64, (&ServiceCost, Compared)> = BTreeMap::new();
+        for service in &self.services {
+            let (_, compared) = by_id.entry(service.service_id).or_insert((service, Compared::default()));
+            compared.add(true, &service.currency, &service.cost);
+            compared.add(false, &service.currency, &service.cost_before);
+        }
+        let main = self.currencies.first().map_or("", String::as_str);
+        let mut rows: Vec<_> = by_id.into_values().collect();
+        rows.sort_by(|left, right| {
+            right.1.cost(main).cmp(&left.1.cost(main)).then_with(|| left.0.name.cmp(&right.0.name))
+        });
+        rows
+    }
+
+    fn spark(&self, service_id: i64) -> SparkBars {
+        let main = self.currencies.first().map_or("", String::as_str);
+        let mut weeks = vec![0.0; WEEK_COUNT as usize];
+        let own = self.weeks.iter().filter(|week| week.service_id == service_id && week.currency == main);
+        for week in own {
+            if let Some(slot) = usize::try_from(week.week).ok().and_then(|index| weeks.get_mut(index)) {
+                *slot = position(&week.cost);
+            }
+        }
+        SparkBars::new(&weeks)
+    }
+}
+
+// The one with most charges first.
+fn currencies(services: &[ServiceCost]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for service in services {
+        *counts.entry(&service.currency).or_default() += service.charge_count;
+    }
+    let mut ranked: Vec<(&str, i64)> = counts.into_iter().collect();
+    ranked.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+    ranked.into_iter().map(|(currency, _)| currency.to_owned()).collect()
+}
+
+fn csv(read: &Read) -> Table {
+    let mut table = Table::new(&["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"]);
+    for service in &read.services {
+        let change = &service.cost - &service.cost_before;
+        table.row(&[
+            (&service.name).into(),
+            (&service.currency).into(),
+            (&service.cost).into(),
+            (&service.cost_before).into(),
+            (&change).into(),
+            service.charge_count.into(),
+        ]);
+    }
+    table
+}
+
+/// Everything that shows money.
+struct CostView {
+    sentence: String,
+    figures: Figures,
+    charts: Vec<Daily>,
+    services: Vec<ServiceRow>,
+    service_total: Vec<Line>,
+    environments: Vec<(String, Vec<Line>)>,
+    environment_total: Vec<Line>,
+}
+
+struct ServiceRow {
+    name: String,
+    href: String,
+    spark: SparkBars,
+    lines: Vec<Line>,
+}
+
+fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments: &[ListedDeployment]) -> CostView {
+    let compared = read.compared();
+    let mut total = Compared::default();
+    compared.iter().for_each(|(_, row)| total.add_row(row));
+    let sentence: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
+    let (charts, table) = (charts(team, view, span, read, &compared, deployments), columns_of(read, &compared));
+    let costs: Vec<Compared> = read.environments.values().cloned().collect();
+    let environments = columns(&read.currencies, &costs);
+    CostView {
+        sentence: sentence.join("; "),
+        figures: figures(span, read, &total, deployments),
+        charts,
+        services: table.0,
+        service_total: table.1,
+        environments: read.environments.keys().cloned().zip(environments.rows).collect(),
+        environment_total: environments.total,
+    }
+}
+
+fn columns_of(read: &Read, compared: &[(&ServiceCost, Compared)]) -> (Vec<ServiceRow>, Vec<Line>) {
+    let costs: Vec<Compared> = compared.iter().map(|(_, row)| row.clone()).collect();
+    let table = columns(&read.currencies, &costs);
+    let rows = compared.iter().zip(table.rows).map(|((service, _), lines)| ServiceRow {
+        name: service.name.clone(),
+        href: format!("/services/{}", service.slug),
+        spark: read.spark(service.service_id),
+        lines,
+    });
+    (rows.collect(), table.total)
+}
+
+fn charts(
+    team: &TeamHead,
+    view: &View,
+    span: &Span,
+    read: &Read,
+    compared: &[(&ServiceCost, Compared)],
+    deployments: &[ListedDeployment],
+) -> Vec<Daily> {
+    let kept = if compared.len() > SERIES_COUNT_MAX + 1 { SERIES_COUNT_MAX } else { compared.len() };
+    let mut series: Vec<Series> = compared[..kept]
+        .iter()
+        .enumerate()
+        .map(|(rank, (service, _))| Series {
+            label: service.name.clone(),
+            href: format!("/services/{}", service.slug),
+            class: ranked_class(rank),
+        })
+        .collect();
+    if kept < compared.len() {
+        let label = format!("Other, {} services", compared.len() - kept);
+        series.push(Series { label, href: String::new(), class: "other" });
+    }
+    let rank: BTreeMap<String, usize> = compared[..kept]
+        .iter()
+        .enumerate()
+        .map(|(rank, (service, _))| (service.service_id.to_string(), rank))
+        .collect();
+    let other = series.len().saturating_sub(1);
+    let points: Vec<Point<'_>> = read
+        .days
+        .iter()
+        .map(|day| Point {
+            day: day.charge_date,
+            series: rank.get(&day.key).copied().unwrap_or(other),
+            currency: &day.currency,
+            cost: &day.cost,
+        })
+        .collect();
+    let charges_href = view.link("/charges", &[("team", &team.slug), ("period", ""), ("vs", "")]);
+    daily::charts(
+        &points,
+        &series,
+        &Setting {
+            span,
+            currencies: &read.currencies,
+            markers: &markers(team, span, deployments),
+            caption: "By service",
+            subject: &format!("daily cost of {} by service", team.name),
+            charges_href: &charges_href,
+        },
+    )
+}
+
+fn markers(team: &TeamHead, span: &Span, deployments: &[ListedDeployment]) -> Vec<Marker> {
+    let buckets = Buckets::new(span.chart, span.complete_to);
+    let production =
+        deployments.iter().filter(|one| one.went_live() && one.environment_kind.as_deref() == Some("production"));
+    production
+        .filter_map(|one| {
+            let day = one.at.date_naive();
+            Some(Marker {
+                index: buckets.index_of(day)?,
+                href: format!("/deployments/{}", one.deployment_id),
+                cluster_href: format!("/deployments?period={day}..{}&team={}", day + Days::new(3), team.slug),
+                name: format!("{} {}", one.service_names.join(", "), one.label()),
+                details: one.at.format("%-d %b %H:%M UTC").to_string(),
+                shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
+            })
+        })
+        .collect()
+}
+
+fn figures(span: &Span, read: &Read, total: &Compared, deployments: &[ListedDeployment]) -> Figures {
+    let mut spend = Figure {
+        label: format!("Spend, {}", span.label()),
+        values: Vec::new(),
+        deltas: Vec::new(),
+        note: String::new(),
+    };
+    for currency in &read.currencies {
+        let (now, before) = (total.cost(currency), total.cost_before(currency));
+        let digits = decimals(currency, &now.abs().max(before.abs()));
+        spend.values.push(money(&now, currency, digits));
+        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+    }
+    let largest = read.compared().into_iter().next();
+    let mut all = vec![spend];
+    if let (Some((service, row)), Some(currency)) = (largest, read.currencies.first()) {
+        let cost = row.cost(currency);
+        let share = super::display::percent(&cost, &total.cost(currency)).unwrap_or_default();
+        let amount = money(&cost, currency, decimals(currency, &cost));
+        all.push(Figure::plain("Largest service", service.name.clone(), format!("{amount}, {share}")));
+    }
+    let live = deployments.iter().filter(|one| one.went_live());
+    let inside = live.filter(|one| span.days.start() <= one.at.date_naive() && one.at.date_naive() < span.days.end());
+    all.push(Figure::plain("Deployments", inside.count().to_string(), "that went live"));
+    Figures(all)
+}
+
+fn answer(team: &TeamHead, span: Option<&Span>, cost: Option<&CostView>, shows_cost: bool) -> String {
+    match (span, cost) {
+        _ if !shows_cost => format!("The cost of {} is open to its members and to finance.", team.name),
+        (Some(span), Some(cost)) => {
+            format!("{} from {} against {}.", cost.sentence, range_label(span.days), span.before_label())
+        }
+        (Some(span), None) => format!("{} has no cost from {}.", team.name, range_label(span.days)),
+        (None, _) => "No complete day of bills lies in this period yet.".into(),
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "team.html")]
+struct TeamPage {
+    page: Page,
+    team: TeamHead,
+    shows_cost: bool,
+    answer: String,
+    filters: Filters,
+    csv_href: String,
+    period_head: String,
+    comparison: String,
+    cost: Option<CostView>,
+    deployments: Vec<ListedDeployment>,
+    deployment_count: usize,
+}

@@ -1,0 +1,169 @@
+//! `/teams`: which teams cost most and which grew most.
+
+use super::csv::Table;
+use super::display::{Columns, Compared, Line, columns};
+use super::parts::{Filters, Select};
+use super::query::{Accepts, Span, View, range_label};
+use super::service::change_sentence;
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
+use crate::store::costs::{self, Dimension};
+use crate::store::service_costs;
+use crate::store::team_heads::{self, TeamHead};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts = Accepts { texts: &["env", "provider", "charge"], by: &[], sort: &[] };
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/teams", Policy::Money, show).get("/teams.csv", Policy::Money, export)
+}
+
+/// A team, services without one, or what is not allocated.
+struct Row {
+    name: String,
+    href: String,
+    head: Option<TeamHead>,
+    compared: Compared,
+}
+
+struct List {
+    view: View,
+    span: Option<Span>,
+    page: Page,
+    rows: Vec<Row>,
+    currencies: Vec<String>,
+    environments: Vec<(String, String)>,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<TeamsPage> {
+    let list = read(&app, &principal, query.as_deref()).await?;
+    let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
+    let Columns { rows: lines, total } = columns(&list.currencies, &compared);
+    let all = vec![(String::new(), "All".to_owned())];
+    let select = Select::new("env", "Environment", list.view.field("env"), [all, list.environments.clone()].concat());
+    Ok(TeamsPage {
+        answer: answer(&list),
+        filters: Filters::new("/teams", &list.view, list.span.as_ref(), vec![select]),
+        period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
+        comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
+        csv_href: list.view.link("/teams.csv", &[]),
+        rows: list.rows.into_iter().zip(lines).collect(),
+        total,
+        page: list.page,
+    })
+}
+
+async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let list = read(&app, &principal, query.as_deref()).await?;
+    let mut table = Table::new(&["Team", "CostCenter", "BillingCurrency", "Cost", "CostBefore", "Change"]);
+    for row in &list.rows {
+        let cost_center = row.head.as_ref().and_then(|head| head.cost_center.clone());
+        for currency in &list.currencies {
+            let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
+            let change = &now - &before;
+            table.row(&[
+                (&row.name).into(),
+                (&cost_center).into(),
+                currency.into(),
+                (&now).into(),
+                (&before).into(),
+                (&change).into(),
+            ]);
+        }
+    }
+    Ok(table.into_response("teams.csv"))
+}
+
+async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {
+    let view = View::parse(query, ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(app, principal, &mut snapshot, "Teams", NavItem::Teams).await?;
+    let scope = principal.scope();
+    let span = view.span(&page.bills);
+    let heads = team_heads::list(&mut snapshot, &scope).await?;
+    let environments = service_costs::choices(&mut snapshot).await?.environments;
+    // Keyed by team; 0 holds what belongs to none, of which what is not allocated is told apart.
+    let mut costs: BTreeMap<i64, Compared> = BTreeMap::new();
+    let mut unallocated = Compared::default();
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    if let Some(span) = &span {
+        let filter = view.filter(&mut snapshot, span.days).await?;
+        for (is_now, days) in [(true, span.days), (false, span.before)] {
+            let filter = filter.on(days);
+            for row in costs::by_dimension(&mut snapshot, &scope, &filter, Dimension::Team).await? {
+                let id = row.key.parse().unwrap_or_default();
+                costs.entry(id).or_default().add(is_now, &row.currency, &row.cost);
+                *counts.entry(row.currency).or_default() += row.charge_count;
+            }
+            let nobody = costs::CostFilter { service_id: Some(0), ..filter };
+            for total in costs::totals(&mut snapshot, &scope, &nobody).await? {
+                unallocated.add(is_now, &total.currency, &total.amount);
+            }
+        }
+    }
+    let mut currencies: Vec<(String, i64)> = counts.into_iter().collect();
+    currencies.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    let currencies: Vec<String> = currencies.into_iter().map(|(currency, _)| currency).collect();
+    let rows = rows(heads, costs, unallocated, currencies.first().map_or("", String::as_str));
+    Ok(List { view, span, page, rows, currencies, environments })
+}
+
+fn rows(heads: Vec<TeamHead>, mut costs: BTreeMap<i64, Compared>, unallocated: Compared, currency: &str) -> Vec<Row> {
+    let mut rows: Vec<Row> = heads
+        .into_iter()
+        .map(|head| Row {
+            name: head.name.clone(),
+            href: format!("/teams/{}", head.slug),
+            compared: costs.remove(&head.team_id).unwrap_or_default(),
+            head: Some(head),
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.compared.cost(currency)));
+    let mut teamless = costs.remove(&0).unwrap_or_default();
+    for (side, other) in [(&mut teamless.now, &unallocated.now), (&mut teamless.before, &unallocated.before)] {
+        for (currency, amount) in other {
+            *side.entry(currency.clone()).or_default() -= amount;
+        }
+        side.retain(|_, amount| !bigdecimal::Zero::is_zero(amount));
+    }
+    let mut rest = |name: &str, href: &str, compared: Compared| {
+        if !compared.now.is_empty() || !compared.before.is_empty() {
+            rows.push(Row { name: name.into(), href: href.into(), head: None, compared });
+        }
+    };
+    rest("Services without a team", "/services?team=none", teamless);
+    rest("Not allocated", "/unmapped", unallocated);
+    rows
+}
+
+fn answer(list: &List) -> String {
+    let Some(span) = &list.span else {
+        return "No complete day of bills lies in this period yet.".into();
+    };
+    let mut total = Compared::default();
+    for row in &list.rows {
+        total.add_row(&row.compared);
+    }
+    if list.currencies.is_empty() {
+        return format!("No cost from {}.", range_label(span.days));
+    }
+    let parts: Vec<String> = list.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
+    format!("{} from {} against {}.", parts.join("; "), range_label(span.days), span.before_label())
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "teams.html")]
+struct TeamsPage {
+    page: Page,
+    answer: String,
+    filters: Filters,
+    period_head: String,
+    comparison: String,
+    csv_href: String,
+    rows: Vec<(Row, Vec<Line>)>,
+    total: Vec<Line>,
+}

@@ -1,0 +1,283 @@
+//! `/unmapped`: cost and deployments that belong to nobody yet, each one click from a rule.
+
+use super::csv::{Cell, Table};
+use super::rules::form::{ConditionFields, RuleForm};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
+use crate::focus::DateRange;
+use crate::rollup::mapped_keys::tag;
+use crate::store::mapping_rules::{self, MappingRule};
+use crate::store::unmapped::{self, UnmappedCharges, UnmappedDeployments};
+use crate::store::{Scope, Snapshot};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/unmapped", Policy::SignedIn, show).get("/unmapped.csv", Policy::OrganisationMoney, show_csv)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Show {
+    #[default]
+    Charges,
+    Deployments,
+}
+
+#[derive(Deserialize)]
+struct UnmappedQuery {
+    #[serde(default)]
+    show: Show,
+}
+
+/// Charges of one kind.
+struct ChargeRow {
+    provider: String,
+    account: String,
+    service_name: String,
+    tags: Vec<String>,
+    reason: String,
+    cost: String,
+    charge_count: i64,
+    rule_url: String,
+}
+
+/// Deployments of one kind.
+struct DeploymentRow {
+    source: String,
+    repo: String,
+    environment: String,
+    services: String,
+    lacks: &'static str,
+    reason: String,
+    count: i64,
+    last_id: i64,
+    last_at: DateTime<Utc>,
+    rule_url: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "unmapped.html")]
+struct UnmappedPage {
+    page: Page,
+    show: Show,
+    sees_charges: bool,
+    can_edit: bool,
+    charges: Vec<ChargeRow>,
+    charge_rows_in_all: i64,
+    totals: Vec<String>,
+    deployments: Vec<DeploymentRow>,
+    deployment_count: i64,
+    days: String,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Query(query): Query<UnmappedQuery>,
+) -> Result<UnmappedPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
+    let (recent, _) = rules::ranges(&page);
+    let scope = principal.scope();
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let charges = unmapped::charges(&mut snapshot, &scope, recent).await?;
+    let totals = totals(&mut snapshot, &scope, recent).await?;
+    let shown = shown(&charges);
+    let deployments = unmapped::deployments(&mut snapshot).await?;
+    Ok(UnmappedPage {
+        page,
+        show: query.show,
+        sees_charges: scope.is_everything(),
+        can_edit: Policy::Bills.allows(&principal),
+        charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
+        charges: charges.iter().zip(shown).map(|(row, cost)| charge_row(row, cost, &stored)).collect(),
+        totals,
+        deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
+        deployments: deployments.iter().map(|row| deployment_row(row, &stored)).collect(),
+        days: format!("{} to {}", recent.start(), recent.last_day()),
+    })
+}
+
+async fn show_csv(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
+    let (recent, _) = rules::ranges(&page);
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let mut table = Table::new(&[
+        "ProviderName",
+        "SubAccountId",
+        "SubAccountName",
+        "ServiceName",
+        "x_mapping_tags",
+        "x_reason",
+        "BillingCurrency",
+        "EffectiveCost",
+        "x_charge_count",
+        "x_first_day",
+        "x_last_day",
+    ]);
+    for row in unmapped::charges(&mut snapshot, &principal.scope(), recent).await? {
+        table.row(&[
+            Cell::from(&row.provider_name),
+            Cell::from(&row.sub_account_id),
+            Cell::from(&row.sub_account_name),
+            Cell::from(&row.service_name),
+            Cell::from(row.mapping_tags.to_string()),
+            Cell::from(charge_reason(&row, &stored)),
+            Cell::from(&row.billing_currency),
+            Cell::from(&row.effective_cost),
+            Cell::from(row.charge_count),
+            Cell::from(recent.start().to_string()),
+            Cell::from(recent.last_day().to_string()),
+        ]);
+    }
+    Ok(table.into_response("unmapped.csv"))
+}
+
+// The whole, also where the list is cut: the same figure as "Not allocated" elsewhere.
+async fn totals(snapshot: &mut Snapshot, scope: &Scope, days: DateRange) -> Result<Vec<String>> {
+    use crate::focus::CostBasis;
+    use crate::store::costs::{self, CostFilter};
+    let filter = CostFilter { service_id: Some(0), ..CostFilter::new(days, CostBasis::Amortized) };
+    let totals = costs::totals(snapshot, scope, &filter).await?;
+    Ok(totals.iter().map(|money| moves::text(&money.amount, &money.currency)).collect())
+}
+
+// Rounded per currency so that the rows add up to their total.
+fn shown(rows: &[UnmappedCharges]) -> Vec<String> {
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        places.entry(&row.billing_currency).or_default().push(index);
+    }
+    let mut texts = vec![String::new(); rows.len()];
+    for (currency, indexes) in places {
+        let values: Vec<BigDecimal> = indexes.iter().map(|index| rows[*index].effective_cost.clone()).collect();
+        let total: BigDecimal = values.iter().sum();
+        let rounded = display::shown(&values, &total, display::minor_units(currency));
+        for (index, value) in indexes.into_iter().zip(&rounded) {
+            texts[index] = moves::text(value, currency);
+        }
+    }
+    texts
+}
+
+fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule]) -> ChargeRow {
+    let account = match (&row.sub_account_name, &row.sub_account_id) {
+        (Some(name), Some(id)) if name != id => format!("{name} ({id})"),
+        (Some(one), _) | (None, Some(one)) => one.clone(),
+        (None, None) => "no sub account".into(),
+    };
+    ChargeRow {
+        provider: row.provider_name.clone().unwrap_or_else(|| "no provider".into()),
+        account,
+        service_name: row.service_name.clone().unwrap_or_else(|| "no service name".into()),
+        tags: tags(row).map(|(key, value)| format!("{key}: {value}")).collect(),
+        reason: charge_reason(row, stored),
+        cost,
+        charge_count: row.charge_count,
+        rule_url: charge_rule(row).url("/rules/new"),
+    }
+}
+
+fn tags(row: &UnmappedCharges) -> impl Iterator<Item = (&str, String)> {
+    let tags = row.mapping_tags.as_object().into_iter().flatten();
+    tags.filter_map(|(key, _)| Some((key.as_str(), tag(&row.mapping_tags, key)?.into_owned())))
+        .filter(|(key, value)| !key.starts_with('@') && !value.trim().is_empty())
+}
+
+fn charge_reason(row: &UnmappedCharges, stored: &[MappingRule]) -> String {
+    let attribute = |name: &str| match crate::allocate::tag_key(name) {
+        Some(key) => tag(&row.mapping_tags, key).map(|value| value.into_owned()),
+        None => match name {
+            "provider_name" => row.provider_name.clone(),
+            "sub_account_id" => row.sub_account_id.clone(),
+            "sub_account_name" => row.sub_account_name.clone(),
+            "service_name" => row.service_name.clone(),
+            _ => None,
+        },
+    };
+    reason(row.service_rule_id, stored, attribute)
+}
+
+// Without a rule's id no rule matched; with one, the catalogue lacks the name that the rule found.
+fn reason(rule_id: Option<i64>, stored: &[MappingRule], value: impl Fn(&str) -> Option<String>) -> String {
+    let Some(rule_id) = rule_id else { return "no rule matches".into() };
+    let Some(index) = stored.iter().position(|rule| rule.mapping_rule_id == rule_id) else {
+        return "no rule matches".into();
+    };
+    let named = stored[index].values.service_from_attribute.as_deref().and_then(value);
+    match named {
+        Some(name) => format!("no service named “{}” (rule {})", name.trim(), index + 1),
+        None => format!("the catalogue lacks the name that rule {} found", index + 1),
+    }
+}
+
+/// A rule that takes exactly such charges, last in order: a person makes it wider or narrower.
+fn charge_rule(row: &UnmappedCharges) -> RuleForm {
+    let mut conditions = Vec::new();
+    let columns = [
+        ("provider_name", &row.provider_name),
+        ("sub_account_id", &row.sub_account_id),
+        ("service_name", &row.service_name),
+    ];
+    // The provider says nothing that account and service do not.
+    let skip = usize::from(row.sub_account_id.is_some() || row.service_name.is_some());
+    conditions.extend(columns.into_iter().skip(skip).filter_map(|(name, value)| equals(name, value.as_deref()?)));
+    if let Some((key, value)) = tags(row).next() {
+        conditions.extend(equals(&format!("tag:{key}"), &value));
+    }
+    RuleForm { applies_to: "charges".into(), conditions, place: "last".into(), ..RuleForm::default() }
+}
+
+fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule]) -> DeploymentRow {
+    let value = |name: &str| match name {
+        "service" => row.service_raw.first().cloned(),
+        "environment" => row.environment_raw.clone(),
+        "repo" => row.repo.clone(),
+        _ => None,
+    };
+    let lacks = match (row.lacks_service, row.lacks_environment) {
+        (true, true) => "a service and an environment",
+        (true, false) => "a service",
+        _ => "an environment",
+    };
+    let reason = if row.lacks_service { reason(row.service_rule_id, stored, value) } else { String::new() };
+    DeploymentRow {
+        source: row.source_name.clone(),
+        repo: row.repo.clone().unwrap_or_else(|| "no repository".into()),
+        environment: row.environment_raw.clone().unwrap_or_else(|| "not named".into()),
+        services: if row.service_raw.is_empty() { "not named".into() } else { row.service_raw.join(", ") },
+        lacks,
+        reason,
+        count: row.deployment_count,
+        last_id: row.last_deployment_id,
+        last_at: row.last_at,
+        rule_url: deployment_rule(row).url("/rules/new"),
+    }
+}
+
+fn deployment_rule(row: &UnmappedDeployments) -> RuleForm {
+    let mut conditions = Vec::new();
+    conditions.extend(row.repo.as_deref().and_then(|repo| equals("repo", repo)));
+    if row.lacks_environment {
+        conditions.extend(row.environment_raw.as_deref().and_then(|raw| equals("environment", raw)));
+    }
+    if conditions.is_empty() {
+        conditions.extend(row.service_raw.first().and_then(|service| equals("service", service)));
+        conditions.extend(equals("source", &row.source_name));
+    }
+    RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
+}
+
+fn equals(attribute: &str, value: &str) -> Option<ConditionFields> {
+    let value = value.trim();
+    let fields = ConditionFields { attribute: attribute.into(), operator: "equals".into(), value: value.into() };
+    (!value.is_empty()).then_some(fields)
+}

@@ -1,0 +1,147 @@
+//! `/webhooks/github/{source}`: what GitHub sends is checked, stored, and answered; it is read afterwards.
+//!
+//! GitHub never sends again by itself, so everything well-signed is stored, of use or not, before the answer.
+
+use super::{AppState, Error, Routes, detached};
+use crate::api::error::ErrorBody;
+use crate::events::{self, Headers};
+use crate::store::event_deliveries::{self, NewDelivery};
+use crate::store::event_sources::{self, EventSource};
+use crate::store::jobs;
+use crate::store::seal::Key;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// The job that reads what was stored.
+pub const READ_EVENTS_JOB: &str = "normalize_events";
+/// Ours are far smaller; a push of two thousand commits is about 2 MB.
+const BODY_BYTES_MAX: usize = 5 << 20;
+const BAD_SIGNATURE: &str = "X-Hub-Signature-256 does not fit this source's secret and the body.";
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.webhook("/webhooks/github/{source}", github)
+}
+
+async fn github(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, crate::api::Error> {
+    if body.len() > BODY_BYTES_MAX {
+        return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 5 MiB."));
+    }
+    let mut connection = app.pools.web.acquire().await?;
+    let source = event_sources::find(&mut connection, &name).await?;
+    drop(connection);
+    // One that is switched off looks like one that does not exist.
+    let source = source.filter(|source| source.enabled && source.kind == "github").ok_or(Error::NotFound)?;
+    if !is_signed(&app, &source, &headers, &body).await? {
+        refuse(&app, &source, "a request was refused: its signature does not fit the secret".into()).await?;
+        return Ok(refusal(StatusCode::UNAUTHORIZED, BAD_SIGNATURE));
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(event_name) = text("x-github-event") else {
+        return Ok(refusal(StatusCode::BAD_REQUEST, "The header X-GitHub-Event is missing."));
+    };
+    let Ok(plain) = events::plain_body(&body) else {
+        return Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json."));
+    };
+    let body_sha256 = hex::encode(Sha256::digest(&body));
+    let request = Request {
+        event_source_id: source.event_source_id,
+        dedupe_key: text("x-github-delivery").and_then(events::clean_text).unwrap_or_else(|| body_sha256.clone()),
+        event_name: events::clean_text(event_name).unwrap_or_default(),
+        headers: kept(&headers),
+        body: events::without_credentials(&plain),
+        body_sha256,
+    };
+    let is_ping = event_name == "ping";
+    let (status, id) = detached(store(app, request)).await?;
+    let status = if is_ping { StatusCode::OK } else { status };
+    Ok((status, Json(json!({ "delivery": id, "event": event_name }))).into_response())
+}
+
+struct Request {
+    event_source_id: i64,
+    dedupe_key: String,
+    event_name: String,
+    headers: Headers,
+    body: Vec<u8>,
+    body_sha256: String,
+}
+
+// Committed when it returns: 202 for what is new, 200 for what was here before.
+async fn store(app: AppState, request: Request) -> Result<(StatusCode, i64), Error> {
+    let now = app.now();
+    let mut transaction = app.pools.web.begin().await?;
+    let new = NewDelivery {
+        event_source_id: request.event_source_id,
+        dedupe_key: &request.dedupe_key,
+        event_name: &request.event_name,
+        headers: json!(request.headers),
+        body: &request.body,
+        body_sha256: &request.body_sha256,
+        received_at: now,
+    };
+    let stored = event_deliveries::insert(&mut transaction, &new).await?;
+    if stored.is_new {
+        jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
+    } else if !stored.is_same_body {
+        tracing::warn!(
+            delivery.id = stored.event_delivery_id,
+            "A delivery came again with another body; the first is kept"
+        );
+    }
+    event_sources::received(&mut transaction, request.event_source_id, now).await?;
+    transaction.commit().await?;
+    let status = if stored.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, stored.event_delivery_id))
+}
+
+async fn is_signed(app: &AppState, source: &EventSource, headers: &HeaderMap, body: &Bytes) -> Result<bool, Error> {
+    let Some(signature) = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok()) else {
+        return Ok(false);
+    };
+    let key = key(app).await?;
+    let secrets = match source.secrets(&key, app.now()) {
+        Ok(secrets) => secrets,
+        // The sender is right and we cannot tell; the page of event sources says what to do.
+        Err(error) => {
+            refuse(app, source, error.to_string()).await?;
+            return Err(anyhow::Error::from(error).into());
+        }
+    };
+    Ok(secrets.iter().any(|secret| events::is_signed_by(secret, body, signature)))
+}
+
+async fn refuse(app: &AppState, source: &EventSource, sentence: String) -> Result<(), Error> {
+    let (app, id) = (app.clone(), source.event_source_id);
+    detached(async move {
+        let mut connection = app.pools.web.acquire().await?;
+        Ok(event_sources::refused(&mut connection, id, &sentence).await?)
+    })
+    .await
+}
+
+/// The key that secrets are sealed with.
+pub async fn key(app: &AppState) -> Result<Key, Error> {
+    let path = app.config.key_file();
+    let loaded = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await;
+    Ok(loaded.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?)
+}
+
+/// The headers that are kept of a request: all but secrets.
+pub fn kept(headers: &HeaderMap) -> Headers {
+    Headers::redacted(headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())))
+}
+
+fn refusal(status: StatusCode, sentence: &str) -> Response {
+    (status, Json(ErrorBody { error: sentence.to_owned() })).into_response()
+}

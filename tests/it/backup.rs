@@ -1,0 +1,67 @@
+//! `costwake backup` and `restore`: what comes back is what was saved, and nothing is overwritten by accident.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const BILL: &str = "BilledCost,BillingAccountId,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,\
+    ChargeClass,ChargeDescription,ChargeFrequency,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,\
+    InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName,\
+    BillingAccountName,Tags\n\
+    0.1234567890123456789,acc,USD,2026-02-01T00:00:00Z,2026-01-01T00:00:00Z,Usage,,hours,Usage-Based,\
+    2026-01-02T00:00:00Z,2026-01-01T00:00:00Z,1,0.1234567890123456789,AWS,1,1,Hours,AWS,AWS,Compute,EC2,main,\
+    \"{\"\"service\"\":\"\"shop\"\"}\"\n";
+
+fn costwake(data_dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.args(arguments).env_remove("DATABASE_URL").env("COSTWAKE_DATA_DIR", data_dir);
+    command.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_backup_builds_the_same_ledger_again_and_verifies_it() {
+    let place = tempfile::tempdir().unwrap();
+    let (first, second) = (place.path().join("first"), place.path().join("second"));
+    let bill = place.path().join("bill.csv");
+    fs::write(&bill, BILL).unwrap();
+    let imported = costwake(&first, &["import", "--json", bill.to_str().unwrap()]);
+    assert!(said(&imported).contains("0.1234567890123456789"), "{}", said(&imported));
+    fs::write(first.join("key"), [5; 32]).unwrap();
+    fs::set_permissions(first.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+
+    let file = place.path().join("costwake.backup");
+    let file = file.to_str().unwrap();
+    let saved = costwake(&first, &["backup", file]);
+    assert!(saved.status.success(), "{}", said(&saved));
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(said(&costwake(&first, &["backup", file])).contains("exists: name another file"));
+
+    let restored = costwake(&second, &["restore", file]);
+    assert!(restored.status.success(), "{}", said(&restored));
+    assert!(said(&restored).contains("checks of its totals hold"), "{}", said(&restored));
+    assert_eq!(fs::read(second.join("key")).unwrap(), [5; 32]);
+    // The very same bytes again are known there too.
+    let again = costwake(&second, &["import", "--json", bill.to_str().unwrap()]);
+    assert_eq!(said(&again).contains("unchanged"), said(&imported).contains("published"), "{}", said(&again));
+
+    let refused = costwake(&second, &["restore", file]);
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("the database is not empty"), "{}", said(&refused));
+    assert!(costwake(&second, &["restore", "--force", file]).status.success());
+}
+
+#[test]
+fn what_is_no_backup_is_refused_before_anything_is_touched() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("bill.csv");
+    fs::write(&file, BILL.repeat(4)).unwrap();
+    let data_dir = place.path().join("data");
+    let refused = costwake(&data_dir, &["restore", file.to_str().unwrap()]);
+    assert!(said(&refused).contains("this is not a backup of Costwake"), "{}", said(&refused));
+    assert!(!data_dir.exists());
+}

@@ -1,0 +1,57 @@
+//! Every FOCUS file of the data set through the whole import: state, totals, rejected rows.
+
+use super::{assert_clean, request};
+use crate::support;
+use bigdecimal::BigDecimal;
+use costwake::rollup::{ImportOptions, import_with};
+use serde_json::Value;
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_focus_file_ends_in_its_state_with_its_totals(pool: PgPool) {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
+    let Ok(text) = std::fs::read_to_string(folder.join("data.json")) else {
+        println!("skipped: no conformance files in {}", folder.display());
+        return;
+    };
+    let entries: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let mut count = 0;
+    for (name, entry) in &entries {
+        let Some(state) = entry["state"].as_str() else { continue };
+        let plain = folder.join(name);
+        let path = if plain.exists() { plain } else { folder.join(format!("{name}.gz")) };
+        let request = request(path, Some(name), None);
+        let receipt =
+            import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+        assert_eq!(receipt.state, state, "{name}: {:?}", receipt.reason);
+        assert_eq!(receipt.rejected_rows, entry["rejected_rows"].as_i64().unwrap(), "{name}");
+        assert_eq!(receipt.rows, entry["rows"].as_i64().unwrap(), "{name}");
+        let json: Value = serde_json::from_str(&serde_json::to_string(&receipt).unwrap()).unwrap();
+        // The data set gives one total a currency, the receipt one a billing period and currency.
+        let mut totals: BTreeMap<Option<String>, (i64, BigDecimal, BigDecimal)> = BTreeMap::new();
+        for total in json["totals"].as_array().unwrap() {
+            let sum = totals.entry(total["billing_currency"].as_str().map(str::to_owned)).or_default();
+            sum.0 += total["rows"].as_i64().unwrap();
+            sum.1 += decimal(&total["BilledCost"]);
+            sum.2 += decimal(&total["EffectiveCost"]);
+        }
+        for total in entry["totals"].as_array().unwrap() {
+            let currency = total["billing_currency"].as_str().map(str::to_owned);
+            let sum = totals.remove(&currency).unwrap_or_else(|| panic!("{name}: no total in {currency:?}"));
+            let expected =
+                (total["rows"].as_i64().unwrap(), decimal(&total["BilledCost"]), decimal(&total["EffectiveCost"]));
+            assert_eq!(sum, expected, "{name} {currency:?}");
+        }
+        assert!(totals.is_empty(), "{name}: {totals:?}");
+        count += 1;
+    }
+    assert!(count >= 15, "only {count} files");
+    assert_clean(&pool).await;
+}
+
+fn decimal(value: &Value) -> BigDecimal {
+    value.as_str().unwrap().parse().unwrap()
+}

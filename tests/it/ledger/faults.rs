@@ -1,0 +1,142 @@
+//! Killed anywhere: the old figures or the new ones are there, never a mix, and trying again ends well.
+
+use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
+use crate::support;
+use costwake::rollup::import::{Limits, Stage};
+use costwake::rollup::{ImportOptions, import_with, retention};
+use sqlx::{ConnectOptions, PgPool};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn october(cost: &str, count: u32) -> String {
+    let lines: Vec<Line> =
+        (0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect();
+    bill(&lines)
+}
+
+// The lock of a dead load goes away with its connection, which the server notices a moment later.
+async fn sweep(pool: &PgPool) {
+    for _ in 0..100 {
+        retention::sweep(&support::pools(pool), time("2026-11-21T10:00:00Z")).await.unwrap();
+        if support::count(pool, "SELECT count(*) FROM delivery WHERE state = 'loading'").await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("a dead load was not swept");
+}
+
+async fn orphans(pool: &PgPool) -> i64 {
+    support::count(
+        pool,
+        "SELECT (SELECT count(*) FROM pg_class c WHERE c.relname ~ '^charge_d[0-9]+$' AND c.relkind = 'r'
+                   AND NOT EXISTS (SELECT FROM generation g WHERE 'charge_d' || g.delivery_id = c.relname))
+              + (SELECT count(*) FROM daily_cost_by_key d
+                 WHERE NOT EXISTS (SELECT FROM generation g WHERE g.generation_id = d.generation_id))
+              + (SELECT count(*) FROM generation WHERE state IN ('loading', 'ready'))",
+    )
+    .await
+}
+
+/// F01–F09: the import dies at each of its stages.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_import_that_dies_leaves_the_old_or_the_new(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let stages = [Stage::Rows(50), Stage::Checks, Stage::Rollups, Stage::BeforeCommit, Stage::AfterCommit];
+    for (number, stage) in stages.into_iter().enumerate() {
+        let source = format!("source {number}");
+        import_as_of(&pool, &source, &october("1.25", 40), 1).await;
+        let old = figures(&pool, &source).await;
+        let folder = tempfile::tempdir().unwrap();
+        let new_text = october("2.75", 100);
+        let request = request(file(folder.path(), &new_text), Some(&source), None);
+        let limits = Limits { dies_at: Some(stage), ..Limits::default() };
+        let options = ImportOptions { limits, ..ImportOptions::default() };
+        import_with(&pools, request, options, |_, _, _| {}).await.unwrap_err();
+        let is_new = stage == Stage::AfterCommit;
+        assert_eq!(figures(&pool, &source).await == old, !is_new, "{stage:?}");
+        sweep(&pool).await;
+        assert_eq!(figures(&pool, &source).await == old, !is_new, "{stage:?}");
+        assert_eq!(orphans(&pool).await, 0, "{stage:?}");
+        assert_clean(&pool).await;
+        let folder = tempfile::tempdir().unwrap();
+        let again = super::request(file(folder.path(), &new_text), Some(&source), None);
+        let receipt = import_with(&pools, again, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+        assert_eq!(receipt.state, if is_new { "unchanged" } else { "published" }, "{stage:?}");
+        assert_ne!(figures(&pool, &source).await, old);
+        assert_clean(&pool).await;
+    }
+}
+
+/// The program itself, killed by SIGKILL at moments that nobody chose.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_killed_process_leaves_the_old_or_the_new(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let address = pool.connect_options().to_url_lossy().to_string();
+    let old = folder.path().join("old.csv");
+    let new = folder.path().join("new.csv");
+    std::fs::write(&old, october("1.25", 200)).unwrap();
+    std::fs::write(&new, october("2.75", 20_000)).unwrap();
+    let import = |path: &std::path::Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+        command.env("DATABASE_URL", &address).env("COSTWAKE_DATA_DIR", folder.path());
+        command.args(["import", "--source", "acme", "--json"]).arg(path);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    assert!(import(&old).wait().unwrap().success());
+    let before = figures(&pool, "acme").await;
+    for delay_ms in [100, 250, 400, 700, 1100, 1700] {
+        let mut child = import(&new);
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let lines = figures(&pool, "acme").await.iter().filter(|figure| figure.starts_with("line")).count();
+        assert!(lines == 200 || lines == 20_000, "{lines} lines");
+        if lines == 200 {
+            assert_eq!(figures(&pool, "acme").await, before);
+        }
+    }
+    sweep(&pool).await;
+    assert_eq!(orphans(&pool).await, 0);
+    assert_clean(&pool).await;
+    assert!(import(&new).wait().unwrap().success());
+    assert_eq!(support::count(&pool, "SELECT sum(m.charge_count)::bigint FROM monthly_cost m JOIN generation g USING (generation_id) WHERE g.state = 'current'").await, 20_000);
+    assert_clean(&pool).await;
+}
+
+/// F35: while bills are restated a reader's snapshot holds one of them, the same in every table.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_reader_sees_one_generation_set(pool: PgPool) {
+    let pools = support::pools(&pool);
+    import_as_of(&pool, "acme", &october("1.00", 28), 1).await;
+    let reader = tokio::spawn(async move {
+        let mut seen = std::collections::BTreeSet::new();
+        loop {
+            let mut snapshot = pools.snapshot().await.unwrap();
+            let mut totals = Vec::new();
+            for statement in [
+                "SELECT sum(billed_cost)::text FROM daily_cost JOIN generation g USING (generation_id) WHERE g.state = 'current'",
+                "SELECT pg_sleep(0.01)::text",
+                "SELECT sum(billed_cost)::text FROM monthly_cost JOIN generation g USING (generation_id) WHERE g.state = 'current'",
+                "SELECT sum(billed_cost)::text FROM charge JOIN generation g USING (generation_id) WHERE g.state = 'current'",
+            ] {
+                let total: Option<String> = sqlx::query_scalar(statement).fetch_one(&mut *snapshot).await.unwrap();
+                totals.extend(total.filter(|total| !total.is_empty()));
+            }
+            assert!(totals.windows(2).all(|two| two[0] == two[1]) && totals.len() == 3, "a torn total: {totals:?}");
+            let last = totals.remove(0);
+            let is_last = last == "252.00";
+            seen.insert(last);
+            if is_last {
+                return seen;
+            }
+        }
+    });
+    for version in 2..=9 {
+        import_as_of(&pool, "acme", &october(&format!("{version}.00"), 28), version).await;
+    }
+    let seen = tokio::time::timeout(Duration::from_secs(30), reader).await.unwrap().unwrap();
+    assert!(seen.len() > 1, "{seen:?}");
+    assert_clean(&pool).await;
+}

@@ -1,0 +1,87 @@
+//! Rules and the real loader together.
+
+use super::ledger::{costs, differences};
+use super::{finance, now};
+use crate::support::pools;
+use axum::http::StatusCode;
+use costwake::focus::columns;
+use costwake::rollup::{self, ImportRequest, remap, verify};
+use costwake::store::receipts::Receipt;
+use sqlx::PgPool;
+
+/// A bill of one account with a line for each of these tags; `None` is a line that cannot be read.
+fn bill(lines: &[(&str, &str, Option<&str>)]) -> String {
+    let mut names: Vec<&str> = columns::MANDATORY.to_vec();
+    for name in ["Tags", "ResourceId"] {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut text = names.join(",") + "\n";
+    for (resource, tags, cost) in lines {
+        let cells = names.iter().map(|name| match *name {
+            "BilledCost" | "EffectiveCost" | "ListCost" | "ContractedCost" => cost.unwrap_or("ten").to_owned(),
+            "BillingAccountId" => "acct-1".into(),
+            "BillingCurrency" => "USD".into(),
+            "BillingPeriodStart" => "2026-10-01T00:00:00Z".into(),
+            "BillingPeriodEnd" => "2026-11-01T00:00:00Z".into(),
+            "ChargePeriodStart" => "2026-10-30T00:00:00Z".into(),
+            "ChargePeriodEnd" => "2026-10-31T00:00:00Z".into(),
+            "ChargeCategory" => "Usage".into(),
+            "ServiceCategory" => "Compute".into(),
+            "Tags" => format!("\"{}\"", tags.replace('"', "\"\"")),
+            "ResourceId" => (*resource).to_owned(),
+            _ => "x".into(),
+        });
+        text += &(cells.collect::<Vec<_>>().join(",") + "\n");
+    }
+    text
+}
+
+async fn import(pool: &PgPool, name: &str, text: &str) -> Receipt {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bill.csv");
+    std::fs::write(&path, text).unwrap();
+    let request = ImportRequest {
+        path,
+        file_name: "bill.csv".into(),
+        source: Some(name.into()),
+        as_of: None,
+        received_by: "test".into(),
+        now: now(),
+    };
+    rollup::import_file(&pools(pool), request, |_, _, _| {}).await.unwrap()
+}
+
+/// A loader's keys and those of a rule that came later are the same; a bill that waited to be accepted knows the rule.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
+    let lines =
+        [("arn:a", r#"{"cell": "c7", "service": "shop"}"#, Some("4.5")), ("arn:b", r#"{"cell": "c8"}"#, Some("1"))];
+    assert_eq!(import(&pool, "early", &bill(&lines)).await.state, "published");
+    let broken = [lines[0], ("arn:b", r#"{"cell": "c8"}"#, Some("2")), ("arn:b", "{}", None)];
+    let waiting = import(&pool, "waiting", &bill(&broken)).await;
+    assert_eq!(waiting.state, "quarantined", "{:?}", waiting.reason);
+    assert_eq!(costs(&pool).await, ["-/- 1 USD", "shop/- 4.5 USD"]);
+
+    let app = finance(&pool).await;
+    let by_cell = [("attribute", "tag:cell"), ("operator", "present"), ("value", ""), ("service_by", "tag:cell")];
+    let saved = app.post_form("/rules", &[by_cell.as_slice(), &[("adds", "yes")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(costs(&pool).await, ["c8/- 1 USD", "shop/- 4.5 USD"]);
+
+    let keys = "SELECT count(*) FROM rollup_key WHERE mapping_tags ? 'cell'";
+    let keyed = crate::support::count(&pool, keys).await;
+    assert_eq!(keyed, 2);
+    assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
+    assert_eq!(crate::support::count(&pool, keys).await, keyed, "the loader meets the same keys");
+    rollup::accept(&pools(&pool), waiting.delivery_id, "test", now()).await.unwrap();
+    assert_eq!(costs(&pool).await, ["c8/- 4 USD", "shop/- 13.5 USD"]);
+    assert_eq!(differences(&pool).await, 0);
+    let mut conn = pool.acquire().await.unwrap();
+    for check in verify::verify(&mut conn).await.unwrap() {
+        assert!(check.differences.is_empty(), "{}: {:?}", check.name, check.differences);
+    }
+    let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
+    assert_eq!((report.keys_moved, report.groups_keyed), (0, 0));
+}

@@ -1,0 +1,328 @@
+use super::ledger::{Line, costs, differences, line, load};
+use super::{finance, hidden_fields, link, now};
+use crate::support::{count, pools};
+use axum::http::StatusCode;
+use costwake::focus::DateRange;
+use costwake::rollup::{mapper, remap, what_if};
+use costwake::store::mapping_rules;
+use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, Scope};
+use serde_json::json;
+use sqlx::PgPool;
+
+fn bill() -> Vec<Line> {
+    vec![
+        line("111", json!({"service": "Checkout API", "env": "prod"}), 3, "10.000000000000000001"),
+        line("111", json!({"service": "checkout-api", "env": "staging"}), 3, "2.5"),
+        line("111", json!({"app": "search"}), 4, "7"),
+        line("222", json!({"team": "data"}), 4, "5.25"),
+        line("222", json!({"team": "data"}), 5, "-0.25"),
+        Line { currency: "EUR", ..line("222", json!({}), 5, "3") },
+        Line { resource: Some("arn:logs-1"), ..line("333", json!({"Cell": "c7"}), 6, "4") },
+        Line { resource: Some("arn:db-1"), ..line("333", json!({"Cell": "c8"}), 6, "1") },
+    ]
+}
+
+/// The rules of a fresh database name services and environments after tags, once for every spelling (N14).
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_load_fills_the_catalogue_by_the_rules(pool: PgPool) {
+    load(&pool, "a", &bill()).await;
+    assert_eq!(
+        costs(&pool).await,
+        [
+            "-/- 10 USD",
+            "-/- 3 EUR",
+            "checkout-api/prod 10.000000000000000001 USD",
+            "checkout-api/staging 2.5 USD",
+            "search/- 7 USD"
+        ]
+    );
+    assert_eq!(differences(&pool).await, 0);
+    assert_eq!(count(&pool, "SELECT count(*) FROM environment WHERE slug = 'prod' AND kind = 'production'").await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE origin = 'rule'").await, 2);
+}
+
+/// N15: a remap without a change changes nothing and publishes nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_remap_without_a_change_does_nothing(pool: PgPool) {
+    load(&pool, "a", &bill()).await;
+    let before = costs(&pool).await;
+    for _ in 0..3 {
+        let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
+        assert_eq!(report, remap::RemapReport { keys_asked: report.keys_asked, ..Default::default() });
+        assert!(report.keys_asked >= 6);
+    }
+    assert_eq!(costs(&pool).await, before);
+    assert_eq!(count(&pool, "SELECT count(*) FROM publication").await, 0);
+}
+
+/// From the list of what is unmapped, through the preview, to "everything is allocated"; the totals stay.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
+    let generation_id = load(&pool, "a", &[line("222", json!({"team": "data"}), 31, "5.25")]).await;
+    let app = finance(&pool).await;
+    app.post_form("/catalogue/add-service", &[("name", "Warehouse")]).await;
+
+    let unmapped = app.get("/unmapped").await;
+    assert!(unmapped.body.contains("$5.25 of these 30 days belong to no service"), "{}", unmapped.body);
+    assert!(unmapped.body.contains("team: data"));
+    let form = app.get(&link(&unmapped.body, "Make a rule").unwrap()).await;
+    assert_eq!(form.status, StatusCode::OK);
+    let url = link(&unmapped.body, "Make a rule").unwrap().replace("/rules/new?", "/rules/preview?");
+    let preview = app.get(&format!("{url}&service=warehouse")).await;
+    assert!(preview.body.contains("It would take 1 kind of charge ($5.25"), "{}", preview.body);
+    assert!(preview.body.contains("The total of all services stays $5.25"));
+    assert!(preview.body.contains("Warehouse, no environment"));
+    assert_eq!(costs(&pool).await, ["-/- 5.25 USD"], "a preview writes nothing");
+
+    let fields = hidden_fields(&preview.body, "/rules");
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let saved = app.post_form("/rules", &fields).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(costs(&pool).await, ["warehouse/- 5.25 USD"]);
+    assert!(app.get("/unmapped").await.body.contains("Everything is allocated"));
+    assert_eq!(differences(&pool).await, 0);
+    assert_eq!(count(&pool, "SELECT count(*) FROM publication WHERE kind = 'remap'").await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'rule.added'").await, 1);
+    let rules = app.get("/rules").await;
+    assert!(rules.body.contains("tag “team” is “data”") && rules.body.contains("$5.25"), "{}", rules.body);
+    assert!(generation_id > 0);
+}
+
+/// What a preview says is what saving does: the same keys go the same way.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_equals_what_saving_does(pool: PgPool) {
+    load(&pool, "a", &bill()).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    app.api("POST", "/api/v1/services", &token, json!({"name": "Platform", "aliases": ["Infra"]})).await;
+    let rule = json!({"applies_to": "charges", "place": "first", "service": "platform", "environment_from_attribute":
+        "tag:team", "adds_to_catalogue": true, "conditions": [{"attribute": "sub_account_id", "operator": "one-of",
+        "value": "222, 111"}]});
+
+    let mut conn = pool.acquire().await.unwrap();
+    let values = mapping_rules::RuleValues {
+        applies_to: "charges".into(),
+        conditions: rule["conditions"].clone(),
+        service_id: Some(
+            sqlx::query_scalar("SELECT service_id FROM service WHERE slug = 'platform'")
+                .fetch_one(&pool)
+                .await
+                .unwrap(),
+        ),
+        environment_id: None,
+        service_from_attribute: None,
+        environment_from_attribute: Some("tag:team".into()),
+        adds_to_catalogue: true,
+        note: String::new(),
+    };
+    let mut rules = mapper::rules_of(&mapping_rules::list(&mut conn).await.unwrap()).unwrap();
+    rules.insert(0, mapper::rule_of(0, &values).unwrap());
+    let days = DateRange::days_to("2026-10-31".parse().unwrap(), 90);
+    let question = what_if::Question {
+        rules: &rules,
+        catalogue: mapper::catalogue_names(&mut conn).await.unwrap(),
+        rule_id: Some(0),
+        recent: days,
+        long: days,
+    };
+    let answer = what_if::ask(&mut conn, &Scope::everything(), question).await.unwrap();
+    let before = keys(&pool).await;
+
+    let made = app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.json()["number"], 1);
+    let after = keys(&pool).await;
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count() as i64;
+    assert_eq!(answer.moves.iter().map(|one| one.key_count).sum::<i64>(), moved);
+    assert_eq!(answer.added.keys().collect::<Vec<_>>(), ["data"]);
+    assert_eq!(
+        costs(&pool).await,
+        [
+            "-/- 5 USD",
+            "platform/- 3 EUR",
+            "platform/data 5 USD",
+            "platform/prod 10.000000000000000001 USD",
+            "platform/staging 2.5 USD",
+            "platform/- 7 USD"
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+    );
+    let recent: bigdecimal::BigDecimal = answer.moves.iter().flat_map(|one| &one.costs).map(|cost| &cost.recent).sum();
+    assert_eq!(recent.normalized().to_plain_string(), "27.500000000000000001", "24.5… USD and 3 EUR move");
+    assert_eq!(differences(&pool).await, 0);
+}
+
+async fn keys(pool: &PgPool) -> Vec<(uuid::Uuid, i64, i64)> {
+    sqlx::query_as("SELECT rollup_key_id, service_id, environment_id FROM rollup_key ORDER BY 1")
+        .fetch_all(pool)
+        .await
+        .unwrap()
+}
+
+/// A tag and a resource that keys do not carry: the lines are read once, nothing is lost, the next load knows.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rule_may_look_at_a_new_tag_or_a_resource(pool: PgPool) {
+    load(&pool, "a", &bill()).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let url =
+        "/rules/preview?applies_to=charges&attribute=tag:cell&operator=equals&value=C7&service_by=tag:cell&adds=yes";
+    let preview = app.get(url).await;
+    assert!(preview.body.contains("reads the charges of 2 groups once more"), "{}", preview.body);
+    assert!(preview.body.contains("It would take 1 kind of charge ($4.00"), "{}", preview.body);
+    let rule = json!({"applies_to": "charges", "service_from_attribute": "tag:cell", "adds_to_catalogue": true,
+        "conditions": [{"attribute": "tag:cell", "operator": "equals", "value": "c7"}]});
+    let made = app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert!(costs(&pool).await.contains(&"c7/- 4 USD".to_owned()), "{:?}", costs(&pool).await);
+    assert_eq!(differences(&pool).await, 0);
+
+    app.api("POST", "/api/v1/services", &token, json!({"name": "db"})).await;
+    let rule = json!({"applies_to": "charges", "service": "db",
+        "conditions": [{"attribute": "resource_id", "operator": "glob", "value": "ARN:db-*"}]});
+    assert_eq!(app.api("POST", "/api/v1/rules", &token, rule).await.status, StatusCode::CREATED);
+    assert!(costs(&pool).await.contains(&"db/- 1 USD".to_owned()));
+    assert_eq!(differences(&pool).await, 0);
+
+    load(&pool, "b", &bill()).await;
+    let costs = costs(&pool).await;
+    assert!(costs.contains(&"db/- 2 USD".to_owned()) && costs.contains(&"c7/- 8 USD".to_owned()), "{costs:?}");
+    assert_eq!(differences(&pool).await, 0);
+    let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
+    assert_eq!((report.keys_moved, report.groups_keyed, report.publication_id), (0, 0, None));
+}
+
+/// Loads and changes of rules at the same time: whoever comes last, cost and keys agree.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn loads_and_remaps_at_once_agree(pool: PgPool) {
+    load(&pool, "first", &bill()).await;
+    let app = finance(&pool).await;
+    let mut tasks = Vec::new();
+    for number in 0..4 {
+        let pool = pool.clone();
+        tasks.push(tokio::spawn(async move {
+            load(&pool, &format!("load-{number}"), &bill()).await;
+        }));
+        let app = app.clone();
+        tasks.push(tokio::spawn(async move {
+            let value = ["111", "222", "333", "222"][number];
+            let name = format!("svc-{number}");
+            app.post_form("/catalogue/add-service", &[("name", &name)]).await;
+            let fields = [
+                ("applies_to", "charges"),
+                ("attribute", "sub_account_id"),
+                ("operator", "equals"),
+                ("value", value),
+                ("service", &name),
+                ("place", "first"),
+            ];
+            let saved = app.post_form("/rules", &fields).await;
+            assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(differences(&pool).await, 0);
+    let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
+    assert_eq!(report.keys_moved, 0, "everything was mapped by the rules as they stand");
+    let usd: i64 =
+        count(&pool, "SELECT count(*) FROM daily_cost WHERE service_id = 0 AND billing_currency = 'USD'").await;
+    assert_eq!(usd, 0, "all three accounts have a service");
+}
+
+/// Order is precedence; a deleted rule can be put back to its place.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn rules_move_go_and_come_back(pool: PgPool) {
+    load(&pool, "a", &[line("111", json!({"service": "a", "app": "b"}), 3, "1")]).await;
+    let app = finance(&pool).await;
+    assert_eq!(costs(&pool).await, ["a/- 1 USD"]);
+    let rule: i64 =
+        sqlx::query_scalar("SELECT mapping_rule_id FROM mapping_rule WHERE service_from_attribute = 'tag:app'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    app.post_form(&format!("/rules/{rule}/move"), &[("to", "up")]).await;
+    assert_eq!(costs(&pool).await, ["b/- 1 USD"]);
+    app.post_form(&format!("/rules/{rule}/delete"), &[]).await;
+    assert_eq!(costs(&pool).await, ["a/- 1 USD"]);
+    let page = app.get("/rules").await;
+    assert!(page.body.contains("Recently deleted") && page.body.contains("tag “app” is there"));
+    let fields = hidden_fields(&page.body, "/rules/restore");
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(app.post_form("/rules/restore", &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(costs(&pool).await, ["b/- 1 USD"]);
+    assert_eq!(app.post_form("/rules/restore", &fields).await.status, StatusCode::CONFLICT);
+    assert!(!app.get("/rules").await.body.contains("Recently deleted"));
+    assert_eq!(app.post_form("/rules/999999/delete", &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+/// What is wrong with a rule is said beside the form that was filled in; unknown fields are refused.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_wrong_rule_is_not_saved(pool: PgPool) {
+    let app = finance(&pool).await;
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[("applies_to", "charges")], "has to name a service"),
+        (&[("service_by", "tag:x"), ("attribute", "repo"), ("operator", "present"), ("value", "")], "not an attribute"),
+        (&[("service_by", "tag:x"), ("attribute", "tag:y"), ("operator", "equals"), ("value", "")], "needs a value"),
+        (&[("service_by", "tag:x"), ("attribute", "tag:y"), ("operator", "glob"), ("value", "a[")], "not a pattern"),
+        (&[("service", "nobody")], "There is no service “nobody”"),
+        (&[("applies_to", "everything"), ("service_by", "tag:x")], "charges, deployments or both"),
+    ];
+    for (fields, sentence) in cases {
+        let saved = app.post_form("/rules", fields).await;
+        assert_eq!(saved.status, StatusCode::BAD_REQUEST, "{sentence}");
+        assert!(saved.body.contains(sentence), "{sentence}: {}", saved.body);
+        let query = serde_urlencoded::to_string(fields).unwrap();
+        assert_eq!(app.get(&format!("/rules/preview?{query}")).await.status, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(app.post_form("/rules", &[("created_by", "me")]).await.status, StatusCode::BAD_REQUEST);
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let hostile = json!({"applies_to": "both", "service_from_attribute": "tag:x", "created_by": "me"});
+    assert_eq!(app.api("POST", "/api/v1/rules", &token, hostile).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(count(&pool, "SELECT count(*) FROM mapping_rule").await, 7);
+}
+
+/// Whoever does not see the whole sees no cost that belongs to nobody, and of rules only what their teams pay.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn money_of_others_is_not_shown(pool: PgPool) {
+    load(
+        &pool,
+        "a",
+        &[
+            line("111", json!({"service": "mine"}), 30, "11.11"),
+            line("111", json!({"service": "theirs"}), 30, "22.22"),
+            line("222", json!({}), 30, "33.33"),
+        ],
+    )
+    .await;
+    let app = finance(&pool).await;
+    app.post_form("/catalogue/add-team", &[("name", "Mine")]).await;
+    let moved = app.post_form("/catalogue/move", &[("service", "mine"), ("team", "mine")]).await;
+    assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.body);
+    let team: i64 = count(&pool, "SELECT team_id FROM team WHERE slug = 'mine'").await;
+    assert!(app.get("/rules").await.body.contains("$33.33"), "both services by one rule");
+
+    let member = app.browser(Role::Member, false, &[team]).await;
+    let rules = member.get("/rules").await;
+    assert!(rules.body.contains("$11.11") && !rules.body.contains("33.33"), "{}", rules.body);
+    let unmapped = member.get("/unmapped").await;
+    assert_eq!(unmapped.status, StatusCode::OK);
+    assert!(!unmapped.body.contains("33.33") && unmapped.body.contains("does not include cost"));
+    assert_eq!(member.get("/unmapped.csv").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(member.get("/rules/new").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(member.post_form("/rules", &[("service_by", "tag:x")]).await.status, StatusCode::FORBIDDEN);
+
+    let admin = app.browser(Role::Admin, false, &[]).await;
+    let preview =
+        admin.get("/rules/preview?attribute=sub_account_id&operator=present&value=&service=mine&place=first").await;
+    assert_eq!(preview.status, StatusCode::OK);
+    assert!(!preview.body.contains('$'), "an administrator without finance sees no money: {}", preview.body);
+    let csv = app.get("/unmapped.csv").await;
+    assert!(csv.body.contains("33.33") && !csv.body.contains("22.22"), "{}", csv.body);
+}

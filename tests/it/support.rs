@@ -1,0 +1,178 @@
+//! A service on a test's own database, and a browser that talks to its router.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use chrono::Utc;
+use clap::Parser;
+use costwake::config::Config;
+use costwake::store::accounts::{self, NewAccount};
+use costwake::store::tokens::{self, TokenScope};
+use costwake::store::{Pools, Role, sessions};
+use costwake::web::{self, AppState, secret, session};
+use sqlx::PgPool;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tower::ServiceExt;
+
+static PEOPLE: AtomicU32 = AtomicU32::new(1);
+
+/// One browser: the service, and the cookie that it holds.
+#[derive(Clone)]
+pub struct TestApp {
+    /// What handlers reach.
+    pub state: AppState,
+    /// The service.
+    pub router: Router,
+    /// The value of the session cookie.
+    pub session: Option<String>,
+    /// The address that requests come from.
+    pub peer: SocketAddr,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Page {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Page {
+    /// Where it redirects to; empty when it does not.
+    pub fn location(&self) -> &str {
+        self.headers.get(header::LOCATION).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// The settings of the command line `costwake <arguments>`.
+pub fn config(arguments: &[&str]) -> Config {
+    Line::parse_from([&["costwake"], arguments].concat()).config
+}
+
+/// All three pools on a test's database.
+pub fn pools(pool: &PgPool) -> Pools {
+    Pools { web: pool.clone(), jobs: pool.clone(), health: pool.clone() }
+}
+
+/// The service with its default settings and a browser that is not signed in.
+pub async fn app(pool: PgPool) -> TestApp {
+    app_with(pool, config(&[])).await
+}
+
+/// The same with other settings.
+pub async fn app_with(pool: PgPool, config: Config) -> TestApp {
+    let state = AppState::new(config, pools(&pool)).unwrap();
+    let router = web::router(state.clone());
+    TestApp { state, router, session: None, peer: ([127, 0, 0, 1], 50_000).into() }
+}
+
+/// The one number that a statement gives.
+pub async fn count(pool: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+impl TestApp {
+    /// Signs in as a new person of this role. An administrator gets no finance, a member no team.
+    pub async fn sign_in(&mut self, role: Role) {
+        *self = self.browser(role, false, &[]).await;
+    }
+
+    /// Another browser, signed in as a new person.
+    pub async fn browser(&self, role: Role, also_finance: bool, team_ids: &[i64]) -> TestApp {
+        let user_id = self.person(role, also_finance, team_ids).await;
+        self.browser_of(user_id).await
+    }
+
+    /// Another browser, signed in as this person.
+    pub async fn browser_of(&self, user_id: i64) -> TestApp {
+        let session = secret::random();
+        let mut conn = self.state.pools.web.acquire().await.unwrap();
+        let hash = secret::sha256(&session);
+        sessions::insert(&mut conn, &hash, user_id, Utc::now(), session::LIFETIME, "test").await.unwrap();
+        TestApp { session: Some(session), ..self.clone() }
+    }
+
+    /// A new person who has no password.
+    pub async fn person(&self, role: Role, also_finance: bool, team_ids: &[i64]) -> i64 {
+        let login = format!("person-{}", PEOPLE.fetch_add(1, Ordering::Relaxed));
+        let new = NewAccount { display_name: login.clone(), login, role, also_finance, team_ids: team_ids.to_vec() };
+        let mut conn = self.state.pools.web.acquire().await.unwrap();
+        accounts::insert(&mut conn, &new, Utc::now()).await.unwrap()
+    }
+
+    /// A token of a new person of this role.
+    pub async fn token(&self, scope: TokenScope, role: Role) -> String {
+        let user_id = self.person(role, false, &[]).await;
+        self.token_of(user_id, scope).await
+    }
+
+    /// A token of this person.
+    pub async fn token_of(&self, user_id: i64, scope: TokenScope) -> String {
+        let mut conn = self.state.pools.web.acquire().await.unwrap();
+        let made = tokens::insert(&mut conn, "test", scope, user_id, Utc::now(), None).await.unwrap();
+        made.secret
+    }
+
+    /// Opens a page.
+    pub async fn get(&self, path: &str) -> Page {
+        self.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a form, as a browser on a page of the service does.
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let body = serde_urlencoded::to_string(fields).unwrap();
+        let request = self
+            .request(Method::POST, path)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Asks the API with a token; a body that is null is left out.
+    pub async fn api(&self, method: &str, path: &str, token: &str, body: serde_json::Value) -> Page {
+        let mut request =
+            self.request(method.parse().unwrap(), path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let mut bytes = String::new();
+        if !body.is_null() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            bytes = body.to_string();
+        }
+        self.send(request.body(Body::from(bytes)).unwrap()).await
+    }
+
+    /// A request with host and cookie, to be completed.
+    pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080");
+        if let Some(session) = &self.session {
+            let name = session::cookie_name(&self.state.config);
+            request = request.header(header::COOKIE, format!("{name}={session}"));
+        }
+        request
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, mut request: Request<Body>) -> Page {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Page { status: parts.status, headers: parts.headers, body }
+    }
+}

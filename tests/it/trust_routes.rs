@@ -1,0 +1,122 @@
+//! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
+
+/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
+pub const TABLE: &str = "
+GET / signed-in
+GET /api/v1/costs money read
+GET /api/v1/costs.csv money read
+GET /api/v1/deployments signed-in read
+POST /api/v1/deployments signed-in ingest
+GET /api/v1/deployments/{id} signed-in read
+PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/environments signed-in read
+POST /api/v1/environments bills admin
+PATCH /api/v1/environments/{slug} bills admin
+GET /api/v1/openapi.json signed-in read
+GET /api/v1/rules signed-in read
+POST /api/v1/rules bills admin
+PATCH /api/v1/rules/{id} bills admin
+POST /api/v1/rules/{id}/delete bills admin
+GET /api/v1/services signed-in read
+POST /api/v1/services bills admin
+PATCH /api/v1/services/{slug} bills admin
+GET /api/v1/teams signed-in read
+POST /api/v1/teams bills admin
+PATCH /api/v1/teams/{slug} bills admin
+GET /catalogue signed-in
+GET /catalogue.csv signed-in
+GET /catalogue/add-environment bills
+POST /catalogue/add-environment bills
+GET /catalogue/add-service bills
+POST /catalogue/add-service bills
+GET /catalogue/add-team bills
+POST /catalogue/add-team bills
+GET /catalogue/environments/{slug} bills
+POST /catalogue/environments/{slug} bills
+GET /catalogue/environments/{slug}/delete bills
+POST /catalogue/environments/{slug}/delete bills
+POST /catalogue/move bills
+GET /catalogue/services/{slug} bills
+POST /catalogue/services/{slug} bills
+GET /catalogue/services/{slug}/delete bills
+POST /catalogue/services/{slug}/delete bills
+GET /catalogue/teams/{slug} bills
+POST /catalogue/teams/{slug} bills
+GET /catalogue/teams/{slug}/delete bills
+POST /catalogue/teams/{slug}/delete bills
+GET /charges money
+GET /charges.csv money
+GET /charges/{generation_id}/{line} money
+GET /deliveries/{id} bills
+GET /deliveries/{id}/accept finance
+POST /deliveries/{id}/accept finance
+GET /deliveries/{id}/revert finance
+POST /deliveries/{id}/revert finance
+GET /deliveries/{id}/withdraw finance
+POST /deliveries/{id}/withdraw finance
+GET /deployments signed-in
+GET /deployments.csv signed-in
+GET /deployments/{id} signed-in
+GET /docs/api signed-in
+GET /environments money
+GET /environments.csv money
+GET /environments/{slug} money
+GET /finance/statements money
+GET /finance/statements.csv money
+GET /finance/statements/{month} money
+GET /healthz public
+POST /preferences public
+GET /readyz public
+GET /rules signed-in
+POST /rules bills
+GET /rules/new bills
+GET /rules/preview bills
+POST /rules/restore bills
+GET /rules/{id} bills
+POST /rules/{id}/delete bills
+POST /rules/{id}/move bills
+GET /search signed-in
+GET /services money
+GET /services.csv money
+GET /services/{slug} money
+GET /settings/audit admin
+GET /settings/event-sources admin
+POST /settings/event-sources admin
+POST /settings/event-sources/deliveries/{id}/read-again admin
+POST /settings/event-sources/{id}/disable admin
+POST /settings/event-sources/{id}/enable admin
+POST /settings/event-sources/{id}/read-again admin
+POST /settings/event-sources/{id}/rotate admin
+GET /settings/profile signed-in
+POST /settings/profile/end-sessions signed-in
+POST /settings/profile/password signed-in
+GET /settings/tokens signed-in
+POST /settings/tokens signed-in
+POST /settings/tokens/{token_id}/revoke signed-in
+GET /settings/users admin
+POST /settings/users admin
+GET /settings/users/{user_id} admin
+POST /settings/users/{user_id} admin
+POST /settings/users/{user_id}/disable admin
+POST /settings/users/{user_id}/enable admin
+POST /settings/users/{user_id}/link admin
+GET /sign-in public
+POST /sign-in public
+POST /sign-out signed-in
+GET /sources bills
+GET /sources.csv bills
+GET /sources/{id} bills
+GET /static/{hash}/{*path} public
+GET /teams money
+GET /teams.csv money
+GET /teams/{slug} money
+GET /unmapped signed-in
+GET /unmapped.csv organisation
+GET /upload bills
+POST /upload bills
+GET /verify signed-in
+POST /verify bills
+POST /webhooks/github/{source} public
+GET /welcome/{link} public
+POST /welcome/{link} public
+";

@@ -1,0 +1,199 @@
+//! The accept loop: slow clients and stopping (F26, F39, S01).
+
+use super::support;
+use axum::body::Body;
+use axum::http::StatusCode;
+use costwake::store::Role;
+use costwake::web::server::{self, Limits};
+use sqlx::PgPool;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+fn quick() -> Limits {
+    Limits {
+        header: Duration::from_millis(400),
+        pause: Duration::from_millis(400),
+        body_bytes_per_second_min: 100_000,
+        drain: Duration::from_secs(2),
+        ..Limits::default()
+    }
+}
+
+struct Running {
+    app: support::TestApp,
+    address: SocketAddr,
+    serving: JoinHandle<anyhow::Result<()>>,
+}
+
+async fn running(pool: PgPool, limits: Limits) -> Running {
+    let app = support::app(pool).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = app.state.clone();
+    let stop = state.draining.clone().cancelled_owned();
+    Running { app, address, serving: tokio::spawn(server::serve_with(state, listener, stop, limits)) }
+}
+
+// How long until the server closes the connection, and what it had said.
+async fn until_closed(mut stream: TcpStream) -> (Duration, String) {
+    let began = Instant::now();
+    let mut said = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
+    (began.elapsed(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_client_that_sends_nothing_or_a_header_byte_by_byte_is_closed(pool: PgPool) {
+    let running = running(pool, quick()).await;
+    for beginning in ["", "P", "PRI * HTTP", "GET /healthz HTTP/1.1\r\nHost: loc"] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let (took, said) = until_closed(stream).await;
+        assert!(took < Duration::from_secs(2), "{beginning:?} was open for {took:?}: {said}");
+    }
+    let (mut reader, mut writer) = TcpStream::connect(running.address).await.unwrap().into_split();
+    let began = Instant::now();
+    let dribble = tokio::spawn(async move {
+        for byte in "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: yes\r\n\r\n".bytes() {
+            if writer.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut said = String::new();
+    let _ = reader.read_to_string(&mut said).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "dribbled for {:?}", began.elapsed());
+    assert!(!said.contains("200 OK"), "{said}");
+    dribble.abort();
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
+    let running = running(pool, quick()).await;
+    let head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\n";
+    let (mut reader, mut writer) = TcpStream::connect(running.address).await.unwrap().into_split();
+    writer.write_all(head.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    let dribble = tokio::spawn(async move {
+        while writer.write_all(b"login=a&").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut said = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), reader.read_to_end(&mut said)).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "dribbled for {:?}", began.elapsed());
+    assert!(String::from_utf8_lossy(&said).starts_with("HTTP/1.1 4"), "{}", String::from_utf8_lossy(&said));
+    dribble.abort();
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn slow_clients_do_not_slow_down_others(pool: PgPool) {
+    let running = running(pool, Limits::default()).await;
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: loc").await.unwrap();
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    assert!(ask(running.address, "/healthz").await.contains("200 OK"));
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+async fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    let _ = stream.read_to_string(&mut said).await;
+    said
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn stopping_finishes_what_runs_and_closes_what_idles(pool: PgPool) {
+    let running = running(pool, Limits { drain: Duration::from_secs(5), ..Limits::default() }).await;
+    // One that idles after an answer, one that never asked, one in the middle of a header.
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 4096];
+    assert!(idle.read(&mut answer).await.unwrap() > 0);
+    let _silent = TcpStream::connect(running.address).await.unwrap();
+    let mut half = TcpStream::connect(running.address).await.unwrap();
+    half.write_all(b"GET /healthz HT").await.unwrap();
+    // One whose body is under way when the service is told to stop.
+    let mut busy = TcpStream::connect(running.address).await.unwrap();
+    let body = "login=nobody&password=not-the-password";
+    let head = format!(
+        "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    busy.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let began = Instant::now();
+    running.app.state.draining.cancel();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(ask(running.address, "/readyz").await.contains("503"), "not ready at once");
+    busy.write_all(body.as_bytes()).await.unwrap();
+    let (_, said) = until_closed(busy).await;
+    assert!(said.starts_with("HTTP/1.1 401"), "{said}");
+    running.serving.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "drained for {:?}", began.elapsed());
+    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn stopping_cuts_what_does_not_end(pool: PgPool) {
+    let limits = Limits { drain: Duration::from_millis(700), ..Limits::default() };
+    let running = running(pool, limits).await;
+    let mut stuck = TcpStream::connect(running.address).await.unwrap();
+    let head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nlogin";
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    running.app.state.draining.cancel();
+    running.serving.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(3), "took {:?}", began.elapsed());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn it_does_not_start_where_passwords_would_travel_in_the_clear(pool: PgPool) {
+    let app = support::app_with(pool, support::config(&["--listen", "0.0.0.0:8080"])).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = server::serve(app.state.clone(), listener, std::future::pending()).await.unwrap_err();
+    assert!(refused.to_string().contains("COSTWAKE_PUBLIC_URL=https://"), "{refused}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn without_any_setting_nothing_is_open_but_sign_in(pool: PgPool) {
+    let app = support::app(pool).await;
+    for path in ["/settings/users", "/settings/profile", "/docs/api"] {
+        assert!(app.get(path).await.location().starts_with("/sign-in"), "{path}");
+    }
+    assert_eq!(app.get("/api/v1/openapi.json").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.get("/sign-in").await.status, StatusCode::OK);
+    assert_eq!(app.get("/healthz").await.body, "ok");
+    assert_eq!(app.get("/readyz").await.status, StatusCode::OK);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn health_answers_and_readiness_says_no_while_the_database_is_away(pool: PgPool) {
+    let app = support::app(pool.clone()).await.browser(Role::Viewer, false, &[]).await;
+    pool.close().await;
+    assert_eq!(app.get("/healthz").await.status, StatusCode::OK);
+    let ready = app.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.json()["reason"], "database does not answer");
+    let page = app.get("/settings/profile").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.body.contains("try again in a moment"), "{}", page.body);
+    let request = app.request(axum::http::Method::GET, "/sign-in").body(Body::empty()).unwrap();
+    assert_eq!(app.send(request).await.status, StatusCode::OK, "a page without data is shown");
+}

@@ -1,0 +1,169 @@
+//! One-time links, passwords, throttling (S04, S06-S09).
+
+use super::support::{self, TestApp};
+use axum::http::{StatusCode, header};
+use chrono::{TimeDelta, Utc};
+use costwake::store::{Role, accounts};
+use costwake::web::welcome::{bootstrap_link, new_link};
+use futures_util::future::join_all;
+use sqlx::PgPool;
+
+const PASSWORD: &str = "four random words here";
+
+async fn set_password(app: &TestApp, link: &str) -> support::Page {
+    app.post_form(link, &[("password", PASSWORD), ("password_again", PASSWORD)]).await
+}
+
+async fn person_with_password(app: &TestApp, role: Role) -> (i64, String) {
+    let user_id = app.person(role, false, &[]).await;
+    let mut conn = app.state.pools.web.acquire().await.unwrap();
+    let link = new_link(&mut conn, user_id, Utc::now(), TimeDelta::hours(24)).await.unwrap();
+    assert_eq!(set_password(app, &link).await.status, StatusCode::SEE_OTHER);
+    let account = accounts::get(&mut conn, user_id).await.unwrap().unwrap();
+    (user_id, account.login)
+}
+
+async fn sign_in(app: &TestApp, login: &str, password: &str) -> support::Page {
+    app.post_form("/sign-in", &[("login", login), ("password", password)]).await
+}
+
+fn cookie_of(page: &support::Page) -> String {
+    page.headers[header::SET_COOKIE].to_str().unwrap().to_owned()
+}
+
+fn with_cookie(app: &TestApp, page: &support::Page) -> TestApp {
+    let line = cookie_of(page);
+    let value = line.split_once('=').unwrap().1.split(';').next().unwrap().to_owned();
+    TestApp { session: Some(value), ..app.clone() }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn of_fifty_who_open_the_first_link_at_once_one_becomes_administrator(pool: PgPool) {
+    let app = support::app(pool).await;
+    let link = bootstrap_link(&app.state.pools, Utc::now()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        assert_eq!(app.get(&link).await.status, StatusCode::OK, "looking does not use it up");
+    }
+    let answers = join_all((0..50).map(|_| set_password(&app, &link))).await;
+    let won = answers.iter().filter(|page| page.status == StatusCode::SEE_OTHER).count();
+    let late = answers.iter().filter(|page| page.status == StatusCode::NOT_FOUND).count();
+    assert_eq!((won, late), (1, 49));
+    assert_eq!(app.get(&link).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(bootstrap_link(&app.state.pools, Utc::now()).await.unwrap(), None, "never again");
+    let admin = with_cookie(&app, answers.iter().find(|page| page.status == StatusCode::SEE_OTHER).unwrap());
+    assert_eq!(admin.get("/settings/users").await.status, StatusCode::OK);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_first_link_ends_after_an_hour_and_a_new_start_makes_a_new_one(pool: PgPool) {
+    let app = support::app(pool).await;
+    let old = bootstrap_link(&app.state.pools, Utc::now() - TimeDelta::minutes(61)).await.unwrap().unwrap();
+    assert_eq!(set_password(&app, &old).await.status, StatusCode::NOT_FOUND);
+    let first = bootstrap_link(&app.state.pools, Utc::now()).await.unwrap().unwrap();
+    let second = bootstrap_link(&app.state.pools, Utc::now()).await.unwrap().unwrap();
+    assert_eq!(app.get(&first).await.status, StatusCode::NOT_FOUND, "an older link is void");
+    assert_eq!(app.get(&second).await.status, StatusCode::OK);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_weak_password_leaves_the_link_as_it_was(pool: PgPool) {
+    let app = support::app(pool).await;
+    let link = bootstrap_link(&app.state.pools, Utc::now()).await.unwrap().unwrap();
+    let short = app.post_form(&link, &[("password", "short"), ("password_again", "short")]).await;
+    assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(short.body.contains("at least 12 characters"), "{}", short.body);
+    let typo = app.post_form(&link, &[("password", PASSWORD), ("password_again", "four random words hera")]).await;
+    assert!(typo.body.contains("The two passwords differ."));
+    assert_eq!(set_password(&app, &link).await.status, StatusCode::SEE_OTHER);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn signing_in_makes_a_new_session_and_signing_out_ends_it(pool: PgPool) {
+    let app = support::app(pool).await;
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    let planted = TestApp { session: Some("a".repeat(64)), ..app.clone() };
+    let page = sign_in(&planted, &login, PASSWORD).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert!(!cookie_of(&page).contains(&"a".repeat(64)), "an id that was planted before is not taken over");
+    let cookie = cookie_of(&page);
+    assert!(cookie.starts_with("session=") && cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"));
+    let signed_in = with_cookie(&app, &page);
+    assert_eq!(signed_in.get("/settings/profile").await.status, StatusCode::OK);
+    let again = sign_in(&signed_in, &login, PASSWORD).await;
+    assert_eq!(signed_in.get("/settings/profile").await.status, StatusCode::SEE_OTHER, "the old id is void");
+    let signed_in = with_cookie(&app, &again);
+    assert_eq!(signed_in.post_form("/sign-out", &[]).await.location(), "/sign-in");
+    assert_eq!(signed_in.get("/settings/profile").await.location(), "/sign-in?return_to=%2Fsettings%2Fprofile");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn over_https_the_cookie_is_bound_to_the_host(pool: PgPool) {
+    let config = support::config(&["--public-url", "https://costs.example.com"]);
+    let app = support::app_with(pool, config).await;
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    let cookie = cookie_of(&sign_in(&app, &login, PASSWORD).await);
+    assert!(cookie.starts_with("__Host-session=") && cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_wrong_password_an_unknown_login_and_a_disabled_account_look_the_same(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    let (gone_id, gone) = person_with_password(&app, Role::Viewer).await;
+    accounts::set_disabled(&mut pool.acquire().await.unwrap(), gone_id, true, Utc::now()).await.unwrap();
+    let same = |page: support::Page, login: &str| (page.status, page.body.replace(login, "LOGIN"));
+    let wrong = same(sign_in(&app, &login, "not the password").await, &login);
+    assert_eq!(wrong.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(wrong, same(sign_in(&app, "nobody-at-all", PASSWORD).await, "nobody-at-all"));
+    assert_eq!(wrong, same(sign_in(&app, &gone, PASSWORD).await, &gone));
+    let kept =
+        support::count(&pool, "SELECT count(*) FROM audit_log WHERE audit_log::text LIKE '%nobody-at-all%'").await;
+    assert_eq!(kept, 0, "what was typed may be a password");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn guessing_is_slowed_down_and_the_owner_is_not_shut_out(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let (_, login) = person_with_password(&app, Role::Admin).await;
+    let attacker = TestApp { peer: ([203, 0, 113, 9], 4000).into(), ..app.clone() };
+    let answers = join_all((0..60).map(|_| sign_in(&attacker, &login, "not the password"))).await;
+    let looked_at = answers.iter().filter(|page| page.status == StatusCode::UNAUTHORIZED).count();
+    assert!((5..=8).contains(&looked_at), "{looked_at} of 60 tries at once were looked at");
+    let refused = answers.iter().find(|page| page.status == StatusCode::TOO_MANY_REQUESTS).unwrap();
+    assert!(refused.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() > 0);
+    let failures = support::count(&pool, "SELECT count(*) FROM sign_in_failure").await;
+    assert!(failures <= 8, "{failures} rows");
+    // The owner, where they have signed in before, is looked at at once.
+    assert_eq!(sign_in(&app, &login, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    let audited = support::count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'sign_in_failed'").await;
+    assert_eq!(audited, looked_at as i64);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn after_signing_in_only_a_path_of_this_site_is_opened(pool: PgPool) {
+    let app = support::app(pool).await;
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    for (wanted, opened) in [("/services?x=1", "/services?x=1"), ("//evil.example", "/"), ("https://evil.example", "/")]
+    {
+        let fields = [("login", login.as_str()), ("password", PASSWORD), ("return_to", wanted)];
+        assert_eq!(app.post_form("/sign-in", &fields).await.location(), opened);
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn idle_old_and_void_sessions_are_refused(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let open = |app: TestApp| async move { app.get("/settings/profile").await.status };
+    for (what, change) in [
+        ("idle", "UPDATE session SET last_seen_at = now() - interval '8 hours 1 minute'"),
+        ("old", "UPDATE session SET expires_at = now() - interval '1 second'"),
+        ("disabled", "UPDATE user_account SET disabled_at = now()"),
+        ("changed", "UPDATE user_account SET credentials_valid_from = now() + interval '1 second'"),
+    ] {
+        let browser = app.browser(Role::Viewer, false, &[]).await;
+        assert_eq!(open(browser.clone()).await, StatusCode::OK, "{what}");
+        sqlx::query(change).execute(&pool).await.unwrap();
+        assert_eq!(open(browser).await, StatusCode::SEE_OTHER, "{what}");
+        sqlx::query("DELETE FROM user_account").execute(&pool).await.unwrap();
+    }
+}

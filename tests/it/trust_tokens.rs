@@ -1,0 +1,164 @@
+//! Tokens, people and what ends what (S09, S14, S20).
+
+use super::support::{self, TestApp};
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+
+const READ: &str = "/api/v1/openapi.json";
+
+async fn status(app: &TestApp, token: &str) -> StatusCode {
+    app.api("GET", READ, token, Value::Null).await.status
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_token_counts_until_it_is_revoked_expired_or_its_owner_changes(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    for (what, change) in [
+        ("revoked", "UPDATE api_token SET revoked_at = now()"),
+        ("expired", "UPDATE api_token SET expires_at = now() - interval '1 second'"),
+        ("owner disabled", "UPDATE user_account SET disabled_at = now()"),
+        ("owner changed", "UPDATE user_account SET credentials_valid_from = now() + interval '1 second'"),
+    ] {
+        let token = app.token(TokenScope::Read, Role::Viewer).await;
+        assert_eq!(status(&app, &token).await, StatusCode::OK, "{what}");
+        sqlx::query(change).execute(&pool).await.unwrap();
+        assert_eq!(status(&app, &token).await, StatusCode::UNAUTHORIZED, "{what}");
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_token_is_shown_once_kept_as_a_hash_and_read_from_the_header_only(pool: PgPool) {
+    let app = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;
+    let made = app.post_form("/settings/tokens", &[("name", "ci"), ("scope", "read"), ("expires_days", "30")]).await;
+    assert_eq!(made.status, StatusCode::OK);
+    let from = made.body.find("costwake_read_").unwrap();
+    let token = &made.body[from..from + "costwake_read_".len() + 64];
+    assert_eq!(status(&app, token).await, StatusCode::OK);
+    let list = app.get("/settings/tokens").await.body;
+    assert!(!list.contains(token) && list.contains(&token[..20]));
+    let dump = "SELECT count(*) FROM api_token t WHERE t::text LIKE '%' || $1 || '%'";
+    let kept: i64 = sqlx::query_scalar(dump).bind(&token[20..]).fetch_one(&pool).await.unwrap();
+    assert_eq!(kept, 0);
+    let anonymous = TestApp { session: None, ..app.clone() };
+    for query in ["token", "access_token", "authorization"] {
+        let page = anonymous.get(&format!("{READ}?{query}={token}")).await;
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    }
+    for header in [format!("Basic {token}"), token.to_owned(), "Bearer ".into(), format!("Bearer {}", &token[..70])] {
+        let request = anonymous.request(Method::GET, READ).header("authorization", header);
+        assert_eq!(anonymous.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_role_limits_the_tokens_that_it_can_have(pool: PgPool) {
+    let app = support::app(pool).await;
+    for (role, scope, status) in [
+        (Role::Viewer, "ingest", StatusCode::BAD_REQUEST),
+        (Role::Viewer, "admin", StatusCode::BAD_REQUEST),
+        (Role::Member, "admin", StatusCode::BAD_REQUEST),
+        (Role::Member, "ingest", StatusCode::OK),
+        (Role::Finance, "admin", StatusCode::OK),
+    ] {
+        let person = app.browser(role, false, &[]).await;
+        let page = person.post_form("/settings/tokens", &[("name", "x"), ("scope", scope)]).await;
+        assert_eq!(page.status, status, "{role:?} {scope}");
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn someone_elses_token_and_none_look_the_same(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let token = app.token(TokenScope::Read, Role::Viewer).await;
+    let id = support::count(&pool, "SELECT api_token_id FROM api_token").await;
+    let other = app.browser(Role::Finance, false, &[]).await;
+    let foreign = other.post_form(&format!("/settings/tokens/{id}/revoke"), &[]).await;
+    let absent = other.post_form("/settings/tokens/999999/revoke", &[]).await;
+    assert_eq!((foreign.status, &foreign.body), (absent.status, &absent.body));
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(status(&app, &token).await, StatusCode::OK);
+    let admin = app.browser(Role::Admin, false, &[]).await;
+    assert_eq!(admin.post_form(&format!("/settings/tokens/{id}/revoke"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(status(&app, &token).await, StatusCode::UNAUTHORIZED);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_changed_role_ends_sessions_and_tokens_and_the_last_administrator_stays(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let admin_id = app.person(Role::Admin, true, &[]).await;
+    let admin = app.browser_of(admin_id).await;
+    sqlx::query("UPDATE user_account SET password_hash = 'x'").execute(&pool).await.unwrap();
+    let person_id = app.person(Role::Viewer, false, &[]).await;
+    let (person, token) = (app.browser_of(person_id).await, app.token_of(person_id, TokenScope::Read).await);
+    let path = format!("/settings/users/{person_id}");
+    assert_eq!(admin.post_form(&path, &[("role", "finance")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(person.get("/settings/profile").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(status(&app, &token).await, StatusCode::UNAUTHORIZED);
+
+    let own = format!("/settings/users/{admin_id}");
+    for (path, form) in [(own.clone(), vec![("role", "viewer")]), (format!("{own}/disable"), vec![])] {
+        let page = admin.post_form(&path, &form).await;
+        assert_eq!(page.status, StatusCode::CONFLICT, "{path}");
+        assert!(page.body.contains("last administrator"), "{}", page.body);
+    }
+    let changes = "SELECT count(*) FROM audit_log WHERE action = 'user_role_changed'";
+    assert_eq!(support::count(&pool, changes).await, 1);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_person_is_added_with_a_link_that_is_shown_once(pool: PgPool) {
+    let app = support::app(pool.clone()).await.browser(Role::Admin, false, &[]).await;
+    let team = "INSERT INTO team (slug, name) VALUES ('payments', 'Payments') RETURNING team_id";
+    let team: i64 = sqlx::query_scalar(team).fetch_one(&pool).await.unwrap();
+    let fields = [("login", "Sam"), ("display_name", "<b>Sam</b>"), ("role", "member"), ("team_id", &team.to_string())];
+    let made = app.post_form("/settings/users", &fields).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+    assert!(made.body.contains("http://127.0.0.1:8080/welcome/"));
+    let list = app.get("/settings/users").await.body;
+    assert!(list.contains("sam") && list.contains("Payments") && list.contains("invited"));
+    assert!(!list.contains("<b>Sam</b>") && !list.contains("/welcome/"));
+    assert_eq!(app.post_form("/settings/users", &fields).await.status, StatusCode::CONFLICT);
+    let log = app.get("/settings/audit").await.body;
+    assert!(log.contains("user added"), "{log}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_audit_log_is_read_by_pages_and_never_changed(pool: PgPool) {
+    let app = support::app(pool.clone()).await.browser(Role::Admin, false, &[]).await;
+    let fill = "INSERT INTO audit_log (happened_at, actor, action, subject)
+                SELECT now(), 'robot', 'test', 'line ' || n FROM generate_series(1, 250) n";
+    sqlx::query(fill).execute(&pool).await.unwrap();
+    let first = app.get("/settings/audit").await.body;
+    assert!(first.contains("line 250<") && first.contains("line 151<") && !first.contains("line 150<"));
+    let older = first.split("before=").nth(1).unwrap().split('"').next().unwrap();
+    let second = app.get(&format!("/settings/audit?before={older}")).await.body;
+    assert!(second.contains("line 150<") && second.contains("line 51<") && !second.contains("line 151<"));
+    for change in ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
+        let error = sqlx::query(change).execute(&pool).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{change}: {error}");
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_theme_is_kept_and_the_reader_stays_on_this_site(pool: PgPool) {
+    let app = support::app(pool).await;
+    for (referer, back) in
+        [("http://localhost:8080/services?x=1", "/services?x=1"), ("https://evil.example//other", "/"), ("", "/")]
+    {
+        let request = app
+            .request(Method::POST, "/preferences")
+            .header("sec-fetch-site", "same-origin")
+            .header("referer", referer)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let page = app.send(request.body(Body::from("theme=toggle")).unwrap()).await;
+        assert_eq!(page.location(), back);
+        assert!(page.headers["set-cookie"].to_str().unwrap().starts_with("theme=dark;"));
+    }
+    let request = app.request(Method::GET, "/sign-in").header("cookie", "theme=dark");
+    let page = app.send(request.body(Body::empty()).unwrap()).await;
+    assert!(page.body.contains("data-theme=\"dark\""));
+}
