@@ -1,4 +1,5 @@
-//! The limit of the service page: the same page, loaded once, rendered for every request, in a process of its own.
+//! The limit of the service page: read once, then made and rendered for every request without a database, in a
+//! process of its own.
 
 use crate::pages::{SLUG, Target};
 use crate::server::Server;
@@ -61,11 +62,11 @@ pub async fn run(data_dir: &std::path::Path) -> anyhow::Result<()> {
         team_ids: Vec::new(),
         theme: String::new(),
     };
-    let page = service::load_page(&app, &principal, SLUG, None).await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let page = Arc::new(page);
+    let material = service::read(&app, &principal, SLUG, None).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let material = Arc::new(material);
     let render = move || {
-        let page = page.clone();
-        async move { page.render().map(Html).map_err(|error| error.to_string()) }
+        let material = service::Material::clone(&material);
+        async move { material.into_page().render().map(Html).map_err(|error| error.to_string()) }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);

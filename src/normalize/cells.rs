@@ -19,6 +19,14 @@ impl<'a> Cells<'a> {
         let text = self.spans.get(column).and_then(|span| self.text.get(span.start as usize..span.end as usize));
         text.unwrap_or_default()
     }
+
+    /// The text from the start of one column to the end of a later one.
+    #[inline]
+    pub fn between(self, first: usize, last: usize) -> &'a str {
+        let ends = self.spans.get(first).zip(self.spans.get(last));
+        let text = ends.and_then(|(first, last)| self.text.get(first.start as usize..last.end as usize));
+        text.unwrap_or_default()
+    }
 }
 
 /// The value of a cell, or `None` where it is null: empty, blank, or the word NULL in any letter case.

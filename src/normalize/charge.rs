@@ -98,11 +98,20 @@ impl<'a> Charge<'a> {
             .filter_map(move |&column| Some((header.names[column].as_str(), present(cells.get(column))?)))
     }
 
-    /// The raw cells of all columns that make up a charge group, in the file's order. Two rows of one file with
-    /// equal cells share their group, so a reader can look a group up by these without naming or parsing anything.
-    pub fn group_cells(&self) -> impl Iterator<Item = &'a str> {
+    /// Writes what the columns that make up a charge group say into `to`, for hashing. Two rows of one file with
+    /// equal bytes have equal cells there and share their group, without anything being named or parsed; two with
+    /// equal cells may still differ in how they are quoted.
+    pub fn group_bytes(&self, to: &mut Vec<u8>) {
         let (header, cells) = (self.header, self.cells);
-        header.group_columns.iter().map(move |&column| cells.get(column))
+        to.clear();
+        // The text between two cells is copied too: a run of columns is one copy instead of many.
+        for &(first, last) in &header.group_runs {
+            to.extend_from_slice(cells.between(first, last).as_bytes());
+        }
+        // Where a cell ends is part of what it says: quoted text can look like a border.
+        for &column in &header.group_columns {
+            to.extend_from_slice(&(cells.get(column).len() as u32).to_le_bytes());
+        }
     }
 
     /// The tags as a flat object; empty where there are none or they cannot be read.

@@ -35,6 +35,8 @@ pub(super) struct Header {
     pub measure_columns: Vec<usize>,
     /// All columns that make up a charge group: the fields that are text, and the attributes.
     pub group_columns: Vec<usize>,
+    /// The same as runs of neighbouring columns, first and last.
+    pub group_runs: Vec<(usize, usize)>,
     pub slots: Slots,
     allowed_values: Vec<Option<&'static [&'static str]>>,
 }
@@ -96,6 +98,7 @@ impl Header {
             attribute_columns: Vec::new(),
             measure_columns: Vec::new(),
             group_columns: Vec::new(),
+            group_runs: Vec::new(),
             names,
             version,
             extra_columns,
@@ -140,6 +143,7 @@ impl Header {
                 self.group_columns.push(column);
             }
         }
+        self.group_runs = runs(&self.group_columns);
     }
 
     fn warn_of_absent_costs(&mut self) {
@@ -149,6 +153,11 @@ impl Header {
             }
         }
     }
+}
+
+fn runs(columns: &[usize]) -> Vec<(usize, usize)> {
+    let neighbours = columns.chunk_by(|left, right| left + 1 == *right);
+    neighbours.filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
 }
 
 impl Slots {
@@ -275,7 +284,7 @@ mod tests {
         assert_eq!(header.version, Version::Preview1_0);
         assert_eq!(header.extra_columns, ["x_Project"]);
         assert_eq!(header.attribute_columns, [3]);
-        assert_eq!(header.group_columns, [3, 4]);
+        assert_eq!((header.group_columns, header.group_runs), (vec![3, 4], vec![(3, 4)]));
     }
 
     #[test]

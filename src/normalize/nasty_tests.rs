@@ -182,12 +182,24 @@ fn identical_and_negative_rows_all_count() {
 }
 
 #[test]
-fn rows_of_one_group_have_equal_group_cells() {
-    let text = format!("{HEADER}\n{}{}", row("1,2,3,4", "A,USD", ",9,,p"), row("5,6,7,8", "A,USD", ",1,,p"));
-    let mut groups = Vec::new();
-    read(&text, |charge| groups.push(charge.group_cells().collect::<Vec<_>>().join("|"))).unwrap();
-    assert_eq!(groups[0], groups[1]);
-    assert_eq!(groups[0], "A|Usage|Compute|Virtual machines|||p");
+fn rows_of_one_group_have_equal_group_bytes() {
+    let group_bytes = |rows: &str| {
+        let mut groups = Vec::new();
+        let add = |charge: &Charge<'_>| {
+            let mut bytes = Vec::new();
+            charge.group_bytes(&mut bytes);
+            groups.push(bytes);
+        };
+        read(&format!("{HEADER}\n{rows}"), add).unwrap();
+        groups
+    };
+    let same = group_bytes(&(row("1,2,3,4", "A,USD", ",9,,p") + &row("5,6,7,8", "A,USD", ",1,,p")));
+    assert_eq!(same[0], same[1]);
+    let other = group_bytes(&(row("1,2,3,4", "A,USD", ",9,,p") + &row("1,2,3,4", "A,USD", ",9,,q")));
+    assert_ne!(other[0], other[1]);
+    // What is quoted can look like the border between two cells.
+    let borders = group_bytes(&(row("1,1,1,1", "A,USD", "\"x\"\",\"\"y\",,,z") + &row("1,1,1,1", "A,USD", "\"x\",,,\"y  \"")));
+    assert_ne!(borders[0], borders[1]);
 }
 
 #[test]

@@ -49,34 +49,22 @@ impl Fingerprint {
     }
 }
 
-/// The name of a charge's group-making cells within one file: cheap, because nothing is named or parsed.
-pub(super) fn of_cells(charge: &Charge<'_>) -> Uuid {
-    // One update a cell costs more than the hash itself: short cells are gathered first.
-    let mut hash = Sha256::new();
-    let mut gathered = [0u8; 1024];
-    let mut filled = 0;
-    for cell in charge.group_cells() {
-        let bytes = cell.as_bytes();
-        if filled + 4 + bytes.len() > gathered.len() {
-            hash.update(&gathered[..filled]);
-            filled = 0;
-        }
-        gathered[filled..filled + 4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
-        filled += 4;
-        if bytes.len() > gathered.len() - filled {
-            hash.update(&gathered[..filled]);
-            hash.update(bytes);
-            filled = 0;
-        } else {
-            gathered[filled..filled + bytes.len()].copy_from_slice(bytes);
-            filled += bytes.len();
-        }
+/// Names the group-making cells of charges within one import. Not by SHA-256, which costs as much as reading the
+/// row: by a seeded hash of 128 bits. The seed is drawn for each import, so that no file can aim at a collision.
+pub(super) struct CellsHash {
+    seed: u64,
+    bytes: Vec<u8>,
+}
+
+impl CellsHash {
+    pub fn new() -> Self {
+        Self { seed: getrandom::u64().expect("the system has random numbers"), bytes: Vec::with_capacity(2048) }
     }
-    hash.update(&gathered[..filled]);
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    Uuid::from_bytes(bytes)
+
+    pub fn of(&mut self, charge: &Charge<'_>) -> u128 {
+        charge.group_bytes(&mut self.bytes);
+        xxhash_rust::xxh3::xxh3_128_with_seed(&self.bytes, self.seed)
+    }
 }
 
 /// What rollups keep apart.

@@ -1,7 +1,7 @@
 //! The blocking half of a load: rows of a bill become COPY bytes, charge groups and sums, in bounded memory.
 
 use super::aggregate::{Costs, DayKey, DaySums, Sums};
-use super::fingerprint;
+use super::fingerprint::CellsHash;
 use super::group_rows::{GroupRows, StagedRows};
 use super::import::{ImportError, Limits};
 use super::key_attributes::KeyAttributes;
@@ -105,7 +105,8 @@ struct Reader {
     line_offset: u64,
     totals: FxHashMap<(u16, u16), Sums>,
     days: DaySums,
-    groups: FxHashMap<Uuid, Group>,
+    cells_hash: CellsHash,
+    groups: FxHashMap<u128, Group>,
     rollup_key_places: FxHashMap<Uuid, u32>,
     group_rows: GroupRows,
     charges: CopyBuffer,
@@ -141,6 +142,7 @@ impl Reader {
             line_offset: 0,
             totals: FxHashMap::default(),
             days: DaySums::default(),
+            cells_hash: CellsHash::new(),
             groups: FxHashMap::default(),
             rollup_key_places: FxHashMap::default(),
             charges,
@@ -251,7 +253,7 @@ impl Reader {
     }
 
     fn group(&mut self, charge: &Charge<'_>) -> Result<Group, ImportError> {
-        let cells = fingerprint::of_cells(charge);
+        let cells = self.cells_hash.of(charge);
         if let Some(group) = self.groups.get(&cells) {
             return Ok(*group);
         }

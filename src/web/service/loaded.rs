@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The service's days, with what its filters keep of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Loaded {
     rows: Arc<Vec<ServiceDay>>,
     pub environments: Vec<EnvironmentLabel>,

@@ -15,7 +15,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::deployment_list::{self, ListedDeployment};
-use crate::store::service_costs::{self, ServiceHead};
+use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -25,6 +25,7 @@ use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
 use series::{markers, series};
+use std::sync::Arc;
 use tables::{BoughtRow, DeploymentRow, WhyTable};
 pub(super) use tables::{change_sentence, change_sentences};
 
@@ -75,7 +76,7 @@ async fn show(
 ) -> Result<Response> {
     match csv::split_suffix(&last) {
         (slug, true) => export(&app, &principal, slug, query.as_deref()).await,
-        (slug, false) => Ok(load_page(&app, &principal, slug, query.as_deref()).await?.into_response()),
+        (slug, false) => Ok(read(&app, &principal, slug, query.as_deref()).await?.into_page().into_response()),
     }
 }
 
@@ -98,8 +99,24 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     Ok(days.csv(&span).into_response(&format!("{}.csv", service.slug)))
 }
 
-/// Reads what the page of a service shows to a person; rendering it needs no database.
-pub async fn load_page(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<ServicePage> {
+/// Everything that the page of a service is made from. Making and rendering the page needs no database.
+#[derive(Clone)]
+pub struct Material {
+    page: Page,
+    view: View,
+    service: ServiceHead,
+    shows_cost: bool,
+    own_team: Option<String>,
+    span: Option<Span>,
+    listed: DateRange,
+    deployments: Vec<ListedDeployment>,
+    days: Loaded,
+    /// `None` where there is no cost to show.
+    bought: Option<Arc<Vec<Bought>>>,
+}
+
+/// Reads what the page of a service shows to a person.
+pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<Material> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
@@ -116,7 +133,7 @@ pub async fn load_page(app: &AppState, principal: &Principal, slug: &str, query:
     let deployments =
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
-    let mut cost = None;
+    let mut bought = None;
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -125,26 +142,38 @@ pub async fn load_page(app: &AppState, principal: &Principal, slug: &str, query:
             let filter = bought_filter(&view, &span, &days);
             let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
             let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
-            let bought = kept.bought.get_or_read(publication_id, question, reading).await?;
-            cost = Some(cost_view(&service, &view, &span, &days, &deployments, &bought));
+            bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
         }
     }
-    let path = format!("/services/{}", service.slug);
-    let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
-    Ok(ServicePage {
-        answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
-        empty: empty(&view, span.as_ref(), &page),
-        own_team: own_team(principal),
-        filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
-        switches: switches(&view, &path, &by),
-        deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
-        deployments_note: deployments_note(&deployments, listed),
-        csv_href: view.link(&format!("{path}.csv"), &[]),
-        page,
-        service,
-        shows_cost,
-        cost,
-    })
+    let own_team = own_team(principal);
+    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, days, bought })
+}
+
+impl Material {
+    /// The page, every figure and chart of it made.
+    pub fn into_page(self) -> ServicePage {
+        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, days, bought } = self;
+        let cost = span
+            .as_ref()
+            .zip(bought)
+            .map(|(span, bought)| cost_view(&service, &view, span, &days, &deployments, &bought));
+        let path = format!("/services/{}", service.slug);
+        let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
+        ServicePage {
+            answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
+            empty: empty(&view, span.as_ref(), &page),
+            own_team,
+            filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
+            switches: switches(&view, &path, &by),
+            deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
+            deployments_note: deployments_note(&deployments, listed),
+            csv_href: view.link(&format!("{path}.csv"), &[]),
+            page,
+            service,
+            shows_cost,
+            cost,
+        }
+    }
 }
 
 fn own_team(principal: &Principal) -> Option<String> {
@@ -168,7 +197,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
-    bought: &[service_costs::Bought],
+    bought: &[Bought],
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
