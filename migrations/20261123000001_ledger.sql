@@ -113,7 +113,8 @@ CREATE TABLE charge_group (
     resource_type text,
     charge_description text,
     tags jsonb NOT NULL DEFAULT '{}',
-    attributes jsonb NOT NULL DEFAULT '{}',
+    -- Only shown, never searched: json stays the text that it is.
+    attributes json NOT NULL DEFAULT '{}',
     PRIMARY KEY (sub_account_key, group_id)
 );
 CREATE INDEX charge_group_by_rollup_key ON charge_group (rollup_key_id, resource_id);
@@ -165,8 +166,9 @@ CREATE TABLE charge (
     contracted_cost numeric,
     pricing_quantity numeric,
     consumed_quantity numeric,
-    -- Every other quantity and cost of the row under its column's name, as JSON strings; NULL where there is none.
-    measures jsonb,
+    -- Every other quantity and cost of the row under its column's name: an object of strings, NULL where there is
+    -- none. As text, because it is only shown: parsing it would cost every row of a load.
+    measures text,
     -- 1-based line of the delivered file, so that a figure can be followed down to it.
     line bigint NOT NULL
 ) PARTITION BY RANGE (generation_id);

@@ -10,11 +10,55 @@ use uuid::Uuid;
 /// Bytes of groups that are staged at once.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whole COPY streams for the staging tables; an empty one is left out.
+/// Rows of one table in COPY's binary format, each by itself: those that are stored already can be left out.
+#[derive(Debug, Default)]
+pub(super) struct KeyedRows {
+    bytes: Vec<u8>,
+    rows: Vec<KeyedRow>,
+}
+
+/// What names a row, and where it ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyedRow {
+    pub sub_account_key: i32,
+    pub id: Uuid,
+    /// The row's own id where it is a rollup key.
+    pub rollup_key_id: Uuid,
+    start: usize,
+    end: usize,
+}
+
+impl KeyedRows {
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows in the order of their keys, each once: two loads that insert the same ones never wait crosswise.
+    pub fn in_order(&self) -> Vec<KeyedRow> {
+        let mut rows = self.rows.clone();
+        rows.sort_unstable_by_key(|row| (row.sub_account_key, row.id));
+        rows.dedup_by_key(|row| (row.sub_account_key, row.id));
+        rows
+    }
+
+    /// A whole COPY stream of these rows.
+    pub fn copy_stream(&self, rows: &[KeyedRow]) -> Vec<u8> {
+        let mut stream = CopyBuffer::with_capacity(self.bytes.len() + 64);
+        stream.header();
+        for row in rows {
+            stream.whole_row(&self.bytes[row.start..row.end]);
+        }
+        stream.trailer();
+        stream.take()
+    }
+}
+
+/// What a load writes beside its charges.
 #[derive(Debug, Default)]
 pub(super) struct StagedRows {
-    pub rollup_keys: Vec<u8>,
-    pub groups: Vec<u8>,
+    pub rollup_keys: KeyedRows,
+    pub groups: KeyedRows,
+    /// A whole COPY stream of daily sums; empty where there are none.
     pub days: Vec<u8>,
 }
 
@@ -27,24 +71,21 @@ pub(super) struct GroupNames {
 
 pub(super) struct GroupRows {
     key_attributes: KeyAttributes,
-    rollup_keys: CopyBuffer,
-    groups: CopyBuffer,
+    rollup_keys: RowsInTheMaking,
+    groups: RowsInTheMaking,
     pairs: Vec<(String, String)>,
     attributes: String,
 }
 
 impl GroupRows {
     pub fn new(key_attributes: KeyAttributes) -> Self {
-        let mut rows = Self {
+        Self {
             key_attributes,
-            rollup_keys: CopyBuffer::default(),
-            groups: CopyBuffer::default(),
+            rollup_keys: RowsInTheMaking::default(),
+            groups: RowsInTheMaking::default(),
             pairs: Vec::new(),
             attributes: String::new(),
-        };
-        rows.rollup_keys.header();
-        rows.groups.header();
-        rows
+        }
     }
 
     /// Writes the charge's group, and its rollup key unless that one is known already.
@@ -72,7 +113,8 @@ impl GroupRows {
     }
 
     fn rollup_key(&mut self, charge: &Charge<'_>, names: &GroupNames, mapping_tags: &str) {
-        let to = &mut self.rollup_keys;
+        let to = &mut self.rollup_keys.buffer;
+        let start = to.len();
         to.row(16);
         to.int4(names.sub_account_key);
         to.uuid(names.rollup_key_id);
@@ -90,10 +132,12 @@ impl GroupRows {
         to.text_or_null(charge.pricing_category);
         to.text_or_null(charge.commitment_discount_status);
         to.jsonb(mapping_tags);
+        self.rollup_keys.named(names.sub_account_key, names.rollup_key_id, names.rollup_key_id, start);
     }
 
     fn group(&mut self, charge: &Charge<'_>, names: &GroupNames, tags: &str) {
-        let to = &mut self.groups;
+        let to = &mut self.groups.buffer;
+        let start = to.len();
         to.row(9);
         to.int4(names.sub_account_key);
         to.uuid(names.group_id);
@@ -103,21 +147,33 @@ impl GroupRows {
         to.text_or_null(charge.resource_type);
         to.text_or_null(charge.charge_description);
         to.jsonb(tags);
-        to.jsonb(if self.attributes.is_empty() { "{}" } else { &self.attributes });
+        to.text(if self.attributes.is_empty() { "{}" } else { &self.attributes });
+        self.groups.named(names.sub_account_key, names.group_id, names.rollup_key_id, start);
     }
 
     /// The rows so far, once they are worth a round trip.
     pub fn take_full(&mut self) -> Option<StagedRows> {
-        (self.groups.len() + self.rollup_keys.len() >= CHUNK_BYTES).then(|| self.take())
+        (self.groups.buffer.len() + self.rollup_keys.buffer.len() >= CHUNK_BYTES).then(|| self.take())
     }
 
     /// The rows so far.
     pub fn take(&mut self) -> StagedRows {
-        self.rollup_keys.trailer();
-        self.groups.trailer();
-        let rows = StagedRows { rollup_keys: self.rollup_keys.take(), groups: self.groups.take(), days: Vec::new() };
-        self.rollup_keys.header();
-        self.groups.header();
-        rows
+        StagedRows { rollup_keys: self.rollup_keys.take(), groups: self.groups.take(), days: Vec::new() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct RowsInTheMaking {
+    buffer: CopyBuffer,
+    rows: Vec<KeyedRow>,
+}
+
+impl RowsInTheMaking {
+    fn named(&mut self, sub_account_key: i32, id: Uuid, rollup_key_id: Uuid, start: usize) {
+        self.rows.push(KeyedRow { sub_account_key, id, rollup_key_id, start, end: self.buffer.len() });
+    }
+
+    fn take(&mut self) -> KeyedRows {
+        KeyedRows { bytes: self.buffer.take(), rows: std::mem::take(&mut self.rows) }
     }
 }

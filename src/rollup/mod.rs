@@ -16,6 +16,7 @@ pub mod what_if;
 mod aggregate;
 mod fingerprint;
 mod group_rows;
+mod groups;
 mod json;
 mod ledger_error;
 mod level_1;

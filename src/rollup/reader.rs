@@ -294,7 +294,7 @@ impl Reader {
         if self.measures.is_empty() {
             to.null();
         } else {
-            to.jsonb(&self.measures);
+            to.text(&self.measures);
         }
         to.int8((charge.line + self.line_offset) as i64);
         Ok(())

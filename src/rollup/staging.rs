@@ -1,12 +1,13 @@
 //! What a load writes beside its charges: rollup keys, charge groups, daily sums by key.
 
 use super::group_rows::StagedRows;
+use super::groups;
 use super::import::ImportError;
 use super::reader::{Found, day_row};
 use super::timings::{Phase, Timings};
 use crate::store::copy_binary::CopyBuffer;
 use crate::store::generations;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 use tokio::sync::mpsc::Receiver;
 
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -44,63 +45,10 @@ pub(super) async fn take(
             .await?;
         }
         if !rows.groups.is_empty() {
-            timings.of(Phase::Groups, write_groups(conn, rows)).await?;
+            timings.of(Phase::Groups, groups::write(conn, &rows)).await?;
         }
     }
     Ok(())
-}
-
-// The staging tables are temporary, which compile-time checked queries cannot see: hence plain statements. Rows are
-// inserted in the order of their keys, so that two loads never wait for each other.
-async fn write_groups(conn: &mut PgConnection, rows: StagedRows) -> sqlx::Result<()> {
-    let mut transaction = conn.begin().await?;
-    transaction
-        .execute("CREATE TEMPORARY TABLE staged_key ON COMMIT DROP AS SELECT * FROM rollup_key WITH NO DATA")
-        .await?;
-    copy(
-        &mut transaction,
-        "COPY staged_key (sub_account_key, rollup_key_id, provider_name, invoice_issuer_name, billing_account_id,
-            sub_account_id, sub_account_name, service_category, service_name, region_id, sku_id, charge_category,
-            charge_class, pricing_category, commitment_discount_status, mapping_tags)
-         FROM STDIN (FORMAT binary)",
-        rows.rollup_keys,
-    )
-    .await?;
-    transaction
-        .execute(
-            "INSERT INTO rollup_key (sub_account_key, rollup_key_id, provider_name, invoice_issuer_name,
-                billing_account_id, sub_account_id, sub_account_name, service_category, service_name, region_id, sku_id,
-                charge_category, charge_class, pricing_category, commitment_discount_status, mapping_tags)
-             SELECT sub_account_key, rollup_key_id, provider_name, invoice_issuer_name, billing_account_id,
-                sub_account_id, sub_account_name, service_category, service_name, region_id, sku_id, charge_category,
-                charge_class, pricing_category, commitment_discount_status, mapping_tags
-             FROM staged_key ORDER BY sub_account_key, rollup_key_id
-             ON CONFLICT DO NOTHING",
-        )
-        .await?;
-    transaction
-        .execute("CREATE TEMPORARY TABLE staged_group ON COMMIT DROP AS SELECT * FROM charge_group WITH NO DATA")
-        .await?;
-    copy(
-        &mut transaction,
-        "COPY staged_group (sub_account_key, group_id, rollup_key_id, resource_id, resource_name, resource_type,
-            charge_description, tags, attributes)
-         FROM STDIN (FORMAT binary)",
-        rows.groups,
-    )
-    .await?;
-    transaction
-        .execute(
-            "INSERT INTO charge_group AS g (sub_account_key, group_id, rollup_key_id, resource_id, resource_name,
-                resource_type, charge_description, tags, attributes)
-             SELECT DISTINCT ON (sub_account_key, group_id) sub_account_key, group_id, rollup_key_id, resource_id,
-                resource_name, resource_type, charge_description, tags, attributes
-             FROM staged_group ORDER BY sub_account_key, group_id
-             ON CONFLICT (sub_account_key, group_id) DO UPDATE SET rollup_key_id = excluded.rollup_key_id
-             WHERE g.rollup_key_id <> excluded.rollup_key_id",
-        )
-        .await?;
-    transaction.commit().await
 }
 
 /// Forgets what an earlier load on this connection set aside.
@@ -147,7 +95,7 @@ pub(super) async fn write_days(conn: &mut PgConnection, delivery_id: i64, found:
     Ok(())
 }
 
-async fn copy(conn: &mut PgConnection, statement: &str, bytes: Vec<u8>) -> sqlx::Result<()> {
+pub(super) async fn copy(conn: &mut PgConnection, statement: &str, bytes: Vec<u8>) -> sqlx::Result<()> {
     let mut copying = conn.copy_in_raw(statement).await?;
     copying.send(bytes).await?;
     copying.finish().await.map(drop)

@@ -47,6 +47,8 @@ pub struct ChargeTrace {
     pub charge_description: Option<String>,
     pub tags: serde_json::Value,
     pub attributes: serde_json::Value,
+    /// Every other cost and quantity of the line, as a JSON object of strings.
+    pub measures: Option<String>,
     pub catalogue_service: Option<String>,
     pub catalogue_service_slug: Option<String>,
     pub team_name: Option<String>,
@@ -80,7 +82,7 @@ pub async fn get(
                   k.invoice_issuer_name, k.sub_account_id, k.sub_account_name, k.service_category, k.service_name,
                   k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
                   k.commitment_discount_status, cg.resource_id, cg.resource_name, cg.resource_type,
-                  cg.charge_description, cg.tags, cg.attributes,
+                  cg.charge_description, cg.tags, cg.attributes, c.measures,
                   service.name AS "catalogue_service?", service.slug AS "catalogue_service_slug?",
                   team.name AS "team_name?", team.slug AS "team_slug?", team.cost_center AS "cost_center?",
                   environment.name AS "environment?", environment.slug AS "environment_slug?",

@@ -54,6 +54,11 @@ impl CopyBuffer {
         self.bytes.extend_from_slice(&column_count.to_be_bytes());
     }
 
+    /// A row that was written elsewhere, its column count in front.
+    pub fn whole_row(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+    }
+
     /// SQL NULL of any type.
     pub fn null(&mut self) {
         self.bytes.extend_from_slice(&(-1i32).to_be_bytes());

@@ -23,7 +23,9 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, format!("Line {line} · Lines"), NavItem::None).await?;
     let costs = costs(&trace);
     let tags = pairs(&trace.tags);
-    let attributes = pairs(&trace.attributes);
+    let mut attributes = pairs(&trace.attributes);
+    let measures = trace.measures.as_deref().map(serde_json::from_str).transpose().map_err(anyhow::Error::from)?;
+    attributes.extend(measures.iter().flat_map(pairs));
     let shows_receipts = Policy::Bills.allows(&principal);
     let shows_rules = Policy::Finance.allows(&principal);
     Ok(ChargePage { page, columns: columns(&trace), costs, tags, attributes, shows_receipts, shows_rules, trace })

@@ -1,0 +1,127 @@
+//! Stores the charge groups and rollup keys of a load that are not stored yet.
+//!
+//! They are named by their content, so most of a bill's are there from the bill before. New ones go in by COPY, which
+//! is several times cheaper than a staging table and an upsert, and fails where another load was faster: then the
+//! chunk is looked at again.
+
+use super::group_rows::{KeyedRow, KeyedRows, StagedRows};
+use super::staging::copy;
+use rustc_hash::FxHashMap;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+const UNIQUE_VIOLATION: &str = "23505";
+const DEADLOCK: &str = "40P01";
+/// How often a chunk is looked at again. Each time at least one other load has moved on.
+const TRIES_MAX: u32 = 20;
+
+/// Writes one chunk.
+pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match write_once(conn, rows).await {
+            Err(error) if tries < TRIES_MAX && another_was_faster(&error) => {}
+            result => return result,
+        }
+    }
+}
+
+fn another_was_faster(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK)
+}
+
+async fn write_once(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+    let mut transaction = conn.begin().await?;
+    write_rollup_keys(&mut transaction, &rows.rollup_keys).await?;
+    write_groups(&mut transaction, &rows.groups).await?;
+    transaction.commit().await
+}
+
+async fn write_rollup_keys(conn: &mut PgConnection, keys: &KeyedRows) -> sqlx::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let rows = keys.in_order();
+    let (accounts, ids) = names(&rows);
+    let known = sqlx::query_scalar!(
+        "SELECT k.rollup_key_id FROM unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, rollup_key_id)
+         JOIN rollup_key k USING (sub_account_key, rollup_key_id)",
+        &accounts,
+        &ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let known: FxHashMap<Uuid, Uuid> = known.into_iter().map(|id| (id, id)).collect();
+    copy_new(
+        conn,
+        "COPY rollup_key (sub_account_key, rollup_key_id, provider_name, invoice_issuer_name, billing_account_id,
+            sub_account_id, sub_account_name, service_category, service_name, region_id, sku_id, charge_category,
+            charge_class, pricing_category, commitment_discount_status, mapping_tags)
+         FROM STDIN (FORMAT binary)",
+        keys,
+        &rows,
+        &known,
+    )
+    .await
+}
+
+async fn write_groups(conn: &mut PgConnection, groups: &KeyedRows) -> sqlx::Result<()> {
+    let rows = groups.in_order();
+    let (accounts, ids) = names(&rows);
+    let known = sqlx::query!(
+        "SELECT g.group_id, g.rollup_key_id FROM unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, group_id)
+         JOIN charge_group g USING (sub_account_key, group_id)",
+        &accounts,
+        &ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let known: FxHashMap<Uuid, Uuid> = known.into_iter().map(|row| (row.group_id, row.rollup_key_id)).collect();
+    // Rules look at other tags than when the group was stored: its key is another one now.
+    let moved: Vec<KeyedRow> =
+        rows.iter().filter(|row| known.get(&row.id).is_some_and(|key| *key != row.rollup_key_id)).copied().collect();
+    if !moved.is_empty() {
+        let (accounts, ids) = names(&moved);
+        let keys: Vec<Uuid> = moved.iter().map(|row| row.rollup_key_id).collect();
+        sqlx::query!(
+            "UPDATE charge_group g SET rollup_key_id = n.rollup_key_id
+             FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS n (sub_account_key, group_id, rollup_key_id)
+             WHERE g.sub_account_key = n.sub_account_key AND g.group_id = n.group_id",
+            &accounts,
+            &ids,
+            &keys
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    copy_new(
+        conn,
+        "COPY charge_group (sub_account_key, group_id, rollup_key_id, resource_id, resource_name, resource_type,
+            charge_description, tags, attributes)
+         FROM STDIN (FORMAT binary)",
+        groups,
+        &rows,
+        &known,
+    )
+    .await
+}
+
+fn names(rows: &[KeyedRow]) -> (Vec<i32>, Vec<Uuid>) {
+    rows.iter().map(|row| (row.sub_account_key, row.id)).unzip()
+}
+
+async fn copy_new(
+    conn: &mut PgConnection,
+    statement: &str,
+    keyed: &KeyedRows,
+    rows: &[KeyedRow],
+    known: &FxHashMap<Uuid, Uuid>,
+) -> sqlx::Result<()> {
+    let new: Vec<KeyedRow> = rows.iter().filter(|row| !known.contains_key(&row.id)).copied().collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    copy(conn, statement, keyed.copy_stream(&new)).await
+}
