@@ -45,6 +45,12 @@ fn has_exponent(number: &serde_json::Number) -> bool {
 
 fn string(to: &mut String, text: &str) {
     to.push('"');
+    // Nearly all text stands as it is.
+    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        to.push_str(text);
+        to.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => to.push_str("\\\""),
