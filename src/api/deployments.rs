@@ -56,7 +56,7 @@ pub struct Deployment {
     pub id: String,
     /// The event source.
     pub source: String,
-    /// Whether rules gave it a service and an environment.
+    /// Whether rules gave it an environment and a service, and each service that it names one.
     pub is_mapped: bool,
     /// The services that it was mapped to.
     pub services: Vec<ServiceOf>,
@@ -385,7 +385,7 @@ impl Deployment {
             deployment_id: row.deployment_id,
             id: row.external_id,
             source: row.source_name,
-            is_mapped: environment.is_some() && !row.services.0.is_empty(),
+            is_mapped: environment.is_some() && !row.services.0.is_empty() && row.service_unmapped.is_empty(),
             services: row.services.0,
             environment,
             services_given: row.service_raw,

@@ -6,6 +6,7 @@ mod copy_binary;
 mod demo_organisation;
 mod deployments_api;
 mod embedded;
+mod event_reading;
 mod event_sources;
 mod events_conformance;
 mod focus_conformance;
