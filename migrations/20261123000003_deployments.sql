@@ -71,8 +71,6 @@ CREATE TABLE release (
     url text,
     UNIQUE (repo, external_id)
 );
-CREATE INDEX release_by_tag ON release (repo, lower(tag));
-CREATE INDEX release_by_sha ON release (sha);
 
 -- Version V of a service is live in environment E from a time on. State is derived from deployment_status
 -- by (occurred_at, rank), never by order of arrival.

@@ -49,3 +49,38 @@ pub async fn upsert(
     .await
     .map(drop)
 }
+
+/// A run as pages list it.
+#[derive(Debug, Clone)]
+pub struct ListedRun {
+    /// The pipeline.
+    pub name: String,
+    /// `succeeded`, `failed`, `in_progress` and so on.
+    pub status: String,
+    /// The attempt's number.
+    pub attempt: String,
+    /// When it ended, began, or was heard of.
+    pub at: DateTime<Utc>,
+    /// How long it took.
+    pub minutes: Option<i64>,
+    /// Its page at the sender.
+    pub url: Option<String>,
+}
+
+/// The runs of a deployment's commits, the newest first.
+pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i64) -> sqlx::Result<Vec<ListedRun>> {
+    sqlx::query_as!(
+        ListedRun,
+        r#"SELECT p.name, p.status, split_part(p.external_id, '/', 2) AS "attempt!",
+                  coalesce(p.finished_at, p.started_at, p.received_at) AS "at!",
+                  (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
+           FROM pipeline_run p
+           WHERE p.sha IN (SELECT sha FROM deployment WHERE deployment_id = $1 AND sha IS NOT NULL
+                           UNION SELECT sha FROM deployment_commit WHERE deployment_id = $1)
+           ORDER BY 4 DESC, p.pipeline_run_id DESC LIMIT $2"#,
+        deployment_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

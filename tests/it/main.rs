@@ -16,6 +16,7 @@ mod ledger;
 mod mapping;
 mod pages_explore;
 mod pages_finance;
+mod releases_pages;
 mod support;
 mod trust_cancelled;
 mod trust_headers;

@@ -3,6 +3,7 @@
 mod figures;
 mod kept;
 mod loaded;
+mod releases;
 mod series;
 mod tables;
 
@@ -24,6 +25,7 @@ use chrono::Days;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
+use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use tables::{BoughtRow, DeploymentRow, WhyTable};
 pub(super) use tables::{change_sentence, change_sentences};
@@ -54,6 +56,7 @@ pub struct ServicePage {
     switches: Vec<Switch>,
     deployments: Vec<DeploymentRow>,
     deployments_note: String,
+    releases: ReleasesSection,
     csv_href: String,
 }
 
@@ -139,6 +142,7 @@ pub async fn load_page(app: &AppState, principal: &Principal, slug: &str, query:
         switches: switches(&view, &path, &by),
         deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
         deployments_note: deployments_note(&deployments, listed),
+        releases: releases(&mut snapshot, service.service_id).await?,
         csv_href: view.link(&format!("{path}.csv"), &[]),
         page,
         service,
