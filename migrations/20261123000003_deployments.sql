@@ -28,6 +28,8 @@ CREATE TABLE event_delivery (
     state text NOT NULL CHECK (state IN ('new', 'done', 'ignored', 'error')),
     error text,
     repeat_count integer NOT NULL DEFAULT 0,
+    -- How often reading it failed for a reason that may pass; after some it is an error, and others go on.
+    failure_count integer NOT NULL DEFAULT 0,
     UNIQUE (event_source_id, dedupe_key)
 );
 CREATE INDEX event_delivery_by_state ON event_delivery (state, event_delivery_id);
@@ -57,8 +59,13 @@ CREATE TABLE release (
     sha text,
     state text NOT NULL,
     prerelease boolean NOT NULL DEFAULT false,
-    -- When the sender last changed it; of two actions the later one holds.
-    state_at timestamptz NOT NULL,
+    -- When the sender says that it came to stand so. Of two actions the later one holds; without times, or at one
+    -- instant, the one of higher rank.
+    state_at timestamptz,
+    state_rank smallint NOT NULL,
+    -- When what is shown of it was told, by the sender's clock and by ours.
+    facts_at timestamptz,
+    facts_received_at timestamptz NOT NULL,
     published_at timestamptz,
     title text,
     url text,
@@ -78,6 +85,8 @@ CREATE TABLE deployment (
     environment_id bigint REFERENCES environment ON DELETE SET NULL,
     environment_rule_id bigint,
     service_rule_id bigint,
+    -- Of service_raw, those that no service was found for.
+    service_unmapped text[] NOT NULL DEFAULT '{}',
     status text NOT NULL CHECK (status IN ('pending', 'in_progress', 'succeeded', 'failed', 'canceled', 'superseded', 'unknown')),
     status_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
@@ -154,5 +163,12 @@ CREATE TABLE pipeline_run (
     started_at timestamptz,
     finished_at timestamptz,
     url text,
+    -- What told how it stands, so that a rule which makes it a deployment can do so later.
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    received_at timestamptz NOT NULL,
+    told_at timestamptz,
+    status_rank smallint NOT NULL,
+    facts jsonb NOT NULL,
     UNIQUE (event_source_id, external_id)
 );
+CREATE INDEX pipeline_run_by_sha ON pipeline_run (sha);

@@ -103,6 +103,12 @@ impl Rules {
         self.attributes().any(|attribute| attribute == RESOURCE_ID)
     }
 
+    /// The rules with a condition on this attribute.
+    pub fn looking_at(&self, attribute: &str) -> HashSet<i64> {
+        let looks = |rule: &&CompiledRule| rule.conditions.iter().any(|(looked_at, _)| looked_at == attribute);
+        self.rules.iter().filter(looks).map(|rule| rule.mapping_rule_id).collect()
+    }
+
     /// Whether any rule may leave something unmapped because the catalogue lacks its name.
     pub fn may_miss_names(&self) -> bool {
         let is_named = |target: &TargetRule| matches!(target, TargetRule::NamedBy(_));

@@ -96,6 +96,12 @@ pub struct NewDeployment {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeploymentUpdate {
+    /// Where given, those of the deployment: another service is another deployment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// Where given, that of the deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// `pending`, `in_progress`, `succeeded`, `failed`, `canceled` or `superseded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
@@ -158,6 +164,9 @@ impl NewDeployment {
         if self.services.len() > SERVICES_MAX {
             return Err(wrong(&format!("services takes at most {SERVICES_MAX}.")));
         }
+        is_plain_id(self.id.as_deref())?;
+        length("environment", &self.environment)?;
+        self.services.iter().try_for_each(|name| length("services", name))?;
         texts(&[
             ("id", &self.id),
             ("service", &self.service),
@@ -203,14 +212,31 @@ fn is_open(status: &str) -> bool {
 fn texts(fields: &[(&str, &Option<String>)]) -> Result<()> {
     for (name, value) in fields {
         let Some(value) = value else { continue };
-        if value.chars().count() > events::TEXT_LENGTH_MAX {
-            return Err(wrong(&format!("{name} is longer than {} characters.", events::TEXT_LENGTH_MAX)));
-        }
+        length(name, value)?;
         if events::clean_text(value).is_none() {
             return Err(wrong(&format!("{name} must not be empty; leave it out.")));
         }
     }
     Ok(())
+}
+
+// What is longer would be cut, and two could then be one.
+fn length(name: &str, value: &str) -> Result<()> {
+    if value.trim().chars().count() > events::TEXT_LENGTH_MAX {
+        return Err(wrong(&format!("{name} is longer than {} characters.", events::TEXT_LENGTH_MAX)));
+    }
+    Ok(())
+}
+
+// The id that is kept is the one that is looked up again.
+fn is_plain_id(id: Option<&str>) -> Result<()> {
+    let is_plain = |id: &str| events::clean_text(id).is_none_or(|clean| clean == id.trim());
+    match id {
+        Some(id) if id.chars().count() <= events::TEXT_LENGTH_MAX && !is_plain(id) => {
+            Err(wrong("id must not have control characters in it, nor such as change the direction of writing."))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn common(
@@ -235,8 +261,13 @@ fn common(
     if let Some(commit) = commits.iter().find(|commit| !is_hash(&commit.sha)) {
         return Err(wrong(&format!("commits: sha \"{}\" is not a hash of 8 to 64 hexadecimal digits.", commit.sha)));
     }
+    commits.iter().try_for_each(|commit| length("commits: repo", &commit.repo))?;
     if attributes.len() > ATTRIBUTES_MAX {
         return Err(wrong(&format!("attributes takes at most {ATTRIBUTES_MAX}.")));
+    }
+    for (name, value) in attributes {
+        length("attributes: a name", name)?;
+        length(&format!("attributes: {name}"), value)?;
     }
     Ok(())
 }

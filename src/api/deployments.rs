@@ -1,20 +1,21 @@
 //! `/api/v1/deployments`: what a CI job tells, and what became of it.
 //!
 //! A body is stored as a delivery of the source "api" and read by the same adapter and state machine as a
-//! webhook, in one transaction: what was answered is there.
+//! webhook: what was answered is there.
 
 use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
+use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
-use crate::events::{self, EVENT_HEADER, EXTERNAL_ID_HEADER, Headers};
-use crate::rollup;
+use crate::events::{self, Status};
 use crate::store::deployment_lists::{self, CommitOf, Filter, Row, ServiceOf};
-use crate::store::event_deliveries::{self, NewDelivery};
+use crate::store::event_deliveries;
 use crate::store::event_sources::{self, API_SOURCE};
-use crate::web::{self, ApiPolicy, AppState, Policy, Routes, detached};
+use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, detached};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -56,7 +57,7 @@ pub struct Deployment {
     pub id: String,
     /// The event source.
     pub source: String,
-    /// Whether rules gave it a service and an environment.
+    /// Whether rules gave it an environment and a service, and each service that it names one.
     pub is_mapped: bool,
     /// The services that it was mapped to.
     pub services: Vec<ServiceOf>,
@@ -114,6 +115,25 @@ pub struct Deployment {
     pub attributes: serde_json::Value,
 }
 
+/// A deployment that is stored and will be there once the change of the rules that is under way is done.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AcceptedDeployment {
+    /// The id that its sender gave, or the one that it was given; `id:` before it names the deployment.
+    pub id: String,
+    /// False: no rule was asked yet.
+    pub is_mapped: bool,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+impl AcceptedDeployment {
+    /// The answer for this id.
+    pub fn new(id: String) -> Self {
+        let message = "Accepted. The rules are being changed just now; it is read and mapped right after that.".into();
+        Self { id, is_mapped: false, message }
+    }
+}
+
 /// A page of deployments.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DeploymentList {
@@ -130,19 +150,21 @@ pub struct DeploymentList {
     responses(
         (status = 201, description = "Recorded", body = Deployment),
         (status = 200, description = "Was recorded before", body = Deployment),
+        (status = 202, description = "Stored; it is mapped once the rules, which are being changed, stand", body = AcceptedDeployment),
         (status = 409, description = "The key or id was used with another body", body = ErrorBody),
         (status = 422, description = "A field is wrong; the sentence names it", body = ErrorBody)
     )
 )]
 pub async fn create(
     State(app): State<AppState>,
+    principal: Principal,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<(StatusCode, Json<Deployment>)> {
+) -> Result<Response> {
     let now = app.now();
     let new: NewDeployment = parse(&body)?;
     new.check(now)?;
-    let key = idempotency_key(&headers)?;
+    let key = idempotency_key(&headers, &principal)?;
     let external_id = match (&new.id, &key) {
         (Some(id), _) => id.trim().to_owned(),
         (None, Some(key)) => format!("key:{key}"),
@@ -155,9 +177,17 @@ pub async fn create(
         headers: web::webhooks::kept(&headers),
         body: serde_json::to_vec(&new).map_err(anyhow::Error::from)?,
         is_new_only: true,
+        follows_unread: false,
+        ended: None,
     };
-    let (status, deployment) = detached(record(app, post, now)).await?;
-    Ok((status, Json(deployment)))
+    Ok(answer(detached(record(app, post, now)).await?, None))
+}
+
+fn answer(recorded: Recorded, instead: Option<StatusCode>) -> Response {
+    match recorded {
+        Recorded::Now(status, deployment) => (instead.unwrap_or(status), Json(deployment)).into_response(),
+        Recorded::Later(accepted) => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
+    }
 }
 
 /// Say what became of a deployment that was recorded through the API.
@@ -166,42 +196,82 @@ pub async fn create(
     params(("id" = String, Path, description = "Its number, or \"id:\" and the id that you gave it")),
     responses(
         (status = 200, description = "As it stands now", body = Deployment),
+        (status = 202, description = "Stored; it is read once the rules, which are being changed, stand", body = AcceptedDeployment),
         (status = 404, description = "There is no such deployment", body = ErrorBody),
-        (status = 409, description = "It was told of by a webhook, which says how it stands", body = ErrorBody),
+        (status = 409, description = "A webhook says how it stands, or it is of another service or environment", body = ErrorBody),
         (status = 422, description = "A field is wrong; the sentence names it", body = ErrorBody)
     )
 )]
 pub async fn update(
     State(app): State<AppState>,
+    principal: Principal,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Deployment>> {
+) -> Result<Response> {
     let now = app.now();
-    let update: DeploymentUpdate = parse(&body)?;
+    let mut update: DeploymentUpdate = parse(&body)?;
     update.check(now)?;
-    let key = idempotency_key(&headers)?;
-    let row = find(&app, &id).await?;
-    if row.source_name != API_SOURCE {
-        let sentence =
-            format!("This deployment is told of by the event source {}, which says how it stands.", row.source_name);
-        return Err(web::Error::Conflict(sentence).into());
-    }
+    let key = idempotency_key(&headers, &principal)?;
+    let (external_id, follows_unread) = match find(&app, &id).await {
+        Ok(row) => {
+            may_be_changed(&row, &update)?;
+            (row.external_id, false)
+        }
+        Err(Error::Web(web::Error::NotFound)) => (waiting_id(&app, &id).await?, true),
+        Err(error) => return Err(error),
+    };
+    // They say which deployment is meant, and were compared with it.
+    (update.services, update.environment) = (Vec::new(), None);
+    let ended = update.status.as_deref().and_then(Status::parse).filter(|status| status.is_terminal());
     let body = serde_json::to_vec(&update).map_err(anyhow::Error::from)?;
     let sha256 = hex::encode(Sha256::digest(&body));
     let post = Post {
         event_name: "deployment_update",
         dedupe_key: match key {
             Some(key) => format!("patch:{key}"),
-            None => format!("patch:{}:{sha256}:{}", row.external_id, now.timestamp_micros()),
+            None => format!("patch:{external_id}:{sha256}:{}", now.timestamp_micros()),
         },
-        external_id: row.external_id,
+        external_id,
         headers: web::webhooks::kept(&headers),
         body,
         is_new_only: false,
+        follows_unread,
+        ended: ended.filter(|_| update.finished_at.is_some()),
     };
-    let (_, deployment) = detached(record(app, post, now)).await?;
-    Ok(Json(deployment))
+    Ok(answer(detached(record(app, post, now)).await?, Some(StatusCode::OK)))
+}
+
+fn may_be_changed(row: &Row, update: &DeploymentUpdate) -> Result<()> {
+    if row.source_name != API_SOURCE {
+        let sentence =
+            format!("This deployment is told of by the event source {}, which says how it stands.", row.source_name);
+        return Err(web::Error::Conflict(sentence).into());
+    }
+    let differs = |what: &str, has: &str, given: &str| {
+        let id = &row.external_id;
+        let sentence = format!("\"{id}\" is a deployment of {what} {has}, not {given}: give another one another id.");
+        Err(web::Error::Conflict(sentence).into())
+    };
+    let environment = row.environment_raw.as_deref().unwrap_or_default();
+    if let Some(given) = update.environment.as_deref().and_then(events::clean_text).filter(|one| one != environment) {
+        return differs("environment", environment, &given);
+    }
+    let given: Vec<String> = update.services.iter().filter_map(|name| events::clean_text(name)).collect();
+    let sorted = |names: &[String]| names.iter().cloned().collect::<std::collections::BTreeSet<_>>();
+    if !given.is_empty() && sorted(&given) != sorted(&row.service_raw) {
+        return differs("service", &row.service_raw.join(", "), &given.join(", "));
+    }
+    Ok(())
+}
+
+// The id of a deployment that was accepted and not read yet.
+async fn waiting_id(app: &AppState, id: &str) -> Result<String> {
+    let external_id = id.strip_prefix(EXTERNAL_ID_PREFIX).ok_or(web::Error::NotFound)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let source = event_sources::find(&mut snapshot, API_SOURCE).await?.ok_or(web::Error::NotFound)?;
+    let is_waiting = event_deliveries::is_waiting(&mut snapshot, source.event_source_id, external_id).await?;
+    is_waiting.then(|| external_id.to_owned()).ok_or_else(|| web::Error::NotFound.into())
 }
 
 /// Show one deployment.
@@ -296,74 +366,13 @@ async fn find(app: &AppState, id: &str) -> Result<Row> {
     Ok(deployment_lists::get(&mut snapshot, deployment_id).await?.ok_or(web::Error::NotFound)?)
 }
 
-struct Post {
-    event_name: &'static str,
-    dedupe_key: String,
-    external_id: String,
-    headers: Headers,
-    body: Vec<u8>,
-    is_new_only: bool,
-}
-
-async fn record(app: AppState, mut post: Post, now: DateTime<Utc>) -> Result<(StatusCode, Deployment)> {
-    post.headers.insert(EVENT_HEADER, post.event_name);
-    post.headers.insert(EXTERNAL_ID_HEADER, &post.external_id);
-    let mut transaction = app.pools.web.begin().await?;
-    rollup::events::lock(&mut transaction).await?;
-    let source = event_sources::find(&mut transaction, API_SOURCE).await?;
-    let source = source.filter(|source| source.enabled).ok_or_else(|| {
-        web::Error::Conflict("Deployments by API are switched off on the page \"Event sources\".".into())
-    })?;
-    let known =
-        deployment_lists::find_by_external_id(&mut transaction, source.event_source_id, &post.external_id).await?;
-    let new = NewDelivery {
-        event_source_id: source.event_source_id,
-        dedupe_key: &post.dedupe_key,
-        event_name: post.event_name,
-        headers: json!(post.headers),
-        body: &post.body,
-        body_sha256: &hex::encode(Sha256::digest(&post.body)),
-        received_at: now,
-    };
-    let stored = event_deliveries::insert(&mut transaction, &new).await?;
-    // The transaction is dropped: what conflicts leaves no trace.
-    if !stored.is_same_body {
-        return Err(other_body(&post));
-    }
-    if !stored.is_new {
-        transaction.commit().await?;
-        let known = known.ok_or(web::Error::NotFound)?;
-        let mut snapshot = app.pools.snapshot().await?;
-        let row = deployment_lists::get(&mut snapshot, known).await?.ok_or(web::Error::NotFound)?;
-        return Ok((StatusCode::OK, Deployment::of(row, now)));
-    }
-    if post.is_new_only && known.is_some() {
-        return Err(other_body(&post));
-    }
-    let events = events::read("api", &post.headers, &post.body, now)
-        .map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))?;
-    let (source_id, delivery_id) = (source.event_source_id, stored.event_delivery_id);
-    let ids = rollup::events::record(&mut transaction, source_id, delivery_id, now, &events).await?;
-    event_deliveries::set_state(&mut transaction, delivery_id, "done", None).await?;
-    event_sources::received(&mut transaction, source_id, now).await?;
-    let deployment_id = ids.first().copied().ok_or(web::Error::NotFound)?;
-    let row = deployment_lists::get(&mut transaction, deployment_id).await?.ok_or(web::Error::NotFound)?;
-    transaction.commit().await?;
-    Ok((StatusCode::CREATED, Deployment::of(row, now)))
-}
-
-fn other_body(post: &Post) -> Error {
-    let sentence = format!(
-        "\"{}\" was recorded before with another body; to say what became of it, PATCH /api/v1/deployments/id:{}.",
-        post.external_id, post.external_id
-    );
-    web::Error::Conflict(sentence).into()
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+// Each person's keys are their own: two jobs that both call one "1" do not meet.
+fn idempotency_key(headers: &HeaderMap, principal: &Principal) -> Result<Option<String>> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().and_then(events::clean_text).filter(|key| key.len() <= 200);
-    key.map(Some).ok_or_else(|| Error::Unprocessable("Idempotency-Key must be 1 to 200 printable characters.".into()))
+    let of_person = |key| Some(format!("{}:{key}", principal.user_id));
+    key.map(of_person)
+        .ok_or_else(|| Error::Unprocessable("Idempotency-Key must be 1 to 200 printable characters.".into()))
 }
 
 // Without an id or key: the same service, environment, version and times are the same deployment. Without times
@@ -377,7 +386,8 @@ fn identity(new: &NewDeployment) -> String {
 }
 
 impl Deployment {
-    fn of(row: Row, now: DateTime<Utc>) -> Self {
+    /// The deployment of a row.
+    pub(super) fn of(row: Row, now: DateTime<Utc>) -> Self {
         let environment = row.environment_slug.zip(row.environment_name).zip(row.environment_kind);
         let environment = environment.map(|((slug, name), kind)| EnvironmentOf { slug, name, kind });
         Self {
@@ -385,7 +395,7 @@ impl Deployment {
             deployment_id: row.deployment_id,
             id: row.external_id,
             source: row.source_name,
-            is_mapped: environment.is_some() && !row.services.0.is_empty(),
+            is_mapped: environment.is_some() && !row.services.0.is_empty() && row.service_unmapped.is_empty(),
             services: row.services.0,
             environment,
             services_given: row.service_raw,

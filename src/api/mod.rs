@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod costs;
 pub mod deployment_body;
+mod deployment_record;
 pub mod deployments;
 pub mod error;
 pub mod openapi;

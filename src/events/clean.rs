@@ -6,12 +6,20 @@ use serde_json::Value;
 /// The longest text that is kept, in characters.
 pub const TEXT_LENGTH_MAX: usize = 500;
 const URL_LENGTH_MAX: usize = 2000;
+/// The longest id. Ids are looked up by an index, which takes no row of more than some 2,700 bytes.
+pub const ID_LENGTH_MAX: usize = 200;
 
 /// A text without control and direction-changing characters, trimmed and capped; nothing where nothing is left.
 pub fn text(raw: &str) -> Option<String> {
     let kept: String = raw.trim().chars().filter(|c| is_plain(*c)).take(TEXT_LENGTH_MAX).collect();
     let kept = kept.trim_end();
     (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+/// An id without what [`text`] leaves out; nothing where nothing is left. One that is longer than
+/// [`ID_LENGTH_MAX`] is none: cut, it could be that of another object.
+pub fn id(raw: &str) -> Option<String> {
+    text(raw).filter(|_| raw.trim().chars().count() <= ID_LENGTH_MAX)
 }
 
 // Direction marks can make a name on a page look like another.

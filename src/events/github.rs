@@ -76,9 +76,16 @@ impl Payload<'_> {
     fn id(&self, pointer: &str) -> Result<String, EventError> {
         match self.root.pointer(pointer) {
             Some(Value::Number(id)) => Ok(id.to_string()),
-            Some(Value::String(id)) if !id.is_empty() => Ok(id.clone()),
-            _ => Err(EventError::Unfit(format!("{} is missing", pointer.trim_start_matches('/').replace('/', ".")))),
+            Some(Value::String(id)) if clean::text(id).is_some() => clean::id(id).ok_or_else(|| {
+                EventError::Unfit(format!("{} is longer than {} characters", dotted(pointer), clean::ID_LENGTH_MAX))
+            }),
+            _ => Err(EventError::Unfit(format!("{} is missing", dotted(pointer)))),
         }
+    }
+
+    // A repository's name is part of keys, like an id.
+    fn repo(&self) -> Option<String> {
+        self.root.pointer("/repository/full_name")?.as_str().and_then(clean::id)
     }
 
     // A replaced time is remembered on the event, so that a page can say so.
@@ -99,7 +106,7 @@ impl Payload<'_> {
     fn event(&self, kind: EventKind) -> Event {
         Event {
             kind,
-            repo: self.text("/repository/full_name"),
+            repo: self.repo(),
             repo_url: self.url("/repository/html_url"),
             actor: self.text("/sender/login"),
             ..Event::default()
@@ -201,7 +208,7 @@ impl Payload<'_> {
         event.reference = self.text("/release/target_commitish");
         event.finished_at = self.time("/release/published_at", &mut event);
         event.created_at = self.time("/release/created_at", &mut event);
-        // Older payloads have no updated_at; then the order of receipt decides between two actions.
+        // Older payloads have no updated_at; then the rank of the action decides between two.
         event.occurred_at = self.time("/release/updated_at", &mut event);
         event.url = self.url("/release/html_url");
         event.actor = self.text("/release/author/login").or(event.actor);
@@ -296,6 +303,10 @@ impl Payload<'_> {
     }
 }
 
+fn dotted(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
 fn first_line(message: &str) -> Option<String> {
     message.lines().next().and_then(clean::text)
 }
@@ -376,5 +387,20 @@ mod tests {
             assert!(read(&headers, &root, now).is_err(), "{root}");
         }
         assert!(read(&Headers::default(), &json!({}), now).is_err());
+    }
+
+    #[test]
+    fn an_id_is_short_and_plain() {
+        let headers = Headers::redacted([("X-GitHub-Event", "deployment")]);
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let with_id = |id: &str| {
+            let mut root = deployment("success");
+            root["deployment"]["id"] = json!(id);
+            read(&headers, &root, now)
+        };
+        assert_eq!(with_id(" a\nb ").unwrap()[0].external_id.as_deref(), Some("ab"));
+        let error = with_id(&"x".repeat(9_000)).unwrap_err().to_string();
+        assert_eq!(error, "deployment.id is longer than 200 characters");
+        assert_eq!(with_id("\n").unwrap_err().to_string(), "deployment.id is missing");
     }
 }

@@ -36,25 +36,25 @@ pub struct Derived {
 
 /// Orders the statuses by time, rank, the sender's number, and derives the deployment. Nothing told, nothing derived.
 pub fn derive(told: &[Told]) -> Option<Derived> {
-    let mut order: Vec<&Told> = told.iter().collect();
-    order.sort_by_key(|told| {
+    let mut order: Vec<(DateTime<Utc>, &Told)> = told.iter().map(|one| (effective_at(one, told), one)).collect();
+    order.sort_by_key(|(at, told)| {
         let event = &told.event;
-        let rank = event.status.unwrap_or(Status::Unknown).rank();
-        (occurred_at(told), rank, event.sequence, event.status_raw.as_deref(), told.received_at)
+        (*at, rank(told), event.sequence, event.status_raw.as_deref(), told.received_at)
     });
-    let known = || order.iter().filter_map(|told| Some((known_status(told)?, occurred_at(told))));
-    let (status, status_at) = known().next_back().or_else(|| Some((Status::Unknown, occurred_at(order.last()?))))?;
-    let first = order.iter().map(|told| told.event.created_at.unwrap_or(occurred_at(told))).min()?;
-    let (attempts, finished_at) = attempts(known());
+    let known = || order.iter().filter_map(|(at, told)| Some((known_status(told)?, *at)));
+    let course = course(known());
+    let (status, status_at) = course.stands.or_else(|| Some((Status::Unknown, order.last()?.0)))?;
+    let first = order.iter().map(|(at, told)| told.event.created_at.unwrap_or(*at)).min()?;
     let in_progress = known().find(|(status, _)| *status == Status::InProgress);
+    let order: Vec<&Told> = order.iter().map(|(_, told)| *told).collect();
     Some(Derived {
         facts: facts(&order),
         status,
         status_at,
         created_at: first,
         started_at: in_progress.map_or(first, |(_, at)| at),
-        finished_at,
-        attempts,
+        finished_at: course.finished_at(),
+        attempts: course.attempts,
         time_is_received: order.iter().any(|told| told.event.time_is_received && known_status(told).is_some()),
     })
 }
@@ -63,29 +63,71 @@ fn occurred_at(told: &Told) -> DateTime<Utc> {
     told.event.occurred_at.unwrap_or(told.received_at)
 }
 
+fn rank(told: &Told) -> u8 {
+    told.event.status.unwrap_or(Status::Unknown).rank()
+}
+
+// The sender's clock and ours differ. Where a status has no time of its own, its receipt stands for it; a start then
+// lies no later than an end that was told after it, and an end no earlier than a start that was told before it.
+fn effective_at(one: &Told, all: &[Told]) -> DateTime<Utc> {
+    let at = occurred_at(one);
+    if !one.event.time_is_received || known_status(one).is_none() {
+        return at;
+    }
+    let is_open = |told: &Told| rank(told) < Status::Succeeded.rank();
+    let others = all.iter().filter(|told| !told.event.time_is_received && known_status(told).is_some());
+    if is_open(one) {
+        let ends = others.filter(|told| !is_open(told) && told.received_at > one.received_at);
+        ends.map(occurred_at).fold(at, DateTime::min)
+    } else {
+        let starts = others.filter(|told| is_open(told) && told.received_at <= one.received_at);
+        starts.map(occurred_at).fold(at, DateTime::max)
+    }
+}
+
 fn known_status(told: &Told) -> Option<Status> {
     told.event.status.filter(|status| *status != Status::Unknown)
 }
 
-// A status below an end that comes after it begins a new attempt. Being superseded ends nothing.
-fn attempts(order: impl Iterator<Item = (Status, DateTime<Utc>)>) -> (i32, Option<DateTime<Utc>>) {
-    let mut attempts = 1;
-    let (mut success, mut other_end, mut has_ended) = (None, None, false);
+// What the statuses come to, in order.
+struct Course {
+    stands: Option<(Status, DateTime<Utc>)>,
+    attempts: i32,
+    // Of the last attempt.
+    success: Option<DateTime<Utc>>,
+    other_end: Option<DateTime<Utc>>,
+}
+
+impl Course {
+    fn finished_at(&self) -> Option<DateTime<Utc>> {
+        self.success.or(self.other_end)
+    }
+}
+
+// A status below an end that comes after it begins a new attempt. Being superseded ends nothing, and what failed or
+// was called off was never live, so that it cannot be superseded: senders say so of whatever is not the latest.
+fn course(order: impl Iterator<Item = (Status, DateTime<Utc>)>) -> Course {
+    let mut course = Course { stands: None, attempts: 1, success: None, other_end: None };
+    let mut has_ended = false;
     for (status, at) in order {
         match status {
-            Status::Succeeded => _ = success.get_or_insert(at),
-            Status::Failed | Status::Canceled => _ = other_end.get_or_insert(at),
+            Status::Succeeded => _ = course.success.get_or_insert(at),
+            Status::Failed | Status::Canceled => _ = course.other_end.get_or_insert(at),
             Status::Superseded => {}
             Status::Unknown | Status::Pending | Status::InProgress => {
                 if has_ended {
-                    attempts += 1;
-                    (success, other_end) = (None, None);
+                    course.attempts += 1;
+                    (course.success, course.other_end) = (None, None);
                 }
             }
         }
         has_ended = status.rank() >= Status::Succeeded.rank();
+        let failed = matches!(course.stands, Some((Status::Failed | Status::Canceled, _)));
+        if status != Status::Superseded || !failed {
+            course.stands = Some((status, at));
+        }
     }
-    (attempts, success.or(other_end))
+    course
 }
 
 fn facts(order: &[&Told]) -> Event {
@@ -182,6 +224,45 @@ mod tests {
         assert_eq!((derived.status, derived.attempts, derived.finished_at), (Status::Succeeded, 2, Some(at(14))));
         let running = derive(&all[..4]).unwrap();
         assert_eq!((running.status, running.attempts, running.finished_at), (Status::InProgress, 2, None));
+    }
+
+    #[test]
+    fn what_failed_is_never_superseded() {
+        let mut all = vec![told(Status::Failed, 4), told(Status::Superseded, 9)];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.status_at, derived.finished_at), (Status::Failed, at(4), Some(at(4))));
+        all.push(told(Status::Canceled, 6));
+        assert_eq!(derive(&all).unwrap().status, Status::Canceled);
+        // The success of an earlier attempt does not make the failed one live; a later success does.
+        all.extend([told(Status::Succeeded, 1), told(Status::InProgress, 2)]);
+        assert_eq!(derive(&all).unwrap().status, Status::Canceled);
+        all.push(told(Status::Succeeded, 8));
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.finished_at), (Status::Superseded, Some(at(8))));
+    }
+
+    #[test]
+    fn a_time_of_receipt_yields_to_times_that_were_told() {
+        let received = |status: Status, minute: i64| {
+            let mut told = told(status, minute);
+            told.event.time_is_received = true;
+            Told { received_at: at(minute), ..told }
+        };
+        let sent =
+            |status: Status, minute: i64, received: i64| Told { received_at: at(received), ..told(status, minute) };
+        // The sender's clock is two minutes behind.
+        let all = [received(Status::InProgress, 6), sent(Status::Succeeded, 5, 7)];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.attempts), (Status::Succeeded, 1));
+        assert_eq!((derived.started_at, derived.finished_at), (at(5), Some(at(5))));
+        // And ahead.
+        let all = [sent(Status::InProgress, 9, 7), received(Status::Succeeded, 8)];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.attempts, derived.finished_at), (Status::Succeeded, 1, Some(at(9))));
+        // A second attempt without times stays one.
+        let all = [received(Status::InProgress, 1), sent(Status::Failed, 5, 6), received(Status::InProgress, 10)];
+        let derived = derive(&all).unwrap();
+        assert_eq!((derived.status, derived.attempts), (Status::InProgress, 2));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
-use crate::store::{Pools, expired, jobs};
+use crate::store::{Pools, event_deliveries, expired, jobs};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     let mut conn = pools.jobs.acquire().await?;
     jobs::delete_old(&mut *conn, JOBS_KEPT_DAYS).await?;
     expired::delete(&mut conn, now).await?;
+    // The job that was to read them failed too often, or was never asked for.
+    if event_deliveries::unread_count(&mut conn).await? > 0 {
+        jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;
+    }
     let wanted: HashSet<PathBuf> = jobs::open_payloads(&mut *conn, "import_upload")
         .await?
         .iter()

@@ -12,6 +12,9 @@ use crate::store::{changes, deployments, event_sources, locks, pipeline_runs, re
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+/// After so many failures that might have passed, a delivery is an error.
+const FAILURES_MAX: i32 = 5;
+
 /// How reading went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -24,38 +27,67 @@ pub struct Reading {
 }
 
 /// Reads all deliveries that were not read yet, each in a transaction of its own.
+///
+/// One that cannot be written down holds up no other. Where the reason may pass it is tried again later, and the
+/// first such reason is the error that comes back once all others were read.
 pub async fn read_new(pool: &PgPool) -> anyhow::Result<Reading> {
     let mut reading = Reading::default();
-    while let Some(state) = read_next(pool).await? {
-        match state {
-            "done" => reading.done += 1,
-            "ignored" => reading.ignored += 1,
-            _ => reading.failed += 1,
+    let mut put_off = Vec::new();
+    let mut first_error = None;
+    loop {
+        match read_next(pool, &put_off).await? {
+            Step::Read("done") => reading.done += 1,
+            Step::Read("ignored") => reading.ignored += 1,
+            Step::Read(_) => reading.failed += 1,
+            Step::PutOff(event_delivery_id, error) => {
+                put_off.push(event_delivery_id);
+                first_error.get_or_insert(error);
+            }
+            Step::NothingLeft => return first_error.map_or(Ok(reading), Err),
         }
     }
-    Ok(reading)
 }
 
-async fn read_next(pool: &PgPool) -> anyhow::Result<Option<&'static str>> {
+enum Step {
+    // The state that the delivery has now.
+    Read(&'static str),
+    PutOff(i64, anyhow::Error),
+    NothingLeft,
+}
+
+async fn read_next(pool: &PgPool, put_off: &[i64]) -> anyhow::Result<Step> {
     let mut transaction = pool.begin().await?;
     lock(&mut transaction).await?;
-    let Some(unread) = event_deliveries::next_unread(&mut transaction).await? else { return Ok(None) };
-    let event_delivery_id = unread.event_delivery_id;
+    let Some(unread) = event_deliveries::next_unread(&mut transaction, put_off).await? else {
+        return Ok(Step::NothingLeft);
+    };
     match record_delivery(&mut transaction, &unread).await {
-        Ok((state, reason)) => {
-            event_deliveries::set_state(&mut transaction, event_delivery_id, state, reason.as_deref()).await?;
+        Ok(state) => {
             transaction.commit().await?;
-            Ok(Some(state))
+            Ok(Step::Read(state))
         }
-        Err(error) if is_its_own(&error) => {
+        Err(error) => {
             transaction.rollback().await?;
-            let mut connection = pool.acquire().await?;
-            let reason = format!("{error:#}");
-            event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
-            Ok(Some("error"))
+            failed(pool, unread.event_delivery_id, error).await
         }
-        Err(error) => Err(error),
     }
+}
+
+async fn failed(pool: &PgPool, event_delivery_id: i64, error: anyhow::Error) -> anyhow::Result<Step> {
+    let fault = fault_of(&error);
+    if fault == Fault::NotItsOwn {
+        return Err(error);
+    }
+    let mut connection = pool.acquire().await?;
+    if fault == Fault::MayPass {
+        let failures = event_deliveries::count_failure(&mut connection, event_delivery_id).await?;
+        if failures < FAILURES_MAX {
+            return Ok(Step::PutOff(event_delivery_id, error));
+        }
+    }
+    let reason = format!("{error:#}");
+    event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
+    Ok(Step::Read("error"))
 }
 
 /// Waits until nobody else changes rules or writes down events. The first statement of a transaction that
@@ -65,20 +97,49 @@ pub async fn lock(conn: &mut PgConnection) -> sqlx::Result<()> {
     locks::lock_events(conn).await
 }
 
-// One delivery that cannot be written down does not hold up the others; a database that is away does.
-fn is_its_own(error: &anyhow::Error) -> bool {
-    let Some(error) = error.downcast_ref::<sqlx::Error>() else { return true };
-    // Class 22 and 23: a value or a row that the schema refuses.
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| matches!(&code[..2], "22" | "23"))
+// Whose fault it is that a delivery could not be written down.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    // The delivery's: it never will be.
+    ItsOwn,
+    // The next try may do it.
+    MayPass,
+    // The database is away, or the rules cannot be read: no delivery is to blame.
+    NotItsOwn,
 }
 
-async fn record_delivery(conn: &mut PgConnection, unread: &Unread) -> anyhow::Result<(&'static str, Option<String>)> {
-    let headers: Headers = serde_json::from_value(unread.headers.clone())?;
+fn fault_of(error: &anyhow::Error) -> Fault {
+    if error.is::<EventError>() {
+        return Fault::ItsOwn;
+    }
+    match error.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(error)) => fault_of_code(&error.code().unwrap_or_default()),
+        Some(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => Fault::ItsOwn,
+        _ => Fault::NotItsOwn,
+    }
+}
+
+// SQLSTATE: 08 is the connection, 57P the server's own coming and going, 40 a deadlock, 53 a lack of room, 57014 and
+// 55P03 a wait that took too long. All others come again with the same values.
+fn fault_of_code(code: &str) -> Fault {
+    match code {
+        "" => Fault::NotItsOwn,
+        _ if code.starts_with("08") || code.starts_with("57P") => Fault::NotItsOwn,
+        _ if ["40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03" => Fault::MayPass,
+        _ => Fault::ItsOwn,
+    }
+}
+
+async fn record_delivery(conn: &mut PgConnection, unread: &Unread) -> anyhow::Result<&'static str> {
+    let headers: Headers = serde_json::from_value(unread.headers.clone())
+        .map_err(|error| EventError::Unfit(format!("its headers are not readable: {error}")))?;
     let events = events::read(&unread.sender, &headers, &unread.body, unread.received_at)?;
     record(conn, unread.event_source_id, unread.event_delivery_id, unread.received_at, &events).await?;
     let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
-    let reason = events.iter().find_map(|event| event.reason.clone());
-    Ok(if is_ignored { ("ignored", reason) } else { ("done", None) })
+    let reason = events.iter().find_map(|event| event.reason.as_deref());
+    let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
+    event_deliveries::set_state(conn, unread.event_delivery_id, state, reason).await?;
+    Ok(state)
 }
 
 /// Writes down what a delivery told, instead of what it told when it was read before. The caller holds [`lock`].
@@ -105,11 +166,10 @@ pub async fn record(
                 changes::insert_commits(conn, repo(event)?, &event.commits, pushed_at).await?;
             }
             EventKind::Release => {
-                let state_at = event.occurred_at.unwrap_or(received_at);
-                releases::upsert(conn, repo(event)?, event, state_at).await?;
+                releases::upsert(conn, repo(event)?, event, received_at).await?;
             }
             EventKind::PipelineRun => {
-                pipeline_runs::upsert(conn, event_source_id, event).await?;
+                pipeline_runs::upsert(conn, event_source_id, event_delivery_id, event, received_at).await?;
                 let source_name = event_sources::name(conn, event_source_id).await?;
                 for event in pipeline_deployments::deployments_of(conn, &source_name, event).await? {
                     told.push(deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?);
@@ -128,7 +188,9 @@ fn repo(event: &Event) -> Result<&str, EventError> {
     event.repo.as_deref().ok_or_else(|| EventError::Unfit("repository.full_name is missing".into()))
 }
 
-async fn settle(conn: &mut PgConnection, deployment_ids: Vec<i64>) -> anyhow::Result<Vec<i64>> {
+/// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
+/// Returns those that there still are.
+pub(super) async fn settle(conn: &mut PgConnection, deployment_ids: Vec<i64>) -> anyhow::Result<Vec<i64>> {
     let mut places = Places::default();
     deployment_history::add_places(conn, &mut places, &deployment_ids).await?;
     let mut kept = Vec::new();
@@ -143,4 +205,25 @@ async fn settle(conn: &mut PgConnection, deployment_ids: Vec<i64>) -> anyhow::Re
     deployment_history::add_places(conn, &mut places, &kept).await?;
     deployment_history::judge_places(conn, &places, &kept).await?;
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for code in ["40P01", "40001", "53100", "57014", "55P03"] {
+            assert_eq!(fault_of_code(code), Fault::MayPass, "{code}");
+        }
+        for code in ["54000", "22P02", "23505", "42804", "55000"] {
+            assert_eq!(fault_of_code(code), Fault::ItsOwn, "{code}");
+        }
+        for code in ["08006", "57P01", "57P03", ""] {
+            assert_eq!(fault_of_code(code), Fault::NotItsOwn, "{code}");
+        }
+        assert_eq!(fault_of(&EventError::Unfit("x".into()).into()), Fault::ItsOwn);
+        assert_eq!(fault_of(&sqlx::Error::PoolTimedOut.into()), Fault::NotItsOwn);
+        assert_eq!(fault_of(&anyhow::anyhow!("a rule is not readable")), Fault::NotItsOwn);
+    }
 }

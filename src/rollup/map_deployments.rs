@@ -22,7 +22,10 @@ pub struct DeploymentRow {
     pub environment_id: Option<i64>,
     pub environment_rule_id: Option<i64>,
     pub service_rule_id: Option<i64>,
+    pub service_unmapped: Vec<String>,
     pub service_ids: Vec<i64>,
+    /// It is one because a rule says so of a pipeline's run.
+    pub is_run: bool,
 }
 
 /// What the rules say of a deployment. Several services where the event names several.
@@ -68,22 +71,24 @@ struct Answer {
     environment_id: Option<i64>,
     environment_rule_id: Option<i64>,
     service_rule_id: Option<i64>,
+    service_unmapped: Vec<String>,
     service_ids: Vec<i64>,
 }
 
 async fn answers(conn: &mut PgConnection, mapper: &mut Mapper, rows: &[DeploymentRow]) -> anyhow::Result<Vec<Answer>> {
     let assigned: Vec<DeploymentAssignment> = rows.iter().map(|row| assign(mapper, row)).collect();
     mapper.add_missing(conn, assigned.iter().flat_map(|one| &one.answers)).await?;
-    let answer = |assignment: &DeploymentAssignment| {
+    let answer = |(row, assignment): (&DeploymentRow, &DeploymentAssignment)| {
         let first = assignment.first();
         Answer {
             environment_id: first.and_then(|one| mapper.environment_id(one.environment.as_ref())),
             environment_rule_id: first.and_then(|one| one.environment_rule_id),
             service_rule_id: assignment.answers.iter().find_map(|one| one.service_rule_id),
+            service_unmapped: assignment.unmapped_of(&row.service_raw, mapper),
             service_ids: assignment.service_ids(mapper),
         }
     };
-    Ok(assigned.iter().map(answer).collect())
+    Ok(rows.iter().zip(&assigned).map(answer).collect())
 }
 
 fn moved(rows: &[DeploymentRow], answers: &[Answer]) -> Vec<i64> {
@@ -99,8 +104,10 @@ pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sq
         DeploymentRow,
         r#"SELECT d.deployment_id, s.name AS source_name, d.repo, d.ref AS git_ref, d.environment_raw, d.service_raw,
                   d.attributes, d.environment_id, d.environment_rule_id, d.service_rule_id,
+                  d.service_unmapped,
                   coalesce((SELECT array_agg(ds.service_id ORDER BY ds.service_id) FROM deployment_service ds
-                            WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!"
+                            WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!",
+                  s.kind = 'github' AND d.external_id LIKE 'workflow\_run/%' AS "is_run!"
            FROM deployment d JOIN event_source s USING (event_source_id)
            WHERE $1::bigint[] IS NULL OR d.deployment_id = ANY($1)
            ORDER BY d.deployment_id"#,
@@ -153,6 +160,13 @@ impl DeploymentAssignment {
         ids.dedup();
         ids
     }
+
+    // The names that were asked about, one answer each, and that no service was found for.
+    fn unmapped_of(&self, named: &[String], mapper: &Mapper) -> Vec<String> {
+        let pairs = named.iter().zip(&self.answers);
+        let lacking = pairs.filter(|(_, answer)| mapper.service_id(answer.service.as_ref()).is_none());
+        lacking.map(|(name, _)| name.clone()).collect()
+    }
 }
 
 async fn write(conn: &mut PgConnection, row: &DeploymentRow, answer: &Answer) -> sqlx::Result<()> {
@@ -160,18 +174,21 @@ async fn write(conn: &mut PgConnection, row: &DeploymentRow, answer: &Answer) ->
         environment_id: row.environment_id,
         environment_rule_id: row.environment_rule_id,
         service_rule_id: row.service_rule_id,
+        service_unmapped: row.service_unmapped.clone(),
         service_ids: row.service_ids.clone(),
     };
     if *answer == as_it_is {
         return Ok(());
     }
     sqlx::query!(
-        "UPDATE deployment SET environment_id = $2, environment_rule_id = $3, service_rule_id = $4
+        "UPDATE deployment SET environment_id = $2, environment_rule_id = $3, service_rule_id = $4,
+             service_unmapped = $5
          WHERE deployment_id = $1",
         row.deployment_id,
         answer.environment_id,
         answer.environment_rule_id,
         answer.service_rule_id,
+        &answer.service_unmapped,
     )
     .execute(&mut *conn)
     .await?;

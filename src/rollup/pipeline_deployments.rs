@@ -1,42 +1,162 @@
 //! A pipeline that succeeded is a deployment only where a rule says so: one that looks at the pipeline, and with
 //! which the run has both a service and an environment.
 
-use super::mapper::Mapper;
+use super::events::settle;
+use super::mapper::{self, Mapper};
 use crate::allocate::{self, Assignment, Target};
 use crate::events::{Event, EventKind, Status};
-use crate::store::mapping_rules::{self, MappingRule};
+use crate::store::{deployments, locks, mapping_rules};
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The attribute that a rule must look at.
 const PIPELINE: &str = "pipeline";
 
+/// The rules, and which of them look at the pipeline.
+pub struct PipelineRules<'a> {
+    mapper: &'a Mapper,
+    looking: HashSet<i64>,
+}
+
+impl<'a> PipelineRules<'a> {
+    /// These rules.
+    pub fn of(mapper: &'a Mapper) -> Self {
+        Self { mapper, looking: mapper.deployments.looking_at(PIPELINE) }
+    }
+
+    /// Whether this answer makes a run a deployment.
+    pub fn make(&self, assignment: &Assignment) -> bool {
+        let is_named = |target: &Option<Target>| matches!(target, Some(Target::Known(_) | Target::Add(_)));
+        let mut by = [assignment.service_rule_id, assignment.environment_rule_id].into_iter().flatten();
+        by.any(|rule_id| self.looking.contains(&rule_id))
+            && is_named(&assignment.service)
+            && is_named(&assignment.environment)
+    }
+
+    // Whose deployment the run is, where it is one.
+    fn assign(&self, source_name: &str, run: &Event) -> Option<Assignment> {
+        let assignment = allocate::assign(&self.mapper.deployments, |name| attribute(run, source_name, name));
+        Some(assignment).filter(|assignment| self.make(assignment))
+    }
+}
+
 /// The deployment that this run is by the present rules: its start, and its end once it has one. Attempts of one
 /// run are attempts of one deployment.
 pub async fn deployments_of(conn: &mut PgConnection, source_name: &str, run: &Event) -> anyhow::Result<Vec<Event>> {
-    let rules = mapping_rules::list(&mut *conn).await?;
-    let about_pipelines: Vec<i64> =
-        rules.iter().filter(|rule| looks_at_pipeline(rule)).map(|rule| rule.mapping_rule_id).collect();
-    if about_pipelines.is_empty() {
+    let rules = mapper::rules_of(&mapping_rules::list(&mut *conn).await?)?;
+    if !rules.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.attribute == PIPELINE) {
         return Ok(Vec::new());
     }
-    let mapper = Mapper::load(conn).await?;
-    let assignment = allocate::assign(&mapper.deployments, |name| attribute(run, source_name, name));
-    let says_so = [assignment.service_rule_id, assignment.environment_rule_id]
-        .iter()
-        .flatten()
-        .any(|rule_id| about_pipelines.contains(rule_id));
-    Ok(if says_so && is_whole(&assignment) { statuses(run) } else { Vec::new() })
+    let mapper = Mapper::compile(&rules, mapper::catalogue_names(conn).await?)?;
+    let is_one = PipelineRules::of(&mapper).assign(source_name, run).is_some();
+    Ok(if is_one { statuses(run) } else { Vec::new() })
 }
 
-fn looks_at_pipeline(rule: &MappingRule) -> bool {
-    let conditions = rule.values.conditions.as_array().map_or(&[][..], Vec::as_slice);
-    conditions.iter().any(|condition| condition["attribute"] == PIPELINE)
+/// Makes deployments of the stored runs that a rule makes one now, and takes away those that no rule makes any more.
+/// Returns how many came or went, or have another number of attempts.
+pub(super) async fn derive_again(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<usize> {
+    locks::lock_events(&mut *conn).await?;
+    let rules = PipelineRules::of(mapper);
+    let mut made = made(conn).await?;
+    if rules.looking.is_empty() && made.is_empty() {
+        return Ok(0);
+    }
+    let mut touched = Vec::new();
+    for run in runs_that_are(conn, &rules).await? {
+        if made.remove(&run.attempt()) {
+            continue;
+        }
+        for event in statuses(&run.event) {
+            let (source_id, delivery_id) = (run.event_source_id, run.event_delivery_id);
+            touched.push(deployments::tell(&mut *conn, source_id, delivery_id, &event, run.received_at).await?);
+        }
+    }
+    for (event_source_id, external_id, sequence) in made {
+        touched.extend(deployments::forget_attempt(&mut *conn, event_source_id, &external_id, sequence).await?);
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    let count = touched.len();
+    settle(conn, touched).await?;
+    Ok(count)
 }
 
-fn is_whole(assignment: &Assignment) -> bool {
-    let is_named = |target: &Option<Target>| matches!(target, Some(Target::Known(_) | Target::Add(_)));
-    is_named(&assignment.service) && is_named(&assignment.environment)
+/// The runs that are no deployment and would be one by these rules: the repository of each, and whose it would be.
+pub(super) async fn runs_that_would_be(
+    conn: &mut PgConnection,
+    rules: &PipelineRules<'_>,
+) -> anyhow::Result<Vec<(Option<String>, Assignment)>> {
+    if rules.looking.is_empty() {
+        return Ok(Vec::new());
+    }
+    let made: HashSet<(i64, String)> =
+        made(conn).await?.into_iter().map(|(source_id, external_id, _)| (source_id, external_id)).collect();
+    let mut seen = made;
+    let mut found = Vec::new();
+    for run in runs_that_are(conn, rules).await? {
+        let (source_id, external_id, _) = run.attempt();
+        if seen.insert((source_id, external_id)) {
+            found.extend(rules.assign(&run.source_name, &run.event).map(|assignment| (run.event.repo, assignment)));
+        }
+    }
+    Ok(found)
+}
+
+// An attempt of a deployment: its source, its id there, and the attempt's number.
+type Attempt = (i64, String, i64);
+
+struct Run {
+    event_source_id: i64,
+    source_name: String,
+    event_delivery_id: i64,
+    received_at: DateTime<Utc>,
+    event: Event,
+}
+
+impl Run {
+    fn attempt(&self) -> Attempt {
+        let (external_id, attempt) = identity(&self.event);
+        (self.event_source_id, external_id, attempt)
+    }
+}
+
+// The stored runs that these rules make a deployment. There may be many more than those, so that they pass one by one.
+async fn runs_that_are(conn: &mut PgConnection, rules: &PipelineRules<'_>) -> sqlx::Result<Vec<Run>> {
+    let mut runs = sqlx::query!(
+        r#"SELECT p.event_source_id, s.name AS source_name, p.event_delivery_id, p.received_at,
+                  p.facts AS "facts: Json<Event>"
+           FROM pipeline_run p JOIN event_source s USING (event_source_id) ORDER BY p.pipeline_run_id"#
+    )
+    .fetch(conn);
+    let mut found = Vec::new();
+    while let Some(row) = runs.try_next().await? {
+        if rules.assign(&row.source_name, &row.facts.0).is_some() {
+            found.push(Run {
+                event_source_id: row.event_source_id,
+                source_name: row.source_name,
+                event_delivery_id: row.event_delivery_id,
+                received_at: row.received_at,
+                event: row.facts.0,
+            });
+        }
+    }
+    Ok(found)
+}
+
+// The attempts that are deployments now.
+async fn made(conn: &mut PgConnection) -> sqlx::Result<HashSet<Attempt>> {
+    let rows = sqlx::query!(
+        r"SELECT DISTINCT d.event_source_id, d.external_id, t.sequence
+          FROM deployment d JOIN event_source s USING (event_source_id) JOIN deployment_status t USING (deployment_id)
+          WHERE s.kind = 'github' AND d.external_id LIKE 'workflow\_run/%'"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.event_source_id, row.external_id, row.sequence)).collect())
 }
 
 fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
@@ -51,14 +171,19 @@ fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow
     value.map(Cow::Borrowed)
 }
 
-fn statuses(run: &Event) -> Vec<Event> {
-    // `run/attempt`: the attempt orders the statuses and is no part of the identity.
+// `run/attempt`: the attempt orders the statuses and is no part of the identity.
+fn identity(run: &Event) -> (String, i64) {
     let id = run.external_id.as_deref().unwrap_or_default();
     let (id, attempt) = id.rsplit_once('/').unwrap_or((id, "1"));
+    (format!("workflow_run/{id}"), attempt.parse().unwrap_or(1))
+}
+
+fn statuses(run: &Event) -> Vec<Event> {
+    let (external_id, sequence) = identity(run);
     let told = |status: Status, at| Event {
         kind: EventKind::Deployment,
-        external_id: Some(format!("workflow_run/{id}")),
-        sequence: attempt.parse().unwrap_or(1),
+        external_id: Some(external_id.clone()),
+        sequence,
         status: Some(status),
         occurred_at: at,
         ..run.clone()

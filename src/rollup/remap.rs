@@ -6,7 +6,7 @@
 use super::mapped_keys::{self, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
-use super::{map_deployments, rekey};
+use super::{map_deployments, pipeline_deployments, rekey};
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -22,7 +22,8 @@ pub struct RemapReport {
     pub keys_moved: u64,
     /// Entries that rules added to the catalogue.
     pub entries_added: u64,
-    /// Deployments that have other services or another environment now.
+    /// Deployments that have other services or another environment now, or that are one, or none, since a rule says
+    /// so of a pipeline's run.
     pub deployments_moved: u64,
     /// Charge groups that were keyed again, because a rule looks at something new.
     pub groups_keyed: u64,
@@ -96,7 +97,9 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     }
     let generations_rebuilt = moved_costs::rebuild(&mut *conn, &moves).await?;
 
-    let deployments_moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len() as u64;
+    let moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len();
+    let made_or_gone = pipeline_deployments::derive_again(&mut *conn, &mapper).await?;
+    let deployments_moved = (moved + made_or_gone) as u64;
     let mut report = RemapReport {
         keys_asked,
         keys_moved: moves.rollup_key_ids.len() as u64,

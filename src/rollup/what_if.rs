@@ -1,6 +1,7 @@
 //! What other rules, or another catalogue, would move: asked before anything is saved, written nowhere.
 
-use super::map_deployments::{self, DeploymentAssignment, DeploymentRow};
+mod deployment_moves;
+
 use super::mapped_keys::{self, RollupKey, Which};
 use super::mapper::Mapper;
 use super::rekey;
@@ -10,8 +11,10 @@ use crate::store::Scope;
 use bigdecimal::BigDecimal;
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
+
+pub use deployment_moves::DeploymentMove;
 
 /// The id that a rule has before it is saved.
 pub const UNSAVED_RULE: i64 = 0;
@@ -58,21 +61,6 @@ pub struct Move {
     pub key_count: i64,
     /// Their cost.
     pub costs: Vec<Cost>,
-}
-
-/// Deployments of one kind that would belong elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeploymentMove {
-    /// `owner/name`.
-    pub repo: Option<String>,
-    /// As the sender names it.
-    pub environment_raw: Option<String>,
-    /// Services and environment now.
-    pub from: (BTreeSet<Side>, Side),
-    /// Services and environment then.
-    pub to: (BTreeSet<Side>, Side),
-    /// How many.
-    pub count: i64,
 }
 
 /// What the rule in question would take, moved or not.
@@ -165,9 +153,9 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
         }
     }
     moves.sort_by_key(|one| std::cmp::Reverse(one.costs.iter().map(|cost| cost.recent.abs()).max()));
-    let rows = map_deployments::rows(conn, None).await?;
     let mut added = answer.added;
-    let (deployment_moves, deployment_count) = deployment_moves(&mapper, &rows, question.rule_id, &mut added);
+    let (deployment_moves, deployment_count) =
+        deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
     taken.deployment_count = deployment_count;
     Ok(WhatIf { taken, moves, deployment_moves, added, groups_to_key })
 }
@@ -334,43 +322,6 @@ fn add_cost(costs: &mut Vec<Cost>, cost: &Cost) {
         }
         None => costs.push(cost.clone()),
     }
-}
-
-type MoveKey = (Option<String>, Option<String>, (BTreeSet<Side>, Side), (BTreeSet<Side>, Side));
-
-fn deployment_moves(
-    mapper: &Mapper,
-    rows: &[DeploymentRow],
-    rule_id: Option<i64>,
-    added: &mut BTreeMap<String, String>,
-) -> (Vec<DeploymentMove>, i64) {
-    let mut moves: BTreeMap<MoveKey, i64> = BTreeMap::new();
-    let mut taken = 0;
-    for row in rows {
-        let assignment = map_deployments::assign(mapper, row);
-        taken += i64::from(rule_id.is_some_and(|id| assignment.answers.iter().any(|answer| is_by(answer, id))));
-        let from = (
-            row.service_ids.iter().copied().map(Side::Known).collect(),
-            row.environment_id.map_or(Side::Nobody, Side::Known),
-        );
-        let to = sides(&assignment, added);
-        if from != to {
-            *moves.entry((row.repo.clone(), row.environment_raw.clone(), from, to)).or_default() += 1;
-        }
-    }
-    let mut moves: Vec<DeploymentMove> = moves
-        .into_iter()
-        .map(|((repo, environment_raw, from, to), count)| DeploymentMove { repo, environment_raw, from, to, count })
-        .collect();
-    moves.sort_by_key(|one| std::cmp::Reverse(one.count));
-    (moves, taken)
-}
-
-fn sides(assignment: &DeploymentAssignment, added: &mut BTreeMap<String, String>) -> (BTreeSet<Side>, Side) {
-    let environment = assignment.first().and_then(|answer| answer.environment.as_ref());
-    let environment = side_of(environment, added);
-    let services = assignment.answers.iter().map(|answer| side_of(answer.service.as_ref(), added));
-    (services.filter(|side| *side != Side::Nobody).collect(), environment)
 }
 
 fn is_by(assignment: &Assignment, rule_id: i64) -> bool {

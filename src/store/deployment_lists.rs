@@ -63,6 +63,7 @@ pub struct Row {
     pub repo: Option<String>,
     pub environment_raw: Option<String>,
     pub service_raw: Vec<String>,
+    pub service_unmapped: Vec<String>,
     pub attributes: serde_json::Value,
     pub environment_slug: Option<String>,
     pub environment_name: Option<String>,
@@ -126,7 +127,7 @@ async fn select(
     sqlx::query_as!(
         Row,
         r#"SELECT d.deployment_id, s.name AS source_name, d.external_id, d.repo, d.environment_raw, d.service_raw,
-                  d.attributes, e.slug AS "environment_slug?", e.name AS "environment_name?",
+                  d.service_unmapped, d.attributes, e.slug AS "environment_slug?", e.name AS "environment_name?",
                   e.kind AS "environment_kind?", d.status, d.status_at, d.created_at, d.started_at, d.finished_at,
                   d.superseded_at, d.time_is_received, d.attempts, d.version, d.sha, d.ref AS git_ref, d.title,
                   d.actor, d.url, d.environment_url, d.kind, d.strategy, d.group_id,
@@ -150,7 +151,7 @@ async fn select(
              AND ($6::text IS NULL OR d.version = $6)
              AND ($7::timestamptz IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) >= $7)
              AND ($8::timestamptz IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) < $8)
-             AND (NOT $9 OR d.environment_id IS NULL
+             AND (NOT $9 OR d.environment_id IS NULL OR d.service_unmapped <> '{}'
                   OR NOT EXISTS (SELECT FROM deployment_service ds WHERE ds.deployment_id = d.deployment_id))
              AND ($10::timestamptz IS NULL
                   OR (coalesce(d.finished_at, d.started_at, d.created_at), d.deployment_id) < ($10, $11))

@@ -61,6 +61,26 @@ pub async fn forget_delivery(conn: &mut PgConnection, event_delivery_id: i64) ->
     Ok(deployment_ids)
 }
 
+/// Forgets what was told of one attempt at a deployment. Returns the deployment.
+pub async fn forget_attempt(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    external_id: &str,
+    sequence: i64,
+) -> sqlx::Result<Option<i64>> {
+    let forgotten = sqlx::query_scalar!(
+        "DELETE FROM deployment_status s USING deployment d
+         WHERE d.deployment_id = s.deployment_id AND d.event_source_id = $1 AND d.external_id = $2 AND s.sequence = $3
+         RETURNING s.deployment_id",
+        event_source_id,
+        external_id,
+        sequence
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(forgotten.first().copied())
+}
+
 /// Makes the row what its statuses say; one without any is removed. False where it was.
 pub async fn refresh(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<bool> {
     let told = sqlx::query!(
@@ -153,7 +173,7 @@ fn attributes(facts: &Event) -> Value {
 }
 
 // Without what was not said: most of an event is empty.
-fn facts(event: &Event) -> Value {
+pub(super) fn facts(event: &Event) -> Value {
     match json!(event) {
         Value::Object(mut fields) => {
             fields.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));

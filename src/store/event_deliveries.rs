@@ -76,15 +76,62 @@ pub struct Unread {
     pub received_at: DateTime<Utc>,
 }
 
-/// The oldest that was not read yet and that nobody else is reading; locked until the transaction ends.
-pub async fn next_unread(conn: &mut PgConnection) -> sqlx::Result<Option<Unread>> {
+/// The oldest that was not read yet and that nobody else is reading, without those that were put off; locked until the
+/// transaction ends.
+pub async fn next_unread(conn: &mut PgConnection, put_off: &[i64]) -> sqlx::Result<Option<Unread>> {
     sqlx::query_as!(
         Unread,
         "SELECT e.event_delivery_id, e.event_source_id, s.kind AS sender, e.headers, e.body, e.received_at
          FROM event_delivery e JOIN event_source s USING (event_source_id)
-         WHERE e.state = 'new' ORDER BY e.event_delivery_id LIMIT 1 FOR UPDATE OF e SKIP LOCKED"
+         WHERE e.state = 'new' AND NOT e.event_delivery_id = ANY($1)
+         ORDER BY e.event_delivery_id LIMIT 1 FOR UPDATE OF e SKIP LOCKED",
+        put_off
     )
     .fetch_optional(conn)
+    .await
+}
+
+/// Whether this one waits to be read; it is the caller's until the transaction ends.
+pub async fn lock_unread(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<bool> {
+    let waits = sqlx::query_scalar!(
+        "SELECT event_delivery_id FROM event_delivery WHERE event_delivery_id = $1 AND state = 'new' FOR UPDATE",
+        event_delivery_id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(waits.is_some())
+}
+
+/// Whether something that tells of a new deployment of this id waits to be read.
+pub async fn is_waiting(conn: &mut PgConnection, event_source_id: i64, external_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM event_delivery
+               WHERE state = 'new' AND event_source_id = $1 AND event_name = 'deployment'
+                 AND headers ->> $2 = $3) AS "exists!""#,
+        event_source_id,
+        crate::events::EXTERNAL_ID_HEADER,
+        external_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Forgets a request that is refused after all and told nothing.
+pub async fn delete(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM event_delivery WHERE event_delivery_id = $1", event_delivery_id)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Counts a failure to read one, and says how many there were.
+pub async fn count_failure(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<i32> {
+    sqlx::query_scalar!(
+        "UPDATE event_delivery SET failure_count = failure_count + 1 WHERE event_delivery_id = $1
+         RETURNING failure_count",
+        event_delivery_id
+    )
+    .fetch_one(conn)
     .await
 }
 
@@ -108,17 +155,19 @@ pub async fn set_state(
 
 /// Marks one delivery to be read again. False where there is no such.
 pub async fn read_again(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<bool> {
-    let updated =
-        sqlx::query!("UPDATE event_delivery SET state = 'new' WHERE event_delivery_id = $1", event_delivery_id)
-            .execute(conn)
-            .await?;
+    let updated = sqlx::query!(
+        "UPDATE event_delivery SET state = 'new', failure_count = 0 WHERE event_delivery_id = $1",
+        event_delivery_id
+    )
+    .execute(conn)
+    .await?;
     Ok(updated.rows_affected() == 1)
 }
 
 /// Marks all deliveries of a source, or of all, to be read again. Says how many.
 pub async fn read_all_again(conn: &mut PgConnection, event_source_id: Option<i64>) -> sqlx::Result<u64> {
     let updated = sqlx::query!(
-        "UPDATE event_delivery SET state = 'new'
+        "UPDATE event_delivery SET state = 'new', failure_count = 0
          WHERE state <> 'new' AND ($1::bigint IS NULL OR event_source_id = $1)",
         event_source_id
     )

@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 
+/// The job that reads what senders told.
+pub const READ_EVENTS: &str = "normalize_events";
+
 /// A job that this worker holds.
 #[derive(Debug, Clone)]
 pub struct Job {

@@ -3,6 +3,7 @@
 //! Taken in this order where more than one is needed: ledger, then mapping, then keys, then events.
 
 use sqlx::PgConnection;
+use std::time::Duration;
 
 /// Whoever changes which figures are visible: publish, accept, revert, withdraw, remap, rebuild.
 pub const LEDGER_LOCK: i64 = 0x636f_7374_0001;
@@ -13,6 +14,24 @@ pub const EVENTS_LOCK: i64 = 0x636f_7374_0003;
 
 /// Shared by loads from the last look at what rules keep apart to their commit, alone for whoever changes that.
 pub const KEYS_LOCK: i64 = 0x636f_7374_0004;
+
+/// A wait for a lock in this transaction fails after `at_most`; [`is_busy`] tells.
+pub async fn wait_at_most(conn: &mut PgConnection, at_most: Duration) -> sqlx::Result<()> {
+    sqlx::query!("SELECT set_config('lock_timeout', $1, true)", format!("{}ms", at_most.as_millis()))
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
+/// Whether a statement failed because it waited too long: 55P03 is for a lock, 57014 in all.
+pub fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+}
+
+/// Waits until nobody else stores something of the deployment with this id.
+pub async fn lock_deployment_id(conn: &mut PgConnection, external_id: &str) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(1, hashtext($1))", external_id).execute(conn).await.map(drop)
+}
 
 /// Waits until nobody else changes what is visible.
 pub async fn lock_ledger(conn: &mut PgConnection) -> sqlx::Result<()> {

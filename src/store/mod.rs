@@ -30,6 +30,7 @@ pub mod locks;
 pub mod mapping_rules;
 pub mod pipeline_runs;
 pub mod receipts;
+pub mod release_lists;
 pub mod releases;
 pub mod scope;
 pub mod seal;

@@ -1,30 +1,86 @@
 //! Runs of pipelines: how many, how long. None is a deployment by itself.
 
+use super::deployments::facts;
 use crate::events::{Event, Status};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// Records a run; one that has ended does not go back to running.
-pub async fn upsert(conn: &mut PgConnection, event_source_id: i64, event: &Event) -> sqlx::Result<()> {
+/// Records a run, so that the order in which it was told is no matter: one that has ended does not go back to
+/// running, and of two ends the later one holds; without times the one that says more.
+pub async fn upsert(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    event_delivery_id: i64,
+    event: &Event,
+    received_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let status = event.status.unwrap_or(Status::Unknown);
     sqlx::query!(
-        "INSERT INTO pipeline_run
-             (event_source_id, external_id, repo, name, status, sha, ref, started_at, finished_at, url)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "INSERT INTO pipeline_run AS known
+             (event_source_id, external_id, repo, name, status, sha, ref, started_at, finished_at, url,
+              event_delivery_id, received_at, told_at, status_rank, facts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (event_source_id, external_id) DO UPDATE SET repo = excluded.repo, name = excluded.name,
              status = excluded.status, sha = excluded.sha, ref = excluded.ref, started_at = excluded.started_at,
-             finished_at = excluded.finished_at, url = excluded.url
-         WHERE excluded.finished_at IS NOT NULL OR pipeline_run.finished_at IS NULL",
+             finished_at = excluded.finished_at, url = excluded.url, event_delivery_id = excluded.event_delivery_id,
+             received_at = excluded.received_at, told_at = excluded.told_at, status_rank = excluded.status_rank,
+             facts = excluded.facts
+         WHERE (excluded.finished_at IS NOT NULL, coalesce(excluded.told_at, '-infinity'), excluded.status_rank,
+                excluded.status, excluded.received_at)
+            >= (known.finished_at IS NOT NULL, coalesce(known.told_at, '-infinity'), known.status_rank,
+                known.status, known.received_at)",
         event_source_id,
         event.external_id,
         event.repo,
         event.pipeline.as_deref().unwrap_or_default(),
-        event.status.unwrap_or(Status::Unknown).as_str(),
+        status.as_str(),
         event.sha,
         event.reference,
         event.started_at,
         event.finished_at,
         event.url,
+        event_delivery_id,
+        received_at,
+        event.occurred_at.filter(|_| !event.time_is_received),
+        i16::from(status.rank()),
+        facts(event),
     )
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// A run as pages list it.
+#[derive(Debug, Clone)]
+pub struct ListedRun {
+    /// The pipeline.
+    pub name: String,
+    /// `succeeded`, `failed`, `in_progress` and so on.
+    pub status: String,
+    /// The attempt's number.
+    pub attempt: String,
+    /// When it ended, began, or was heard of.
+    pub at: DateTime<Utc>,
+    /// How long it took.
+    pub minutes: Option<i64>,
+    /// Its page at the sender.
+    pub url: Option<String>,
+}
+
+/// The runs of a deployment's commits, the newest first.
+pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i64) -> sqlx::Result<Vec<ListedRun>> {
+    sqlx::query_as!(
+        ListedRun,
+        r#"SELECT p.name, p.status, split_part(p.external_id, '/', 2) AS "attempt!",
+                  coalesce(p.finished_at, p.started_at, p.received_at) AS "at!",
+                  (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
+           FROM pipeline_run p
+           WHERE p.sha IN (SELECT sha FROM deployment WHERE deployment_id = $1 AND sha IS NOT NULL
+                           UNION SELECT sha FROM deployment_commit WHERE deployment_id = $1)
+           ORDER BY 4 DESC, p.pipeline_run_id DESC LIMIT $2"#,
+        deployment_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await
 }

@@ -4,24 +4,23 @@ use crate::events::Event;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// Records what happened to a release. Of two actions the later one holds; an edit changes what is shown of it
-/// and not how it stands.
-pub async fn upsert(conn: &mut PgConnection, repo: &str, event: &Event, state_at: DateTime<Utc>) -> sqlx::Result<()> {
-    let action = event.status_raw.as_deref().unwrap_or("edited");
-    let is_edit = action == "edited";
-    let state = match (is_edit, event.draft) {
-        (false, _) => action,
-        (true, true) => "created",
-        (true, false) => "published",
-    };
-    sqlx::query!(
-        "INSERT INTO release (repo, tag, external_id, sha, state, prerelease, state_at, published_at, title, url)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT (repo, external_id) DO UPDATE SET tag = excluded.tag, sha = excluded.sha,
-             state = CASE WHEN $11 THEN release.state ELSE excluded.state END, prerelease = excluded.prerelease,
-             state_at = excluded.state_at, published_at = excluded.published_at, title = excluded.title,
-             url = excluded.url
-         WHERE excluded.state_at >= release.state_at",
+/// Records what happened to a release, so that the order in which it came is no matter. Of two actions the later
+/// one holds; without times, as older payloads come, the one that is further along. An edit changes what is shown of
+/// it and not how it stands.
+pub async fn upsert(
+    conn: &mut PgConnection,
+    repo: &str,
+    event: &Event,
+    received_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let (state, rank) = standing(event);
+    let told_at = event.occurred_at.filter(|_| !event.time_is_received);
+    let state_at = told_at.filter(|_| !is_edit(event));
+    let release_id = sqlx::query_scalar!(
+        "INSERT INTO release (repo, tag, external_id, sha, state, prerelease, state_at, state_rank, facts_at,
+             facts_received_at, published_at, title, url)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         ON CONFLICT (repo, external_id) DO UPDATE SET repo = excluded.repo RETURNING release_id",
         repo,
         event.version.as_deref().unwrap_or_default(),
         event.external_id,
@@ -29,12 +28,72 @@ pub async fn upsert(conn: &mut PgConnection, repo: &str, event: &Event, state_at
         state,
         event.prerelease,
         state_at,
+        rank,
+        told_at,
+        received_at,
         event.finished_at,
         event.title,
         event.url,
-        is_edit,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE release SET state = $2, state_at = $3, state_rank = $4
+         WHERE release_id = $1
+           AND (coalesce(state_at, '-infinity'), state_rank) < (coalesce($3::timestamptz, '-infinity'), $4::smallint)",
+        release_id,
+        state,
+        state_at,
+        rank,
+    )
+    .execute(&mut *conn)
+    .await?;
+    write_facts(conn, release_id, event, told_at, received_at).await
+}
+
+async fn write_facts(
+    conn: &mut PgConnection,
+    release_id: i64,
+    event: &Event,
+    told_at: Option<DateTime<Utc>>,
+    received_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE release SET tag = $2, sha = $3, prerelease = $4, facts_at = $5, facts_received_at = $6,
+             published_at = coalesce($7, published_at), title = $8, url = $9
+         WHERE release_id = $1
+           AND (coalesce(facts_at, '-infinity'), facts_received_at) <= (coalesce($5::timestamptz, '-infinity'), $6::timestamptz)",
+        release_id,
+        event.version.as_deref().unwrap_or_default(),
+        event.sha,
+        event.prerelease,
+        told_at,
+        received_at,
+        event.finished_at,
+        event.title,
+        event.url,
     )
     .execute(conn)
     .await
     .map(drop)
+}
+
+fn is_edit(event: &Event) -> bool {
+    event.status_raw.as_deref().is_none_or(|action| action == "edited")
+}
+
+// How a release stands by this action, and how far along that is.
+fn standing(event: &Event) -> (&str, i16) {
+    let action = event.status_raw.as_deref().unwrap_or("edited");
+    match action {
+        "edited" if event.draft => ("created", 0),
+        "edited" => ("published", 1),
+        "created" => (action, 2),
+        "published" => (action, 3),
+        "prereleased" => (action, 4),
+        "released" => (action, 5),
+        "unpublished" => (action, 6),
+        "deleted" => (action, 7),
+        _ => (action, 1),
+    }
 }

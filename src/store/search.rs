@@ -1,6 +1,7 @@
 //! Finding a thing by a piece of its name.
 
 use super::Scope;
+use super::release_lists::{self, FoundRelease};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -100,6 +101,11 @@ pub async fn deployments(conn: &mut PgConnection, text: &str, limit: i64) -> sql
     )
     .fetch_all(conn)
     .await
+}
+
+/// Releases by tag or name, newest first.
+pub async fn releases(conn: &mut PgConnection, text: &str, limit: i64) -> sqlx::Result<Vec<FoundRelease>> {
+    release_lists::find(conn, &pattern(text), limit).await
 }
 
 /// Resources whose id or name starts so, within the scope. A bill names them, so a member finds the own only.

@@ -68,7 +68,9 @@ pub struct UnmappedDeployments {
     pub environment_raw: Option<String>,
     /// As the sender names them.
     pub service_raw: Vec<String>,
-    /// Whether no service has them.
+    /// Of these, the ones that no service was found for.
+    pub service_unmapped: Vec<String>,
+    /// Whether no service has them, or one that they name is not known.
     pub lacks_service: bool,
     /// Whether they are in no environment.
     pub lacks_environment: bool,
@@ -88,19 +90,52 @@ pub struct UnmappedDeployments {
 pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDeployments>> {
     sqlx::query_as!(
         UnmappedDeployments,
-        r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw,
-                  NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
+        r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw, d.service_unmapped,
+                  d.service_unmapped <> '{}'
+                      OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
                       AS "lacks_service!",
                   d.environment_id IS NULL AS "lacks_environment!", d.service_rule_id,
                   count(*) AS "deployment_count!", max(d.deployment_id) AS "last_deployment_id!",
                   max(coalesce(d.finished_at, d.started_at, d.created_at)) AS "last_at!",
                   count(*) OVER () AS "row_count!"
            FROM deployment d JOIN event_source s USING (event_source_id)
-           WHERE d.environment_id IS NULL
+           WHERE d.environment_id IS NULL OR d.service_unmapped <> '{}'
               OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
-           GROUP BY 1, 2, 3, 4, 5, 6, 7
-           ORDER BY 10 DESC, 1, 2, 3, 4
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+           ORDER BY 11 DESC, 1, 2, 3, 4
            LIMIT $1"#,
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Runs of one pipeline that are no deployments.
+#[derive(Debug, Clone)]
+pub struct UnmappedPipeline {
+    /// The event source.
+    pub source_name: String,
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// The pipeline.
+    pub name: String,
+    /// How often it ran.
+    pub run_count: i64,
+    /// When it ran last.
+    pub last_at: DateTime<Utc>,
+}
+
+/// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test.
+pub async fn pipelines(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedPipeline>> {
+    sqlx::query_as!(
+        UnmappedPipeline,
+        r#"SELECT s.name AS source_name, p.repo, p.name, count(DISTINCT split_part(p.external_id, '/', 1)) AS "run_count!",
+                  max(coalesce(p.finished_at, p.started_at, p.received_at)) AS "last_at!"
+           FROM pipeline_run p JOIN event_source s USING (event_source_id)
+           WHERE NOT EXISTS (SELECT FROM deployment d
+                             WHERE d.event_source_id = p.event_source_id
+                               AND d.external_id = 'workflow_run/' || split_part(p.external_id, '/', 1))
+           GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
         ROW_COUNT_MAX
     )
     .fetch_all(conn)

@@ -1,5 +1,6 @@
 //! What a page can fail with, and the page that each failure shows.
 
+use crate::store::locks;
 use askama::Template;
 use axum::http::response::Parts;
 use axum::http::{StatusCode, header};
@@ -35,6 +36,9 @@ pub enum Error {
     /// The database cannot be reached just now.
     #[error("The database does not answer. Your figures are safe; try again in a moment.")]
     Unavailable,
+    /// Somebody else's change took longer than a request may wait.
+    #[error("A longer change is under way and this had to wait too long. Nothing was changed; try again in a moment.")]
+    Busy,
     /// Logged in full, shown as one neutral sentence.
     #[error("Something went wrong on our side. The log has the details.")]
     Internal(#[source] anyhow::Error),
@@ -50,8 +54,17 @@ impl Error {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// When to try again, where that helps.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooMany { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::Unavailable | Self::Busy => Some(5),
+            _ => None,
         }
     }
 }
@@ -61,6 +74,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
+            other if locks::is_busy(&other) => {
+                tracing::warn!("A request waited too long: {other}");
+                Self::Busy
+            }
             other => Self::Internal(other.into()),
         }
     }
@@ -68,7 +85,14 @@ impl From<sqlx::Error> for Error {
 
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
-        Self::Internal(error)
+        // The context around it stays in the log only where something is broken.
+        match error.downcast_ref::<sqlx::Error>() {
+            Some(cause) if locks::is_busy(cause) => {
+                tracing::warn!("A request waited too long: {error:#}");
+                Self::Busy
+            }
+            _ => Self::Internal(error),
+        }
     }
 }
 
@@ -81,11 +105,8 @@ impl IntoResponse for Error {
             tracing::error!(error = format!("{error:#}"), "request failed");
         }
         let mut response = page(self.status(), self.to_string());
-        if let Self::TooMany { retry_after_seconds } = self {
-            response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
-        }
-        if let Self::Unavailable = self {
-            response.headers_mut().insert(header::RETRY_AFTER, 5.into());
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

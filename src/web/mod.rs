@@ -77,7 +77,11 @@ use crate::config::Config;
 use crate::store::{Pools, Role};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// A quarter of the connections that pages have.
+const RECORDING_AT_ONCE: usize = 4;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -92,6 +96,8 @@ pub struct AppState {
     pub trusted_proxies: Arc<[ipnet::IpNet]>,
     /// What services cost, kept until the next publication.
     pub kept_costs: Arc<service::KeptCosts>,
+    /// Turns at recording a deployment at once: it waits for locks, and pages need connections meanwhile.
+    pub recording: Arc<Semaphore>,
     /// Cancelled as soon as the service is told to stop: it is no longer ready.
     pub draining: CancellationToken,
 }
@@ -107,6 +113,7 @@ impl AppState {
             clock: Utc::now,
             trusted_proxies,
             kept_costs: Arc::default(),
+            recording: Arc::new(Semaphore::new(RECORDING_AT_ONCE)),
             draining,
         })
     }

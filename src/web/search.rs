@@ -1,6 +1,8 @@
 //! `/search?q=`: a thing by a piece of its name.
 
+use super::deployment::safe_url;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::store::release_lists::FoundRelease;
 use crate::store::search::{self, DeploymentHit, Hit};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -54,6 +56,7 @@ async fn show(
             groups.push(group("Environments", "/environments/", found));
         }
         groups.push(deployments(search::deployments(&mut snapshot, &q, HIT_COUNT).await?));
+        groups.push(releases(search::releases(&mut snapshot, &q, HIT_COUNT).await?, shows_money));
         if shows_money {
             groups.push(resources(search::resources(&mut snapshot, &principal.scope(), &q, HIT_COUNT).await?));
         }
@@ -77,6 +80,24 @@ fn deployments(hits: Vec<DeploymentHit>) -> Group {
         detail: format!("{} to {}, {} UTC", hit.services, hit.environment, hit.happened_at.format("%-d %b %Y %H:%M")),
     };
     Group { heading: "Deployments", hits: hits.into_iter().map(found).collect() }
+}
+
+// A release has no page of its own: it leads to its deployment, else to the service, else to the sender.
+fn releases(hits: Vec<FoundRelease>, shows_money: bool) -> Group {
+    let found = |hit: FoundRelease| {
+        let release = hit.release;
+        let deployment = release.deployment_id.map(|id| format!("/deployments/{id}"));
+        let service = hit.service_slug.filter(|_| shows_money).map(|slug| format!("/services/{slug}#h-rel"));
+        let sender = safe_url(release.url.as_deref()).map(str::to_owned);
+        let seen = if release.deployment_id.is_some() { "deployed" } else { "no deployment of it was seen" };
+        let at = release.at.format("%-d %b %Y %H:%M");
+        Found {
+            href: deployment.or(service).or(sender).unwrap_or_else(|| "/deployments".into()),
+            name: release.tag,
+            detail: format!("{}, {} {at} UTC, {seen}", release.repo, release.state.replace('_', " ")),
+        }
+    };
+    Group { heading: "Releases", hits: hits.into_iter().map(found).collect() }
 }
 
 fn resources(hits: Vec<Hit>) -> Group {

@@ -6,7 +6,7 @@ use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display,
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
 use crate::store::mapping_rules::{self, MappingRule};
-use crate::store::unmapped::{self, UnmappedCharges, UnmappedDeployments};
+use crate::store::unmapped::{self, UnmappedCharges, UnmappedDeployments, UnmappedPipeline};
 use crate::store::{Scope, Snapshot};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -28,6 +28,7 @@ enum Show {
     #[default]
     Charges,
     Deployments,
+    Pipelines,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +63,12 @@ struct DeploymentRow {
     rule_url: String,
 }
 
+/// Runs of one pipeline.
+struct PipelineRow {
+    pipeline: UnmappedPipeline,
+    rule_url: String,
+}
+
 #[derive(Template, WebTemplate)]
 #[template(path = "unmapped.html")]
 struct UnmappedPage {
@@ -74,6 +81,7 @@ struct UnmappedPage {
     totals: Vec<String>,
     deployments: Vec<DeploymentRow>,
     deployment_count: i64,
+    pipelines: Vec<PipelineRow>,
     days: String,
 }
 
@@ -92,7 +100,6 @@ async fn show(
     let shown = shown(&charges);
     let deployments = unmapped::deployments(&mut snapshot).await?;
     Ok(UnmappedPage {
-        page,
         show: query.show,
         sees_charges: scope.is_everything(),
         can_edit: Policy::Bills.allows(&principal),
@@ -101,7 +108,9 @@ async fn show(
         totals,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
         deployments: deployments.iter().map(|row| deployment_row(row, &stored)).collect(),
+        pipelines: unmapped::pipelines(&mut snapshot).await?.into_iter().map(pipeline_row).collect(),
         days: format!("{} to {}", recent.start(), recent.last_day()),
+        page,
     })
 }
 
@@ -238,7 +247,7 @@ fn charge_rule(row: &UnmappedCharges) -> RuleForm {
 
 fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule]) -> DeploymentRow {
     let value = |name: &str| match name {
-        "service" => row.service_raw.first().cloned(),
+        "service" => row.service_unmapped.first().or(row.service_raw.first()).cloned(),
         "environment" => row.environment_raw.clone(),
         "repo" => row.repo.clone(),
         _ => None,
@@ -266,6 +275,10 @@ fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule]) -> Deployme
 fn deployment_rule(row: &UnmappedDeployments) -> RuleForm {
     let mut conditions = Vec::new();
     conditions.extend(row.repo.as_deref().and_then(|repo| equals("repo", repo)));
+    // Where some of its services are known, the rule is about the one that is not.
+    if row.service_unmapped.len() < row.service_raw.len() {
+        conditions.extend(row.service_unmapped.first().and_then(|service| equals("service", service)));
+    }
     if row.lacks_environment {
         conditions.extend(row.environment_raw.as_deref().and_then(|raw| equals("environment", raw)));
     }
@@ -274,6 +287,14 @@ fn deployment_rule(row: &UnmappedDeployments) -> RuleForm {
         conditions.extend(equals("source", &row.source_name));
     }
     RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
+}
+
+// By name and repository: the path of its file is not sent with each run.
+fn pipeline_row(pipeline: UnmappedPipeline) -> PipelineRow {
+    let mut conditions: Vec<_> = equals("pipeline", &pipeline.name).into_iter().collect();
+    conditions.extend(pipeline.repo.as_deref().and_then(|repo| equals("repo", repo)));
+    let form = RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
+    PipelineRow { rule_url: form.url("/rules/new"), pipeline }
 }
 
 fn equals(attribute: &str, value: &str) -> Option<ConditionFields> {

@@ -18,7 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// The job that reads what was stored.
-pub const READ_EVENTS_JOB: &str = "normalize_events";
+pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 /// Ours are far smaller; a push of two thousand commits is about 2 MB.
 const BODY_BYTES_MAX: usize = 5 << 20;
 const BAD_SIGNATURE: &str = "X-Hub-Signature-256 does not fit this source's secret and the body.";

@@ -17,15 +17,18 @@ use tempfile::TempDir;
 
 const SECRET: &str = "first-secret";
 
-struct Github {
-    app: TestApp,
+/// A source "shop" that GitHub sends to.
+pub struct Github {
+    /// The service.
+    pub app: TestApp,
     key: Key,
     source_id: i64,
     folder: TempDir,
 }
 
 impl Github {
-    async fn new(pool: &PgPool) -> Self {
+    /// The source, and the service with it.
+    pub async fn new(pool: &PgPool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let app = support::app_with(pool.clone(), support::config(&["--key-file", path.to_str().unwrap()])).await;
@@ -48,7 +51,8 @@ impl Github {
         self.app.send(request.body(Body::from(body.to_vec())).unwrap()).await
     }
 
-    async fn signed(&self, event: &str, delivery: &str, body: &Value) -> Page {
+    /// Sends a body as GitHub signs it.
+    pub async fn signed(&self, event: &str, delivery: &str, body: &Value) -> Page {
         let body = body.to_string().into_bytes();
         let signature = sign(SECRET, &body);
         self.send(event, delivery, &body, Some(signature)).await
@@ -61,16 +65,19 @@ fn sign(secret: &str, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-fn minute(number: i64) -> String {
+/// A time, so many minutes after ten.
+pub fn minute(number: i64) -> String {
     let start: DateTime<Utc> = "2026-03-01T10:00:00Z".parse().unwrap();
     (start + TimeDelta::minutes(number)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
-fn repository() -> Value {
+/// The repository of every payload here.
+pub fn repository() -> Value {
     json!({"full_name": "acme/shop", "html_url": "https://example.com/acme/shop", "default_branch": "main"})
 }
 
-fn deployment(id: i64, version: &str, created: i64) -> Value {
+/// A deployment was created.
+pub fn deployment(id: i64, version: &str, created: i64) -> Value {
     json!({
         "action": "created", "repository": repository(), "sender": {"login": "octo"},
         "deployment": {
@@ -80,7 +87,8 @@ fn deployment(id: i64, version: &str, created: i64) -> Value {
     })
 }
 
-fn status(id: i64, version: &str, created: i64, state: &str, at: i64) -> Value {
+/// A status of a deployment.
+pub fn status(id: i64, version: &str, created: i64, state: &str, at: i64) -> Value {
     let mut body = deployment(id, version, created);
     body["deployment_status"] = json!({"id": id * 1000 + at, "state": state, "created_at": minute(at)});
     body
@@ -219,6 +227,9 @@ fn stream() -> Vec<(&'static str, Value)> {
         ("deployment_status", status(3, "2", 30, "success", 33)),
         ("deployment_status", status(4, "1", 40, "success", 44)),
         ("deployment", deployment(5, "3", 50)),
+        // What failed is called inactive too, once another is live; it never was.
+        ("deployment_status", status(6, "9", 14, "failure", 16)),
+        ("deployment_status", status(6, "9", 14, "inactive", 22)),
     ]
 }
 
@@ -274,6 +285,7 @@ async fn the_order_of_arrival_does_not_matter(pool: PgPool) {
     2 succeeded deploy attempts 1 2026-03-01T10:44:00+00:00 noop true
     1 succeeded rollback attempts 1 - noop false
     3 pending deploy attempts 1 - noop false
+    9 failed deploy attempts 1 - noop false
     ");
     let mut runner = TestRunner::deterministic();
     for round in 0..12 {

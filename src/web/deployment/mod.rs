@@ -14,6 +14,8 @@ use crate::store::changes::{self, ChangeList};
 use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
+use crate::store::pipeline_runs::{self, ListedRun};
+use crate::store::release_lists::{self, ListedRelease};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -25,6 +27,8 @@ use resources::ResourceTable;
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const RESOURCE_COUNT_MAX: i64 = 15;
 const OTHER_COUNT_MAX: i64 = 100;
+/// Releases and runs of its version and commit.
+const BESIDE_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -47,6 +51,8 @@ struct DeploymentPage {
     figure_changes: Vec<(FigureChange, String)>,
     window: String,
     changes: ChangeList,
+    releases: Vec<ListedRelease>,
+    runs: Vec<ListedRun>,
     csv_href: String,
     note: String,
 }
@@ -126,6 +132,8 @@ async fn show(
         });
     }
     let changes = changes::changes_of(&mut snapshot, id).await?;
+    let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
+    let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         answer: answer(&row, &open, &days, &around, state.as_ref()),
@@ -146,6 +154,8 @@ async fn show(
         cost,
         others,
         changes,
+        releases,
+        runs,
     }
     .into_response())
 }
@@ -167,7 +177,7 @@ fn went_live(row: &Row) -> bool {
 }
 
 /// An address that a browser may be sent to; senders can write anything.
-fn safe_url(url: Option<&str>) -> Option<&str> {
+pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
 }
 

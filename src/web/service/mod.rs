@@ -3,6 +3,7 @@
 mod figures;
 mod kept;
 mod loaded;
+mod releases;
 mod series;
 mod tables;
 
@@ -24,6 +25,7 @@ use chrono::Days;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
+use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
 use tables::{BoughtRow, DeploymentRow, WhyTable};
@@ -55,6 +57,7 @@ pub struct ServicePage {
     switches: Vec<Switch>,
     deployments: Vec<DeploymentRow>,
     deployments_note: String,
+    releases: ReleasesSection,
     csv_href: String,
 }
 
@@ -110,6 +113,7 @@ pub struct Material {
     span: Option<Span>,
     listed: DateRange,
     deployments: Vec<ListedDeployment>,
+    releases: ReleasesSection,
     days: Loaded,
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
@@ -145,14 +149,16 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
         }
     }
+    let releases = releases(&mut snapshot, service.service_id).await?;
     let own_team = own_team(principal);
-    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, days, bought })
+    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought })
 }
 
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
-        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, days, bought } = self;
+        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought } =
+            self;
         let cost = span
             .as_ref()
             .zip(bought)
@@ -167,6 +173,7 @@ impl Material {
             switches: switches(&view, &path, &by),
             deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
+            releases,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,

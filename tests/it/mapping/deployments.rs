@@ -37,3 +37,22 @@ async fn rules_map_deployments_and_map_them_again(pool: PgPool) {
     let next = json!({"id": "3", "repo": "acme/mono", "environment": "prod", "finished_at": "2026-10-21T10:00:00Z"});
     assert_eq!(deploy(&app, &token, next).await["services"][0]["slug"], "checkout");
 }
+
+/// Of two services that a deployment names, one that nobody knows leaves it unmapped.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_deployment_is_mapped_once_each_of_its_services_is(pool: PgPool) {
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    // Services by name only where the catalogue has them.
+    sqlx::query("UPDATE mapping_rule SET adds_to_catalogue = false").execute(&pool).await.unwrap();
+    app.post_form("/catalogue/add-service", &[("name", "checkout")]).await;
+    app.post_form("/catalogue/add-environment", &[("name", "prod"), ("kind", "production")]).await;
+    let body = json!({"id": "1", "services": ["checkout", "serach"], "environment": "prod"});
+    let told = deploy(&app, &token, body).await;
+    assert_eq!((told["services"].as_array().unwrap().len(), &told["is_mapped"]), (1, &json!(false)));
+    let unmapped = app.get("/unmapped?show=deployments").await;
+    assert!(unmapped.body.contains("no service named “serach”"), "{}", unmapped.body);
+    assert_eq!(app.post_form("/catalogue/add-service", &[("name", "serach")]).await.status, StatusCode::SEE_OTHER);
+    let page = app.get("/unmapped?show=deployments").await;
+    assert!(page.body.contains("Each deployment has a service"), "{}", page.body);
+}

@@ -1,15 +1,12 @@
 //! `costwake deploy`: records a deployment from a CI job. By default it never fails the job because Costwake
 //! cannot be reached; what Costwake refuses does fail it, for that is a mistake in the call.
 
-use crate::api::deployment_body::{DeployedCommit, DeploymentUpdate, NewDeployment};
-use anyhow::Context;
-use reqwest::{Client, Method, StatusCode};
-use serde::Serialize;
-use std::process::ExitCode;
-use std::time::Duration;
+mod sender;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-const TRIES: u32 = 4;
+use crate::api::deployment_body::{DeployedCommit, NewDeployment};
+use anyhow::Context;
+use sender::{Outcome, Sender};
+use std::process::ExitCode;
 
 /// Records a deployment. What is not given is taken from the variables of the CI system where it sets them.
 #[derive(clap::Args)]
@@ -59,6 +56,9 @@ pub struct Arguments {
     /// API token of scope ingest; better given as COSTWAKE_TOKEN than on the command line.
     #[arg(long, env = "COSTWAKE_TOKEN", hide_env_values = true)]
     token: String,
+    /// Send the token over plain HTTP to another machine too, where nobody can listen in on the way.
+    #[arg(long)]
+    allow_http: bool,
     /// Fail where Costwake cannot be reached.
     #[arg(long)]
     strict: bool,
@@ -66,16 +66,15 @@ pub struct Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let server = arguments.server.trim_end_matches('/').to_owned();
-    anyhow::ensure!(
-        server.starts_with("http://") || server.starts_with("https://"),
-        "--server must begin with http:// or https://"
-    );
     let body = body(&arguments, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-    let sender = Sender::new(server, arguments.token)?;
+    let sender = Sender::new(&arguments.server, arguments.token, arguments.allow_http)?;
     match sender.record(&body).await {
         Ok(Outcome::Recorded(number)) => {
             println!("Recorded as deployment {number}.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Outcome::Accepted) => {
+            println!("Accepted; it is recorded once the change of the rules that is under way is done.");
             Ok(ExitCode::SUCCESS)
         }
         Ok(Outcome::Refused(sentence)) => anyhow::bail!("Costwake refused the deployment: {sentence}"),
@@ -151,108 +150,6 @@ fn body(arguments: &Arguments, variable: Variable<'_>) -> anyhow::Result<NewDepl
         attributes: attributes.collect::<anyhow::Result<_>>()?,
         ..NewDeployment::default()
     })
-}
-
-enum Outcome {
-    Recorded(i64),
-    Refused(String),
-}
-
-struct Sender {
-    client: Client,
-    server: String,
-    token: String,
-}
-
-impl Sender {
-    fn new(server: String, token: String) -> anyhow::Result<Self> {
-        // A second call finds one installed; that is the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would hand the token to another address.
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("costwake/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("could not set up the HTTP client")?;
-        Ok(Self { client, server, token })
-    }
-
-    // A deployment of this id that is there with other details is brought up to date instead.
-    async fn record(&self, body: &NewDeployment) -> anyhow::Result<Outcome> {
-        let (status, answer) = self.send(Method::POST, "/api/v1/deployments", body).await?;
-        let (status, answer) = match &body.id {
-            Some(id) if status == StatusCode::CONFLICT => {
-                let update = DeploymentUpdate {
-                    status: body.status.clone(),
-                    version: body.version.clone(),
-                    commits: body.commits.clone(),
-                    started_at: None,
-                    finished_at: body.finished_at.clone(),
-                    actor: body.actor.clone(),
-                    url: body.url.clone(),
-                    title: None,
-                    strategy: None,
-                    kind: body.kind.clone(),
-                    attributes: body.attributes.clone(),
-                };
-                let path = format!("/api/v1/deployments/{}", path_segment(&format!("id:{id}")));
-                // Where there is nothing to bring up to date, the first answer says what is wrong.
-                match self.send(Method::PATCH, &path, &update).await? {
-                    (StatusCode::NOT_FOUND, _) => (status, answer),
-                    updated => updated,
-                }
-            }
-            _ => (status, answer),
-        };
-        let sentence =
-            answer.get("error").and_then(serde_json::Value::as_str).unwrap_or("no reason was given").to_owned();
-        match answer.get("deployment_id").and_then(serde_json::Value::as_i64) {
-            Some(number) if status.is_success() => Ok(Outcome::Recorded(number)),
-            _ if status.is_client_error() => Ok(Outcome::Refused(sentence)),
-            _ => anyhow::bail!("{} answered {status}: {sentence}", self.server),
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: &impl Serialize,
-    ) -> anyhow::Result<(StatusCode, serde_json::Value)> {
-        // The same for every try, so that one that was recorded and not answered is not recorded twice.
-        let key = uuid::Uuid::from_bytes(crate::store::seal::random()).to_string();
-        let mut failure = None;
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                tokio::time::sleep(Duration::from_millis(500 << attempt)).await;
-            }
-            let request = self
-                .client
-                .request(method.clone(), format!("{}{path}", self.server))
-                .bearer_auth(&self.token)
-                .header("Idempotency-Key", &key)
-                .json(body);
-            match request.send().await {
-                Ok(response)
-                    if response.status().is_server_error() || response.status() == StatusCode::TOO_MANY_REQUESTS =>
-                {
-                    failure = Some(anyhow::anyhow!("{} answered {}", self.server, response.status()));
-                }
-                Ok(response) => {
-                    let status = response.status();
-                    let answer = response.json().await.unwrap_or_default();
-                    return Ok((status, answer));
-                }
-                Err(error) => {
-                    failure = Some(
-                        anyhow::Error::from(error.without_url()).context(format!("could not reach {}", self.server)),
-                    )
-                }
-            }
-        }
-        Err(failure.unwrap_or_else(|| anyhow::anyhow!("nothing was sent")))
-    }
 }
 
 fn path_segment(text: &str) -> String {
