@@ -70,8 +70,10 @@ impl IntoResponse for Error {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Self::Web(web::Error::TooMany { retry_after_seconds }) = self {
-            response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
+        if let Self::Web(error) = &self
+            && let Some(seconds) = error.retry_after_seconds()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -32,6 +32,12 @@ pub enum Error {
         /// Seconds until the next try is looked at.
         retry_after_seconds: u64,
     },
+    /// As many of these as there may be at once are under way.
+    #[error("Too much of this is under way just now. Try again in a moment.")]
+    Busy {
+        /// Seconds until it is worth another try.
+        retry_after_seconds: u64,
+    },
     /// The database cannot be reached just now.
     #[error("The database does not answer. Your figures are safe; try again in a moment.")]
     Unavailable,
@@ -50,10 +56,28 @@ impl Error {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+
+    /// What Retry-After says, where it makes sense to try again.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooMany { retry_after_seconds } | Self::Busy { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::Unavailable => Some(5),
+            _ => None,
+        }
+    }
+}
+
+/// PostgreSQL's text has no NUL; the sentence for a sender who gives one.
+pub const UNSTORABLE: &str = "A value has the character NUL in it, which no name and no text may have.";
+
+// 22021: a NUL in a text. 22P05: the same, escaped, in a JSON value.
+fn is_unstorable_text(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "22021" | "22P05"))
 }
 
 // A missing row is never a 404 by itself: a handler that expects one says `ok_or(Error::NotFound)`.
@@ -61,6 +85,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
+            other if is_unstorable_text(&other) => Self::Invalid(UNSTORABLE.into()),
             other => Self::Internal(other.into()),
         }
     }
@@ -81,11 +106,8 @@ impl IntoResponse for Error {
             tracing::error!(error = format!("{error:#}"), "request failed");
         }
         let mut response = page(self.status(), self.to_string());
-        if let Self::TooMany { retry_after_seconds } = self {
-            response.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
-        }
-        if let Self::Unavailable = self {
-            response.headers_mut().insert(header::RETRY_AFTER, 5.into());
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

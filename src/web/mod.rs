@@ -23,6 +23,7 @@ pub mod environment;
 pub mod environments;
 pub mod error;
 mod event_sources;
+pub mod export;
 pub mod filters;
 mod headers;
 pub mod health;
@@ -77,6 +78,7 @@ use crate::config::Config;
 use crate::store::{Pools, Role};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// What every handler can reach.
@@ -92,6 +94,10 @@ pub struct AppState {
     pub trusted_proxies: Arc<[ipnet::IpNet]>,
     /// What services cost, kept until the next publication.
     pub kept_costs: Arc<service::KeptCosts>,
+    /// Places for bodies of webhooks that are being read.
+    pub webhook_bodies: Arc<Semaphore>,
+    /// Places for files that are written for a download.
+    pub exports: export::Places,
     /// Cancelled as soon as the service is told to stop: it is no longer ready.
     pub draining: CancellationToken,
 }
@@ -107,6 +113,8 @@ impl AppState {
             clock: Utc::now,
             trusted_proxies,
             kept_costs: Arc::default(),
+            webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_MAX)),
+            exports: export::Places::default(),
             draining,
         })
     }
