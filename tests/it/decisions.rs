@@ -9,7 +9,7 @@ use sqlx::PgPool;
 // Three lines, one of which cannot be read.
 async fn quarantined(pool: &PgPool) -> i64 {
     let mut lines = vec![Line::of("2026-10", 3, "checkout", "10"), Line::of("2026-10", 4, "checkout", "20")];
-    lines.push(Line { costs: ["1234.5x"; 4].map(str::to_owned), ..lines[0].clone() });
+    lines.push(Line { costs: ["9876.5x"; 4].map(str::to_owned), ..lines[0].clone() });
     let receipt = import_as_of(pool, "acme", &bill(&lines), 2).await;
     assert_eq!(receipt.state, "quarantined");
     receipt.delivery_id
@@ -64,7 +64,7 @@ async fn an_administrator_without_finance_sees_no_amount_of_a_bill(pool: PgPool)
     sqlx::query(
         "INSERT INTO verification (started_at, started_by, finished_at, publication_id, checks)
          VALUES (now(), 'test', now(), 1,
-             '[{\"name\": \"Receipts\", \"checked\": 1, \"differences\": [\"acme differs by 1234.5 USD\"]}]')",
+             '[{\"name\": \"Receipts\", \"checked\": 1, \"differences\": [\"acme differs by 9876.5 USD\"]}]')",
     )
     .execute(&pool)
     .await
@@ -72,9 +72,9 @@ async fn an_administrator_without_finance_sees_no_amount_of_a_bill(pool: PgPool)
     let admin = app.browser(Role::Admin, false, &[]).await;
     let both = app.browser(Role::Admin, true, &[]).await;
     for (path, amount) in [
-        (format!("/deliveries/{id}"), "1234.5"),
-        (format!("/deliveries/{id}.csv"), "1234.5"),
-        ("/verify".into(), "1234.5"),
+        (format!("/deliveries/{id}"), "9876.5"),
+        (format!("/deliveries/{id}.csv"), "9876.5"),
+        ("/verify".into(), "9876.5"),
         ("/settings/audit".into(), "&#34;30&#34;"),
     ] {
         for (browser, sees) in [(&admin, false), (&both, true)] {

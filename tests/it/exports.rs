@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const LINES: usize = 12_000;
+const LINES: usize = 6_000;
 const PATH: &str = "/charges.csv?billing=2026-10";
 
 struct Running {
@@ -21,7 +21,7 @@ struct Running {
     _folder: tempfile::TempDir,
 }
 
-// More than the buffers of a connection hold: 12000 lines of 2 KB.
+// More than the buffers of a connection hold: 6000 lines of 2 KB.
 async fn running(pool: &PgPool, limits: Limits) -> Running {
     let lines: Vec<Line> = (0..LINES).map(|n| Line::of("2026-10", 1 + n as u32 % 28, "checkout", "0.25")).collect();
     let text = bill(&lines).replace("Some use", &"x".repeat(2000));
@@ -45,6 +45,22 @@ impl Running {
         let mut first = [0; 512];
         let count = stream.read(&mut first).await.unwrap();
         (stream, String::from_utf8_lossy(&first[..count]).into_owned())
+    }
+}
+
+// The body of an answer in chunks; fails where its end is missing.
+fn body(answer: &[u8]) -> String {
+    let text = std::str::from_utf8(answer).unwrap();
+    let (_, mut rest) = text.split_once("\r\n\r\n").unwrap();
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.push_str(&after[..size]);
+        rest = &after[size + 2..];
     }
 }
 
@@ -75,7 +91,7 @@ async fn slow_readers_hold_no_connection_and_get_their_whole_file(pool: PgPool) 
         for _ in 0..3 {
             let (stream, head) = running.begin(&person).await;
             assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-            slow.push(stream);
+            slow.push((stream, head));
         }
         let (_, head) = running.begin(&person).await;
         assert!(head.starts_with("HTTP/1.1 503") && head.contains("retry-after: 30"), "{head}");
@@ -85,13 +101,11 @@ async fn slow_readers_hold_no_connection_and_get_their_whole_file(pool: PgPool) 
     assert_eq!(reader.get("/services").await.status, StatusCode::OK);
     assert!(within(20, async || in_transaction(&pool).await == 0).await, "a reader holds a connection");
     // Nobody lost anything by being slow.
-    let mut last = slow.pop().unwrap();
+    let (mut last, first) = slow.pop().unwrap();
     drop(slow);
-    let mut rest = Vec::new();
-    last.read_to_end(&mut rest).await.unwrap();
-    let text = String::from_utf8_lossy(&rest);
-    assert_eq!(text.matches("xxxxxxxxxx,").count(), LINES);
-    assert!(text.ends_with("0\r\n\r\n"), "the chunked body has its end");
+    let mut answer = first.into_bytes();
+    last.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(body(&answer).lines().count(), 1 + LINES);
     assert!(within(5, async || running.app.state.exports.under_way() == 0).await, "places are given back");
 }
 
