@@ -56,14 +56,15 @@ CREATE TABLE api_token (
     revoked_at timestamptz
 );
 
--- Failed sign-ins, by account and by address, for throttling.
+-- Failed sign-ins, by account and by address, for throttling. The login, known or not, is a keyed hash: it may be
+-- a password that was typed into the wrong field.
 CREATE TABLE sign_in_failure (
     sign_in_failure_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    login text NOT NULL,
+    account_key text NOT NULL,
     client_address text NOT NULL,
     failed_at timestamptz NOT NULL
 );
-CREATE INDEX sign_in_failure_by_login ON sign_in_failure (login, failed_at);
+CREATE INDEX sign_in_failure_by_account ON sign_in_failure (account_key, failed_at);
 CREATE INDEX sign_in_failure_by_address ON sign_in_failure (client_address, failed_at);
 
 -- Append-only: who did what, from where. Nothing in the code updates or deletes a row.

@@ -24,7 +24,6 @@ use sha2::{Digest, Sha256};
 const LIST_MAX: i64 = 200;
 const LIST_DEFAULT: i64 = 50;
 /// Nobody deploys for a day; the message that it ended was lost.
-const STALE_AFTER: TimeDelta = TimeDelta::days(1);
 /// `id:run-7` names a deployment by the id that its sender gave.
 const EXTERNAL_ID_PREFIX: &str = "id:";
 
@@ -391,7 +390,7 @@ impl Deployment {
         let environment = row.environment_slug.zip(row.environment_name).zip(row.environment_kind);
         let environment = environment.map(|((slug, name), kind)| EnvironmentOf { slug, name, kind });
         Self {
-            is_stale: row.status == "in_progress" && row.status_at < now - STALE_AFTER,
+            is_stale: events::is_stale(&row.status, row.status_at, now),
             deployment_id: row.deployment_id,
             id: row.external_id,
             source: row.source_name,

@@ -5,9 +5,11 @@ use super::database::{self, Database};
 use super::{archive, postgres_tools};
 use crate::config::Config;
 use crate::rollup::verify;
-use crate::store::backup;
 use crate::store::embedded::{ServeLock, make_data_dir};
+use crate::store::{audit, backup, tokens};
 use anyhow::{Context, bail, ensure};
+use chrono::Utc;
+use serde_json::json;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +18,8 @@ use std::process::{ExitCode, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KEY_BYTES_MAX: u64 = 4096;
+/// Tokens that are looked through for live ones.
+const TOKENS_MAX: i64 = 100_000;
 
 /// Stops at a database or a key file that is already there.
 #[derive(clap::Args)]
@@ -64,7 +68,31 @@ async fn restore(arguments: &Arguments, database: &Database, config: &Config) ->
     }
     ensure!(has_dump, "the backup holds no database");
     database::migrate(&database.pools).await?;
+    end_access(database).await?;
     verified(database).await
+}
+
+// A backup is older than what was revoked since: what lets people in is not taken from it unseen.
+async fn end_access(database: &Database) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let mut transaction = database.pools.jobs.begin().await?;
+    let ended = backup::end_access(&mut transaction).await?;
+    let details = json!({ "sessions_and_links_ended": ended });
+    audit::insert(&mut transaction, now, "command line", "", "backup_restored", "all data", details).await?;
+    let tokens = tokens::list(&mut transaction, None, TOKENS_MAX).await?;
+    transaction.commit().await?;
+    println!("Everyone has to sign in again; links of the backup that nobody had used do not work.");
+    let mut live = tokens.iter().filter(|token| token.state(now) == "active").peekable();
+    if live.peek().is_some() {
+        println!(
+            "These API tokens work. Revoke those that were revoked after the backup (costwake token revoke NUMBER):"
+        );
+    }
+    for token in live {
+        let (id, scope) = (token.api_token_id, token.scope.as_str());
+        println!("  {id}  {}…  {} of {}, scope {scope}", token.token_prefix, token.name, token.login);
+    }
+    Ok(())
 }
 
 fn read_key(file: &mut impl Read, size: u64) -> anyhow::Result<Vec<u8>> {

@@ -23,7 +23,7 @@ pub use headers::Headers;
 pub use history::{Live, Verdict, judge};
 pub use report::report;
 pub use signature::is_signed_by;
-pub use state::{Derived, Told, derive};
+pub use state::{Derived, Told, derive, is_stale};
 
 use chrono::{DateTime, Utc};
 

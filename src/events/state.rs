@@ -1,8 +1,16 @@
 //! How a deployment stands, from everything that was told of it, in whatever order it came and however often.
 
 use super::{Event, Status};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
+
+/// In progress for longer than this is stale.
+const STALE_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// Whether nobody said for more than a day how a deployment ended. It is shown so, and counts for nothing.
+pub fn is_stale(status: &str, status_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    status == Status::InProgress.as_str() && status_at < now - STALE_AFTER
+}
 
 /// One status as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,4 +32,4 @@ mod timings;
 
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;
-pub use publish::{accept, revert, withdraw};
+pub use publish::{Person, accept, revert, withdraw};

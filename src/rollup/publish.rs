@@ -14,6 +14,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
+/// Who decides about a delivery, from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
+    /// The login.
+    pub login: &'a str,
+    /// The address that the decision came from; empty on the command line.
+    pub address: &'a str,
+}
+
 /// Who counts what, on whose behalf.
 pub(super) struct Publishing<'a> {
     pub delivery_id: i64,
@@ -129,13 +138,18 @@ fn objection(delivery: &Standing, scopes: &[Scoped]) -> Option<Published> {
 }
 
 /// Counts a quarantined delivery with what it lacks, or a withdrawn one again. Repeating it changes nothing.
-pub async fn accept(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Utc>) -> Result<Receipt, LedgerError> {
+pub async fn accept(
+    pools: &Pools,
+    delivery_id: i64,
+    by: Person<'_>,
+    now: DateTime<Utc>,
+) -> Result<Receipt, LedgerError> {
     accept_once(pools, delivery_id, by, now).await?;
     let mut conn = pools.jobs.acquire().await?;
     receipts::get(&mut conn, delivery_id).await?.ok_or(LedgerError::UnknownDelivery(delivery_id))
 }
 
-async fn accept_once(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
     let delivery = locked(&mut transaction, delivery_id).await?;
@@ -161,9 +175,9 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Ut
         return Err(LedgerError::CannotAccept(reason));
     }
     let (limits, timings) = (Limits::default(), &Timings::default());
-    let publishing = Publishing { delivery_id, kind: "accept", by, now, fence: None, limits, timings };
+    let publishing = Publishing { delivery_id, kind: "accept", by: by.login, now, fence: None, limits, timings };
     publish_scopes(&mut transaction, &publishing, &scopes).await?;
-    deliveries::set_accepted(&mut *transaction, delivery_id, by, now).await?;
+    deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, by, now).await?;
     transaction.commit().await?;
     retention::drop_old_charges(pools).await?;
@@ -171,19 +185,19 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Ut
 }
 
 /// Gives the scopes of a delivery back to what was counted before it. Repeating it changes nothing.
-pub async fn revert(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     take_back(pools, delivery_id, by, now, true).await
 }
 
 /// Leaves the scopes of a delivery without any figures. Repeating it changes nothing.
-pub async fn withdraw(pools: &Pools, delivery_id: i64, by: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+pub async fn withdraw(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     take_back(pools, delivery_id, by, now, false).await
 }
 
 async fn take_back(
     pools: &Pools,
     delivery_id: i64,
-    by: &str,
+    by: Person<'_>,
     now: DateTime<Utc>,
     to_the_one_before: bool,
 ) -> Result<(), LedgerError> {
@@ -228,11 +242,11 @@ async fn take_back(
     let (kind, action) =
         if to_the_one_before { ("revert", "delivery.reverted") } else { ("withdraw", "delivery.withdrawn") };
     let word = if to_the_one_before { "Reverted" } else { "Withdrawn" };
-    let reason = format!("{word} by {by}.");
+    let reason = format!("{word} by {}.", by.login);
     deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
     let touched: Vec<i64> = before.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX).collect();
     generations::settle_delivery_states(&mut transaction, &touched).await?;
-    announce(&mut transaction, kind, Some(delivery_id), by, now).await?;
+    announce(&mut transaction, kind, Some(delivery_id), by.login, now).await?;
     record(&mut transaction, action, delivery_id, by, now).await?;
     transaction.commit().await?;
     Ok(())
@@ -267,7 +281,7 @@ async fn record(
     conn: &mut PgConnection,
     action: &str,
     delivery_id: i64,
-    by: &str,
+    by: Person<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), LedgerError> {
     let totals = sqlx::query!(
@@ -290,6 +304,6 @@ async fn record(
         })
         .collect();
     let subject = format!("delivery {delivery_id}");
-    audit::insert(conn, now, by, "", action, &subject, json!({ "totals": totals })).await?;
+    audit::insert(conn, now, by.login, by.address, action, &subject, json!({ "totals": totals })).await?;
     Ok(())
 }

@@ -17,6 +17,14 @@ pub async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
     Ok(!has_tables.fetch_one(conn).await?)
 }
 
+/// Ends what let people in without a password when the backup was made: sessions, and links that nobody used.
+/// What ended since would begin again. Gives how many of both.
+pub async fn end_access(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let sessions = sqlx::query!("DELETE FROM session").execute(&mut *conn).await?;
+    let links = sqlx::query!("DELETE FROM sign_in_link WHERE used_at IS NULL").execute(conn).await?;
+    Ok(sessions.rows_affected() + links.rows_affected())
+}
+
 /// Drops everything.
 pub async fn clear(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("DROP SCHEMA public CASCADE").execute(&mut *conn).await?;

@@ -1,5 +1,6 @@
 //! Deployments as pages list them. A deployment shows no money, so these reads take no scope.
 
+use crate::events;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
@@ -14,6 +15,8 @@ pub struct ListedDeployment {
     pub time_is_received: bool,
     /// `succeeded`, `failed`, …
     pub status: String,
+    /// Since when.
+    pub status_at: DateTime<Utc>,
     /// `deploy`, `rollback`, …
     pub kind: String,
     /// What was deployed.
@@ -48,6 +51,11 @@ impl ListedDeployment {
             (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
             _ => format!("Deployment {}", self.deployment_id),
         }
+    }
+
+    /// Whether nobody said for more than a day how it ended.
+    pub fn is_stale(&self, now: &DateTime<Utc>) -> bool {
+        events::is_stale(&self.status, self.status_at, *now)
     }
 
     /// Whether it went live at all.
@@ -87,7 +95,7 @@ pub async fn list(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-            d.status, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            d.status, d.status_at, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
             coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
             coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
             s.slugs AS "service_slugs!", s.names AS "service_names!"
@@ -141,7 +149,7 @@ pub async fn of_service(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-            d.status, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            d.status, d.status_at, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
             coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
             coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
             '{}'::text[] AS "service_slugs!", '{}'::text[] AS "service_names!"

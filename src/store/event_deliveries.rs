@@ -176,10 +176,28 @@ pub async fn read_all_again(conn: &mut PgConnection, event_source_id: Option<i64
     Ok(updated.rows_affected())
 }
 
-/// How many wait to be read.
-pub async fn unread_count(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM event_delivery WHERE state = 'new'"#).fetch_one(conn).await
+/// What somebody should know of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Waiting to be read.
+    pub unread: i64,
+    /// Could not be read.
+    pub failed: i64,
 }
+
+/// How many wait to be read, and how many could not be.
+pub async fn counts(conn: &mut PgConnection) -> sqlx::Result<Counts> {
+    sqlx::query_as!(
+        Counts,
+        r#"SELECT count(*) FILTER (WHERE state = 'new') AS "unread!", count(*) FILTER (WHERE state = 'error') AS "failed!"
+           FROM event_delivery WHERE state IN ('new', 'error')"#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// `new`, `done`, `ignored`, `error`: what a delivery can be.
+pub const STATES: [&str; 4] = ["new", "done", "ignored", "error"];
 
 /// A delivery in a list.
 #[derive(Debug, Clone)]
@@ -204,12 +222,25 @@ pub struct Shown {
 
 /// The latest, newest first.
 pub async fn latest(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Shown>> {
+    list(conn, None, None, limit).await
+}
+
+/// Those of a state (or of any) that came before another one (or all), newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    state: Option<&str>,
+    before: Option<i64>,
+    limit: i64,
+) -> sqlx::Result<Vec<Shown>> {
     sqlx::query_as!(
         Shown,
         "SELECT e.event_delivery_id, s.name AS source_name, e.event_name, e.dedupe_key, e.received_at, e.state,
                 e.error, e.repeat_count
          FROM event_delivery e JOIN event_source s USING (event_source_id)
-         ORDER BY e.event_delivery_id DESC LIMIT $1",
+         WHERE ($1::text IS NULL OR e.state = $1) AND ($2::bigint IS NULL OR e.event_delivery_id < $2)
+         ORDER BY e.event_delivery_id DESC LIMIT $3",
+        state,
+        before,
         limit
     )
     .fetch_all(conn)

@@ -39,12 +39,16 @@ pub struct EventSource {
 impl EventSource {
     /// The secrets that are valid now, the current one first.
     pub fn secrets(&self, key: &Key, now: DateTime<Utc>) -> Result<Vec<Vec<u8>>, SealError> {
-        let previous = self.secret_previous_valid_until.filter(|until| now < *until);
-        let previous = previous.and(self.secret_previous_sealed.as_deref());
+        let previous = self.previous_valid_until(now).and(self.secret_previous_sealed.as_deref());
         let open = |column, sealed| key.open(self.place(column), sealed);
         let current = self.secret_current_sealed.as_deref().map(|sealed| open("secret_current_sealed", sealed));
         let previous = previous.map(|sealed| open("secret_previous_sealed", sealed));
         current.into_iter().chain(previous).collect()
+    }
+
+    /// Until when the secret before is valid, if it still is.
+    pub fn previous_valid_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.secret_previous_valid_until.filter(|until| now < *until)
     }
 
     fn place<'a>(&self, column: &'a str) -> Place<'a> {
@@ -129,6 +133,18 @@ pub async fn rotate(
         current,
         previous,
         valid_until
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Ends the secret before the present one at once: it may be in wrong hands.
+pub async fn end_previous(conn: &mut PgConnection, event_source_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE event_source SET secret_previous_sealed = NULL, secret_previous_valid_until = NULL
+         WHERE event_source_id = $1",
+        event_source_id
     )
     .execute(conn)
     .await

@@ -29,30 +29,38 @@ pub struct History {
     pub known_address: bool,
 }
 
-/// Reads the history; other tries on this account or from this address wait until the transaction ends.
+/// Reads the history; other tries on this account or from this address wait until the transaction ends. Failures
+/// know an account by its key, sign-ins by its login. An IPv6 `address` is a network, and having signed in from
+/// anywhere in it counts.
 pub async fn history(
     conn: &mut PgConnection,
     login: &str,
+    account_key: &str,
     address: &str,
     now: DateTime<Utc>,
     window: TimeDelta,
 ) -> sqlx::Result<History> {
     // Always the address first: no two tries can wait for each other.
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('sign-in from ' || $1))", address).execute(&mut *conn).await?;
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('sign-in of ' || $1))", login).execute(&mut *conn).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('sign-in of ' || $1))", account_key)
+        .execute(&mut *conn)
+        .await?;
     let row = sqlx::query!(
-        r#"SELECT count(*) FILTER (WHERE login = $1 AND client_address = $2) AS "pair!",
-                  max(failed_at) FILTER (WHERE login = $1 AND client_address = $2) AS pair_last,
+        r#"SELECT count(*) FILTER (WHERE account_key = $1 AND client_address = $2) AS "pair!",
+                  max(failed_at) FILTER (WHERE account_key = $1 AND client_address = $2) AS pair_last,
                   count(*) FILTER (WHERE client_address = $2) AS "address!",
                   max(failed_at) FILTER (WHERE client_address = $2) AS address_last,
-                  count(*) FILTER (WHERE login = $1) AS "account!",
-                  max(failed_at) FILTER (WHERE login = $1) AS account_last,
+                  count(*) FILTER (WHERE account_key = $1) AS "account!",
+                  max(failed_at) FILTER (WHERE account_key = $1) AS account_last,
                   EXISTS (SELECT FROM audit_log
-                          WHERE action = 'sign_in' AND actor = $1 AND client_address = $2) AS "known!"
-           FROM sign_in_failure WHERE (login = $1 OR client_address = $2) AND failed_at > $3"#,
-        login,
+                          WHERE action = 'sign_in' AND actor = $4
+                            AND CASE WHEN client_address ~ '^[0-9a-f.:]+$'
+                                THEN client_address::inet <<= $2::text::inet ELSE false END) AS "known!"
+           FROM sign_in_failure WHERE (account_key = $1 OR client_address = $2) AND failed_at > $3"#,
+        account_key,
         address,
-        now - window
+        now - window,
+        login
     )
     .fetch_one(conn)
     .await?;
@@ -65,11 +73,11 @@ pub async fn history(
 }
 
 /// Enters a try as failed. Old rows, and all beyond a bound, go.
-pub async fn insert(conn: &mut PgConnection, login: &str, address: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn insert(conn: &mut PgConnection, account_key: &str, address: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO sign_in_failure (login, client_address, failed_at) VALUES ($1, $2, $3)
+        "INSERT INTO sign_in_failure (account_key, client_address, failed_at) VALUES ($1, $2, $3)
          RETURNING sign_in_failure_id",
-        login,
+        account_key,
         address,
         now
     )
@@ -77,9 +85,9 @@ pub async fn insert(conn: &mut PgConnection, login: &str, address: &str, now: Da
     .await?;
     sqlx::query!(
         "DELETE FROM sign_in_failure
-         WHERE sign_in_failure_id <= $1 OR (login = $2 AND failed_at < $4) OR (client_address = $3 AND failed_at < $4)",
+         WHERE sign_in_failure_id <= $1 OR (account_key = $2 AND failed_at < $4) OR (client_address = $3 AND failed_at < $4)",
         id - ROWS_MAX,
-        login,
+        account_key,
         address,
         now - TimeDelta::days(1)
     )
@@ -89,8 +97,8 @@ pub async fn insert(conn: &mut PgConnection, login: &str, address: &str, now: Da
 }
 
 /// The password was right: what failed before on this account from this address no longer counts.
-pub async fn forget(conn: &mut PgConnection, login: &str, address: &str) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM sign_in_failure WHERE login = $1 AND client_address = $2", login, address)
+pub async fn forget(conn: &mut PgConnection, account_key: &str, address: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM sign_in_failure WHERE account_key = $1 AND client_address = $2", account_key, address)
         .execute(conn)
         .await?;
     Ok(())

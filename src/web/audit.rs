@@ -33,6 +33,9 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
     let before = before.map_err(|_| Error::Invalid("before: the number of a line of the log.".into()))?;
     let mut snapshot = app.pools.snapshot().await?;
     let mut rows = audit::list(&mut snapshot, before, ROWS_ON_A_PAGE + 1).await?;
+    if !principal.scope().is_everything() {
+        rows.iter_mut().for_each(|row| hide_money(&mut row.details));
+    }
     let page = Page::new(&app, &principal, &mut snapshot, "Audit log", NavItem::Audit).await?;
     let has_older = rows.len() > usize::try_from(ROWS_ON_A_PAGE).unwrap_or(usize::MAX);
     if has_older {
@@ -40,6 +43,13 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
     }
     let older = rows.last().filter(|_| has_older).map(|row| row.audit_log_id);
     Ok(AuditPage { page, rows, is_first: before.is_none(), older })
+}
+
+// What a decision about a bill moved is money: an administrator sees it only with finance.
+fn hide_money(details: &mut serde_json::Value) {
+    if let Some(totals) = details.get_mut("totals") {
+        *totals = "open to finance".into();
+    }
 }
 
 /// `user_role_changed` as "user role changed".

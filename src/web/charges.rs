@@ -1,16 +1,18 @@
 //! `/charges`: the lines of the bills that make a figure, with their total on top.
 
 use super::csv::{Cell, Table};
-use super::query::{Accepts, Period, View, range_label};
+use super::export::{self, Spool};
+use super::query::{Accepts, Period, View, is_supported, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
 use crate::store::freshness::{self, Freshness};
-use crate::store::{Snapshot, catalogue_names};
+use crate::store::{Scope, Snapshot, catalogue_names};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use bigdecimal::BigDecimal;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -20,6 +22,7 @@ const PAGE_LINE_COUNT: i64 = 100;
 const CSV_LINE_COUNT_MAX: usize = 200_000;
 /// Lines that a CSV file is read in.
 const CSV_BATCH: i64 = 5_000;
+const FILE_NAME: &str = "charges.csv";
 
 const ACCEPTS: Accepts = Accepts {
     texts: &[
@@ -57,46 +60,67 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let (place, reader) = app.exports.enter(principal.user_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
     let bills = freshness::read(&mut snapshot).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
-    let scope = principal.scope();
-    let basis = view.basis;
-    let mut table = header(basis);
-    // One snapshot from first to last line; a batch at a time, so that memory stays small.
-    let (sender, receiver) = tokio::sync::mpsc::channel::<std::result::Result<Vec<u8>, std::io::Error>>(2);
+    let (scope, basis) = (principal.scope(), view.basis);
+    let mut lines =
+        Lines { snapshot, scope, filter, basis, table: header(basis), after: None, sent: 0, bytes: 0, is_done: false };
+    let first = lines.next().await.map_err(too_much)?;
+    if lines.is_done {
+        return Ok(super::csv::response(first.into(), FILE_NAME));
+    }
+    let (spool, body) = Spool::create(&app.config.data_dir().join("spool"), place).await?;
     tokio::spawn(async move {
-        let mut after: Option<Cursor> = None;
-        let mut sent = 0;
-        loop {
-            let rows = charges::lines(&mut snapshot, &scope, &filter, basis, after.as_ref(), CSV_BATCH).await;
-            let rows = match rows {
-                Ok(rows) => rows,
-                Err(error) => {
-                    tracing::error!("A CSV of charges broke off: {error}");
-                    // The connection is closed without its end, so that nobody takes a part for the whole.
-                    let _ = sender.send(Err(std::io::Error::other("the database did not answer"))).await;
-                    return;
-                }
-            };
-            rows.iter().for_each(|row| write(&mut table, row));
-            sent += rows.len();
-            after = rows.last().map(cursor_of);
-            let is_last = rows.len() < CSV_BATCH as usize;
-            if !is_last && sent >= CSV_LINE_COUNT_MAX {
-                let note = format!("Cut after {sent} lines: narrow the filter");
-                table.row(&[note.into()]);
-            }
-            let is_last = is_last || sent >= CSV_LINE_COUNT_MAX;
-            if sender.send(Ok(table.take())).await.is_err() || is_last {
-                return;
-            }
+        if let Err(error) = spool_lines(lines, first, spool).await {
+            tracing::warn!("A CSV of charges broke off: {error:#}");
         }
+        drop(reader);
     });
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    });
-    Ok(super::csv::response(axum::body::Body::from_stream(stream), "charges.csv"))
+    Ok(super::csv::response(body, FILE_NAME))
+}
+
+async fn spool_lines(mut lines: Lines, first: Vec<u8>, mut spool: Spool) -> anyhow::Result<()> {
+    spool.write(&first).await?;
+    while !lines.is_done {
+        let bytes = lines.next().await?;
+        spool.write(&bytes).await?;
+    }
+    spool.finish();
+    Ok(())
+}
+
+/// The lines of a CSV file, in one snapshot from first to last; a batch at a time, so that memory stays small.
+struct Lines {
+    snapshot: Snapshot,
+    scope: Scope,
+    filter: ChargeFilter,
+    basis: CostBasis,
+    table: Table,
+    after: Option<Cursor>,
+    sent: usize,
+    bytes: usize,
+    is_done: bool,
+}
+
+impl Lines {
+    async fn next(&mut self) -> sqlx::Result<Vec<u8>> {
+        let Self { snapshot, scope, filter, basis, after, .. } = self;
+        let rows = charges::lines(snapshot, scope, filter, *basis, after.as_ref(), CSV_BATCH).await?;
+        rows.iter().for_each(|row| write(&mut self.table, row));
+        let bytes = self.table.take();
+        self.sent += rows.len();
+        self.bytes += bytes.len();
+        self.after = rows.last().map(cursor_of);
+        let is_last = rows.len() < CSV_BATCH as usize;
+        self.is_done = is_last || self.sent >= CSV_LINE_COUNT_MAX || self.bytes >= export::BYTES_MAX;
+        if self.is_done && !is_last {
+            self.table.row(&[format!("Cut after {} lines: narrow the filter", self.sent).into()]);
+            return Ok([bytes, self.table.take()].concat());
+        }
+        Ok(bytes)
+    }
 }
 
 fn header(basis: CostBasis) -> Table {
@@ -153,9 +177,8 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
     let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
     let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
     let is_bounded = ["billing", "delivery", "group"].iter().any(|key| view.text(key).is_some());
-    let day: Option<chrono::NaiveDate> = number("day", view.text("day"), "a day like 2026-11-03")?;
-    let days = match day {
-        Some(day) => DateRange::new(day, day + chrono::Days::new(1)),
+    let days = match view.text("day") {
+        Some(text) => Some(day(text)?),
         None => days(view, bills, is_bounded),
     };
     let class = view.text("class");
@@ -188,6 +211,12 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
         },
     };
     Ok((filter, conditions(view, days, billing)))
+}
+
+fn day(text: &str) -> Result<DateRange> {
+    let day: Option<chrono::NaiveDate> = text.parse().ok().filter(|day| is_supported(*day));
+    day.and_then(|day| DateRange::new(day, day.succ_opt()?))
+        .ok_or_else(|| Error::Invalid(format!("day={text} is not known. Give a day like 2026-11-03.")))
 }
 
 fn days(view: &View, bills: &Freshness, is_bounded: bool) -> Option<DateRange> {
@@ -274,8 +303,13 @@ fn cursor(text: &str) -> Result<Cursor> {
     else {
         return Err(wrong());
     };
+    let cost: BigDecimal = cost.parse().map_err(|_| wrong())?;
+    // Written out, no cost is longer than this; a power of ten would be too much for the database.
+    if cost.fractional_digit_count().unsigned_abs() > 100 || cost.digits() > 200 {
+        return Err(wrong());
+    }
     Ok(Cursor {
-        cost: cost.parse().map_err(|_| wrong())?,
+        cost,
         generation_id: generation.parse().map_err(|_| wrong())?,
         line: line.parse().map_err(|_| wrong())?,
     })
@@ -293,7 +327,7 @@ fn lede(totals: &[ChargeTotal]) -> String {
 }
 
 /// Every digit of an amount, with its currency.
-fn exact(amount: &bigdecimal::BigDecimal, currency: &str) -> String {
+fn exact(amount: &BigDecimal, currency: &str) -> String {
     display::money_exact(amount, currency)
 }
 
@@ -352,7 +386,7 @@ mod tests {
     fn a_cursor_is_read_back_exactly() {
         let seen = cursor("-0.000000000123~4096~17").unwrap();
         assert_eq!((seen.cost.to_plain_string(), seen.generation_id, seen.line), ("-0.000000000123".into(), 4096, 17));
-        for wrong in ["", "1", "1~2", "a~1~2", "1~2~3~4"] {
+        for wrong in ["", "1", "1~2", "a~1~2", "1~2~3~4", "1e999999~1~1", "1e-999999~1~1"] {
             assert!(cursor(wrong).is_err(), "{wrong}");
         }
     }

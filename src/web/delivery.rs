@@ -13,6 +13,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 
+/// What stands in the place of a value of a bill for those who may not see money.
+const HIDDEN: &str = "open to finance";
+
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
     routes.get("/deliveries/{id}", Policy::Bills, show)
@@ -25,10 +28,14 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
     let (delivery_id, is_csv) = split_id(&last)?;
     let mut snapshot = app.pools.snapshot().await?;
     let mut receipt = receipts::get(&mut snapshot, delivery_id).await?.ok_or(Error::NotFound)?;
+    let scope = principal.scope();
+    // The value that could not be read is mostly an amount.
+    if !scope.is_everything() {
+        receipt.rejections.iter_mut().for_each(|row| row.value = HIDDEN.into());
+    }
     if is_csv {
         return Ok(rejections_csv(&receipt).into_response(&format!("delivery-{delivery_id}-rejected.csv")));
     }
-    let scope = principal.scope();
     let title = format!("Delivery {delivery_id} · Sources");
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
     let audit = sources::audit_of(&mut snapshot, &[format!("delivery {delivery_id}")]).await?;

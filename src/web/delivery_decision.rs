@@ -3,8 +3,7 @@
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, display, filters,
 };
-use crate::rollup::{self, LedgerError};
-use crate::store::audit;
+use crate::rollup::{self, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
 use askama::Template;
@@ -12,7 +11,6 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use bigdecimal::{BigDecimal, Signed};
-use serde_json::json;
 
 /// The routes of the pages and their forms.
 pub fn routes(routes: Routes) -> Routes {
@@ -39,14 +37,6 @@ impl Decision {
             Self::Accept => "accept",
             Self::Revert => "revert",
             Self::Withdraw => "withdraw",
-        }
-    }
-
-    fn action(self) -> &'static str {
-        match self {
-            Self::Accept => "delivery.accepted",
-            Self::Revert => "delivery.reverted",
-            Self::Withdraw => "delivery.withdrawn",
         }
     }
 }
@@ -118,17 +108,13 @@ async fn decide(
     decision: Decision,
 ) -> Result<Redirect> {
     detached(async move {
-        let now = app.now();
-        let by = principal.login.as_str();
+        let (now, address) = (app.now(), address.to_string());
+        let by = Person { login: &principal.login, address: &address };
         match decision {
             Decision::Accept => drop(rollup::accept(&app.pools, delivery_id, by, now).await.map_err(refusal)?),
             Decision::Revert => rollup::revert(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
             Decision::Withdraw => rollup::withdraw(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
         }
-        let mut conn = app.pools.web.acquire().await?;
-        let subject = format!("delivery {delivery_id}");
-        let from = address.to_string();
-        audit::insert(&mut conn, now, by, &from, decision.action(), &subject, json!({})).await?;
         Ok(Redirect::to(&format!("/deliveries/{delivery_id}")))
     })
     .await

@@ -33,12 +33,18 @@ pub enum Error {
         /// Seconds until the next try is looked at.
         retry_after_seconds: u64,
     },
+    /// As many of these as there may be at once are under way.
+    #[error("Too much of this is under way just now. Try again in a moment.")]
+    Busy {
+        /// Seconds until it is worth another try.
+        retry_after_seconds: u64,
+    },
     /// The database cannot be reached just now.
     #[error("The database does not answer. Your figures are safe; try again in a moment.")]
     Unavailable,
     /// Somebody else's change took longer than a request may wait.
     #[error("A longer change is under way and this had to wait too long. Nothing was changed; try again in a moment.")]
-    Busy,
+    WaitedTooLong,
     /// Logged in full, shown as one neutral sentence.
     #[error("Something went wrong on our side. The log has the details.")]
     Internal(#[source] anyhow::Error),
@@ -54,19 +60,28 @@ impl Error {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::WaitedTooLong | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// When to try again, where that helps.
+    /// What Retry-After says, where it makes sense to try again.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::TooMany { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::Unavailable | Self::Busy => Some(5),
+            Self::TooMany { retry_after_seconds } | Self::Busy { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::Unavailable | Self::WaitedTooLong => Some(5),
             _ => None,
         }
     }
+}
+
+/// PostgreSQL's text has no NUL; the sentence for a sender who gives one.
+pub const UNSTORABLE: &str = "A value has the character NUL in it, which no name and no text may have.";
+
+// 22021: a NUL in a text. 22P05: the same, escaped, in a JSON value.
+fn is_unstorable_text(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "22021" | "22P05"))
 }
 
 // A missing row is never a 404 by itself: a handler that expects one says `ok_or(Error::NotFound)`.
@@ -74,9 +89,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
+            other if is_unstorable_text(&other) => Self::Invalid(UNSTORABLE.into()),
             other if locks::is_busy(&other) => {
                 tracing::warn!("A request waited too long: {other}");
-                Self::Busy
+                Self::WaitedTooLong
             }
             other => Self::Internal(other.into()),
         }

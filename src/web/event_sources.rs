@@ -1,21 +1,22 @@
 //! `/settings/event-sources`: who sends events, with which secret, and what came of it.
 
 use super::webhooks::{READ_EVENTS_JOB, key};
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
-use crate::store::event_deliveries::{self, Shown};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments};
+use crate::store::event_deliveries::{self, Counts, STATES, Shown};
 use crate::store::event_sources::{self, EventSource, GRACE_HOURS};
 use crate::store::{audit, jobs, seal};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
 
 const PAGE_PATH: &str = "/settings/event-sources";
-const DELIVERIES_MAX: i64 = 50;
+/// Deliveries a page.
+const DELIVERIES_MAX: usize = 50;
 /// What GitHub offers as "individual events", and the only ones that are of use here.
 const GITHUB_EVENTS: &str = "Deployments, Deployment statuses, Pull requests, Pushes, Releases, Workflow runs";
 
@@ -25,6 +26,7 @@ pub fn routes(routes: Routes) -> Routes {
         .get(PAGE_PATH, Policy::Admin, show)
         .post(PAGE_PATH, Policy::Admin, create)
         .post("/settings/event-sources/{id}/rotate", Policy::Admin, rotate)
+        .post("/settings/event-sources/{id}/end-old-secret", Policy::Admin, end_old_secret)
         .post("/settings/event-sources/{id}/enable", Policy::Admin, enable)
         .post("/settings/event-sources/{id}/disable", Policy::Admin, disable)
         .post("/settings/event-sources/{id}/read-again", Policy::Admin, read_all_again)
@@ -37,7 +39,11 @@ struct EventSourcesPage {
     page: Page,
     sources: Vec<EventSource>,
     deliveries: Vec<Shown>,
-    unread: i64,
+    counts: Counts,
+    /// Of `event_deliveries::STATES`; empty for all.
+    state: String,
+    is_first: bool,
+    older: Option<i64>,
     made: Option<MadeSecret>,
 }
 
@@ -53,21 +59,62 @@ struct MadeSecret {
 
 impl EventSourcesPage {
     fn has_previous(&self, source: &EventSource) -> bool {
-        source.secret_previous_valid_until.is_some_and(|until| self.page.now < until)
+        source.previous_valid_until(self.page.now).is_some()
+    }
+
+    /// The states of deliveries with what they are called, all of them first.
+    fn states(&self) -> [(&'static str, &'static str); 5] {
+        [("", "All"), ("new", "Waiting"), ("done", "Read"), ("ignored", "Not of use"), ("error", "Could not be read")]
+    }
+
+    fn href(&self, state: &str, before: Option<i64>) -> String {
+        let before = before.map(|id| id.to_string()).unwrap_or_default();
+        let pairs = [("state", state), ("before", &before)];
+        let query =
+            serde_urlencoded::to_string(pairs.iter().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>());
+        let query = query.unwrap_or_default();
+        format!("{PAGE_PATH}{}{query}#deliveries", if query.is_empty() { "" } else { "?" })
     }
 }
 
-async fn show(State(app): State<AppState>, principal: Principal) -> Result<EventSourcesPage> {
-    page(&app, &principal, None).await
+/// Which deliveries are listed.
+#[derive(Default, Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    state: String,
+    before: Option<String>,
 }
 
-async fn page(app: &AppState, principal: &Principal, made: Option<MadeSecret>) -> Result<EventSourcesPage> {
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Query(query): Query<ListQuery>,
+) -> Result<EventSourcesPage> {
+    page(&app, &principal, query, None).await
+}
+
+async fn page(
+    app: &AppState,
+    principal: &Principal,
+    query: ListQuery,
+    made: Option<MadeSecret>,
+) -> Result<EventSourcesPage> {
+    let ListQuery { state, before } = query;
+    if !state.is_empty() && !STATES.contains(&state.as_str()) {
+        return Err(Error::Invalid(format!("state={state} is not known. Allowed: {}.", STATES.join(", "))));
+    }
+    let before = before.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
+    let before = before.map_err(|_| Error::Invalid("before: the number of a delivery.".into()))?;
     let mut snapshot = app.pools.snapshot().await?;
     let sources = event_sources::list(&mut snapshot).await?;
-    let deliveries = event_deliveries::latest(&mut snapshot, DELIVERIES_MAX).await?;
-    let unread = event_deliveries::unread_count(&mut snapshot).await?;
+    let wanted = Some(state.as_str()).filter(|state| !state.is_empty());
+    let mut deliveries = event_deliveries::list(&mut snapshot, wanted, before, DELIVERIES_MAX as i64 + 1).await?;
+    let has_older = deliveries.len() > DELIVERIES_MAX;
+    deliveries.truncate(DELIVERIES_MAX);
+    let older = deliveries.last().filter(|_| has_older).map(|last| last.event_delivery_id);
+    let counts = event_deliveries::counts(&mut snapshot).await?;
     let page = Page::new(app, principal, &mut snapshot, "Event sources", NavItem::EventSources).await?;
-    Ok(EventSourcesPage { page, sources, deliveries, unread, made })
+    Ok(EventSourcesPage { page, sources, deliveries, counts, state, is_first: before.is_none(), older, made })
 }
 
 #[derive(Deserialize)]
@@ -131,6 +178,14 @@ async fn rotate(
         let mut transaction = state.pools.web.begin().await?;
         let source = event_sources::get_for_update(&mut transaction, id).await?;
         let source = source.filter(|source| source.kind == "github").ok_or(Error::NotFound)?;
+        // Only two can be valid: a third would end the one that GitHub may still use.
+        if let Some(until) = source.previous_valid_until(now) {
+            return Err(Error::Conflict(format!(
+                "{} has a secret before the present one, valid until {}. End it first, or wait until then.",
+                source.name,
+                moments::moment(&until)
+            )));
+        }
         event_sources::rotate(&mut transaction, &key, &source, &kept_secret, now).await?;
         let details = json!({ "previous_valid_hours": GRACE_HOURS });
         audit::insert(&mut transaction, now, &actor, &from, "event_source.rotated", &source.name, details).await?;
@@ -139,6 +194,27 @@ async fn rotate(
     })
     .await?;
     answer_with_secret(&app, &principal, &headers, name, secret, true).await
+}
+
+async fn end_old_secret(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+) -> Result<Redirect> {
+    detached(async move {
+        let mut transaction = app.pools.web.begin().await?;
+        let source = event_sources::get_for_update(&mut transaction, id).await?.ok_or(Error::NotFound)?;
+        if source.previous_valid_until(app.now()).is_none() {
+            return Ok(Redirect::to(PAGE_PATH));
+        }
+        event_sources::end_previous(&mut transaction, id).await?;
+        let (from, action) = (address.to_string(), "event_source.old_secret_ended");
+        audit::insert(&mut transaction, app.now(), &principal.login, &from, action, &source.name, json!({})).await?;
+        transaction.commit().await?;
+        Ok(Redirect::to(PAGE_PATH))
+    })
+    .await
 }
 
 async fn answer_with_secret(
@@ -151,7 +227,7 @@ async fn answer_with_secret(
 ) -> Result<Response> {
     let address = format!("{}/webhooks/github/{source_name}", own_address(app, headers));
     let made = MadeSecret { source_name, address, secret, events: GITHUB_EVENTS, is_rotated };
-    let page = page(app, principal, Some(made)).await?;
+    let page = page(app, principal, ListQuery::default(), Some(made)).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
 }
 
@@ -198,13 +274,21 @@ async fn set_enabled(
     .await
 }
 
-async fn read_again(State(app): State<AppState>, Path(id): Path<i64>) -> Result<Redirect> {
+async fn read_again(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+) -> Result<Redirect> {
     detached(async move {
         let mut transaction = app.pools.web.begin().await?;
         if !event_deliveries::read_again(&mut transaction, id).await? {
             return Err(Error::NotFound);
         }
         jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
+        let (from, subject) = (address.to_string(), format!("event delivery {id}"));
+        let action = "event_delivery.read_again";
+        audit::insert(&mut transaction, app.now(), &principal.login, &from, action, &subject, json!({})).await?;
         transaction.commit().await?;
         Ok(Redirect::to(&format!("{PAGE_PATH}#deliveries")))
     })

@@ -23,6 +23,7 @@ pub mod environment;
 pub mod environments;
 pub mod error;
 mod event_sources;
+pub mod export;
 pub mod filters;
 mod headers;
 pub mod health;
@@ -98,6 +99,10 @@ pub struct AppState {
     pub kept_costs: Arc<service::KeptCosts>,
     /// Turns at recording a deployment at once: it waits for locks, and pages need connections meanwhile.
     pub recording: Arc<Semaphore>,
+    /// Places for bodies of webhooks that are being read.
+    pub webhook_bodies: Arc<Semaphore>,
+    /// Places for files that are written for a download.
+    pub exports: export::Places,
     /// Cancelled as soon as the service is told to stop: it is no longer ready.
     pub draining: CancellationToken,
 }
@@ -114,6 +119,8 @@ impl AppState {
             trusted_proxies,
             kept_costs: Arc::default(),
             recording: Arc::new(Semaphore::new(RECORDING_AT_ONCE)),
+            webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_MAX)),
+            exports: export::Places::default(),
             draining,
         })
     }

@@ -58,28 +58,39 @@ impl Body for PacedBody {
     }
 }
 
-/// A connection that fails when the other side takes nothing for a while.
+/// A connection that fails when the other side takes too little of what there is to be written.
 pub struct PacedStream {
     inner: TcpStream,
     patience: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    bytes_per_second_min: u64,
+    /// How long the other side let us wait, less what it earned by taking bytes.
+    debt: Duration,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl PacedStream {
-    /// Writing may stand still for `patience`.
-    pub fn new(inner: TcpStream, patience: Duration) -> Self {
-        Self { inner, patience, stalled: None }
+    /// Writing may stand still for `patience`; over all, the rate holds while there is something to write.
+    pub fn new(inner: TcpStream, patience: Duration, bytes_per_second_min: u64) -> Self {
+        Self { inner, patience, bytes_per_second_min, debt: Duration::ZERO, waiting: None }
     }
 
-    fn moved<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
-            self.stalled = None;
+    fn moved<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = &progress {
+            let waited = self.waiting.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            let bytes = result.as_ref().map_or(0, bytes) as u64;
+            let earned = Duration::from_millis(bytes.saturating_mul(1000) / self.bytes_per_second_min);
+            self.debt = (self.debt + waited).saturating_sub(earned);
             return progress;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        let left = self.patience.saturating_sub(self.debt);
+        let (_, end) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        ready!(end.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too little")))
     }
 }
 
@@ -92,7 +103,7 @@ impl AsyncRead for PacedStream {
 impl AsyncWrite for PacedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.moved(cx, progress)
+        self.moved(cx, progress, |written| *written)
     }
 
     fn poll_write_vectored(
@@ -101,7 +112,7 @@ impl AsyncWrite for PacedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
-        self.moved(cx, progress)
+        self.moved(cx, progress, |written| *written)
     }
 
     fn is_write_vectored(&self) -> bool {

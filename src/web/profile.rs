@@ -2,7 +2,7 @@
 
 use super::users::by;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
-use super::{password, session, sign_in};
+use super::{password, session, sign_in, throttle};
 use crate::store::accounts::{self, TeamChoice};
 use crate::store::sessions::{self, SessionRow};
 use crate::store::{audit, sign_in_failures};
@@ -88,7 +88,7 @@ async fn change_password(
     Form(form): Form<PasswordForm>,
 ) -> Result<Response> {
     // A stolen session must not be a way to guess the password: tries count as sign-ins do.
-    sign_in::reserve(&app, principal.login.clone(), address).await?;
+    sign_in::reserve(&app, &principal.login, address).await?;
     let mut conn = app.pools.web.acquire().await?;
     let hash = accounts::own_password_hash(&mut conn, principal.user_id).await?;
     drop(conn);
@@ -108,7 +108,7 @@ async fn change_password(
     let cookie = super::detached(async move {
         let mut tx = app.pools.web.begin().await?;
         accounts::set_password(&mut tx, principal.user_id, &hash, by.now).await?;
-        sign_in_failures::forget(&mut tx, &principal.login, &address.throttle_key()).await?;
+        sign_in_failures::forget(&mut tx, &throttle::account_key(&principal.login), &address.throttle_key()).await?;
         let cookie = session::start(&mut tx, &app.config, &headers, principal.user_id, by.now).await?;
         let login = &principal.login;
         audit::insert(&mut tx, by.now, login, &by.address, "password_changed", login, json!({})).await?;

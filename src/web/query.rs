@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are ignored and named in a note; a wrong value is refused with the list of what is allowed.
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, UNSTORABLE};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::catalogue_names;
 use crate::store::costs::CostFilter;
@@ -107,6 +107,9 @@ impl View {
         };
         if value.len() > VALUE_BYTES_MAX {
             return Err(Error::Invalid(format!("{key} is longer than {VALUE_BYTES_MAX} bytes.")));
+        }
+        if value.contains('\0') {
+            return Err(Error::Invalid(UNSTORABLE.into()));
         }
         if value.is_empty() {
             self.values.remove(key);
@@ -289,8 +292,8 @@ fn parse_period(text: &str) -> Result<Period> {
     Ok(Period::Month(month))
 }
 
-// Far from the ends of the calendar, so that a comparison with the year before exists.
-fn is_supported(day: NaiveDate) -> bool {
+/// Far from the ends of the calendar, so that a comparison with the year before exists.
+pub fn is_supported(day: NaiveDate) -> bool {
     (1990..=2100).contains(&day.year())
 }
 

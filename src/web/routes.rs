@@ -19,8 +19,6 @@ use tower_http::timeout::TimeoutLayer;
 
 /// Forms and API bodies.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// What GitHub sends at most.
-const WEBHOOK_BYTES_MAX: usize = 25 << 20;
 /// A handler that takes longer than this holds a connection that others wait for.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -137,10 +135,16 @@ impl Routes {
         self.push("GET", path, Policy::Public, None, limited(get(handler), BODY_BYTES_MAX))
     }
 
-    /// Adds a place that other systems post to. The handler checks the signature over the raw body; a browser's
-    /// cookie counts for nothing here.
-    pub fn webhook<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
-        let route = limited(post(handler), WEBHOOK_BYTES_MAX).layer(from_fn(dress_api));
+    /// Adds a place that other systems post to, at most `bytes_max` at a time. The handler checks the signature
+    /// over the raw body, which it reads itself once it knows the sender; a browser's cookie counts for nothing
+    /// here.
+    pub fn webhook<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        bytes_max: usize,
+        handler: H,
+    ) -> Self {
+        let route = limited(post(handler), bytes_max).layer(from_fn(dress_api));
         self.push("POST", path, Policy::Public, None, route)
     }
 

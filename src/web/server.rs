@@ -32,6 +32,8 @@ pub struct Limits {
     pub pause: Duration,
     /// What a body brings at least, over all.
     pub body_bytes_per_second_min: u64,
+    /// What a client takes at least of what there is for it, over all.
+    pub response_bytes_per_second_min: u64,
     /// From being told to stop until what is left is cut.
     pub drain: Duration,
     /// Connections at once.
@@ -46,6 +48,7 @@ impl Default for Limits {
             header: Duration::from_secs(10),
             pause: Duration::from_secs(30),
             body_bytes_per_second_min: 1024,
+            response_bytes_per_second_min: 8 << 10,
             drain: Duration::from_secs(30),
             connections_max: 4096,
             connections_per_address_max: 512,
@@ -220,7 +223,7 @@ impl Connection {
     async fn serve(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let first = Arc::new(FirstRequest::default());
-        let io = TokioIo::new(PacedStream::new(stream, self.limits.pause));
+        let io = TokioIo::new(PacedStream::new(stream, self.limits.pause, self.limits.response_bytes_per_second_min));
         let service = {
             let (first, router, peer, limits) = (first.clone(), self.router, self.peer, self.limits.clone());
             service_fn(move |request: Request<Incoming>| {

@@ -95,7 +95,7 @@ async fn try_password(
     drop(conn);
     // What somebody types into the wrong field is not kept: it may be a password.
     let subject = if is_known { login.to_owned() } else { "unknown account".to_owned() };
-    reserve(app, subject.clone(), address).await?;
+    reserve(app, login, address).await?;
     let (user_id, hash) = account.map_or((None, None), |(user_id, hash)| (Some(user_id), Some(hash)));
     let fits = password::fits(password, hash).await?;
     let (app, headers) = (app.clone(), headers.clone());
@@ -106,9 +106,10 @@ async fn try_password(
             let from = address.to_string();
             audit::insert(&mut tx, now, &subject, &from, "sign_in_failed", &subject, json!({})).await?;
             tx.commit().await?;
+            super::telemetry::count_sign_in_failure();
             return Ok(None);
         };
-        sign_in_failures::forget(&mut tx, &subject, &address.throttle_key()).await?;
+        sign_in_failures::forget(&mut tx, &throttle::account_key(&subject), &address.throttle_key()).await?;
         let cookie = session::start(&mut tx, &app.config, &headers, user_id, now).await?;
         accounts::signed_in(&mut tx, user_id, now).await?;
         audit::insert(&mut tx, now, &subject, &address.to_string(), "sign_in", &subject, json!({})).await?;
@@ -121,16 +122,19 @@ async fn try_password(
 }
 
 /// Enters the try as failed, unless it has to wait.
-pub(super) async fn reserve(app: &AppState, login: String, address: ClientAddress) -> Result<()> {
-    let app = app.clone();
+///
+/// A login that nobody has waits exactly like one that somebody has: otherwise the waits would tell them apart.
+pub(super) async fn reserve(app: &AppState, login: &str, address: ClientAddress) -> Result<()> {
+    let (app, login) = (app.clone(), login.to_owned());
     super::detached(async move {
         let (now, from) = (app.now(), address.throttle_key());
         let mut tx = app.pools.web.begin().await?;
-        let history = sign_in_failures::history(&mut tx, &login, &from, now, throttle::WINDOW).await?;
+        let account = throttle::account_key(&login);
+        let history = sign_in_failures::history(&mut tx, &login, &account, &from, now, throttle::WINDOW).await?;
         if let Some(retry_after_seconds) = throttle::wait_seconds(&history, now) {
             return Err(Error::TooMany { retry_after_seconds });
         }
-        sign_in_failures::insert(&mut tx, &login, &from, now).await?;
+        sign_in_failures::insert(&mut tx, &account, &from, now).await?;
         tx.commit().await?;
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use super::AppState;
 use crate::config::{Config, LogFormat};
-use crate::store::Pools;
+use crate::store::{Pools, event_deliveries};
 use anyhow::Context;
 use axum::Router;
 use axum::http::{Method, header};
@@ -106,8 +106,12 @@ pub async fn serve_metrics(app: AppState) -> anyhow::Result<()> {
         }
     });
     let page = move || {
-        let text = render(&metrics, &pools);
-        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
+        let (metrics, pools) = (metrics.clone(), pools.clone());
+        async move {
+            // While the database is away the gauges keep what they were; readiness says that it is.
+            let _ = count_events(&pools).await;
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render(&metrics, &pools))
+        }
     };
     let router = Router::new().route("/metrics", get(page));
     tokio::spawn(super::server::run(router, listener, app.draining.clone()));
@@ -122,6 +126,16 @@ pub fn render(metrics: &PrometheusHandle, pools: &Pools) -> String {
         metrics::gauge!("costwake_database_connections_idle", "pool" => name).set(f64::from(idle));
     }
     metrics.render()
+}
+
+/// Sets the gauges of events to what the database holds now.
+pub async fn count_events(pools: &Pools) -> sqlx::Result<()> {
+    let counts = event_deliveries::counts(&mut *pools.health.acquire().await?).await?;
+    for (state, count) in [("unread", counts.unread), ("failed", counts.failed)] {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        metrics::gauge!("costwake_events", "state" => state).set(f64::from(count));
+    }
+    Ok(())
 }
 
 /// The process's metrics; installed once.
@@ -145,8 +159,14 @@ fn describe() {
     describe_gauge!("costwake_database_connections", "Open database connections, by pool.");
     describe_gauge!("costwake_database_connections_idle", "Open database connections that nobody uses.");
     describe_counter!("costwake_sign_in_failures_total", "Sign-ins with a wrong password or login.");
+    describe_gauge!("costwake_events", "Events of senders that wait to be read, or could not be, by state.");
     describe_counter!("costwake_deliveries_total", "Bills handed in, by how it ended.");
     describe_counter!("costwake_charges_read_total", "Charges read from bills.");
+}
+
+/// Counts a sign-in with a wrong password or login.
+pub fn count_sign_in_failure() {
+    metrics::counter!("costwake_sign_in_failures_total").increment(1);
 }
 
 /// Counts a bill that was handed in: `published`, `unchanged`, `quarantined`, `refused` or `failed`.

@@ -1,11 +1,27 @@
 //! How long a sign-in has to wait. Delays double and end: nobody is shut out for good, and what others try on an
 //! account does not hold up a person at an address from which they have signed in before.
 
+use crate::store::seal;
 use crate::store::sign_in_failures::{Failures, History};
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::sync::LazyLock;
 
 /// Failures older than this are forgotten.
 pub const WINDOW: TimeDelta = TimeDelta::hours(1);
+
+/// Of this process only: after a new start failed tries on accounts count from the beginning, those from an
+/// address do not.
+static KEY: LazyLock<[u8; 32]> = LazyLock::new(seal::random);
+
+/// What stands for a login among the failed tries. The login itself is not kept there: what somebody types into
+/// the wrong field may be a password.
+pub fn account_key(login: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&*KEY).expect("a key of any length will do");
+    mac.update(login.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
 
 const PAIR_FREE: i64 = 5;
 const ADDRESS_FREE: i64 = 20;

@@ -5,6 +5,7 @@ use super::rules::form::{ConditionFields, RuleForm};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
+use crate::store::event_deliveries;
 use crate::store::mapping_rules::{self, MappingRule};
 use crate::store::unmapped::{self, UnmappedCharges, UnmappedDeployments, UnmappedPipeline};
 use crate::store::{Scope, Snapshot};
@@ -82,6 +83,8 @@ struct UnmappedPage {
     deployments: Vec<DeploymentRow>,
     deployment_count: i64,
     pipelines: Vec<PipelineRow>,
+    /// Events that could not be read: whatever they told is in none of the lists.
+    failed_event_count: i64,
     days: String,
 }
 
@@ -99,6 +102,7 @@ async fn show(
     let totals = totals(&mut snapshot, &scope, recent).await?;
     let shown = shown(&charges);
     let deployments = unmapped::deployments(&mut snapshot).await?;
+    let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
         show: query.show,
         sees_charges: scope.is_everything(),
@@ -106,6 +110,7 @@ async fn show(
         charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
         charges: charges.iter().zip(shown).map(|(row, cost)| charge_row(row, cost, &stored)).collect(),
         totals,
+        failed_event_count,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
         deployments: deployments.iter().map(|row| deployment_row(row, &stored)).collect(),
         pipelines: unmapped::pipelines(&mut snapshot).await?.into_iter().map(pipeline_row).collect(),

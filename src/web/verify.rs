@@ -31,7 +31,7 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Verif
         verifications::latest(&mut snapshot, RUN_COUNT).await?.into_iter().map(|run| Run::new(run, page.now)).collect();
     let can_run = Policy::Bills.allows(&principal);
     // A difference names bills and amounts: only those who may see all money read it.
-    let shows_differences = principal.scope().is_everything() || principal.is_admin();
+    let shows_differences = principal.scope().is_everything();
     let is_running = runs.first().is_some_and(Run::is_running);
     let last = runs.iter().find(|run| run.verification.finished_at.is_some() && run.verification.error.is_none());
     let lede = lede(last, page.publication_id);

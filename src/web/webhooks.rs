@@ -1,6 +1,8 @@
 //! `/webhooks/github/{source}`: what GitHub sends is checked, stored, and answered; it is read afterwards.
 //!
 //! GitHub never sends again by itself, so everything well-signed is stored, of use or not, before the answer.
+//! Anyone can post here: nothing of a body is read before the sender is known and a signature is there, and only
+//! a few bodies are in memory at once.
 
 use super::{AppState, Error, Routes, detached};
 use crate::api::error::ErrorBody;
@@ -11,37 +13,51 @@ use crate::store::jobs;
 use crate::store::seal::Key;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The job that reads what was stored.
 pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 /// Ours are far smaller; a push of two thousand commits is about 2 MB.
 const BODY_BYTES_MAX: usize = 5 << 20;
+/// Bodies in memory at once.
+pub const BODIES_MAX: usize = 16;
+/// Until a body is whole: GitHub itself gives up after ten seconds.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request waits for another's body to be done.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(3);
+const SIGNATURE: &str = "x-hub-signature-256";
 const BAD_SIGNATURE: &str = "X-Hub-Signature-256 does not fit this source's secret and the body.";
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.webhook("/webhooks/github/{source}", github)
+    routes.webhook("/webhooks/github/{source}", BODY_BYTES_MAX, github)
 }
 
 async fn github(
     State(app): State<AppState>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    request: axum::extract::Request,
 ) -> Result<Response, crate::api::Error> {
-    if body.len() > BODY_BYTES_MAX {
-        return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 5 MiB."));
-    }
     let mut connection = app.pools.web.acquire().await?;
     let source = event_sources::find(&mut connection, &name).await?;
     drop(connection);
     // One that is switched off looks like one that does not exist.
     let source = source.filter(|source| source.enabled && source.kind == "github").ok_or(Error::NotFound)?;
+    if !headers.contains_key(SIGNATURE) {
+        return Ok(refusal(StatusCode::UNAUTHORIZED, BAD_SIGNATURE));
+    }
+    let slot = slot(&app).await?;
+    let body = match read(&app, request).await {
+        Ok(body) => body,
+        Err(refused) => return Ok(refused),
+    };
     if !is_signed(&app, &source, &headers, &body).await? {
         refuse(&app, &source, "a request was refused: its signature does not fit the secret".into()).await?;
         return Ok(refusal(StatusCode::UNAUTHORIZED, BAD_SIGNATURE));
@@ -63,9 +79,24 @@ async fn github(
         body_sha256,
     };
     let is_ping = event_name == "ping";
-    let (status, id) = detached(store(app, request)).await?;
+    // The body is in memory until it is stored, also where the sender hangs up.
+    let (status, id) = detached(async move { (store(app, request).await, drop(slot)).0 }).await?;
     let status = if is_ping { StatusCode::OK } else { status };
     Ok((status, Json(json!({ "delivery": id, "event": event_name }))).into_response())
+}
+
+// A place among the bodies that are in memory; it is given back once the delivery is stored.
+async fn slot(app: &AppState) -> Result<OwnedSemaphorePermit, Error> {
+    let slot = tokio::time::timeout(SLOT_TIMEOUT, app.webhook_bodies.clone().acquire_owned()).await;
+    slot.ok().and_then(Result::ok).ok_or(Error::Busy { retry_after_seconds: BODY_TIMEOUT.as_secs() })
+}
+
+// The body as it came, or what its sender is told.
+async fn read(app: &AppState, request: axum::extract::Request) -> Result<Bytes, Response> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await {
+        Ok(body) => body.map_err(IntoResponse::into_response),
+        Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
+    }
 }
 
 struct Request {
@@ -106,7 +137,7 @@ async fn store(app: AppState, request: Request) -> Result<(StatusCode, i64), Err
 }
 
 async fn is_signed(app: &AppState, source: &EventSource, headers: &HeaderMap, body: &Bytes) -> Result<bool, Error> {
-    let Some(signature) = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok()) else {
+    let Some(signature) = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()) else {
         return Ok(false);
     };
     let key = key(app).await?;

@@ -1,5 +1,7 @@
 //! `costwake backup` and `restore`: what comes back is what was saved, and nothing is overwritten by accident.
 
+use costwake::store::embedded::Cluster;
+use sqlx::ConnectOptions;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,6 +55,42 @@ fn a_backup_builds_the_same_ledger_again_and_verifies_it() {
     assert!(!refused.status.success());
     assert!(said(&refused).contains("the database is not empty"), "{}", said(&refused));
     assert!(costwake(&second, &["restore", "--force", file]).status.success());
+}
+
+async fn rows(data_dir: &Path, sql: &'static str) -> Vec<String> {
+    let cluster = Cluster::open(data_dir, None).unwrap();
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+}
+
+/// S04: whoever was shut out after the backup is not let in by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_ends_sessions_and_links_and_names_the_tokens_that_work() {
+    let place = tempfile::tempdir().unwrap();
+    let (first, second) = (place.path().join("first"), place.path().join("second"));
+    assert!(costwake(&first, &["user", "add", "ann", "--role", "viewer"]).status.success());
+    for name in ["live", "gone"] {
+        let made = costwake(&first, &["token", "create", name, "--scope", "read", "--user", "ann"]);
+        assert!(made.status.success(), "{}", said(&made));
+    }
+    assert!(costwake(&first, &["token", "revoke", "2"]).status.success());
+    let open = "INSERT INTO session (session_sha256, user_id, created_at, last_seen_at, expires_at)
+                SELECT '\\x01', user_id, now(), now(), now() + interval '1 day' FROM user_account RETURNING 'in'";
+    assert_eq!(rows(&first, open).await, ["in"]);
+    let access = "SELECT 'session' FROM session UNION ALL SELECT 'link' FROM sign_in_link WHERE used_at IS NULL";
+    assert_eq!(rows(&first, access).await, ["session", "link"]);
+
+    let file = place.path().join("costwake.backup");
+    let file = file.to_str().unwrap();
+    assert!(costwake(&first, &["backup", file]).status.success());
+    let restored = costwake(&second, &["restore", file]);
+    let words = said(&restored);
+    assert!(restored.status.success(), "{words}");
+    assert!(words.contains("Everyone has to sign in again"), "{words}");
+    assert!(words.contains("live of ann, scope read") && !words.contains("gone of ann"), "{words}");
+    assert_eq!(rows(&second, access).await, [""; 0]);
+    let audited = "SELECT action FROM audit_log WHERE action = 'backup_restored'";
+    assert_eq!(rows(&second, audited).await, ["backup_restored"]);
 }
 
 #[test]

@@ -178,3 +178,22 @@ async fn a_changed_rule_judges_the_history_again(pool: PgPool) {
     assert_eq!(support::count(&pool, superseded).await, 1);
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment_service WHERE is_noop").await, 1);
 }
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_that_nobody_ended_is_stale_everywhere(pool: PgPool) {
+    let (app, token) = app(&pool).await;
+    let started = |hours: i64| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp();
+    let mut ids = Vec::new();
+    for (id, hours) in [("old", 25), ("new", 23)] {
+        let body = json!({"id": id, "service": "checkout", "environment": "production", "version": id,
+                          "status": "in_progress", "started_at": started(hours)});
+        let page = app.api("POST", PATH, &token, body).await;
+        assert_eq!(page.status, StatusCode::CREATED, "{}", page.body);
+        assert_eq!(page.json()["is_stale"], id == "old", "{}", page.body);
+        ids.push(page.json()["deployment_id"].as_i64().unwrap());
+    }
+    let reader = app.browser(Role::Viewer, false, &[]).await;
+    assert_eq!(reader.get("/deployments").await.body.matches("stale:").count(), 1);
+    assert!(reader.get(&format!("/deployments/{}", ids[0])).await.body.contains("stale:"));
+    assert!(!reader.get(&format!("/deployments/{}", ids[1])).await.body.contains("stale:"));
+}

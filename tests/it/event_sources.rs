@@ -1,5 +1,6 @@
 //! `/settings/event-sources`: a secret is shown once, changed, and a source switched off and on.
 
+use crate::ledger::{Line, bill, import_as_of};
 use crate::support;
 use axum::http::StatusCode;
 use costwake::store::Role;
@@ -40,4 +41,90 @@ async fn a_source_is_set_up_and_its_secret_shown_once(pool: PgPool) {
         .await
         .unwrap();
     assert!(!sealed.windows(64).any(|bytes| bytes == secret.as_bytes()));
+}
+
+async fn deliveries(pool: &PgPool, count: i32) {
+    sqlx::query(
+        "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at,
+             state, error)
+         SELECT (SELECT event_source_id FROM event_source WHERE name = 'api'), 'key-' || n, 'deployment', '{}', '', '',
+             now(), CASE WHEN n % 2 = 0 THEN 'error' ELSE 'done' END,
+             CASE WHEN n % 2 = 0 THEN 'deployment.id is missing' END
+         FROM generate_series(1, $1) n",
+    )
+    .bind(count)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_event_that_failed_can_be_reached(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    deliveries(&pool, 240).await;
+    import_as_of(&pool, "acme", &bill(&[Line::of("2026-10", 3, "checkout", "1")]), 2).await;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut path = format!("{PATH}?state=error");
+    for _ in 0..3 {
+        let page = admin.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.contains("120 could not be read"));
+        let keys = page.body.split("<code>key-").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+        let keys: Vec<String> = keys.collect();
+        assert!(!keys.is_empty() && keys.iter().all(|key| key.parse::<u32>().unwrap() % 2 == 0), "{keys:?}");
+        seen.extend(keys);
+        let older = page.body.split("href=\"").find(|rest| rest.contains("before=") && rest.contains(">Older<"));
+        match older {
+            Some(rest) => path = rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&"),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 120);
+    assert_eq!(admin.get(&format!("{PATH}?state=lost")).await.status, StatusCode::BAD_REQUEST);
+    assert!(admin.get("/").await.body.contains("/settings/event-sources?state=error"));
+    let reader = app.browser(Role::Viewer, false, &[]).await;
+    let unmapped = reader.get("/unmapped").await.body;
+    assert!(unmapped.contains("120 events could not be read") && !unmapped.contains("/settings/event-sources"));
+    // Reading one again leaves a line, and counts as waiting.
+    let id = support::count(&pool, "SELECT max(event_delivery_id) FROM event_delivery WHERE state = 'error'").await;
+    let again = admin.post_form(&format!("{PATH}/deliveries/{id}/read-again"), &[]).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER);
+    let audited: String =
+        sqlx::query_scalar("SELECT subject FROM audit_log WHERE action = 'event_delivery.read_again'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(audited, format!("event delivery {id}"));
+    let metrics = costwake::web::telemetry::recorder().unwrap();
+    costwake::web::telemetry::count_events(&app.state.pools).await.unwrap();
+    let text = costwake::web::telemetry::render(&metrics, &app.state.pools);
+    assert!(text.contains("costwake_events{state=\"failed\"} 119"), "{text}");
+    assert!(text.contains("costwake_events{state=\"unread\"} 1"), "{text}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_leaked_secret_is_ended_at_once(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    let mut app = support::app_with(pool.clone(), support::config(&["--key-file", key_file.to_str().unwrap()])).await;
+    app.sign_in(Role::Admin).await;
+    assert_eq!(app.post_form(PATH, &[("name", "shop")]).await.status, StatusCode::OK);
+    let id = support::count(&pool, "SELECT event_source_id FROM event_source WHERE name = 'shop'").await;
+    let valid = "SELECT count(*) FROM event_source WHERE name = 'shop' AND secret_previous_sealed IS NOT NULL";
+    assert_eq!(app.post_form(&format!("{PATH}/{id}/rotate"), &[]).await.status, StatusCode::OK);
+    assert_eq!(support::count(&pool, valid).await, 1);
+    // A third one would end the secret that GitHub may still use.
+    let third = app.post_form(&format!("{PATH}/{id}/rotate"), &[]).await;
+    assert_eq!(third.status, StatusCode::CONFLICT);
+    assert!(third.body.contains("End it first"), "{}", third.body);
+    assert!(app.get(PATH).await.body.contains("End the old secret now"));
+    for _ in 0..2 {
+        let ended = app.post_form(&format!("{PATH}/{id}/end-old-secret"), &[]).await;
+        assert_eq!(ended.status, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(support::count(&pool, valid).await, 0);
+    let audited = "SELECT count(*) FROM audit_log WHERE action = 'event_source.old_secret_ended'";
+    assert_eq!(support::count(&pool, audited).await, 1);
+    assert_eq!(app.post_form(&format!("{PATH}/{id}/rotate"), &[]).await.status, StatusCode::OK);
 }

@@ -24,7 +24,7 @@ fn shared() -> Option<PathBuf> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let events = folder.join("data/events");
     if !events.is_dir() {
-        eprintln!("skipped: {} is not there", events.display());
+        crate::support::skipped("payloads of senders", &events);
         return None;
     }
     Some(events)

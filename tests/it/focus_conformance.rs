@@ -62,7 +62,7 @@ fn data_set() -> Option<(PathBuf, serde_json::Map<String, Value>)> {
     let shared = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from);
     let folder = shared.join("data/billing");
     let Ok(text) = fs::read_to_string(folder.join("data.json")) else {
-        println!("skipped: no conformance files in {}", folder.display());
+        crate::support::skipped("FOCUS files", &folder);
         return None;
     };
     Some((folder, serde_json::from_str(&text).unwrap()))

@@ -82,6 +82,13 @@ pub async fn app_with(pool: PgPool, config: Config) -> TestApp {
     TestApp { state, router, session: None, peer: ([127, 0, 0, 1], 50_000).into() }
 }
 
+/// Says that a test had nothing to look at. Straight to standard error: what a test that passes prints is not
+/// shown.
+pub fn skipped(what: &str, folder: &std::path::Path) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "skipped: {what}: {} is not there", folder.display());
+}
+
 /// The one number that a statement gives.
 pub async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()

@@ -84,6 +84,7 @@ GET /settings/event-sources admin
 POST /settings/event-sources admin
 POST /settings/event-sources/deliveries/{id}/read-again admin
 POST /settings/event-sources/{id}/disable admin
+POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
 POST /settings/event-sources/{id}/read-again admin
 POST /settings/event-sources/{id}/rotate admin

@@ -148,6 +148,36 @@ async fn stopping_finishes_what_runs_and_closes_what_idles(pool: PgPool) {
     assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
 }
 
+/// F39: fifty requests are under way when the service is told to stop, and each gets its whole answer.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn stopping_answers_fifty_busy_requests(pool: PgPool) {
+    let running = running(pool, Limits { drain: Duration::from_secs(10), ..Limits::default() }).await;
+    let body = "theme=dark&return_to=%2F";
+    let head = format!(
+        "POST /preferences HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut busy = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body.as_bytes()[..5]).await.unwrap();
+        busy.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    running.app.state.draining.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for mut stream in busy {
+        stream.write_all(&body.as_bytes()[5..]).await.unwrap();
+        let (_, said) = until_closed(stream).await;
+        assert!(said.starts_with("HTTP/1.1 303") && said.contains("set-cookie"), "{said}");
+    }
+    running.serving.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "drained for {:?}", began.elapsed());
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn stopping_cuts_what_does_not_end(pool: PgPool) {
     let limits = Limits { drain: Duration::from_millis(700), ..Limits::default() };

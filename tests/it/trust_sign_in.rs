@@ -2,11 +2,13 @@
 
 use super::support::{self, TestApp};
 use axum::http::{StatusCode, header};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use costwake::store::{Role, accounts};
-use costwake::web::welcome::{bootstrap_link, new_link};
+use costwake::web::welcome::{announce_bootstrap, bootstrap_file, bootstrap_link, new_link};
 use futures_util::future::join_all;
 use sqlx::PgPool;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::LazyLock;
 
 const PASSWORD: &str = "four random words here";
 
@@ -66,6 +68,23 @@ async fn the_first_link_ends_after_an_hour_and_a_new_start_makes_a_new_one(pool:
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_file_with_the_first_link_is_private_and_goes_when_it_is_used(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let app = support::app_with(pool, support::config(&["--data-dir", folder.path().to_str().unwrap()])).await;
+    let file = bootstrap_file(&app.state.config);
+    // One left from before may have other rights.
+    std::fs::write(&file, "old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let address = announce_bootstrap(&app.state).await.unwrap().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), address);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let link = &address[address.find("/welcome/").unwrap()..];
+    assert_eq!(set_password(&app, link).await.status, StatusCode::SEE_OTHER);
+    assert!(!file.exists());
+    assert_eq!(announce_bootstrap(&app.state).await.unwrap(), None);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_weak_password_leaves_the_link_as_it_was(pool: PgPool) {
     let app = support::app(pool).await;
     let link = bootstrap_link(&app.state.pools, Utc::now()).await.unwrap().unwrap();
@@ -119,6 +138,59 @@ async fn a_wrong_password_an_unknown_login_and_a_disabled_account_look_the_same(
     let kept =
         support::count(&pool, "SELECT count(*) FROM audit_log WHERE audit_log::text LIKE '%nobody-at-all%'").await;
     assert_eq!(kept, 0, "what was typed may be a password");
+}
+
+fn standing() -> DateTime<Utc> {
+    static NOW: LazyLock<DateTime<Utc>> = LazyLock::new(Utc::now);
+    *NOW
+}
+
+/// After the free tries too: what waits and how long says nothing about who exists.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn known_and_unknown_logins_wait_alike(pool: PgPool) {
+    let mut app = support::app(pool.clone()).await;
+    // The clock stands still, so that nothing depends on how fast this runs.
+    app.state.clock = standing;
+    app.router = costwake::web::router(app.state.clone());
+    let (_, known) = person_with_password(&app, Role::Viewer).await;
+    let (gone_id, gone) = person_with_password(&app, Role::Viewer).await;
+    accounts::set_disabled(&mut pool.acquire().await.unwrap(), gone_id, true, Utc::now()).await.unwrap();
+    let logins = [known.as_str(), gone.as_str(), "nobody-1", "nobody-2"];
+    for round in 0..7 {
+        let mut seen = Vec::new();
+        for (number, login) in logins.into_iter().enumerate() {
+            // Each from an address of its own, so that only the login counts.
+            let from = TestApp { peer: ([198, 51, 100, number as u8 + 1], 4000).into(), ..app.clone() };
+            seen.push(sign_in(&from, login, "not the password").await.status);
+        }
+        let expected = if round < 5 { StatusCode::UNAUTHORIZED } else { StatusCode::TOO_MANY_REQUESTS };
+        assert_eq!(seen, [expected; 4], "round {round}");
+    }
+    // What was tried on others does not hold up another one, known or not, from the same address.
+    for login in ["nobody-3", "nobody-4"] {
+        let from = TestApp { peer: ([198, 51, 100, 3], 4000).into(), ..app.clone() };
+        assert_eq!(sign_in(&from, login, "not the password").await.status, StatusCode::UNAUTHORIZED);
+    }
+    let kept = support::count(&pool, "SELECT count(*) FROM sign_in_failure f WHERE f::text LIKE '%nobody%'").await;
+    assert_eq!(kept, 0, "what was typed may be a password");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_owner_on_ipv6_is_not_shut_out_either(pool: PgPool) {
+    let app = support::app(pool).await;
+    let (_, login) = person_with_password(&app, Role::Admin).await;
+    let from = |address: &str| TestApp { peer: address.parse().unwrap(), ..app.clone() };
+    let home = from("[2001:db8:1:2::9]:4000");
+    assert_eq!(sign_in(&home, &login, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    for number in 0..14 {
+        let attacker = from(&format!("[2001:db8:{number:x}:f::1]:4000"));
+        sign_in(&attacker, &login, "not the password").await;
+    }
+    let stranger = from("[2001:db8:ffff::1]:4000");
+    assert_eq!(sign_in(&stranger, &login, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    // Another address of the network from which they signed in before.
+    let at_home = from("[2001:db8:1:2:aaaa::1]:4000");
+    assert_eq!(sign_in(&at_home, &login, PASSWORD).await.status, StatusCode::SEE_OTHER);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

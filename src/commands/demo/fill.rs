@@ -117,7 +117,7 @@ async fn send_events(running: &Running, pools: &Pools, caller: &Caller, files: &
         .await?;
     let (began, mut told) = (Instant::now(), Instant::now());
     loop {
-        let unread = event_deliveries::unread_count(&mut conn).await?;
+        let unread = event_deliveries::counts(&mut conn).await?.unread;
         if unread == 0 {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use super::display::{Compared, Delta, Direction, Line, columns, decimals, money}
 use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::events;
 use crate::focus::DateRange;
 use crate::store::changes::{self, ChangeList};
 use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
@@ -44,6 +45,8 @@ struct DeploymentPage {
     services: Vec<ServedService>,
     environment: String,
     answer: String,
+    /// In progress for more than a day.
+    is_stale: bool,
     /// What stands in the way of a comparison, or nothing.
     state: Option<(&'static str, String)>,
     cost: Option<CostView>,
@@ -136,6 +139,7 @@ async fn show(
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
+        is_stale: events::is_stale(&row.status, row.status_at, page.now),
         answer: answer(&row, &open, &days, &around, state.as_ref()),
         window: range_label(around.whole()),
         figure_changes: figure_changes

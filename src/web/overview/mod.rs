@@ -283,7 +283,7 @@ fn items(page: &Page, open: &OpenItems, costs: &[ServiceCost], currencies: &[Str
     if open.failed_event_count > 0 {
         items.push(Item {
             text: "Events that could not be read".into(),
-            href: if page.shows_admin { "/settings/event-sources" } else { "" },
+            href: if page.shows_admin { "/settings/event-sources?state=error#deliveries" } else { "" },
             amount: open.failed_event_count.to_string(),
             note: "They are kept and can be read again".into(),
         });

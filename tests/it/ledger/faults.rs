@@ -2,6 +2,7 @@
 
 use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
 use crate::support;
+use bigdecimal::BigDecimal;
 use costwake::rollup::import::{Limits, Stage};
 use costwake::rollup::{ImportOptions, import_with, retention};
 use sqlx::{ConnectOptions, PgPool};
@@ -103,6 +104,68 @@ async fn a_killed_process_leaves_the_old_or_the_new(pool: PgPool) {
     assert!(import(&new).wait().unwrap().success());
     assert_eq!(support::count(&pool, "SELECT sum(m.charge_count)::bigint FROM monthly_cost m JOIN generation g USING (generation_id) WHERE g.state = 'current'").await, 20_000);
     assert_clean(&pool).await;
+}
+
+/// F35 as readers have it: whatever page they open while bills are restated, it holds one publication's figures.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn pages_show_one_publication_while_bills_are_restated(pool: PgPool) {
+    import_as_of(&pool, "acme", &october("1.00", 28), 1).await;
+    let app = support::app(pool.clone()).await;
+    let browser = app.browser(costwake::store::Role::Finance, false, &[]).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let reading = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut seen = std::collections::BTreeSet::new();
+            let mut rounds = 0;
+            while !stop.is_cancelled() {
+                seen.insert(one_publication(&browser).await);
+                rounds += 1;
+            }
+            (seen, rounds, browser)
+        }
+    });
+    for version in 2..=9 {
+        import_as_of(&pool, "acme", &october(&format!("{version}.00"), 28), version).await;
+    }
+    stop.cancel();
+    let (seen, rounds, browser) = reading.await.unwrap();
+    assert!(seen.len() > 1 && rounds > 5, "{seen:?} in {rounds} rounds");
+    assert_eq!(one_publication(&browser).await, 9);
+    assert_clean(&pool).await;
+}
+
+// Opens pages and files; each must hold the figures of one version of the bill, and none an older one than the
+// page before it. Gives the last.
+async fn one_publication(browser: &support::TestApp) -> i64 {
+    let mut last = 0;
+    for (path, column) in [
+        ("/charges.csv?billing=2026-10", "EffectiveCost"),
+        ("/finance/statements/2026-10.csv", "EffectiveCost 2026-10"),
+        ("/services.csv?period=2026-10", "Cost"),
+        ("/services/service-0?period=2026-10", ""),
+        ("/?period=2026-10", ""),
+    ] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, axum::http::StatusCode::OK, "{path}: {}", page.body);
+        // Seven services of four lines each: 4 times the version for one of them, 28 times for all.
+        let (count, shown): (i64, BigDecimal) = if column.is_empty() {
+            let figure = page.body.split("class=\"value").nth(1).and_then(|rest| rest.split('$').nth(1));
+            let figure: String =
+                figure.unwrap_or_default().chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            (if path.starts_with("/services/") { 4 } else { 28 }, figure.parse().unwrap_or_default())
+        } else {
+            let mut rows = csv::Reader::from_reader(page.body.as_bytes());
+            let at = rows.headers().unwrap().iter().position(|name| name == column);
+            let at = at.unwrap_or_else(|| panic!("{path}: {}", page.body));
+            (28, rows.records().map(|row| row.unwrap()[at].parse::<BigDecimal>().unwrap_or_default()).sum())
+        };
+        let version = (1..=9).find(|version| shown == count * version);
+        let version = version.unwrap_or_else(|| panic!("{path} shows {shown}: {}", page.body));
+        assert!(version >= last, "{path} is older ({version}) than what was seen before ({last})");
+        last = version;
+    }
+    last
 }
 
 /// F35: while bills are restated a reader's snapshot holds one of them, the same in every table.

@@ -1,6 +1,6 @@
 //! The state of the ledger is what its deliveries make it, whatever their order and number.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
+use super::{ANN, Line, assert_clean, bill, figures, file, import_as_of, request, time};
 use crate::support;
 use chrono::{DateTime, Duration, Utc};
 use costwake::rollup::{ImportOptions, LedgerError, accept, import_with, revert, withdraw};
@@ -164,9 +164,9 @@ async fn apply(pool: &PgPool, oracle: &mut Oracle, step: &Step) {
     let index = chosen % oracle.deliveries.len();
     let (delivery_id, state) = (oracle.deliveries[index].delivery_id, oracle.deliveries[index].state);
     let result = match verb {
-        0 => accept(&pools, delivery_id, "ann", now).await.map(drop),
-        1 => revert(&pools, delivery_id, "ann", now).await,
-        _ => withdraw(&pools, delivery_id, "ann", now).await,
+        0 => accept(&pools, delivery_id, ANN, now).await.map(drop),
+        1 => revert(&pools, delivery_id, ANN, now).await,
+        _ => withdraw(&pools, delivery_id, ANN, now).await,
     };
     match (verb, state, result) {
         (0, "quarantined" | "withdrawn", Ok(())) => {

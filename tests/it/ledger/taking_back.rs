@@ -1,6 +1,6 @@
 //! Quarantine, acceptance, restatement, reverting and withdrawing.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
+use super::{ANN, Line, assert_clean, bill, figures, file, import_as_of, request, time};
 use crate::support;
 use costwake::rollup::{ImportOptions, LedgerError, accept, import_with, rebuild, remap, retention, revert, withdraw};
 use sqlx::PgPool;
@@ -21,12 +21,12 @@ async fn a_quarantined_file_counts_only_once_accepted(pool: PgPool) {
     assert_clean(&pool).await;
 
     let now = time("2026-11-21T10:00:00Z");
-    let accepted = accept(&pools, receipt.delivery_id, "ann", now).await.unwrap();
+    let accepted = accept(&pools, receipt.delivery_id, ANN, now).await.unwrap();
     assert_eq!((accepted.state.as_str(), accepted.accepted_by.as_deref()), ("published", Some("ann")));
     assert_eq!(figures(&pool, "acme").await.len(), 3);
     // Again, and by mistake for one that does not exist.
-    accept(&pools, receipt.delivery_id, "ann", now).await.unwrap();
-    assert!(matches!(accept(&pools, 999, "ann", now).await, Err(LedgerError::UnknownDelivery(999))));
+    accept(&pools, receipt.delivery_id, ANN, now).await.unwrap();
+    assert!(matches!(accept(&pools, 999, ANN, now).await, Err(LedgerError::UnknownDelivery(999))));
     assert_eq!(import_as_of(&pool, "acme", &broken, 2).await.state, "unchanged");
     assert_clean(&pool).await;
     let actions: Vec<String> = sqlx::query_scalar("SELECT action FROM audit_log").fetch_all(&pool).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_file_without_currency_cannot_be_accepted(pool: PgPool) {
         ("quarantined", &["BillingCurrency".to_owned()][..])
     );
     assert_eq!(receipt.totals[0].billing_currency, None);
-    let result = accept(&support::pools(&pool), receipt.delivery_id, "ann", time("2026-11-21T10:00:00Z")).await;
+    let result = accept(&support::pools(&pool), receipt.delivery_id, ANN, time("2026-11-21T10:00:00Z")).await;
     assert!(matches!(result, Err(LedgerError::CannotAccept(reason)) if reason.contains("BillingCurrency")));
     assert_clean(&pool).await;
 }
@@ -73,15 +73,15 @@ async fn a_restatement_can_be_undone(pool: PgPool) {
     assert_clean(&pool).await;
 
     let again = import_as_of(&pool, "acme", &october("7.25"), 4).await;
-    revert(&pools, again.delivery_id, "ann", now).await.unwrap();
-    revert(&pools, again.delivery_id, "ann", now).await.unwrap();
+    revert(&pools, again.delivery_id, ANN, now).await.unwrap();
+    revert(&pools, again.delivery_id, ANN, now).await.unwrap();
     assert_eq!(figures(&pool, "acme").await, before);
     assert_clean(&pool).await;
 
     // What was taken back by mistake can be counted again.
-    accept(&pools, again.delivery_id, "ann", now).await.unwrap();
+    accept(&pools, again.delivery_id, ANN, now).await.unwrap();
     assert_ne!(figures(&pool, "acme").await, before);
-    withdraw(&pools, again.delivery_id, "ann", now).await.unwrap();
+    withdraw(&pools, again.delivery_id, ANN, now).await.unwrap();
     assert!(figures(&pool, "acme").await.is_empty());
     assert_clean(&pool).await;
 }

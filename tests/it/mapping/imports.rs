@@ -75,7 +75,9 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
     assert_eq!(keyed, 2);
     assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
     assert_eq!(crate::support::count(&pool, keys).await, keyed, "the loader meets the same keys");
-    rollup::accept(&pools(&pool), waiting.delivery_id, "test", now()).await.unwrap();
+    rollup::accept(&pools(&pool), waiting.delivery_id, rollup::Person { login: "test", address: "" }, now())
+        .await
+        .unwrap();
     assert_eq!(costs(&pool).await, ["c8/- 4 USD", "shop/- 13.5 USD"]);
     assert_eq!(differences(&pool).await, 0);
     let mut conn = pool.acquire().await.unwrap();

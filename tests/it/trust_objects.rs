@@ -1,0 +1,139 @@
+//! With real bills, deployments and people: opening whatever there is changes nothing (S17), and nobody sees the
+//! money of others (S20).
+
+use crate::ledger::{Line, bill, import_as_of};
+use crate::support::{self, TestApp};
+use crate::trust_matrix::table;
+use axum::http::StatusCode;
+use chrono::{TimeDelta, Utc};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use costwake::web::welcome::new_link;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool};
+use std::collections::BTreeMap;
+use tempfile::TempDir;
+
+// Two teams with a service each, a bill in two versions, deployments, an event, a link that nobody used.
+async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
+    let text = |alpha: &str, beta: &str| {
+        bill(&[Line::of("2026-10", 3, "alpha-svc", alpha), Line::of("2026-10", 4, "beta-svc", beta)])
+    };
+    import_as_of(pool, "acme", &text("1", "2"), 2).await;
+    import_as_of(pool, "acme", &text("1111.25", "2222.75"), 3).await;
+    for team in ["alpha", "beta"] {
+        let sql = "WITH t AS (INSERT INTO team (slug, name) VALUES ($1, $1) RETURNING team_id)
+                   UPDATE service SET team_id = t.team_id FROM t WHERE service.slug = $1 || '-svc'";
+        assert_eq!(sqlx::query(sql).bind(team).execute(pool).await.unwrap().rows_affected(), 1);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let app = support::app_with(pool.clone(), support::config(&["--data-dir", folder.path().to_str().unwrap()])).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    for (service, version) in [("alpha-svc", "1"), ("beta-svc", "2")] {
+        let body = json!({"id": version, "service": service, "environment": "production", "version": version,
+                          "finished_at": "2026-10-10T10:00:00Z"});
+        assert_eq!(app.api("POST", "/api/v1/deployments", &token, body).await.status, StatusCode::CREATED);
+    }
+    let person = app.person(Role::Viewer, false, &[]).await;
+    let link = new_link(&mut pool.acquire().await.unwrap(), person, Utc::now(), TimeDelta::hours(1)).await.unwrap();
+    (app, link, folder)
+}
+
+async fn id(pool: &PgPool, sql: &'static str) -> String {
+    support::count(pool, sql).await.to_string()
+}
+
+// The path with the names and numbers of things that exist.
+async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
+    let slug = match path {
+        path if path.contains("/teams/") => "alpha",
+        path if path.contains("/environments/") => "production",
+        _ => "alpha-svc",
+    };
+    let generation = id(pool, "SELECT generation_id FROM generation WHERE state = 'current'").await;
+    let of = async |path: &str| match path {
+        path if path.starts_with("/deliveries") => id(pool, "SELECT max(delivery_id) FROM delivery").await,
+        path if path.contains("/deployments") => id(pool, "SELECT max(deployment_id) FROM deployment").await,
+        path if path.contains("/rules") => id(pool, "SELECT min(mapping_rule_id) FROM mapping_rule").await,
+        _ => id(pool, "SELECT min(source_id) FROM source").await,
+    };
+    path.replace("{slug}", slug)
+        .replace("{month}", "2026-10")
+        .replace("{generation_id}", &generation)
+        .replace("{line}", "2")
+        .replace("{user_id}", &id(pool, "SELECT min(user_id) FROM user_account").await)
+        .replace("/welcome/{link}", link)
+        .replace("{id}", &of(path).await)
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn opening_every_page_changes_nothing(pool: PgPool) {
+    let (app, link, _folder) = filled(&pool).await;
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    let mut paths = Vec::new();
+    for row in table().iter().filter(|row| row.method == "GET" && !row.path.starts_with("/static/")) {
+        paths.push(with_real_names(&pool, row.path, &link).await);
+    }
+    assert!(paths.iter().all(|path| !path.contains('{')), "{paths:?}");
+    // What is made or moved on by the first look would hide what the second one does.
+    let before = contents(&pool).await;
+    let mut wrong = Vec::new();
+    for path in &paths {
+        let page = browser.get(path).await;
+        // A preview of no rule at all is refused.
+        if page.status != StatusCode::OK && path != "/rules/preview" {
+            wrong.push(format!("{path}: {} {}", page.status, page.location()));
+        }
+        for suffix in [".csv", ".json"] {
+            let page = browser.get(&format!("{path}{suffix}")).await;
+            if page.status.is_server_error() {
+                wrong.push(format!("{path}{suffix}: {}", page.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let after = contents(&pool).await;
+    let changed: Vec<&String> = before.keys().filter(|table| before[*table] != after[*table]).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+}
+
+async fn contents(pool: &PgPool) -> BTreeMap<String, String> {
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
+    let mut contents = BTreeMap::new();
+    for table in tables {
+        // The names come from the catalog of a test's own database.
+        let sql = format!("SELECT coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') FROM \"{table}\" t");
+        let sum: String = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap();
+        contents.insert(table, sum);
+    }
+    contents
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn members_see_their_own_teams_money_and_nobody_elses(pool: PgPool) {
+    let (app, link, _folder) = filled(&pool).await;
+    let mut paths = Vec::new();
+    for row in table().iter().filter(|row| row.method == "GET" && !row.path.starts_with("/static/")) {
+        let path = with_real_names(&pool, row.path, &link).await;
+        paths.extend([path.replace("alpha", "beta"), format!("{path}.csv"), format!("{path}?period=2026-10"), path]);
+    }
+    for (own, other, amount, foreign) in [
+        ("alpha", "beta", ["1111.25", "1,111"], ["2222.75", "2,222"]),
+        ("beta", "alpha", ["2222.75", "2,222"], ["1111.25", "1,111"]),
+    ] {
+        let team = sqlx::query_scalar("SELECT team_id FROM team WHERE slug = $1").bind(own);
+        let team: i64 = team.fetch_one(&pool).await.unwrap();
+        let member = app.browser(Role::Member, false, &[team]).await;
+        let mut sees_own = false;
+        for path in &paths {
+            let page = member.get(path).await;
+            let sees = |amounts: [&str; 2]| amounts.iter().any(|amount| page.body.contains(amount));
+            assert!(!sees(foreign), "a member of {own} sees {other}'s money on {path}");
+            sees_own |= sees(amount);
+        }
+        assert!(sees_own, "{own}");
+        let own_page = member.get(&format!("/services/{own}-svc?period=2026-10")).await;
+        assert_eq!(own_page.status, StatusCode::OK);
+    }
+}
