@@ -105,7 +105,7 @@ impl From<anyhow::Error> for Error {
         match error.downcast_ref::<sqlx::Error>() {
             Some(cause) if locks::is_busy(cause) => {
                 tracing::warn!("A request waited too long: {error:#}");
-                Self::Busy
+                Self::WaitedTooLong
             }
             _ => Self::Internal(error),
         }
