@@ -11,6 +11,7 @@ mod events_conformance;
 mod focus_conformance;
 mod ledger;
 mod mapping;
+mod old_server;
 mod pages_explore;
 mod pages_finance;
 mod support;

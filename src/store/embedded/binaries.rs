@@ -4,8 +4,8 @@ use super::error::EmbeddedError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the schema needs.
-pub(super) const OLDEST_MAJOR: u32 = 15;
+/// The PostgreSQL that the schema needs at least.
+pub const OLDEST_MAJOR: u32 = 15;
 
 /// What a cluster is run with, and what a dump is made with; the first tells its version.
 const SERVER: &[&str] = &["postgres", "initdb", "pg_ctl"];

@@ -8,16 +8,19 @@ mod binaries;
 mod error;
 mod locks;
 mod owner;
+mod process;
 mod server;
+mod server_log;
 mod settings_file;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, OLDEST_MAJOR};
 pub use error::EmbeddedError;
 pub use locks::ServeLock;
 
 use error::Doing;
 use locks::{Gate, Holder};
 use owner::Owner;
+use process::Process;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::fs;
@@ -59,8 +62,8 @@ impl Cluster {
 
     /// Starts the server again where it died. Blocks.
     pub fn ensure_running(&self) -> Result<(), EmbeddedError> {
-        if server::running_pid(&self.folder()).is_some() {
-            return Ok(());
+        if Process::seems(&self.folder(), &self.owner) == Process::Server {
+            return server_log::shorten(&self.folder());
         }
         let _gate = Gate::enter(&self.data_dir)?;
         server::start(&self.folder(), &self.socket_folder(), &self.owner, &self.binaries)
@@ -108,7 +111,7 @@ impl Cluster {
     fn leave(&mut self) -> Result<(), EmbeddedError> {
         let Some(holder) = self.holder.take() else { return Ok(()) };
         let _gate = Gate::enter(&self.data_dir)?;
-        if holder.was_last() && server::running_pid(&self.folder()).is_some() {
+        if holder.was_last() && Process::of(&self.folder(), &self.owner) == Process::Server {
             server::stop(&self.folder(), &self.owner, &self.binaries)?;
         }
         Ok(())

@@ -43,6 +43,12 @@ impl Owner {
         Ok(Self { user, group, drops: true })
     }
 
+    /// A user who is somebody else.
+    #[cfg(test)]
+    pub(super) fn for_test(user: u32) -> Self {
+        Self { user, group: user, drops: true }
+    }
+
     /// Whether this is the user's number.
     pub(super) fn is(&self, user: u32) -> bool {
         self.user == user

@@ -3,7 +3,9 @@
 use super::binaries::Binaries;
 use super::error::{Doing, EmbeddedError};
 use super::owner::Owner;
-use super::{NAME, settings_file};
+use super::process::{self, Process};
+use super::{NAME, server_log, settings_file};
+use crate::patience::Patience;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt;
@@ -51,23 +53,22 @@ pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Res
 /// Starts the server, or waits for one that is starting. Only while the gate is held.
 pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
     let began = Instant::now();
+    let log = server_log::path(folder);
+    // A cluster that was stopped well starts at once.
+    let _patience =
+        Patience::logged("Waiting for the database cluster, which reads back its log after it did not end well");
     loop {
-        if running_pid(folder).is_some() {
-            if is_ready(folder) {
-                return Ok(());
+        match Process::of(folder, owner) {
+            Process::Server if process::is_ready(folder) => return server_log::shorten(folder),
+            Process::Server => {
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
             }
-            std::thread::sleep(Duration::from_millis(50));
-            continue;
+            // PostgreSQL would take the other program for a running server.
+            Process::Foreign => remove_pid_file(folder)?,
+            Process::Gone => {}
         }
-        remove_foreign_pid_file(folder)?;
-        make_private(sockets, owner)?;
-        let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
-        let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
-        write(&folder.join("costwake.conf"), &settings, owner)?;
-        let log = folder.join("server.log");
-        if log.exists() {
-            fs::rename(&log, folder.join("server.log.old")).doing("rename", &log)?;
-        }
+        prepare(folder, sockets, owner)?;
         let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
         pg_ctl
             .args(["start", "--silent", "--wait", "--timeout", START_SECONDS_MAX, "--pgdata"])
@@ -88,19 +89,21 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
     }
 }
 
+/// The folder of the socket, the settings, and a new log.
+fn prepare(folder: &Path, sockets: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+    make_private(sockets, owner)?;
+    let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
+    let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
+    write(&folder.join("costwake.conf"), &settings, owner)?;
+    server_log::renew(folder)
+}
+
 /// Stops the server after a checkpoint; sessions that are open are ended.
 pub(super) fn stop(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
     let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
     pg_ctl.args(["stop", "--silent", "--wait", "--mode=fast", "--timeout", STOP_SECONDS_MAX, "--pgdata"]);
     pg_ctl.arg(owner.name(folder));
-    run(&mut pg_ctl)?.map_err(|said| EmbeddedError::said("stop", folder, &folder.join("server.log"), &said))
-}
-
-/// The process that serves this cluster: the one in its pid file, if that process works in this very folder.
-pub(super) fn running_pid(folder: &Path) -> Option<u32> {
-    let pid = pid_in_file(folder)?;
-    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (works_in == fs::canonicalize(folder).ok()?).then_some(pid)
+    run(&mut pg_ctl)?.map_err(|said| EmbeddedError::said("stop", folder, &server_log::path(folder), &said))
 }
 
 /// A folder for the socket inside the cluster, or elsewhere where its path would be too long for a socket.
@@ -120,21 +123,9 @@ fn room_in(folder: &Path) -> Result<(), EmbeddedError> {
     written
 }
 
-fn pid_in_file(folder: &Path) -> Option<u32> {
-    fs::read_to_string(folder.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
-}
-
-fn is_ready(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
-    text.lines().nth(7).is_some_and(|status| status.trim() == "ready")
-}
-
-/// After a crash the number in the pid file may have gone to another program of the same user; PostgreSQL would
-/// take that for a running server.
-fn remove_foreign_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
-    let Some(pid) = pid_in_file(folder) else { return Ok(()) };
+fn remove_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
     let path = folder.join("postmaster.pid");
-    if Path::new(&format!("/proc/{pid}")).exists() { fs::remove_file(&path).doing("remove", &path) } else { Ok(()) }
+    fs::remove_file(&path).doing("remove", &path)
 }
 
 /// A folder that only the server's user may enter.
