@@ -1,6 +1,6 @@
 //! `costwake serve`: pages, API, webhooks and jobs until it is told to stop.
 
-use super::running::{Parts, Running};
+use super::running::{Parts, Ports, Running};
 use super::stop_signal::StopSignal;
 use super::{database, running};
 use crate::config::Config;
@@ -23,11 +23,13 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let mut told_to_stop = StopSignal::listen()?;
     let parts = Parts { pages: !arguments.jobs_only, jobs: !arguments.no_jobs };
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
+    let mut config = config.clone();
+    let ports = Ports::take(&mut config, parts).await?;
     let database = tokio::select! {
-        opened = database::open(config) => opened?,
+        opened = database::open(&config) => opened?,
         () = told_to_stop.wait() => anyhow::bail!("stopped before it served"),
     };
-    let started = running::start(&database, config, parts).await;
+    let started = running::start(&database, &config, parts, ports).await;
     let served = match started {
         Ok(running) => until_told(running, told_to_stop, parts).await,
         Err(error) => Err(error),
