@@ -4,7 +4,7 @@ use super::running::{Parts, Ports, Running};
 use super::stop_signal::StopSignal;
 use super::{database, running};
 use crate::config::Config;
-use crate::store::embedded::ServeLock;
+use crate::store::embedded::{self, ServeLock};
 use std::process::ExitCode;
 
 /// What to serve.
@@ -31,14 +31,19 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     };
     let started = running::start(&database, &config, parts, ports).await;
     let served = match started {
-        Ok(running) => until_told(running, told_to_stop, parts).await,
+        Ok(running) => until_told(running, told_to_stop, parts, &config).await,
         Err(error) => Err(error),
     };
     database.close().await;
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn until_told(mut running: Running, mut told_to_stop: StopSignal, parts: Parts) -> anyhow::Result<()> {
+async fn until_told(
+    mut running: Running,
+    mut told_to_stop: StopSignal,
+    parts: Parts,
+    config: &Config,
+) -> anyhow::Result<()> {
     if parts.pages {
         // Before anything is promised: without a link a new installation cannot be entered.
         let link = running.first_sign_in_link().await?;
@@ -49,10 +54,24 @@ async fn until_told(mut running: Running, mut told_to_stop: StopSignal, parts: P
     } else {
         println!("Costwake works in the background.");
     }
+    remove_old_clusters(config).await;
     tokio::select! {
         () = told_to_stop.wait() => {}
         () = running.ended() => {}
     }
     tracing::info!("Stopping: open requests are finished first");
     running.stop().await
+}
+
+/// What an upgrade left: the new cluster serves now.
+async fn remove_old_clusters(config: &Config) {
+    if config.database_url.is_some() {
+        return;
+    }
+    let data_dir = config.data_dir();
+    match tokio::task::spawn_blocking(move || embedded::remove_old(&data_dir)).await {
+        Ok(Ok(folders)) => folders.iter().for_each(|folder| tracing::info!("Removed {}", folder.display())),
+        Ok(Err(error)) => tracing::warn!("What an upgrade left could not be removed: {error}"),
+        Err(error) => tracing::warn!("What an upgrade left could not be removed: {error}"),
+    }
 }

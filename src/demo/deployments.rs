@@ -177,7 +177,7 @@ fn effect_of(
     }
     let months = (day - first_day).num_days() as f64 / 30.4;
     let production_cost = service.daily_cost * ENVIRONMENTS[0].2 * (1.0 + service.monthly_growth).powf(months);
-    let share = match (is_showcase, rises) {
+    let share: f64 = match (is_showcase, rises) {
         (true, _) => 0.135,
         (false, true) => size,
         (false, false) => -size * 0.8,

@@ -12,17 +12,19 @@ mod process;
 mod server;
 mod server_log;
 mod settings_file;
+mod upgrade;
 
 pub use binaries::{Binaries, OLDEST_MAJOR};
 pub use error::EmbeddedError;
 pub use locks::ServeLock;
+pub use upgrade::{Upgraded, old_folders, remove_old, upgrade};
 
 use error::Doing;
 use locks::{Gate, Holder};
 use owner::Owner;
 use process::Process;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -45,8 +47,9 @@ impl Cluster {
         make_data_dir(data_dir)?;
         let data_dir = fs::canonicalize(data_dir).doing("open", data_dir)?;
         let folder = data_dir.join("postgres");
-        let owner = Owner::of(&data_dir, &folder)?;
         let gate = Gate::enter(&data_dir)?;
+        upgrade::take_back(&data_dir)?;
+        let owner = Owner::of(&data_dir, &folder)?;
         let major = existing_major(&folder)?;
         let binaries = Binaries::find(postgres_bin, major, &folder)?;
         if major.is_none() {
@@ -91,6 +94,13 @@ impl Cluster {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Collects what queries are planned by.
+    pub async fn analyze(&self) -> sqlx::Result<()> {
+        let mut connection = self.connect_options().connect().await?;
+        connection.execute("ANALYZE").await?;
+        connection.close().await
     }
 
     /// The programs that the cluster is run with.

@@ -30,24 +30,30 @@ pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Res
     tracing::info!("Making a database cluster of PostgreSQL {} in {}", binaries.major, data_dir.display());
     let unfinished = data_dir.join("postgres.new");
     let folder = data_dir.join("postgres");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).doing("remove", &unfinished)?;
-    }
-    make_private(&unfinished, owner)?;
-    let mut initdb = owner.command(&unfinished, &binaries.program("initdb"));
-    initdb.arg("--pgdata").arg(owner.name(&unfinished)).args(["--username", NAME, "--encoding=UTF8"]);
-    initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
-    if let Err(said) = run(&mut initdb)? {
-        // What initdb began is of no use, and may be what filled the disk.
-        let error = EmbeddedError::said("create the cluster", &folder, &folder, &said);
-        let _ = fs::remove_dir_all(&unfinished);
-        return Err(error);
-    }
+    init(&unfinished, owner, binaries)?;
     write(&unfinished.join("postgresql.conf"), settings_file::MAIN, owner)?;
     if folder.exists() {
         fs::remove_dir(&folder).doing("replace", &folder)?;
     }
     fs::rename(&unfinished, &folder).doing("move", &unfinished)
+}
+
+/// Runs initdb in a new folder, in place of what is there.
+pub(super) fn init(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).doing("remove", folder)?;
+    }
+    make_private(folder, owner)?;
+    let mut initdb = owner.command(folder, &binaries.program("initdb"));
+    initdb.arg("--pgdata").arg(owner.name(folder)).args(["--username", NAME, "--encoding=UTF8"]);
+    initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
+    if let Err(said) = run(&mut initdb)? {
+        // What initdb began is of no use, and may be what filled the disk.
+        let error = EmbeddedError::said("create the cluster", folder, folder, &said);
+        let _ = fs::remove_dir_all(folder);
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Starts the server, or waits for one that is starting. Only while the gate is held.
@@ -129,7 +135,7 @@ fn remove_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
 }
 
 /// A folder that only the server's user may enter.
-fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+pub(super) fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => owner.give(folder),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -141,13 +147,13 @@ fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
     }
 }
 
-fn write(path: &Path, text: &str, owner: &Owner) -> Result<(), EmbeddedError> {
+pub(super) fn write(path: &Path, text: &str, owner: &Owner) -> Result<(), EmbeddedError> {
     fs::write(path, text).doing("write", path)?;
     owner.give(path)
 }
 
 /// Runs a program to its end; the inner `Err` holds what it said when it failed.
-fn run(command: &mut Command) -> Result<Result<(), String>, EmbeddedError> {
+pub(super) fn run(command: &mut Command) -> Result<Result<(), String>, EmbeddedError> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| EmbeddedError::NotRun {
         program: command.get_program().to_string_lossy().into_owned(),
         reason: error.to_string(),

@@ -2,6 +2,7 @@
 //! Each test makes a real cluster in a folder of its own.
 
 mod rights;
+mod upgrade;
 
 use costwake::store::embedded::{Cluster, EmbeddedError, ServeLock};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
