@@ -5,6 +5,8 @@
 
 pub mod config;
 
+pub mod patience;
+
 pub mod focus;
 
 pub mod sources;

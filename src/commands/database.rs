@@ -1,9 +1,10 @@
 //! The database that a command works on: `DATABASE_URL`, else the own cluster for as long as it is needed.
 
 use crate::config::Config;
-use crate::store::embedded::Cluster;
-use crate::store::{MIGRATIONS, Pools};
-use anyhow::Context;
+use crate::patience::Patience;
+use crate::store::embedded::{Cluster, OLDEST_MAJOR};
+use crate::store::{MIGRATIONS, Pools, backup};
+use anyhow::{Context, ensure};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +40,29 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
             (cluster.connect_options(), Some(cluster))
         }
     };
-    Ok(Database { pools: Pools::connect_lazy(options.clone()), options, cluster })
+    let database = Database { pools: Pools::connect_lazy(options.clone()), options, cluster };
+    if database.cluster.is_none() {
+        refuse_old_server(&database.pools).await?;
+    }
+    Ok(database)
+}
+
+/// Before the schema meets a server that does not understand it.
+async fn refuse_old_server(pools: &Pools) -> anyhow::Result<()> {
+    let mut conn = pools.jobs.acquire().await.context("could not reach the database")?;
+    let major = backup::server_major(&mut conn).await.context("could not reach the database")?;
+    ensure!(
+        major >= OLDEST_MAJOR,
+        "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \
+         or name another server"
+    );
+    Ok(())
 }
 
 /// Applies the migrations that the database lacks.
 pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
     use sqlx::migrate::MigrateError;
+    let _patience = Patience::logged("Bringing the schema of the database up to this version's");
     match MIGRATIONS.run(&pools.jobs).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => anyhow::bail!(

@@ -2,6 +2,7 @@
 
 use super::database;
 use crate::config::Config;
+use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
 use crate::store::receipts::{Movement, Receipt, Total};
@@ -9,14 +10,11 @@ use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
-const PROGRESS_AFTER: Duration = Duration::from_secs(2);
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Lists on a receipt are cut here; the page and the JSON have more.
 const SHOWN_MAX: usize = 10;
 
@@ -84,27 +82,24 @@ async fn import(pools: &Pools, arguments: &Arguments, files: &[PathBuf]) -> anyh
         received_by: "command line".to_owned(),
         now: Utc::now(),
     };
-    let options = ImportOptions { more_parts: more.to_vec(), ..ImportOptions::default() };
-    let started = Instant::now();
-    let shown_at = Mutex::new(started);
-    let is_terminal = std::io::stderr().is_terminal();
-    let file_name = request.file_name.clone();
-    let progress = move |rows: u64, read: u64, total: u64| {
-        let Ok(mut shown_at) = shown_at.lock() else { return };
-        let every = if is_terminal { PROGRESS_EVERY } else { PROGRESS_EVERY * 10 };
-        if started.elapsed() < PROGRESS_AFTER || shown_at.elapsed() < every {
-            return;
+    let (told, phase) = watch::channel("");
+    let options = ImportOptions { more_parts: more.to_vec(), phase: Some(told), ..ImportOptions::default() };
+    let read = Arc::new(Mutex::new((0, 0)));
+    let progress = {
+        let read = read.clone();
+        move |rows: u64, bytes: u64, total: u64| {
+            let percent = (bytes * 100).checked_div(total).unwrap_or(0).min(100);
+            *read.lock().unwrap_or_else(PoisonError::into_inner) = (percent, rows);
         }
-        *shown_at = Instant::now();
-        let percent = (read * 100).checked_div(total).unwrap_or(0).min(100);
-        let (start, end) = if is_terminal { ("\r", "   ") } else { ("", "\n") };
-        eprint!("{start}{file_name}: {percent} % read, {rows} rows{end}");
     };
-    let receipt = import_with(pools, request, options, progress).await;
-    if is_terminal && started.elapsed() > PROGRESS_AFTER {
-        eprint!("\r{:78}\r", "");
-    }
-    receipt
+    let file_name = request.file_name.clone();
+    let _patience = Patience::new(move |lasted| {
+        let (percent, rows) = *read.lock().unwrap_or_else(PoisonError::into_inner);
+        let doing = *phase.borrow();
+        let doing = if doing.is_empty() { "looking at the file" } else { doing };
+        eprintln!("  {file_name}: {doing}, {percent} % read, {rows} rows: {} s", lasted.as_secs());
+    });
+    import_with(pools, request, options, progress).await
 }
 
 fn name(path: &Path) -> String {

@@ -17,6 +17,7 @@ mod running;
 mod serve;
 mod stop_signal;
 mod token;
+mod upgrade_database;
 mod user;
 mod verify;
 
@@ -58,6 +59,8 @@ pub enum Command {
     Restore(restore::Arguments),
     /// Bring the database schema up to this version's; every command does it too.
     Migrate(migrate::Arguments),
+    /// Move the own database cluster to a newer PostgreSQL, and verify every total.
+    UpgradeDatabase(upgrade_database::Arguments),
     /// Make, list and revoke tokens for programs.
     Token(token::Arguments),
     /// Add people, change their roles, and make sign-in links.
@@ -82,6 +85,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,
         Command::Restore(arguments) => until_interrupted(restore::run(arguments, config)).await,
         Command::Migrate(arguments) => until_interrupted(migrate::run(arguments, config)).await,
+        Command::UpgradeDatabase(arguments) => upgrade_database::run(arguments, config).await,
         Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
         Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
         Command::Deploy(arguments) => deploy::run(*arguments).await,

@@ -4,6 +4,7 @@ use super::backup::{DUMP, KEY};
 use super::database::{self, Database};
 use super::{archive, postgres_tools};
 use crate::config::Config;
+use crate::patience::Patience;
 use crate::rollup::verify;
 use crate::store::embedded::{ServeLock, make_data_dir};
 use crate::store::{audit, backup, tokens};
@@ -15,6 +16,8 @@ use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KEY_BYTES_MAX: u64 = 4096;
@@ -134,11 +137,17 @@ async fn load(file: &mut impl Read, size: u64, database: &Database, config: &Con
     });
     let mut buffer = vec![0; 1 << 20];
     let mut left = size;
+    let given = Arc::new(AtomicU64::new(0));
+    let _patience = Patience::new({
+        let given = given.clone();
+        move |lasted| eprintln!("  {}: {} s", loading(given.load(Ordering::Relaxed), size), lasted.as_secs())
+    });
     while left > 0 {
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = file.read(&mut buffer[..wanted])?;
         ensure!(read > 0, "the file ends half-way: it is no whole backup");
         left -= read as u64;
+        given.store(size - left, Ordering::Relaxed);
         // Where pg_restore gave up, its own words say more than a broken pipe.
         if input.write_all(&buffer[..read]).await.is_err() {
             break;
@@ -151,10 +160,21 @@ async fn load(file: &mut impl Read, size: u64, database: &Database, config: &Con
     Ok(())
 }
 
+/// Indexes are made after all rows are in.
+fn loading(given: u64, size: u64) -> String {
+    if given < size {
+        format!("Loading, {} of {} MiB read", given >> 20, size >> 20)
+    } else {
+        "Loading, everything is read and indexes are made".to_owned()
+    }
+}
+
 async fn verified(database: &Database) -> anyhow::Result<ExitCode> {
+    let patience = Patience::shown("Checking all totals");
     let mut snapshot = database.pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let checks = verify::verify(&mut snapshot).await?;
     snapshot.commit().await?;
+    drop(patience);
     let mut differences = checks.iter().flat_map(|check| check.differences.iter()).peekable();
     if differences.peek().is_none() {
         println!("Restored. All {} checks of its totals hold.", checks.len());

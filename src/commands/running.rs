@@ -21,6 +21,23 @@ pub struct Parts {
     pub jobs: bool,
 }
 
+/// The addresses that the service is reached on, taken before anything that lasts.
+pub struct Ports {
+    pages: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Ports {
+    /// Takes them; with port 0 the system chooses one, and the settings then carry that.
+    pub async fn take(config: &mut Config, parts: Parts) -> anyhow::Result<Self> {
+        let pages = match parts.pages {
+            true => Some(listen(config).await?),
+            false => None,
+        };
+        Ok(Self { pages, metrics: telemetry::listen(&config.metrics_listen).await? })
+    }
+}
+
 /// The service while it runs.
 pub struct Running {
     app: AppState,
@@ -31,16 +48,11 @@ pub struct Running {
 }
 
 /// Starts it.
-pub async fn start(database: &Database, config: &Config, parts: Parts) -> anyhow::Result<Running> {
-    let mut config = config.clone();
-    let listener = match parts.pages {
-        true => Some(listen(&mut config).await?),
-        false => None,
-    };
-    let app = AppState::new(config, database.pools.clone())?;
+pub async fn start(database: &Database, config: &Config, parts: Parts, ports: Ports) -> anyhow::Result<Running> {
+    let app = AppState::new(config.clone(), database.pools.clone())?;
     let stop = CancellationToken::new();
     let running = Running {
-        pages: listener.map(|listener| {
+        pages: ports.pages.map(|listener| {
             let stopped = stop.clone().cancelled_owned();
             tokio::spawn(server::serve(app.clone(), listener, stopped))
         }),
@@ -51,7 +63,8 @@ pub async fn start(database: &Database, config: &Config, parts: Parts) -> anyhow
         app: app.clone(),
         stop,
     };
-    match telemetry::serve_metrics(app).await {
+    let Some(metrics) = ports.metrics else { return Ok(running) };
+    match telemetry::serve_metrics(app, metrics) {
         Ok(()) => Ok(running),
         Err(error) => {
             running.stop().await?;
@@ -60,7 +73,6 @@ pub async fn start(database: &Database, config: &Config, parts: Parts) -> anyhow
     }
 }
 
-// With port 0 the system chooses one; links carry that.
 async fn listen(config: &mut Config) -> anyhow::Result<TcpListener> {
     let address = config.listen;
     let listener = TcpListener::bind(address).await.with_context(|| {

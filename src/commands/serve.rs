@@ -1,10 +1,10 @@
 //! `costwake serve`: pages, API, webhooks and jobs until it is told to stop.
 
-use super::running::{Parts, Running};
+use super::running::{Parts, Ports, Running};
 use super::stop_signal::StopSignal;
 use super::{database, running};
 use crate::config::Config;
-use crate::store::embedded::ServeLock;
+use crate::store::embedded::{self, ServeLock};
 use std::process::ExitCode;
 
 /// What to serve.
@@ -23,20 +23,27 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let mut told_to_stop = StopSignal::listen()?;
     let parts = Parts { pages: !arguments.jobs_only, jobs: !arguments.no_jobs };
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
+    let mut config = config.clone();
+    let ports = Ports::take(&mut config, parts).await?;
     let database = tokio::select! {
-        opened = database::open(config) => opened?,
+        opened = database::open(&config) => opened?,
         () = told_to_stop.wait() => anyhow::bail!("stopped before it served"),
     };
-    let started = running::start(&database, config, parts).await;
+    let started = running::start(&database, &config, parts, ports).await;
     let served = match started {
-        Ok(running) => until_told(running, told_to_stop, parts).await,
+        Ok(running) => until_told(running, told_to_stop, parts, &config).await,
         Err(error) => Err(error),
     };
     database.close().await;
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn until_told(mut running: Running, mut told_to_stop: StopSignal, parts: Parts) -> anyhow::Result<()> {
+async fn until_told(
+    mut running: Running,
+    mut told_to_stop: StopSignal,
+    parts: Parts,
+    config: &Config,
+) -> anyhow::Result<()> {
     if parts.pages {
         // Before anything is promised: without a link a new installation cannot be entered.
         let link = running.first_sign_in_link().await?;
@@ -47,10 +54,24 @@ async fn until_told(mut running: Running, mut told_to_stop: StopSignal, parts: P
     } else {
         println!("Costwake works in the background.");
     }
+    remove_old_clusters(config).await;
     tokio::select! {
         () = told_to_stop.wait() => {}
         () = running.ended() => {}
     }
     tracing::info!("Stopping: open requests are finished first");
     running.stop().await
+}
+
+/// What an upgrade left: the new cluster serves now.
+async fn remove_old_clusters(config: &Config) {
+    if config.database_url.is_some() {
+        return;
+    }
+    let data_dir = config.data_dir();
+    match tokio::task::spawn_blocking(move || embedded::remove_old(&data_dir)).await {
+        Ok(Ok(folders)) => folders.iter().for_each(|folder| tracing::info!("Removed {}", folder.display())),
+        Ok(Err(error)) => tracing::warn!("What an upgrade left could not be removed: {error}"),
+        Err(error) => tracing::warn!("What an upgrade left could not be removed: {error}"),
+    }
 }

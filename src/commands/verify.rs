@@ -2,6 +2,7 @@
 
 use super::database;
 use crate::config::Config;
+use crate::patience::Patience;
 use crate::rollup::verify;
 use std::process::ExitCode;
 
@@ -16,10 +17,12 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
     let database = database::open(config).await?;
+    let patience = Patience::shown("Checking all totals");
     // One snapshot: a delivery that is published meanwhile is seen by all checks or by none.
     let mut snapshot = database.pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let checks = verify::verify(&mut snapshot).await?;
     snapshot.commit().await?;
+    drop(patience);
     database.close().await;
     for check in &checks {
         if arguments.json {

@@ -5,7 +5,7 @@ use chrono::{Days, Months, NaiveDate};
 
 /// One unit of currency in the scale that costs are kept in here.
 pub const ONE: i128 = 100_000_000_000_000;
-const COST_SCALE: usize = 14;
+pub const COST_SCALE: usize = 14;
 pub const SAVINGS_PLAN_ID: &str = "arn:aws:savingsplans::210987654321:savingsplan/8f1c0a52";
 
 /// What a provider's bill looks like.
@@ -64,6 +64,8 @@ pub struct Bill<'a> {
     pub month: NaiveDate,
     pub file: FocusFile,
     pub seed: u64,
+    /// What the savings plan costs a day.
+    pub plan_fee: i128,
 }
 
 impl Bill<'_> {
@@ -112,6 +114,7 @@ impl Bill<'_> {
             ("ListUnitPrice", &unit_price),
             ("ContractedUnitPrice", &unit_price),
             ("PricingCurrency", self.biller.currency),
+            ("HostProviderName", self.biller.provider_name),
             ("InvoiceId", &invoice),
             ("InvoiceIssuerName", self.biller.invoice_issuer_name),
             ("ProviderName", self.biller.provider_name),
@@ -123,6 +126,7 @@ impl Bill<'_> {
             ("ResourceType", line.part.map_or("", |part| part.resource_type)),
             ("ServiceCategory", line.service_category),
             ("ServiceName", line.service_name),
+            ("ServiceProviderName", self.biller.provider_name),
             ("SkuId", &sku),
             ("SkuPriceId", &sku),
             ("SkuMeter", meter),
@@ -149,7 +153,7 @@ pub fn key(name: &str) -> u64 {
 }
 
 /// `1234500` at scale 4 is `123.45`: no trailing zeros.
-fn decimal(amount: i128, scale: usize) -> String {
+pub fn decimal(amount: i128, scale: usize) -> String {
     let digits = format!("{:0width$}", amount.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     let fraction = fraction.trim_end_matches('0');

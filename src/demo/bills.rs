@@ -4,6 +4,7 @@ use super::components::{self, Component};
 use super::cost_model::CostModel;
 use super::focus_file::FocusFile;
 use super::organisation::{Cloud, ENVIRONMENTS, SERVICES, ServicePlan};
+use super::usage::{self, Usage};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::Path;
 
@@ -43,7 +44,7 @@ const BILLERS: [Biller; 5] = [
         billing_account_name: "Acme Shop GmbH",
         currency: "EUR",
         version: 10,
-        extension: "csv.zst",
+        extension: "parquet",
         kind: Kind::Cloud(Cloud::Azure),
         lag_days: 0,
     },
@@ -55,8 +56,8 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "dd-1126771",
         billing_account_name: "acme-shop",
         currency: "USD",
-        version: 12,
-        extension: "csv",
+        version: 13,
+        extension: "csv.zst",
         kind: Kind::Monitoring,
         lag_days: 0,
     },
@@ -75,10 +76,6 @@ const BILLERS: [Biller; 5] = [
     },
 ];
 
-/// A savings plan costs this much a day, in 1e-14 of a dollar, and pays 72 % of the list price of what it covers.
-const COMMITMENT_A_DAY: i128 = 3_100 * ONE;
-const SAVINGS_PLAN_PERCENT: i128 = 72;
-
 /// `BillingCurrency` of a cloud's bill.
 pub fn currency(cloud: Cloud) -> &'static str {
     if cloud == Cloud::Azure { "EUR" } else { "USD" }
@@ -87,6 +84,7 @@ pub fn currency(cloud: Cloud) -> &'static str {
 /// Writes every bill of every month; the result is in the order in which the providers wrote them.
 pub fn write(folder: &Path, model: &CostModel, seed: u64) -> anyhow::Result<Vec<DemoBill>> {
     let mut bills = Vec::new();
+    let plan_fee = usage::plan_fee_a_day(model);
     let running_month = super::first_of_month(model.last_day);
     let restated_month = running_month - Months::new(2);
     let mut month = model.first_day;
@@ -99,11 +97,11 @@ pub fn write(folder: &Path, model: &CostModel, seed: u64) -> anyhow::Result<Vec<
             if restated {
                 let path =
                     folder.join(format!("{}-{}-first.{}", biller.file_stem, month.format("%Y-%m"), biller.extension));
-                bills.push(write_bill(&path, biller, model, month, at(next + Days::new(1), 6), true, seed)?);
+                bills.push(write_bill(&path, biller, model, month, at(next + Days::new(1), 6), true, seed, plan_fee)?);
             }
             let path = folder.join(format!("{}-{}.{}", biller.file_stem, month.format("%Y-%m"), biller.extension));
             let as_of = if restated { at(next + Days::new(11), 4) } else { written_at };
-            bills.push(write_bill(&path, biller, model, month, as_of, false, seed)?);
+            bills.push(write_bill(&path, biller, model, month, as_of, false, seed, plan_fee)?);
         }
         month = next;
     }
@@ -115,6 +113,7 @@ fn at(day: NaiveDate, hour: u32) -> DateTime<Utc> {
     day.and_hms_opt(hour, 10, 0).expect("an hour of the day").and_utc()
 }
 
+#[expect(clippy::too_many_arguments, reason = "what a bill is made of")]
 fn write_bill(
     path: &Path,
     biller: &Biller,
@@ -123,8 +122,9 @@ fn write_bill(
     as_of: DateTime<Utc>,
     is_first_version: bool,
     seed: u64,
+    plan_fee: i128,
 ) -> anyhow::Result<DemoBill> {
-    let mut bill = Bill { biller, month, file: FocusFile::create(path, biller.version)?, seed };
+    let mut bill = Bill { biller, month, file: FocusFile::create(path, biller.version)?, seed, plan_fee };
     let last_day = (month + Months::new(1) - Days::new(1)).min(model.last_day - Days::new(biller.lag_days));
     for day in month.iter_days().take_while(|day| *day <= last_day) {
         match biller.kind {
@@ -145,13 +145,11 @@ impl Bill<'_> {
         day: NaiveDate,
         is_first: bool,
     ) -> anyhow::Result<()> {
-        let has_plan = cloud == Cloud::Amazon;
-        let mut uncommitted = if has_plan { COMMITMENT_A_DAY } else { 0 };
+        let is_amazon = cloud == Cloud::Amazon;
         // The first version of the restated month came before the plan was applied to three days, and before
         // the logs of the last four were metered.
-        if is_first && (12..=14).contains(&day.day()) {
-            uncommitted = 0;
-        }
+        let has_plan = !(is_first && (12..=14).contains(&day.day()));
+        let mut uncommitted = if has_plan { self.plan_fee } else { 0 };
         let month_end = self.month + Months::new(1);
         let logs_missing = is_first && (month_end - day).num_days() <= 4;
         for (index, service) in SERVICES.iter().enumerate().filter(|(_, service)| service.cloud == cloud) {
@@ -160,13 +158,15 @@ impl Bill<'_> {
                     if logs_missing && part.unit == "GB" && part.service_name == "Amazon CloudWatch" {
                         continue;
                     }
-                    let cost = model.cost(index, day, environment, part_index);
+                    let usages = usage::on_day(model, index, day, environment, part_index, has_plan);
+                    uncommitted -=
+                        usages.iter().filter(|usage| usage.is_covered).map(|usage| usage.effective).sum::<i128>();
                     let place = Place { service, index, environment_name, is_production: environment == 0 };
-                    self.write_usage(&place, part, part_index, day, cost, &mut uncommitted)?;
+                    self.write_usage(&place, part, part_index, day, &usages)?;
                 }
             }
         }
-        if has_plan {
+        if is_amazon {
             self.write_plan_rows(day, uncommitted)?;
             self.write_shared_rows(day)?;
         }
@@ -179,20 +179,9 @@ impl Bill<'_> {
         part: &Component,
         part_index: usize,
         day: NaiveDate,
-        cost: f64,
-        uncommitted: &mut i128,
+        usages: &[Usage],
     ) -> anyhow::Result<()> {
-        let resource_count = if place.is_production { 2 } else { 1 };
-        for resource in 0..resource_count {
-            // Two resources share the work 3 to 2.
-            let share = if resource_count == 1 { 1.0 } else { [0.6, 0.4][resource] };
-            let quantity = ((cost * share / part.unit_price as f64 * 1e14).round() as i128).max(1);
-            let list = quantity * i128::from(part.unit_price);
-            let covered = list * SAVINGS_PLAN_PERCENT / 100;
-            let is_covered = part.is_compute && place.is_production && covered <= *uncommitted;
-            if is_covered {
-                *uncommitted -= covered;
-            }
+        for (resource, usage) in usages.iter().enumerate() {
             let name =
                 format!("{}-{}-{}{}", place.service.slug, place.environment_name, part_index + 1, ["a", "b"][resource]);
             let tags = self.tags(place, part_index);
@@ -202,7 +191,7 @@ impl Bill<'_> {
                 category: "Usage",
                 frequency: "Usage-Based",
                 description: part.meter,
-                pricing_category: if is_covered { "Committed" } else { "Standard" },
+                pricing_category: if usage.is_covered { "Committed" } else { "Standard" },
                 part: Some(part),
                 service_name: part.service_name,
                 service_category: part.service_category,
@@ -211,18 +200,19 @@ impl Bill<'_> {
                 sub_account: &account,
                 sub_account_name: &account_name,
                 tags: &tags,
-                quantity,
-                list,
-                billed: if is_covered { 0 } else { list },
-                effective: if is_covered { covered } else { list },
-                commitment_status: if is_covered { "Used" } else { "" },
+                quantity: usage.quantity,
+                list: usage.list,
+                billed: usage.billed,
+                effective: usage.effective,
+                commitment_status: if usage.is_covered { "Used" } else { "" },
                 ..Line::default()
             })?;
         }
         Ok(())
     }
 
-    // The plan's daily fee, and what of it nothing used: the covered lines and this one add up to the fee.
+    // The plan's daily fee, and what of it nothing used: the covered lines and this one add up to the fee. It belongs
+    // to no service: what one does not use would show as a step of another.
     fn write_plan_rows(&mut self, day: NaiveDate, unused: i128) -> anyhow::Result<()> {
         let plan = Line {
             first_day: day,
@@ -232,7 +222,6 @@ impl Bill<'_> {
             resource_name: "compute savings plan",
             sub_account: "210987654321",
             sub_account_name: "management",
-            tags: "{\"service\":\"k8s-platform\",\"environment\":\"production\"}",
             ..Line::default()
         };
         self.write_line(&Line {
@@ -241,8 +230,8 @@ impl Bill<'_> {
             pricing_category: "Standard",
             description: "Compute savings plan, no upfront",
             quantity: 240_000,
-            list: COMMITMENT_A_DAY,
-            billed: COMMITMENT_A_DAY,
+            list: self.plan_fee,
+            billed: self.plan_fee,
             effective: 0,
             ..plan
         })?;

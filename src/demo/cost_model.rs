@@ -52,8 +52,10 @@ pub fn anomalies(last_day: NaiveDate) -> Vec<Anomaly> {
 pub struct CostModel {
     pub first_day: NaiveDate,
     pub last_day: NaiveDate,
-    /// By service, day, environment, component: units of the cloud's currency.
+    /// By service, day, environment, component: units of the cloud's currency, but for what releases changed.
     costs: Vec<Vec<Vec<Vec<f64>>>>,
+    /// The same for what releases changed: quantities, so that a release changes each day by the same amount.
+    released: Vec<Vec<Vec<Vec<i128>>>>,
     /// By service and day: requests.
     traffic: Vec<Vec<u64>>,
 }
@@ -66,21 +68,27 @@ impl CostModel {
         releases: &[Release],
         anomalies: &[Anomaly],
     ) -> Self {
-        let mut model = Self { first_day, last_day, costs: Vec::new(), traffic: Vec::new() };
+        let mut model = Self { first_day, last_day, costs: Vec::new(), released: Vec::new(), traffic: Vec::new() };
         for service in 0..SERVICES.len() {
             let traffic = model.traffic_of(service, seed);
-            model.costs.push(model.costs_of(service, seed, &traffic, releases, anomalies));
+            model.costs.push(model.costs_of(service, seed, &traffic, anomalies));
+            model.released.push(model.released_of(service, releases));
             model.traffic.push(traffic);
         }
         model
     }
 
-    /// Cost of one component in one environment on one day, never negative.
+    /// Cost of one component in one environment on one day, never negative, but for what releases changed.
     pub fn cost(&self, service: usize, day: NaiveDate, environment: usize, component: usize) -> f64 {
         self.costs[service][(day - self.first_day).num_days() as usize][environment][component]
     }
 
-    /// Cost of a service on a day, all environments.
+    /// What releases added to that until then, in 1e-4 of the component's unit.
+    pub fn released(&self, service: usize, day: NaiveDate, environment: usize, component: usize) -> i128 {
+        self.released[service][(day - self.first_day).num_days() as usize][environment][component]
+    }
+
+    /// Cost of a service on a day, all environments, but for what releases changed.
     pub fn daily_total(&self, service: usize, day: NaiveDate) -> f64 {
         self.costs[service][(day - self.first_day).num_days() as usize].iter().flatten().sum()
     }
@@ -115,14 +123,7 @@ impl CostModel {
             .collect()
     }
 
-    fn costs_of(
-        &self,
-        service: usize,
-        seed: u64,
-        traffic: &[u64],
-        releases: &[Release],
-        anomalies: &[Anomaly],
-    ) -> Vec<Vec<Vec<f64>>> {
+    fn costs_of(&self, service: usize, seed: u64, traffic: &[u64], anomalies: &[Anomaly]) -> Vec<Vec<Vec<f64>>> {
         let plan = &SERVICES[service];
         let parts = components::of(plan.cloud, plan.workload);
         let mut random = stream(seed, &format!("cost of {}", plan.slug));
@@ -143,24 +144,26 @@ impl CostModel {
             }
             by_day.push(by_environment);
         }
-        self.apply_releases(service, releases, &mut by_day);
         self.apply_anomalies(service, anomalies, &mut by_day);
         by_day
     }
 
     // A release counts from the minute it is live: its own day only in part.
-    fn apply_releases(&self, service: usize, releases: &[Release], by_day: &mut [Vec<Vec<f64>>]) {
+    fn released_of(&self, service: usize, releases: &[Release]) -> Vec<Vec<Vec<i128>>> {
+        let plan = &SERVICES[service];
+        let nothing = vec![vec![0; components::of(plan.cloud, plan.workload).len()]; ENVIRONMENTS.len()];
+        let mut by_day: Vec<Vec<Vec<i128>>> = self.days().map(|_| nothing.clone()).collect();
         for release in releases.iter().filter(|release| release.service == service && release.succeeded) {
             let Some(effect) = release.effect else { continue };
             let live = release.finished_at();
             let first = (live.date_naive() - self.first_day).num_days() as usize;
-            let part_of_day = 1.0 - f64::from(live.num_seconds_from_midnight()) / 86_400.0;
+            let seconds_left = 86_400 - i128::from(live.num_seconds_from_midnight());
             for (offset, day) in by_day.iter_mut().skip(first).enumerate() {
-                let weight = if offset == 0 { part_of_day } else { 1.0 };
-                let cost = &mut day[release.environment][effect.component];
-                *cost = (*cost + effect.cents_a_day as f64 / 100.0 * weight).max(0.01);
+                let seconds = if offset == 0 { seconds_left } else { 86_400 };
+                day[release.environment][effect.component] += effect.quantity_a_day * seconds / 86_400;
             }
         }
+        by_day
     }
 
     fn apply_anomalies(&self, service: usize, anomalies: &[Anomaly], by_day: &mut [Vec<Vec<f64>>]) {

@@ -1,7 +1,9 @@
+use super::bill_line::{COST_SCALE, decimal};
 use super::components;
 use super::cost_model::Anomaly;
 use super::organisation::{ENVIRONMENTS, SERVICES, ServicePlan};
 use super::random::{pick, sha, stream};
+use super::usage::{self, Usage};
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc, Weekday};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -46,13 +48,13 @@ pub struct Change {
     pub merged_at: DateTime<Utc>,
 }
 
-/// A lasting change of daily cost, in the currency of the service's cloud.
+/// A lasting change of what is used each day.
 #[derive(Debug, Clone, Copy)]
 pub struct Effect {
     /// Index into the service's components.
     pub component: usize,
-    /// Hundredths of the currency a day.
-    pub cents_a_day: i64,
+    /// In 1e-4 of the component's unit.
+    pub quantity_a_day: i128,
 }
 
 impl Release {
@@ -91,6 +93,10 @@ const LOWERING: [&str; 5] = [
     "Scale to zero at night",
     "Drop debug metrics",
 ];
+/// All releases together lower a component by no more than this part of its usual cost, so that each counts in full.
+const LOWERED_MAX: f64 = 0.4;
+/// An effect on a service's cost in production that is smaller is none.
+const SHARE_MIN: f64 = 0.01;
 /// Services that go to staging the day before.
 const STAGED: [&str; 3] = ["checkout-api", "search-api", "payment-gateway"];
 
@@ -116,6 +122,7 @@ fn plan_service(
 ) -> Vec<Release> {
     let mut random = stream(seed, &format!("releases of {}", service.slug));
     let mut releases = Vec::new();
+    let mut moved = vec![0.0; components::of(service.cloud, service.workload).len()];
     let mut pull_request = random.random_range(400..2200);
     let mut version_number = (first_day.year(), first_day.month(), 0);
     // The release that the tour of the demo opens: recent, clear, with days enough after it.
@@ -135,7 +142,7 @@ fn plan_service(
             (day.year(), day.month(), 1)
         };
         let version = format!("v{}.{}.{}", version_number.0, version_number.1, version_number.2);
-        let effect = effect_of(&mut random, service, day, first_day, is_showcase);
+        let effect = effect_of(&mut random, service, day, first_day, is_showcase, &mut moved);
         let release = release(&mut random, index, day, version, effect, &mut pull_request, is_showcase);
         if STAGED.contains(&service.slug) {
             releases.push(staging_of(&release));
@@ -159,22 +166,30 @@ fn effect_of(
     day: NaiveDate,
     first_day: NaiveDate,
     is_showcase: bool,
+    moved: &mut [f64],
 ) -> Option<Effect> {
     let (has_effect, rises, size) =
         (random.random::<f64>() < 0.16, random.random::<f64>() < 0.66, random.random_range(0.05..0.16));
-    let component_count = components::of(service.cloud, service.workload).len();
-    let component = random.random_range(0..component_count.min(3));
+    let parts = components::of(service.cloud, service.workload);
+    let component = random.random_range(0..parts.len().min(3));
     if !has_effect && !is_showcase {
         return None;
     }
     let months = (day - first_day).num_days() as f64 / 30.4;
     let production_cost = service.daily_cost * ENVIRONMENTS[0].2 * (1.0 + service.monthly_growth).powf(months);
-    let share = match (is_showcase, rises) {
+    let share: f64 = match (is_showcase, rises) {
         (true, _) => 0.135,
         (false, true) => size,
         (false, false) => -size * 0.8,
     };
-    Some(Effect { component, cents_a_day: (production_cost * share * 100.0).round() as i64 })
+    let part = &parts[component];
+    let share = share.max(-LOWERED_MAX * part.share - moved[component]);
+    if share.abs() < SHARE_MIN {
+        return None;
+    }
+    moved[component] += share;
+    let quantity_a_day = (production_cost * share / part.unit_price as f64 * 1e14).round() as i128;
+    Some(Effect { component, quantity_a_day })
 }
 
 fn release(
@@ -194,7 +209,7 @@ fn release(
         *pull_request += random.random_range(1..6);
         let telling = position == 0;
         let title = match effect {
-            Some(effect) if telling && effect.cents_a_day > 0 => pick(random, &RAISING),
+            Some(effect) if telling && effect.quantity_a_day > 0 => pick(random, &RAISING),
             Some(_) if telling => pick(random, &LOWERING),
             _ => pick(random, &ORDINARY),
         };
@@ -230,7 +245,9 @@ pub fn write_truth(path: &Path, releases: &[Release], anomalies: &[Anomaly]) -> 
         .iter()
         .map(|release| {
             let service = &SERVICES[release.service];
-            let cents = release.effect.map_or(0, |effect| effect.cents_a_day);
+            let change = release.effect.map_or_else(Usage::default, |effect| {
+                usage::of_effect(service, release.environment, effect.component, effect.quantity_a_day)
+            });
             json!({
                 "external_id": release.external_id.to_string(),
                 "service": service.slug,
@@ -238,7 +255,12 @@ pub fn write_truth(path: &Path, releases: &[Release], anomalies: &[Anomaly]) -> 
                 "version": release.version,
                 "succeeded": release.succeeded,
                 "finished_at": release.finished_at(),
-                "change_per_day": hundredths(cents),
+                // From the day after it; its own day has the part after it.
+                "change_per_day": {
+                    "BilledCost": decimal(change.billed, COST_SCALE),
+                    "EffectiveCost": decimal(change.effective, COST_SCALE),
+                    "ListCost": decimal(change.list, COST_SCALE),
+                },
                 "billing_currency": super::bills::currency(service.cloud),
             })
         })
@@ -257,9 +279,4 @@ pub fn write_truth(path: &Path, releases: &[Release], anomalies: &[Anomaly]) -> 
         .collect();
     let truth = json!({ "deployments": deployments, "anomalies": anomalies });
     Ok(std::fs::write(path, serde_json::to_string_pretty(&truth)?)?)
-}
-
-fn hundredths(cents: i64) -> String {
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
 }

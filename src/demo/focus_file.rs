@@ -1,3 +1,4 @@
+use super::parquet_table::ParquetTable;
 use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -5,8 +6,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Columns of FOCUS 1.2 with the version that brought each, times ten.
-const COLUMNS: [(&str, u8); 57] = [
+/// Columns of FOCUS 1.3 with the version that brought each, times ten.
+const COLUMNS: [(&str, u8); 65] = [
+    ("AllocatedMethodDetails", 13),
+    ("AllocatedMethodId", 13),
+    ("AllocatedResourceId", 13),
+    ("AllocatedResourceName", 13),
+    ("AllocatedTags", 13),
     ("AvailabilityZone", 10),
     ("BilledCost", 10),
     ("BillingAccountId", 10),
@@ -32,9 +38,11 @@ const COLUMNS: [(&str, u8); 57] = [
     ("CommitmentDiscountUnit", 11),
     ("ConsumedQuantity", 10),
     ("ConsumedUnit", 10),
+    ("ContractApplied", 13),
     ("ContractedCost", 10),
     ("ContractedUnitPrice", 10),
     ("EffectiveCost", 10),
+    ("HostProviderName", 13),
     ("InvoiceId", 12),
     ("InvoiceIssuerName", 10),
     ("ListCost", 10),
@@ -55,6 +63,7 @@ const COLUMNS: [(&str, u8); 57] = [
     ("ResourceType", 10),
     ("ServiceCategory", 10),
     ("ServiceName", 10),
+    ("ServiceProviderName", 13),
     ("ServiceSubcategory", 11),
     ("SkuId", 10),
     ("SkuMeter", 11),
@@ -90,26 +99,35 @@ impl Write for Output {
     }
 }
 
-/// A FOCUS CSV being written, compressed as its name says.
+enum Table {
+    Csv(Box<csv::Writer<Output>>),
+    Parquet(ParquetTable),
+}
+
+/// A FOCUS file being written: CSV, compressed as its name says, or Parquet.
 pub struct FocusFile {
-    output: csv::Writer<Output>,
-    /// Times ten: 10, 11 or 12.
+    table: Table,
+    /// Times ten: 10, 11, 12 or 13.
     version: u8,
     row_count: u64,
 }
 
 impl FocusFile {
-    /// `version` is 10, 11 or 12; a name that ends in `.gz` or `.zst` is compressed so.
+    /// `version` is 10, 11, 12 or 13; a name that ends in `.gz` or `.zst` is compressed so, `.parquet` is Parquet.
     pub fn create(path: &Path, version: u8) -> anyhow::Result<Self> {
         let file = BufWriter::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?);
+        let names = COLUMNS.iter().filter(|(_, since)| *since <= version).map(|(name, _)| *name);
         let output = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => {
+                return Ok(Self { table: Table::Parquet(ParquetTable::new(file, names)), version, row_count: 0 });
+            }
             Some("gz") => Output::Gzip(GzEncoder::new(file, Compression::fast())),
             Some("zst") => Output::Zstd(zstd::Encoder::new(file, 3)?),
             _ => Output::Plain(file),
         };
         let mut output = csv::Writer::from_writer(output);
-        output.write_record(COLUMNS.iter().filter(|(_, since)| *since <= version).map(|(name, _)| *name))?;
-        Ok(Self { output, version, row_count: 0 })
+        output.write_record(names)?;
+        Ok(Self { table: Table::Csv(Box::new(output)), version, row_count: 0 })
     }
 
     /// Writes a row; a column that is not named is empty.
@@ -117,14 +135,21 @@ impl FocusFile {
         let cell = |name: &str| cells.iter().find(|(column, _)| *column == name).map_or("", |(_, value)| *value);
         let version = self.version;
         let record = COLUMNS.iter().filter(|(_, since)| *since <= version).map(|(name, _)| cell(name));
-        self.output.write_record(record)?;
+        match &mut self.table {
+            Table::Csv(output) => output.write_record(record)?,
+            Table::Parquet(output) => output.write_row(record)?,
+        }
         self.row_count += 1;
         Ok(())
     }
 
     /// Ends the file and tells its rows.
     pub fn finish(self) -> anyhow::Result<u64> {
-        let inner = self.output.into_inner().map_err(|error| anyhow::anyhow!("the bill was not written: {error}"))?;
+        let output = match self.table {
+            Table::Csv(output) => output,
+            Table::Parquet(output) => return output.finish().map(|()| self.row_count),
+        };
+        let inner = output.into_inner().map_err(|error| anyhow::anyhow!("the bill was not written: {error}"))?;
         match inner {
             Output::Plain(mut output) => output.flush()?,
             Output::Gzip(output) => output.finish()?.flush()?,

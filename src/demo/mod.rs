@@ -13,8 +13,10 @@ mod cost_model;
 mod deployments;
 mod focus_file;
 mod organisation;
+mod parquet_table;
 mod payloads;
 mod random;
+mod usage;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::{Path, PathBuf};
@@ -113,15 +115,24 @@ pub fn generate(folder: &Path, today: NaiveDate, seed: u64) -> anyhow::Result<De
     let last_day = today - Days::new(1);
     let first_day = first_of_month(last_day) - Months::new(MONTH_COUNT - 1);
     let releases = deployments::plan(first_day, last_day, seed);
+    write(folder, (first_day, last_day), seed, &releases)
+}
+
+fn write(
+    folder: &Path,
+    (first_day, last_day): (NaiveDate, NaiveDate),
+    seed: u64,
+    releases: &[Release],
+) -> anyhow::Result<DemoFiles> {
     let anomalies = cost_model::anomalies(last_day);
-    let model = cost_model::CostModel::new(first_day, last_day, seed, &releases, &anomalies);
+    let model = cost_model::CostModel::new(first_day, last_day, seed, releases, &anomalies);
 
     std::fs::create_dir_all(folder)?;
     let bills = bills::write(folder, &model, seed)?;
     let events = folder.join("events.jsonl");
-    let event_count = payloads::write(&events, &releases, seed)?;
+    let event_count = payloads::write(&events, releases, seed)?;
     let truth = folder.join("truth.json");
-    deployments::write_truth(&truth, &releases, &anomalies)?;
+    deployments::write_truth(&truth, releases, &anomalies)?;
     let traffic = folder.join("traffic.csv");
     model.write_traffic(&traffic)?;
     Ok(DemoFiles {
@@ -140,6 +151,9 @@ pub fn generate(folder: &Path, today: NaiveDate, seed: u64) -> anyhow::Result<De
 fn first_of_month(day: NaiveDate) -> NaiveDate {
     day.with_day(1).expect("every month has a first day")
 }
+
+#[cfg(test)]
+mod truth_tests;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use sqlx::PgConnection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Imports at a time in one process: each holds two connections and its share of memory.
@@ -55,6 +55,8 @@ pub struct ImportOptions {
     pub fence: Option<Fence>,
     /// Bounds of memory.
     pub limits: Limits,
+    /// Gets the words for what is being done.
+    pub phase: Option<watch::Sender<&'static str>>,
 }
 
 /// How much a load keeps in memory before it sets something aside. The defaults stay below 256 MiB.
@@ -189,7 +191,7 @@ pub async fn import_with(
     let clock = Clock { received_at: request.now, started: Instant::now() };
     let progress = Arc::new(progress);
     let delivery_id = begun.delivery_id;
-    let timings = Timings::default();
+    let timings = Timings::telling(options.phase.clone());
     let import = Import { pools, request, options, paths, begun, file_bytes, progress, clock, timings };
     match import.run().await {
         Ok(()) => {}

@@ -129,7 +129,13 @@ async fn create(
     headers: HeaderMap,
     Form(form): Form<CreateForm>,
 ) -> Result<Response> {
-    let name = form.name.trim().to_lowercase();
+    let (name, secret) = add(&app, &principal.login, &address.to_string(), &form.name).await?;
+    answer_with_secret(&app, &principal, &headers, name, secret, false).await
+}
+
+/// Adds a sender; gives the name as it is kept, and the secret, which nothing else tells.
+pub async fn add(app: &AppState, actor: &str, from: &str, name: &str) -> Result<(String, String)> {
+    let name = name.trim().to_lowercase();
     let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     if name.is_empty()
         || name.len() > 100
@@ -142,8 +148,8 @@ async fn create(
         ));
     }
     let secret = hex::encode(seal::random::<32>());
-    let key = key(&app).await?;
-    let (actor, from) = (principal.login.clone(), address.to_string());
+    let key = key(app).await?;
+    let (actor, from) = (actor.to_owned(), from.to_owned());
     let (state, kept_name, kept_secret) = (app.clone(), name.clone(), secret.clone());
     let created = detached(async move {
         let now = state.now();
@@ -159,7 +165,7 @@ async fn create(
     if created.is_none() {
         return Err(Error::Conflict(format!("There is an event source \"{name}\" already: choose another name.")));
     }
-    answer_with_secret(&app, &principal, &headers, name, secret, false).await
+    Ok((name, secret))
 }
 
 async fn rotate(

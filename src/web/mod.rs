@@ -22,7 +22,7 @@ pub mod display;
 pub mod environment;
 pub mod environments;
 pub mod error;
-mod event_sources;
+pub mod event_sources;
 pub mod export;
 pub mod filters;
 mod headers;

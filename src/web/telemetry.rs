@@ -88,15 +88,19 @@ pub fn count_request(method: &'static str, route: &str, status: u16, took: Durat
     metrics::histogram!("costwake_http_request_seconds", "method" => method, "route" => route).record(took);
 }
 
-/// Serves `/metrics` on its own listener until the service drains; "off" serves none.
-pub async fn serve_metrics(app: AppState) -> anyhow::Result<()> {
-    if app.config.metrics_listen == "off" {
-        return Ok(());
+/// The listener that metrics are served on; none where the setting is "off".
+pub async fn listen(address: &str) -> anyhow::Result<Option<TcpListener>> {
+    if address == "off" {
+        return Ok(None);
     }
-    let address = &app.config.metrics_listen;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("could not serve metrics on {address}: set COSTWAKE_METRICS_LISTEN to a free address, or to off")
     })?;
+    Ok(Some(listener))
+}
+
+/// Serves `/metrics` until the service drains.
+pub fn serve_metrics(app: AppState, listener: TcpListener) -> anyhow::Result<()> {
     let metrics = recorder()?;
     let (pools, draining) = (app.pools.clone(), app.draining.clone());
     let upkeep = metrics.clone();

@@ -1,8 +1,9 @@
 //! `/settings/tokens`: secrets for programs, shown once.
 
+use super::account_changes::By;
 use super::users::by;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
-use crate::store::tokens::{self, TokenRow, TokenScope};
+use crate::store::tokens::{self, NewToken, TokenRow, TokenScope};
 use crate::store::{Role, audit};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -83,29 +84,46 @@ async fn add(
     address: ClientAddress,
     Form(form): Form<TokenForm>,
 ) -> Result<TokenPage> {
-    let name = valid_name(&form.name)?;
-    if !may_hold(principal.role, form.scope) {
-        return Err(Error::Invalid(format!("Your role cannot have a token of scope {}.", form.scope.as_str())));
-    }
-    let (now, scope) = (app.now(), form.scope);
-    let expires_at = match form.expires_days.trim() {
+    let expires_days = match form.expires_days.trim() {
         "" => None,
-        days => Some(ends_at(now, days.parse().unwrap_or(0))?),
+        days => Some(days.parse().unwrap_or(0)),
     };
-    let (by, pools, user_id) = (by(&app, &principal, address), app.pools.clone(), principal.user_id);
-    let wanted = name.clone();
+    let wanted = Wanted { name: &form.name, scope: form.scope, expires_days };
+    let owner = (principal.user_id, principal.role);
+    let (name, made) = make(&app, by(&app, &principal, address), owner, wanted).await?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "New token", NavItem::Tokens).await?;
+    Ok(TokenPage { page, name, scope: form.scope, secret: made.secret })
+}
+
+/// A token that somebody wants.
+pub struct Wanted<'a> {
+    /// What uses it.
+    pub name: &'a str,
+    /// What it may do.
+    pub scope: TokenScope,
+    /// Days until it ends; none for no end.
+    pub expires_days: Option<i64>,
+}
+
+/// Makes a token of this owner, who is a person and a role; gives its name as it is kept.
+pub async fn make(app: &AppState, by: By, owner: (i64, Role), wanted: Wanted<'_>) -> Result<(String, NewToken)> {
+    let (name, scope, (user_id, role)) = (valid_name(wanted.name)?, wanted.scope, owner);
+    if !may_hold(role, scope) {
+        return Err(Error::Invalid(format!("Your role cannot have a token of scope {}.", scope.as_str())));
+    }
+    let expires_at = wanted.expires_days.map(|days| ends_at(by.now, days)).transpose()?;
+    let (pools, kept_name) = (app.pools.clone(), name.clone());
     let made = super::detached(async move {
         let mut tx = pools.web.begin().await?;
-        let made = tokens::insert(&mut tx, &wanted, scope, user_id, now, expires_at).await?;
+        let made = tokens::insert(&mut tx, &kept_name, scope, user_id, by.now, expires_at).await?;
         let details = json!({"token_id": made.api_token_id, "scope": scope.as_str(), "expires_at": expires_at});
-        audit::insert(&mut tx, now, &by.actor, &by.address, "token_created", &wanted, details).await?;
+        audit::insert(&mut tx, by.now, &by.actor, &by.address, "token_created", &kept_name, details).await?;
         tx.commit().await?;
         Ok::<_, Error>(made)
     })
     .await?;
-    let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "New token", NavItem::Tokens).await?;
-    Ok(TokenPage { page, name, scope, secret: made.secret })
+    Ok((name, made))
 }
 
 /// The name of a token, or why it cannot be one.
@@ -131,17 +149,22 @@ async fn revoke(
     address: ClientAddress,
     Path(token_id): Path<i64>,
 ) -> Result<Redirect> {
-    let by = by(&app, &principal, address);
     let owner = if principal.is_admin() { None } else { Some(principal.user_id) };
+    end(&app, by(&app, &principal, address), owner, token_id).await?;
+    Ok(Redirect::to("/settings/tokens"))
+}
+
+/// Ends a token, of this owner only where one is given.
+pub async fn end(app: &AppState, by: By, owner: Option<i64>, token_id: i64) -> Result<()> {
+    let pools = app.pools.clone();
     super::detached(async move {
-        let mut tx = app.pools.web.begin().await?;
+        let mut tx = pools.web.begin().await?;
         // Someone else's token and none at all look the same.
         let (login, name) = tokens::revoke(&mut tx, token_id, owner, by.now).await?.ok_or(Error::NotFound)?;
         let details = json!({"token_id": token_id, "owner": login});
         audit::insert(&mut tx, by.now, &by.actor, &by.address, "token_revoked", &name, details).await?;
         tx.commit().await?;
-        Ok::<_, Error>(())
+        Ok(())
     })
-    .await?;
-    Ok(Redirect::to("/settings/tokens"))
+    .await
 }

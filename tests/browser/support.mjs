@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const FROM_ENVIRONMENT = process.env;
-const BINARY = FROM_ENVIRONMENT.COSTWAKE_BIN ?? fileURLToPath(new URL("../../target/release/costwake", import.meta.url));
+const BINARY = FROM_ENVIRONMENT.COSTWAKE_BINARY ?? fileURLToPath(new URL("../../target/release/costwake", import.meta.url));
 const BROWSER = FROM_ENVIRONMENT.COSTWAKE_CHROMIUM ?? "/usr/bin/chromium";
 const BROWSER_ARGUMENTS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

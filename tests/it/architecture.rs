@@ -10,7 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &["focus"]),
     ("allocate", &["focus"]),
     ("analyze", &["focus"]),
-    ("store", &["focus", "sources", "normalize", "events"]),
+    ("store", &["focus", "sources", "normalize", "events", "patience"]),
     ("rollup", &["focus", "sources", "normalize", "events", "store", "allocate"]),
     ("jobs", &["focus", "sources", "normalize", "events", "store", "rollup", "allocate", "analyze", "config"]),
     ("web", &["focus", "sources", "events", "store", "rollup", "allocate", "analyze", "api", "config"]),

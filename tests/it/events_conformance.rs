@@ -1,5 +1,6 @@
 //! Real payloads of the senders that can be read, against what each should be read as.
 
+use crate::support;
 use costwake::events::{self, Headers};
 use serde_json::Value;
 use std::{fs, path::PathBuf};
@@ -24,7 +25,7 @@ fn shared() -> Option<PathBuf> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let events = folder.join("data/events");
     if !events.is_dir() {
-        crate::support::skipped("payloads of senders", &events);
+        support::skipped(&format!("{} is not there", events.display()));
         return None;
     }
     Some(events)

@@ -1,6 +1,7 @@
 //! Real and published FOCUS files, read to the last digit. The files are not part of the repository: they lie in
 //! `../shared/data/billing`, or where `COSTWAKE_SHARED` says.
 
+use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::normalize::{BillError, Row, open};
 use flate2::Compression;
@@ -62,7 +63,7 @@ fn data_set() -> Option<(PathBuf, serde_json::Map<String, Value>)> {
     let shared = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from);
     let folder = shared.join("data/billing");
     let Ok(text) = fs::read_to_string(folder.join("data.json")) else {
-        crate::support::skipped("FOCUS files", &folder);
+        support::skipped(&format!("no conformance files in {}", folder.display()));
         return None;
     };
     Some((folder, serde_json::from_str(&text).unwrap()))

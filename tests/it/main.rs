@@ -19,6 +19,7 @@ mod hostile_events;
 mod hostile_input;
 mod ledger;
 mod mapping;
+mod old_server;
 mod pages_explore;
 mod pages_finance;
 mod releases_pages;

@@ -1,5 +1,5 @@
 //! `costwake demo --check`: signs in as a reader, opens every page of the navigation and one of each page that it
-//! leads to, and verifies all totals.
+//! leads to, looks for empty ones and for totals of nothing, and verifies all totals.
 
 use super::client::{Caller, succeeded};
 use super::step;
@@ -20,13 +20,14 @@ pub async fn check(running: &Running, pools: &Pools, link: &str) -> anyhow::Resu
     let path = link.strip_prefix(&running.address()).context("the sign-in link is on another address")?;
     let cookie = sign_in(&caller, path).await?;
     let opened = open_pages(&caller, &cookie).await?;
-    step(format_args!("{opened} pages open"));
+    let filled = look_at_navigation(&caller, &cookie).await?;
+    step(format_args!("{opened} pages open, {filled} of the navigation show something"));
 
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let checks = verify::verify(&mut snapshot).await?;
     snapshot.commit().await?;
     for check in &checks {
-        ensure!(check.checked > 0 || check.differences.is_empty(), "{}: nothing to check", check.name);
+        ensure!(check.checked > 0, "verify: {}: there was nothing to check", check.name);
         if let Some(difference) = check.differences.first() {
             bail!("verify: {}: {difference}", check.name);
         }
@@ -74,6 +75,44 @@ async fn open_pages(caller: &Caller, cookie: &str) -> anyhow::Result<usize> {
     Ok(opened)
 }
 
+/// The navigation's own pages, and the latest statement: none is empty, and those with a total have one.
+async fn look_at_navigation(caller: &Caller, cookie: &str) -> anyhow::Result<usize> {
+    let open = async |path: &str| {
+        succeeded(caller.request(Method::GET, path).header("Cookie", cookie).send().await?, path).await
+    };
+    let overview = open("/").await?;
+    let navigation = between(&overview, "<nav class=\"nav\"", "</nav>").context("there is no navigation")?;
+    let paths: BTreeSet<String> = links(navigation).into_iter().collect();
+    for path in &paths {
+        let page = open(path).await?;
+        ensure!(!shows_empty_state(&page), "{path} has nothing to show");
+        if ["/", "/services"].contains(&path.as_str()) {
+            ensure!(has_total(&page), "{path} has no total, or one of nothing");
+        }
+    }
+    let statements = links(&open("/finance/statements").await?);
+    let is_month = |path: &&String| path.starts_with("/finance/statements/2") && !path.contains(".csv");
+    let statement = statements.iter().find(is_month).context("/finance/statements names no month")?;
+    ensure!(has_total(&open(statement).await?), "{statement} has no total, or one of nothing");
+    Ok(paths.len())
+}
+
+fn between<'a>(page: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    page.split_once(start)?.1.split_once(end).map(|(inside, _)| inside)
+}
+
+fn shows_empty_state(page: &str) -> bool {
+    ["class=\"state\"", "class=\"section state\"", "class=\"state bad\""].iter().any(|state| page.contains(state))
+}
+
+/// Whether the first amount in the first row of totals is not zero.
+fn has_total(page: &str) -> bool {
+    let row = between(page, "<tr class=\"total\">", "</tr>");
+    let cell = row.and_then(|row| between(row, "<td class=\"n\">", "</td>")).unwrap_or_default();
+    let text: String = cell.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
+    text.contains(|digit: char| ('1'..='9').contains(&digit))
+}
+
 /// The links of a page to the same server.
 fn links(page: &str) -> Vec<String> {
     let targets = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -104,6 +143,17 @@ mod tests {
     fn links_of_the_own_server_are_found() {
         let page = r##"<a href="/services/a?x=1&amp;y=2#t"><a href="//evil"><a href="https://x"><link href="/static/1/a.css"><a href="#c">"##;
         assert_eq!(links(page), ["/services/a?x=1&y=2"]);
+    }
+
+    #[test]
+    fn totals_of_nothing_and_empty_states_are_seen() {
+        let page = |amount: &str| {
+            format!(
+                "<tr><td class=\"n\">7</td></tr><tr class=\"total\"><th>Total</th><td class=\"n\"><span class=\"amount a1\">{amount}</span></td><td class=\"n\">100 %</td></tr>"
+            )
+        };
+        assert!(has_total(&page("$1,024.00")) && !has_total(&page("$0.00")) && !has_total("<table></table>"));
+        assert!(shows_empty_state("<div class=\"section state\"><h3>No cost</h3>") && !shows_empty_state(&page("1")));
     }
 
     #[test]

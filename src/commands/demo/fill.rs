@@ -5,11 +5,12 @@ use super::step;
 use crate::commands::running::Running;
 use crate::demo::DemoFiles;
 use crate::rollup::{ImportRequest, import_file};
-use crate::store::seal::Key;
-use crate::store::tokens::{self, TokenScope};
-use crate::store::{Pools, accounts, event_deliveries, event_sources};
+use crate::store::tokens::TokenScope;
+use crate::store::{Pools, Role, accounts, event_deliveries};
+use crate::web::account_changes::By;
+use crate::web::event_sources;
+use crate::web::tokens::{self, Wanted};
 use anyhow::{Context, bail, ensure};
-use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
@@ -19,6 +20,8 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// Who the audit log says it was.
+const ACTOR: &str = "demo";
 const EVENT_SOURCE: &str = "acme-shop";
 const REQUESTS_AT_ONCE: usize = 8;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -36,9 +39,11 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
 async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {
     let mut conn = pools.jobs.acquire().await?;
     let admin = accounts::find(&mut conn, "admin").await?.context("the first administrator is missing")?;
-    let now = running.app().now();
-    let ends = Some(now + TimeDelta::hours(1));
-    let token = tokens::insert(&mut conn, "demo catalogue", TokenScope::Admin, admin, now, ends).await?;
+    drop(conn);
+    let app = running.app();
+    let by = || By { actor: ACTOR.into(), address: String::new(), now: app.now() };
+    let wanted = Wanted { name: "demo catalogue", scope: TokenScope::Admin, expires_days: Some(1) };
+    let (_, token) = tokens::make(app, by(), (admin, Role::Admin), wanted).await?;
     let post = |path: &'static str, body: Value| {
         let (caller, secret) = (caller.clone(), token.secret.clone());
         async move { caller.post_json(path, &secret, &body).await }
@@ -65,8 +70,7 @@ async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files
         });
         post("/api/v1/rules", body).await?;
     }
-    tokens::revoke(&mut conn, token.api_token_id, None, running.app().now()).await?;
-    Ok(())
+    Ok(tokens::end(app, by(), None, token.api_token_id).await?)
 }
 
 async fn take_bills(running: &Running, pools: &Pools, files: &DemoFiles) -> anyhow::Result<()> {
@@ -102,12 +106,8 @@ struct Sent {
 
 async fn send_events(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {
     step(format_args!("Sending {} webhooks", files.event_count));
-    let key = Key::load_or_create(&running.app().config.key_file())?;
-    let secret = crate::web::secret::random();
+    let (_, secret) = event_sources::add(running.app(), ACTOR, "", EVENT_SOURCE).await?;
     let mut conn = pools.jobs.acquire().await?;
-    let now = running.app().now();
-    let created = event_sources::create(&mut conn, &key, EVENT_SOURCE, "github", &secret, now).await?;
-    ensure!(created.is_some(), "a fresh database already has an event source {EVENT_SOURCE}");
     let text = tokio::fs::read_to_string(&files.events).await?;
     let secret = &secret;
     stream::iter(text.lines())

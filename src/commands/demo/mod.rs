@@ -6,7 +6,7 @@ mod fill;
 mod fresh;
 
 use super::database::{self, Database};
-use super::running::{self, Parts, Running};
+use super::running::{self, Parts, Ports, Running};
 use super::stop_signal::StopSignal;
 use crate::config::Config;
 use crate::demo;
@@ -16,6 +16,8 @@ use chrono::Utc;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+
+const PARTS: Parts = Parts { pages: true, jobs: true };
 
 /// Not given a data directory, the demo takes one of its own beside the usual one.
 #[derive(clap::Args)]
@@ -41,12 +43,13 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let mut told_to_stop = StopSignal::listen()?;
     fresh::may_take(&data_dir)?;
     let _lock = ServeLock::take(&data_dir, true, true)?;
+    let ports = Ports::take(&mut config, PARTS).await?;
     fresh::clear(&data_dir, config.postgres_bin.as_deref()).await?;
 
     step(format_args!("Starting PostgreSQL in {}", data_dir.display()));
     let database = database::open(&config).await?;
     let done = tokio::select! {
-        done = served(&arguments, &database, &config) => done,
+        done = served(&arguments, &database, &config, ports) => done,
         () = told_to_stop.wait() => Err(anyhow::anyhow!("stopped before the demo was ready")),
     };
     let done = match done {
@@ -62,14 +65,19 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
 }
 
 /// The running demo; with `--check` it was stopped.
-async fn served(arguments: &Arguments, database: &Database, config: &Config) -> anyhow::Result<Option<Running>> {
+async fn served(
+    arguments: &Arguments,
+    database: &Database,
+    config: &Config,
+    ports: Ports,
+) -> anyhow::Result<Option<Running>> {
     let began = Instant::now();
     let folder = config.data_dir().join("demo");
     step(format_args!("Making up an organisation"));
     let (today, seed) = (Utc::now().date_naive(), arguments.seed);
     let files = tokio::task::spawn_blocking(move || demo::generate(&folder, today, seed)).await??;
 
-    let running = running::start(database, config, Parts { pages: true, jobs: true }).await?;
+    let running = running::start(database, config, PARTS, ports).await?;
     let link = running.first_sign_in_link().await?;
     let link = link.ok_or_else(|| anyhow::anyhow!("a fresh database has no administrator, yet no link was made"))?;
     fill::take_in(&running, &database.pools, &files).await?;

@@ -4,11 +4,12 @@ use super::error::EmbeddedError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the schema needs.
-pub(super) const OLDEST_MAJOR: u32 = 15;
+/// The PostgreSQL that the schema needs at least.
+pub const OLDEST_MAJOR: u32 = 15;
 
 /// What a cluster is run with, and what a dump is made with; the first tells its version.
 const SERVER: &[&str] = &["postgres", "initdb", "pg_ctl"];
+const UPGRADE: &[&str] = &["postgres", "initdb", "pg_ctl", "pg_upgrade", "pg_dump", "pg_dumpall", "pg_restore", "psql"];
 const CLIENT: &[&str] = &["pg_dump", "pg_restore"];
 
 /// A folder with the programs of one PostgreSQL version.
@@ -31,6 +32,36 @@ impl Binaries {
             None => Self::installed(SERVER),
         };
         choose(found, major, cluster)
+    }
+
+    /// The programs of a cluster's own major version, and of a newer one: the setting's, else the newest.
+    pub(super) fn for_upgrade(
+        setting: Option<&Path>,
+        major: u32,
+        cluster: &Path,
+    ) -> Result<(Self, Self), EmbeddedError> {
+        let named = setting.map(|folder| {
+            let binaries = Self::in_folder(folder, UPGRADE);
+            binaries.ok_or_else(|| EmbeddedError::NotBinaries { folder: folder.to_owned() })
+        });
+        let named = named.transpose()?;
+        let mut found = Self::installed(UPGRADE);
+        found.extend(named.clone());
+        let old = choose(found.clone(), Some(major), cluster)?;
+        let newer = named.filter(|binaries| binaries.major > major);
+        let newer = newer.or_else(|| found.into_iter().max_by_key(|binaries| binaries.major));
+        let is_newer = |binaries: &Self| binaries.major > major.max(OLDEST_MAJOR - 1);
+        let new =
+            newer.filter(is_newer).ok_or_else(|| EmbeddedError::NothingNewer { folder: cluster.to_owned(), major })?;
+        Ok((old, new))
+    }
+
+    /// What is installed that a cluster can be run with and moved by, oldest first, each version once.
+    pub fn all() -> Vec<Self> {
+        let mut found = Self::installed(UPGRADE);
+        found.sort_by_key(|binaries| binaries.major);
+        found.dedup_by_key(|binaries| binaries.major);
+        found
     }
 
     /// The client programs for a server of this version: `pg_dump` refuses a server newer than itself.

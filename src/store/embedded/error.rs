@@ -84,6 +84,31 @@ pub enum EmbeddedError {
         /// The data directory.
         data_dir: PathBuf,
     },
+    /// There is no cluster.
+    #[error("there is no database in {folder} to upgrade: one that is made anew is of the newest PostgreSQL installed")]
+    NothingToUpgrade {
+        /// Where it would be.
+        folder: PathBuf,
+    },
+    /// Only the cluster's own version, or older ones.
+    #[error(
+        "the data in {folder} is of PostgreSQL {major}, and no newer one is installed: install it (Debian and Ubuntu: \
+         apt-get install postgresql-{} or newer; https://apt.postgresql.org has them all), or set \
+         COSTWAKE_POSTGRES_BIN to the folder with its programs",
+        major + 1
+    )]
+    NothingNewer {
+        /// The cluster.
+        folder: PathBuf,
+        /// Its version.
+        major: u32,
+    },
+    /// Other commands run.
+    #[error("other costwake commands use the database in {data_dir}: let them end, and start again")]
+    InUse {
+        /// The data directory.
+        data_dir: PathBuf,
+    },
     /// Root without anyone to drop to.
     #[error(
         "PostgreSQL does not run as root, and there is no other user to run it as: create one named postgres (useradd --system postgres)"
@@ -127,6 +152,17 @@ impl EmbeddedError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotAllowed { action, path },
             _ => Self::Io { action, path, reason: error.to_string() },
+        }
+    }
+
+    /// The sentence for what pg_upgrade said: its last words before it says that it failed.
+    pub(super) fn upgrade(folder: &Path, log: &Path, text: &str) -> Self {
+        let telling = |line: &&str| !line.is_empty() && !line.starts_with("Failure, exiting");
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(telling).collect();
+        let last = lines[lines.len().saturating_sub(4)..].join(" ");
+        match Self::said("upgrade the cluster, which stays as it was", folder, log, text) {
+            Self::Failed { action, log, .. } => Self::Failed { action, reason: last, log },
+            other => other,
         }
     }
 

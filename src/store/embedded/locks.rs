@@ -1,6 +1,7 @@
 //! Three locks in the data directory, all the kernel's, so that they end with the process that holds them.
 
 use super::error::{Doing, EmbeddedError};
+use crate::patience::Patience;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
@@ -13,6 +14,7 @@ impl Gate {
         let path = data_dir.join("cluster.lock");
         let file = lock_file(&path)?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let _patience = Patience::logged("Waiting for another command that starts or stops the database cluster");
             file.lock().doing("lock", &path)?;
         }
         Ok(Self(file))

@@ -8,18 +8,23 @@ mod binaries;
 mod error;
 mod locks;
 mod owner;
+mod process;
 mod server;
+mod server_log;
 mod settings_file;
+mod upgrade;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, OLDEST_MAJOR};
 pub use error::EmbeddedError;
 pub use locks::ServeLock;
+pub use upgrade::{Upgraded, old_folders, remove_old, upgrade};
 
 use error::Doing;
 use locks::{Gate, Holder};
 use owner::Owner;
+use process::Process;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -42,8 +47,9 @@ impl Cluster {
         make_data_dir(data_dir)?;
         let data_dir = fs::canonicalize(data_dir).doing("open", data_dir)?;
         let folder = data_dir.join("postgres");
-        let owner = Owner::of(&data_dir, &folder)?;
         let gate = Gate::enter(&data_dir)?;
+        upgrade::take_back(&data_dir)?;
+        let owner = Owner::of(&data_dir, &folder)?;
         let major = existing_major(&folder)?;
         let binaries = Binaries::find(postgres_bin, major, &folder)?;
         if major.is_none() {
@@ -59,8 +65,8 @@ impl Cluster {
 
     /// Starts the server again where it died. Blocks.
     pub fn ensure_running(&self) -> Result<(), EmbeddedError> {
-        if server::running_pid(&self.folder()).is_some() {
-            return Ok(());
+        if Process::seems(&self.folder(), &self.owner) == Process::Server {
+            return server_log::shorten(&self.folder());
         }
         let _gate = Gate::enter(&self.data_dir)?;
         server::start(&self.folder(), &self.socket_folder(), &self.owner, &self.binaries)
@@ -90,6 +96,13 @@ impl Cluster {
         }
     }
 
+    /// Collects what queries are planned by.
+    pub async fn analyze(&self) -> sqlx::Result<()> {
+        let mut connection = self.connect_options().connect().await?;
+        connection.execute("ANALYZE").await?;
+        connection.close().await
+    }
+
     /// The programs that the cluster is run with.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
@@ -108,7 +121,7 @@ impl Cluster {
     fn leave(&mut self) -> Result<(), EmbeddedError> {
         let Some(holder) = self.holder.take() else { return Ok(()) };
         let _gate = Gate::enter(&self.data_dir)?;
-        if holder.was_last() && server::running_pid(&self.folder()).is_some() {
+        if holder.was_last() && Process::of(&self.folder(), &self.owner) == Process::Server {
             server::stop(&self.folder(), &self.owner, &self.binaries)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use super::error::{Doing, EmbeddedError};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The user and group of the cluster's files and processes.
@@ -15,10 +15,10 @@ pub(super) struct Owner {
     drops: bool,
 }
 
-// Opens the cluster's folder as root and hands it on as file descriptor 9; the server, which may not enter the
-// folders above it (a home directory, one from mktemp), reaches it through that and needs no wider permissions.
-const WITH_FOLDER: &str = r#"exec 9<"$1"; shift; exec "$@""#;
-const FOLDER: &str = "/proc/self/fd/9";
+// Opens the folders as root and hands them on as file descriptors 9, 8 and 7; the server, which may not enter the
+// folders above them (a home directory, one from mktemp), reaches them through that and needs no wider permissions.
+const WITH_FOLDERS: &str = r#"exec 9<"$1" 8<"$2" 7<"$3"; shift 3; exec "$@""#;
+const FOLDERS: [&str; 3] = ["/proc/self/fd/9", "/proc/self/fd/8", "/proc/self/fd/7"];
 
 impl Owner {
     /// Whoever owns the cluster; for a new one whoever owns the data directory, else "postgres" or "nobody".
@@ -43,6 +43,12 @@ impl Owner {
         Ok(Self { user, group, drops: true })
     }
 
+    /// A user who is somebody else.
+    #[cfg(test)]
+    pub(super) fn for_test(user: u32) -> Self {
+        Self { user, group: user, drops: true }
+    }
+
     /// Whether this is the user's number.
     pub(super) fn is(&self, user: u32) -> bool {
         self.user == user
@@ -59,9 +65,14 @@ impl Owner {
 
     /// The program, run as the user; `folder` is what [`Self::name`] names to it.
     pub(super) fn command(&self, folder: &Path, program: &Path) -> Command {
+        self.command_with(&[folder, folder, folder], program)
+    }
+
+    /// The same with several folders, which [`Self::name_of`] names.
+    pub(super) fn command_with(&self, folders: &[&Path; 3], program: &Path) -> Command {
         let mut command = if self.drops {
             let mut command = Command::new("sh");
-            command.args(["-c", WITH_FOLDER, "sh"]).arg(folder).arg("setpriv");
+            command.args(["-c", WITH_FOLDERS, "sh"]).args(folders).arg("setpriv");
             command.arg(format!("--reuid={}", self.user)).arg(format!("--regid={}", self.group)).arg("--clear-groups");
             command.arg(program);
             command
@@ -75,7 +86,12 @@ impl Owner {
 
     /// How a command made by [`Self::command`] names its folder.
     pub(super) fn name<'a>(&self, folder: &'a Path) -> &'a Path {
-        if self.drops { Path::new(FOLDER) } else { folder }
+        if self.drops { Path::new(FOLDERS[0]) } else { folder }
+    }
+
+    /// How a command made by [`Self::command_with`] names one of its folders.
+    pub(super) fn name_of(&self, folders: &[&Path; 3], index: usize) -> PathBuf {
+        if self.drops { PathBuf::from(FOLDERS[index]) } else { folders[index].to_owned() }
     }
 }
 

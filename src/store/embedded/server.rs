@@ -3,7 +3,9 @@
 use super::binaries::Binaries;
 use super::error::{Doing, EmbeddedError};
 use super::owner::Owner;
-use super::{NAME, settings_file};
+use super::process::{self, Process};
+use super::{NAME, server_log, settings_file};
+use crate::patience::Patience;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt;
@@ -28,19 +30,7 @@ pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Res
     tracing::info!("Making a database cluster of PostgreSQL {} in {}", binaries.major, data_dir.display());
     let unfinished = data_dir.join("postgres.new");
     let folder = data_dir.join("postgres");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).doing("remove", &unfinished)?;
-    }
-    make_private(&unfinished, owner)?;
-    let mut initdb = owner.command(&unfinished, &binaries.program("initdb"));
-    initdb.arg("--pgdata").arg(owner.name(&unfinished)).args(["--username", NAME, "--encoding=UTF8"]);
-    initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
-    if let Err(said) = run(&mut initdb)? {
-        // What initdb began is of no use, and may be what filled the disk.
-        let error = EmbeddedError::said("create the cluster", &folder, &folder, &said);
-        let _ = fs::remove_dir_all(&unfinished);
-        return Err(error);
-    }
+    init(&unfinished, owner, binaries)?;
     write(&unfinished.join("postgresql.conf"), settings_file::MAIN, owner)?;
     if folder.exists() {
         fs::remove_dir(&folder).doing("replace", &folder)?;
@@ -48,26 +38,43 @@ pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Res
     fs::rename(&unfinished, &folder).doing("move", &unfinished)
 }
 
+/// Runs initdb in a new folder, in place of what is there.
+pub(super) fn init(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).doing("remove", folder)?;
+    }
+    make_private(folder, owner)?;
+    let mut initdb = owner.command(folder, &binaries.program("initdb"));
+    initdb.arg("--pgdata").arg(owner.name(folder)).args(["--username", NAME, "--encoding=UTF8"]);
+    initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
+    if let Err(said) = run(&mut initdb)? {
+        // What initdb began is of no use, and may be what filled the disk.
+        let error = EmbeddedError::said("create the cluster", folder, folder, &said);
+        let _ = fs::remove_dir_all(folder);
+        return Err(error);
+    }
+    Ok(())
+}
+
 /// Starts the server, or waits for one that is starting. Only while the gate is held.
 pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
     let began = Instant::now();
+    let log = server_log::path(folder);
+    // A cluster that was stopped well starts at once.
+    let _patience =
+        Patience::logged("Waiting for the database cluster, which reads back its log after it did not end well");
     loop {
-        if running_pid(folder).is_some() {
-            if is_ready(folder) {
-                return Ok(());
+        match Process::of(folder, owner) {
+            Process::Server if process::is_ready(folder) => return server_log::shorten(folder),
+            Process::Server => {
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
             }
-            std::thread::sleep(Duration::from_millis(50));
-            continue;
+            // PostgreSQL would take the other program for a running server.
+            Process::Foreign => remove_pid_file(folder)?,
+            Process::Gone => {}
         }
-        remove_foreign_pid_file(folder)?;
-        make_private(sockets, owner)?;
-        let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
-        let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
-        write(&folder.join("costwake.conf"), &settings, owner)?;
-        let log = folder.join("server.log");
-        if log.exists() {
-            fs::rename(&log, folder.join("server.log.old")).doing("rename", &log)?;
-        }
+        prepare(folder, sockets, owner)?;
         let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
         pg_ctl
             .args(["start", "--silent", "--wait", "--timeout", START_SECONDS_MAX, "--pgdata"])
@@ -88,19 +95,21 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
     }
 }
 
+/// The folder of the socket, the settings, and a new log.
+fn prepare(folder: &Path, sockets: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+    make_private(sockets, owner)?;
+    let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
+    let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
+    write(&folder.join("costwake.conf"), &settings, owner)?;
+    server_log::renew(folder)
+}
+
 /// Stops the server after a checkpoint; sessions that are open are ended.
 pub(super) fn stop(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
     let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
     pg_ctl.args(["stop", "--silent", "--wait", "--mode=fast", "--timeout", STOP_SECONDS_MAX, "--pgdata"]);
     pg_ctl.arg(owner.name(folder));
-    run(&mut pg_ctl)?.map_err(|said| EmbeddedError::said("stop", folder, &folder.join("server.log"), &said))
-}
-
-/// The process that serves this cluster: the one in its pid file, if that process works in this very folder.
-pub(super) fn running_pid(folder: &Path) -> Option<u32> {
-    let pid = pid_in_file(folder)?;
-    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (works_in == fs::canonicalize(folder).ok()?).then_some(pid)
+    run(&mut pg_ctl)?.map_err(|said| EmbeddedError::said("stop", folder, &server_log::path(folder), &said))
 }
 
 /// A folder for the socket inside the cluster, or elsewhere where its path would be too long for a socket.
@@ -120,25 +129,13 @@ fn room_in(folder: &Path) -> Result<(), EmbeddedError> {
     written
 }
 
-fn pid_in_file(folder: &Path) -> Option<u32> {
-    fs::read_to_string(folder.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
-}
-
-fn is_ready(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
-    text.lines().nth(7).is_some_and(|status| status.trim() == "ready")
-}
-
-/// After a crash the number in the pid file may have gone to another program of the same user; PostgreSQL would
-/// take that for a running server.
-fn remove_foreign_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
-    let Some(pid) = pid_in_file(folder) else { return Ok(()) };
+fn remove_pid_file(folder: &Path) -> Result<(), EmbeddedError> {
     let path = folder.join("postmaster.pid");
-    if Path::new(&format!("/proc/{pid}")).exists() { fs::remove_file(&path).doing("remove", &path) } else { Ok(()) }
+    fs::remove_file(&path).doing("remove", &path)
 }
 
 /// A folder that only the server's user may enter.
-fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+pub(super) fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => owner.give(folder),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -150,13 +147,13 @@ fn make_private(folder: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
     }
 }
 
-fn write(path: &Path, text: &str, owner: &Owner) -> Result<(), EmbeddedError> {
+pub(super) fn write(path: &Path, text: &str, owner: &Owner) -> Result<(), EmbeddedError> {
     fs::write(path, text).doing("write", path)?;
     owner.give(path)
 }
 
 /// Runs a program to its end; the inner `Err` holds what it said when it failed.
-fn run(command: &mut Command) -> Result<Result<(), String>, EmbeddedError> {
+pub(super) fn run(command: &mut Command) -> Result<Result<(), String>, EmbeddedError> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| EmbeddedError::NotRun {
         program: command.get_program().to_string_lossy().into_owned(),
         reason: error.to_string(),

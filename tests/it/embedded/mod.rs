@@ -1,10 +1,13 @@
 //! The own cluster: started, joined, stopped by the last one out, and recovered after every kind of crash.
 //! Each test makes a real cluster in a folder of its own.
 
+mod rights;
+mod upgrade;
+
 use costwake::store::embedded::{Cluster, EmbeddedError, ServeLock};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,19 +39,18 @@ impl Place {
     }
 
     fn costwake(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+        self.costwake_of(Path::new(env!("CARGO_BIN_EXE_costwake")), arguments)
+    }
+
+    fn costwake_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env_remove("DATABASE_URL").env("COSTWAKE_DATA_DIR", self.data_dir());
         command.env("COSTWAKE_METRICS_LISTEN", "off").env("COSTWAKE_LISTEN", "127.0.0.1:0");
         command
     }
 
     fn serve(&self) -> Server {
-        let mut child = self.costwake(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("http://127.0.0.1:")), "the server says where it is");
-        // The rest is read away, so that the server never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        Server(child)
+        Server::of(self.costwake(&["serve"]))
     }
 }
 
@@ -56,6 +58,15 @@ impl Place {
 struct Server(Child);
 
 impl Server {
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("http://127.0.0.1:")), "the server says where it is");
+        // The rest is read away, so that the server never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
     fn stop(&mut self) -> bool {
         signal("-TERM", self.0.id());
         self.0.wait().unwrap().success()
@@ -201,6 +212,20 @@ fn serve_starts_a_cluster_again_that_was_killed_under_it() {
     until("a new server runs", || place.is_running() && place.pid() != Some(killed));
     assert!(server.stop());
     assert!(place.pid().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_running_server_does_not_grow_without_bound() {
+    let place = Place::new();
+    let cluster = place.open();
+    let log = place.data_dir().join("postgres/server.log");
+    fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(&vec![b'x'; 11 << 20]).unwrap();
+    cluster.ensure_running().unwrap();
+    assert!(fs::metadata(log.with_extension("log.old")).unwrap().len() > 10 << 20, "what was said is kept once");
+
+    connect(&cluster).await.execute("SELECT no_such_column").await.unwrap_err();
+    until("the server goes on in it", || fs::read(&log).unwrap().windows(14).any(|word| word == b"no_such_column"));
+    assert!(fs::metadata(&log).unwrap().len() < 1 << 20);
 }
 
 #[test]
