@@ -198,7 +198,8 @@ fn rows_of_one_group_have_equal_group_bytes() {
     let other = group_bytes(&(row("1,2,3,4", "A,USD", ",9,,p") + &row("1,2,3,4", "A,USD", ",9,,q")));
     assert_ne!(other[0], other[1]);
     // What is quoted can look like the border between two cells.
-    let borders = group_bytes(&(row("1,1,1,1", "A,USD", "\"x\"\",\"\"y\",,,z") + &row("1,1,1,1", "A,USD", "\"x\",,,\"y  \"")));
+    let borders =
+        group_bytes(&(row("1,1,1,1", "A,USD", "\"x\"\",\"\"y\",,,z") + &row("1,1,1,1", "A,USD", "\"x\",,,\"y  \"")));
     assert_ne!(borders[0], borders[1]);
 }
 
