@@ -1,9 +1,11 @@
 //! The database that a command works on: `DATABASE_URL`, else the own cluster for as long as it is needed.
 
 use crate::config::Config;
+use crate::rollup::retention;
 use crate::store::embedded::Cluster;
 use crate::store::{MIGRATIONS, Pools};
 use anyhow::Context;
+use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +55,15 @@ pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
         ),
         Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
         Err(error) => Err(error).context("could not migrate the database"),
+    }
+}
+
+/// Clears up after imports that were killed; a command goes on where that fails.
+pub async fn sweep(database: &Database) {
+    match retention::sweep(&database.pools, Utc::now()).await {
+        Ok(0) => {}
+        Ok(failed) => eprintln!("costwake: {failed} earlier imports were interrupted; nothing of them is counted"),
+        Err(error) => tracing::warn!("What interrupted imports left could not be cleared up: {error}"),
     }
 }
 

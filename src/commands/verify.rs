@@ -16,6 +16,7 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
     let database = database::open(config).await?;
+    database::sweep(&database).await;
     // One snapshot: a delivery that is published meanwhile is seen by all checks or by none.
     let mut snapshot = database.pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let checks = verify::verify(&mut snapshot).await?;

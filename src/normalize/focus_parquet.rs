@@ -198,6 +198,7 @@ mod tests {
     use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArrayType, Int64Type};
     use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
     use parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
     use std::fs::File;
     use std::path::Path;
 

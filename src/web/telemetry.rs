@@ -147,12 +147,7 @@ fn describe() {
     describe_counter!("costwake_sign_in_failures_total", "Sign-ins with a wrong password or login.");
     describe_counter!("costwake_deliveries_total", "Bills handed in, by how it ended.");
     describe_counter!("costwake_charges_read_total", "Charges read from bills.");
-}
-
-/// Counts a bill that was handed in: `published`, `unchanged`, `quarantined`, `refused` or `failed`.
-pub fn count_delivery(state: &'static str, rows: u64) {
-    metrics::counter!("costwake_deliveries_total", "state" => state).increment(1);
-    metrics::counter!("costwake_charges_read_total").increment(rows);
+    describe_counter!("costwake_uploads_expired_total", "Failed uploads whose files were deleted after a month.");
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod ledger;
 mod mapping;
 mod pages_explore;
 mod pages_finance;
+mod pages_receipts;
 mod support;
 mod trust_cancelled;
 mod trust_headers;
