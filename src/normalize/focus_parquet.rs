@@ -198,9 +198,9 @@ mod tests {
     use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArrayType, Int64Type};
     use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
     use parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
     use std::fs::File;
     use std::path::Path;
+    use std::sync::Arc;
 
     const SCHEMA: &str = "message bill {
         OPTIONAL FIXED_LEN_BYTE_ARRAY (16) BilledCost (DECIMAL(38,18));
