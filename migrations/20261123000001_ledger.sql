@@ -9,6 +9,8 @@ CREATE TABLE source (
     source_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (name <> ''),
     provider_name text,
+    -- Named after a file's provider and account: a file that comes without a name looks for its bill here.
+    is_named_by_file boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -84,11 +86,20 @@ CREATE TABLE generation (
     has_charges boolean NOT NULL DEFAULT true,
     published_at timestamptz,
     superseded_at timestamptz,
-    replaced_generation_id bigint
+    replaced_generation_id bigint,
+    -- Set where the same bytes were handed in again with a newer version: then that one orders the scope, not the
+    -- delivery's own.
+    version_at timestamptz,
+    -- ProviderName and InvoiceIssuerName of its lines in lower case: they tell whether another source holds the
+    -- same bill.
+    biller_names text[] NOT NULL DEFAULT '{}',
+    -- Someone accepted that another source counts the same billing account and period.
+    is_accepted_beside boolean NOT NULL DEFAULT false
 );
 -- One current generation a scope: the database itself refuses a second.
 CREATE UNIQUE INDEX generation_current ON generation (source_id, billing_account_id, billing_period_start)
     WHERE state = 'current';
+CREATE INDEX generation_by_bill ON generation (billing_account_id, billing_period_start) WHERE state = 'current';
 CREATE INDEX generation_by_delivery ON generation (delivery_id);
 CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, billing_period_start, generation_id DESC);
 

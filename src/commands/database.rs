@@ -2,9 +2,11 @@
 
 use crate::config::Config;
 use crate::patience::Patience;
+use crate::rollup::retention;
 use crate::store::embedded::{Cluster, OLDEST_MAJOR};
 use crate::store::{MIGRATIONS, Pools, backup};
 use anyhow::{Context, ensure};
+use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +73,15 @@ pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
         ),
         Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
         Err(error) => Err(error).context("could not migrate the database"),
+    }
+}
+
+/// Clears up after imports that were killed; a command goes on where that fails.
+pub async fn sweep(database: &Database) {
+    match retention::sweep(&database.pools, Utc::now()).await {
+        Ok(0) => {}
+        Ok(failed) => eprintln!("costwake: {failed} earlier imports were interrupted; nothing of them is counted"),
+        Err(error) => tracing::warn!("What interrupted imports left could not be cleared up: {error}"),
     }
 }
 

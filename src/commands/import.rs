@@ -1,6 +1,7 @@
 //! `costwake import`: files into deliveries, a receipt each.
 
 use super::database;
+use super::stop_signal::StopSignal;
 use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Lists on a receipt are cut here; the page and the JSON have more.
 const SHOWN_MAX: usize = 10;
@@ -45,20 +47,37 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     if std::env::var_os("RUST_LOG").is_some() {
         crate::web::telemetry::init(config);
     }
-    let database = database::open(config).await?;
-    let mut code = 0;
+    let mut told_to_stop = StopSignal::listen()?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        told_to_stop.wait().await;
+        stopping.cancel();
+    });
+    let opened = stop.run_until_cancelled(database::open(config)).await;
+    let database = opened.context("stopped before it was done")??;
+    // Where only the command line is used, nobody else clears up after imports that were killed.
+    database::sweep(&database).await;
+    let mut code = 0_u8;
     let groups: Vec<&[PathBuf]> =
         if arguments.parts { vec![&arguments.files] } else { arguments.files.chunks(1).collect() };
     for files in groups {
-        match import(&database.pools, &arguments, files).await {
+        if stop.is_cancelled() {
+            code = 1;
+            break;
+        }
+        match import(&database.pools, &arguments, files, &stop).await {
             Ok(receipt) => {
                 if arguments.json {
                     println!("{}", serde_json::to_string(&receipt)?);
                 } else {
                     print!("{}", text(&receipt));
                 }
-                if !matches!(receipt.state.as_str(), "published" | "unchanged") && code == 0 {
-                    code = 2;
+                match receipt.state.as_str() {
+                    "published" | "unchanged" => {}
+                    "failed" => code = 1,
+                    _ if code == 0 => code = 2,
+                    _ => {}
                 }
             }
             Err(error) => {
@@ -71,7 +90,12 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     Ok(ExitCode::from(code))
 }
 
-async fn import(pools: &Pools, arguments: &Arguments, files: &[PathBuf]) -> anyhow::Result<Receipt> {
+async fn import(
+    pools: &Pools,
+    arguments: &Arguments,
+    files: &[PathBuf],
+    stop: &CancellationToken,
+) -> anyhow::Result<Receipt> {
     let (first, more) = files.split_first().context("no file was named")?;
     let names: Vec<String> = files.iter().map(|file| name(file)).collect();
     let request = ImportRequest {
@@ -83,7 +107,12 @@ async fn import(pools: &Pools, arguments: &Arguments, files: &[PathBuf]) -> anyh
         now: Utc::now(),
     };
     let (told, phase) = watch::channel("");
-    let options = ImportOptions { more_parts: more.to_vec(), phase: Some(told), ..ImportOptions::default() };
+    let options = ImportOptions {
+        more_parts: more.to_vec(),
+        stop: Some(stop.clone()),
+        phase: Some(told),
+        ..ImportOptions::default()
+    };
     let read = Arc::new(Mutex::new((0, 0)));
     let progress = {
         let read = read.clone();

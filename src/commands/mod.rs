@@ -79,7 +79,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(arguments, config).await,
         Command::Demo(arguments) => demo::run(arguments, config).await,
         Command::Health(arguments) => health::run(arguments, config).await,
-        Command::Import(arguments) => until_interrupted(import::run(arguments, config)).await,
+        Command::Import(arguments) => import::run(arguments, config).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
         Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,
         Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,

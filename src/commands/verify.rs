@@ -17,6 +17,7 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
     let database = database::open(config).await?;
+    database::sweep(&database).await;
     let patience = Patience::shown("Checking all totals");
     // One snapshot: a delivery that is published meanwhile is seen by all checks or by none.
     let mut snapshot = database.pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;

@@ -100,7 +100,9 @@ pub fn write(folder: &Path, model: &CostModel, seed: u64) -> anyhow::Result<Vec<
                 bills.push(write_bill(&path, biller, model, month, at(next + Days::new(1), 6), true, seed, plan_fee)?);
             }
             let path = folder.join(format!("{}-{}.{}", biller.file_stem, month.format("%Y-%m"), biller.extension));
+            // No version may lie ahead of the clock.
             let as_of = if restated { at(next + Days::new(11), 4) } else { written_at };
+            let as_of = as_of.min(at(model.last_day + Days::new(1), 0));
             bills.push(write_bill(&path, biller, model, month, as_of, false, seed, plan_fee)?);
         }
         month = next;

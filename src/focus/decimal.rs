@@ -232,6 +232,8 @@ fn read_exponent(text: &[u8]) -> Result<i64, InvalidDecimal> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(InvalidDecimal::NotANumber);
     }
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    let digits = &digits[zeros..];
     if digits.len() > 6 {
         return Err(InvalidDecimal::TooLong);
     }
@@ -253,6 +255,8 @@ mod tests {
         assert_eq!(text("308.00"), "308.00");
         assert_eq!(text("-0.00"), "0.00");
         assert_eq!(text("+.5"), "0.5");
+        assert_eq!(text("1e-0000007"), "0.0000001");
+        assert_eq!(text("2E+00000000"), "2");
         assert_eq!(text("5."), "5");
         assert_eq!(text("1.5E-7"), "0.00000015");
         assert_eq!(text("35.2E+3"), "35200");

@@ -2,10 +2,11 @@
 
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::jobs::Job;
-use crate::store::{Pools, deliveries};
+use crate::store::{Pools, deliveries, uploads};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
@@ -61,6 +62,20 @@ async fn gone(pools: &Pools, upload: &Upload) -> anyhow::Result<()> {
         transaction.commit().await?;
     }
     Ok(())
+}
+
+/// Says on the receipt of an upload that it failed at its last try.
+pub(super) async fn give_up(
+    conn: &mut PgConnection,
+    job: &Job,
+    error: &anyhow::Error,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let delivery_id = job.payload.get("delivery_id").and_then(|id| id.as_i64());
+    match delivery_id.filter(|_| job.kind == "import_upload") {
+        Some(delivery_id) => uploads::fail(conn, delivery_id, &format!("{error:#}"), now).await,
+        None => Ok(()),
+    }
 }
 
 /// Deletes the spooled file of a job that is done with it.

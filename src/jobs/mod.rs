@@ -20,7 +20,6 @@ const LEASE_SECONDS: i32 = 60;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const IDLE_WAIT: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-const ATTEMPTS_MAX: i32 = 5;
 const RETRY_SECONDS_MAX: i32 = 900;
 /// After an outage of the database.
 const OUTAGE_WAIT: Duration = Duration::from_secs(2);
@@ -107,7 +106,6 @@ impl Worker {
     }
 
     async fn failed(&self, job: &Job, error: &anyhow::Error) -> sqlx::Result<()> {
-        let is_last = job.attempts >= ATTEMPTS_MAX;
         tracing::error!(
             job.id = job.job_id,
             job.kind = job.kind,
@@ -115,11 +113,12 @@ impl Worker {
             "A job failed: {error:#}"
         );
         let seconds = (5 * 3_i32.pow(job.attempts.clamp(1, 6) as u32 - 1)).min(RETRY_SECONDS_MAX);
-        jobs::fail(&self.pools.jobs, job.fence(), &format!("{error:#}"), seconds, ATTEMPTS_MAX).await?;
-        if is_last {
-            import_upload::forget_file(job).await;
+        // What was acknowledged is not thrown away: an upload's file stays for someone who tries again.
+        let mut transaction = self.pools.jobs.begin().await?;
+        if jobs::fail(&mut *transaction, job.fence(), &format!("{error:#}"), seconds).await? {
+            import_upload::give_up(&mut transaction, job, error, Utc::now()).await?;
         }
-        Ok(())
+        transaction.commit().await
     }
 
     async fn run_job(&self, job: &Job) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
-use crate::store::{Pools, event_deliveries, expired, jobs};
+use crate::store::{Pools, event_deliveries, expired, jobs, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,37 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     if failed > 0 {
         tracing::warn!("{failed} imports were interrupted; nothing of them is counted");
     }
+    expire_uploads(pools).await?;
     let mut conn = pools.jobs.acquire().await?;
     jobs::delete_old(&mut *conn, JOBS_KEPT_DAYS).await?;
     expired::delete(&mut conn, now).await?;
     // The job that was to read them failed too often, or was never asked for.
-    if event_deliveries::unread_count(&mut conn).await? > 0 {
+    if event_deliveries::counts(&mut conn).await?.unread > 0 {
         jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;
     }
-    let wanted: HashSet<PathBuf> = jobs::open_payloads(&mut *conn, "import_upload")
-        .await?
-        .iter()
-        .filter_map(|payload| payload.get("path")?.as_str().map(PathBuf::from))
-        .collect();
+    let wanted: HashSet<PathBuf> = uploads::wanted(&mut *conn).await?.iter().filter_map(path).collect();
     let folder = config.data_dir().join("spool");
     tokio::task::spawn_blocking(move || delete_unwanted(&folder, &wanted)).await?;
     Ok(())
+}
+
+async fn expire_uploads(pools: &Pools) -> anyhow::Result<()> {
+    let mut transaction = pools.jobs.begin().await?;
+    let expired = uploads::expire(&mut transaction).await?;
+    transaction.commit().await?;
+    if !expired.is_empty() {
+        metrics::counter!("costwake_uploads_expired_total").increment(expired.len() as u64);
+        tracing::warn!("{} uploads that failed a month ago were deleted; their receipts say so", expired.len());
+    }
+    for path in expired.iter().filter_map(path) {
+        // One that cannot be deleted now is one that nobody waits for.
+        let _ = tokio::fs::remove_file(path).await;
+    }
+    Ok(())
+}
+
+fn path(payload: &serde_json::Value) -> Option<PathBuf> {
+    payload.get("path")?.as_str().map(PathBuf::from)
 }
 
 fn delete_unwanted(folder: &Path, wanted: &HashSet<PathBuf>) {

@@ -49,6 +49,7 @@ impl Bill {
                 (0..cells.spans.len()).map(|column| cells.get(column).to_owned()).collect()
             }
         };
+        records.skips_blank_lines = names.len() > 1;
         Ok(Self {
             header: Header::of(&names)?,
             container: "CSV",

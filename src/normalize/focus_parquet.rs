@@ -3,13 +3,17 @@
 use super::cells::{Cells, Span};
 use super::error::BillError;
 use super::parquet_column::{BATCH_ROWS, Column};
+use super::parquet_pages;
 use super::parquet_text::Kind;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::{ReadOptions, ReadOptionsBuilder};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 /// As for text files: most bytes that a file may unpack to.
 const UNPACKED_BYTES_MAX: i64 = 50_000_000_000;
@@ -18,7 +22,8 @@ const UNPACKED_BYTES_MAX: i64 = 50_000_000_000;
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) struct ParquetRows {
-    reader: SerializedFileReader<File>,
+    file: File,
+    reader: Arc<SerializedFileReader<File>>,
     columns: Vec<Column>,
     kinds: Vec<Kind>,
     pub row_count: u64,
@@ -37,7 +42,9 @@ impl ParquetRows {
     pub fn open(path: &Path) -> Result<(Self, Vec<String>), BillError> {
         let file = File::open(path).map_err(BillError::Io)?;
         guarded(|| {
-            let reader = SerializedFileReader::new(file.try_clone().map_err(BillError::Io)?)?;
+            parquet_pages::check_footer(&file)?;
+            let copy = file.try_clone().map_err(BillError::Io)?;
+            let reader = Arc::new(SerializedFileReader::new_with_options(copy, without_statistics())?);
             let metadata = reader.metadata();
             let unpacked_bytes = metadata.row_groups().iter().map(|group| group.total_byte_size().max(0));
             if unpacked_bytes.fold(0, i64::saturating_add) > UNPACKED_BYTES_MAX {
@@ -47,9 +54,10 @@ impl ParquetRows {
             let schema = metadata.file_metadata().schema_descr().root_schema_ptr();
             let fields = schema.get_fields();
             let names = fields.iter().map(|field| field.name().to_owned()).collect();
-            let columns = (0..fields.len()).map(|index| Column::open(&file, &reader, index));
+            let columns = (0..fields.len()).map(|index| Column::open(&reader, index));
             let rows = Self {
                 columns: columns.collect::<Result<_, _>>()?,
+                file: file.try_clone().map_err(BillError::Io)?,
                 kinds: fields.iter().map(|field| Kind::of(field)).collect(),
                 reader,
                 row_count,
@@ -121,6 +129,8 @@ impl ParquetRows {
                 return Ok(false);
             }
             let group = self.reader.get_row_group(self.next_group)?;
+            parquet_pages::check_pages(&self.file, group.metadata())
+                .map_err(|error| ParquetError::External(error.into()))?;
             self.next_group += 1;
             self.group_rows_left = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
             for leaf_index in 0..group.num_columns() {
@@ -153,8 +163,24 @@ fn check_dictionary(mut pages: Box<dyn PageReader>) -> Result<(), ParquetError> 
     }
 }
 
+/// Of the index of a file only what is needed to find the pages stays in memory.
+fn without_statistics() -> ReadOptions {
+    ReadOptionsBuilder::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .build()
+}
+
 impl From<ParquetError> for BillError {
     fn from(error: ParquetError) -> Self {
+        let error = match error {
+            ParquetError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => return *own,
+                Err(inner) => ParquetError::External(inner),
+            },
+            other => other,
+        };
         let reason: String = error.to_string().chars().take(200).collect();
         Self::Malformed(format!("its Parquet data is damaged ({reason})"))
     }
@@ -274,6 +300,40 @@ mod tests {
         let mut bill = open(&path).unwrap();
         let error = bill.next_row().unwrap_err().to_string();
         assert!(error.contains("a dictionary of 1600 bytes says 8164 values"), "{error}");
+    }
+
+    /// Its pages say their size before they are unpacked.
+    #[test]
+    fn a_page_that_would_fill_the_memory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bill.parquet");
+        let schema = "message bill { REQUIRED DOUBLE BilledCost; REQUIRED DOUBLE EffectiveCost;
+            REQUIRED BYTE_ARRAY ChargePeriodStart (UTF8); }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = parquet::file::properties::WriterProperties::builder()
+            .set_compression(parquet::basic::Compression::SNAPPY)
+            .set_dictionary_enabled(false)
+            .set_data_page_size_limit(1 << 30)
+            .set_write_batch_size(1 << 24)
+            .build();
+        let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::new(properties)).unwrap();
+        let count = 3 << 20;
+        let mut group = writer.next_row_group().unwrap();
+        for _ in 0..2 {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<DoubleType>().write_batch(&vec![0.1; count], None, None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        let day = ByteArray::from("2026-10-01T00:00:00Z");
+        column.typed::<ByteArrayType>().write_batch(&vec![day; count], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let error = open(&path).unwrap().next_row().unwrap_err();
+        let expected = "The file is refused: a page of its column BilledCost has 24 MiB, and more than 16 are not taken; \
+                        write it with smaller pages.";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -106,9 +106,9 @@ impl Header {
         };
         header.sort_columns();
         header.warn_of_absent_costs();
-        header
-            .warnings
-            .extend(repeated.into_iter().map(|name| format!("Column {name} stands in the file more than once.")));
+        header.warnings.extend(repeated.into_iter().map(|Repeated { name, own }| {
+            format!("Column {name} stands in the file more than once: this one is kept as {own}.")
+        }));
         Ok(header)
     }
 
@@ -244,9 +244,15 @@ impl Slots {
     }
 }
 
-/// The FOCUS or own name of each column, and the own names that repeat. An old name beside the newer one of the
+/// A column of a name that another one has, and what it is kept as.
+struct Repeated {
+    name: String,
+    own: String,
+}
+
+/// The FOCUS or own name of each column, and the own names that repeat with what they are kept as. An old name beside the newer one of the
 /// same column (`Region` beside `RegionId`) keeps its own.
-fn canonical_names(file_names: &[String]) -> Result<(Vec<String>, Vec<String>), BillError> {
+fn canonical_names(file_names: &[String]) -> Result<(Vec<String>, Vec<Repeated>), BillError> {
     let mut names: Vec<String> = Vec::with_capacity(file_names.len());
     let mut repeated = Vec::new();
     let has = |wanted: &str| file_names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
@@ -261,10 +267,19 @@ fn canonical_names(file_names: &[String]) -> Result<(Vec<String>, Vec<String>), 
             None if own.is_empty() => format!("column_{}", index + 1),
             None => own.to_owned(),
         };
-        if names.contains(&name) {
-            repeated.push(name.clone());
+        if !names.contains(&name) {
+            names.push(name);
+            continue;
         }
-        names.push(name);
+        // The values of both are kept, so each needs a name of its own.
+        let mut number = 2;
+        let mut own = format!("{name}#{number}");
+        while names.contains(&own) || has(&own) {
+            number += 1;
+            own = format!("{name}#{number}");
+        }
+        repeated.push(Repeated { name, own: own.clone() });
+        names.push(own);
     }
     Ok((names, repeated))
 }
@@ -291,6 +306,14 @@ mod tests {
     fn a_focus_column_may_stand_once_only() {
         let error = header("BilledCost,billedcost,EffectiveCost,ChargePeriodStart").unwrap_err();
         assert_eq!(error.to_string(), "The file cannot be read as a bill: column BilledCost stands in it twice.");
+    }
+
+    #[test]
+    fn own_columns_that_repeat_are_kept_apart() {
+        let header = header("BilledCost,EffectiveCost,ChargePeriodStart,x_a,x_cost,x_a,x_cost,x_a,x_a#2").unwrap();
+        assert_eq!(header.names[3..], ["x_a", "x_cost", "x_a#3", "x_cost#2", "x_a#4", "x_a#2"]);
+        let warned = "Column x_cost stands in the file more than once: this one is kept as x_cost#2.";
+        assert!(header.warnings.iter().any(|warning| warning == warned), "{:?}", header.warnings);
     }
 
     #[test]

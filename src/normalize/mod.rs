@@ -11,6 +11,7 @@ mod header;
 #[cfg(test)]
 mod nasty_tests;
 mod parquet_column;
+mod parquet_pages;
 mod parquet_text;
 mod reading;
 mod recognize;

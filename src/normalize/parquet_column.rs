@@ -4,6 +4,7 @@ use super::parquet_text::{Kind, write_cell};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType, FixedLenByteArray, Int96};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
@@ -23,7 +24,7 @@ pub(super) enum Column {
 
 impl Column {
     /// The column of a field of the root.
-    pub fn open(file: &File, reader: &SerializedFileReader<File>, root_index: usize) -> Result<Self> {
+    pub fn open(reader: &Arc<SerializedFileReader<File>>, root_index: usize) -> Result<Self> {
         let schema = reader.metadata().file_metadata().schema_descr();
         let field = Arc::clone(&schema.root_schema().get_fields()[root_index]);
         let leaf_index = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root_index);
@@ -41,8 +42,8 @@ impl Column {
             })));
         }
         let only_this = Type::group_type_builder(schema.root_schema().name()).with_fields(vec![field]).build()?;
-        let reader = SerializedFileReader::new(file.try_clone()?)?;
-        Ok(Self::Nested(RowIter::from_file_into(Box::new(reader)).project(Some(only_this))?))
+        let reader = Box::new(Shared(Arc::clone(reader)));
+        Ok(Self::Nested(RowIter::from_file_into(reader).project(Some(only_this))?))
     }
 
     /// Goes to a row group.
@@ -77,6 +78,27 @@ impl Column {
                 Ok(())
             }
         }
+    }
+}
+
+/// The file with its index, which all columns use together.
+struct Shared(Arc<SerializedFileReader<File>>);
+
+impl FileReader for Shared {
+    fn metadata(&self) -> &ParquetMetaData {
+        self.0.metadata()
+    }
+
+    fn num_row_groups(&self) -> usize {
+        self.0.num_row_groups()
+    }
+
+    fn get_row_group(&self, index: usize) -> Result<Box<dyn RowGroupReader + '_>> {
+        self.0.get_row_group(index)
+    }
+
+    fn get_row_iter(&self, projection: Option<Type>) -> Result<RowIter<'_>> {
+        RowIter::from_file(projection, self)
     }
 }
 

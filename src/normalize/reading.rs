@@ -105,8 +105,10 @@ impl Reading {
         if !slot.is_absent() && !cell.is_empty() && cell == last.text {
             return Ok(Some(last.read));
         }
+        // A billing period is the provider's label: the day that it writes, whatever the zone.
+        let read_text = if column.starts_with("Billing") { timestamp::read_label } else { timestamp::read };
         let read = row.required(slot, column, |text| {
-            timestamp::read(text.trim()).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
+            read_text(text.trim()).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
         })?;
         if let Some(read) = read {
             last.text.clear();
@@ -201,10 +203,13 @@ impl<'a> RowCells<'a> {
             (slots.resource_id, RESOURCE_ID_BYTES_MAX),
         ];
         for (slot, bytes_max) in bounds {
-            let cell = self.cells.get(slot.first);
-            if cell.len() > bytes_max {
-                let column = &header.names[slot.first];
-                return Err(rejection(self.line, column, cell, format!("{column} is longer than {bytes_max} bytes")));
+            // The second column is looked at where the first is null.
+            for column in [slot.first, slot.second] {
+                let cell = self.cells.get(column);
+                if cell.len() > bytes_max {
+                    let name = &header.names[column];
+                    return Err(rejection(self.line, name, cell, format!("{name} is longer than {bytes_max} bytes")));
+                }
             }
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(super) struct Records<R> {
     at_end: bool,
     /// Physical line on which the next record starts.
     line: u64,
+    /// Whether lines of nothing but blanks are passed over, as empty ones are.
+    pub skips_blank_lines: bool,
     record: Split,
 }
 
@@ -61,6 +63,7 @@ impl<R: Read> Records<R> {
             filled: 0,
             at_end: false,
             line: 1,
+            skips_blank_lines: false,
             record: Split::default(),
         }
     }
@@ -70,10 +73,15 @@ impl<R: Read> Records<R> {
         loop {
             let Some((start, line)) = self.advance()? else { return Ok(None) };
             let is_empty_line = matches!(self.record.spans[..], [only] if only.start == only.end && only.start == 0);
-            if !is_empty_line {
+            if !(is_empty_line || self.skips_blank_lines && self.is_blank_line(start)) {
                 return Ok(Some(self.finish(start, line)));
             }
         }
+    }
+
+    fn is_blank_line(&self, start: usize) -> bool {
+        let is_one_cell = self.record.spans.len() == 1;
+        is_one_cell && self.buffer[start..start + self.record.length].iter().all(u8::is_ascii_whitespace)
     }
 
     /// Finds the next record and steps over it.

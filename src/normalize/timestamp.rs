@@ -6,19 +6,30 @@ const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
 /// Reads the moments that bills write: `2024-09-01T00:00:00Z`, with a space, without zone (UTC), with a fraction,
 /// without seconds, with an offset, or a plain date. An hour 30 is no moment.
 pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
+    let (moment, offset) = parse(text)?;
+    Some(offset.from_local_datetime(&moment).single()?.with_timezone(&Utc))
+}
+
+/// The same without the offset: the date and time as they are written.
+pub(super) fn read_label(text: &str) -> Option<DateTime<Utc>> {
+    parse(text).map(|(moment, _)| Utc.from_utc_datetime(&moment))
+}
+
+fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
+    let utc = FixedOffset::east_opt(0)?;
     let bytes = text.as_bytes();
     let date = read_date(bytes.get(..10)?)?;
     let rest = text.get(10..)?;
     if rest.is_empty() {
-        return Some(Utc.from_utc_datetime(&date.and_time(NaiveTime::MIN)));
+        return Some((date.and_time(NaiveTime::MIN), utc));
     }
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let zone_at = rest.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.').unwrap_or(rest.len());
     let (clock, zone) = rest.split_at(zone_at);
     let moment = NaiveDateTime::new(date, read_clock(clock)?);
     match zone.trim() {
-        "" | "Z" | "z" | "UTC" => Some(Utc.from_utc_datetime(&moment)),
-        offset => Some(read_offset(offset)?.from_local_datetime(&moment).single()?.with_timezone(&Utc)),
+        "" | "Z" | "z" | "UTC" => Some((moment, utc)),
+        offset => Some((moment, read_offset(offset)?)),
     }
 }
 
@@ -106,6 +117,14 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(shown(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_label_keeps_the_day_that_is_written() {
+        let label = read_label("2026-10-01T00:00:00+02:00").unwrap();
+        assert_eq!(label.to_rfc3339(), "2026-10-01T00:00:00+00:00");
+        assert_eq!(read("2026-10-01T00:00:00+02:00").unwrap().to_rfc3339(), "2026-09-30T22:00:00+00:00");
+        assert_eq!(read_label("2026-10-01T00:00:00+99:00"), None);
     }
 
     #[test]

@@ -11,20 +11,16 @@ pub(super) type Costs<'a> = [Option<&'a Decimal>; 4];
 pub(super) struct Sums {
     pub count: i64,
     pub costs: [Decimal; 4],
-    /// Whether any row had a value in the column.
-    pub present: [bool; 4],
 }
 
 impl Sums {
-    pub const ZERO: Self =
-        Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO], present: [false; 4] };
+    pub const ZERO: Self = Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO] };
 
     pub fn add(&mut self, costs: &Costs<'_>) {
         self.count += 1;
         for (index, cost) in costs.iter().enumerate() {
             if let Some(cost) = cost {
                 self.costs[index] += cost;
-                self.present[index] = true;
             }
         }
     }
@@ -98,7 +94,7 @@ mod tests {
             sums[0].1.costs[1].to_string(),
             "170141183460469231731687303715884105727.000000000000000000000000000001"
         );
-        assert_eq!((sums[0].1.count, sums[0].1.present), (2, [true, true, false, false]));
+        assert_eq!(sums[0].1.count, 2);
         assert_eq!(days.len(), 0);
     }
 }

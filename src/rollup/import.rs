@@ -3,15 +3,18 @@
 //! A charge that spans several days counts on the day of its `ChargePeriodStart`. One that lies outside its billing
 //! period (a correction) counts on its own day in daily figures and in its bill in monthly ones.
 
-use super::LedgerError;
 use super::load::{self, Load};
 use super::publish::{self, Publishing};
+use super::request::{source_name_fault, version_fault};
 use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
+use super::unread::{Stamps, remedy};
+use super::{LedgerError, decision};
 use crate::normalize::BillError;
 use crate::sources::Fingerprint;
 use crate::store::Pools;
 use crate::store::deliveries::{self, NewDelivery};
+use crate::store::generations;
 use crate::store::jobs::Fence;
 use crate::store::locks;
 use crate::store::receipts::{self, Receipt};
@@ -23,6 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 /// Imports at a time in one process: each holds two connections and its share of memory.
 static IMPORTS: Semaphore = Semaphore::const_new(2);
@@ -53,6 +57,8 @@ pub struct ImportOptions {
     pub delivery_id: Option<i64>,
     /// The job on whose behalf this happens: a worker that lost it cannot publish.
     pub fence: Option<Fence>,
+    /// Ends the import, cleanly, where it is cancelled before the last step.
+    pub stop: Option<CancellationToken>,
     /// Bounds of memory.
     pub limits: Limits,
     /// Gets the words for what is being done.
@@ -135,6 +141,12 @@ pub enum ImportError {
     /// The rules that decide what is kept apart changed while the file was read.
     #[error("the mapping rules changed while the file was read")]
     RulesChanged,
+    /// What the file is the same as stopped counting meanwhile.
+    #[error("what is counted changed while the file was read")]
+    Overtaken,
+    /// The file is not whole yet.
+    #[error("The file changed while it was read, so it was still being written. Hand it in again once it is complete.")]
+    StillWritten,
     /// What is stored does not add up to what was read.
     #[error("{0}")]
     Difference(String),
@@ -151,10 +163,10 @@ pub enum ImportError {
 
 impl ImportError {
     /// Whether the file is at fault: such a delivery is refused, and trying again would not help.
-    fn is_of_the_file(&self) -> bool {
+    pub(super) fn is_of_the_file(&self) -> bool {
         match self {
             Self::Bill(error) => !matches!(error, BillError::Io(_)),
-            Self::TooManyScopes | Self::TooManyCurrencies => true,
+            Self::TooManyScopes | Self::TooManyCurrencies | Self::StillWritten => true,
             _ => false,
         }
     }
@@ -176,8 +188,14 @@ pub async fn import_with(
     options: ImportOptions,
     progress: impl Fn(u64, u64, u64) + Send + Sync + 'static,
 ) -> anyhow::Result<Receipt> {
+    let fault = request.source.as_deref().and_then(source_name_fault);
+    let fault = fault.or_else(|| request.as_of.and_then(|as_of| version_fault(as_of, request.now)));
+    if let Some(fault) = fault {
+        anyhow::bail!(fault);
+    }
     let _permit = IMPORTS.acquire().await.context("imports are closed")?;
     let paths: Vec<PathBuf> = std::iter::once(&request.path).chain(&options.more_parts).cloned().collect();
+    let stamps = Stamps::of(&paths)?;
     let mut file_bytes = 0;
     for path in &paths {
         let metadata = tokio::fs::metadata(path).await.with_context(|| format!("cannot read {}", path.display()))?;
@@ -192,22 +210,44 @@ pub async fn import_with(
     let progress = Arc::new(progress);
     let delivery_id = begun.delivery_id;
     let timings = Timings::telling(options.phase.clone());
-    let import = Import { pools, request, options, paths, begun, file_bytes, progress, clock, timings };
-    match import.run().await {
-        Ok(()) => {}
-        Err(ImportError::Died) => anyhow::bail!("died"),
-        Err(error) if error.is_of_the_file() => {
+    let import = Import { pools, request, options, paths, stamps, begun, file_bytes, progress, clock, timings };
+    let stop = import.options.stop.clone().unwrap_or_default();
+    // Boxed: it is large, and callers nest it in futures of their own.
+    match stop.run_until_cancelled(Box::pin(import.run())).await {
+        None => {
+            let reason = "It was stopped before all of it was read; nothing of it is counted. Hand the file in again.";
+            if deliveries::fail_unfinished(&pools.jobs, delivery_id, reason, import.clock.now()).await? {
+                retention::discard(pools, delivery_id).await?;
+            }
+        }
+        Some(Ok(())) => {}
+        Some(Err(ImportError::Died)) => anyhow::bail!("died"),
+        Some(Err(error)) if error.is_of_the_file() => {
             import.finish("refused", Some(&error.to_string())).await?;
         }
-        Err(error) => {
+        Some(Err(error)) => {
+            let remedy = remedy(&error);
+            let reason = remedy.map_or_else(|| format!("The import failed: {error}."), str::to_owned);
             // The database may be away; then the sweep finds the delivery.
             let _ = retention::discard(pools, delivery_id).await;
-            let _ = import.finish("failed", Some(&format!("The import failed: {error}."))).await;
-            return Err(error.into());
+            let _ = import.finish("failed", Some(&reason)).await;
+            count("failed", 0);
+            tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
+            return Err(remedy.map_or_else(|| error.into(), |remedy| anyhow::anyhow!(remedy)));
         }
     }
     let mut conn = pools.jobs.acquire().await?;
-    receipts::get(&mut conn, delivery_id).await?.context("the delivery has no receipt")
+    let receipt = receipts::get(&mut conn, delivery_id).await?.context("the delivery has no receipt")?;
+    count(&receipt.state, receipt.rows);
+    Ok(receipt)
+}
+
+// Labels come from a fixed set; what takes a delivery back meanwhile is not how its import ended.
+fn count(state: &str, rows: i64) {
+    let known = ["published", "unchanged", "quarantined", "refused", "failed"];
+    let state = known.into_iter().find(|known| *known == state).unwrap_or("other");
+    metrics::counter!("costwake_deliveries_total", "state" => state).increment(1);
+    metrics::counter!("costwake_charges_read_total").increment(rows.unsigned_abs());
 }
 
 // The connection holds a lock for as long as it lives: a load whose lock is free is dead. None where the delivery
@@ -223,17 +263,18 @@ async fn begin(
         return retention::resume_delivery(pools, alive, delivery_id).await;
     }
     let version_at = request.as_of.unwrap_or(request.now);
+    let version_basis = if request.as_of.is_some() { "as-of" } else { "receipt" };
     let new = NewDelivery {
         file_name: &request.file_name,
         file_bytes,
         named_source: request.source.as_deref(),
         version_at,
-        version_basis: if request.as_of.is_some() { "as-of" } else { "receipt" },
+        version_basis,
         received_at: request.now,
         received_by: &request.received_by,
     };
     let delivery_id = retention::begin_delivery(alive, &new).await?;
-    Ok(Some(Begun { delivery_id, version_at }))
+    Ok(Some(Begun { delivery_id, version_at, version_basis: version_basis.to_owned() }))
 }
 
 struct Import<'a> {
@@ -241,6 +282,7 @@ struct Import<'a> {
     request: ImportRequest,
     options: ImportOptions,
     paths: Vec<PathBuf>,
+    stamps: Stamps,
     begun: Begun,
     file_bytes: i64,
     progress: Arc<super::reader::ProgressFn>,
@@ -262,8 +304,8 @@ impl Import<'_> {
             match load::load(&self.load(), &mut sha256).await {
                 Ok(load::Ending::Ready { row_count }) => return self.publish(row_count).await,
                 Ok(load::Ending::Closed) => return Ok(()),
-                Err(ImportError::RulesChanged) => {
-                    tracing::info!("The rules changed during an import; it starts again.")
+                Err(again @ (ImportError::RulesChanged | ImportError::Overtaken)) => {
+                    tracing::info!("An import starts again: {again}.");
                 }
                 Err(error) => return Err(error),
             }
@@ -275,8 +317,10 @@ impl Import<'_> {
             pools: self.pools,
             delivery_id: self.begun.delivery_id,
             paths: &self.paths,
+            stamps: &self.stamps,
             named_source: self.request.source.as_deref(),
             version_at: self.begun.version_at,
+            version_basis: &self.begun.version_basis,
             limits: self.options.limits,
             clock: self.clock,
             progress: self.progress.clone(),
@@ -292,7 +336,8 @@ impl Import<'_> {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
-        let reason = publish::same_bytes(earlier);
+        let reason = decision::same_bytes(earlier);
+        generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;
         let now = self.clock.now();
         deliveries::finish(&mut *transaction, self.begun.delivery_id, "unchanged", Some(&reason), now).await?;
         transaction.commit().await?;
@@ -304,6 +349,7 @@ impl Import<'_> {
         let publishing = Publishing {
             delivery_id: self.begun.delivery_id,
             kind: "publish",
+            source_is_named: self.request.source.is_some(),
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,
@@ -320,6 +366,7 @@ impl Import<'_> {
                 }
                 Ok(())
             }
+            Ok(publish::Published::Held { reason }) => Ok(self.finish("quarantined", Some(&reason)).await?),
             Ok(publish::Published::No { state, reason }) => {
                 retention::discard(self.pools, self.begun.delivery_id).await?;
                 Ok(self.finish(state, Some(&reason)).await?)

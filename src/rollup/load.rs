@@ -3,14 +3,16 @@
 //! The charges' connection keeps one transaction open from the first row to the last check: killed anywhere before
 //! its commit, nothing of them is there. Groups and keys are named by their content, so they may be there early.
 
+use super::decision::{Outcome, Tally, Version};
 use super::import::{Clock, ImportError, Limits, Sha256Hex, Stage};
 use super::key_attributes::KeyAttributes;
-use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn};
+use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
-use super::{partition, publish, staging, verify};
+use super::unread::{self, Stamps};
+use super::{bill_source, partition, staging, verify};
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
-use crate::store::{Pools, locks};
+use crate::store::{Pools, billers, locks};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
@@ -26,8 +28,10 @@ pub(super) struct Load<'a> {
     pub pools: &'a Pools,
     pub delivery_id: i64,
     pub paths: &'a [PathBuf],
+    pub stamps: &'a Stamps,
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
+    pub version_basis: &'a str,
     pub limits: Limits,
     pub clock: Clock,
     pub progress: Arc<ProgressFn>,
@@ -60,12 +64,25 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     let mut transaction = charges.begin().await?;
     partition::create(&mut transaction, load.delivery_id).await?;
     let streaming = stream(load, &mut transaction, &mut side, key_attributes);
-    let found = load.timings.of(Phase::ParseAndLoad, streaming).await?;
+    let mut found = match load.timings.of(Phase::ParseAndLoad, streaming).await {
+        Ok(found) => found,
+        Err(Unread { error, found }) => {
+            transaction.rollback().await?;
+            if error.is_of_the_file() {
+                unread::keep(&mut side, load, *found, &sha256.get().await?).await?;
+            }
+            return Err(error);
+        }
+    };
+    load.stamps.check(load.paths)?;
     load.timings.add(Phase::AddingUp, found.adding_up);
     load.limits.die_at(Stage::Checks)?;
 
     let sha256 = sha256.get().await?;
-    let source_id = source(&mut side, load, &found).await?;
+    let source_id = bill_source::source(&mut side, load.named_source, &found).await?;
+    if let Some(source_id) = source_id {
+        found.warnings.extend(bill_source::warnings(&mut side, source_id, &found).await?);
+    }
     let verdict = verdict(&mut side, load, &found, source_id, &sha256).await?;
     let loads = matches!(verdict, Verdict::Publish | Verdict::Quarantined(_)) && !found.scopes.list().is_empty();
     let (state, reason) = match &verdict {
@@ -96,8 +113,11 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     indexed?;
     days?;
     load.timings.of(Phase::Verify, check(&mut transaction, load.delivery_id)).await?;
-    if matches!(verdict, Verdict::Quarantined(_)) {
-        deliveries::finish(&mut *transaction, load.delivery_id, state, reason, load.clock.now()).await?;
+    if let Verdict::Quarantined(reason) = &verdict {
+        let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
+        let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
+        let (reason, now) = (reasons.join(" "), load.clock.now());
+        deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;
     }
     transaction.commit().await?;
     Ok(if state == "quarantined" { Ending::Closed } else { Ending::Ready { row_count: found.row_count } })
@@ -109,7 +129,7 @@ async fn stream(
     charges: &mut PgConnection,
     side: &mut PgConnection,
     key_attributes: KeyAttributes,
-) -> Result<Found, ImportError> {
+) -> Result<Found, Unread> {
     let (charge_sender, charge_receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
     let (staged_sender, staged_receiver) = mpsc::channel(2);
     let plan = Plan {
@@ -126,17 +146,15 @@ async fn stream(
         staging::take(side, staged_receiver, load.timings),
         reading
     );
-    let found = found.context("reading the file")?;
+    let failed = |error: ImportError| Unread { error, found: Box::default() };
+    let found = found.context("reading the file").map_err(|error| failed(error.into()))?;
     // Where the database ended it, the reader only saw that nobody listened.
-    if matches!(found, Err(ImportError::Interrupted)) {
-        copied?;
-        staged?;
+    if found.as_ref().is_err_and(|unread| !matches!(unread.error, ImportError::Interrupted)) {
         return found;
     }
-    let found = found?;
-    copied?;
-    staged?;
-    Ok(found)
+    copied.map_err(failed)?;
+    staged.map_err(|error| failed(error.into()))?;
+    found
 }
 
 async fn copy_charges(
@@ -161,24 +179,6 @@ async fn copy_charges(
     Ok(())
 }
 
-async fn source(conn: &mut PgConnection, load: &Load<'_>, found: &Found) -> Result<Option<i64>, ImportError> {
-    let scopes = found.scopes.list();
-    let Some(first) = scopes.first() else { return Ok(None) };
-    let one_account = scopes.iter().all(|scope| scope.billing_account_id == first.billing_account_id);
-    let providers: Vec<&str> = found.providers.iter().map(String::as_str).collect();
-    let name = match load.named_source {
-        Some(name) => name.to_owned(),
-        None => {
-            let provider = if providers.is_empty() { "unknown provider".to_owned() } else { providers.join(", ") };
-            let account = if one_account && providers.len() <= 1 { first.billing_account_id.as_str() } else { "" };
-            let account = if account.is_empty() { "consolidated" } else { account };
-            format!("{provider} {account}").chars().take(200).collect()
-        }
-    };
-    let provider = if let [provider] = providers.as_slice() { Some(*provider) } else { None };
-    Ok(Some(deliveries::source(conn, &name, provider).await?))
-}
-
 async fn verdict(
     conn: &mut PgConnection,
     load: &Load<'_>,
@@ -190,30 +190,24 @@ async fn verdict(
         let reason = "The file has no rows: a delivery replaces its scope, and this one names none.";
         return Ok(Verdict::Refused(reason.to_owned()));
     }
-    let mut same_bytes_as = None;
-    let mut is_unchanged = true;
+    let version = Version { at: load.version_at, basis: load.version_basis, sha256: Some(sha256) };
+    let mut tally = Tally::default();
     for scope in found.scopes.list() {
         let Some(source_id) = source_id else { break };
-        let current =
-            generations::current(&mut *conn, source_id, &scope.billing_account_id, scope.billing_period_start).await?;
-        match current {
-            Some(current) if current.content_sha256.as_deref() == Some(sha256) => {
-                same_bytes_as = Some(current.delivery_id);
-            }
-            Some(current) if current.version_at > load.version_at => {
-                return Ok(Verdict::Refused(publish::older(
-                    &scope.billing_account_id,
-                    scope.billing_period_start,
-                    current.delivery_id,
-                    current.version_at,
-                    load.version_at,
-                )));
-            }
-            _ => is_unchanged = false,
-        }
+        let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
+        let current = generations::current(&mut *conn, source_id, account, period).await?;
+        tally.add(account, period, current, &version);
     }
-    if let Some(delivery_id) = same_bytes_as.filter(|_| is_unchanged) {
-        return Ok(Verdict::Unchanged(publish::same_bytes(delivery_id)));
+    match tally.outcome() {
+        Outcome::Refused(reason) => return Ok(Verdict::Refused(reason)),
+        Outcome::Unchanged(reason) => {
+            let same = tally.same_generation_ids();
+            if generations::renew(&mut *conn, &same, load.version_at).await? < same.len() {
+                return Err(ImportError::Overtaken);
+            }
+            return Ok(Verdict::Unchanged(reason));
+        }
+        Outcome::Counts(_) => {}
     }
     Ok(match quarantine_reason(found) {
         Some(reason) => Verdict::Quarantined(reason),
@@ -242,7 +236,7 @@ fn quarantine_reason(found: &Found) -> Option<String> {
     Some(reasons.join(" "))
 }
 
-async fn keep_content(
+pub(super) async fn keep_content(
     conn: &mut PgConnection,
     load: &Load<'_>,
     found: &Found,
@@ -273,8 +267,8 @@ async fn keep_content(
                 row_count: sums.count,
                 billed_cost: cost(0),
                 effective_cost: cost(1),
-                list_cost: sums.present[2].then(|| cost(2)),
-                contracted_cost: sums.present[3].then(|| cost(3)),
+                list_cost: found.has_list_cost.then(|| cost(2)),
+                contracted_cost: found.has_contracted_cost.then(|| cost(3)),
             }
         })
         .collect();
@@ -300,6 +294,7 @@ async fn insert_generations(
     found: &Found,
 ) -> Result<(), ImportError> {
     for (ordinal, scope) in found.scopes.list().iter().enumerate() {
+        let biller_names = scope.biller_names();
         let rows = found.totals.iter().filter(|((place, _), _)| *place as usize == ordinal);
         let new = NewGeneration {
             generation_id: generations::first_id(delivery_id) + ordinal as i64,
@@ -311,6 +306,7 @@ async fn insert_generations(
             charge_count: rows.map(|(_, sums)| sums.count).sum(),
             first_charge_date: unix_day(scope.first_day),
             last_charge_date: unix_day(scope.last_day),
+            biller_names: &biller_names,
         };
         generations::insert_ready(&mut *conn, &new).await?;
     }

@@ -14,6 +14,8 @@ pub mod verify;
 pub mod what_if;
 
 mod aggregate;
+mod bill_source;
+mod decision;
 mod fingerprint;
 mod group_rows;
 mod groups;
@@ -26,10 +28,16 @@ mod partition;
 mod publish;
 mod reader;
 mod rekey;
+mod request;
 mod scopes;
 mod staging;
+mod take_back;
 mod timings;
+mod unread;
 
+pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;
-pub use publish::{Person, accept, revert, withdraw};
+pub use publish::{Person, accept, cannot_accept};
+pub use request::{source_name_fault, version_fault};
+pub use take_back::{revert, withdraw};

@@ -6,8 +6,11 @@ use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
 
-/// How often a lock that readers stand in the way of is tried for.
+/// How often a lock that readers stand in the way of is tried for: some ten seconds.
 const LOCK_TRIES: u32 = 40;
+/// The same where another import may hold it until all of its sums are checked: some ten minutes.
+const ATTACH_TRIES: u32 = 1200;
+const WAIT_MS_MAX: u64 = 500;
 /// How long one try may hold up readers that come after it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '50ms'";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -41,17 +44,17 @@ pub(super) async fn finish(conn: &mut PgConnection, delivery_id: i64) -> sqlx::R
     let (first, end) = (first_id(delivery_id), first_id(delivery_id) + GENERATIONS_PER_DELIVERY_MAX);
     let attach =
         format!("ALTER TABLE charge ATTACH PARTITION charge_d{delivery_id} FOR VALUES FROM ({first}) TO ({end})");
-    with_lock(conn, &[attach]).await?;
+    with_lock(conn, &[attach], ATTACH_TRIES).await?;
     run(conn, format!("ANALYZE charge_d{delivery_id}")).await
 }
 
 /// Takes the table away. Where readers stand in the way all the time it stays, and the sweep tries again later.
 pub(super) async fn drop(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<()> {
-    with_lock(conn, &[format!("DROP TABLE IF EXISTS charge_d{delivery_id}")]).await
+    with_lock(conn, &[format!("DROP TABLE IF EXISTS charge_d{delivery_id}")], LOCK_TRIES).await
 }
 
 // Statements that want a lock which readers hold: tried for briefly, again and again, so that nobody waits for long.
-async fn with_lock(conn: &mut PgConnection, statements: &[String]) -> sqlx::Result<()> {
+async fn with_lock(conn: &mut PgConnection, statements: &[String], tries_max: u32) -> sqlx::Result<()> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -70,9 +73,9 @@ async fn with_lock(conn: &mut PgConnection, statements: &[String]) -> sqlx::Resu
                 attempt.execute("SET LOCAL lock_timeout = 0").await?;
                 return attempt.commit().await;
             }
-            Err(error) if tries < LOCK_TRIES && is_lock_timeout(&error) => {
+            Err(error) if tries < tries_max && is_lock_timeout(&error) => {
                 attempt.rollback().await?;
-                tokio::time::sleep(Duration::from_millis(u64::from(tries) * 10)).await;
+                tokio::time::sleep(Duration::from_millis((u64::from(tries) * 10).min(WAIT_MS_MAX))).await;
             }
             Err(error) => return Err(error),
         }

@@ -1,16 +1,18 @@
 //! What changes the figures that readers see: each in one short transaction, under the ledger's lock.
 
+use super::decision::{Decision, Outcome, Tally, Version};
 use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, level_1, retention, verify};
+use super::{LedgerError, bill_source, level_1, retention, verify};
+use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, locks};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -28,6 +30,8 @@ pub(super) struct Publishing<'a> {
     pub delivery_id: i64,
     /// `publish` or `accept`.
     pub kind: &'a str,
+    /// Whether a person named the source: its bills count also where another source counts the same ones.
+    pub source_is_named: bool,
     pub by: &'a str,
     pub now: DateTime<Utc>,
     pub fence: Option<Fence>,
@@ -38,6 +42,10 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
+    /// Another source counts the same bill: it waits for a decision.
+    Held {
+        reason: String,
+    },
     /// It is refused or unchanged after all: something else was counted meanwhile.
     No {
         state: &'static str,
@@ -45,27 +53,45 @@ pub(super) enum Published {
     },
 }
 
-/// The reason on the receipt of a file that brings nothing new.
-pub(super) fn same_bytes(delivery_id: i64) -> String {
-    format!("The same bytes are counted already: delivery {delivery_id}.")
+/// The scopes of a delivery beside what is counted now.
+struct Sorted {
+    counting: Vec<Scoped>,
+    /// Loaded aside, and older than what is counted.
+    refused_ids: Vec<i64>,
+    /// Current generations with the same bytes.
+    same_ids: Vec<i64>,
+    outcome: Outcome,
 }
 
-/// The reason on the receipt of a file that is older than what is counted.
-pub(super) fn older(
-    billing_account_id: &str,
-    billing_period_start: NaiveDate,
-    current_delivery_id: i64,
-    current_version_at: DateTime<Utc>,
-    version_at: DateTime<Utc>,
-) -> String {
-    let account =
-        if billing_account_id.is_empty() { String::new() } else { format!(" of account {billing_account_id}") };
-    format!(
-        "Billing period {}{account} is counted from delivery {current_delivery_id} of {}, and this one is older ({}).",
-        billing_period_start.format("%Y-%m"),
-        current_version_at.format("%Y-%m-%d %H:%M:%S UTC"),
-        version_at.format("%Y-%m-%d %H:%M:%S UTC"),
-    )
+impl Sorted {
+    fn of(delivery: &Standing, scopes: Vec<Scoped>) -> Self {
+        let version = Version {
+            at: delivery.version_at,
+            basis: &delivery.version_basis,
+            sha256: delivery.content_sha256.as_deref(),
+        };
+        let mut tally = Tally::default();
+        let (mut counting, mut refused_ids) = (Vec::new(), Vec::new());
+        for scope in scopes {
+            let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
+            match tally.add(account, period, scope.current(), &version) {
+                Decision::Counts | Decision::Same => counting.push(scope),
+                Decision::Older if scope.state == "ready" => refused_ids.push(scope.generation_id),
+                Decision::Older => {}
+            }
+        }
+        Self { counting, refused_ids, same_ids: tally.same_generation_ids(), outcome: tally.outcome() }
+    }
+
+    fn counting_ids(&self) -> Vec<i64> {
+        self.counting.iter().map(|scope| scope.generation_id).collect()
+    }
+
+    async fn beside(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
+        let mut beside = billers::beside(conn, delivery_id).await?;
+        beside.retain(|bill| self.counting.iter().any(|scope| scope.generation_id == bill.generation_id));
+        Ok(beside)
+    }
 }
 
 /// Makes a delivery that was loaded aside the one that counts.
@@ -79,10 +105,28 @@ pub(super) async fn publish(pools: &Pools, publishing: &Publishing<'_>) -> Resul
     }
     let delivery = locked(&mut transaction, publishing.delivery_id).await?;
     let scopes = generations::of_delivery(&mut *transaction, publishing.delivery_id).await?;
-    if let Some(no) = objection(&delivery, &scopes) {
-        return Ok(no);
+    // Looked at again, now that nobody else can publish.
+    let sorted = Sorted::of(&delivery, scopes);
+    match &sorted.outcome {
+        Outcome::Refused(reason) => return Ok(Published::No { state: "refused", reason: reason.clone() }),
+        Outcome::Unchanged(reason) => {
+            generations::renew(&mut *transaction, &sorted.same_ids, delivery.version_at).await?;
+            transaction.commit().await?;
+            return Ok(Published::No { state: "unchanged", reason: reason.clone() });
+        }
+        Outcome::Counts(_) => {}
     }
-    publish_scopes(&mut transaction, publishing, &scopes).await?;
+    let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
+    if let Some(reason) = bill_source::counted_twice(&beside) {
+        if !publishing.source_is_named {
+            return Ok(Published::Held { reason });
+        }
+        let generation_ids: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
+        billers::accept_beside(&mut *transaction, &generation_ids).await?;
+        let warning = bill_source::counted_beside(&beside).unwrap_or_default();
+        deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
+    }
+    publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
     transaction.commit().await?;
     Ok(Published::Yes)
@@ -91,11 +135,13 @@ pub(super) async fn publish(pools: &Pools, publishing: &Publishing<'_>) -> Resul
 async fn publish_scopes(
     conn: &mut PgConnection,
     publishing: &Publishing<'_>,
-    scopes: &[Scoped],
+    sorted: &Sorted,
 ) -> Result<(), LedgerError> {
     let Publishing { delivery_id, kind, by, now, .. } = *publishing;
-    let ids: Vec<i64> = scopes.iter().map(|scope| scope.generation_id).collect();
+    let Outcome::Counts(note) = &sorted.outcome else { return Ok(()) };
+    let ids = sorted.counting_ids();
     let timings = publishing.timings;
+    retention::discard_scopes(&mut *conn, &sorted.refused_ids).await?;
     timings.of(Phase::Rollup, map_new_keys(&mut *conn)).await?;
     timings.of(Phase::Rollup, level_1::rebuild(&mut *conn, &ids)).await?;
     let levels = ["daily_cost_by_key", "daily_cost", "monthly_cost"];
@@ -104,37 +150,29 @@ async fn publish_scopes(
         return Err(LedgerError::Difference(difference));
     }
     let mut touched = vec![delivery_id];
-    for scope in scopes {
+    for scope in &sorted.counting {
         if let Some(current) = scope.current_generation_id {
             generations::retire(&mut *conn, current, "superseded", now).await?;
             touched.extend(scope.current_delivery_id);
         }
         generations::make_current(&mut *conn, scope.generation_id, scope.current_generation_id, now).await?;
+        // The same bytes stay as new as they were.
+        if let Some(current) = scope.current().filter(|current| sorted.same_ids.contains(&current.generation_id)) {
+            generations::renew(&mut *conn, &[scope.generation_id], current.version_at).await?;
+        }
     }
-    deliveries::finish(&mut *conn, delivery_id, "published", None, now).await?;
+    deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
     Ok(())
 }
 
-// Same bytes or an older version: looked at again, now that nobody else can publish.
-fn objection(delivery: &Standing, scopes: &[Scoped]) -> Option<Published> {
-    let is_same = |scope: &Scoped| scope.current_sha256.is_some() && scope.current_sha256 == delivery.content_sha256;
-    if !scopes.is_empty() && scopes.iter().all(is_same) {
-        let reason = same_bytes(scopes[0].current_delivery_id.unwrap_or_default());
-        return Some(Published::No { state: "unchanged", reason });
-    }
-    let newer =
-        |scope: &&Scoped| !is_same(scope) && scope.current_version_at.is_some_and(|at| at > delivery.version_at);
-    let scope = scopes.iter().find(newer)?;
-    let reason = older(
-        &scope.billing_account_id,
-        scope.billing_period_start,
-        scope.current_delivery_id?,
-        scope.current_version_at?,
-        delivery.version_at,
-    );
-    Some(Published::No { state: "refused", reason })
+/// Why a file that lacks these columns cannot be counted at all; `None` where someone may accept it.
+pub fn cannot_accept(missing_columns: &[String]) -> Option<String> {
+    let lacks = missing_columns.iter().map(String::as_str).filter(|column| ESSENTIAL_COLUMNS.contains(column));
+    let lacks: Vec<&str> = lacks.collect();
+    (!lacks.is_empty())
+        .then(|| format!("It has no {}, and without that nothing of it can be counted.", lacks.join(", ")))
 }
 
 /// Counts a quarantined delivery with what it lacks, or a withdrawn one again. Repeating it changes nothing.
@@ -158,101 +196,46 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         "quarantined" | "withdrawn" => {}
         state => return Err(LedgerError::wrong_state(delivery_id, state, "only a quarantined one can be accepted")),
     }
-    let lacks: Vec<&str> = delivery.missing_columns.iter().map(String::as_str).collect();
-    let lacks: Vec<&str> = lacks.into_iter().filter(|column| ESSENTIAL_COLUMNS.contains(column)).collect();
-    if !lacks.is_empty() {
-        let reason = format!("It has no {}, and without that nothing of it can be counted.", lacks.join(", "));
+    if let Some(reason) = cannot_accept(&delivery.missing_columns) {
         return Err(LedgerError::CannotAccept(reason));
     }
     let scopes = generations::of_delivery(&mut *transaction, delivery_id).await?;
-    if scopes.is_empty() {
+    if scopes.is_empty() && delivery.state == "quarantined" {
         return Err(LedgerError::CannotAccept("Not one of its rows could be read.".into()));
     }
-    if scopes.iter().any(|scope| !scope.has_charges) {
-        return Err(LedgerError::CannotAccept("Its lines are not kept any more: import the file again.".into()));
-    }
-    if let Some(Published::No { reason, .. }) = objection(&delivery, &scopes) {
+    let sorted = Sorted::of(&delivery, scopes);
+    if let Outcome::Refused(reason) | Outcome::Unchanged(reason) = sorted.outcome {
         return Err(LedgerError::CannotAccept(reason));
     }
+    if sorted.counting.is_empty() || sorted.counting.iter().any(|scope| !scope.has_charges) {
+        return Err(LedgerError::CannotAccept("Its lines are not kept any more: import the file again.".into()));
+    }
+    let beside = sorted.beside(&mut transaction, delivery_id).await?;
+    let beside: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
     let (limits, timings) = (Limits::default(), &Timings::default());
-    let publishing = Publishing { delivery_id, kind: "accept", by: by.login, now, fence: None, limits, timings };
-    publish_scopes(&mut transaction, &publishing, &scopes).await?;
+    let publishing = Publishing {
+        delivery_id,
+        kind: "accept",
+        source_is_named: true,
+        by: by.login,
+        now,
+        fence: None,
+        limits,
+        timings,
+    };
+    publish_scopes(&mut transaction, &publishing, &sorted).await?;
+    billers::accept_beside(&mut *transaction, &beside).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, by, now).await?;
     transaction.commit().await?;
-    retention::drop_old_charges(pools).await?;
+    // It is accepted; what this frees, the sweep would free too.
+    if let Err(error) = retention::drop_old_charges(pools).await {
+        tracing::warn!("Old charges could not be dropped yet: {error}");
+    }
     Ok(())
 }
 
-/// Gives the scopes of a delivery back to what was counted before it. Repeating it changes nothing.
-pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
-    take_back(pools, delivery_id, by, now, true).await
-}
-
-/// Leaves the scopes of a delivery without any figures. Repeating it changes nothing.
-pub async fn withdraw(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
-    take_back(pools, delivery_id, by, now, false).await
-}
-
-async fn take_back(
-    pools: &Pools,
-    delivery_id: i64,
-    by: Person<'_>,
-    now: DateTime<Utc>,
-    to_the_one_before: bool,
-) -> Result<(), LedgerError> {
-    let mut transaction = pools.jobs.begin().await?;
-    locks::lock_ledger(&mut transaction).await?;
-    let delivery = locked(&mut transaction, delivery_id).await?;
-    match delivery.state.as_str() {
-        "published" => {}
-        "withdrawn" => return Ok(()),
-        state => return Err(LedgerError::wrong_state(delivery_id, state, "nothing of it is counted")),
-    }
-    let scopes = generations::of_delivery(&mut *transaction, delivery_id).await?;
-    let scopes: Vec<Scoped> = scopes.into_iter().filter(|scope| scope.state == "current").collect();
-    let before: Vec<i64> = if to_the_one_before {
-        let before: Vec<i64> = scopes.iter().filter_map(|scope| scope.replaced_generation_id).collect();
-        generations::with_charges(&mut *transaction, &before).await?
-    } else {
-        Vec::new()
-    };
-    if to_the_one_before && before.len() < scopes.iter().filter(|scope| scope.replaced_generation_id.is_some()).count()
-    {
-        return Err(LedgerError::NothingBefore(
-            "The lines of the delivery before it are not kept any more: import that file again with --as-of.",
-        ));
-    }
-    if to_the_one_before && before.is_empty() {
-        return Err(LedgerError::NothingBefore("Nothing was counted before it: withdraw it instead."));
-    }
-    for scope in &scopes {
-        generations::retire(&mut *transaction, scope.generation_id, "withdrawn", now).await?;
-    }
-    for generation_id in &before {
-        generations::make_current(&mut *transaction, *generation_id, None, now).await?;
-    }
-    // The rules may have changed since the one before was counted last.
-    level_1::rebuild(&mut transaction, &before).await?;
-    if let Some(difference) =
-        verify::differences(&mut transaction, &before, &["daily_cost", "monthly_cost"]).await?.first()
-    {
-        return Err(LedgerError::Difference(difference.clone()));
-    }
-    let (kind, action) =
-        if to_the_one_before { ("revert", "delivery.reverted") } else { ("withdraw", "delivery.withdrawn") };
-    let word = if to_the_one_before { "Reverted" } else { "Withdrawn" };
-    let reason = format!("{word} by {}.", by.login);
-    deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
-    let touched: Vec<i64> = before.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX).collect();
-    generations::settle_delivery_states(&mut transaction, &touched).await?;
-    announce(&mut transaction, kind, Some(delivery_id), by.login, now).await?;
-    record(&mut transaction, action, delivery_id, by, now).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-async fn locked(conn: &mut PgConnection, delivery_id: i64) -> Result<Standing, LedgerError> {
+pub(super) async fn locked(conn: &mut PgConnection, delivery_id: i64) -> Result<Standing, LedgerError> {
     deliveries::lock(&mut *conn, delivery_id).await?.ok_or(LedgerError::UnknownDelivery(delivery_id))
 }
 
@@ -276,8 +259,8 @@ pub(super) async fn announce(
     Ok(())
 }
 
-// What a person did, and the totals that it moved.
-async fn record(
+/// What a person did, and the totals that it moved.
+pub(super) async fn record(
     conn: &mut PgConnection,
     action: &str,
     delivery_id: i64,

@@ -10,7 +10,6 @@ use crate::focus::Decimal;
 use crate::normalize::{self, Bill, BillError, Charge, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
@@ -22,8 +21,6 @@ const CHUNK_BYTES: usize = 512 * 1024;
 const PROGRESS_ROWS: i64 = 16_384;
 /// One in so many rows is timed, to tell what adding up costs.
 const TIMED_ROWS: i64 = 64;
-/// Providers that a receipt or a source's name tells apart.
-const PROVIDERS_MAX: usize = 32;
 const CHARGE_COLUMNS: i16 = 14;
 
 /// What a file lacks so badly that its rows cannot be counted at all.
@@ -68,8 +65,9 @@ pub(super) struct Found {
     pub rejected_row_count: i64,
     /// The first ones.
     pub rejections: Vec<Rejection>,
-    pub providers: BTreeSet<String>,
     pub scopes: Scopes,
+    pub has_list_cost: bool,
+    pub has_contracted_cost: bool,
     /// Sums by scope and currency, counted apart from the daily ones.
     pub totals: Vec<((u16, u16), Sums)>,
     /// Daily sums that were not set aside.
@@ -103,6 +101,8 @@ struct Reader {
     found: Found,
     counts_charges: bool,
     line_offset: u64,
+    /// Name of the file that is read now.
+    part: String,
     totals: FxHashMap<(u16, u16), Sums>,
     days: DaySums,
     cells_hash: CellsHash,
@@ -113,13 +113,30 @@ struct Reader {
     measures: String,
 }
 
+/// Why a file was not read to its end, and what was found up to there.
+pub(super) struct Unread {
+    pub error: ImportError,
+    pub found: Box<Found>,
+}
+
 /// Reads the files of one delivery to the end.
-pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, ImportError> {
+pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, Unread> {
     let mut reader = Reader::new(plan, key_attributes);
+    match read_files(&mut reader).and_then(|()| reader.finish()) {
+        Ok(()) => Ok(reader.found),
+        Err(error) => {
+            reader.found.totals = reader.totals.into_iter().collect();
+            Err(Unread { error, found: Box::new(reader.found) })
+        }
+    }
+}
+
+fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
     let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
     let mut bytes_before = 0;
     for path in reader.plan.paths.clone() {
         let mut bill = normalize::open(&path)?;
+        reader.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         reader.describe(&bill);
         // Another file may have other columns in another order: the same cells would mean something else.
         reader.groups.clear();
@@ -127,7 +144,7 @@ pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, I
         reader.found.warnings.extend(bill.warnings());
         bytes_before += bill.file_bytes();
     }
-    reader.finish()
+    Ok(())
 }
 
 impl Reader {
@@ -140,6 +157,7 @@ impl Reader {
             found: Found::default(),
             counts_charges: true,
             line_offset: 0,
+            part: String::new(),
             totals: FxHashMap::default(),
             days: DaySums::default(),
             cells_hash: CellsHash::new(),
@@ -156,6 +174,8 @@ impl Reader {
         if found.format.is_empty() {
             found.format = bill.format();
         }
+        found.has_list_cost |= bill.has_column("ListCost");
+        found.has_contracted_cost |= bill.has_column("ContractedCost");
         for column in bill.missing_mandatory() {
             if !found.missing_columns.iter().any(|known| known == column) {
                 found.missing_columns.push(column.to_owned());
@@ -203,6 +223,10 @@ impl Reader {
     fn rejected(&mut self, mut rejection: Rejection) {
         self.found.rejected_row_count += 1;
         if self.found.rejections.len() < crate::store::receipts::REJECTIONS_SHOWN_MAX as usize {
+            // Lines of parts are counted through: which line of which part that is, is said as well.
+            if self.plan.paths.len() > 1 {
+                rejection.reason = format!("{} (line {} of {})", rejection.reason, rejection.line, self.part);
+            }
             rejection.line += self.line_offset;
             self.found.rejections.push(rejection);
         }
@@ -220,7 +244,6 @@ impl Reader {
             charge.contracted_cost.as_ref(),
         ];
         self.totals.entry((scope, currency)).or_insert(Sums::ZERO).add(&costs);
-        self.provider(charge.provider_name);
         if !self.counts_charges {
             return Ok(());
         }
@@ -243,13 +266,6 @@ impl Reader {
             self.set_days_aside()?;
         }
         Ok(())
-    }
-
-    fn provider(&mut self, name: Option<&str>) {
-        let Some(name) = name else { return };
-        if !self.found.providers.contains(name) && self.found.providers.len() < PROVIDERS_MAX {
-            self.found.providers.insert(name.to_owned());
-        }
     }
 
     fn group(&mut self, charge: &Charge<'_>) -> Result<Group, ImportError> {
@@ -320,7 +336,7 @@ impl Reader {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Found, ImportError> {
+    fn finish(&mut self) -> Result<(), ImportError> {
         if self.found.has_partial_days {
             self.set_days_aside()?;
         }
@@ -331,8 +347,8 @@ impl Reader {
             self.plan.charges.blocking_send(bytes).map_err(|_| ImportError::Interrupted)?;
         }
         self.found.days = self.days.take();
-        self.found.totals = self.totals.into_iter().collect();
-        Ok(self.found)
+        self.found.totals = std::mem::take(&mut self.totals).into_iter().collect();
+        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) async fn begin_delivery(alive: &mut PgConnection, new: &NewDelivery<'
 pub(super) struct Begun {
     pub delivery_id: i64,
     pub version_at: DateTime<Utc>,
+    pub version_basis: String,
 }
 
 /// Takes up a delivery that waits for its file, or that an earlier try did not bring to an end. None where it did.
@@ -47,7 +48,7 @@ pub(super) async fn resume_delivery(
     deliveries::start_again(&mut transaction, delivery_id).await?;
     transaction.commit().await?;
     discard(pools, delivery_id).await?;
-    Ok(Some(Begun { delivery_id, version_at: delivery.version_at }))
+    Ok(Some(Begun { delivery_id, version_at: delivery.version_at, version_basis: delivery.version_basis }))
 }
 
 /// Takes away what a load left that is not to be counted.
@@ -63,6 +64,21 @@ pub(super) async fn discard(pools: &Pools, delivery_id: i64) -> sqlx::Result<()>
         .await?;
     transaction.commit().await?;
     partition::drop(&mut conn, delivery_id).await
+}
+
+/// Takes away scopes of a delivery that were loaded aside and never counted; others of it are.
+pub(super) async fn discard_scopes(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<()> {
+    if generation_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!("DELETE FROM charge WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM daily_cost_by_key WHERE generation_id = ANY($1)", generation_ids)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM generation WHERE generation_id = ANY($1) AND state = 'ready'", generation_ids)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Drops the lines and the sums by key of generations older than the current one and the one before it. Their daily

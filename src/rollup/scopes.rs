@@ -5,6 +5,10 @@ use crate::normalize::Charge;
 use crate::store::generations::GENERATIONS_PER_DELIVERY_MAX;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+
+/// Providers and issuers of a scope that are told apart.
+const NAMES_MAX: usize = 32;
 
 /// One billing account and billing period of a file.
 #[derive(Debug, Clone)]
@@ -15,6 +19,31 @@ pub(super) struct ScopeFound {
     /// Days since 1970-01-01.
     pub first_day: i32,
     pub last_day: i32,
+    /// `ProviderName` and `InvoiceIssuerName` of its rows, the first ones.
+    pub providers: Vec<String>,
+    pub issuers: Vec<String>,
+}
+
+impl ScopeFound {
+    /// Who provides or invoices, in lower case and order: what tells the same bill in another source.
+    pub fn biller_names(&self) -> Vec<String> {
+        let names: BTreeSet<String> =
+            self.providers.iter().chain(&self.issuers).map(|name| name.trim().to_lowercase()).collect();
+        names.into_iter().collect()
+    }
+
+    /// Remembers who provides and invoices a row of it.
+    pub fn note_billers(&mut self, charge: &Charge<'_>) {
+        note(&mut self.providers, charge.provider_name);
+        note(&mut self.issuers, charge.invoice_issuer_name);
+    }
+}
+
+fn note(names: &mut Vec<String>, name: Option<&str>) {
+    let Some(name) = name else { return };
+    if names.len() < NAMES_MAX && !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +77,7 @@ impl Scopes {
         let scope = &mut self.list[place as usize];
         scope.first_day = scope.first_day.min(day);
         scope.last_day = scope.last_day.max(day);
+        scope.note_billers(charge);
         Ok(place)
     }
 
@@ -67,6 +97,8 @@ impl Scopes {
             billing_period_end: end,
             first_day: day,
             last_day: day,
+            providers: Vec::new(),
+            issuers: Vec::new(),
         });
         self.places.insert(key, place);
         Ok(place)

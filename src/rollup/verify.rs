@@ -36,6 +36,7 @@ pub async fn verify(conn: &mut PgConnection) -> sqlx::Result<Vec<Check>> {
     checks.push(superseded(conn).await?);
     checks.push(allocation(conn).await?);
     checks.push(scopes(conn).await?);
+    checks.push(sources_apart(conn).await?);
     checks.push(charge_groups(conn).await?);
     checks.push(rollup_keys(conn).await?);
     checks.push(charge_counts(conn).await?);
@@ -187,6 +188,31 @@ async fn scopes(conn: &mut PgConnection) -> sqlx::Result<Check> {
     .await?;
     Ok(Check {
         name: "A bill is counted once: one current generation a scope",
+        checked: row.checked,
+        differences: shortened(row.differences),
+    })
+}
+
+// The same bill is one billing account, period and biller: `store::billers`.
+async fn sources_apart(conn: &mut PgConnection) -> sqlx::Result<Check> {
+    let row = sqlx::query!(
+        r#"WITH bill AS (
+             SELECT g.*, s.name FROM generation g JOIN source s USING (source_id)
+             WHERE g.state = 'current' AND g.billing_account_id <> ''
+         )
+         SELECT (SELECT count(*) FROM bill) AS "checked!",
+             coalesce(array_agg(format('Account %s, period %s is counted from source %s (delivery %s) and from source %s (delivery %s).',
+                 a.billing_account_id, a.billing_period_start, a.name, a.delivery_id, b.name, b.delivery_id)
+                 ORDER BY a.billing_period_start, a.billing_account_id), '{}') AS "differences!: Vec<String>"
+         FROM bill a JOIN bill b ON b.billing_account_id = a.billing_account_id
+             AND b.billing_period_start = a.billing_period_start AND b.source_id > a.source_id
+             AND (a.biller_names && b.biller_names OR a.biller_names = '{}' OR b.biller_names = '{}')
+         WHERE NOT a.is_accepted_beside AND NOT b.is_accepted_beside"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Check {
+        name: "No bill is counted from two sources, unless someone accepted it",
         checked: row.checked,
         differences: shortened(row.differences),
     })

@@ -104,6 +104,25 @@ pub async fn finish(
     Ok(())
 }
 
+/// Marks a delivery as failed unless it came to an end. Gives whether it had not.
+pub async fn fail_unfinished(
+    db: impl PgExecutor<'_>,
+    delivery_id: i64,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let failed = sqlx::query!(
+        "UPDATE delivery SET state = 'failed', reason = $2, finished_at = $3
+         WHERE delivery_id = $1 AND state IN ('waiting', 'loading')",
+        delivery_id,
+        reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(failed.rows_affected() > 0)
+}
+
 /// Forgets what an unfinished try found.
 pub async fn start_again(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM delivery_total WHERE delivery_id = $1", delivery_id).execute(&mut *conn).await?;
@@ -128,6 +147,8 @@ pub struct Standing {
     pub state: String,
     /// Orders deliveries of one scope.
     pub version_at: DateTime<Utc>,
+    /// `manifest`, `as-of` or `receipt`.
+    pub version_basis: String,
     /// SHA-256 of the bytes.
     pub content_sha256: Option<String>,
     /// Mandatory columns that it lacks.
@@ -138,24 +159,12 @@ pub struct Standing {
 pub async fn lock(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Option<Standing>> {
     sqlx::query_as!(
         Standing,
-        "SELECT delivery_id, source_id, state, version_at, content_sha256, missing_columns
+        "SELECT delivery_id, source_id, state, version_at, version_basis, content_sha256, missing_columns
          FROM delivery WHERE delivery_id = $1 FOR UPDATE",
         delivery_id,
     )
     .fetch_optional(db)
     .await
-}
-
-/// Finds a source by name, or adds it.
-pub async fn source(conn: &mut PgConnection, name: &str, provider_name: Option<&str>) -> sqlx::Result<i64> {
-    sqlx::query!(
-        "INSERT INTO source (name, provider_name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-        name,
-        provider_name
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_one(conn).await
 }
 
 /// Whether some delivery of the same size has been counted: only then can a file be an old acquaintance.
@@ -179,7 +188,10 @@ pub async fn current_with_same_bytes(
          WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state = 'published'
            AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
            AND NOT EXISTS (
-               SELECT FROM generation g WHERE g.delivery_id = d.delivery_id AND g.state <> 'current')
+               SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id AND NOT EXISTS (
+                   SELECT FROM generation g
+                   WHERE g.delivery_id = t.delivery_id AND g.billing_account_id = t.billing_account_id
+                     AND g.billing_period_start = t.billing_period_start AND g.state = 'current'))
          ORDER BY delivery_id DESC LIMIT 1",
         content_sha256,
         named_source,
@@ -305,4 +317,16 @@ pub async fn set_accepted(db: impl PgExecutor<'_>, delivery_id: i64, by: &str, n
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// Adds a sentence to what its receipt points out.
+pub async fn add_warning(db: impl PgExecutor<'_>, delivery_id: i64, warning: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery SET warnings = array_append(warnings, $2) WHERE delivery_id = $1",
+        delivery_id,
+        warning
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

@@ -32,6 +32,8 @@ pub struct NewGeneration<'a> {
     pub first_charge_date: NaiveDate,
     /// Day of the latest line.
     pub last_charge_date: NaiveDate,
+    /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
+    pub biller_names: &'a [String],
 }
 
 /// Adds a generation that is loaded completely and counted nowhere yet.
@@ -39,8 +41,8 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
     sqlx::query!(
         "INSERT INTO generation
             (generation_id, delivery_id, source_id, billing_account_id, billing_period_start, billing_period_end,
-             state, charge_count, first_charge_date, last_charge_date)
-         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9)",
+             state, charge_count, first_charge_date, last_charge_date, biller_names)
+         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10)",
         new.generation_id,
         new.delivery_id,
         new.source_id,
@@ -50,6 +52,7 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
         new.charge_count,
         new.first_charge_date,
         new.last_charge_date,
+        new.biller_names,
     )
     .execute(db)
     .await?;
@@ -69,8 +72,6 @@ pub struct Scoped {
     pub billing_period_start: NaiveDate,
     /// Whether its lines are still there.
     pub has_charges: bool,
-    /// What it took the place of.
-    pub replaced_generation_id: Option<i64>,
     /// What its scope shows now.
     pub current_generation_id: Option<i64>,
     /// The file that the current one came with.
@@ -86,9 +87,8 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
     sqlx::query_as!(
         Scoped,
         r#"SELECT g.generation_id, g.state, g.billing_account_id, g.billing_period_start, g.has_charges,
-            g.replaced_generation_id, c.generation_id AS "current_generation_id?",
-            c.delivery_id AS "current_delivery_id?", d.version_at AS "current_version_at?",
-            d.content_sha256 AS current_sha256
+            c.generation_id AS "current_generation_id?", c.delivery_id AS "current_delivery_id?",
+            coalesce(c.version_at, d.version_at) AS "current_version_at?", d.content_sha256 AS current_sha256
          FROM generation g
          LEFT JOIN generation c ON c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
              AND c.billing_period_start = g.billing_period_start AND c.state = 'current'
@@ -101,12 +101,26 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
     .await
 }
 
-/// The current generation of one scope, for a file that is not loaded yet.
+impl Scoped {
+    /// What its scope shows now, where it shows anything.
+    pub fn current(&self) -> Option<Current> {
+        Some(Current {
+            generation_id: self.current_generation_id?,
+            delivery_id: self.current_delivery_id?,
+            version_at: self.current_version_at?,
+            content_sha256: self.current_sha256.clone(),
+        })
+    }
+}
+
+/// The current generation of one scope.
 #[derive(Debug, Clone)]
 pub struct Current {
+    /// The generation.
+    pub generation_id: i64,
     /// The file that it came with.
     pub delivery_id: i64,
-    /// That file's version.
+    /// That file's version, or the newer one with which the same bytes were handed in again.
     pub version_at: DateTime<Utc>,
     /// That file's bytes.
     pub content_sha256: Option<String>,
@@ -121,10 +135,10 @@ pub async fn current(
 ) -> sqlx::Result<Option<Current>> {
     sqlx::query_as!(
         Current,
-        "SELECT d.delivery_id, d.version_at, d.content_sha256
+        r#"SELECT g.generation_id, d.delivery_id, coalesce(g.version_at, d.version_at) AS "version_at!", d.content_sha256
          FROM generation g JOIN delivery d USING (delivery_id)
          WHERE g.source_id = $1 AND g.billing_account_id = $2 AND g.billing_period_start = $3
-           AND g.state = 'current'",
+           AND g.state = 'current'"#,
         source_id,
         billing_account_id,
         billing_period_start,
@@ -146,7 +160,8 @@ pub async fn retire(db: impl PgExecutor<'_>, generation_id: i64, state: &str, no
     Ok(())
 }
 
-/// Makes a generation what readers see. Its scope must have none.
+/// Makes a generation what readers see. Its scope must have none. That another source may count the same bill stays
+/// accepted where it was of the one that is replaced.
 pub async fn make_current(
     db: impl PgExecutor<'_>,
     generation_id: i64,
@@ -154,8 +169,10 @@ pub async fn make_current(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE generation SET state = 'current', published_at = $3, superseded_at = NULL,
-            replaced_generation_id = coalesce($2, replaced_generation_id)
+        "UPDATE generation g SET state = 'current', published_at = $3, superseded_at = NULL,
+            replaced_generation_id = coalesce($2, replaced_generation_id),
+            is_accepted_beside = is_accepted_beside
+                OR coalesce((SELECT r.is_accepted_beside FROM generation r WHERE r.generation_id = $2), false)
          WHERE generation_id = $1",
         generation_id,
         replaced_generation_id,
@@ -180,14 +197,82 @@ pub async fn settle_delivery_states(conn: &mut PgConnection, delivery_ids: &[i64
     Ok(())
 }
 
-/// Which of these can be counted again: they were counted before and their lines are still there.
-pub async fn with_charges(db: impl PgExecutor<'_>, generation_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!(
-        "SELECT generation_id FROM generation
-         WHERE generation_id = ANY($1) AND has_charges AND state IN ('superseded', 'withdrawn')
-         ORDER BY generation_id",
-        generation_ids
+/// The same bytes were handed in again: where that was with a newer version, it orders these scopes from now on.
+/// Gives how many of them are still current.
+pub async fn renew(db: impl PgExecutor<'_>, generation_ids: &[i64], version_at: DateTime<Utc>) -> sqlx::Result<usize> {
+    let renewed = sqlx::query!(
+        "UPDATE generation g SET version_at = greatest(g.version_at, d.version_at, $2)
+         FROM delivery d WHERE d.delivery_id = g.delivery_id AND g.generation_id = ANY($1) AND g.state = 'current'",
+        generation_ids,
+        version_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(renewed.rows_affected() as usize)
+}
+
+/// The same for all that a delivery has current.
+pub async fn renew_delivery(db: impl PgExecutor<'_>, delivery_id: i64, version_at: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE generation g SET version_at = greatest(g.version_at, d.version_at, $2)
+         FROM delivery d WHERE d.delivery_id = g.delivery_id AND g.delivery_id = $1 AND g.state = 'current'",
+        delivery_id,
+        version_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A person took the delivery back: what it held counts nowhere, and nothing goes back to it.
+pub async fn withdraw_all(db: impl PgExecutor<'_>, delivery_id: i64, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE generation SET state = 'withdrawn', superseded_at = coalesce(superseded_at, $2)
+         WHERE delivery_id = $1 AND state IN ('current', 'superseded')",
+        delivery_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What a scope goes back to.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// The generation.
+    pub generation_id: i64,
+    /// Whether its lines are still there.
+    pub has_charges: bool,
+}
+
+/// What was counted before this delivery in the scopes where it is current, without what was taken back since.
+pub async fn earlier(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Earlier>> {
+    sqlx::query_as!(
+        Earlier,
+        r#"WITH RECURSIVE before AS (
+             SELECT generation_id AS start, replaced_generation_id AS generation_id
+             FROM generation WHERE delivery_id = $1 AND state = 'current'
+             UNION
+             SELECT b.start, g.replaced_generation_id
+             FROM before b JOIN generation g ON g.generation_id = b.generation_id
+             WHERE g.state = 'withdrawn'
+         )
+         SELECT g.generation_id, g.has_charges
+         FROM before b JOIN generation g ON g.generation_id = b.generation_id
+         WHERE g.state = 'superseded' ORDER BY g.generation_id"#,
+        delivery_id,
     )
     .fetch_all(db)
+    .await
+}
+
+/// Whether all lines of a delivery are still there to be counted.
+pub async fn has_lines(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(bool_and(has_charges), false) AS "has_lines!" FROM generation WHERE delivery_id = $1"#,
+        delivery_id
+    )
+    .fetch_one(db)
     .await
 }

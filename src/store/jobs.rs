@@ -1,11 +1,14 @@
 //! The work queue's table. A lease is on database time; its fencing token is checked in the publish transaction.
 
+use super::uploads;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 
 /// The job that reads what senders told.
 pub const READ_EVENTS: &str = "normalize_events";
+/// Tries of a job, those included at whose end its worker was gone.
+pub const ATTEMPTS_MAX: i32 = 5;
 
 /// A job that this worker holds.
 #[derive(Debug, Clone)]
@@ -92,22 +95,38 @@ pub enum Lane {
     Others,
 }
 
-/// Takes the next due job, also one whose worker let its lease run out.
+/// Takes the next due job, also one whose worker let its lease run out. One whose workers died at every try is given
+/// up, and its delivery with it: it would end the next worker too.
 pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> sqlx::Result<Option<Job>> {
     sqlx::query_as!(
         Job,
-        r#"UPDATE job SET state = 'running', attempts = attempts + 1,
+        r#"WITH given_up AS (
+             UPDATE job SET state = 'failed', leased_until = NULL, finished_at = clock_timestamp(),
+                 last_error = 'the server ended at every try'
+             WHERE state = 'running' AND leased_until < clock_timestamp() AND attempts >= $3
+               AND (kind = 'import_upload') = $2
+             RETURNING kind, payload
+         ), failed AS (
+             UPDATE delivery d SET state = 'failed', finished_at = clock_timestamp(), reason = 'The server ended at each of '
+                 || $3 || ' tries to read this file; nothing of it is counted. ' || $4
+             FROM given_up
+             WHERE given_up.kind = 'import_upload' AND d.delivery_id = (given_up.payload->>'delivery_id')::bigint
+               AND d.state IN ('waiting', 'loading', 'failed')
+         )
+         UPDATE job SET state = 'running', attempts = attempts + 1,
             leased_until = clock_timestamp() + make_interval(secs => $1),
             fencing_token = nextval('job_fencing_token'), payload = payload - 'again'
          WHERE job_id = (
              SELECT job_id FROM job
              WHERE ((state = 'waiting' AND run_after <= clock_timestamp())
-                 OR (state = 'running' AND leased_until < clock_timestamp()))
+                 OR (state = 'running' AND leased_until < clock_timestamp() AND attempts < $3))
                AND (kind = 'import_upload') = $2
              ORDER BY run_after, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
         f64::from(lease_seconds),
         lane == Lane::Imports,
+        ATTEMPTS_MAX,
+        uploads::FILE_IS_KEPT,
     )
     .fetch_optional(db)
     .await
@@ -162,28 +181,22 @@ pub async fn finish(conn: &mut PgConnection, fence: Fence) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Puts a job back for a later try, or gives it up after `attempts_max`.
-pub async fn fail(
-    db: impl PgExecutor<'_>,
-    fence: Fence,
-    error: &str,
-    retry_seconds: i32,
-    attempts_max: i32,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Puts a job back for a later try, or gives it up after the last. Gives whether it is given up.
+pub async fn fail(db: impl PgExecutor<'_>, fence: Fence, error: &str, retry_seconds: i32) -> sqlx::Result<bool> {
+    let state = sqlx::query_scalar!(
         "UPDATE job SET state = CASE WHEN attempts >= $5 THEN 'failed' ELSE 'waiting' END,
             last_error = $3, run_after = clock_timestamp() + make_interval(secs => $4), leased_until = NULL,
             finished_at = CASE WHEN attempts >= $5 THEN clock_timestamp() END
-         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running'",
+         WHERE job_id = $1 AND fencing_token = $2 AND state = 'running' RETURNING state",
         fence.job_id,
         fence.fencing_token,
         error,
         f64::from(retry_seconds),
-        attempts_max,
+        ATTEMPTS_MAX,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(())
+    Ok(state.is_some_and(|state| state == "failed"))
 }
 
 /// Gives a job back untried: the worker is told to stop.
@@ -227,17 +240,11 @@ pub async fn find(db: impl PgExecutor<'_>, kind: &str, key: &str) -> sqlx::Resul
     .await
 }
 
-/// The keys of open jobs of a kind.
-pub async fn open_payloads(db: impl PgExecutor<'_>, kind: &str) -> sqlx::Result<Vec<Value>> {
-    sqlx::query_scalar!("SELECT payload FROM job WHERE kind = $1 AND state IN ('waiting', 'running')", kind)
-        .fetch_all(db)
-        .await
-}
-
-/// Forgets closed jobs older than `days`.
+/// Forgets closed jobs older than `days`, but not failed uploads: their receipts must say so (`uploads::expire`).
 pub async fn delete_old(db: impl PgExecutor<'_>, days: i32) -> sqlx::Result<u64> {
     let deleted = sqlx::query!(
-        "DELETE FROM job WHERE state IN ('done', 'failed') AND finished_at < now() - make_interval(days => $1)",
+        "DELETE FROM job WHERE state IN ('done', 'failed') AND finished_at < now() - make_interval(days => $1)
+           AND NOT (kind = 'import_upload' AND state = 'failed')",
         days
     )
     .execute(db)

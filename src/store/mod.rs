@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup;
+pub mod billers;
 pub mod catalogue;
 pub mod catalogue_names;
 pub mod changes;
@@ -45,6 +46,7 @@ pub mod statements;
 pub mod team_heads;
 pub mod tokens;
 pub mod unmapped;
+pub mod uploads;
 pub mod verifications;
 
 mod pools;

@@ -158,7 +158,7 @@ pub struct Consequence {
     pub billing_currency: String,
     /// EffectiveCost that is counted now.
     pub current: BigDecimal,
-    /// EffectiveCost of what this delivery replaced; `None` where it replaced nothing.
+    /// The delivery that would count again after going back; `None` where there is none.
     pub earlier_delivery_id: Option<i64>,
     /// EffectiveCost that would be counted after going back.
     pub earlier: BigDecimal,
@@ -171,19 +171,29 @@ pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i
     }
     sqlx::query_as!(
         Consequence,
-        r#"WITH side AS (
+        // As `generations::earlier` goes back: past what was taken back since.
+        r#"WITH RECURSIVE before AS (
+               SELECT generation_id AS start, replaced_generation_id AS generation_id
+               FROM generation WHERE delivery_id = $1 AND state = 'current'
+               UNION
+               SELECT b.start, g.replaced_generation_id
+               FROM before b JOIN generation g ON g.generation_id = b.generation_id
+               WHERE g.state = 'withdrawn'
+           ), replaced AS (
+               SELECT b.start, g.generation_id, g.delivery_id
+               FROM before b JOIN generation g ON g.generation_id = b.generation_id WHERE g.state = 'superseded'
+           ), side AS (
                SELECT g.generation_id, m.billing_currency, m.effective_cost AS current, 0::numeric AS earlier
                FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
                WHERE g.delivery_id = $1 AND g.state = 'current'
                UNION ALL
-               SELECT g.generation_id, m.billing_currency, 0::numeric, m.effective_cost
-               FROM generation g JOIN monthly_cost m ON m.generation_id = g.replaced_generation_id
-               WHERE g.delivery_id = $1 AND g.state = 'current')
+               SELECT r.start, m.billing_currency, 0::numeric, m.effective_cost
+               FROM replaced r JOIN monthly_cost m ON m.generation_id = r.generation_id)
            SELECT g.billing_period_start, g.billing_account_id, side.billing_currency AS "billing_currency!",
                   earlier.delivery_id AS "earlier_delivery_id?",
                   sum(side.current) AS "current!", sum(side.earlier) AS "earlier!"
            FROM side JOIN generation g ON g.generation_id = side.generation_id
-           LEFT JOIN generation earlier ON earlier.generation_id = g.replaced_generation_id
+           LEFT JOIN replaced earlier ON earlier.start = g.generation_id
            GROUP BY g.generation_id, earlier.delivery_id, side.billing_currency
            ORDER BY g.billing_period_start, g.billing_account_id, side.billing_currency LIMIT 1000"#,
         delivery_id

@@ -2,10 +2,12 @@
 
 use super::csv::Table;
 use super::csv::split_id;
+use super::delivery_decision::accept_words;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
-use crate::store::jobs;
+use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
 use crate::store::sources::{self, AuditRow};
+use crate::store::{generations, jobs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Json;
@@ -45,9 +47,15 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
         receipt.totals.clear();
         receipt.movements.clear();
     }
-    let is_running = matches!(receipt.state.as_str(), "waiting" | "loading");
+    let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
+    let job_state = job.as_ref().map_or("", |job| job.state.as_str());
+    let is_retried = receipt.state == "failed" && matches!(job_state, "waiting" | "running");
+    let is_running = is_retried || matches!(receipt.state.as_str(), "waiting" | "loading");
     Ok(DeliveryPage {
         is_running,
+        can_retry: receipt.state == "failed" && job_state == "failed",
+        can_count_again: receipt.state == "withdrawn" && has_lines,
+        can_accept: has_lines && rollup::cannot_accept(&receipt.missing_columns).is_none(),
         progress: job.as_ref().map(|job| job.progress.clone()).unwrap_or_default(),
         last_error: job.and_then(|job| job.last_error).filter(|_| is_running),
         lede: lede(&receipt),
@@ -88,6 +96,7 @@ fn lede(receipt: &Receipt) -> String {
     match receipt.state.as_str() {
         "waiting" => "The file is safely stored and waits to be read.".into(),
         "loading" => "The file is being read. Nothing of it counts until all of it was read and checked.".into(),
+        "published" if receipt.reason.is_some() => "Counted in part.".into(),
         "published" if receipt.rejected_rows > 0 => {
             format!("Counted, with {rejected} of {rows} lines missing: someone accepted it so.")
         }
@@ -169,6 +178,9 @@ struct DeliveryPage {
     receipt: Receipt,
     lede: String,
     is_running: bool,
+    can_retry: bool,
+    can_count_again: bool,
+    can_accept: bool,
     progress: String,
     last_error: Option<String>,
     totals: Vec<TotalRow>,
@@ -181,6 +193,10 @@ struct DeliveryPage {
 }
 
 impl DeliveryPage {
+    fn accept_words(&self) -> String {
+        accept_words(&self.receipt)
+    }
+
     // Of very many rejected lines only the first are kept.
     fn is_cut(&self) -> bool {
         (self.receipt.rejections.len() as i64) < self.receipt.rejected_rows

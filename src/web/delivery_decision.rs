@@ -6,6 +6,7 @@ use super::{
 use crate::rollup::{self, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
+use crate::store::{billers, generations};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -78,14 +79,31 @@ async fn ask(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
     let can_revert = current.iter().any(|row| row.earlier_delivery_id.is_some());
     let effects = effects(&current, decision == Decision::Revert);
-    let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert);
-    Ok(DecisionPage { page, receipt, decision, effects, obstacle })
+    let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
+    let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert, has_lines);
+    let beside = match decision {
+        Decision::Accept => rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?),
+        _ => None,
+    };
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside })
 }
 
-fn obstacle(receipt: &Receipt, decision: Decision, is_counted: bool, can_revert: bool) -> Option<String> {
+fn obstacle(
+    receipt: &Receipt,
+    decision: Decision,
+    is_counted: bool,
+    can_revert: bool,
+    has_lines: bool,
+) -> Option<String> {
     match decision {
-        Decision::Accept if receipt.state != "quarantined" => {
-            Some("Only a delivery that waits for a decision can be accepted.".into())
+        Decision::Accept if !matches!(receipt.state.as_str(), "quarantined" | "withdrawn") => {
+            Some("Only a delivery that waits for a decision or was taken back can be counted.".into())
+        }
+        Decision::Accept if rollup::cannot_accept(&receipt.missing_columns).is_some() => {
+            rollup::cannot_accept(&receipt.missing_columns)
+        }
+        Decision::Accept if !has_lines => {
+            Some("Its lines are not kept, or none could be read: hand the file in again.".into())
         }
         Decision::Revert if !is_counted => {
             Some("Nothing of this delivery counts, so there is nothing to take back.".into())
@@ -168,14 +186,24 @@ struct DecisionPage {
     decision: Decision,
     effects: Vec<Effect>,
     obstacle: Option<String>,
+    /// Which other source counts the same bill.
+    beside: Option<String>,
+}
+
+/// What accepting a delivery means, as its button says it.
+pub(super) fn accept_words(receipt: &Receipt) -> String {
+    match (receipt.state.as_str(), receipt.rejected_rows, receipt.missing_columns.as_slice()) {
+        ("withdrawn", ..) => "Count again".into(),
+        (_, 0, []) => "Accept".into(),
+        (_, 0, columns) => format!("Accept without {}", columns.join(", ")),
+        (_, rejected, _) => format!("Accept with {} lines missing", filters::grouped(&rejected.into(), 0)),
+    }
 }
 
 impl DecisionPage {
     fn heading(&self) -> String {
         match self.decision {
-            Decision::Accept => {
-                format!("Accept with {} lines missing?", filters::grouped(&self.receipt.rejected_rows.into(), 0))
-            }
+            Decision::Accept => format!("{}?", accept_words(&self.receipt)),
             Decision::Revert => "Go back to what this delivery replaced?".into(),
             Decision::Withdraw => "Withdraw this delivery?".into(),
         }
@@ -183,6 +211,12 @@ impl DecisionPage {
 
     fn consequence(&self) -> &'static str {
         match self.decision {
+            Decision::Accept if self.receipt.state == "withdrawn" => {
+                "What this delivery holds counts again, where nothing newer does, and replaces what counts now."
+            }
+            Decision::Accept if self.receipt.rejected_rows == 0 => {
+                "All lines of the file count from then on, and replace what counted before of the same source."
+            }
             Decision::Accept => {
                 "The lines that could be read count from then on, and replace what counted before. The rejected lines stay missing from every total until a whole file replaces this one."
             }
@@ -197,6 +231,7 @@ impl DecisionPage {
 
     fn button(&self) -> &'static str {
         match self.decision {
+            Decision::Accept if self.receipt.state == "withdrawn" => "Count again",
             Decision::Accept => "Accept",
             Decision::Revert => "Go back",
             Decision::Withdraw => "Withdraw",

@@ -15,6 +15,7 @@ pub mod csv;
 pub mod daily;
 pub mod delivery;
 mod delivery_decision;
+mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
 mod detached;
@@ -145,6 +146,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     charges::routes,
     delivery::routes,
     delivery_decision::routes,
+    delivery_retry::routes,
     deployment::routes,
     deployments::routes,
     environment::routes,

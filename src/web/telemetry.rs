@@ -166,17 +166,12 @@ fn describe() {
     describe_gauge!("costwake_events", "Events of senders that wait to be read, or could not be, by state.");
     describe_counter!("costwake_deliveries_total", "Bills handed in, by how it ended.");
     describe_counter!("costwake_charges_read_total", "Charges read from bills.");
+    describe_counter!("costwake_uploads_expired_total", "Failed uploads whose files were deleted after a month.");
 }
 
 /// Counts a sign-in with a wrong password or login.
 pub fn count_sign_in_failure() {
     metrics::counter!("costwake_sign_in_failures_total").increment(1);
-}
-
-/// Counts a bill that was handed in: `published`, `unchanged`, `quarantined`, `refused` or `failed`.
-pub fn count_delivery(state: &'static str, rows: u64) {
-    metrics::counter!("costwake_deliveries_total", "state" => state).increment(1);
-    metrics::counter!("costwake_charges_read_total").increment(rows);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::spool::{self, Spooled};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
+use crate::rollup;
 use crate::store::{audit, jobs, sources};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -15,8 +16,8 @@ use serde_json::json;
 const UPLOAD_BYTES_MAX: usize = 8 << 30;
 /// Files of one form.
 const FILE_COUNT_MAX: usize = 50;
-/// A source's name.
-const SOURCE_BYTES_MAX: usize = 200;
+/// A field that is no file.
+const TEXT_BYTES_MAX: usize = 4096;
 
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
@@ -51,6 +52,9 @@ async fn receive(
     multipart: Multipart,
 ) -> Result<Redirect> {
     let form = read(&app, multipart).await?;
+    if let Some(fault) = form.as_of.and_then(|as_of| rollup::version_fault(as_of, app.now())) {
+        return Err(Error::Invalid(fault));
+    }
     if form.files.is_empty() {
         return Err(Error::Invalid("No file was chosen. Choose a FOCUS export (CSV, .gz, .zst or Parquet).".into()));
     }
@@ -87,8 +91,15 @@ async fn read(app: &AppState, mut multipart: Multipart) -> Result<Form> {
     Ok(form)
 }
 
-async fn text(field: axum::extract::multipart::Field<'_>) -> Result<String> {
-    let bytes = field.bytes().await.map_err(|error| spool::form_error(&error))?;
+// The limit of the whole form is that of its files.
+async fn text(mut field: axum::extract::multipart::Field<'_>) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| spool::form_error(&error))? {
+        if bytes.len() + chunk.len() > TEXT_BYTES_MAX {
+            return Err(Error::Invalid(format!("A field of the form is longer than {TEXT_BYTES_MAX} bytes.")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::Invalid("A field of the form is not text.".into()))?;
     Ok(text.trim().to_owned())
 }
@@ -97,8 +108,8 @@ fn source(text: &str) -> Result<Option<String>> {
     if text.is_empty() {
         return Ok(None);
     }
-    if text.len() > SOURCE_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(Error::Invalid(format!("The name of a source is plain text of at most {SOURCE_BYTES_MAX} bytes.")));
+    if let Some(fault) = rollup::source_name_fault(text) {
+        return Err(Error::Invalid(fault));
     }
     Ok(Some(text.to_owned()))
 }

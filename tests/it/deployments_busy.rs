@@ -72,7 +72,7 @@ async fn a_change_of_the_rules_blocks_nobody(pool: PgPool) {
 #[test]
 fn a_wait_that_took_too_long_says_when_to_come_back() {
     use axum::response::IntoResponse;
-    let response = costwake::api::Error::Web(web::Error::Busy).into_response();
+    let response = costwake::api::Error::Web(web::Error::WaitedTooLong).into_response();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "5");
 }

@@ -22,6 +22,7 @@ mod mapping;
 mod old_server;
 mod pages_explore;
 mod pages_finance;
+mod pages_receipts;
 mod releases_pages;
 mod support;
 mod trust_cancelled;

@@ -50,6 +50,7 @@ GET /charges/{generation_id}/{line} money
 GET /deliveries/{id} bills
 GET /deliveries/{id}/accept finance
 POST /deliveries/{id}/accept finance
+POST /deliveries/{id}/retry bills
 GET /deliveries/{id}/revert finance
 POST /deliveries/{id}/revert finance
 GET /deliveries/{id}/withdraw finance

@@ -1,6 +1,6 @@
 //! Any bill, however odd its amounts: what comes out is what went in.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request};
+use super::{Line, assert_clean, bill, figures, file, import_as_of, request, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::rollup::import::Limits;
@@ -65,6 +65,8 @@ async fn arbitrary_bills_are_conserved_at_all_levels(pool: PgPool) {
         for table in ["daily_cost", "monthly_cost", "daily_cost_by_key", "charge"] {
             assert_eq!(sums(&pool, table, &source).await, expected, "{table} of case {case}");
         }
+        assert_clean(&pool).await;
+        withdraw_source(&pool, &source).await;
     }
     assert_clean(&pool).await;
 }
@@ -88,13 +90,15 @@ async fn narrow_limits_change_no_figure(pool: PgPool) {
     let mut runner = TestRunner::deterministic();
     let lines = prop::collection::vec(line(), 600..601).new_tree(&mut runner).unwrap().current();
     import_as_of(&pool, "wide", &bill(&lines), 1).await;
+    let wide = figures(&pool, "wide").await;
+    withdraw_source(&pool, "wide").await;
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { groups_max: 5, rollup_keys_max: 4, day_sums_max: 9, ..Limits::default() };
     let request = request(file(folder.path(), &bill(&lines)), Some("narrow"), None);
     let options = ImportOptions { limits, ..ImportOptions::default() };
     let receipt = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
     assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
-    assert_eq!(figures(&pool, "narrow").await, figures(&pool, "wide").await);
+    assert_eq!(figures(&pool, "narrow").await, wide);
     assert_clean(&pool).await;
 }
 
@@ -129,6 +133,8 @@ async fn no_digit_is_lost_on_the_way(pool: PgPool) {
         .await
         .unwrap();
         assert_eq!(stored, *plain);
+        assert_clean(&pool).await;
+        withdraw_source(&pool, &source).await;
     }
     assert_clean(&pool).await;
 }

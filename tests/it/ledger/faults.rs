@@ -1,6 +1,6 @@
 //! Killed anywhere: the old figures or the new ones are there, never a mix, and trying again ends well.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
+use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::rollup::import::{Limits, Stage};
@@ -66,6 +66,7 @@ async fn an_import_that_dies_leaves_the_old_or_the_new(pool: PgPool) {
         assert_eq!(receipt.state, if is_new { "unchanged" } else { "published" }, "{stage:?}");
         assert_ne!(figures(&pool, &source).await, old);
         assert_clean(&pool).await;
+        withdraw_source(&pool, &source).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! The queue: leases, retries, and workers that come back from the dead.
 
-use super::{Line, assert_clean, bill, figures, file, request};
+use super::{Line, assert_clean, bill, figures, file, request, time};
 use crate::support;
 use costwake::jobs::Worker;
 use costwake::rollup::{ImportOptions, import_with};
 use costwake::store::jobs::{self, Lane};
+use costwake::store::{sources, uploads};
 use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,119 @@ async fn a_zombie_cannot_publish(pool: PgPool) {
     assert_eq!(import(&heir).await.unwrap().state, "published");
     assert_eq!(figures(&pool, "acme").await.len(), 3);
     assert_clean(&pool).await;
+}
+
+async fn upload(pool: &PgPool, path: &std::path::Path) -> i64 {
+    let mut conn = pool.acquire().await.unwrap();
+    let now = time("2026-11-20T10:00:00Z");
+    let upload = sources::Upload {
+        file_name: "bill.csv",
+        file_bytes: 1,
+        named_source: Some("acme"),
+        received_by: "ann",
+        version_at: now,
+        version_basis: "receipt",
+        now,
+    };
+    let delivery_id = sources::insert_upload(&mut conn, &upload).await.unwrap();
+    let payload = json!({ "path": path, "file_name": "bill.csv", "source": "acme", "received_by": "ann",
+        "delivery_id": delivery_id });
+    jobs::enqueue(&mut conn, "import_upload", &delivery_id.to_string(), &payload).await.unwrap();
+    delivery_id
+}
+
+async fn state_and_reason(pool: &PgPool, delivery_id: i64) -> (String, String) {
+    sqlx::query_as("SELECT state, coalesce(reason, '') FROM delivery WHERE delivery_id = $1")
+        .bind(delivery_id)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+/// A file at which the server ends every time is given up, and its receipt says so.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_that_ends_the_server_is_given_up(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), &bill(&[Line::of("2026-10", 3, "shop", "1.5")]));
+    let delivery_id = upload(&pool, &path).await;
+    for attempt in 1..=jobs::ATTEMPTS_MAX {
+        let job = jobs::lease(&pool, Lane::Imports, 60).await.unwrap().unwrap();
+        assert_eq!(job.attempts, attempt);
+        sqlx::query("UPDATE job SET leased_until = now() - interval '1 second'").execute(&pool).await.unwrap();
+    }
+    assert!(jobs::lease(&pool, Lane::Imports, 60).await.unwrap().is_none());
+    let key = delivery_id.to_string();
+    assert_eq!(jobs::find(&pool, "import_upload", &key).await.unwrap().unwrap().state, "failed");
+    let (state, reason) = state_and_reason(&pool, delivery_id).await;
+    assert_eq!(state, "failed");
+    assert!(reason.contains("ended at each of 5 tries") && reason.contains("kept for 30 days"), "{reason}");
+    assert!(path.exists());
+}
+
+/// What was acknowledged is not thrown away by an outage: it waits for someone who tries again, for a month.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_failed_upload_can_be_tried_again(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker(&pool, Lane::Imports, folder.path().to_str().unwrap());
+    let path = file(folder.path(), &bill(&[Line::of("2026-10", 3, "shop", "1.5")]));
+    let delivery_id = upload(&pool, &path).await;
+    let fails = async || {
+        sqlx::query("ALTER TABLE rollup_key RENAME TO away").execute(&pool).await.unwrap();
+        for _ in 0..jobs::ATTEMPTS_MAX {
+            assert!(worker.take_one().await.unwrap());
+            sqlx::query("UPDATE job SET run_after = now()").execute(&pool).await.unwrap();
+        }
+        sqlx::query("ALTER TABLE away RENAME TO rollup_key").execute(&pool).await.unwrap();
+        assert!(!worker.take_one().await.unwrap());
+        let (state, reason) = state_and_reason(&pool, delivery_id).await;
+        assert_eq!(state, "failed");
+        assert!(
+            reason.starts_with("The import failed at every try") && reason.contains("kept for 30 days"),
+            "{reason}"
+        );
+        assert!(path.exists());
+    };
+    fails().await;
+    assert!(uploads::try_again(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap());
+    assert!(!uploads::try_again(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap());
+    fails().await;
+
+    assert!(uploads::try_again(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap());
+    assert!(worker.take_one().await.unwrap());
+    assert_eq!(state_and_reason(&pool, delivery_id).await, ("published".into(), String::new()));
+    assert!(!path.exists());
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_failed_upload_goes_after_a_month_and_its_receipt_says_so(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    std::fs::create_dir(&spool).unwrap();
+    let path = file(&spool, "never read");
+    let delivery_id = upload(&pool, &path).await;
+    let job = jobs::lease(&pool, Lane::Imports, 60).await.unwrap().unwrap();
+    sqlx::query("UPDATE job SET attempts = 5").execute(&pool).await.unwrap();
+    assert!(jobs::fail(&pool, job.fence(), "no luck", 1).await.unwrap());
+    uploads::fail(&pool, delivery_id, "no luck", time("2026-11-20T10:00:00Z")).await.unwrap();
+    let worker = worker(&pool, Lane::Others, folder.path().to_str().unwrap());
+    for (days, is_there) in [(29, true), (31, false)] {
+        sqlx::query("UPDATE job SET finished_at = now() - make_interval(days => $1) WHERE kind = 'import_upload'")
+            .bind(days)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(days as u64 * 86_400);
+        if is_there {
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        }
+        jobs::enqueue(&mut pool.acquire().await.unwrap(), "sweep", "", &json!({})).await.unwrap();
+        assert!(worker.take_one().await.unwrap());
+        assert_eq!(path.exists(), is_there, "after {days} days");
+    }
+    let (_, reason) = state_and_reason(&pool, delivery_id).await;
+    assert!(reason.contains("deleted after 30 days: upload it again"), "{reason}");
+    assert!(!uploads::try_again(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap());
 }
 
 /// What is asked for while it runs is done once more, and only once.

@@ -3,13 +3,16 @@
 mod arbitrary;
 mod conformance;
 mod faults;
+mod files;
 mod jobs;
+mod memory;
 mod states;
 mod taking_back;
+mod twice;
 
 use crate::support;
 use chrono::{DateTime, Utc};
-use costwake::rollup::{ImportOptions, ImportRequest, Person, import_with, verify};
+use costwake::rollup::{ImportOptions, ImportRequest, Person, import_with, verify, withdraw};
 use costwake::store::receipts::Receipt;
 use sqlx::PgPool;
 use std::fmt::Write;
@@ -100,6 +103,20 @@ pub async fn import_as_of(pool: &PgPool, source: &str, text: &str, day: u32) -> 
     let folder = tempfile::tempdir().unwrap();
     let request = request(file(folder.path(), text), Some(source), Some(time(&format!("2026-11-{day:02}T00:00:00Z"))));
     import_with(&support::pools(pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap()
+}
+
+/// Takes all back that a source counts, so that another one may hold the same bill.
+pub async fn withdraw_source(pool: &PgPool, source: &str) {
+    let published: Vec<i64> = sqlx::query_scalar(
+        "SELECT delivery_id FROM delivery JOIN source USING (source_id) WHERE name = $1 AND state = 'published'",
+    )
+    .bind(source)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    for delivery_id in published {
+        withdraw(&support::pools(pool), delivery_id, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    }
 }
 
 /// Every invariant holds.

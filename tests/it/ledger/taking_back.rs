@@ -86,6 +86,52 @@ async fn a_restatement_can_be_undone(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// What was withdrawn does not come back by reverting what had replaced a part of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn nothing_goes_back_to_what_was_withdrawn(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    let lines = |cost: &str, periods: &[&str]| {
+        bill(&periods.iter().map(|period| Line::of(period, 3, "shop", cost)).collect::<Vec<_>>())
+    };
+    let both = import_as_of(&pool, "acme", &lines("1", &["2026-09", "2026-10"]), 2).await;
+    let one = import_as_of(&pool, "acme", &lines("2", &["2026-10"]), 3).await;
+    withdraw(&pools, both.delivery_id, ANN, now).await.unwrap();
+    let result = revert(&pools, one.delivery_id, ANN, now).await;
+    assert!(matches!(result, Err(LedgerError::NothingBefore(reason)) if reason.contains("withdraw it instead")));
+    let counted = async || -> Vec<i64> {
+        let statement = "SELECT delivery_id FROM generation WHERE state = 'current' ORDER BY generation_id";
+        sqlx::query_scalar(statement).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(counted().await, [one.delivery_id]);
+    assert_clean(&pool).await;
+
+    // A person counts it again, where nothing newer does.
+    accept(&pools, both.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(counted().await, [both.delivery_id, one.delivery_id]);
+    withdraw(&pools, both.delivery_id, ANN, now).await.unwrap();
+    withdraw(&pools, one.delivery_id, ANN, now).await.unwrap();
+    assert!(counted().await.is_empty());
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_quarantined_file_can_be_withdrawn(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    let broken = october("1.00").replace("2.50,2.50", "$2.50,2.50");
+    let receipt = import_as_of(&pool, "acme", &broken, 1).await;
+    withdraw(&pools, receipt.delivery_id, ANN, now).await.unwrap();
+    withdraw(&pools, receipt.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery WHERE state = 'withdrawn'").await, 1);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM pg_class WHERE relname ~ '^charge_d[0-9]+$'").await, 0);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM generation").await, 0);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'delivery.withdrawn'").await, 1);
+    let result = accept(&pools, receipt.delivery_id, ANN, now).await;
+    assert!(matches!(result, Err(LedgerError::CannotAccept(reason)) if reason.contains("import the file again")));
+    assert_clean(&pool).await;
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_older_version_is_refused_and_says_by_what(pool: PgPool) {
     let first = import_as_of(&pool, "acme", &october("1.10"), 5).await;

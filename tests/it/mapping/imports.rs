@@ -73,6 +73,7 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
     let keys = "SELECT count(*) FROM rollup_key WHERE mapping_tags ? 'cell'";
     let keyed = crate::support::count(&pool, keys).await;
     assert_eq!(keyed, 2);
+    // The same bill from another source that a person named: it counts there too.
     assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
     assert_eq!(crate::support::count(&pool, keys).await, keyed, "the loader meets the same keys");
     rollup::accept(&pools(&pool), waiting.delivery_id, rollup::Person { login: "test", address: "" }, now())

@@ -1,0 +1,93 @@
+//! Which source a file belongs to, and whether another one counts its bills already.
+
+use super::reader::Found;
+use crate::store::billers::{self, Beside};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// Characters of a name that a file gives its source.
+const NAME_CHARS_MAX: usize = 200;
+/// Bills that a sentence names.
+const NAMED_MAX: usize = 3;
+
+/// The source of a file: the one that was named, else the one that its bills came to before, else a new one.
+pub(super) async fn source(conn: &mut PgConnection, named: Option<&str>, found: &Found) -> sqlx::Result<Option<i64>> {
+    let scopes = found.scopes.list();
+    if scopes.is_empty() {
+        return Ok(None);
+    }
+    let providers: BTreeSet<&str> = scopes.iter().flat_map(|scope| &scope.providers).map(String::as_str).collect();
+    let provider = one(&providers);
+    if let Some(name) = named {
+        return billers::source(conn, name, provider, false).await.map(Some);
+    }
+    let accounts: BTreeSet<&str> = scopes.iter().map(|scope| scope.billing_account_id.as_str()).collect();
+    let account_ids: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    let biller_names: BTreeSet<String> = scopes.iter().flat_map(|scope| scope.biller_names()).collect();
+    let biller_names: Vec<String> = biller_names.into_iter().collect();
+    if let Some(source_id) = billers::source_of(&mut *conn, &account_ids, &biller_names).await? {
+        return Ok(Some(source_id));
+    }
+    // Who invoices is one where many provide, as on a marketplace.
+    let issuers: BTreeSet<&str> = scopes.iter().flat_map(|scope| &scope.issuers).map(String::as_str).collect();
+    let biller = provider.or(one(&issuers)).or(providers.first().copied()).unwrap_or("unknown provider");
+    let account = one(&accounts).filter(|account| !account.is_empty()).unwrap_or("consolidated");
+    let name: String = format!("{biller} {account}").chars().take(NAME_CHARS_MAX).collect();
+    billers::source(conn, &name, provider, true).await.map(Some)
+}
+
+fn one<'a>(names: &BTreeSet<&'a str>) -> Option<&'a str> {
+    names.first().copied().filter(|_| names.len() == 1)
+}
+
+/// Why a delivery must not be counted without a decision, where other sources count its bills.
+pub fn counted_twice(beside: &[Beside]) -> Option<String> {
+    let first = beside.first()?;
+    Some(format!(
+        "Source “{}” counts this bill already: {}. Counting it here too would count it twice; accept it if both are \
+         meant.",
+        first.source_name,
+        bills(beside),
+    ))
+}
+
+/// What the receipt says where a person named the source, and so decided that its bills are meant.
+pub(super) fn counted_beside(beside: &[Beside]) -> Option<String> {
+    let first = beside.first()?;
+    Some(format!(
+        "Source “{}” counts this bill too: {}. It is counted in both, because the source of this file was named; \
+         withdraw one of them if they are the same bill.",
+        first.source_name,
+        bills(beside),
+    ))
+}
+
+fn bills(beside: &[Beside]) -> String {
+    let bills: Vec<String> = beside
+        .iter()
+        .take(NAMED_MAX)
+        .map(|bill| {
+            let period = bill.billing_period_start.format("%Y-%m");
+            format!("{period} of account {} (delivery {})", bill.billing_account_id, bill.delivery_id)
+        })
+        .collect();
+    let more = beside.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    bills.join(", ") + &more
+}
+
+/// What the receipt should say of billing accounts that are probably one whose id was damaged on the way.
+pub(super) async fn warnings(conn: &mut PgConnection, source_id: i64, found: &Found) -> sqlx::Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for scope in found.scopes.list() {
+        let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
+        if let Some(other) = billers::alike(&mut *conn, source_id, account, period).await? {
+            warnings.push(format!(
+                "BillingAccountId {account} differs only by leading zeros or letter case from {other}, which this \
+                 source counts for {} too: both are counted. Withdraw one if they are the same account.",
+                period.format("%Y-%m")
+            ));
+        }
+    }
+    Ok(warnings)
+}

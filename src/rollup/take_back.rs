@@ -1,0 +1,96 @@
+//! Revert and withdraw: what a person takes back stays taken back, until a person counts it again.
+
+use super::publish::{Person, announce, locked, record};
+use super::{LedgerError, level_1, partition, retention, verify};
+use crate::store::generations::{self, Scoped};
+use crate::store::{Pools, deliveries, locks};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Gives the scopes of a delivery back to what was counted before it. Repeating it changes nothing.
+pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    let mut transaction = pools.jobs.begin().await?;
+    locks::lock_ledger(&mut transaction).await?;
+    let delivery = locked(&mut transaction, delivery_id).await?;
+    let scopes = current_scopes(&mut transaction, delivery_id).await?;
+    match delivery.state.as_str() {
+        "published" | "withdrawn" if !scopes.is_empty() => {}
+        "withdrawn" => return Ok(()),
+        state => return Err(LedgerError::wrong_state(delivery_id, state, "nothing of it is counted")),
+    }
+    let before = generations::earlier(&mut *transaction, delivery_id).await?;
+    if before.iter().any(|generation| !generation.has_charges) {
+        return Err(LedgerError::NothingBefore(
+            "The lines of the delivery before it are not kept any more: import that file again with --as-of.",
+        ));
+    }
+    if before.is_empty() {
+        return Err(LedgerError::NothingBefore("Nothing was counted before it: withdraw it instead."));
+    }
+    let before: Vec<i64> = before.iter().map(|generation| generation.generation_id).collect();
+    generations::withdraw_all(&mut *transaction, delivery_id, now).await?;
+    for generation_id in &before {
+        generations::make_current(&mut *transaction, *generation_id, None, now).await?;
+    }
+    // The rules may have changed since the one before was counted last.
+    level_1::rebuild(&mut transaction, &before).await?;
+    let levels = ["daily_cost", "monthly_cost"];
+    if let Some(difference) = verify::differences(&mut transaction, &before, &levels).await?.first() {
+        return Err(LedgerError::Difference(difference.clone()));
+    }
+    let reason = format!("Reverted by {}.", by.login);
+    deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
+    let touched: Vec<i64> = before.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX).collect();
+    generations::settle_delivery_states(&mut transaction, &touched).await?;
+    announce(&mut transaction, "revert", Some(delivery_id), by.login, now).await?;
+    record(&mut transaction, "delivery.reverted", delivery_id, by, now).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Leaves the scopes of a delivery without any figures, or throws away one that waits for a decision. Repeating it
+/// changes nothing.
+pub async fn withdraw(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    let mut transaction = pools.jobs.begin().await?;
+    locks::lock_ledger(&mut transaction).await?;
+    let delivery = locked(&mut transaction, delivery_id).await?;
+    let is_counted = !current_scopes(&mut transaction, delivery_id).await?.is_empty();
+    let is_waiting = delivery.state == "quarantined";
+    match delivery.state.as_str() {
+        _ if is_counted || is_waiting => {}
+        "withdrawn" => return Ok(()),
+        state => return Err(LedgerError::wrong_state(delivery_id, state, "nothing of it is counted")),
+    }
+    generations::withdraw_all(&mut *transaction, delivery_id, now).await?;
+    if is_waiting {
+        let scopes = generations::of_delivery(&mut *transaction, delivery_id).await?;
+        let ready = scopes.iter().filter(|scope| scope.state == "ready");
+        let ready: Vec<i64> = ready.map(|scope| scope.generation_id).collect();
+        retention::discard_scopes(&mut transaction, &ready).await?;
+    }
+    let reason = format!("Withdrawn by {}.", by.login);
+    deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
+    if is_counted {
+        announce(&mut transaction, "withdraw", Some(delivery_id), by.login, now).await?;
+    }
+    record(&mut transaction, "delivery.withdrawn", delivery_id, by, now).await?;
+    transaction.commit().await?;
+    if !is_counted {
+        drop_partition(pools, delivery_id).await;
+    }
+    Ok(())
+}
+
+async fn current_scopes(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Scoped>> {
+    let mut scopes = generations::of_delivery(conn, delivery_id).await?;
+    scopes.retain(|scope| scope.state == "current");
+    Ok(scopes)
+}
+
+// It is withdrawn; where readers stand in the way of this, the sweep does it later.
+async fn drop_partition(pools: &Pools, delivery_id: i64) {
+    let dropped = async { partition::drop(&mut *pools.jobs.acquire().await?, delivery_id).await };
+    if let Err(error) = dropped.await {
+        tracing::warn!("The lines of delivery {delivery_id} could not be dropped yet: {error}");
+    }
+}

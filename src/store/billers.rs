@@ -1,0 +1,109 @@
+//! Which source holds a bill. Two sources hold the same one where billing account, billing period and somebody who
+//! provides or invoices are the same; a bill that names nobody could be anyone's.
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgExecutor};
+
+/// Finds a source by name, or adds it.
+pub async fn source(
+    conn: &mut PgConnection,
+    name: &str,
+    provider_name: Option<&str>,
+    is_named_by_file: bool,
+) -> sqlx::Result<i64> {
+    sqlx::query!(
+        "INSERT INTO source (name, provider_name, is_named_by_file) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO NOTHING",
+        name,
+        provider_name,
+        is_named_by_file,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_one(conn).await
+}
+
+/// The source, among those that files named, that has held most of these billing accounts of these billers.
+pub async fn source_of(
+    db: impl PgExecutor<'_>,
+    billing_account_ids: &[String],
+    biller_names: &[String],
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT g.source_id FROM generation g JOIN source s USING (source_id)
+         WHERE s.is_named_by_file AND g.billing_account_id = ANY($1)
+           AND (g.biller_names && $2 OR g.biller_names = '{}' OR $2::text[] = '{}')
+         GROUP BY g.source_id ORDER BY count(DISTINCT g.billing_account_id) DESC, g.source_id LIMIT 1",
+        billing_account_ids,
+        biller_names,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// A billing account that the source knows, whose id differs from this one by leading zeros or letter case only.
+pub async fn alike(
+    db: impl PgExecutor<'_>,
+    source_id: i64,
+    billing_account_id: &str,
+    billing_period_start: NaiveDate,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT billing_account_id FROM generation
+         WHERE source_id = $1 AND billing_period_start = $3 AND state = 'current' AND billing_account_id <> $2
+           AND ltrim(lower(billing_account_id), '0') = ltrim(lower($2), '0')
+         LIMIT 1",
+        source_id,
+        billing_account_id,
+        billing_period_start,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The same bill, counted from another source.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// This delivery's generation.
+    pub generation_id: i64,
+    /// `BillingAccountId`.
+    pub billing_account_id: String,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// The other source.
+    pub source_name: String,
+    /// The delivery that is counted there.
+    pub delivery_id: i64,
+}
+
+/// What other sources count of the bills in this delivery. What someone accepted already is left out.
+pub async fn beside(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
+    sqlx::query_as!(
+        Beside,
+        "SELECT g.generation_id, g.billing_account_id, g.billing_period_start, s.name AS source_name, o.delivery_id
+         FROM generation g
+         JOIN generation o ON o.billing_account_id = g.billing_account_id
+             AND o.billing_period_start = g.billing_period_start
+             AND o.source_id <> g.source_id AND o.state = 'current'
+             AND (o.biller_names && g.biller_names OR o.biller_names = '{}' OR g.biller_names = '{}')
+         JOIN source s ON s.source_id = o.source_id
+         WHERE g.delivery_id = $1 AND g.billing_account_id <> ''
+           AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside
+           AND NOT EXISTS (SELECT FROM generation c
+                           WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
+                             AND c.billing_period_start = g.billing_period_start
+                             AND c.state = 'current' AND c.is_accepted_beside)
+         ORDER BY g.billing_period_start, g.billing_account_id, s.name",
+        delivery_id,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Someone accepted that these count although another source counts the same bill.
+pub async fn accept_beside(db: impl PgExecutor<'_>, generation_ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE generation SET is_accepted_beside = true WHERE generation_id = ANY($1)", generation_ids)
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Odd files and odd words with them: what the receipt says, and what is refused before anything is read.
+
+use super::{Line, assert_clean, bill, file, import_as_of, request, time};
+use crate::support;
+use costwake::rollup::{ImportOptions, import_with};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sqlx::{ConnectOptions, PgPool};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn many(count: usize) -> String {
+    let lines: Vec<Line> = (0..count).map(|n| Line::of("2026-10", 1 + n as u32 % 28, "shop", "1.5")).collect();
+    bill(&lines)
+}
+
+/// A download that broke off: what was read stands on the receipt, and that it is not all.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_that_breaks_off_leaves_what_was_read_on_its_receipt(pool: PgPool) {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(many(30_000).as_bytes()).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    bytes.truncate(bytes.len() - 100);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bill.csv.gz");
+    std::fs::write(&path, &bytes).unwrap();
+    let request = request(path, Some("acme"), None);
+    let receipt = import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "refused");
+    assert!(receipt.reason.unwrap().contains("ends in the middle of its compressed data"));
+    assert!(receipt.content_sha256.is_some() && receipt.format.is_some() && receipt.rows > 1000, "{}", receipt.rows);
+    assert_eq!(receipt.totals[0].rows, receipt.rows);
+    assert!(receipt.warnings.iter().any(|warning| warning.contains("incomplete")), "{:?}", receipt.warnings);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM generation").await, 0);
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_cost_column_is_null_only_where_the_file_lacks_it(pool: PgPool) {
+    let mut line = Line::of("2026-10", 3, "shop", "1.5");
+    line.costs[2] = String::new();
+    let receipt = import_as_of(&pool, "acme", &bill(std::slice::from_ref(&line)), 1).await;
+    assert_eq!(receipt.totals[0].ListCost.as_ref().unwrap().to_plain_string(), "0");
+    let without = bill(&[line]).replace(",ListCost,", ",x_Other,");
+    let receipt = import_as_of(&pool, "acme", &without, 2).await;
+    assert_eq!((receipt.state.as_str(), receipt.totals[0].ListCost.as_ref()), ("published", None));
+    assert_clean(&pool).await;
+}
+
+/// The lines of parts are counted through; the reason says which line of which part it is.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rejected_line_of_a_part_names_the_part(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let second = folder.path().join("part-2.csv");
+    std::fs::write(&second, many(1).replace("1.5,1.5", "$1.5,1.5")).unwrap();
+    let request = request(file(folder.path(), &many(2)), Some("acme"), None);
+    let options = ImportOptions { more_parts: vec![second], ..ImportOptions::default() };
+    let receipt = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "quarantined");
+    assert!(receipt.rejections[0].reason.ends_with("(line 2 of part-2.csv)"), "{:?}", receipt.rejections);
+}
+
+/// Blank lines hold nothing; the provider's label of a month stays what it is in any zone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn blanks_and_zones_are_read_as_they_are_meant(pool: PgPool) {
+    let text = many(1).replace("2026-10-01T00:00:00Z", "2026-10-01T00:00:00+02:00") + "   \n";
+    let receipt = import_as_of(&pool, "acme", &text, 1).await;
+    assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 1), "{:?}", receipt.rejections);
+    assert_eq!(receipt.billing_periods, ["2026-10-01".parse().unwrap()]);
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_nameless_source_and_a_version_of_the_future_are_refused(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), &many(1));
+    let future = time("2126-01-01T00:00:00Z");
+    let long = "x".repeat(5000);
+    for (source, as_of, says) in
+        [("", None, "1 to 200 bytes"), (&*long, None, "1 to 200 bytes"), ("acme", Some(future), "lies in the future")]
+    {
+        let request = request(path.clone(), Some(source), as_of);
+        let error = import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await;
+        assert!(error.unwrap_err().to_string().contains(says));
+    }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery").await, 0);
+}
+
+/// Ctrl-C and a service manager's stop leave a receipt and nothing else; what SIGKILL leaves is cleared up by the
+/// next command.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_stopped_import_says_so(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), &many(150_000));
+    let address = pool.connect_options().to_url_lossy().to_string();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+        command.env("DATABASE_URL", &address).env("COSTWAKE_DATA_DIR", folder.path()).args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    for (signal, number) in [("-TERM", 1), ("-KILL", 2)] {
+        let mut child = command(&["import", "--source", "acme", path.to_str().unwrap()]);
+        for _ in 0..600 {
+            if support::count(&pool, "SELECT count(*) FROM delivery").await == number {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
+    let reasons: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT state, reason FROM delivery ORDER BY delivery_id").fetch_all(&pool).await.unwrap();
+    assert_eq!((reasons[0].0.as_str(), reasons[1].0.as_str()), ("failed", "loading"));
+    assert!(reasons[0].1.as_ref().unwrap().contains("stopped before all of it was read"));
+    // The lock of the killed one goes away with its connection.
+    for _ in 0..50 {
+        command(&["verify"]).wait().unwrap();
+        if support::count(&pool, "SELECT count(*) FROM delivery WHERE state = 'loading'").await == 0 {
+            break;
+        }
+    }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery WHERE state = 'failed'").await, 2);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM pg_class WHERE relname ~ '^charge_d[0-9]+$'").await, 0);
+    assert_clean(&pool).await;
+}

@@ -1,0 +1,121 @@
+//! The same bill counts once, under whatever name its files come.
+
+use super::{ANN, Line, assert_clean, bill, figures, file, import_as_of, request, time};
+use crate::support;
+use costwake::rollup::{ImportOptions, accept, import_with, verify, withdraw};
+use costwake::store::receipts::Receipt;
+use sqlx::PgPool;
+
+/// A file without a source's name, of November of 2026.
+async fn import_unnamed(pool: &PgPool, text: &str, day: u32) -> Receipt {
+    let folder = tempfile::tempdir().unwrap();
+    let as_of = time(&format!("2026-11-{day:02}T00:00:00Z"));
+    let request = request(file(folder.path(), text), None, Some(as_of));
+    import_with(&support::pools(pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap()
+}
+
+fn of_account(account: &str, cost: &str) -> Line {
+    Line { account: account.into(), ..Line::of("2026-10", 3, "shop", cost) }
+}
+
+async fn current(pool: &PgPool) -> i64 {
+    support::count(pool, "SELECT count(*) FROM generation WHERE state = 'current'").await
+}
+
+/// The name stays when a marketplace's product or a second account comes into the file.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_goes_where_its_bill_went_before(pool: PgPool) {
+    let first = import_unnamed(&pool, &bill(&[of_account("A1", "1")]), 1).await;
+    assert_eq!(first.source.as_deref(), Some("Acme A1"));
+    let both = bill(&[of_account("A1", "2"), of_account("A1", "3")]);
+    let of_two_providers = both.replacen("Hours,Acme,Acme,eu-1", "Hours,Databricks,Acme,eu-1", 1);
+    assert_ne!(both, of_two_providers);
+    let second = import_unnamed(&pool, &of_two_providers, 2).await;
+    assert_eq!((second.state.as_str(), second.source_id), ("published", first.source_id));
+    let third = import_unnamed(&pool, &bill(&[of_account("A1", "4"), of_account("A2", "5")]), 3).await;
+    assert_eq!((third.state.as_str(), third.source_id), ("published", first.source_id));
+    let fourth = import_unnamed(&pool, &bill(&[of_account("A2", "6")]), 4).await;
+    assert_eq!((fourth.state.as_str(), fourth.source_id), ("published", first.source_id));
+    assert_eq!(current(&pool).await, 2);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM source").await, 1);
+    assert_clean(&pool).await;
+}
+
+/// A file of many providers is named after who invoices.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_name_is_that_of_the_invoice(pool: PgPool) {
+    let both = bill(&[of_account("A1", "2"), of_account("A1", "3")]);
+    let receipt =
+        import_unnamed(&pool, &both.replacen("Hours,Acme,Acme,eu-1", "Hours,Databricks,Acme,eu-1", 1), 1).await;
+    assert_eq!(receipt.source.as_deref(), Some("Acme A1"));
+}
+
+/// What another source counts waits for a decision, and what was decided holds for the next files of both.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_same_bill_from_another_source_waits_for_a_decision(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    import_as_of(&pool, "by hand", &bill(&[of_account("A1", "1")]), 1).await;
+    let twice = import_unnamed(&pool, &bill(&[of_account("A1", "1"), of_account("A9", "1")]), 2).await;
+    assert_eq!(twice.state, "quarantined");
+    let reason = twice.reason.unwrap();
+    assert!(reason.contains("“by hand” counts this bill already: 2026-10 of account A1"), "{reason}");
+    assert_eq!(current(&pool).await, 1);
+    assert_clean(&pool).await;
+
+    accept(&pools, twice.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(current(&pool).await, 3);
+    assert_clean(&pool).await;
+    for (source, day) in [(None, 3), (Some("by hand"), 4), (None, 5)] {
+        let text = bill(&[of_account("A1", &day.to_string())]);
+        let next = match source {
+            Some(source) => import_as_of(&pool, source, &text, day).await,
+            None => import_unnamed(&pool, &text, day).await,
+        };
+        assert_eq!((next.state.as_str(), next.reason), ("published", None), "{source:?}");
+    }
+    assert_clean(&pool).await;
+
+    // An accident that no import lets happen is found.
+    sqlx::query("UPDATE generation SET is_accepted_beside = false").execute(&pool).await.unwrap();
+    let checks = verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
+    let wrong: Vec<_> = checks.iter().filter(|check| !check.differences.is_empty()).collect();
+    assert_eq!((wrong.len(), wrong[0].differences.len()), (1, 1), "{wrong:?}");
+    assert!(wrong[0].name.starts_with("No bill is counted from two sources"));
+}
+
+/// Whoever names a source says which bills it holds: they count, and the receipt says that they count elsewhere too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_named_source_counts_its_bills_and_says_so(pool: PgPool) {
+    import_as_of(&pool, "one", &bill(&[of_account("A1", "1")]), 1).await;
+    let other = import_as_of(&pool, "other", &bill(&[of_account("A1", "2")]), 2).await;
+    assert_eq!((other.state.as_str(), current(&pool).await), ("published", 2));
+    let warnings = other.warnings.join(" ");
+    assert!(warnings.contains("“one” counts this bill too: 2026-10 of account A1 (delivery 1)"), "{warnings}");
+    assert_clean(&pool).await;
+}
+
+/// Once the other source's bill is taken back, there is nothing to decide.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_bill_can_move_to_another_source(pool: PgPool) {
+    let first = import_as_of(&pool, "old name", &bill(&[of_account("A1", "1")]), 1).await;
+    let now = time("2026-11-21T10:00:00Z");
+    withdraw(&support::pools(&pool), first.delivery_id, ANN, now).await.unwrap();
+    let second = import_as_of(&pool, "new name", &bill(&[of_account("A1", "1")]), 1).await;
+    assert_eq!(second.state, "published");
+    assert!(figures(&pool, "old name").await.is_empty());
+    assert_clean(&pool).await;
+}
+
+/// An id that lost its zeros is another account, and the receipt says that it looks like one that is known.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_account_that_lost_its_zeros_is_pointed_out(pool: PgPool) {
+    let first = import_as_of(&pool, "acme", &bill(&[of_account("0099", "1")]), 1).await;
+    assert!(first.warnings.is_empty(), "{:?}", first.warnings);
+    let second = import_as_of(&pool, "acme", &bill(&[of_account("99", "1")]), 2).await;
+    assert_eq!(second.state, "published");
+    assert!(
+        second.warnings.iter().any(|warning| warning.contains("BillingAccountId 99 differs only by leading zeros"))
+    );
+    assert_eq!(current(&pool).await, 2);
+}
