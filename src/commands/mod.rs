@@ -7,6 +7,7 @@ mod backup;
 mod demo;
 mod deploy;
 mod events;
+mod export;
 mod health;
 mod import;
 mod migrate;
@@ -51,6 +52,8 @@ pub enum Command {
     Import(import::Arguments),
     /// Check that every sum is what the files said, from the lines to the pages.
     Verify(verify::Arguments),
+    /// Write lines of bills as a FOCUS file, from which they can be imported again.
+    Export(export::Arguments),
     /// Add all rollups up again from the lines.
     Rebuild(rebuild::Arguments),
     /// Write the database and the key into one file, also while the server runs.
@@ -81,6 +84,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(arguments) => health::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
+        Command::Export(arguments) => until_interrupted(export::run(arguments, config)).await,
         Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,
         Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,
         Command::Restore(arguments) => until_interrupted(restore::run(arguments, config)).await,

@@ -24,6 +24,7 @@ pub mod environment_costs;
 pub mod event_deliveries;
 pub mod event_sources;
 pub mod expired;
+pub mod focus_export;
 pub mod freshness;
 pub mod generations;
 pub mod jobs;

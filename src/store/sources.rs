@@ -263,3 +263,8 @@ pub async fn insert_upload(conn: &mut PgConnection, upload: &Upload<'_>) -> sqlx
     .fetch_one(conn)
     .await
 }
+
+/// The source with this name.
+pub async fn id(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_optional(conn).await
+}

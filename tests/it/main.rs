@@ -13,6 +13,7 @@ mod embedded;
 mod event_reading;
 mod event_sources;
 mod events_conformance;
+mod export_focus;
 mod exports;
 mod focus_conformance;
 mod hostile_events;

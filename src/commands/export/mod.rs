@@ -1,0 +1,239 @@
+//! `costwake export focus`: lines of bills as a FOCUS 1.2 file, from which they can be imported again.
+
+mod focus_row;
+
+use super::database;
+use crate::config::Config;
+use crate::focus::BillingPeriod;
+use crate::patience::Patience;
+use crate::store::focus_export::{self, ExportFilter, ExportTotal};
+use crate::store::{Scope, Snapshot, catalogue_names, sources};
+use anyhow::{Context, bail, ensure};
+use focus_row::Columns;
+use futures_util::TryStreamExt;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// What to export.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The form.
+    #[command(subcommand)]
+    form: Form,
+}
+
+#[derive(clap::Subcommand)]
+enum Form {
+    /// FOCUS 1.2 cost and usage, CSV.
+    Focus(FocusArguments),
+}
+
+/// Without a restriction all lines that count now are written.
+#[derive(clap::Args)]
+struct FocusArguments {
+    /// The file to write: `.csv`, `.csv.gz` or `.csv.zst`. One that exists is kept.
+    file: PathBuf,
+    /// Only bills of this source.
+    #[arg(long)]
+    source: Option<String>,
+    /// Only bills of this billing period, such as 2026-10.
+    #[arg(long)]
+    billing_period: Option<BillingPeriod>,
+    /// Only lines of this service of the catalogue, by its address; `none` for those of no service.
+    #[arg(long)]
+    service: Option<String>,
+    /// Only lines of services of this team, by its address; `none` for those of no team.
+    #[arg(long)]
+    team: Option<String>,
+    /// Only lines of this ProviderName.
+    #[arg(long)]
+    provider: Option<String>,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    let Form::Focus(arguments) = arguments.form;
+    ensure!(!arguments.file.exists(), "{} exists: name another file", arguments.file.display());
+    let database = database::open(config).await?;
+    let partial = arguments.file.with_extension("partial");
+    let written = write(&database.pools.jobs, &arguments, &partial).await;
+    database.close().await;
+    match written {
+        Ok(totals) => {
+            fs::rename(&partial, &arguments.file)?;
+            print(&arguments.file, &totals);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            let _ = fs::remove_file(&partial);
+            Err(error)
+        }
+    }
+}
+
+fn print(file: &Path, totals: &[ExportTotal]) {
+    let rows: i64 = totals.iter().map(|total| total.charge_count).sum();
+    println!("{}: FOCUS 1.2, {rows} rows, as the rollups say to the last digit", file.display());
+    for total in totals {
+        println!(
+            "  {}  BilledCost {}  EffectiveCost {}  ({} rows)",
+            total.billing_currency,
+            total.billed_cost.to_plain_string(),
+            total.effective_cost.to_plain_string(),
+            total.charge_count
+        );
+    }
+}
+
+// One snapshot: a bill that is restated meanwhile is exported as it was, whole.
+async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments, path: &Path) -> anyhow::Result<Vec<ExportTotal>> {
+    let mut snapshot: Snapshot = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let filter = filter(&mut snapshot, arguments).await?;
+    let scope = Scope::everything();
+    let generation_ids = focus_export::generations(&mut snapshot, &filter).await?;
+    let extra = focus_export::extra_columns(&mut snapshot, &generation_ids).await?;
+    let columns = Columns::new(&extra);
+    let mut out = csv::WriterBuilder::new().from_writer(open(&arguments.file, path)?);
+    out.write_record(columns.header())?;
+    let count = Arc::new(AtomicI64::new(0));
+    let _patience = Patience::new({
+        let count = count.clone();
+        move |lasted| eprintln!("  {} rows written: {} s", count.load(Ordering::Relaxed), lasted.as_secs())
+    });
+    let mut sums = Sums::default();
+    let mut row = Vec::new();
+    for generation_id in &generation_ids {
+        let mut charges = std::pin::pin!(focus_export::charges(&mut snapshot, &scope, &filter, *generation_id));
+        while let Some(charge) = charges.try_next().await? {
+            columns.row(&charge, &mut row)?;
+            out.write_record(&row)?;
+            sums.add(&charge);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    finish(out.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?)?;
+    let totals = focus_export::totals(&mut snapshot, &scope, &filter, &generation_ids).await?;
+    snapshot.commit().await?;
+    let written = sums.into_totals();
+    ensure!(
+        written == totals,
+        "The lines do not add up to what the pages show; nothing was exported. Run `costwake verify`. Lines: \
+         {written:?}. Rollups: {totals:?}"
+    );
+    Ok(totals)
+}
+
+async fn filter(snapshot: &mut Snapshot, arguments: &FocusArguments) -> anyhow::Result<ExportFilter> {
+    let source_id = match &arguments.source {
+        None => None,
+        Some(name) => {
+            Some(sources::id(&mut *snapshot, name).await?.with_context(|| format!("there is no source {name}"))?)
+        }
+    };
+    let [service, team] = [&arguments.service, &arguments.team].map(Option::as_deref);
+    let named = catalogue_names::ids(&mut *snapshot, service, None, team).await?;
+    Ok(ExportFilter {
+        source_id,
+        billing_period_start: arguments.billing_period.map(BillingPeriod::first_day),
+        service_id: found("service", service, named.service_id)?,
+        team_id: found("team", team, named.team_id)?,
+        provider_name: arguments.provider.clone(),
+    })
+}
+
+fn found(what: &str, asked: Option<&str>, id: Option<i64>) -> anyhow::Result<Option<i64>> {
+    match (asked, id) {
+        (None, _) => Ok(None),
+        (Some("none"), None) => Ok(Some(0)),
+        (Some(_), Some(id)) => Ok(Some(id)),
+        (Some(slug), None) => bail!("there is no {what} {slug}"),
+    }
+}
+
+/// Where rows go, and how it is ended.
+enum Output {
+    Plain(BufWriter<File>),
+    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
+    Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
+}
+
+fn open(named: &Path, path: &Path) -> anyhow::Result<Output> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = BufWriter::with_capacity(256 * 1024, file);
+    let name = named.to_string_lossy().to_ascii_lowercase();
+    Ok(match name {
+        name if name.ends_with(".csv") => Output::Plain(file),
+        name if name.ends_with(".csv.gz") => {
+            Output::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
+        }
+        name if name.ends_with(".csv.zst") => Output::Zstd(zstd::stream::write::Encoder::new(file, 3)?),
+        _ => bail!("{} names no form that can be written: .csv, .csv.gz or .csv.zst", named.display()),
+    })
+}
+
+fn finish(output: Output) -> anyhow::Result<()> {
+    let mut file = match output {
+        Output::Plain(file) => file,
+        Output::Gzip(encoder) => encoder.finish()?,
+        Output::Zstd(encoder) => encoder.finish()?,
+    };
+    file.flush()?;
+    Ok(file.get_ref().sync_all()?)
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(out) => out.write(bytes),
+            Self::Gzip(out) => out.write(bytes),
+            Self::Zstd(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(out) => out.flush(),
+            Self::Gzip(out) => out.flush(),
+            Self::Zstd(out) => out.flush(),
+        }
+    }
+}
+
+/// What was written, added up apart from the rollups that it is compared with.
+#[derive(Default)]
+struct Sums(BTreeMap<String, ExportTotal>);
+
+impl Sums {
+    fn add(&mut self, charge: &focus_export::ExportedCharge) {
+        if !self.0.contains_key(&charge.billing_currency) {
+            let none = ExportTotal {
+                billing_currency: charge.billing_currency.clone(),
+                charge_count: 0,
+                billed_cost: 0.into(),
+                effective_cost: 0.into(),
+                list_cost: 0.into(),
+                contracted_cost: 0.into(),
+            };
+            self.0.insert(charge.billing_currency.clone(), none);
+        }
+        let Some(total) = self.0.get_mut(&charge.billing_currency) else { return };
+        total.charge_count += 1;
+        total.billed_cost += &charge.billed_cost;
+        total.effective_cost += &charge.effective_cost;
+        if let Some(cost) = &charge.list_cost {
+            total.list_cost += cost;
+        }
+        if let Some(cost) = &charge.contracted_cost {
+            total.contracted_cost += cost;
+        }
+    }
+
+    fn into_totals(self) -> Vec<ExportTotal> {
+        self.0.into_values().collect()
+    }
+}
