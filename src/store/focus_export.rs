@@ -125,9 +125,8 @@ pub async fn extra_columns(conn: &mut PgConnection, generation_ids: &[i64]) -> s
     let names = sqlx::query_scalar!(
         r#"SELECT name AS "name!" FROM (
              SELECT DISTINCT json_object_keys(cg.attributes) AS name
-             FROM (SELECT DISTINCT sub_account_key, rollup_key_id FROM daily_cost_by_key
-                   WHERE generation_id = ANY($1)) k
-             JOIN charge_group cg USING (sub_account_key, rollup_key_id)
+             FROM (SELECT DISTINCT sub_account_key, group_id FROM charge WHERE generation_id = ANY($1)) c
+             JOIN charge_group cg USING (sub_account_key, group_id)
              UNION
              SELECT DISTINCT json_object_keys(measures::json) FROM charge
              WHERE generation_id = ANY($1) AND measures IS NOT NULL
