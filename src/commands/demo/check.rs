@@ -9,10 +9,12 @@ use crate::store::Pools;
 use anyhow::{Context, bail, ensure};
 use reqwest::{Method, StatusCode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Pages of one kind that are opened, like `/services/{slug}`.
 const PAGES_OF_A_KIND_MAX: usize = 3;
 const PAGES_MAX: usize = 200;
+const PROOF_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// Fails on the first thing that is wrong.
 pub async fn check(running: &Running, pools: &Pools, link: &str) -> anyhow::Result<()> {
@@ -80,21 +82,42 @@ async fn look_at_navigation(caller: &Caller, cookie: &str) -> anyhow::Result<usi
     let open = async |path: &str| {
         succeeded(caller.request(Method::GET, path).header("Cookie", cookie).send().await?, path).await
     };
+    run_the_proof(caller, cookie, &open).await?;
     let overview = open("/").await?;
     let navigation = between(&overview, "<nav class=\"nav\"", "</nav>").context("there is no navigation")?;
     let paths: BTreeSet<String> = links(navigation).into_iter().collect();
+    let mut empty = Vec::new();
     for path in &paths {
         let page = open(path).await?;
-        ensure!(!shows_empty_state(&page), "{path} has nothing to show");
+        if shows_empty_state(&page) {
+            empty.push(path.as_str());
+        }
         if ["/", "/services"].contains(&path.as_str()) {
             ensure!(has_total(&page), "{path} has no total, or one of nothing");
         }
     }
+    ensure!(empty.is_empty(), "these pages have nothing to show: {}", empty.join(", "));
     let statements = links(&open("/finance/statements").await?);
     let is_month = |path: &&String| path.starts_with("/finance/statements/2") && !path.contains(".csv");
     let statement = statements.iter().find(is_month).context("/finance/statements names no month")?;
     ensure!(has_total(&open(statement).await?), "{statement} has no total, or one of nothing");
     Ok(paths.len())
+}
+
+/// By the button of its page, which shows nothing before.
+async fn run_the_proof(
+    caller: &Caller,
+    cookie: &str,
+    open: &impl AsyncFn(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let answer = caller.request(Method::POST, "/verify").header("Cookie", cookie).send().await?;
+    ensure!(answer.status() == StatusCode::SEE_OTHER, "running the proof answered {}", answer.status());
+    let began = Instant::now();
+    while shows_empty_state(&open("/verify").await?) {
+        ensure!(began.elapsed() < PROOF_WAIT_MAX, "the proof had no result after {} s", PROOF_WAIT_MAX.as_secs());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
 }
 
 fn between<'a>(page: &'a str, start: &str, end: &str) -> Option<&'a str> {

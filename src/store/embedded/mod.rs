@@ -28,6 +28,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The superuser and the database of the cluster.
 const NAME: &str = "costwake";
@@ -84,15 +85,31 @@ impl Cluster {
     /// Makes the database where the cluster is new.
     pub async fn create_database(&self) -> sqlx::Result<()> {
         const NO_SUCH_DATABASE: &str = "3D000";
-        let options = self.connect_options();
-        match options.connect().await {
-            Ok(connection) => connection.close().await,
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_DATABASE) => {
-                let mut connection = options.database("postgres").connect().await?;
-                sqlx::query!("CREATE DATABASE costwake").execute(&mut connection).await?;
-                connection.close().await
+        // Another command makes it at the same moment: it is there already, or its template is in use.
+        const MADE_BY_ANOTHER: [&str; 3] = ["23505", "42P04", "55006"];
+        const TRIES_MAX: u32 = 50;
+        let has_code = |error: &sqlx::Error, codes: &[&str]| {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.is_some_and(|code| codes.contains(&code.as_ref()))
+        };
+        let mut tries = 0;
+        loop {
+            match self.connect_options().connect().await {
+                Ok(connection) => return connection.close().await,
+                Err(error) if has_code(&error, &[NO_SUCH_DATABASE]) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
+            let mut connection = self.connect_options().database("postgres").connect().await?;
+            let made = sqlx::query!("CREATE DATABASE costwake").execute(&mut connection).await;
+            connection.close().await?;
+            tries += 1;
+            match made {
+                Ok(_) => return Ok(()),
+                Err(error) if tries < TRIES_MAX && has_code(&error, &MADE_BY_ANOTHER) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
