@@ -1,16 +1,20 @@
 use super::charge::{Rejection, Row};
 use super::error::BillError;
 use super::focus_parquet::ParquetRows;
-use super::header::Header;
+use super::header::{COLUMNS_MAX, Header};
+use super::native::Native;
 use super::reading::{Reading, rejection};
+use super::recognize::{self, Kind};
 use super::records::{Record, Records};
 use crate::sources::{Progress, SourceFile};
 use std::io::Read;
 use std::path::Path;
 
-/// A FOCUS cost and usage file whose columns are understood and whose rows are read one by one.
+/// A bill whose columns are understood and whose rows are read one by one.
 pub struct Bill {
     header: Header,
+    /// What makes FOCUS rows of the file's own, where it is not FOCUS.
+    native: Option<Native>,
     container: &'static str,
     rows: Rows,
     reading: Reading,
@@ -37,6 +41,21 @@ pub fn open(path: &Path) -> Result<Bill, BillError> {
     Bill::of_csv(source)
 }
 
+/// The columns of the rows, and what makes them where the file is not FOCUS.
+fn understood(names: &[String]) -> Result<(Header, Option<Native>), BillError> {
+    if names.len() > COLUMNS_MAX {
+        return Err(BillError::OutOfBounds(format!("it has more than {COLUMNS_MAX} columns")));
+    }
+    match recognize::kind(names) {
+        Kind::Focus => Ok((Header::of(names)?, None)),
+        Kind::Native(format) => {
+            let (native, header) = Native::of(format, names);
+            Ok((header, Some(native)))
+        }
+        Kind::Other(looks_like) => Err(BillError::NotABill { looks_like }),
+    }
+}
+
 impl Bill {
     fn of_csv(source: SourceFile) -> Result<Self, BillError> {
         let mut records = Records::new(source.content);
@@ -49,8 +68,10 @@ impl Bill {
                 (0..cells.spans.len()).map(|column| cells.get(column).to_owned()).collect()
             }
         };
+        let (header, native) = understood(&names)?;
         Ok(Self {
-            header: Header::of(&names)?,
+            header,
+            native,
             container: "CSV",
             rows: Rows::Csv(records),
             reading: Reading::default(),
@@ -66,10 +87,11 @@ impl Bill {
             ));
         }
         let (rows, names) = ParquetRows::open(path)?;
-        let mut header = Header::of(&names)?;
-        header.warnings.extend(rows.warnings(&header.names));
+        let (mut header, native) = understood(&names)?;
+        header.warnings.extend(rows.warnings(&names));
         Ok(Self {
             header,
+            native,
             container: "Parquet",
             rows: Rows::Parquet(rows),
             reading: Reading::default(),
@@ -80,7 +102,7 @@ impl Bill {
 
     /// The next row, or `None` behind the last. An error ends the file: what was read before it is no whole bill.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, BillError> {
-        let Self { header, rows, reading, .. } = self;
+        let Self { header, native, rows, reading, .. } = self;
         let (line, cells) = match rows {
             Rows::Csv(records) => match records.next()? {
                 None => return Ok(None),
@@ -102,15 +124,23 @@ impl Bill {
                 (line, cells)
             }
         };
-        Ok(Some(reading.row(header, line, cells)))
+        let Some(native) = native else { return Ok(Some(reading.row(header, line, cells))) };
+        Ok(Some(match native.row(header, line, cells) {
+            Ok(cells) => reading.row(header, line, cells),
+            Err(rejection) => Row::Rejected(rejection),
+        }))
     }
 
-    /// `FOCUS 1.2 CSV`.
+    /// `FOCUS 1.2 CSV`, `AWS CUR CSV`.
     pub fn format(&self) -> String {
-        format!("FOCUS {} {}", self.header.version.label(), self.container)
+        match &self.native {
+            None => format!("FOCUS {} {}", self.header.version.label(), self.container),
+            Some(native) => format!("{} {}", native.format.label(), self.container),
+        }
     }
 
-    /// The version of FOCUS that the columns show, such as `1.2` or `1.0-preview`.
+    /// The version of FOCUS that the columns show, such as `1.2` or `1.0-preview`; that of the made rows where the
+    /// file is not FOCUS.
     pub fn version(&self) -> &'static str {
         self.header.version.label()
     }

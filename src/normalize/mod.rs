@@ -10,6 +10,7 @@ mod focus_parquet;
 mod header;
 #[cfg(test)]
 mod nasty_tests;
+mod native;
 mod parquet_column;
 mod parquet_text;
 mod reading;

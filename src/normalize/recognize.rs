@@ -1,9 +1,19 @@
 //! Tells other exports apart, so that a wrong file is named instead of half read.
 
+use super::native::Format;
 use crate::focus::columns;
 
-/// What a file with these columns looks like, where it is not FOCUS cost and usage.
-pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
+/// What a file is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Focus,
+    Native(Format),
+    /// Something that is not read, with its article.
+    Other(String),
+}
+
+/// What a file with these columns is.
+pub(super) fn kind(names: &[String]) -> Kind {
     let has = |wanted: &str| names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
     let has_part = |part: &str| names.iter().any(|name| name.to_ascii_lowercase().contains(part));
     let is_invoice_detail = has("InvoiceDetailId") && !has("EffectiveCost") && !has("ChargePeriodStart");
@@ -14,13 +24,13 @@ pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
     } else if is_invoice_detail {
         "a FOCUS Invoice Detail dataset"
     } else if is_focus(names) {
-        return None;
+        return Kind::Focus;
     } else if has("lineItem/referenceNo") || has("cost/myCost") || has("usage/billedQuantity") {
         "an Oracle Cloud cost or usage report"
     } else if has("line_item_unblended_cost") || has("line_item_line_item_type") || has("bill_payer_account_id") {
-        "an AWS Cost and Usage Report 2.0"
+        return Kind::Native(Format::AwsCur2);
     } else if has("lineItem/UnblendedCost") || has("identity/LineItemId") || has_part("lineitem/") {
-        "an AWS Cost and Usage Report"
+        return Kind::Native(Format::AwsCur);
     } else if has("service.id") || has("invoice.month") || has("usage_start_time") {
         "a Google Cloud billing export"
     } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
@@ -30,9 +40,9 @@ pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
         "an OpenCost allocation export"
     } else {
-        return Some(unknown(names));
+        return Kind::Other(unknown(names));
     };
-    Some(named.to_owned())
+    Kind::Other(named.to_owned())
 }
 
 /// FOCUS wants a cost, a moment or category, and a few more of the columns that every version has.
@@ -57,15 +67,29 @@ fn unknown(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn looks_like(names: &str) -> Option<String> {
-        other_than_focus(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    fn kind_of(names: &str) -> Kind {
+        kind(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn native(format: Format) -> Kind {
+        Kind::Native(format)
+    }
+
+    #[test]
+    fn bills_are_known_by_their_columns() {
+        let cases = [
+            ("BilledCost,EffectiveCost,ChargePeriodStart", Kind::Focus),
+            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", native(Format::AwsCur)),
+            ("bill_payer_account_id,line_item_unblended_cost", native(Format::AwsCur2)),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(kind_of(names), expected, "{names}");
+        }
     }
 
     #[test]
     fn other_exports_are_named() {
         let cases = [
-            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", "an AWS Cost and Usage Report"),
-            ("bill_payer_account_id,line_item_unblended_cost", "an AWS Cost and Usage Report 2.0"),
             ("lineItem/referenceNo,cost/myCost", "an Oracle Cloud cost or usage report"),
             ("billing_account_id,service.id,cost", "a Google Cloud billing export"),
             ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", "an Azure cost export"),
@@ -75,8 +99,7 @@ mod tests {
             ("name,mail", "a table with the columns name, mail"),
         ];
         for (names, expected) in cases {
-            assert_eq!(looks_like(names).as_deref(), Some(expected), "{names}");
+            assert_eq!(kind_of(names), Kind::Other(expected.to_owned()), "{names}");
         }
-        assert_eq!(looks_like("BilledCost,EffectiveCost,ChargePeriodStart"), None);
     }
 }
