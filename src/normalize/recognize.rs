@@ -25,16 +25,18 @@ pub(super) fn kind(names: &[String]) -> Kind {
         "a FOCUS Invoice Detail dataset"
     } else if is_focus(names) {
         return Kind::Focus;
-    } else if has("lineItem/referenceNo") || has("cost/myCost") || has("usage/billedQuantity") {
-        "an Oracle Cloud cost or usage report"
+    } else if has("cost/myCost") {
+        return Kind::Native(Format::OciReport);
+    } else if has("lineItem/referenceNo") || has("usage/billedQuantity") {
+        "an Oracle Cloud usage report, which has no costs"
     } else if has("line_item_unblended_cost") || has("line_item_line_item_type") || has("bill_payer_account_id") {
         return Kind::Native(Format::AwsCur2);
     } else if has("lineItem/UnblendedCost") || has("identity/LineItemId") || has_part("lineitem/") {
         return Kind::Native(Format::AwsCur);
     } else if has("service.id") || has("invoice.month") || has("usage_start_time") {
-        "a Google Cloud billing export"
+        return Kind::Native(Format::GcpBilling);
     } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
-        "an Azure cost export"
+        return Kind::Native(Format::AzureExport);
     } else if has("report_period_start") && has("interval_start") {
         "an OpenShift usage report"
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
@@ -81,6 +83,9 @@ mod tests {
             ("BilledCost,EffectiveCost,ChargePeriodStart", Kind::Focus),
             ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", native(Format::AwsCur)),
             ("bill_payer_account_id,line_item_unblended_cost", native(Format::AwsCur2)),
+            ("lineItem/referenceNo,cost/myCost", native(Format::OciReport)),
+            ("billing_account_id,service.id,cost", native(Format::GcpBilling)),
+            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", native(Format::AzureExport)),
         ];
         for (names, expected) in cases {
             assert_eq!(kind_of(names), expected, "{names}");
@@ -90,9 +95,7 @@ mod tests {
     #[test]
     fn other_exports_are_named() {
         let cases = [
-            ("lineItem/referenceNo,cost/myCost", "an Oracle Cloud cost or usage report"),
-            ("billing_account_id,service.id,cost", "a Google Cloud billing export"),
-            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", "an Azure cost export"),
+            ("lineItem/referenceNo,usage/billedQuantity", "an Oracle Cloud usage report, which has no costs"),
             ("report_period_start,interval_start,node", "an OpenShift usage report"),
             ("BilledCost,ChargeCategory,InvoiceDetailId,BillingAccountId", "a FOCUS Invoice Detail dataset"),
             ("date;amount", "a table separated by semicolons"),

@@ -1,12 +1,12 @@
 //! AWS Cost and Usage Reports: legacy (`lineItem/UnblendedCost`, a column a tag), 2.0 (`line_item_unblended_cost`,
 //! tags and product attributes as maps), and legacy ones in Parquet, which mix the two.
 
-use super::Fault;
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::plan::Plan;
 use super::row::{Place, RowText};
-use super::text::{json_pair, string_member, without_key_prefix};
+use super::text::{json_pairs, string_member, without_key_prefix};
+use super::{Fault, first};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present};
 
@@ -216,20 +216,7 @@ impl AwsCur {
             row.write(self.to.tags, |text| without_key_prefix(text, map, &USER_PREFIXES));
             return;
         }
-        if self.tags.is_empty() {
-            return;
-        }
-        row.write(self.to.tags, |text| {
-            let start = text.len();
-            for (column, key) in &self.tags {
-                if let Some(value) = present(cells.get(*column)) {
-                    json_pair(text, start, key, value);
-                }
-            }
-            if text.len() > start {
-                text.push('}');
-            }
-        });
+        row.write(self.to.tags, |text| json_pairs(text, cells, &self.tags));
     }
 }
 
@@ -262,25 +249,13 @@ impl Computed {
 
 /// `resourceTags/user:team` and `resource_tags_user_team` are the tag `team`; what AWS sets keeps its `aws:`.
 fn tag_columns(plan: &mut Plan) -> Vec<(usize, String)> {
-    let mut tags = Vec::new();
-    for column in 0..plan.native.names.len() {
-        let name = plan.native.names[column].as_str();
-        let own = name.strip_prefix("resourceTags/").or_else(|| name.strip_prefix("resource_tags_"));
-        let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
-        let users = USER_PREFIXES.iter().find_map(|prefix| own.strip_prefix(prefix)).filter(|key| !key.is_empty());
-        let key = match own.strip_prefix("aws_") {
-            Some(key) => format!("aws:{key}"),
-            None => users.unwrap_or(own).to_owned(),
-        };
-        plan.used_column(column);
-        tags.push((column, key));
-    }
+    let key = |own: &str| match own.strip_prefix("aws_") {
+        Some(key) => format!("aws:{key}"),
+        None => USER_PREFIXES.iter().find_map(|prefix| own.strip_prefix(prefix)).unwrap_or(own).to_owned(),
+    };
+    let mut tags = plan.tag_columns("resourceTags/", key);
+    tags.extend(plan.tag_columns("resource_tags_", key));
     tags
-}
-
-/// The first of two columns that is filled.
-fn first(cells: Cells<'_>, column: usize, other: usize) -> usize {
-    if present(cells.get(column)).is_some() { column } else { other }
 }
 
 fn needed(cells: Cells<'_>, column: usize) -> Result<usize, Fault> {

@@ -30,7 +30,6 @@ Storage|AmazonS3|AmazonEFS|AmazonFSx|AmazonGlacier|AmazonS3GlacierDeepArchive|AW
 Web|AWSAmplify|AmazonLocationService";
 
 /// By meter category, and by service family for what has none of these.
-#[allow(dead_code)]
 pub(super) const AZURE: &str = "
 AI and Machine Learning|Azure Machine Learning|Cognitive Services|Azure OpenAI|Azure AI services|Azure Bot Service
 AI and Machine Learning|AI + Machine Learning|Foundry Models|Foundry Tools
@@ -61,7 +60,6 @@ Storage|Storage|Backup|Azure NetApp Files|Azure HPC Cache|Azure Elastic SAN
 Web|Azure App Service|SignalR|Azure Maps|Web PubSub|Web";
 
 /// By the description of the service.
-#[allow(dead_code)]
 pub(super) const GOOGLE: &str = "
 AI and Machine Learning|Vertex AI|Gemini API|Cloud Vision API|Cloud Natural Language API|Cloud Translation
 AI and Machine Learning|Cloud Speech API|Dialogflow API|Cloud Document AI API|Notebooks
@@ -88,7 +86,6 @@ Storage|Cloud Storage|Cloud Filestore|Filestore|Backup for GKE|Backup and DR Ser
 Web|Maps API|Places API|Geocoding API|Directions API";
 
 /// By product/service.
-#[allow(dead_code)]
 pub(super) const ORACLE: &str = "
 AI and Machine Learning|DATA_SCIENCE|AI_LANGUAGE|AI_VISION|AI_SPEECH|GENERATIVE_AI|DIGITAL_ASSISTANT
 Analytics|ANALYTICS|BIG_DATA|DATA_FLOW|DATA_CATALOG|OAC|ORACLE_STREAMING_SERVICE|STREAMING|GOLDENGATE|SEARCH

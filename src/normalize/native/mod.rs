@@ -2,19 +2,27 @@
 //! is the same for all.
 
 mod aws_cur;
+mod azure_export;
 mod categories;
 mod columns;
+mod days;
+mod gcp_billing;
+mod oci_report;
 mod plan;
+mod python;
 mod row;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use super::cells::{Cells, Span};
+use super::cells::{Cells, Span, present};
 use super::charge::Rejection;
 use super::header::Header;
 use super::reading::{ragged, rejection};
 use aws_cur::AwsCur;
+use azure_export::AzureExport;
+use gcp_billing::GcpBilling;
+use oci_report::OciReport;
 use plan::{Layout, Plan};
 use row::RowText;
 
@@ -23,6 +31,9 @@ use row::RowText;
 pub(super) enum Format {
     AwsCur,
     AwsCur2,
+    AzureExport,
+    GcpBilling,
+    OciReport,
 }
 
 impl Format {
@@ -31,12 +42,18 @@ impl Format {
         match self {
             Self::AwsCur => "AWS CUR",
             Self::AwsCur2 => "AWS CUR 2.0",
+            Self::AzureExport => "Azure cost export",
+            Self::GcpBilling => "Google Cloud billing",
+            Self::OciReport => "OCI cost report",
         }
     }
 }
 
 enum Adapter {
     AwsCur(AwsCur),
+    AzureExport(Box<AzureExport>),
+    GcpBilling(GcpBilling),
+    OciReport(OciReport),
 }
 
 /// Makes FOCUS rows of the records of a native file.
@@ -70,8 +87,23 @@ impl Native {
                 let adapter = AwsCur::of(&mut plan);
                 (Adapter::AwsCur(adapter), plan.finish(aws_cur::is_measure))
             }
+            Format::AzureExport => {
+                let adapter = AzureExport::of(&mut plan);
+                (Adapter::AzureExport(Box::new(adapter)), plan.finish(azure_export::is_measure))
+            }
+            Format::GcpBilling => {
+                let adapter = GcpBilling::of(&mut plan);
+                (Adapter::GcpBilling(adapter), plan.finish(gcp_billing::is_measure))
+            }
+            Format::OciReport => {
+                let adapter = OciReport::of(&mut plan);
+                (Adapter::OciReport(adapter), plan.finish(oci_report::is_measure))
+            }
         };
-        let Layout { header, computed_count, places, column_names } = layout;
+        let Layout { mut header, computed_count, places, column_names } = layout;
+        if format == Format::AzureExport {
+            header.warnings.push(azure_export::WARNING.to_owned());
+        }
         let native = Self {
             format,
             adapter,
@@ -93,6 +125,9 @@ impl Native {
         self.row.begin(cells, self.computed_count);
         let made = match &mut self.adapter {
             Adapter::AwsCur(adapter) => adapter.write(cells, &mut self.row),
+            Adapter::AzureExport(adapter) => adapter.write(cells, &mut self.row),
+            Adapter::GcpBilling(adapter) => adapter.write(cells, &mut self.row),
+            Adapter::OciReport(adapter) => adapter.write(cells, &mut self.row),
         };
         made.map_err(|fault| self.rejected(line, cells, &fault))?;
         self.spans.clear();
@@ -102,7 +137,7 @@ impl Native {
         for &column in &header.measure_columns {
             let span = &mut self.spans[column];
             let cell = text.as_bytes().get(span.start as usize..span.end as usize).unwrap_or_default();
-            if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) {
+            if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) || matches!(cell, b"[]" | b"{}") {
                 span.end = span.start;
             }
         }
@@ -114,4 +149,9 @@ impl Native {
         let native_name = self.column_names.get(*column).map_or("a column that the file lacks", String::as_str);
         rejection(line, focus, cells.get(*column), format!("{focus}, from {native_name}, {reason}"))
     }
+}
+
+/// The first of two columns that is filled.
+fn first(cells: Cells<'_>, column: usize, other: usize) -> usize {
+    if present(cells.get(column)).is_some() { column } else { other }
 }

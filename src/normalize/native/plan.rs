@@ -70,17 +70,31 @@ impl Plan {
         place
     }
 
+    /// A FOCUS column that says what the adapter computes for another one.
+    pub fn again(&mut self, name: &str, place: Place, column: usize) {
+        if place != ABSENT {
+            self.add(name, place, column);
+        }
+    }
+
+    /// The columns that hold a tag each, by what their names begin with, and the tags' keys. They are used.
+    pub fn tag_columns(&mut self, prefix: &str, key: impl Fn(&str) -> String) -> Vec<(usize, String)> {
+        let names = self.native.names.iter().enumerate();
+        let own = names.filter_map(|(column, name)| Some((column, name.strip_prefix(prefix)?)));
+        let tags: Vec<_> = own.filter(|(_, own)| !own.is_empty()).map(|(column, own)| (column, key(own))).collect();
+        for (column, _) in &tags {
+            self.is_used[*column] = true;
+        }
+        tags
+    }
+
     /// What this column says is said elsewhere.
     pub fn used(&mut self, keys: &[&str]) -> usize {
         let column = self.native.find(keys);
-        self.used_column(column);
-        column
-    }
-
-    pub fn used_column(&mut self, column: usize) {
         if let Some(used) = self.is_used.get_mut(column) {
             *used = true;
         }
+        column
     }
 
     /// Keeps the other columns of the file under their own names, and makes the header. Those that differ from line

@@ -1,6 +1,9 @@
 //! What native exports do to their readers, one test each, on small made-up files.
 
 mod aws;
+mod azure;
+mod gcp;
+mod oci;
 
 use crate::normalize::{Charge, Rejection, Row, open};
 use std::io::Write;

@@ -1,9 +1,10 @@
 //! Text that adapters write: JSON strings, and the tags of the formats as one flat object.
 
+use crate::normalize::cells::{Cells, present};
 use std::fmt::Write;
 
 /// Writes a JSON string.
-pub(super) fn json_string(to: &mut String, value: &str) {
+fn json_string(to: &mut String, value: &str) {
     to.push('"');
     if !value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         to.push_str(value);
@@ -23,11 +24,24 @@ pub(super) fn json_string(to: &mut String, value: &str) {
 }
 
 /// Writes a pair of a JSON object that begins at `start` of the text.
-pub(super) fn json_pair(to: &mut String, start: usize, key: &str, value: &str) {
+fn json_pair(to: &mut String, start: usize, key: &str, value: &str) {
     to.push(if to.len() == start { '{' } else { ',' });
     json_string(to, key);
     to.push(':');
     json_string(to, value);
+}
+
+/// Writes the filled ones of these columns as one JSON object under these keys; nothing where none is.
+pub(super) fn json_pairs(to: &mut String, cells: Cells<'_>, columns: &[(usize, String)]) {
+    let start = to.len();
+    for (column, key) in columns {
+        if let Some(value) = present(cells.get(*column)) {
+            json_pair(to, start, key, value);
+        }
+    }
+    if to.len() > start {
+        to.push('}');
+    }
 }
 
 /// Copies a JSON object and cuts a prefix off its own keys, not off those of objects inside.
