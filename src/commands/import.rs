@@ -2,6 +2,7 @@
 
 use super::database;
 use crate::config::Config;
+use crate::normalize::Format;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
 use crate::store::receipts::{Movement, Receipt, Total};
@@ -36,7 +37,11 @@ pub struct Arguments {
     /// All files are parts of one delivery.
     #[arg(long)]
     parts: bool,
-    /// FOCUS files: CSV, .csv.gz, .csv.zst or Parquet.
+    /// What the files are, where their columns do not show it: focus, aws-cur, aws-cur-2, azure, google-cloud, oci.
+    #[arg(long, value_name = "FORMAT", value_parser = clap::value_parser!(Format))]
+    format: Option<Format>,
+    /// Bills, as FOCUS or as AWS, Azure, Google Cloud and Oracle write them: CSV, .csv.gz, .csv.zst, Parquet; Google
+    /// Cloud's also as JSON lines.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -84,7 +89,7 @@ async fn import(pools: &Pools, arguments: &Arguments, files: &[PathBuf]) -> anyh
         received_by: "command line".to_owned(),
         now: Utc::now(),
     };
-    let options = ImportOptions { more_parts: more.to_vec(), ..ImportOptions::default() };
+    let options = ImportOptions { format: arguments.format, more_parts: more.to_vec(), ..ImportOptions::default() };
     let started = Instant::now();
     let shown_at = Mutex::new(started);
     let is_terminal = std::io::stderr().is_terminal();

@@ -1,19 +1,10 @@
 //! Tells other exports apart, so that a wrong file is named instead of half read.
 
-use super::native::Format;
+use super::format::Format;
 use crate::focus::columns;
 
-/// What a file is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Focus,
-    Native(Format),
-    /// Something that is not read, with its article.
-    Other(String),
-}
-
-/// What a file with these columns is.
-pub(super) fn kind(names: &[String]) -> Kind {
+/// What a file with these columns is, or what it looks like, with its article.
+pub(super) fn format(names: &[String]) -> Result<Format, String> {
     let has = |wanted: &str| names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
     let has_part = |part: &str| names.iter().any(|name| name.to_ascii_lowercase().contains(part));
     let is_invoice_detail = has("InvoiceDetailId") && !has("EffectiveCost") && !has("ChargePeriodStart");
@@ -24,27 +15,27 @@ pub(super) fn kind(names: &[String]) -> Kind {
     } else if is_invoice_detail {
         "a FOCUS Invoice Detail dataset"
     } else if is_focus(names) {
-        return Kind::Focus;
+        return Ok(Format::Focus);
     } else if has("cost/myCost") {
-        return Kind::Native(Format::OciReport);
+        return Ok(Format::OciReport);
     } else if has("lineItem/referenceNo") || has("usage/billedQuantity") {
         "an Oracle Cloud usage report, which has no costs"
     } else if has("line_item_unblended_cost") || has("line_item_line_item_type") || has("bill_payer_account_id") {
-        return Kind::Native(Format::AwsCur2);
+        return Ok(Format::AwsCur2);
     } else if has("lineItem/UnblendedCost") || has("identity/LineItemId") || has_part("lineitem/") {
-        return Kind::Native(Format::AwsCur);
+        return Ok(Format::AwsCur);
     } else if has("service.id") || has("invoice.month") || has("usage_start_time") {
-        return Kind::Native(Format::GcpBilling);
+        return Ok(Format::GcpBilling);
     } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
-        return Kind::Native(Format::AzureExport);
+        return Ok(Format::AzureExport);
     } else if has("report_period_start") && has("interval_start") {
         "an OpenShift usage report"
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
         "an OpenCost allocation export"
     } else {
-        return Kind::Other(unknown(names));
+        return Err(unknown(names));
     };
-    Kind::Other(named.to_owned())
+    Err(named.to_owned())
 }
 
 /// FOCUS wants a cost, a moment or category, and a few more of the columns that every version has.
@@ -69,26 +60,22 @@ fn unknown(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn kind_of(names: &str) -> Kind {
-        kind(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
-    }
-
-    fn native(format: Format) -> Kind {
-        Kind::Native(format)
+    fn of(names: &str) -> Result<Format, String> {
+        format(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
     fn bills_are_known_by_their_columns() {
         let cases = [
-            ("BilledCost,EffectiveCost,ChargePeriodStart", Kind::Focus),
-            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", native(Format::AwsCur)),
-            ("bill_payer_account_id,line_item_unblended_cost", native(Format::AwsCur2)),
-            ("lineItem/referenceNo,cost/myCost", native(Format::OciReport)),
-            ("billing_account_id,service.id,cost", native(Format::GcpBilling)),
-            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", native(Format::AzureExport)),
+            ("BilledCost,EffectiveCost,ChargePeriodStart", Format::Focus),
+            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", Format::AwsCur),
+            ("bill_payer_account_id,line_item_unblended_cost", Format::AwsCur2),
+            ("lineItem/referenceNo,cost/myCost", Format::OciReport),
+            ("billing_account_id,service.id,cost", Format::GcpBilling),
+            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", Format::AzureExport),
         ];
         for (names, expected) in cases {
-            assert_eq!(kind_of(names), expected, "{names}");
+            assert_eq!(of(names), Ok(expected), "{names}");
         }
     }
 
@@ -102,7 +89,7 @@ mod tests {
             ("name,mail", "a table with the columns name, mail"),
         ];
         for (names, expected) in cases {
-            assert_eq!(kind_of(names), Kind::Other(expected.to_owned()), "{names}");
+            assert_eq!(of(names), Err(expected.to_owned()), "{names}");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn};
 use super::timings::{Phase, Timings};
 use super::{partition, publish, staging, verify};
+use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
 use crate::store::{Pools, locks};
@@ -26,6 +27,7 @@ pub(super) struct Load<'a> {
     pub pools: &'a Pools,
     pub delivery_id: i64,
     pub paths: &'a [PathBuf],
+    pub format: Option<Format>,
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub limits: Limits,
@@ -114,6 +116,7 @@ async fn stream(
     let (staged_sender, staged_receiver) = mpsc::channel(2);
     let plan = Plan {
         paths: load.paths.to_vec(),
+        format: load.format,
         first_generation_id: generations::first_id(load.delivery_id),
         limits: load.limits,
         charges: charge_sender,

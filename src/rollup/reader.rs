@@ -7,7 +7,7 @@ use super::import::{ImportError, Limits};
 use super::key_attributes::KeyAttributes;
 use super::scopes::Scopes;
 use crate::focus::Decimal;
-use crate::normalize::{self, Bill, BillError, Charge, Rejection, Row};
+use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -50,6 +50,8 @@ pub(super) type ProgressFn = dyn Fn(u64, u64, u64) + Send + Sync;
 /// What to read, and where to.
 pub(super) struct Plan {
     pub paths: Vec<PathBuf>,
+    /// What they are, where their columns do not show it.
+    pub format: Option<Format>,
     pub first_generation_id: i64,
     pub limits: Limits,
     pub charges: Sender<ChargeBytes>,
@@ -119,7 +121,7 @@ pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, I
     let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
     let mut bytes_before = 0;
     for path in reader.plan.paths.clone() {
-        let mut bill = normalize::open(&path)?;
+        let mut bill = normalize::open_as(&path, reader.plan.format)?;
         reader.describe(&bill);
         // Another file may have other columns in another order: the same cells would mean something else.
         reader.groups.clear();

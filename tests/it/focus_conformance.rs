@@ -233,7 +233,9 @@ fn every_set_of_azure_columns_is_understood() {
         let found = read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(found.format, "Azure cost export CSV", "{}", path.display());
         assert!(found.missing_mandatory.is_empty(), "{}: {:?}", path.display(), found.missing_mandatory);
-        assert!(found.rejected.is_empty(), "{}: {:?}", path.display(), found.rejected);
+        // One of them has a line without a cost.
+        let rejected = if path.ends_with("BOM.csv") { vec![(2, String::new())] } else { Vec::new() };
+        assert_eq!(found.rejected, rejected, "{}", path.display());
         count += 1;
     }
     assert!(count >= 6, "only {count} sets of columns");

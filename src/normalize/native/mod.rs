@@ -17,6 +17,7 @@ mod text;
 
 use super::cells::{Cells, Span, present};
 use super::charge::Rejection;
+use super::format::Format;
 use super::header::Header;
 use super::reading::{ragged, rejection};
 use aws_cur::AwsCur;
@@ -25,29 +26,6 @@ use gcp_billing::GcpBilling;
 use oci_report::OciReport;
 use plan::{Layout, Plan};
 use row::RowText;
-
-/// A format that is not FOCUS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    AwsCur,
-    AwsCur2,
-    AzureExport,
-    GcpBilling,
-    OciReport,
-}
-
-impl Format {
-    /// `AWS CUR`; the container follows.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::AwsCur => "AWS CUR",
-            Self::AwsCur2 => "AWS CUR 2.0",
-            Self::AzureExport => "Azure cost export",
-            Self::GcpBilling => "Google Cloud billing",
-            Self::OciReport => "OCI cost report",
-        }
-    }
-}
 
 enum Adapter {
     AwsCur(AwsCur),
@@ -58,7 +36,6 @@ enum Adapter {
 
 /// Makes FOCUS rows of the records of a native file.
 pub(super) struct Native {
-    pub format: Format,
     adapter: Adapter,
     native_count: usize,
     computed_count: usize,
@@ -79,10 +56,13 @@ struct Fault {
 }
 
 impl Native {
-    /// Understands the columns of a native file. The header is that of the rows which [`Native::row`] makes.
-    pub fn of(format: Format, names: &[String]) -> (Self, Header) {
-        let mut plan = Plan::new(names);
+    /// Understands the columns of a native file, or has nothing to do as it is FOCUS. The header is that of the rows
+    /// which [`Native::row`] makes. `in_order` says whether the cells of a record stand in its text in the order of
+    /// the columns.
+    pub fn of(format: Format, names: &[String], in_order: bool) -> Option<(Self, Header)> {
+        let mut plan = Plan::new(names, in_order);
         let (adapter, layout) = match format {
+            Format::Focus => return None,
             Format::AwsCur | Format::AwsCur2 => {
                 let adapter = AwsCur::of(&mut plan);
                 (Adapter::AwsCur(adapter), plan.finish(aws_cur::is_measure))
@@ -105,7 +85,6 @@ impl Native {
             header.warnings.push(azure_export::WARNING.to_owned());
         }
         let native = Self {
-            format,
             adapter,
             native_count: column_names.len(),
             computed_count,
@@ -114,7 +93,7 @@ impl Native {
             row: RowText::default(),
             spans: Vec::new(),
         };
-        (native, header)
+        Some((native, header))
     }
 
     /// The FOCUS row of a record.

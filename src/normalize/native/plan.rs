@@ -19,6 +19,7 @@ pub(in crate::normalize) struct Plan {
     pub native: Columns,
     columns: Vec<Column>,
     computed_count: usize,
+    in_order: bool,
     /// Columns of the file that need no place of their own any more.
     is_used: Vec<bool>,
 }
@@ -34,9 +35,9 @@ pub(in crate::normalize) struct Layout {
 }
 
 impl Plan {
-    pub fn new(names: &[String]) -> Self {
+    pub fn new(names: &[String], in_order: bool) -> Self {
         let native = Columns::new(names);
-        Self { columns: Vec::new(), computed_count: 0, is_used: vec![false; native.names.len()], native }
+        Self { columns: Vec::new(), computed_count: 0, in_order, is_used: vec![false; native.names.len()], native }
     }
 
     /// A FOCUS column that says exactly what a column of the file says, the first of these keys that it has.
@@ -117,9 +118,9 @@ impl Plan {
         let measures: Vec<bool> = self.columns.iter().map(|column| column.is_measure).collect();
         let places: Vec<Place> = self.columns.iter().map(|column| column.place).collect();
         let names = self.columns.iter().map(|column| column.name.clone()).collect();
-        // Computed cells lie anywhere in the text, so none of them has a neighbour.
+        // Computed cells, and those of objects, lie anywhere in the text: none of them has a neighbour.
         let native_count = self.native.names.len();
-        let apart = |place: Place| if place < native_count { place } else { place * 2 };
+        let apart = |place: Place| if self.in_order && place < native_count { place } else { place * 2 };
         let mut header = Header::of_native(names, focus_count, &measures, |column| apart(places[column]));
         header.native_names = self.columns.into_iter().map(|column| column.native_name).collect();
         Layout { header, computed_count: self.computed_count, column_names: self.native.names, places }

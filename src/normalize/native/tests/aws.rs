@@ -126,3 +126,72 @@ fn maps_of_report_2_are_read() {
     let names = r#"("0042", "Amazon Simple Storage Service", "Storage")"#;
     assert_eq!(read.shown, [format!(r#"{names} {{"team":"shop","aws_created_by":"root"}}"#)]);
 }
+
+/// A report of Data Exports in Parquet: DOUBLE amounts, moments, and tags as a map.
+#[test]
+fn report_2_is_read_from_parquet() {
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    const SCHEMA: &str = "message report {
+        OPTIONAL BYTE_ARRAY bill_payer_account_id (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_line_item_type (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_product_code (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_currency_code (UTF8);
+        OPTIONAL INT64 bill_billing_period_start_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 bill_billing_period_end_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 line_item_usage_start_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 line_item_usage_end_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL DOUBLE line_item_unblended_cost;
+        OPTIONAL group resource_tags (MAP) { REPEATED group key_value { REQUIRED BYTE_ARRAY key (UTF8); OPTIONAL BYTE_ARRAY value (UTF8); } }
+    }";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(SCHEMA).unwrap());
+    let output = std::fs::File::create(file.path()).unwrap();
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(output, schema, std::sync::Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for text in ["0042", "Usage", "AmazonS3", "USD"] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], Some(&[1]), None).unwrap();
+        column.close().unwrap();
+    }
+    // The first of October and of November 2026, and an hour on the fifth of October.
+    for seconds in [1_790_812_800, 1_793_491_200, 1_791_158_400, 1_791_162_000] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[seconds * 1000], Some(&[1]), None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&[8.9e-9], Some(&[1]), None).unwrap();
+    column.close().unwrap();
+    for (text, level) in [("user_team", 2), ("shop", 3)] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], Some(&[level]), Some(&[0])).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let mut bill = crate::normalize::open(file.path()).unwrap();
+    assert_eq!(bill.format(), "AWS CUR 2.0 Parquet");
+    let warning = "line_item_unblended_cost is DOUBLE: converted by its shortest round-trip text.";
+    assert!(bill.warnings().iter().any(|known| known == warning), "{:?}", bill.warnings());
+    let Some(crate::normalize::Row::Charge(charge)) = bill.next_row().unwrap() else { panic!("no charge") };
+    assert_eq!(costs(&charge), "0.0000000089 0.0000000089 - 0.0000000089");
+    assert_eq!(tags(&charge), r#"{"team":"shop"}"#);
+    assert_eq!(charge.billing_period_end.unwrap().to_string(), "2026-11-01 00:00:00 UTC");
+    assert_eq!((charge.billing_account_id, charge.service_category), (Some("0042"), Some("Storage")));
+    assert!(bill.next_row().unwrap().is_none());
+}
+
+/// Columns that show nothing are read as what someone says they are.
+#[test]
+fn a_format_can_be_named() {
+    use crate::normalize::{Format, open, open_as};
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"Date,Cost,Currency\n10/05/2026,1.5,EUR\n").unwrap();
+    assert!(open(file.path()).is_err());
+    let mut bill = open_as(file.path(), Some(Format::AzureExport)).unwrap();
+    assert_eq!(bill.missing_mandatory(), ["BillingAccountId", "ServiceCategory", "ServiceName"]);
+    let Some(crate::normalize::Row::Charge(charge)) = bill.next_row().unwrap() else { panic!("no charge") };
+    assert_eq!(costs(&charge), "1.5 1.5 - -");
+}

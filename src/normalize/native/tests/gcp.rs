@@ -76,3 +76,31 @@ fn labels_are_tags_and_what_differs_on_every_line_is_a_measure() {
     });
     assert_eq!(read.shown, [r#"("us-west1", "Compute", "proj") {"team":"shop"}"#; 2]);
 }
+
+/// The same line as BigQuery writes it: any order, nested, numbers as numbers or text.
+#[test]
+fn objects_say_the_same_as_the_table() {
+    let lines = concat!(
+        r#"{"usage_start_time":"2026-10-05 23:00:00 UTC","usage_end_time":"2026-10-06 00:00:00 UTC","#,
+        r#""billing_account_id":"00-AA","service":{"id":"6F81","description":"Compute Engine"},"sku":{"id":"sku"},"#,
+        r#""labels":[{"key":"te\"am","value":"shop"}],"project":{"id":"proj","labels":[]},"currency":"USD","#,
+        r#""location":{"location":"us","region":"us-west1"},"cost":"0.3","usage":{"amount":1E3},"novelty":{"a":1},"#,
+        r#""credits":[{"name":"x","amount":-0.1,"full_name":null}],"invoice":{"month":"202610"},"cost_type":"regular"}"#,
+        "\n\n{\"billing_account_id\":\n",
+        r#"{"billing_account_id":"00-AA","cost":1}"#,
+    );
+    let read = read(lines, |charge| {
+        assert_eq!(attribute(charge, "x_other_members"), Some(r#"{"novelty":{"a":1}}"#));
+        assert_eq!(attribute(charge, "service.id"), Some("6F81"));
+        let names = (charge.line, charge.region_id.unwrap(), charge.service_category.unwrap());
+        format!("{names:?} {} {}", costs(charge), tags(charge))
+    });
+    assert_eq!(read.format, "Google Cloud billing JSON lines");
+    assert_eq!(read.shown, [r#"(1, "us-west1", "Compute") 0.2 0.2 - 0.3 {"te\"am":"shop"}"#]);
+    let rejected: Vec<_> =
+        read.rejections.iter().map(|rejection| (rejection.line, rejection.reason.as_str())).collect();
+    assert_eq!(
+        rejected,
+        [(3, "the line is not a JSON object"), (4, "BillingPeriodStart, from invoice.month, is null")]
+    );
+}
