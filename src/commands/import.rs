@@ -3,6 +3,7 @@
 use super::database;
 use super::stop_signal::StopSignal;
 use crate::config::Config;
+use crate::normalize::Format;
 use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
@@ -36,7 +37,11 @@ pub struct Arguments {
     /// All files are parts of one delivery.
     #[arg(long)]
     parts: bool,
-    /// FOCUS files: CSV, .csv.gz, .csv.zst or Parquet.
+    /// What the files are, where their columns do not show it: focus, aws-cur, aws-cur-2, azure, google-cloud, oci.
+    #[arg(long, value_name = "FORMAT", value_parser = clap::value_parser!(Format))]
+    format: Option<Format>,
+    /// Bills, as FOCUS or as AWS, Azure, Google Cloud and Oracle write them: CSV, .csv.gz, .csv.zst, Parquet; Google
+    /// Cloud's also as JSON lines.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -108,6 +113,7 @@ async fn import(
     };
     let (told, phase) = watch::channel("");
     let options = ImportOptions {
+        format: arguments.format,
         more_parts: more.to_vec(),
         stop: Some(stop.clone()),
         phase: Some(told),

@@ -1,7 +1,7 @@
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Neg, SubAssign};
 
 /// Longest text that is looked at, and most digits that a number may have when written without exponent.
 const DIGITS_MAX: usize = 4096;
@@ -124,6 +124,28 @@ impl AddAssign<&Decimal> for Decimal {
             return;
         }
         *self = Self::big(self.to_big_decimal() + other.to_big_decimal());
+    }
+}
+
+/// Exact, as addition is.
+impl SubAssign<&Decimal> for Decimal {
+    fn sub_assign(&mut self, other: &Decimal) {
+        *self += &-other;
+    }
+}
+
+/// Exact: the one number of `i128` without a counterpart moves to [`BigDecimal`].
+impl Neg for &Decimal {
+    type Output = Decimal;
+
+    fn neg(self) -> Decimal {
+        match &self.0 {
+            Digits::Fixed { mantissa, scale } => match mantissa.checked_neg() {
+                Some(mantissa) => Decimal(Digits::Fixed { mantissa, scale: *scale }),
+                None => Decimal::big(-self.to_big_decimal()),
+            },
+            Digits::Big(value) => Decimal::big(-(**value).clone()),
+        }
     }
 }
 
@@ -298,6 +320,8 @@ mod tests {
         let mut sum = Decimal::new(i128::MAX, 0);
         sum += &Decimal::new(i128::MAX, 0);
         assert_eq!(sum.to_string(), "340282366920938463463374607431768211454");
+        let least = Decimal::new(i128::MIN, 0);
+        assert_eq!((-&least).to_string(), "170141183460469231731687303715884105728");
         let mut far = Decimal::new(i128::MAX, 0);
         far += &Decimal::parse("0.001").unwrap();
         assert_eq!(far.to_string(), "170141183460469231731687303715884105727.001");
@@ -327,6 +351,15 @@ mod tests {
                 exact += input.parse::<BigDecimal>().unwrap();
             }
             prop_assert_eq!(sum.to_big_decimal(), exact);
+        }
+
+        #[test]
+        fn differences_equal_the_exact_ones(left in literal(), right in literal()) {
+            let (exact_left, exact_right): (BigDecimal, BigDecimal) = (left.parse().unwrap(), right.parse().unwrap());
+            let (mut difference, right) = (Decimal::parse(&left).unwrap(), Decimal::parse(&right).unwrap());
+            difference -= &right;
+            prop_assert_eq!(difference.to_big_decimal(), exact_left - exact_right.clone());
+            prop_assert_eq!((-&right).to_big_decimal(), -exact_right);
         }
 
         #[test]

@@ -1,16 +1,23 @@
-use super::charge::{Rejection, Row};
+use super::charge::Row;
 use super::error::BillError;
 use super::focus_parquet::ParquetRows;
-use super::header::Header;
+use super::format::Format;
+use super::header::{COLUMNS_MAX, Header};
+use super::json_lines::JsonLines;
+use super::native::Native;
 use super::reading::{Reading, rejection};
+use super::recognize;
 use super::records::{Record, Records};
 use crate::sources::{Progress, SourceFile};
 use std::io::Read;
 use std::path::Path;
 
-/// A FOCUS cost and usage file whose columns are understood and whose rows are read one by one.
+/// A bill whose columns are understood and whose rows are read one by one.
 pub struct Bill {
+    format: Format,
     header: Header,
+    /// What makes FOCUS rows of the file's own, where it is not FOCUS.
+    native: Option<Native>,
     container: &'static str,
     rows: Rows,
     reading: Reading,
@@ -20,25 +27,57 @@ pub struct Bill {
 
 enum Rows {
     Csv(Records<Box<dyn Read + Send>>),
+    JsonLines(JsonLines<Box<dyn Read + Send>>),
     Parquet(ParquetRows),
 }
 
-/// Opens a bill: CSV, `.csv.gz`, `.csv.zst` or Parquet, told by its bytes.
+/// Opens a bill: CSV, JSON lines or Parquet, plain or packed by gzip or zstd, told by its bytes and columns.
 ///
 /// Only the column names are read here; a file that is something else is refused with what it looks like.
 pub fn open(path: &Path) -> Result<Bill, BillError> {
+    open_as(path, None)
+}
+
+/// Opens a bill of a format that someone who knows it has named.
+pub fn open_as(path: &Path, format: Option<Format>) -> Result<Bill, BillError> {
     let source = SourceFile::open(path)?;
     if source.head.starts_with(b"PAR1") {
-        return Bill::of_parquet(path, source);
+        return Bill::of_parquet(path, source, format);
     }
     if source.head.is_empty() {
         return Err(BillError::Empty);
     }
-    Bill::of_csv(source)
+    let head = source.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source.head);
+    if head.trim_ascii_start().starts_with(b"{") {
+        return Bill::of_json_lines(source, format);
+    }
+    Bill::of_csv(source, format)
+}
+
+/// The columns of a file once they are understood.
+struct Understood {
+    format: Format,
+    header: Header,
+    native: Option<Native>,
+}
+
+/// Makes sense of the columns, as the format that was named or the one that they show.
+fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Result<Understood, BillError> {
+    if names.len() > COLUMNS_MAX {
+        return Err(BillError::OutOfBounds(format!("it has more than {COLUMNS_MAX} columns")));
+    }
+    let format = match format {
+        Some(format) => format,
+        None => recognize::format(names).map_err(|looks_like| BillError::NotABill { looks_like })?,
+    };
+    Ok(match Native::of(format, names, in_order) {
+        Some((native, header)) => Understood { format, header, native: Some(native) },
+        None => Understood { format, header: Header::of(names)?, native: None },
+    })
 }
 
 impl Bill {
-    fn of_csv(source: SourceFile) -> Result<Self, BillError> {
+    fn of_csv(source: SourceFile, format: Option<Format>) -> Result<Self, BillError> {
         let mut records = Records::new(source.content);
         let names: Vec<String> = match records.next()? {
             None => return Err(BillError::Empty),
@@ -50,47 +89,43 @@ impl Bill {
             }
         };
         records.skips_blank_lines = names.len() > 1;
-        Ok(Self {
-            header: Header::of(&names)?,
-            container: "CSV",
-            rows: Rows::Csv(records),
-            reading: Reading::default(),
-            file_bytes: source.file_bytes,
-            progress: source.progress,
-        })
+        let columns = understood(&names, format, true)?;
+        Ok(Self::of(columns, "CSV", Rows::Csv(records), source.file_bytes, source.progress))
     }
 
-    fn of_parquet(path: &Path, source: SourceFile) -> Result<Self, BillError> {
+    fn of_json_lines(source: SourceFile, format: Option<Format>) -> Result<Self, BillError> {
+        let lines = JsonLines::open(source.content)?;
+        let (Some(lines), None | Some(Format::GcpBilling)) = (lines, format) else {
+            return Err(BillError::NotABill { looks_like: "JSON".to_owned() });
+        };
+        let names = JsonLines::<Box<dyn Read + Send>>::names();
+        let columns = understood(&names, Some(Format::GcpBilling), false)?;
+        Ok(Self::of(columns, "JSON lines", Rows::JsonLines(lines), source.file_bytes, source.progress))
+    }
+
+    fn of_parquet(path: &Path, source: SourceFile, format: Option<Format>) -> Result<Self, BillError> {
         if source.is_compressed {
             return Err(BillError::Malformed(
                 "it is a Parquet file inside another compression; unpack it first".into(),
             ));
         }
         let (rows, names) = ParquetRows::open(path)?;
-        let mut header = Header::of(&names)?;
-        header.warnings.extend(rows.warnings(&header.names));
-        Ok(Self {
-            header,
-            container: "Parquet",
-            rows: Rows::Parquet(rows),
-            reading: Reading::default(),
-            file_bytes: source.file_bytes,
-            progress: source.progress,
-        })
+        let mut columns = understood(&names, format, true)?;
+        columns.header.warnings.extend(rows.warnings(&names));
+        Ok(Self::of(columns, "Parquet", Rows::Parquet(rows), source.file_bytes, source.progress))
+    }
+
+    fn of(columns: Understood, container: &'static str, rows: Rows, file_bytes: u64, progress: Progress) -> Self {
+        let Understood { format, header, native } = columns;
+        Self { format, header, native, container, rows, reading: Reading::default(), file_bytes, progress }
     }
 
     /// The next row, or `None` behind the last. An error ends the file: what was read before it is no whole bill.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, BillError> {
-        let Self { header, rows, reading, .. } = self;
-        let (line, cells) = match rows {
-            Rows::Csv(records) => match records.next()? {
-                None => return Ok(None),
-                Some(Record::Cells { line, cells }) => (line, cells),
-                Some(Record::Unreadable { line, value, reason }) => {
-                    let rejected: Rejection = rejection(line, "", &value, reason.to_owned());
-                    return Ok(Some(Row::Rejected(rejected)));
-                }
-            },
+        let Self { header, native, rows, reading, .. } = self;
+        let record = match rows {
+            Rows::Csv(records) => records.next()?,
+            Rows::JsonLines(lines) => lines.next()?,
             Rows::Parquet(rows) => {
                 let row_count = rows.row_count.max(1);
                 let Some((line, cells)) = rows.next()? else {
@@ -100,18 +135,33 @@ impl Bill {
                 if line % 1024 == 0 {
                     self.progress.set(self.file_bytes / 100 * (line * 100 / row_count).min(100));
                 }
-                (line, cells)
+                Some(Record::Cells { line, cells })
             }
         };
-        Ok(Some(reading.row(header, line, cells)))
+        let (line, cells) = match record {
+            None => return Ok(None),
+            Some(Record::Cells { line, cells }) => (line, cells),
+            Some(Record::Unreadable { line, value, reason }) => {
+                return Ok(Some(Row::Rejected(rejection(line, "", &value, reason.to_owned()))));
+            }
+        };
+        let Some(native) = native else { return Ok(Some(reading.row(header, line, cells))) };
+        Ok(Some(match native.row(header, line, cells) {
+            Ok(cells) => reading.row(header, line, cells),
+            Err(rejection) => Row::Rejected(rejection),
+        }))
     }
 
-    /// `FOCUS 1.2 CSV`.
+    /// `FOCUS 1.2 CSV`, `AWS CUR CSV`.
     pub fn format(&self) -> String {
-        format!("FOCUS {} {}", self.header.version.label(), self.container)
+        match self.format {
+            Format::Focus => format!("FOCUS {} {}", self.header.version.label(), self.container),
+            format => format!("{} {}", format.label(), self.container),
+        }
     }
 
-    /// The version of FOCUS that the columns show, such as `1.2` or `1.0-preview`.
+    /// The version of FOCUS that the columns show, such as `1.2` or `1.0-preview`; that of the made rows where the
+    /// file is not FOCUS.
     pub fn version(&self) -> &'static str {
         self.header.version.label()
     }

@@ -5,10 +5,11 @@ use crate::sources::SourceError;
 pub enum BillError {
     /// It is some other export, or no export.
     #[error(
-        "This is not a FOCUS cost and usage file: it looks like {looks_like}, which is not read yet. \
-         Costwake reads FOCUS 1.0 to 1.4 as CSV, .csv.gz, .csv.zst or Parquet."
+        "This is not a FOCUS cost and usage file nor another bill that Costwake reads: it looks like {looks_like}, which \
+         is not read yet. Costwake reads FOCUS 1.0 to 1.4, AWS Cost and Usage Reports, Azure cost exports, Google \
+         Cloud billing exports and OCI cost reports, as CSV, .csv.gz, .csv.zst or Parquet; docs/formats.md names all."
     )]
-    NotFocus {
+    NotABill {
         /// What it looks like, with its article.
         looks_like: String,
     },

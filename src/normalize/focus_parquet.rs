@@ -92,7 +92,10 @@ impl ParquetRows {
 
     /// What the receipt must say of the columns.
     pub fn warnings(&self, names: &[String]) -> Option<String> {
-        let is_money = |name: &str| name.ends_with("Cost") || name.ends_with("Quantity") || name.ends_with("Price");
+        let is_money = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            ["cost", "quantity", "price", "usage_amount"].iter().any(|ending| name.ends_with(ending))
+        };
         let floats: Vec<&str> = names
             .iter()
             .zip(&self.kinds)

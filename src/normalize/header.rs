@@ -1,5 +1,5 @@
+use super::charge::Rejection;
 use super::error::BillError;
-use super::recognize;
 use crate::focus::columns::{self, Version};
 
 /// Most columns that a file may have.
@@ -37,6 +37,8 @@ pub(super) struct Header {
     pub group_columns: Vec<usize>,
     /// The same as runs of neighbouring columns, first and last.
     pub group_runs: Vec<(usize, usize)>,
+    /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
+    pub native_names: Vec<String>,
     pub slots: Slots,
     allowed_values: Vec<Option<&'static [&'static str]>>,
 }
@@ -77,39 +79,69 @@ pub(super) struct Slots {
 }
 
 impl Header {
-    /// Understands the column names, or says what else the file looks like.
+    /// Understands the column names of a FOCUS file.
     pub fn of(file_names: &[String]) -> Result<Self, BillError> {
-        if file_names.len() > COLUMNS_MAX {
-            return Err(BillError::OutOfBounds(format!("it has more than {COLUMNS_MAX} columns")));
-        }
-        if let Some(looks_like) = recognize::other_than_focus(file_names) {
-            return Err(BillError::NotFocus { looks_like });
-        }
         let (names, repeated) = canonical_names(file_names)?;
         let known: Vec<&str> =
             names.iter().map(String::as_str).filter(|name| columns::canonical(name).is_some()).collect();
         let has_preview_names = file_names.iter().any(|name| columns::is_preview_name(name.trim()));
         let version = Version::of_columns(&known, has_preview_names);
         let extra_columns = names.iter().filter(|name| columns::canonical(name).is_none()).cloned().collect();
-        let slots = Slots::of(&names);
-        let mut header = Self {
-            allowed_values: names.iter().map(|name| columns::allowed_values(name)).collect(),
-            warnings: Vec::new(),
-            attribute_columns: Vec::new(),
-            measure_columns: Vec::new(),
-            group_columns: Vec::new(),
-            group_runs: Vec::new(),
-            names,
-            version,
-            extra_columns,
-            slots,
-        };
-        header.sort_columns();
+        let mut header = Self::unsorted(names, version, extra_columns);
+        let measures: Vec<bool> = header.names.iter().map(|name| columns::is_measure(name)).collect();
+        header.sort_columns(&measures);
+        header.group_runs = runs(&header.group_columns, |column| column);
         header.warn_of_absent_costs();
         header.warnings.extend(repeated.into_iter().map(|Repeated { name, own }| {
             format!("Column {name} stands in the file more than once: this one is kept as {own}.")
         }));
         Ok(header)
+    }
+
+    /// The columns of rows that an adapter makes: FOCUS names, and behind `focus_count` of them those of the format
+    /// that FOCUS has no name for. `place` says where a column's cell lies in the text of a row: neighbours there
+    /// are hashed in one go.
+    pub fn of_native(
+        names: Vec<String>,
+        focus_count: usize,
+        measures: &[bool],
+        place: impl Fn(usize) -> usize,
+    ) -> Self {
+        let extra_columns = names[focus_count..].to_vec();
+        let mut header = Self::unsorted(names, Version::V1_2, extra_columns);
+        header.sort_columns(measures);
+        header.group_columns.sort_by_key(|column| place(*column));
+        header.group_runs = runs(&header.group_columns, place);
+        header.warn_of_absent_costs();
+        header
+    }
+
+    fn unsorted(names: Vec<String>, version: Version, extra_columns: Vec<String>) -> Self {
+        Self {
+            allowed_values: names.iter().map(|name| columns::allowed_values(name)).collect(),
+            slots: Slots::of(&names),
+            warnings: Vec::new(),
+            attribute_columns: Vec::new(),
+            measure_columns: Vec::new(),
+            group_columns: Vec::new(),
+            group_runs: Vec::new(),
+            native_names: Vec::new(),
+            names,
+            version,
+            extra_columns,
+        }
+    }
+
+    /// The same rejection with the name that the column has in the file.
+    pub fn named(&self, mut rejection: Rejection) -> Rejection {
+        let column = self.names.iter().position(|name| *name == rejection.column);
+        let native = column.and_then(|column| self.native_names.get(column)).filter(|name| !name.is_empty());
+        if let Some(native) = native
+            && let Some(rest) = rejection.reason.strip_prefix(&rejection.column)
+        {
+            rejection.reason = format!("{}, from {native},{rest}", rejection.column);
+        }
+        rejection
     }
 
     /// Mandatory columns that the file lacks, in the order of the specification's table.
@@ -127,23 +159,22 @@ impl Header {
         allowed.iter().find(|known| known.eq_ignore_ascii_case(value.trim())).copied().unwrap_or(value)
     }
 
-    fn sort_columns(&mut self) {
+    fn sort_columns(&mut self, measures: &[bool]) {
         let amounts = self.slots.amounts_and_periods().map(|slot| slot.first);
         let texts = self.slots.texts().map(|slot| slot.first);
-        for column in 0..self.names.len() {
+        for (column, is_measure) in measures.iter().enumerate() {
             if amounts.contains(&column) {
                 continue;
             }
             if texts.contains(&column) {
                 self.group_columns.push(column);
-            } else if columns::is_measure(&self.names[column]) {
+            } else if *is_measure {
                 self.measure_columns.push(column);
             } else {
                 self.attribute_columns.push(column);
                 self.group_columns.push(column);
             }
         }
-        self.group_runs = runs(&self.group_columns);
     }
 
     fn warn_of_absent_costs(&mut self) {
@@ -155,8 +186,8 @@ impl Header {
     }
 }
 
-fn runs(columns: &[usize]) -> Vec<(usize, usize)> {
-    let neighbours = columns.chunk_by(|left, right| left + 1 == *right);
+fn runs(columns: &[usize], place: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
+    let neighbours = columns.chunk_by(|left, right| place(*left) + 1 == place(*right));
     neighbours.filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
 }
 

@@ -7,9 +7,13 @@ mod cells;
 mod charge;
 mod error;
 mod focus_parquet;
+mod format;
 mod header;
+mod json_lines;
+mod json_scan;
 #[cfg(test)]
 mod nasty_tests;
+mod native;
 mod parquet_column;
 mod parquet_pages;
 mod parquet_text;
@@ -20,6 +24,7 @@ pub mod tags;
 mod timestamp;
 mod warnings;
 
-pub use bill::{Bill, open};
+pub use bill::{Bill, open, open_as};
 pub use charge::{Charge, Rejection, Row};
 pub use error::BillError;
+pub use format::Format;

@@ -37,13 +37,13 @@ impl Reading {
     pub fn row<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Row<'a> {
         match self.charge(header, line, cells) {
             Ok(charge) => Row::Charge(charge),
-            Err(rejection) => Row::Rejected(rejection),
+            Err(rejection) => Row::Rejected(header.named(rejection)),
         }
     }
 
     fn charge<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Result<Charge<'a>, Rejection> {
         if cells.spans.len() != header.names.len() {
-            return Err(ragged(header, line, cells));
+            return Err(ragged(header.names.len(), line, cells));
         }
         let slots = &header.slots;
         let text = |slot: Slot| present(cells.get(slot.first)).or_else(|| present(cells.get(slot.second)));
@@ -161,8 +161,9 @@ fn amount(text: &str) -> Result<Decimal, String> {
     Decimal::parse(text.trim()).map_err(|error| error.to_string())
 }
 
-fn ragged(header: &Header, line: u64, cells: Cells<'_>) -> Rejection {
-    let (found, expected) = (cells.spans.len(), header.names.len());
+/// A line that has more or fewer cells than the header.
+pub(super) fn ragged(expected: usize, line: u64, cells: Cells<'_>) -> Rejection {
+    let found = cells.spans.len();
     rejection(line, "", cells.text.trim_end(), format!("the line has {found} cells, the header {expected}"))
 }
 

@@ -1,9 +1,10 @@
 //! Tells other exports apart, so that a wrong file is named instead of half read.
 
+use super::format::Format;
 use crate::focus::columns;
 
-/// What a file with these columns looks like, where it is not FOCUS cost and usage.
-pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
+/// What a file with these columns is, or what it looks like, with its article.
+pub(super) fn format(names: &[String]) -> Result<Format, String> {
     let has = |wanted: &str| names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
     let has_part = |part: &str| names.iter().any(|name| name.to_ascii_lowercase().contains(part));
     let is_invoice_detail = has("InvoiceDetailId") && !has("EffectiveCost") && !has("ChargePeriodStart");
@@ -14,25 +15,27 @@ pub(super) fn other_than_focus(names: &[String]) -> Option<String> {
     } else if is_invoice_detail {
         "a FOCUS Invoice Detail dataset"
     } else if is_focus(names) {
-        return None;
-    } else if has("lineItem/referenceNo") || has("cost/myCost") || has("usage/billedQuantity") {
-        "an Oracle Cloud cost or usage report"
+        return Ok(Format::Focus);
+    } else if has("cost/myCost") {
+        return Ok(Format::OciReport);
+    } else if has("lineItem/referenceNo") || has("usage/billedQuantity") {
+        "an Oracle Cloud usage report, which has no costs"
     } else if has("line_item_unblended_cost") || has("line_item_line_item_type") || has("bill_payer_account_id") {
-        "an AWS Cost and Usage Report 2.0"
+        return Ok(Format::AwsCur2);
     } else if has("lineItem/UnblendedCost") || has("identity/LineItemId") || has_part("lineitem/") {
-        "an AWS Cost and Usage Report"
+        return Ok(Format::AwsCur);
     } else if has("service.id") || has("invoice.month") || has("usage_start_time") {
-        "a Google Cloud billing export"
+        return Ok(Format::GcpBilling);
     } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
-        "an Azure cost export"
+        return Ok(Format::AzureExport);
     } else if has("report_period_start") && has("interval_start") {
         "an OpenShift usage report"
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
         "an OpenCost allocation export"
     } else {
-        return Some(unknown(names));
+        return Err(unknown(names));
     };
-    Some(named.to_owned())
+    Err(named.to_owned())
 }
 
 /// FOCUS wants a cost, a moment or category, and a few more of the columns that every version has.
@@ -57,26 +60,36 @@ fn unknown(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn looks_like(names: &str) -> Option<String> {
-        other_than_focus(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    fn of(names: &str) -> Result<Format, String> {
+        format(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn bills_are_known_by_their_columns() {
+        let cases = [
+            ("BilledCost,EffectiveCost,ChargePeriodStart", Format::Focus),
+            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", Format::AwsCur),
+            ("bill_payer_account_id,line_item_unblended_cost", Format::AwsCur2),
+            ("lineItem/referenceNo,cost/myCost", Format::OciReport),
+            ("billing_account_id,service.id,cost", Format::GcpBilling),
+            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", Format::AzureExport),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(of(names), Ok(expected), "{names}");
+        }
     }
 
     #[test]
     fn other_exports_are_named() {
         let cases = [
-            ("identity/LineItemId,bill/InvoiceId,lineItem/UnblendedCost", "an AWS Cost and Usage Report"),
-            ("bill_payer_account_id,line_item_unblended_cost", "an AWS Cost and Usage Report 2.0"),
-            ("lineItem/referenceNo,cost/myCost", "an Oracle Cloud cost or usage report"),
-            ("billing_account_id,service.id,cost", "a Google Cloud billing export"),
-            ("Kategorie der Verbrauchseinheit (MeterCategory),PreTaxCost (PreTaxCost)", "an Azure cost export"),
+            ("lineItem/referenceNo,usage/billedQuantity", "an Oracle Cloud usage report, which has no costs"),
             ("report_period_start,interval_start,node", "an OpenShift usage report"),
             ("BilledCost,ChargeCategory,InvoiceDetailId,BillingAccountId", "a FOCUS Invoice Detail dataset"),
             ("date;amount", "a table separated by semicolons"),
             ("name,mail", "a table with the columns name, mail"),
         ];
         for (names, expected) in cases {
-            assert_eq!(looks_like(names).as_deref(), Some(expected), "{names}");
+            assert_eq!(of(names), Err(expected.to_owned()), "{names}");
         }
-        assert_eq!(looks_like("BilledCost,EffectiveCost,ChargePeriodStart"), None);
     }
 }

@@ -11,7 +11,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 use std::io::Read;
 
 /// Longest record, quotes and line ends included.
-const RECORD_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;

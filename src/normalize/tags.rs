@@ -18,6 +18,8 @@ pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
     }
     let tags = match text.as_bytes().first() {
         None => return Ok(Map::new()),
+        // Two quotes with nothing between them are what some exports write for nothing.
+        Some(b'"') if text == "\"\"" => return Ok(Map::new()),
         Some(b'{') => serde_json::from_str(text).map_err(|_| UnreadableTags)?,
         Some(b'"') => serde_json::from_str(&format!("{{{text}}}")).map_err(|_| UnreadableTags)?,
         Some(b'[') => from_pairs(serde_json::from_str(text).map_err(|_| UnreadableTags)?)?,
@@ -66,6 +68,7 @@ mod tests {
             (r#"{"flat":{"not":[1]}}"#, r#"{"flat":"{\"not\":[1]}"}"#),
             ("{}", "{}"),
             ("  ", "{}"),
+            (r#""""#, "{}"),
         ];
         for (text, expected) in cases {
             assert_eq!(shown(text), expected, "{text}");

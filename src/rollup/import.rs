@@ -10,7 +10,7 @@ use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
 use super::unread::{Stamps, remedy};
 use super::{LedgerError, decision};
-use crate::normalize::BillError;
+use crate::normalize::{BillError, Format};
 use crate::sources::Fingerprint;
 use crate::store::Pools;
 use crate::store::deliveries::{self, NewDelivery};
@@ -51,6 +51,8 @@ pub struct ImportRequest {
 /// What an import may also be told.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
+    /// What the files are, where their columns do not show it.
+    pub format: Option<Format>,
     /// More files that belong to the same delivery, read after the first.
     pub more_parts: Vec<PathBuf>,
     /// The delivery that waits for this file, where it was handed in before it is read.
@@ -318,6 +320,7 @@ impl Import<'_> {
             delivery_id: self.begun.delivery_id,
             paths: &self.paths,
             stamps: &self.stamps,
+            format: self.options.format,
             named_source: self.request.source.as_deref(),
             version_at: self.begun.version_at,
             version_basis: &self.begun.version_basis,

@@ -10,6 +10,7 @@ use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
 use super::{bill_source, partition, staging, verify};
+use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
 use crate::store::{Pools, billers, locks};
@@ -29,6 +30,7 @@ pub(super) struct Load<'a> {
     pub delivery_id: i64,
     pub paths: &'a [PathBuf],
     pub stamps: &'a Stamps,
+    pub format: Option<Format>,
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub version_basis: &'a str,
@@ -134,6 +136,7 @@ async fn stream(
     let (staged_sender, staged_receiver) = mpsc::channel(2);
     let plan = Plan {
         paths: load.paths.to_vec(),
+        format: load.format,
         first_generation_id: generations::first_id(load.delivery_id),
         limits: load.limits,
         charges: charge_sender,

@@ -7,7 +7,7 @@ use super::import::{ImportError, Limits};
 use super::key_attributes::KeyAttributes;
 use super::scopes::Scopes;
 use crate::focus::Decimal;
-use crate::normalize::{self, Bill, BillError, Charge, Rejection, Row};
+use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub(super) type ProgressFn = dyn Fn(u64, u64, u64) + Send + Sync;
 /// What to read, and where to.
 pub(super) struct Plan {
     pub paths: Vec<PathBuf>,
+    /// What they are, where their columns do not show it.
+    pub format: Option<Format>,
     pub first_generation_id: i64,
     pub limits: Limits,
     pub charges: Sender<ChargeBytes>,
@@ -135,7 +137,7 @@ fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
     let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
     let mut bytes_before = 0;
     for path in reader.plan.paths.clone() {
-        let mut bill = normalize::open(&path)?;
+        let mut bill = normalize::open_as(&path, reader.plan.format)?;
         reader.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         reader.describe(&bill);
         // Another file may have other columns in another order: the same cells would mean something else.

@@ -1,4 +1,4 @@
-//! Every FOCUS file of the data set through the whole import: state, totals, rejected rows.
+//! Every bill of the data set through the whole import: state, totals, rejected rows.
 
 use super::{assert_clean, request, withdraw_source};
 use crate::support;
@@ -9,21 +9,56 @@ use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn every_focus_file_ends_in_its_state_with_its_totals(pool: PgPool) {
+fn data_set() -> Option<(PathBuf, serde_json::Map<String, Value>)> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
     let Ok(text) = std::fs::read_to_string(folder.join("data.json")) else {
         support::skipped(&format!("no conformance files in {}", folder.display()));
-        return;
+        return None;
     };
-    let entries: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    Some((folder, serde_json::from_str(&text).unwrap()))
+}
+
+/// Large files lie there compressed.
+fn stored(folder: &Path, name: &str) -> PathBuf {
+    let plain = folder.join(name);
+    if plain.exists() { plain } else { folder.join(format!("{name}.gz")) }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_native_file_is_published_with_its_sums(pool: PgPool) {
+    let Some((folder, entries)) = data_set() else { return };
+    let mut count = 0;
+    for (name, entry) in &entries {
+        let format = entry["format"].as_str().unwrap_or_default();
+        if !["AWS", "Azure", "GCP", "OCI"].iter().any(|provider| format.starts_with(provider)) {
+            continue;
+        }
+        let request = request(stored(&folder, name), Some(name), None);
+        let receipt =
+            import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+        assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("published", 0), "{name}: {:?}", receipt.reason);
+        assert_eq!(receipt.rows, entry["rows"].as_i64().unwrap(), "{name}");
+        let json: Value = serde_json::from_str(&serde_json::to_string(&receipt).unwrap()).unwrap();
+        let sum = |column: &str| json["totals"].as_array().unwrap().iter().map(|total| decimal(&total[column])).sum();
+        let (billed, effective): (BigDecimal, BigDecimal) = (sum("BilledCost"), sum("EffectiveCost"));
+        assert_eq!(billed, decimal(&entry["billed"]), "{name}");
+        if !entry["effective"].is_null() {
+            assert_eq!(effective, decimal(&entry["effective"]), "{name}");
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "only {count} files");
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_focus_file_ends_in_its_state_with_its_totals(pool: PgPool) {
+    let Some((folder, entries)) = data_set() else { return };
     let mut count = 0;
     for (name, entry) in &entries {
         let Some(state) = entry["state"].as_str() else { continue };
-        let plain = folder.join(name);
-        let path = if plain.exists() { plain } else { folder.join(format!("{name}.gz")) };
-        let request = request(path, Some(name), None);
+        let request = request(stored(&folder, name), Some(name), None);
         let receipt =
             import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
         assert_eq!(receipt.state, state, "{name}: {:?}", receipt.reason);

@@ -1,0 +1,157 @@
+//! Lines of JSON as records: Google Cloud's billing export, as BigQuery writes it.
+
+use super::cells::Cells;
+use super::error::BillError;
+use super::json_scan::{Members, Scanner};
+use super::records::{RECORD_BYTES_MAX, Record};
+use std::io::{BufRead, BufReader, Read};
+
+/// The members of a line of the detailed export. Others are kept together, as one attribute.
+const NAMES: [&str; 57] = [
+    "billing_account_id",
+    "invoice.month",
+    "invoice.publisher_type",
+    "cost_type",
+    "service.id",
+    "service.description",
+    "sku.id",
+    "sku.description",
+    "usage_start_time",
+    "usage_end_time",
+    "project.id",
+    "project.number",
+    "project.name",
+    "project.labels",
+    "project.ancestry_numbers",
+    "project.ancestors",
+    "labels",
+    "system_labels",
+    "tags",
+    "location.location",
+    "location.country",
+    "location.region",
+    "location.zone",
+    "resource.name",
+    "resource.global_name",
+    "price.effective_price",
+    "price.effective_price_default",
+    "price.list_price",
+    "price.list_price_consumption_model",
+    "price.effective_price_consumption_model",
+    "price.tier_start_amount",
+    "price.unit",
+    "price.pricing_unit_quantity",
+    "subscription.instance_id",
+    "cost",
+    "cost_at_list",
+    "cost_at_list_consumption_model",
+    "cost_at_effective_price_default",
+    "currency",
+    "currency_conversion_rate",
+    "usage.amount",
+    "usage.unit",
+    "usage.amount_in_pricing_units",
+    "usage.pricing_unit",
+    "credits",
+    "adjustment_info.id",
+    "adjustment_info.description",
+    "adjustment_info.mode",
+    "adjustment_info.type",
+    "consumption_model.id",
+    "consumption_model.description",
+    "transaction_type",
+    "seller_name",
+    "export_time",
+    "partition_date",
+    "partition_time",
+    "_PARTITIONTIME",
+];
+
+/// What stands for the members that no name is known for.
+const OTHERS: &str = "x_other_members";
+
+/// Reads the objects of a file, one a line.
+pub(super) struct JsonLines<R> {
+    input: BufReader<R>,
+    line: u64,
+    bytes: Vec<u8>,
+    members: Members,
+    scanner: Scanner,
+    /// The first line was read to see what the file is, and is to be handed out.
+    is_pending: bool,
+}
+
+impl<R: Read> JsonLines<R> {
+    /// `None` where the first line is no line of such an export.
+    pub fn open(input: R) -> Result<Option<Self>, BillError> {
+        let mut lines = Self {
+            input: BufReader::with_capacity(256 * 1024, input),
+            line: 0,
+            bytes: Vec::new(),
+            members: Members::of(&NAMES),
+            scanner: Scanner::default(),
+            is_pending: true,
+        };
+        let is_export = lines.read_line()?
+            && lines.scan().is_ok()
+            && ["billing_account_id", "cost", "usage_start_time"].iter().all(|name| lines.has(name));
+        Ok(is_export.then_some(lines))
+    }
+
+    /// The columns of the records.
+    pub fn names() -> Vec<String> {
+        NAMES.iter().chain([&OTHERS]).map(|name| (*name).to_owned()).collect()
+    }
+
+    /// The next record; empty lines are passed over.
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, BillError> {
+        if !std::mem::take(&mut self.is_pending) && !self.read_line()? {
+            return Ok(None);
+        }
+        let line = self.line;
+        Ok(Some(match self.scan() {
+            Ok(()) => Record::Cells { line, cells: Cells { text: &self.scanner.text, spans: &self.scanner.spans } },
+            Err(reason) => {
+                let shown = &self.bytes[..self.bytes.len().min(400)];
+                let value = String::from_utf8_lossy(shown).trim_end().replace('\0', "\u{fffd}");
+                Record::Unreadable { line, value, reason }
+            }
+        }))
+    }
+
+    /// Reads a line that is not empty; false behind the last.
+    fn read_line(&mut self) -> Result<bool, BillError> {
+        loop {
+            self.bytes.clear();
+            let read = (&mut self.input).take(RECORD_BYTES_MAX as u64 + 1).read_until(b'\n', &mut self.bytes)?;
+            self.line += 1;
+            if read > RECORD_BYTES_MAX {
+                return Err(BillError::OutOfBounds(format!("line {} is longer than 1 MiB", self.line)));
+            }
+            if read == 0 {
+                return Ok(false);
+            }
+            if self.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
+                self.bytes.drain(..3);
+            }
+            if !self.bytes.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn scan(&mut self) -> Result<(), &'static str> {
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| "the line is not UTF-8 text")?;
+        if memchr::memchr(0, text.as_bytes()).is_some() {
+            return Err("the line has a NUL byte");
+        }
+        self.scanner.text.clear();
+        self.scanner.text.push_str(text);
+        if self.scanner.scan(&self.members) { Ok(()) } else { Err("the line is not a JSON object") }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let place = NAMES.iter().position(|known| *known == name);
+        place.and_then(|place| self.scanner.spans.get(place)).is_some_and(|span| span.start < span.end)
+    }
+}

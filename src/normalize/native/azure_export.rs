@@ -1,0 +1,263 @@
+//! Azure cost exports, actual and amortized, of enterprise agreements, customer agreements and pay-as-you-go, with
+//! the column names of any of them and in any language.
+
+use super::categories::{self, Categories};
+use super::columns::ABSENT;
+use super::days::Day;
+use super::plan::Plan;
+use super::row::{Place, RowText};
+use super::{Fault, first};
+use crate::normalize::cells::{Cells, present};
+
+/// What the receipt says of every such file.
+pub(super) const WARNING: &str = "An Azure cost export has one cost: BilledCost and EffectiveCost are both that. In an \
+                                  actual export commitments count where they were bought, in an amortized one where \
+                                  they were used.";
+
+const NOT_A_DAY: &str = "is not a day like 10/31/2026 or 2026-10-31";
+
+pub(super) struct AzureExport {
+    date: usize,
+    period_start: usize,
+    period_end: usize,
+    billing_account: usize,
+    subscription: usize,
+    charge_type: usize,
+    frequency: usize,
+    pricing_model: usize,
+    meter_category: usize,
+    consumed_service: usize,
+    service_family: usize,
+    benefit_id: usize,
+    reservation_id: usize,
+    benefit_name: usize,
+    reservation_name: usize,
+    location: usize,
+    other_location: usize,
+    day: Day,
+    first_day: Day,
+    last_day: Day,
+    categories: Categories,
+    to: Computed,
+}
+
+struct Computed {
+    billing_period_start: Place,
+    billing_period_end: Place,
+    charge_period_start: Place,
+    charge_period_end: Place,
+    billing_account: Place,
+    provider: Place,
+    issuer: Place,
+    charge_category: Place,
+    charge_frequency: Place,
+    pricing_category: Place,
+    commitment_id: Place,
+    commitment_name: Place,
+    commitment_category: Place,
+    commitment_type: Place,
+    commitment_status: Place,
+    service_category: Place,
+    service_name: Place,
+    region: Place,
+}
+
+impl AzureExport {
+    pub fn of(plan: &mut Plan) -> Self {
+        let cost = plan.rename("BilledCost", &["costinbillingcurrency", "cost", "pretaxcost", "extendedcost"]);
+        plan.copy("EffectiveCost", cost);
+        plan.rename("ListCost", &["paygcostinbillingcurrency"]);
+        plan.rename("BillingCurrency", &["billingcurrency", "billingcurrencycode", "currency"]);
+        plan.rename("BillingAccountName", &["billingaccountname"]);
+        let subscription = plan.rename("SubAccountId", &["subscriptionid", "subscriptionguid"]);
+        plan.rename("SubAccountName", &["subscriptionname"]);
+        plan.rename("InvoiceId", &["invoiceid"]);
+        plan.rename("PublisherName", &["publishername"]);
+        plan.rename("ResourceId", &["resourceid", "instanceid", "instancename"]);
+        plan.rename("ResourceName", &["resourcename"]);
+        plan.rename("ResourceType", &["resourcetype"]);
+        plan.rename("AvailabilityZone", &["availabilityzone"]);
+        plan.rename("SkuId", &["meterid"]);
+        plan.rename("SkuMeter", &["metername"]);
+        plan.rename("SkuPriceId", &["partnumber"]);
+        plan.rename("ChargeDescription", &["productname", "product"]);
+        plan.rename("ConsumedQuantity", &["quantity", "usagequantity", "consumedquantity"]);
+        plan.rename("ConsumedUnit", &["unitofmeasure"]);
+        plan.rename("ListUnitPrice", &["paygprice"]);
+        plan.rename("ContractedUnitPrice", &["unitprice"]);
+        plan.rename("Tags", &["tags"]);
+        let date = plan.used(&["date", "usagedatetime", "usagedate"]);
+        let location = plan.used(&["resourcelocation", "location"]);
+        Self {
+            date,
+            period_start: plan.used(&["billingperiodstartdate", "billingperiodstart"]),
+            period_end: plan.used(&["billingperiodenddate", "billingperiodend"]),
+            billing_account: plan.used(&["billingaccountid", "billingaccountnumber"]),
+            subscription,
+            charge_type: plan.native.find(&["chargetype"]),
+            frequency: plan.native.find(&["frequency"]),
+            pricing_model: plan.native.find(&["pricingmodel"]),
+            meter_category: plan.native.find(&["metercategory"]),
+            consumed_service: plan.native.find(&["consumedservice"]),
+            service_family: plan.native.find(&["servicefamily"]),
+            benefit_id: plan.used(&["benefitid"]),
+            reservation_id: plan.native.find(&["reservationid"]),
+            benefit_name: plan.used(&["benefitname"]),
+            reservation_name: plan.native.find(&["reservationname"]),
+            location,
+            other_location: plan.native.find(&["location", "meterregion"]),
+            day: Day::default(),
+            first_day: Day::default(),
+            last_day: Day::default(),
+            categories: Categories::of(categories::AZURE),
+            to: Computed::of(plan, date, subscription),
+        }
+    }
+
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        self.periods(cells, row)?;
+        let to = &self.to;
+        row.same(to.billing_account, first(cells, self.billing_account, self.subscription));
+        row.put(to.provider, "Microsoft");
+        row.put(to.issuer, "Microsoft");
+        row.same(to.region, first(cells, self.location, self.other_location));
+        self.charge(cells, row);
+        self.commitment(cells, row);
+        self.service(cells, row);
+        Ok(())
+    }
+
+    /// The last day of a period belongs to it; the billing period is the day's month where the file has none.
+    fn periods(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        let Self { to, day, first_day, last_day, .. } = self;
+        read_day(day, cells, self.date, "ChargePeriodStart")?;
+        row.put(to.charge_period_start, &day.start);
+        row.put(to.charge_period_end, &day.end);
+        if present(cells.get(self.period_start)).is_some() && present(cells.get(self.period_end)).is_some() {
+            read_day(first_day, cells, self.period_start, "BillingPeriodStart")?;
+            read_day(last_day, cells, self.period_end, "BillingPeriodEnd")?;
+            row.put(to.billing_period_start, &first_day.start);
+            row.put(to.billing_period_end, &last_day.end);
+        } else {
+            row.put(to.billing_period_start, &day.month_start);
+            row.put(to.billing_period_end, &day.month_end);
+        }
+        Ok(())
+    }
+
+    fn charge(&self, cells: Cells<'_>, row: &mut RowText) {
+        let charge_type = cells.get(self.charge_type).trim();
+        let is = |wanted: &str| charge_type.eq_ignore_ascii_case(wanted);
+        let category = if charge_type.is_empty() || is("Usage") || is("UnusedReservation") || is("UnusedSavingsPlan") {
+            "Usage"
+        } else if is("Purchase") {
+            "Purchase"
+        } else if is("Tax") {
+            "Tax"
+        } else if is("Refund") {
+            "Credit"
+        } else {
+            "Adjustment"
+        };
+        row.put(self.to.charge_category, category);
+        let frequency = match cells.get(self.frequency).trim().as_bytes() {
+            [b'O' | b'o', ..] => "One-Time",
+            [b'R' | b'r', ..] => "Recurring",
+            [b'U' | b'u', ..] => "Usage-Based",
+            _ => "",
+        };
+        row.put(self.to.charge_frequency, frequency);
+    }
+
+    fn commitment(&self, cells: Cells<'_>, row: &mut RowText) {
+        let to = &self.to;
+        let model = cells.get(self.pricing_model).trim();
+        let is = |wanted: &str| model.eq_ignore_ascii_case(wanted);
+        let (is_reservation, is_plan) = (is("Reservation"), is("SavingsPlan") || is("Savings Plan"));
+        let category = match model {
+            "" => "",
+            _ if is_reservation || is_plan => "Committed",
+            _ if is("OnDemand") || is("On Demand") => "Standard",
+            _ if is("Spot") => "Dynamic",
+            _ => "Other",
+        };
+        row.put(to.pricing_category, category);
+        let id = first(cells, self.benefit_id, self.reservation_id);
+        row.same(to.commitment_id, id);
+        row.same(to.commitment_name, first(cells, self.benefit_name, self.reservation_name));
+        if is_reservation {
+            row.put(to.commitment_category, "Usage");
+            row.put(to.commitment_type, "Reservation");
+        } else if is_plan {
+            row.put(to.commitment_category, "Spend");
+            row.put(to.commitment_type, "Savings Plan");
+        }
+        let charge_type = cells.get(self.charge_type).trim();
+        if charge_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("Unused")) {
+            row.put(to.commitment_status, "Unused");
+        } else if (is_reservation || is_plan) && charge_type.eq_ignore_ascii_case("Usage") {
+            row.put(to.commitment_status, "Used");
+        }
+    }
+
+    fn service(&self, cells: Cells<'_>, row: &mut RowText) {
+        let category = self.categories.get(cells.get(self.meter_category));
+        let category = category.or_else(|| self.categories.get(cells.get(self.service_family)));
+        row.put(self.to.service_category, category.unwrap_or("Other"));
+        row.same(self.to.service_name, first(cells, self.meter_category, self.consumed_service));
+    }
+}
+
+impl Computed {
+    fn of(plan: &mut Plan, date: usize, subscription: usize) -> Self {
+        let find = |keys: &[&str]| plan.native.find(keys);
+        let start = find(&["billingperiodstartdate", "billingperiodstart"]);
+        let end = find(&["billingperiodenddate", "billingperiodend"]);
+        let account = find(&["billingaccountid", "billingaccountnumber"]);
+        let charge_type = find(&["chargetype"]);
+        let (frequency, pricing_model) = (find(&["frequency"]), find(&["pricingmodel"]));
+        let commitment = find(&["benefitid", "reservationid"]);
+        let commitment_name = find(&["benefitname", "reservationname"]);
+        let service = find(&["metercategory", "consumedservice"]);
+        let location = find(&["resourcelocation", "location"]);
+        let either = |column: usize, other: usize| if column == ABSENT { other } else { column };
+        Self {
+            billing_period_start: plan.compute_from("BillingPeriodStart", either(start, date)),
+            billing_period_end: plan.compute_from("BillingPeriodEnd", either(end, date)),
+            charge_period_start: plan.compute_from("ChargePeriodStart", date),
+            charge_period_end: plan.compute_from("ChargePeriodEnd", date),
+            billing_account: plan.compute_from("BillingAccountId", either(account, subscription)),
+            provider: plan.compute("ProviderName", ABSENT),
+            issuer: plan.compute("InvoiceIssuerName", ABSENT),
+            charge_category: plan.compute("ChargeCategory", charge_type),
+            charge_frequency: plan.compute_from("ChargeFrequency", frequency),
+            pricing_category: plan.compute_from("PricingCategory", pricing_model),
+            commitment_id: plan.compute_from("CommitmentDiscountId", commitment),
+            commitment_name: plan.compute_from("CommitmentDiscountName", commitment_name),
+            commitment_category: plan.compute_from("CommitmentDiscountCategory", pricing_model),
+            commitment_type: plan.compute_from("CommitmentDiscountType", pricing_model),
+            commitment_status: plan.compute_from("CommitmentDiscountStatus", pricing_model),
+            service_category: plan.compute_from("ServiceCategory", service),
+            service_name: plan.compute_from("ServiceName", service),
+            region: plan.compute_from("RegionId", location),
+        }
+    }
+}
+
+fn read_day(day: &mut Day, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<(), Fault> {
+    let cell = cells.get(column);
+    if day.read(cell) {
+        return Ok(());
+    }
+    let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
+    Err(Fault { focus, column, reason: reason.to_owned() })
+}
+
+/// Columns that differ from line to line: their keys.
+pub(super) fn is_measure(key: &str) -> bool {
+    const ENDINGS: [&str; 4] = ["cost", "costinusd", "costinpricingcurrency", "effectiveprice"];
+    ENDINGS.iter().any(|ending| key.ends_with(ending))
+        || key.starts_with("exchangerate")
+        || key.starts_with("serviceperiod")
+        || key == "resourcerate"
+}

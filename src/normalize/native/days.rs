@@ -1,0 +1,101 @@
+//! Days as native exports write them, and the periods that follow from them.
+
+use crate::normalize::timestamp;
+use chrono::{Datelike, NaiveDate};
+
+/// What follows from one text of a day, as text. Most lines repeat it, so the last one is remembered.
+#[derive(Default)]
+pub(super) struct Day {
+    cell: String,
+    /// The day's own midnight, and the next.
+    pub start: String,
+    pub end: String,
+    /// The first midnight of its month, and of the next.
+    pub month_start: String,
+    pub month_end: String,
+}
+
+impl Day {
+    /// The day of a cell; false where it is none.
+    pub fn read(&mut self, cell: &str) -> bool {
+        self.read_by(cell, read_day)
+    }
+
+    /// The first day of a month `202611`.
+    pub fn read_month(&mut self, cell: &str) -> bool {
+        self.read_by(cell, |text| {
+            let (year, month) = text.split_at_checked(4).filter(|_| text.len() == 6)?;
+            timestamp::read(&format!("{year}-{month}-01")).map(|moment| moment.date_naive())
+        })
+    }
+
+    fn read_by(&mut self, cell: &str, read: impl Fn(&str) -> Option<NaiveDate>) -> bool {
+        if !cell.is_empty() && cell == self.cell {
+            return true;
+        }
+        let Some(day) = read(cell.trim()) else { return false };
+        let Some(end) = day.succ_opt() else { return false };
+        let month_start = day - chrono::Days::new(u64::from(day.day0()));
+        let month_end = month_start + chrono::Months::new(1);
+        self.cell.clear();
+        self.cell.push_str(cell);
+        for (text, day) in [
+            (&mut self.start, day),
+            (&mut self.end, end),
+            (&mut self.month_start, month_start),
+            (&mut self.month_end, month_end),
+        ] {
+            *text = day.format("%Y-%m-%dT00:00:00Z").to_string();
+        }
+        true
+    }
+}
+
+/// `2026-05-31`, whatever clock follows, or `05/31/2026` and `5/31/2026`: the month first.
+fn read_day(text: &str) -> Option<NaiveDate> {
+    if let Some(moment) = timestamp::read(text) {
+        return Some(moment.date_naive());
+    }
+    let mut parts = text.splitn(3, '/');
+    let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !(1..=2).contains(&month.len()) || !(1..=2).contains(&day.len()) || year.len() != 4 {
+        return None;
+    }
+    if !is_number(month) || !is_number(day) || !is_number(year) {
+        return None;
+    }
+    timestamp::read(&format!("{year}-{month:0>2}-{day:0>2}")).map(|moment| moment.date_naive())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(cell: &str) -> String {
+        let mut day = Day::default();
+        if !day.read(cell) {
+            return "none".into();
+        }
+        [&day.start, &day.end, &day.month_start, &day.month_end].map(|text| &text[..10]).join(" ")
+    }
+
+    #[test]
+    fn days_in_each_writing_are_read() {
+        for cell in ["02/29/2024", "2/29/2024", "2024-02-29", "2024-02-29T07:00:00Z"] {
+            assert_eq!(shown(cell), "2024-02-29 2024-03-01 2024-02-01 2024-03-01", "{cell}");
+        }
+        assert_eq!(shown("12/31/2025"), "2025-12-31 2026-01-01 2025-12-01 2026-01-01");
+        for cell in ["", "31/12/2025", "2/30/2024", "3/1/21", "+1/01/2024", "1/1/2024 5", "2024/01/01"] {
+            assert_eq!(shown(cell), "none", "{cell}");
+        }
+    }
+
+    #[test]
+    fn months_are_read() {
+        let mut month = Day::default();
+        assert!(month.read_month("202612"));
+        assert_eq!((&month.month_start[..10], &month.month_end[..10]), ("2026-12-01", "2027-01-01"));
+        assert!(!month.read_month("202613") && !month.read_month("2026-1") && !month.read_month(""));
+    }
+}

@@ -1,0 +1,179 @@
+//! Google Cloud's detailed usage cost export, as a table with dotted names or as one JSON object a line.
+
+use super::categories::{self, Categories};
+use super::columns::ABSENT;
+use super::days::Day;
+use super::plan::Plan;
+use super::python;
+use super::row::{Place, RowText};
+use super::{Fault, first};
+use crate::focus::Decimal;
+use crate::normalize::cells::{Cells, present};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(super) struct GcpBilling {
+    cost: usize,
+    credits: usize,
+    invoice_month: usize,
+    cost_type: usize,
+    service: usize,
+    region: usize,
+    location: usize,
+    seller: usize,
+    labels: usize,
+    month: Day,
+    categories: Categories,
+    scratch: String,
+    to: Computed,
+}
+
+struct Computed {
+    cost: Place,
+    billing_period_start: Place,
+    billing_period_end: Place,
+    provider: Place,
+    issuer: Place,
+    publisher: Place,
+    charge_category: Place,
+    service_category: Place,
+    region: Place,
+    tags: Place,
+}
+
+#[derive(Deserialize)]
+struct Credit {
+    amount: Value,
+}
+
+impl GcpBilling {
+    pub fn of(plan: &mut Plan) -> Self {
+        let cost = plan.rename("ContractedCost", &["cost"]);
+        plan.rename("ListCost", &["costatlist"]);
+        plan.rename("BillingCurrency", &["currency"]);
+        plan.rename("ChargePeriodStart", &["usagestarttime"]);
+        plan.rename("ChargePeriodEnd", &["usageendtime"]);
+        plan.rename("BillingAccountId", &["billingaccountid"]);
+        plan.rename("SubAccountId", &["projectid"]);
+        plan.rename("SubAccountName", &["projectname"]);
+        plan.rename("AvailabilityZone", &["locationzone"]);
+        plan.rename("SkuId", &["skuid"]);
+        plan.rename("ChargeDescription", &["skudescription"]);
+        plan.rename("ConsumedQuantity", &["usageamount"]);
+        plan.rename("ConsumedUnit", &["usageunit"]);
+        plan.rename("PricingQuantity", &["usageamountinpricingunits"]);
+        plan.rename("PricingUnit", &["usagepricingunit"]);
+        plan.rename("ContractedUnitPrice", &["priceeffectiveprice"]);
+        plan.rename("ResourceId", &["resourceglobalname"]);
+        plan.rename("ResourceName", &["resourcename"]);
+        let service = plan.rename("ServiceName", &["servicedescription", "serviceid"]);
+        let invoice_month = plan.used(&["invoicemonth"]);
+        let labels = plan.used(&["labels"]);
+        let (region, location) = (plan.used(&["locationregion"]), plan.native.find(&["locationlocation"]));
+        let billed = plan.compute_from("BilledCost", cost);
+        plan.again("EffectiveCost", billed, cost);
+        Self {
+            cost,
+            credits: plan.native.find(&["credits"]),
+            invoice_month,
+            cost_type: plan.native.find(&["costtype"]),
+            service,
+            region,
+            location,
+            seller: plan.used(&["sellername"]),
+            labels,
+            month: Day::default(),
+            categories: Categories::of(categories::GOOGLE),
+            scratch: String::new(),
+            to: Computed {
+                cost: billed,
+                billing_period_start: plan.compute_from("BillingPeriodStart", invoice_month),
+                billing_period_end: plan.compute_from("BillingPeriodEnd", invoice_month),
+                provider: plan.compute("ProviderName", ABSENT),
+                issuer: plan.compute("InvoiceIssuerName", ABSENT),
+                publisher: plan.compute("PublisherName", ABSENT),
+                charge_category: plan.compute("ChargeCategory", ABSENT),
+                service_category: plan.compute_from("ServiceCategory", service),
+                region: plan.compute_from("RegionId", if region == ABSENT { location } else { region }),
+                tags: plan.compute_from("Tags", labels),
+            },
+        }
+    }
+
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        self.cost(cells, row)?;
+        self.period(cells, row)?;
+        let to = &self.to;
+        row.put(to.provider, "Google Cloud");
+        row.put(to.issuer, "Google Cloud");
+        match present(cells.get(self.seller)) {
+            Some(_) => row.same(to.publisher, self.seller),
+            None => row.put(to.publisher, "Google Cloud"),
+        }
+        let category = match cells.get(self.cost_type).trim() {
+            "tax" => "Tax",
+            "adjustment" | "rounding_error" => "Adjustment",
+            "credit" => "Credit",
+            _ => "Usage",
+        };
+        row.put(to.charge_category, category);
+        row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
+        row.same(to.region, first(cells, self.region, self.location));
+        let labels = cells.get(self.labels).trim();
+        if python::is_python(labels) {
+            row.write(to.tags, |text| python::write_json(text, labels));
+        } else if labels != "[]" {
+            row.same(to.tags, self.labels);
+        }
+        Ok(())
+    }
+
+    /// The cost and the credits against it, which are negative.
+    fn cost(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        let credits = present(cells.get(self.credits)).filter(|text| text.trim() != "[]");
+        // A cost that cannot be read is rejected as one that no credit stands against.
+        let cost = credits.and_then(|credits| Some((credits, Decimal::parse(cells.get(self.cost).trim()).ok()?)));
+        let Some((credits, mut cost)) = cost else {
+            row.same(self.to.cost, self.cost);
+            return Ok(());
+        };
+        let fault = |reason: &str| Fault { focus: "BilledCost", column: self.credits, reason: reason.to_owned() };
+        let mut json = credits;
+        if python::is_python(credits) {
+            self.scratch.clear();
+            python::write_json(&mut self.scratch, credits);
+            json = &self.scratch;
+        }
+        let credits: Vec<Credit> =
+            serde_json::from_str(json).map_err(|_| fault("is not a list of credits with an amount each"))?;
+        for credit in credits {
+            let amount = match &credit.amount {
+                Value::Number(number) => Decimal::parse(number.as_str()),
+                Value::String(text) => Decimal::parse(text.trim()),
+                _ => return Err(fault("has a credit without an amount")),
+            };
+            cost += &amount.map_err(|_| fault("has a credit whose amount is not a number"))?;
+        }
+        row.show(self.to.cost, &cost);
+        Ok(())
+    }
+
+    /// The month of the invoice is the provider's own name for it; it begins at midnight in UTC here as all do.
+    fn period(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        let cell = cells.get(self.invoice_month);
+        if !self.month.read_month(cell) && self.invoice_month != ABSENT {
+            let reason = if present(cell).is_none() { "is null" } else { "is not a month like 202610" };
+            return Err(Fault { focus: "BillingPeriodStart", column: self.invoice_month, reason: reason.to_owned() });
+        }
+        row.put(self.to.billing_period_start, &self.month.month_start);
+        row.put(self.to.billing_period_end, &self.month.month_end);
+        Ok(())
+    }
+}
+
+/// Columns that differ from line to line: their keys.
+pub(super) fn is_measure(key: &str) -> bool {
+    matches!(key, "exporttime" | "partitiondate" | "partitiontime" | "credits" | "currencyconversionrate")
+        || key.ends_with("cost")
+        || key.ends_with("amount") && key != "pricetierstartamount"
+}

@@ -1,0 +1,111 @@
+//! Oracle Cloud's own cost reports (`reports/cost-csv`). Its FOCUS reports are read as FOCUS.
+
+use super::categories::{self, Categories};
+use super::columns::ABSENT;
+use super::days::Day;
+use super::plan::Plan;
+use super::row::{Place, RowText};
+use super::text::json_pairs;
+use super::{Fault, first};
+use crate::normalize::cells::{Cells, present};
+
+pub(super) struct OciReport {
+    usage_start: usize,
+    subscription: usize,
+    tenant: usize,
+    service: usize,
+    is_correction: usize,
+    tags: Vec<(usize, String)>,
+    day: Day,
+    categories: Categories,
+    to: Computed,
+}
+
+struct Computed {
+    billing_period_start: Place,
+    billing_period_end: Place,
+    billing_account: Place,
+    provider: Place,
+    issuer: Place,
+    charge_category: Place,
+    charge_class: Place,
+    service_category: Place,
+    tags: Place,
+}
+
+impl OciReport {
+    pub fn of(plan: &mut Plan) -> Self {
+        let cost = plan.rename("BilledCost", &["costmycost"]);
+        plan.copy("EffectiveCost", cost);
+        plan.copy("ContractedCost", cost);
+        plan.rename("BillingCurrency", &["costcurrencycode"]);
+        let usage_start = plan.rename("ChargePeriodStart", &["lineitemintervalusagestart"]);
+        plan.rename("ChargePeriodEnd", &["lineitemintervalusageend"]);
+        let tenant = plan.rename("SubAccountId", &["lineitemtenantid"]);
+        plan.rename("AvailabilityZone", &["productavailabilitydomain"]);
+        plan.rename("ChargeDescription", &["productdescription"]);
+        plan.rename("RegionId", &["productregion"]);
+        plan.rename("ResourceId", &["productresourceid"]);
+        plan.rename("SkuId", &["costproductsku"]);
+        plan.rename("ContractedUnitPrice", &["costunitprice"]);
+        let quantity = plan.rename("ConsumedQuantity", &["usagebilledquantity"]);
+        plan.copy("PricingQuantity", quantity);
+        let unit = plan.rename("ConsumedUnit", &["costskuunitdescription"]);
+        plan.copy("PricingUnit", unit);
+        let service = plan.rename("ServiceName", &["productservice"]);
+        let subscription = plan.used(&["costsubscriptionid"]);
+        let is_correction = plan.used(&["lineitemiscorrection"]);
+        let account = if subscription == ABSENT { tenant } else { subscription };
+        Self {
+            usage_start,
+            subscription,
+            tenant,
+            service,
+            is_correction,
+            tags: plan.tag_columns("tags/", |own| own.to_owned()),
+            day: Day::default(),
+            categories: Categories::of(categories::ORACLE),
+            to: Computed {
+                billing_period_start: plan.compute_from("BillingPeriodStart", usage_start),
+                billing_period_end: plan.compute_from("BillingPeriodEnd", usage_start),
+                billing_account: plan.compute_from("BillingAccountId", account),
+                provider: plan.compute("ProviderName", ABSENT),
+                issuer: plan.compute("InvoiceIssuerName", ABSENT),
+                charge_category: plan.compute("ChargeCategory", ABSENT),
+                charge_class: plan.compute_from("ChargeClass", is_correction),
+                service_category: plan.compute_from("ServiceCategory", service),
+                tags: plan.compute("Tags", ABSENT),
+            },
+        }
+    }
+
+    /// The report has no billing period: it is the month, in UTC, in which the usage begins.
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+        let to = &self.to;
+        // What is no moment is rejected where ChargePeriodStart is read, with the cell as it stands.
+        if self.day.read(cells.get(self.usage_start).get(..10).unwrap_or_default()) {
+            row.put(to.billing_period_start, &self.day.month_start);
+            row.put(to.billing_period_end, &self.day.month_end);
+        } else {
+            row.same(to.billing_period_start, self.usage_start);
+            row.same(to.billing_period_end, self.usage_start);
+        }
+        row.same(to.billing_account, first(cells, self.subscription, self.tenant));
+        row.put(to.provider, "Oracle");
+        row.put(to.issuer, "Oracle");
+        row.put(to.charge_category, "Usage");
+        if present(cells.get(self.is_correction)).is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
+            row.put(to.charge_class, "Correction");
+        }
+        row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
+        row.write(to.tags, |text| json_pairs(text, cells, &self.tags));
+        Ok(())
+    }
+}
+
+/// Columns that differ from line to line: their keys.
+pub(super) fn is_measure(key: &str) -> bool {
+    const OTHERS: [&str; 4] =
+        ["lineitemreferenceno", "lineitembackreferenceno", "usageattributedusage", "usageconsumedquantity"];
+    key.ends_with("overage") || key.ends_with("cost") || OTHERS.contains(&key)
+}

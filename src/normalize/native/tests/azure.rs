@@ -1,0 +1,110 @@
+use super::{attribute, costs, read, tags};
+use crate::normalize::Charge;
+
+const EA: &str = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterCategory,\
+    MeterId,Quantity,Cost,BillingCurrency,ResourceLocation,ResourceId,Tags,ChargeType,Frequency,PricingModel,\
+    ReservationId,benefitId,ServiceFamily";
+
+/// A line of the header above: days of the period and the charge, the cost, and what comes from the tags on.
+fn line(days: &str, cost: &str, end: &str) -> String {
+    let (period, day) = days.rsplit_once(',').unwrap();
+    format!("0042,{period},sub,{day},Virtual Machines,meter,1,{cost},USD,uksouth,/subscriptions/x,{end}\r\n")
+}
+
+fn periods(charge: &Charge<'_>) -> String {
+    let moments =
+        [charge.billing_period_start, charge.billing_period_end, charge.charge_period_start, charge.charge_period_end];
+    moments.map(|moment| moment.unwrap().format("%Y-%m-%dT%H:%M").to_string()).join(" ")
+}
+
+#[test]
+fn last_days_belong_to_their_periods_in_each_writing() {
+    let end = ",Usage,UsageBased,OnDemand,,,Compute";
+    let text = line("09/01/2023,09/30/2023,09/04/2023", "1", end)
+        + &line("9/1/2023,9/30/2023,9/4/2023", "1", end)
+        + &line("2023-09-01,2023-09-30,2023-09-04T00:00:00Z", "1", end)
+        + &line(",,2023-09-04", "1", end)
+        + &line("09/01/2023,09/30/2023,13/09/2023", "1", end);
+    let read = read(&format!("\u{feff}{EA}\r\n{text}"), periods);
+    assert_eq!(read.format, "Azure cost export CSV");
+    let expected = "2023-09-01T00:00 2023-10-01T00:00 2023-09-04T00:00 2023-09-05T00:00";
+    assert_eq!(read.shown, [expected; 4]);
+    let reason = &read.rejections[0].reason;
+    assert_eq!(reason, "ChargePeriodStart, from Date, is not a day like 10/31/2026 or 2026-10-31");
+    assert_eq!((read.rejections[0].line, read.rejections[0].value.as_str()), (6, "13/09/2023"));
+}
+
+#[test]
+fn tags_stand_with_or_without_braces() {
+    let text: String =
+        [r#""""team"": ""shop"",""env"": ""prod""""#, r#""{""team"": ""shop"", ""env"": ""prod""}""#, r#""""""""#, ""]
+            .map(|tags| {
+                line("09/01/2023,09/30/2023,09/04/2023", "1", &format!("{tags},Usage,UsageBased,OnDemand,,,Compute"))
+            })
+            .concat();
+    let read = read(&format!("{EA}\n{text}"), tags);
+    let both = r#"{"team":"shop","env":"prod"}"#;
+    assert_eq!(read.shown, [both, both, "{}", "{}"]);
+    assert_eq!(read.warnings.last().unwrap(), super::super::azure_export::WARNING);
+}
+
+#[test]
+fn charges_and_commitments_have_their_focus_words() {
+    let cases = [
+        ("Usage,UsageBased,OnDemand,,", "Usage Standard - -"),
+        ("Usage,UsageBased,Spot,,", "Usage Dynamic - -"),
+        ("Usage,UsageBased,Reservation,r,", "Usage Committed Used r"),
+        ("Usage,UsageBased,SavingsPlan,,/plan", "Usage Committed Used /plan"),
+        ("UnusedReservation,UsageBased,Reservation,r,", "Usage Committed Unused r"),
+        ("Purchase,OneTime,Reservation,r,", "Purchase Committed - r"),
+        ("Refund,OneTime,Reservation,r,", "Credit Committed - r"),
+        ("Tax,OneTime,,,", "Tax - - -"),
+        ("RoundingAdjustment,OneTime,,,", "Adjustment - - -"),
+    ];
+    let text: String = cases
+        .iter()
+        .map(|(end, _)| line("09/01/2023,09/30/2023,09/04/2023", "1.50", &format!(",{end},Compute")))
+        .collect();
+    let read = read(&format!("{EA}\n{text}"), |charge| {
+        assert_eq!(costs(charge), "1.50 1.50 - -");
+        let words = [
+            charge.charge_category,
+            charge.pricing_category,
+            charge.commitment_discount_status,
+            attribute(charge, "CommitmentDiscountId"),
+        ];
+        words.map(|word| word.unwrap_or("-")).join(" ")
+    });
+    assert_eq!(read.shown, cases.map(|(_, expected)| expected));
+}
+
+/// The German portal's names, and pay-as-you-go's columns: no billing account, no billing period, no charge type.
+#[test]
+fn other_languages_and_agreements_are_read() {
+    let text = "Abonnement-GUID (SubscriptionGuid),Ressourcenstandort (ResourceLocation),UsageDateTime (UsageDateTime),\
+        Kategorie der Verbrauchseinheit (MeterCategory),UsageQuantity (UsageQuantity),PreTaxCost (PreTaxCost),\
+        ServiceName,Tags (Tags),Currency,Maßeinheit (UnitOfMeasure)\n\
+        guid,US East,2021-02-02,Load Balancer,3,0.075,Load Balancer,,EUR,100 Hours\n";
+    let read = read(text, |charge| {
+        assert_eq!(attribute(charge, "x_ServiceName"), Some("Load Balancer"));
+        let names =
+            (charge.billing_account_id.unwrap(), charge.service_name.unwrap(), charge.service_category.unwrap());
+        format!("{names:?} {} {}", costs(charge), periods(charge))
+    });
+    let names = r#"("guid", "Load Balancer", "Networking")"#;
+    let periods = "2021-02-01T00:00 2021-03-01T00:00 2021-02-02T00:00 2021-02-03T00:00";
+    assert_eq!(read.shown, [format!("{names} 0.075 0.075 - - {periods}")]);
+}
+
+#[test]
+fn a_header_alone_is_a_bill_without_rows() {
+    let read = read(&format!("\u{feff}{EA}\r\n"), costs);
+    assert!(read.shown.is_empty() && read.rejections.is_empty());
+}
+
+/// Exports have been seen whose lines end before their header does.
+#[test]
+fn a_line_shorter_than_the_header_is_rejected() {
+    let read = read(&format!("{EA}\n0042,09/01/2023,09/30/2023,sub\n"), costs);
+    assert_eq!(read.rejections[0].reason, "the line has 4 cells, the header 19");
+}

@@ -1,0 +1,106 @@
+use super::{attribute, costs, read, tags};
+
+const HEADER: &str = "billing_account_id,service.description,sku.id,usage_start_time,usage_end_time,project.id,labels,\
+    location.location,location.region,export_time,cost,currency,usage.amount,credits,invoice.month,cost_type,cost_at_list";
+
+/// A line: labels, cost, credits, month and cost type.
+fn line(labels: &str, cost: &str, credits: &str, month: &str, cost_type: &str) -> String {
+    format!(
+        "00-AA,Compute Engine,sku,2026-10-05 23:00:00 UTC,2026-10-06 00:00:00 UTC,proj,\"{labels}\",us,us-west1,\
+         2026-10-06 02:00:00.123 UTC,{cost},USD,1E3,\"{credits}\",{month},{cost_type},\n"
+    )
+}
+
+#[test]
+fn credits_stand_against_the_cost_to_the_last_digit() {
+    let cases = [
+        ("1.10", "[]", "1.10 1.10 - 1.10"),
+        ("5e-06", "[{'name': 'Free Trial', 'amount': -5e-06, 'full_name': None}]", "0.000000 0.000000 - 0.000005"),
+        ("0.3", "[{\"\"amount\"\":-0.1},{\"\"amount\"\":\"\"-0.2000000000000000000001\"\"}]", ""),
+        ("2", "", "2 2 - 2"),
+        ("2", "NULL", "2 2 - 2"),
+    ];
+    let text: String = cases.iter().map(|(cost, credits, _)| line("[]", cost, credits, "202610", "regular")).collect();
+    let read = read(&format!("{HEADER}\n{text}"), costs);
+    assert_eq!(read.format, "Google Cloud billing CSV");
+    let mut expected = cases.map(|(_, _, expected)| expected);
+    expected[2] = "-0.0000000000000000000001 -0.0000000000000000000001 - 0.3";
+    assert_eq!(read.shown, expected);
+}
+
+#[test]
+fn credits_that_cannot_be_read_reject_their_line() {
+    let text: String = ["[{'name': 'x'}]", "[{'amount': None}]", "[{'amount': 'x'}]", "credit"]
+        .map(|credits| line("[]", "1", credits, "202610", "regular"))
+        .concat();
+    let read = read(&format!("{HEADER}\n{text}{}", line("[]", "x", "", "202613", "regular")), costs);
+    let reasons: Vec<&str> = read.rejections.iter().map(|rejection| rejection.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "BilledCost, from credits, is not a list of credits with an amount each",
+            "BilledCost, from credits, has a credit without an amount",
+            "BilledCost, from credits, has a credit whose amount is not a number",
+            "BilledCost, from credits, is not a list of credits with an amount each",
+            "BillingPeriodStart, from invoice.month, is not a month like 202610",
+        ]
+    );
+}
+
+/// The invoice's month decides, wherever the usage lies.
+#[test]
+fn the_month_of_the_invoice_is_the_billing_period() {
+    let text = line("[]", "1", "", "202612", "tax") + &line("[]", "1", "", "202609", "rounding_error");
+    let read = read(&format!("{HEADER}\n{text}"), |charge| {
+        let (start, end) = (charge.billing_period_start.unwrap(), charge.billing_period_end.unwrap());
+        let usage = charge.charge_period_start.unwrap();
+        let category = charge.charge_category.unwrap();
+        format!("{category} {} {} {}", start.format("%F"), end.format("%F"), usage.format("%FT%H:%M"))
+    });
+    assert_eq!(
+        read.shown,
+        ["Tax 2026-12-01 2027-01-01 2026-10-05T23:00", "Adjustment 2026-09-01 2026-10-01 2026-10-05T23:00"]
+    );
+}
+
+#[test]
+fn labels_are_tags_and_what_differs_on_every_line_is_a_measure() {
+    let text = line("[{'key': 'team', 'value': 'shop'}]", "1", "", "202610", "regular")
+        + &line("[{\"\"key\"\": \"\"team\"\", \"\"value\"\": \"\"shop\"\"}]", "1", "", "202610", "regular");
+    let read = read(&format!("{HEADER}\n{text}"), |charge| {
+        let measures: Vec<&str> = charge.measures().map(|(name, _)| name).collect();
+        assert_eq!(measures, ["export_time"]);
+        assert_eq!(attribute(charge, "location.location"), Some("us"));
+        let names = (charge.region_id.unwrap(), charge.service_category.unwrap(), charge.sub_account_id.unwrap());
+        format!("{names:?} {}", tags(charge))
+    });
+    assert_eq!(read.shown, [r#"("us-west1", "Compute", "proj") {"team":"shop"}"#; 2]);
+}
+
+/// The same line as BigQuery writes it: any order, nested, numbers as numbers or text.
+#[test]
+fn objects_say_the_same_as_the_table() {
+    let lines = concat!(
+        r#"{"usage_start_time":"2026-10-05 23:00:00 UTC","usage_end_time":"2026-10-06 00:00:00 UTC","#,
+        r#""billing_account_id":"00-AA","service":{"id":"6F81","description":"Compute Engine"},"sku":{"id":"sku"},"#,
+        r#""labels":[{"key":"te\"am","value":"shop"}],"project":{"id":"proj","labels":[]},"currency":"USD","#,
+        r#""location":{"location":"us","region":"us-west1"},"cost":"0.3","usage":{"amount":1E3},"novelty":{"a":1},"#,
+        r#""credits":[{"name":"x","amount":-0.1,"full_name":null}],"invoice":{"month":"202610"},"cost_type":"regular"}"#,
+        "\n\n{\"billing_account_id\":\n",
+        r#"{"billing_account_id":"00-AA","cost":1}"#,
+    );
+    let read = read(lines, |charge| {
+        assert_eq!(attribute(charge, "x_other_members"), Some(r#"{"novelty":{"a":1}}"#));
+        assert_eq!(attribute(charge, "service.id"), Some("6F81"));
+        let names = (charge.line, charge.region_id.unwrap(), charge.service_category.unwrap());
+        format!("{names:?} {} {}", costs(charge), tags(charge))
+    });
+    assert_eq!(read.format, "Google Cloud billing JSON lines");
+    assert_eq!(read.shown, [r#"(1, "us-west1", "Compute") 0.2 0.2 - 0.3 {"te\"am":"shop"}"#]);
+    let rejected: Vec<_> =
+        read.rejections.iter().map(|rejection| (rejection.line, rejection.reason.as_str())).collect();
+    assert_eq!(
+        rejected,
+        [(3, "the line is not a JSON object"), (4, "BillingPeriodStart, from invoice.month, is null")]
+    );
+}

@@ -1,0 +1,37 @@
+use super::{attribute, costs, read, tags};
+
+const HEADER: &str = "lineItem/referenceNo,lineItem/tenantId,lineItem/intervalUsageStart,lineItem/intervalUsageEnd,\
+    product/service,product/compartmentName,product/resourceId,usage/billedQuantity,cost/subscriptionId,cost/myCost,\
+    cost/myCostOverage,cost/currencyCode,lineItem/isCorrection,lineItem/backreferenceNo,tags/Oracle-Tags.CreatedBy,\
+    tags/free";
+
+#[test]
+fn moments_without_seconds_and_exponents_are_read() {
+    let text = format!(
+        "{HEADER}\r\n\
+         r1,tenant,2026-10-31T23:00Z,2026-11-01T00:00:00Z,BLOCK_STORAGE,shop,vol,0.1,sub,4.81298076439E-7,,USD,false,1,me,x\r\n\
+         r2,tenant,2026-11-01T00:00Z,2026-11-01T01:00Z,NOVELTY,shop,vol,0.1,,1.00,,USD,true,2,,\r\n\
+         r3,tenant,2026-11-01T30:00Z,2026-11-01T01:00Z,COMPUTE,shop,vol,0.1,sub,1.00,,USD,false,,,\r\n"
+    );
+    let read = read(&text, |charge| {
+        assert_eq!(attribute(charge, "product/compartmentName"), Some("shop"));
+        let period = (charge.billing_period_start.unwrap(), charge.billing_period_end.unwrap());
+        let period = format!("{} {}", period.0.format("%F"), period.1.format("%F"));
+        let names = (charge.billing_account_id.unwrap(), charge.service_category.unwrap(), charge.charge_class);
+        format!("{} {period} {names:?} {}", costs(charge), tags(charge))
+    });
+    assert_eq!(read.format, "OCI cost report CSV");
+    let cost = "0.000000481298076439";
+    assert_eq!(
+        read.shown,
+        [
+            format!(
+                r#"{cost} {cost} - {cost} 2026-10-01 2026-11-01 ("sub", "Storage", None) {{"Oracle-Tags.CreatedBy":"me","free":"x"}}"#
+            ),
+            r#"1.00 1.00 - 1.00 2026-11-01 2026-12-01 ("tenant", "Other", Some("Correction")) {}"#.to_owned(),
+        ]
+    );
+    let reason = &read.rejections[0].reason;
+    assert!(reason.starts_with("ChargePeriodStart, from lineItem/intervalUsageStart, is not a moment"), "{reason}");
+    assert_eq!((read.rejections[0].line, read.rejections[0].value.as_str()), (4, "2026-11-01T30:00Z"));
+}

@@ -1,0 +1,151 @@
+//! Text that adapters write: JSON strings, and the tags of the formats as one flat object.
+
+use crate::normalize::cells::{Cells, present};
+use std::fmt::Write;
+
+/// Writes a JSON string.
+fn json_string(to: &mut String, value: &str) {
+    to.push('"');
+    if !value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        to.push_str(value);
+    } else {
+        for c in value.chars() {
+            match c {
+                '"' => to.push_str("\\\""),
+                '\\' => to.push_str("\\\\"),
+                c if c < ' ' => {
+                    let _ = write!(to, "\\u{:04x}", c as u32);
+                }
+                c => to.push(c),
+            }
+        }
+    }
+    to.push('"');
+}
+
+/// Writes a pair of a JSON object that begins at `start` of the text.
+fn json_pair(to: &mut String, start: usize, key: &str, value: &str) {
+    to.push(if to.len() == start { '{' } else { ',' });
+    json_string(to, key);
+    to.push(':');
+    json_string(to, value);
+}
+
+/// Writes the filled ones of these columns as one JSON object under these keys; nothing where none is.
+pub(super) fn json_pairs(to: &mut String, cells: Cells<'_>, columns: &[(usize, String)]) {
+    let start = to.len();
+    for (column, key) in columns {
+        if let Some(value) = present(cells.get(*column)) {
+            json_pair(to, start, key, value);
+        }
+    }
+    if to.len() > start {
+        to.push('}');
+    }
+}
+
+/// Copies a JSON object and cuts a prefix off its own keys, not off those of objects inside.
+pub(super) fn without_key_prefix(to: &mut String, json: &str, prefixes: &[&str]) {
+    let bytes = json.as_bytes();
+    let (mut copied, mut at, mut depth, mut is_key) = (0, 0, 0_u32, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => {
+                depth += 1;
+                is_key = bytes[at] == b'{';
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => is_key = depth == 1,
+            b'"' => {
+                let prefix = prefixes.iter().find(|prefix| bytes[at + 1..].starts_with(prefix.as_bytes()));
+                if let Some(prefix) = prefix
+                    && is_key
+                    && depth == 1
+                {
+                    to.push_str(&json[copied..=at]);
+                    copied = at + 1 + prefix.len();
+                }
+                is_key = false;
+                at = string_end(bytes, at + 1);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    to.push_str(&json[copied..]);
+}
+
+/// The closing quote of a string that begins here, or the end of the text.
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// Where the text of a string member of a JSON object lies, if it needs no unescaping.
+pub(super) fn string_member(json: &str, member: &str) -> Option<std::ops::Range<usize>> {
+    let bytes = json.as_bytes();
+    let mut from = 0;
+    while let Some(found) = memchr::memmem::find(&bytes[from..], member.as_bytes()) {
+        let (start, end) = (from + found, from + found + member.len());
+        from = end;
+        if start == 0 || bytes[start - 1] != b'"' || bytes.get(end) != Some(&b'"') {
+            continue;
+        }
+        let rest = json[end + 1..].trim_start();
+        let Some(value) = rest.strip_prefix(':').and_then(|rest| rest.trim_start().strip_prefix('"')) else { continue };
+        let start = json.len() - value.len();
+        let end = string_end(bytes, start);
+        return (end < bytes.len() && !json[start..end].contains('\\')).then_some(start..end);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_go_from_keys_only() {
+        let cut = |json: &str| {
+            let mut to = String::new();
+            without_key_prefix(&mut to, json, &["user_", "user:"]);
+            to
+        };
+        assert_eq!(
+            cut(r#"{"user_a":"user_b","user:c": "1","aws_d":"user_"}"#),
+            r#"{"a":"user_b","c": "1","aws_d":"user_"}"#
+        );
+        assert_eq!(
+            cut(r#"{"a\"user_":"x","user_b":{"user_c":1},"user_d":2}"#),
+            r#"{"a\"user_":"x","b":{"user_c":1},"d":2}"#
+        );
+        for broken in ["", "{", r#"{"user_"#, r#"{"a\"#, "[\"user_a\"]", "}}}\"user_a\""] {
+            cut(broken);
+        }
+    }
+
+    #[test]
+    fn a_member_is_found_where_it_is_a_key() {
+        let json = r#"{"x":"product_name","product_name": "Amazon S3","y":"\"z"}"#;
+        assert_eq!(string_member(json, "product_name").map(|range| &json[range]), Some("Amazon S3"));
+        assert_eq!(string_member(json, "y"), None);
+        assert_eq!(string_member(json, "z"), None);
+    }
+
+    #[test]
+    fn pairs_are_valid_json() {
+        let mut to = String::from("before");
+        let start = to.len();
+        json_pair(&mut to, start, "a\"b", "line\nend\\");
+        json_pair(&mut to, start, "é", "");
+        to.push('}');
+        let value: serde_json::Value = serde_json::from_str(&to[start..]).unwrap();
+        assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": ""}));
+    }
+}
