@@ -1,7 +1,6 @@
 use crate::focus::columns::{self, Version};
 use crate::store::focus_export::{ExportedCharge, ExtraColumns};
 use anyhow::Context;
-use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
 
@@ -73,12 +72,13 @@ fn other(attributes: &Value, measures: &Map<String, Value>, name: &str) -> Strin
 fn field(charge: &ExportedCharge, name: &str) -> Option<String> {
     let text = |value: &Option<String>| Some(value.clone().unwrap_or_default());
     match name {
-        "BilledCost" => Some(number(&charge.billed_cost)),
-        "EffectiveCost" => Some(number(&charge.effective_cost)),
-        "ListCost" => Some(number_or_empty(charge.list_cost.as_ref())),
-        "ContractedCost" => Some(number_or_empty(charge.contracted_cost.as_ref())),
-        "PricingQuantity" => Some(number_or_empty(charge.pricing_quantity.as_ref())),
-        "ConsumedQuantity" => Some(number_or_empty(charge.consumed_quantity.as_ref())),
+        // PostgreSQL writes no exponents, and FOCUS allows none.
+        "BilledCost" => Some(charge.billed_cost.clone()),
+        "EffectiveCost" => Some(charge.effective_cost.clone()),
+        "ListCost" => text(&charge.list_cost),
+        "ContractedCost" => text(&charge.contracted_cost),
+        "PricingQuantity" => text(&charge.pricing_quantity),
+        "ConsumedQuantity" => text(&charge.consumed_quantity),
         "BillingCurrency" => Some(charge.billing_currency.clone()),
         "BillingAccountId" => Some(charge.billing_account_id.clone()),
         "BillingPeriodStart" => Some(midnight(charge.billing_period_start)),
@@ -104,15 +104,6 @@ fn field(charge: &ExportedCharge, name: &str) -> Option<String> {
         "Tags" => Some(tags(&charge.tags)),
         _ => None,
     }
-}
-
-// FOCUS allows no exponents; the digits and the scale are those of the file.
-fn number(value: &BigDecimal) -> String {
-    value.to_plain_string()
-}
-
-fn number_or_empty(value: Option<&BigDecimal>) -> String {
-    value.map(number).unwrap_or_default()
 }
 
 fn tags(tags: &Value) -> String {

@@ -9,6 +9,7 @@ use crate::patience::Patience;
 use crate::store::focus_export::{self, ExportFilter, ExportTotal};
 use crate::store::{Scope, Snapshot, catalogue_names, sources};
 use anyhow::{Context, bail, ensure};
+use bigdecimal::BigDecimal;
 use focus_row::Columns;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
@@ -112,7 +113,7 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments, path: &Path) -> 
         while let Some(charge) = charges.try_next().await? {
             columns.row(&charge, &mut row)?;
             out.write_record(&row)?;
-            sums.add(&charge);
+            sums.add(&charge)?;
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -209,7 +210,7 @@ impl Write for Output {
 struct Sums(BTreeMap<String, ExportTotal>);
 
 impl Sums {
-    fn add(&mut self, charge: &focus_export::ExportedCharge) {
+    fn add(&mut self, charge: &focus_export::ExportedCharge) -> anyhow::Result<()> {
         if !self.0.contains_key(&charge.billing_currency) {
             let none = ExportTotal {
                 billing_currency: charge.billing_currency.clone(),
@@ -221,16 +222,14 @@ impl Sums {
             };
             self.0.insert(charge.billing_currency.clone(), none);
         }
-        let Some(total) = self.0.get_mut(&charge.billing_currency) else { return };
+        let Some(total) = self.0.get_mut(&charge.billing_currency) else { return Ok(()) };
+        let number = |text: &Option<String>| text.as_deref().unwrap_or("0").parse::<BigDecimal>();
         total.charge_count += 1;
-        total.billed_cost += &charge.billed_cost;
-        total.effective_cost += &charge.effective_cost;
-        if let Some(cost) = &charge.list_cost {
-            total.list_cost += cost;
-        }
-        if let Some(cost) = &charge.contracted_cost {
-            total.contracted_cost += cost;
-        }
+        total.billed_cost += charge.billed_cost.parse::<BigDecimal>()?;
+        total.effective_cost += charge.effective_cost.parse::<BigDecimal>()?;
+        total.list_cost += number(&charge.list_cost)?;
+        total.contracted_cost += number(&charge.contracted_cost)?;
+        Ok(())
     }
 
     fn into_totals(self) -> Vec<ExportTotal> {
