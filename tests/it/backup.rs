@@ -1,11 +1,11 @@
 //! `costwake backup` and `restore`: what comes back is what was saved, and nothing is overwritten by accident.
 
+use crate::support::{costwake, said};
 use costwake::store::embedded::Cluster;
 use sqlx::ConnectOptions;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
 
 /// A bill of one line.
 pub const BILL: &str = "BilledCost,BillingAccountId,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,\
@@ -15,16 +15,6 @@ pub const BILL: &str = "BilledCost,BillingAccountId,BillingCurrency,BillingPerio
     0.1234567890123456789,acc,USD,2026-02-01T00:00:00Z,2026-01-01T00:00:00Z,Usage,,hours,Usage-Based,\
     2026-01-02T00:00:00Z,2026-01-01T00:00:00Z,1,0.1234567890123456789,AWS,1,1,Hours,AWS,AWS,Compute,EC2,main,\
     \"{\"\"service\"\":\"\"shop\"\"}\"\n";
-
-fn costwake(data_dir: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
-    command.args(arguments).env_remove("DATABASE_URL").env("COSTWAKE_DATA_DIR", data_dir);
-    command.output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 #[test]
 fn a_backup_builds_the_same_ledger_again_and_verifies_it() {

@@ -1,23 +1,12 @@
 //! `costwake export focus`: what is written is a bill again, with the same totals to the last digit.
 
-use crate::support;
+use crate::support::{self, costwake, said};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 const HEADER: &str = "BilledCost,EffectiveCost,BillingAccountId,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,\
     ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,ServiceName,ProviderName,Id,x_TaxCost,Tags,\
     ServiceProviderName";
-
-fn costwake(data_dir: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
-    command.args(arguments).env_remove("DATABASE_URL").env("COSTWAKE_DATA_DIR", data_dir);
-    command.output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 /// Imports a file and gives back its receipt.
 fn import(data_dir: &Path, source: &str, file: &Path) -> serde_json::Value {

@@ -187,3 +187,15 @@ impl TestApp {
         Page { status: parts.status, headers: parts.headers, body }
     }
 }
+
+/// Runs a command on a data directory, with the own cluster there.
+pub fn costwake(data_dir: &std::path::Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.args(arguments).env_remove("DATABASE_URL").env("COSTWAKE_DATA_DIR", data_dir);
+    command.output().unwrap()
+}
+
+/// What a command printed, errors last.
+pub fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}

@@ -2,16 +2,11 @@
 
 use super::Place;
 use crate::backup::BILL;
-use crate::support::skipped;
+use crate::support::{said, skipped};
 use costwake::store::embedded::{Binaries, Cluster, EmbeddedError, old_folders};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Output;
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 /// The oldest version that can run a cluster, and the newest, where they are not the same.
 fn two_versions() -> Option<(Binaries, Binaries)> {
