@@ -20,6 +20,7 @@ mod parquet_text;
 mod reading;
 mod recognize;
 mod records;
+mod separators;
 pub mod tags;
 mod timestamp;
 mod warnings;

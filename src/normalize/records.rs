@@ -7,11 +7,15 @@
 use super::cells::{Cells, Span};
 use super::error::BillError;
 use super::header::COLUMNS_MAX;
-use memchr::{memchr, memchr_iter, memchr3};
+use super::separators::Separators;
+use memchr::memchr;
 use std::io::Read;
 
 /// Longest record, quotes and line ends included.
 pub(super) const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Fewer bytes than this are moved one by one.
+const SHORT_BYTES: usize = 16;
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -41,7 +45,9 @@ pub(super) enum Record<'a> {
 #[derive(Default)]
 struct Split {
     spans: Vec<Span>,
-    /// Columns whose doubled quotes must become single ones.
+    /// Columns whose doubled quotes must become single ones, and how many of them each has.
+    doubled_columns: Vec<(u32, u32)>,
+    /// Where the pairs of quotes stand, column by column.
     doubled_quotes: Vec<u32>,
     length: usize,
     line_count: u64,
@@ -147,10 +153,13 @@ impl<R: Read> Records<R> {
 
     /// Mends doubled quotes in place and checks the text.
     fn finish(&mut self, start: usize, line: u64) -> Record<'_> {
-        let Split { spans, doubled_quotes, length, fault, .. } = &mut self.record;
+        let Split { spans, doubled_columns, doubled_quotes, length, fault, .. } = &mut self.record;
         let bytes = &mut self.buffer[start..start + *length];
-        for &column in doubled_quotes.iter() {
-            mend_doubled_quotes(bytes, &mut spans[column as usize]);
+        let mut places = doubled_quotes.as_slice();
+        for &(column, count) in doubled_columns.iter() {
+            let (own, others) = places.split_at(count as usize);
+            mend_doubled_quotes(bytes, &mut spans[column as usize], own);
+            places = others;
         }
         let reason = match std::str::from_utf8(bytes) {
             Err(_) => "the line is not UTF-8 text",
@@ -168,26 +177,24 @@ impl<R: Read> Records<R> {
 impl Split {
     fn split(&mut self, data: &[u8], at_end: bool) -> Outcome {
         self.spans.clear();
+        self.doubled_columns.clear();
         self.doubled_quotes.clear();
         self.line_count = 0;
         self.fault = None;
-        let mut position = 0;
+        let mut separators = Separators::of(data);
+        let mut start = 0;
         loop {
             if self.spans.len() == COLUMNS_MAX {
                 return Outcome::TooManyColumns;
             }
-            let mut start = position;
             let mut quoted_end = None;
-            if data.get(position) == Some(&b'"') {
+            if data.get(start) == Some(&b'"') {
                 start += 1;
-                let Some(end) = self.quoted(data, start, at_end) else { return Outcome::NeedsMore };
+                let Some(end) = self.quoted(data, &mut separators, at_end) else { return Outcome::NeedsMore };
                 quoted_end = Some(end);
-                position = (end + 1).min(data.len());
             }
-            let stop = match data.get(position) {
-                Some(b',' | b'\n' | b'\r') => Some(position),
-                _ => memchr3(b',', b'\n', b'\r', &data[position..]).map(|at| position + at),
-            };
+            // A quote within a cell that does not start with one is text.
+            let stop = separators.find(|&place| data[place] != b'"');
             if stop.is_none() && !at_end {
                 return Outcome::NeedsMore;
             }
@@ -197,7 +204,7 @@ impl Split {
             }
             self.spans.push(Span { start: start as u32, end: quoted_end.unwrap_or(end) as u32 });
             match stop.map(|at| data[at]) {
-                Some(b',') => position = end + 1,
+                Some(b',') => start = end + 1,
                 Some(b'\r') if end + 1 == data.len() && !at_end => return Outcome::NeedsMore,
                 Some(b'\r') if data.get(end + 1) == Some(&b'\n') => return self.complete(end + 2),
                 Some(_) => return self.complete(end + 1),
@@ -212,47 +219,56 @@ impl Split {
         Outcome::Complete
     }
 
-    /// The position of the closing quote of a cell that starts behind its opening one; `None` where more is needed.
-    fn quoted(&mut self, data: &[u8], start: usize, at_end: bool) -> Option<usize> {
-        let mut position = start;
-        let mut has_doubled_quotes = false;
+    /// The position of the closing quote of a cell whose opening one comes next; `None` where more is needed.
+    fn quoted(&mut self, data: &[u8], separators: &mut Separators<'_>, at_end: bool) -> Option<usize> {
+        separators.next();
+        let doubled_before = self.doubled_quotes.len();
         let end = loop {
-            match memchr(b'"', &data[position..]).map(|at| position + at) {
-                Some(quote) if data.get(quote + 1) == Some(&b'"') => {
-                    has_doubled_quotes = true;
-                    position = quote + 2;
-                }
-                Some(quote) if quote + 1 < data.len() || at_end => break quote,
+            match separators.next() {
+                Some(place) if data[place] == b'"' => match data.get(place + 1) {
+                    Some(b'"') => {
+                        self.doubled_quotes.push(place as u32);
+                        separators.next();
+                    }
+                    None if !at_end => return None,
+                    _ => break place,
+                },
+                Some(place) => self.line_count += u64::from(data[place] == b'\n'),
                 None if at_end => {
                     self.fault = Some("a quote is opened and never closed");
                     break data.len();
                 }
-                Some(_) | None => return None,
+                None => return None,
             }
         };
-        if has_doubled_quotes {
-            self.doubled_quotes.push(self.spans.len() as u32);
+        let doubled = self.doubled_quotes.len() - doubled_before;
+        if doubled > 0 {
+            self.doubled_columns.push((self.spans.len() as u32, doubled as u32));
         }
-        self.line_count += memchr_iter(b'\n', &data[start..end]).count() as u64;
         Some(end)
     }
 }
 
-/// `""` becomes `"`; what the cell no longer needs becomes spaces, so that the record stays valid text.
-fn mend_doubled_quotes(bytes: &mut [u8], span: &mut Span) {
-    let cell = &mut bytes[span.start as usize..span.end as usize];
-    let mut from = memchr(b'"', cell).map_or(cell.len(), |quote| quote + 1);
-    let mut to = from;
-    // Behind the first quote of each pair: skip the second, move what follows up to the next pair.
-    while from < cell.len() {
-        let start = from + 1;
-        let end = memchr(b'"', &cell[start..]).map_or(cell.len(), |quote| start + quote + 1);
-        cell.copy_within(start..end, to);
-        to += end - start;
-        from = end;
+/// `""` becomes `"`; what the cell no longer needs becomes spaces, so that the record stays valid text. `places` are
+/// those of the first quote of each pair.
+fn mend_doubled_quotes(bytes: &mut [u8], span: &mut Span, places: &[u32]) {
+    let (mut from, mut to) = (span.start as usize, span.start as usize);
+    let ends = places.iter().map(|place| *place as usize + 1).chain([span.end as usize]);
+    for end in ends {
+        // Pairs stand close together: most of these are shorter than a call to copy them would take.
+        if end - from < SHORT_BYTES {
+            for place in from..end {
+                bytes[to + place - from] = bytes[place];
+            }
+        } else {
+            bytes.copy_within(from..end, to);
+        }
+        to += end - from;
+        // Behind the second quote of the pair.
+        from = end + 1;
     }
-    cell[to..].fill(b' ');
-    span.end = span.start + to as u32;
+    bytes[to..span.end as usize].fill(b' ');
+    span.end = to as u32;
 }
 
 #[cfg(test)]

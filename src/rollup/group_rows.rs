@@ -73,7 +73,6 @@ pub(super) struct GroupRows {
     key_attributes: KeyAttributes,
     rollup_keys: RowsInTheMaking,
     groups: RowsInTheMaking,
-    pairs: Vec<(String, String)>,
     attributes: String,
 }
 
@@ -83,7 +82,6 @@ impl GroupRows {
             key_attributes,
             rollup_keys: RowsInTheMaking::default(),
             groups: RowsInTheMaking::default(),
-            pairs: Vec::new(),
             attributes: String::new(),
         }
     }
@@ -94,11 +92,9 @@ impl GroupRows {
         json::storable(&mut tags);
         let mapping_tags = Value::Object(self.key_attributes.mapping_tags(&tags, charge.resource_id)).to_string();
         let tags = tags.to_string();
-        self.pairs.clear();
-        self.pairs.extend(charge.attributes().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.pairs.sort_unstable();
-        let pairs = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        json::of_pairs(&mut self.attributes, pairs);
+        let mut pairs: Vec<(&str, &str)> = charge.attributes().collect();
+        pairs.sort_unstable();
+        json::of_pairs(&mut self.attributes, pairs.into_iter());
         let rollup_key_id = fingerprint::of_rollup_key(charge, &mapping_tags);
         let names = GroupNames {
             group_id: fingerprint::of_group(charge, &tags, &self.attributes),
