@@ -6,6 +6,8 @@ mod faults;
 mod files;
 mod jobs;
 mod memory;
+mod model;
+mod oracle;
 mod states;
 mod taking_back;
 mod twice;
