@@ -218,9 +218,7 @@ pub async fn import_with(
     match stop.run_until_cancelled(Box::pin(import.run())).await {
         None => {
             let reason = "It was stopped before all of it was read; nothing of it is counted. Hand the file in again.";
-            if deliveries::fail_unfinished(&pools.jobs, delivery_id, reason, import.clock.now()).await? {
-                retention::discard(pools, delivery_id).await?;
-            }
+            give_up(pools, delivery_id, reason, import.clock.now()).await?;
         }
         Some(Ok(())) => {}
         Some(Err(ImportError::Died)) => anyhow::bail!("died"),
@@ -230,18 +228,27 @@ pub async fn import_with(
         Some(Err(error)) => {
             let remedy = remedy(&error);
             let reason = remedy.map_or_else(|| format!("The import failed: {error}."), str::to_owned);
-            // The database may be away; then the sweep finds the delivery.
-            let _ = retention::discard(pools, delivery_id).await;
-            let _ = import.finish("failed", Some(&reason)).await;
-            count("failed", 0);
             tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
-            return Err(remedy.map_or_else(|| error.into(), |remedy| anyhow::anyhow!(remedy)));
+            // Where the database is away, the sweep finds the delivery.
+            if give_up(pools, delivery_id, &reason, import.clock.now()).await.unwrap_or(true) {
+                count("failed", 0);
+                return Err(remedy.map_or_else(|| error.into(), |remedy| anyhow::anyhow!(remedy)));
+            }
         }
     }
     let mut conn = pools.jobs.acquire().await?;
     let receipt = receipts::get(&mut conn, delivery_id).await?.context("the delivery has no receipt")?;
     count(&receipt.state, receipt.rows);
     Ok(receipt)
+}
+
+// False where the delivery came to its end after all: of its last step only the answer was lost.
+async fn give_up(pools: &Pools, delivery_id: i64, reason: &str, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let is_unfinished = deliveries::fail_unfinished(&pools.jobs, delivery_id, reason, now).await?;
+    if is_unfinished {
+        retention::discard(pools, delivery_id).await?;
+    }
+    Ok(is_unfinished)
 }
 
 // Labels come from a fixed set; what takes a delivery back meanwhile is not how its import ended.

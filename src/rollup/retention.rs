@@ -51,19 +51,30 @@ pub(super) async fn resume_delivery(
     Ok(Some(Begun { delivery_id, version_at: delivery.version_at, version_basis: delivery.version_basis }))
 }
 
-/// Takes away what a load left that is not to be counted.
+/// Takes away what a load left that is not to be counted. What ever counted stays.
 pub(super) async fn discard(pools: &Pools, delivery_id: i64) -> sqlx::Result<()> {
     let mut conn = pools.jobs.acquire().await?;
     let (first, end) = (first_id(delivery_id), first_id(delivery_id) + GENERATIONS_PER_DELIVERY_MAX);
     let mut transaction = conn.begin().await?;
-    sqlx::query!("DELETE FROM daily_cost_by_key WHERE generation_id >= $1 AND generation_id < $2", first, end)
-        .execute(&mut *transaction)
-        .await?;
     sqlx::query!("DELETE FROM generation WHERE delivery_id = $1 AND state IN ('loading', 'ready')", delivery_id)
         .execute(&mut *transaction)
         .await?;
+    sqlx::query!(
+        "DELETE FROM daily_cost_by_key d WHERE generation_id >= $1 AND generation_id < $2
+           AND NOT EXISTS (SELECT FROM generation g WHERE g.generation_id = d.generation_id)",
+        first,
+        end
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let counted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM generation WHERE delivery_id = $1) AS "counted!""#,
+        delivery_id
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     transaction.commit().await?;
-    partition::drop(&mut conn, delivery_id).await
+    if counted { Ok(()) } else { partition::drop(&mut conn, delivery_id).await }
 }
 
 /// Takes away scopes of a delivery that were loaded aside and never counted; others of it are.

@@ -1,4 +1,5 @@
-//! The database is stopped at once (as by `pg_ctl stop -m immediate`) while a bill is imported (F12).
+//! The database is stopped at once (as by `pg_ctl stop -m immediate`), or one of its processes is killed, while a bill
+//! is imported (F12, F13).
 
 use crate::ledger::{Line, assert_clean, bill, figures, file, request};
 use crate::support;
@@ -26,6 +27,17 @@ fn stop_at_once() {
     }
 }
 
+// As the system does where memory is short: the server then ends all connections and starts anew by itself.
+fn kill_a_process() {
+    let pid_file = CLUSTER_FOLDER.get().unwrap().join("postmaster.pid");
+    let pid = std::fs::read_to_string(&pid_file).unwrap().lines().next().unwrap().to_owned();
+    let children = Command::new("pgrep").args(["-P", &pid, "-f", "costwake"]).output().unwrap();
+    let children = String::from_utf8(children.stdout).unwrap();
+    let child = children.split_whitespace().last().expect("the import is connected");
+    assert!(Command::new("kill").args(["-KILL", child]).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+}
+
 fn october(cost: &str, count: u32) -> String {
     bill(&(0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect::<Vec<_>>())
 }
@@ -50,27 +62,33 @@ async fn a_database_that_stops_at_once_loses_nothing_and_everything_goes_on_afte
     let mut app = support::app(pools.jobs.clone()).await;
     app.router = web::router(state.clone());
     let stages = [Stage::Rows(50), Stage::Checks, Stage::Rollups, Stage::BeforeCommit, Stage::AfterCommit];
-    for (number, stage) in stages.into_iter().enumerate() {
-        let source = format!("source {number}");
+    let ends: [(&str, fn()); 2] = [("stopped", stop_at_once), ("killed", kill_a_process)];
+    for (stage, (how, end)) in stages.into_iter().flat_map(|stage| ends.map(|end| (stage, end))) {
+        let source = format!("{how} at {stage:?}");
         assert_eq!(import(&pools, &source, &october("1.25", 40), Limits::default()).await.unwrap(), "published");
         let old = figures(&pools.jobs, &source).await;
-        let limits = Limits { dies_at: Some(stage), instead_of_dying: Some(stop_at_once), ..Limits::default() };
+        let limits = Limits { dies_at: Some(stage), instead_of_dying: Some(end), ..Limits::default() };
         let ended = import(&pools, &source, &october("2.75", 100), limits).await;
-        assert!(ended.is_none() || stage == Stage::AfterCommit, "{stage:?}: {ended:?}");
-        assert_eq!(app.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE, "{stage:?}");
+        // One that holds no transaction open goes on with a new connection after a killed process.
+        let may_go_on = stage == Stage::AfterCommit || how == "killed" && stage == Stage::Rollups;
+        assert!(ended.is_none() || may_go_on, "{source}: {ended:?}");
+        // After a killed process the server is back before anyone asks.
+        if how == "stopped" {
+            assert_eq!(app.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE, "{source}");
+        }
         cluster.ensure_running().unwrap();
         let began = Instant::now();
         while app.get("/readyz").await.status != StatusCode::OK {
-            assert!(began.elapsed() < Duration::from_secs(30), "{stage:?}: not ready again");
+            assert!(began.elapsed() < Duration::from_secs(30), "{source}: not ready again");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let is_new = stage == Stage::AfterCommit;
-        assert_eq!(figures(&pools.jobs, &source).await == old, !is_new, "{stage:?}");
+        let is_new = ended.is_some() || stage == Stage::AfterCommit;
+        assert_eq!(figures(&pools.jobs, &source).await == old, !is_new, "{source}");
         retention::sweep(&pools, "2026-11-21T10:00:00Z".parse().unwrap()).await.unwrap();
         assert_clean(&pools.jobs).await;
         let again = import(&pools, &source, &october("2.75", 100), Limits::default()).await;
-        assert_eq!(again.unwrap(), if is_new { "unchanged" } else { "published" }, "{stage:?}");
-        assert_ne!(figures(&pools.jobs, &source).await, old, "{stage:?}");
+        assert_eq!(again.unwrap(), if is_new { "unchanged" } else { "published" }, "{source}");
+        assert_ne!(figures(&pools.jobs, &source).await, old, "{source}");
         assert_clean(&pools.jobs).await;
     }
 }
