@@ -5,6 +5,8 @@
 
 pub mod config;
 
+pub mod parquet_table;
+
 pub mod patience;
 
 pub mod focus;

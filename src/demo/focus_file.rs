@@ -1,4 +1,4 @@
-use super::parquet_table::ParquetTable;
+use crate::parquet_table::{Kind, ParquetTable};
 use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -101,7 +101,7 @@ impl Write for Output {
 
 enum Table {
     Csv(Box<csv::Writer<Output>>),
-    Parquet(ParquetTable),
+    Parquet(Box<ParquetTable<BufWriter<File>>>),
 }
 
 /// A FOCUS file being written: CSV, compressed as its name says, or Parquet.
@@ -119,7 +119,8 @@ impl FocusFile {
         let names = COLUMNS.iter().filter(|(_, since)| *since <= version).map(|(name, _)| *name);
         let output = match path.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => {
-                return Ok(Self { table: Table::Parquet(ParquetTable::new(file, names)), version, row_count: 0 });
+                let table = ParquetTable::new(file, names.map(|name| (name, kind(name))))?;
+                return Ok(Self { table: Table::Parquet(Box::new(table)), version, row_count: 0 });
             }
             Some("gz") => Output::Gzip(GzEncoder::new(file, Compression::fast())),
             Some("zst") => Output::Zstd(zstd::Encoder::new(file, 3)?),
@@ -147,7 +148,10 @@ impl FocusFile {
     pub fn finish(self) -> anyhow::Result<u64> {
         let output = match self.table {
             Table::Csv(output) => output,
-            Table::Parquet(output) => return output.finish().map(|()| self.row_count),
+            Table::Parquet(output) => {
+                output.finish()?.flush()?;
+                return Ok(self.row_count);
+            }
         };
         let inner = output.into_inner().map_err(|error| anyhow::anyhow!("the bill was not written: {error}"))?;
         match inner {
@@ -156,5 +160,17 @@ impl FocusFile {
             Output::Zstd(output) => output.finish()?.flush()?,
         }
         Ok(self.row_count)
+    }
+}
+
+/// As the cost exports of cloud providers have them.
+fn kind(name: &str) -> Kind {
+    let ends_with = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if ends_with(&["Cost", "UnitPrice", "Quantity"]) {
+        Kind::Decimal { scale: 14 }
+    } else if ends_with(&["PeriodStart", "PeriodEnd"]) {
+        Kind::Milliseconds
+    } else {
+        Kind::Text
     }
 }

@@ -13,7 +13,6 @@ mod cost_model;
 mod deployments;
 mod focus_file;
 mod organisation;
-mod parquet_table;
 mod payloads;
 mod random;
 mod usage;

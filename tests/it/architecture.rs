@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jobs", &["focus", "sources", "normalize", "events", "store", "rollup", "allocate", "analyze", "config"]),
     ("web", &["focus", "sources", "events", "store", "rollup", "allocate", "analyze", "api", "config"]),
     ("api", &["focus", "events", "store", "rollup", "allocate", "analyze", "web", "config"]),
-    ("demo", &["focus", "events"]),
+    ("demo", &["focus", "events", "parquet_table"]),
 ];
 
 #[test]

@@ -1,6 +1,8 @@
 //! `costwake export focus`: what is written is a bill again, with the same totals to the last digit.
 
 use crate::support::{self, costwake, said};
+use parquet::basic::{LogicalType, TimeUnit};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,14 +20,16 @@ fn import(data_dir: &Path, source: &str, file: &Path) -> serde_json::Value {
 }
 
 /// Exports what a source counts, imports that as another source, and compares the two receipts.
-fn assert_comes_back(data_dir: &Path, name: &str, file: &Path, suffix: &str) {
+fn assert_comes_back(data_dir: &Path, name: &str, file: &Path, suffixes: &[&str]) {
     let receipt = import(data_dir, name, file);
-    let exported = data_dir.with_file_name(format!("{name}{suffix}"));
-    let output = costwake(data_dir, &["export", "focus", exported.to_str().unwrap(), "--source", name]);
-    assert!(output.status.success(), "{name}: {}", said(&output));
-    let again = import(data_dir, &format!("{name} again"), &exported);
-    assert_eq!(sorted(&receipt["totals"]), sorted(&again["totals"]), "{name}");
-    assert_eq!((&receipt["rows"], again["rejected_rows"].as_i64()), (&again["rows"], Some(0)), "{name}");
+    for suffix in suffixes {
+        let exported = data_dir.with_file_name(format!("{name}{suffix}"));
+        let output = costwake(data_dir, &["export", "focus", exported.to_str().unwrap(), "--source", name]);
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        let again = import(data_dir, &format!("{name} again as {suffix}"), &exported);
+        assert_eq!(sorted(&receipt["totals"]), sorted(&again["totals"]), "{name}{suffix}");
+        assert_eq!((&receipt["rows"], again["rejected_rows"].as_i64()), (&again["rows"], Some(0)), "{name}{suffix}");
+    }
 }
 
 // The digits as numbers: an exponent may become zeros.
@@ -59,7 +63,7 @@ fn what_is_exported_is_the_same_bill_again() {
         + &row("-5.250,-5.250", "EUR", "8,,,")
         + &row("99999999999999999999999999999999999999.99,0", "Credits", ",,NULL,");
     fs::write(&bill, format!("{HEADER}\n{rows}")).unwrap();
-    assert_comes_back(&data, "own", &bill, ".csv.gz");
+    assert_comes_back(&data, "own", &bill, &[".csv.gz", ".parquet"]);
 
     let exported = place.path().join("all.csv");
     let path = exported.to_str().unwrap();
@@ -69,6 +73,11 @@ fn what_is_exported_is_the_same_bill_again() {
     assert!(header.ends_with("Tags,x_Id,x_TaxCost") && !header.contains("ListCost"), "{header}");
     assert!(text.contains(",0.000000000000000000000000000001,") && text.contains(",-5.250,00123,"), "{text}");
     assert!(said(&costwake(&data, &["export", "focus", path])).contains("exists: name another file"));
+    let table = place.path().join("all.parquet");
+    let told = said(&costwake(&data, &["export", "focus", table.to_str().unwrap(), "--source", "own"]));
+    assert!(told.contains("  BilledCost is text, because 38 digits are not enough for its values."), "{told}");
+    assert!(!told.contains("EffectiveCost is text") && !table.with_extension("partial-rows").exists(), "{told}");
+    assert_kinds(&table);
     let other = place.path().join("other.xlsx");
     let refused = costwake(&data, &["export", "focus", other.to_str().unwrap()]);
     assert!(!refused.status.success() && said(&refused).contains("names no form"), "{}", said(&refused));
@@ -77,9 +86,26 @@ fn what_is_exported_is_the_same_bill_again() {
     assert!(!other.with_extension("partial").exists() && !other.exists());
 
     for (name, file) in shared() {
-        assert_comes_back(&data, &name, &file, ".csv");
+        assert_comes_back(&data, &name, &file, &[".csv", ".parquet"]);
     }
     assert!(costwake(&data, &["verify"]).status.success());
+}
+
+/// Numbers are exact decimals where they fit, moments are moments in UTC, and tags are the text of an object.
+fn assert_kinds(table: &Path) {
+    let reader = SerializedFileReader::new(fs::File::open(table).unwrap()).unwrap();
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let kind = |name: &str| {
+        let column = schema.columns().iter().find(|column| column.name() == name).unwrap();
+        column.logical_type_ref().cloned().unwrap()
+    };
+    assert_eq!(kind("BilledCost"), LogicalType::String);
+    assert_eq!(kind("EffectiveCost"), LogicalType::decimal(30, 38));
+    assert_eq!(kind("ChargePeriodStart"), LogicalType::timestamp(true, TimeUnit::MICROS));
+    assert_eq!((kind("Tags"), kind("BillingAccountId")), (LogicalType::String, LogicalType::String));
+    let first = reader.get_row_iter(None).unwrap().next().unwrap().unwrap().to_string();
+    assert!(first.contains(r#"Tags: "{"a":"x, y","b":true}""#), "{first}");
+    assert!(first.contains("ChargePeriodStart: 2026-08-03 05:00:00.000000 +00:00"), "{first}");
 }
 
 /// Real FOCUS files, where they are at hand.

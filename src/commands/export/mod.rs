@@ -1,6 +1,8 @@
 //! `costwake export focus`: lines of bills as a FOCUS 1.2 file, from which they can be imported again.
 
+mod file;
 mod focus_row;
+mod parquet;
 
 use super::database;
 use crate::config::Config;
@@ -10,11 +12,10 @@ use crate::store::focus_export::{self, ExportFilter, ExportTotal};
 use crate::store::{Scope, Snapshot, catalogue_names, sources};
 use anyhow::{Context, bail, ensure};
 use bigdecimal::BigDecimal;
+use file::ExportFile;
 use focus_row::Columns;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,14 +31,14 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Form {
-    /// FOCUS 1.2 cost and usage, CSV.
+    /// FOCUS 1.2 cost and usage, as CSV or Parquet.
     Focus(FocusArguments),
 }
 
 /// Without a restriction all lines that count now are written.
 #[derive(clap::Args)]
 struct FocusArguments {
-    /// The file to write: `.csv`, `.csv.gz` or `.csv.zst`. One that exists is kept.
+    /// The file to write: `.csv`, `.csv.gz`, `.csv.zst` or `.parquet`. One that exists is kept.
     file: PathBuf,
     /// Only bills of this source.
     #[arg(long)]
@@ -61,23 +62,29 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let Form::Focus(arguments) = arguments.form;
     ensure!(!arguments.file.exists(), "{} exists: name another file", arguments.file.display());
     let database = database::open(config).await?;
-    let partial = arguments.file.with_extension("partial");
-    let written = write(&database.pools.jobs, &arguments, &partial).await;
+    let written = write(&database.pools.jobs, &arguments).await;
     database.close().await;
     match written {
-        Ok(totals) => {
-            fs::rename(&partial, &arguments.file)?;
-            print(&arguments.file, &totals);
+        Ok(written) => {
+            file::keep(&arguments.file)?;
+            print(&arguments.file, &written);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            let _ = fs::remove_file(&partial);
+            file::discard(&arguments.file);
             Err(error)
         }
     }
 }
 
-fn print(file: &Path, totals: &[ExportTotal]) {
+/// What became of an export.
+struct Written {
+    totals: Vec<ExportTotal>,
+    /// What its reader should know.
+    notes: Vec<String>,
+}
+
+fn print(file: &Path, Written { totals, notes }: &Written) {
     let rows: i64 = totals.iter().map(|total| total.charge_count).sum();
     println!("{}: FOCUS 1.2, {rows} rows, as the rollups say to the last digit", file.display());
     for total in totals {
@@ -89,18 +96,20 @@ fn print(file: &Path, totals: &[ExportTotal]) {
             total.charge_count
         );
     }
+    for note in notes {
+        println!("  {note}.");
+    }
 }
 
 // One snapshot: a bill that is restated meanwhile is exported as it was, whole.
-async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments, path: &Path) -> anyhow::Result<Vec<ExportTotal>> {
+async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Result<Written> {
     let mut snapshot: Snapshot = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let filter = filter(&mut snapshot, arguments).await?;
     let scope = Scope::everything();
     let generation_ids = focus_export::generations(&mut snapshot, &filter).await?;
     let extra = focus_export::extra_columns(&mut snapshot, &generation_ids).await?;
     let columns = Columns::new(&extra);
-    let mut out = csv::WriterBuilder::new().from_writer(open(&arguments.file, path)?);
-    out.write_record(columns.header())?;
+    let mut file = ExportFile::create(&arguments.file, columns.header())?;
     let count = Arc::new(AtomicI64::new(0));
     let _patience = Patience::new({
         let count = count.clone();
@@ -112,12 +121,11 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments, path: &Path) -> 
         let mut charges = std::pin::pin!(focus_export::charges(&mut snapshot, &scope, &filter, *generation_id));
         while let Some(charge) = charges.try_next().await? {
             columns.row(&charge, &mut row)?;
-            out.write_record(&row)?;
+            file.write(&row)?;
             sums.add(&charge)?;
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
-    finish(out.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?)?;
     let totals = focus_export::totals(&mut snapshot, &scope, &filter, &generation_ids).await?;
     snapshot.commit().await?;
     let written = sums.into_totals();
@@ -126,7 +134,8 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments, path: &Path) -> 
         "The lines do not add up to what the pages show; nothing was exported. Run `costwake verify`. Lines: \
          {written:?}. Rollups: {totals:?}"
     );
-    Ok(totals)
+    let notes = file.finish()?;
+    Ok(Written { totals, notes })
 }
 
 async fn filter(snapshot: &mut Snapshot, arguments: &FocusArguments) -> anyhow::Result<ExportFilter> {
@@ -153,55 +162,6 @@ fn found(what: &str, asked: Option<&str>, id: Option<i64>) -> anyhow::Result<Opt
         (Some("none"), None) => Ok(Some(0)),
         (Some(_), Some(id)) => Ok(Some(id)),
         (Some(slug), None) => bail!("there is no {what} {slug}"),
-    }
-}
-
-/// Where rows go, and how it is ended.
-enum Output {
-    Plain(BufWriter<File>),
-    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
-    Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
-}
-
-fn open(named: &Path, path: &Path) -> anyhow::Result<Output> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let file = BufWriter::with_capacity(256 * 1024, file);
-    let name = named.to_string_lossy().to_ascii_lowercase();
-    Ok(match name {
-        name if name.ends_with(".csv") => Output::Plain(file),
-        name if name.ends_with(".csv.gz") => {
-            Output::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
-        }
-        name if name.ends_with(".csv.zst") => Output::Zstd(zstd::stream::write::Encoder::new(file, 3)?),
-        _ => bail!("{} names no form that can be written: .csv, .csv.gz or .csv.zst", named.display()),
-    })
-}
-
-fn finish(output: Output) -> anyhow::Result<()> {
-    let mut file = match output {
-        Output::Plain(file) => file,
-        Output::Gzip(encoder) => encoder.finish()?,
-        Output::Zstd(encoder) => encoder.finish()?,
-    };
-    file.flush()?;
-    Ok(file.get_ref().sync_all()?)
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Plain(out) => out.write(bytes),
-            Self::Gzip(out) => out.write(bytes),
-            Self::Zstd(out) => out.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(out) => out.flush(),
-            Self::Gzip(out) => out.flush(),
-            Self::Zstd(out) => out.flush(),
-        }
     }
 }
 
