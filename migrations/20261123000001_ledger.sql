@@ -106,7 +106,8 @@ CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, b
 -- Each change of what readers see gets a number; a page names the one it was computed from.
 CREATE TABLE publication (
     publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('publish', 'accept', 'revert', 'withdraw', 'remap', 'rebuild')),
+    kind text NOT NULL CHECK (kind IN
+        ('publish', 'accept', 'revert', 'withdraw', 'remap', 'rebuild', 'close', 'reopen')),
     delivery_id bigint,
     published_at timestamptz NOT NULL,
     published_by text NOT NULL

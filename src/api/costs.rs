@@ -1,13 +1,16 @@
 //! `/api/v1/costs`: the figures of the pages, from the same functions, as JSON or CSV.
 
 use super::error::{Error, ErrorBody, Result};
+use super::reporting;
 use crate::focus::Money;
+use crate::store::converted_costs::CostPart;
 use crate::store::costs::{self, CostRow, Dimension};
 use crate::store::freshness::{self, Freshness};
 use crate::store::statements::{self, MonthView, StatementRow};
-use crate::store::{Scope, Snapshot};
-use crate::web::csv::Table;
+use crate::store::{Scope, Snapshot, month_closing};
+use crate::web::csv::{Cell, Table};
 use crate::web::query::{Accepts, Period, View};
+use crate::web::reporting::RatedParts;
 use crate::web::statement::month_view;
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
 use axum::Json;
@@ -52,6 +55,8 @@ pub struct Costs {
     pub complete_to: Option<NaiveDate>,
     /// The publication that the figures include; pages name it too.
     pub publication_id: i64,
+    /// The same in the reporting currency; `null` where none is set.
+    pub reporting: Option<ReportingTotal>,
     /// What was ignored or left out.
     pub notes: Vec<String>,
 }
@@ -68,8 +73,50 @@ pub struct Row {
     /// With every digit.
     #[schema(example = "161842.0000001")]
     pub cost: String,
+    /// The same in the reporting currency, with every digit; `null` where none is set or a rate is missing.
+    pub reporting_cost: Option<String>,
     /// Lines behind it.
     pub charge_count: i64,
+}
+
+/// The sum of all rows in the reporting currency: each bill at the one rate of its billing month.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ReportingTotal {
+    /// ISO 4217.
+    pub currency: String,
+    /// With every digit; `null` where a rate is missing.
+    pub cost: Option<String>,
+    /// The rates that made it.
+    pub rates: Vec<UsedRate>,
+    /// What no rate is known for.
+    pub missing_rates: Vec<MissingRate>,
+}
+
+/// The rate of one billing month and currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct UsedRate {
+    /// The month of the bills.
+    #[schema(example = "2026-10")]
+    pub billing_month: String,
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// Units of the reporting currency for one of it.
+    #[schema(example = "0.920217171252416")]
+    pub rate: String,
+    /// `entered` or `market`.
+    pub origin: String,
+    /// The day of a market rate.
+    pub rate_date: Option<NaiveDate>,
+}
+
+/// A billing month and currency without a rate.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct MissingRate {
+    /// The month of the bills.
+    #[schema(example = "2026-10")]
+    pub billing_month: String,
+    /// `BillingCurrency`.
+    pub billing_currency: String,
 }
 
 /// A sum in one currency.
@@ -130,7 +177,7 @@ pub(super) async fn show(
     tag = "costs",
     description = "The same parameters and figures as `/api/v1/costs`. Text that a spreadsheet would take for a formula has a quote before it; amounts are untouched.",
     responses(
-        (status = 200, description = "Key, Label, BillingCurrency, the cost column, Lines", body = String, content_type = "text/csv"),
+        (status = 200, description = "Key, Label, BillingCurrency, the cost column, Lines; ReportingCurrency and the cost in it where one is set", body = String, content_type = "text/csv"),
         (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
         (status = 401, description = "No valid token", body = ErrorBody),
         (status = 403, description = "The token, or the role of its owner, does not include this", body = ErrorBody),
@@ -146,16 +193,26 @@ pub(super) async fn download(
 }
 
 fn csv(costs: &Costs) -> Response {
-    let mut table = Table::new(&["Key", "Label", "BillingCurrency", &costs.column, "Lines"]);
+    let mut columns = vec!["Key", "Label", "BillingCurrency", &costs.column, "Lines"];
+    let reporting_column = format!("Reporting{}", costs.column);
+    if costs.reporting.is_some() {
+        columns.extend(["ReportingCurrency", reporting_column.as_str()]);
+    }
+    let mut table = Table::new(&columns);
     for row in &costs.rows {
         let amount: BigDecimal = row.cost.parse().unwrap_or_default();
-        table.row(&[
+        let converted: Option<BigDecimal> = row.reporting_cost.as_deref().and_then(|cost| cost.parse().ok());
+        let mut cells: Vec<Cell<'_>> = vec![
             (&row.key).into(),
             (&row.label).into(),
             (&row.billing_currency).into(),
             (&amount).into(),
             row.charge_count.into(),
-        ]);
+        ];
+        if let Some(reporting) = &costs.reporting {
+            cells.extend([(&reporting.currency).into(), (&converted).into()]);
+        }
+        table.row(&cells);
     }
     table.into_response("costs.csv")
 }
@@ -178,6 +235,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
         totals: Vec::new(),
         complete_to: bills.complete_to(),
         publication_id: bills.publication_id,
+        reporting: None,
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
     match month_view {
@@ -209,6 +267,8 @@ async fn by_charge_day(
     }
     costs.rows = rows.into_iter().map(Row::from).collect();
     costs.totals = totals.into_iter().map(Total::from).collect();
+    let rated = RatedParts::read(conn, scope, &filter, dimension).await?;
+    reporting::put(costs, rated);
     Ok(())
 }
 
@@ -227,11 +287,25 @@ async fn by_billing_period(
     }
     // Checks the names of the address as the other view does.
     view.filter(conn, month.days()).await?;
+    if let Some(closing) = month_closing::current(conn, month).await? {
+        costs.notes.push(format!(
+            "{} is closed since {}: what arrived later is booked to later months.",
+            month.label(),
+            closing.closed_at.format("%Y-%m-%d")
+        ));
+    }
     let rows = statements::rows(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
     let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();
+    let mut parts = Vec::new();
     for row in rows.iter().filter(|row| matches(view, row)) {
         let (key, label) = key_of(row, dimension);
+        parts.push(CostPart {
+            key: key.clone(),
+            billing_month: row.billing_month,
+            currency: row.billing_currency.clone(),
+            cost: row.cost.clone(),
+        });
         let sum = sums.entry((key.clone(), row.billing_currency.clone())).or_insert_with(|| CostRow {
             key,
             label,
@@ -250,6 +324,7 @@ async fn by_billing_period(
     costs.rows = rows.into_iter().map(Row::from).collect();
     costs.totals =
         totals.into_iter().map(|(billing_currency, cost)| Total::from(Money::new(cost, billing_currency))).collect();
+    reporting::put(costs, RatedParts::of(conn, parts).await?);
     Ok(())
 }
 
@@ -287,6 +362,7 @@ impl From<CostRow> for Row {
             label: row.label,
             billing_currency: row.currency,
             cost: plain(&row.cost),
+            reporting_cost: None,
             charge_count: row.charge_count,
         }
     }
@@ -299,6 +375,6 @@ impl From<Money> for Total {
 }
 
 // The database pads decimals to groups of four; the digits are the same without.
-fn plain(amount: &BigDecimal) -> String {
+pub(super) fn plain(amount: &BigDecimal) -> String {
     amount.normalized().to_plain_string()
 }

@@ -7,6 +7,7 @@ mod deployment_record;
 pub mod deployments;
 pub mod error;
 pub mod openapi;
+mod reporting;
 pub mod rules;
 
 pub use error::{Error, Result};

@@ -11,7 +11,9 @@ mod export;
 mod health;
 mod import;
 mod migrate;
+mod month;
 mod postgres_tools;
+mod rates;
 mod rebuild;
 mod restore;
 mod running;
@@ -52,6 +54,10 @@ pub enum Command {
     Import(import::Arguments),
     /// Check that every sum is what the files said, from the lines to the pages.
     Verify(verify::Arguments),
+    /// Set the reporting currency, and take in or list the rates into it.
+    Rates(rates::Arguments),
+    /// Close a billing month, or open it again.
+    Month(month::Arguments),
     /// Write lines of bills as a FOCUS file, from which they can be imported again.
     Export(export::Arguments),
     /// Add all rollups up again from the lines.
@@ -84,6 +90,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(arguments) => health::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
+        Command::Rates(arguments) => until_interrupted(rates::run(arguments, config)).await,
+        Command::Month(arguments) => until_interrupted(month::run(arguments, config)).await,
         Command::Export(arguments) => until_interrupted(export::run(arguments, config)).await,
         Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,
         Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,

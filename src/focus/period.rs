@@ -62,6 +62,12 @@ impl BillingPeriod {
         Self(date.with_day(1).expect("every month has a first day"))
     }
 
+    /// The first and the last month that people may name: far from the ends of the calendar.
+    pub fn supported() -> (Self, Self) {
+        let month = |year: i32, month: u32| NaiveDate::from_ymd_opt(year, month, 1).map_or(Self(NaiveDate::MIN), Self);
+        (month(1990, 1), month(2100, 12))
+    }
+
     /// First day of the month.
     pub fn first_day(self) -> NaiveDate {
         self.0

@@ -1,5 +1,6 @@
 //! Charges become daily and monthly cost, and stay what they add up to.
 
+pub mod close_month;
 pub mod events;
 pub mod import;
 pub mod key_attributes;
@@ -7,6 +8,7 @@ pub mod map_deployments;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod pipeline_deployments;
+pub mod rates;
 pub mod rebuild;
 pub mod remap;
 pub mod retention;
@@ -34,6 +36,7 @@ mod staging;
 mod take_back;
 mod timings;
 mod unread;
+mod verify_closed;
 
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};

@@ -11,7 +11,7 @@ use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, audit, locks};
+use crate::store::{Pools, audit, locks, month_closing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -239,7 +239,7 @@ pub(super) async fn locked(conn: &mut PgConnection, delivery_id: i64) -> Result<
     deliveries::lock(&mut *conn, delivery_id).await?.ok_or(LedgerError::UnknownDelivery(delivery_id))
 }
 
-/// Gives what readers see a new number.
+/// Gives what readers see a new number, and books what it changes in closed months.
 pub(super) async fn announce(
     conn: &mut PgConnection,
     kind: &str,
@@ -247,15 +247,17 @@ pub(super) async fn announce(
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    sqlx::query!(
-        "INSERT INTO publication (kind, delivery_id, published_at, published_by) VALUES ($1, $2, $3, $4)",
+    let publication_id = sqlx::query_scalar!(
+        "INSERT INTO publication (kind, delivery_id, published_at, published_by) VALUES ($1, $2, $3, $4)
+         RETURNING publication_id",
         kind,
         delivery_id,
         now,
         by
     )
-    .execute(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    month_closing::book_adjustments(conn, publication_id, delivery_id, now).await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Conservation, by SQL over what is stored: no sum may change on its way from a charge to a page.
 
+use super::verify_closed;
 use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::PgConnection;
 
@@ -41,10 +42,12 @@ pub async fn verify(conn: &mut PgConnection) -> sqlx::Result<Vec<Check>> {
     checks.push(rollup_keys(conn).await?);
     checks.push(charge_counts(conn).await?);
     checks.push(stuck(conn).await?);
+    checks.push(verify_closed::closed_months(conn).await?);
+    checks.push(verify_closed::closed_rates(conn).await?);
     Ok(checks)
 }
 
-fn shortened(mut differences: Vec<String>) -> Vec<String> {
+pub(super) fn shortened(mut differences: Vec<String>) -> Vec<String> {
     let more = differences.len().saturating_sub(DIFFERENCES_SHOWN_MAX);
     differences.truncate(DIFFERENCES_SHOWN_MAX);
     if more > 0 {

@@ -32,6 +32,8 @@ impl MonthView {
 pub struct StatementRow {
     /// First day of the month.
     pub month: NaiveDate,
+    /// First day of the month whose bill it came on: that month's rate converts it.
+    pub billing_month: NaiveDate,
     /// 0 where no rule names a service.
     pub service_id: i64,
     /// In the service's address.
@@ -89,24 +91,20 @@ async fn billed_rows(
 ) -> sqlx::Result<Vec<StatementRow>> {
     sqlx::query_as!(
         StatementRow,
-        r#"SELECT date_trunc('month', m.billing_period_start::timestamp)::date AS "month!",
-                  m.service_id, service.slug AS "service_slug?", service.name AS "service_name?",
-                  team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
-                  m.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
-                  m.provider_name, m.charge_category, m.billing_currency,
-                  sum(m.charge_count)::bigint AS "charge_count!",
-                  sum(CASE $2::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
-                      WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END) AS "cost!"
-           FROM monthly_cost m
-           JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
-           LEFT JOIN service ON service.service_id = m.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           LEFT JOIN environment ON environment.environment_id = m.environment_id
-           WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-           GROUP BY 1, m.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
-                    m.environment_id, environment.slug, environment.name,
-                    m.provider_name, m.charge_category, m.billing_currency
+        r#"SELECT s.month AS "month!", s.month AS "billing_month!", s.service_id AS "service_id!",
+                  s.service_slug AS "service_slug?", s.service_name AS "service_name?",
+                  s.team_id AS "team_id?", s.team_slug AS "team_slug?", s.team_name AS "team_name?",
+                  s.cost_center AS "cost_center?", s.environment_id AS "environment_id!",
+                  s.environment_slug AS "environment_slug?", s.environment_name AS "environment_name?",
+                  s.provider_name AS "provider_name!", s.charge_category AS "charge_category!",
+                  s.billing_currency AS "billing_currency!", sum(s.charge_count)::bigint AS "charge_count!",
+                  sum(CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
+                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END) AS "cost!"
+           FROM statement_cost s
+           WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
+           GROUP BY s.month, s.service_id, s.service_slug, s.service_name, s.team_id, s.team_slug, s.team_name,
+                    s.cost_center, s.environment_id, s.environment_slug, s.environment_name,
+                    s.provider_name, s.charge_category, s.billing_currency
            LIMIT 200000"#,
         scope.team_ids(),
         basis.key(),
@@ -127,6 +125,7 @@ async fn charged_rows(
     sqlx::query_as!(
         StatementRow,
         r#"SELECT date_trunc('month', d.charge_date::timestamp)::date AS "month!",
+                  date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
                   d.service_id, service.slug AS "service_slug?", service.name AS "service_name?",
                   team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
                   d.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
@@ -141,7 +140,7 @@ async fn charged_rows(
            LEFT JOIN environment ON environment.environment_id = d.environment_id
            WHERE d.charge_date >= $3 AND d.charge_date < $4
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-           GROUP BY 1, d.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
+           GROUP BY 1, 2, d.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
                     d.environment_id, environment.slug, environment.name,
                     d.provider_name, d.charge_category, d.billing_currency
            LIMIT 200000"#,
@@ -189,11 +188,14 @@ pub async fn months(
     }
 }
 
-/// The first and the last month that any current bill is for or has charges in; `None` before the first bill.
+/// The first and the last month that any current bill is for or has charges in, or that is closed; `None` before the
+/// first bill.
 pub async fn month_range(conn: &mut PgConnection) -> sqlx::Result<Option<(BillingPeriod, BillingPeriod)>> {
     let row = sqlx::query!(
-        "SELECT least(min(billing_period_start), min(first_charge_date)) AS first,
-                greatest(max(billing_period_start), max(last_charge_date)) AS last
+        "SELECT least(min(billing_period_start), min(first_charge_date), (SELECT min(month) FROM month_closing
+                      WHERE reopened_at IS NULL)) AS first,
+                greatest(max(billing_period_start), max(last_charge_date), (SELECT max(month) FROM month_closing
+                         WHERE reopened_at IS NULL)) AS last
          FROM generation WHERE state = 'current'"
     )
     .fetch_one(conn)
@@ -211,15 +213,11 @@ async fn billed_months(
     sqlx::query_as!(
         MonthTotal,
         r#"WITH cell AS (
-               SELECT date_trunc('month', m.billing_period_start::timestamp)::date AS month, m.billing_currency,
-                      m.charge_category, m.service_id, m.charge_count,
-                      CASE $2::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
-                      WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END AS cost
-               FROM monthly_cost m
-               JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
-               LEFT JOIN service ON service.service_id = m.service_id
-               WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
-                 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1)))
+               SELECT s.month, s.billing_currency, s.charge_category, s.service_id, s.charge_count,
+                      CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
+                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END AS cost
+               FROM statement_cost s
+               WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1)))
            SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",

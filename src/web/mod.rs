@@ -9,6 +9,7 @@ mod charge;
 mod charges;
 pub mod charts;
 pub mod client_address;
+mod close_month;
 pub mod comparison;
 mod cross_site;
 pub mod csv;
@@ -40,6 +41,8 @@ pub mod preferences;
 pub mod principal;
 pub mod profile;
 pub mod query;
+pub mod rates;
+pub mod reporting;
 pub mod request_id;
 pub mod routes;
 pub mod rules;
@@ -144,6 +147,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     catalogue::routes,
     charge::routes,
     charges::routes,
+    close_month::routes,
     delivery::routes,
     delivery_decision::routes,
     delivery_retry::routes,
@@ -156,6 +160,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     overview::routes,
     preferences::routes,
     profile::routes,
+    rates::routes,
     rules::routes,
     search::routes,
     service::routes,

@@ -15,6 +15,7 @@ pub enum NavItem {
     Teams,
     Deployments,
     Statements,
+    Rates,
     Unmapped,
     Catalogue,
     Rules,

@@ -1,11 +1,13 @@
 //! `/services`: which services cost most and which grew most.
 
-use super::csv::Table;
+use super::csv::{Cell, Table};
 use super::display::{Columns, Compared, Line, columns, decimals, money};
 use super::parts::{Filters, Select, Switch};
 use super::query::{Accepts, NONE, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentences;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::store::costs::Dimension;
 use crate::store::service_costs::{self, CatalogueService, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -13,7 +15,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const ACCEPTS: Accepts = Accepts {
     texts: &["env", "team", "provider", "charge", "q"],
@@ -34,6 +36,7 @@ struct ServicesPage {
     answer: String,
     rows: Vec<(ServiceRow, Vec<Line>)>,
     total: Vec<Line>,
+    reporting: Option<Reporting>,
     period_head: String,
     comparison: String,
     sorts: Vec<Switch>,
@@ -42,6 +45,8 @@ struct ServicesPage {
 
 /// One service, or what is not allocated.
 struct ServiceRow {
+    /// 0 for what is not allocated.
+    service_id: i64,
     name: String,
     href: String,
     team: Option<(String, String)>,
@@ -56,6 +61,8 @@ struct List {
     rows: Vec<ServiceRow>,
     currencies: Vec<String>,
     selects: Vec<Select>,
+    /// By service; of the listed ones only. `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
 }
 
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
@@ -70,6 +77,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         sorts: sorts(&list.view),
         csv_href: list.view.link("/services.csv", &[]),
+        reporting: list.rated.as_ref().and_then(Reporting::new),
         rows: list.rows.into_iter().zip(lines).collect(),
         total,
         page: list.page,
@@ -78,13 +86,20 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let mut table = Table::new(&["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Change", "LastDeployed"]);
+    let mut columns = vec!["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Change", "LastDeployed"];
+    if list.rated.is_some() {
+        columns.extend(["ReportingCurrency", "ReportingCost"]);
+    }
+    let mut table = Table::new(&columns);
+    let sums = list.rated.as_ref().map(RatedParts::sums);
     for row in &list.rows {
         let deployed = row.deployed.as_ref().map(|(_, at, _)| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
         for currency in &list.currencies {
             let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
             let change = &now - &before;
-            table.row(&[
+            let key = row.service_id.to_string();
+            let converted = sums.as_ref().map(|sums| sums.get(&(key.as_str(), currency)).cloned().unwrap_or_default());
+            let mut cells: Vec<Cell<'_>> = vec![
                 row.name.as_str().into(),
                 row.team.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default().into(),
                 currency.as_str().into(),
@@ -92,7 +107,13 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
                 (&before).into(),
                 (&change).into(),
                 deployed.clone().unwrap_or_default().into(),
-            ]);
+            ];
+            if let Some((rated, converted)) = list.rated.as_ref().zip(converted.as_ref()) {
+                cells.push(rated.rates.reporting_currency().into());
+                // Empty where a rate is missing: never a guess.
+                cells.push(converted.known().map_or(Cell::Empty, Cell::from));
+            }
+            table.row(&cells);
         }
     }
     Ok(table.into_response("services.csv").into_response())
@@ -113,9 +134,11 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     };
     let text = view.text("q");
     let catalogue = service_costs::catalogue(&mut snapshot, &scope, team_id, text).await?;
+    let mut rated = None;
     let costs = match &span {
         Some(span) => {
             let filter = view.filter(&mut snapshot, span.days).await?;
+            rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::Service).await?;
             service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?
         }
         None => Vec::new(),
@@ -129,11 +152,15 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
         pairs.push((NONE.into(), "Not allocated".into()));
         pairs
     };
+    if let Some(rated) = &mut rated {
+        let listed: HashSet<String> = rows.iter().map(|row| row.service_id.to_string()).collect();
+        rated.parts.retain(|part| listed.contains(&part.key));
+    }
     let selects = vec![
         Select::new("team", "Team", view.field("team"), with_none([all("All"), choices.teams].concat())),
         Select::new("env", "Environment", view.field("env"), with_none([all("All"), choices.environments].concat())),
     ];
-    Ok(List { view, span, page, rows, currencies, selects })
+    Ok(List { view, span, page, rows, currencies, selects, rated })
 }
 
 /// Currencies, the one with most charges first.
@@ -164,6 +191,7 @@ fn merge(catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: b
                 .last_deployment_id
                 .zip(service.last_deployed_at)
                 .map(|(id, at)| (id, at, service.last_version.unwrap_or_default())),
+            service_id: service.service_id,
             compared: compared.remove(&service.service_id).unwrap_or_default(),
             name: service.name,
         })
@@ -178,7 +206,7 @@ fn merge(catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: b
             0 => ("Not allocated".to_owned(), "/unmapped".to_owned()),
             id => (format!("Removed service {id}"), String::new()),
         };
-        rows.push(ServiceRow { name, href, team: None, deployed: None, compared });
+        rows.push(ServiceRow { service_id: id, name, href, team: None, deployed: None, compared });
     }
     rows
 }

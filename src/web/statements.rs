@@ -1,12 +1,13 @@
 //! `/finance/statements`: every month, with its totals and how far its bills have come.
 
-use super::csv::Table;
+use super::csv::{Cell, Table};
 use super::query::{Accepts, View};
+use super::reporting::{RatedParts, missing_text};
 use super::statement::{MonthState, Span, Year, month_view, year};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::statements::{MonthTotal, MonthView};
-use crate::store::{statement_ties, statements};
+use crate::store::{converted_costs, month_closing, rates, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -31,12 +32,19 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let totals = read(&mut snapshot, &principal, &view, month_view).await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let today = app.now().date_naive();
-    let state = |month: BillingPeriod| MonthState::of(month, &reach, today);
-    let months = months(&totals, state);
+    let closed = month_closing::closed(&mut snapshot).await?;
+    let closing = |month: BillingPeriod| closed.iter().find(|closing| closing.month == month.first_day());
+    let state = |month: BillingPeriod| MonthState::of(month, &reach, closing(month), today);
+    let mut months = months(&totals, state);
+    let rated = rated(&mut snapshot, &principal, &view, month_view, &totals).await?;
+    let reporting_currency = rated.as_ref().map(|rated| rated.rates.reporting_currency().to_owned());
+    if let Some(rated) = &rated {
+        months.iter_mut().for_each(|month| month.convert(rated));
+    }
     let charts = charts(&totals, |month| state(month).is_open());
     let is_by_charge = month_view == MonthView::ChargeDay;
     let lede = lede(&months);
-    Ok(StatementsPage { page, view, is_by_charge, lede, months, charts }.into_response())
+    Ok(StatementsPage { page, view, is_by_charge, lede, months, charts, reporting_currency }.into_response())
 }
 
 async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
@@ -44,10 +52,18 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let month_view = month_view(view.text("view"))?;
     let mut snapshot = app.pools.snapshot().await?;
     let totals = read(&mut snapshot, &principal, &view, month_view).await?;
-    let mut table =
-        Table::new(&["Month", "BillingCurrency", view.basis.focus_column(), "Tax", "Credit", "NotAllocated", "Lines"]);
+    let rated = rated(&mut snapshot, &principal, &view, month_view, &totals).await?;
+    let mut columns =
+        vec!["Month", "BillingCurrency", view.basis.focus_column(), "Tax", "Credit", "NotAllocated", "Lines"];
+    let reporting_column = format!("Reporting{}", view.basis.focus_column());
+    if rated.is_some() {
+        columns.extend(["ReportingCurrency", reporting_column.as_str()]);
+    }
+    let mut table = Table::new(&columns);
     for total in &totals {
-        table.row(&[
+        let key = total.month.to_string();
+        let converted = rated.as_ref().map(|rated| rated.sum(Some(&key), Some(&total.billing_currency)));
+        let mut cells: Vec<Cell<'_>> = vec![
             BillingPeriod::containing(total.month).to_string().into(),
             (&total.billing_currency).into(),
             (&total.cost).into(),
@@ -55,7 +71,13 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
             (&total.credit).into(),
             (&total.unallocated).into(),
             total.charge_count.into(),
-        ]);
+        ];
+        if let Some((rated, converted)) = rated.as_ref().zip(converted.as_ref()) {
+            cells.push(rated.rates.reporting_currency().into());
+            // Empty where a rate is missing: never a guess.
+            cells.push(converted.known().map_or(Cell::Empty, Cell::from));
+        }
+        table.row(&cells);
     }
     Ok(table.into_response("statements.csv"))
 }
@@ -74,10 +96,30 @@ async fn read(
         .collect())
 }
 
+async fn rated(
+    conn: &mut crate::store::Snapshot,
+    principal: &Principal,
+    view: &View,
+    month_view: MonthView,
+    totals: &[MonthTotal],
+) -> Result<Option<RatedParts>> {
+    let months = || totals.iter().map(|total| BillingPeriod::containing(total.month));
+    let (Some(first), Some(last)) = (months().min(), months().max()) else { return Ok(None) };
+    if rates::reporting_currency(&mut **conn).await?.is_none() {
+        return Ok(None);
+    }
+    let mut parts = converted_costs::of_months(conn, &principal.scope(), month_view, view.basis, first, last).await?;
+    parts.retain(|part| view.text("cur").is_none_or(|currency| currency == part.currency));
+    Ok(RatedParts::of(conn, parts).await?)
+}
+
 struct Month {
     month: BillingPeriod,
     state: MonthState,
     totals: Vec<Line>,
+    /// In the reporting currency; empty where none is set.
+    reporting: String,
+    reporting_note: String,
 }
 
 struct Line {
@@ -89,12 +131,31 @@ struct Line {
     charge_count: i64,
 }
 
+impl Month {
+    fn convert(&mut self, rated: &RatedParts) {
+        let currency = rated.rates.reporting_currency();
+        match rated.sum(Some(&self.month.first_day().to_string()), None).known() {
+            Ok(sum) => self.reporting = display::money(sum, currency, display::minor_units(currency)),
+            Err(missing) => {
+                self.reporting = "not known".into();
+                self.reporting_note = missing_text(missing);
+            }
+        }
+    }
+}
+
 fn months(totals: &[MonthTotal], state: impl Fn(BillingPeriod) -> MonthState) -> Vec<Month> {
     let mut out: Vec<Month> = Vec::new();
     for total in totals {
         let month = BillingPeriod::containing(total.month);
         if out.last().is_none_or(|last| last.month != month) {
-            out.push(Month { month, state: state(month), totals: Vec::new() });
+            out.push(Month {
+                month,
+                state: state(month),
+                totals: Vec::new(),
+                reporting: String::new(),
+                reporting_note: String::new(),
+            });
         }
         let currency = &total.billing_currency;
         let text = |amount| display::money(amount, currency, display::minor_units(currency));
@@ -145,6 +206,7 @@ struct StatementsPage {
     lede: String,
     months: Vec<Month>,
     charts: Vec<(String, Year)>,
+    reporting_currency: Option<String>,
 }
 
 impl StatementsPage {

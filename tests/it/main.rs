@@ -16,6 +16,7 @@ mod event_sources;
 mod events_conformance;
 mod export_focus;
 mod exports;
+mod finance;
 mod focus_conformance;
 mod hostile_events;
 mod hostile_input;

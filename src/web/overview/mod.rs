@@ -7,10 +7,12 @@ mod movers;
 use super::display::{Compared, Delta, Line, decimals, money, percent};
 use super::parts::{Figure, Figures, Filters};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
@@ -48,6 +50,7 @@ struct OverviewPage {
 
 struct CostView {
     figures: Figures,
+    reporting: Option<Reporting>,
     movers: Vec<Mover>,
     movers_total: Vec<Line>,
     period_head: String,
@@ -98,7 +101,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             let live = count_live(&mut snapshot, span.days).await?;
             let completeness =
                 completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, &names);
+            let rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::ChargeCategory).await?;
             cost = Some(CostView {
+                reporting: rated.as_ref().and_then(Reporting::new),
                 figures: figures(span, &costs, &names, &completeness, month, live),
                 movers,
                 movers_total,

@@ -12,9 +12,10 @@ use super::daily::{self, Daily, Point, Setting};
 use super::display::Line;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
-use crate::store::costs::CostFilter;
+use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
@@ -64,6 +65,7 @@ pub struct ServicePage {
 /// Everything that shows money.
 struct CostView {
     figures: Figures,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     why: Vec<WhyTable>,
     bought: Vec<BoughtRow>,
@@ -117,6 +119,7 @@ pub struct Material {
     days: Loaded,
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
+    reporting: Option<Reporting>,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -138,6 +141,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
     let mut bought = None;
+    let mut reporting = None;
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -145,24 +149,41 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         if days.kept().next().is_some() {
             let filter = bought_filter(&view, &span, &days);
             let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
+            let own = CostFilter { service_id: Some(service.service_id), ..filter.clone() };
+            let rated = RatedParts::read(&mut snapshot, &scope, &own, Dimension::ChargeCategory).await?;
+            reporting = rated.as_ref().and_then(Reporting::new);
             let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
             bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
     let own_team = own_team(principal);
-    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought })
+    let own = Material {
+        page,
+        view,
+        service,
+        shows_cost,
+        own_team,
+        span,
+        listed,
+        deployments,
+        releases,
+        days,
+        bought,
+        reporting,
+    };
+    Ok(own)
 }
 
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
-        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought } =
-            self;
-        let cost = span
-            .as_ref()
-            .zip(bought)
-            .map(|(span, bought)| cost_view(&service, &view, span, &days, &deployments, &bought));
+        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
+        let (bought, reporting) = (self.bought, self.reporting);
+        let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
+            reporting,
+            ..cost_view(&service, &view, span, &days, &deployments, &bought)
+        });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
         ServicePage {
@@ -228,6 +249,7 @@ fn cost_view(
     let charts = daily::charts(&points, &series, &setting);
     let (bought, bought_total) = tables::bought(bought, &days.currencies);
     CostView {
+        reporting: None,
         figures: figures(span, days, deployments),
         charts,
         why: tables::why(span, days),

@@ -1,5 +1,6 @@
 //! A month split by team, service and so on, beside the month before. Pure: rows in, rounded rows out.
 
+use crate::focus::{BillingPeriod, Converted, Rates};
 use crate::store::statements::StatementRow;
 use crate::web::display::{self, Delta};
 use bigdecimal::{BigDecimal, Zero};
@@ -73,6 +74,8 @@ pub struct Node {
     pub before: BigDecimal,
     /// In the month.
     pub now: BigDecimal,
+    /// The same by the month whose bill it came on: each has its own rate.
+    pub now_by_bill: BTreeMap<NaiveDate, BigDecimal>,
     /// Lines of the month.
     pub charge_count: i64,
     /// What it is made of, the dearest first; empty for a leaf.
@@ -85,9 +88,19 @@ impl Node {
         &self.now - &self.before
     }
 
+    /// The month's amount in the reporting currency.
+    pub fn converted(&self, rates: &Rates, currency: &str) -> Converted {
+        let mut sum = Converted::default();
+        for (month, cost) in &self.now_by_bill {
+            sum.add(rates, BillingPeriod::containing(*month), currency, cost);
+        }
+        sum
+    }
+
     fn add(&mut self, row: &StatementRow, is_now: bool) {
         if is_now {
             self.now += &row.cost;
+            *self.now_by_bill.entry(row.billing_month).or_default() += &row.cost;
             self.charge_count += row.charge_count;
         } else {
             self.before += &row.cost;
@@ -322,6 +335,7 @@ mod tests {
 
     fn cell(month: &str, team: Option<&str>, service: Option<&str>, cost: &str) -> StatementRow {
         StatementRow {
+            billing_month: month.parse().unwrap(),
             month: month.parse().unwrap(),
             service_id: i64::from(service.is_some()),
             service_slug: service.map(Into::into),

@@ -1,13 +1,20 @@
 //! A statement as CSV: the rows of the table, exact. Totals are left out, so that a column can be added up.
 
+use super::super::query::{Accepts, View};
+use super::super::{AppState, Error, Principal, Result};
 use super::Asked;
 use super::breakdown::{By, nodes};
+use crate::focus::BillingPeriod;
+use crate::store::month_closing;
 use crate::store::statements::StatementRow;
 use crate::web::csv::{Cell, Table};
+use crate::web::reporting::RatedParts;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
 use std::collections::BTreeSet;
 
 /// The table of every currency.
-pub fn table(asked: &Asked, rows: &[StatementRow]) -> Table {
+pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>) -> Table {
     let (group, item) = match asked.by {
         By::Team => ("Team", "Service"),
         By::CostCenter => ("CostCenter", "Team"),
@@ -22,6 +29,10 @@ pub fn table(asked: &Asked, rows: &[StatementRow]) -> Table {
         columns.push(item);
     }
     columns.extend(["BillingCurrency", before.as_str(), now.as_str(), "Change", "Lines"]);
+    let reporting_column = format!("Reporting{now}");
+    if rated.is_some() {
+        columns.extend(["ReportingCurrency", reporting_column.as_str()]);
+    }
     let mut table = Table::new(&columns);
     let currencies: BTreeSet<&str> = rows.iter().map(|row| row.billing_currency.as_str()).collect();
     for currency in currencies {
@@ -35,9 +46,56 @@ pub fn table(asked: &Asked, rows: &[StatementRow]) -> Table {
                 }
                 cells.extend([currency.into(), (&leaf.before).into(), (&leaf.now).into(), (&change).into()]);
                 cells.push(leaf.charge_count.into());
+                let converted = rated.map(|rated| leaf.converted(&rated.rates, currency));
+                if let Some((rated, converted)) = rated.zip(converted.as_ref()) {
+                    cells.push(rated.rates.reporting_currency().into());
+                    // Empty where a rate is missing: never a guess.
+                    cells.push(converted.known().map_or(Cell::Empty, Cell::from));
+                }
                 table.row(&cells);
             }
         }
     }
     table
+}
+
+/// What arrived late for closed months: booked to this month, or elsewhere for it.
+pub(super) async fn adjustments(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(month): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
+    let view = View::parse(query.as_deref(), Accepts::default())?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let rows = month_closing::adjustments(&mut snapshot, &principal.scope(), view.basis, month).await?;
+    let column = view.basis.focus_column();
+    let mut table = Table::new(&[
+        "ClosedMonth",
+        "BookedMonth",
+        "Source",
+        "BillingAccountId",
+        "BillingCurrency",
+        column,
+        "Lines",
+        "Delivery",
+        "Publication",
+        "BookedAt",
+    ]);
+    for row in &rows {
+        table.row(&[
+            BillingPeriod::containing(row.closed_month).to_string().into(),
+            BillingPeriod::containing(row.booked_month).to_string().into(),
+            (&row.source_name).into(),
+            (&row.billing_account_id).into(),
+            (&row.billing_currency).into(),
+            (&row.cost).into(),
+            row.charge_count.into(),
+            row.delivery_id.map_or(Cell::Empty, Cell::Count),
+            row.publication_id.into(),
+            row.booked_at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+        ]);
+    }
+    Ok(table.into_response(&format!("adjustments-{month}.csv")))
 }

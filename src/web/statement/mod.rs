@@ -1,5 +1,6 @@
 //! `/finance/statements/{yyyy-mm}`: what the month cost, why it moved, and that it ties to the bills.
 
+mod adjustments;
 mod breakdown;
 mod bridge;
 mod csv;
@@ -15,11 +16,14 @@ pub use year::{Span, Year, year};
 use super::csv::split_suffix;
 use super::filters;
 use super::query::{Accepts, Versus, View};
+use super::reporting::{RatedParts, Reporting};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::converted_costs::CostPart;
+use crate::store::month_closing::{Adjustment, Closing, MovedSince};
 use crate::store::statement_ties::{Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
-use crate::store::{Scope, Snapshot, statement_ties, statements};
+use crate::store::{Scope, Snapshot, month_closing, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -34,7 +38,11 @@ const ACCEPTS: Accepts = Accepts { texts: &["view"], by: By::KEYS, sort: &[] };
 
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/finance/statements/{month}", Policy::Money, show)
+    routes.get("/finance/statements/{month}", Policy::Money, show).get(
+        "/finance/statements/{month}/adjustments.csv",
+        Policy::OrganisationMoney,
+        csv::adjustments,
+    )
 }
 
 async fn show(
@@ -51,11 +59,11 @@ async fn show(
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked).await?;
     if is_csv {
-        return Ok(csv::table(&asked, &read.rows).into_response(&format!("statement-{month}.csv")));
+        return Ok(csv::table(&asked, &read.rows, read.rated.as_ref()).into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
-    let state = MonthState::of(month, &read.reach, app.now().date_naive());
+    let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
     let sections = section::sections(&asked, &read, &state, scope.is_everything());
     let shows_receipts = Policy::Bills.allows(&principal);
     Ok(StatementPage {
@@ -67,6 +75,9 @@ async fn show(
         view,
         asked,
         sections,
+        can_close: Policy::Finance.allows(&principal) && month.next().first_day() <= app.now().date_naive(),
+        closings: read.closings.clone(),
+        reporting: read.rated.as_ref().and_then(Reporting::new),
     }
     .into_response())
 }
@@ -122,6 +133,14 @@ struct Read {
     shifted: Vec<ShiftedCost>,
     ties: Vec<SourceTie>,
     restatements: Vec<Restatement>,
+    /// Every closing of the month, the newest first.
+    closings: Vec<Closing>,
+    /// Booked to this month, or elsewhere for it.
+    adjustments: Vec<Adjustment>,
+    /// What the bills of a closed month say now beyond its figures.
+    moved: Vec<MovedSince>,
+    /// The month's rows, apart by billing month. `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
 }
 
 impl Read {
@@ -133,14 +152,35 @@ impl Read {
         if let Some(currency) = &asked.currency {
             rows.retain(|row| row.billing_currency == *currency);
         }
+        let parts = rows.iter().filter(|row| row.month == month.first_day()).map(part).collect();
         Ok(Self {
+            rated: RatedParts::of(conn, parts).await?,
             rows,
             totals: statements::months(conn, scope, view, basis, first, month).await?,
             reach: statement_ties::reach(conn).await?,
             shifted: statements::shifted(conn, scope, basis, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
+            closings: month_closing::history(conn, month).await?,
+            adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
+            moved: month_closing::moved_since(conn, scope, basis, month).await?,
         })
+    }
+}
+
+impl Read {
+    fn closing(&self) -> Option<&Closing> {
+        self.closings.iter().find(|closing| closing.reopened_at.is_none())
+    }
+}
+
+// The key plays no part: a statement converts its whole month.
+fn part(row: &StatementRow) -> CostPart {
+    CostPart {
+        key: String::new(),
+        billing_month: row.billing_month,
+        currency: row.billing_currency.clone(),
+        cost: row.cost.clone(),
     }
 }
 
@@ -155,6 +195,9 @@ struct StatementPage {
     view: View,
     asked: Asked,
     sections: Vec<Section>,
+    reporting: Option<Reporting>,
+    can_close: bool,
+    closings: Vec<Closing>,
 }
 
 impl StatementPage {
@@ -168,6 +211,10 @@ impl StatementPage {
 
     fn csv(&self) -> String {
         self.view.link(&format!("{}.csv", self.path()), &[])
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.state, MonthState::Closed(_))
     }
 
     fn is_by_charge(&self) -> bool {

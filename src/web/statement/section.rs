@@ -1,5 +1,6 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
+use super::adjustments::{Booked, booked};
 use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
 use super::state::MonthState;
@@ -28,6 +29,10 @@ pub(super) struct Section {
     pub year: Year,
     pub ties: Option<Ties>,
     pub restatements: Vec<RestatementRow>,
+    /// What arrived late for closed months and is booked here.
+    pub booked_here: Option<Booked>,
+    /// What arrived late for this month and is booked elsewhere.
+    pub booked_elsewhere: Option<Booked>,
     /// What narrows `/charges` to the whole section.
     pub lines_query: String,
 }
@@ -68,6 +73,13 @@ pub(super) fn sections(asked: &Asked, read: &Read, state: &MonthState, is_whole:
             None => lines.push((row.billing_currency.clone(), count)),
         }
     }
+    // A month without bills in a currency still shows what is booked to it.
+    for adjustment in &read.adjustments {
+        let is_asked = asked.currency.as_ref().is_none_or(|currency| *currency == adjustment.billing_currency);
+        if is_asked && lines.iter().all(|(currency, _)| *currency != adjustment.billing_currency) {
+            lines.push((adjustment.billing_currency.clone(), 0));
+        }
+    }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     lines.iter().map(|(currency, _)| section(asked, read, state, is_whole, currency)).collect()
 }
@@ -84,6 +96,7 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         display::money(&total.map(pick).cloned().unwrap_or_default(), currency, decimals)
     };
     let unallocated = total.map(|total| total.unallocated.clone()).unwrap_or_default();
+    let by_bill = asked.view == MonthView::BillingPeriod;
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
@@ -94,7 +107,7 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         credit: amount(|total| &total.credit),
         allocated_share: display::percent(&(&exact - &unallocated), &exact).unwrap_or_else(|| "none".into()),
         unallocated: display::money(&unallocated, currency, decimals),
-        views: views(asked.month, asked.view, &exact, &read.shifted, currency, asked.basis.key()),
+        views: views(asked, &exact, &read.shifted, &read.moved, currency),
         year: year(
             &read.totals,
             currency,
@@ -104,6 +117,8 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         ),
         ties: is_whole.then(|| ties(&read.ties, currency)),
         restatements: restatements(&read.restatements, currency),
+        booked_here: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, false)).flatten(),
+        booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
         lines_query: lines_query(asked, currency),
         bridge,
         table,

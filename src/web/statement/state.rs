@@ -1,6 +1,7 @@
 //! How far the bills of a month have come. Pure.
 
 use crate::focus::BillingPeriod;
+use crate::store::month_closing::Closing;
 use crate::store::statement_ties::MonthReach;
 use chrono::NaiveDate;
 
@@ -13,11 +14,16 @@ pub enum MonthState {
     Arriving(Vec<String>),
     /// Every source has billed the whole month.
     BillsIn,
+    /// Finance closed it on this day: figures and rates stay.
+    Closed(NaiveDate),
 }
 
 impl MonthState {
     /// The state of a month. A source is waited for where it billed the month or the one before.
-    pub fn of(month: BillingPeriod, reach: &[MonthReach], today: NaiveDate) -> Self {
+    pub fn of(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, today: NaiveDate) -> Self {
+        if let Some(closing) = closing {
+            return Self::Closed(closing.closed_at.date_naive());
+        }
         let of_month = |month: BillingPeriod| reach.iter().filter(move |row| row.month == month.first_day());
         let last_day = month.days().last_day();
         if today <= last_day {
@@ -39,6 +45,7 @@ impl MonthState {
             Self::Running(_) => "Open",
             Self::Arriving(_) => "Bills missing",
             Self::BillsIn => "Bills in",
+            Self::Closed(_) => "Closed",
         }
     }
 
@@ -53,12 +60,15 @@ impl MonthState {
                 format!("The bills of {}{rest} do not reach the end of the month.", shown.join(", "))
             }
             Self::BillsIn => "Every source has billed the whole month.".into(),
+            Self::Closed(day) => {
+                format!("Finance closed the month on {}: its figures and rates do not change.", day.format("%-d %b %Y"))
+            }
         }
     }
 
     /// Whether figures can still rise because days are missing.
     pub fn is_open(&self) -> bool {
-        *self != Self::BillsIn
+        !matches!(self, Self::BillsIn | Self::Closed(_))
     }
 }
 
@@ -79,7 +89,8 @@ mod tests {
             reach("2026-09-01", "gcp", "2026-09-30"),
             reach("2026-09-01", "datadog", "2026-09-30"),
         ];
-        let state = |month: &str, today: &str| MonthState::of(month.parse().unwrap(), &rows, today.parse().unwrap());
+        let state =
+            |month: &str, today: &str| MonthState::of(month.parse().unwrap(), &rows, None, today.parse().unwrap());
         assert_eq!(state("2026-10", "2026-11-03"), MonthState::Arriving(vec!["datadog".into(), "gcp".into()]));
         assert_eq!(state("2026-09", "2026-11-03"), MonthState::BillsIn);
         assert_eq!(state("2026-10", "2026-10-30"), MonthState::Running("2026-10-29".parse().ok()));

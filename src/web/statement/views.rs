@@ -1,6 +1,8 @@
 //! The two views of a month, and what lies between them. Pure.
 
+use super::Asked;
 use crate::focus::BillingPeriod;
+use crate::store::month_closing::MovedSince;
 use crate::store::statements::{MonthView, ShiftedCost};
 use crate::web::display::{self, Delta};
 use bigdecimal::BigDecimal;
@@ -36,26 +38,35 @@ pub struct Views {
 
 /// From the total of the shown view and what is shifted, both totals.
 pub fn views(
-    month: BillingPeriod,
-    shown_view: MonthView,
+    asked: &Asked,
     shown_total: &BigDecimal,
     shifted: &[ShiftedCost],
+    moved: &[MovedSince],
     currency: &str,
-    basis_key: &str,
 ) -> Views {
+    let (month, basis_key) = (asked.month, asked.basis.key());
     let decimals = display::minor_units(currency);
     let shifted: Vec<&ShiftedCost> = shifted.iter().filter(|row| row.billing_currency == currency).collect();
-    let signed: Vec<BigDecimal> = shifted
+    let moved = moved.iter().find(|one| one.billing_currency == currency);
+    let mut signed: Vec<BigDecimal> = shifted
         .iter()
         .map(|row| if row.billing_month == month.first_day() { -row.cost.clone() } else { row.cost.clone() })
         .collect();
+    signed.extend(moved.map(|one| one.cost.clone()));
     let difference: BigDecimal = signed.iter().sum();
-    let (billed, charged) = match shown_view {
+    let (billed, charged) = match asked.view {
         MonthView::BillingPeriod => (shown_total.clone(), shown_total + &difference),
         MonthView::ChargeDay => (shown_total - &difference, shown_total.clone()),
     };
     let round = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
     let amounts = display::shown(&signed, &(round(&charged) - round(&billed)), decimals);
+    let after_closing = moved.zip(amounts.last()).map(|(one, amount)| Between {
+        name: "Arrived or moved after closing".into(),
+        charge_count: one.charge_count,
+        amount: Delta::amount(amount, currency, decimals),
+        href: format!("/finance/history?month={month}"),
+    });
+    let is_equal = signed.is_empty();
     let rows = shifted.iter().zip(amounts).map(|(row, amount)| Between {
         name: name(month, row),
         charge_count: row.charge_count,
@@ -66,8 +77,8 @@ pub fn views(
         billed: display::money(&billed, currency, decimals),
         charged: display::money(&charged, currency, decimals),
         difference: Delta::amount(&(round(&charged) - round(&billed)), currency, decimals),
-        is_equal: shifted.is_empty(),
-        rows: rows.collect(),
+        is_equal,
+        rows: rows.chain(after_closing).collect(),
     }
 }
 
@@ -113,9 +124,17 @@ mod tests {
     fn corrections_and_late_lines_lead_from_the_invoices_to_the_usage() {
         let shifted =
             [shift("2026-10-01", "2026-09-01", true, "-5.005"), shift("2026-11-01", "2026-10-01", false, "2.004")];
-        let october = "2026-10".parse().unwrap();
+        let october: BillingPeriod = "2026-10".parse().unwrap();
         let total = "100.001".parse().unwrap();
-        let both = views(october, MonthView::BillingPeriod, &total, &shifted, "USD", "amortized");
+        let asked = |view| Asked {
+            month: october,
+            before: october.previous(),
+            view,
+            basis: crate::focus::CostBasis::default(),
+            by: super::super::By::Team,
+            currency: None,
+        };
+        let both = views(&asked(MonthView::BillingPeriod), &total, &shifted, &[], "USD");
         assert_eq!((both.billed.as_str(), both.charged.as_str()), ("$100.00", "$107.01"));
         let rows: Vec<String> = both.rows.iter().map(|row| format!("{} {}", row.name, row.amount.amount)).collect();
         assert_eq!(
@@ -126,7 +145,7 @@ mod tests {
             ]
         );
         let charged = "107.010".parse().unwrap();
-        let same = views(october, MonthView::ChargeDay, &charged, &shifted, "USD", "amortized");
+        let same = views(&asked(MonthView::ChargeDay), &charged, &shifted, &[], "USD");
         assert_eq!(same.billed, "$100.00");
     }
 }

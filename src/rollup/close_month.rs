@@ -1,0 +1,119 @@
+//! Closing and reopening a billing month: its figures and rates stay as they are, and what arrives late is booked to
+//! the first open month after it.
+
+use super::publish::{Person, announce};
+use crate::focus::BillingPeriod;
+use crate::store::month_closing::{self, Closing};
+use crate::store::{Pools, audit, locks, rates};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::json;
+
+/// Longer reasons are refused.
+const REASON_CHARS_MAX: usize = 1000;
+
+/// Why a month was not closed or reopened.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// Everybody must be able to see why.
+    #[error("Say why: a reason of at most 1,000 characters.")]
+    Reason,
+    /// Its bills cannot be complete.
+    #[error("{} is not over yet: it can be closed from {} on.", .0.label(), .0.next().first_day().format("%-d %b %Y"))]
+    NotOver(BillingPeriod),
+    /// There is nothing to close.
+    #[error("No current bill is for {}: there is nothing to close.", .0.label())]
+    NoBills(BillingPeriod),
+    /// It is.
+    #[error("{} is closed already.", .0.label())]
+    AlreadyClosed(BillingPeriod),
+    /// It is not.
+    #[error("{} is not closed.", .0.label())]
+    NotClosed(BillingPeriod),
+    /// Closed figures elsewhere rest on it.
+    #[error(
+        "What arrived late for {} is booked in {}, which is closed too. Reopen that first.",
+        .month.label(),
+        labels(.holders)
+    )]
+    BookedInClosed {
+        /// The month.
+        month: BillingPeriod,
+        /// First days of the closed months that hold its adjustments.
+        holders: Vec<NaiveDate>,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+fn labels(months: &[NaiveDate]) -> String {
+    let labels: Vec<String> = months.iter().map(|month| BillingPeriod::containing(*month).label()).collect();
+    labels.join(" and ")
+}
+
+/// Closes a month that is over with the figures and rates that it has now.
+pub async fn close(
+    pools: &Pools,
+    month: BillingPeriod,
+    reason: &str,
+    by: Person<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), CloseError> {
+    let reason = checked(reason)?;
+    if month.next().first_day() > now.date_naive() {
+        return Err(CloseError::NotOver(month));
+    }
+    let mut transaction = pools.jobs.begin().await?;
+    locks::lock_ledger(&mut transaction).await?;
+    if month_closing::current(&mut transaction, month).await?.is_some() {
+        return Err(CloseError::AlreadyClosed(month));
+    }
+    if !month_closing::has_bills(&mut transaction, month).await? {
+        return Err(CloseError::NoBills(month));
+    }
+    let closing_id = month_closing::close(&mut transaction, month, reason, by.login, now).await?;
+    if let Some(rates) = rates::reporting(&mut transaction, month, month).await? {
+        for currency in month_closing::currencies(&mut transaction, closing_id).await? {
+            if let Some(rate) = rates.get(month, &currency) {
+                let into = rates.reporting_currency();
+                month_closing::keep_rate(&mut transaction, closing_id, &currency, into, &rate.value).await?;
+            }
+        }
+    }
+    announce(&mut transaction, "close", None, by.login, now).await?;
+    let details = json!({ "reason": reason, "closing_id": closing_id });
+    audit::insert(&mut transaction, now, by.login, by.address, "month.closed", &month.to_string(), details).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Opens a closed month again: it shows its bills as they are now, and what was booked elsewhere for it counts there
+/// no longer.
+pub async fn reopen(
+    pools: &Pools,
+    month: BillingPeriod,
+    reason: &str,
+    by: Person<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), CloseError> {
+    let reason = checked(reason)?;
+    let mut transaction = pools.jobs.begin().await?;
+    locks::lock_ledger(&mut transaction).await?;
+    let Some(Closing { closing_id, .. }) = month_closing::current(&mut transaction, month).await? else {
+        return Err(CloseError::NotClosed(month));
+    };
+    let holders = month_closing::closed_months_with_adjustments(&mut transaction, closing_id).await?;
+    if !holders.is_empty() {
+        return Err(CloseError::BookedInClosed { month, holders });
+    }
+    month_closing::reopen(&mut transaction, closing_id, reason, by.login, now).await?;
+    announce(&mut transaction, "reopen", None, by.login, now).await?;
+    let details = json!({ "reason": reason, "closing_id": closing_id });
+    audit::insert(&mut transaction, now, by.login, by.address, "month.reopened", &month.to_string(), details).await?;
+    Ok(transaction.commit().await?)
+}
+
+fn checked(reason: &str) -> Result<&str, CloseError> {
+    let reason = reason.trim();
+    let fits = !reason.is_empty() && reason.chars().count() <= REASON_CHARS_MAX && !reason.contains('\0');
+    if fits { Ok(reason) } else { Err(CloseError::Reason) }
+}

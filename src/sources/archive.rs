@@ -1,0 +1,78 @@
+use flate2::read::MultiGzDecoder;
+use std::io::{Cursor, Read};
+use zip::ZipArchive;
+
+/// Why a packed file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// More than one file in it, or none.
+    #[error("the zip archive holds {0} files, and exactly one is expected: unpack it and choose the right one")]
+    FileCount(usize),
+    /// Larger than its reader is willing to hold.
+    #[error("the file is larger than {} MiB when it is unpacked", .0 >> 20)]
+    TooLarge(u64),
+    /// Broken, or packed by a method that is not known here.
+    #[error("the file cannot be unpacked: {0}")]
+    Broken(String),
+}
+
+/// The content of a small file that may be a zip archive of one file, or gzip: at most `bytes_max` bytes of it, and
+/// never a look at the names inside.
+pub fn unpacked(bytes: Vec<u8>, bytes_max: u64) -> Result<Vec<u8>, ArchiveError> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+        let mut archive =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|error| ArchiveError::Broken(error.to_string()))?;
+        if archive.len() != 1 {
+            return Err(ArchiveError::FileCount(archive.len()));
+        }
+        let file = archive.by_index(0).map_err(|error| ArchiveError::Broken(error.to_string()))?;
+        return bounded(file, bytes_max);
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return bounded(MultiGzDecoder::new(bytes.as_slice()), bytes_max);
+    }
+    bounded(bytes.as_slice(), bytes_max)
+}
+
+fn bounded(reader: impl Read, bytes_max: u64) -> Result<Vec<u8>, ArchiveError> {
+    let mut content = Vec::new();
+    reader.take(bytes_max + 1).read_to_end(&mut content).map_err(|error| ArchiveError::Broken(error.to_string()))?;
+    if content.len() as u64 > bytes_max { Err(ArchiveError::TooLarge(bytes_max)) } else { Ok(content) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in files {
+            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn one_file_is_taken_out_of_its_archive() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"Date,USD").unwrap();
+        let named = zipped(&[("../../etc/passwd", b"Date,USD")]);
+        for bytes in [b"Date,USD".to_vec(), gzip.finish().unwrap(), named] {
+            assert_eq!(unpacked(bytes, 100).unwrap(), b"Date,USD");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_or_breaks_off_is_refused() {
+        let large = zipped(&[("a.csv", &[b'0'; 100_000])]);
+        assert!(matches!(unpacked(large.clone(), 99_999), Err(ArchiveError::TooLarge(99_999))));
+        assert!(matches!(unpacked(vec![b'0'; 11], 10), Err(ArchiveError::TooLarge(10))));
+        assert!(matches!(unpacked(large[..60].to_vec(), 1 << 20), Err(ArchiveError::Broken(_))));
+        let two = zipped(&[("a.csv", b"1"), ("b.csv", b"2")]);
+        assert!(matches!(unpacked(two, 10), Err(ArchiveError::FileCount(2))));
+    }
+}

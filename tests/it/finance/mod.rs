@@ -1,0 +1,157 @@
+//! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
+
+mod currency;
+mod months;
+
+use crate::support::{self, TestApp, config, pools};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use costwake::focus::BillingPeriod;
+use costwake::rollup::{ImportRequest, Person, import_file, verify};
+use costwake::store::Role;
+use costwake::store::receipts::Receipt;
+use costwake::web::{self, AppState};
+use scraper::{Html, Selector};
+use sqlx::PgPool;
+
+const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
+BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
+ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
+ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
+
+/// Who decides.
+pub const BY: Person<'_> = Person { login: "fin", address: "192.0.2.9" };
+
+/// A line of a bill; what the tests do not look at is the same on each.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    pub cost: &'static str,
+    pub currency: &'static str,
+    /// `2026-10`: its bill.
+    pub billed: &'static str,
+    /// `2026-10-05`: when it arose.
+    pub day: &'static str,
+    pub service: &'static str,
+    pub category: &'static str,
+    pub invoice: &'static str,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            cost: "1",
+            currency: "USD",
+            billed: "2026-10",
+            day: "2026-10-05",
+            service: "checkout",
+            category: "Usage",
+            invoice: "",
+        }
+    }
+}
+
+/// The text of a FOCUS file.
+pub fn bill(lines: &[Line]) -> String {
+    let mut text = format!("{HEADER}\n");
+    for Line { cost, currency, billed, day, service, category, invoice } in lines {
+        let month: BillingPeriod = billed.parse().unwrap();
+        let next = day.parse::<chrono::NaiveDate>().unwrap().succ_opt().unwrap();
+        text.push_str(&format!(
+            "{cost},{cost},{cost},{cost},{currency},acct-1,{billed}-01T00:00:00Z,{}T00:00:00Z,{day}T00:00:00Z,\
+             {next}T00:00:00Z,{category},,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,{invoice},Compute,Machines,\
+             sub-1,vm-{service},eu-1,sku-1,1,Hours,\"{{\"\"service\"\":\"\"{service}\"\"}}\"\n",
+            month.next().first_day(),
+        ));
+    }
+    text
+}
+
+fn clock() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+pub fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+pub fn month(text: &str) -> BillingPeriod {
+    text.parse().unwrap()
+}
+
+pub fn decimal(text: &str) -> BigDecimal {
+    text.parse().unwrap()
+}
+
+/// The service on a test's database, on 20 November 2026.
+pub struct World {
+    pub app: TestApp,
+    pub folder: tempfile::TempDir,
+    pub db: PgPool,
+}
+
+pub async fn world(db: &PgPool) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut state = AppState::new(config(&["--data-dir", data_dir.to_str().unwrap()]), pools(db)).unwrap();
+    state.clock = clock;
+    let mut app = support::app(db.clone()).await;
+    app.router = web::router(state.clone());
+    app.state = state;
+    World { app, folder, db: db.clone() }
+}
+
+impl World {
+    /// Imports these lines as a bill of the source `cloud-one`, published at this instant.
+    pub async fn import(&self, lines: &[Line], now: &str) -> Receipt {
+        let path = self.folder.path().join("bill.csv");
+        std::fs::write(&path, bill(lines)).unwrap();
+        let request = ImportRequest {
+            path,
+            file_name: "bill.csv".into(),
+            source: Some("cloud-one".into()),
+            as_of: None,
+            received_by: "test".into(),
+            now: time(now),
+        };
+        let receipt = import_file(&self.app.state.pools, request, |_, _, _| {}).await.unwrap();
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+        receipt
+    }
+
+    pub async fn finance(&self) -> TestApp {
+        self.app.browser(Role::Finance, false, &[]).await
+    }
+
+    /// Every invariant holds.
+    pub async fn assert_clean(&self) {
+        for check in self.checks().await {
+            assert!(check.differences.is_empty(), "{}: {:?}", check.name, check.differences);
+        }
+    }
+
+    pub async fn checks(&self) -> Vec<verify::Check> {
+        verify::verify(&mut self.db.acquire().await.unwrap()).await.unwrap()
+    }
+}
+
+/// The texts of all elements that a selector finds.
+pub fn texts(html: &str, selector: &str) -> Vec<String> {
+    let page = Html::parse_document(html);
+    let selector = Selector::parse(selector).unwrap();
+    page.select(&selector)
+        .map(|one| one.text().collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// The cells of a column of a CSV file.
+pub fn column(text: &str, name: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let headers = reader.headers().unwrap().clone();
+    let at = headers.iter().position(|header| header == name).unwrap_or_else(|| panic!("{name}: {text}"));
+    reader.records().map(|row| row.unwrap()[at].to_owned()).collect()
+}
+
+/// What a column of a CSV file adds up to.
+pub fn sum(text: &str, name: &str) -> BigDecimal {
+    column(text, name).iter().filter(|cell| !cell.is_empty()).map(|cell| decimal(cell)).sum()
+}

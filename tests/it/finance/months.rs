@@ -1,0 +1,178 @@
+//! Closed months: their figures stay, what arrives late is booked to the open month, and both pages say so.
+
+use super::{BY, Line, World, decimal, month, sum, texts, time, world};
+use axum::http::StatusCode;
+use bigdecimal::BigDecimal;
+use costwake::rollup::close_month::{close, reopen};
+use costwake::rollup::{revert, withdraw};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+
+fn september(cost: &'static str) -> Vec<Line> {
+    vec![
+        Line { cost, billed: "2026-09", day: "2026-09-05", ..Line::default() },
+        Line { cost: "7.125", billed: "2026-09", day: "2026-09-06", service: "ledger", ..Line::default() },
+    ]
+}
+
+fn october() -> Vec<Line> {
+    vec![Line { cost: "50.5", ..Line::default() }]
+}
+
+async fn booked(world: &World) -> Vec<(String, String, BigDecimal)> {
+    sqlx::query_as(
+        "SELECT to_char(k.month, 'YYYY-MM'), to_char(a.booked_month, 'YYYY-MM'), a.effective_cost
+         FROM month_adjustment a JOIN month_closing k USING (closing_id) WHERE k.reopened_at IS NULL
+         ORDER BY a.adjustment_id",
+    )
+    .fetch_all(&world.db)
+    .await
+    .unwrap()
+}
+
+fn of(closed: &str, into: &str, cost: &str) -> (String, String, BigDecimal) {
+    (closed.into(), into.into(), decimal(cost))
+}
+
+/// A late delivery is published, booked to the first open month, and leaves the closed figures alone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_arrives_late_is_booked_to_the_open_month(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    world.import(&september("100.01"), "2026-10-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-09"), "All invoices are in.", BY, now).await.unwrap();
+    assert!(booked(&world).await.is_empty());
+    world.assert_clean().await;
+
+    let late = world.import(&september("103.0000001"), "2026-11-11T06:00:00Z").await;
+    assert_eq!(booked(&world).await, [of("2026-09", "2026-10", "2.9900001")]);
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/statements/2026-09.csv").await;
+    assert_eq!(sum(&csv.body, "EffectiveCost 2026-09"), decimal("107.135"), "the closed figure stays");
+    let closed = finance.get("/finance/statements/2026-09").await;
+    assert!(closed.body.contains("$107.14") && closed.body.contains("Closed"), "the closed figure stays");
+    assert!(closed.body.contains("Adjusted by +$2.99 in October 2026"), "{}", closed.body);
+    let open = finance.get("/finance/statements/2026-10").await;
+    assert!(open.body.contains("For September 2026"), "{}", open.body);
+    assert!(texts(&open.body, "table tr.total").iter().any(|row| row.contains("Booked in October 2026 $53.49")));
+    let adjustments = finance.get("/finance/statements/2026-10/adjustments.csv").await;
+    assert_eq!(sum(&adjustments.body, "EffectiveCost"), decimal("2.9900001"), "{}", adjustments.body);
+    // The view by charge day is the ledger as it is, and both views are joined by a named row.
+    let charged = finance.get("/finance/statements/2026-09.csv?view=charge").await;
+    assert_eq!(sum(&charged.body, "EffectiveCost 2026-09"), decimal("110.1250001"));
+    assert!(closed.body.contains("Arrived or moved after closing"));
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", "/api/v1/costs?view=billing&period=2026-09", &token, Value::Null).await.json();
+    assert_eq!(api["totals"][0]["cost"], "107.135");
+    assert!(api["notes"][0].as_str().unwrap().contains("September 2026 is closed"), "{api}");
+    world.assert_clean().await;
+
+    // With October closed too, the next one goes to November; a revert takes back what it brought, booked anew.
+    close(&pools, month("2026-10"), "Done.", BY, now).await.unwrap();
+    let again = world.import(&september("90"), "2026-11-12T06:00:00Z").await;
+    revert(&pools, again.delivery_id, BY, time("2026-11-12T10:00:00Z")).await.unwrap();
+    withdraw(&pools, late.delivery_id, BY, time("2026-11-13T10:00:00Z")).await.unwrap();
+    let all = booked(&world).await;
+    let expected = [
+        of("2026-09", "2026-10", "2.9900001"),
+        of("2026-09", "2026-11", "-13.0000001"),
+        of("2026-09", "2026-11", "13.0000001"),
+        of("2026-09", "2026-11", "-110.1250001"),
+    ];
+    assert_eq!(all, expected);
+    let csv = finance.get("/finance/statements/2026-09.csv").await;
+    assert_eq!(sum(&csv.body, "EffectiveCost 2026-09"), decimal("107.135"), "also without a bill");
+    let november = finance.get("/finance/statements/2026-11").await;
+    assert!(november.body.contains("For September 2026"), "a month without bills shows what is booked to it");
+    world.assert_clean().await;
+}
+
+/// Reopening shows the bills again and ends what was booked; what closed months rest on must be reopened first.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn reopening_goes_back_in_order(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    world.import(&september("100"), "2026-10-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-09"), "Done.", BY, now).await.unwrap();
+    world.import(&september("101"), "2026-11-11T06:00:00Z").await;
+    close(&pools, month("2026-10"), "Done.", BY, now).await.unwrap();
+    let refused = reopen(&pools, month("2026-09"), "A credit note.", BY, now).await.unwrap_err();
+    assert!(refused.to_string().contains("booked in October 2026, which is closed too"), "{refused}");
+    reopen(&pools, month("2026-10"), "For September.", BY, now).await.unwrap();
+    reopen(&pools, month("2026-09"), "A credit note.", BY, now).await.unwrap();
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/statements/2026-09.csv").await;
+    assert_eq!(sum(&csv.body, "EffectiveCost 2026-09"), decimal("108.125"));
+    let open = finance.get("/finance/statements/2026-10").await;
+    assert!(!open.body.contains("For September 2026"), "nothing is booked any more");
+    close(&pools, month("2026-09"), "Again.", BY, now).await.unwrap();
+    world.import(&september("102"), "2026-11-14T06:00:00Z").await;
+    assert_eq!(booked(&world).await, [of("2026-09", "2026-10", "1")]);
+    world.assert_clean().await;
+    let audit: Vec<String> = sqlx::query_scalar(
+        "SELECT action || ' ' || subject FROM audit_log WHERE action LIKE 'month.%' ORDER BY audit_log_id",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let expected = [
+        "month.closed 2026-09",
+        "month.closed 2026-10",
+        "month.reopened 2026-10",
+        "month.reopened 2026-09",
+        "month.closed 2026-09",
+    ];
+    assert_eq!(audit, expected);
+}
+
+/// A changed owner, name or rule does not alter a closed month; a changed figure would be told by the proof.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn closed_rows_keep_their_names_and_owners(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    world.import(&september("100"), "2026-10-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let before = finance.get("/finance/statements/2026-09.csv?by=service").await.body;
+    close(&pools, month("2026-09"), "Done.", BY, time("2026-11-10T10:00:00Z")).await.unwrap();
+    assert_eq!(finance.get("/finance/statements/2026-09.csv?by=service").await.body, before);
+    sqlx::query("UPDATE service SET name = 'Renamed'").execute(&db).await.unwrap();
+    assert_eq!(finance.get("/finance/statements/2026-09.csv?by=service").await.body, before);
+    sqlx::query("UPDATE closed_cost SET billed_cost = billed_cost + 0.0000001").execute(&db).await.unwrap();
+    let wrong = world.checks().await.into_iter().find(|check| check.name.starts_with("Closed months")).unwrap();
+    assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
+}
+
+/// By the page: a reason is required, a running month cannot be closed, and a viewer cannot close at all.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_month_is_closed_on_its_page(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&september("100"), "2026-10-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let page = finance.get("/finance/statements/2026-09").await;
+    assert!(page.body.contains("/finance/statements/2026-09/close"));
+    let ask = finance.get("/finance/statements/2026-09/close").await;
+    assert!(ask.status == StatusCode::OK && ask.body.contains("Close September 2026"), "{}", ask.body);
+    let refused = finance.post_form("/finance/statements/2026-09/close", &[("reason", " ")]).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains("Say why"));
+    let refused = finance.post_form("/finance/statements/2026-11/close", &[("reason", "Early.")]).await;
+    assert!(refused.body.contains("November 2026 is not over yet"), "{}", refused.body);
+    let closed = finance.post_form("/finance/statements/2026-09/close", &[("reason", "All <in>.")]).await;
+    assert_eq!(closed.location(), "/finance/statements/2026-09");
+    let page = finance.get("/finance/statements/2026-09").await;
+    assert!(page.body.contains("All &#60;in&#62;.") && page.body.contains("/finance/statements/2026-09/reopen"));
+    let list = finance.get("/finance/statements").await;
+    assert!(list.body.contains("<td>Closed</td>"));
+    let viewer = world.app.browser(Role::Viewer, false, &[]).await;
+    let refused = viewer.post_form("/finance/statements/2026-09/reopen", &[("reason", "Mine.")]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let reopened = finance.post_form("/finance/statements/2026-09/reopen", &[("reason", "A credit note.")]).await;
+    assert_eq!(reopened.location(), "/finance/statements/2026-09");
+    assert!(finance.get("/finance/statements/2026-09").await.body.contains("A credit note."));
+}
