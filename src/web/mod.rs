@@ -19,6 +19,7 @@ mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
 mod detached;
+pub mod dimensions;
 pub mod display;
 pub mod environment;
 pub mod environments;
@@ -149,6 +150,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     delivery_retry::routes,
     deployment::routes,
     deployments::routes,
+    dimensions::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,

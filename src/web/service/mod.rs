@@ -3,6 +3,7 @@
 mod figures;
 mod kept;
 mod loaded;
+mod moved;
 mod releases;
 mod series;
 mod tables;
@@ -16,6 +17,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -25,6 +27,7 @@ use chrono::Days;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
+use moved::MovedRow;
 use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
@@ -68,6 +71,8 @@ struct CostView {
     why: Vec<WhyTable>,
     bought: Vec<BoughtRow>,
     bought_total: Vec<Line>,
+    /// Cost that rules moved between the two ranges: no change of spend.
+    moved: Vec<MovedRow>,
     comparison: String,
 }
 
@@ -117,6 +122,7 @@ pub struct Material {
     days: Loaded,
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
+    moved: Arc<Vec<MovedByRule>>,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -138,6 +144,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
     let mut bought = None;
+    let mut moved = Arc::default();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -147,22 +154,26 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
             let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
             bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
+            let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
+            let id = service.service_id;
+            let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
+            moved = kept.moved.get_or_read(publication_id, question, reading).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
     let own_team = own_team(principal);
-    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought })
+    Ok(Material { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought, moved })
 }
 
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
-        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, bought } =
-            self;
+        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, .. } = self;
+        let (days, bought, moved) = (self.days, self.bought, self.moved);
         let cost = span
             .as_ref()
             .zip(bought)
-            .map(|(span, bought)| cost_view(&service, &view, span, &days, &deployments, &bought));
+            .map(|(span, bought)| cost_view(&service, &view, span, &days, &deployments, (&bought, &moved)));
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
         ServicePage {
@@ -204,7 +215,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
-    bought: &[Bought],
+    (bought, moved): (&[Bought], &[MovedByRule]),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
@@ -233,6 +244,7 @@ fn cost_view(
         why: tables::why(span, days),
         bought,
         bought_total,
+        moved: moved::rows(moved, &days.currencies),
         comparison: span.comparison_label(),
     }
 }
