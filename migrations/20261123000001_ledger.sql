@@ -107,7 +107,7 @@ CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, b
 CREATE TABLE publication (
     publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN
-        ('publish', 'accept', 'revert', 'withdraw', 'remap', 'rebuild', 'close', 'reopen')),
+        ('publish', 'accept', 'revert', 'withdraw', 'remap', 'rebuild', 'close', 'reopen', 'split')),
     delivery_id bigint,
     published_at timestamptz NOT NULL,
     published_by text NOT NULL
@@ -149,19 +149,13 @@ CREATE TABLE rollup_key (
     charge_class text,
     pricing_category text,
     commitment_discount_status text,
-    -- The tags that rules look at (mapping_tag_key), and nothing else.
+    -- The tags that rules look at (mapping_tag_key), and what they look at of single lines (mapping_detail) with an @
+    -- in front.
     mapping_tags jsonb NOT NULL DEFAULT '{}',
-    -- What the rules say of it now; 0 stands for "no rule names one".
-    service_id bigint NOT NULL DEFAULT 0,
-    environment_id bigint NOT NULL DEFAULT 0,
-    -- The rule that decided; set beside 0 where it named one that the catalogue lacks.
-    service_rule_id bigint,
-    environment_rule_id bigint,
-    -- False until the rules were asked once; a loader inserts keys and then has them mapped.
+    -- False until the rules were asked once; a loader inserts keys and then has them mapped (key_mapping).
     is_mapped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (sub_account_key, rollup_key_id)
 );
-CREATE INDEX rollup_key_by_service ON rollup_key (service_id, environment_id);
 CREATE INDEX rollup_key_to_map ON rollup_key (rollup_key_id) WHERE NOT is_mapped;
 
 -- One line of a bill. Partitioned by generation: one partition holds one delivery.
@@ -214,7 +208,10 @@ CREATE TABLE daily_cost (
     effective_cost numeric NOT NULL,
     list_cost numeric NOT NULL,
     contracted_cost numeric NOT NULL,
-    PRIMARY KEY (service_id, charge_date, environment_id, generation_id, provider_name, charge_category, billing_currency)
+    -- 0: the charges' own cost. Else what a split moved, with charge_count 0: negative where it came from.
+    split_id bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (service_id, charge_date, environment_id, generation_id, provider_name, charge_category, billing_currency,
+        split_id)
 );
 CREATE INDEX daily_cost_by_date ON daily_cost (charge_date);
 CREATE INDEX daily_cost_by_generation ON daily_cost (generation_id);
@@ -233,6 +230,9 @@ CREATE TABLE monthly_cost (
     effective_cost numeric NOT NULL,
     list_cost numeric NOT NULL,
     contracted_cost numeric NOT NULL,
-    PRIMARY KEY (generation_id, service_id, environment_id, provider_name, charge_category, billing_currency)
+    -- 0: the charges' own cost. Else what a split moved, with charge_count 0: negative where it came from.
+    split_id bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
+        split_id)
 );
 CREATE INDEX monthly_cost_by_period ON monthly_cost (billing_period_start);

@@ -16,6 +16,8 @@ CREATE TABLE service (
     tier smallint CHECK (tier BETWEEN 1 AND 9),
     lifecycle text NOT NULL DEFAULT 'production' CHECK (lifecycle IN ('experimental', 'production', 'deprecated')),
     origin text NOT NULL DEFAULT 'user' CHECK (origin IN ('user', 'rule', 'api')),
+    -- Set where it stands for what rules give to a team and to no service of it.
+    share_of_team_id bigint UNIQUE REFERENCES team ON DELETE SET NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX service_by_team ON service (team_id);
@@ -40,8 +42,10 @@ CREATE TABLE environment_alias (
 );
 
 -- Ordered; for a service and for an environment each, the first rule that matches and names one wins.
--- conditions: [{"attribute": "tag:service", "operator": "equals|prefix|glob|one-of|present", "value": "…"}], all must hold.
+-- conditions: [{"attribute": "tag:service", "operator": "equals|prefix|glob|one-of|regex|present", "value": "…"}], all must hold.
 -- A target is either one id, or "the one named by this attribute's value".
+-- dimensions: [{"dimension": "product", "value": "…"} or {"dimension": "product", "from_attribute": "…"}].
+-- first_day and last_day are charge days, both included; NULL is without an end.
 CREATE TABLE mapping_rule (
     mapping_rule_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     position integer NOT NULL,
@@ -51,6 +55,11 @@ CREATE TABLE mapping_rule (
     environment_id bigint REFERENCES environment ON DELETE CASCADE,
     service_from_attribute text,
     environment_from_attribute text,
+    team_id bigint REFERENCES team ON DELETE CASCADE,
+    team_from_attribute text,
+    dimensions jsonb NOT NULL DEFAULT '[]',
+    first_day date,
+    last_day date CHECK (last_day >= first_day),
     -- Whether a name that the catalogue lacks is added to it.
     adds_to_catalogue boolean NOT NULL DEFAULT false,
     note text NOT NULL DEFAULT '',
@@ -58,7 +67,9 @@ CREATE TABLE mapping_rule (
     created_at timestamptz NOT NULL DEFAULT now(),
     CHECK (service_id IS NULL OR service_from_attribute IS NULL),
     CHECK (environment_id IS NULL OR environment_from_attribute IS NULL),
-    CHECK (num_nonnulls(service_id, environment_id, service_from_attribute, environment_from_attribute) > 0)
+    CHECK (team_id IS NULL OR team_from_attribute IS NULL),
+    CHECK (dimensions <> '[]' OR num_nonnulls(service_id, environment_id, team_id, service_from_attribute,
+        environment_from_attribute, team_from_attribute) > 0)
 );
 CREATE UNIQUE INDEX mapping_rule_position ON mapping_rule (position);
 

@@ -12,8 +12,17 @@ pub const CHARGE_ATTRIBUTES: &[(&str, &str)] = &[
     ("region_id", "Region (RegionId)"),
     ("sku_id", "SKU (SkuId)"),
     ("charge_category", "Kind of charge (ChargeCategory)"),
+    ("charge_class", "Correction (ChargeClass)"),
+    ("pricing_category", "Kind of price (PricingCategory)"),
+    ("commitment_discount_status", "Commitment used or unused (CommitmentDiscountStatus)"),
     (RESOURCE_ID, "Resource (ResourceId)"),
+    ("resource_name", "Resource name (ResourceName)"),
+    ("resource_type", "Resource type (ResourceType)"),
+    ("charge_description", "Description (ChargeDescription)"),
 ];
+
+/// Attributes of single lines that rollup keys do not carry by themselves, beside [`COLUMN_PREFIX`].
+const DETAIL_ATTRIBUTES: [&str; 4] = [RESOURCE_ID, "resource_name", "resource_type", "charge_description"];
 
 /// What a deployment is known by, beside the attributes that its sender adds.
 pub const DEPLOYMENT_ATTRIBUTES: &[(&str, &str)] = &[
@@ -26,8 +35,11 @@ pub const DEPLOYMENT_ATTRIBUTES: &[(&str, &str)] = &[
     ("pipeline", "Pipeline"),
 ];
 
-/// The one attribute of a charge that rollup keys do not carry by themselves.
+/// The resource of a charge.
 pub const RESOURCE_ID: &str = "resource_id";
+
+/// `column:SkuMeter` looks at any other column of the bill that is neither a cost, a quantity nor a time.
+pub const COLUMN_PREFIX: &str = "column:";
 
 /// `tag:service` looks at the tag "service": of a charge, or an attribute that a deployment's sender added.
 pub const TAG_PREFIX: &str = "tag:";
@@ -37,8 +49,21 @@ pub fn tag_key(attribute: &str) -> Option<&str> {
     attribute.strip_prefix(TAG_PREFIX).filter(|key| !key.is_empty() && !key.starts_with('@'))
 }
 
+/// The column's name where the attribute is any other column of the bill.
+pub fn column_name(attribute: &str) -> Option<&str> {
+    attribute.strip_prefix(COLUMN_PREFIX).filter(|name| !name.is_empty())
+}
+
+/// Whether rollup keys carry the attribute only where a rule looks at its value.
+pub fn is_detail(attribute: &str) -> bool {
+    column_name(attribute).is_some() || DETAIL_ATTRIBUTES.contains(&attribute)
+}
+
 /// The attribute in words: `tag "service"`, `sub account id`.
 pub fn label(attribute: &str) -> String {
+    if let Some(name) = column_name(attribute) {
+        return format!("column {name}");
+    }
     if let Some(key) = tag_key(attribute) {
         return format!("tag “{key}”");
     }
@@ -48,7 +73,9 @@ pub fn label(attribute: &str) -> String {
 }
 
 pub(super) fn is_of_charges(attribute: &str) -> bool {
-    tag_key(attribute).is_some() || CHARGE_ATTRIBUTES.iter().any(|(name, _)| *name == attribute)
+    tag_key(attribute).is_some()
+        || column_name(attribute).is_some()
+        || CHARGE_ATTRIBUTES.iter().any(|(name, _)| *name == attribute)
 }
 
 pub(super) fn is_of_deployments(attribute: &str) -> bool {

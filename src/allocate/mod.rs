@@ -4,15 +4,26 @@
 //! decides, so that nothing is ever counted twice. Nothing here reads a clock, a file or the database.
 
 mod attributes;
+mod dimension;
 mod environment_kind;
 mod names;
 mod rule;
 mod rules;
 mod slug;
+mod test;
+mod validity;
 
-pub use attributes::{CHARGE_ATTRIBUTES, DEPLOYMENT_ATTRIBUTES, RESOURCE_ID, TAG_PREFIX, label, tag_key};
+pub use attributes::{
+    CHARGE_ATTRIBUTES, COLUMN_PREFIX, DEPLOYMENT_ATTRIBUTES, RESOURCE_ID, TAG_PREFIX, column_name, is_detail, label,
+    tag_key,
+};
+pub use dimension::{COST_CENTER, DimensionError, DimensionTarget, PRODUCT, dimension_key, dimension_label};
 pub use environment_kind::EnvironmentKind;
 pub use names::Names;
 pub use rule::{AppliesTo, Condition, NAME_CHARS_MAX, Operator, Rule, RuleError, TargetRule};
-pub use rules::{Assignment, Catalogue, Rules, Subject, Target, assign};
+pub use rules::{
+    Assignment, Catalogue, DatedAssignment, DimensionValue, Rules, Subject, Target, TeamShare, assign, assign_by_day,
+};
 pub use slug::slug;
+pub use test::Details;
+pub use validity::{END_DAY, FIRST_DAY, Validity, all_days};

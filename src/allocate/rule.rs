@@ -1,7 +1,10 @@
 //! A rule as a person writes it, and what is wrong with one.
 
 use super::attributes::{RESOURCE_ID, is_of_charges, is_of_deployments};
+use super::dimension::{self, DimensionTarget};
+use super::validity::Validity;
 use globset::{Glob, GlobBuilder};
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 /// Longest name that a rule may add to the catalogue.
@@ -9,6 +12,12 @@ pub const NAME_CHARS_MAX: usize = 200;
 const CONDITION_COUNT_MAX: usize = 20;
 const VALUE_CHARS_MAX: usize = 4_000;
 const ATTRIBUTE_CHARS_MAX: usize = 300;
+/// Longest regular expression.
+const EXPRESSION_CHARS_MAX: usize = 500;
+/// What a compiled expression, and what matching it remembers, may take in memory.
+const EXPRESSION_BYTES_MAX: usize = 256 * 1024;
+/// How deep the groups of an expression may lie in each other.
+const EXPRESSION_NEST_MAX: u32 = 20;
 
 /// How a condition compares. Letters are compared in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -22,17 +31,21 @@ pub enum Operator {
     Glob,
     /// One of several, separated by commas or line ends.
     OneOf,
+    /// A regular expression is found somewhere in the value; `^` and `$` tie it to the ends. Matching takes time in
+    /// proportion to the value, and a value longer than 16 KiB is not matched.
+    Regex,
     /// There is a value that is not blank.
     Present,
 }
 
 impl Operator {
     /// Every operator with its words, in the order of a menu.
-    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Equals, "equals", "is"),
         (Self::Prefix, "prefix", "starts with"),
         (Self::Glob, "glob", "matches pattern"),
         (Self::OneOf, "one-of", "is one of"),
+        (Self::Regex, "regex", "matches expression"),
         (Self::Present, "present", "is there"),
     ];
 
@@ -115,6 +128,12 @@ pub struct Rule {
     pub service: TargetRule,
     /// What it says of the environment.
     pub environment: TargetRule,
+    /// What it says of the team, for what no rule gives to a service: a service's cost is its own team's.
+    pub team: TargetRule,
+    /// What it says of products, cost centers and dimensions of the organisation's own.
+    pub dimensions: Vec<DimensionTarget>,
+    /// The charge days that it holds on.
+    pub validity: Validity,
     /// Whether a name that the catalogue lacks is added to it.
     pub adds_to_catalogue: bool,
 }
@@ -123,7 +142,7 @@ pub struct Rule {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum RuleError {
-    #[error("A rule has to name a service, an environment, or both.")]
+    #[error("A rule has to name a service, an environment, a team or a value of a dimension.")]
     NamesNothing,
     #[error("A rule has at most {CONDITION_COUNT_MAX} conditions.")]
     TooManyConditions,
@@ -135,16 +154,32 @@ pub enum RuleError {
     ValueTooLong(String),
     #[error("“{0}” is not a pattern: {1}. Use * for anything and ? for one character.")]
     BadPattern(String, String),
-    #[error("A service or environment cannot be named by the resource id. Name it by a tag, or choose a fixed one.")]
+    #[error("Nothing can be named by the resource id. Name it by a tag, or choose a fixed one.")]
     NamedByResource,
+    #[error("The expression “{0}” cannot be used: {1}.")]
+    BadExpression(String, String),
+    #[error("An expression has at most {EXPRESSION_CHARS_MAX} characters.")]
+    ExpressionTooLong,
+    #[error("The last day of a rule lies before its first day.")]
+    EndsBeforeItStarts,
+    #[error(
+        "Only a rule for charges can have a first and a last day: deployments are mapped by rules that always hold."
+    )]
+    DatedDeployments,
+    #[error("Only a rule for charges can name a team or a value of a dimension.")]
+    DimensionOfDeployments,
+    #[error("{0}")]
+    Dimension(#[from] dimension::DimensionError),
 }
 
 impl Rule {
     /// Whether the rule can be kept.
     pub fn check(&self) -> Result<(), RuleError> {
-        if self.service == TargetRule::Nothing && self.environment == TargetRule::Nothing {
+        let targets = [&self.service, &self.environment, &self.team];
+        if targets.iter().all(|target| **target == TargetRule::Nothing) && self.dimensions.is_empty() {
             return Err(RuleError::NamesNothing);
         }
+        self.check_what_only_charges_have()?;
         if self.conditions.len() > CONDITION_COUNT_MAX {
             return Err(RuleError::TooManyConditions);
         }
@@ -152,13 +187,37 @@ impl Rule {
             self.check_attribute(&condition.attribute)?;
             condition.check()?;
         }
-        for target in [&self.service, &self.environment] {
-            if let TargetRule::NamedBy(attribute) = target {
-                self.check_attribute(attribute)?;
-                if attribute == RESOURCE_ID {
-                    return Err(RuleError::NamedByResource);
-                }
+        dimension::check(&self.dimensions)?;
+        for attribute in self.naming_attributes() {
+            self.check_attribute(attribute)?;
+            if attribute == RESOURCE_ID {
+                return Err(RuleError::NamedByResource);
             }
+        }
+        Ok(())
+    }
+
+    /// The attributes whose values name what the rule says.
+    pub(super) fn naming_attributes(&self) -> impl Iterator<Item = &str> {
+        let targets = [&self.service, &self.environment, &self.team].into_iter().filter_map(|target| match target {
+            TargetRule::NamedBy(attribute) => Some(attribute.as_str()),
+            _ => None,
+        });
+        targets.chain(self.dimensions.iter().filter_map(|target| target.from_attribute.as_deref()))
+    }
+
+    fn check_what_only_charges_have(&self) -> Result<(), RuleError> {
+        if !self.validity.is_in_order() {
+            return Err(RuleError::EndsBeforeItStarts);
+        }
+        if self.applies_to == AppliesTo::Charges {
+            return Ok(());
+        }
+        if self.validity != Validity::default() {
+            return Err(RuleError::DatedDeployments);
+        }
+        if self.team != TargetRule::Nothing || !self.dimensions.is_empty() {
+            return Err(RuleError::DimensionOfDeployments);
         }
         Ok(())
     }
@@ -177,7 +236,8 @@ impl Rule {
 }
 
 impl Condition {
-    fn check(&self) -> Result<(), RuleError> {
+    /// Whether the condition can be kept, its attribute aside.
+    pub fn check(&self) -> Result<(), RuleError> {
         if self.value.chars().count() > VALUE_CHARS_MAX {
             return Err(RuleError::ValueTooLong(self.attribute.clone()));
         }
@@ -186,6 +246,7 @@ impl Condition {
             Operator::OneOf if self.values().next().is_none() => Err(RuleError::NoValue(self.attribute.clone())),
             _ if self.value.trim().is_empty() => Err(RuleError::NoValue(self.attribute.clone())),
             Operator::Glob => self.glob().map(drop),
+            Operator::Regex => self.regex().map(drop),
             _ => Ok(()),
         }
     }
@@ -201,5 +262,32 @@ impl Condition {
             .literal_separator(false)
             .build()
             .map_err(|error| RuleError::BadPattern(self.value.clone(), error.kind().to_string()))
+    }
+
+    /// The expression, bounded in size: one that would take more memory is refused.
+    pub(super) fn regex(&self) -> Result<Regex, RuleError> {
+        let expression = self.value.trim();
+        if expression.chars().count() > EXPRESSION_CHARS_MAX {
+            return Err(RuleError::ExpressionTooLong);
+        }
+        RegexBuilder::new(expression)
+            .case_insensitive(true)
+            .size_limit(EXPRESSION_BYTES_MAX)
+            .dfa_size_limit(EXPRESSION_BYTES_MAX)
+            .nest_limit(EXPRESSION_NEST_MAX)
+            .build()
+            .map_err(|error| RuleError::BadExpression(expression.to_owned(), reason(&error)))
+    }
+}
+
+// The parser draws the place of the fault on lines of its own; its last line says what is wrong.
+fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "it is too large; repeat less or shorten it".into(),
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").trim_end_matches('.').to_owned()
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! Rules made ready to be asked a million times.
 
 use super::attributes::tag_key;
+use super::dimension::{DimensionTarget, is_fit_as_value};
 use super::names::Names;
-use super::rule::{AppliesTo, Condition, NAME_CHARS_MAX, Operator, Rule, RuleError, TargetRule};
-use super::{RESOURCE_ID, slug};
-use globset::GlobMatcher;
+use super::rule::{AppliesTo, Condition, NAME_CHARS_MAX, Rule, RuleError, TargetRule};
+use super::slug;
+use super::test::Test;
+use super::validity::{END_DAY, FIRST_DAY, Validity};
+use crate::focus::DateRange;
+use chrono::NaiveDate;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What is being mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +28,26 @@ pub struct Catalogue {
     pub services: Names,
     /// Environments by slug, name and alias.
     pub environments: Names,
+    /// Teams by slug and name.
+    pub teams: Names,
+    /// What each team's cost without a service is kept under.
+    pub team_shares: HashMap<i64, TeamShare>,
+}
+
+/// The entry that holds what a rule gives to a team and no rule to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamShare {
+    /// The service that stands for it; none before a rule first named the team.
+    pub service_id: Option<i64>,
+    /// What it is called, or will be.
+    pub name: String,
 }
 
 /// The rules for one subject, in order, compiled.
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<CompiledRule>,
+    details: Vec<Condition>,
     catalogue: Catalogue,
 }
 
@@ -55,6 +73,26 @@ pub struct Assignment {
     pub environment: Option<Target>,
     /// The rule that named the environment.
     pub environment_rule_id: Option<i64>,
+    /// The values of dimensions, by their names.
+    pub dimensions: BTreeMap<String, DimensionValue>,
+}
+
+/// What a rule says of a dimension.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct DimensionValue {
+    /// The value.
+    pub value: String,
+    /// The rule that named it.
+    pub rule_id: i64,
+}
+
+/// Who something belongs to on these days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatedAssignment {
+    /// The charge days.
+    pub days: DateRange,
+    /// Who.
+    pub assignment: Assignment,
 }
 
 #[derive(Debug, Clone)]
@@ -63,17 +101,10 @@ struct CompiledRule {
     conditions: Vec<(String, Test)>,
     service: TargetRule,
     environment: TargetRule,
+    team: TargetRule,
+    dimensions: Vec<DimensionTarget>,
+    validity: Validity,
     adds_to_catalogue: bool,
-}
-
-// Values to compare with are lower case here.
-#[derive(Debug, Clone)]
-enum Test {
-    Equals(String),
-    Prefix(String),
-    Glob(Box<GlobMatcher>),
-    OneOf(HashSet<String>),
-    Present,
 }
 
 impl Rules {
@@ -83,8 +114,15 @@ impl Rules {
             Subject::Charges => AppliesTo::Deployments,
             Subject::Deployments => AppliesTo::Charges,
         };
-        let rules = rules.iter().filter(|rule| rule.applies_to != other).map(compile_rule).collect::<Result<_, _>>()?;
-        Ok(Self { rules, catalogue })
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| rule.applies_to != other).collect();
+        let mut details: Vec<Condition> = Vec::new();
+        for condition in rules.iter().flat_map(|rule| rule.details()) {
+            if !details.contains(&condition) {
+                details.push(condition);
+            }
+        }
+        let rules = rules.into_iter().map(compile_rule).collect::<Result<_, _>>()?;
+        Ok(Self { rules, details, catalogue })
     }
 
     /// The keys of the tags that any rule looks at.
@@ -92,15 +130,10 @@ impl Rules {
         self.attributes().filter_map(tag_key).map(str::to_owned).collect()
     }
 
-    /// Whether any rule looks at this resource: only such resources are kept apart in rollups.
-    pub fn looks_at_resource(&self, resource_id: &str) -> bool {
-        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
-        conditions.filter(|(attribute, _)| attribute == RESOURCE_ID).any(|(_, test)| test.holds(resource_id))
-    }
-
-    /// Whether any rule looks at resources at all.
-    pub fn looks_at_resources(&self) -> bool {
-        self.attributes().any(|attribute| attribute == RESOURCE_ID)
+    /// What the rules look at beyond the attributes that every rollup key carries: of a value that names something,
+    /// that it is there.
+    pub fn details(&self) -> Vec<Condition> {
+        self.details.clone()
     }
 
     /// The rules with a condition on this attribute.
@@ -117,64 +150,102 @@ impl Rules {
             .any(|rule| !rule.adds_to_catalogue && (is_named(&rule.service) || is_named(&rule.environment)))
     }
 
+    /// Whether any rule names a team.
+    pub fn names_teams(&self) -> bool {
+        self.rules.iter().any(|rule| rule.team != TargetRule::Nothing)
+    }
+
     fn attributes(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().flat_map(|rule| {
-            let targets = [&rule.service, &rule.environment].into_iter().filter_map(|target| match target {
-                TargetRule::NamedBy(attribute) => Some(attribute.as_str()),
-                _ => None,
-            });
-            rule.conditions.iter().map(|(attribute, _)| attribute.as_str()).chain(targets)
+            let targets =
+                [&rule.service, &rule.environment, &rule.team].into_iter().filter_map(|target| match target {
+                    TargetRule::NamedBy(attribute) => Some(attribute.as_str()),
+                    _ => None,
+                });
+            let dimensions = rule.dimensions.iter().filter_map(|target| target.from_attribute.as_deref());
+            rule.conditions.iter().map(|(attribute, _)| attribute.as_str()).chain(targets).chain(dimensions)
         })
     }
 }
 
-/// Who something with these attributes belongs to: for the service and for the environment each, the first rule
-/// that matches and names one. A rule whose naming attribute is blank names nothing, and the next is asked.
+/// Who something with these attributes belongs to, whatever the day: for the service, for the environment and for
+/// each dimension, the first rule that matches and names one. A rule whose naming attribute is blank names nothing,
+/// and the next is asked.
 pub fn assign<'a>(rules: &Rules, attribute: impl Fn(&str) -> Option<Cow<'a, str>>) -> Assignment {
+    assign_where(rules, |_| true, &attribute)
+}
+
+/// Who a charge with these attributes belongs to, for every charge day there can be: in order, without a gap, and
+/// with as few ranges as say it.
+pub fn assign_by_day<'a>(rules: &Rules, attribute: impl Fn(&str) -> Option<Cow<'a, str>>) -> Vec<DatedAssignment> {
+    let dated = rules.rules.iter().filter(|rule| rule.validity != Validity::default());
+    let bounds: BTreeSet<NaiveDate> =
+        dated.filter(|rule| rule.matches(&attribute)).flat_map(|rule| rule.validity.bounds()).collect();
+    let starts = std::iter::once(FIRST_DAY).chain(bounds.iter().copied());
+    let ends = bounds.iter().copied().chain(std::iter::once(END_DAY));
+    let mut found: Vec<DatedAssignment> = Vec::new();
+    for days in starts.zip(ends).filter_map(|(start, end)| DateRange::new(start, end)) {
+        let assignment = assign_where(rules, |rule| rule.validity.holds_on(days.start()), &attribute);
+        match found.last_mut() {
+            Some(last) if last.assignment == assignment => {
+                last.days = DateRange::new(last.days.start(), days.end()).unwrap_or(last.days);
+            }
+            _ => found.push(DatedAssignment { days, assignment }),
+        }
+    }
+    found
+}
+
+fn assign_where<'a>(
+    rules: &Rules,
+    holds: impl Fn(&CompiledRule) -> bool,
+    attribute: &impl Fn(&str) -> Option<Cow<'a, str>>,
+) -> Assignment {
     let mut assignment = Assignment::default();
-    for rule in &rules.rules {
+    let mut team: Option<(Target, i64)> = None;
+    for rule in rules.rules.iter().filter(|rule| holds(rule)) {
         let asks_service = assignment.service.is_none() && rule.service != TargetRule::Nothing;
         let asks_environment = assignment.environment.is_none() && rule.environment != TargetRule::Nothing;
-        if !(asks_service || asks_environment) || !rule.matches(&attribute) {
+        let asks_team = team.is_none() && rule.team != TargetRule::Nothing;
+        let asks_dimension = rule.dimensions.iter().any(|one| !assignment.dimensions.contains_key(&one.dimension));
+        if !(asks_service || asks_environment || asks_team || asks_dimension) || !rule.matches(attribute) {
             continue;
         }
-        if asks_service && let Some(target) = rule.target(&rule.service, &rules.catalogue.services, &attribute) {
+        if asks_service && let Some(target) = rule.target(&rule.service, &rules.catalogue.services, attribute) {
             assignment.service = Some(target);
             assignment.service_rule_id = Some(rule.mapping_rule_id);
         }
         if asks_environment
-            && let Some(target) = rule.target(&rule.environment, &rules.catalogue.environments, &attribute)
+            && let Some(target) = rule.target(&rule.environment, &rules.catalogue.environments, attribute)
         {
             assignment.environment = Some(target);
             assignment.environment_rule_id = Some(rule.mapping_rule_id);
         }
-        if assignment.service.is_some() && assignment.environment.is_some() {
-            break;
+        if asks_team {
+            team = rule.team(&rules.catalogue, attribute).map(|target| (target, rule.mapping_rule_id));
         }
+        rule.name_dimensions(&mut assignment.dimensions, attribute);
+    }
+    // A service's cost is its own team's. Only what has no service goes to the team that a rule names.
+    if let (None, Some((target, rule_id))) = (&assignment.service, team) {
+        assignment.service = Some(target);
+        assignment.service_rule_id = Some(rule_id);
     }
     assignment
 }
 
 fn compile_rule(rule: &Rule) -> Result<CompiledRule, RuleError> {
     rule.check()?;
-    let compiled = |condition: &Condition| Ok((condition.attribute.clone(), compile_test(condition)?));
+    let compiled = |condition: &Condition| Ok((condition.attribute.clone(), Test::compile(condition)?));
     Ok(CompiledRule {
         mapping_rule_id: rule.mapping_rule_id,
         conditions: rule.conditions.iter().map(compiled).collect::<Result<_, RuleError>>()?,
         service: rule.service.clone(),
         environment: rule.environment.clone(),
+        team: rule.team.clone(),
+        dimensions: rule.dimensions.clone(),
+        validity: rule.validity,
         adds_to_catalogue: rule.adds_to_catalogue,
-    })
-}
-
-fn compile_test(condition: &Condition) -> Result<Test, RuleError> {
-    let lower = condition.value.trim().to_lowercase();
-    Ok(match condition.operator {
-        Operator::Equals => Test::Equals(lower),
-        Operator::Prefix => Test::Prefix(lower),
-        Operator::Glob => Test::Glob(Box::new(condition.glob()?.compile_matcher())),
-        Operator::OneOf => Test::OneOf(condition.values().map(str::to_lowercase).collect()),
-        Operator::Present => Test::Present,
     })
 }
 
@@ -205,32 +276,39 @@ impl CompiledRule {
             None => Target::NotFound(name.to_owned()),
         })
     }
+
+    // A team that the catalogue lacks is not added, and the next rule is asked: teams are people.
+    fn team<'a>(&self, catalogue: &Catalogue, attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<Target> {
+        let team_id = match &self.team {
+            TargetRule::Nothing => return None,
+            TargetRule::Fixed(id) => *id,
+            TargetRule::NamedBy(by) => catalogue.teams.find(&attribute(by)?)?,
+        };
+        let share = catalogue.team_shares.get(&team_id)?;
+        Some(share.service_id.map_or_else(|| Target::Add(share.name.clone()), Target::Known))
+    }
+
+    fn name_dimensions<'a>(
+        &self,
+        named: &mut BTreeMap<String, DimensionValue>,
+        attribute: &impl Fn(&str) -> Option<Cow<'a, str>>,
+    ) {
+        for target in self.dimensions.iter().filter(|target| !named.contains_key(&target.dimension)).collect::<Vec<_>>()
+        {
+            let value = match (&target.value, &target.from_attribute) {
+                (Some(value), _) => Some(value.clone()),
+                (None, Some(by)) => attribute(by).map(|value| value.trim().to_owned()),
+                (None, None) => None,
+            };
+            if let Some(value) = value.filter(|value| is_fit_as_value(value)) {
+                named.insert(target.dimension.clone(), DimensionValue { value, rule_id: self.mapping_rule_id });
+            }
+        }
+    }
 }
 
 fn is_fit_to_add(name: &str) -> bool {
     name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control)
-}
-
-impl Test {
-    fn holds(&self, value: &str) -> bool {
-        let value = value.trim();
-        if value.is_empty() {
-            return false;
-        }
-        if let Self::Present = self {
-            return true;
-        }
-        // Most values are lower case already; only the others cost a copy.
-        let has_capitals = value.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
-        let lower = if has_capitals { Cow::Owned(value.to_lowercase()) } else { Cow::Borrowed(value) };
-        match self {
-            Self::Equals(wanted) => *lower == **wanted,
-            Self::Prefix(wanted) => lower.starts_with(wanted.as_str()),
-            Self::Glob(pattern) => pattern.is_match(&*lower),
-            Self::OneOf(wanted) => wanted.contains(&*lower),
-            Self::Present => true,
-        }
-    }
 }
 
 impl Target {

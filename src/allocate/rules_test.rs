@@ -1,3 +1,5 @@
+use super::super::rule::Operator;
+use super::super::test::Details;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -14,6 +16,9 @@ fn rule(id: i64, conditions: &[(&str, Operator, &str)], service: TargetRule, env
         conditions: conditions.iter().map(condition).collect(),
         service,
         environment,
+        team: Nothing,
+        dimensions: Vec::new(),
+        validity: Validity::default(),
         adds_to_catalogue: false,
     }
 }
@@ -28,6 +33,10 @@ fn catalogue() -> Catalogue {
     catalogue.services.insert("search", 2);
     catalogue.services.insert("kasse", 1);
     catalogue.environments.insert("production", 7);
+    catalogue.teams.insert("payments", 4);
+    catalogue.teams.insert("search-team", 5);
+    catalogue.team_shares.insert(4, TeamShare { service_id: Some(40), name: "Payments, no service".into() });
+    catalogue.team_shares.insert(5, TeamShare { service_id: None, name: "Search, no service".into() });
     catalogue
 }
 
@@ -37,7 +46,7 @@ fn ask(rules: &[Rule], attributes: &[(&str, &str)]) -> Assignment {
     assign(&rules, |name| attributes.get(name).map(|value| Cow::Borrowed(*value)))
 }
 
-use Operator::{Equals, Glob, OneOf, Prefix, Present};
+use Operator::{Equals, Glob, OneOf, Prefix, Present, Regex};
 use TargetRule::{Fixed, Nothing};
 
 /// N14: two rules match; the first counts, once.
@@ -82,6 +91,10 @@ fn operators_compare_in_any_case() {
         (Present, "", "  ", false),
         (Equals, "x", "", false),
         (Prefix, "支付", "支付服务", true),
+        (Regex, "^checkout-[0-9]+$", "CHECKOUT-12", true),
+        (Regex, "^checkout-[0-9]+$", "checkout-x", false),
+        (Regex, "out", "checkout", true),
+        (Regex, "straße|платёж", "ПЛАТЁЖ-1", true),
     ];
     for (operator, wanted, value, expected) in cases {
         let rule = rule(1, &[("tag:x", *operator, wanted)], Fixed(1), Nothing);
@@ -130,6 +143,15 @@ fn what_is_wrong_is_said() {
     assert!(error(rule(1, &[("tag:x", OneOf, " , ")], Fixed(1), Nothing)).contains("needs a value"));
     assert!(error(rule(1, &[("tag:x", Glob, "a[")], Fixed(1), Nothing)).contains("not a pattern"));
     assert!(error(rule(1, &[], named_by("resource_id"), Nothing)).contains("resource id"));
+    assert!(error(rule(1, &[("tag:x", Regex, "a(")], Fixed(1), Nothing)).contains("unclosed group"));
+    assert!(error(rule(1, &[("tag:x", Regex, "(a{1000}){1000}")], Fixed(1), Nothing)).contains("too large"));
+    assert!(error(rule(1, &[("tag:x", Regex, &"a".repeat(501))], Fixed(1), Nothing)).contains("500 characters"));
+    let mut dated = rule(1, &[], Fixed(1), Nothing);
+    dated.validity = Validity { first_day: Some(day("2026-10-02")), last_day: Some(day("2026-10-01")) };
+    assert!(error(dated.clone()).contains("before its first day"));
+    dated.validity.last_day = None;
+    dated.applies_to = AppliesTo::Both;
+    assert!(error(dated).contains("Only a rule for charges can have a first"));
 }
 
 #[test]
@@ -140,11 +162,115 @@ fn rules_tell_what_they_look_at() {
     ];
     let rules = Rules::compile(&rules, Subject::Charges, catalogue()).unwrap();
     assert_eq!(rules.tag_keys().into_iter().collect::<Vec<_>>(), ["app", "cell"]);
-    assert!(rules.looks_at_resource("ARN:aws:logs-1") && !rules.looks_at_resource("arn:aws:db"));
+    let details = Details::compile(&rules.details()).unwrap();
+    assert!(details.keep("resource_id", "ARN:aws:logs-1") && !details.keep("resource_id", "arn:aws:db"));
     assert!(rules.may_miss_names());
 }
 
+/// A bound on what one value may cost: an expression that backtracking engines never finish with.
+#[test]
+fn an_expression_answers_soon_and_a_huge_value_is_not_matched() {
+    let nested = rule(1, &[("tag:x", Regex, "^(a+)+$")], Fixed(1), Nothing);
+    let value = format!("{}!", "a".repeat(16_000));
+    assert_eq!(ask(std::slice::from_ref(&nested), &[("tag:x", &value)]).service, None);
+    let matching = "a".repeat(16 * 1024);
+    assert!(ask(std::slice::from_ref(&nested), &[("tag:x", &matching)]).service.is_some());
+    let longer = "a".repeat(16 * 1024 + 1);
+    assert_eq!(ask(&[nested], &[("tag:x", &longer)]).service, None);
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_rule_holds_on_its_days_and_the_next_one_on_the_others() {
+    let mut november = rule(1, &[("tag:x", Equals, "a")], Fixed(2), Nothing);
+    november.validity = Validity { first_day: Some(day("2026-11-01")), last_day: Some(day("2026-11-30")) };
+    let always = rule(2, &[], Fixed(1), Fixed(7));
+    let rules = Rules::compile(&[november, always], Subject::Charges, catalogue()).unwrap();
+    let by_day = |value: &'static str| {
+        let found = assign_by_day(&rules, |_| Some(Cow::Borrowed(value)));
+        found
+            .into_iter()
+            .map(|one| (one.days.start(), one.days.end(), one.assignment.service_rule_id))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        by_day("a"),
+        [
+            (FIRST_DAY, day("2026-11-01"), Some(2)),
+            (day("2026-11-01"), day("2026-12-01"), Some(1)),
+            (day("2026-12-01"), END_DAY, Some(2))
+        ]
+    );
+    assert_eq!(by_day("b"), [(FIRST_DAY, END_DAY, Some(2))], "a rule that does not match cuts nothing");
+}
+
+#[test]
+fn a_team_gets_what_has_no_service() {
+    let mut by_team = rule(1, &[], Nothing, Nothing);
+    by_team.team = named_by("tag:team");
+    let by_service = rule(2, &[], named_by("tag:service"), Nothing);
+    let rules = [by_team, by_service];
+    let asked = |attributes: &[(&str, &str)]| {
+        let assignment = ask(&rules, attributes);
+        (assignment.service, assignment.service_rule_id)
+    };
+    assert_eq!(asked(&[("tag:team", "Payments")]), (Some(Target::Known(40)), Some(1)));
+    assert_eq!(asked(&[("tag:team", "Payments"), ("tag:service", "search")]), (Some(Target::Known(2)), Some(2)));
+    assert_eq!(asked(&[("tag:team", "search-team")]).0, Some(Target::Add("Search, no service".into())));
+    assert_eq!(asked(&[("tag:team", "nobody")]), (None, None), "a team is not added");
+}
+
+#[test]
+fn dimensions_are_each_decided_by_the_first_rule_that_names_one() {
+    let target = |dimension: &str, value: Option<&str>, from: Option<&str>| DimensionTarget {
+        dimension: dimension.into(),
+        value: value.map(str::to_owned),
+        from_attribute: from.map(str::to_owned),
+    };
+    let mut first = rule(1, &[("tag:x", Equals, "1")], Nothing, Nothing);
+    first.dimensions = vec![target("product", Some("Shop"), None)];
+    let mut second = rule(2, &[], Nothing, Nothing);
+    second.dimensions = vec![target("product", None, Some("tag:product")), target("tier", Some("gold"), None)];
+    let values = |attributes: &[(&str, &str)]| {
+        let found = ask(&[first.clone(), second.clone()], attributes).dimensions;
+        found.into_iter().map(|(key, named)| format!("{key}={} by {}", named.value, named.rule_id)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&[("tag:x", "1"), ("tag:product", "Search")]), ["product=Shop by 1", "tier=gold by 2"]);
+    assert_eq!(values(&[("tag:product", " Search ")]), ["product=Search by 2", "tier=gold by 2"]);
+    assert_eq!(values(&[("tag:product", " ")]), ["tier=gold by 2"]);
+}
+
 proptest! {
+    /// The days are cut without a gap, and each day's answer is what the rules of that day say.
+    #[test]
+    fn every_day_has_the_answer_of_its_own_rules(
+        days in prop::collection::vec((prop::option::of(0u64..40), prop::option::of(0u64..40)), 0..6),
+        asked in 0u64..40,
+    ) {
+        let start = day("2026-10-01");
+        let at = |offset: u64| start + chrono::Days::new(offset);
+        let mut rules = Vec::new();
+        for (number, (first, last)) in days.iter().enumerate() {
+            let mut one = rule(number as i64 + 1, &[], Fixed(number as i64 + 1), Nothing);
+            one.validity = Validity { first_day: first.map(at), last_day: last.map(at) };
+            if one.validity.is_in_order() {
+                rules.push(one);
+            }
+        }
+        let wanted = rules.iter().find(|rule| rule.validity.holds_on(at(asked))).map(|rule| rule.mapping_rule_id);
+        let compiled = Rules::compile(&rules, Subject::Charges, Catalogue::default()).unwrap();
+        let found = assign_by_day(&compiled, |_| None);
+        prop_assert_eq!(found.first().map(|one| one.days.start()), Some(FIRST_DAY));
+        prop_assert_eq!(found.last().map(|one| one.days.end()), Some(END_DAY));
+        prop_assert!(found.windows(2).all(|two| two[0].days.end() == two[1].days.start()));
+        prop_assert!(found.windows(2).all(|two| two[0].assignment != two[1].assignment));
+        let on_that_day = found.iter().find(|one| one.days.start() <= at(asked) && at(asked) < one.days.end());
+        prop_assert_eq!(on_that_day.and_then(|one| one.assignment.service_rule_id), wanted);
+    }
+
     /// Order decides, and nothing else: the winner is the first rule whose conditions hold.
     #[test]
     fn order_decides_and_the_answer_is_always_the_same(

@@ -2,18 +2,19 @@
 
 use super::catalogue::{answer, parse};
 use super::error::{ErrorBody, Result};
-use crate::allocate::{AppliesTo, Condition};
+use crate::allocate::{AppliesTo, Condition, DimensionTarget};
 use crate::store::mapping_rules::{self, MappingRule, Place, RuleValues};
 use crate::store::{Snapshot, catalogue};
 use crate::web::mapping_change::{self, MappingChange};
 use crate::web::rules::edit::{add_rule, change_rule};
-use crate::web::rules::form::{checked, environment_id, service_id};
+use crate::web::rules::form::{checked, checked_reason, environment_id, service_id, team_id};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -60,6 +61,21 @@ pub struct NewRule {
     pub environment: Option<String>,
     /// The attribute whose value names the environment.
     pub environment_from_attribute: Option<String>,
+    /// The short name of a fixed team: it gets what no rule gives to a service.
+    #[serde(default)]
+    pub team: Option<String>,
+    /// The attribute whose value names the team.
+    #[serde(default)]
+    pub team_from_attribute: Option<String>,
+    /// Values of dimensions: product, cost_center, or your own.
+    #[serde(default)]
+    pub dimensions: Vec<DimensionTarget>,
+    /// The first charge day that the rule holds on; without one, from the beginning.
+    #[serde(default)]
+    pub first_day: Option<NaiveDate>,
+    /// The last charge day that the rule holds on; without one, for good.
+    #[serde(default)]
+    pub last_day: Option<NaiveDate>,
     /// Whether a name that the catalogue lacks is added to it.
     #[serde(default)]
     pub adds_to_catalogue: bool,
@@ -69,6 +85,9 @@ pub struct NewRule {
     /// `first`, `last`, or a place from 1. A new rule is last when absent; a changed one stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Why the rule is made or changed; a new rule may give its note instead. Kept with the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// List rules in the order in which they are asked.
@@ -92,7 +111,8 @@ pub async fn add(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         let values = values(change.conn(), &new).await?;
         let place = place(new.place.as_deref())?.unwrap_or(Place::Last);
-        let id = add_rule(&mut change, &values, place).await?;
+        let reason = checked_reason(new.reason.as_deref().unwrap_or(&new.note))?;
+        let id = add_rule(&mut change, &values, place, &reason).await?;
         change.finish().await?;
         one(&app, id).await
     });
@@ -114,7 +134,8 @@ pub async fn change(
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         let values = values(change.conn(), &new).await?;
-        change_rule(&mut change, id, &values, place(new.place.as_deref())?).await?;
+        let reason = checked_reason(new.reason.as_deref().unwrap_or_default())?;
+        change_rule(&mut change, id, &values, place(new.place.as_deref())?, &reason).await?;
         change.finish().await?;
         one(&app, id).await
     });
@@ -149,7 +170,16 @@ async fn values(conn: &mut PgConnection, new: &NewRule) -> web::Result<RuleValue
         Some(slug) => Some(environment_id(conn, slug).await?),
         None => None,
     };
+    let team_id = match &new.team {
+        Some(slug) => Some(team_id(conn, slug).await?),
+        None => None,
+    };
     checked(RuleValues {
+        team_id,
+        team_from_attribute: new.team_from_attribute.clone(),
+        dimensions: serde_json::to_value(&new.dimensions).map_err(|error| web::Error::Internal(error.into()))?,
+        first_day: new.first_day,
+        last_day: new.last_day,
         applies_to: new.applies_to.key().to_owned(),
         conditions: serde_json::to_value(&new.conditions).map_err(|error| web::Error::Internal(error.into()))?,
         service_id,
@@ -182,28 +212,39 @@ async fn bodies(snapshot: &mut Snapshot) -> web::Result<Vec<RuleBody>> {
     let environments = catalogue::environment::list(&mut *snapshot).await?;
     let environments: HashMap<i64, String> =
         environments.into_iter().map(|one| (one.environment_id, one.slug)).collect();
+    let teams = catalogue::team::list(&mut *snapshot).await?;
+    let teams: HashMap<i64, String> = teams.into_iter().map(|one| (one.team_id, one.slug)).collect();
+    let slugs = Slugs { services, environments, teams };
     let rules = mapping_rules::list(&mut *snapshot).await?;
-    rules.into_iter().zip(1..).map(|(rule, number)| body(rule, number, &services, &environments)).collect()
+    rules.into_iter().zip(1..).map(|(rule, number)| body(rule, number, &slugs)).collect()
 }
 
-fn body(
-    rule: MappingRule,
-    number: i64,
-    services: &HashMap<i64, String>,
-    environments: &HashMap<i64, String>,
-) -> web::Result<RuleBody> {
+// The short names behind ids.
+struct Slugs {
+    services: HashMap<i64, String>,
+    environments: HashMap<i64, String>,
+    teams: HashMap<i64, String>,
+}
+
+fn body(rule: MappingRule, number: i64, slugs: &Slugs) -> web::Result<RuleBody> {
     let unreadable = || web::Error::Internal(anyhow::anyhow!("mapping rule {} is not readable", rule.mapping_rule_id));
     let values = rule.values.clone();
     let content = NewRule {
         applies_to: AppliesTo::from_key(&values.applies_to).ok_or_else(unreadable)?,
         conditions: serde_json::from_value(values.conditions).map_err(|_| unreadable())?,
-        service: values.service_id.and_then(|id| services.get(&id).cloned()),
+        service: values.service_id.and_then(|id| slugs.services.get(&id).cloned()),
         service_from_attribute: values.service_from_attribute,
-        environment: values.environment_id.and_then(|id| environments.get(&id).cloned()),
+        environment: values.environment_id.and_then(|id| slugs.environments.get(&id).cloned()),
         environment_from_attribute: values.environment_from_attribute,
         adds_to_catalogue: values.adds_to_catalogue,
         note: values.note,
         place: None,
+        reason: None,
+        team: values.team_id.and_then(|id| slugs.teams.get(&id).cloned()),
+        team_from_attribute: values.team_from_attribute,
+        dimensions: serde_json::from_value(values.dimensions).map_err(|_| unreadable())?,
+        first_day: values.first_day,
+        last_day: values.last_day,
     };
     Ok(RuleBody { id: rule.mapping_rule_id, number, content, created_by: rule.created_by })
 }

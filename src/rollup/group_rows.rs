@@ -2,9 +2,11 @@
 
 use super::key_attributes::KeyAttributes;
 use super::{fingerprint, json};
+use crate::allocate;
 use crate::normalize::Charge;
 use crate::store::copy_binary::CopyBuffer;
 use serde_json::Value;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Bytes of groups that are staged at once.
@@ -90,11 +92,12 @@ impl GroupRows {
     pub fn write(&mut self, charge: &Charge<'_>, is_known: impl FnOnce(Uuid) -> bool) -> GroupNames {
         let mut tags = Value::Object(charge.tag_map());
         json::storable(&mut tags);
-        let mapping_tags = Value::Object(self.key_attributes.mapping_tags(&tags, charge.resource_id)).to_string();
-        let tags = tags.to_string();
         let mut pairs: Vec<(&str, &str)> = charge.attributes().collect();
         pairs.sort_unstable();
-        json::of_pairs(&mut self.attributes, pairs.into_iter());
+        let detail = |attribute: &str| detail(charge, &pairs, attribute);
+        let mapping_tags = Value::Object(self.key_attributes.mapping_tags(&tags, detail)).to_string();
+        let tags = tags.to_string();
+        json::of_pairs(&mut self.attributes, pairs.iter().copied());
         let rollup_key_id = fingerprint::of_rollup_key(charge, &mapping_tags);
         let names = GroupNames {
             group_id: fingerprint::of_group(charge, &tags, &self.attributes),
@@ -156,6 +159,23 @@ impl GroupRows {
     pub fn take(&mut self) -> StagedRows {
         StagedRows { rollup_keys: self.rollup_keys.take(), groups: self.groups.take(), days: Vec::new() }
     }
+}
+
+/// What a line says of an attribute that keys do not carry by themselves. A column is taken in any case of letters.
+fn detail<'a>(charge: &Charge<'a>, pairs: &[(&'a str, &'a str)], attribute: &str) -> Option<Cow<'a, str>> {
+    let value = match attribute {
+        allocate::RESOURCE_ID => charge.resource_id,
+        "resource_name" => charge.resource_name,
+        "resource_type" => charge.resource_type,
+        "charge_description" => charge.charge_description,
+        _ => {
+            let name = allocate::column_name(attribute)?;
+            let exact = pairs.iter().find(|(column, _)| *column == name);
+            let found = exact.or_else(|| pairs.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)));
+            found.map(|(_, value)| *value)
+        }
+    };
+    value.map(Cow::Borrowed)
 }
 
 #[derive(Debug, Default)]

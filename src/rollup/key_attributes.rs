@@ -1,42 +1,53 @@
-//! Which tags of a charge, and which resources, go into its rollup key: what rules look at, and nothing else.
+//! Which tags of a charge, and which other attributes of a line, go into its rollup key: what rules look at, and
+//! nothing else.
 
+use super::json;
 use super::mapped_keys::tag;
-use super::mapper::Mapper;
-use crate::allocate::Rules;
+use super::mapping_details;
+use crate::allocate::{Condition, Details};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
+use std::borrow::Cow;
 
-/// Where the resource stands among a key's mapping tags, for the few resources that a rule looks at. No rule can
+/// What is kept of single lines stands among a key's mapping tags under this and the attribute's name. No rule can
 /// name a tag like this.
-pub const RESOURCE_TAG: &str = "@resource_id";
+pub const DETAIL_MARK: char = '@';
 
-/// The tags and resources that are kept apart.
+/// The tags and values of lines that are kept apart.
 #[derive(Debug)]
 pub struct KeyAttributes {
     tag_keys: Vec<String>,
-    rules: Rules,
+    details: Details,
+    /// The attributes that `details` look at.
+    looked_at: Vec<String>,
 }
 
 impl KeyAttributes {
-    /// What rules look at now. A loader reads it once, before its first line.
+    /// What rules look at now, or looked at once. A loader reads it once, before its first line.
     pub async fn load(conn: &mut PgConnection) -> anyhow::Result<Self> {
         let tag_keys = sqlx::query_scalar!("SELECT tag_key FROM mapping_tag_key").fetch_all(&mut *conn).await?;
-        let rules = Mapper::load(conn).await?.charges;
-        Ok(Self::of(tag_keys, rules))
+        Self::of(tag_keys, &mapping_details::list(conn).await?)
     }
 
-    /// These tags, and the resources that these rules look at.
-    pub(super) fn of(mut tag_keys: Vec<String>, rules: Rules) -> Self {
+    /// These tags, and the values that these conditions hold for.
+    pub(super) fn of(mut tag_keys: Vec<String>, details: &[Condition]) -> anyhow::Result<Self> {
         // Sorted here and not by the database, whose order of letters depends on its locale: the text is hashed.
         tag_keys.sort_unstable();
-        Self { tag_keys, rules }
+        let details = Details::compile(details)?;
+        let looked_at = details.attributes().into_iter().map(str::to_owned).collect();
+        Ok(Self { tag_keys, details, looked_at })
     }
 
-    /// The part of a charge's tags that goes into its key. A tag's key is taken in any case of letters.
-    pub fn mapping_tags(&self, tags: &Value, resource_id: Option<&str>) -> Map<String, Value> {
+    /// The part of a charge that goes into its key beside its own columns. A tag's key is taken in any case of
+    /// letters; `detail` gives the value of an attribute of the line.
+    pub fn mapping_tags<'a>(&self, tags: &Value, detail: impl Fn(&str) -> Option<Cow<'a, str>>) -> Map<String, Value> {
         let mut kept = Map::new();
-        if let Some(resource) = resource_id.filter(|resource| self.rules.looks_at_resource(resource)) {
-            kept.insert(RESOURCE_TAG.to_owned(), resource.into());
+        for attribute in &self.looked_at {
+            if let Some(value) = detail(attribute).filter(|value| self.details.keep(attribute, value)) {
+                let mut value = Value::from(value.into_owned());
+                json::storable(&mut value);
+                kept.insert(format!("{DETAIL_MARK}{attribute}"), value);
+            }
         }
         for key in &self.tag_keys {
             if let Some(value) = tag(tags, key) {

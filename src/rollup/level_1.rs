@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-/// Adds up `daily_cost` and `monthly_cost` of these generations anew.
+/// Adds up `daily_cost` and `monthly_cost` of these generations anew: the charges' own cost. What splits moved is gone
+/// then; [`super::splits`] moves it again.
 pub(super) async fn rebuild(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM daily_cost WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM monthly_cost WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
@@ -12,10 +13,13 @@ pub(super) async fn rebuild(conn: &mut PgConnection, generation_ids: &[i64]) -> 
     sqlx::query!(
         "INSERT INTO daily_cost (service_id, charge_date, environment_id, generation_id, provider_name,
              charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
-         SELECT k.service_id, d.charge_date, k.environment_id, d.generation_id, coalesce(k.provider_name, ''),
+         SELECT m.service_id, d.charge_date, m.environment_id, d.generation_id, coalesce(k.provider_name, ''),
              coalesce(k.charge_category, ''), d.billing_currency, sum(d.charge_count), sum(d.billed_cost),
              sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost)
-         FROM daily_cost_by_key d JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+         FROM daily_cost_by_key d
+         JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+         JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+             AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
          WHERE d.generation_id = ANY($1)
          GROUP BY 1, 2, 3, 4, 5, 6, 7",
         generation_ids,

@@ -1,11 +1,14 @@
 //! Rollup keys as rules see them, and writing down what the rules say of them.
 
-use super::key_attributes::RESOURCE_TAG;
+use super::key_attributes::DETAIL_MARK;
 use super::mapper::Mapper;
-use crate::allocate::{self, Assignment};
+use crate::allocate::{self, Assignment, DatedAssignment, DimensionValue};
+use crate::focus::DateRange;
+use chrono::NaiveDate;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::PgConnection;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 const UPDATE_BATCH: usize = 10_000;
@@ -26,12 +29,28 @@ pub struct RollupKey {
     pub region_id: Option<String>,
     pub sku_id: Option<String>,
     pub charge_category: Option<String>,
+    pub charge_class: Option<String>,
+    pub pricing_category: Option<String>,
+    pub commitment_discount_status: Option<String>,
     pub mapping_tags: serde_json::Value,
-    pub service_id: i64,
-    pub environment_id: i64,
-    pub service_rule_id: Option<i64>,
-    pub environment_rule_id: Option<i64>,
     pub is_mapped: bool,
+}
+
+/// Who a key belonged to on some charge days, when the rules were asked last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyMapping {
+    /// The charge days.
+    pub days: DateRange,
+    /// The service; 0 for none.
+    pub service_id: i64,
+    /// The environment; 0 for none.
+    pub environment_id: i64,
+    /// The rule that named the service.
+    pub service_rule_id: Option<i64>,
+    /// The rule that named the environment.
+    pub environment_rule_id: Option<i64>,
+    /// Values of dimensions.
+    pub dimensions: BTreeMap<String, DimensionValue>,
 }
 
 /// A key whose mapping changes, and what it becomes.
@@ -41,19 +60,50 @@ pub struct KeyChange {
     pub sub_account_key: i32,
     /// The key.
     pub rollup_key_id: Uuid,
-    /// The service and environment that it had; 0 for none.
-    pub before: (i64, i64),
-    /// What the rules say of it now.
-    pub assignment: Assignment,
+    /// Who it belonged to, by charge day; empty for a new key.
+    pub stored: Vec<KeyMapping>,
+    /// What the rules say of it now, by charge day.
+    pub answers: Vec<DatedAssignment>,
 }
 
+/// Service and environment on some days.
+type DatedPair = (DateRange, (i64, i64));
+
 impl KeyChange {
-    /// The service and environment that it gets, after [`Mapper::add_missing`].
-    pub fn after(&self, mapper: &Mapper) -> (i64, i64) {
-        let service = mapper.service_id(self.assignment.service.as_ref());
-        let environment = mapper.environment_id(self.assignment.environment.as_ref());
-        (service.unwrap_or(0), environment.unwrap_or(0))
+    /// What the rules say of it, whatever the day.
+    pub fn assignments(&self) -> impl Iterator<Item = &Assignment> {
+        self.answers.iter().map(|one| &one.assignment)
     }
+
+    /// The services and environments that it had; 0 for none.
+    pub fn before(&self) -> Vec<DatedPair> {
+        merged(self.stored.iter().map(|one| (one.days, (one.service_id, one.environment_id))))
+    }
+
+    /// The services and environments that it gets, after [`Mapper::add_missing`].
+    pub fn after(&self, mapper: &Mapper) -> Vec<DatedPair> {
+        merged(self.answers.iter().map(|one| (one.days, pair(&one.assignment, mapper))))
+    }
+}
+
+fn pair(assignment: &Assignment, mapper: &Mapper) -> (i64, i64) {
+    let service = mapper.service_id(assignment.service.as_ref());
+    let environment = mapper.environment_id(assignment.environment.as_ref());
+    (service.unwrap_or(0), environment.unwrap_or(0))
+}
+
+// Ranges that follow each other and say the same are one.
+fn merged(all: impl Iterator<Item = DatedPair>) -> Vec<DatedPair> {
+    let mut merged: Vec<DatedPair> = Vec::new();
+    for (days, pair) in all {
+        match merged.last_mut() {
+            Some((last, same)) if *same == pair && last.end() == days.start() => {
+                *last = DateRange::new(last.start(), days.end()).unwrap_or(*last);
+            }
+            _ => merged.push((days, pair)),
+        }
+    }
+    merged
 }
 
 /// Which keys to read.
@@ -82,23 +132,32 @@ impl RollupKey {
             "region_id" => self.region_id.as_deref(),
             "sku_id" => self.sku_id.as_deref(),
             "charge_category" => self.charge_category.as_deref(),
-            allocate::RESOURCE_ID => return tag(&self.mapping_tags, RESOURCE_TAG),
+            "charge_class" => self.charge_class.as_deref(),
+            "pricing_category" => self.pricing_category.as_deref(),
+            "commitment_discount_status" => self.commitment_discount_status.as_deref(),
+            detail if allocate::is_detail(detail) => {
+                return tag(&self.mapping_tags, &format!("{DETAIL_MARK}{detail}"));
+            }
             _ => None,
         };
         value.map(Cow::Borrowed)
     }
+}
 
-    /// Whether this is what the key is mapped to already.
-    pub fn has(&self, assignment: &Assignment) -> bool {
+impl KeyMapping {
+    /// Whether this is what the rules say now.
+    fn is(&self, answer: &DatedAssignment) -> bool {
         let known = |target: &Option<allocate::Target>| match target {
             None | Some(allocate::Target::NotFound(_)) => Some(0),
             Some(target) => target.known(),
         };
-        self.is_mapped
+        let assignment = &answer.assignment;
+        self.days == answer.days
             && known(&assignment.service) == Some(self.service_id)
             && known(&assignment.environment) == Some(self.environment_id)
             && assignment.service_rule_id == self.service_rule_id
             && assignment.environment_rule_id == self.environment_rule_id
+            && assignment.dimensions == self.dimensions
     }
 }
 
@@ -119,57 +178,138 @@ pub fn keys(conn: &mut PgConnection, which: Which) -> impl Stream<Item = sqlx::R
         RollupKey,
         "SELECT sub_account_key, rollup_key_id, provider_name, invoice_issuer_name, billing_account_id,
                 sub_account_id, sub_account_name, service_category, service_name, region_id, sku_id, charge_category,
-                mapping_tags, service_id, environment_id, service_rule_id, environment_rule_id, is_mapped
+                charge_class, pricing_category, commitment_discount_status, mapping_tags, is_mapped
          FROM rollup_key WHERE $1 OR NOT is_mapped",
         which == Which::All,
     )
     .fetch(conn)
 }
 
+/// Who every key belongs to, in order of days.
+pub async fn mappings(conn: &mut PgConnection) -> sqlx::Result<HashMap<Uuid, Vec<KeyMapping>>> {
+    let mut rows = sqlx::query!(
+        "SELECT rollup_key_id, first_day, end_day, service_id, environment_id, service_rule_id, environment_rule_id,
+                dimensions
+         FROM key_mapping ORDER BY rollup_key_id, first_day"
+    )
+    .fetch(conn);
+    let mut mappings: HashMap<Uuid, Vec<KeyMapping>> = HashMap::new();
+    while let Some(row) = rows.try_next().await? {
+        let Some(days) = DateRange::new(row.first_day, row.end_day) else { continue };
+        mappings.entry(row.rollup_key_id).or_default().push(KeyMapping {
+            days,
+            service_id: row.service_id,
+            environment_id: row.environment_id,
+            service_rule_id: row.service_rule_id,
+            environment_rule_id: row.environment_rule_id,
+            dimensions: serde_json::from_value(row.dimensions).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        });
+    }
+    Ok(mappings)
+}
+
 /// Asks the rules about the keys, row by row, and collects those whose answer is new.
 pub async fn changes(conn: &mut PgConnection, mapper: &Mapper, which: Which) -> sqlx::Result<(u64, Vec<KeyChange>)> {
+    let mut stored = match which {
+        Which::All => mappings(&mut *conn).await?,
+        Which::NotMappedYet => HashMap::new(),
+    };
     let mut keys = std::pin::pin!(keys(conn, which));
     let (mut asked, mut changes) = (0, Vec::new());
     while let Some(key) = keys.try_next().await? {
         asked += 1;
-        let assignment = allocate::assign(&mapper.charges, |name| key.attribute(name));
-        if !key.has(&assignment) {
-            let RollupKey { sub_account_key, rollup_key_id, service_id, environment_id, .. } = key;
-            changes.push(KeyChange {
-                sub_account_key,
-                rollup_key_id,
-                before: (service_id, environment_id),
-                assignment,
-            });
+        let answers = allocate::assign_by_day(&mapper.charges, |name| key.attribute(name));
+        let stored = stored.remove(&key.rollup_key_id).unwrap_or_default();
+        let is_same = stored.len() == answers.len() && stored.iter().zip(&answers).all(|(one, answer)| one.is(answer));
+        if !(key.is_mapped && is_same) {
+            let RollupKey { sub_account_key, rollup_key_id, .. } = key;
+            changes.push(KeyChange { sub_account_key, rollup_key_id, stored, answers });
         }
     }
     Ok((asked, changes))
 }
 
 /// Writes the new answers, in batches.
-pub async fn apply(conn: &mut PgConnection, mapper: &Mapper, changes: &[KeyChange]) -> sqlx::Result<()> {
+pub async fn apply(conn: &mut PgConnection, mapper: &Mapper, changes: &[KeyChange]) -> anyhow::Result<()> {
     for batch in changes.chunks(UPDATE_BATCH) {
         let sub_account_keys: Vec<i32> = batch.iter().map(|change| change.sub_account_key).collect();
         let rollup_key_ids: Vec<Uuid> = batch.iter().map(|change| change.rollup_key_id).collect();
-        let answers = || batch.iter().map(|change| &change.assignment);
-        let (services, environments): (Vec<i64>, Vec<i64>) = batch.iter().map(|change| change.after(mapper)).unzip();
-        let service_rules: Vec<Option<i64>> = answers().map(|a| a.service_rule_id).collect();
-        let environment_rules: Vec<Option<i64>> = answers().map(|a| a.environment_rule_id).collect();
         sqlx::query!(
-            "UPDATE rollup_key k SET service_id = n.service_id, environment_id = n.environment_id,
-                 service_rule_id = n.service_rule_id, environment_rule_id = n.environment_rule_id, is_mapped = true
-             FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-                 AS n (sub_account_key, rollup_key_id, service_id, environment_id, service_rule_id, environment_rule_id)
-             WHERE k.sub_account_key = n.sub_account_key AND k.rollup_key_id = n.rollup_key_id",
+            "DELETE FROM key_mapping m USING unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, rollup_key_id)
+             WHERE m.sub_account_key = n.sub_account_key AND m.rollup_key_id = n.rollup_key_id",
             &sub_account_keys,
             &rollup_key_ids,
-            &services,
-            &environments,
-            service_rules.as_slice() as &[Option<i64>],
-            environment_rules.as_slice() as &[Option<i64>],
+        )
+        .execute(&mut *conn)
+        .await?;
+        insert(&mut *conn, mapper, batch).await?;
+        sqlx::query!(
+            "UPDATE rollup_key k SET is_mapped = true
+             FROM unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, rollup_key_id)
+             WHERE k.sub_account_key = n.sub_account_key AND k.rollup_key_id = n.rollup_key_id AND NOT k.is_mapped",
+            &sub_account_keys,
+            &rollup_key_ids,
         )
         .execute(&mut *conn)
         .await?;
     }
     Ok(())
+}
+
+async fn insert(conn: &mut PgConnection, mapper: &Mapper, batch: &[KeyChange]) -> anyhow::Result<()> {
+    let rows = || batch.iter().flat_map(|change| change.answers.iter().map(move |answer| (change, answer)));
+    let sub_account_keys: Vec<i32> = rows().map(|(change, _)| change.sub_account_key).collect();
+    let rollup_key_ids: Vec<Uuid> = rows().map(|(change, _)| change.rollup_key_id).collect();
+    let (first_days, end_days): (Vec<NaiveDate>, Vec<NaiveDate>) =
+        rows().map(|(_, answer)| (answer.days.start(), answer.days.end())).unzip();
+    let (services, environments): (Vec<i64>, Vec<i64>) =
+        rows().map(|(_, answer)| pair(&answer.assignment, mapper)).unzip();
+    let service_rules: Vec<Option<i64>> = rows().map(|(_, answer)| answer.assignment.service_rule_id).collect();
+    let environment_rules: Vec<Option<i64>> = rows().map(|(_, answer)| answer.assignment.environment_rule_id).collect();
+    let dimensions = rows().map(|(_, answer)| serde_json::to_value(&answer.assignment.dimensions));
+    let dimensions: Vec<serde_json::Value> = dimensions.collect::<Result<_, _>>()?;
+    sqlx::query!(
+        "INSERT INTO key_mapping (sub_account_key, rollup_key_id, first_day, end_day, service_id, environment_id,
+             service_rule_id, environment_rule_id, dimensions)
+         SELECT * FROM unnest($1::integer[], $2::uuid[], $3::date[], $4::date[], $5::bigint[], $6::bigint[],
+             $7::bigint[], $8::bigint[], $9::jsonb[])",
+        &sub_account_keys,
+        &rollup_key_ids,
+        &first_days,
+        &end_days,
+        &services,
+        &environments,
+        service_rules.as_slice() as &[Option<i64>],
+        environment_rules.as_slice() as &[Option<i64>],
+        &dimensions,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives new keys the mapping of the old ones that they come from.
+pub(super) async fn copy_mapping(
+    conn: &mut PgConnection,
+    sub_account_keys: &[i32],
+    old: &[Uuid],
+    new: &[Uuid],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO key_mapping (sub_account_key, rollup_key_id, first_day, end_day, service_id, environment_id,
+             service_rule_id, environment_rule_id, dimensions)
+         SELECT m.sub_account_key, n.new_id, m.first_day, m.end_day, m.service_id, m.environment_id,
+             m.service_rule_id, m.environment_rule_id, m.dimensions
+         FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS n (sub_account_key, old_id, new_id)
+         JOIN key_mapping m ON m.sub_account_key = n.sub_account_key AND m.rollup_key_id = n.old_id
+         WHERE NOT EXISTS (SELECT FROM key_mapping x
+                           WHERE x.sub_account_key = n.sub_account_key AND x.rollup_key_id = n.new_id)
+         ON CONFLICT DO NOTHING",
+        sub_account_keys,
+        old,
+        new,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }

@@ -1,9 +1,10 @@
 //! The rules as they stand, ready to be asked, and the catalogue entries that their answers need.
 
 use crate::allocate::{
-    AppliesTo, Assignment, Catalogue, EnvironmentKind, Names, Rule, Rules, Subject, Target, TargetRule,
+    AppliesTo, Assignment, Catalogue, EnvironmentKind, Names, Rule, Rules, Subject, Target, TargetRule, TeamShare,
+    Validity,
 };
-use crate::store::catalogue::{self, NewEnvironment, NewService};
+use crate::store::catalogue::{self, NewEnvironment, NewService, team_share};
 use crate::store::mapping_rules::{self, MappingRule, RuleValues};
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -26,6 +27,15 @@ impl Mapper {
     pub async fn load(conn: &mut PgConnection) -> anyhow::Result<Self> {
         let rules = rules_of(&mapping_rules::list(&mut *conn).await?)?;
         Self::compile(&rules, catalogue_names(conn).await?)
+    }
+
+    /// The same, after every team that a rule may name has the entry that holds its cost without a service.
+    pub async fn load_with_team_shares(conn: &mut PgConnection) -> anyhow::Result<Self> {
+        let mapper = Self::load(&mut *conn).await?;
+        if !mapper.charges.names_teams() || team_share::add_missing(&mut *conn).await? == 0 {
+            return Ok(mapper);
+        }
+        Self::load(conn).await
     }
 
     /// Rules over a catalogue.
@@ -99,10 +109,19 @@ pub async fn catalogue_names_without(
         services.insert(&entry.name, entry.id);
     }
     let mut environments = Names::new();
-    for entry in catalogue::environment_names(conn).await?.iter().filter(|entry| Some(entry.id) != environment_id) {
+    let named = catalogue::environment_names(&mut *conn).await?;
+    for entry in named.iter().filter(|entry| Some(entry.id) != environment_id) {
         environments.insert(&entry.name, entry.id);
     }
-    Ok(Catalogue { services, environments })
+    let mut teams = Names::new();
+    let mut team_shares = HashMap::new();
+    for team in team_share::list(conn).await? {
+        teams.insert(&team.slug, team.team_id);
+        teams.insert(&team.name, team.team_id);
+        let service_id = team.service_id.filter(|id| Some(*id) != service_id);
+        team_shares.insert(team.team_id, TeamShare { service_id, name: team.share_name });
+    }
+    Ok(Catalogue { services, environments, teams, team_shares })
 }
 
 /// Stored rules as `allocate` understands them.
@@ -122,6 +141,9 @@ pub fn rule_of(mapping_rule_id: i64, values: &RuleValues) -> anyhow::Result<Rule
         conditions: serde_json::from_value(values.conditions.clone()).context("its conditions are not readable")?,
         service: target_of(values.service_id, values.service_from_attribute.as_deref()),
         environment: target_of(values.environment_id, values.environment_from_attribute.as_deref()),
+        team: target_of(values.team_id, values.team_from_attribute.as_deref()),
+        dimensions: serde_json::from_value(values.dimensions.clone()).context("its dimensions are not readable")?,
+        validity: Validity { first_day: values.first_day, last_day: values.last_day },
         adds_to_catalogue: values.adds_to_catalogue,
     })
 }

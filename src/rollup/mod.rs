@@ -7,6 +7,7 @@ pub mod key_attributes;
 pub mod map_deployments;
 pub mod mapped_keys;
 pub mod mapper;
+pub mod mapping_details;
 pub mod pipeline_deployments;
 pub mod rates;
 pub mod rebuild;

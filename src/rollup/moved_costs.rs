@@ -1,6 +1,7 @@
 //! Moves daily and monthly cost from the services and environments that lost keys to those that got them.
 
 use super::mapped_keys::KeyChange;
+use super::mapper::Mapper;
 use anyhow::ensure;
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
@@ -20,10 +21,11 @@ pub struct Moves {
 
 impl Moves {
     /// Takes a change in, unless only the rule is another.
-    pub fn add(&mut self, change: &KeyChange, after: (i64, i64)) {
-        if change.before != after {
+    pub fn add(&mut self, change: &KeyChange, mapper: &Mapper) {
+        let (before, after) = (change.before(), change.after(mapper));
+        if before != after {
             self.rollup_key_ids.push(change.rollup_key_id);
-            self.pairs.extend([change.before, after]);
+            self.pairs.extend(before.into_iter().chain(after).map(|(_, pair)| pair));
         }
     }
 }
@@ -90,7 +92,8 @@ async fn rebuild_daily(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "DELETE FROM daily_cost d USING unnest($2::bigint[], $3::bigint[]) AS p (service_id, environment_id)
-         WHERE d.service_id = p.service_id AND d.environment_id = p.environment_id AND d.generation_id = ANY($1)",
+         WHERE d.service_id = p.service_id AND d.environment_id = p.environment_id AND d.generation_id = ANY($1)
+           AND d.split_id = 0",
         generation_ids,
         services,
         environments,
@@ -100,13 +103,15 @@ async fn rebuild_daily(
     sqlx::query!(
         "INSERT INTO daily_cost (service_id, charge_date, environment_id, generation_id, provider_name,
              charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
-         SELECT k.service_id, d.charge_date, k.environment_id, d.generation_id, coalesce(k.provider_name, ''),
+         SELECT m.service_id, d.charge_date, m.environment_id, d.generation_id, coalesce(k.provider_name, ''),
              coalesce(k.charge_category, ''), d.billing_currency, sum(d.charge_count), sum(d.billed_cost),
              sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost)
          FROM daily_cost_by_key d
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+         JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+             AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
          JOIN unnest($2::bigint[], $3::bigint[]) AS p (service_id, environment_id)
-             ON p.service_id = k.service_id AND p.environment_id = k.environment_id
+             ON p.service_id = m.service_id AND p.environment_id = m.environment_id
          WHERE d.generation_id = ANY($1)
          GROUP BY 1, 2, 3, 4, 5, 6, 7",
         generation_ids,
@@ -126,7 +131,8 @@ async fn rebuild_monthly(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "DELETE FROM monthly_cost m USING unnest($2::bigint[], $3::bigint[]) AS p (service_id, environment_id)
-         WHERE m.service_id = p.service_id AND m.environment_id = p.environment_id AND m.generation_id = ANY($1)",
+         WHERE m.service_id = p.service_id AND m.environment_id = p.environment_id AND m.generation_id = ANY($1)
+           AND m.split_id = 0",
         generation_ids,
         services,
         environments,
@@ -143,7 +149,7 @@ async fn rebuild_monthly(
          JOIN generation g USING (generation_id)
          JOIN unnest($2::bigint[], $3::bigint[]) AS p (service_id, environment_id)
              ON p.service_id = d.service_id AND p.environment_id = d.environment_id
-         WHERE d.generation_id = ANY($1)
+         WHERE d.generation_id = ANY($1) AND d.split_id = 0
          GROUP BY 1, 2, 3, 4, 5, 6, 7",
         generation_ids,
         services,

@@ -1,15 +1,17 @@
-//! Keys charge groups again when a rule looks at a tag or a resource that rollup keys do not carry yet.
+//! Keys charge groups again when a rule looks at a tag, or at something of single lines, that rollup keys do not carry yet.
 //!
 //! The one kind of rule change that reads charges: the lines of the touched keys are added up once more, in SQL.
 
 use super::fingerprint::Fingerprint;
-use super::key_attributes::{KeyAttributes, RESOURCE_TAG};
-use crate::allocate::Rules;
+use super::key_attributes::KeyAttributes;
+use super::{mapped_keys, mapping_details};
+use crate::allocate::{self, Condition, Rules};
 use crate::store::locks;
 use anyhow::ensure;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use sqlx::PgConnection;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -40,6 +42,10 @@ struct GroupRow {
     group_id: Uuid,
     tags: Value,
     resource_id: Option<String>,
+    resource_name: Option<String>,
+    resource_type: Option<String>,
+    charge_description: Option<String>,
+    attributes: Value,
     rollup_key_id: Uuid,
     provider_name: Option<String>,
     invoice_issuer_name: Option<String>,
@@ -60,7 +66,8 @@ struct GroupRow {
 /// Adds what the rules look at to what keys carry, and keys the groups that have it. Nothing to do in the usual case.
 pub(super) async fn rekey(conn: &mut PgConnection, rules: &Rules) -> anyhow::Result<Rekeyed> {
     let new_tag_keys = new_tag_keys(&mut *conn, rules).await?;
-    if new_tag_keys.is_empty() && !rules.looks_at_resources() {
+    let new_details = mapping_details::new_ones(&mut *conn, rules).await?;
+    if new_tag_keys.is_empty() && new_details.is_empty() {
         return Ok(Rekeyed::default());
     }
     locks::tell_progress(&mut *conn, "waiting for a load to end").await?;
@@ -71,8 +78,9 @@ pub(super) async fn rekey(conn: &mut PgConnection, rules: &Rules) -> anyhow::Res
     )
     .execute(&mut *conn)
     .await?;
-    locks::tell_progress(&mut *conn, "looking for the tag in charge groups").await?;
-    let changes = group_changes(&mut *conn, &new_tag_keys, rules).await?;
+    locks::tell_progress(&mut *conn, "looking for it in charge groups").await?;
+    let changes = group_changes(&mut *conn, &new_tag_keys, &new_details).await?;
+    mapping_details::insert(&mut *conn, &new_details).await?;
     if changes.is_empty() {
         return Ok(Rekeyed::default());
     }
@@ -103,19 +111,22 @@ pub(super) async fn new_tag_keys(conn: &mut PgConnection, rules: &Rules) -> sqlx
     .await
 }
 
-/// Which groups would get another key under these rules; nothing is written.
+/// Which groups would get another key if these were kept apart too; nothing is written.
 pub(super) async fn group_changes(
     conn: &mut PgConnection,
     new_tag_keys: &[String],
-    rules: &Rules,
+    new_details: &[Condition],
 ) -> anyhow::Result<Vec<GroupChange>> {
     let mut tag_keys = sqlx::query_scalar!("SELECT tag_key FROM mapping_tag_key").fetch_all(&mut *conn).await?;
     tag_keys.extend(new_tag_keys.iter().filter(|key| !tag_keys.contains(key)).cloned().collect::<Vec<_>>());
-    let attributes = KeyAttributes::of(tag_keys, rules.clone());
+    let mut details = mapping_details::list(&mut *conn).await?;
+    details.extend_from_slice(new_details);
+    let attributes = KeyAttributes::of(tag_keys, &details)?;
     let lower: Vec<String> = new_tag_keys.iter().map(|key| key.to_lowercase()).collect();
     let mut groups = sqlx::query_as!(
         GroupRow,
-        "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, k.rollup_key_id, k.provider_name,
+        "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
+                g.charge_description, g.attributes, k.rollup_key_id, k.provider_name,
                 k.invoice_issuer_name, k.billing_account_id, k.sub_account_id, k.sub_account_name, k.service_category,
                 k.service_name, k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
                 k.commitment_discount_status, k.mapping_tags
@@ -123,18 +134,15 @@ pub(super) async fn group_changes(
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
          WHERE (jsonb_typeof(g.tags) = 'object'
                 AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t) = ANY($1)))
-            OR ($2 AND g.resource_id IS NOT NULL AND NOT k.mapping_tags ? $3)
+            OR $2
          ORDER BY g.group_id",
         &lower,
-        rules.looks_at_resources(),
-        RESOURCE_TAG,
+        !new_details.is_empty(),
     )
     .fetch(conn);
     let mut changes = Vec::new();
     while let Some(group) = groups.try_next().await? {
-        let tags = attributes.mapping_tags(&group.tags, group.resource_id.as_deref());
-        // A resource that was kept apart for a rule of the past stays so: finer is never wrong.
-        let mapping_tags = Value::Object(tags);
+        let mapping_tags = Value::Object(attributes.mapping_tags(&group.tags, |name| group.detail(name)));
         if mapping_tags != group.mapping_tags {
             changes.push(GroupChange {
                 sub_account_key: group.sub_account_key,
@@ -163,12 +171,11 @@ async fn insert_keys(conn: &mut PgConnection, changes: &[GroupChange]) -> sqlx::
             "INSERT INTO rollup_key (sub_account_key, rollup_key_id, provider_name, invoice_issuer_name,
                  billing_account_id, sub_account_id, sub_account_name, service_category, service_name, region_id,
                  sku_id, charge_category, charge_class, pricing_category, commitment_discount_status, mapping_tags,
-                 service_id, environment_id, service_rule_id, environment_rule_id, is_mapped)
+                 is_mapped)
              SELECT k.sub_account_key, n.new_id, k.provider_name, k.invoice_issuer_name,
                  k.billing_account_id, k.sub_account_id, k.sub_account_name, k.service_category, k.service_name,
                  k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
-                 k.commitment_discount_status, n.tags, k.service_id, k.environment_id, k.service_rule_id,
-                 k.environment_rule_id, k.is_mapped
+                 k.commitment_discount_status, n.tags, k.is_mapped
              FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::jsonb[])
                  AS n (sub_account_key, old_id, new_id, tags)
              JOIN rollup_key k ON k.sub_account_key = n.sub_account_key AND k.rollup_key_id = n.old_id
@@ -180,6 +187,7 @@ async fn insert_keys(conn: &mut PgConnection, changes: &[GroupChange]) -> sqlx::
         )
         .execute(&mut *conn)
         .await?;
+        mapped_keys::copy_mapping(&mut *conn, &sub_account_keys, &old, &new).await?;
     }
     Ok(())
 }
@@ -279,12 +287,25 @@ async fn sums(
 
 async fn pairs_of(conn: &mut PgConnection, key_ids: &[Uuid]) -> sqlx::Result<BTreeSet<(i64, i64)>> {
     let rows = sqlx::query!(
-        "SELECT DISTINCT service_id, environment_id FROM rollup_key WHERE rollup_key_id = ANY($1)",
+        "SELECT DISTINCT service_id, environment_id FROM key_mapping WHERE rollup_key_id = ANY($1)",
         key_ids
     )
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.service_id, row.environment_id)).collect())
+}
+
+impl GroupRow {
+    fn detail(&self, attribute: &str) -> Option<Cow<'_, str>> {
+        let text = match attribute {
+            allocate::RESOURCE_ID => self.resource_id.as_deref(),
+            "resource_name" => self.resource_name.as_deref(),
+            "resource_type" => self.resource_type.as_deref(),
+            "charge_description" => self.charge_description.as_deref(),
+            _ => return mapped_keys::tag(&self.attributes, allocate::column_name(attribute)?),
+        };
+        text.map(Cow::Borrowed)
+    }
 }
 
 // The loader's fingerprint, so that a bill read later meets the same key.

@@ -3,7 +3,7 @@
 //! Bills are not read for that: a key's daily costs move as they are. Only a rule that looks at a tag or a resource
 //! that keys do not carry yet makes `rekey` look at the charges.
 
-use super::mapped_keys::{self, Which};
+use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
 use super::{map_deployments, pipeline_deployments, rekey};
@@ -39,9 +39,9 @@ pub struct RemapReport {
 /// the end of that transaction no rule changes: the ledger's lock is held.
 pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
     locks::lock_ledger(conn).await?;
-    let mut mapper = Mapper::load(conn).await?;
+    let mut mapper = Mapper::load_with_team_shares(conn).await?;
     let (_, changes) = mapped_keys::changes(conn, &mapper, Which::NotMappedYet).await?;
-    let added = mapper.add_missing(conn, changes.iter().map(|change| &change.assignment)).await?;
+    let added = mapper.add_missing(conn, changes.iter().flat_map(KeyChange::assignments)).await?;
     mapped_keys::apply(conn, &mapper, &changes).await?;
     // A rule that only knows names may have missed one that another rule has just added.
     if added > 0 && (mapper.charges.may_miss_names() || mapper.deployments.may_miss_names()) {
@@ -82,18 +82,18 @@ pub async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
 
 /// Maps everything again within the caller's transaction, after [`begin`].
 pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
-    let mut mapper = Mapper::load(&mut *conn).await?;
+    let mut mapper = Mapper::load_with_team_shares(&mut *conn).await?;
     let rekeyed = rekey::rekey(&mut *conn, &mapper.charges).await?;
 
     locks::tell_progress(&mut *conn, "asking the rules").await?;
     let (keys_asked, changes) = mapped_keys::changes(&mut *conn, &mapper, Which::All).await?;
-    mapper.add_missing(&mut *conn, changes.iter().map(|change| &change.assignment)).await?;
+    mapper.add_missing(&mut *conn, changes.iter().flat_map(KeyChange::assignments)).await?;
     mapped_keys::apply(&mut *conn, &mapper, &changes).await?;
 
     locks::tell_progress(&mut *conn, "adding up").await?;
     let mut moves = Moves { pairs: rekeyed.pairs, generation_ids: rekeyed.generation_ids, ..Moves::default() };
     for change in &changes {
-        moves.add(change, change.after(&mapper));
+        moves.add(change, &mapper);
     }
     let generations_rebuilt = moved_costs::rebuild(&mut *conn, &moves).await?;
 

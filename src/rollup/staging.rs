@@ -18,8 +18,7 @@ const DAY_COLUMNS: &str = "generation_id, sub_account_key, rollup_key_id, charge
 pub(super) async fn rules_fingerprint(conn: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar!(
         r#"SELECT coalesce((SELECT string_agg(tag_key, ' ' ORDER BY tag_key) FROM mapping_tag_key), '') ||
-            coalesce((SELECT string_agg(conditions::text, ' ' ORDER BY mapping_rule_id) FROM mapping_rule
-                      WHERE conditions::text LIKE '%"resource_id"%'), '') AS "rules!""#
+            ' ' || (SELECT count(*) FROM mapping_detail) AS "rules!""#
     )
     .fetch_one(conn)
     .await

@@ -141,13 +141,14 @@ async fn superseded(conn: &mut PgConnection) -> sqlx::Result<Check> {
 async fn allocation(conn: &mut PgConnection) -> sqlx::Result<Check> {
     let row = sqlx::query!(
         r#"WITH by_key AS (
-             SELECT d.generation_id, d.billing_currency, k.service_id, k.environment_id,
+             SELECT d.generation_id, d.billing_currency, m.service_id, m.environment_id,
                  sum(d.charge_count) AS charge_count, sum(d.billed_cost) AS billed_cost,
                  sum(d.effective_cost) AS effective_cost, sum(d.list_cost) AS list_cost,
                  sum(d.contracted_cost) AS contracted_cost
              FROM daily_cost_by_key d
              JOIN generation g USING (generation_id)
-             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+             JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+                 AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
              WHERE g.state = 'current'
              GROUP BY 1, 2, 3, 4
          ), by_service AS (
@@ -156,7 +157,7 @@ async fn allocation(conn: &mut PgConnection) -> sqlx::Result<Check> {
                  sum(d.effective_cost) AS effective_cost, sum(d.list_cost) AS list_cost,
                  sum(d.contracted_cost) AS contracted_cost
              FROM daily_cost d JOIN generation g USING (generation_id)
-             WHERE g.state = 'current'
+             WHERE g.state = 'current' AND d.split_id = 0
              GROUP BY 1, 2, 3, 4
          )
          SELECT count(*) AS "checked!",

@@ -1,17 +1,20 @@
 //! What other rules, or another catalogue, would move: asked before anything is saved, written nowhere.
 
 mod deployment_moves;
+mod segments;
 
-use super::mapped_keys::{self, RollupKey, Which};
+use super::mapped_keys::{self, Which};
 use super::mapper::Mapper;
-use super::rekey;
+use super::{mapping_details, rekey};
 use crate::allocate::{self, Assignment, Catalogue, Rule, Target};
 use crate::focus::DateRange;
 use crate::store::Scope;
 use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
 use futures_util::TryStreamExt;
+use segments::{Segment, segments};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 pub use deployment_moves::DeploymentMove;
@@ -37,6 +40,8 @@ pub struct Owner {
     pub service: Side,
     /// The environment.
     pub environment: Side,
+    /// Values of dimensions, by their names.
+    pub dimensions: BTreeMap<String, String>,
 }
 
 /// `EffectiveCost` in one currency.
@@ -103,9 +108,12 @@ pub struct Question<'a> {
     pub long: DateRange,
 }
 
-// A key, or the groups of a key that would leave it.
+// A key on some days, or the groups of a key that would leave it.
 struct Asked {
     rollup_key_id: Uuid,
+    days: DateRange,
+    // Whose it is now, for the scope.
+    service_id: i64,
     group_ids: Vec<Uuid>,
     move_index: Option<usize>,
     is_taken: bool,
@@ -118,8 +126,9 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
     let new_tag_keys = rekey::new_tag_keys(&mut *conn, &mapper.charges).await?;
     let mut leaving: HashMap<Uuid, BTreeMap<Uuid, Leaving>> = HashMap::new();
     let mut groups_to_key = 0;
-    if !new_tag_keys.is_empty() || mapper.charges.looks_at_resources() {
-        for change in rekey::group_changes(&mut *conn, &new_tag_keys, &mapper.charges).await? {
+    let new_details = mapping_details::new_ones(&mut *conn, &mapper.charges).await?;
+    if !new_tag_keys.is_empty() || !new_details.is_empty() {
+        for change in rekey::group_changes(&mut *conn, &new_tag_keys, &new_details).await? {
             groups_to_key += 1;
             let of_key = leaving.entry(change.old_key_id).or_default();
             let new = of_key.entry(change.new_key_id).or_insert_with(|| (change.mapping_tags, Vec::new()));
@@ -127,18 +136,26 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
         }
     }
     {
+        let mut mappings = mapped_keys::mappings(&mut *conn).await?;
         let mut keys = std::pin::pin!(mapped_keys::keys(&mut *conn, Which::All));
         while let Some(mut key) = keys.try_next().await? {
-            answer.ask(&mapper, &key, Vec::new());
+            let stored = mappings.remove(&key.rollup_key_id).unwrap_or_default();
+            let mut parts = vec![Vec::new()];
+            let mut answers = vec![allocate::assign_by_day(&mapper.charges, |name| key.attribute(name))];
             for (mapping_tags, group_ids) in leaving.remove(&key.rollup_key_id).unwrap_or_default().into_values() {
                 key.mapping_tags = mapping_tags;
-                answer.ask(&mapper, &key, group_ids);
+                parts.push(group_ids);
+                answers.push(allocate::assign_by_day(&mapper.charges, |name| key.attribute(name)));
+            }
+            // One cut of the days for all of a key, so that what leaves it is taken from the right place.
+            let segments = segments(&stored, &answers);
+            for (group_ids, segments) in parts.into_iter().zip(segments) {
+                answer.take(key.rollup_key_id, &group_ids, &segments);
             }
         }
     }
     let mut moves = answer.moves();
-    let key_count = answer.asked.iter().filter(|asked| asked.is_taken).count() as i64;
-    let mut taken = Taken { key_count, ..Taken::default() };
+    let mut taken = Taken { key_count: answer.taken_count, ..Taken::default() };
     let ranges = (question.recent, question.long);
     let mut costs = key_costs(&mut *conn, scope, &answer.asked, ranges).await?;
     if groups_to_key > 0 {
@@ -168,32 +185,55 @@ struct Answer {
     rule_id: Option<i64>,
     places: HashMap<(Owner, Owner), usize>,
     key_counts: Vec<i64>,
+    taken_count: i64,
     asked: Vec<Asked>,
     added: BTreeMap<String, String>,
 }
 
 impl Answer {
-    fn ask(&mut self, mapper: &Mapper, key: &RollupKey, group_ids: Vec<Uuid>) {
-        let assignment = allocate::assign(&mapper.charges, |name| key.attribute(name));
-        let is_taken = self.rule_id.is_some_and(|id| is_by(&assignment, id));
-        let from = Owner { service: side_of_id(key.service_id), environment: side_of_id(key.environment_id) };
-        let to = Owner {
-            service: side_of(assignment.service.as_ref(), &mut self.added),
-            environment: side_of(assignment.environment.as_ref(), &mut self.added),
-        };
-        let move_index = (from != to).then(|| {
-            let next = self.key_counts.len();
-            let index = *self.places.entry((from, to)).or_insert(next);
-            if index == next {
-                self.key_counts.push(0);
+    // A key, or groups that leave one, with whose it is and would be on each of its days.
+    fn take(&mut self, rollup_key_id: Uuid, group_ids: &[Uuid], segments: &[Segment<'_>]) {
+        let mut counted = BTreeSet::new();
+        let mut is_any_taken = false;
+        for segment in segments {
+            let is_taken = self.rule_id.is_some_and(|id| is_by(segment.then, id));
+            is_any_taken |= is_taken;
+            let from = owner_now(segment);
+            let to = self.owner_then(segment.then);
+            let move_index = (from != to).then(|| self.index_of(from, to));
+            if let Some(index) = move_index.filter(|index| counted.insert(*index)) {
+                self.key_counts[index] += 1;
             }
-            self.key_counts[index] += 1;
-            index
-        });
-        // Groups that leave a key are listed even where they stay with the owner: their cost leaves the key's.
-        if is_taken || move_index.is_some() || !group_ids.is_empty() {
-            self.asked.push(Asked { rollup_key_id: key.rollup_key_id, group_ids, move_index, is_taken });
+            // Groups that leave a key are listed even where they stay with the owner: their cost leaves the key's.
+            if is_taken || move_index.is_some() || !group_ids.is_empty() {
+                self.asked.push(Asked {
+                    rollup_key_id,
+                    days: segment.days,
+                    service_id: segment.now.map_or(0, |now| now.service_id),
+                    group_ids: group_ids.to_vec(),
+                    move_index,
+                    is_taken,
+                });
+            }
         }
+        self.taken_count += i64::from(is_any_taken);
+    }
+
+    fn owner_then(&mut self, then: &Assignment) -> Owner {
+        Owner {
+            service: side_of(then.service.as_ref(), &mut self.added),
+            environment: side_of(then.environment.as_ref(), &mut self.added),
+            dimensions: then.dimensions.iter().map(|(key, named)| (key.clone(), named.value.clone())).collect(),
+        }
+    }
+
+    fn index_of(&mut self, from: Owner, to: Owner) -> usize {
+        let next = self.key_counts.len();
+        let index = *self.places.entry((from, to)).or_insert(next);
+        if index == next {
+            self.key_counts.push(0);
+        }
+        index
     }
 
     fn moves(&self) -> Vec<Move> {
@@ -203,6 +243,17 @@ impl Answer {
             moves[*index] = Some(Move { from, to, key_count: self.key_counts[*index], costs: Vec::new() });
         }
         moves.into_iter().flatten().collect()
+    }
+}
+
+fn owner_now(segment: &Segment<'_>) -> Owner {
+    let Some(now) = segment.now else {
+        return Owner { service: Side::Nobody, environment: Side::Nobody, dimensions: BTreeMap::new() };
+    };
+    Owner {
+        service: side_of_id(now.service_id),
+        environment: side_of_id(now.environment_id),
+        dimensions: now.dimensions.iter().map(|(key, named)| (key.clone(), named.value.clone())).collect(),
     }
 }
 
@@ -222,16 +273,20 @@ async fn key_costs(
     let whole: Vec<&Asked> = asked.iter().filter(|asked| asked.group_ids.is_empty()).collect();
     let ids: Vec<Uuid> = whole.iter().map(|asked| asked.rollup_key_id).collect();
     let (indexes, taken) = places(whole.iter().copied());
+    let (first_days, end_days) = days_of(&whole);
+    let services: Vec<i64> = whole.iter().map(|asked| asked.service_id).collect();
     let rows = sqlx::query!(
         r#"SELECT n.move_index AS "move_index!", n.is_taken AS "is_taken!", d.billing_currency,
                   coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_date >= $4), 0) AS "recent!",
                   sum(d.effective_cost) AS "long!"
-           FROM unnest($1::uuid[], $2::integer[], $3::boolean[]) AS n (rollup_key_id, move_index, is_taken)
+           FROM unnest($1::uuid[], $2::integer[], $3::boolean[], $8::date[], $9::date[], $10::bigint[])
+               AS n (rollup_key_id, move_index, is_taken, first_day, end_day, service_id)
            JOIN rollup_key k USING (rollup_key_id)
            JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           LEFT JOIN service ON service.service_id = k.service_id
+           LEFT JOIN service ON service.service_id = n.service_id
            WHERE d.charge_date >= $5 AND d.charge_date < $6
+             AND d.charge_date >= n.first_day AND d.charge_date < n.end_day
              AND ($7::bigint[] IS NULL OR service.team_id = ANY($7))
            GROUP BY 1, 2, 3 ORDER BY 3"#,
         &ids,
@@ -241,6 +296,9 @@ async fn key_costs(
         long.start(),
         long.end(),
         scope.team_ids(),
+        &first_days,
+        &end_days,
+        &services,
     )
     .fetch_all(conn)
     .await?;
@@ -258,10 +316,13 @@ async fn group_costs(
     asked: &[Asked],
     (recent, long): (DateRange, DateRange),
 ) -> sqlx::Result<Vec<(Place, Cost)>> {
-    let stays: HashMap<Uuid, Place> = asked
+    let stays: HashMap<(Uuid, DateRange), Place> = asked
         .iter()
         .filter(|asked| asked.group_ids.is_empty())
-        .map(|asked| (asked.rollup_key_id, Place { move_index: asked.move_index, is_taken: asked.is_taken }))
+        .map(|asked| {
+            let place = Place { move_index: asked.move_index, is_taken: asked.is_taken };
+            ((asked.rollup_key_id, asked.days), place)
+        })
         .collect();
     let parts: Vec<&Asked> = asked.iter().filter(|asked| !asked.group_ids.is_empty()).collect();
     let (numbers, ids): (Vec<i32>, Vec<Uuid>) = parts
@@ -269,19 +330,23 @@ async fn group_costs(
         .zip(0..)
         .flat_map(|(asked, number)| asked.group_ids.iter().map(move |group_id| (number, *group_id)))
         .unzip();
+    let (first_days, end_days) = days_of(&parts);
+    let services: Vec<i64> = parts.iter().map(|asked| asked.service_id).collect();
     // Lines are many more than keys; a page may wait for this once, and says so.
     sqlx::query!("SELECT set_config('statement_timeout', '20000', true)").fetch_one(&mut *conn).await?;
     let rows = sqlx::query!(
         r#"SELECT n.number AS "number!", c.billing_currency,
-                  coalesce(sum(c.effective_cost) FILTER (WHERE c.charge_period_start >= $3::date), 0) AS "recent!",
+                  coalesce(sum(c.effective_cost) FILTER (WHERE charge_date >= $3), 0) AS "recent!",
                   sum(c.effective_cost) AS "long!"
            FROM unnest($1::integer[], $2::uuid[]) AS n (number, group_id)
+           JOIN unnest($7::date[], $8::date[], $9::bigint[]) WITH ORDINALITY
+               AS p (first_day, end_day, service_id, place) ON p.place = n.number + 1
            JOIN charge_group q USING (group_id)
-           JOIN rollup_key k ON k.sub_account_key = q.sub_account_key AND k.rollup_key_id = q.rollup_key_id
            JOIN charge c ON c.sub_account_key = q.sub_account_key AND c.group_id = q.group_id
            JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
-           LEFT JOIN service ON service.service_id = k.service_id
-           WHERE c.charge_period_start >= $4::date AND c.charge_period_start < $5::date
+           LEFT JOIN service ON service.service_id = p.service_id
+           CROSS JOIN LATERAL (SELECT (c.charge_period_start AT TIME ZONE 'UTC')::date AS charge_date) day
+           WHERE charge_date >= $4 AND charge_date < $5 AND charge_date >= p.first_day AND charge_date < p.end_day
              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
            GROUP BY 1, 2 ORDER BY 2"#,
         &numbers,
@@ -290,6 +355,9 @@ async fn group_costs(
         long.start(),
         long.end(),
         scope.team_ids(),
+        &first_days,
+        &end_days,
+        &services,
     )
     .fetch_all(conn)
     .await?;
@@ -297,13 +365,17 @@ async fn group_costs(
     for row in rows {
         let Some(part) = usize::try_from(row.number).ok().and_then(|number| parts.get(number)) else { continue };
         let cost = Cost { currency: row.billing_currency, recent: row.recent, long: row.long };
-        if let Some(place) = stays.get(&part.rollup_key_id) {
+        if let Some(place) = stays.get(&(part.rollup_key_id, part.days)) {
             let leaves = Cost { currency: cost.currency.clone(), recent: -&cost.recent, long: -&cost.long };
             costs.push((*place, leaves));
         }
         costs.push((Place { move_index: part.move_index, is_taken: part.is_taken }, cost));
     }
     Ok(costs)
+}
+
+fn days_of(asked: &[&Asked]) -> (Vec<NaiveDate>, Vec<NaiveDate>) {
+    asked.iter().map(|one| (one.days.start(), one.days.end())).unzip()
 }
 
 fn places<'a>(asked: impl Iterator<Item = &'a Asked>) -> (Vec<i32>, Vec<bool>) {
@@ -325,7 +397,9 @@ fn add_cost(costs: &mut Vec<Cost>, cost: &Cost) {
 }
 
 fn is_by(assignment: &Assignment, rule_id: i64) -> bool {
-    assignment.service_rule_id == Some(rule_id) || assignment.environment_rule_id == Some(rule_id)
+    assignment.service_rule_id == Some(rule_id)
+        || assignment.environment_rule_id == Some(rule_id)
+        || assignment.dimensions.values().any(|named| named.rule_id == rule_id)
 }
 
 fn side_of_id(id: i64) -> Side {

@@ -86,9 +86,9 @@ pub async fn get(
                   service.name AS "catalogue_service?", service.slug AS "catalogue_service_slug?",
                   team.name AS "team_name?", team.slug AS "team_slug?", team.cost_center AS "cost_center?",
                   environment.name AS "environment?", environment.slug AS "environment_slug?",
-                  k.service_rule_id, sr.position AS "service_rule_position?", sr.note AS "service_rule_note?",
+                  m.service_rule_id, sr.position AS "service_rule_position?", sr.note AS "service_rule_note?",
                   sr.conditions AS "service_rule_conditions?",
-                  k.environment_rule_id, er.position AS "environment_rule_position?", er.note AS "environment_rule_note?",
+                  m.environment_rule_id, er.position AS "environment_rule_position?", er.note AS "environment_rule_note?",
                   er.conditions AS "environment_rule_conditions?"
            FROM charge c
            JOIN generation g ON g.generation_id = c.generation_id
@@ -96,11 +96,14 @@ pub async fn get(
            JOIN source ON source.source_id = g.source_id
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           LEFT JOIN service ON service.service_id = k.service_id
+           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
            LEFT JOIN team ON team.team_id = service.team_id
-           LEFT JOIN environment ON environment.environment_id = k.environment_id
-           LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = k.service_rule_id
-           LEFT JOIN mapping_rule er ON er.mapping_rule_id = k.environment_rule_id
+           LEFT JOIN environment ON environment.environment_id = m.environment_id
+           LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = m.service_rule_id
+           LEFT JOIN mapping_rule er ON er.mapping_rule_id = m.environment_rule_id
            WHERE c.generation_id = $2 AND c.line = $3
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
            LIMIT 1"#,

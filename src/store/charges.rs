@@ -160,16 +160,19 @@ pub async fn lines(
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
            JOIN generation g ON g.generation_id = c.generation_id
-           LEFT JOIN service ON service.service_id = k.service_id
-           LEFT JOIN environment ON environment.environment_id = k.environment_id
+           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN environment ON environment.environment_id = m.environment_id
            CROSS JOIN LATERAL (SELECT coalesce(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
                       WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END, 0) AS amount) cost
            WHERE c.generation_id = ANY($3::bigint[])
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
              AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
-             AND ($6::bigint IS NULL OR k.service_id = $6)
-             AND ($7::bigint IS NULL OR k.environment_id = $7)
+             AND ($6::bigint IS NULL OR m.service_id = $6)
+             AND ($7::bigint IS NULL OR m.environment_id = $7)
              AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
              AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
              AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
@@ -238,13 +241,16 @@ pub async fn totals(
            FROM charge c
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           LEFT JOIN service ON service.service_id = k.service_id
+           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE c.generation_id = ANY($3::bigint[])
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
              AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
-             AND ($6::bigint IS NULL OR k.service_id = $6)
-             AND ($7::bigint IS NULL OR k.environment_id = $7)
+             AND ($6::bigint IS NULL OR m.service_id = $6)
+             AND ($7::bigint IS NULL OR m.environment_id = $7)
              AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
              AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
              AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)

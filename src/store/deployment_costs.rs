@@ -152,14 +152,17 @@ pub async fn resources(
                         AS cost_before,
                     coalesce(sum(a.cost) FILTER (WHERE c.charge_period_start >= $6::date::timestamp AT TIME ZONE 'UTC'), 0)
                         AS cost_after
-                FROM rollup_key k
-                JOIN service ON service.service_id = k.service_id
+                FROM key_mapping m
+                JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+                JOIN service ON service.service_id = m.service_id
                 JOIN charge_group cg
                     ON cg.rollup_key_id = k.rollup_key_id AND cg.sub_account_key = k.sub_account_key
                 JOIN charge c ON c.group_id = cg.group_id AND c.sub_account_key = cg.sub_account_key
                 CROSS JOIN LATERAL (SELECT coalesce(CASE $8::text WHEN 'amortized' THEN c.effective_cost
                     WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost ELSE c.contracted_cost END, 0) AS cost) a
-                WHERE k.service_id = ANY($1) AND ($2::bigint IS NULL OR k.environment_id = $2)
+                WHERE m.service_id = ANY($1) AND ($2::bigint IS NULL OR m.environment_id = $2)
+                  AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+                  AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
                   AND ($11::bigint[] IS NULL OR service.team_id = ANY($11))
                   AND c.generation_id = ANY($3)
                   AND ((c.charge_period_start >= $4::date::timestamp AT TIME ZONE 'UTC'

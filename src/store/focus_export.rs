@@ -95,10 +95,13 @@ pub fn charges(
            JOIN generation g ON g.generation_id = c.generation_id
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           LEFT JOIN service ON service.service_id = k.service_id
+           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE c.generation_id = $2
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($3::bigint IS NULL OR k.service_id = $3)
+             AND ($3::bigint IS NULL OR m.service_id = $3)
              AND ($4::bigint IS NULL OR coalesce(service.team_id, 0) = $4)
              AND ($5::text IS NULL OR coalesce(k.provider_name, '') = $5)
            ORDER BY c.line"#,

@@ -122,7 +122,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         r#"
         SELECT
             (SELECT coalesce(max(publication_id), 0) FROM publication) AS "publication_id!",
-            (SELECT count(*) FROM (SELECT 1 AS one FROM rollup_key WHERE service_id = 0 LIMIT $1) u)
+            (SELECT count(*) FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u)
                 AS "unmapped_count!"
         "#,
         UNMAPPED_COUNT_MAX

@@ -1,6 +1,6 @@
 //! The ordered mapping rules as they are stored. `allocate` gives them their meaning.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -30,10 +30,50 @@ pub struct RuleValues {
     pub service_from_attribute: Option<String>,
     /// The attribute that names the environment.
     pub environment_from_attribute: Option<String>,
+    /// The fixed team.
+    #[serde(default)]
+    pub team_id: Option<i64>,
+    /// The attribute that names the team.
+    #[serde(default)]
+    pub team_from_attribute: Option<String>,
+    /// `[{"dimension", "value" or "from_attribute"}]`.
+    #[serde(default = "no_dimensions")]
+    pub dimensions: serde_json::Value,
+    /// The first charge day that it holds on.
+    #[serde(default)]
+    pub first_day: Option<NaiveDate>,
+    /// The last charge day that it holds on.
+    #[serde(default)]
+    pub last_day: Option<NaiveDate>,
     /// Whether a name that the catalogue lacks is added.
     pub adds_to_catalogue: bool,
     /// Why the rule is there.
     pub note: String,
+}
+
+fn no_dimensions() -> serde_json::Value {
+    serde_json::json!([])
+}
+
+impl Default for RuleValues {
+    /// A rule for charges that says nothing yet.
+    fn default() -> Self {
+        Self {
+            applies_to: "charges".into(),
+            conditions: serde_json::json!([]),
+            service_id: None,
+            environment_id: None,
+            service_from_attribute: None,
+            environment_from_attribute: None,
+            team_id: None,
+            team_from_attribute: None,
+            dimensions: no_dimensions(),
+            first_day: None,
+            last_day: None,
+            adds_to_catalogue: false,
+            note: String::new(),
+        }
+    }
 }
 
 /// A stored rule.
@@ -49,6 +89,8 @@ pub struct MappingRule {
     pub service_name: Option<String>,
     /// The fixed environment's name.
     pub environment_name: Option<String>,
+    /// The fixed team's name.
+    pub team_name: Option<String>,
     /// Who made it.
     pub created_by: String,
     /// When it was made.
@@ -75,10 +117,13 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<MappingRule>> {
     let rows = sqlx::query!(
         r#"SELECT r.mapping_rule_id, r.position, r.applies_to, r.conditions, r.service_id, r.environment_id,
                   r.service_from_attribute, r.environment_from_attribute, r.adds_to_catalogue, r.note,
-                  r.created_by, r.created_at, s.name AS "service_name?", e.name AS "environment_name?"
+                  r.team_id, r.team_from_attribute, r.dimensions, r.first_day, r.last_day,
+                  r.created_by, r.created_at, s.name AS "service_name?", e.name AS "environment_name?",
+                  t.name AS "team_name?"
            FROM mapping_rule r
            LEFT JOIN service s ON s.service_id = r.service_id
            LEFT JOIN environment e ON e.environment_id = r.environment_id
+           LEFT JOIN team t ON t.team_id = r.team_id
            ORDER BY r.position LIMIT $1"#,
         RULE_COUNT_MAX
     )
@@ -96,11 +141,17 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<MappingRule>> {
                 environment_id: r.environment_id,
                 service_from_attribute: r.service_from_attribute,
                 environment_from_attribute: r.environment_from_attribute,
+                team_id: r.team_id,
+                team_from_attribute: r.team_from_attribute,
+                dimensions: r.dimensions,
+                first_day: r.first_day,
+                last_day: r.last_day,
                 adds_to_catalogue: r.adds_to_catalogue,
                 note: r.note,
             },
             service_name: r.service_name,
             environment_name: r.environment_name,
+            team_name: r.team_name,
             created_by: r.created_by,
             created_at: r.created_at,
         })
@@ -123,8 +174,10 @@ pub async fn insert(
     // Positions are unique: a new rule starts behind all others and is then moved.
     let id = sqlx::query_scalar!(
         "INSERT INTO mapping_rule (position, applies_to, conditions, service_id, environment_id,
-             service_from_attribute, environment_from_attribute, adds_to_catalogue, note, created_by, created_at)
-         SELECT coalesce(max(position), 0) + $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM mapping_rule
+             service_from_attribute, environment_from_attribute, adds_to_catalogue, note, created_by, created_at,
+             team_id, team_from_attribute, dimensions, first_day, last_day)
+         SELECT coalesce(max(position), 0) + $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+         FROM mapping_rule
          RETURNING mapping_rule_id",
         POSITION_STEP,
         values.applies_to,
@@ -137,6 +190,11 @@ pub async fn insert(
         values.note,
         created_by,
         now,
+        values.team_id,
+        values.team_from_attribute,
+        values.dimensions,
+        values.first_day,
+        values.last_day,
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -150,7 +208,8 @@ pub async fn insert(
 pub async fn update(conn: &mut PgConnection, mapping_rule_id: i64, values: &RuleValues) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "UPDATE mapping_rule SET applies_to = $2, conditions = $3, service_id = $4, environment_id = $5,
-             service_from_attribute = $6, environment_from_attribute = $7, adds_to_catalogue = $8, note = $9
+             service_from_attribute = $6, environment_from_attribute = $7, adds_to_catalogue = $8, note = $9,
+             team_id = $10, team_from_attribute = $11, dimensions = $12, first_day = $13, last_day = $14
          WHERE mapping_rule_id = $1",
         mapping_rule_id,
         values.applies_to,
@@ -161,6 +220,11 @@ pub async fn update(conn: &mut PgConnection, mapping_rule_id: i64, values: &Rule
         values.environment_from_attribute,
         values.adds_to_catalogue,
         values.note,
+        values.team_id,
+        values.team_from_attribute,
+        values.dimensions,
+        values.first_day,
+        values.last_day,
     )
     .execute(conn)
     .await?;
@@ -255,13 +319,15 @@ pub async fn recently_deleted(conn: &mut PgConnection) -> sqlx::Result<Vec<Delet
         .collect())
 }
 
-/// Whether the service and the environment that a rule points at are there.
+/// Whether the service, the environment and the team that a rule points at are there.
 pub async fn targets_exist(conn: &mut PgConnection, values: &RuleValues) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT ($1::bigint IS NULL OR EXISTS (SELECT FROM service WHERE service_id = $1))
-              AND ($2::bigint IS NULL OR EXISTS (SELECT FROM environment WHERE environment_id = $2)) AS "exist!""#,
+              AND ($2::bigint IS NULL OR EXISTS (SELECT FROM environment WHERE environment_id = $2))
+              AND ($3::bigint IS NULL OR EXISTS (SELECT FROM team WHERE team_id = $3)) AS "exist!""#,
         values.service_id,
         values.environment_id,
+        values.team_id,
     )
     .fetch_one(conn)
     .await

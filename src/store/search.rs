@@ -116,7 +116,10 @@ pub async fn resources(conn: &mut PgConnection, scope: &Scope, text: &str, limit
                   coalesce(service.name, 'Not allocated') AS "detail!"
            FROM charge_group cg
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           LEFT JOIN service ON service.service_id = k.service_id
+           -- Whose it is on the last days: rules that held before are not shown here.
+           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
+               AND m.end_day = '9999-12-31'
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE (cg.resource_id ILIKE $2 || '%' OR cg.resource_name ILIKE $2 || '%') AND cg.resource_id <> ''
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
            ORDER BY 2, 1 LIMIT $3"#,

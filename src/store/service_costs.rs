@@ -150,17 +150,19 @@ pub async fn bought(
             coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
                 WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0) AS "cost_before!"
-        FROM rollup_key k
-        JOIN service ON service.service_id = k.service_id
+        FROM key_mapping m
+        JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+        JOIN service ON service.service_id = m.service_id
         JOIN daily_cost_by_key d
             ON d.rollup_key_id = k.rollup_key_id AND d.sub_account_key = k.sub_account_key
+            AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             AND g.first_charge_date < greatest($3::date, $5::date) AND g.last_charge_date >= least($2::date, $4::date)
-        WHERE k.service_id = $1
+        WHERE m.service_id = $1
           AND d.charge_date >= least($2::date, $4::date) AND d.charge_date < greatest($3::date, $5::date)
           AND ((d.charge_date >= $2 AND d.charge_date < $3) OR (d.charge_date >= $4 AND d.charge_date < $5))
           AND ($7::bigint[] IS NULL OR service.team_id = ANY($7))
-          AND ($8::bigint IS NULL OR k.environment_id = $8)
+          AND ($8::bigint IS NULL OR m.environment_id = $8)
           AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
           AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
           AND ($11::text IS NULL OR d.billing_currency = $11)

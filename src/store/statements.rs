@@ -303,7 +303,9 @@ pub async fn shifted(
            FROM daily_cost_by_key d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            JOIN rollup_key k ON k.rollup_key_id = d.rollup_key_id AND k.sub_account_key = d.sub_account_key
-           LEFT JOIN service ON service.service_id = k.service_id
+           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE ((g.billing_period_start >= $3 AND g.billing_period_start < $4
                    AND (d.charge_date < $3 OR d.charge_date >= $4))
                OR (d.charge_date >= $3 AND d.charge_date < $4

@@ -39,12 +39,14 @@ pub async fn charges(conn: &mut PgConnection, scope: &Scope, days: DateRange) ->
     sqlx::query_as!(
         UnmappedCharges,
         r#"SELECT k.provider_name, k.sub_account_id, k.sub_account_name, k.service_name, k.mapping_tags,
-                  k.service_rule_id, d.billing_currency, sum(d.effective_cost) AS "effective_cost!",
+                  m.service_rule_id, d.billing_currency, sum(d.effective_cost) AS "effective_cost!",
                   sum(d.charge_count)::bigint AS "charge_count!", count(*) OVER () AS "row_count!"
-           FROM rollup_key k
-           JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
+           FROM key_mapping m
+           JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+           JOIN daily_cost_by_key d ON d.sub_account_key = m.sub_account_key AND d.rollup_key_id = m.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           WHERE k.service_id = 0 AND d.charge_date >= $1 AND d.charge_date < $2 AND $3::bigint[] IS NULL
+           WHERE m.service_id = 0 AND d.charge_date >= $1 AND d.charge_date < $2 AND $3::bigint[] IS NULL
            GROUP BY 1, 2, 3, 4, 5, 6, 7
            ORDER BY abs(sum(d.effective_cost)) DESC, 1, 2, 3, 4, 5, 7
            LIMIT $4"#,
@@ -161,10 +163,11 @@ pub async fn taken_by_rules(
 ) -> sqlx::Result<std::collections::HashMap<i64, Taken>> {
     let mut taken: std::collections::HashMap<i64, Taken> = std::collections::HashMap::new();
     let keys = sqlx::query!(
-        r#"SELECT r.rule_id AS "rule_id!", count(*) AS "key_count!"
-           FROM rollup_key k
+        r#"SELECT r.rule_id AS "rule_id!", count(DISTINCT (m.sub_account_key, m.rollup_key_id)) AS "key_count!"
+           FROM key_mapping m
            CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
-                               FROM unnest(ARRAY[k.service_rule_id, k.environment_rule_id]) x) r
+                               FROM (SELECT unnest(ARRAY[m.service_rule_id, m.environment_rule_id]) AS x
+                                     UNION ALL SELECT (v.value ->> 'rule_id')::bigint FROM jsonb_each(m.dimensions) v) y) r
            WHERE r.rule_id IS NOT NULL GROUP BY 1"#
     )
     .fetch_all(&mut *conn)
@@ -186,15 +189,19 @@ pub async fn taken_by_rules(
     }
     let costs = sqlx::query!(
         r#"SELECT r.rule_id AS "rule_id!", d.billing_currency, sum(d.effective_cost) AS "cost!"
-           FROM (SELECT sub_account_key, rollup_key_id, billing_currency, sum(effective_cost) AS effective_cost
-                 FROM daily_cost_by_key
+           FROM (SELECT d.sub_account_key, d.rollup_key_id, m.first_day, d.billing_currency,
+                     sum(d.effective_cost) AS effective_cost
+                 FROM daily_cost_by_key d
                  JOIN generation g USING (generation_id)
-                 WHERE g.state = 'current' AND charge_date >= $1 AND charge_date < $2
-                 GROUP BY 1, 2, 3) d
-           JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-           LEFT JOIN service ON service.service_id = k.service_id
+                 JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+                 WHERE g.state = 'current' AND d.charge_date >= $1 AND d.charge_date < $2
+                 GROUP BY 1, 2, 3, 4) d
+           JOIN key_mapping m USING (sub_account_key, rollup_key_id, first_day)
+           LEFT JOIN service ON service.service_id = m.service_id
            CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
-                               FROM unnest(ARRAY[k.service_rule_id, k.environment_rule_id]) x) r
+                               FROM (SELECT unnest(ARRAY[m.service_rule_id, m.environment_rule_id]) AS x
+                                     UNION ALL SELECT (v.value ->> 'rule_id')::bigint FROM jsonb_each(m.dimensions) v) y) r
            WHERE r.rule_id IS NOT NULL AND ($3::bigint[] IS NULL OR service.team_id = ANY($3))
            GROUP BY 1, 2 ORDER BY 1, 2"#,
         days.start(),

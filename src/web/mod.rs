@@ -20,6 +20,7 @@ mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
 mod detached;
+pub mod dimensions;
 pub mod display;
 pub mod environment;
 pub mod environments;
@@ -153,6 +154,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     delivery_retry::routes,
     deployment::routes,
     deployments::routes,
+    dimensions::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,

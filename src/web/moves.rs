@@ -1,6 +1,7 @@
 //! Who would get what from whom, as tables show it.
 
 use super::display;
+use crate::allocate;
 use crate::rollup::what_if::{Cost, DeploymentMove, Owner, Side, WhatIf};
 use crate::store::catalogue;
 use bigdecimal::BigDecimal;
@@ -81,7 +82,11 @@ impl Labels {
     fn owner(&self, owner: &Owner, added: &BTreeMap<String, String>) -> String {
         let service = self.side(&self.services, &owner.service, added);
         let environment = self.side(&self.environments, &owner.environment, added);
-        in_words(service, environment)
+        let mut text = in_words(service, environment);
+        for (key, value) in &owner.dimensions {
+            text.push_str(&format!(", {} {value}", allocate::dimension_label(key)));
+        }
+        text
     }
 
     fn owners(&self, (services, environment): &(BTreeSet<Side>, Side), added: &BTreeMap<String, String>) -> String {
@@ -176,7 +181,7 @@ mod tests {
     fn rows_add_up_and_owners_read_well() {
         let cost =
             |amount: &str| Cost { currency: "USD".into(), recent: amount.parse().unwrap(), long: "1".parse().unwrap() };
-        let owner = |service, environment| Owner { service, environment };
+        let owner = |service, environment| Owner { service, environment, dimensions: BTreeMap::new() };
         let one =
             |to, amount| Move { from: owner(Side::Nobody, Side::Nobody), to, key_count: 1, costs: vec![cost(amount)] };
         let answer = WhatIf {

@@ -189,10 +189,7 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
         conditions: json!([{"attribute": "pipeline", "operator": "equals", "value": "Deploy"}]),
         service_id: Some(count(&pool, "SELECT service_id FROM service WHERE slug = 'checkout'").await),
         environment_id: Some(count(&pool, "SELECT environment_id FROM environment WHERE slug = 'production'").await),
-        service_from_attribute: None,
-        environment_from_attribute: None,
-        adds_to_catalogue: false,
-        note: String::new(),
+        ..mapping_rules::RuleValues::default()
     };
     let preview = async |conn: &mut sqlx::PgConnection, with: bool| {
         let mut rules = mapper::rules_of(&mapping_rules::list(&mut *conn).await.unwrap()).unwrap();

@@ -41,8 +41,11 @@ async fn seed(pool: &PgPool) {
         // A superseded generation counts nowhere.
         "INSERT INTO daily_cost SELECT 1, '2026-11-10', 1, 4095, 'Cloud', 'Usage', 'USD', 1, 1e6, 1e6, 1e6, 1e6",
         "INSERT INTO rollup_key (sub_account_key, rollup_key_id, provider_name, billing_account_id, service_category, \
-             charge_category, pricing_category, service_id, environment_id) \
-         SELECT 7, md5(k.s || '/' || k.e || k.p || k.c)::uuid, k.p, 'a', 'Compute', k.c, 'Standard', k.s, k.e \
+             charge_category, pricing_category, is_mapped) \
+         SELECT 7, md5(k.s || '/' || k.e || k.p || k.c)::uuid, k.p, 'a', 'Compute', k.c, 'Standard', true \
+         FROM (SELECT DISTINCT service_id AS s, environment_id AS e, provider_name AS p, charge_category AS c FROM daily_cost) k",
+        "INSERT INTO key_mapping (sub_account_key, rollup_key_id, first_day, end_day, service_id, environment_id) \
+         SELECT 7, md5(k.s || '/' || k.e || k.p || k.c)::uuid, '0001-01-01', '9999-12-31', k.s, k.e \
          FROM (SELECT DISTINCT service_id AS s, environment_id AS e, provider_name AS p, charge_category AS c FROM daily_cost) k",
         "INSERT INTO daily_cost_by_key SELECT generation_id, 7, md5(service_id || '/' || environment_id || provider_name || charge_category)::uuid, \
              charge_date, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost FROM daily_cost",

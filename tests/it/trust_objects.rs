@@ -61,6 +61,7 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         .replace("{month}", "2026-10")
         .replace("{generation_id}", &generation)
         .replace("{line}", "2")
+        .replace("{name}", "product")
         .replace("{user_id}", &id(pool, "SELECT min(user_id) FROM user_account").await)
         .replace("/welcome/{link}", link)
         .replace("{id}", &of(path).await)

@@ -58,6 +58,8 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+GET /dimensions signed-in
+GET /dimensions/{name} money
 GET /docs/api signed-in
 GET /environments money
 GET /environments.csv money
@@ -86,6 +88,8 @@ GET /rules/preview bills
 POST /rules/restore bills
 GET /rules/{id} bills
 POST /rules/{id}/delete bills
+GET /rules/{id}/history signed-in
+POST /rules/{id}/history/restore bills
 POST /rules/{id}/move bills
 GET /search signed-in
 GET /services money

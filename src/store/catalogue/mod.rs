@@ -3,6 +3,7 @@
 pub mod environment;
 pub mod service;
 pub mod team;
+pub mod team_share;
 
 mod names;
 

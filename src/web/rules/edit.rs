@@ -3,16 +3,18 @@
 use super::super::mapping_change::{self, MappingChange};
 use super::super::moves::{self, Labels, Moves};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
-use super::form::RuleForm;
-use super::{attribute_choices, conditions_in_words, ranges, targets_in_words};
+use super::form::{RuleForm, checked_reason};
+use super::{attribute_choices, conditions_in_words, days_in_words, ranges, targets_in_words};
 use crate::allocate::{Operator, Rule};
 use crate::focus::CostBasis;
 use crate::rollup::{mapper, what_if};
 use crate::store::catalogue::environment::Environment;
 use crate::store::catalogue::service::Service;
+use crate::store::catalogue::team::Team;
 use crate::store::costs::{self, CostFilter};
+use crate::store::mapping_rule_versions::{self, Action, Author, TargetNames};
 use crate::store::mapping_rules::{self, MappingRule, Place, RuleValues};
-use crate::store::{Snapshot, catalogue};
+use crate::store::{Snapshot, catalogue, dimension_costs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -29,6 +31,8 @@ pub(super) struct RuleFormPage {
     attributes: Vec<(String, String)>,
     services: Vec<Service>,
     environments: Vec<Environment>,
+    teams: Vec<Team>,
+    dimensions: Vec<String>,
     message: String,
 }
 
@@ -39,6 +43,8 @@ struct RulePreviewPage {
     form: RuleForm,
     conditions: Vec<String>,
     targets: Vec<String>,
+    /// The days that it would hold on; empty where always.
+    days: String,
     taken: what_if::Taken,
     taken_recent: Vec<String>,
     taken_long: Vec<String>,
@@ -69,7 +75,14 @@ pub(super) async fn edit_form(
     let service = services.iter().find(|service| Some(service.service_id) == rule.values.service_id);
     let environments = catalogue::environment::list(&mut snapshot).await?;
     let environment = environments.iter().find(|one| Some(one.environment_id) == rule.values.environment_id);
-    let form = RuleForm::of(&rule, service.map(|one| one.slug.as_str()), environment.map(|one| one.slug.as_str()));
+    let teams = catalogue::team::list(&mut snapshot).await?;
+    let team = teams.iter().find(|one| Some(one.team_id) == rule.values.team_id);
+    let form = RuleForm::of(
+        &rule,
+        service.map(|one| one.slug.as_str()),
+        environment.map(|one| one.slug.as_str()),
+        team.map(|one| one.slug.as_str()),
+    );
     drop(snapshot);
     form_page(&app, &principal, form, String::new()).await
 }
@@ -81,7 +94,9 @@ async fn form_page(app: &AppState, principal: &Principal, form: RuleForm, messag
     let attributes = attribute_choices(&mut snapshot).await?;
     let services = catalogue::service::list(&mut snapshot).await?;
     let environments = catalogue::environment::list(&mut snapshot).await?;
-    Ok(RuleFormPage { page, form, attributes, services, environments, message })
+    let teams = catalogue::team::list(&mut snapshot).await?;
+    let dimensions = dimension_costs::names(&mut snapshot).await?;
+    Ok(RuleFormPage { page, form, attributes, services, environments, teams, dimensions, message })
 }
 
 /// `GET`, so that the way back and "change" keep what was filled in.
@@ -124,7 +139,8 @@ async fn preview_page(
         page,
         form: form.clone(),
         conditions: conditions_in_words(&values),
-        targets: targets_in_words(&shown),
+        targets: targets_in_words(&shown.values, &TargetNames::of(&shown)),
+        days: days_in_words(&values),
         taken_recent: moves::in_texts(&answer.taken.costs, |cost| &cost.recent),
         taken_long: moves::in_texts(&answer.taken.costs, |cost| &cost.long),
         moves: moves::tables(&answer, &Labels::load(snapshot).await?),
@@ -161,7 +177,10 @@ async fn described(snapshot: &mut Snapshot, id: i64, values: &RuleValues) -> Res
     let environments = catalogue::environment::list(&mut *snapshot).await?;
     let service = services.into_iter().find(|one| Some(one.service_id) == values.service_id);
     let environment = environments.into_iter().find(|one| Some(one.environment_id) == values.environment_id);
+    let teams = catalogue::team::list(snapshot).await?;
+    let team = teams.into_iter().find(|one| Some(one.team_id) == values.team_id);
     Ok(MappingRule {
+        team_name: team.map(|one| one.name),
         mapping_rule_id: id,
         position: 0,
         values: values.clone(),
@@ -184,9 +203,10 @@ pub(super) async fn save(
         async move {
             let mut change = MappingChange::begin(&app, &principal, address).await?;
             let values = form.values(change.conn()).await?;
+            let reason = checked_reason(&form.reason)?;
             let id = match form.id {
-                Some(id) => change_rule(&mut change, id, &values, form.place()).await.map(|()| id)?,
-                None => add_rule(&mut change, &values, form.place().unwrap_or(Place::Last)).await?,
+                Some(id) => change_rule(&mut change, id, &values, form.place(), &reason).await.map(|()| id)?,
+                None => add_rule(&mut change, &values, form.place().unwrap_or(Place::Last), &reason).await?,
             };
             change.finish().await.map(|_| id)
         }
@@ -203,10 +223,16 @@ pub(super) async fn save(
 }
 
 /// Adds a rule and writes it down.
-pub(crate) async fn add_rule(change: &mut MappingChange, values: &RuleValues, place: Place) -> Result<i64> {
+pub(crate) async fn add_rule(
+    change: &mut MappingChange,
+    values: &RuleValues,
+    place: Place,
+    reason: &str,
+) -> Result<i64> {
     let (actor, now) = (change.actor().to_owned(), change.now());
     let id = mapping_rules::insert(change.conn(), values, place, &actor, now).await?;
-    change.audit("rule.added", &id.to_string(), json!({ "rule": values })).await?;
+    keep_version(change, id, Action::Added, reason).await?;
+    change.audit("rule.added", &id.to_string(), json!({ "rule": values, "reason": reason })).await?;
     Ok(id)
 }
 
@@ -216,17 +242,28 @@ pub(crate) async fn change_rule(
     id: i64,
     values: &RuleValues,
     place: Option<Place>,
+    reason: &str,
 ) -> Result<()> {
     let before = mapping_rules::get(change.conn(), id).await?.ok_or(Error::NotFound)?;
     mapping_rules::update(change.conn(), id, values).await?;
     if let Some(place) = place {
         mapping_rules::shift(change.conn(), id, place).await?;
     }
-    change.audit("rule.changed", &id.to_string(), json!({ "before": before.values, "after": values })).await
+    keep_version(change, id, Action::Changed, reason).await?;
+    let details = json!({ "before": before.values, "after": values, "reason": reason });
+    change.audit("rule.changed", &id.to_string(), details).await
+}
+
+/// Keeps a rule as it stands now among its versions.
+pub(crate) async fn keep_version(change: &mut MappingChange, id: i64, action: Action, reason: &str) -> Result<()> {
+    let rule = mapping_rules::get(change.conn(), id).await?.ok_or(Error::NotFound)?;
+    let (login, now) = (change.actor().to_owned(), change.now());
+    let author = Author { login: &login, now, reason };
+    Ok(mapping_rule_versions::keep(change.conn(), &rule, action, author).await?)
 }
 
 impl RuleFormPage {
-    fn operators(&self) -> [(Operator, &'static str, &'static str); 5] {
+    fn operators(&self) -> [(Operator, &'static str, &'static str); 6] {
         Operator::ALL
     }
 }

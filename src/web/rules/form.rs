@@ -1,13 +1,15 @@
 //! A rule as a form and an address carry it.
 
 use super::super::{Error, Result};
-use crate::allocate::{Condition, Operator};
+use crate::allocate::{self, AppliesTo, Condition, DimensionTarget, Operator};
 use crate::rollup::mapper;
 use crate::store::catalogue;
 use crate::store::mapping_rules::{MappingRule, Place, RuleValues};
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 const CONDITION_ROWS_MIN: usize = 4;
+const DIMENSION_ROWS_MIN: usize = 2;
 const NOTE_CHARS_MAX: usize = 1_000;
 
 /// The fields, as they were filled in. Conditions come as three fields each, in order.
@@ -23,10 +25,26 @@ pub(crate) struct RuleForm {
     /// The slug of the fixed environment.
     pub environment: String,
     pub environment_by: String,
+    /// The slug of the fixed team.
+    pub team: String,
+    pub team_by: String,
+    pub dimensions: Vec<DimensionFields>,
+    pub first_day: String,
+    pub last_day: String,
     pub adds: bool,
     pub note: String,
+    /// Why the rule is made or changed.
+    pub reason: String,
     /// `first`, `last`, or empty: as it is.
     pub place: String,
+}
+
+/// What the rule says of one dimension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DimensionFields {
+    pub dimension: String,
+    pub value: String,
+    pub by: String,
 }
 
 /// One condition's fields.
@@ -55,8 +73,16 @@ impl RuleForm {
                 "service_by" => form.service_by = value,
                 "environment" => form.environment = value,
                 "environment_by" => form.environment_by = value,
+                "team" => form.team = value,
+                "team_by" => form.team_by = value,
+                "dimension" => form.dimensions.push(DimensionFields { dimension: value, ..Default::default() }),
+                "dimension_value" => form.last_dimension()?.value = value,
+                "dimension_by" => form.last_dimension()?.by = value,
+                "first_day" => form.first_day = value,
+                "last_day" => form.last_day = value,
                 "adds" => form.adds = true,
                 "note" => form.note = value,
+                "reason" => form.reason = value,
                 "place" => form.place = value,
                 other => {
                     let other: String = other.chars().take(60).collect();
@@ -65,6 +91,7 @@ impl RuleForm {
             }
         }
         form.conditions.retain(|condition| !condition.is_unused());
+        form.dimensions.retain(|one| [&one.dimension, &one.value, &one.by].iter().any(|text| !text.trim().is_empty()));
         if form.id.is_none() && form.place.is_empty() {
             form.place = "last".into();
         }
@@ -72,7 +99,15 @@ impl RuleForm {
     }
 
     /// The fields of a stored rule.
-    pub fn of(rule: &MappingRule, service: Option<&str>, environment: Option<&str>) -> Self {
+    pub fn of(rule: &MappingRule, service: Option<&str>, environment: Option<&str>, team: Option<&str>) -> Self {
+        let dimensions: Vec<DimensionTarget> =
+            serde_json::from_value(rule.values.dimensions.clone()).unwrap_or_default();
+        let of_dimension = |one: DimensionTarget| DimensionFields {
+            dimension: one.dimension,
+            value: one.value.unwrap_or_default(),
+            by: one.from_attribute.unwrap_or_default(),
+        };
+        let day = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
         let conditions: Vec<Condition> = serde_json::from_value(rule.values.conditions.clone()).unwrap_or_default();
         let fields = |condition: Condition| ConditionFields {
             attribute: condition.attribute,
@@ -87,13 +122,19 @@ impl RuleForm {
             service_by: rule.values.service_from_attribute.clone().unwrap_or_default(),
             environment: environment.unwrap_or_default().to_owned(),
             environment_by: rule.values.environment_from_attribute.clone().unwrap_or_default(),
+            team: team.unwrap_or_default().to_owned(),
+            team_by: rule.values.team_from_attribute.clone().unwrap_or_default(),
+            dimensions: dimensions.into_iter().map(of_dimension).collect(),
+            first_day: day(rule.values.first_day),
+            last_day: day(rule.values.last_day),
             adds: rule.values.adds_to_catalogue,
             note: rule.values.note.clone(),
+            reason: String::new(),
             place: String::new(),
         }
     }
 
-    /// The fields as an address and as hidden fields carry them.
+    /// The fields as an address and as hidden fields carry them; the reason is asked for where the rule is saved.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let mut fields = Vec::new();
         if let Some(id) = self.id {
@@ -105,11 +146,20 @@ impl RuleForm {
             fields.push(("operator", condition.operator.clone()));
             fields.push(("value", condition.value.clone()));
         }
+        for one in &self.dimensions {
+            fields.push(("dimension", one.dimension.clone()));
+            fields.push(("dimension_value", one.value.clone()));
+            fields.push(("dimension_by", one.by.clone()));
+        }
         let texts = [
             ("service", &self.service),
             ("service_by", &self.service_by),
             ("environment", &self.environment),
             ("environment_by", &self.environment_by),
+            ("team", &self.team),
+            ("team_by", &self.team_by),
+            ("first_day", &self.first_day),
+            ("last_day", &self.last_day),
             ("note", &self.note),
             ("place", &self.place),
         ];
@@ -122,13 +172,24 @@ impl RuleForm {
 
     /// `/rules/new?…` with everything filled in.
     pub fn url(&self, path: &str) -> String {
-        format!("{path}?{}", serde_urlencoded::to_string(self.fields()).unwrap_or_default())
+        let mut fields = self.fields();
+        if !self.reason.is_empty() {
+            fields.push(("reason", self.reason.clone()));
+        }
+        format!("{path}?{}", serde_urlencoded::to_string(fields).unwrap_or_default())
     }
 
     /// The conditions with empty rows behind them to fill in.
     pub fn rows(&self) -> Vec<ConditionFields> {
         let mut rows = self.conditions.clone();
         rows.resize((rows.len() + 1).max(CONDITION_ROWS_MIN), ConditionFields::default());
+        rows
+    }
+
+    /// The dimensions with empty rows behind them to fill in.
+    pub fn dimension_rows(&self) -> Vec<DimensionFields> {
+        let mut rows = self.dimensions.clone();
+        rows.resize((rows.len() + 1).max(DIMENSION_ROWS_MIN), DimensionFields::default());
         rows
     }
 
@@ -152,7 +213,17 @@ impl RuleForm {
             "" => None,
             slug => Some(environment_id(conn, slug).await?),
         };
+        let team_id = match self.team.as_str() {
+            "" => None,
+            slug => Some(team_id(conn, slug).await?),
+        };
+        let dimensions = self.dimensions.iter().map(DimensionFields::target).collect::<Result<Vec<_>>>()?;
         checked(RuleValues {
+            team_id,
+            team_from_attribute: attribute(&self.team_by),
+            dimensions: serde_json::to_value(dimensions).map_err(|error| Error::Internal(error.into()))?,
+            first_day: day(&self.first_day)?,
+            last_day: day(&self.last_day)?,
             applies_to: self.applies_to.clone(),
             conditions: serde_json::to_value(conditions).map_err(|error| Error::Internal(error.into()))?,
             service_id,
@@ -164,8 +235,29 @@ impl RuleForm {
         })
     }
 
+    fn last_dimension(&mut self) -> Result<&mut DimensionFields> {
+        self.dimensions.last_mut().ok_or_else(|| Error::Invalid("A dimension starts with its name.".into()))
+    }
+
     fn last_condition(&mut self) -> Result<&mut ConditionFields> {
         self.conditions.last_mut().ok_or_else(|| Error::Invalid("A condition starts with its attribute.".into()))
+    }
+}
+
+impl DimensionFields {
+    fn target(&self) -> Result<DimensionTarget> {
+        let dimension = allocate::dimension_key(&self.dimension).map_err(|error| Error::Invalid(error.to_string()))?;
+        Ok(DimensionTarget { dimension, value: attribute(&self.value), from_attribute: attribute(&self.by) })
+    }
+}
+
+fn day(text: &str) -> Result<Option<NaiveDate>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            let text: String = text.chars().take(40).collect();
+            Error::Invalid(format!("“{text}” is not a day. Write it as 2026-10-31."))
+        }),
     }
 }
 
@@ -192,11 +284,16 @@ pub(crate) fn checked(values: RuleValues) -> Result<RuleValues> {
     if values.environment_id.is_some() && values.environment_from_attribute.is_some() {
         return Err(Error::Invalid(format!("The environment has two answers. {both}")));
     }
+    if values.team_id.is_some() && values.team_from_attribute.is_some() {
+        return Err(Error::Invalid(format!("The team has two answers. {both}")));
+    }
     if values.note.chars().count() > NOTE_CHARS_MAX {
         return Err(Error::Invalid(format!("A note has at most {NOTE_CHARS_MAX} characters.")));
     }
-    let rule = mapper::rule_of(0, &values)
-        .map_err(|_| Error::Invalid("A rule applies to charges, deployments or both.".into()))?;
+    if AppliesTo::from_key(&values.applies_to).is_none() {
+        return Err(Error::Invalid("A rule applies to charges, deployments or both.".into()));
+    }
+    let rule = mapper::rule_of(0, &values)?;
     rule.check().map_err(|error| Error::Invalid(error.to_string()))?;
     Ok(values)
 }
@@ -207,6 +304,24 @@ pub(crate) async fn service_id(conn: &mut PgConnection, slug: &str) -> Result<i6
         let slug: String = slug.chars().take(60).collect();
         Error::Invalid(format!("There is no service “{slug}”. Add it to the catalogue first."))
     })
+}
+
+pub(crate) async fn team_id(conn: &mut PgConnection, slug: &str) -> Result<i64> {
+    let teams = catalogue::team::list(conn).await?;
+    teams.into_iter().find(|team| team.slug == slug).map(|team| team.team_id).ok_or_else(|| {
+        let slug: String = slug.chars().take(60).collect();
+        Error::Invalid(format!("There is no team “{slug}”. Add it to the catalogue first."))
+    })
+}
+
+/// Why a rule is made or changed: never blank, never longer than a page shows.
+pub(crate) fn checked_reason(reason: &str) -> Result<String> {
+    let reason = reason.trim();
+    match reason.chars().count() {
+        0 => Err(Error::Invalid("Say why: every change of what is allocated keeps its reason.".into())),
+        1..=NOTE_CHARS_MAX => Ok(reason.to_owned()),
+        _ => Err(Error::Invalid(format!("A reason has at most {NOTE_CHARS_MAX} characters."))),
+    }
 }
 
 pub(crate) async fn environment_id(conn: &mut PgConnection, slug: &str) -> Result<i64> {

@@ -2,13 +2,15 @@
 
 pub(crate) mod edit;
 pub(crate) mod form;
+mod history;
 
 use super::mapping_change::{self, MappingChange};
 use super::moves;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
-use crate::allocate::{self, Condition, Operator};
+use crate::allocate::{self, Condition, DimensionTarget, Operator, Validity};
 use crate::focus::DateRange;
-use crate::store::mapping_rules::{self, DeletedRule, MappingRule, Place, RuleValues};
+use crate::store::mapping_rule_versions::{self, Action, Author, TargetNames};
+use crate::store::mapping_rules::{self, DeletedRule, Place, RuleValues};
 use crate::store::unmapped::{self, Taken};
 use crate::store::{Snapshot, locks};
 use askama::Template;
@@ -19,6 +21,7 @@ use axum::response::Response;
 use chrono::{DateTime, Days, Utc};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// Complete days that lists and previews show the money of.
 pub(super) const RECENT_DAYS: u32 = 30;
@@ -33,6 +36,8 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/rules/preview", Policy::Bills, edit::preview)
         .post("/rules", Policy::Bills, edit::save)
         .get("/rules/{id}", Policy::Bills, edit::edit_form)
+        .get("/rules/{id}/history", Policy::SignedIn, history::show)
+        .post("/rules/{id}/history/restore", Policy::Bills, history::restore)
         .post("/rules/{id}/move", Policy::Bills, shift)
         .post("/rules/{id}/delete", Policy::Bills, delete)
         .post("/rules/restore", Policy::Bills, restore)
@@ -46,8 +51,11 @@ struct RuleRow {
     conditions: Vec<String>,
     targets: Vec<String>,
     note: String,
-    created_by: String,
-    created_at: DateTime<Utc>,
+    /// The days that it holds on; empty where it always does.
+    days: String,
+    version: i32,
+    changed_by: String,
+    changed_at: DateTime<Utc>,
     taken: Taken,
     costs: Vec<String>,
 }
@@ -73,17 +81,23 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Rules
     let scope = principal.scope();
     let mut taken = unmapped::taken_by_rules(&mut snapshot, &scope, recent).await?;
     let rules = mapping_rules::list(&mut snapshot).await?;
+    let latest = mapping_rule_versions::latest(&mut snapshot).await?.into_iter();
+    let latest: HashMap<i64, _> = latest.map(|(id, version, by, at)| (id, (version, by, at))).collect();
     let rows = rules.iter().zip(1..).map(|(rule, number)| {
         let taken = taken.remove(&rule.mapping_rule_id).unwrap_or_default();
+        let latest = latest.get(&rule.mapping_rule_id).cloned();
+        let (version, changed_by, changed_at) = latest.unwrap_or_else(|| (1, rule.created_by.clone(), rule.created_at));
         RuleRow {
             id: rule.mapping_rule_id,
             number,
             applies_to: rule.values.applies_to.clone(),
             conditions: conditions_in_words(&rule.values),
-            targets: targets_in_words(rule),
+            targets: targets_in_words(&rule.values, &TargetNames::of(rule)),
             note: rule.values.note.clone(),
-            created_by: rule.created_by.clone(),
-            created_at: rule.created_at,
+            days: days_in_words(&rule.values),
+            version,
+            changed_by,
+            changed_at,
             costs: taken.cost.iter().map(|money| moves::text(&money.amount, &money.currency)).collect(),
             taken,
         }
@@ -116,22 +130,42 @@ pub(super) fn conditions_in_words(values: &RuleValues) -> Vec<String> {
 }
 
 /// What the rule names: `service checkout-api`, `environment named by tag “env”`.
-pub(super) fn targets_in_words(rule: &MappingRule) -> Vec<String> {
-    let added = if rule.values.adds_to_catalogue { ", added where new" } else { "" };
+pub(super) fn targets_in_words(values: &RuleValues, names: &TargetNames) -> Vec<String> {
+    let added = if values.adds_to_catalogue { ", added where new" } else { "" };
     let mut targets = Vec::new();
-    if let Some(name) = &rule.service_name {
+    if let Some(name) = &names.service_name {
         targets.push(format!("service {name}"));
     }
-    if let Some(attribute) = &rule.values.service_from_attribute {
+    if let Some(attribute) = &values.service_from_attribute {
         targets.push(format!("service named by {}{added}", allocate::label(attribute)));
     }
-    if let Some(name) = &rule.environment_name {
+    if let Some(name) = &names.environment_name {
         targets.push(format!("environment {name}"));
     }
-    if let Some(attribute) = &rule.values.environment_from_attribute {
+    if let Some(attribute) = &values.environment_from_attribute {
         targets.push(format!("environment named by {}{added}", allocate::label(attribute)));
     }
+    if let Some(name) = &names.team_name {
+        targets.push(format!("team {name}, where no rule names a service"));
+    }
+    if let Some(attribute) = &values.team_from_attribute {
+        targets.push(format!("team named by {}, where no rule names a service", allocate::label(attribute)));
+    }
+    let dimensions: Vec<DimensionTarget> = serde_json::from_value(values.dimensions.clone()).unwrap_or_default();
+    for one in dimensions {
+        let label = allocate::dimension_label(&one.dimension);
+        match (one.value, one.from_attribute) {
+            (Some(value), _) => targets.push(format!("{label} {value}")),
+            (None, Some(by)) => targets.push(format!("{label} named by {}", allocate::label(&by))),
+            (None, None) => {}
+        }
+    }
     targets
+}
+
+/// The charge days that the rule holds on; empty where it always does.
+pub(super) fn days_in_words(values: &RuleValues) -> String {
+    Validity { first_day: values.first_day, last_day: values.last_day }.in_words()
 }
 
 #[derive(Deserialize)]
@@ -159,6 +193,7 @@ async fn shift(
         if !mapping_rules::shift(change.conn(), id, place).await? {
             return Err(Error::NotFound);
         }
+        edit::keep_version(&mut change, id, Action::Moved, &format!("Moved {}.", form.to)).await?;
         change.audit("rule.moved", &id.to_string(), json!({ "to": form.to })).await?;
         change.finish().await
     });
@@ -184,8 +219,12 @@ pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64) -> Result<(
     let rules = mapping_rules::list(change.conn()).await?;
     let number = rules.iter().position(|rule| rule.mapping_rule_id == id).ok_or(Error::NotFound)? + 1;
     let rule = &rules[number - 1];
-    let targets = targets_in_words(rule);
+    let targets = targets_in_words(&rule.values, &TargetNames::of(rule));
     let summary = format!("{} → {}", conditions_in_words(&rule.values).join(" and "), targets.join(", "));
+    let deleted = rule.clone();
+    let (login, now) = (change.actor().to_owned(), change.now());
+    let author = Author { login: &login, now, reason: "Deleted." };
+    mapping_rule_versions::keep(change.conn(), &deleted, Action::Deleted, author).await?;
     mapping_rules::delete(change.conn(), id).await?;
     let details = json!({ "number": number, "rule": rule.values, "summary": summary, "created_by": rule.created_by });
     change.audit(mapping_rules::DELETED, &id.to_string(), details).await
@@ -217,6 +256,8 @@ async fn restore(
         let (actor, now) = (change.actor().to_owned(), change.now());
         let place = Place::Number(rule.number);
         let id = mapping_rules::insert(change.conn(), &rule.values, place, &actor, now).await?;
+        let reason = format!("Put back after {} deleted it.", rule.deleted_by);
+        edit::keep_version(&mut change, id, Action::Restored, &reason).await?;
         let details = json!({ "deleted_audit_log_id": form.audit_log_id });
         change.audit(mapping_rules::RESTORED, &id.to_string(), details).await?;
         change.finish().await.map(|_| id)

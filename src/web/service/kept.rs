@@ -1,6 +1,7 @@
 //! What services cost, kept between requests. Cost changes only with a publication, so its number makes what
 //! is kept exact: a newer publication empties it. Whether a person may see a service is decided before.
 
+use crate::store::moved_by_rules::MovedByRule;
 use crate::store::service_costs::{Bought, ServiceDay};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,8 @@ pub struct KeptCosts {
     pub days: Kept<ServiceDay>,
     /// What was bought.
     pub bought: Kept<Bought>,
+    /// What rules moved.
+    pub moved: Kept<MovedByRule>,
 }
 
 /// Kept reads of one kind, by what was asked.

@@ -3,6 +3,7 @@
 mod figures;
 mod kept;
 mod loaded;
+mod moved;
 mod releases;
 mod series;
 mod tables;
@@ -17,6 +18,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -26,6 +28,7 @@ use chrono::Days;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
+use moved::MovedRow;
 use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
@@ -70,6 +73,8 @@ struct CostView {
     why: Vec<WhyTable>,
     bought: Vec<BoughtRow>,
     bought_total: Vec<Line>,
+    /// Cost that rules moved between the two ranges: no change of spend.
+    moved: Vec<MovedRow>,
     comparison: String,
 }
 
@@ -120,6 +125,7 @@ pub struct Material {
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
+    moved: Arc<Vec<MovedByRule>>,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -142,6 +148,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             .await?;
     let mut bought = None;
     let mut reporting = None;
+    let mut moved = Arc::default();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -154,6 +161,10 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             reporting = rated.as_ref().and_then(Reporting::new);
             let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
             bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
+            let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
+            let id = service.service_id;
+            let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
+            moved = kept.moved.get_or_read(publication_id, question, reading).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
@@ -171,6 +182,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         days,
         bought,
         reporting,
+        moved,
     };
     Ok(own)
 }
@@ -179,10 +191,10 @@ impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting) = (self.bought, self.reporting);
+        let (bought, reporting, moved) = (self.bought, self.reporting, self.moved);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
-            ..cost_view(&service, &view, span, &days, &deployments, &bought)
+            ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved))
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -225,7 +237,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
-    bought: &[Bought],
+    (bought, moved): (&[Bought], &[MovedByRule]),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
@@ -255,6 +267,7 @@ fn cost_view(
         why: tables::why(span, days),
         bought,
         bought_total,
+        moved: moved::rows(moved, &days.currencies),
         comparison: span.comparison_label(),
     }
 }

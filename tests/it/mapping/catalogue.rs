@@ -124,7 +124,7 @@ async fn deleting_shows_what_follows(pool: PgPool) {
     load(&pool, "a", &[line("111", json!({"service": "old"}), 30, "4"), line("222", json!({}), 30, "6")]).await;
     let app = finance(&pool).await;
     app.post_form("/catalogue/add-service", &[("name", "Rest")]).await;
-    app.post_form("/rules", &[("service", "rest"), ("place", "last")]).await;
+    app.post_form("/rules", &[("service", "rest"), ("place", "last"), ("reason", "test")]).await;
     assert_eq!(costs(&pool).await, ["old/- 4 USD", "rest/- 6 USD"]);
 
     let ask = app.get("/catalogue/services/old/delete").await;

@@ -29,7 +29,8 @@ async fn rules_map_deployments_and_map_them_again(pool: PgPool) {
     let preview = app.get(&format!("{url}&service=checkout")).await;
     assert!(preview.body.contains("0 kinds of charge and 1 deployment."), "{}", preview.body);
     let fields = super::hidden_fields(&preview.body, "/rules");
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.push(("reason", "The monorepo deploys checkout."));
     assert_eq!(app.post_form("/rules", &fields).await.status, StatusCode::SEE_OTHER);
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 3);
     assert!(app.get("/unmapped?show=deployments").await.body.contains("Each deployment has a service"));

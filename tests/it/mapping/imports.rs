@@ -66,7 +66,7 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
 
     let app = finance(&pool).await;
     let by_cell = [("attribute", "tag:cell"), ("operator", "present"), ("value", ""), ("service_by", "tag:cell")];
-    let saved = app.post_form("/rules", &[by_cell.as_slice(), &[("adds", "yes")]].concat()).await;
+    let saved = app.post_form("/rules", &[by_cell.as_slice(), &[("adds", "yes"), ("reason", "test")]].concat()).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
     assert_eq!(costs(&pool).await, ["c8/- 1 USD", "shop/- 4.5 USD"]);
 

@@ -82,7 +82,9 @@ async fn insert_line(
     line: &Line,
     number: i64,
 ) {
-    let mapping_tags = Value::Object(attributes.mapping_tags(&line.tags, line.resource));
+    let mapping_tags = Value::Object(attributes.mapping_tags(&line.tags, |name| {
+        line.resource.filter(|_| name == "resource_id").map(std::borrow::Cow::Borrowed)
+    }));
     let key_id = fingerprint(&[line.account, line.service_name, &mapping_tags.to_string()]);
     let resource = line.resource.unwrap_or_default();
     let group_id = fingerprint(&[&key_id.to_string(), &line.tags.to_string(), resource]);
@@ -144,11 +146,12 @@ async fn add_up_by_key(conn: &mut PgConnection, generation_id: i64) {
 async fn add_up(conn: &mut PgConnection, generation_id: i64) {
     sqlx::query(
         "INSERT INTO daily_cost
-         SELECT k.service_id, d.charge_date, k.environment_id, d.generation_id, k.provider_name, k.charge_category,
+         SELECT m.service_id, d.charge_date, m.environment_id, d.generation_id, k.provider_name, k.charge_category,
              d.billing_currency, sum(charge_count), sum(billed_cost), sum(effective_cost), sum(list_cost),
              sum(contracted_cost)
          FROM daily_cost_by_key d JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-         WHERE d.generation_id = $1 GROUP BY 1, 2, 3, 4, 5, 6, 7",
+         JOIN key_mapping m USING (sub_account_key, rollup_key_id)
+         WHERE d.charge_date >= m.first_day AND d.charge_date < m.end_day AND d.generation_id = $1 GROUP BY 1, 2, 3, 4, 5, 6, 7",
     )
     .bind(generation_id)
     .execute(&mut *conn)
@@ -179,13 +182,14 @@ pub async fn differences(pool: &PgPool) -> i64 {
              SELECT generation_id, rollup_key_id, charge_date, billing_currency, charge_count, effective_cost
              FROM daily_cost_by_key),
          wanted AS (
-             SELECT k.service_id, k.environment_id, d.generation_id, d.charge_date, d.billing_currency,
+             SELECT m.service_id, m.environment_id, d.generation_id, d.charge_date, d.billing_currency,
                  sum(d.charge_count)::bigint AS charge_count, sum(d.effective_cost) AS effective_cost
-             FROM daily_cost_by_key d JOIN rollup_key k USING (sub_account_key, rollup_key_id) GROUP BY 1, 2, 3, 4, 5),
+             FROM daily_cost_by_key d JOIN key_mapping m USING (sub_account_key, rollup_key_id)
+             WHERE d.charge_date >= m.first_day AND d.charge_date < m.end_day GROUP BY 1, 2, 3, 4, 5),
          level1 AS (
              SELECT service_id, environment_id, generation_id, charge_date, billing_currency,
                  sum(charge_count)::bigint AS charge_count, sum(effective_cost) AS effective_cost
-             FROM daily_cost GROUP BY 1, 2, 3, 4, 5),
+             FROM daily_cost WHERE split_id = 0 GROUP BY 1, 2, 3, 4, 5),
          by_month AS (
              SELECT service_id, environment_id, generation_id, billing_currency, sum(charge_count)::bigint AS charge_count,
                  sum(effective_cost) AS effective_cost FROM daily_cost GROUP BY 1, 2, 3, 4),

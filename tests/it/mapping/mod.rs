@@ -1,6 +1,7 @@
 //! Rules, catalogue, and what they do to cost and deployments.
 
 mod catalogue;
+mod dated;
 mod deployments;
 mod imports;
 mod ledger;

@@ -76,7 +76,11 @@ async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
     assert_eq!(costs(&pool).await, ["-/- 5.25 USD"], "a preview writes nothing");
 
     let fields = hidden_fields(&preview.body, "/rules");
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let without = app.post_form("/rules", &fields).await;
+    assert_eq!(without.status, StatusCode::BAD_REQUEST, "a reason is needed");
+    assert!(without.body.contains("Say why"), "{}", without.body);
+    fields.push(("reason", "The warehouse pays for its own account."));
     let saved = app.post_form("/rules", &fields).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
     assert_eq!(costs(&pool).await, ["warehouse/- 5.25 USD"]);
@@ -96,7 +100,7 @@ async fn a_preview_equals_what_saving_does(pool: PgPool) {
     let app = finance(&pool).await;
     let token = app.token(TokenScope::Admin, Role::Finance).await;
     app.api("POST", "/api/v1/services", &token, json!({"name": "Platform", "aliases": ["Infra"]})).await;
-    let rule = json!({"applies_to": "charges", "place": "first", "service": "platform", "environment_from_attribute":
+    let rule = json!({"applies_to": "charges", "note": "test", "place": "first", "service": "platform", "environment_from_attribute":
         "tag:team", "adds_to_catalogue": true, "conditions": [{"attribute": "sub_account_id", "operator": "one-of",
         "value": "222, 111"}]});
 
@@ -114,7 +118,7 @@ async fn a_preview_equals_what_saving_does(pool: PgPool) {
         service_from_attribute: None,
         environment_from_attribute: Some("tag:team".into()),
         adds_to_catalogue: true,
-        note: String::new(),
+        ..mapping_rules::RuleValues::default()
     };
     let mut rules = mapper::rules_of(&mapping_rules::list(&mut conn).await.unwrap()).unwrap();
     rules.insert(0, mapper::rule_of(0, &values).unwrap());
@@ -158,7 +162,7 @@ async fn a_preview_equals_what_saving_does(pool: PgPool) {
 }
 
 async fn keys(pool: &PgPool) -> Vec<(uuid::Uuid, i64, i64)> {
-    sqlx::query_as("SELECT rollup_key_id, service_id, environment_id FROM rollup_key ORDER BY 1")
+    sqlx::query_as("SELECT rollup_key_id, service_id, environment_id FROM key_mapping ORDER BY 1, first_day")
         .fetch_all(pool)
         .await
         .unwrap()
@@ -175,7 +179,7 @@ async fn a_rule_may_look_at_a_new_tag_or_a_resource(pool: PgPool) {
     let preview = app.get(url).await;
     assert!(preview.body.contains("reads the charges of 2 groups once more"), "{}", preview.body);
     assert!(preview.body.contains("It would take 1 kind of charge ($4.00"), "{}", preview.body);
-    let rule = json!({"applies_to": "charges", "service_from_attribute": "tag:cell", "adds_to_catalogue": true,
+    let rule = json!({"applies_to": "charges", "note": "test", "service_from_attribute": "tag:cell", "adds_to_catalogue": true,
         "conditions": [{"attribute": "tag:cell", "operator": "equals", "value": "c7"}]});
     let made = app.api("POST", "/api/v1/rules", &token, rule).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
@@ -183,7 +187,7 @@ async fn a_rule_may_look_at_a_new_tag_or_a_resource(pool: PgPool) {
     assert_eq!(differences(&pool).await, 0);
 
     app.api("POST", "/api/v1/services", &token, json!({"name": "db"})).await;
-    let rule = json!({"applies_to": "charges", "service": "db",
+    let rule = json!({"applies_to": "charges", "note": "test", "service": "db",
         "conditions": [{"attribute": "resource_id", "operator": "glob", "value": "ARN:db-*"}]});
     assert_eq!(app.api("POST", "/api/v1/rules", &token, rule).await.status, StatusCode::CREATED);
     assert!(costs(&pool).await.contains(&"db/- 1 USD".to_owned()));
@@ -220,6 +224,7 @@ async fn loads_and_remaps_at_once_agree(pool: PgPool) {
                 ("value", value),
                 ("service", &name),
                 ("place", "first"),
+                ("reason", "test"),
             ];
             let saved = app.post_form("/rules", &fields).await;
             assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);

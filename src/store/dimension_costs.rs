@@ -1,0 +1,73 @@
+//! Cost by the values of a dimension: product, cost center, or an organisation's own (virtual tags).
+//!
+//! Out of the sums by rollup key, so each charge counts once, under one value, and the rows add up to the total.
+
+use super::Scope;
+use crate::focus::{CostBasis, DateRange};
+use bigdecimal::BigDecimal;
+use sqlx::PgConnection;
+
+/// Values that a page lists; more are a mistake of a rule.
+const ROW_COUNT_MAX: i64 = 20_000;
+
+/// Cost of one value in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueCost {
+    /// The value; `None` for what no rule gives one.
+    pub value: Option<String>,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Exact.
+    pub cost: BigDecimal,
+    /// Charges behind it.
+    pub charge_count: i64,
+}
+
+/// The names of all dimensions: those that every installation has, and those that rules name.
+pub async fn names(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM (
+               SELECT unnest(ARRAY['cost_center', 'product']) AS name
+               UNION SELECT t ->> 'dimension' FROM mapping_rule, jsonb_array_elements(dimensions) t) n
+           WHERE name IS NOT NULL ORDER BY name LIMIT 1000"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Cost by value on these days. The cost center of what no rule gives one is that of the service's team.
+pub async fn by_value(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    dimension: &str,
+    days: DateRange,
+    basis: CostBasis,
+) -> sqlx::Result<Vec<ValueCost>> {
+    sqlx::query_as!(
+        ValueCost,
+        r#"SELECT coalesce(m.dimensions -> $1 ->> 'value', CASE WHEN $1 = 'cost_center' THEN team.cost_center END) AS value,
+                  d.billing_currency AS currency,
+                  sum(CASE $4::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                      WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!",
+                  sum(d.charge_count)::bigint AS "charge_count!"
+           FROM daily_cost_by_key d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
+           WHERE d.charge_date >= $2 AND d.charge_date < $3
+             AND ($5::bigint[] IS NULL OR service.team_id = ANY($5))
+           GROUP BY 1, 2
+           ORDER BY 3 DESC, 1, 2
+           LIMIT $6"#,
+        dimension,
+        days.start(),
+        days.end(),
+        basis.key(),
+        scope.team_ids(),
+        ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}

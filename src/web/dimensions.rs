@@ -1,0 +1,152 @@
+//! `/dimensions`: cost by product, cost center, and dimensions of the organisation's own (virtual tags).
+
+use super::csv::{self, Table};
+use super::display::{Columns, Compared, Line, columns};
+use super::parts::Filters;
+use super::query::{Accepts, Span, View, range_label};
+use super::service::change_sentence;
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::allocate;
+use crate::store::dimension_costs;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
+const NOT_NAMED: &str = "No value";
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/dimensions", Policy::SignedIn, list).get("/dimensions/{name}", Policy::Money, show)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "dimensions.html")]
+struct DimensionsPage {
+    page: Page,
+    /// Name and label.
+    names: Vec<(String, String)>,
+    can_edit: bool,
+    shows_money: bool,
+}
+
+async fn list(State(app): State<AppState>, principal: Principal) -> Result<DimensionsPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Dimensions", NavItem::Rules).await?;
+    let names = dimension_costs::names(&mut snapshot).await?;
+    let names = names.into_iter().map(|name| (name.clone(), allocate::dimension_label(&name))).collect();
+    let (can_edit, shows_money) = (Policy::Bills.allows(&principal), Policy::Money.allows(&principal));
+    Ok(DimensionsPage { page, names, can_edit, shows_money })
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "dimension.html")]
+struct DimensionPage {
+    page: Page,
+    label: String,
+    is_cost_center: bool,
+    answer: String,
+    filters: Filters,
+    period_head: String,
+    comparison: String,
+    csv_href: String,
+    rows: Vec<(String, Vec<Line>)>,
+    total: Vec<Line>,
+}
+
+struct Read {
+    view: View,
+    span: Option<Span>,
+    page: Page,
+    rows: Vec<(String, Compared)>,
+    currencies: Vec<String>,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(last): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let (name, is_csv) = csv::split_suffix(&last);
+    let read = read(&app, &principal, name, query.as_deref()).await?;
+    if is_csv {
+        return export(&read, name);
+    }
+    let label = allocate::dimension_label(name);
+    let compared: Vec<Compared> = read.rows.iter().map(|(_, compared)| compared.clone()).collect();
+    let Columns { rows: lines, total } = columns(&read.currencies, &compared);
+    let path = format!("/dimensions/{name}");
+    let page = DimensionPage {
+        answer: answer(&read, &label),
+        is_cost_center: name == allocate::COST_CENTER,
+        filters: Filters::new(&path, &read.view, read.span.as_ref(), Vec::new()),
+        period_head: read.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
+        comparison: read.span.map(|span| span.comparison_label()).unwrap_or_default(),
+        csv_href: read.view.link(&format!("{path}.csv"), &[]),
+        rows: read.rows.into_iter().map(|(value, _)| value).zip(lines).collect(),
+        total,
+        label,
+        page: read.page,
+    };
+    Ok(page.into_response())
+}
+
+fn export(read: &Read, name: &str) -> Result<Response> {
+    let mut table = Table::new(&["Dimension", "Value", "BillingCurrency", "Cost", "CostBefore", "Change"]);
+    for (value, compared) in &read.rows {
+        for currency in &read.currencies {
+            let (now, before) = (compared.cost(currency), compared.cost_before(currency));
+            let change = &now - &before;
+            table.row(&[name.into(), value.into(), currency.into(), (&now).into(), (&before).into(), (&change).into()]);
+        }
+    }
+    Ok(table.into_response(&format!("{name}.csv")))
+}
+
+async fn read(app: &AppState, principal: &Principal, name: &str, query: Option<&str>) -> Result<Read> {
+    let view = View::parse(query, ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    if !dimension_costs::names(&mut snapshot).await?.iter().any(|known| known == name) {
+        return Err(Error::NotFound);
+    }
+    let title = format!("{} · Dimensions", allocate::dimension_label(name));
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?;
+    let span = view.span(&page.bills);
+    let scope = principal.scope();
+    let mut costs: BTreeMap<Option<String>, Compared> = BTreeMap::new();
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    if let Some(span) = &span {
+        for (is_now, days) in [(true, span.days), (false, span.before)] {
+            for row in dimension_costs::by_value(&mut snapshot, &scope, name, days, view.basis).await? {
+                costs.entry(row.value).or_default().add(is_now, &row.currency, &row.cost);
+                *counts.entry(row.currency).or_default() += row.charge_count;
+            }
+        }
+    }
+    let mut currencies: Vec<(String, i64)> = counts.into_iter().collect();
+    currencies.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    let currencies: Vec<String> = currencies.into_iter().map(|(currency, _)| currency).collect();
+    let nobody = costs.remove(&None);
+    let mut rows: Vec<(String, Compared)> =
+        costs.into_iter().map(|(value, compared)| (value.unwrap_or_default(), compared)).collect();
+    let first = currencies.first().map_or("", String::as_str);
+    rows.sort_by_key(|(_, compared)| std::cmp::Reverse(compared.cost(first)));
+    rows.extend(nobody.map(|compared| (NOT_NAMED.to_owned(), compared)));
+    Ok(Read { view, span, page, rows, currencies })
+}
+
+fn answer(read: &Read, label: &str) -> String {
+    let Some(span) = &read.span else {
+        return "No complete day of bills lies in this period yet.".into();
+    };
+    if read.currencies.is_empty() {
+        return format!("No cost from {}.", range_label(span.days));
+    }
+    let mut total = Compared::default();
+    read.rows.iter().for_each(|(_, compared)| total.add_row(compared));
+    let parts: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
+    format!("{} by {label} from {} against {}.", parts.join("; "), range_label(span.days), span.before_label())
+}
