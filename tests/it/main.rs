@@ -18,6 +18,7 @@ mod export_focus;
 mod exports;
 mod finance;
 mod focus_conformance;
+mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;
 mod ledger;
