@@ -4,6 +4,9 @@
 //! to five SKUs a resource, one resource in fourteen metered by the hour, four in ten living two days only, so
 //! that some twelve lines share a charge group.
 
+use chrono::{Months, NaiveDate};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs::File;
@@ -69,7 +72,6 @@ pub const COLUMNS: [&str; 55] = [
     "Tags",
 ];
 
-const DAYS: u32 = 31;
 const SUB_ACCOUNTS: u32 = 225;
 const SERVICES: u32 = 40;
 const SKUS_A_SERVICE: u32 = 25;
@@ -77,6 +79,36 @@ const REGIONS: u32 = 12;
 const APPLICATIONS: u32 = 120;
 /// Mean rows of a resource in a month: 3 SKUs × 31 days × (13/14 + 24/14) lines a day.
 const ROWS_A_RESOURCE: u64 = 246;
+
+/// A billing month.
+#[derive(Debug, Clone, Copy)]
+pub struct Month {
+    first_day: NaiveDate,
+}
+
+impl Month {
+    /// The month that bills without history are of.
+    pub const OCTOBER_2026: Self = Self { first_day: NaiveDate::from_ymd_opt(2026, 10, 1).expect("it is a day") };
+
+    /// So many months before.
+    pub fn minus(self, months: u32) -> Self {
+        Self { first_day: self.first_day - Months::new(months) }
+    }
+
+    fn next(self) -> Self {
+        Self { first_day: self.first_day + Months::new(1) }
+    }
+
+    fn days(self) -> u32 {
+        (self.next().first_day - self.first_day).num_days() as u32
+    }
+}
+
+impl std::fmt::Display for Month {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.first_day.format("%Y-%m"))
+    }
+}
 
 /// What one resource and one of its SKUs give every line.
 struct Meter {
@@ -96,22 +128,41 @@ struct Resource {
     meters: Vec<Meter>,
 }
 
-/// Writes the file and returns its bytes.
-pub fn write(path: &Path, rows: u64) -> anyhow::Result<u64> {
-    let mut random = ChaCha8Rng::seed_from_u64(55);
+/// The seed of the first bill.
+pub const SEED: u64 = 55;
+
+/// Writes the file, packed where its name ends in `.gz`, and returns its bytes before packing. Another seed makes
+/// other quantities and prices of other resources.
+pub fn write(path: &Path, rows: u64, month: Month, seed: u64) -> anyhow::Result<u64> {
+    let file = File::create(path)?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut packed = GzEncoder::new(BufWriter::new(file), Compression::fast());
+        let bytes = write_to(&mut packed, rows, month, seed)?;
+        packed.finish()?.flush()?;
+        return Ok(bytes);
+    }
+    let mut file = BufWriter::with_capacity(1 << 20, file);
+    let bytes = write_to(&mut file, rows, month, seed)?;
+    file.flush()?;
+    Ok(bytes)
+}
+
+fn write_to(file: &mut impl Write, rows: u64, month: Month, seed: u64) -> anyhow::Result<u64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let resources: Vec<_> = (0..(rows / ROWS_A_RESOURCE + 1)).map(|number| resource(&mut random, number)).collect();
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    writeln!(file, "{}", COLUMNS.join(","))?;
-    let mut written = 0;
+    let header = COLUMNS.join(",");
+    writeln!(file, "{header}")?;
+    let (mut written, mut bytes) = (0, header.len() as u64 + 1);
     let mut row = Vec::with_capacity(2048);
     'rows: loop {
-        for day in 0..DAYS {
+        for day in 0..month.days() {
             for resource in &resources {
                 for meter in &resource.meters {
                     for hour in 0..if resource.is_hourly { 24 } else { 1 } {
                         row.clear();
-                        write_row(&mut row, &mut random, resource, meter, day, hour)?;
+                        write_row(&mut row, &mut random, (resource, meter), month, day, hour)?;
                         file.write_all(&row)?;
+                        bytes += row.len() as u64;
                         written += 1;
                         if written == rows {
                             break 'rows;
@@ -121,8 +172,7 @@ pub fn write(path: &Path, rows: u64) -> anyhow::Result<u64> {
             }
         }
     }
-    file.flush()?;
-    Ok(std::fs::metadata(path)?.len())
+    Ok(bytes)
 }
 
 // An application lives in few places: an account for each environment, a home region with a second one, and a
@@ -155,8 +205,8 @@ fn resource(random: &mut ChaCha8Rng, number: u64) -> Resource {
 fn write_row(
     out: &mut Vec<u8>,
     random: &mut ChaCha8Rng,
-    resource: &Resource,
-    meter: &Meter,
+    (resource, meter): (&Resource, &Meter),
+    month: Month,
     day: u32,
     hour: u32,
 ) -> std::io::Result<()> {
@@ -170,16 +220,17 @@ fn write_row(
     let (quantity, price) = (Decimal(quantity.into(), 4), Decimal(meter.unit_price.into(), 10));
     let (start, end) = if resource.is_hourly {
         let next = if hour == 23 { (day + 2, 0) } else { (day + 1, hour + 1) };
-        (Time(day + 1, hour), Time(next.0, next.1))
+        (Time(month, day + 1, hour), Time(month, next.0, next.1))
     } else {
-        (Time(day + 1, 0), Time(day + 2, 0))
+        (Time(month, day + 1, 0), Time(month, day + 2, 0))
     };
+    let next = month.next();
     let sku = meter.sku;
     write!(
         out,
-        "use1-az{zone},{list},900000000001,Example Corporation,Management,USD,2026-11-01T00:00:00Z,2026-10-01T00:00:00Z,\
+        "use1-az{zone},{list},900000000001,Example Corporation,Management,USD,{next}-01T00:00:00Z,{month}-01T00:00:00Z,\
          Usage,,\"$0.0464 per On Demand unit of meter {sku} (x8664, shared)\",Usage-Based,{end},{start},,,,,,,,{quantity},Hours,\
-         {list},{price},{list},INV-2026-10-{account:04},\"Example Cloud, Inc.\",{list},{price},Standard,USD,{price},{list},{price},\
+         {list},{price},{list},INV-{month}-{account:04},\"Example Cloud, Inc.\",{list},{price},Standard,USD,{price},{list},{price},\
          {quantity},Hours,Example Cloud,Example Cloud,region-{region},Region number {region},\
          arn:example:service{service}:region-{region}:9000{account:08}:resource/{identity:020x},\
          app{application:03}-{environment}-{identity:x},Instance,{category},Example Service {service},Virtual Machines,\
@@ -207,12 +258,13 @@ impl std::fmt::Display for Decimal {
     }
 }
 
-/// Day (1 to 32) and hour of October 2026.
-struct Time(u32, u32);
+/// A day of a month, or the one behind its last, and an hour.
+struct Time(Month, u32, u32);
 
 impl std::fmt::Display for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (month, day) = if self.0 > DAYS { (11, self.0 - DAYS) } else { (10, self.0) };
-        write!(f, "2026-{month:02}-{day:02}T{:02}:00:00Z", self.1)
+        let Self(month, day, hour) = *self;
+        let (month, day) = if day > month.days() { (month.next(), day - month.days()) } else { (month, day) };
+        write!(f, "{month}-{day:02}T{hour:02}:00:00Z")
     }
 }

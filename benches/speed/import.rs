@@ -28,10 +28,10 @@ pub fn plain_copy(server: &Server, bill: &Path) -> anyhow::Result<Duration> {
 }
 
 /// `costwake import` as a user runs it, in a process of its own that joins the running cluster.
-pub fn import(server: &Server, bill: &Path) -> anyhow::Result<Imported> {
+pub fn import(server: &Server, source: &str, bill: &Path) -> anyhow::Result<Imported> {
     let start = Instant::now();
     let mut process = Command::new(env!("CARGO_BIN_EXE_costwake"))
-        .args(["import", "--json", "--source", "bench", "--data-dir"])
+        .args(["import", "--json", "--source", source, "--data-dir"])
         .arg(server.data_dir())
         .arg(bill)
         .env("COSTWAKE_LOG_FORMAT", "json")

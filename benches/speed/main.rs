@@ -1,9 +1,11 @@
 //! Measures, in one run on one machine, what the import and the pages cost beside what they cannot cost less than:
-//! a plain copy of the file, a page rendered without a database. `scripts/bench [--json] ROWS` runs it.
+//! a plain copy of the file, a page rendered without a database. `scripts/bench [--json] ROWS` runs it. With
+//! `--months N` it takes in N months of that many rows, one after another, and restates one of them.
 
 #![expect(clippy::float_arithmetic, reason = "times and ratios")]
 
 mod focus_file;
+mod history;
 mod import;
 mod pages;
 mod render_only;
@@ -11,6 +13,7 @@ mod report;
 mod server;
 
 use anyhow::Context;
+use focus_file::Month;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,24 +27,35 @@ async fn main() -> anyhow::Result<()> {
         return render_only::run(data_dir.as_ref()).await;
     }
     let as_json = arguments.iter().any(|argument| argument == "--json");
-    let rows = arguments.iter().find(|argument| !argument.starts_with("--")).map_or("1000000", String::as_str);
+    let months = arguments.iter().position(|argument| argument == "--months");
+    let months: Option<u32> = match months {
+        Some(place) => Some(arguments.get(place + 1).and_then(|text| text.parse().ok()).context("--months N")?),
+        None => None,
+    };
+    let rows = arguments
+        .iter()
+        .enumerate()
+        .find(|(place, argument)| !argument.starts_with("--") && (*place == 0 || arguments[place - 1] != "--months"))
+        .map_or("1000000", |(_, argument)| argument.as_str());
     let rows: u64 = rows.replace('_', "").parse().with_context(|| format!("{rows} is no number of rows"))?;
     let folder = tempfile_folder()?;
-    let result = run(&folder, rows).await;
+    let result = match months {
+        Some(months) => history::run(&folder, months, rows, as_json).await,
+        None => run(&folder, rows).await.map(|figures| report::print(&figures, as_json)),
+    };
     std::fs::remove_dir_all(&folder).ok();
-    report::print(&result?, as_json);
-    Ok(())
+    result
 }
 
 async fn run(folder: &std::path::Path, rows: u64) -> anyhow::Result<report::Figures> {
     eprintln!("Writing a bill of {rows} rows …");
     let bill = folder.join("bill.csv");
-    let bytes = focus_file::write(&bill, rows)?;
+    let bytes = focus_file::write(&bill, rows, Month::OCTOBER_2026, focus_file::SEED)?;
     eprintln!("{} MB, {} bytes a row.", bytes / 1_000_000, bytes / rows);
     let server = server::Server::start(folder).await?;
     let copy = import::plain_copy(&server, &bill)?;
     eprintln!("psql \\copy into 55 text columns: {:.1} s", copy.as_secs_f64());
-    let imported = import::import(&server, &bill)?;
+    let imported = import::import(&server, "bench", &bill)?;
     eprintln!("costwake import: {:.1} s, {} MiB", imported.duration.as_secs_f64(), imported.peak_mib);
     let pages = pages::measure(&server).await?;
     server.stop()?;

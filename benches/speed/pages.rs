@@ -32,20 +32,28 @@ pub struct Target {
     pub cookie: String,
 }
 
+/// The service page of a running server, opened by its first administrator.
+pub async fn target(server: &Server) -> anyhow::Result<Target> {
+    let url = format!("{}/services/{SLUG}", server.url());
+    Ok(Target { client: Client::new(), url, cookie: server.sign_in().await? })
+}
+
+/// How long one reader waits for the page; milliseconds, after a warm-up.
+pub async fn alone(target: &Target) -> anyhow::Result<Vec<f64>> {
+    for _ in 0..WARM_UP_COUNT {
+        open(target).await?;
+    }
+    let mut times = Vec::new();
+    for _ in 0..ALONE_COUNT {
+        times.push(open(target).await?);
+    }
+    Ok(times)
+}
+
 /// Measures against the running server.
 pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
-    let target = Target {
-        client: Client::new(),
-        url: format!("{}/services/{SLUG}", server.url()),
-        cookie: server.sign_in().await?,
-    };
-    for _ in 0..WARM_UP_COUNT {
-        open(&target).await?;
-    }
-    let mut alone = Vec::new();
-    for _ in 0..ALONE_COUNT {
-        alone.push(open(&target).await?);
-    }
+    let target = target(server).await?;
+    let mut alone = alone(&target).await?;
     eprintln!("service page alone: p50 {:.2} ms, p99 {:.2} ms", percentile(&mut alone, 50), percentile(&mut alone, 99));
     let mut viewed = with_viewers(&target).await?;
     eprintln!("with {VIEWER_COUNT} viewers: p99 {:.2} ms", percentile(&mut viewed, 99));
@@ -62,8 +70,8 @@ pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     })
 }
 
-// Opens the page and reads it to its end; milliseconds.
-async fn open(target: &Target) -> anyhow::Result<f64> {
+/// Opens the page and reads it to its end; milliseconds.
+pub async fn open(target: &Target) -> anyhow::Result<f64> {
     let start = Instant::now();
     let answer = target.client.get(&target.url).header("Cookie", &target.cookie).send().await?;
     let status = answer.status();
@@ -116,7 +124,8 @@ async fn rate(target: &Target) -> anyhow::Result<f64> {
     Ok(f64::from(count) / start.elapsed().as_secs_f64())
 }
 
-fn percentile(times: &mut [f64], percent: usize) -> f64 {
+/// The time that so many percent do not exceed; sorts them.
+pub fn percentile(times: &mut [f64], percent: usize) -> f64 {
     times.sort_by(f64::total_cmp);
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

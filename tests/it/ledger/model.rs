@@ -6,7 +6,8 @@ use super::oracle::{Content, Key, Oracle, Sums, Version};
 use super::{ANN, Line, assert_clean, file, request, time};
 use crate::support;
 use bigdecimal::BigDecimal;
-use costwake::rollup::{ImportOptions, accept, import_with, rebuild, remap, retention, revert, withdraw};
+use costwake::focus::BillingPeriod;
+use costwake::rollup::{ImportOptions, accept, close_month, import_with, rebuild, remap, retention, revert, withdraw};
 use costwake::store::Pools;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -33,8 +34,17 @@ pub enum Step {
     Revert(Index),
     /// A rule that gives the lines of one service to another comes, or goes.
     ChangeRule,
+    /// September or October.
+    Close(bool),
+    Reopen(bool),
     Sweep,
     Rebuild,
+}
+
+fn month(is_september: bool) -> BillingPeriod {
+    BillingPeriod::containing(
+        time(if is_september { "2026-09-01T00:00:00Z" } else { "2026-10-01T00:00:00Z" }).date_naive(),
+    )
 }
 
 fn line() -> impl Strategy<Value = Line> {
@@ -77,6 +87,8 @@ impl ReferenceStateMachine for Model {
             2 => any::<Index>().prop_map(Step::Withdraw),
             3 => any::<Index>().prop_map(Step::Revert),
             1 => Just(Step::ChangeRule),
+            1 => any::<bool>().prop_map(Step::Close),
+            1 => any::<bool>().prop_map(Step::Reopen),
             1 => Just(Step::Sweep),
             1 => Just(Step::Rebuild),
         ]
@@ -100,6 +112,12 @@ impl ReferenceStateMachine for Model {
 
 // Makes the step in the oracle, and says whether a decision goes through.
 fn told(oracle: &mut Oracle, step: &Step) -> bool {
+    let goes_through = decided(oracle, step);
+    oracle.book();
+    goes_through
+}
+
+fn decided(oracle: &mut Oracle, step: &Step) -> bool {
     match step {
         Step::Deliver(lines, has_unreadable_line, version) => {
             oracle.contents.push(Content::new(lines.clone(), *has_unreadable_line));
@@ -117,6 +135,8 @@ fn told(oracle: &mut Oracle, step: &Step) -> bool {
             oracle.shop_is_search = !oracle.shop_is_search;
             true
         }
+        Step::Close(is_september) => oracle.close(&month(*is_september).first_day().to_string()),
+        Step::Reopen(is_september) => oracle.reopen(&month(*is_september).first_day().to_string()),
         Step::Sweep | Step::Rebuild => true,
     }
 }
@@ -154,7 +174,8 @@ impl StateMachineTest for Ledger {
         let goes_through = told(&mut oracle, &step);
         on_runtime(async {
             assert_eq!(ledger.make(&step, &oracle).await, goes_through, "{step:?}");
-            assert_eq!(figures(&ledger.pool).await, oracle.figures(), "after {step:?}");
+            let expected = [oracle.figures(), oracle.statement(), oracle.booked()].into_iter().flatten().collect();
+            assert_eq!(figures(&ledger.pool).await, expected, "after {step:?}");
             assert_eq!(ledger.states().await, oracle.delivery_states(), "after {step:?}");
             assert_clean(&ledger.pool).await;
         });
@@ -185,6 +206,12 @@ impl Ledger {
             Step::ChangeRule => {
                 change_rule(&self.pool, after.shop_is_search).await;
                 remap::remap(&self.pools, "test", now).await.unwrap();
+            }
+            Step::Close(is_september) => {
+                return close_month::close(&self.pools, month(*is_september), "Done.", ANN, now).await.is_ok();
+            }
+            Step::Reopen(is_september) => {
+                return close_month::reopen(&self.pools, month(*is_september), "Not done.", ANN, now).await.is_ok();
             }
             Step::Sweep => drop(retention::sweep(&self.pools, now).await.unwrap()),
             Step::Rebuild => drop(rebuild::rebuild(&self.pools, "test", now, |_, _| {}).await.unwrap()),
@@ -218,7 +245,7 @@ async fn empty(pool: &PgPool) {
         sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {partition}"))).execute(pool).await.unwrap();
     }
     let tables = "TRUNCATE source, delivery, generation, publication, charge_group, rollup_key, daily_cost_by_key, \
-                  daily_cost, monthly_cost, service CASCADE";
+                  daily_cost, monthly_cost, service, month_closing CASCADE";
     sqlx::query(tables).execute(pool).await.unwrap();
     // What the truncation took along with the services that rules name.
     sqlx::query(
@@ -258,14 +285,22 @@ async fn figures(pool: &PgPool) -> BTreeMap<Key, Sums> {
          UNION ALL
          SELECT ARRAY['lines', g.billing_account_id, g.billing_period_start::text, c.billing_currency], count(*),
              sum(c.billed_cost), sum(c.effective_cost), sum(c.list_cost), sum(c.contracted_cost)
-         FROM charge c JOIN generation g USING (generation_id) WHERE g.state = 'current' GROUP BY 1",
+         FROM charge c JOIN generation g USING (generation_id) WHERE g.state = 'current' GROUP BY 1
+         UNION ALL
+         SELECT ARRAY['statement', service_slug, month::text, charge_category, billing_currency], charge_count,
+             billed_cost, effective_cost, list_cost, contracted_cost
+         FROM statement_cost
+         UNION ALL
+         SELECT ARRAY['booked', a.booked_month::text, k.month::text, a.billing_account_id, a.billing_currency],
+             a.charge_count, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost
+         FROM month_adjustment a JOIN month_closing k USING (closing_id) WHERE k.reopened_at IS NULL",
     )
     .fetch_all(pool)
     .await
     .unwrap();
     let mut figures: BTreeMap<Key, Sums> = BTreeMap::new();
     for (key, count, billed, effective, list, contracted) in rows {
-        // Both accounts and environments of a service are rows of their own; so are several generations.
+        // Accounts and environments of a service are rows of their own.
         let sums = figures.entry(key).or_default();
         sums.0 += count;
         for (sum, cost) in sums.1.iter_mut().zip([billed, effective, list, contracted]) {
@@ -301,7 +336,14 @@ async fn the_ledger_equals_its_oracle_after_every_step(pool: PgPool) {
         LEDGER.set(None);
         let seen = SEEN.take();
         println!("{} steps: {seen:?}", made.into_inner());
-        for kind in ["Deliver published", "Deliver refused", "DeliverAgain unchanged", "Accept done", "Revert done"] {
+        for kind in [
+            "Deliver published",
+            "Deliver refused",
+            "DeliverAgain unchanged",
+            "Accept done",
+            "Revert done",
+            "Close done",
+        ] {
             assert!(seen.contains_key(kind), "COSTWAKE_MODEL_SEED={seed} makes no step like {kind:?}: {seen:?}");
         }
     })

@@ -1,0 +1,106 @@
+//! Months of bills one after another: whether the rate stays, what restating one month costs beside loading it alone,
+//! how long readers wait meanwhile, and how fast pages are in the end.
+
+use crate::focus_file::{self, Month};
+use crate::import;
+use crate::pages::{self, Target};
+use crate::server::Server;
+use anyhow::Context;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+/// Times that a month is restated, and loaded alone, in turn.
+const TURNS: u64 = 3;
+/// The reader that notices waits opens its page this often.
+const READS_EVERY: Duration = Duration::from_millis(50);
+
+/// Takes in `months` months of `rows` rows each and prints what that took.
+pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow::Result<()> {
+    let server = Server::start(folder).await?;
+    let bill = folder.join("bill.csv.gz");
+    let (mut seconds, mut peak_mib) = (Vec::new(), 0);
+    for place in 0..months {
+        focus_file::write(&bill, rows, Month::OCTOBER_2026.minus(months - 1 - place), focus_file::SEED)?;
+        let imported = import::import(&server, "bench", &bill)?;
+        peak_mib = peak_mib.max(imported.peak_mib);
+        seconds.push(imported.duration.as_secs_f64());
+        eprintln!("month {} of {months}: {:.1} s, {} MiB", place + 1, seconds[place as usize], imported.peak_mib);
+    }
+    let target = pages::target(&server).await?;
+    let mut page_ms = pages::alone(&target).await?;
+    let restated = restatement(server, &target, folder, rows).await?;
+    let (first, last) = (seconds.first().context("no month")?, seconds.last().context("no month")?);
+    let object = serde_json::json!({
+        "months": months,
+        "rows": u64::from(months) * rows,
+        "first_month_s": rounded(*first),
+        "last_month_s": rounded(*last),
+        "last_vs_first": rounded(last / first),
+        "import_peak_mib": peak_mib,
+        "page_p50_ms": rounded(pages::percentile(&mut page_ms, 50)),
+        "restate_vs_load_alone": rounded(restated.restated_s / restated.alone_s),
+        "page_ms_longest_while_restating": rounded(restated.longest_page_ms),
+        "page_ms_longest_while_idle": rounded(page_ms.iter().copied().fold(0.0, f64::max)),
+    });
+    if as_json {
+        println!("{object}");
+    } else {
+        for (name, value) in object.as_object().context("an object")? {
+            println!("{name:34}{value}");
+        }
+    }
+    Ok(())
+}
+
+struct Restated {
+    /// Medians.
+    restated_s: f64,
+    alone_s: f64,
+    longest_page_ms: f64,
+}
+
+// The month before the last once more with other figures and resources, and as many rows, as new to the ledger, as a
+// source of its own.
+async fn restatement(server: Server, target: &Target, folder: &Path, rows: u64) -> anyhow::Result<Restated> {
+    let (mut restated, mut alone, mut longest_page_ms) = (Vec::new(), Vec::new(), 0.0_f64);
+    let server = std::sync::Arc::new(server);
+    for turn in 0..TURNS {
+        let month = Month::OCTOBER_2026.minus(1);
+        let (bill, other) = (folder.join("restated.csv.gz"), folder.join("alone.csv.gz"));
+        focus_file::write(&bill, rows, month, focus_file::SEED + 1 + turn)?;
+        focus_file::write(&other, rows, month, focus_file::SEED + 101 + turn)?;
+        let (stop, stopped) = oneshot::channel();
+        let reader = tokio::spawn(longest(target.clone(), stopped));
+        restated.push(timed(&server, "bench", &bill).await?);
+        let _ = stop.send(());
+        longest_page_ms = longest_page_ms.max(reader.await??);
+        alone.push(timed(&server, &format!("alone {turn}"), &other).await?);
+    }
+    let server = std::sync::Arc::into_inner(server).context("nobody else holds the server")?;
+    server.stop()?;
+    let restated_s = pages::percentile(&mut restated, 50);
+    Ok(Restated { restated_s, alone_s: pages::percentile(&mut alone, 50), longest_page_ms })
+}
+
+async fn timed(server: &std::sync::Arc<Server>, source: &str, bill: &Path) -> anyhow::Result<f64> {
+    let (server, source, bill) = (server.clone(), source.to_owned(), bill.to_owned());
+    let imported = spawn_blocking(move || import::import(&server, &source, &bill)).await??;
+    eprintln!("{:.1} s", imported.duration.as_secs_f64());
+    Ok(imported.duration.as_secs_f64())
+}
+
+// The longest that a reader waits for a page until told to stop; milliseconds.
+async fn longest(target: Target, mut stopped: oneshot::Receiver<()>) -> anyhow::Result<f64> {
+    let mut longest = 0.0_f64;
+    while stopped.try_recv().is_err() {
+        longest = longest.max(pages::open(&target).await?);
+        tokio::time::sleep(READS_EVERY).await;
+    }
+    Ok(longest)
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
