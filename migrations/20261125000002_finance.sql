@@ -131,3 +131,77 @@ JOIN month_closing k ON k.closing_id = c.closing_id AND k.reopened_at IS NULL
 LEFT JOIN service ON service.service_id = c.service_id
 LEFT JOIN team ON team.team_id = c.team_id
 LEFT JOIN environment ON environment.environment_id = c.environment_id;
+
+-- What the lines of a generation add up to by invoice, counted while its file was read. Lines without an InvoiceId
+-- are there under ''. It stays with the generation, also when its lines are dropped.
+CREATE TABLE invoice_cost (
+    generation_id bigint NOT NULL REFERENCES generation ON DELETE CASCADE,
+    invoice_id text NOT NULL,
+    invoice_issuer_name text NOT NULL,
+    billing_currency text NOT NULL,
+    charge_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    PRIMARY KEY (generation_id, invoice_id, invoice_issuer_name, billing_currency)
+);
+CREATE INDEX invoice_cost_by_invoice ON invoice_cost (invoice_id);
+
+-- What an invoice says it totals: entered, imported, or added up from FOCUS InvoiceDetail.
+CREATE TABLE invoice (
+    invoice_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    invoice_id text NOT NULL CHECK (invoice_id <> ''),
+    invoice_issuer_name text NOT NULL,
+    billing_currency text NOT NULL CHECK (billing_currency <> ''),
+    billed_cost numeric NOT NULL,
+    -- First day of the billing month, where it is known.
+    month date CHECK (extract(day FROM month) = 1),
+    issue_date date,
+    due_date date,
+    issue_status text NOT NULL CHECK (issue_status IN ('Open', 'Issued', 'Voided')),
+    origin text NOT NULL CHECK (origin IN ('entered', 'imported', 'invoice detail')),
+    -- Lines of InvoiceDetail that make the total.
+    detail_count bigint,
+    recorded_at timestamptz NOT NULL,
+    recorded_by text NOT NULL,
+    UNIQUE (invoice_id, invoice_issuer_name, billing_currency)
+);
+
+-- From which publication to which (not included) a generation counted: what bills said at each delivery.
+CREATE TABLE counted_span (
+    generation_id bigint NOT NULL REFERENCES generation ON DELETE CASCADE,
+    first_publication_id bigint NOT NULL,
+    -- NULL while it counts.
+    end_publication_id bigint,
+    PRIMARY KEY (generation_id, first_publication_id),
+    CHECK (end_publication_id > first_publication_id)
+);
+CREATE INDEX counted_span_now ON counted_span (generation_id) WHERE end_publication_id IS NULL;
+
+-- The publication that a person saw on a page when they looked at it last. A visit lasts: what was restated before it
+-- is shown until it ends.
+CREATE TABLE page_visit (
+    user_id bigint NOT NULL REFERENCES user_account ON DELETE CASCADE,
+    page text NOT NULL,
+    -- Seen in the visit before this one.
+    seen_publication_id bigint NOT NULL,
+    seen_at timestamptz NOT NULL,
+    -- Seen in this one.
+    latest_publication_id bigint NOT NULL,
+    latest_at timestamptz NOT NULL,
+    PRIMARY KEY (user_id, page)
+);
+
+-- How much of a day's final cost a source's bills hold after so many days: the median over its history.
+CREATE TABLE source_completeness (
+    source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
+    age_days integer NOT NULL CHECK (age_days >= 0),
+    -- Not money: 1 is all of it.
+    median_share double precision NOT NULL,
+    day_count bigint NOT NULL,
+    PRIMARY KEY (source_id, age_days)
+);
+
+-- After how many days a source's days are taken for complete, where its history tells.
+CREATE TABLE source_settling (
+    source_id bigint PRIMARY KEY REFERENCES source ON DELETE CASCADE,
+    settles_after_days integer NOT NULL CHECK (settles_after_days >= 0)
+);

@@ -1,1 +1,3 @@
-//! analyze
+//! Findings from series and sums. Pure: figures in, findings out.
+
+pub mod invoices;

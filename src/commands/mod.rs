@@ -10,6 +10,7 @@ mod events;
 mod export;
 mod health;
 mod import;
+mod invoices;
 mod migrate;
 mod month;
 mod postgres_tools;
@@ -56,6 +57,8 @@ pub enum Command {
     Verify(verify::Arguments),
     /// Set the reporting currency, and take in or list the rates into it.
     Rates(rates::Arguments),
+    /// Take in totals of invoices.
+    Invoices(invoices::Arguments),
     /// Close a billing month, or open it again.
     Month(month::Arguments),
     /// Write lines of bills as a FOCUS file, from which they can be imported again.
@@ -91,6 +94,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
         Command::Rates(arguments) => until_interrupted(rates::run(arguments, config)).await,
+        Command::Invoices(arguments) => until_interrupted(invoices::run(arguments, config)).await,
         Command::Month(arguments) => until_interrupted(month::run(arguments, config)).await,
         Command::Export(arguments) => until_interrupted(export::run(arguments, config)).await,
         Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,

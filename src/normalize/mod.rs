@@ -9,6 +9,7 @@ mod error;
 mod focus_parquet;
 mod format;
 mod header;
+mod invoices;
 mod json_lines;
 mod json_scan;
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use bill::{Bill, open, open_as};
 pub use charge::{Charge, Rejection, Row};
 pub use error::BillError;
 pub use format::Format;
+pub use invoices::{InvoiceTotal, InvoicesError, invoices};
 pub use reference_rates::{ReferenceRate, ReferenceRatesError, reference_rates};

@@ -13,7 +13,7 @@ use super::{bill_source, partition, staging, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
-use crate::store::{Pools, billers, locks};
+use crate::store::{Pools, billers, invoices, locks};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
@@ -108,6 +108,8 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     keep_content(&mut transaction, load, &found, source_id, &sha256).await?;
     let source_id = source_id.context("a file with scopes has a source")?;
     insert_generations(&mut transaction, load.delivery_id, source_id, &found).await?;
+    let sums = found.invoices.rows(load.delivery_id, |currency| found.scopes.currency_name(currency).to_owned());
+    invoices::insert_sums(&mut transaction, &sums).await?;
     let (indexed, days) = tokio::join!(
         load.timings.of(Phase::Index, partition::finish(&mut transaction, load.delivery_id)),
         load.timings.of(Phase::DailySums, staging::write_days(&mut side, load.delivery_id, &found))

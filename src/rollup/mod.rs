@@ -3,6 +3,7 @@
 pub mod close_month;
 pub mod events;
 pub mod import;
+pub mod invoices;
 pub mod key_attributes;
 pub mod map_deployments;
 pub mod mapped_keys;
@@ -17,12 +18,15 @@ pub mod verify;
 pub mod what_if;
 
 mod aggregate;
+mod arrival;
 mod bill_source;
 mod decision;
 mod fingerprint;
 mod group_rows;
 mod groups;
+mod invoice_sums;
 mod json;
+mod learn;
 mod ledger_error;
 mod level_1;
 mod load;
@@ -38,6 +42,7 @@ mod take_back;
 mod timings;
 mod unread;
 mod verify_closed;
+mod verify_invoices;
 
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};

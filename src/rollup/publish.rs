@@ -5,13 +5,13 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, level_1, retention, verify};
+use super::{LedgerError, bill_source, learn, level_1, retention, verify};
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, audit, locks, month_closing};
+use crate::store::{Pools, audit, history, locks, month_closing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -164,7 +164,15 @@ async fn publish_scopes(
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
+    if let Some(source_id) = delivery_source(conn, delivery_id).await? {
+        learn::source(conn, source_id).await?;
+    }
     Ok(())
+}
+
+async fn delivery_source(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Option<i64>> {
+    let found = sqlx::query_scalar!("SELECT source_id FROM delivery WHERE delivery_id = $1", delivery_id);
+    Ok(found.fetch_optional(conn).await?.flatten())
 }
 
 /// Why a file that lacks these columns cannot be counted at all; `None` where someone may accept it.
@@ -257,6 +265,7 @@ pub(super) async fn announce(
     )
     .fetch_one(&mut *conn)
     .await?;
+    history::note_counted(conn, publication_id).await?;
     month_closing::book_adjustments(conn, publication_id, delivery_id, now).await?;
     Ok(())
 }

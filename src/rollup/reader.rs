@@ -4,6 +4,7 @@ use super::aggregate::{Costs, DayKey, DaySums, Sums};
 use super::fingerprint::CellsHash;
 use super::group_rows::{GroupRows, StagedRows};
 use super::import::{ImportError, Limits};
+use super::invoice_sums::InvoiceSums;
 use super::key_attributes::KeyAttributes;
 use super::scopes::Scopes;
 use crate::focus::Decimal;
@@ -72,6 +73,8 @@ pub(super) struct Found {
     pub has_contracted_cost: bool,
     /// Sums by scope and currency, counted apart from the daily ones.
     pub totals: Vec<((u16, u16), Sums)>,
+    /// Sums by invoice.
+    pub invoices: InvoiceSums,
     /// Daily sums that were not set aside.
     pub days: Vec<(DayKey, Sums)>,
     /// What [`DayKey::rollup_key`] stands for.
@@ -96,6 +99,7 @@ struct Group {
     group_id: Uuid,
     rollup_key: u32,
     sub_account_key: i32,
+    invoice: u32,
 }
 
 struct Reader {
@@ -250,6 +254,7 @@ impl Reader {
             return Ok(());
         }
         let group = self.group(charge)?;
+        self.found.invoices.add((scope, currency, group.invoice), charge.billed_cost.as_ref());
         let key = DayKey { scope, currency, rollup_key: group.rollup_key, day };
         if self.found.row_count % TIMED_ROWS == 0 {
             let start = Instant::now();
@@ -287,7 +292,8 @@ impl Reader {
         if let Some(rows) = self.group_rows.take_full() {
             self.plan.staged.blocking_send(rows).map_err(|_| ImportError::Interrupted)?;
         }
-        let group = Group { group_id: row.group_id, rollup_key, sub_account_key: row.sub_account_key };
+        let invoice = self.found.invoices.invoice(charge);
+        let group = Group { group_id: row.group_id, rollup_key, sub_account_key: row.sub_account_key, invoice };
         self.groups.insert(cells, group);
         Ok(group)
     }
@@ -348,6 +354,7 @@ impl Reader {
         for bytes in [ChargeBytes::Rows(self.charges.take()), ChargeBytes::End] {
             self.plan.charges.blocking_send(bytes).map_err(|_| ImportError::Interrupted)?;
         }
+        self.found.warnings.extend(self.found.invoices.warning());
         self.found.days = self.days.take();
         self.found.totals = std::mem::take(&mut self.totals).into_iter().collect();
         Ok(())

@@ -25,6 +25,7 @@ pub async fn rebuild(
         progress(done, ids.len());
         level_2(&mut transaction, *generation_id).await?;
         level_1::rebuild(&mut transaction, &[*generation_id]).await?;
+        invoice_sums(&mut transaction, *generation_id).await?;
     }
     let levels = ["charge", "daily_cost_by_key", "daily_cost", "monthly_cost"];
     if let Some(difference) = verify::differences(&mut transaction, &ids, &levels).await?.into_iter().next() {
@@ -47,6 +48,24 @@ async fn level_2(conn: &mut PgConnection, generation_id: i64) -> sqlx::Result<()
          WHERE c.generation_id = $1
          GROUP BY 1, 2, 3, 4, 5
          ORDER BY 3, 4, 5",
+        generation_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+// Lines are grouped by invoice as a load does it: an absent name is an empty one.
+async fn invoice_sums(conn: &mut PgConnection, generation_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM invoice_cost WHERE generation_id = $1", generation_id).execute(&mut *conn).await?;
+    sqlx::query!(
+        "INSERT INTO invoice_cost
+             (generation_id, invoice_id, invoice_issuer_name, billing_currency, charge_count, billed_cost)
+         SELECT c.generation_id, coalesce(g.attributes->>'InvoiceId', ''), coalesce(k.invoice_issuer_name, ''),
+             c.billing_currency, count(*), sum(c.billed_cost)
+         FROM charge c JOIN charge_group g USING (sub_account_key, group_id)
+         JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+         WHERE c.generation_id = $1 GROUP BY 1, 2, 3, 4",
         generation_id
     )
     .execute(conn)

@@ -1,6 +1,6 @@
 //! Conservation, by SQL over what is stored: no sum may change on its way from a charge to a page.
 
-use super::verify_closed;
+use super::{verify_closed, verify_invoices};
 use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::PgConnection;
 
@@ -42,6 +42,7 @@ pub async fn verify(conn: &mut PgConnection) -> sqlx::Result<Vec<Check>> {
     checks.push(rollup_keys(conn).await?);
     checks.push(charge_counts(conn).await?);
     checks.push(stuck(conn).await?);
+    checks.push(verify_invoices::invoice_sums(conn).await?);
     checks.push(verify_closed::closed_months(conn).await?);
     checks.push(verify_closed::closed_rates(conn).await?);
     Ok(checks)

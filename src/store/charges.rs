@@ -46,6 +46,10 @@ pub struct ChargeFilter {
     pub region_id: Option<String>,
     /// FOCUS SkuId.
     pub sku_id: Option<String>,
+    /// FOCUS InvoiceId, exactly.
+    pub invoice_id: Option<String>,
+    /// FOCUS InvoiceIssuerName, exactly.
+    pub invoice_issuer_name: Option<String>,
     /// Whether FOCUS ChargeClass says "Correction".
     pub is_correction: Option<bool>,
 }
@@ -63,13 +67,16 @@ impl ChargeFilter {
                AND ($4::date IS NULL OR billing_period_start < $4)
                AND ($5::date IS NULL OR last_charge_date IS NULL OR last_charge_date >= $5)
                AND ($6::date IS NULL OR first_charge_date IS NULL OR first_charge_date < $6)
+               AND ($7::text IS NULL OR EXISTS (SELECT FROM invoice_cost c
+                        WHERE c.generation_id = generation.generation_id AND c.invoice_id = $7))
              ORDER BY generation_id LIMIT 20000",
             self.delivery_id,
             self.source_id,
             self.billing_start,
             self.billing_end,
             self.first_day,
-            self.end_day
+            self.end_day,
+            self.invoice_id
         )
         .fetch_all(conn)
         .await
@@ -184,6 +191,8 @@ pub async fn lines(
              AND ($16::text IS NULL OR k.region_id = $16)
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
+             AND ($23::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $23)
+             AND ($24::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $24)
              AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
            ORDER BY -cost.amount, c.generation_id, c.line
            LIMIT $22"#,
@@ -208,7 +217,9 @@ pub async fn lines(
         after.map(|cursor| cursor.cost.clone()),
         after.map_or(0, |cursor| cursor.generation_id),
         after.map_or(0, |cursor| cursor.line),
-        limit
+        limit,
+        filter.invoice_id,
+        filter.invoice_issuer_name
     )
     .fetch_all(conn)
     .await
@@ -262,6 +273,8 @@ pub async fn totals(
              AND ($16::text IS NULL OR k.region_id = $16)
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
+             AND ($19::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $19)
+             AND ($20::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $20)
            GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
         scope.team_ids(),
         basis.key(),
@@ -280,7 +293,9 @@ pub async fn totals(
         filter.service_name,
         filter.region_id,
         filter.sku_id,
-        filter.is_correction
+        filter.is_correction,
+        filter.invoice_id,
+        filter.invoice_issuer_name
     )
     .fetch_all(conn)
     .await

@@ -21,6 +21,8 @@ pub struct SourceReach {
     pub last_charge_date: NaiveDate,
     /// When the newest of its bills became visible.
     pub read_at: DateTime<Utc>,
+    /// After how many days its days are complete, where its history tells ([`super::completeness`]).
+    pub settles_after_days: Option<i32>,
 }
 
 /// Whether a source keeps up with the others.
@@ -94,7 +96,8 @@ impl Freshness {
 /// Reads what is visible now.
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
-/// charges on one day only is a monthly one: it is complete to the end of its billing period.
+/// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
+/// shows that its days keep arriving for longer, they are complete only after that.
 pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
@@ -104,13 +107,16 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
             CASE
                 WHEN bool_and(g.first_charge_date = g.last_charge_date)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
-                ELSE max(least(g.last_charge_date, (d.version_at AT TIME ZONE 'UTC')::date - 1))
+                ELSE max(least(g.last_charge_date,
+                               (d.version_at AT TIME ZONE 'UTC')::date - greatest(1, coalesce(l.settles_after_days, 1))))
             END AS "complete_to!",
             max(g.last_charge_date) AS "last_charge_date!",
-            max(coalesce(g.published_at, d.received_at)) AS "read_at!"
+            max(coalesce(g.published_at, d.received_at)) AS "read_at!",
+            max(l.settles_after_days) AS settles_after_days
         FROM generation g
         JOIN source s ON s.source_id = g.source_id
         JOIN delivery d ON d.delivery_id = g.delivery_id
+        LEFT JOIN source_settling l ON l.source_id = g.source_id
         WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
         GROUP BY s.source_id, s.name
         ORDER BY s.name
@@ -135,6 +141,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         complete_to: row.complete_to,
         last_charge_date: row.last_charge_date,
         read_at: row.read_at,
+        settles_after_days: row.settles_after_days,
     });
     Ok(Freshness {
         sources: sources.collect(),
@@ -150,7 +157,14 @@ mod tests {
     fn source(name: &str, day: u32) -> SourceReach {
         let complete_to = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
         let read_at = DateTime::UNIX_EPOCH;
-        SourceReach { source_id: 1, name: name.into(), complete_to, last_charge_date: complete_to, read_at }
+        SourceReach {
+            source_id: 1,
+            name: name.into(),
+            complete_to,
+            last_charge_date: complete_to,
+            read_at,
+            settles_after_days: None,
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod catalogue_names;
 pub mod changes;
 pub mod charge_trace;
 pub mod charges;
+pub mod completeness;
 pub mod converted_costs;
 pub mod copy_binary;
 pub mod costs;
@@ -29,6 +30,8 @@ pub mod expired;
 pub mod focus_export;
 pub mod freshness;
 pub mod generations;
+pub mod history;
+pub mod invoices;
 pub mod jobs;
 pub mod locks;
 pub mod mapping_rule_versions;
@@ -55,6 +58,7 @@ pub mod tokens;
 pub mod unmapped;
 pub mod uploads;
 pub mod verifications;
+pub mod visits;
 
 mod pools;
 

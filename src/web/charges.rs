@@ -27,7 +27,7 @@ const FILE_NAME: &str = "charges.csv";
 const ACCEPTS: Accepts = Accepts {
     texts: &[
         "day", "billing", "service", "env", "team", "provider", "charge", "source", "delivery", "resource", "account",
-        "group", "bought", "region", "sku", "class", "page",
+        "group", "bought", "region", "sku", "class", "invoice", "issuer", "page",
     ],
     by: &[],
     sort: &[],
@@ -176,7 +176,7 @@ struct Condition {
 async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(ChargeFilter, Vec<Condition>)> {
     let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
     let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
-    let is_bounded = ["billing", "delivery", "group"].iter().any(|key| view.text(key).is_some());
+    let is_bounded = ["billing", "delivery", "group", "invoice"].iter().any(|key| view.text(key).is_some());
     let days = match view.text("day") {
         Some(text) => Some(day(text)?),
         None => days(view, bills, is_bounded),
@@ -201,6 +201,8 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
         service_name: view.text("bought").map(Into::into),
         region_id: view.text("region").map(Into::into),
         sku_id: view.text("sku").map(Into::into),
+        invoice_id: view.text("invoice").map(without_none),
+        invoice_issuer_name: view.text("issuer").map(without_none),
         is_correction: match class {
             None => None,
             Some("correction") => Some(true),
@@ -211,6 +213,11 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
         },
     };
     Ok((filter, conditions(view, days, billing)))
+}
+
+// An address has no empty values: "none" stands for lines without one.
+fn without_none(value: &str) -> String {
+    if value == super::query::NONE { String::new() } else { value.to_owned() }
 }
 
 fn day(text: &str) -> Result<DateRange> {
@@ -238,7 +245,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
     if let Some(month) = billing {
         out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
     }
-    const WORDS: [(&str, &str); 15] = [
+    const WORDS: [(&str, &str); 17] = [
         ("service", "service"),
         ("env", "environment"),
         ("team", "team"),
@@ -254,10 +261,16 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
         ("region", "region"),
         ("sku", "SKU"),
         ("class", "class"),
+        ("invoice", "invoice"),
+        ("issuer", "issued by"),
     ];
     for (key, word) in WORDS {
         if let Some(value) = view.text(key) {
-            let value = if value == "none" { "not allocated" } else { value };
+            let value = match (key, value) {
+                ("invoice" | "issuer", "none") => "none",
+                (_, "none") => "not allocated",
+                _ => value,
+            };
             out.push(Condition { key, text: format!("{word} {value}") });
         }
     }

@@ -1,6 +1,7 @@
 //! How amounts become text: rounded so that shown rows add up to the shown total, never before.
 
 use super::filters::grouped;
+pub use crate::focus::minor_units;
 use askama::Template;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
@@ -10,16 +11,6 @@ use std::collections::BTreeMap;
 const SMALL_BASE: i64 = 50;
 /// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
 const WHOLE_UNITS_FROM: i64 = 100;
-
-/// Decimals of a currency's smallest unit (ISO 4217); 2 for those it does not list.
-pub fn minor_units(currency: &str) -> i64 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
-}
 
 /// Decimals for a dashboard: whole units, or the minor unit where the total is small.
 pub fn decimals(currency: &str, total: &BigDecimal) -> i64 {

@@ -30,6 +30,8 @@ pub mod export;
 pub mod filters;
 mod headers;
 pub mod health;
+mod history;
+mod invoices;
 pub mod mapping_change;
 pub mod moments;
 pub mod moves;
@@ -45,6 +47,7 @@ pub mod query;
 pub mod rates;
 pub mod reporting;
 pub mod request_id;
+mod restated;
 pub mod routes;
 pub mod rules;
 mod search;
@@ -159,6 +162,8 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     environments::routes,
     event_sources::routes,
     health::routes,
+    history::routes,
+    invoices::routes,
     overview::routes,
     preferences::routes,
     profile::routes,

@@ -16,6 +16,7 @@ pub enum NavItem {
     Deployments,
     Statements,
     Rates,
+    Invoices,
     Unmapped,
     Catalogue,
     Rules,
@@ -140,6 +141,7 @@ mod tests {
             complete_to: day.parse().unwrap(),
             last_charge_date: day.parse().unwrap(),
             read_at,
+            settles_after_days: None,
         };
         let bills = Freshness {
             sources: vec![source("aws", "2026-11-20"), source("saas", "2026-11-15")],

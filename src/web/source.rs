@@ -3,6 +3,7 @@
 use super::csv::{Table, split_id};
 use super::sources::{Reach, reach};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::store::completeness::{self, LearnedAge};
 use crate::store::sources::{self, AuditRow, CurrentBill, DeliveryRow, SourceRow};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -52,10 +53,26 @@ async fn show(
     subjects.push(format!("source {source_id}"));
     let audit = sources::audit_of(&mut snapshot, &subjects).await?;
     let reach = reach(&page, source_id);
+    let learned = completeness::learned(&mut snapshot, source_id).await?;
+    let settles_after_days =
+        page.bills.sources.iter().find(|one| one.source_id == source_id).and_then(|one| one.settles_after_days);
     let shows_amounts = scope.is_everything();
     let is_finance = principal.is_finance();
     let bills = bills.into_iter().map(Bill::new).collect();
-    Ok(SourcePage { page, source, reach, shows_amounts, is_finance, bills, deliveries, older, audit }.into_response())
+    Ok(SourcePage {
+        page,
+        source,
+        reach,
+        shows_amounts,
+        is_finance,
+        bills,
+        deliveries,
+        older,
+        audit,
+        learned,
+        settles_after_days,
+    }
+    .into_response())
 }
 
 fn bills_csv(bills: &[CurrentBill]) -> Table {
@@ -109,4 +126,23 @@ struct SourcePage {
     deliveries: Vec<DeliveryRow>,
     older: Option<i64>,
     audit: Vec<AuditRow>,
+    learned: Vec<LearnedAge>,
+    settles_after_days: Option<i32>,
+}
+
+impl SourcePage {
+    fn settling(&self) -> String {
+        match self.settles_after_days {
+            Some(1) => "A day is taken for complete 1 day after it; younger ones are marked as still arriving.".into(),
+            Some(days) => {
+                format!("A day is taken for complete {days} days after it; younger ones are marked as still arriving.")
+            }
+            None => "Its deliveries do not show from when on its days are complete.".into(),
+        }
+    }
+
+    #[expect(clippy::float_arithmetic, reason = "a median share, no money")]
+    fn percent(&self, age: &LearnedAge) -> String {
+        format!("{:.1}%", age.median_share * 100.0)
+    }
 }

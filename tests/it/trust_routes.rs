@@ -64,6 +64,14 @@ GET /docs/api signed-in
 GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
+GET /finance/history organisation
+GET /finance/history.csv organisation
+GET /finance/history/difference.csv organisation
+GET /finance/invoices organisation
+POST /finance/invoices finance
+GET /finance/invoices.csv organisation
+POST /finance/invoices/import finance
+POST /finance/invoices/remove finance
 GET /finance/rates signed-in
 POST /finance/rates bills
 GET /finance/rates.csv signed-in

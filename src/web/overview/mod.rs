@@ -8,6 +8,7 @@ use super::display::{Compared, Delta, Line, decimals, money, percent};
 use super::parts::{Figure, Figures, Filters};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
+use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
@@ -41,6 +42,7 @@ struct OverviewPage {
     filters: Filters,
     facts: Vec<String>,
     answer: String,
+    restated: Option<RestatedNotice>,
     cost: Option<CostView>,
     empty: String,
     items: Vec<Item>,
@@ -114,7 +116,10 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             });
         }
     }
+    let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
+    let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
+        restated,
         answer: answer(span.as_ref(), &costs, &names, &page),
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),

@@ -14,10 +14,12 @@ pub use state::MonthState;
 pub use year::{Span, Year, year};
 
 use super::csv::split_suffix;
-use super::filters;
 use super::query::{Accepts, Versus, View};
 use super::reporting::{RatedParts, Reporting};
+use super::restated::{Looked, RestatedNotice};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{filters, invoices};
+use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::converted_costs::CostPart;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
@@ -28,6 +30,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use chrono::NaiveDate;
 use section::Section;
 
 /// Months in the chart.
@@ -57,7 +60,7 @@ async fn show(
     let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
     let scope = principal.scope();
-    let read = Read::new(&mut snapshot, &scope, &asked).await?;
+    let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     if is_csv {
         return Ok(csv::table(&asked, &read.rows, read.rated.as_ref()).into_response(&format!("statement-{month}.csv")));
     }
@@ -65,6 +68,10 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
     let sections = section::sections(&asked, &read, &state, scope.is_everything());
+    let word = format!("statement {month}");
+    let (publication_id, basis) = (page.publication_id, asked.basis);
+    let looked = Looked { page: &word, publication_id, basis, month: Some(month) };
+    let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let shows_receipts = Policy::Bills.allows(&principal);
     Ok(StatementPage {
         page,
@@ -75,8 +82,10 @@ async fn show(
         view,
         asked,
         sections,
+        restated,
         can_close: Policy::Finance.allows(&principal) && month.next().first_day() <= app.now().date_naive(),
         closings: read.closings.clone(),
+        invoices: read.invoices.clone(),
         reporting: read.rated.as_ref().and_then(Reporting::new),
     }
     .into_response())
@@ -139,12 +148,14 @@ struct Read {
     adjustments: Vec<Adjustment>,
     /// What the bills of a closed month say now beyond its figures.
     moved: Vec<MovedSince>,
+    /// How the invoices of the month stand.
+    invoices: Vec<(InvoiceState, usize)>,
     /// The month's rows, apart by billing month. `None` where no reporting currency is set.
     rated: Option<RatedParts>,
 }
 
 impl Read {
-    async fn new(conn: &mut Snapshot, scope: &Scope, asked: &Asked) -> sqlx::Result<Self> {
+    async fn new(conn: &mut Snapshot, scope: &Scope, asked: &Asked, today: NaiveDate) -> sqlx::Result<Self> {
         let Asked { month, before, view, basis, .. } = *asked;
         let first = (1..CHART_MONTH_COUNT).fold(month, |month, _| month.previous());
         let mut rows = statements::rows(conn, scope, view, basis, before, before).await?;
@@ -161,6 +172,7 @@ impl Read {
             shifted: statements::shifted(conn, scope, basis, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
+            invoices: invoices::states(conn, scope, month, today).await?,
             closings: month_closing::history(conn, month).await?,
             adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
             moved: month_closing::moved_since(conn, scope, basis, month).await?,
@@ -197,7 +209,9 @@ struct StatementPage {
     sections: Vec<Section>,
     reporting: Option<Reporting>,
     can_close: bool,
+    restated: Option<RestatedNotice>,
     closings: Vec<Closing>,
+    invoices: Vec<(InvoiceState, usize)>,
 }
 
 impl StatementPage {

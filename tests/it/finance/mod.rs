@@ -1,7 +1,9 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
 mod currency;
+mod invoices;
 mod months;
+mod restated;
 
 use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;

@@ -57,7 +57,7 @@ async fn what_arrives_late_is_booked_to_the_open_month(db: PgPool) {
     assert!(closed.body.contains("$107.14") && closed.body.contains("Closed"), "the closed figure stays");
     assert!(closed.body.contains("Adjusted by +$2.99 in October 2026"), "{}", closed.body);
     let open = finance.get("/finance/statements/2026-10").await;
-    assert!(open.body.contains("For September 2026"), "{}", open.body);
+    assert!(open.body.contains("is booked here for September 2026"), "{}", open.body);
     assert!(texts(&open.body, "table tr.total").iter().any(|row| row.contains("Booked in October 2026 $53.49")));
     let adjustments = finance.get("/finance/statements/2026-10/adjustments.csv").await;
     assert_eq!(sum(&adjustments.body, "EffectiveCost"), decimal("2.9900001"), "{}", adjustments.body);
@@ -87,7 +87,10 @@ async fn what_arrives_late_is_booked_to_the_open_month(db: PgPool) {
     let csv = finance.get("/finance/statements/2026-09.csv").await;
     assert_eq!(sum(&csv.body, "EffectiveCost 2026-09"), decimal("107.135"), "also without a bill");
     let november = finance.get("/finance/statements/2026-11").await;
-    assert!(november.body.contains("For September 2026"), "a month without bills shows what is booked to it");
+    assert!(
+        november.body.contains("is booked here for September 2026"),
+        "a month without bills shows what is booked to it"
+    );
     world.assert_clean().await;
 }
 
@@ -110,7 +113,7 @@ async fn reopening_goes_back_in_order(db: PgPool) {
     let csv = finance.get("/finance/statements/2026-09.csv").await;
     assert_eq!(sum(&csv.body, "EffectiveCost 2026-09"), decimal("108.125"));
     let open = finance.get("/finance/statements/2026-10").await;
-    assert!(!open.body.contains("For September 2026"), "nothing is booked any more");
+    assert!(!open.body.contains("is booked here for September 2026"), "nothing is booked any more");
     close(&pools, month("2026-09"), "Again.", BY, now).await.unwrap();
     world.import(&september("102"), "2026-11-14T06:00:00Z").await;
     assert_eq!(booked(&world).await, [of("2026-09", "2026-10", "1")]);

@@ -1,0 +1,248 @@
+//! What bills said at each delivery: generations with the publications between which they counted.
+
+use super::Scope;
+use crate::focus::{BillingPeriod, CostBasis};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// Sums by publication and currency that are read at most.
+const STEP_COUNT_MAX: i64 = 5_000;
+
+/// Notes from which publication on which generations count. The caller holds the ledger's lock.
+pub async fn note_counted(conn: &mut PgConnection, publication_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE counted_span s SET end_publication_id = $1
+         WHERE s.end_publication_id IS NULL
+           AND NOT EXISTS (SELECT FROM generation g WHERE g.generation_id = s.generation_id AND g.state = 'current')",
+        publication_id
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO counted_span (generation_id, first_publication_id)
+         SELECT g.generation_id, $1 FROM generation g
+         WHERE g.state = 'current' AND NOT EXISTS (SELECT FROM counted_span s
+             WHERE s.generation_id = g.generation_id AND s.end_publication_id IS NULL)",
+        publication_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whose history is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A month by billing period: its bills.
+    Month(BillingPeriod),
+    /// A charge day, whatever bill it came on.
+    Day(NaiveDate),
+}
+
+impl Subject {
+    // Both as the range of months, or as the day: one of them is NULL.
+    fn month(self) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        match self {
+            Self::Month(month) => (Some(month.first_day()), Some(month.next().first_day())),
+            Self::Day(_) => (None, None),
+        }
+    }
+
+    fn day(self) -> Option<NaiveDate> {
+        match self {
+            Self::Month(_) => None,
+            Self::Day(day) => Some(day),
+        }
+    }
+}
+
+/// What the subject said from one publication on, in one currency.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The publication that changed its bills.
+    pub publication_id: i64,
+    /// `publish`, `accept`, `revert`, `withdraw`.
+    pub kind: String,
+    /// The delivery, where it was one.
+    pub delivery_id: Option<i64>,
+    /// When.
+    pub published_at: DateTime<Utc>,
+    /// By whom.
+    pub published_by: String,
+    /// FOCUS BillingCurrency; `None` where nothing counted any more.
+    pub billing_currency: Option<String>,
+    /// In the asked basis; `None` where nothing counted any more.
+    pub cost: Option<BigDecimal>,
+}
+
+/// What was said at each publication that changed the bills behind it, oldest first. Organisation only: what bills
+/// said before is not kept by today's owners, so a restricted scope sees none.
+pub async fn steps(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    subject: Subject,
+) -> sqlx::Result<Vec<Step>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    let (start, end) = subject.month();
+    sqlx::query_as!(
+        Step,
+        r#"WITH span AS (
+             SELECT s.generation_id, s.first_publication_id, s.end_publication_id
+             FROM counted_span s JOIN generation g USING (generation_id)
+             WHERE CASE WHEN $4::date IS NULL
+                        THEN g.billing_period_start >= $2::date AND g.billing_period_start < $3::date
+                        ELSE g.first_charge_date <= $4 AND g.last_charge_date >= $4 END
+         ), point AS (
+             SELECT first_publication_id AS publication_id FROM span
+             UNION SELECT end_publication_id FROM span WHERE end_publication_id IS NOT NULL
+         ), said AS (
+             SELECT d.generation_id, d.billing_currency,
+                    sum(CASE $1::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                        WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS cost
+             FROM daily_cost d
+             WHERE d.generation_id IN (SELECT generation_id FROM span) AND ($4::date IS NULL OR d.charge_date = $4)
+             GROUP BY 1, 2
+         )
+         SELECT p.publication_id, p.kind, p.delivery_id, p.published_at, p.published_by,
+                said.billing_currency AS "billing_currency?", sum(said.cost) AS "cost?"
+         FROM point JOIN publication p USING (publication_id)
+         LEFT JOIN (span JOIN said USING (generation_id))
+              ON span.first_publication_id <= p.publication_id
+             AND (span.end_publication_id IS NULL OR span.end_publication_id > p.publication_id)
+         GROUP BY p.publication_id, said.billing_currency
+         ORDER BY p.publication_id, said.billing_currency LIMIT $5"#,
+        basis.key(),
+        start,
+        end,
+        subject.day(),
+        STEP_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What one service and charge category said at two publications.
+#[derive(Debug, Clone)]
+pub struct DifferenceRow {
+    /// 0 where no rule named a service.
+    pub service_id: i64,
+    /// In the service's address; `None` where it is gone.
+    pub service_slug: Option<String>,
+    /// Its name now.
+    pub service_name: Option<String>,
+    /// FOCUS ChargeCategory.
+    pub charge_category: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// At the earlier publication.
+    pub before: BigDecimal,
+    /// At the later one.
+    pub after: BigDecimal,
+}
+
+/// The difference between what was said at two publications, by service and charge category. Organisation only.
+pub async fn difference(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    subject: Subject,
+    earlier_publication_id: i64,
+    later_publication_id: i64,
+) -> sqlx::Result<Vec<DifferenceRow>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    let (start, end) = subject.month();
+    sqlx::query_as!(
+        DifferenceRow,
+        r#"WITH span AS (
+             SELECT s.generation_id,
+                    s.first_publication_id <= $5 AND coalesce(s.end_publication_id > $5, true) AS is_before,
+                    s.first_publication_id <= $6 AND coalesce(s.end_publication_id > $6, true) AS is_after
+             FROM counted_span s JOIN generation g USING (generation_id)
+             WHERE CASE WHEN $4::date IS NULL
+                        THEN g.billing_period_start >= $2::date AND g.billing_period_start < $3::date
+                        ELSE g.first_charge_date <= $4 AND g.last_charge_date >= $4 END
+         )
+         SELECT d.service_id, service.slug AS "service_slug?", service.name AS "service_name?", d.charge_category,
+                d.billing_currency,
+                coalesce(sum(cost.amount) FILTER (WHERE span.is_before), 0) AS "before!",
+                coalesce(sum(cost.amount) FILTER (WHERE span.is_after), 0) AS "after!"
+         FROM span JOIN daily_cost d ON d.generation_id = span.generation_id
+         CROSS JOIN LATERAL (SELECT CASE $1::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
+         LEFT JOIN service ON service.service_id = d.service_id
+         WHERE (span.is_before OR span.is_after) AND ($4::date IS NULL OR d.charge_date = $4)
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY d.billing_currency, d.service_id, d.charge_category LIMIT 100000"#,
+        basis.key(),
+        start,
+        end,
+        subject.day(),
+        earlier_publication_id,
+        later_publication_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What days that bills held in full at an earlier publication say now instead.
+#[derive(Debug, Clone)]
+pub struct Restated {
+    /// First day of the billing month.
+    pub month: NaiveDate,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Then.
+    pub before: BigDecimal,
+    /// Now.
+    pub after: BigDecimal,
+}
+
+/// What was restated after a publication, within a scope; of one billing month, or of all. Days that the earlier bill
+/// could not hold in full are arriving and not restated: they are left out on both sides.
+pub async fn restated_since(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    publication_id: i64,
+    month: Option<BillingPeriod>,
+) -> sqlx::Result<Vec<Restated>> {
+    sqlx::query_as!(
+        Restated,
+        r#"WITH earlier AS (
+             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start,
+                    (d.version_at AT TIME ZONE 'UTC')::date AS version_date
+             FROM counted_span s JOIN generation g USING (generation_id) JOIN delivery d USING (delivery_id)
+             WHERE s.first_publication_id <= $3 AND s.end_publication_id > $3 AND g.state <> 'current'
+               AND ($4::date IS NULL OR date_trunc('month', g.billing_period_start::timestamp)::date = $4)
+         ), side AS (
+             SELECT e.billing_period_start, e.version_date, e.generation_id, true AS is_before FROM earlier e
+             UNION ALL
+             SELECT e.billing_period_start, e.version_date, g.generation_id, false
+             FROM earlier e JOIN generation g ON g.source_id = e.source_id AND g.state = 'current'
+                  AND g.billing_account_id = e.billing_account_id AND g.billing_period_start = e.billing_period_start
+         ), summed AS (
+             SELECT date_trunc('month', side.billing_period_start::timestamp)::date AS month, d.billing_currency,
+                    coalesce(sum(cost.amount) FILTER (WHERE side.is_before), 0) AS before,
+                    coalesce(sum(cost.amount) FILTER (WHERE NOT side.is_before), 0) AS after
+             FROM side JOIN daily_cost d ON d.generation_id = side.generation_id AND d.charge_date < side.version_date
+             CROSS JOIN LATERAL (SELECT CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
+                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
+             LEFT JOIN service ON service.service_id = d.service_id
+             WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
+             GROUP BY 1, 2
+         )
+         SELECT month AS "month!", billing_currency, before AS "before!", after AS "after!"
+         FROM summed WHERE before <> after ORDER BY 1 DESC, 2 LIMIT 200"#,
+        scope.team_ids(),
+        basis.key(),
+        publication_id,
+        month.map(BillingPeriod::first_day)
+    )
+    .fetch_all(conn)
+    .await
+}

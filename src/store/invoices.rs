@@ -1,0 +1,228 @@
+//! Invoices: what they total, and what the lines of current bills that name them add up to.
+
+use super::Scope;
+use crate::focus::BillingPeriod;
+use crate::normalize::InvoiceTotal;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, PgExecutor};
+
+/// More invoices than a page of a year has.
+const INVOICE_COUNT_MAX: i64 = 20_000;
+
+/// An invoice and the lines that name it; one of both may be missing.
+#[derive(Debug, Clone)]
+pub struct InvoiceRow {
+    /// The stored total, where there is one.
+    pub invoice_key: Option<i64>,
+    /// FOCUS InvoiceId.
+    pub invoice_id: String,
+    /// FOCUS InvoiceIssuerName; may be empty.
+    pub invoice_issuer_name: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// What the invoice says.
+    pub invoiced: Option<BigDecimal>,
+    /// Σ BilledCost of the lines of current bills.
+    pub billed: Option<BigDecimal>,
+    /// Those lines.
+    pub charge_count: i64,
+    /// First day of the billing month: the invoice's, else the first of its lines.
+    pub month: Option<NaiveDate>,
+    /// When it was issued, where known.
+    pub issue_date: Option<NaiveDate>,
+    /// When it is to be paid, where known.
+    pub due_date: Option<NaiveDate>,
+    /// `Open`, `Issued` or `Voided`.
+    pub issue_status: Option<String>,
+    /// `entered`, `imported` or `invoice detail`.
+    pub origin: Option<String>,
+    /// Who recorded the total.
+    pub recorded_by: Option<String>,
+}
+
+/// Every invoice of a month, or of all months. Organisation only: an invoice belongs to no team, so a restricted scope
+/// sees none.
+pub async fn list(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    month: Option<BillingPeriod>,
+) -> sqlx::Result<Vec<InvoiceRow>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        InvoiceRow,
+        r#"WITH lines AS (
+             SELECT c.invoice_id, c.invoice_issuer_name, c.billing_currency, sum(c.charge_count)::bigint AS charge_count,
+                    sum(c.billed_cost) AS billed_cost,
+                    min(date_trunc('month', g.billing_period_start::timestamp)::date) AS first_month,
+                    bool_or(date_trunc('month', g.billing_period_start::timestamp)::date = $1) AS is_of_month
+             FROM invoice_cost c
+             JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
+             WHERE c.invoice_id <> '' GROUP BY 1, 2, 3
+         )
+         SELECT i.invoice_key AS "invoice_key?", coalesce(i.invoice_id, l.invoice_id) AS "invoice_id!",
+                coalesce(i.invoice_issuer_name, l.invoice_issuer_name) AS "invoice_issuer_name!",
+                coalesce(i.billing_currency, l.billing_currency) AS "billing_currency!",
+                i.billed_cost AS "invoiced?", l.billed_cost AS "billed?", coalesce(l.charge_count, 0) AS "charge_count!",
+                coalesce(i.month, l.first_month) AS month, i.issue_date AS "issue_date?", i.due_date AS "due_date?",
+                i.issue_status AS "issue_status?", i.origin AS "origin?", i.recorded_by AS "recorded_by?"
+         FROM invoice i
+         FULL JOIN lines l ON l.invoice_id = i.invoice_id AND l.invoice_issuer_name = i.invoice_issuer_name
+              AND l.billing_currency = i.billing_currency
+         WHERE $1::date IS NULL OR i.month = $1 OR l.is_of_month
+         ORDER BY month DESC NULLS FIRST, 2, 3, 4 LIMIT $2"#,
+        month.map(BillingPeriod::first_day),
+        INVOICE_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Lines of current bills that name no invoice.
+#[derive(Debug, Clone)]
+pub struct WithoutInvoice {
+    /// First day of the billing month.
+    pub month: NaiveDate,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The lines.
+    pub charge_count: i64,
+    /// Σ BilledCost.
+    pub billed: BigDecimal,
+}
+
+/// What no invoice is named for, by month and currency. Organisation only.
+pub async fn without_invoice(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    month: Option<BillingPeriod>,
+) -> sqlx::Result<Vec<WithoutInvoice>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        WithoutInvoice,
+        r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "month!", c.billing_currency,
+                  sum(c.charge_count)::bigint AS "charge_count!", sum(c.billed_cost) AS "billed!"
+           FROM invoice_cost c
+           JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
+           WHERE c.invoice_id = ''
+             AND ($1::date IS NULL OR date_trunc('month', g.billing_period_start::timestamp)::date = $1)
+           GROUP BY 1, 2 ORDER BY 1 DESC, 2 LIMIT 2000"#,
+        month.map(BillingPeriod::first_day)
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Stores totals; one that is known already is replaced. Gives how many were new, and how many replaced another.
+pub async fn store(
+    conn: &mut PgConnection,
+    totals: &[InvoiceTotal],
+    origin: &str,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<(u64, u64)> {
+    let (mut new, mut replaced) = (0, 0);
+    for total in totals {
+        let is_new = sqlx::query_scalar!(
+            r#"INSERT INTO invoice (invoice_id, invoice_issuer_name, billing_currency, billed_cost, month, issue_date,
+                   due_date, issue_status, origin, detail_count, recorded_at, recorded_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+               ON CONFLICT (invoice_id, invoice_issuer_name, billing_currency) DO UPDATE SET
+                   billed_cost = excluded.billed_cost, month = coalesce(excluded.month, invoice.month),
+                   issue_date = coalesce(excluded.issue_date, invoice.issue_date),
+                   due_date = coalesce(excluded.due_date, invoice.due_date), issue_status = excluded.issue_status,
+                   origin = excluded.origin, detail_count = excluded.detail_count,
+                   recorded_at = excluded.recorded_at, recorded_by = excluded.recorded_by
+               RETURNING (xmax = 0) AS "is_new!""#,
+            total.invoice_id,
+            total.invoice_issuer_name,
+            total.billing_currency,
+            total.billed_cost,
+            total.month.map(BillingPeriod::first_day),
+            total.issue_date,
+            total.due_date,
+            total.issue_status,
+            origin,
+            total.detail_count,
+            now,
+            by
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        if is_new { new += 1 } else { replaced += 1 }
+    }
+    Ok((new, replaced))
+}
+
+/// A removed total, for the audit log.
+#[derive(Debug, Clone)]
+pub struct RemovedInvoice {
+    /// FOCUS InvoiceId.
+    pub invoice_id: String,
+    /// FOCUS InvoiceIssuerName.
+    pub invoice_issuer_name: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// What it said.
+    pub billed_cost: BigDecimal,
+}
+
+/// Takes a total away; the lines that name the invoice stay. `None` where there is none.
+pub async fn remove(db: impl PgExecutor<'_>, invoice_key: i64) -> sqlx::Result<Option<RemovedInvoice>> {
+    sqlx::query_as!(
+        RemovedInvoice,
+        "DELETE FROM invoice WHERE invoice_key = $1
+         RETURNING invoice_id, invoice_issuer_name, billing_currency, billed_cost",
+        invoice_key
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// What the lines of one generation add up to by invoice.
+#[derive(Debug, Clone)]
+pub struct InvoiceSum {
+    /// The generation.
+    pub generation_id: i64,
+    /// FOCUS InvoiceId; empty where the lines have none.
+    pub invoice_id: String,
+    /// FOCUS InvoiceIssuerName; empty where the lines have none.
+    pub invoice_issuer_name: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The lines.
+    pub charge_count: i64,
+    /// Σ BilledCost.
+    pub billed_cost: BigDecimal,
+}
+
+/// Keeps the sums of generations that were just loaded aside.
+pub async fn insert_sums(conn: &mut PgConnection, sums: &[InvoiceSum]) -> sqlx::Result<()> {
+    // A statement has room for so many without growing large.
+    for sums in sums.chunks(10_000) {
+        let generation_ids: Vec<i64> = sums.iter().map(|sum| sum.generation_id).collect();
+        let invoice_ids: Vec<String> = sums.iter().map(|sum| sum.invoice_id.clone()).collect();
+        let issuers: Vec<String> = sums.iter().map(|sum| sum.invoice_issuer_name.clone()).collect();
+        let currencies: Vec<String> = sums.iter().map(|sum| sum.billing_currency.clone()).collect();
+        let counts: Vec<i64> = sums.iter().map(|sum| sum.charge_count).collect();
+        let costs: Vec<BigDecimal> = sums.iter().map(|sum| sum.billed_cost.clone()).collect();
+        sqlx::query!(
+            "INSERT INTO invoice_cost
+                 (generation_id, invoice_id, invoice_issuer_name, billing_currency, charge_count, billed_cost)
+             SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::numeric[])",
+            &generation_ids,
+            &invoice_ids,
+            &issuers,
+            &currencies,
+            &counts,
+            &costs
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! `/finance/invoices`: what invoices total beside Σ BilledCost of the lines that name them.
+
+use super::csv::{Cell, Table};
+use super::display::{minor_units, money, money_exact, shown};
+use super::query::{Accepts, NONE, View};
+use super::spool::form_error;
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters};
+use crate::analyze::invoices::{Comparison, InvoiceState, compare};
+use crate::focus::BillingPeriod;
+use crate::rollup::Person;
+use crate::rollup::invoices::{self as actions, InvoiceError, InvoiceForm};
+use crate::store::invoices::{self, InvoiceRow, WithoutInvoice};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Form;
+use axum::extract::{Multipart, RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A list of invoices.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
+const ACCEPTS: Accepts = Accepts { texts: &["month", "state", "invoice", "issuer"], by: &[], sort: &[] };
+
+/// The routes of the page and its forms.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/finance/invoices", Policy::OrganisationMoney, show)
+        .get("/finance/invoices.csv", Policy::OrganisationMoney, download)
+        .post("/finance/invoices", Policy::Finance, enter)
+        .post("/finance/invoices/remove", Policy::Finance, remove)
+        .post_upload("/finance/invoices/import", Policy::Finance, FILE_BYTES_MAX, import)
+}
+
+impl From<InvoiceError> for Error {
+    fn from(error: InvoiceError) -> Self {
+        match error {
+            InvoiceError::Database(error) => error.into(),
+            InvoiceError::NotRecorded => Self::Conflict(error.to_string()),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// An invoice with what became of it.
+struct Compared {
+    row: InvoiceRow,
+    comparison: Comparison,
+    /// Days since it was issued, else since the end of its month.
+    age_days: Option<i64>,
+}
+
+impl Compared {
+    fn new(row: InvoiceRow, today: NaiveDate) -> Self {
+        let is_voided = row.issue_status.as_deref() == Some("Voided");
+        let (invoiced, billed) = (row.invoiced.as_ref(), row.billed.as_ref());
+        let comparison = compare(invoiced, is_voided, billed, row.charge_count, &row.billing_currency);
+        let since =
+            row.issue_date.or_else(|| row.month.map(|month| BillingPeriod::containing(month).days().last_day()));
+        let age_days = since.map(|since| (today - since).num_days()).filter(|days| *days >= 0);
+        Self { row, comparison, age_days }
+    }
+
+    fn month(&self) -> Option<BillingPeriod> {
+        self.row.month.map(BillingPeriod::containing)
+    }
+
+    fn lines_href(&self) -> String {
+        let issuer = if self.row.invoice_issuer_name.is_empty() { NONE } else { &self.row.invoice_issuer_name };
+        let query = [
+            ("invoice", self.row.invoice_id.as_str()),
+            ("issuer", issuer),
+            ("cur", &self.row.billing_currency),
+            ("basis", "billed"),
+        ];
+        format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+    }
+
+    fn enter_href(&self) -> String {
+        let month = self.month().map(|month| month.to_string()).unwrap_or_default();
+        let query = [
+            ("invoice", self.row.invoice_id.as_str()),
+            ("issuer", &self.row.invoice_issuer_name),
+            ("cur", &self.row.billing_currency),
+            ("month", &month),
+        ];
+        format!("/finance/invoices?{}#enter", serde_urlencoded::to_string(query).unwrap_or_default())
+    }
+}
+
+/// How the invoices of a month stand: for its statement.
+pub(super) async fn states(
+    conn: &mut sqlx::PgConnection,
+    scope: &crate::store::Scope,
+    month: BillingPeriod,
+    today: NaiveDate,
+) -> sqlx::Result<Vec<(InvoiceState, usize)>> {
+    let rows = invoices::list(conn, scope, Some(month)).await?;
+    let mut counts: BTreeMap<InvoiceState, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(Compared::new(row, today).comparison.state).or_default() += 1;
+    }
+    Ok(counts.into_iter().collect())
+}
+
+struct List {
+    view: View,
+    month: Option<BillingPeriod>,
+    rows: Vec<Compared>,
+    /// Of all rows before the state narrowed them.
+    counts: Vec<(InvoiceState, usize)>,
+    without: Vec<WithoutInvoice>,
+}
+
+async fn read(
+    app: &AppState,
+    snapshot: &mut crate::store::Snapshot,
+    who: &Principal,
+    query: Option<&str>,
+) -> Result<List> {
+    let view = View::parse(query, ACCEPTS)?;
+    let month = match view.text("month") {
+        None => None,
+        Some(text) => Some(
+            text.parse::<BillingPeriod>()
+                .map_err(|_| Error::Invalid(format!("month={text} is not known. Give a month like 2026-10.")))?,
+        ),
+    };
+    let wanted = match view.text("state") {
+        None => None,
+        Some(text) => Some(InvoiceState::ALL.into_iter().find(|state| state.key() == text).ok_or_else(|| {
+            let allowed = InvoiceState::ALL.map(InvoiceState::key).join(", ");
+            Error::Invalid(format!("state={text} is not known. Allowed: {allowed}."))
+        })?),
+    };
+    let (scope, today) = (who.scope(), app.now().date_naive());
+    let rows = invoices::list(snapshot, &scope, month).await?;
+    let mut rows: Vec<Compared> = rows
+        .into_iter()
+        .filter(|row| view.text("cur").is_none_or(|currency| currency == row.billing_currency))
+        .map(|row| Compared::new(row, today))
+        .collect();
+    let counts = InvoiceState::ALL
+        .into_iter()
+        .map(|state| (state, rows.iter().filter(|row| row.comparison.state == state).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
+    rows.sort_by_key(|row| row.comparison.state);
+    let without = invoices::without_invoice(snapshot, &scope, month).await?;
+    Ok(List { view, month, rows, counts, without })
+}
+
+async fn show(State(app): State<AppState>, who: Principal, RawQuery(query): RawQuery) -> Result<InvoicesPage> {
+    page(&app, &who, query.as_deref(), None, String::new()).await
+}
+
+async fn page(
+    app: &AppState,
+    principal: &Principal,
+    query: Option<&str>,
+    form: Option<InvoiceForm>,
+    message: String,
+) -> Result<InvoicesPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(app, principal, &mut snapshot, "Invoices", NavItem::Invoices).await?;
+    let list = read(app, &mut snapshot, principal, query).await?;
+    let view = &list.view;
+    let form = form.unwrap_or_else(|| InvoiceForm {
+        invoice_id: view.field("invoice").into(),
+        issuer: view.field("issuer").into(),
+        currency: view.field("cur").into(),
+        month: view.field("month").into(),
+        ..InvoiceForm::default()
+    });
+    let may_change = Policy::Finance.allows(principal);
+    Ok(InvoicesPage { sections: sections(&list.rows), page, list, form, message, may_change })
+}
+
+async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let list = read(&app, &mut snapshot, &who, query.as_deref()).await?;
+    let mut table = Table::new(&[
+        "InvoiceId",
+        "InvoiceIssuerName",
+        "BillingCurrency",
+        "BillingMonth",
+        "Invoiced",
+        "BilledCost",
+        "Difference",
+        "Tolerance",
+        "State",
+        "AgeDays",
+        "Lines",
+        "InvoiceIssueDate",
+        "PaymentDueDate",
+        "Origin",
+    ]);
+    let text = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+    for one in &list.rows {
+        table.row(&[
+            (&one.row.invoice_id).into(),
+            (&one.row.invoice_issuer_name).into(),
+            (&one.row.billing_currency).into(),
+            one.month().map(|month| month.to_string()).unwrap_or_default().into(),
+            (&one.row.invoiced).into(),
+            (&one.row.billed).into(),
+            (&one.comparison.difference).into(),
+            (&one.comparison.tolerance).into(),
+            one.comparison.state.key().into(),
+            one.age_days.map_or(Cell::Empty, Cell::Count),
+            one.row.charge_count.into(),
+            text(one.row.issue_date).into(),
+            text(one.row.due_date).into(),
+            (&one.row.origin).into(),
+        ]);
+    }
+    Ok(table.into_response("invoices.csv"))
+}
+
+async fn enter(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(form): Form<InvoiceForm>,
+) -> Result<Response> {
+    let work = {
+        let (app, login, form) = (app.clone(), principal.login.clone(), form.clone());
+        async move {
+            let (now, from) = (app.now(), address.to_string());
+            actions::enter(&app.pools.web, &form, Person { login: &login, address: &from }, now).await
+        }
+    };
+    match detached(work).await.map_err(Error::from) {
+        Ok(()) => Ok(Redirect::to("/finance/invoices").into_response()),
+        Err(error @ (Error::Invalid(_) | Error::Conflict(_))) => {
+            let (status, message) = (error.status(), error.to_string());
+            Ok((status, page(&app, &principal, None, Some(form), message).await?).into_response())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RemoveForm {
+    invoice_key: i64,
+}
+
+async fn remove(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(form): Form<RemoveForm>,
+) -> Result<Redirect> {
+    detached(async move {
+        let (now, from) = (app.now(), address.to_string());
+        let by = Person { login: &principal.login, address: &from };
+        actions::remove(&app.pools.web, form.invoice_key, by, now).await
+    })
+    .await?;
+    Ok(Redirect::to("/finance/invoices"))
+}
+
+async fn import(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    mut multipart: Multipart,
+) -> Result<Redirect> {
+    let mut file: Option<(String, Vec<u8>)> = None;
+    while let Some(field) = multipart.next_field().await.map_err(|error| form_error(&error))? {
+        if field.name() != Some("file") {
+            continue;
+        }
+        let name: String = field.file_name().unwrap_or_default().chars().take(200).collect();
+        let bytes = field.bytes().await.map_err(|error| form_error(&error))?;
+        file = Some((name, bytes.to_vec())).filter(|(_, bytes)| !bytes.is_empty());
+    }
+    let (name, bytes) =
+        file.ok_or_else(|| Error::Invalid("No file was chosen. Choose a CSV list of invoices.".into()))?;
+    detached(async move {
+        let (now, from) = (app.now(), address.to_string());
+        actions::import(&app.pools.jobs, &name, bytes, Person { login: &principal.login, address: &from }, now).await
+    })
+    .await?;
+    Ok(Redirect::to("/finance/invoices"))
+}
+
+/// The invoices of one currency; the columns add up as shown.
+struct Section {
+    currency: String,
+    rows: Vec<Shown>,
+    invoiced: String,
+    billed: String,
+    /// Of those that could be compared.
+    difference: String,
+}
+
+/// One invoice as text.
+struct Shown {
+    /// Where in the list it stands.
+    index: usize,
+    invoiced: String,
+    billed: String,
+    difference: String,
+    tolerance: String,
+}
+
+fn sections(rows: &[Compared]) -> Vec<Section> {
+    let mut currencies: Vec<&str> = rows.iter().map(|one| one.row.billing_currency.as_str()).collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    currencies.into_iter().map(|currency| section(rows, currency)).collect()
+}
+
+fn section(all: &[Compared], currency: &str) -> Section {
+    let decimals = minor_units(currency);
+    let rows: Vec<(usize, &Compared)> =
+        all.iter().enumerate().filter(|(_, one)| one.row.billing_currency == currency).collect();
+    let column = |pick: fn(&InvoiceRow) -> &Option<BigDecimal>| {
+        let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| pick(&one.row).clone().unwrap_or_default()).collect();
+        let total: BigDecimal = values.iter().sum();
+        let texts = shown(&values, &total, decimals).into_iter().zip(&rows).map(|(value, (_, one))| {
+            if pick(&one.row).is_some() { money(&value, currency, decimals) } else { String::new() }
+        });
+        (texts.collect::<Vec<String>>(), money(&total, currency, decimals))
+    };
+    let (invoiced, invoiced_total) = column(|row| &row.invoiced);
+    let (billed, billed_total) = column(|row| &row.billed);
+    let difference: BigDecimal = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).sum();
+    let rows = rows.iter().zip(invoiced).zip(billed).map(|(((index, one), invoiced), billed)| Shown {
+        index: *index,
+        invoiced,
+        billed,
+        difference: one
+            .comparison
+            .difference
+            .as_ref()
+            .map(|difference| money_exact(difference, currency))
+            .unwrap_or_default(),
+        tolerance: money(&one.comparison.tolerance, currency, decimals),
+    });
+    Section {
+        rows: rows.collect(),
+        currency: currency.to_owned(),
+        invoiced: invoiced_total,
+        billed: billed_total,
+        difference: money_exact(&difference, currency),
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "invoices.html")]
+struct InvoicesPage {
+    page: Page,
+    list: List,
+    sections: Vec<Section>,
+    form: InvoiceForm,
+    message: String,
+    may_change: bool,
+}
+
+impl InvoicesPage {
+    fn lede(&self) -> String {
+        let of = self.list.month.map(|month| format!(" of {}", month.label())).unwrap_or_default();
+        let open: usize = self.list.counts.iter().filter(|(state, _)| state.is_open()).map(|(_, count)| count).sum();
+        let all: usize = self.list.counts.iter().map(|(_, count)| count).sum();
+        match (all, open) {
+            (0, _) => format!("No invoice{of} is known: no line names one, and no total was recorded."),
+            (1, 0) => format!("The one invoice{of} ties to its lines, or differs by no more than rounding explains."),
+            (all, 0) => {
+                format!("All {all} invoices{of} tie to their lines, or differ by no more than rounding explains.")
+            }
+            (all, 1) => format!("1 of {all} invoices{of} needs someone."),
+            (all, open) => format!("{open} of {all} invoices{of} need someone."),
+        }
+    }
+
+    fn one(&self, row: &Shown) -> &Compared {
+        &self.list.rows[row.index]
+    }
+
+    fn link(&self, key: &'static str, value: &str) -> String {
+        self.list.view.link("/finance/invoices", &[(key, value)])
+    }
+
+    fn exact(&self, amount: &BigDecimal, currency: &str) -> String {
+        money_exact(amount, currency)
+    }
+
+    fn without_href(&self, one: &WithoutInvoice) -> String {
+        let month = BillingPeriod::containing(one.month).to_string();
+        let query =
+            [("billing", month.as_str()), ("invoice", NONE), ("cur", &one.billing_currency), ("basis", "billed")];
+        format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+    }
+}

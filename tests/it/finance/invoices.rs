@@ -1,0 +1,140 @@
+//! Invoices beside the lines that name them.
+
+use super::{BY, Line, column, decimal, sum, texts, time, world};
+use axum::http::StatusCode;
+use costwake::rollup::invoices::{self, InvoiceForm};
+use costwake::rollup::rebuild::rebuild;
+use costwake::store::Role;
+use sqlx::PgPool;
+
+fn lines() -> Vec<Line> {
+    let line = |cost, invoice| Line { cost, invoice, ..Line::default() };
+    vec![
+        line("100.005", "INV-1"),
+        line("50.0000001", "INV-1"),
+        line("20", "INV-2"),
+        line("30", "INV-3"),
+        line("7.25", ""),
+        Line { currency: "EUR", ..line("9", "INV-1") },
+        line("5", "INV-5"),
+    ]
+}
+
+const DETAIL: &str = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost,BillingPeriodStart,InvoiceIssueDate,PaymentDueDate,InvoiceIssueStatus\n\
+1,INV-1,Cloud One,USD,150,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,2026-12-03T00:00:00Z,Issued\n\
+2,INV-1,Cloud One,USD,0.01,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,2026-12-03T00:00:00Z,Issued\n\
+1,INV-2,Cloud One,USD,20.00,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
+1,INV-3,Cloud One,USD,31.0000001,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
+1,INV-4,Cloud One,USD,12,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
+1,INV-6,Cloud One,USD,99,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Voided\n";
+
+/// Every state, with the exact difference, the tolerance and the age, and the same on page and CSV.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_invoice_has_its_state(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&lines(), "2026-11-02T06:00:00Z").await;
+    let pool = &world.app.state.pools.jobs;
+    let now = time("2026-11-20T10:00:00Z");
+    let imported = invoices::import(pool, "detail.csv", DETAIL.into(), BY, now).await.unwrap();
+    assert_eq!((imported.new, imported.replaced), (5, 0));
+    assert_eq!(invoices::import(pool, "detail.csv", DETAIL.into(), BY, now).await.unwrap().replaced, 5);
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/invoices.csv?month=2026-10").await;
+    let cell = |name: &str| column(&csv.body, name);
+    let rows: Vec<String> = cell("InvoiceId")
+        .iter()
+        .zip(cell("BillingCurrency"))
+        .zip(cell("State"))
+        .zip(cell("Difference"))
+        .zip(cell("AgeDays"))
+        .map(|((((id, currency), state), difference), age)| format!("{id} {currency} {state} {difference} {age}"))
+        .collect();
+    let expected = [
+        "INV-3 USD differs -1.0000001 17",
+        "INV-4 USD missing-bill  17",
+        "INV-1 EUR missing-invoice  20",
+        "INV-5 USD missing-invoice  20",
+        "INV-1 USD within-tolerance -0.0049999 17",
+        "INV-2 USD tied 0 17",
+        "INV-6 USD voided  17",
+    ];
+    assert_eq!(rows, expected, "{}", csv.body);
+    assert_eq!(cell("Tolerance")[0], "1");
+    let page = finance.get("/finance/invoices?month=2026-10").await;
+    assert!(page.body.contains("4 of 7 invoices of October 2026 need someone."), "{}", page.body);
+    assert!(page.body.contains("\u{2212}$1.0000001"), "every digit of a difference");
+    assert!(page.body.contains("Lines without an invoice") && page.body.contains("$7.25"));
+    let one = finance.get("/finance/invoices?state=tied").await;
+    assert_eq!(texts(&one.body, "table.sticky-col tbody tr:not(.total)").len(), 1);
+    assert_eq!(finance.get("/finance/invoices?state=moon").await.status, StatusCode::BAD_REQUEST);
+    let statement = finance.get("/finance/statements/2026-10").await;
+    assert!(statement.body.contains("1 differs, 1 missing bill, 2 missing invoice, 1 within tolerance, 1 tied"));
+    // From an invoice to its lines, with the same sum; a replaced bill changes both.
+    let charges = finance.get("/charges.csv?invoice=INV-1&issuer=Cloud+One&cur=USD&basis=billed").await;
+    assert_eq!(sum(&charges.body, "BilledCost"), decimal("150.0050001"));
+    let none = finance.get("/charges.csv?invoice=none&basis=billed").await;
+    assert_eq!(sum(&none.body, "BilledCost"), decimal("7.25"));
+    world.assert_clean().await;
+    world.import(&[Line { cost: "31.0000001", invoice: "INV-3", ..Line::default() }], "2026-11-12T06:00:00Z").await;
+    let tied = finance.get("/finance/invoices.csv?state=tied").await;
+    assert_eq!(column(&tied.body, "InvoiceId"), ["INV-3"]);
+    rebuild(&world.app.state.pools, "test", now, |_, _| {}).await.unwrap();
+    world.assert_clean().await;
+    sqlx::query("UPDATE invoice_cost SET billed_cost = billed_cost + 0.0000001").execute(&db).await.unwrap();
+    let wrong = world.checks().await.into_iter().find(|check| check.name.starts_with("Sums by invoice")).unwrap();
+    assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
+}
+
+/// Entered by hand: kept when wrong, replaced when entered again, removed with a line in the audit log.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_total_is_entered_replaced_and_removed(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&lines(), "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let ask = finance.get("/finance/invoices?invoice=INV-2&issuer=Cloud+One&cur=USD&month=2026-10").await;
+    assert!(ask.body.contains("value=\"INV-2\""), "prefilled");
+    let form = |total: &'static str| {
+        vec![
+            ("invoice_id", "INV-2"),
+            ("issuer", "Cloud One"),
+            ("currency", "USD"),
+            ("total", total),
+            ("month", "2026-10"),
+        ]
+    };
+    let wrong = finance.post_form("/finance/invoices", &form("1,000")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.body.contains("is not a number") && wrong.body.contains("value=\"1,000\""), "{}", wrong.body);
+    for total in ["25", "20"] {
+        assert_eq!(finance.post_form("/finance/invoices", &form(total)).await.location(), "/finance/invoices");
+    }
+    let csv = finance.get("/finance/invoices.csv?state=tied").await;
+    assert_eq!(
+        (column(&csv.body, "Invoiced"), column(&csv.body, "Origin")),
+        (vec!["20".into()], vec!["entered".into()])
+    );
+    let viewer = world.app.browser(Role::Viewer, false, &[]).await;
+    assert!(!viewer.get("/finance/invoices").await.body.contains("Enter a total"));
+    assert_eq!(viewer.post_form("/finance/invoices", &form("1")).await.status, StatusCode::FORBIDDEN);
+    let key: i64 = sqlx::query_scalar("SELECT invoice_key FROM invoice").fetch_one(&db).await.unwrap();
+    let removed = finance.post_form("/finance/invoices/remove", &[("invoice_key", &key.to_string())]).await;
+    assert_eq!(removed.location(), "/finance/invoices");
+    let again = finance.post_form("/finance/invoices/remove", &[("invoice_key", &key.to_string())]).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let audit: Vec<String> =
+        sqlx::query_scalar("SELECT action FROM audit_log WHERE action LIKE 'invoice%' ORDER BY audit_log_id")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    assert_eq!(audit, ["invoice.entered", "invoice.entered", "invoice.removed"]);
+    let wrong = InvoiceForm {
+        invoice_id: "A".into(),
+        currency: "USD".into(),
+        total: "1".into(),
+        month: "Oct".into(),
+        ..InvoiceForm::default()
+    };
+    let error =
+        invoices::enter(&world.app.state.pools.web, &wrong, BY, time("2026-11-20T10:00:00Z")).await.unwrap_err();
+    assert!(error.to_string().contains("is not a month like 2026-10"), "{error}");
+}

@@ -1,0 +1,112 @@
+//! What bills said at each delivery, what was restated since a person looked, and how long days keep arriving.
+
+use super::{BY, Line, column, decimal, sum, texts, time, world};
+use costwake::rollup::revert;
+use costwake::store::{completeness, freshness};
+use sqlx::PgPool;
+
+fn october(checkout: &'static str, credit: &'static str) -> Vec<Line> {
+    vec![
+        Line { cost: checkout, ..Line::default() },
+        Line { cost: "50.0000001", day: "2026-10-06", service: "ledger", ..Line::default() },
+        Line { cost: credit, category: "Credit", ..Line::default() },
+    ]
+}
+
+/// Every publication keeps its figure, a revert too; the difference adds up by service and by category, exactly.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_history_of_a_month_adds_up(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&october("100.005", "-1"), "2026-11-02T06:00:00Z").await;
+    world.import(&october("103.005", "-1.5"), "2026-11-03T06:00:00Z").await;
+    let third = world.import(&october("90", "-9"), "2026-11-04T06:00:00Z").await;
+    revert(&world.app.state.pools, third.delivery_id, BY, time("2026-11-05T06:00:00Z")).await.unwrap();
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/history.csv?month=2026-10").await;
+    let figures = column(&csv.body, "EffectiveCost");
+    assert_eq!(figures, ["149.0050001", "151.5050001", "131.0000001", "151.5050001"], "{}", csv.body);
+    assert_eq!(column(&csv.body, "Change"), ["", "2.5", "-20.505", "20.505"]);
+    assert_eq!(column(&csv.body, "Kind"), ["publish", "publish", "publish", "revert"]);
+    for by in ["service", "charge"] {
+        let difference =
+            finance.get(&format!("/finance/history/difference.csv?month=2026-10&from=1&to=2&by={by}")).await;
+        assert_eq!(sum(&difference.body, "Change"), decimal("2.5"), "{}", difference.body);
+        assert_eq!(sum(&difference.body, "Before"), decimal("149.0050001"));
+        let page = finance.get(&format!("/finance/history?month=2026-10&from=1&to=2&by={by}")).await;
+        let total = texts(&page.body, "section[aria-labelledby=difference] tr.total td").join(" ");
+        assert_eq!(total, "$149.01 $151.51 +$2.50", "by={by}");
+    }
+    let difference = finance.get("/finance/history/difference.csv?month=2026-10&from=1&to=2").await;
+    let mut rows: Vec<(String, String)> =
+        column(&difference.body, "ChargeCategory").into_iter().zip(column(&difference.body, "Change")).collect();
+    rows.sort();
+    let expected = [("Credit", "-0.5"), ("Usage", "0"), ("Usage", "3")];
+    assert_eq!(rows, expected.map(|(category, change)| (category.to_owned(), change.to_owned())));
+    // A day: only its own cost.
+    let day = finance.get("/finance/history.csv?day=2026-10-06").await;
+    assert_eq!(column(&day.body, "EffectiveCost"), ["50.0000001"; 4], "{}", day.body);
+    let wrong = finance.get("/finance/history?day=yesterday").await;
+    assert!(wrong.body.contains("Give a day like 2026-11-03"));
+    world.assert_clean().await;
+}
+
+/// A person is told what changed since the visit before, until that visit ends; another person is not.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn restated_since_you_last_looked(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&october("100", "-1"), "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let says = |body: &str| body.contains("Restated since you last looked");
+    for path in ["/", "/finance/statements/2026-10"] {
+        assert!(!says(&finance.get(path).await.body), "the first visit has nothing to compare with");
+        assert!(!says(&finance.get(path).await.body));
+    }
+    world.import(&october("102.5", "-1"), "2026-11-03T06:00:00Z").await;
+    for path in ["/", "/finance/statements/2026-10"] {
+        let page = finance.get(path).await;
+        assert!(says(&page.body), "{path}: {}", page.body);
+        let notice = texts(&page.body, "div.state.warn p").join(" ");
+        assert!(notice.contains("October 2026") && notice.contains("+$2.50"), "{notice}");
+        assert!(says(&finance.get(path).await.body), "a reload does not lose it");
+    }
+    assert!(!says(&world.finance().await.get("/").await.body), "someone else never saw the figure before");
+    // The next visit begins: it compares with what this one saw.
+    sqlx::query("UPDATE page_visit SET latest_at = latest_at - interval '1 day'").execute(&db).await.unwrap();
+    assert!(!says(&finance.get("/").await.body));
+    // A new month is no restatement.
+    world.import(&[Line { billed: "2026-11", day: "2026-11-02", ..Line::default() }], "2026-11-03T07:00:00Z").await;
+    sqlx::query("UPDATE page_visit SET latest_at = latest_at - interval '1 day'").execute(&db).await.unwrap();
+    assert!(!says(&finance.get("/").await.body));
+}
+
+/// From daily deliveries in which the day before is half there, a source learns to wait one day more.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn completeness_is_learned_from_the_history(db: PgPool) {
+    let world = world(&db).await;
+    let days: Vec<String> = (1..=30).map(|day| format!("2026-10-{day:02}")).collect();
+    // Delivered on each morning: the day before holds half of its cost, older days all of it.
+    for today in 2..=30_usize {
+        let lines: Vec<Line> = days[..today - 1]
+            .iter()
+            .enumerate()
+            .map(|(index, day)| Line {
+                cost: if index + 2 == today { "5" } else { "10" },
+                day: Box::leak(day.clone().into_boxed_str()),
+                ..Line::default()
+            })
+            .collect();
+        world.import(&lines, &format!("2026-10-{today:02}T06:00:00Z")).await;
+    }
+    let mut conn = db.acquire().await.unwrap();
+    let source_id: i64 = sqlx::query_scalar("SELECT source_id FROM source").fetch_one(&db).await.unwrap();
+    let learned = completeness::learned(&mut conn, source_id).await.unwrap();
+    let shares: Vec<(i32, f64)> = learned.iter().map(|age| (age.age_days, age.median_share)).take(4).collect();
+    assert_eq!(shares, [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.0)], "{learned:?}");
+    let bills = freshness::read(&mut conn).await.unwrap();
+    assert_eq!(bills.sources[0].settles_after_days, Some(2));
+    assert_eq!(bills.complete_to(), "2026-10-28".parse().ok(), "the 29th is half there and still arriving");
+    let page = world.finance().await.get(&format!("/sources/{source_id}")).await;
+    assert!(page.body.contains("A day is taken for complete 2 days after it"), "{}", page.body);
+    assert!(page.body.contains("50.0%"));
+    world.assert_clean().await;
+}
