@@ -10,6 +10,7 @@ mod names;
 mod rule;
 mod rules;
 mod slug;
+pub mod split;
 mod test;
 mod validity;
 

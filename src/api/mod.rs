@@ -8,5 +8,6 @@ pub mod deployments;
 pub mod error;
 pub mod openapi;
 pub mod rules;
+pub mod splits;
 
 pub use error::{Error, Result};

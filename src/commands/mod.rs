@@ -10,6 +10,7 @@ mod events;
 mod export;
 mod health;
 mod import;
+mod metrics;
 mod migrate;
 mod postgres_tools;
 mod rebuild;
@@ -70,6 +71,8 @@ pub enum Command {
     User(user::Arguments),
     /// Record a deployment, from a CI job.
     Deploy(Box<deploy::Arguments>),
+    /// Take in usage metrics that shared costs are divided by.
+    Metrics(metrics::Arguments),
     /// Read events of senders: print what a payload tells, or read stored ones again.
     Events(events::Arguments),
 }
@@ -93,6 +96,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
         Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
         Command::Deploy(arguments) => deploy::run(*arguments).await,
+        Command::Metrics(arguments) => until_interrupted(metrics::run(arguments, config)).await,
         Command::Events(arguments) => until_interrupted(events::run(arguments, config)).await,
     }
 }

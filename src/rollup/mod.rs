@@ -7,10 +7,12 @@ pub mod map_deployments;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
+pub mod metrics_import;
 pub mod pipeline_deployments;
 pub mod rebuild;
 pub mod remap;
 pub mod retention;
+pub mod splits;
 pub mod verify;
 pub mod what_if;
 
@@ -35,6 +37,7 @@ mod staging;
 mod take_back;
 mod timings;
 mod unread;
+mod verify_shared;
 
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};

@@ -53,6 +53,7 @@ pub mod session;
 pub mod sign_in;
 mod source;
 mod sources;
+pub mod splits;
 mod spool;
 pub mod statement;
 pub mod statements;
@@ -140,6 +141,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::deployments::routes,
     crate::api::openapi::routes,
     crate::api::rules::routes,
+    crate::api::splits::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
@@ -165,6 +167,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     sign_in::routes,
     source::routes,
     sources::routes,
+    splits::routes,
     statement::routes,
     statements::routes,
     team::routes,

@@ -17,6 +17,10 @@ GET /api/v1/rules signed-in read
 POST /api/v1/rules bills admin
 PATCH /api/v1/rules/{id} bills admin
 POST /api/v1/rules/{id}/delete bills admin
+GET /api/v1/splits signed-in read
+POST /api/v1/splits bills admin
+PATCH /api/v1/splits/{id} bills admin
+POST /api/v1/splits/{id}/delete bills admin
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -112,6 +116,13 @@ POST /sign-out signed-in
 GET /sources bills
 GET /sources.csv bills
 GET /sources/{id} bills
+GET /splits signed-in
+POST /splits bills
+GET /splits/new bills
+GET /splits/preview bills
+GET /splits/{id} signed-in
+POST /splits/{id}/delete bills
+GET /splits/{id}/edit bills
 GET /static/{hash}/{*path} public
 GET /teams money
 GET /teams.csv money

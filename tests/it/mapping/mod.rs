@@ -6,6 +6,7 @@ mod deployments;
 mod imports;
 mod ledger;
 mod rules;
+mod splits;
 
 use crate::support::TestApp;
 use chrono::{DateTime, Utc};
