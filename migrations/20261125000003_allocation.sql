@@ -94,3 +94,20 @@ CREATE TABLE metric_point (
     loaded_at timestamptz NOT NULL,
     PRIMARY KEY (metric, charge_date, service_id, environment_id)
 );
+
+-- The tags that charges must have. Keys are taken in any case of letters.
+CREATE TABLE tag_rule (
+    tag_rule_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tag_key text NOT NULL CHECK (tag_key <> ''),
+    -- Other keys that count.
+    aliases text[] NOT NULL DEFAULT '{}',
+    -- The kinds of environment that it is asked of; empty for everywhere.
+    environment_kinds text[] NOT NULL DEFAULT '{}',
+    -- [{"value": "prod", "aliases": ["production"]}]; empty for any value.
+    allowed_values jsonb NOT NULL DEFAULT '[]',
+    is_exact_case boolean NOT NULL DEFAULT false,
+    changed_by text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    reason text NOT NULL CHECK (reason <> '')
+);
+CREATE UNIQUE INDEX tag_rule_by_key ON tag_rule (lower(tag_key));

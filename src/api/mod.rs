@@ -9,5 +9,6 @@ pub mod error;
 pub mod openapi;
 pub mod rules;
 pub mod splits;
+pub mod tags;
 
 pub use error::{Error, Result};

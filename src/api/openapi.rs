@@ -39,6 +39,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::splits::change,
         super::splits::delete,
         super::splits::list,
+        super::tags::coverage,
         show,
     ),
     components(schemas(ErrorBody)),

@@ -13,6 +13,7 @@ pub mod rebuild;
 pub mod remap;
 pub mod retention;
 pub mod splits;
+pub mod tag_coverage;
 pub mod verify;
 pub mod what_if;
 

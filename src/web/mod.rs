@@ -6,9 +6,11 @@ pub mod assets;
 pub mod audit;
 pub mod catalogue;
 mod charge;
+mod charge_parts;
 mod charges;
 pub mod charts;
 pub mod client_address;
+mod commitments;
 pub mod comparison;
 mod cross_site;
 pub mod csv;
@@ -57,6 +59,7 @@ pub mod splits;
 mod spool;
 pub mod statement;
 pub mod statements;
+pub mod tags;
 mod team;
 mod teams;
 pub mod telemetry;
@@ -142,11 +145,13 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::openapi::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
+    crate::api::tags::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
     charge::routes,
     charges::routes,
+    commitments::routes,
     delivery::routes,
     delivery_decision::routes,
     delivery_retry::routes,
@@ -170,6 +175,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     splits::routes,
     statement::routes,
     statements::routes,
+    tags::routes,
     team::routes,
     teams::routes,
     tokens::routes,

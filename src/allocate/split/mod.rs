@@ -7,9 +7,11 @@ mod plan;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use plan::{ALL_ENVIRONMENTS, Costs, Day, Drivers, Moved, Plan, RowKey, SourceRow, Stayed};
 pub use shares::{PLACES_MIN, shares};
+pub use trace::{Part, Step, follow};
 
 use super::validity::Validity;
 use bigdecimal::{BigDecimal, Zero};

@@ -7,6 +7,7 @@ mod imports;
 mod ledger;
 mod rules;
 mod splits;
+mod standard;
 
 use crate::support::TestApp;
 use chrono::{DateTime, Utc};
