@@ -52,3 +52,62 @@ SELECT mapping_rule_id, 1, 'added',
         'environment_from_attribute', environment_from_attribute, 'adds_to_catalogue', adds_to_catalogue, 'note', note),
     row_number() OVER (ORDER BY position), created_by, created_at, 'Part of every new installation.'
 FROM mapping_rule;
+
+-- Shared costs: whose cost is divided, by what, among whom. A split's rows stand in daily_cost and monthly_cost under
+-- its id: positive where the shares go, an exact negative at the origin.
+CREATE TABLE split (
+    split_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CHECK (name <> ''),
+    -- 0 stands for what is not allocated; no foreign key, so that a split outlives its service and says so.
+    source_service_id bigint NOT NULL,
+    method text NOT NULL CHECK (method IN ('even', 'fixed', 'direct-cost', 'metric')),
+    metric text CHECK ((method = 'metric') = (metric IS NOT NULL)),
+    -- [{"service_id": 3, "percent": "12.5"}]; empty for every service with cost of its own that is not divided.
+    targets jsonb NOT NULL DEFAULT '[]',
+    by_environment boolean NOT NULL DEFAULT false,
+    first_day date,
+    last_day date CHECK (last_day >= first_day),
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL
+);
+-- Every state that a split was in, append-only.
+CREATE TABLE split_version (
+    split_id bigint NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    action text NOT NULL CHECK (action IN ('added', 'changed', 'deleted')),
+    content jsonb NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    reason text NOT NULL CHECK (reason <> ''),
+    PRIMARY KEY (split_id, version)
+);
+CREATE INDEX daily_cost_of_splits ON daily_cost (generation_id, charge_date) WHERE split_id <> 0;
+
+-- Usage that costs are divided by: one value a metric, service, environment (0 for all of them) and day.
+CREATE TABLE metric_point (
+    metric text NOT NULL CHECK (metric <> ''),
+    service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
+    environment_id bigint NOT NULL DEFAULT 0,
+    charge_date date NOT NULL,
+    value numeric NOT NULL CHECK (value >= 0),
+    loaded_by text NOT NULL,
+    loaded_at timestamptz NOT NULL,
+    PRIMARY KEY (metric, charge_date, service_id, environment_id)
+);
+
+-- The tags that charges must have. Keys are taken in any case of letters.
+CREATE TABLE tag_rule (
+    tag_rule_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tag_key text NOT NULL CHECK (tag_key <> ''),
+    -- Other keys that count.
+    aliases text[] NOT NULL DEFAULT '{}',
+    -- The kinds of environment that it is asked of; empty for everywhere.
+    environment_kinds text[] NOT NULL DEFAULT '{}',
+    -- [{"value": "prod", "aliases": ["production"]}]; empty for any value.
+    allowed_values jsonb NOT NULL DEFAULT '[]',
+    is_exact_case boolean NOT NULL DEFAULT false,
+    changed_by text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    reason text NOT NULL CHECK (reason <> '')
+);
+CREATE UNIQUE INDEX tag_rule_by_key ON tag_rule (lower(tag_key));

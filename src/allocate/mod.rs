@@ -10,6 +10,8 @@ mod names;
 mod rule;
 mod rules;
 mod slug;
+pub mod split;
+mod tag_standard;
 mod test;
 mod validity;
 
@@ -25,5 +27,6 @@ pub use rules::{
     Assignment, Catalogue, DatedAssignment, DimensionValue, Rules, Subject, Target, TeamShare, assign, assign_by_day,
 };
 pub use slug::slug;
+pub use tag_standard::{AllowedValue, TagRule, TagRuleError, TagState};
 pub use test::Details;
 pub use validity::{END_DAY, FIRST_DAY, Validity, all_days};

@@ -9,5 +9,7 @@ pub mod error;
 pub mod openapi;
 mod reporting;
 pub mod rules;
+pub mod splits;
+pub mod tags;
 
 pub use error::{Error, Result};

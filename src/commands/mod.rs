@@ -11,6 +11,7 @@ mod export;
 mod health;
 mod import;
 mod invoices;
+mod metrics;
 mod migrate;
 mod month;
 mod postgres_tools;
@@ -79,6 +80,8 @@ pub enum Command {
     User(user::Arguments),
     /// Record a deployment, from a CI job.
     Deploy(Box<deploy::Arguments>),
+    /// Take in usage metrics that shared costs are divided by.
+    Metrics(metrics::Arguments),
     /// Read events of senders: print what a payload tells, or read stored ones again.
     Events(events::Arguments),
 }
@@ -105,6 +108,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
         Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
         Command::Deploy(arguments) => deploy::run(*arguments).await,
+        Command::Metrics(arguments) => until_interrupted(metrics::run(arguments, config)).await,
         Command::Events(arguments) => until_interrupted(events::run(arguments, config)).await,
     }
 }

@@ -9,11 +9,14 @@ pub mod map_deployments;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
+pub mod metrics_import;
 pub mod pipeline_deployments;
 pub mod rates;
 pub mod rebuild;
 pub mod remap;
 pub mod retention;
+pub mod splits;
+pub mod tag_coverage;
 pub mod verify;
 pub mod what_if;
 
@@ -43,6 +46,7 @@ mod timings;
 mod unread;
 mod verify_closed;
 mod verify_invoices;
+mod verify_shared;
 
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};

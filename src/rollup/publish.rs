@@ -5,7 +5,7 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, learn, level_1, retention, verify};
+use super::{LedgerError, bill_source, learn, level_1, retention, splits, verify};
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
@@ -83,6 +83,11 @@ impl Sorted {
         Self { counting, refused_ids, same_ids: tally.same_generation_ids(), outcome: tally.outcome() }
     }
 
+    // What is counted now and would be replaced.
+    fn current_ids(&self) -> Vec<i64> {
+        self.counting.iter().filter_map(|scope| scope.current_generation_id).collect()
+    }
+
     fn counting_ids(&self) -> Vec<i64> {
         self.counting.iter().map(|scope| scope.generation_id).collect()
     }
@@ -144,6 +149,7 @@ async fn publish_scopes(
     retention::discard_scopes(&mut *conn, &sorted.refused_ids).await?;
     timings.of(Phase::Rollup, map_new_keys(&mut *conn)).await?;
     timings.of(Phase::Rollup, level_1::rebuild(&mut *conn, &ids)).await?;
+    let days = splits::days_of(&mut *conn, &[ids.clone(), sorted.current_ids()].concat()).await?;
     let levels = ["daily_cost_by_key", "daily_cost", "monthly_cost"];
     let differences = timings.of(Phase::Verify, verify::differences(&mut *conn, &ids, &levels)).await?;
     if let Some(difference) = differences.into_iter().next() {
@@ -159,6 +165,14 @@ async fn publish_scopes(
         // The same bytes stay as new as they were.
         if let Some(current) = scope.current().filter(|current| sorted.same_ids.contains(&current.generation_id)) {
             generations::renew(&mut *conn, &[scope.generation_id], current.version_at).await?;
+        }
+    }
+    if let Some(days) = days {
+        timings.of(Phase::Rollup, splits::work_out(&mut *conn, Some(days))).await?;
+        let levels = ["daily_cost", "monthly_cost"];
+        let differences = timings.of(Phase::Verify, verify::differences(&mut *conn, &ids, &levels)).await?;
+        if let Some(difference) = differences.into_iter().next() {
+            return Err(LedgerError::Difference(difference));
         }
     }
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;

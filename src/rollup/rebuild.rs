@@ -1,6 +1,6 @@
 //! Adds everything up again from the charges, in SQL: an independent way to what the loader counted.
 
-use super::{LedgerError, level_1, publish, verify};
+use super::{LedgerError, level_1, publish, splits, verify};
 use crate::store::{Pools, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -27,6 +27,7 @@ pub async fn rebuild(
         level_1::rebuild(&mut transaction, &[*generation_id]).await?;
         invoice_sums(&mut transaction, *generation_id).await?;
     }
+    splits::work_out(&mut transaction, None).await?;
     let levels = ["charge", "daily_cost_by_key", "daily_cost", "monthly_cost"];
     if let Some(difference) = verify::differences(&mut transaction, &ids, &levels).await?.into_iter().next() {
         return Err(LedgerError::Difference(difference));

@@ -102,8 +102,11 @@ pub(super) async fn rekey(conn: &mut PgConnection, rules: &Rules) -> anyhow::Res
 /// The tag keys that rules look at and keys do not carry.
 pub(super) async fn new_tag_keys(conn: &mut PgConnection, rules: &Rules) -> sqlx::Result<Vec<String>> {
     let wanted: Vec<String> = rules.tag_keys().into_iter().collect();
+    // The tags that the standard asks for are kept apart too.
     sqlx::query_scalar!(
-        r#"SELECT w AS "tag_key!" FROM unnest($1::text[]) w
+        r#"SELECT DISTINCT ON (lower(w)) w AS "tag_key!"
+           FROM (SELECT unnest($1::text[]) AS w UNION ALL SELECT tag_key FROM tag_rule
+                 UNION ALL SELECT unnest(aliases) FROM tag_rule) wanted
            WHERE NOT EXISTS (SELECT FROM mapping_tag_key m WHERE lower(m.tag_key) = lower(w))"#,
         &wanted
     )

@@ -6,7 +6,7 @@
 use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
-use super::{map_deployments, pipeline_deployments, rekey};
+use super::{map_deployments, pipeline_deployments, rekey, splits};
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -96,6 +96,9 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
         moves.add(change, &mapper);
     }
     let generations_rebuilt = moved_costs::rebuild(&mut *conn, &moves).await?;
+    if generations_rebuilt > 0 {
+        splits::work_out(&mut *conn, None).await?;
+    }
 
     let moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len();
     let made_or_gone = pipeline_deployments::derive_again(&mut *conn, &mapper).await?;
@@ -115,12 +118,26 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     Ok(report)
 }
 
+/// Works all shared costs out anew after a change of splits or metrics, within the caller's transaction after
+/// [`begin`], and gives readers' pages a new number.
+pub async fn work_out_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
+    locks::tell_progress(&mut *conn, "working out shared costs").await?;
+    splits::work_out(&mut *conn, None).await?;
+    publish_as(conn, "split", by, now).await?;
+    Ok(())
+}
+
 /// Gives readers' pages a new number: what they show has changed.
 pub async fn publish(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    publish_as(conn, "remap", by, now).await
+}
+
+async fn publish_as(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
-        "INSERT INTO publication (kind, published_at, published_by) VALUES ('remap', $1, $2) RETURNING publication_id",
+        "INSERT INTO publication (kind, published_at, published_by) VALUES ($3, $1, $2) RETURNING publication_id",
         now,
         by,
+        kind,
     )
     .fetch_one(conn)
     .await

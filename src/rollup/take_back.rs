@@ -1,7 +1,7 @@
 //! Revert and withdraw: what a person takes back stays taken back, until a person counts it again.
 
 use super::publish::{Person, announce, locked, record};
-use super::{LedgerError, level_1, partition, retention, verify};
+use super::{LedgerError, level_1, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
 use crate::store::{Pools, deliveries, locks};
 use chrono::{DateTime, Utc};
@@ -34,6 +34,10 @@ pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTi
     }
     // The rules may have changed since the one before was counted last.
     level_1::rebuild(&mut transaction, &before).await?;
+    let gone = generations::of_delivery(&mut *transaction, delivery_id).await?;
+    let gone: Vec<i64> = gone.iter().map(|scope| scope.generation_id).collect();
+    let days = splits::days_of(&mut transaction, &[before.clone(), gone].concat()).await?;
+    splits::work_out(&mut transaction, days).await?;
     let levels = ["daily_cost", "monthly_cost"];
     if let Some(difference) = verify::differences(&mut transaction, &before, &levels).await?.first() {
         return Err(LedgerError::Difference(difference.clone()));
@@ -71,6 +75,10 @@ pub async fn withdraw(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Date
     let reason = format!("Withdrawn by {}.", by.login);
     deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
     if is_counted {
+        let gone = generations::of_delivery(&mut *transaction, delivery_id).await?;
+        let gone: Vec<i64> = gone.iter().map(|scope| scope.generation_id).collect();
+        let days = splits::days_of(&mut transaction, &gone).await?;
+        splits::work_out(&mut transaction, days).await?;
         announce(&mut transaction, "withdraw", Some(delivery_id), by.login, now).await?;
     }
     record(&mut transaction, "delivery.withdrawn", delivery_id, by, now).await?;

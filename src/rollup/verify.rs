@@ -1,6 +1,6 @@
 //! Conservation, by SQL over what is stored: no sum may change on its way from a charge to a page.
 
-use super::{verify_closed, verify_invoices};
+use super::{verify_closed, verify_invoices, verify_shared};
 use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::PgConnection;
 
@@ -19,7 +19,7 @@ pub struct Check {
 }
 
 /// Checks every invariant over all data. Exact: no difference is too small.
-pub async fn verify(conn: &mut PgConnection) -> sqlx::Result<Vec<Check>> {
+pub async fn verify(conn: &mut PgConnection) -> anyhow::Result<Vec<Check>> {
     let current = sqlx::query_scalar!("SELECT generation_id FROM generation WHERE state = 'current'")
         .fetch_all(&mut *conn)
         .await?;
@@ -36,6 +36,7 @@ pub async fn verify(conn: &mut PgConnection) -> sqlx::Result<Vec<Check>> {
     }
     checks.push(superseded(conn).await?);
     checks.push(allocation(conn).await?);
+    checks.extend(verify_shared::checks(conn).await?);
     checks.push(scopes(conn).await?);
     checks.push(sources_apart(conn).await?);
     checks.push(charge_groups(conn).await?);
@@ -173,7 +174,7 @@ async fn allocation(conn: &mut PgConnection) -> sqlx::Result<Check> {
     .fetch_one(conn)
     .await?;
     Ok(Check {
-        name: "Allocated and not allocated cost, as the rules map it now, add up to the total",
+        name: "Own cost of services, as the rules map it now, adds up to the total",
         checked: row.checked,
         differences: shortened(row.differences),
     })

@@ -49,6 +49,11 @@ pub struct ChargeTrace {
     pub attributes: serde_json::Value,
     /// Every other cost and quantity of the line, as a JSON object of strings.
     pub measures: Option<String>,
+    pub service_id: i64,
+    pub environment_id: i64,
+    pub first_day: NaiveDate,
+    pub end_day: NaiveDate,
+    pub dimensions: serde_json::Value,
     pub catalogue_service: Option<String>,
     pub catalogue_service_slug: Option<String>,
     pub team_name: Option<String>,
@@ -57,11 +62,11 @@ pub struct ChargeTrace {
     pub environment: Option<String>,
     pub environment_slug: Option<String>,
     pub service_rule_id: Option<i64>,
-    pub service_rule_position: Option<i32>,
+    pub service_rule_number: Option<i64>,
     pub service_rule_note: Option<String>,
     pub service_rule_conditions: Option<serde_json::Value>,
     pub environment_rule_id: Option<i64>,
-    pub environment_rule_position: Option<i32>,
+    pub environment_rule_number: Option<i64>,
     pub environment_rule_note: Option<String>,
     pub environment_rule_conditions: Option<serde_json::Value>,
 }
@@ -83,12 +88,15 @@ pub async fn get(
                   k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
                   k.commitment_discount_status, cg.resource_id, cg.resource_name, cg.resource_type,
                   cg.charge_description, cg.tags, cg.attributes, c.measures,
+                  m.service_id, m.environment_id, m.first_day, m.end_day, m.dimensions,
                   service.name AS "catalogue_service?", service.slug AS "catalogue_service_slug?",
                   team.name AS "team_name?", team.slug AS "team_slug?", team.cost_center AS "cost_center?",
                   environment.name AS "environment?", environment.slug AS "environment_slug?",
-                  m.service_rule_id, sr.position AS "service_rule_position?", sr.note AS "service_rule_note?",
+                  m.service_rule_id, (SELECT count(*) FROM mapping_rule o WHERE o.position <= sr.position HAVING count(*) > 0)
+                      AS "service_rule_number?", sr.note AS "service_rule_note?",
                   sr.conditions AS "service_rule_conditions?",
-                  m.environment_rule_id, er.position AS "environment_rule_position?", er.note AS "environment_rule_note?",
+                  m.environment_rule_id, (SELECT count(*) FROM mapping_rule o WHERE o.position <= er.position HAVING count(*) > 0)
+                      AS "environment_rule_number?", er.note AS "environment_rule_note?",
                   er.conditions AS "environment_rule_conditions?"
            FROM charge c
            JOIN generation g ON g.generation_id = c.generation_id

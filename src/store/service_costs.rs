@@ -128,9 +128,13 @@ pub struct Bought {
     pub cost: BigDecimal,
     /// On the compared days.
     pub cost_before: BigDecimal,
+    /// The split that moved it here or away; 0 for the service's own cost.
+    pub split_id: i64,
+    /// What people call the split.
+    pub split_name: Option<String>,
 }
 
-/// The service's cost by what was bought and how it was priced (rollup level 2).
+/// The service's own cost by what was bought and how it was priced (rollup level 2), and what each split moved.
 pub async fn bought(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -143,13 +147,14 @@ pub async fn bought(
         r#"
         SELECT
             coalesce(k.charge_category, '') AS "charge_category!", k.service_category, k.pricing_category,
-            k.commitment_discount_status, d.billing_currency AS currency,
+            k.commitment_discount_status, d.billing_currency AS "currency!",
             coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
                 WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
                 FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0) AS "cost!",
             coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
                 WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
-                FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0) AS "cost_before!"
+                FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0) AS "cost_before!",
+            0::bigint AS "split_id!", NULL::text AS split_name
         FROM key_mapping m
         JOIN rollup_key k USING (sub_account_key, rollup_key_id)
         JOIN service ON service.service_id = m.service_id
@@ -167,6 +172,28 @@ pub async fn bought(
           AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
           AND ($11::text IS NULL OR d.billing_currency = $11)
         GROUP BY 1, 2, 3, 4, 5
+        UNION ALL
+        SELECT '', NULL, NULL, NULL, d.billing_currency,
+            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0),
+            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0),
+            d.split_id, max(split.name)
+        FROM daily_cost d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        JOIN service ON service.service_id = d.service_id
+        LEFT JOIN split ON split.split_id = d.split_id
+        WHERE d.service_id = $1 AND d.split_id <> 0
+          AND d.charge_date >= least($2::date, $4::date) AND d.charge_date < greatest($3::date, $5::date)
+          AND ((d.charge_date >= $2 AND d.charge_date < $3) OR (d.charge_date >= $4 AND d.charge_date < $5))
+          AND ($7::bigint[] IS NULL OR service.team_id = ANY($7))
+          AND ($8::bigint IS NULL OR d.environment_id = $8)
+          AND ($9::text IS NULL OR d.provider_name = $9)
+          AND ($10::text IS NULL OR d.charge_category = $10)
+          AND ($11::text IS NULL OR d.billing_currency = $11)
+        GROUP BY d.billing_currency, d.split_id
         ORDER BY 6 DESC, 1, 2, 3, 4, 5
         LIMIT 10000
         "#,

@@ -1,11 +1,14 @@
 //! `/charges/{generation}/{line}`: one line, followed from the provider's file to who pays.
 
+use super::charge_parts::{self, PartRow};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::allocate;
 use crate::store::charge_trace::{self, ChargeTrace};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
@@ -26,9 +29,20 @@ async fn show(
     let mut attributes = pairs(&trace.attributes);
     let measures = trace.measures.as_deref().map(serde_json::from_str).transpose().map_err(anyhow::Error::from)?;
     attributes.extend(measures.iter().flat_map(pairs));
+    let parts = charge_parts::read(&mut snapshot, &scope, &trace).await?;
     let shows_receipts = Policy::Bills.allows(&principal);
     let shows_rules = Policy::Finance.allows(&principal);
-    Ok(ChargePage { page, columns: columns(&trace), costs, tags, attributes, shows_receipts, shows_rules, trace })
+    Ok(ChargePage {
+        page,
+        columns: columns(&trace),
+        costs,
+        tags,
+        attributes,
+        parts,
+        shows_receipts,
+        shows_rules,
+        trace,
+    })
 }
 
 fn costs(trace: &ChargeTrace) -> Vec<(&'static str, String)> {
@@ -108,11 +122,28 @@ struct ChargePage {
     columns: Vec<(&'static str, String)>,
     tags: Vec<(String, String)>,
     attributes: Vec<(String, String)>,
+    parts: Vec<PartRow>,
     shows_receipts: bool,
     shows_rules: bool,
 }
 
 impl ChargePage {
+    /// The charge days on which this is whose it is; empty where it always is.
+    fn days(&self) -> String {
+        let (first, end) = (self.trace.first_day, self.trace.end_day);
+        let first_day = (first != allocate::FIRST_DAY).then_some(first);
+        let last_day = (end != allocate::END_DAY).then(|| end - chrono::Days::new(1));
+        allocate::Validity { first_day, last_day }.in_words()
+    }
+
+    /// Label, value and rule of each dimension.
+    fn dimensions(&self) -> Vec<(String, String, i64)> {
+        let named: BTreeMap<String, allocate::DimensionValue> =
+            serde_json::from_value(self.trace.dimensions.clone()).unwrap_or_default();
+        let label = |key: &str| allocate::dimension_label(key);
+        named.into_iter().map(|(key, one)| (label(&key), one.value, one.rule_id)).collect()
+    }
+
     fn service_rule(&self) -> String {
         conditions(&self.trace.service_rule_conditions)
     }

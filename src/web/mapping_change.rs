@@ -57,6 +57,12 @@ impl MappingChange {
         Ok(report)
     }
 
+    /// Works shared costs out anew and makes change and effect visible together.
+    pub async fn finish_splits(mut self) -> Result<()> {
+        remap::work_out_splits(&mut self.transaction, &self.actor, self.now).await?;
+        Ok(self.transaction.commit().await?)
+    }
+
     /// Makes a change visible that moves no cost between services.
     pub async fn finish_without_remap(mut self) -> Result<()> {
         remap::publish(&mut self.transaction, &self.actor, self.now).await?;

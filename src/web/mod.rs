@@ -6,10 +6,12 @@ pub mod assets;
 pub mod audit;
 pub mod catalogue;
 mod charge;
+mod charge_parts;
 mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+mod commitments;
 pub mod comparison;
 mod cross_site;
 pub mod csv;
@@ -59,9 +61,11 @@ pub mod session;
 pub mod sign_in;
 mod source;
 mod sources;
+pub mod splits;
 mod spool;
 pub mod statement;
 pub mod statements;
+pub mod tags;
 mod team;
 mod teams;
 pub mod telemetry;
@@ -146,12 +150,15 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::deployments::routes,
     crate::api::openapi::routes,
     crate::api::rules::routes,
+    crate::api::splits::routes,
+    crate::api::tags::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
     charge::routes,
     charges::routes,
     close_month::routes,
+    commitments::routes,
     delivery::routes,
     delivery_decision::routes,
     delivery_retry::routes,
@@ -175,8 +182,10 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     sign_in::routes,
     source::routes,
     sources::routes,
+    splits::routes,
     statement::routes,
     statements::routes,
+    tags::routes,
     team::routes,
     teams::routes,
     tokens::routes,

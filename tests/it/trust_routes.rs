@@ -17,6 +17,11 @@ GET /api/v1/rules signed-in read
 POST /api/v1/rules bills admin
 PATCH /api/v1/rules/{id} bills admin
 POST /api/v1/rules/{id}/delete bills admin
+GET /api/v1/splits signed-in read
+POST /api/v1/splits bills admin
+PATCH /api/v1/splits/{id} bills admin
+POST /api/v1/splits/{id}/delete bills admin
+GET /api/v1/tag-coverage money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -47,6 +52,8 @@ POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
 GET /charges/{generation_id}/{line} money
+GET /commitments money
+GET /commitments.csv money
 GET /deliveries/{id} bills
 GET /deliveries/{id}/accept finance
 POST /deliveries/{id}/accept finance
@@ -131,6 +138,19 @@ POST /sign-out signed-in
 GET /sources bills
 GET /sources.csv bills
 GET /sources/{id} bills
+GET /splits signed-in
+POST /splits bills
+GET /splits/new bills
+GET /splits/preview bills
+GET /splits/{id} signed-in
+POST /splits/{id}/delete bills
+GET /splits/{id}/edit bills
+GET /tags money
+POST /tags bills
+GET /tags.csv money
+GET /tags/new bills
+POST /tags/{id}/delete bills
+GET /tags/{id}/edit bills
 GET /static/{hash}/{*path} public
 GET /teams money
 GET /teams.csv money

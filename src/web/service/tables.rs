@@ -204,6 +204,9 @@ pub fn bought(rows: &[Bought], currencies: &[String]) -> (Vec<BoughtRow>, Vec<Li
 }
 
 fn bought_label(row: &Bought) -> String {
+    if row.split_id != 0 {
+        return format!("Shared cost: {}", row.split_name.as_deref().unwrap_or("a split that is deleted"));
+    }
     if row.charge_category != "Usage" {
         return if row.charge_category.is_empty() {
             "Charge type not named".into()

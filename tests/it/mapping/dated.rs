@@ -69,7 +69,7 @@ async fn a_key_changes_hands_on_a_day(pool: PgPool) {
     assert_eq!(costs(&pool).await, ["-/- 16 USD", "shop/- 60.06 USD"]);
     holds(&pool).await;
     let checks = verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
-    let allocation = checks.iter().find(|check| check.name.starts_with("Allocated and not")).unwrap();
+    let allocation = checks.iter().find(|check| check.name.starts_with("Own cost of services")).unwrap();
     assert!(allocation.differences.is_empty(), "{:?}", allocation.differences);
     // 0.01 that sits at the wrong service is found.
     sqlx::query("UPDATE daily_cost SET effective_cost = effective_cost + 0.01 WHERE service_id = 0")
@@ -77,7 +77,9 @@ async fn a_key_changes_hands_on_a_day(pool: PgPool) {
         .await
         .unwrap();
     let checks = verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
-    assert!(!checks.iter().find(|check| check.name.starts_with("Allocated and not")).unwrap().differences.is_empty());
+    assert!(
+        !checks.iter().find(|check| check.name.starts_with("Own cost of services")).unwrap().differences.is_empty()
+    );
 }
 
 /// Each save keeps who, when and why; any version can be restored, and mapping follows.

@@ -6,6 +6,8 @@ mod deployments;
 mod imports;
 mod ledger;
 mod rules;
+mod splits;
+mod standard;
 
 use crate::support::TestApp;
 use chrono::{DateTime, Utc};

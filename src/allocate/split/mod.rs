@@ -1,0 +1,247 @@
+//! Shared costs: what one service's cost is divided among others by, exactly, so that every total stays.
+//!
+//! A split moves all of a service's cost of a day: a positive row for each that gets a share and an exact negative at
+//! the origin. Where there is nothing to divide by, the cost stays where it is and is told.
+
+mod plan;
+mod shares;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use plan::{ALL_ENVIRONMENTS, Costs, Day, Drivers, Moved, Plan, RowKey, SourceRow, Stayed};
+pub use shares::{PLACES_MIN, shares};
+pub use trace::{Part, Step, follow};
+
+use super::validity::Validity;
+use bigdecimal::{BigDecimal, Zero};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is not allocated, as a source.
+pub const NOT_ALLOCATED: i64 = 0;
+const TARGET_COUNT_MAX: usize = 500;
+const NAME_CHARS_MAX: usize = 200;
+
+/// What a cost is divided by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// The same share for each.
+    Even,
+    /// A percentage for each; they add up to 100.
+    Fixed,
+    /// In proportion to the own `EffectiveCost` of each on that day, in the same currency.
+    DirectCost,
+    /// In proportion to a usage metric of each on that day.
+    Metric(String),
+}
+
+impl Method {
+    /// The word that it is stored with.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::Fixed => "fixed",
+            Self::DirectCost => "direct-cost",
+            Self::Metric(_) => "metric",
+        }
+    }
+
+    /// The method of that word; a metric has a name.
+    pub fn from_key(key: &str, metric: Option<&str>) -> Option<Self> {
+        Some(match (key, metric) {
+            ("even", _) => Self::Even,
+            ("fixed", _) => Self::Fixed,
+            ("direct-cost", _) => Self::DirectCost,
+            ("metric", Some(metric)) => Self::Metric(metric.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+/// Who gets a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitTarget {
+    /// The service.
+    pub service_id: i64,
+    /// Of a fixed split: how many of 100.
+    pub percent: Option<BigDecimal>,
+}
+
+/// A rule that divides a service's cost among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Its row.
+    pub split_id: i64,
+    /// What people call it.
+    pub name: String,
+    /// Whose cost is divided; [`NOT_ALLOCATED`] for what no rule gives to a service.
+    pub source: i64,
+    /// By what.
+    pub method: Method,
+    /// Among whom; empty for every service that has cost of its own and is not divided itself.
+    pub targets: Vec<SplitTarget>,
+    /// Whether each environment's cost is divided by what happened in that environment.
+    pub by_environment: bool,
+    /// The charge days that it holds on.
+    pub validity: Validity,
+}
+
+/// Why a split cannot be kept. Each message says what to do.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SplitError {
+    #[error("A split needs a name of at most {NAME_CHARS_MAX} visible characters.")]
+    BadName,
+    #[error("The percentages add up to {0}, not to 100. Change one of them.")]
+    NotAHundred(String),
+    #[error("Each service of a split by fixed percentages needs a percentage above 0.")]
+    NoPercent,
+    #[error("Only a split by fixed percentages has percentages.")]
+    PercentWithoutUse,
+    #[error("A split by fixed percentages names the services that get a share.")]
+    FixedForEveryone,
+    #[error("Fixed percentages are the same in every environment: leave “by environment” out.")]
+    FixedByEnvironment,
+    #[error("A split divides a service's cost among others: take the service itself from the list.")]
+    GivesToItself,
+    #[error("A service is listed twice among those that get a share.")]
+    Twice,
+    #[error("A split has at most {TARGET_COUNT_MAX} services that get a share.")]
+    TooManyTargets,
+    #[error("A split by a metric needs the metric's name.")]
+    NoMetric,
+    #[error("The last day of a split lies before its first day.")]
+    EndsBeforeItStarts,
+    #[error("“{0}” and “{1}” divide the same cost on the same days. Give one of them other days.")]
+    SameSource(String, String),
+    #[error("The splits go round in a loop: {0}. Take one of these services out.")]
+    Loop(String),
+}
+
+impl Split {
+    /// Whether the split can be kept by itself.
+    pub fn check(&self) -> Result<(), SplitError> {
+        let name = self.name.trim();
+        if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+            return Err(SplitError::BadName);
+        }
+        if !self.validity.is_in_order() {
+            return Err(SplitError::EndsBeforeItStarts);
+        }
+        if self.targets.len() > TARGET_COUNT_MAX {
+            return Err(SplitError::TooManyTargets);
+        }
+        let ids: BTreeSet<i64> = self.targets.iter().map(|target| target.service_id).collect();
+        if ids.len() < self.targets.len() {
+            return Err(SplitError::Twice);
+        }
+        if ids.contains(&self.source) {
+            return Err(SplitError::GivesToItself);
+        }
+        match &self.method {
+            Method::Fixed => return self.check_percentages(),
+            Method::Metric(name) if name.trim().is_empty() => return Err(SplitError::NoMetric),
+            _ => {}
+        }
+        if self.targets.iter().any(|target| target.percent.is_some()) {
+            return Err(SplitError::PercentWithoutUse);
+        }
+        Ok(())
+    }
+
+    fn check_percentages(&self) -> Result<(), SplitError> {
+        if self.targets.is_empty() {
+            return Err(SplitError::FixedForEveryone);
+        }
+        if self.by_environment {
+            return Err(SplitError::FixedByEnvironment);
+        }
+        let percents: Option<Vec<&BigDecimal>> = self.targets.iter().map(|target| target.percent.as_ref()).collect();
+        let percents = percents.filter(|all| all.iter().all(|one| **one > BigDecimal::zero()));
+        let sum: BigDecimal = percents.ok_or(SplitError::NoPercent)?.into_iter().sum();
+        if sum == BigDecimal::from(100) {
+            return Ok(());
+        }
+        Err(SplitError::NotAHundred(sum.normalized().to_plain_string()))
+    }
+}
+
+/// The order in which splits are worked out: one that brings cost to a service before the one that divides that
+/// service's cost, else as they are listed. `name` gives a service's name for the message about a loop.
+pub fn order(splits: &[Split], name: impl Fn(i64) -> String) -> Result<Vec<usize>, SplitError> {
+    for (index, one) in splits.iter().enumerate() {
+        for other in &splits[index + 1..] {
+            if one.source == other.source && overlap(one.validity, other.validity) {
+                return Err(SplitError::SameSource(one.name.clone(), other.name.clone()));
+            }
+        }
+    }
+    let mut by_source: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (index, split) in splits.iter().enumerate() {
+        by_source.entry(split.source).or_default().push(index);
+    }
+    let mut walk = Walk { splits, by_source, name: &name, state: vec![Visit::New; splits.len()], after: Vec::new() };
+    for index in (0..splits.len()).rev() {
+        walk.visit(index, &mut Vec::new())?;
+    }
+    walk.after.reverse();
+    Ok(walk.after)
+}
+
+fn overlap(one: Validity, other: Validity) -> bool {
+    let starts_before_end = |a: Validity, b: Validity| match (a.first_day, b.last_day) {
+        (Some(first), Some(last)) => first <= last,
+        _ => true,
+    };
+    starts_before_end(one, other) && starts_before_end(other, one)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    New,
+    Open,
+    Done,
+}
+
+struct Walk<'a, F> {
+    splits: &'a [Split],
+    by_source: BTreeMap<i64, Vec<usize>>,
+    name: &'a F,
+    state: Vec<Visit>,
+    // Splits, each behind those that it feeds.
+    after: Vec<usize>,
+}
+
+impl<F: Fn(i64) -> String> Walk<'_, F> {
+    fn visit(&mut self, index: usize, path: &mut Vec<usize>) -> Result<(), SplitError> {
+        match self.state[index] {
+            Visit::Done => return Ok(()),
+            Visit::Open => return Err(self.loop_from(index, path)),
+            Visit::New => {}
+        }
+        self.state[index] = Visit::Open;
+        path.push(index);
+        let mut fed: Vec<usize> = self.splits[index]
+            .targets
+            .iter()
+            .filter_map(|target| self.by_source.get(&target.service_id))
+            .flatten()
+            .copied()
+            .collect();
+        fed.sort_unstable();
+        fed.dedup();
+        for next in fed.into_iter().rev() {
+            self.visit(next, path)?;
+        }
+        path.pop();
+        self.state[index] = Visit::Done;
+        self.after.push(index);
+        Ok(())
+    }
+
+    fn loop_from(&self, index: usize, path: &[usize]) -> SplitError {
+        let start = path.iter().position(|one| *one == index).unwrap_or(0);
+        let sources = path[start..].iter().chain([&index]).map(|one| (self.name)(self.splits[*one].source));
+        SplitError::Loop(sources.collect::<Vec<_>>().join(" → "))
+    }
+}

@@ -1,0 +1,273 @@
+//! Working out splits over days.
+
+use super::shares::{shares, whole_weights};
+use super::{Method, Split, SplitError, order};
+use bigdecimal::num_bigint::BigUint;
+use bigdecimal::{BigDecimal, Zero};
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The four costs: billed, effective, list, contracted.
+pub type Costs = [BigDecimal; 4];
+
+/// What a row of cost is kept apart by, beside the service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the column of that name")]
+pub struct RowKey {
+    pub charge_date: NaiveDate,
+    pub generation_id: i64,
+    pub environment_id: i64,
+    pub provider_name: String,
+    pub charge_category: String,
+    pub billing_currency: String,
+}
+
+/// Cost of a service that is divided.
+#[derive(Debug, Clone)]
+pub struct SourceRow {
+    /// The service; 0 for what is not allocated.
+    pub service_id: i64,
+    /// Of what.
+    pub key: RowKey,
+    /// How much.
+    pub costs: Costs,
+}
+
+/// A day of a service in one environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the column of that name")]
+pub struct Day {
+    pub charge_date: NaiveDate,
+    pub environment_id: i64,
+}
+
+/// What costs are divided by.
+#[derive(Debug, Clone, Default)]
+pub struct Drivers {
+    /// Own `EffectiveCost`, by currency and day: of each service.
+    pub direct: HashMap<(String, Day), BTreeMap<i64, BigDecimal>>,
+    /// Values of metrics, by name and day: of each service.
+    pub metrics: HashMap<(String, Day), BTreeMap<i64, BigDecimal>>,
+}
+
+/// A row that a split makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The split.
+    pub split_id: i64,
+    /// Who gets it, or, below, whose it was.
+    pub service_id: i64,
+    /// Of what.
+    pub key: RowKey,
+    /// How much; of the origin, the exact negative of all shares together.
+    pub costs: Costs,
+}
+
+/// Cost that a split could not divide, because nobody had anything to divide by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stayed {
+    /// The split.
+    pub split_id: i64,
+    /// Of what.
+    pub key: RowKey,
+    /// How much.
+    pub costs: Costs,
+}
+
+/// Splits in the order in which they are worked out.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    splits: Vec<Split>,
+    sources: BTreeSet<i64>,
+    // Services that splits name and the catalogue lacks.
+    gone: BTreeSet<i64>,
+}
+
+// Who gets a share, and how many of all. `None` stands for what stays with the source.
+type Weights = Option<(Vec<Option<i64>>, Vec<BigUint>)>;
+
+impl Plan {
+    /// The splits in their order, or why they have none.
+    pub fn new(splits: &[Split], name: impl Fn(i64) -> String) -> Result<Self, SplitError> {
+        splits.iter().try_for_each(Split::check)?;
+        let order = order(splits, name)?;
+        let sources = splits.iter().map(|split| split.source).collect();
+        let splits = order.into_iter().map(|index| splits[index].clone()).collect();
+        Ok(Self { splits, sources, gone: BTreeSet::new() })
+    }
+
+    /// The splits as they are stored, of which services may be gone since: what was meant for one that is gone stays.
+    pub fn lenient(
+        splits: &[Split],
+        services: &BTreeSet<i64>,
+        name: impl Fn(i64) -> String,
+    ) -> Result<Self, SplitError> {
+        let order = order(splits, name)?;
+        let sources = splits.iter().map(|split| split.source).collect();
+        let gone = splits.iter().flat_map(|split| &split.targets).map(|target| target.service_id);
+        let gone = gone.filter(|id| !services.contains(id)).collect();
+        Ok(Self { splits: order.into_iter().map(|index| splits[index].clone()).collect(), sources, gone })
+    }
+
+    /// The splits in their order.
+    pub fn splits(&self) -> &[Split] {
+        &self.splits
+    }
+
+    /// The services whose cost is divided.
+    pub fn sources(&self) -> &BTreeSet<i64> {
+        &self.sources
+    }
+
+    /// The metrics that costs are divided by.
+    pub fn metrics(&self) -> BTreeSet<&str> {
+        let metrics = self.splits.iter().filter_map(|split| match &split.method {
+            Method::Metric(name) => Some(name.as_str()),
+            _ => None,
+        });
+        metrics.collect()
+    }
+
+    /// What the splits make of the sources' own rows.
+    pub fn work_out(&self, rows: Vec<SourceRow>, drivers: &Drivers) -> (Vec<Moved>, Vec<Stayed>) {
+        // What each source holds: its own rows, and those that splits before bring.
+        let mut pools: BTreeMap<i64, BTreeMap<RowKey, Costs>> = BTreeMap::new();
+        for row in rows {
+            add(pools.entry(row.service_id).or_default(), row.key, row.costs);
+        }
+        let (mut moved, mut stayed) = (Vec::new(), Vec::new());
+        for split in &self.splits {
+            let pool = pools.entry(split.source).or_default();
+            let held: Vec<RowKey> =
+                pool.keys().filter(|key| split.validity.holds_on(key.charge_date)).cloned().collect();
+            let taken: Vec<(RowKey, Costs)> = held.into_iter().filter_map(|key| pool.remove_entry(&key)).collect();
+            let mut weights: HashMap<(String, Day), Weights> = HashMap::new();
+            for (key, costs) in taken {
+                let day = Day {
+                    charge_date: key.charge_date,
+                    environment_id: if split.by_environment { key.environment_id } else { 0 },
+                };
+                let weights = weights
+                    .entry((key.billing_currency.clone(), day))
+                    .or_insert_with(|| self.weights(split, &key, drivers));
+                let Some((to, weights)) = weights else {
+                    stayed.push(Stayed { split_id: split.split_id, key, costs });
+                    continue;
+                };
+                for (service_id, key, share) in divided(split, &key, &costs, to, weights) {
+                    if service_id != split.source && self.sources.contains(&service_id) {
+                        add(pools.entry(service_id).or_default(), key.clone(), share.clone());
+                    }
+                    moved.push(Moved { split_id: split.split_id, service_id, key, costs: share });
+                }
+            }
+        }
+        (moved, stayed)
+    }
+
+    fn weights(&self, split: &Split, key: &RowKey, drivers: &Drivers) -> Weights {
+        let (to, weights): (Vec<Option<i64>>, Vec<BigDecimal>) = match &split.method {
+            Method::Fixed => {
+                let mut all: Vec<(Option<i64>, BigDecimal)> = split
+                    .targets
+                    .iter()
+                    .filter(|target| !self.gone.contains(&target.service_id))
+                    .map(|target| (Some(target.service_id), target.percent.clone().unwrap_or_default()))
+                    .collect();
+                // What was meant for a service that is gone stays.
+                let rest = BigDecimal::from(100) - all.iter().map(|(_, percent)| percent).sum::<BigDecimal>();
+                if rest > BigDecimal::zero() {
+                    all.push((None, rest));
+                }
+                all.into_iter().unzip()
+            }
+            Method::Even if !split.targets.is_empty() && !split.by_environment => {
+                let there = split.targets.iter().filter(|target| !self.gone.contains(&target.service_id));
+                there.map(|target| (Some(target.service_id), BigDecimal::from(1))).unzip()
+            }
+            Method::Even => {
+                let direct = self.driver(split, &key.billing_currency, key, &drivers.direct);
+                direct.into_keys().map(|id| (Some(id), BigDecimal::from(1))).unzip()
+            }
+            Method::DirectCost => {
+                let direct = self.driver(split, &key.billing_currency, key, &drivers.direct);
+                direct.into_iter().map(|(id, value)| (Some(id), value)).unzip()
+            }
+            Method::Metric(name) => {
+                let values = self.driver(split, name, key, &drivers.metrics);
+                values.into_iter().map(|(id, value)| (Some(id), value)).unzip()
+            }
+        };
+        let weights = whole_weights(&weights);
+        let gets_any = to.iter().zip(&weights).any(|(who, weight)| who.is_some() && !weight.is_zero());
+        gets_any.then_some((to, weights))
+    }
+
+    // Of those that may get a share, what each has above zero: on the day, and where it is asked in the environment.
+    fn driver(
+        &self,
+        split: &Split,
+        name: &str,
+        key: &RowKey,
+        values: &HashMap<(String, Day), BTreeMap<i64, BigDecimal>>,
+    ) -> BTreeMap<i64, BigDecimal> {
+        let environment_id = if split.by_environment { key.environment_id } else { ALL_ENVIRONMENTS };
+        let day = Day { charge_date: key.charge_date, environment_id };
+        let Some(all) = values.get(&(name.to_owned(), day)) else { return BTreeMap::new() };
+        let may_get = |id: i64| {
+            if split.targets.is_empty() {
+                id != super::NOT_ALLOCATED && !self.sources.contains(&id)
+            } else {
+                split.targets.iter().any(|target| target.service_id == id)
+            }
+        };
+        let above_zero = all.iter().filter(|(id, value)| **value > BigDecimal::zero() && may_get(**id));
+        above_zero.map(|(id, value)| (*id, value.clone())).collect()
+    }
+}
+
+/// The environment under which drivers hold the sum over all environments.
+pub const ALL_ENVIRONMENTS: i64 = -1;
+
+fn add(pool: &mut BTreeMap<RowKey, Costs>, key: RowKey, costs: Costs) {
+    match pool.entry(key) {
+        std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(costs)),
+        std::collections::btree_map::Entry::Occupied(mut entry) => {
+            for (sum, cost) in entry.get_mut().iter_mut().zip(costs) {
+                *sum += cost;
+            }
+        }
+    }
+}
+
+// The shares of one row, and the exact negative of what left the source.
+fn divided(
+    split: &Split,
+    key: &RowKey,
+    costs: &Costs,
+    to: &[Option<i64>],
+    weights: &[BigUint],
+) -> Vec<(i64, RowKey, Costs)> {
+    let zero = || [BigDecimal::zero(), BigDecimal::zero(), BigDecimal::zero(), BigDecimal::zero()];
+    let mut by_target: Vec<Costs> = to.iter().map(|_| zero()).collect();
+    let mut left = zero();
+    for (column, cost) in costs.iter().enumerate().filter(|(_, cost)| !cost.is_zero()) {
+        let Some(shares) = shares(cost, weights) else { continue };
+        for ((target, share), who) in by_target.iter_mut().zip(shares).zip(to) {
+            if who.is_some() {
+                left[column] -= &share;
+                target[column] = share;
+            }
+        }
+    }
+    let mut rows = Vec::with_capacity(to.len() + 1);
+    for (who, costs) in to.iter().zip(by_target) {
+        if let Some(service_id) = who.filter(|_| costs.iter().any(|cost| !cost.is_zero())) {
+            rows.push((service_id, key.clone(), costs));
+        }
+    }
+    if !rows.is_empty() {
+        rows.push((split.source, key.clone(), left));
+    }
+    rows
+}

@@ -1,0 +1,211 @@
+use super::plan::ALL_ENVIRONMENTS;
+use super::*;
+use bigdecimal::Signed;
+use bigdecimal::num_bigint::BigUint;
+use chrono::NaiveDate;
+use proptest::prelude::*;
+
+fn number(text: &str) -> BigDecimal {
+    text.parse().unwrap()
+}
+
+fn split(id: i64, source: i64, method: Method, targets: &[(i64, Option<&str>)]) -> Split {
+    let target = |(service_id, percent): &(i64, Option<&str>)| SplitTarget {
+        service_id: *service_id,
+        percent: percent.map(number),
+    };
+    Split {
+        split_id: id,
+        name: format!("split {id}"),
+        source,
+        method,
+        targets: targets.iter().map(target).collect(),
+        by_environment: false,
+        validity: Validity::default(),
+    }
+}
+
+fn name(id: i64) -> String {
+    ["Not allocated", "A", "B", "C", "D"].get(id as usize).map_or_else(|| id.to_string(), |name| (*name).to_owned())
+}
+
+fn key(environment_id: i64, currency: &str) -> RowKey {
+    RowKey {
+        charge_date: NaiveDate::from_ymd_opt(2026, 10, 3).unwrap(),
+        generation_id: 4096,
+        environment_id,
+        provider_name: "Cloud".into(),
+        charge_category: "Usage".into(),
+        billing_currency: currency.into(),
+    }
+}
+
+fn row(service_id: i64, environment_id: i64, cost: &str) -> SourceRow {
+    SourceRow {
+        service_id,
+        key: key(environment_id, "USD"),
+        costs: [number(cost), number(cost), number("0"), number(cost)],
+    }
+}
+
+/// Drivers of one day: service, environment, own cost.
+fn direct(values: &[(i64, i64, &str)]) -> Drivers {
+    let mut drivers = Drivers::default();
+    let charge_date = NaiveDate::from_ymd_opt(2026, 10, 3).unwrap();
+    for (service_id, environment_id, value) in values {
+        for environment_id in [*environment_id, ALL_ENVIRONMENTS] {
+            let day = drivers.direct.entry(("USD".into(), Day { charge_date, environment_id })).or_default();
+            *day.entry(*service_id).or_default() += number(value);
+        }
+    }
+    drivers
+}
+
+fn run(splits: &[Split], rows: Vec<SourceRow>, drivers: &Drivers) -> (Vec<String>, usize) {
+    let (moved, stayed) = Plan::new(splits, name).unwrap().work_out(rows, drivers);
+    let text = |one: &Moved| {
+        let cost = one.costs[1].normalized().to_plain_string();
+        format!("{} {} env {} {cost}", one.split_id, name(one.service_id), one.key.environment_id)
+    };
+    (moved.iter().map(text).collect(), stayed.len())
+}
+
+#[test]
+fn a_third_each_adds_up_to_the_last_digit() {
+    let even = split(1, 1, Method::Even, &[(2, None), (3, None), (4, None)]);
+    let (moved, stayed) = run(&[even], vec![row(1, 0, "10")], &Drivers::default());
+    assert_eq!(
+        moved,
+        ["1 B env 0 3.3333333334", "1 C env 0 3.3333333333", "1 D env 0 3.3333333333", "1 A env 0 -10"],
+        "at ten places, the unit that is left goes to the first of equal remainders"
+    );
+    assert_eq!(stayed, 0);
+}
+
+#[test]
+fn fixed_percentages_and_what_was_meant_for_one_that_is_gone() {
+    let mut fixed = split(1, 1, Method::Fixed, &[(2, Some("33.3")), (3, Some("66.7"))]);
+    let (moved, _) = run(std::slice::from_ref(&fixed), vec![row(1, 5, "-1.5")], &Drivers::default());
+    assert_eq!(moved, ["1 B env 5 -0.4995", "1 C env 5 -1.0005", "1 A env 5 1.5"], "a credit is divided as a credit");
+    assert_eq!(fixed.check(), Ok(()));
+    fixed.targets.pop();
+    assert_eq!(fixed.check(), Err(SplitError::NotAHundred("33.3".into())));
+}
+
+#[test]
+fn in_proportion_to_own_cost_and_never_negative() {
+    let by_cost = split(1, 1, Method::DirectCost, &[]);
+    let drivers = direct(&[(2, 7, "3"), (3, 7, "1"), (3, 8, "4"), (4, 8, "-9"), (1, 7, "100"), (0, 7, "50")]);
+    let (moved, _) = run(std::slice::from_ref(&by_cost), vec![row(1, 7, "8")], &drivers);
+    assert_eq!(
+        moved,
+        ["1 B env 7 3", "1 C env 7 5", "1 A env 7 -8"],
+        "credits, the source and what is not allocated weigh nothing"
+    );
+    let by_environment = Split { by_environment: true, ..by_cost };
+    let (moved, _) = run(&[by_environment], vec![row(1, 7, "8")], &drivers);
+    assert_eq!(moved, ["1 B env 7 6", "1 C env 7 2", "1 A env 7 -8"]);
+}
+
+#[test]
+fn nothing_to_divide_by_leaves_the_cost_where_it_is() {
+    let by_metric = split(1, 1, Method::Metric("requests".into()), &[(2, None), (3, None)]);
+    let (moved, stayed) = run(&[by_metric], vec![row(1, 0, "8")], &direct(&[(2, 0, "3")]));
+    assert_eq!((moved.len(), stayed), (0, 1));
+}
+
+#[test]
+fn a_chain_is_worked_out_in_its_order_whatever_the_list_says() {
+    let second = split(1, 2, Method::Even, &[(3, None), (4, None)]);
+    let first = split(2, 1, Method::Even, &[(2, None), (3, None)]);
+    let (moved, _) = run(&[second, first], vec![row(1, 0, "8"), row(2, 0, "2")], &Drivers::default());
+    assert_eq!(moved, ["2 B env 0 4", "2 C env 0 4", "2 A env 0 -8", "1 C env 0 3", "1 D env 0 3", "1 B env 0 -6"]);
+}
+
+#[test]
+fn loops_and_two_splits_of_one_cost_are_named() {
+    let loops = [
+        split(1, 1, Method::Even, &[(2, None)]),
+        split(2, 2, Method::Even, &[(3, None), (4, None)]),
+        split(3, 3, Method::Even, &[(1, None)]),
+    ];
+    let error = Plan::new(&loops, name).unwrap_err();
+    assert!(matches!(&error, SplitError::Loop(path) if path.matches("→").count() == 3), "{error}");
+    assert!(error.to_string().contains("A → B → C → A") || error.to_string().contains("C → A → B → C"), "{error}");
+    let mut twice = [split(1, 1, Method::Even, &[(2, None)]), split(2, 1, Method::Even, &[(3, None)])];
+    assert!(matches!(order(&twice, name), Err(SplitError::SameSource(..))));
+    let day = |text: &str| Some(text.parse().unwrap());
+    twice[0].validity = Validity { first_day: None, last_day: day("2026-09-30") };
+    twice[1].validity = Validity { first_day: day("2026-10-01"), last_day: None };
+    assert_eq!(order(&twice, name), Ok(vec![0, 1]));
+    let (moved, _) = run(&twice, vec![row(1, 0, "8")], &Drivers::default());
+    assert_eq!(moved, ["2 C env 0 8", "2 A env 0 -8"]);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let check = |split: Split| split.check().unwrap_err();
+    assert_eq!(check(split(1, 1, Method::Even, &[(1, None)])), SplitError::GivesToItself);
+    assert_eq!(check(split(1, 1, Method::Even, &[(2, None), (2, None)])), SplitError::Twice);
+    assert_eq!(check(split(1, 1, Method::Even, &[(2, Some("1"))])), SplitError::PercentWithoutUse);
+    assert_eq!(check(split(1, 1, Method::Fixed, &[])), SplitError::FixedForEveryone);
+    assert_eq!(check(split(1, 1, Method::Fixed, &[(2, Some("0")), (3, Some("100"))])), SplitError::NoPercent);
+    assert_eq!(check(split(1, 1, Method::Metric(" ".into()), &[])), SplitError::NoMetric);
+}
+
+proptest! {
+    /// N13: whatever the amount and the weights, shares add up exactly and none has the other sign.
+    #[test]
+    fn shares_add_up_and_keep_the_sign(
+        digits in any::<i64>(),
+        scale in 0i64..25,
+        weights in prop::collection::vec(0u64..1_000_000_000_000, 0..9),
+    ) {
+        let amount = BigDecimal::new(digits.into(), scale);
+        let whole: Vec<BigUint> = weights.iter().map(|weight| BigUint::from(*weight)).collect();
+        match shares(&amount, &whole) {
+            None => prop_assert!(weights.iter().all(|weight| *weight == 0)),
+            Some(parts) => {
+                prop_assert_eq!(parts.iter().sum::<BigDecimal>(), amount.clone());
+                let total: BigDecimal = weights.iter().map(|weight| BigDecimal::from(*weight)).sum();
+                let unit = BigDecimal::new(1.into(), scale.max(PLACES_MIN));
+                for (part, weight) in parts.iter().zip(&weights) {
+                    prop_assert!(part.is_zero() || part.is_negative() == amount.is_negative());
+                    prop_assert!(*weight > 0 || part.is_zero());
+                    let off = (part * &total - &amount * BigDecimal::from(*weight)).abs();
+                    prop_assert!(off < &unit * &total, "within one unit of the last place");
+                }
+            }
+        }
+    }
+
+    /// Whatever the chain, each day, environment, provider and currency keeps its total, in all four columns.
+    #[test]
+    fn every_total_stays(
+        costs in prop::collection::vec((0i64..3, 0i64..3, -1_000_000i64..1_000_000), 1..12),
+        own in prop::collection::vec((0i64..6, 0i64..3, -500i64..1_000), 0..12),
+        environments in any::<[bool; 3]>(),
+    ) {
+        let methods = [Method::DirectCost, Method::Even, Method::DirectCost];
+        let mut splits: Vec<Split> = methods.into_iter().zip(0..).map(|(method, id)| split(id + 1, id, method, &[])).collect();
+        splits[1].targets = vec![SplitTarget { service_id: 2, percent: None }, SplitTarget { service_id: 4, percent: None }];
+        for (split, by_environment) in splits.iter_mut().zip(environments) {
+            split.by_environment = by_environment;
+        }
+        let rows: Vec<SourceRow> =
+            costs.iter().map(|(service, env, units)| row(*service, *env, &BigDecimal::new((*units).into(), 4).to_string())).collect();
+        let texts: Vec<(i64, i64, String)> = own.iter().map(|(service, env, value)| (*service, *env, value.to_string())).collect();
+        let drivers = direct(&texts.iter().map(|(service, env, value)| (*service, *env, value.as_str())).collect::<Vec<_>>());
+        let plan = Plan::new(&splits, name).unwrap();
+        let (moved, _) = plan.work_out(rows.clone(), &drivers);
+        prop_assert_eq!(&plan.work_out(rows, &drivers).0, &moved, "the same again");
+        let mut sums: std::collections::BTreeMap<(i64, RowKey), [BigDecimal; 4]> = Default::default();
+        for one in &moved {
+            let sum = sums.entry((one.split_id, one.key.clone())).or_default();
+            for (sum, cost) in sum.iter_mut().zip(&one.costs) {
+                *sum += cost;
+            }
+        }
+        prop_assert!(sums.values().flatten().all(BigDecimal::is_zero));
+    }
+}

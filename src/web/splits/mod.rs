@@ -1,0 +1,257 @@
+//! `/splits`: shared costs, what they are divided by, and what that moved.
+
+mod edit;
+pub(crate) mod form;
+mod preview;
+mod words;
+
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
+use crate::allocate::split::{Plan, Split, Stayed};
+use crate::focus::DateRange;
+use crate::rollup::splits as rollup_splits;
+use crate::store::metric_points::{self, MetricHead};
+use crate::store::split_costs::{self, SplitCost};
+use crate::store::splits::{self, StoredSplit};
+use crate::store::{Snapshot, catalogue};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, State};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub(crate) use edit::{add_split, change_split, delete_split};
+
+/// The routes of this folder. Everyone may read what is divided and how; the money is within the reader's scope.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/splits", Policy::SignedIn, list)
+        .get("/splits/new", Policy::Bills, edit::new_form)
+        .get("/splits/preview", Policy::Bills, preview::show)
+        .post("/splits", Policy::Bills, edit::save)
+        .get("/splits/{id}", Policy::SignedIn, show)
+        .get("/splits/{id}/edit", Policy::Bills, edit::edit_form)
+        .post("/splits/{id}/delete", Policy::Bills, edit::delete)
+}
+
+/// A split as the list shows it.
+struct SplitRow {
+    id: i64,
+    number: usize,
+    name: String,
+    source: String,
+    method: String,
+    targets: Vec<String>,
+    days: String,
+    /// What it moved on the recent days, one text a currency.
+    moved: Vec<String>,
+    /// What it could not divide on them.
+    stayed: Vec<String>,
+    version: i32,
+    changed_by: String,
+    changed_at: DateTime<Utc>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "splits.html")]
+struct SplitsPage {
+    page: Page,
+    rows: Vec<SplitRow>,
+    metrics: Vec<MetricHead>,
+    can_edit: bool,
+    shows_money: bool,
+    last_day: String,
+}
+
+async fn list(State(app): State<AppState>, principal: Principal) -> Result<SplitsPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Shared costs", NavItem::Rules).await?;
+    let (recent, _) = rules::ranges(&page);
+    let stored = splits::list(&mut snapshot).await?;
+    let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
+    let names = service_names(&mut snapshot).await?;
+    let scope = principal.scope();
+    let shows_money = scope.is_everything() && Policy::Money.allows(&principal);
+    let (mut costs, mut stayed) = (Vec::new(), Vec::new());
+    if shows_money {
+        costs = split_costs::moved(&mut snapshot, &scope, None, recent).await?;
+        stayed = rollup_splits::worked_out(&mut snapshot, &plan, recent).await?.1;
+    }
+    let rows = plan.splits().iter().zip(1..).filter_map(|(split, number)| {
+        let stored = stored.iter().find(|one| one.split_id == split.split_id)?;
+        Some(row(split, stored, number, &names, &costs, &stayed))
+    });
+    let rows = rows.collect();
+    let metrics = metric_points::heads(&mut snapshot).await?;
+    let can_edit = Policy::Bills.allows(&principal);
+    let last_day = recent.last_day().to_string();
+    Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
+}
+
+fn row(
+    split: &Split,
+    stored: &StoredSplit,
+    number: usize,
+    names: &HashMap<i64, String>,
+    costs: &[SplitCost],
+    stayed: &[Stayed],
+) -> SplitRow {
+    let given = costs.iter().filter(|cost| cost.split_id == split.split_id && cost.service_id == split.source);
+    let given: BTreeMap<String, BigDecimal> = given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect();
+    SplitRow {
+        id: split.split_id,
+        number,
+        name: split.name.clone(),
+        source: words::service_name(names, split.source),
+        method: words::method(split),
+        targets: words::targets(split, names),
+        days: words::days(split.validity),
+        moved: texts(&given),
+        stayed: texts(&stayed_of(split.split_id, stayed)),
+        version: stored.version,
+        changed_by: stored.changed_by.clone(),
+        changed_at: stored.changed_at,
+    }
+}
+
+/// `EffectiveCost` that a split could not divide, by currency.
+fn stayed_of(split_id: i64, stayed: &[Stayed]) -> BTreeMap<String, BigDecimal> {
+    let mut sums: BTreeMap<String, BigDecimal> = BTreeMap::new();
+    for one in stayed.iter().filter(|one| one.split_id == split_id) {
+        *sums.entry(one.key.billing_currency.clone()).or_default() += &one.costs[1];
+    }
+    sums.retain(|_, sum| !bigdecimal::Zero::is_zero(sum));
+    sums
+}
+
+fn texts(sums: &BTreeMap<String, BigDecimal>) -> Vec<String> {
+    sums.iter().map(|(currency, sum)| moves::text(sum, currency)).collect()
+}
+
+async fn service_names(snapshot: &mut Snapshot) -> Result<HashMap<i64, String>> {
+    let services = catalogue::service::list(snapshot).await?;
+    Ok(services.into_iter().map(|one| (one.service_id, one.name)).collect())
+}
+
+/// What a service got or gave.
+struct ShareRow {
+    name: String,
+    href: String,
+    recent: String,
+    currency: String,
+}
+
+/// A state that the split was in.
+struct VersionRow {
+    version: i32,
+    action: String,
+    name: String,
+    method: String,
+    targets: Vec<String>,
+    days: String,
+    reason: String,
+    changed_by: String,
+    changed_at: DateTime<Utc>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "split.html")]
+struct SplitPage {
+    page: Page,
+    id: i64,
+    /// None where it is deleted.
+    split: Option<SplitRow>,
+    shares: Vec<ShareRow>,
+    versions: Vec<VersionRow>,
+    can_edit: bool,
+    shows_money: bool,
+    days: String,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<i64>) -> Result<SplitPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let versions = splits::versions(&mut snapshot, id).await?;
+    let first = versions.first().ok_or(Error::NotFound)?;
+    let title = format!("{} · Shared costs", first.values.name);
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Rules).await?;
+    let (recent, _) = rules::ranges(&page);
+    let names = service_names(&mut snapshot).await?;
+    let stored = splits::list(&mut snapshot).await?;
+    let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
+    let scope = principal.scope();
+    let shows_money = Policy::Money.allows(&principal);
+    let mut costs = Vec::new();
+    let mut stayed = Vec::new();
+    if shows_money {
+        costs = split_costs::moved(&mut snapshot, &scope, Some(id), recent).await?;
+    }
+    if shows_money && scope.is_everything() {
+        stayed = rollup_splits::worked_out(&mut snapshot, &plan, recent).await?.1;
+    }
+    let found = plan.splits().iter().zip(1..).find(|(split, _)| split.split_id == id);
+    let found = found.zip(stored.iter().find(|one| one.split_id == id));
+    let split = found.map(|((split, number), stored)| row(split, stored, number, &names, &costs, &stayed));
+    let version_rows = versions.iter().map(|version| version_row(id, version, &names)).collect::<Result<_>>()?;
+    Ok(SplitPage {
+        page,
+        id,
+        split,
+        shares: shares(&costs, recent),
+        versions: version_rows,
+        can_edit: Policy::Bills.allows(&principal),
+        shows_money,
+        days: format!("{} to {}", recent.start(), recent.last_day()),
+    })
+}
+
+fn shares(costs: &[SplitCost], days: DateRange) -> Vec<ShareRow> {
+    // Rounded by currency, so that what is given and what is got add up to nothing as shown.
+    let currencies: BTreeSet<&str> = costs.iter().map(|cost| cost.currency.as_str()).collect();
+    let mut rows = Vec::new();
+    for currency in currencies {
+        let of_currency: Vec<&SplitCost> = costs.iter().filter(|cost| cost.currency == currency).collect();
+        let values: Vec<BigDecimal> = of_currency.iter().map(|cost| cost.cost.clone()).collect();
+        let total: BigDecimal = values.iter().sum();
+        let digits = super::display::minor_units(currency);
+        let shown = super::display::shown(&values, &total, digits);
+        rows.extend(of_currency.iter().zip(shown).map(|(cost, value)| ShareRow {
+            name: cost.name.clone(),
+            href: match cost.slug.as_str() {
+                "" => "/unmapped".into(),
+                slug => format!("/services/{slug}?period={}..{}", days.start(), days.last_day()),
+            },
+            recent: super::display::signed(&value, currency, digits),
+            currency: currency.to_owned(),
+        }));
+    }
+    rows
+}
+
+fn version_row(id: i64, version: &splits::SplitVersion, names: &HashMap<i64, String>) -> Result<VersionRow> {
+    let split = rollup_splits::split_of(id, &version.values)?;
+    Ok(VersionRow {
+        version: version.version,
+        action: version.action.clone(),
+        name: format!("{}: {}", split.name, words::service_name(names, split.source)),
+        method: words::method(&split),
+        targets: words::targets(&split, names),
+        days: words::days(split.validity),
+        reason: version.reason.clone(),
+        changed_by: version.changed_by.clone(),
+        changed_at: version.changed_at,
+    })
+}
+
+/// The splits as they would be with this one, put in order, or the sentence that says why they cannot.
+pub(crate) async fn planned(
+    conn: &mut sqlx::PgConnection,
+    id: Option<i64>,
+    values: &splits::SplitValues,
+) -> Result<Plan> {
+    let stored = splits::list(&mut *conn).await?;
+    let others = stored.iter().filter(|one| Some(one.split_id) != id);
+    let mut all =
+        others.map(|one| rollup_splits::split_of(one.split_id, &one.values)).collect::<anyhow::Result<Vec<_>>>()?;
+    all.push(rollup_splits::split_of(id.unwrap_or(preview::UNSAVED), values)?);
+    rollup_splits::plan_of(conn, &all).await?.map_err(|error| Error::Invalid(error.to_string()))
+}

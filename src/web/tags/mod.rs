@@ -1,0 +1,307 @@
+//! `/tags`: the tags that the organisation asks for, and how much of the cost has them.
+
+mod form;
+
+use super::csv::{Cell, Table};
+use super::mapping_change::{self, MappingChange};
+use super::rules::form::checked_reason;
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
+use crate::allocate::{EnvironmentKind, TagState};
+use crate::focus::{BillingPeriod, DateRange};
+use crate::rollup::tag_coverage::{self, Coverage, CoverageKey, Offender};
+use crate::store::mapping_rule_versions::Author;
+use crate::store::tag_rules;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bigdecimal::{BigDecimal, Zero};
+use chrono::Months;
+use form::TagForm;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Months that coverage is shown over.
+const MONTH_COUNT: u32 = 6;
+const OFFENDER_ROWS_MAX: usize = 50;
+
+/// The routes of this folder.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/tags", Policy::Money, show)
+        .get("/tags.csv", Policy::Money, export)
+        .get("/tags/new", Policy::Bills, new_form)
+        .post("/tags", Policy::Bills, save)
+        .get("/tags/{id}/edit", Policy::Bills, edit_form)
+        .post("/tags/{id}/delete", Policy::Bills, delete)
+}
+
+/// A rule and how much of the cost meets it, in one currency.
+struct StandardRow {
+    id: i64,
+    key: String,
+    asked: String,
+    changed_by: String,
+    reason: String,
+    /// One a currency: coverage and the four sums.
+    sums: Vec<SumRow>,
+}
+
+struct SumRow {
+    coverage: String,
+    amounts: Vec<String>,
+}
+
+/// Coverage of one team or month in one currency, a text a rule.
+struct CoverageRow {
+    label: String,
+    currency: String,
+    coverage: Vec<String>,
+}
+
+struct OffenderRow {
+    key: String,
+    state: &'static str,
+    value: String,
+    team: String,
+    service: String,
+    href: String,
+    account: String,
+    provider_service: String,
+    cost: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "tags.html")]
+struct TagsPage {
+    page: Page,
+    rows: Vec<StandardRow>,
+    keys: Vec<String>,
+    teams: Vec<CoverageRow>,
+    months: Vec<CoverageRow>,
+    offenders: Vec<OffenderRow>,
+    offender_count: usize,
+    can_edit: bool,
+    days: String,
+}
+
+/// The months that end with the recent days, and those days.
+pub(crate) fn ranges(page_days: DateRange) -> (DateRange, DateRange) {
+    let last = BillingPeriod::containing(page_days.last_day());
+    let first = last.first_day() - Months::new(MONTH_COUNT - 1);
+    let first = first.min(page_days.start());
+    (DateRange::new(first, page_days.end()).unwrap_or(page_days), page_days)
+}
+
+async fn show(State(app): State<AppState>, principal: Principal) -> Result<TagsPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
+    let (months, recent) = ranges(rules::ranges(&page).0);
+    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
+    let keys = coverage.rules.iter().map(|rule| rule.values.tag_key.clone()).collect();
+    let by_team = |key: &CoverageKey| key.team.clone().unwrap_or_else(|| "No team".into());
+    let by_month = |key: &CoverageKey| key.month.format("%Y-%m").to_string();
+    Ok(TagsPage {
+        rows: standard(&coverage),
+        keys,
+        teams: table(&coverage, &coverage.recent, by_team),
+        months: table(&coverage, &coverage.by_month, by_month),
+        offenders: coverage.offenders.iter().take(OFFENDER_ROWS_MAX).map(offender).collect(),
+        offender_count: coverage.offenders.len(),
+        can_edit: Policy::Bills.allows(&principal),
+        days: format!("{} to {}", recent.start(), recent.last_day()),
+        page,
+    })
+}
+
+fn standard(coverage: &Coverage) -> Vec<StandardRow> {
+    let row = |rule: &tag_rules::StoredTagRule| {
+        let mut sums: BTreeMap<&str, [BigDecimal; 4]> = BTreeMap::new();
+        for (key, cost) in coverage.recent.iter().filter(|(key, _)| key.tag_rule_id == rule.tag_rule_id) {
+            let place = TagState::ALL.iter().position(|state| *state == key.state).unwrap_or(3);
+            sums.entry(&key.currency).or_default()[place] += cost;
+        }
+        let sums = sums.into_iter().map(|(currency, sums)| {
+            let total: BigDecimal = sums.iter().sum();
+            let covered = &sums[0] + &sums[1];
+            let shown = display::shown(&sums, &total, display::minor_units(currency));
+            SumRow {
+                coverage: display::percent(&covered, &total).unwrap_or_else(|| "no cost".into()),
+                amounts: shown.iter().map(|amount| moves::text(amount, currency)).collect(),
+            }
+        });
+        let kinds = &rule.values.environment_kinds;
+        StandardRow {
+            id: rule.tag_rule_id,
+            key: rule.values.tag_key.clone(),
+            asked: if kinds.is_empty() { "everywhere".into() } else { format!("in {}", kinds.join(", ")) },
+            changed_by: rule.changed_by.clone(),
+            reason: rule.reason.clone(),
+            sums: sums.collect(),
+        }
+    };
+    coverage.rules.iter().map(row).collect()
+}
+
+// One row a label and currency: the covered part of the cost for each rule.
+fn table(
+    coverage: &Coverage,
+    sums: &BTreeMap<CoverageKey, BigDecimal>,
+    label: impl Fn(&CoverageKey) -> String,
+) -> Vec<CoverageRow> {
+    let mut found: BTreeMap<(String, String), BTreeMap<i64, (BigDecimal, BigDecimal)>> = BTreeMap::new();
+    for (key, cost) in sums {
+        let place = found.entry((label(key), key.currency.clone())).or_default();
+        let (covered, total) = place.entry(key.tag_rule_id).or_default();
+        *total += cost;
+        if key.state.is_covered() {
+            *covered += cost;
+        }
+    }
+    let text = |(covered, total): &(BigDecimal, BigDecimal)| display::percent(covered, total).unwrap_or_default();
+    let row = |((label, currency), by_rule): ((String, String), BTreeMap<i64, (BigDecimal, BigDecimal)>)| CoverageRow {
+        label,
+        currency,
+        coverage: coverage
+            .rules
+            .iter()
+            .map(|rule| by_rule.get(&rule.tag_rule_id).filter(|(_, total)| !total.is_zero()))
+            .map(|sums| sums.map_or_else(|| "no cost".into(), text))
+            .collect(),
+    };
+    found.into_iter().map(row).collect()
+}
+
+fn offender((one, cost): &(Offender, BigDecimal)) -> OffenderRow {
+    OffenderRow {
+        key: one.tag_key.clone(),
+        state: one.state.label(),
+        value: one.value.clone().unwrap_or_default(),
+        team: one.team.clone().unwrap_or_else(|| "No team".into()),
+        service: one.service.clone().unwrap_or_else(|| "Not allocated".into()),
+        href: one.service_slug.as_ref().map_or_else(|| "/unmapped".into(), |slug| format!("/charges?service={slug}")),
+        account: one.sub_account_id.clone().unwrap_or_default(),
+        provider_service: one.provider_service.clone().unwrap_or_default(),
+        cost: moves::text(cost, &one.currency),
+    }
+}
+
+async fn export(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
+    let (months, recent) = ranges(rules::ranges(&page).0);
+    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
+    let mut table = Table::new(&[
+        "TagKey",
+        "State",
+        "Value",
+        "Team",
+        "Service",
+        "SubAccountId",
+        "ServiceName",
+        "BillingCurrency",
+        "EffectiveCost",
+    ]);
+    for (one, cost) in &coverage.offenders {
+        table.row(&[
+            (&one.tag_key).into(),
+            one.state.label().into(),
+            (&one.value).into(),
+            (&one.team).into(),
+            (&one.service).into(),
+            (&one.sub_account_id).into(),
+            (&one.provider_service).into(),
+            (&one.currency).into(),
+            Cell::Amount(cost),
+        ]);
+    }
+    Ok(table.into_response("tags.csv"))
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "tag_form.html")]
+struct TagFormPage {
+    page: Page,
+    form: TagForm,
+    message: String,
+}
+
+impl TagFormPage {
+    fn kinds(&self) -> [EnvironmentKind; 6] {
+        EnvironmentKind::ALL
+    }
+}
+
+async fn new_form(State(app): State<AppState>, principal: Principal) -> Result<TagFormPage> {
+    form_page(&app, &principal, TagForm::default(), String::new()).await
+}
+
+async fn edit_form(State(app): State<AppState>, principal: Principal, Path(id): Path<i64>) -> Result<TagFormPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let rules = tag_rules::list(&mut snapshot).await?;
+    let rule = rules.into_iter().find(|rule| rule.tag_rule_id == id).ok_or(Error::NotFound)?;
+    drop(snapshot);
+    form_page(&app, &principal, TagForm::of(id, &rule.values), String::new()).await
+}
+
+async fn form_page(app: &AppState, principal: &Principal, form: TagForm, message: String) -> Result<TagFormPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let title = if form.id.is_some() { "Change a required tag" } else { "Require a tag" };
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?;
+    Ok(TagFormPage { page, form, message })
+}
+
+async fn save(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response> {
+    let form = TagForm::read(fields)?;
+    let work = {
+        let (app, principal, form) = (app.clone(), principal.clone(), form.clone());
+        async move {
+            let values = form.values()?;
+            let reason = checked_reason(&form.reason)?;
+            let mut change = MappingChange::begin(&app, &principal, address).await?;
+            let (login, now) = (change.actor().to_owned(), change.now());
+            let author = Author { login: &login, now, reason: &reason };
+            let saved = tag_rules::save(change.conn(), form.id, &values, author).await?;
+            let id = saved.ok_or_else(|| {
+                Error::Conflict(format!("The tag “{}” is asked for already, or the rule is gone.", values.tag_key))
+            })?;
+            let action = if form.id.is_some() { "tag_rule.changed" } else { "tag_rule.added" };
+            change.audit(action, &id.to_string(), json!({ "rule": values, "reason": reason })).await?;
+            // The keys of the tag become part of the rollup keys, so that its cost can be added up.
+            change.finish().await
+        }
+    };
+    match mapping_change::run(work).await {
+        Ok(done) => Ok(done.redirect(|_| "/tags".into())),
+        Err(error) => {
+            let status = error.status();
+            let message = mapping_change::sentence(error)?;
+            let page = form_page(&app, &principal, form, message).await?;
+            Ok((StatusCode::max(status, StatusCode::BAD_REQUEST), page).into_response())
+        }
+    }
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let rules = tag_rules::list(change.conn()).await?;
+        let rule = rules.into_iter().find(|rule| rule.tag_rule_id == id).ok_or(Error::NotFound)?;
+        tag_rules::delete(change.conn(), id).await?;
+        change.audit("tag_rule.deleted", &id.to_string(), json!({ "rule": rule.values })).await?;
+        change.finish_without_remap().await
+    });
+    Ok(done.await?.redirect(|()| "/tags".into()))
+}

@@ -1,0 +1,187 @@
+//! Shared costs: divided exactly, worked out again with every bill, rule and metric, and shown before they are saved.
+
+use super::ledger::costs;
+use super::{finance, hidden_fields};
+use crate::ledger::{Line, assert_clean, bill, import_as_of, withdraw_source};
+use crate::support::{TestApp, count, pools};
+use axum::http::StatusCode;
+use costwake::rollup::{metrics_import, rebuild};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+fn of_account(account: &str, mut line: Line) -> Line {
+    line.account = account.into();
+    line
+}
+
+async fn two_clouds(pool: &PgPool) {
+    let first = [
+        Line::of("2026-10", 3, "net", "100"),
+        Line::of("2026-10", 3, "shop", "30"),
+        Line::of("2026-10", 3, "search", "10"),
+        Line::of("2026-10", 4, "net", "7"),
+        Line::of("2026-10", 4, "shop", "5"),
+        Line::of("2026-10", 5, "net", "1"),
+    ];
+    assert_eq!(import_as_of(pool, "first", &bill(&first), 1).await.state, "published");
+    second_cloud(pool, "20", 1).await;
+}
+
+async fn second_cloud(pool: &PgPool, cost: &str, day: u32) {
+    let second = [of_account("B", Line::of("2026-10", 3, "shop", cost))];
+    let receipt = import_as_of(pool, "second", &bill(&second), day).await;
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+}
+
+async fn add(app: &TestApp, token: &str, split: Value) -> i64 {
+    let made = app.api("POST", "/api/v1/splits", token, split).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    made.json()["id"].as_i64().unwrap()
+}
+
+fn net(method: &str) -> Value {
+    json!({"name": "Network", "source": "net", "method": method, "reason": "All services use the network."})
+}
+
+/// Shares follow the services' own cost of the day, over all bills; a restated or withdrawn bill changes them too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn shares_follow_own_cost_and_every_bill(pool: PgPool) {
+    two_clouds(&pool).await;
+    let before = ["net/- 108 USD", "search/- 10 USD", "shop/- 55 USD"];
+    assert_eq!(costs(&pool).await, before);
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let id = add(&app, &token, net("direct-cost")).await;
+    // Of day 3, 100 × 50/60 and 100 × 10/60; all of day 4; of day 5 nobody has cost, so it stays.
+    let shared = ["net/- 1 USD", "search/- 26.6666666667 USD", "shop/- 145.3333333333 USD"];
+    assert_eq!(costs(&pool).await, shared);
+    assert_clean(&pool).await;
+
+    second_cloud(&pool, "40", 5).await;
+    assert_eq!(costs(&pool).await, ["net/- 1 USD", "search/- 22.5 USD", "shop/- 169.5 USD"]);
+    assert_clean(&pool).await;
+    second_cloud(&pool, "20", 6).await;
+    assert_eq!(costs(&pool).await, shared);
+    withdraw_source(&pool, "second").await;
+    assert_eq!(costs(&pool).await, ["net/- 1 USD", "search/- 35 USD", "shop/- 117 USD"]);
+    assert_clean(&pool).await;
+    rebuild::rebuild(&pools(&pool), "test", super::now(), |_, _| {}).await.unwrap();
+    assert_eq!(costs(&pool).await, ["net/- 1 USD", "search/- 35 USD", "shop/- 117 USD"]);
+    assert_clean(&pool).await;
+
+    // A rule gives the search's cost to the shop: it gets the whole share as well.
+    let rule = json!({"applies_to": "charges", "service": "shop", "place": "first", "note": "One product now.",
+        "conditions": [{"attribute": "tag:service", "operator": "equals", "value": "search"}]});
+    assert_eq!(app.api("POST", "/api/v1/rules", &token, rule).await.status, StatusCode::CREATED);
+    assert_eq!(costs(&pool).await, ["net/- 1 USD", "shop/- 152 USD"]);
+    assert_clean(&pool).await;
+    // A wrong digit in a share is found.
+    sqlx::query(
+        "UPDATE daily_cost SET effective_cost = effective_cost + 0.01 WHERE split_id <> 0 AND effective_cost > 0",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let checks = costwake::rollup::verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
+    let broken = checks.iter().filter(|check| !check.differences.is_empty()).count();
+    assert!(broken >= 3, "zero sums, months, worked out: {checks:?}");
+    let gone = app.api("POST", &format!("/api/v1/splits/{id}/delete"), &token, json!({"reason": "Not shared."})).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
+    assert_eq!(costs(&pool).await, ["net/- 108 USD", "shop/- 45 USD"]);
+    assert_eq!(count(&pool, "SELECT count(*) FROM split_version").await, 2);
+}
+
+/// What the preview says is what saving does; the page of a service shows its share, and all pages the same total.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_tells_what_moves_and_what_does_not(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let url =
+        "/splits/preview?name=Network&source=net&method=fixed&target=shop&percent=62.5&target=search&percent=37.5";
+    let preview = app.get(url).await;
+    assert_eq!(preview.status, StatusCode::OK, "{}", preview.body);
+    for text in ["$67.50", "$40.50", "The total of all services stays $173.00"] {
+        assert!(preview.body.contains(text), "{text}: {}", preview.body);
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM split").await, 0, "a preview writes nothing");
+    let fields = hidden_fields(&preview.body, "/splits");
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let refused = app.post_form("/splits", &fields).await;
+    assert!(refused.status == StatusCode::BAD_REQUEST && refused.body.contains("Say why"), "{}", refused.body);
+    fields.push(("reason", "As agreed in the budget."));
+    let saved = app.post_form("/splits", &fields).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(costs(&pool).await, ["net/- 0 USD", "search/- 50.5 USD", "shop/- 122.5 USD"]);
+    assert_clean(&pool).await;
+    let page = app.get(saved.location()).await;
+    assert!(page.body.contains("+$67.50") && page.body.contains("As agreed in the budget."), "{}", page.body);
+    let shop = app.get("/services/shop?period=2026-10").await;
+    assert!(shop.body.contains("Shared cost: Network") && shop.body.contains("$122.50"), "{}", shop.body);
+    assert!(app.get("/splits").await.body.contains("$108.00"));
+    let form = app.get(&format!("{}/edit", saved.location())).await;
+    assert!(form.body.contains("62.5") && form.body.contains("Network"), "{}", form.body);
+}
+
+/// What cannot be kept is refused with a sentence that names it, and nothing is lost.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn wrong_splits_are_refused(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let fixed = |shop: &str, search: &str| {
+        json!({"name": "Network", "source": "net", "method": "fixed", "reason": "test",
+            "targets": [{"service": "shop", "percent": shop}, {"service": "search", "percent": search}]})
+    };
+    let to = |source: &str, target: &str| {
+        json!({"name": format!("{source} to {target}"), "source": source, "method": "even", "reason": "test",
+            "targets": [{"service": target}]})
+    };
+    add(&app, &token, to("net", "shop")).await;
+    add(&app, &token, to("shop", "search")).await;
+    assert_eq!(costs(&pool).await, ["net/- 0 USD", "search/- 173 USD", "shop/- 0 USD"], "a chain");
+    assert_clean(&pool).await;
+    let without_reason = json!({"name": "x", "method": "even"});
+    for (split, sentence) in [
+        (fixed("33.3", "33.3"), "add up to 66.6, not to 100"),
+        (fixed("100", "0"), "needs a percentage above 0"),
+        (to("search", "net"), "round in a loop: "),
+        (to("net", "search"), "divide the same cost on the same days"),
+        (to("net", "net"), "take the service itself from the list"),
+        (json!({"name": "x", "source": "search", "method": "metric", "reason": "r"}), "needs the metric"),
+        (json!({"name": "x", "source": "nobody", "method": "even", "reason": "r"}), "no service “nobody”"),
+        (without_reason, "Say why"),
+    ] {
+        let answer = app.api("POST", "/api/v1/splits", &token, split).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{sentence}: {}", answer.body);
+        assert!(answer.body.contains(sentence), "{sentence}: {}", answer.body);
+    }
+    let page = app.get("/splits/preview?name=x&source=search&method=even&target=net").await;
+    assert!(page.body.contains("round in a loop") && page.body.contains("net"), "{}", page.body);
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert_eq!(count(&pool, "SELECT count(*) FROM split").await, 2);
+}
+
+/// A metric divides by usage, in each environment by itself where it is asked; without a value the cost stays.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn shares_follow_a_metric(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let mut split = net("metric");
+    split["metric"] = json!("requests");
+    add(&app, &token, split).await;
+    assert_eq!(costs(&pool).await, ["net/- 108 USD", "search/- 10 USD", "shop/- 55 USD"], "no value yet");
+    assert!(app.get("/splits").await.body.contains("$108.00"), "told as not divided");
+    let text = b"metric,service,day,value\nrequests,shop,2026-10-03,1\nrequests,Search,2026-10-03,3\n";
+    let report = metrics_import::import(&pools(&pool), text, "test", super::now()).await.unwrap();
+    assert_eq!((report.point_count, report.metrics), (2, vec!["requests".to_owned()]));
+    assert_eq!(costs(&pool).await, ["net/- 8 USD", "search/- 85 USD", "shop/- 80 USD"]);
+    metrics_import::import(&pools(&pool), text, "test", super::now()).await.unwrap();
+    assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2);
+    assert_clean(&pool).await;
+    let wrong = b"metric,service,day,value\nrequests,shop,2026-10-04,1\nrequests,nobody,2026-10-04,1\n";
+    assert!(metrics_import::import(&pools(&pool), wrong, "test", super::now()).await.is_err());
+    assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2, "all lines or none");
+}

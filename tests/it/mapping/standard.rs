@@ -1,0 +1,134 @@
+//! The tag standard, commitments, and one line followed to who pays.
+
+use super::finance;
+use super::ledger::{line, load};
+use crate::ledger::{Line, bill, import_as_of};
+use crate::support::count;
+use axum::http::StatusCode;
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::json;
+use sqlx::PgPool;
+
+/// Coverage by money adds up to the cost that is asked, by key, team and month; the worst come first.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn tags_are_asked_for_and_what_lacks_them_is_listed(pool: PgPool) {
+    load(
+        &pool,
+        "a",
+        &[
+            line("111", json!({"service": "shop", "env": "prod", "Owner": "ann"}), 30, "40"),
+            line("111", json!({"service": "shop", "env": "prod", "contact": "bob"}), 30, "10"),
+            line("222", json!({"service": "search", "env": "prod", "owner": "nobody"}), 30, "20"),
+            line("222", json!({"service": "search", "env": "prod"}), 30, "30"),
+            line("222", json!({"service": "search", "env": "dev"}), 30, "500"),
+        ],
+    )
+    .await;
+    let app = finance(&pool).await;
+    assert!(app.get("/tags").await.body.contains("No tag is asked for"));
+    let fields = [
+        ("key", "owner"),
+        ("aliases", "contact"),
+        ("kind", "production"),
+        ("values", "ann = Anna\nbob"),
+        ("exact", "yes"),
+    ];
+    let refused = app.post_form("/tags", &fields).await;
+    assert!(refused.status == StatusCode::BAD_REQUEST && refused.body.contains("Say why"), "{}", refused.body);
+    assert!(refused.body.contains("ann = Anna"), "nothing that was filled in is lost");
+    let saved = app.post_form("/tags", &[fields.as_slice(), &[("reason", "We must know whom to ask.")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(super::ledger::differences(&pool).await, 0, "keyed by the tag, and nothing lost");
+    let page = app.get("/tags").await.body;
+    for text in ["50.0%", "$40.00", "$10.00", "$20.00", "$30.00", "in production"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("$500"), "development is not asked");
+    let csv = app.get("/tags.csv").await.body;
+    assert!(csv.contains("owner,missing,,,search,222,Compute,USD,30"), "{csv}");
+    assert!(csv.contains("owner,not allowed,nobody,,search,222,Compute,USD,20"), "{csv}");
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    let api = app.api("GET", "/api/v1/tag-coverage", &token, json!(null)).await.json();
+    assert_eq!(api.as_array().unwrap().len(), 4, "{api}");
+    assert!(api.to_string().contains("written-otherwise"), "{api}");
+    let again = app.post_form("/tags", &[("key", "OWNER"), ("reason", "x")]).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.body);
+    let bad = app.post_form("/tags", &[("key", "@x"), ("reason", "x")]).await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+    let id = count(&pool, "SELECT tag_rule_id FROM tag_rule").await;
+    assert_eq!(app.post_form(&format!("/tags/{id}/delete"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert!(app.get("/tags").await.body.contains("No tag is asked for"));
+}
+
+/// A line of a cost that is divided shows every part, with the splits on the way; the parts add up to the line.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_line_is_followed_to_who_pays(pool: PgPool) {
+    let lines = [
+        Line::of("2026-10", 3, "net", "60"),
+        Line::of("2026-10", 3, "net", "40"),
+        Line::of("2026-10", 3, "shop", "30"),
+        Line::of("2026-10", 3, "search", "10"),
+    ];
+    import_as_of(&pool, "first", &bill(&lines), 1).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let split = json!({"name": "Network", "source": "net", "method": "direct-cost", "reason": "Shared by all."});
+    assert_eq!(app.api("POST", "/api/v1/splits", &token, split).await.status, StatusCode::CREATED);
+    let generation = count(&pool, "SELECT generation_id FROM generation").await;
+    let page = app.get(&format!("/charges/{generation}/2")).await.body;
+    for text in ["Who pays in the end", "$45", "$15", "Network"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let own = app.get(&format!("/charges/{generation}/4")).await.body;
+    assert!(!own.contains("Who pays in the end"), "nobody divides the shop's cost");
+    let team: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('net', 'Net') RETURNING team_id")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'net'").bind(team).execute(&pool).await.unwrap();
+    let member = app.browser(Role::Member, false, &[team]).await;
+    let page = member.get(&format!("/charges/{generation}/2")).await.body;
+    assert!(page.contains("Services of other teams") && !page.contains("$45"), "{page}");
+}
+
+/// Used and unused parts, coverage, and a rule that gives the unused part to a service.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn commitments_are_shown_and_their_unused_part_is_given_away(pool: PgPool) {
+    let header = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,BillingPeriodStart,\
+        BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ProviderName,InvoiceIssuerName,ServiceCategory,\
+        ServiceName,SubAccountId,PricingCategory,CommitmentDiscountId,CommitmentDiscountStatus,Tags";
+    let row = |billed: &str, effective: &str, list: &str, category: &str, pricing: &str, id: &str, status: &str| {
+        format!(
+            "{billed},{effective},{list},{list},A,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-30T00:00:00Z,\
+             2026-10-31T00:00:00Z,{category},Acme,Acme,Compute,Machines,buyer,{pricing},{id},{status},{{}}"
+        )
+    };
+    let text = [
+        header.to_owned(),
+        row("100", "0", "100", "Purchase", "Committed", "ri-1", ""),
+        row("0", "75", "120", "Usage", "Committed", "ri-1", "Used"),
+        row("0", "25", "0", "Usage", "Committed", "ri-1", "Unused"),
+        row("80", "80", "80", "Usage", "Standard", "", ""),
+    ];
+    let receipt = import_as_of(&pool, "a", &text.join("\n"), 1).await;
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    let app = finance(&pool).await;
+    let page = app.get("/commitments").await.body;
+    for text in ["ri-1", "$75.00", "$25.00", "75.0%", "60.0%", "$100.00 of commitments"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let csv = app.get("/commitments.csv").await.body;
+    assert!(csv.contains("ri-1,Acme,USD,75,25,100"), "{csv}");
+    app.post_form("/catalogue/add-service", &[("name", "Unused")]).await;
+    let url = super::link(&page, "Make a rule").unwrap().replace("/rules/new?", "/rules/preview?");
+    let preview = app.get(&format!("{url}&service=unused")).await;
+    assert!(preview.body.contains("1 kind of charge ($25.00"), "{}", preview.body);
+    let fields = super::hidden_fields(&preview.body, "/rules");
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.push(("reason", "Platform bears what is unused."));
+    assert_eq!(app.post_form("/rules", &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(super::ledger::costs(&pool).await, ["-/- 155 USD", "unused/- 25 USD"]);
+    crate::ledger::assert_clean(&pool).await;
+    assert!(app.get("/commitments").await.body.contains("/services/unused"));
+}
