@@ -2,12 +2,32 @@
 
 use super::arrival::{self, AGE_DAYS_MAX, Sample};
 use crate::store::completeness::{self, LearnedAge};
+use crate::store::{Pools, locks};
 use bigdecimal::{BigDecimal, ToPrimitive};
 use sqlx::PgConnection;
 
-/// Learns anew what a source's bills show of a day after so many days. A day is final for that once its bill is older
-/// than any age that is looked at.
-pub(super) async fn source(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<()> {
+/// Learns anew from the history of a delivery's source what its bills show of a day after so many days. The delivery is
+/// counted already, and this holds nobody up: where it fails, what was learned before stays.
+pub(super) async fn from_delivery(pools: &Pools, delivery_id: i64) {
+    let learning = async {
+        let mut transaction = pools.jobs.begin().await?;
+        let source_id = sqlx::query_scalar!("SELECT source_id FROM delivery WHERE delivery_id = $1", delivery_id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(source_id) = source_id.flatten() {
+            // Two deliveries of one source at once learn one after the other.
+            locks::lock_learning(&mut transaction, source_id).await?;
+            source(&mut transaction, source_id).await?;
+        }
+        transaction.commit().await
+    };
+    if let Err(error) = learning.await {
+        tracing::warn!("What delivery {delivery_id} tells of its source could not be learned: {error}");
+    }
+}
+
+// A day is final for that once its bill is older than any age that is looked at.
+async fn source(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<()> {
     let days = AGE_DAYS_MAX as i32;
     let said = completeness::said_of_days(conn, source_id, days, days).await?;
     let samples: Vec<Sample> = said

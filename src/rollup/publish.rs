@@ -134,6 +134,7 @@ pub(super) async fn publish(pools: &Pools, publishing: &Publishing<'_>) -> Resul
     publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
     transaction.commit().await?;
+    learn::from_delivery(pools, publishing.delivery_id).await;
     Ok(Published::Yes)
 }
 
@@ -178,15 +179,7 @@ async fn publish_scopes(
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
-    if let Some(source_id) = delivery_source(conn, delivery_id).await? {
-        learn::source(conn, source_id).await?;
-    }
     Ok(())
-}
-
-async fn delivery_source(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Option<i64>> {
-    let found = sqlx::query_scalar!("SELECT source_id FROM delivery WHERE delivery_id = $1", delivery_id);
-    Ok(found.fetch_optional(conn).await?.flatten())
 }
 
 /// Why a file that lacks these columns cannot be counted at all; `None` where someone may accept it.
@@ -250,6 +243,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, by, now).await?;
     transaction.commit().await?;
+    learn::from_delivery(pools, delivery_id).await;
     // It is accepted; what this frees, the sweep would free too.
     if let Err(error) = retention::drop_old_charges(pools).await {
         tracing::warn!("Old charges could not be dropped yet: {error}");

@@ -70,3 +70,23 @@ pub(super) async fn closed_rates(conn: &mut PgConnection) -> sqlx::Result<Check>
         differences: shortened(differences),
     })
 }
+
+/// Exactly the current generations count now.
+pub(super) async fn counted_spans(conn: &mut PgConnection) -> sqlx::Result<Check> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "checked!",
+             coalesce(array_agg(format('Generation %s is %s and has %s publication since which it counts.',
+                 g.generation_id, g.state, CASE WHEN s.generation_id IS NULL THEN 'no' ELSE 'a' END)
+                 ORDER BY g.generation_id)
+             FILTER (WHERE (g.state = 'current') <> (s.generation_id IS NOT NULL)), '{}') AS "differences!: Vec<String>"
+         FROM generation g
+         LEFT JOIN counted_span s ON s.generation_id = g.generation_id AND s.end_publication_id IS NULL"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Check {
+        name: "What counts now is what the history of publications says",
+        checked: row.checked,
+        differences: shortened(row.differences),
+    })
+}

@@ -27,11 +27,14 @@ pub async fn said_of_days(
     sqlx::query_as!(
         SaidOfDay,
         r#"WITH bill AS (
-             SELECT g.generation_id, g.billing_account_id, g.billing_period_start, g.billing_period_end, g.state,
+             SELECT DISTINCT ON (g.billing_account_id, g.billing_period_start, (d.version_at AT TIME ZONE 'UTC')::date)
+                    g.generation_id, g.billing_account_id, g.billing_period_start, g.billing_period_end, g.state,
                     (d.version_at AT TIME ZONE 'UTC')::date AS version_date
              FROM generation g JOIN delivery d USING (delivery_id)
              WHERE g.source_id = $1 AND g.state IN ('current', 'superseded')
                AND d.version_at > (SELECT max(version_at) FROM delivery WHERE source_id = $1) - make_interval(days => $4)
+             ORDER BY g.billing_account_id, g.billing_period_start, (d.version_at AT TIME ZONE 'UTC')::date,
+                      g.state = 'current' DESC, d.version_at DESC
          ), final AS (
              SELECT b.billing_account_id, b.billing_period_start, c.charge_date, c.billing_currency,
                     sum(c.effective_cost) AS cost

@@ -43,6 +43,12 @@ pub async fn lock_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", MAPPING_LOCK).execute(conn).await.map(drop)
 }
 
+/// Waits until nobody else learns from the history of this source.
+pub async fn lock_learning(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<()> {
+    let source = source_id as i32;
+    sqlx::query!("SELECT pg_advisory_xact_lock(2, $1)", source).execute(conn).await.map(drop)
+}
+
 /// Waits until nobody changes the rules.
 pub async fn share_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", MAPPING_LOCK).execute(conn).await.map(drop)

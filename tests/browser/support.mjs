@@ -162,6 +162,8 @@ const DETAILS = [
   { name: "team", from: "/teams", link: "main th a[href^='/teams/']", key: true },
   { name: "deployment", from: "/deployments", link: "main a[href^='/deployments/']:not([href$='.csv'])", nth: 12, key: true },
   { name: "month statement", from: "/finance/statements", link: "main th a[href^='/finance/statements/']", nth: 1, key: true },
+  { name: "what bills said", from: "month statement", link: "main a[href^='/finance/history?']" },
+  { name: "close a month", from: "month statement", link: "main a[href$='/close']" },
   { name: "source", from: "/sources", link: "main a[href^='/sources/']", key: true },
   { name: "receipt", from: "source", link: "main a[href^='/deliveries/']", key: true },
   { name: "charges", from: "month statement", link: "main a[href^='/charges?']" },

@@ -103,7 +103,9 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let after = contents(&pool).await;
-    let changed: Vec<&String> = before.keys().filter(|table| before[*table] != after[*table]).collect();
+    // But for which publication the reader saw: what is restated later is told against it.
+    let kept = before.keys().filter(|table| *table != "page_visit");
+    let changed: Vec<&String> = kept.filter(|table| before[*table] != after[*table]).collect();
     assert!(changed.is_empty(), "{changed:?}");
 }
 

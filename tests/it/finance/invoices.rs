@@ -1,11 +1,14 @@
 //! Invoices beside the lines that name them.
 
 use super::{BY, Line, column, decimal, sum, texts, time, world};
+use crate::support;
 use axum::http::StatusCode;
 use costwake::rollup::invoices::{self, InvoiceForm};
 use costwake::rollup::rebuild::rebuild;
+use costwake::rollup::{ImportRequest, import_file};
 use costwake::store::Role;
 use sqlx::PgPool;
+use std::path::{Path, PathBuf};
 
 fn lines() -> Vec<Line> {
     let line = |cost, invoice| Line { cost, invoice, ..Line::default() };
@@ -137,4 +140,35 @@ async fn a_total_is_entered_replaced_and_removed(db: PgPool) {
     let error =
         invoices::enter(&world.app.state.pools.web, &wrong, BY, time("2026-11-20T10:00:00Z")).await.unwrap_err();
     assert!(error.to_string().contains("is not a month like 2026-10"), "{error}");
+}
+
+/// A FOCUS 1.2 bill and the InvoiceDetail that belongs to it, both from another program: tied to the last digit.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_invoice_detail_of_another_program_ties_to_its_bill(db: PgPool) {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let shared = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from);
+    let folder = shared.join("data/billing/generated");
+    let Ok(detail) = std::fs::read(folder.join("focus14_bundle/synthetic_focus_1_4_invoice_detail.csv")) else {
+        support::skipped(&format!("no InvoiceDetail in {}", folder.display()));
+        return;
+    };
+    let world = world(&db).await;
+    let now = time("2026-11-20T10:00:00Z");
+    let request = ImportRequest {
+        path: folder.join("fdt_focus12_aws_20000.csv.gz"),
+        file_name: "bill.csv.gz".into(),
+        source: Some("aws".into()),
+        as_of: None,
+        received_by: "test".into(),
+        now,
+    };
+    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "published");
+    let imported = invoices::import(&world.app.state.pools.jobs, "detail.csv", detail, BY, now).await.unwrap();
+    assert_eq!(imported.new, 2);
+    let csv = world.finance().await.get("/finance/invoices.csv").await;
+    assert_eq!(column(&csv.body, "State"), ["tied", "tied"], "{}", csv.body);
+    assert_eq!(sum(&csv.body, "Difference"), decimal("0"));
+    assert_eq!(sum(&csv.body, "BilledCost"), decimal("444881.80880065754"));
+    world.assert_clean().await;
 }
