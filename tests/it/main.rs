@@ -16,6 +16,7 @@ mod events_conformance;
 mod export_focus;
 mod exports;
 mod focus_conformance;
+mod focus_validator;
 mod hostile_events;
 mod hostile_input;
 mod ledger;
