@@ -152,6 +152,11 @@ impl Bill {
         }))
     }
 
+    /// What the file is.
+    pub fn kind(&self) -> Format {
+        self.format
+    }
+
     /// `FOCUS 1.2 CSV`, `AWS CUR CSV`.
     pub fn format(&self) -> String {
         match self.format {

@@ -29,3 +29,4 @@ pub use bill::{Bill, open, open_as};
 pub use charge::{Charge, Rejection, Row};
 pub use error::BillError;
 pub use format::Format;
+pub use native::AZURE_ONE_COST;

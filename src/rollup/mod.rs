@@ -14,6 +14,7 @@ pub mod verify;
 pub mod what_if;
 
 mod aggregate;
+mod azure_join;
 mod bill_source;
 mod decision;
 mod fingerprint;
