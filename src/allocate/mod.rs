@@ -9,6 +9,7 @@ mod names;
 mod rule;
 mod rules;
 mod slug;
+mod split;
 
 pub use attributes::{CHARGE_ATTRIBUTES, DEPLOYMENT_ATTRIBUTES, RESOURCE_ID, TAG_PREFIX, label, tag_key};
 pub use environment_kind::EnvironmentKind;
@@ -16,3 +17,4 @@ pub use names::Names;
 pub use rule::{AppliesTo, Condition, NAME_CHARS_MAX, Operator, Rule, RuleError, TargetRule};
 pub use rules::{Assignment, Catalogue, Rules, Subject, Target, assign};
 pub use slug::slug;
+pub use split::split;

@@ -68,7 +68,10 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
     }
     let format = match format {
         Some(format) => format,
-        None => recognize::format(names).map_err(|looks_like| BillError::NotABill { looks_like })?,
+        None => recognize::format(names).map_err(|looks_like| match looks_like.as_str() {
+            recognize::OPENSHIFT | recognize::OPENCOST => BillError::ClusterUsage { looks_like },
+            _ => BillError::NotABill { looks_like },
+        })?,
     };
     Ok(match Native::of(format, names, in_order) {
         Some((native, header)) => Understood { format, header, native: Some(native) },

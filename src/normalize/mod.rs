@@ -5,6 +5,7 @@
 mod bill;
 mod cells;
 mod charge;
+pub mod cluster_usage;
 mod error;
 mod focus_parquet;
 mod format;

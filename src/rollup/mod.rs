@@ -1,5 +1,6 @@
 //! Charges become daily and monthly cost, and stay what they add up to.
 
+pub mod cluster_costs;
 pub mod events;
 pub mod import;
 pub mod key_attributes;

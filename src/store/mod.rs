@@ -11,6 +11,7 @@ pub mod catalogue_names;
 pub mod changes;
 pub mod charge_trace;
 pub mod charges;
+pub mod cluster_usage;
 pub mod copy_binary;
 pub mod costs;
 pub mod deliveries;

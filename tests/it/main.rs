@@ -2,6 +2,7 @@
 
 mod architecture;
 mod backup;
+mod clusters;
 mod copy_binary;
 mod database_crash;
 mod decisions;
