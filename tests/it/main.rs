@@ -18,6 +18,7 @@ mod export_focus;
 mod exports;
 mod focus_conformance;
 mod focus_validator;
+mod format_speed;
 mod hostile_events;
 mod hostile_input;
 mod ledger;
