@@ -73,7 +73,7 @@ fn format_speed() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("bill.csv");
     // Bytes a second.
-    let mut rate = |name: &str| repeated(&folder, name, &path) as u128 * 1_000_000 / read(&path).as_micros().max(1);
+    let rate = |name: &str| repeated(&folder, name, &path) as u128 * 1_000_000 / read(&path).as_micros().max(1);
     let focus = rate(FOCUS);
     println!("{:>5} MB/s          {FOCUS}", focus / 1_000_000);
     for name in NATIVE {
