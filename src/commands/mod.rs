@@ -4,6 +4,7 @@ pub mod database;
 
 mod archive;
 mod backup;
+mod clusters;
 mod demo;
 mod deploy;
 mod events;
@@ -54,6 +55,8 @@ pub enum Command {
     Health(health::Arguments),
     /// Take bills in: files into deliveries, a receipt each.
     Import(import::Arguments),
+    /// Take in how clusters were used, and show the cost of their machines by namespace.
+    Clusters(clusters::Arguments),
     /// Check that every sum is what the files said, from the lines to the pages.
     Verify(verify::Arguments),
     /// Set the reporting currency, and take in or list the rates into it.
@@ -95,6 +98,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments, config).await,
         Command::Health(arguments) => health::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
+        Command::Clusters(arguments) => until_interrupted(clusters::run(arguments, config)).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
         Command::Rates(arguments) => until_interrupted(rates::run(arguments, config)).await,
         Command::Invoices(arguments) => until_interrupted(invoices::run(arguments, config)).await,

@@ -68,7 +68,10 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
     }
     let format = match format {
         Some(format) => format,
-        None => recognize::format(names).map_err(|looks_like| BillError::NotABill { looks_like })?,
+        None => recognize::format(names).map_err(|looks_like| match looks_like.as_str() {
+            recognize::OPENSHIFT | recognize::OPENCOST => BillError::ClusterUsage { looks_like },
+            _ => BillError::NotABill { looks_like },
+        })?,
     };
     Ok(match Native::of(format, names, in_order) {
         Some((native, header)) => Understood { format, header, native: Some(native) },
@@ -150,6 +153,11 @@ impl Bill {
             Ok(cells) => reading.row(header, line, cells),
             Err(rejection) => Row::Rejected(rejection),
         }))
+    }
+
+    /// What the file is.
+    pub fn kind(&self) -> Format {
+        self.format
     }
 
     /// `FOCUS 1.2 CSV`, `AWS CUR CSV`.

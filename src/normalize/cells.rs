@@ -20,6 +20,12 @@ impl<'a> Cells<'a> {
         text.unwrap_or_default()
     }
 
+    /// The bytes of the cell of a column; none where there is none.
+    #[inline]
+    pub fn length(self, column: usize) -> u32 {
+        self.spans.get(column).map_or(0, |span| span.end - span.start)
+    }
+
     /// The text from the start of one column to the end of a later one.
     #[inline]
     pub fn between(self, first: usize, last: usize) -> &'a str {

@@ -109,8 +109,11 @@ impl<'a> Charge<'a> {
             to.extend_from_slice(cells.between(first, last).as_bytes());
         }
         // Where a cell ends is part of what it says: quoted text can look like a border.
-        for &column in &header.group_columns {
-            to.extend_from_slice(&(cells.get(column).len() as u32).to_le_bytes());
+        let texts = to.len();
+        to.resize(texts + header.group_columns.len() * size_of::<u32>(), 0);
+        let lengths = to[texts..].chunks_exact_mut(size_of::<u32>());
+        for (length, &column) in lengths.zip(&header.group_columns) {
+            length.copy_from_slice(&cells.length(column).to_le_bytes());
         }
     }
 

@@ -13,6 +13,15 @@ pub enum BillError {
         /// What it looks like, with its article.
         looks_like: String,
     },
+    /// It says how a cluster was used.
+    #[error(
+        "This is no bill but {looks_like}: it says how a cluster was used, and splits costs that bills have. Hand it to \
+         `costwake clusters import`; no total changes by it."
+    )]
+    ClusterUsage {
+        /// What it is, with its article.
+        looks_like: String,
+    },
     /// It has nothing, not even column names.
     #[error("The file is empty: not even column names stand in it.")]
     Empty,

@@ -5,6 +5,7 @@
 mod bill;
 mod cells;
 mod charge;
+pub mod cluster_usage;
 mod error;
 mod focus_parquet;
 mod format;
@@ -32,4 +33,5 @@ pub use charge::{Charge, Rejection, Row};
 pub use error::BillError;
 pub use format::Format;
 pub use invoices::{InvoiceTotal, InvoicesError, invoices};
+pub use native::AZURE_ONE_COST;
 pub use reference_rates::{ReferenceRate, ReferenceRatesError, reference_rates};

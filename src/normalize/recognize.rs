@@ -3,6 +3,10 @@
 use super::format::Format;
 use crate::focus::columns;
 
+/// Reports of how a cluster was used; they are read elsewhere.
+pub(super) const OPENSHIFT: &str = "an OpenShift usage report";
+pub(super) const OPENCOST: &str = "an OpenCost allocation export";
+
 /// What a file with these columns is, or what it looks like, with its article.
 pub(super) fn format(names: &[String]) -> Result<Format, String> {
     let has = |wanted: &str| names.iter().any(|name| name.trim().eq_ignore_ascii_case(wanted));
@@ -29,9 +33,9 @@ pub(super) fn format(names: &[String]) -> Result<Format, String> {
     } else if has_part("metercategory") || has_part("costinbillingcurrency") || has_part("pretaxcost") {
         return Ok(Format::AzureExport);
     } else if has("report_period_start") && has("interval_start") {
-        "an OpenShift usage report"
+        OPENSHIFT
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
-        "an OpenCost allocation export"
+        OPENCOST
     } else {
         return Err(unknown(names));
     };

@@ -1,6 +1,7 @@
 //! Charges become daily and monthly cost, and stay what they add up to.
 
 pub mod close_month;
+pub mod cluster_costs;
 pub mod events;
 pub mod import;
 pub mod invoices;
@@ -22,6 +23,7 @@ pub mod what_if;
 
 mod aggregate;
 mod arrival;
+mod azure_join;
 mod bill_source;
 mod decision;
 mod fingerprint;

@@ -1,6 +1,9 @@
 //! The blocking half of a load: rows of a bill become COPY bytes, charge groups and sums, in bounded memory.
 
+mod joined;
+
 use super::aggregate::{Costs, DayKey, DaySums, Sums};
+use super::azure_join::{self, AzureJoin, Pass};
 use super::fingerprint::CellsHash;
 use super::group_rows::{GroupRows, StagedRows};
 use super::import::{ImportError, Limits};
@@ -11,7 +14,7 @@ use crate::focus::Decimal;
 use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
@@ -117,6 +120,7 @@ struct Reader {
     group_rows: GroupRows,
     charges: CopyBuffer,
     measures: String,
+    join: AzureJoin,
 }
 
 /// Why a file was not read to its end, and what was found up to there.
@@ -139,14 +143,13 @@ pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, U
 
 fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
     let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
+    if let Some(sides) = azure_join::sides(&reader.plan.paths, reader.plan.format)? {
+        return joined::read(reader, &sides, bytes_total);
+    }
     let mut bytes_before = 0;
     for path in reader.plan.paths.clone() {
         let mut bill = normalize::open_as(&path, reader.plan.format)?;
-        reader.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        reader.describe(&bill);
-        // Another file may have other columns in another order: the same cells would mean something else.
-        reader.groups.clear();
-        reader.rows(&mut bill, bytes_before, bytes_total)?;
+        reader.file(&path, &mut bill, bytes_before, bytes_total)?;
         reader.found.warnings.extend(bill.warnings());
         bytes_before += bill.file_bytes();
     }
@@ -171,7 +174,16 @@ impl Reader {
             rollup_key_places: FxHashMap::default(),
             charges,
             measures: String::new(),
+            join: AzureJoin::default(),
         }
+    }
+
+    fn file(&mut self, path: &Path, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
+        self.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.describe(bill);
+        // Another file may have other columns in another order: the same cells would mean something else.
+        self.groups.clear();
+        self.rows(bill, bytes_before, bytes_total)
     }
 
     // The parts of a delivery should be alike; what any of them lacks, the delivery lacks.
@@ -204,16 +216,24 @@ impl Reader {
                 Ok(None) => break,
                 Err(error) => return Err(error.into()),
             };
-            self.found.row_count += 1;
+            let is_counted_later = self.join.pass == Pass::Remember;
+            self.found.row_count += i64::from(!is_counted_later);
             match row {
-                Row::Charge(charge) => {
+                Row::Charge(mut charge) => {
                     last_line = charge.line;
-                    self.charge(&charge)?;
+                    if self.join.admits(&mut charge) {
+                        self.charge(&charge)?;
+                    }
                 }
                 Row::Rejected(rejection) => {
                     last_line = rejection.line;
-                    self.rejected(rejection);
+                    if !is_counted_later {
+                        self.rejected(rejection);
+                    }
                 }
+            }
+            if is_counted_later {
+                continue;
             }
             if self.found.row_count % PROGRESS_ROWS == 0 {
                 (self.plan.progress)(self.found.row_count as u64, bytes_before + progress.bytes_read(), bytes_total);

@@ -12,6 +12,7 @@ pub mod changes;
 pub mod charge_shares;
 pub mod charge_trace;
 pub mod charges;
+pub mod cluster_usage;
 pub mod commitment_costs;
 pub mod completeness;
 pub mod converted_costs;

@@ -250,7 +250,9 @@ fn other_exports_are_refused_with_what_they_look_like() {
     for (name, _) in others.filter(|(name, _)| *name != AZURE_WITHOUT_ROWS) {
         let path = stored(&folder, name);
         let Some(error) = open(&path).err() else { panic!("{name} was taken for a bill") };
-        let BillError::NotABill { looks_like } = &error else { panic!("{name}: {error}") };
+        let (BillError::NotABill { looks_like } | BillError::ClusterUsage { looks_like }) = &error else {
+            panic!("{name}: {error}")
+        };
         assert!(!looks_like.starts_with("a table"), "{name} was not recognized: {looks_like}");
         count += 1;
     }

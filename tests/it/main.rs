@@ -3,6 +3,7 @@
 mod architecture;
 mod backup;
 mod breaking_proxy;
+mod clusters;
 mod copy_binary;
 mod database_crash;
 mod decisions;
@@ -18,6 +19,8 @@ mod export_focus;
 mod exports;
 mod finance;
 mod focus_conformance;
+mod focus_validator;
+mod format_speed;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;

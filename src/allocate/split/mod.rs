@@ -10,7 +10,7 @@ mod tests;
 mod trace;
 
 pub use plan::{ALL_ENVIRONMENTS, Costs, Day, Drivers, Moved, Plan, RowKey, SourceRow, Stayed};
-pub use shares::{PLACES_MIN, shares};
+pub use shares::{PLACES_MIN, shares, whole_weights};
 pub use trace::{Part, Step, follow};
 
 use super::validity::Validity;

@@ -46,7 +46,7 @@ pub fn shares(amount: &BigDecimal, weights: &[BigUint]) -> Option<Vec<BigDecimal
 }
 
 /// Weights in whole numbers, in the same proportion; what is below zero weighs nothing.
-pub(super) fn whole_weights(weights: &[BigDecimal]) -> Vec<BigUint> {
+pub fn whole_weights(weights: &[BigDecimal]) -> Vec<BigUint> {
     let places = weights.iter().map(BigDecimal::fractional_digit_count).max().unwrap_or(0).max(0);
     let whole = |weight: &BigDecimal| {
         let (digits, _) = weight.with_scale(places).into_bigint_and_exponent();

@@ -9,10 +9,10 @@ use super::row::{Place, RowText};
 use super::{Fault, first};
 use crate::normalize::cells::{Cells, present};
 
-/// What the receipt says of every such file.
-pub(super) const WARNING: &str = "An Azure cost export has one cost: BilledCost and EffectiveCost are both that. In an \
+/// What the receipt says of every such file that is not joined with its counterpart.
+pub const ONE_COST: &str = "An Azure cost export has one cost: BilledCost and EffectiveCost are both that. In an \
                                   actual export commitments count where they were bought, in an amortized one where \
-                                  they were used.";
+                                  they were used. Given as parts of one delivery, the two are joined.";
 
 const NOT_A_DAY: &str = "is not a day like 10/31/2026 or 2026-10-31";
 

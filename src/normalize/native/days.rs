@@ -45,10 +45,27 @@ impl Day {
             (&mut self.month_start, month_start),
             (&mut self.month_end, month_end),
         ] {
-            *text = day.format("%Y-%m-%dT00:00:00Z").to_string();
+            write_midnight(text, day);
         }
         true
     }
+}
+
+/// Where lines are in no order of days this is done for each, and a format string would be read each time.
+fn write_midnight(to: &mut String, day: NaiveDate) {
+    let year = day.year().unsigned_abs();
+    to.clear();
+    for (number, digits) in [(year, 1000), (day.month(), 10), (day.day(), 10)] {
+        if digits == 10 {
+            to.push('-');
+        }
+        let mut unit = digits;
+        while unit > 0 {
+            to.push(char::from(b'0' + (number / unit % 10) as u8));
+            unit /= 10;
+        }
+    }
+    to.push_str("T00:00:00Z");
 }
 
 /// `2026-05-31`, whatever clock follows, or `05/31/2026` and `5/31/2026`: the month first.

@@ -22,6 +22,7 @@ use super::header::Header;
 use super::reading::{ragged, rejection};
 use aws_cur::AwsCur;
 use azure_export::AzureExport;
+pub use azure_export::ONE_COST as AZURE_ONE_COST;
 use gcp_billing::GcpBilling;
 use oci_report::OciReport;
 use plan::{Layout, Plan};
@@ -82,7 +83,7 @@ impl Native {
         };
         let Layout { mut header, computed_count, places, column_names } = layout;
         if format == Format::AzureExport {
-            header.warnings.push(azure_export::WARNING.to_owned());
+            header.warnings.push(azure_export::ONE_COST.to_owned());
         }
         let native = Self {
             adapter,

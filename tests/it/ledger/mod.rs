@@ -1,6 +1,7 @@
 //! Deliveries into the ledger: what is counted, when, and that nothing is lost or counted twice.
 
 mod arbitrary;
+mod azure;
 mod broken_connections;
 mod conformance;
 mod faults;

@@ -45,7 +45,7 @@ fn tags_stand_with_or_without_braces() {
     let read = read(&format!("{EA}\n{text}"), tags);
     let both = r#"{"team":"shop","env":"prod"}"#;
     assert_eq!(read.shown, [both, both, "{}", "{}"]);
-    assert_eq!(read.warnings.last().unwrap(), super::super::azure_export::WARNING);
+    assert_eq!(read.warnings.last().unwrap(), super::super::azure_export::ONE_COST);
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! Usage reports of OpenShift's cost management operator: tables of one cluster, or all of them in a tar.gz.
+
+use super::{ClusterReport, Usage, UsageKey, UsageKind, moment, position, quantity, read_table, resource_key};
+use crate::normalize::cells::Cells;
+use crate::normalize::error::BillError;
+use crate::sources::SourceFile;
+use bigdecimal::BigDecimal;
+use chrono::{DurationRound, TimeDelta};
+use std::io::Read;
+use std::path::Path;
+
+/// Longest manifest that is read.
+const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Most files of one archive.
+const FILES_MAX: usize = 1000;
+
+/// Where the magic of a tar archive stands in its first block.
+const TAR_MAGIC_AT: usize = 257;
+
+/// The columns of one of the tables that split a cost.
+pub(super) struct Columns {
+    kind: UsageKind,
+    interval_start: usize,
+    interval_end: usize,
+    namespace: usize,
+    node: Option<usize>,
+    resource_id: Option<usize>,
+    /// The greater of these was used.
+    usage: Vec<(usize, &'static str)>,
+    capacity: Option<usize>,
+}
+
+impl Columns {
+    /// Of lower-case names; `None` where it is no such table.
+    pub fn of(names: &[String]) -> Option<Self> {
+        let find = |wanted: &str| position(names, wanted);
+        let kept = |wanted: &[&'static str]| -> Vec<(usize, &'static str)> {
+            wanted.iter().filter_map(|name| Some((find(name)?, *name))).collect()
+        };
+        let pods = kept(&["pod_usage_cpu_core_seconds", "pod_request_cpu_core_seconds"]);
+        let volumes = kept(&["persistentvolumeclaim_usage_byte_seconds"]);
+        let (kind, usage, resource_id, capacity) = if !pods.is_empty() {
+            (UsageKind::Pods, pods, find("resource_id"), find("node_capacity_cpu_core_seconds"))
+        } else if !volumes.is_empty() {
+            let capacity = find("persistentvolumeclaim_capacity_byte_seconds");
+            // Older operators do not name the provider's volume; then the cluster's own name stands there.
+            (UsageKind::Volumes, volumes, find("csi_volume_handle").or_else(|| find("persistentvolume")), capacity)
+        } else {
+            return None;
+        };
+        Some(Self {
+            kind,
+            interval_start: find("interval_start")?,
+            interval_end: find("interval_end")?,
+            namespace: find("namespace")?,
+            node: find("node"),
+            resource_id,
+            usage,
+            capacity,
+        })
+    }
+
+    pub fn entry(&self, cells: Cells<'_>, cluster_id: Option<&str>) -> Result<(UsageKey, Usage), String> {
+        let cell = |column: Option<usize>| column.map(|column| cells.get(column)).unwrap_or_default();
+        let mut usage = BigDecimal::default();
+        for (column, name) in &self.usage {
+            usage = usage.max(quantity(cells.get(*column), name)?);
+        }
+        let capacity = self.capacity.map(|column| quantity(cells.get(column), "the capacity")).transpose()?;
+        let interval_end = moment(cells.get(self.interval_end), "interval_end")?;
+        let key = UsageKey {
+            kind: self.kind,
+            cluster_id: cluster_id.map(str::to_owned),
+            interval_start: moment(cells.get(self.interval_start), "interval_start")?,
+            resource_id: resource_key(cell(self.resource_id)),
+            node: cell(self.node).to_owned(),
+            namespace: cells.get(self.namespace).to_owned(),
+        };
+        // An interval ends with its last second, or with the first of the next.
+        let interval_end = interval_end.duration_round(TimeDelta::minutes(1)).unwrap_or(interval_end);
+        Ok((key, Usage { interval_end, usage, capacity }))
+    }
+}
+
+/// Whether a file, unpacked, is a tar archive.
+pub(super) fn is_archive(path: &Path) -> Result<bool, BillError> {
+    let mut block = Vec::new();
+    SourceFile::open(path)?.content.take(512).read_to_end(&mut block)?;
+    Ok(block.get(TAR_MAGIC_AT..TAR_MAGIC_AT + 5) == Some(b"ustar"))
+}
+
+#[derive(serde::Deserialize)]
+struct Manifest {
+    cluster_id: String,
+    files: Vec<String>,
+}
+
+/// Reads the tables that the manifest of an archive names. The manifest may stand behind them: the archive is gone
+/// through twice.
+pub(super) fn read_archive(path: &Path, report: &mut ClusterReport) -> Result<(), BillError> {
+    let manifest = manifest(path)?;
+    if manifest.files.len() > FILES_MAX {
+        return Err(BillError::OutOfBounds(format!("its manifest names more than {FILES_MAX} files")));
+    }
+    let mut missing: Vec<&str> = manifest.files.iter().map(String::as_str).collect();
+    let mut archive = tar::Archive::new(SourceFile::open(path)?.content);
+    for entry in archive.entries()? {
+        let entry = entry?;
+        let name = file_name(&entry);
+        let Some(place) = missing.iter().position(|wanted| *wanted == name) else { continue };
+        missing.swap_remove(place);
+        read_table(entry, &format!(" of {name}"), Some(&manifest.cluster_id), report)?;
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(name) => Err(BillError::Malformed(format!("its manifest names {name}, which is not in the archive"))),
+    }
+}
+
+fn manifest(path: &Path) -> Result<Manifest, BillError> {
+    let mut archive = tar::Archive::new(SourceFile::open(path)?.content);
+    for entry in archive.entries()? {
+        let entry = entry?;
+        if file_name(&entry) != "manifest.json" {
+            continue;
+        }
+        let mut text = String::new();
+        entry.take(MANIFEST_BYTES_MAX).read_to_string(&mut text)?;
+        return serde_json::from_str(&text).map_err(|error| {
+            BillError::Malformed(format!("its manifest.json is not as the operator writes it ({error})"))
+        });
+    }
+    Err(BillError::Malformed("it is a tar archive without manifest.json".to_owned()))
+}
+
+fn file_name<R: Read>(entry: &tar::Entry<'_, R>) -> String {
+    let path = entry.path().unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

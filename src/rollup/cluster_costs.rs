@@ -1,0 +1,170 @@
+//! The cost of a cluster's machines by namespace: charges that bills have, split by what the cluster reported.
+//!
+//! Nothing is stored and nothing is added: the parts of a machine's day are its charges of that day, to the last digit.
+
+use crate::allocate::split;
+use crate::store::Scope;
+use crate::store::cluster_usage::{self, DailyUsage, MachineCost};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use serde::Serialize;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What stands for the part of a machine that nobody used.
+pub const NOT_USED: &str = "(not used)";
+
+/// What the machines of one cluster cost, by one kind of usage.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClusterCosts {
+    /// As the report or the person who handed it in named it.
+    pub cluster_id: String,
+    /// `pods`, `volumes` or `allocations`.
+    pub kind: String,
+    /// By currency.
+    pub totals: BTreeMap<String, Costs>,
+    /// By currency and namespace; each currency adds up to its total.
+    pub namespaces: BTreeMap<String, BTreeMap<String, Costs>>,
+    /// Machines of which the bills have no charge on days on which they were used: they count nothing.
+    pub without_charge: Vec<WithoutCharge>,
+}
+
+/// Costs under their FOCUS names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(non_snake_case, missing_docs, reason = "FOCUS columns under their own names")]
+pub struct Costs {
+    /// Charges that were split; of a namespace, those that it has a part of.
+    pub charges: i64,
+    #[serde(serialize_with = "plain")]
+    pub BilledCost: BigDecimal,
+    #[serde(serialize_with = "plain")]
+    pub EffectiveCost: BigDecimal,
+}
+
+/// A machine without charges.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct WithoutCharge {
+    /// As the cluster names it.
+    pub node: String,
+    /// What a bill would name it by; empty where the report does not say.
+    pub resource_id: String,
+    /// Days on which it was used.
+    pub days: usize,
+}
+
+fn plain<S: serde::Serializer>(value: &BigDecimal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_plain_string())
+}
+
+impl Costs {
+    fn add(&mut self, charges: i64, billed_cost: &BigDecimal, effective_cost: &BigDecimal) {
+        self.charges += charges;
+        self.BilledCost += billed_cost;
+        self.EffectiveCost += effective_cost;
+    }
+}
+
+/// One machine on one day.
+type MachineDay = (NaiveDate, String, String);
+
+/// The costs of all clusters over the days from `from` to before `to`.
+pub async fn cluster_costs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> sqlx::Result<Vec<ClusterCosts>> {
+    let usage = cluster_usage::daily(&mut *conn, from, to).await?;
+    let keys: BTreeSet<&str> =
+        usage.iter().map(|usage| usage.resource_id.as_str()).filter(|id| !id.is_empty()).collect();
+    let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+    let mut costs: HashMap<(String, NaiveDate), Vec<MachineCost>> = HashMap::new();
+    for cost in cluster_usage::machine_costs(&mut *conn, scope, &keys, from, to).await? {
+        costs.entry((cost.resource_key.clone(), cost.day)).or_default().push(cost);
+    }
+    let mut capacities: HashMap<(String, String, MachineDay), BigDecimal> = HashMap::new();
+    for capacity in cluster_usage::capacities(conn, from, to).await? {
+        let machine = (capacity.day, capacity.resource_id, capacity.node);
+        capacities.insert((capacity.cluster_id, capacity.kind, machine), capacity.capacity);
+    }
+    let mut clusters: BTreeMap<(String, String), BTreeMap<MachineDay, Vec<DailyUsage>>> = BTreeMap::new();
+    for usage in usage {
+        let machine = (usage.day, usage.resource_id.clone(), usage.node.clone());
+        let cluster = (usage.cluster_id.clone(), usage.kind.clone());
+        clusters.entry(cluster).or_default().entry(machine).or_default().push(usage);
+    }
+    Ok(clusters
+        .into_iter()
+        .map(|((cluster_id, kind), machines)| {
+            let capacity =
+                |machine: &MachineDay| capacities.get(&(cluster_id.clone(), kind.clone(), machine.clone())).cloned();
+            of_cluster(cluster_id.clone(), kind.clone(), &machines, capacity, &costs)
+        })
+        .collect())
+}
+
+fn of_cluster(
+    cluster_id: String,
+    kind: String,
+    machines: &BTreeMap<MachineDay, Vec<DailyUsage>>,
+    capacity: impl Fn(&MachineDay) -> Option<BigDecimal>,
+    costs: &HashMap<(String, NaiveDate), Vec<MachineCost>>,
+) -> ClusterCosts {
+    let mut found = ClusterCosts {
+        cluster_id,
+        kind,
+        totals: BTreeMap::new(),
+        namespaces: BTreeMap::new(),
+        without_charge: Vec::new(),
+    };
+    // A volume or machine that two nodes report on one day is one: its cost is split once.
+    let mut resources: BTreeMap<(NaiveDate, &str), Shares> = BTreeMap::new();
+    let mut without: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (machine, usage) in machines {
+        let (day, resource_id, node) = machine;
+        if !costs.contains_key(&(resource_id.clone(), *day)) {
+            *without.entry((node.clone(), resource_id.clone())).or_default() += 1;
+            continue;
+        }
+        let shares = resources.entry((*day, resource_id)).or_default();
+        let mut used = BigDecimal::default();
+        for usage in usage {
+            used += &usage.usage;
+            *shares.entry(usage.namespace.clone()).or_default() += &usage.usage;
+        }
+        let idle = capacity(machine).map(|capacity| capacity - used).filter(|idle| *idle > BigDecimal::default());
+        if let Some(idle) = idle {
+            *shares.entry(NOT_USED.to_owned()).or_default() += idle;
+        }
+    }
+    for ((day, resource_id), shares) in resources {
+        for cost in costs.get(&(resource_id.to_owned(), day)).into_iter().flatten() {
+            found.add(cost, &shares);
+        }
+    }
+    let without = without.into_iter().map(|((node, resource_id), days)| WithoutCharge { node, resource_id, days });
+    found.without_charge = without.collect();
+    found
+}
+
+type Shares = BTreeMap<String, BigDecimal>;
+
+impl ClusterCosts {
+    fn add(&mut self, cost: &MachineCost, shares: &Shares) {
+        let weights = split::whole_weights(&shares.values().cloned().collect::<Vec<_>>());
+        let currency = &cost.billing_currency;
+        let total = self.totals.entry(currency.clone()).or_default();
+        total.add(cost.charge_count, &cost.billed_cost, &cost.effective_cost);
+        let namespaces = self.namespaces.entry(currency.clone()).or_default();
+        let parts = split::shares(&cost.billed_cost, &weights).zip(split::shares(&cost.effective_cost, &weights));
+        let Some((billed, effective)) = parts else {
+            // Nobody used anything: zero shares divide nothing, and the cost is not dropped.
+            let not_used = namespaces.entry(NOT_USED.to_owned()).or_default();
+            not_used.add(cost.charge_count, &cost.billed_cost, &cost.effective_cost);
+            return;
+        };
+        for (namespace, (billed, effective)) in shares.keys().zip(billed.iter().zip(&effective)) {
+            namespaces.entry(namespace.clone()).or_default().add(cost.charge_count, billed, effective);
+        }
+    }
+}

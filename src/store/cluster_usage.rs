@@ -1,0 +1,208 @@
+//! Reports of how clusters were used, and the charges of the machines that they name.
+
+use super::Scope;
+use crate::normalize::cluster_usage::{Usage, UsageKey};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// Entries that travel to the database at once.
+const BATCH: usize = 5_000;
+
+/// A report as it was handed in.
+#[derive(Debug, Clone, Copy)]
+pub struct NewReport<'a> {
+    /// The name of its file.
+    pub file_name: &'a str,
+    /// SHA-256 of its bytes.
+    pub content_sha256: &'a str,
+    /// Rows in all.
+    pub row_count: i64,
+    /// Rows that split nothing.
+    pub unused_row_count: i64,
+    /// When.
+    pub received_at: DateTime<Utc>,
+    /// By whom.
+    pub received_by: &'a str,
+}
+
+/// Stores a report in place of what its clusters had for its intervals, and gives back its number.
+pub async fn replace(
+    conn: &mut PgConnection,
+    report: &NewReport<'_>,
+    entries: &[(&str, &UsageKey, &Usage)],
+) -> sqlx::Result<i64> {
+    let report_id = sqlx::query_scalar!(
+        "INSERT INTO cluster_report (file_name, content_sha256, row_count, unused_row_count, received_at, received_by)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING cluster_report_id",
+        report.file_name,
+        report.content_sha256,
+        report.row_count,
+        report.unused_row_count,
+        report.received_at,
+        report.received_by,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    for batch in entries.chunks(BATCH) {
+        let clusters: Vec<String> = batch.iter().map(|(cluster, _, _)| (*cluster).to_owned()).collect();
+        let kinds: Vec<String> = batch.iter().map(|(_, key, _)| key.kind.name().to_owned()).collect();
+        let starts: Vec<DateTime<Utc>> = batch.iter().map(|(_, key, _)| key.interval_start).collect();
+        sqlx::query!(
+            "DELETE FROM cluster_usage u
+             USING (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n (cluster, kind, start)) n
+             WHERE u.cluster_id = n.cluster AND u.kind = n.kind AND u.interval_start = n.start
+               AND u.cluster_report_id <> $4",
+            &clusters,
+            &kinds,
+            &starts,
+            report_id,
+        )
+        .execute(&mut *conn)
+        .await?;
+        let ends: Vec<DateTime<Utc>> = batch.iter().map(|(_, _, usage)| usage.interval_end).collect();
+        let resource_ids: Vec<String> = batch.iter().map(|(_, key, _)| key.resource_id.clone()).collect();
+        let nodes: Vec<String> = batch.iter().map(|(_, key, _)| key.node.clone()).collect();
+        let namespaces: Vec<String> = batch.iter().map(|(_, key, _)| key.namespace.clone()).collect();
+        let usages: Vec<BigDecimal> = batch.iter().map(|(_, _, usage)| usage.usage.clone()).collect();
+        let capacities: Vec<Option<BigDecimal>> = batch.iter().map(|(_, _, usage)| usage.capacity.clone()).collect();
+        sqlx::query!(
+            "INSERT INTO cluster_usage (cluster_id, kind, interval_start, interval_end, resource_id, node, namespace,
+                                        usage, capacity, cluster_report_id)
+             SELECT *, $10 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[],
+                                       $6::text[], $7::text[], $8::numeric[], $9::numeric[])",
+            &clusters,
+            &kinds,
+            &starts,
+            &ends,
+            &resource_ids,
+            &nodes,
+            &namespaces,
+            &usages,
+            &capacities as &[Option<BigDecimal>],
+            report_id,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(report_id)
+}
+
+/// What a namespace used of a machine on a day.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as the table has them")]
+pub struct DailyUsage {
+    pub cluster_id: String,
+    pub kind: String,
+    pub day: NaiveDate,
+    pub resource_id: String,
+    pub node: String,
+    pub namespace: String,
+    pub usage: BigDecimal,
+}
+
+/// The days from `from` to before `to`, in the order of their fields.
+pub async fn daily(conn: &mut PgConnection, from: NaiveDate, to: NaiveDate) -> sqlx::Result<Vec<DailyUsage>> {
+    sqlx::query_as!(
+        DailyUsage,
+        r#"SELECT cluster_id, kind, (interval_start AT TIME ZONE 'UTC')::date AS "day!", resource_id, node, namespace,
+                  sum(usage) AS "usage!"
+           FROM cluster_usage
+           WHERE interval_start >= $1::date AT TIME ZONE 'UTC' AND interval_start < $2::date AT TIME ZONE 'UTC'
+           GROUP BY 1, 2, 3, 4, 5, 6
+           ORDER BY 1, 2, 3, 4, 5, 6"#,
+        from,
+        to,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// All that a machine had on a day, over the intervals in which anyone used it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as the table has them")]
+pub struct DailyCapacity {
+    pub cluster_id: String,
+    pub kind: String,
+    pub day: NaiveDate,
+    pub resource_id: String,
+    pub node: String,
+    pub capacity: BigDecimal,
+}
+
+/// The days from `from` to before `to`; machines whose reports do not say it are left out.
+pub async fn capacities(conn: &mut PgConnection, from: NaiveDate, to: NaiveDate) -> sqlx::Result<Vec<DailyCapacity>> {
+    sqlx::query_as!(
+        DailyCapacity,
+        r#"SELECT cluster_id, kind, (interval_start AT TIME ZONE 'UTC')::date AS "day!", resource_id, node,
+                  sum(capacity) AS "capacity!"
+           FROM (SELECT cluster_id, kind, interval_start, resource_id, node, max(capacity) AS capacity
+                 FROM cluster_usage
+                 WHERE interval_start >= $1::date AT TIME ZONE 'UTC' AND interval_start < $2::date AT TIME ZONE 'UTC'
+                 GROUP BY cluster_id, kind, interval_start, resource_id, node) machine
+           WHERE capacity IS NOT NULL
+           GROUP BY 1, 2, 3, 4, 5"#,
+        from,
+        to,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a bill says that a machine cost on a day.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "FOCUS columns under their own names")]
+pub struct MachineCost {
+    pub resource_key: String,
+    pub day: NaiveDate,
+    pub billing_currency: String,
+    pub charge_count: i64,
+    pub billed_cost: BigDecimal,
+    pub effective_cost: BigDecimal,
+}
+
+/// The current charges of these machines, by the last part of their ResourceId in lower case.
+pub async fn machine_costs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    resource_keys: &[String],
+    from: NaiveDate,
+    to: NaiveDate,
+) -> sqlx::Result<Vec<MachineCost>> {
+    sqlx::query_as!(
+        MachineCost,
+        r#"SELECT lower(reverse(split_part(reverse(cg.resource_id), '/', 1))) AS "resource_key!",
+                  (c.charge_period_start AT TIME ZONE 'UTC')::date AS "day!", c.billing_currency,
+                  count(*) AS "charge_count!", sum(c.billed_cost) AS "billed_cost!",
+                  sum(c.effective_cost) AS "effective_cost!"
+           FROM generation g
+           JOIN charge c ON c.generation_id = g.generation_id
+           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
+           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
+           LEFT JOIN service ON service.service_id = k.service_id
+           WHERE g.state = 'current' AND g.last_charge_date >= $3 AND g.first_charge_date < $4
+             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+             AND lower(reverse(split_part(reverse(cg.resource_id), '/', 1))) = ANY($2)
+             AND c.charge_period_start >= $3::date AT TIME ZONE 'UTC'
+             AND c.charge_period_start < $4::date AT TIME ZONE 'UTC'
+           GROUP BY 1, 2, 3
+           ORDER BY 1, 2, 3"#,
+        scope.team_ids() as Option<&[i64]>,
+        resource_keys,
+        from,
+        to,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Clusters with reports, for the words where a month has none: first and last interval of each.
+pub async fn clusters(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, DateTime<Utc>, DateTime<Utc>)>> {
+    let rows = sqlx::query!(
+        r#"SELECT cluster_id, min(interval_start) AS "first!", max(interval_end) AS "last!"
+           FROM cluster_usage GROUP BY cluster_id ORDER BY cluster_id"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.cluster_id, row.first, row.last)).collect())
+}

@@ -1,0 +1,182 @@
+//! Reports of how clusters were used: the cost of their machines by namespace, and no total that changes.
+
+use crate::support::{self, costwake, said};
+use bigdecimal::BigDecimal;
+use costwake::normalize::cluster_usage::{UsageKind, read_cluster_report};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const HEADER: &str = "BilledCost,EffectiveCost,BillingAccountId,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,\
+    ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,ServiceName,ProviderName,ResourceId";
+
+const PODS: &str = "report_period_start,report_period_end,interval_start,interval_end,pod,namespace,node,resource_id,\
+    pod_usage_cpu_core_seconds,pod_request_cpu_core_seconds,node_capacity_cpu_core_seconds,pod_labels";
+
+fn pod(hour: u32, namespace: &str, node: &str, resource_id: &str, used: &str) -> String {
+    format!(
+        "x,y,2026-10-03 {hour:02}:00:00 +0000 UTC,2026-10-03 {hour:02}:59:59 +0000 UTC,p,{namespace},{node},\
+         {resource_id},{used},0,7200,label_a:b\n"
+    )
+}
+
+fn bill(folder: &Path) -> PathBuf {
+    let row = |cost: &str, day: u32, resource: &str| {
+        let next = day + 1;
+        format!(
+            "{cost},{cost},1,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-{day:02}T00:00:00Z,\
+             2026-10-{next:02}T00:00:00Z,Usage,Compute,Machines,Acme,{resource}\n"
+        )
+    };
+    let text = row("10.01", 3, "arn:aws:ec2:eu-west-1:1:instance/i-0ABC")
+        + &row("0.99", 3, "arn:aws:ec2:eu-west-1:1:instance/i-0ABC")
+        + &row("5", 4, "arn:aws:ec2:eu-west-1:1:instance/i-0ABC")
+        + &row("7", 3, "arn:aws:ec2:eu-west-1:1:instance/i-0other");
+    let path = folder.join("bill.csv");
+    fs::write(&path, format!("{HEADER}\n{text}")).unwrap();
+    path
+}
+
+/// What OpenShift's operator uploads: the manifest behind the tables.
+fn archive(folder: &Path, pods: &str) -> PathBuf {
+    let path = folder.join("payload.tar.gz");
+    let gzip = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    let manifest =
+        r#"{"files": ["u_pods.csv", "u_labels.csv"], "date": "2026-10-03", "uuid": "u", "cluster_id": "blue"}"#;
+    let labels = "report_period_start,report_period_end,interval_start,interval_end,node,node_labels\nx,y,a,b,n1,l:m\n";
+    for (name, text) in [("u_pods.csv", pods), ("u_labels.csv", labels), ("manifest.json", manifest)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap();
+    path
+}
+
+fn run(data: &Path, arguments: &[&str]) -> String {
+    let output = costwake(data, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    said(&output)
+}
+
+fn show(data: &Path) -> Vec<Value> {
+    let output = costwake(data, &["clusters", "show", "--month", "2026-10", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn cost(value: &Value) -> BigDecimal {
+    value["EffectiveCost"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_machine_is_split_by_namespace_and_no_total_changes() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let none = costwake(&data, &["clusters", "show", "--month", "2026-10"]);
+    assert!(
+        !none.status.success() && said(&none).contains("no cluster was reported on: take a report in"),
+        "{}",
+        said(&none)
+    );
+    run(&data, &["import", "--source", "own", bill(place.path()).to_str().unwrap()]);
+    let exported = |name: &str| {
+        let path = place.path().join(name);
+        run(&data, &["export", "focus", path.to_str().unwrap()]);
+        fs::read_to_string(path).unwrap()
+    };
+    let before = exported("before.csv");
+
+    // Two hours of a machine with two cores, of which a third is used, and one of a machine that no bill has.
+    let rows = pod(0, "shop", "n1", "i-0abc", "3600")
+        + &pod(1, "shop", "n1", "i-0abc", "0")
+        + &pod(1, "search", "n1", "i-0abc", "1200")
+        + &pod(1, "search", "n2", "i-0none", "10");
+    let payload = archive(place.path(), &format!("{PODS}\n{rows}"));
+    let told = run(&data, &["clusters", "import", payload.to_str().unwrap()]);
+    assert!(
+        told.contains("5 rows of blue; no total of a bill changes") && told.contains("4810 CPU core-seconds"),
+        "{told}"
+    );
+    assert!(told.contains("1 rows split no cost"), "{told}");
+
+    let [cluster] = &show(&data)[..] else { panic!("one cluster and one kind of usage") };
+    let namespaces = &cluster["namespaces"]["USD"];
+    // 11 USD by 3600, 1200 and 9600 of 14400 core-seconds.
+    assert_eq!(cost(&namespaces["shop"]), "2.75".parse::<BigDecimal>().unwrap());
+    assert_eq!(
+        cost(&cluster["totals"]["USD"]),
+        BigDecimal::from(11),
+        "the fourth has no report, the other machine is no part"
+    );
+    let parts: BigDecimal = namespaces.as_object().unwrap().values().map(cost).sum();
+    assert_eq!(parts, BigDecimal::from(11));
+    assert_eq!(namespaces["(not used)"]["charges"], 2, "{namespaces}");
+    assert_eq!(cluster["without_charge"][0]["node"], "n2");
+
+    // The same again, and a corrected hour: replaced, not added.
+    run(&data, &["clusters", "import", payload.to_str().unwrap()]);
+    assert_eq!(cost(&show(&data)[0]["namespaces"]["USD"]["shop"]), "2.75".parse::<BigDecimal>().unwrap());
+    let table = place.path().join("pods.csv");
+    fs::write(&table, format!("{PODS}\n{}", pod(0, "shop", "n1", "i-0abc", "7200"))).unwrap();
+    let unnamed = costwake(&data, &["clusters", "import", table.to_str().unwrap()]);
+    assert!(said(&unnamed).contains("--cluster NAME"), "{}", said(&unnamed));
+    run(&data, &["clusters", "import", "--cluster", "blue", table.to_str().unwrap()]);
+    // What rounding the others down leaves is with the greatest share.
+    assert_eq!(cost(&show(&data)[0]["namespaces"]["USD"]["shop"]), "5.500001".parse::<BigDecimal>().unwrap());
+
+    let text = run(&data, &["clusters", "show", "--month", "2026-10"]);
+    assert!(text.contains("split and not added") && text.contains("so it counts nothing"), "{text}");
+    let elsewhere = said(&costwake(&data, &["clusters", "show", "--month", "2026-09"]));
+    assert!(elsewhere.contains("there is blue from 2026-10-03"), "{elsewhere}");
+    assert_eq!(exported("after.csv"), before);
+    run(&data, &["verify"]);
+    // Handed in as a bill, it is refused with where it belongs.
+    let refused = said(&costwake(&data, &["import", table.to_str().unwrap()]));
+    assert!(refused.contains("costwake clusters import"), "{refused}");
+}
+
+// Sums that Python's Decimal gives.
+const PODS_KOKU: &str = "8750200";
+const PODS_NISE: &str = "107515597.972229999900944";
+const VOLUMES_KOKU: &str = "295027396853760.000000";
+const VOLUMES_NISE: &str = "920444382392352767.557";
+
+/// Rows as `data.json` has them, and sums that were added up by another program from the same files.
+#[test]
+fn published_reports_are_read_to_the_last_row() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
+    let Ok(text) = fs::read_to_string(folder.join("data.json")) else {
+        support::skipped(&format!("no conformance files in {}", folder.display()));
+        return;
+    };
+    let data: Value = serde_json::from_str(&text).unwrap();
+    let koku = "ocp_koku_2019-02/e6b3701e-1e91-433b-b238-a31e49937558";
+    let cases = [
+        (format!("{koku}_February-2019-my-ocp-cluster-1.csv"), Some((UsageKind::Pods, PODS_KOKU))),
+        (format!("{koku}_storage.csv"), Some((UsageKind::Volumes, VOLUMES_KOKU))),
+        ("generated/nise_May-2026-c1-ocp_pod_usage.csv".to_owned(), Some((UsageKind::Pods, PODS_NISE))),
+        ("generated/nise_May-2026-c1-ocp_storage_usage.csv".to_owned(), Some((UsageKind::Volumes, VOLUMES_NISE))),
+        ("generated/nise_May-2026-c1-ocp_gpu_usage.csv".to_owned(), None),
+        ("generated/nise_May-2026-c1-ocp_namespace_label.csv".to_owned(), None),
+        ("generated/nise_May-2026-c1-ocp_node_label.csv".to_owned(), None),
+        ("generated/nise_May-2026-c1-ocp_vm_usage.csv".to_owned(), None),
+    ];
+    for (name, sum) in cases {
+        let plain = folder.join(&name);
+        let path = if plain.exists() { plain } else { folder.join(format!("{name}.gz")) };
+        let report = read_cluster_report(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(report.row_count, data[&name]["rows"].as_u64().unwrap(), "{name}");
+        match sum {
+            Some((kind, sum)) => {
+                assert_eq!(report.sums()[&kind], sum.parse::<BigDecimal>().unwrap(), "{name}");
+                assert_eq!(report.unused_row_count, 0, "{name}");
+            }
+            None => assert_eq!((report.unused_row_count, report.entries.len()), (report.row_count, 0), "{name}"),
+        }
+    }
+}
