@@ -8,5 +8,6 @@ pub mod deployments;
 pub mod error;
 pub mod openapi;
 pub mod rules;
+pub mod source_deliveries;
 
 pub use error::{Error, Result};

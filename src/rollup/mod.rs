@@ -35,6 +35,7 @@ mod take_back;
 mod timings;
 mod unread;
 
+pub use crate::normalize::Format;
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;

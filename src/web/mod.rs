@@ -51,8 +51,11 @@ pub mod services;
 pub mod session;
 pub mod sign_in;
 mod source;
+pub mod source_change;
+mod source_setup;
+mod source_standing;
 mod sources;
-mod spool;
+pub(crate) mod spool;
 pub mod statement;
 pub mod statements;
 mod team;
@@ -139,6 +142,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::deployments::routes,
     crate::api::openapi::routes,
     crate::api::rules::routes,
+    crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
@@ -162,6 +166,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     services::routes,
     sign_in::routes,
     source::routes,
+    source_setup::routes,
     sources::routes,
     statement::routes,
     statements::routes,
