@@ -24,9 +24,13 @@ CREATE TABLE delivery (
     file_bytes bigint NOT NULL DEFAULT 0,
     content_sha256 text,
     format text,
-    -- Orders deliveries of one scope: the manifest's time, else --as-of, else the time of receipt.
+    -- Orders deliveries of one scope: the manifest's or object's time, else --as-of, else the time of receipt.
     version_at timestamptz NOT NULL,
-    version_basis text NOT NULL CHECK (version_basis IN ('manifest', 'as-of', 'receipt')),
+    version_basis text NOT NULL CHECK (version_basis IN ('manifest', 'object', 'as-of', 'receipt')),
+    -- Where the source appends: the name of the object, which is a scope of its own. '' where it replaces.
+    append_object text NOT NULL DEFAULT '',
+    -- Its columns under their FOCUS names: two deliveries side by side show what changed.
+    columns text[] NOT NULL DEFAULT '{}',
     received_at timestamptz NOT NULL,
     received_by text NOT NULL,
     state text NOT NULL CHECK (state IN
@@ -69,7 +73,8 @@ CREATE TABLE delivery_rejection (
     PRIMARY KEY (delivery_id, line)
 );
 
--- The immutable content of one scope (source, billing account, billing period) as one delivery gave it.
+-- The immutable content of one scope (source, billing account, billing period, and the object where the source
+-- appends) as one delivery gave it.
 -- generation_id = delivery_id * 4096 + ordinal, so that one partition of charge holds one delivery.
 CREATE TABLE generation (
     generation_id bigint PRIMARY KEY,
@@ -78,6 +83,7 @@ CREATE TABLE generation (
     billing_account_id text NOT NULL,
     billing_period_start date NOT NULL,
     billing_period_end date NOT NULL,
+    append_object text NOT NULL DEFAULT '',
     state text NOT NULL CHECK (state IN ('loading', 'ready', 'current', 'superseded', 'withdrawn')),
     charge_count bigint NOT NULL DEFAULT 0,
     first_charge_date date,
@@ -97,8 +103,8 @@ CREATE TABLE generation (
     is_accepted_beside boolean NOT NULL DEFAULT false
 );
 -- One current generation a scope: the database itself refuses a second.
-CREATE UNIQUE INDEX generation_current ON generation (source_id, billing_account_id, billing_period_start)
-    WHERE state = 'current';
+CREATE UNIQUE INDEX generation_current
+    ON generation (source_id, billing_account_id, billing_period_start, append_object) WHERE state = 'current';
 CREATE INDEX generation_by_bill ON generation (billing_account_id, billing_period_start) WHERE state = 'current';
 CREATE INDEX generation_by_delivery ON generation (delivery_id);
 CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, billing_period_start, generation_id DESC);

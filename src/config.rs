@@ -1,7 +1,9 @@
 //! Every setting, its unit and its default. Each is an environment variable and a flag of the same name.
 
+use crate::sources::objects::{Guard, Reach};
+use ipnet::IpNet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// The settings that every command takes.
@@ -35,6 +37,15 @@ pub struct Config {
     #[arg(long, env = "COSTWAKE_KEY_FILE", global = true)]
     pub key_file: Option<PathBuf>,
 
+    /// Private networks that sources may reach: addresses or networks, separated by commas. All others of a private
+    /// network, of this machine and of cloud metadata are refused.
+    #[arg(long, env = "COSTWAKE_OUTGOING_NETWORKS", default_value = "", global = true)]
+    pub outgoing_networks: String,
+
+    /// Folders below which sources may read files, separated by commas [default: bills in the data directory].
+    #[arg(long, env = "COSTWAKE_SOURCE_FOLDERS", default_value = "", global = true)]
+    pub source_folders: String,
+
     /// Folder with initdb, postgres and pg_ctl [default: the newest installed].
     #[arg(long, env = "COSTWAKE_POSTGRES_BIN", global = true)]
     pub postgres_bin: Option<PathBuf>,
@@ -61,6 +72,23 @@ impl Config {
         }
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".local/share");
         std::env::var_os("XDG_DATA_HOME").map_or_else(home, PathBuf::from).join("costwake")
+    }
+
+    /// What places sources may reach; a network that is none is named.
+    pub fn reach(&self) -> anyhow::Result<Reach> {
+        let words = |text: &str| -> Vec<String> {
+            text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        let mut networks = Vec::new();
+        for word in words(&self.outgoing_networks) {
+            let network = word.parse::<IpNet>().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
+            networks.push(network.map_err(|_| {
+                anyhow::anyhow!("COSTWAKE_OUTGOING_NETWORKS: {word} is no address and no network like 10.1.0.0/16")
+            })?);
+        }
+        let folders: Vec<PathBuf> = words(&self.source_folders).into_iter().map(PathBuf::from).collect();
+        let folders = if folders.is_empty() { vec![self.data_dir().join("bills")] } else { folders };
+        Ok(Reach { guard: Guard::new(&networks), folders })
     }
 
     /// The key file: the setting, else `key` in the data directory.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod openapi;
 mod reporting;
 pub mod rules;
+pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
 

@@ -35,6 +35,10 @@ pub fn routes(routes: Routes) -> Routes {
         super::rules::change,
         super::rules::delete,
         super::rules::list,
+        super::source_deliveries::commit,
+        super::source_deliveries::discard,
+        super::source_deliveries::put,
+        super::source_deliveries::show,
         super::splits::add,
         super::splits::change,
         super::splits::delete,
@@ -56,6 +60,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         let operations = [
             ("get", &mut item.get),
             ("post", &mut item.post),
+            ("put", &mut item.put),
             ("patch", &mut item.patch),
             ("delete", &mut item.delete),
         ];

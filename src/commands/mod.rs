@@ -21,6 +21,7 @@ mod rebuild;
 mod restore;
 mod running;
 mod serve;
+mod source;
 mod stop_signal;
 mod token;
 mod upgrade_database;
@@ -77,6 +78,8 @@ pub enum Command {
     Migrate(migrate::Arguments),
     /// Move the own database cluster to a newer PostgreSQL, and verify every total.
     UpgradeDatabase(upgrade_database::Arguments),
+    /// Set up where bills are read from, and read them.
+    Source(source::Arguments),
     /// Make, list and revoke tokens for programs.
     Token(token::Arguments),
     /// Add people, change their roles, and make sign-in links.
@@ -109,6 +112,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Restore(arguments) => until_interrupted(restore::run(arguments, config)).await,
         Command::Migrate(arguments) => until_interrupted(migrate::run(arguments, config)).await,
         Command::UpgradeDatabase(arguments) => upgrade_database::run(arguments, config).await,
+        Command::Source(arguments) => until_interrupted(source::run(arguments, config)).await,
         Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
         Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
         Command::Deploy(arguments) => deploy::run(*arguments).await,

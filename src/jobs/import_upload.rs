@@ -1,5 +1,6 @@
 //! A file that was uploaded, spooled to disk and acknowledged: read now.
 
+use crate::normalize::Format;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::jobs::Job;
 use crate::store::{Pools, deliveries, uploads};
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
 /// How far the imports of this process are, for their heartbeats.
@@ -17,18 +18,29 @@ static PROGRESS: LazyLock<Mutex<HashMap<i64, String>>> = LazyLock::new(Mutex::de
 #[derive(Deserialize)]
 struct Upload {
     path: PathBuf,
+    /// Files that belong to the same delivery.
+    #[serde(default)]
+    more_parts: Vec<PathBuf>,
     file_name: String,
     source: Option<String>,
     as_of: Option<DateTime<Utc>>,
     received_by: String,
     delivery_id: Option<i64>,
+    /// What the file is, where its columns do not show it.
+    format: Option<String>,
+    /// Whether a bill that another source counts waits for a decision.
+    #[serde(default)]
+    holds_overlaps: bool,
 }
 
 pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
     let upload: Upload = serde_json::from_value(job.payload.clone()).context("the job's payload")?;
-    if !tokio::fs::try_exists(&upload.path).await? {
-        return gone(pools, &upload).await;
+    for path in std::iter::once(&upload.path).chain(&upload.more_parts) {
+        if !tokio::fs::try_exists(path).await? {
+            return gone(pools, &upload).await;
+        }
     }
+    let format = upload.format.as_deref().map(str::parse::<Format>).transpose();
     let request = ImportRequest {
         path: upload.path,
         file_name: upload.file_name,
@@ -37,8 +49,14 @@ pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
         received_by: upload.received_by,
         now: Utc::now(),
     };
-    let options =
-        ImportOptions { delivery_id: upload.delivery_id, fence: Some(job.fence()), ..ImportOptions::default() };
+    let options = ImportOptions {
+        format: format.map_err(|error| anyhow::anyhow!("the format of the source: {error}"))?,
+        more_parts: upload.more_parts,
+        delivery_id: upload.delivery_id,
+        holds_overlaps: upload.holds_overlaps,
+        fence: Some(job.fence()),
+        ..ImportOptions::default()
+    };
     let job_id = job.job_id;
     let tell = move |rows: u64, read: u64, total: u64| {
         let percent = (read * 100).checked_div(total).unwrap_or(0).min(100);
@@ -78,16 +96,17 @@ pub(super) async fn give_up(
     }
 }
 
-/// Deletes the spooled file of a job that is done with it.
+/// Deletes the spooled files of a job that is done with it.
 pub(super) async fn forget_file(job: &Job) {
     if job.kind != "import_upload" {
         return;
     }
-    if let Some(path) = job.payload.get("path").and_then(|path| path.as_str())
-        && let Err(error) = tokio::fs::remove_file(Path::new(path)).await
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!("An upload could not be deleted; the sweep will try again: {error}");
+    for path in uploads::files(&job.payload) {
+        if let Err(error) = tokio::fs::remove_file(path).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("An upload could not be deleted; the sweep will try again: {error}");
+        }
     }
 }
 
@@ -96,7 +115,8 @@ pub(super) fn progress(job: &Job) -> String {
     PROGRESS.lock().map(|all| all.get(&job.job_id).cloned().unwrap_or_default()).unwrap_or_default()
 }
 
-fn set_progress(job_id: i64, progress: Option<String>) {
+/// Says how far a job is.
+pub(super) fn set_progress(job_id: i64, progress: Option<String>) {
     let Ok(mut all) = PROGRESS.lock() else { return };
     match progress {
         Some(progress) => all.insert(job_id, progress),

@@ -3,13 +3,19 @@
 //! A worker holds a job by a lease on database time and extends it while it works. One that lost its lease stops,
 //! and could not publish any more: the publish transaction checks the lease's fencing token.
 
+mod fetched;
 mod import_upload;
+mod read_source;
+mod schedule;
 mod sweep;
+
+pub use schedule::ask_for_due_reads;
 
 use crate::config::Config;
 use crate::rollup::{events, remap};
 use crate::store::Pools;
 use crate::store::jobs::{self, Job, Lane};
+use crate::store::source_reads::READ_SOURCE;
 use anyhow::bail;
 use chrono::Utc;
 use std::time::Duration;
@@ -30,11 +36,12 @@ pub async fn run(pools: Pools, config: Config, stop: CancellationToken) {
         let worker = Worker { pools: pools.clone(), config: config.clone(), lane, stop: stop.clone() };
         tokio::spawn(async move { worker.work().await })
     });
+    let reads = tokio::spawn(schedule::run(pools.clone(), stop.clone()));
     let schedule = tokio::spawn(schedule(pools, stop));
     for worker in workers {
         let _ = worker.await;
     }
-    let _ = schedule.await;
+    let _ = tokio::join!(schedule, reads);
 }
 
 // Several processes may ask: at most one sweep waits or runs.
@@ -82,13 +89,24 @@ impl Worker {
     /// Does the next job that is due. False where there is none.
     pub async fn take_one(&self) -> sqlx::Result<bool> {
         let Some(job) = jobs::lease(&self.pools.jobs, self.lane, LEASE_SECONDS).await? else { return Ok(false) };
+        self.work_on(job).await?;
+        Ok(true)
+    }
+
+    /// Does this job, where nobody else has it. False where somebody has, or it is done.
+    pub async fn take(&self, job_id: i64) -> sqlx::Result<bool> {
+        let Some(job) = jobs::lease_one(&self.pools.jobs, job_id, LEASE_SECONDS).await? else { return Ok(false) };
+        self.work_on(job).await?;
+        Ok(true)
+    }
+
+    async fn work_on(&self, job: Job) -> sqlx::Result<()> {
         tracing::debug!(job.id = job.job_id, job.kind = job.kind, "Job {} starts", job.job_id);
         let result = tokio::select! {
             result = self.run_job(&job) => result,
             () = self.beat(&job) => Err(anyhow::anyhow!("another worker has taken the job over")),
             () = self.stop.cancelled() => {
-                jobs::release(&self.pools.jobs, job.fence()).await?;
-                return Ok(true);
+                return jobs::release(&self.pools.jobs, job.fence()).await;
             }
         };
         metrics::counter!("costwake_jobs_total", "kind" => kind_label(&job.kind), "result" => result_label(&result))
@@ -102,7 +120,7 @@ impl Worker {
             }
             Err(error) => self.failed(&job, &error).await?,
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn failed(&self, job: &Job, error: &anyhow::Error) -> sqlx::Result<()> {
@@ -124,6 +142,8 @@ impl Worker {
     async fn run_job(&self, job: &Job) -> anyhow::Result<()> {
         match job.kind.as_str() {
             "import_upload" => import_upload::run(&self.pools, job).await,
+            // Boxed: it is large.
+            READ_SOURCE => Box::pin(read_source::run(&self.pools, &self.config, job)).await,
             "normalize_events" => {
                 events::read_new(&self.pools.jobs).await?;
                 Ok(())
@@ -154,7 +174,8 @@ impl Worker {
 
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
-    ["import_upload", "normalize_events", "remap", "sweep"].into_iter().find(|known| *known == kind).unwrap_or("other")
+    let known = ["import_upload", "normalize_events", READ_SOURCE, "remap", "sweep"];
+    known.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 
 fn result_label(result: &anyhow::Result<()>) -> &'static str {

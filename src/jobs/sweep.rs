@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
-use crate::store::{Pools, event_deliveries, expired, jobs, uploads};
+use crate::store::{Pools, event_deliveries, expired, jobs, pushes, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
         tracing::warn!("{failed} imports were interrupted; nothing of them is counted");
     }
     expire_uploads(pools).await?;
+    expire_pushes(pools, now).await?;
     let mut conn = pools.jobs.acquire().await?;
     jobs::delete_old(&mut *conn, JOBS_KEPT_DAYS).await?;
     expired::delete(&mut conn, now).await?;
@@ -25,9 +26,24 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     if event_deliveries::counts(&mut conn).await?.unread > 0 {
         jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;
     }
-    let wanted: HashSet<PathBuf> = uploads::wanted(&mut *conn).await?.iter().filter_map(path).collect();
+    let mut wanted: HashSet<PathBuf> = uploads::wanted(&mut *conn).await?.iter().flat_map(uploads::files).collect();
+    wanted.extend(pushes::wanted(&mut *conn).await?);
     let folder = config.data_dir().join("spool");
     tokio::task::spawn_blocking(move || delete_unwanted(&folder, &wanted)).await?;
+    Ok(())
+}
+
+// Deliveries that a program began to hand in and never completed.
+async fn expire_pushes(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let mut transaction = pools.jobs.begin().await?;
+    let files = pushes::expire(&mut transaction, now).await?;
+    transaction.commit().await?;
+    if !files.is_empty() {
+        tracing::warn!("{} parts of deliveries that nobody completed for a week were deleted", files.len());
+    }
+    for path in files {
+        let _ = tokio::fs::remove_file(path).await;
+    }
     Ok(())
 }
 
@@ -39,15 +55,11 @@ async fn expire_uploads(pools: &Pools) -> anyhow::Result<()> {
         metrics::counter!("costwake_uploads_expired_total").increment(expired.len() as u64);
         tracing::warn!("{} uploads that failed a month ago were deleted; their receipts say so", expired.len());
     }
-    for path in expired.iter().filter_map(path) {
+    for path in expired.iter().flat_map(uploads::files) {
         // One that cannot be deleted now is one that nobody waits for.
         let _ = tokio::fs::remove_file(path).await;
     }
     Ok(())
-}
-
-fn path(payload: &serde_json::Value) -> Option<PathBuf> {
-    payload.get("path")?.as_str().map(PathBuf::from)
 }
 
 fn delete_unwanted(folder: &Path, wanted: &HashSet<PathBuf>) {
@@ -56,7 +68,8 @@ fn delete_unwanted(folder: &Path, wanted: &HashSet<PathBuf>) {
         let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
         if age.is_some_and(|age| age > SPOOL_AGE_MIN) && !wanted.contains(&entry.path()) {
             // Gone is gone: another process may sweep as well.
-            let _ = std::fs::remove_file(entry.path());
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
         }
     }
 }

@@ -55,6 +55,12 @@ pub struct ImportOptions {
     pub format: Option<Format>,
     /// More files that belong to the same delivery, read after the first.
     pub more_parts: Vec<PathBuf>,
+    /// The version that a manifest or an object carries, and which of them: `manifest` or `object`.
+    pub version: Option<(DateTime<Utc>, &'static str)>,
+    /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
+    pub expected_rows: Option<i64>,
+    /// Whether a bill that another source counts waits for a decision although a source was named.
+    pub holds_overlaps: bool,
     /// The delivery that waits for this file, where it was handed in before it is read.
     pub delivery_id: Option<i64>,
     /// The job on whose behalf this happens: a worker that lost it cannot publish.
@@ -271,8 +277,11 @@ async fn begin(
     if let Some(delivery_id) = options.delivery_id {
         return retention::resume_delivery(pools, alive, delivery_id).await;
     }
-    let version_at = request.as_of.unwrap_or(request.now);
-    let version_basis = if request.as_of.is_some() { "as-of" } else { "receipt" };
+    let (version_at, version_basis) = match (request.as_of, options.version) {
+        (Some(as_of), _) => (as_of, "as-of"),
+        (None, Some(version)) => version,
+        (None, None) => (request.now, "receipt"),
+    };
     let new = NewDelivery {
         file_name: &request.file_name,
         file_bytes,
@@ -282,8 +291,7 @@ async fn begin(
         received_at: request.now,
         received_by: &request.received_by,
     };
-    let delivery_id = retention::begin_delivery(alive, &new).await?;
-    Ok(Some(Begun { delivery_id, version_at, version_basis: version_basis.to_owned() }))
+    Ok(Some(retention::begin_delivery(alive, &new).await?))
 }
 
 struct Import<'a> {
@@ -331,6 +339,8 @@ impl Import<'_> {
             named_source: self.request.source.as_deref(),
             version_at: self.begun.version_at,
             version_basis: &self.begun.version_basis,
+            append_object: &self.begun.append_object,
+            expected_rows: self.options.expected_rows,
             limits: self.options.limits,
             clock: self.clock,
             progress: self.progress.clone(),
@@ -342,7 +352,9 @@ impl Import<'_> {
         let named = self.request.source.as_deref();
         let mut transaction = self.pools.jobs.begin().await?;
         locks::lock_ledger(&mut transaction).await?;
-        let Some(earlier) = deliveries::current_with_same_bytes(&mut *transaction, sha256, named).await? else {
+        let append_object = &self.begun.append_object;
+        let same_bytes = deliveries::current_with_same_bytes(&mut *transaction, sha256, named, append_object);
+        let Some(earlier) = same_bytes.await? else {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
@@ -359,7 +371,7 @@ impl Import<'_> {
         let publishing = Publishing {
             delivery_id: self.begun.delivery_id,
             kind: "publish",
-            source_is_named: self.request.source.is_some(),
+            source_is_named: self.request.source.is_some() && !self.options.holds_overlaps,
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,

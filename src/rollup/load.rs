@@ -34,6 +34,10 @@ pub(super) struct Load<'a> {
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub version_basis: &'a str,
+    /// The object that the delivery stands for, where its source appends.
+    pub append_object: &'a str,
+    /// The rows that the manifest promises.
+    pub expected_rows: Option<i64>,
     pub limits: Limits,
     pub clock: Clock,
     pub progress: Arc<ProgressFn>,
@@ -107,7 +111,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     }
     keep_content(&mut transaction, load, &found, source_id, &sha256).await?;
     let source_id = source_id.context("a file with scopes has a source")?;
-    insert_generations(&mut transaction, load.delivery_id, source_id, &found).await?;
+    insert_generations(&mut transaction, load, source_id, &found).await?;
     let sums = found.invoices.rows(load.delivery_id, |currency| found.scopes.currency_name(currency).to_owned());
     invoices::insert_sums(&mut transaction, &sums).await?;
     let (indexed, days) = tokio::join!(
@@ -200,7 +204,7 @@ async fn verdict(
     for scope in found.scopes.list() {
         let Some(source_id) = source_id else { break };
         let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
-        let current = generations::current(&mut *conn, source_id, account, period).await?;
+        let current = generations::current(&mut *conn, source_id, account, period, load.append_object).await?;
         tally.add(account, period, current, &version);
     }
     match tally.outcome() {
@@ -214,14 +218,17 @@ async fn verdict(
         }
         Outcome::Counts(_) => {}
     }
-    Ok(match quarantine_reason(found) {
+    Ok(match quarantine_reason(found, load.expected_rows) {
         Some(reason) => Verdict::Quarantined(reason),
         None => Verdict::Publish,
     })
 }
 
-fn quarantine_reason(found: &Found) -> Option<String> {
+fn quarantine_reason(found: &Found, expected_rows: Option<i64>) -> Option<String> {
     let mut reasons = Vec::new();
+    if let Some(expected) = expected_rows.filter(|expected| *expected != found.row_count) {
+        reasons.push(format!("The manifest says {expected} rows, and the files hold {}.", found.row_count));
+    }
     if !found.missing_columns.is_empty() {
         reasons.push(format!("The file lacks {}.", found.missing_columns.join(", ")));
     }
@@ -256,6 +263,7 @@ pub(super) async fn keep_content(
         rejected_row_count: found.rejected_row_count,
         missing_columns: &found.missing_columns,
         extra_columns: &found.extra_columns,
+        columns: &found.columns,
         warnings: &found.warnings,
     };
     deliveries::set_content(&mut *conn, load.delivery_id, &content).await?;
@@ -294,10 +302,11 @@ pub(super) async fn keep_content(
 
 async fn insert_generations(
     conn: &mut PgConnection,
-    delivery_id: i64,
+    load: &Load<'_>,
     source_id: i64,
     found: &Found,
 ) -> Result<(), ImportError> {
+    let delivery_id = load.delivery_id;
     for (ordinal, scope) in found.scopes.list().iter().enumerate() {
         let biller_names = scope.biller_names();
         let rows = found.totals.iter().filter(|((place, _), _)| *place as usize == ordinal);
@@ -312,6 +321,7 @@ async fn insert_generations(
             first_charge_date: unix_day(scope.first_day),
             last_charge_date: unix_day(scope.last_day),
             biller_names: &biller_names,
+            append_object: load.append_object,
         };
         generations::insert_ready(&mut *conn, &new).await?;
     }

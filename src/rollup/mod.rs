@@ -50,6 +50,7 @@ mod verify_closed;
 mod verify_invoices;
 mod verify_shared;
 
+pub use crate::normalize::Format;
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;

@@ -66,6 +66,7 @@ pub(super) struct Found {
     pub format: String,
     pub missing_columns: Vec<String>,
     pub extra_columns: Vec<String>,
+    pub columns: Vec<String>,
     pub warnings: Vec<String>,
     pub row_count: i64,
     pub rejected_row_count: i64,
@@ -202,6 +203,11 @@ impl Reader {
         for column in bill.extra_columns() {
             if !found.extra_columns.contains(column) {
                 found.extra_columns.push(column.clone());
+            }
+        }
+        for column in bill.columns() {
+            if !found.columns.contains(column) {
+                found.columns.push(column.clone());
             }
         }
         self.counts_charges = found.lacks_essentials().is_empty();

@@ -11,13 +11,14 @@ use sqlx::{Connection, PgConnection};
 const LOAD_LOCK: i64 = 0x636f_7374_0000_0000;
 
 /// Records a delivery and marks it as being worked on for as long as the connection lives.
-pub(super) async fn begin_delivery(alive: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Result<i64> {
+pub(super) async fn begin_delivery(alive: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Result<Begun> {
     let mut transaction = alive.begin().await?;
-    let delivery_id = deliveries::insert(&mut *transaction, new).await?;
+    let (delivery_id, append_object) = deliveries::insert(&mut *transaction, new).await?;
     // A lock of the session, taken before anybody can see the row.
     sqlx::query!("SELECT pg_advisory_lock($1)", LOAD_LOCK + delivery_id).execute(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(delivery_id)
+    let version_basis = new.version_basis.to_owned();
+    Ok(Begun { delivery_id, version_at: new.version_at, version_basis, append_object })
 }
 
 /// A delivery that this process works on.
@@ -26,6 +27,7 @@ pub(super) struct Begun {
     pub delivery_id: i64,
     pub version_at: DateTime<Utc>,
     pub version_basis: String,
+    pub append_object: String,
 }
 
 /// Takes up a delivery that waits for its file, or that an earlier try did not bring to an end. None where it did.
@@ -48,7 +50,12 @@ pub(super) async fn resume_delivery(
     deliveries::start_again(&mut transaction, delivery_id).await?;
     transaction.commit().await?;
     discard(pools, delivery_id).await?;
-    Ok(Some(Begun { delivery_id, version_at: delivery.version_at, version_basis: delivery.version_basis }))
+    Ok(Some(Begun {
+        delivery_id,
+        version_at: delivery.version_at,
+        version_basis: delivery.version_basis,
+        append_object: delivery.append_object,
+    }))
 }
 
 /// Takes away what a load left that is not to be counted. What ever counted stays.
@@ -100,7 +107,7 @@ pub async fn drop_old_charges(pools: &Pools) -> sqlx::Result<()> {
         "SELECT generation_id, delivery_id FROM (
              SELECT generation_id, delivery_id, state, has_charges,
                  row_number() OVER (
-                     PARTITION BY source_id, billing_account_id, billing_period_start
+                     PARTITION BY source_id, billing_account_id, billing_period_start, append_object
                      ORDER BY state = 'current' DESC, generation_id DESC) AS place
              FROM generation WHERE state IN ('current', 'superseded', 'withdrawn')
          ) ranked

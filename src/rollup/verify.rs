@@ -186,9 +186,10 @@ async fn scopes(conn: &mut PgConnection) -> sqlx::Result<Check> {
         r#"SELECT count(*) AS "checked!", coalesce(array_agg(text) FILTER (WHERE current_count > 1), '{}') AS "differences!: Vec<String>"
          FROM (
              SELECT count(*) FILTER (WHERE state = 'current') AS current_count,
-                 format('Source %s, account %s, period %s has more than one current generation.',
-                     source_id, billing_account_id, billing_period_start) AS text
-             FROM generation GROUP BY source_id, billing_account_id, billing_period_start
+                 format('Source %s, account %s, period %s%s has more than one current generation.', source_id,
+                     billing_account_id, billing_period_start, nullif(', object ' || append_object, ', object '))
+                     AS text
+             FROM generation GROUP BY source_id, billing_account_id, billing_period_start, append_object
          ) scope"#
     )
     .fetch_one(conn)

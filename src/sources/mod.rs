@@ -1,4 +1,12 @@
-//! Where bills come from. Today: a file on this machine, plain or compressed, behind limits.
+//! Where bills come from: a file on this machine, plain or compressed, behind limits; the places of sources, how
+//! deliveries lie there, and when they are looked at.
+
+pub mod kind;
+pub mod layout;
+pub mod objects;
+pub mod place;
+pub mod schedule;
+pub mod setting;
 
 mod archive;
 mod bounded;

@@ -15,7 +15,7 @@ pub struct NewDelivery<'a> {
     pub named_source: Option<&'a str>,
     /// Orders deliveries of one scope.
     pub version_at: DateTime<Utc>,
-    /// Whether someone gave the version (`as-of`) or the time of receipt stands for it.
+    /// Who gave the version: `manifest`, `object`, `as-of`, or `receipt` where the time of receipt stands for it.
     pub version_basis: &'a str,
     /// When it was handed in.
     pub received_at: DateTime<Utc>,
@@ -23,13 +23,16 @@ pub struct NewDelivery<'a> {
     pub received_by: &'a str,
 }
 
-/// Records that a file was handed in; its load is under way.
-pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        "INSERT INTO delivery
-            (file_name, file_bytes, named_source, version_at, version_basis, received_at, received_by, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'loading')
-         RETURNING delivery_id",
+/// Records that a file was handed in; its load is under way. Gives its number, and the object that it stands for
+/// where its source appends.
+pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Result<(i64, String)> {
+    let row = sqlx::query!(
+        "INSERT INTO delivery (file_name, file_bytes, named_source, version_at, version_basis, received_at,
+            received_by, state, append_object)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'loading',
+            CASE WHEN EXISTS (SELECT FROM source s JOIN source_setting USING (source_id)
+                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE '' END)
+         RETURNING delivery_id, append_object",
         new.file_name,
         new.file_bytes,
         new.named_source,
@@ -39,7 +42,8 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Res
         new.received_by,
     )
     .fetch_one(db)
-    .await
+    .await?;
+    Ok((row.delivery_id, row.append_object))
 }
 
 /// What reading the file found.
@@ -59,6 +63,8 @@ pub struct Content<'a> {
     pub missing_columns: &'a [String],
     /// Columns that FOCUS does not know.
     pub extra_columns: &'a [String],
+    /// All columns, under their FOCUS names where they have one.
+    pub columns: &'a [String],
     /// What is odd but readable.
     pub warnings: &'a [String],
 }
@@ -67,7 +73,7 @@ pub struct Content<'a> {
 pub async fn set_content(db: impl PgExecutor<'_>, delivery_id: i64, content: &Content<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE delivery SET source_id = $2, content_sha256 = $3, format = $4, row_count = $5,
-            rejected_row_count = $6, missing_columns = $7, extra_columns = $8, warnings = $9
+            rejected_row_count = $6, missing_columns = $7, extra_columns = $8, warnings = $9, columns = $10
          WHERE delivery_id = $1",
         delivery_id,
         content.source_id,
@@ -78,6 +84,7 @@ pub async fn set_content(db: impl PgExecutor<'_>, delivery_id: i64, content: &Co
         content.missing_columns,
         content.extra_columns,
         content.warnings,
+        content.columns,
     )
     .execute(db)
     .await?;
@@ -147,19 +154,22 @@ pub struct Standing {
     pub state: String,
     /// Orders deliveries of one scope.
     pub version_at: DateTime<Utc>,
-    /// `manifest`, `as-of` or `receipt`.
+    /// `manifest`, `object`, `as-of` or `receipt`.
     pub version_basis: String,
     /// SHA-256 of the bytes.
     pub content_sha256: Option<String>,
     /// Mandatory columns that it lacks.
     pub missing_columns: Vec<String>,
+    /// The object that it stands for, where its source appends.
+    pub append_object: String,
 }
 
 /// Reads and locks a delivery for a change of its state.
 pub async fn lock(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Option<Standing>> {
     sqlx::query_as!(
         Standing,
-        "SELECT delivery_id, source_id, state, version_at, version_basis, content_sha256, missing_columns
+        "SELECT delivery_id, source_id, state, version_at, version_basis, content_sha256, missing_columns,
+            append_object
          FROM delivery WHERE delivery_id = $1 FOR UPDATE",
         delivery_id,
     )
@@ -177,15 +187,18 @@ pub async fn any_of_size(db: impl PgExecutor<'_>, file_bytes: i64) -> sqlx::Resu
     .await
 }
 
-/// The delivery with the same bytes, from the same source, whose every scope is current.
+/// The delivery with the same bytes, from the same source and of the same object where that appends, whose every
+/// scope is current.
 pub async fn current_with_same_bytes(
     db: impl PgExecutor<'_>,
     content_sha256: &str,
     named_source: Option<&str>,
+    append_object: &str,
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
         "SELECT delivery_id FROM delivery d
          WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state = 'published'
+           AND append_object = $3
            AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
            AND NOT EXISTS (
                SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id AND NOT EXISTS (
@@ -195,6 +208,7 @@ pub async fn current_with_same_bytes(
          ORDER BY delivery_id DESC LIMIT 1",
         content_sha256,
         named_source,
+        append_object,
     )
     .fetch_optional(db)
     .await
@@ -205,7 +219,8 @@ pub async fn copy_content(conn: &mut PgConnection, from: i64, to: i64) -> sqlx::
     sqlx::query!(
         "UPDATE delivery d SET source_id = o.source_id, content_sha256 = o.content_sha256, format = o.format,
             row_count = o.row_count, rejected_row_count = o.rejected_row_count,
-            missing_columns = o.missing_columns, extra_columns = o.extra_columns, warnings = o.warnings
+            missing_columns = o.missing_columns, extra_columns = o.extra_columns, warnings = o.warnings,
+            columns = o.columns
          FROM delivery o WHERE d.delivery_id = $2 AND o.delivery_id = $1",
         from,
         to

@@ -34,6 +34,8 @@ pub struct NewGeneration<'a> {
     pub last_charge_date: NaiveDate,
     /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
     pub biller_names: &'a [String],
+    /// The object that it stands for, where the source appends.
+    pub append_object: &'a str,
 }
 
 /// Adds a generation that is loaded completely and counted nowhere yet.
@@ -41,8 +43,8 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
     sqlx::query!(
         "INSERT INTO generation
             (generation_id, delivery_id, source_id, billing_account_id, billing_period_start, billing_period_end,
-             state, charge_count, first_charge_date, last_charge_date, biller_names)
-         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10)",
+             state, charge_count, first_charge_date, last_charge_date, biller_names, append_object)
+         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10, $11)",
         new.generation_id,
         new.delivery_id,
         new.source_id,
@@ -53,6 +55,7 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
         new.first_charge_date,
         new.last_charge_date,
         new.biller_names,
+        new.append_object,
     )
     .execute(db)
     .await?;
@@ -91,7 +94,8 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
             coalesce(c.version_at, d.version_at) AS "current_version_at?", d.content_sha256 AS current_sha256
          FROM generation g
          LEFT JOIN generation c ON c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
-             AND c.billing_period_start = g.billing_period_start AND c.state = 'current'
+             AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object
+             AND c.state = 'current'
          LEFT JOIN delivery d ON d.delivery_id = c.delivery_id
          WHERE g.delivery_id = $1
          ORDER BY g.generation_id"#,
@@ -132,16 +136,18 @@ pub async fn current(
     source_id: i64,
     billing_account_id: &str,
     billing_period_start: NaiveDate,
+    append_object: &str,
 ) -> sqlx::Result<Option<Current>> {
     sqlx::query_as!(
         Current,
         r#"SELECT g.generation_id, d.delivery_id, coalesce(g.version_at, d.version_at) AS "version_at!", d.content_sha256
          FROM generation g JOIN delivery d USING (delivery_id)
          WHERE g.source_id = $1 AND g.billing_account_id = $2 AND g.billing_period_start = $3
-           AND g.state = 'current'"#,
+           AND g.append_object = $4 AND g.state = 'current'"#,
         source_id,
         billing_account_id,
         billing_period_start,
+        append_object,
     )
     .fetch_optional(db)
     .await

@@ -89,7 +89,7 @@ pub async fn enqueue_after(
 /// Which jobs a worker takes: files are read for minutes, and nothing else should wait for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Uploaded files.
+    /// Uploaded files, and sources that are read.
     Imports,
     /// Everything else.
     Others,
@@ -104,7 +104,7 @@ pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> s
              UPDATE job SET state = 'failed', leased_until = NULL, finished_at = clock_timestamp(),
                  last_error = 'the server ended at every try'
              WHERE state = 'running' AND leased_until < clock_timestamp() AND attempts >= $3
-               AND (kind = 'import_upload') = $2
+               AND (kind IN ('import_upload', 'read_source')) = $2
              RETURNING kind, payload
          ), failed AS (
              UPDATE delivery d SET state = 'failed', finished_at = clock_timestamp(), reason = 'The server ended at each of '
@@ -120,13 +120,28 @@ pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> s
              SELECT job_id FROM job
              WHERE ((state = 'waiting' AND run_after <= clock_timestamp())
                  OR (state = 'running' AND leased_until < clock_timestamp() AND attempts < $3))
-               AND (kind = 'import_upload') = $2
+               AND (kind IN ('import_upload', 'read_source')) = $2
              ORDER BY run_after, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
         f64::from(lease_seconds),
         lane == Lane::Imports,
         ATTEMPTS_MAX,
         uploads::FILE_IS_KEPT,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Takes this job, for a command that waits for it. `None` where another worker has it or it is done.
+pub async fn lease_one(db: impl PgExecutor<'_>, job_id: i64, lease_seconds: i32) -> sqlx::Result<Option<Job>> {
+    sqlx::query_as!(
+        Job,
+        r#"UPDATE job SET state = 'running', attempts = attempts + 1, fencing_token = nextval('job_fencing_token'),
+            leased_until = clock_timestamp() + make_interval(secs => $2), payload = payload - 'again'
+         WHERE job_id = (SELECT job_id FROM job WHERE job_id = $1 AND state = 'waiting' FOR UPDATE SKIP LOCKED)
+         RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
+        job_id,
+        f64::from(lease_seconds),
     )
     .fetch_optional(db)
     .await

@@ -249,9 +249,12 @@ pub struct Upload<'a> {
 /// Puts a file that was uploaded on the list, to be read by a job.
 pub async fn insert_upload(conn: &mut PgConnection, upload: &Upload<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
-        "INSERT INTO delivery
-            (file_name, file_bytes, named_source, received_by, version_at, version_basis, received_at, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting') RETURNING delivery_id",
+        "INSERT INTO delivery (file_name, file_bytes, named_source, received_by, version_at, version_basis,
+            received_at, state, append_object)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting',
+            CASE WHEN EXISTS (SELECT FROM source s JOIN source_setting USING (source_id)
+                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE '' END)
+         RETURNING delivery_id",
         upload.file_name,
         upload.file_bytes,
         upload.named_source,

@@ -4,12 +4,19 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use std::path::PathBuf;
 
 /// Days for which the file of a failed upload is kept.
 pub const FAILED_KEPT_DAYS: i32 = 30;
 /// What a receipt says of such a file.
 pub const FILE_IS_KEPT: &str = "The uploaded file is kept for 30 days: try again.";
 const FILE_IS_GONE: &str = "The uploaded file was deleted after 30 days: upload it again.";
+
+/// The files that a job knows.
+pub fn files(payload: &Value) -> Vec<PathBuf> {
+    let more = payload.get("more_parts").and_then(Value::as_array).into_iter().flatten();
+    payload.get("path").into_iter().chain(more).filter_map(Value::as_str).map(PathBuf::from).collect()
+}
 
 /// What the jobs know whose files are still wanted: they are open, or failed and may be tried again.
 pub async fn wanted(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Value>> {

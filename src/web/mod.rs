@@ -60,9 +60,12 @@ pub mod services;
 pub mod session;
 pub mod sign_in;
 mod source;
+pub mod source_change;
+mod source_setup;
+mod source_standing;
 mod sources;
 pub mod splits;
-mod spool;
+pub(crate) mod spool;
 pub mod statement;
 pub mod statements;
 pub mod tags;
@@ -152,6 +155,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
@@ -181,6 +185,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     services::routes,
     sign_in::routes,
     source::routes,
+    source_setup::routes,
     sources::routes,
     splits::routes,
     statement::routes,

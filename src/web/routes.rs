@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, get, patch, post, put};
 use std::convert::Infallible;
 use std::time::Duration;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -156,6 +156,18 @@ impl Routes {
     /// Adds a change to the API.
     pub fn api_post<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, who: ApiPolicy, handler: H) -> Self {
         self.api("POST", path, who, limited(post(handler), BODY_BYTES_MAX))
+    }
+
+    /// Adds a place of the API that takes a file: up to `bytes_max`, for as long as it keeps coming. The handler must
+    /// stream.
+    pub fn api_put_upload<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        who: ApiPolicy,
+        bytes_max: usize,
+        handler: H,
+    ) -> Self {
+        self.api("PUT", path, who, sized(put(handler), bytes_max))
     }
 
     /// Adds a partial change to the API.

@@ -1,6 +1,7 @@
 //! `/sources/{id}`: one source: what counts now, and everything that ever came from it.
 
 use super::csv::{Table, split_id};
+use super::source_standing::Standing;
 use super::sources::{Reach, reach};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::store::completeness::{self, LearnedAge};
@@ -58,13 +59,17 @@ async fn show(
         page.bills.sources.iter().find(|one| one.source_id == source_id).and_then(|one| one.settles_after_days);
     let shows_amounts = scope.is_everything();
     let is_finance = principal.is_finance();
+    let standing = Standing::load(&page, &mut snapshot, &scope, source_id).await?;
+    let is_admin = principal.is_admin();
     let bills = bills.into_iter().map(Bill::new).collect();
     Ok(SourcePage {
         page,
         source,
         reach,
+        standing,
         shows_amounts,
         is_finance,
+        is_admin,
         bills,
         deliveries,
         older,
@@ -120,8 +125,10 @@ struct SourcePage {
     page: Page,
     source: SourceRow,
     reach: Reach,
+    standing: Standing,
     shows_amounts: bool,
     is_finance: bool,
+    is_admin: bool,
     bills: Vec<Bill>,
     deliveries: Vec<DeliveryRow>,
     older: Option<i64>,

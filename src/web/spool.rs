@@ -1,8 +1,11 @@
 //! Uploaded files on disk until a job has read them: `<data directory>/spool`.
 
 use super::{Error, Result};
+use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::http::StatusCode;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
@@ -51,12 +54,45 @@ pub async fn receive(folder: &Path, mut field: Field<'_>) -> Result<Spooled> {
         file.write_all(&chunk).await.map_err(|error| disk_error(&error))?;
         spooled.file_bytes += chunk.len() as i64;
     }
+    finish(folder, file).await?;
+    Ok(spooled)
+}
+
+/// Writes a body to disk, to the last byte and through to the platter. Gives its SHA-256 too, in hexadecimal.
+pub async fn receive_body(folder: &Path, body: Body) -> Result<(Spooled, String)> {
+    fs::create_dir_all(folder).await.map_err(|error| disk_error(&error))?;
+    let path = folder.join(super::secret::random());
+    let mut spooled = Spooled { path: path.clone(), file_name: String::new(), file_bytes: 0, is_kept: false };
+    let mut file = fs::File::create_new(&path).await.map_err(|error| disk_error(&error))?;
+    let mut hash = Sha256::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| body_error(&error))?;
+        hash.update(&chunk);
+        file.write_all(&chunk).await.map_err(|error| disk_error(&error))?;
+        spooled.file_bytes += chunk.len() as i64;
+    }
+    finish(folder, file).await?;
+    Ok((spooled, hex::encode(hash.finalize())))
+}
+
+async fn finish(folder: &Path, mut file: fs::File) -> Result<()> {
     file.flush().await.map_err(|error| disk_error(&error))?;
     file.sync_all().await.map_err(|error| disk_error(&error))?;
     // The name of the file must survive a power cut as well as its bytes.
     let parent = fs::File::open(folder).await.map_err(|error| disk_error(&error))?;
-    parent.sync_all().await.map_err(|error| disk_error(&error))?;
-    Ok(spooled)
+    parent.sync_all().await.map_err(|error| disk_error(&error))
+}
+
+fn body_error(error: &axum::Error) -> Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(at) = cause {
+        if at.to_string() == "length limit exceeded" {
+            return Error::Invalid("The body is larger than this address takes: send it in parts.".into());
+        }
+        cause = at.source();
+    }
+    Error::Invalid("The body broke off before its end. Nothing of it was kept; send it again.".into())
 }
 
 /// A multipart form that broke off, was not one, or was too large.

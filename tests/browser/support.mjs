@@ -164,7 +164,7 @@ const DETAILS = [
   { name: "month statement", from: "/finance/statements", link: "main th a[href^='/finance/statements/']", nth: 1, key: true },
   { name: "what bills said", from: "month statement", link: "main a[href^='/finance/history?']" },
   { name: "close a month", from: "month statement", link: "main a[href$='/close']" },
-  { name: "source", from: "/sources", link: "main a[href^='/sources/']", key: true },
+  { name: "source", from: "/sources", link: "main th a[href^='/sources/']", key: true },
   { name: "receipt", from: "source", link: "main a[href^='/deliveries/']", key: true },
   { name: "charges", from: "month statement", link: "main a[href^='/charges?']" },
   { name: "line", from: "charges", link: "main th a[href^='/charges/']" },
@@ -174,6 +174,8 @@ const DETAILS = [
 ];
 const OTHERS = [
   { name: "upload", path: "/upload" },
+  { name: "kinds of sources", path: "/sources/add" },
+  { name: "source form", path: "/sources/add?kind=s3" },
   { name: "search", path: "/search?q=check" },
   { name: "profile", path: "/settings/profile" },
   { name: "filtered services", path: "/services?period=2026-01-01..2026-01-31&unknown=1" },

@@ -31,6 +31,7 @@ mod pages_explore;
 mod pages_finance;
 mod pages_receipts;
 mod releases_pages;
+mod sources;
 mod support;
 mod trust_cancelled;
 mod trust_headers;

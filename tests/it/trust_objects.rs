@@ -21,6 +21,9 @@ async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
     };
     import_as_of(pool, "acme", &text("1", "2"), 2).await;
     import_as_of(pool, "acme", &text("1111.25", "2222.75"), 3).await;
+    let set_up = "INSERT INTO source_setting (source_id, kind, layout, restatement, created_at, created_by, changed_at)
+                  SELECT source_id, 'push', 'files', 'overwrite', now(), 'ann', now() FROM source";
+    sqlx::query(set_up).execute(pool).await.unwrap();
     for team in ["alpha", "beta"] {
         let sql = "WITH t AS (INSERT INTO team (slug, name) VALUES ($1, $1) RETURNING team_id)
                    UPDATE service SET team_id = t.team_id FROM t WHERE service.slug = $1 || '-svc'";
@@ -81,7 +84,9 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
     let (app, link, _folder) = filled(&pool).await;
     let browser = app.browser(Role::Admin, true, &[]).await;
     let mut paths = Vec::new();
-    for row in table().iter().filter(|row| row.method == "GET" && !row.path.starts_with("/static/")) {
+    // What is handed in by a token is asked about by a token.
+    let is_page = |path: &str| !path.starts_with("/static/") && !path.contains("{delivery}");
+    for row in table().iter().filter(|row| row.method == "GET" && is_page(row.path)) {
         paths.push(with_real_names(&pool, row.path, &link).await);
     }
     assert!(paths.iter().all(|path| !path.contains('{')), "{paths:?}");

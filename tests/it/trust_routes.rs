@@ -25,6 +25,10 @@ GET /api/v1/tag-coverage money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
+GET /api/v1/sources/{name}/deliveries/{delivery} bills ingest
+DELETE /api/v1/sources/{name}/deliveries/{delivery} bills ingest
+POST /api/v1/sources/{name}/deliveries/{delivery}/commit bills ingest
+PUT /api/v1/sources/{name}/deliveries/{delivery}/parts/{number} bills ingest
 GET /api/v1/teams signed-in read
 POST /api/v1/teams bills admin
 PATCH /api/v1/teams/{slug} bills admin
@@ -137,7 +141,17 @@ POST /sign-in public
 POST /sign-out signed-in
 GET /sources bills
 GET /sources.csv bills
+GET /sources/add admin
+POST /sources/add admin
 GET /sources/{id} bills
+POST /sources/{id}/pause admin
+POST /sources/{id}/read bills
+GET /sources/{id}/remove admin
+POST /sources/{id}/remove admin
+POST /sources/{id}/resume admin
+GET /sources/{id}/setup admin
+POST /sources/{id}/setup admin
+POST /sources/{id}/test admin
 GET /splits signed-in
 POST /splits bills
 GET /splits/new bills

@@ -1,0 +1,92 @@
+-- How bills of a source come in: by hand, pushed, or read from a folder or an object store.
+
+-- A source without a row is one that files are handed in for.
+CREATE TABLE source_setting (
+    source_id bigint PRIMARY KEY REFERENCES source ON DELETE CASCADE,
+    kind text NOT NULL CHECK (kind IN ('upload', 'push', 'directory', 's3', 'gcs', 'azure')),
+    -- How files lie there.
+    layout text NOT NULL CHECK (layout IN ('files', 'aws-data-export', 'aws-cur', 'azure-export', 'oci')),
+    -- What a file that comes does to those before it.
+    restatement text NOT NULL CHECK (restatement IN ('replace-by-manifest', 'overwrite', 'append-by-object')),
+    -- What the files are, where their columns do not show it.
+    format text,
+    -- Folder, bucket, prefix, region, endpoint, account: nothing secret.
+    place jsonb NOT NULL DEFAULT '{}',
+    credentials_sealed bytea,
+    -- 'every 30 minutes', 'every 6 hours', 'daily at 06:00'; NULL: read only when someone asks.
+    schedule text,
+    next_read_at timestamptz,
+    -- A new delivery is expected this often; NULL: at no certain time.
+    expected_every_hours integer CHECK (expected_every_hours > 0),
+    is_paused boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL,
+    created_by text NOT NULL,
+    changed_at timestamptz NOT NULL
+);
+CREATE INDEX source_setting_due ON source_setting (next_read_at) WHERE NOT is_paused AND next_read_at IS NOT NULL;
+
+-- One look at a source's place, and what came of it. The newest hundred of a source are kept.
+CREATE TABLE source_read (
+    source_read_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
+    asked_by text NOT NULL,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    result text NOT NULL CHECK (result IN ('running', 'new', 'nothing-new', 'partial', 'failed')),
+    -- What was seen, and which deliveries came of it.
+    object_count bigint NOT NULL DEFAULT 0,
+    delivery_ids bigint[] NOT NULL DEFAULT '{}',
+    -- What went wrong, and what to do about it.
+    message text,
+    remedy text
+);
+CREATE INDEX source_read_by_source ON source_read (source_id, source_read_id DESC);
+
+-- What lies at a source's place: one row a manifest (or a file, where there are none) and content.
+CREATE TABLE source_find (
+    source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
+    object_key text NOT NULL,
+    -- The store's mark of this content.
+    etag text NOT NULL,
+    -- What it says something about: of all finds of one subject the newest whole one is read.
+    subject text NOT NULL,
+    -- The export's own id of the version; empty for a file.
+    identity text NOT NULL DEFAULT '',
+    version_at timestamptz NOT NULL,
+    -- read: became a delivery. older: a newer one of its subject was there. partial: parts are missing.
+    state text NOT NULL CHECK (state IN ('read', 'older', 'partial', 'unreadable')),
+    delivery_id bigint REFERENCES delivery,
+    -- What is missing, or what cannot be read.
+    message text,
+    found_at timestamptz NOT NULL,
+    -- The last look that saw it.
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (source_id, object_key, etag)
+);
+CREATE INDEX source_find_by_delivery ON source_find (delivery_id);
+
+-- A delivery that a program hands in part by part. Its lines are read once it is committed.
+CREATE TABLE push_delivery (
+    push_delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id bigint NOT NULL REFERENCES source,
+    name text NOT NULL,
+    created_at timestamptz NOT NULL,
+    created_by text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    committed_at timestamptz,
+    -- SHA-256 over the hashes of all parts in order: a repeated commit must say the same.
+    committed_sha256 text,
+    delivery_id bigint REFERENCES delivery,
+    UNIQUE (source_id, name)
+);
+
+-- One part, on disk before it is here.
+CREATE TABLE push_part (
+    push_delivery_id bigint NOT NULL REFERENCES push_delivery ON DELETE CASCADE,
+    number integer NOT NULL CHECK (number > 0),
+    sha256 text NOT NULL,
+    file_bytes bigint NOT NULL,
+    path text NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (push_delivery_id, number)
+);

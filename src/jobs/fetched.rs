@@ -1,0 +1,71 @@
+//! The files of one delivery, fetched beside each other into a folder that goes with this value.
+
+use crate::config::Config;
+use crate::sources::layout::Chosen;
+use crate::sources::objects::{Opened, PlaceError};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Files on disk. Dropping it deletes them.
+pub(super) struct Fetched {
+    folder: PathBuf,
+    pub paths: Vec<PathBuf>,
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        // What stays, the sweep finds.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Fetched {
+    /// Fetches all files of a delivery. All of them, and the manifest, were there at one time: the marks of the listing
+    /// still hold when the last byte is here.
+    pub async fn all(config: &Config, opened: &Opened, chosen: &Chosen) -> Result<Self, PlaceError> {
+        let unique = Uuid::from_bytes(crate::store::seal::random::<16>()).simple().to_string();
+        let folder = config.data_dir().join("spool").join(format!("read-{unique}"));
+        let mut fetched = Self { folder, paths: Vec::new() };
+        tokio::fs::create_dir_all(&fetched.folder).await.map_err(|error| {
+            PlaceError::passing(
+                format!("The data directory cannot be written to: {error}."),
+                "Check that the server may write there; the read is tried again.",
+            )
+        })?;
+        for (number, part) in chosen.parts.iter().enumerate() {
+            let path = fetched.folder.join(file_name(number, &part.key));
+            opened.fetch(part, &path).await?;
+            fetched.paths.push(path);
+        }
+        let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
+        if !is_single {
+            opened.are_unchanged(std::slice::from_ref(&chosen.head.object)).await?;
+            opened.are_unchanged(&chosen.parts).await?;
+        }
+        Ok(fetched)
+    }
+}
+
+// Receipts name the part in which a line lies; what a store calls it is no path here.
+fn file_name(number: usize, key: &str) -> String {
+    let name: String = Path::new(key)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .chars()
+        .filter(|c| !c.is_control() && *c != '/')
+        .take(80)
+        .collect();
+    format!("{number:05}-{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_chooses_a_path() {
+        assert_eq!(file_name(3, "a/b/part_1.csv.gz"), "00003-part_1.csv.gz");
+        assert_eq!(file_name(0, "a/.."), "00000-");
+    }
+}

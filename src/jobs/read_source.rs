@@ -1,0 +1,401 @@
+//! A look at a source's place: what is new and whole there becomes deliveries, what is not whole is remembered.
+
+use super::fetched::Fetched;
+use super::import_upload::set_progress;
+use crate::config::Config;
+use crate::normalize::Format;
+use crate::rollup::{ImportOptions, ImportRequest, import_with};
+use crate::sources::layout::{self, Candidate, Chosen, Head, Object, Standing};
+use crate::sources::objects::{Opened, PlaceError};
+use crate::store::Pools;
+use crate::store::jobs::Job;
+use crate::store::receipts::Receipt;
+use crate::store::seal::Key;
+use crate::store::source_finds::{self, Find};
+use crate::store::source_reads::{self, Outcome};
+use crate::store::source_settings::{self, SourceSetting};
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// New manifests of one subject that are looked into, the newest first.
+const MANIFESTS_MAX: usize = 50;
+/// How often a place that changes while it is read is looked at anew.
+const TRIES_MAX: usize = 3;
+
+#[derive(Deserialize)]
+struct Payload {
+    source_id: i64,
+    asked_by: String,
+}
+
+/// Why a look ended early.
+enum ReadError {
+    Place(PlaceError),
+    Other(anyhow::Error),
+}
+
+impl From<PlaceError> for ReadError {
+    fn from(error: PlaceError) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl From<sqlx::Error> for ReadError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<anyhow::Error> for ReadError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+pub(super) async fn run(pools: &Pools, config: &Config, job: &Job) -> anyhow::Result<()> {
+    let payload: Payload = serde_json::from_value(job.payload.clone()).context("the job's payload")?;
+    // It was taken away meanwhile.
+    let Some(source) = source_settings::get(&pools.jobs, payload.source_id).await? else { return Ok(()) };
+    if !source.setting.kind.is_read() {
+        return Ok(());
+    }
+    let mut conn = pools.jobs.acquire().await?;
+    let read_id = source_reads::begin(&mut conn, source.source_id, &payload.asked_by, Utc::now()).await?;
+    drop(conn);
+    let mut look = Look { pools, config, job, source, outcome: Outcome::default(), counts: BTreeMap::new() };
+    let result = look.all().await;
+    set_progress(job.job_id, None);
+    let mut outcome = look.outcome;
+    let mut again = None;
+    match result {
+        Ok(()) => {}
+        Err(ReadError::Place(error)) => {
+            outcome.result = "failed";
+            (outcome.message, outcome.remedy) = (Some(error.sentence.clone()), Some(error.remedy.clone()));
+            again = error.may_pass.then(|| anyhow::anyhow!(error));
+        }
+        Err(ReadError::Other(error)) => {
+            outcome.result = "failed";
+            outcome.message = Some(format!("{error:#}."));
+            outcome.remedy = Some("It is tried again; the log has the details.".into());
+            again = Some(error);
+        }
+    }
+    let mut conn = pools.jobs.acquire().await?;
+    source_reads::finish(&mut conn, payload.source_id, read_id, &outcome, Utc::now()).await?;
+    metrics::counter!("costwake_source_reads_total", "result" => outcome.result).increment(1);
+    match again {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+struct Look<'a> {
+    pools: &'a Pools,
+    config: &'a Config,
+    job: &'a Job,
+    source: SourceSetting,
+    outcome: Outcome,
+    /// Deliveries of this look by what became of them.
+    counts: BTreeMap<String, usize>,
+}
+
+impl Look<'_> {
+    async fn all(&mut self) -> Result<(), ReadError> {
+        let opened = self.open().await?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Box::pin(self.once(&opened)).await {
+                Err(ReadError::Place(error)) if error.is_change && tries < TRIES_MAX => {
+                    tracing::info!(source = self.source.setting.name, "A place is looked at again: {error}");
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Opened, ReadError> {
+        let path = self.config.key_file();
+        let key = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await.map_err(anyhow::Error::from)?;
+        let credentials = key.and_then(|key| self.source.credentials(&key)).map_err(|error| {
+            PlaceError::lasting(format!("The credentials cannot be opened: {error}."), "Enter the credentials again.")
+        })?;
+        let setting = &self.source.setting;
+        let reach = self.config.reach()?;
+        Ok(Opened::new(setting.kind, &setting.place, &credentials, &reach).await?)
+    }
+
+    async fn once(&mut self, opened: &Opened) -> Result<(), ReadError> {
+        set_progress(self.job.job_id, Some("Listing what lies there".into()));
+        let objects = opened.list().await?;
+        self.outcome.object_count = objects.len() as i64;
+        let layout = self.source.setting.layout;
+        let heads = layout.heads(&objects);
+        if heads.is_empty() {
+            self.outcome.result = "nothing-new";
+            self.outcome.message = Some(match objects.len() {
+                0 => "Nothing lies there.".into(),
+                count => format!("{count} objects lie there, and none begins a delivery."),
+            });
+            self.outcome.remedy = Some(layout.nothing_found().into());
+            return Ok(());
+        }
+        self.forget_gone(&heads).await?;
+        let (chosen, wanting) = self.choose(opened, &objects, heads).await?;
+        let count = chosen.len();
+        for (number, chosen) in chosen.into_iter().enumerate() {
+            set_progress(self.job.job_id, Some(format!("Delivery {} of {count}", number + 1)));
+            Box::pin(self.read(opened, &chosen)).await?;
+        }
+        self.outcome.result = match (wanting, self.outcome.delivery_ids.is_empty()) {
+            (0, true) => "nothing-new",
+            (0, false) => "new",
+            _ => "partial",
+        };
+        (self.outcome.message, self.outcome.remedy) = words(&self.counts, wanting);
+        Ok(())
+    }
+
+    async fn forget_gone(&self, heads: &[Head]) -> sqlx::Result<()> {
+        let keys: Vec<String> = heads.iter().map(|head| head.object.key.clone()).collect();
+        let etags: Vec<String> = heads.iter().map(|head| head.object.etag.clone()).collect();
+        let mut conn = self.pools.jobs.acquire().await?;
+        source_finds::forget_gone(&mut conn, self.source.source_id, &keys, &etags).await
+    }
+
+    // What to read, oldest first, and how many manifests want something.
+    async fn choose(
+        &self,
+        opened: &Opened,
+        objects: &[Object],
+        heads: Vec<Head>,
+    ) -> Result<(Vec<Chosen>, usize), ReadError> {
+        let known = source_finds::known(&self.pools.jobs, self.source.source_id).await?;
+        let known: HashMap<(&str, &str), &Find> =
+            known.iter().map(|find| ((find.object_key.as_str(), find.etag.as_str()), find)).collect();
+        let index: HashMap<&str, &Object> = objects.iter().map(|object| (object.key.as_str(), object)).collect();
+        let mut subjects: BTreeMap<String, Vec<Head>> = BTreeMap::new();
+        for head in heads {
+            subjects.entry(head.subject.clone()).or_default().push(head);
+        }
+        let (mut all_chosen, mut wanting) = (Vec::new(), 0);
+        for mut heads in subjects.into_values() {
+            heads.sort_by_key(|head| std::cmp::Reverse(head.version_at));
+            let mut candidates = Vec::new();
+            let mut looked_into = 0;
+            for head in heads {
+                let find = known.get(&(head.object.key.as_str(), head.object.etag.as_str())).copied();
+                match find.filter(|find| matches!(find.state.as_str(), "read" | "older")) {
+                    Some(find) => candidates.push(of_find(head, find)),
+                    None if looked_into < MANIFESTS_MAX => {
+                        looked_into += 1;
+                        match self.look_into(opened, &index, head).await? {
+                            Some(candidate) => candidates.push(candidate),
+                            None => wanting += 1,
+                        }
+                    }
+                    None => {}
+                }
+            }
+            let choice = layout::choose(candidates);
+            for candidate in &choice.older {
+                self.keep(candidate, "older", None, None).await?;
+            }
+            for (candidate, missing) in &choice.partial {
+                wanting += 1;
+                self.keep(candidate, "partial", None, Some(missing.clone())).await?;
+            }
+            all_chosen.extend(choice.chosen);
+        }
+        all_chosen.sort_by(|a, b| (a.version_at, &a.head.object.key).cmp(&(b.version_at, &b.head.object.key)));
+        Ok((all_chosen, wanting))
+    }
+
+    // None where it cannot be read; that is remembered.
+    async fn look_into(
+        &self,
+        opened: &Opened,
+        index: &HashMap<&str, &Object>,
+        head: Head,
+    ) -> Result<Option<Candidate>, ReadError> {
+        let layout = self.source.setting.layout;
+        if !layout.has_manifests() {
+            let standing = Standing::Whole { parts: vec![head.object.clone()], row_count: None };
+            let version_at = head.version_at;
+            return Ok(Some(Candidate { head, identity: String::new(), version_at, standing }));
+        }
+        let bytes = opened.manifest(&head.object).await?;
+        let mut candidate = Candidate {
+            identity: String::new(),
+            version_at: head.version_at,
+            standing: Standing::Partial(String::new()),
+            head,
+        };
+        let manifest = match layout.manifest(&bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                self.keep(&candidate, "unreadable", None, Some(error.to_string())).await?;
+                return Ok(None);
+            }
+        };
+        let now = Utc::now();
+        let told = manifest.version_at.unwrap_or(candidate.head.version_at);
+        candidate.version_at = plausible(told, candidate.head.object.modified, now);
+        candidate.standing = match layout::resolve(&candidate.head, &manifest, index, now) {
+            Ok(parts) => Standing::Whole { parts, row_count: manifest.row_count },
+            Err(missing) => Standing::Partial(missing),
+        };
+        candidate.identity = manifest.identity.replace('\0', "");
+        Ok(Some(candidate))
+    }
+
+    async fn read(&mut self, opened: &Opened, chosen: &Chosen) -> Result<(), ReadError> {
+        let fetched = Fetched::all(self.config, opened, chosen).await?;
+        let receipt = self.import(chosen, &fetched).await?;
+        let heads = std::iter::once(&chosen.head).chain(&chosen.same);
+        for head in heads {
+            let standing = Standing::Read;
+            let (identity, version_at) = (chosen.identity.clone(), chosen.version_at);
+            let candidate = Candidate { head: head.clone(), identity, version_at, standing };
+            self.keep(&candidate, "read", Some(receipt.delivery_id), None).await?;
+        }
+        self.outcome.delivery_ids.push(receipt.delivery_id);
+        *self.counts.entry(receipt.state).or_default() += 1;
+        Ok(())
+    }
+
+    async fn import(&self, chosen: &Chosen, fetched: &Fetched) -> anyhow::Result<Receipt> {
+        let setting = &self.source.setting;
+        let (first, more) = fetched.paths.split_first().context("a delivery has files")?;
+        let basis = if setting.layout.has_manifests() { "manifest" } else { "object" };
+        let now = Utc::now();
+        let request = ImportRequest {
+            path: first.clone(),
+            file_name: delivery_name(chosen),
+            source: Some(setting.name.clone()),
+            as_of: None,
+            received_by: format!("source {}", setting.name),
+            now,
+        };
+        let format = setting.format.as_deref().map(str::parse::<Format>).transpose();
+        let options = ImportOptions {
+            format: format.map_err(|error| anyhow::anyhow!("the format of the source: {error}"))?,
+            more_parts: more.to_vec(),
+            version: Some((plausible(chosen.version_at, now, now), basis)),
+            expected_rows: chosen.row_count,
+            holds_overlaps: true,
+            fence: Some(self.job.fence()),
+            ..ImportOptions::default()
+        };
+        let job_id = self.job.job_id;
+        let name = request.file_name.clone();
+        let tell = move |rows: u64, read: u64, total: u64| {
+            let percent = (read * 100).checked_div(total).unwrap_or(0).min(100);
+            set_progress(job_id, Some(format!("{name}: {percent} % read, {rows} rows")));
+        };
+        let receipt = Box::pin(import_with(self.pools, request, options, tell)).await?;
+        tracing::info!(
+            delivery.id = receipt.delivery_id,
+            "{} is {}: {} rows",
+            receipt.file,
+            receipt.state,
+            receipt.rows
+        );
+        Ok(receipt)
+    }
+
+    async fn keep(
+        &self,
+        candidate: &Candidate,
+        state: &str,
+        delivery_id: Option<i64>,
+        message: Option<String>,
+    ) -> sqlx::Result<()> {
+        let Candidate { head, identity, version_at, .. } = candidate;
+        let find = Find {
+            object_key: head.object.key.clone(),
+            etag: head.object.etag.clone(),
+            subject: head.subject.clone(),
+            identity: identity.clone(),
+            version_at: *version_at,
+            state: state.to_owned(),
+            delivery_id,
+            message: message.map(|message| message.replace('\0', "")),
+            found_at: Utc::now(),
+        };
+        source_finds::keep(&self.pools.jobs, self.source.source_id, &find).await
+    }
+}
+
+fn of_find(head: Head, find: &Find) -> Candidate {
+    let standing = if find.state == "read" { Standing::Read } else { Standing::Older };
+    Candidate { head, identity: find.identity.clone(), version_at: find.version_at, standing }
+}
+
+// A version of tomorrow would have every later delivery refused; then the store's own time stands for it.
+fn plausible(told: DateTime<Utc>, otherwise: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if told > now + TimeDelta::hours(12) { otherwise.min(now) } else { told }
+}
+
+// A file is called as the store calls it; a manifest's delivery by its period, its version and how many files it has.
+fn delivery_name(chosen: &Chosen) -> String {
+    let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
+    if is_single {
+        return chosen.head.object.key.clone();
+    }
+    let period = chosen.head.subject.rsplit('/').next().unwrap_or_default();
+    let files = if chosen.parts.len() == 1 { "1 file".into() } else { format!("{} files", chosen.parts.len()) };
+    format!("{period} {} ({files})", chosen.identity)
+}
+
+fn words(counts: &BTreeMap<String, usize>, wanting: usize) -> (Option<String>, Option<String>) {
+    let state = |state: &str| match state {
+        "published" => "counted",
+        "unchanged" => "the same as before",
+        "quarantined" => "waiting for a decision",
+        "refused" => "refused",
+        _ => "not counted",
+    };
+    let told: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {}", state(name))).collect();
+    let mut message = if told.is_empty() { String::new() } else { format!("Deliveries: {}.", told.join(", ")) };
+    let mut remedies = Vec::new();
+    if wanting > 0 {
+        let are = if wanting == 1 { "One manifest is" } else { "Some manifests are" };
+        message = format!("{message} {are} not whole or not readable.").trim_start().to_owned();
+        remedies.push("See below what is missing; what was counted before still counts.");
+    }
+    if counts.contains_key("quarantined") || counts.contains_key("refused") {
+        remedies.push("Open the receipts: they say why, and what can be done.");
+    }
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    (some(message), some(remedies.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_told_in_a_sentence() {
+        let counts = BTreeMap::from([("published".to_owned(), 2), ("quarantined".to_owned(), 1)]);
+        let (message, remedy) = words(&counts, 1);
+        let message = message.unwrap();
+        assert_eq!(
+            message,
+            "Deliveries: 2 counted, 1 waiting for a decision. One manifest is not whole or not readable."
+        );
+        assert!(remedy.unwrap().contains("receipts"));
+        assert_eq!(words(&BTreeMap::new(), 0), (None, None));
+    }
+
+    #[test]
+    fn a_version_of_the_future_is_not_believed() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (now, modified) = (at("2026-11-20T00:00:00Z"), at("2026-11-19T00:00:00Z"));
+        assert_eq!(plausible(at("2119-02-05T00:00:00Z"), modified, now), modified);
+        assert_eq!(plausible(at("2026-11-20T02:00:00Z"), modified, now), at("2026-11-20T02:00:00Z"));
+    }
+}

@@ -1,0 +1,223 @@
+//! The place of a source and what opens it. Credentials print as nothing.
+
+use super::kind::Kind;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+const TEXT_CHARS_MAX: usize = 1024;
+/// A service account's key file is about 2,400.
+const SECRET_CHARS_MAX: usize = 16 * 1024;
+
+/// Where files lie. Which fields are used depends on the kind; the others are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// Bucket, or the container of Azure.
+    pub bucket: String,
+    /// What the names of all objects begin with, or the folder of the server.
+    pub prefix: String,
+    /// Region of Amazon S3.
+    pub region: String,
+    /// Address of the service, where it is not the provider's own.
+    pub endpoint: String,
+    /// Storage account of Azure.
+    pub account: String,
+}
+
+/// What opens an object store. All empty: the rights of the machine that Costwake runs on.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Credentials {
+    /// Access key id of Amazon S3.
+    pub access_key_id: String,
+    /// Its secret, or the access key of an Azure storage account.
+    pub secret_access_key: String,
+    /// Session token of temporary keys of Amazon S3.
+    pub session_token: String,
+    /// Shared access signature of Azure, as its address carries it.
+    pub sas: String,
+    /// Key file of a service account of Google Cloud, JSON.
+    pub service_account_key: String,
+}
+
+// Secrets are never printed.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "Credentials(none)" } else { "Credentials(****)" })
+    }
+}
+
+impl Credentials {
+    /// Whether nothing was entered.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Without spaces and line ends around what was pasted.
+    pub fn trimmed(self) -> Self {
+        let trim = |text: String| text.trim().to_owned();
+        Self {
+            access_key_id: trim(self.access_key_id),
+            secret_access_key: trim(self.secret_access_key),
+            session_token: trim(self.session_token),
+            sas: trim(self.sas),
+            service_account_key: trim(self.service_account_key),
+        }
+    }
+
+    /// Why they cannot be those of a kind, in a sentence.
+    pub fn fault(&self, kind: Kind) -> Option<String> {
+        let texts =
+            [&self.access_key_id, &self.secret_access_key, &self.session_token, &self.sas, &self.service_account_key];
+        if texts.iter().any(|text| text.len() > SECRET_CHARS_MAX) {
+            return Some("A key is longer than any that there is.".into());
+        }
+        if texts[..4].iter().any(|text| text.chars().any(|c| c.is_control() || c.is_whitespace())) {
+            return Some("A key has no spaces and line ends in it.".into());
+        }
+        match kind {
+            _ if self.is_empty() => None,
+            Kind::S3 if self.access_key_id.is_empty() != self.secret_access_key.is_empty() => {
+                Some("Amazon S3 needs both the access key id and the secret access key, or neither.".into())
+            }
+            Kind::Azure if !self.sas.is_empty() && !self.secret_access_key.is_empty() => {
+                Some("Enter the access key or the shared access signature, not both.".into())
+            }
+            Kind::Gcs => service_account_fault(&self.service_account_key),
+            Kind::Upload | Kind::Push | Kind::Directory => Some("This kind of source takes no credentials.".into()),
+            _ => None,
+        }
+    }
+}
+
+// The key file may name the address that tokens are fetched from; it must not choose any other setting.
+fn service_account_fault(text: &str) -> Option<String> {
+    let wrong = "Paste the whole JSON key file of the service account: it has client_email and private_key.";
+    let key: serde_json::Value = match serde_json::from_str(text) {
+        Ok(key) => key,
+        Err(_) => return Some(wrong.into()),
+    };
+    let has = |name: &str| key.get(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
+    if !has("client_email") || !has("private_key") {
+        return Some(wrong.into());
+    }
+    key.get("gcs_base_url").map(|_| "Take gcs_base_url out of the key file and enter it as the endpoint.".into())
+}
+
+impl Place {
+    /// Without spaces around, and with a prefix as object stores write it.
+    pub fn trimmed(self, kind: Kind) -> Self {
+        let trim = |text: String| text.trim().to_owned();
+        let prefix = trim(self.prefix);
+        let prefix = if kind == Kind::Directory { prefix } else { prefix.trim_matches('/').to_owned() };
+        Self {
+            bucket: trim(self.bucket),
+            prefix,
+            region: trim(self.region),
+            endpoint: trim(self.endpoint).trim_end_matches('/').to_owned(),
+            account: trim(self.account),
+        }
+    }
+
+    /// Why it cannot be a place of this kind, in a sentence.
+    pub fn fault(&self, kind: Kind) -> Option<String> {
+        let texts = [&self.bucket, &self.prefix, &self.region, &self.endpoint, &self.account];
+        if texts.iter().any(|text| text.len() > TEXT_CHARS_MAX || text.chars().any(char::is_control)) {
+            return Some(format!("Bucket, prefix and the rest are plain text of at most {TEXT_CHARS_MAX} characters."));
+        }
+        let needs = |text: &str, what: &str| text.is_empty().then(|| format!("Enter the {what}."));
+        match kind {
+            Kind::Upload | Kind::Push => None,
+            Kind::Directory if !self.prefix.starts_with('/') => {
+                Some("Enter the folder with its whole path, like /srv/bills.".into())
+            }
+            Kind::Directory => None,
+            Kind::S3 => needs(&self.bucket, "bucket")
+                .or_else(|| needs(&self.region, "region, like eu-central-1 (us-east-1 where the store has none)"))
+                .or_else(|| name_fault(&self.bucket, "bucket"))
+                .or_else(|| name_fault(&self.region, "region"))
+                .or_else(|| self.endpoint_fault()),
+            Kind::Gcs => needs(&self.bucket, "bucket")
+                .or_else(|| name_fault(&self.bucket, "bucket"))
+                .or_else(|| self.endpoint_fault()),
+            Kind::Azure => needs(&self.account, "storage account")
+                .or_else(|| needs(&self.bucket, "container"))
+                .or_else(|| name_fault(&self.account, "storage account"))
+                .or_else(|| name_fault(&self.bucket, "container"))
+                .or_else(|| self.endpoint_fault()),
+        }
+    }
+
+    fn endpoint_fault(&self) -> Option<String> {
+        if self.endpoint.is_empty() {
+            return None;
+        }
+        let wrong = "The endpoint is an address like https://minio.example.com:9000, without user, query and fragment.";
+        let Ok(url) = reqwest::Url::parse(&self.endpoint) else { return Some(wrong.into()) };
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        (!is_plain).then(|| wrong.into())
+    }
+
+    /// Where the files lie, for people.
+    pub fn words(&self, kind: Kind) -> String {
+        let at = if self.endpoint.is_empty() { String::new() } else { format!(" at {}", self.endpoint) };
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        match kind {
+            Kind::Upload => "files that people hand in".into(),
+            Kind::Push => "files that a program hands in".into(),
+            Kind::Directory => self.prefix.clone(),
+            Kind::S3 => format!("s3://{}{slash}{}{at}", self.bucket, self.prefix),
+            Kind::Gcs => format!("gs://{}{slash}{}{at}", self.bucket, self.prefix),
+            Kind::Azure => format!("azure://{}/{}{slash}{}{at}", self.account, self.bucket, self.prefix),
+        }
+    }
+
+    /// Whether the same credentials may be used at the other place: they must not travel to another host.
+    pub fn has_same_host(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.account == other.account
+    }
+}
+
+// These become parts of a host's name or of a path.
+fn name_fault(name: &str, what: &str) -> Option<String> {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '$');
+    let is_good = name.len() <= 255 && name.chars().all(is_fit) && !name.starts_with('.') && !name.contains("..");
+    (!is_good).then(|| format!("The {what} has letters, digits, dots, dashes and underscores only."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_checked_by_its_kind() {
+        let place = Place { bucket: "bills".into(), region: "eu-central-1".into(), ..Place::default() };
+        assert_eq!(place.fault(Kind::S3), None);
+        assert_eq!(Place::default().fault(Kind::S3).unwrap(), "Enter the bucket.");
+        for endpoint in ["file:///etc", "http://user@host", "ftp://host", "https://host/?x=1", "minio:9000", "http://"]
+        {
+            let place = Place { endpoint: endpoint.into(), ..place.clone() };
+            assert!(place.fault(Kind::S3).is_some(), "{endpoint}");
+        }
+        for bucket in ["a/b", "a..b", ".a", "a b", "a@b", "a?b"] {
+            assert!(Place { bucket: bucket.into(), ..place.clone() }.fault(Kind::S3).is_some(), "{bucket}");
+        }
+        assert!(Place { prefix: "bills".into(), ..Place::default() }.fault(Kind::Directory).is_some());
+        assert!(Place { bucket: "b".into(), ..Place::default() }.fault(Kind::Azure).unwrap().contains("account"));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let credentials = Credentials { secret_access_key: "hush".into(), ..Credentials::default() };
+        assert_eq!(format!("{credentials:?}"), "Credentials(****)");
+        assert!(credentials.fault(Kind::S3).unwrap().contains("both"));
+        assert!(credentials.fault(Kind::Directory).is_some());
+        let key = Credentials { service_account_key: "{}".into(), ..Credentials::default() };
+        assert!(key.fault(Kind::Gcs).unwrap().contains("client_email"));
+    }
+}

@@ -1,0 +1,84 @@
+//! When sources are read: by schedule, once however many processes there are, and never while they are paused.
+
+use super::{Home, assert_counts, by, folder_setting, october};
+use crate::support;
+use chrono::{TimeDelta, Utc};
+use costwake::jobs::ask_for_due_reads;
+use costwake::sources::kind::Layout;
+use costwake::sources::place::Credentials;
+use costwake::sources::setting::Setting;
+use costwake::store::{source_reads, source_settings};
+use costwake::web::source_change;
+use sqlx::PgPool;
+
+async fn scheduled(home: &Home, pool: &PgPool, schedule: &str) -> i64 {
+    let setting = folder_setting("files", Layout::Files, &home.bills());
+    let setting = Setting { schedule: schedule.parse().ok(), ..setting };
+    home.add(pool, &setting, &Credentials::default()).await
+}
+
+/// Three instances on one schedule read once, all at the same moment or one after the other.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn three_instances_on_one_schedule_read_once(pool: PgPool) {
+    let home = Home::new();
+    home.put("a.csv", october("1.5"));
+    let source_id = scheduled(&home, &pool, "every 30 minutes").await;
+    let mut now = Utc::now() + TimeDelta::seconds(1);
+    for round in 1..=4 {
+        let pools = support::pools(&pool);
+        let asked = tokio::join!(
+            ask_for_due_reads(&pools, now),
+            ask_for_due_reads(&pools, now),
+            ask_for_due_reads(&pools, now + TimeDelta::seconds(1)),
+        );
+        let asked = [asked.0.unwrap(), asked.1.unwrap(), asked.2.unwrap()];
+        assert_eq!(asked.iter().sum::<usize>(), 1, "round {round}: {asked:?}");
+        let workers = [home.worker(&pool), home.worker(&pool), home.worker(&pool)];
+        let took = tokio::join!(workers[0].take_one(), workers[1].take_one(), workers[2].take_one());
+        let took = [took.0.unwrap(), took.1.unwrap(), took.2.unwrap()];
+        assert_eq!(took.iter().filter(|took| **took).count(), 1, "round {round}: {took:?}");
+        assert_eq!(source_reads::list(&pool, source_id, 10).await.unwrap().len(), round);
+        now += TimeDelta::minutes(30) + TimeDelta::seconds(2);
+    }
+    let reads = source_reads::list(&pool, source_id, 10).await.unwrap();
+    let results: Vec<&str> = reads.iter().map(|read| read.result.as_str()).collect();
+    assert_eq!(results, ["nothing-new", "nothing-new", "nothing-new", "new"]);
+    assert!(reads.iter().all(|read| read.asked_by == "schedule"));
+    assert_counts(&pool, "files", 1, "1.5").await;
+    let deliveries = support::count(&pool, "SELECT count(*) FROM delivery").await;
+    assert_eq!(deliveries, 1);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_paused_source_waits(pool: PgPool) {
+    let home = Home::new();
+    let source_id = scheduled(&home, &pool, "every 30 minutes").await;
+    let later = Utc::now() + TimeDelta::days(2);
+    let pause = async |is_paused| {
+        let source = source_settings::get(&pool, source_id).await.unwrap().unwrap();
+        source_change::pause(&mut pool.acquire().await.unwrap(), &source, is_paused, &by()).await.unwrap();
+    };
+    pause(true).await;
+    assert_eq!(ask_for_due_reads(&support::pools(&pool), later).await.unwrap(), 0);
+    pause(false).await;
+    assert_eq!(ask_for_due_reads(&support::pools(&pool), later).await.unwrap(), 1);
+    assert_eq!(ask_for_due_reads(&support::pools(&pool), later).await.unwrap(), 0);
+}
+
+/// A process that dies while it reads leaves a look that says so, and the next worker reads.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_read_whose_process_died_is_taken_over(pool: PgPool) {
+    let home = Home::new();
+    home.put("a.csv", october("1.5"));
+    let source_id = scheduled(&home, &pool, "every 30 minutes").await;
+    let pools = support::pools(&pool);
+    ask_for_due_reads(&pools, Utc::now() + TimeDelta::seconds(1)).await.unwrap();
+    costwake::store::jobs::lease(&pool, costwake::store::jobs::Lane::Imports, 60).await.unwrap().unwrap();
+    source_reads::begin(&mut pool.acquire().await.unwrap(), source_id, "schedule", Utc::now()).await.unwrap();
+    assert!(!home.worker(&pool).take_one().await.unwrap(), "somebody else has it");
+    sqlx::query("UPDATE job SET leased_until = now() - interval '1 second'").execute(&pool).await.unwrap();
+    assert!(home.worker(&pool).take_one().await.unwrap());
+    let reads = source_reads::list(&pool, source_id, 10).await.unwrap();
+    assert_eq!((reads[0].result.as_str(), reads[1].result.as_str()), ("new", "failed"));
+    assert_counts(&pool, "files", 1, "1.5").await;
+}
