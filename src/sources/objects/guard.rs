@@ -245,10 +245,10 @@ mod tests {
     /// S35: a name is judged by what it resolves to, in the place that dials.
     #[tokio::test]
     async fn names_are_judged_by_what_they_resolve_to() {
-        for host in ["localhost", "localhost."] {
-            let found = Guard::default().resolve(host.parse().unwrap()).await;
-            assert!(found.err().unwrap().to_string().contains("private network"), "{host}");
-        }
+        let found = Guard::default().resolve("localhost".parse().unwrap()).await;
+        assert!(found.err().unwrap().to_string().contains("private network"));
+        // Not every system resolves it; none may dial it.
+        assert!(Guard::default().resolve("localhost.".parse().unwrap()).await.is_err());
         let own = Guard::new(&["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
         assert!(own.resolve("localhost".parse().unwrap()).await.is_ok());
         let address = reqwest::Url::parse("http://localhost:9000/x").unwrap();
