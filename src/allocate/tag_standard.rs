@@ -132,9 +132,8 @@ impl TagRule {
         };
         let text = value.trim();
         let same = |wanted: &str| wanted.to_lowercase() == text.to_lowercase();
-        let state = if self.allowed.is_empty() {
-            if is_own_key { TagState::Right } else { TagState::WrittenOtherwise }
-        } else if self.allowed.iter().any(|one| one.value == text || (!self.is_exact_case && same(&one.value))) {
+        let is_as_it_should_be = |one: &AllowedValue| one.value == text || (!self.is_exact_case && same(&one.value));
+        let state = if self.allowed.is_empty() || self.allowed.iter().any(is_as_it_should_be) {
             if is_own_key { TagState::Right } else { TagState::WrittenOtherwise }
         } else if self.allowed.iter().any(|one| same(&one.value) || one.aliases.iter().any(|alias| same(alias))) {
             TagState::WrittenOtherwise

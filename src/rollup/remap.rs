@@ -96,7 +96,9 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
         moves.add(change, &mapper);
     }
     let generations_rebuilt = moved_costs::rebuild(&mut *conn, &moves).await?;
-    if generations_rebuilt > 0 {
+    // A service that is gone may have had a share and no cost of its own: no key moved then.
+    let shares_are_gone = splits::names_gone(&mut *conn).await?;
+    if generations_rebuilt > 0 || shares_are_gone {
         splits::work_out(&mut *conn, None).await?;
     }
 
@@ -112,7 +114,7 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
         generations_rebuilt,
         publication_id: None,
     };
-    if report.keys_moved + report.entries_added + report.deployments_moved > 0 {
+    if shares_are_gone || report.keys_moved + report.entries_added + report.deployments_moved > 0 {
         report.publication_id = Some(publish(conn, by, now).await?);
     }
     Ok(report)

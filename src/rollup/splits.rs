@@ -83,6 +83,17 @@ pub async fn work_out(conn: &mut PgConnection, days: Option<DateRange>) -> anyho
     Ok(())
 }
 
+/// Whether splits moved cost to or from a service that the catalogue lacks now.
+pub async fn names_gone(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM daily_cost d JOIN generation g USING (generation_id)
+                          WHERE d.split_id <> 0 AND d.service_id <> 0 AND g.state = 'current'
+                            AND NOT EXISTS (SELECT FROM service s WHERE s.service_id = d.service_id)) AS "any!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// What splits would make of the present figures of these days; nothing is written.
 pub async fn worked_out(
     conn: &mut PgConnection,

@@ -23,7 +23,7 @@ pub(super) async fn checks(conn: &mut PgConnection) -> anyhow::Result<Vec<Check>
 
 async fn mapped_days(conn: &mut PgConnection) -> sqlx::Result<Check> {
     let row = sqlx::query!(
-        r#"SELECT count(*) AS "checked!", count(*) FILTER (WHERE NOT is_whole) AS "broken!"
+        r#"SELECT count(*) AS "checked!", count(*) FILTER (WHERE is_whole IS NOT TRUE) AS "broken!"
            FROM (
                SELECT min(m.first_day) = '0001-01-01' AND max(m.end_day) = '9999-12-31'
                    AND sum(m.end_day - m.first_day) = '9999-12-31'::date - '0001-01-01'::date AS is_whole

@@ -197,7 +197,7 @@ pub async fn resources(
 pub struct FigureChange {
     /// The publication.
     pub publication_id: i64,
-    /// `publish` (a closed month restated), `accept`, `revert`, `withdraw`, `remap`.
+    /// `publish` (a closed month restated), `accept`, `revert`, `withdraw`, `remap`, `split`.
     pub kind: String,
     /// When it became visible.
     pub published_at: DateTime<Utc>,
@@ -226,7 +226,7 @@ pub async fn figure_changes(conn: &mut PgConnection, window: DateRange) -> sqlx:
         ) r ON true
         WHERE p.published_at >= $1::date::timestamp AT TIME ZONE 'UTC'
           AND p.published_at < $2::date::timestamp AT TIME ZONE 'UTC'
-          AND (p.kind IN ('accept', 'revert', 'withdraw', 'remap') OR r.start IS NOT NULL)
+          AND (p.kind IN ('accept', 'revert', 'withdraw', 'remap', 'split') OR r.start IS NOT NULL)
         ORDER BY p.published_at, p.publication_id
         LIMIT 100
         "#,

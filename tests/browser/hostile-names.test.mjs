@@ -20,7 +20,7 @@ const URLS = [`javascript:${RUNS}`, `data:text/html,<script>${RUNS}</script>`, `
 /** Where names of all kinds are listed. */
 const EVERYWHERE = [
   "/", "/services", "/teams", "/environments", "/deployments", "/catalogue", "/unmapped", "/unmapped?show=deployments",
-  "/rules", "/rules/new", "/sources", "/settings/users", "/settings/tokens", "/settings/audit",
+  "/rules", "/rules/new", "/splits", "/splits/new", "/tags", "/commitments", "/dimensions", "/dimensions/cost_center", "/sources", "/settings/users", "/settings/tokens", "/settings/audit",
 ];
 
 test("hostile names run nowhere", { timeout: TEST_MAX_MS }, () => withPage({}, async (page) => {

@@ -169,7 +169,8 @@ const DETAILS = [
   { name: "charges", from: "month statement", link: "main a[href^='/charges?']" },
   { name: "line", from: "charges", link: "main th a[href^='/charges/']" },
   { name: "catalogue entry", from: "/catalogue", link: "main a[href^='/catalogue/services/']" },
-  { name: "rule", from: "/rules", link: "main a[href^='/rules/']:not([href='/rules/new'])" },
+  { name: "rule", from: "/rules", link: "main a[href^='/rules/']:not([href='/rules/new']):not([href$='/history'])" },
+  { name: "history of a rule", from: "/rules", link: "main a[href$='/history']" },
   { name: "user", from: "/settings/users", link: "main a[href^='/settings/users/']" },
 ];
 const OTHERS = [
@@ -179,6 +180,13 @@ const OTHERS = [
   { name: "search", path: "/search?q=check" },
   { name: "profile", path: "/settings/profile" },
   { name: "filtered services", path: "/services?period=2026-01-01..2026-01-31&unknown=1" },
+  { name: "shared costs", path: "/splits" },
+  { name: "new split", path: "/splits/new" },
+  { name: "tags", path: "/tags" },
+  { name: "new tag rule", path: "/tags/new" },
+  { name: "commitments", path: "/commitments" },
+  { name: "dimensions", path: "/dimensions" },
+  { name: "dimension", path: "/dimensions/cost_center" },
   { name: "unmapped deployments", path: "/unmapped?show=deployments" },
 ];
 const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Unmapped", "Rules"]);

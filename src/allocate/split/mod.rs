@@ -159,7 +159,7 @@ impl Split {
         let percents: Option<Vec<&BigDecimal>> = self.targets.iter().map(|target| target.percent.as_ref()).collect();
         let percents = percents.filter(|all| all.iter().all(|one| **one > BigDecimal::zero()));
         let sum: BigDecimal = percents.ok_or(SplitError::NoPercent)?.into_iter().sum();
-        if sum == BigDecimal::from(100) {
+        if (&sum - BigDecimal::from(100)).is_zero() {
             return Ok(());
         }
         Err(SplitError::NotAHundred(sum.normalized().to_plain_string()))

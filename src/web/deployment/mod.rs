@@ -359,6 +359,7 @@ fn sentence(change: &FigureChange) -> String {
     let source = change.source_name.as_deref().unwrap_or("a source");
     match (change.kind.as_str(), change.billing_period_start) {
         ("remap", _) => "Rules or catalogue changed: cost was mapped again".into(),
+        ("split", _) => "Shared costs changed: they were divided again".into(),
         ("accept", _) => format!("A delivery of {source} was accepted with what it lacks"),
         ("revert", _) => format!("{source} went back to the delivery before"),
         ("withdraw", _) => format!("A delivery of {source} was withdrawn"),

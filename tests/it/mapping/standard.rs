@@ -96,12 +96,12 @@ async fn a_line_is_followed_to_who_pays(pool: PgPool) {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn commitments_are_shown_and_their_unused_part_is_given_away(pool: PgPool) {
     let header = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingAccountId,BillingCurrency,BillingPeriodStart,\
-        BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ProviderName,InvoiceIssuerName,ServiceCategory,\
+        BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ProviderName,PublisherName,InvoiceIssuerName,ServiceCategory,\
         ServiceName,SubAccountId,PricingCategory,CommitmentDiscountId,CommitmentDiscountStatus,Tags";
     let row = |billed: &str, effective: &str, list: &str, category: &str, pricing: &str, id: &str, status: &str| {
         format!(
             "{billed},{effective},{list},{list},A,USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-30T00:00:00Z,\
-             2026-10-31T00:00:00Z,{category},Acme,Acme,Compute,Machines,buyer,{pricing},{id},{status},{{}}"
+             2026-10-31T00:00:00Z,{category},Acme,Acme,Acme,Compute,Machines,buyer,{pricing},{id},{status},{{}}"
         )
     };
     let text = [
