@@ -178,8 +178,10 @@ pub async fn machine_costs(
            FROM generation g
            JOIN charge c ON c.generation_id = g.generation_id
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
-           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           LEFT JOIN service ON service.service_id = k.service_id
+           JOIN key_mapping m ON m.sub_account_key = cg.sub_account_key AND m.rollup_key_id = cg.rollup_key_id
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
+               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE g.state = 'current' AND g.last_charge_date >= $3 AND g.first_charge_date < $4
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND lower(reverse(split_part(reverse(cg.resource_id), '/', 1))) = ANY($2)
