@@ -7,7 +7,9 @@ use bigdecimal::BigDecimal;
 use costwake::allocate::{Condition, Details};
 use costwake::focus::Decimal;
 use costwake::normalize::{self, Row, tags as tag_texts};
+use costwake::sources::layout::Layout;
 use costwake::web::query::{Accepts, View};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -40,6 +42,16 @@ fn bill(data: &[u8], name: &str) {
 fn memory_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// What the manifest of an export names, in each of its layouts: no file twice, which would count twice.
+pub fn manifest(data: &[u8]) {
+    for layout in [Layout::AwsDataExport, Layout::AwsCur, Layout::AzureExport] {
+        if let Ok(manifest) = layout.manifest(data) {
+            let names: HashSet<&str> = manifest.parts.iter().map(|part| part.key.as_str()).collect();
+            assert_eq!(names.len(), manifest.parts.len());
+        }
+    }
 }
 
 /// A number: what is read is what the text says, and its own text reads back as the same number.

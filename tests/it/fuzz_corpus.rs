@@ -18,6 +18,7 @@ fn replay(target: &str, read: fn(&[u8])) {
 #[test]
 fn the_corpus_of_every_target_is_read_without_a_finding() {
     replay("csv", readers::csv);
+    replay("manifest", readers::manifest);
     replay("parquet", readers::parquet);
     replay("decimal", readers::decimal);
     replay("tags", readers::tags);
