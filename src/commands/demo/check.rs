@@ -29,13 +29,18 @@ pub async fn check(running: &Running, pools: &Pools, link: &str) -> anyhow::Resu
     let checks = verify::verify(&mut snapshot).await?;
     snapshot.commit().await?;
     for check in &checks {
-        ensure!(check.checked > 0, "verify: {}: there was nothing to check", check.name);
+        ensure!(check.checked > 0 || !is_in_the_demo(check.name), "verify: {}: there was nothing to check", check.name);
         if let Some(difference) = check.differences.first() {
             bail!("verify: {}: {difference}", check.name);
         }
     }
     step(format_args!("{} checks of all totals hold", checks.len()));
     Ok(())
+}
+
+// The organisation divides no shared cost and closes no month.
+fn is_in_the_demo(check: &str) -> bool {
+    !["split", "Shared cost", "Closed months", "closed months"].iter().any(|words| check.contains(words))
 }
 
 async fn sign_in(caller: &Caller, path: &str) -> anyhow::Result<String> {
