@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use costwake::allocate::{Condition, Details};
 use costwake::focus::Decimal;
 use costwake::normalize::{self, Row, tags as tag_texts};
-use costwake::sources::layout::Layout;
+use costwake::sources::kind::Layout;
 use costwake::web::query::{Accepts, View};
 use std::collections::HashSet;
 use std::path::PathBuf;
