@@ -1,7 +1,7 @@
 //! The database is stopped at once (as by `pg_ctl stop -m immediate`), or one of its processes is killed, while a bill
 //! is imported (F12, F13).
 
-use crate::ledger::{Line, assert_clean, bill, figures, file, request};
+use crate::ledger::{assert_clean, figures, file, october, request};
 use crate::support;
 use axum::http::StatusCode;
 use costwake::rollup::import::{Limits, Stage};
@@ -36,10 +36,6 @@ fn kill_a_process() {
     let child = children.split_whitespace().last().expect("the import is connected");
     assert!(Command::new("kill").args(["-KILL", child]).status().unwrap().success());
     std::thread::sleep(Duration::from_millis(300));
-}
-
-fn october(cost: &str, count: u32) -> String {
-    bill(&(0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect::<Vec<_>>())
 }
 
 async fn import(pools: &Pools, source: &str, text: &str, limits: Limits) -> Option<String> {

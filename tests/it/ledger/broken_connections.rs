@@ -1,6 +1,6 @@
 //! Connections that end, answers that are lost, and disks that are full while a bill is taken in.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time, withdraw_source};
+use super::{assert_clean, figures, file, import_as_of, october, request, time, withdraw_source};
 use crate::breaking_proxy::{Break, BreakingProxy};
 use crate::support;
 use costwake::rollup::{ImportOptions, import_with, retention};
@@ -11,10 +11,6 @@ use std::time::Duration;
 
 /// More than a statement after another, so that a run of the tests stays short; the offset makes runs differ.
 const STATEMENTS_APART: usize = 7;
-
-fn october(cost: &str, count: u32) -> String {
-    bill(&(0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect::<Vec<_>>())
-}
 
 async fn import(pools: &Pools, source: &str, text: &str) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();

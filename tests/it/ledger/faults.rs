@@ -1,6 +1,6 @@
 //! Killed anywhere: the old figures or the new ones are there, never a mix, and trying again ends well.
 
-use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time, withdraw_source};
+use super::{assert_clean, figures, file, import_as_of, october, request, time, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::rollup::import::{Limits, Stage};
@@ -8,12 +8,6 @@ use costwake::rollup::{ImportOptions, import_with, retention};
 use sqlx::{ConnectOptions, PgPool};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-fn october(cost: &str, count: u32) -> String {
-    let lines: Vec<Line> =
-        (0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect();
-    bill(&lines)
-}
 
 // The lock of a dead load goes away with its connection, which the server notices a moment later.
 async fn sweep(pool: &PgPool) {

@@ -81,6 +81,11 @@ pub fn bill(lines: &[Line]) -> String {
     text
 }
 
+/// A bill of October with as many lines, over the days and seven services.
+pub fn october(cost: &str, count: u32) -> String {
+    bill(&(0..count).map(|n| Line::of("2026-10", 1 + n % 28, &format!("service-{}", n % 7), cost)).collect::<Vec<_>>())
+}
+
 pub fn file(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("bill.csv");
     std::fs::write(&path, text).unwrap();
