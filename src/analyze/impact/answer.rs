@@ -1,0 +1,232 @@
+//! What the estimate says.
+
+use chrono::NaiveDate;
+
+/// The answer about what was released to one service and environment on one day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Impact {
+    /// The day of the release.
+    pub day: NaiveDate,
+    /// The deployments of that day: one answer for all of them.
+    pub deployment_ids: Vec<i64>,
+    /// How far the answer is.
+    pub phase: Phase,
+    /// Complete days after the release that the answer rests on (0 to 14).
+    pub days_after: u32,
+    /// Complete days before the release that the answer rests on (0 to 84).
+    pub days_before: u32,
+    /// The days after the release that the effect is a mean over: 14, or fewer while the answer is provisional.
+    pub horizon_days: u32,
+    /// What is said of it.
+    pub finding: Finding,
+    /// Why that is said.
+    pub reason: Reason,
+    /// The effect with its interval. `None` while measuring and where nothing can be estimated.
+    pub effect: Option<Effect>,
+    /// The smallest change of cost that would have been claimed here, in units of the currency a day, by the interval's
+    /// half-width and the least share that is ever claimed. `None` where there is no effect.
+    pub smallest_visible_per_day: Option<f64>,
+    /// The line that the cost would have followed without this release, a day each over the days before and after that
+    /// the answer rests on, in order. Empty where there is no effect.
+    pub expected: Vec<ExpectedDay>,
+    /// The neighbours from which this release cannot be told apart, with what they did together.
+    pub not_separable: Option<NotSeparable>,
+    /// What else may explain it, the largest amount first.
+    pub flags: Vec<Flag>,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Fewer than three complete days after the release.
+    Measuring,
+    /// Three to thirteen complete days.
+    Provisional,
+    /// Fourteen complete days.
+    Settled,
+}
+
+/// What is said of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// The service costs more because of it.
+    Increase,
+    /// The service costs less because of it.
+    Decrease,
+    /// Whatever it did is too small to matter.
+    NoMaterialChange,
+    /// The days do not say.
+    CannotTell,
+}
+
+/// Why a finding is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The cost moved with the release by more than noise, neighbours and traffic explain.
+    ClearEffect,
+    /// The whole interval lies within a tenth of the cost of the two weeks before.
+    WithinATenth,
+    /// Fewer than three complete days after the release.
+    TooFewDaysAfter,
+    /// Fewer than four weeks of complete days before the release.
+    ShortHistory,
+    /// The service cost nothing on most of the days before.
+    NoCostBefore,
+    /// The interval is too wide, and holds zero.
+    TooUncertain,
+    /// An effect is likely, and no more than that.
+    LikelyNotCertain,
+    /// An effect is likely, and smaller than what is ever claimed (5 % of cost).
+    TooSmallToClaim,
+    /// Another release within a day moves the cost in the same way.
+    NeighbourTooNear,
+    /// The cost only went back to what it was before a shift that no release explains.
+    UndoesAShift,
+}
+
+/// An effect with its 90 % interval: actual cost less what the days would have cost without this one release and with
+/// all others in place, as a mean over the days asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effect {
+    /// In units of the currency a day.
+    pub per_day: f64,
+    /// Lower end of the 90 % interval, in units of the currency a day.
+    pub low: f64,
+    /// Upper end of the 90 % interval, in units of the currency a day.
+    pub high: f64,
+    /// Mean cost a day of the 14 days before the release, in units of the currency: what shares are shares of.
+    pub before_per_day: f64,
+    /// `per_day` as a share of `before_per_day`: 0.1 is 10 % more.
+    pub relative: f64,
+    /// `low` as a share of `before_per_day`.
+    pub relative_low: f64,
+    /// `high` as a share of `before_per_day`.
+    pub relative_high: f64,
+    /// The probability that the release did anything, 0 to 1, as the model sees it.
+    pub probability: f64,
+    /// The effect for each unit of traffic, where traffic is known on all days that it needs.
+    pub per_unit: Option<UnitEffect>,
+}
+
+impl Effect {
+    /// The effect over 30 days, in units of the currency: estimate, low, high.
+    #[expect(clippy::float_arithmetic, reason = "an estimate, not an amount of a bill")]
+    pub fn per_30_days(&self) -> (f64, f64, f64) {
+        (self.per_day * 30.0, self.low * 30.0, self.high * 30.0)
+    }
+}
+
+/// An effect for one unit of traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitEffect {
+    /// Currency for one unit, added by the release.
+    pub per_unit: f64,
+    /// Lower end of the 90 % interval.
+    pub low: f64,
+    /// Upper end of the 90 % interval.
+    pub high: f64,
+    /// Currency for one unit in the 14 days before.
+    pub before: f64,
+    /// Units a day after the release.
+    pub units_per_day: f64,
+}
+
+/// A day of the chart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedDay {
+    /// The day.
+    pub day: NaiveDate,
+    /// What it cost; `None` where there is no figure.
+    pub actual: Option<f64>,
+    /// What it would have cost without this release, in units of the currency.
+    pub expected: f64,
+    /// Lower end of the 90 % band of `expected`.
+    pub low: f64,
+    /// Upper end of the 90 % band of `expected`.
+    pub high: f64,
+}
+
+/// A release and neighbours that moved the cost together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotSeparable {
+    /// The days of the neighbours, in order.
+    pub days: Vec<NaiveDate>,
+    /// The deployments of those days.
+    pub deployment_ids: Vec<i64>,
+    /// What this release and they did together; without a per-unit effect.
+    pub joint: Effect,
+}
+
+/// Something beside the release that may explain a movement of cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flag {
+    /// What it is.
+    pub kind: FlagKind,
+    /// What it moved, in units of the currency a day: the mean over the days asked against the same days without it.
+    /// `None` where it cannot be said.
+    pub amount_per_day: Option<f64>,
+    /// The day on which it happened, where it has one.
+    pub day: Option<NaiveDate>,
+    /// The deployments that it is about, for neighbours.
+    pub deployment_ids: Vec<i64>,
+}
+
+/// Kinds of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlagKind {
+    /// Traffic after the release differs from before.
+    Traffic,
+    /// Another release of the service within the days asked, or three weeks before.
+    Neighbour,
+    /// Replicas moved while cost for a replica did not.
+    Autoscaling,
+    /// A credit, refund or fee.
+    CreditOrFee,
+    /// A change of price or commitment.
+    PriceOrCommitment,
+    /// Days after the release that are not complete yet.
+    IncompleteDays,
+    /// A launch or campaign.
+    Launch,
+    /// A shift before the release that no release explains.
+    ShiftBefore,
+    /// The other services moved alike.
+    SiblingsMoved,
+    /// An allocation rule or split changed.
+    AllocationRule,
+    /// Resources got other tags.
+    Retagging,
+}
+
+impl Phase {
+    /// The phase that so many complete days after the release are.
+    pub fn of(days_after: u32) -> Self {
+        match days_after {
+            0..super::PROVISIONAL_DAYS => Self::Measuring,
+            super::PROVISIONAL_DAYS..super::SETTLED_DAYS => Self::Provisional,
+            _ => Self::Settled,
+        }
+    }
+}
+
+impl Impact {
+    /// The answer that says nothing but how many days there are, and why that is not enough.
+    pub(super) fn without_effect(history: &super::History, day: NaiveDate, reason: Reason) -> Self {
+        let (days_before, days_after) = history.complete_days_around(day);
+        Self {
+            day,
+            deployment_ids: history.deployments_of(day),
+            phase: Phase::of(days_after),
+            days_after: days_after.min(super::SETTLED_DAYS),
+            days_before: days_before.min(super::HISTORY_DAYS),
+            horizon_days: 0,
+            finding: Finding::CannotTell,
+            reason,
+            effect: None,
+            smallest_visible_per_day: None,
+            expected: Vec::new(),
+            not_separable: None,
+            flags: Vec::new(),
+        }
+    }
+}
