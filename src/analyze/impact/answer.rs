@@ -109,6 +109,22 @@ pub struct Effect {
 }
 
 impl Effect {
+    #[expect(clippy::float_arithmetic, reason = "shares of cost")]
+    pub(super) fn of(grounds: &super::finding::Grounds) -> Self {
+        let share = |amount: f64| amount / grounds.before_per_day;
+        Self {
+            per_day: grounds.estimate,
+            low: grounds.low,
+            high: grounds.high,
+            before_per_day: grounds.before_per_day,
+            relative: share(grounds.estimate),
+            relative_low: share(grounds.low),
+            relative_high: share(grounds.high),
+            probability: grounds.probability,
+            per_unit: None,
+        }
+    }
+
     /// The effect over 30 days, in units of the currency: estimate, low, high.
     #[expect(clippy::float_arithmetic, reason = "an estimate, not an amount of a bill")]
     pub fn per_30_days(&self) -> (f64, f64, f64) {
