@@ -110,17 +110,17 @@ pub struct Effect {
 
 impl Effect {
     #[expect(clippy::float_arithmetic, reason = "shares of cost")]
-    pub(super) fn of(grounds: &super::finding::Grounds) -> Self {
-        let share = |amount: f64| amount / grounds.before_per_day;
+    pub(super) fn of(raw: &super::Raw, (low, high): (f64, f64)) -> Self {
+        let share = |amount: f64| amount / raw.before_per_day;
         Self {
-            per_day: grounds.estimate,
-            low: grounds.low,
-            high: grounds.high,
-            before_per_day: grounds.before_per_day,
-            relative: share(grounds.estimate),
-            relative_low: share(grounds.low),
-            relative_high: share(grounds.high),
-            probability: grounds.probability,
+            per_day: raw.estimate,
+            low,
+            high,
+            before_per_day: raw.before_per_day,
+            relative: share(raw.estimate),
+            relative_low: share(low),
+            relative_high: share(high),
+            probability: raw.probability,
             per_unit: None,
         }
     }
@@ -245,4 +245,87 @@ impl Impact {
             flags: Vec::new(),
         }
     }
+}
+
+/// Days to a neighbour within which bills of days cannot tell two releases apart.
+const NOT_SEPARABLE_DAYS: i32 = 1;
+
+/// The whole answer about a window.
+pub(super) fn answered(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    model: &super::Model,
+    calibration: &super::Calibration,
+) -> Impact {
+    let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
+    let fit = super::fit::Fit::of(window, model);
+    let raw = super::Raw::of(window, &fit);
+    let effect = Effect::of(&raw, calibration.interval(impact.phase, &raw));
+    (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
+    impact.horizon_days = window.asked.len() as u32;
+    impact.smallest_visible_per_day = Some(smallest_visible(&fit, model, raw.before_per_day));
+    impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
+    impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
+    impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
+    if impact.finding == Finding::CannotTell && raw.nearest <= NOT_SEPARABLE_DAYS {
+        impact.not_separable = not_separable(history, day, window, model, calibration);
+    }
+    impact
+}
+
+#[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
+fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64) -> f64 {
+    let size = super::finding::smallest_visible(fit.posterior.information, model.sizes[1].0);
+    (size.min(5.0).exp() - 1.0) * before_per_day
+}
+
+/// The effect for each unit of traffic, where traffic is known on every day asked and on the 14 days before.
+#[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
+fn per_unit(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    effect: &Effect,
+) -> Option<UnitEffect> {
+    let traffic = history.traffic.as_ref()?;
+    let over = |from: i32, to: i32| -> Option<f64> {
+        let days = window.days.iter().filter(|days| (from..=to).contains(*days));
+        let units: Option<Vec<f64>> = days
+            .map(|days| history.index_of(day + chrono::Duration::days(i64::from(*days))).and_then(|at| traffic[at]))
+            .collect();
+        units.map(|units| super::window::mean(&units)).filter(|units| units.is_finite() && *units > 0.0)
+    };
+    let (before, after) = (over(-14, -1)?, over(1, window.asked.len() as i32)?);
+    Some(UnitEffect {
+        per_unit: effect.per_day / after,
+        low: effect.low / after,
+        high: effect.high / after,
+        before: effect.before_per_day / before,
+        units_per_day: after,
+    })
+}
+
+/// What the release and its nearest neighbours did together, where that is likely to be anything.
+fn not_separable(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    model: &super::Model,
+    calibration: &super::Calibration,
+) -> Option<NotSeparable> {
+    let near = |days: i32| days.abs() <= NOT_SEPARABLE_DAYS;
+    let joint = window.without_neighbours(near);
+    let raw = super::Raw::of(&joint, &super::fit::Fit::of(&joint, model));
+    let phase = Phase::of(window.days_after() as u32);
+    let effect = Effect::of(&raw, calibration.interval(phase, &raw));
+    let mut days: Vec<NaiveDate> = window
+        .others
+        .iter()
+        .filter(|(days, _)| near(*days))
+        .map(|(days, _)| day + chrono::Duration::days(i64::from(*days)))
+        .collect();
+    days.sort_unstable();
+    let deployment_ids = days.iter().flat_map(|day| history.deployments_of(*day)).collect();
+    (raw.probability >= 0.5).then_some(NotSeparable { days, deployment_ids, joint: effect })
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "factors of intervals")]
 
-use super::{Phase, posterior::Posterior};
+use super::{Phase, Raw};
 use serde::{Deserialize, Serialize};
 
 /// Factors by which the two sides of an interval are stretched. To be kept as it serializes.
@@ -70,20 +70,19 @@ impl Calibration {
 
     /// The 90 % interval of an effect, in units of the currency a day: the model's own, given that there is an effect,
     /// each side stretched; it always holds the estimate.
-    pub(super) fn interval(&self, phase: Phase, posterior: &Posterior, nearest: i32) -> (f64, f64) {
+    pub(super) fn interval(&self, phase: Phase, raw: &Raw) -> (f64, f64) {
         let sides = if phase == Phase::Settled { &self.settled } else { &self.provisional };
         let factor = |factors: &Factors| {
-            factors.probability[class(posterior.probability, &PROBABILITY_EDGES)]
-                * factors.neighbour[class(f64::from(nearest), &NEIGHBOUR_EDGES)]
-                * factors.noise[class(posterior.noise, &NOISE_EDGES)]
+            factors.probability[class(raw.probability, &PROBABILITY_EDGES)]
+                * factors.neighbour[class(f64::from(raw.nearest), &NEIGHBOUR_EDGES)]
+                * factors.noise[class(raw.noise, &NOISE_EDGES)]
         };
         let (outer, inner) = (factor(&sides.outer), factor(&sides.inner));
-        let given = &posterior.given;
-        let (above, below) = if given.mean >= 0.0 { (outer, inner) } else { (inner, outer) };
-        let (low, high) = (given.quantile(0.05), given.quantile(0.95));
+        let (above, below) = if raw.given_mean >= 0.0 { (outer, inner) } else { (inner, outer) };
+        let (low, high) = (raw.given_low, raw.given_high);
         (
-            (given.mean - below * (given.mean - low)).min(posterior.estimate),
-            (given.mean + above * (high - given.mean)).max(posterior.estimate),
+            (raw.given_mean - below * (raw.given_mean - low)).min(raw.estimate),
+            (raw.given_mean + above * (high - raw.given_mean)).max(raw.estimate),
         )
     }
 }

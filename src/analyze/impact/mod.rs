@@ -5,16 +5,19 @@
 
 mod answer;
 mod calibration;
+mod chart;
 mod cholesky;
 mod design;
 mod finding;
 mod fit;
+mod flags;
 mod history;
 mod life;
 mod mixture;
 mod model;
 mod noise;
 mod posterior;
+mod raw;
 mod regression;
 mod search;
 mod shape;
@@ -26,6 +29,7 @@ pub use calibration::Calibration;
 pub use history::{History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, Siblings};
 pub use life::{CameBack, Returned, came_back, is_revision};
 pub use model::{Model, NeighbourCourse};
+pub(crate) use raw::Raw;
 pub use shape::Shape;
 pub use siblings::{PricedService, pooled_price_size, sibling_index};
 
@@ -46,31 +50,7 @@ pub const HISTORY_DAYS: u32 = 84;
 /// release is answered as if there were one without deployments (that is what placebos are).
 pub fn estimate(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
     match window::Window::of(history, day, model) {
-        Ok(window) => answered(history, day, &window, &fit::Fit::of(&window, model), calibration),
+        Ok(window) => answer::answered(history, day, &window, model, calibration),
         Err(none) => Impact::without_effect(history, day, none.reason()),
     }
-}
-
-fn answered(
-    history: &History,
-    day: NaiveDate,
-    window: &window::Window,
-    fit: &fit::Fit,
-    calibration: &Calibration,
-) -> Impact {
-    let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
-    let (low, high) = calibration.interval(impact.phase, &fit.posterior, window.nearest());
-    let grounds = finding::Grounds {
-        estimate: fit.posterior.estimate,
-        low,
-        high,
-        before_per_day: window.before_per_day,
-        probability: fit.posterior.probability,
-        nearest: window.nearest(),
-        undoes_a_shift: fit.undoes_a_shift(),
-    };
-    (impact.finding, impact.reason) = finding::finding(&grounds);
-    impact.horizon_days = window.asked.len() as u32;
-    impact.effect = Some(Effect::of(&grounds));
-    impact
 }

@@ -52,6 +52,11 @@ impl Filter {
         Self { steps, half_log_determinant }
     }
 
+    /// The standard deviation of each day's innovation, against that of a day's noise.
+    pub(super) fn spreads(&self) -> impl Iterator<Item = f64> {
+        self.steps.iter().map(|step| step.weight.recip())
+    }
+
     /// Whitens columns that lie interleaved, `LANES` values a day, in place.
     pub(super) fn whiten(&self, columns: &mut [[f64; LANES]]) {
         let mut near = [0.0; LANES];

@@ -33,6 +33,8 @@ pub(super) struct Posterior {
     pub(super) size: f64,
     /// Standard deviation of a day's noise.
     pub(super) noise: f64,
+    /// How precisely the days tell the size of a lasting effect: one over its variance without a prior.
+    pub(super) information: f64,
     /// Weights of the courses, given an effect, in the order of the model.
     pub(super) courses: Vec<f64>,
     /// For each near neighbour, how likely it did something.
@@ -44,6 +46,7 @@ struct Term {
     log_weight: f64,
     mean: f64,
     variance: f64,
+    information: f64,
     shape: usize,
     size: usize,
     states: usize,
@@ -88,10 +91,11 @@ impl Posterior {
             given: Mixture::default(),
             size: 0.0,
             noise: 0.0,
+            information: 0.0,
             courses: vec![0.0; model.shapes.len()],
             neighbours: vec![0.0; neighbours],
         };
-        let (mut total, mut effect, mut variance) = (0.0, 0.0, 0.0);
+        let (mut total, mut effect, mut variance, mut lasting) = (0.0, 0.0, 0.0, 0.0);
         for term in terms {
             let weight = (term.log_weight - best).exp();
             let (amount, slope) = money[term.shape].at(term.mean);
@@ -100,6 +104,10 @@ impl Posterior {
             variance += weight * kinds[term.noise].variance;
             for (sum, choice) in posterior.neighbours.iter_mut().zip(&states[term.states].choice) {
                 *sum += if model.neighbour_states[*choice].0 == NeighbourCourse::Nothing { 0.0 } else { weight };
+            }
+            if model.shapes[term.shape].0 == Shape::Step {
+                lasting += weight;
+                posterior.information += weight * term.information;
             }
             if term.size > 0 {
                 effect += weight;
@@ -110,6 +118,7 @@ impl Posterior {
         }
         posterior.estimate /= total;
         posterior.probability = effect / total;
+        posterior.information /= f64::max(lasting, 1e-12);
         posterior.noise = (variance / total).sqrt();
         posterior.neighbours.iter_mut().for_each(|sum| *sum /= total);
         if effect > 0.0 {
@@ -220,7 +229,7 @@ impl Reduced {
                     *best = best.max(log_weight);
                     if log_weight > *best - TERM_LOG_RANGE {
                         let noise = self.noise;
-                        terms.push(Term { log_weight, mean, variance, shape, size, states: index, noise });
+                        terms.push(Term { log_weight, mean, variance, information, shape, size, states: index, noise });
                     }
                 }
             }

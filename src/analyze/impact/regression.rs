@@ -13,8 +13,6 @@ pub(super) struct Noise {
     filter: Filter,
     /// The logarithm of how likely it is beforehand.
     pub(super) log_prior: f64,
-    /// The drift that it stands for.
-    pub(super) drift: f64,
     columns: Vec<Vec<f64>>,
     /// Inner products of whitened columns: row r holds those with the columns 0 … r.
     products: Vec<Vec<f64>>,
@@ -58,7 +56,6 @@ pub(super) fn kinds(days: &[i32], model: &Model) -> Vec<Noise> {
             kinds.push(Noise {
                 filter: Filter::new(days, *autocorrelation, *drift),
                 log_prior: prior.ln(),
-                drift: *drift,
                 columns: Vec::with_capacity(80),
                 products: Vec::with_capacity(80),
                 variance: 1e-3,
@@ -172,5 +169,23 @@ impl Noise {
             - PRIOR_SQUARES / variance
             - variance.ln()
             + self.log_prior
+    }
+
+    /// What the columns leave of the target, whitened.
+    pub(super) fn residual(&self, columns: &[(usize, f64)], evidence: &Evidence) -> Vec<f64> {
+        let mut residual = self.columns[0].clone();
+        for ((column, _), coefficient) in columns.iter().zip(&evidence.coefficients) {
+            for (value, explained) in residual.iter_mut().zip(&self.columns[*column]) {
+                *value -= coefficient * explained;
+            }
+        }
+        residual
+    }
+
+    /// By how much each day missed what was expected of it from the days before, and the standard deviation of that.
+    pub(super) fn innovations(&self, columns: &[(usize, f64)], evidence: &Evidence) -> Vec<(f64, f64)> {
+        let deviation = evidence.variance.sqrt();
+        let residual = self.residual(columns, evidence);
+        residual.iter().zip(self.filter.spreads()).map(|(value, spread)| (value * spread, deviation * spread)).collect()
     }
 }

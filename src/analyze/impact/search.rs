@@ -89,7 +89,7 @@ fn shift(
 ) -> Option<i32> {
     let steps: Vec<Vec<f64>> = candidates.iter().map(|day| step(&window.days, *day, 1.0)).collect();
     let whitened = noise.whitened(steps.iter().map(Vec::as_slice));
-    let residual = residual(noise, columns, evidence);
+    let residual = noise.residual(columns, evidence);
     let variance = evidence.variance;
     let mut highest: Option<(f64, i32)> = None;
     let mut right = vec![0.0; columns.len()];
@@ -112,20 +112,10 @@ fn shift(
 
 /// The days whose whitened residuals are far out, by robust standard deviations; the farthest first.
 fn outliers(noise: &Noise, columns: &[(usize, f64)], evidence: &Evidence, least: f64) -> Vec<usize> {
-    let sizes: Vec<f64> = residual(noise, columns, evidence).into_iter().map(f64::abs).collect();
+    let sizes: Vec<f64> = noise.residual(columns, evidence).into_iter().map(f64::abs).collect();
     let deviation = 1.4826 * median(&sizes) + 1e-6;
     let mut far: Vec<usize> = (0..sizes.len()).filter(|at| sizes[*at] > least * deviation).collect();
     far.sort_by(|left, right| sizes[*right].total_cmp(&sizes[*left]));
     far.truncate(OUTLIERS_A_ROUND);
     far
-}
-
-fn residual(noise: &Noise, columns: &[(usize, f64)], evidence: &Evidence) -> Vec<f64> {
-    let mut residual = noise.column(0).to_vec();
-    for ((column, _), coefficient) in columns.iter().zip(&evidence.coefficients) {
-        for (value, explained) in residual.iter_mut().zip(noise.column(*column)) {
-            *value -= coefficient * explained;
-        }
-    }
-    residual
 }

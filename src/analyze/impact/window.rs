@@ -137,6 +137,13 @@ impl Window {
         })
     }
 
+    /// The same days without some neighbours: what is left stands for the release and them.
+    pub(super) fn without_neighbours(&self, near: impl Fn(i32) -> bool) -> Self {
+        let mut joint = self.clone();
+        joint.others.retain(|(day, _)| !near(*day));
+        joint
+    }
+
     /// The days after the release that have a figure.
     pub(super) fn days_after(&self) -> usize {
         self.days.iter().filter(|day| **day > 0).count()
