@@ -3,6 +3,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "made-up costs, and times")]
 
+mod anomalies;
 mod effects;
 mod forecasts;
 mod world;
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let answers = effects::answers(&world, &model, &calibration);
     let spent = cpu_ms() - before;
     write_effects(&out.join("effects.csv"), &answers)?;
+    write_anomalies(&out.join("anomalies.csv"), &anomalies::opened(&world, &model))?;
     write_forecasts(&out.join("forecast.csv"), &forecasts::answers(&world))?;
     let cost = serde_json::json!({
         "deployments": answers.len(),
@@ -48,6 +50,24 @@ fn write_effects(path: &Path, answers: &[effects::Answer]) -> Result<(), Box<dyn
             &number(effect.map(|effect| effect.low)),
             &number(effect.map(|effect| effect.high)),
             effects::word(answer.impact.finding),
+        ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_anomalies(path: &Path, opened: &[anomalies::Opened]) -> Result<(), Box<dyn Error>> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(["service", "environment", "kind", "start", "end", "opened_on"])?;
+    for one in opened {
+        let anomaly = &one.anomaly;
+        writer.write_record([
+            one.service.as_str(),
+            &one.environment,
+            anomalies::word(anomaly.kind),
+            &anomaly.start.to_string(),
+            &anomaly.end.to_string(),
+            &one.opened_on.to_string(),
         ])?;
     }
     writer.flush()?;
