@@ -33,6 +33,7 @@ pub mod filters;
 mod headers;
 pub mod health;
 mod history;
+pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
 pub mod moments;
@@ -151,7 +152,10 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::invoices::routes,
+    crate::api::months::routes,
     crate::api::openapi::routes,
+    crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
