@@ -6,6 +6,7 @@ pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
+pub mod metrics;
 pub mod openapi;
 mod reporting;
 pub mod rules;

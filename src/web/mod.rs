@@ -35,6 +35,7 @@ pub mod health;
 mod history;
 mod invoices;
 pub mod mapping_change;
+pub mod metrics;
 pub mod moments;
 pub mod moves;
 pub mod overview;
@@ -151,6 +152,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::metrics::routes,
     crate::api::openapi::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
@@ -175,6 +177,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metrics::routes,
     overview::routes,
     preferences::routes,
     profile::routes,
