@@ -36,6 +36,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+pub mod metrics;
 pub mod moments;
 pub mod moves;
 pub mod overview;
@@ -152,8 +153,12 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+<<<<<<< HEAD
     crate::api::invoices::routes,
     crate::api::months::routes,
+=======
+    crate::api::metrics::routes,
+>>>>>>> usage
     crate::api::openapi::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
@@ -179,6 +184,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metrics::routes,
     overview::routes,
     preferences::routes,
     profile::routes,
