@@ -31,10 +31,13 @@ pub fn routes(routes: Routes) -> Routes {
         super::deployments::list,
         super::deployments::show,
         super::deployments::update,
-<<<<<<< HEAD
         super::invoices::delete,
         super::invoices::enter,
         super::invoices::list,
+        super::metrics::define,
+        super::metrics::list,
+        super::metrics::points,
+        super::metrics::write,
         super::months::close,
         super::months::list,
         super::months::reopen,
@@ -43,12 +46,6 @@ pub fn routes(routes: Routes) -> Routes {
         super::rates::list,
         super::rates::remove,
         super::rates::set_reporting_currency,
-=======
-        super::metrics::define,
-        super::metrics::list,
-        super::metrics::points,
-        super::metrics::write,
->>>>>>> usage
         super::rules::add,
         super::rules::change,
         super::rules::delete,
