@@ -8,6 +8,7 @@ pub mod deployments;
 pub mod error;
 pub mod metrics;
 pub mod openapi;
+pub mod otlp;
 mod reporting;
 pub mod rules;
 pub mod source_deliveries;

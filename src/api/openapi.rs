@@ -35,6 +35,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::metrics::list,
         super::metrics::points,
         super::metrics::write,
+        super::otlp::export,
         super::rules::add,
         super::rules::change,
         super::rules::delete,

@@ -18,6 +18,7 @@ pub mod csv;
 pub mod daily;
 pub mod delivery;
 mod delivery_decision;
+mod delivery_figures;
 mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
@@ -35,6 +36,7 @@ pub mod health;
 mod history;
 mod invoices;
 pub mod mapping_change;
+mod metric_queries;
 pub mod metrics;
 pub mod moments;
 pub mod moves;
@@ -71,6 +73,7 @@ pub mod statement;
 pub mod statements;
 pub mod tags;
 mod team;
+mod team_pace;
 mod teams;
 pub mod telemetry;
 pub mod throttle;
@@ -154,6 +157,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::deployments::routes,
     crate::api::metrics::routes,
     crate::api::openapi::routes,
+    crate::api::otlp::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
@@ -177,6 +181,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metric_queries::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,
