@@ -1,5 +1,6 @@
 //! Findings from series and sums. Pure: figures in, findings out.
 
 pub mod delivery;
+pub mod impact;
 pub mod invoices;
 pub mod unit_cost;

@@ -34,6 +34,7 @@ pub mod filters;
 mod headers;
 pub mod health;
 mod history;
+pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
 mod metric_queries;
@@ -155,9 +156,12 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::invoices::routes,
+    crate::api::months::routes,
     crate::api::metrics::routes,
     crate::api::openapi::routes,
     crate::api::otlp::routes,
+    crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
