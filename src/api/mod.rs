@@ -10,6 +10,7 @@ pub mod invoices;
 pub mod metrics;
 pub mod months;
 pub mod openapi;
+pub mod otlp;
 pub mod rates;
 mod reporting;
 pub mod rules;

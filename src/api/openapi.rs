@@ -46,6 +46,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::rates::list,
         super::rates::remove,
         super::rates::set_reporting_currency,
+        super::otlp::export,
         super::rules::add,
         super::rules::change,
         super::rules::delete,

@@ -18,6 +18,7 @@ pub mod csv;
 pub mod daily;
 pub mod delivery;
 mod delivery_decision;
+mod delivery_figures;
 mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
@@ -36,6 +37,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+mod metric_queries;
 pub mod metrics;
 pub mod moments;
 pub mod moves;
@@ -72,6 +74,7 @@ pub mod statement;
 pub mod statements;
 pub mod tags;
 mod team;
+mod team_pace;
 mod teams;
 pub mod telemetry;
 pub mod throttle;
@@ -157,6 +160,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::metrics::routes,
     crate::api::months::routes,
     crate::api::openapi::routes,
+    crate::api::otlp::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
@@ -181,6 +185,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metric_queries::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,

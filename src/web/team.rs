@@ -3,10 +3,12 @@
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
 use super::csv::{Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
+use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
 use super::service::change_sentence;
+use super::team_pace::{self, Listed, TeamPace};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
@@ -57,6 +59,10 @@ async fn show(
         let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
         return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
     }
+    let (delivery, pace) = match &span {
+        Some(span) => speed(&mut snapshot, &team, read.as_ref(), span).await?,
+        None => Default::default(),
+    };
     let path = format!("/teams/{}", team.slug);
     let environments = service_costs::choices(&mut snapshot).await?.environments;
     let all = vec![(String::new(), "All".to_owned())];
@@ -77,8 +83,28 @@ async fn show(
         team,
         shows_cost,
         cost,
+        delivery,
+        pace,
     }
     .into_response())
+}
+
+async fn speed(
+    conn: &mut Snapshot,
+    team: &TeamHead,
+    read: Option<&Read>,
+    span: &Span,
+) -> Result<(DeliverySection, TeamPace)> {
+    let deliveries = Deliveries::read(conn, None, Some(team.team_id), span).await?;
+    let section = deliveries.section(span);
+    let Some(read) = read else { return Ok((section, TeamPace::default())) };
+    let compared = read.compared();
+    let services: Vec<Listed<'_>> = compared
+        .iter()
+        .map(|(one, _)| Listed { service_id: one.service_id, name: &one.name, slug: &one.slug })
+        .collect();
+    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span).await?;
+    Ok((section, pace))
 }
 
 async fn deployments(
@@ -103,6 +129,7 @@ struct Read {
     environments: BTreeMap<String, Compared>,
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
+    environment_id: Option<i64>,
 }
 
 impl Read {
@@ -124,7 +151,8 @@ impl Read {
             Some(range) => service_costs::weekly(conn, scope, &filter.on(range), &ids).await?,
             None => Vec::new(),
         };
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks })
+        let environment_id = filter.environment_id;
+        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, environment_id })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -354,6 +382,8 @@ struct TeamPage {
     period_head: String,
     comparison: String,
     cost: Option<CostView>,
+    delivery: DeliverySection,
+    pace: TeamPace,
     deployments: Vec<ListedDeployment>,
     deployment_count: usize,
 }

@@ -148,6 +148,14 @@ POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
 POST /settings/event-sources/{id}/read-again admin
 POST /settings/event-sources/{id}/rotate admin
+GET /settings/metric-queries admin
+POST /settings/metric-queries admin
+GET /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id}/pause admin
+POST /settings/metric-queries/{id}/resume admin
+POST /settings/metric-queries/{id}/ask admin
+POST /settings/metric-queries/{id}/delete admin
 GET /settings/profile signed-in
 POST /settings/profile/end-sessions signed-in
 POST /settings/profile/password signed-in
@@ -198,6 +206,7 @@ GET /unmapped signed-in
 GET /unmapped.csv organisation
 GET /upload bills
 POST /upload bills
+POST /v1/metrics signed-in ingest
 GET /verify signed-in
 POST /verify bills
 POST /webhooks/github/{source} public

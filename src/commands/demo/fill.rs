@@ -1,4 +1,5 @@
-//! Takes the demo organisation in as users do: catalogue by API, bills by import, events by signed webhooks.
+//! Takes the demo organisation in as users do: catalogue and usage by API, bills by import, events by signed
+//! webhooks.
 
 use super::client::{Caller, succeeded};
 use super::step;
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 const ACTOR: &str = "demo";
 const EVENT_SOURCE: &str = "acme-shop";
 const REQUESTS_AT_ONCE: usize = 8;
+/// Values of a metric in one request.
+const POINTS_AT_ONCE: usize = 5000;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -33,7 +36,34 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     step(format_args!("Adding {} teams and {} services", files.teams.len(), files.services.len()));
     fill_catalogue(running, pools, &caller, files).await?;
     take_bills(running, pools, files).await?;
+    send_traffic(running, pools, &caller, files).await?;
     send_events(running, pools, &caller, files).await
+}
+
+/// Requests of each service in production, by day.
+async fn send_traffic(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {
+    let text = tokio::fs::read_to_string(&files.traffic).await?;
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    step(format_args!("Sending {} values of requests", lines.len()));
+    let mut conn = pools.jobs.acquire().await?;
+    let admin = accounts::find(&mut conn, "admin").await?.context("the first administrator is missing")?;
+    drop(conn);
+    let app = running.app();
+    let by = || By { actor: ACTOR.into(), address: String::new(), now: app.now() };
+    let wanted = Wanted { name: "demo usage", scope: TokenScope::Ingest, expires_days: Some(1) };
+    let (_, token) = tokens::make(app, by(), (admin, Role::Admin), wanted).await?;
+    let production = files.environments.iter().find(|environment| environment.kind == "production");
+    let production = &production.context("the demo has no production")?.slug;
+    for lines in lines.chunks(POINTS_AT_ONCE) {
+        let point = |line: &&str| {
+            let mut cells = line.split(',');
+            let (day, service, requests) = (cells.next(), cells.next(), cells.next());
+            json!({"time": day, "service": service, "value": requests, "environment": production})
+        };
+        let points: Vec<Value> = lines.iter().map(point).collect();
+        caller.post_json("/api/v1/metrics/requests/points", &token.secret, &json!({"points": points})).await?;
+    }
+    Ok(tokens::end(app, by(), None, token.api_token_id).await?)
 }
 
 async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {

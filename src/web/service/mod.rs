@@ -7,10 +7,11 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
-mod usage;
+pub(super) mod usage;
 
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
+use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::Line;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
@@ -69,6 +70,7 @@ pub struct ServicePage {
     deployments_note: String,
     releases: ReleasesSection,
     usage: UsageSection,
+    delivery: DeliverySection,
     csv_href: String,
 }
 
@@ -134,6 +136,7 @@ pub struct Material {
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
     usage: UsageSection,
+    delivery: DeliverySection,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -158,7 +161,12 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut reporting = None;
     let mut moved = Arc::default();
     let mut usage = UsageSection::default();
+    let mut delivery = DeliverySection::default();
     let mut days = Loaded::default();
+    if let Some(span) = &span {
+        let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
+        delivery = live.section(span);
+    }
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
         days = load(kept, publication_id, &mut snapshot, &scope, &service, &view, &span).await?;
@@ -195,6 +203,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         reporting,
         moved,
         usage,
+        delivery,
     };
     Ok(own)
 }
@@ -204,6 +213,7 @@ impl Material {
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
+        let delivery = self.delivery;
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
             ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()))
@@ -220,6 +230,7 @@ impl Material {
             deployments_note: deployments_note(&deployments, listed),
             releases,
             usage,
+            delivery,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,
