@@ -1,11 +1,12 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
-use super::csv::{Table, split_suffix};
+use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
@@ -103,12 +104,15 @@ struct Read {
     environments: BTreeMap<String, Compared>,
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
+    /// By service; `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
 }
 
 impl Read {
     async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
+        let rated = RatedParts::read(conn, scope, &filter, Dimension::Service).await?;
         let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
         let days = costs::daily(conn, scope, &filter.on(shown), Dimension::Service).await?;
         let mut environments: BTreeMap<String, Compared> = BTreeMap::new();
@@ -124,7 +128,7 @@ impl Read {
             Some(range) => service_costs::weekly(conn, scope, &filter.on(range), &ids).await?,
             None => Vec::new(),
         };
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks })
+        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, rated })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -168,17 +172,22 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
 }
 
 fn csv(read: &Read) -> Table {
-    let mut table = Table::new(&["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"]);
+    let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
+    columns.extend(RatedParts::columns(read.rated.as_ref()));
+    let mut table = Table::new(&columns);
     for service in &read.services {
         let change = &service.cost - &service.cost_before;
-        table.row(&[
+        let converted = read.rated.as_ref().map(|rated| rated.of_service(service));
+        let mut cells: Vec<Cell<'_>> = vec![
             (&service.name).into(),
             (&service.currency).into(),
             (&service.cost).into(),
             (&service.cost_before).into(),
             (&change).into(),
             service.charge_count.into(),
-        ]);
+        ];
+        cells.extend(RatedParts::cells(read.rated.as_ref(), converted.as_ref()));
+        table.row(&cells);
     }
     table
 }
@@ -187,6 +196,7 @@ fn csv(read: &Read) -> Table {
 struct CostView {
     sentence: String,
     figures: Figures,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     services: Vec<ServiceRow>,
     service_total: Vec<Line>,
@@ -212,6 +222,7 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     CostView {
         sentence: sentence.join("; "),
         figures: figures(span, read, &total, deployments),
+        reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
         service_total: table.1,
