@@ -8,6 +8,7 @@ mod deployment_record;
 pub mod deployments;
 pub mod error;
 pub mod invoices;
+pub mod metrics;
 pub mod months;
 pub mod openapi;
 pub mod rates;

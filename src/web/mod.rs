@@ -37,6 +37,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+pub mod metrics;
 pub mod moments;
 pub mod moves;
 pub mod overview;
@@ -155,6 +156,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::invoices::routes,
+    crate::api::metrics::routes,
     crate::api::months::routes,
     crate::api::openapi::routes,
     crate::api::rates::routes,
@@ -182,6 +184,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metrics::routes,
     overview::routes,
     preferences::routes,
     profile::routes,

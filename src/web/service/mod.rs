@@ -7,6 +7,7 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
+mod usage;
 
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
@@ -34,6 +35,7 @@ use series::{markers, series};
 use std::sync::Arc;
 use tables::{BoughtRow, DeploymentRow, WhyTable};
 pub(super) use tables::{change_sentence, change_sentences};
+use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
@@ -42,7 +44,11 @@ const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/services/{slug}", Policy::Money, show)
+    routes.get("/services/{slug}", Policy::Money, show).post(
+        "/services/{slug}/unit-metric",
+        Policy::Bills,
+        usage::choose,
+    )
 }
 
 /// The page of a service.
@@ -62,6 +68,7 @@ pub struct ServicePage {
     deployments: Vec<DeploymentRow>,
     deployments_note: String,
     releases: ReleasesSection,
+    usage: UsageSection,
     csv_href: String,
 }
 
@@ -127,6 +134,7 @@ pub struct Material {
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
+    usage: UsageSection,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -150,6 +158,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut bought = None;
     let mut reporting = None;
     let mut moved = Arc::default();
+    let mut usage = UsageSection::default();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -166,6 +175,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             let id = service.service_id;
             let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
             moved = kept.moved.get_or_read(publication_id, question, reading).await?;
+            let can_choose = Policy::Bills.allows(principal);
+            usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
@@ -184,6 +195,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         bought,
         reporting,
         moved,
+        usage,
     };
     Ok(own)
 }
@@ -192,10 +204,10 @@ impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting, moved) = (self.bought, self.reporting, self.moved);
+        let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
-            ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved))
+            ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()))
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -208,6 +220,7 @@ impl Material {
             deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
+            usage,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,
@@ -238,7 +251,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
-    (bought, moved): (&[Bought], &[MovedByRule]),
+    (bought, moved, usage): (&[Bought], &[MovedByRule], Option<&UsageRow>),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
@@ -263,7 +276,7 @@ fn cost_view(
     let (bought, bought_total) = tables::bought(bought, &days.currencies);
     CostView {
         reporting: None,
-        figures: figures(span, days, deployments),
+        figures: figures(span, days, deployments, usage),
         charts,
         why: tables::why(span, days),
         bought,
