@@ -1,6 +1,7 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
 pub mod catalogue;
+pub mod clusters;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;

@@ -25,6 +25,8 @@ pub fn routes(routes: Routes) -> Routes {
         super::catalogue::list_environments,
         super::catalogue::list_services,
         super::catalogue::list_teams,
+        super::clusters::list,
+        super::clusters::put,
         super::costs::download,
         super::costs::show,
         super::deployments::create,

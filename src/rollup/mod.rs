@@ -2,6 +2,7 @@
 
 pub mod close_month;
 pub mod cluster_costs;
+pub mod cluster_reports;
 pub mod events;
 pub mod import;
 pub mod invoices;

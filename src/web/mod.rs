@@ -11,6 +11,7 @@ mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+pub mod clusters;
 mod commitments;
 pub mod comparison;
 mod cross_site;
@@ -154,6 +155,7 @@ impl AppState {
 /// The files that add routes, in the order of the alphabet.
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
+    crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::invoices::routes,
@@ -172,6 +174,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     charge::routes,
     charges::routes,
     close_month::routes,
+    clusters::routes,
     commitments::routes,
     delivery::routes,
     delivery_decision::routes,

@@ -1,12 +1,13 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
-use super::csv::{Table, split_suffix};
+use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
@@ -130,12 +131,15 @@ struct Read {
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
     environment_id: Option<i64>,
+    /// By service; `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
 }
 
 impl Read {
     async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
+        let rated = RatedParts::read(conn, scope, &filter, Dimension::Service).await?;
         let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
         let days = costs::daily(conn, scope, &filter.on(shown), Dimension::Service).await?;
         let mut environments: BTreeMap<String, Compared> = BTreeMap::new();
@@ -152,7 +156,7 @@ impl Read {
             None => Vec::new(),
         };
         let environment_id = filter.environment_id;
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, environment_id })
+        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, environment_id, rated })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -196,17 +200,22 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
 }
 
 fn csv(read: &Read) -> Table {
-    let mut table = Table::new(&["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"]);
+    let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
+    columns.extend(RatedParts::columns(read.rated.as_ref()));
+    let mut table = Table::new(&columns);
     for service in &read.services {
         let change = &service.cost - &service.cost_before;
-        table.row(&[
+        let converted = read.rated.as_ref().map(|rated| rated.of_service(service));
+        let mut cells: Vec<Cell<'_>> = vec![
             (&service.name).into(),
             (&service.currency).into(),
             (&service.cost).into(),
             (&service.cost_before).into(),
             (&change).into(),
             service.charge_count.into(),
-        ]);
+        ];
+        cells.extend(RatedParts::cells(read.rated.as_ref(), converted.as_ref()));
+        table.row(&cells);
     }
     table
 }
@@ -215,6 +224,7 @@ fn csv(read: &Read) -> Table {
 struct CostView {
     sentence: String,
     figures: Figures,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     services: Vec<ServiceRow>,
     service_total: Vec<Line>,
@@ -240,6 +250,7 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     CostView {
         sentence: sentence.join("; "),
         figures: figures(span, read, &total, deployments),
+        reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
         service_total: table.1,

@@ -3,6 +3,8 @@
 /// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
 pub const TABLE: &str = "
 GET / signed-in
+GET /api/v1/clusters organisation read
+PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
@@ -71,6 +73,9 @@ POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
 GET /charges/{generation_id}/{line} money
+GET /clusters organisation
+GET /clusters.csv organisation
+POST /clusters/import bills
 GET /commitments money
 GET /commitments.csv money
 GET /deliveries/{id} bills

@@ -115,7 +115,8 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     let span = view.span(&bills).ok_or_else(|| Error::Invalid("None of these days is complete yet.".into()))?;
     let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
     let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;
-    Ok(days.csv(&span).into_response(&format!("{}.csv", service.slug)))
+    let rates = days.rates(&mut snapshot).await?;
+    Ok(days.csv(&span, rates.as_ref()).into_response(&format!("{}.csv", service.slug)))
 }
 
 /// Everything that the page of a service is made from. Making and rendering the page needs no database.
