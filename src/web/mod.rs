@@ -13,6 +13,8 @@ pub mod client_address;
 mod close_month;
 mod commitments;
 pub mod comparison;
+mod connect_steps;
+mod context_events;
 mod cross_site;
 pub mod csv;
 pub mod daily;

@@ -69,6 +69,8 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/remove signed-in
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
@@ -175,7 +177,7 @@ GET /upload bills
 POST /upload bills
 GET /verify signed-in
 POST /verify bills
-POST /webhooks/github/{source} public
+POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
 ";
