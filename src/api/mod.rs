@@ -6,7 +6,14 @@ pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
+<<<<<<< HEAD
+pub mod invoices;
+pub mod months;
+=======
+pub mod metrics;
+>>>>>>> usage
 pub mod openapi;
+pub mod rates;
 mod reporting;
 pub mod rules;
 pub mod source_deliveries;

@@ -40,7 +40,9 @@ pub mod jobs;
 pub mod locks;
 pub mod mapping_rule_versions;
 pub mod mapping_rules;
+pub mod metric_lists;
 pub mod metric_points;
+pub mod metrics;
 pub mod month_closing;
 pub mod moved_by_rules;
 pub mod operational_events;
@@ -71,6 +73,7 @@ pub mod team_heads;
 pub mod tokens;
 pub mod unmapped;
 pub mod uploads;
+pub mod usage_unmapped;
 pub mod verifications;
 pub mod visits;
 

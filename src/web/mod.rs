@@ -35,8 +35,10 @@ pub mod filters;
 mod headers;
 pub mod health;
 mod history;
+pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+pub mod metrics;
 pub mod moments;
 pub mod moves;
 pub mod overview;
@@ -153,7 +155,14 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+<<<<<<< HEAD
+    crate::api::invoices::routes,
+    crate::api::months::routes,
+=======
+    crate::api::metrics::routes,
+>>>>>>> usage
     crate::api::openapi::routes,
+    crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
@@ -177,6 +186,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metrics::routes,
     overview::routes,
     preferences::routes,
     profile::routes,

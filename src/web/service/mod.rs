@@ -7,6 +7,7 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
+mod usage;
 
 use super::charts::Buckets;
 use super::context_events::{ContextEvents, ContextRow};
@@ -36,6 +37,7 @@ use series::{markers, series};
 use std::sync::Arc;
 use tables::{BoughtRow, DeploymentRow, WhyTable};
 pub(super) use tables::{change_sentence, change_sentences};
+use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
@@ -44,7 +46,11 @@ const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/services/{slug}", Policy::Money, show)
+    routes.get("/services/{slug}", Policy::Money, show).post(
+        "/services/{slug}/unit-metric",
+        Policy::Bills,
+        usage::choose,
+    )
 }
 
 /// The page of a service.
@@ -66,6 +72,7 @@ pub struct ServicePage {
     releases: ReleasesSection,
     context: Vec<ContextRow>,
     context_note: String,
+    usage: UsageSection,
     csv_href: String,
 }
 
@@ -131,6 +138,7 @@ pub struct Material {
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
+    usage: UsageSection,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -155,6 +163,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut bought = None;
     let mut reporting = None;
     let mut moved = Arc::default();
+    let mut usage = UsageSection::default();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -171,6 +180,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             let id = service.service_id;
             let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
             moved = kept.moved.get_or_read(publication_id, question, reading).await?;
+            let can_choose = Policy::Bills.allows(principal);
+            usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
@@ -191,6 +202,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         bought,
         reporting,
         moved,
+        usage,
     };
     Ok(own)
 }
@@ -199,9 +211,9 @@ impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting, moved) = (self.bought, self.reporting, self.moved);
+        let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
-            let view = cost_view(&service, &view, span, &days, &deployments, (&bought, &moved));
+            let view = cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()));
             let events = self.context.on_chart(&Buckets::new(span.chart, span.complete_to), "#h-context");
             let charts = view.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
             CostView { reporting, charts, ..view }
@@ -219,6 +231,7 @@ impl Material {
             releases,
             context: self.context.rows(),
             context_note: self.context.note(),
+            usage,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,
@@ -249,7 +262,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
-    (bought, moved): (&[Bought], &[MovedByRule]),
+    (bought, moved, usage): (&[Bought], &[MovedByRule], Option<&UsageRow>),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
@@ -274,7 +287,7 @@ fn cost_view(
     let (bought, bought_total) = tables::bought(bought, &days.currencies);
     CostView {
         reporting: None,
-        figures: figures(span, days, deployments),
+        figures: figures(span, days, deployments, usage),
         charts,
         why: tables::why(span, days),
         bought,
