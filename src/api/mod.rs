@@ -6,12 +6,9 @@ pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
-<<<<<<< HEAD
 pub mod invoices;
-pub mod months;
-=======
 pub mod metrics;
->>>>>>> usage
+pub mod months;
 pub mod openapi;
 pub mod rates;
 mod reporting;

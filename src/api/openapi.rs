@@ -31,7 +31,6 @@ pub fn routes(routes: Routes) -> Routes {
         super::deployments::list,
         super::deployments::show,
         super::deployments::update,
-<<<<<<< HEAD
         super::invoices::delete,
         super::invoices::enter,
         super::invoices::list,
@@ -43,12 +42,10 @@ pub fn routes(routes: Routes) -> Routes {
         super::rates::list,
         super::rates::remove,
         super::rates::set_reporting_currency,
-=======
         super::metrics::define,
         super::metrics::list,
         super::metrics::points,
         super::metrics::write,
->>>>>>> usage
         super::rules::add,
         super::rules::change,
         super::rules::delete,

@@ -155,12 +155,9 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
-<<<<<<< HEAD
     crate::api::invoices::routes,
     crate::api::months::routes,
-=======
     crate::api::metrics::routes,
->>>>>>> usage
     crate::api::openapi::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
