@@ -8,6 +8,7 @@ pub mod import;
 pub mod invoices;
 pub mod key_attributes;
 pub mod map_deployments;
+pub mod map_operational_events;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;

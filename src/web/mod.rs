@@ -14,6 +14,8 @@ mod close_month;
 pub mod clusters;
 mod commitments;
 pub mod comparison;
+mod connect_steps;
+mod context_events;
 mod cross_site;
 pub mod csv;
 pub mod daily;

@@ -89,6 +89,8 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/remove signed-in
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
@@ -214,7 +216,7 @@ POST /upload bills
 POST /v1/metrics signed-in ingest
 GET /verify signed-in
 POST /verify bills
-POST /webhooks/github/{source} public
+POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
 ";

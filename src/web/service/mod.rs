@@ -9,6 +9,8 @@ mod series;
 mod tables;
 pub(super) mod usage;
 
+use super::charts::Buckets;
+use super::context_events::{ContextEvents, ContextRow};
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
@@ -69,6 +71,8 @@ pub struct ServicePage {
     deployments: Vec<DeploymentRow>,
     deployments_note: String,
     releases: ReleasesSection,
+    context: Vec<ContextRow>,
+    context_note: String,
     usage: UsageSection,
     delivery: DeliverySection,
     csv_href: String,
@@ -131,6 +135,7 @@ pub struct Material {
     listed: DateRange,
     deployments: Vec<ListedDeployment>,
     releases: ReleasesSection,
+    context: ContextEvents,
     days: Loaded,
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
@@ -155,6 +160,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         None => DateRange::days_to(page.now.date_naive(), 60),
     };
     let until = listed.end().max(page.now.date_naive() + Days::new(1));
+    let whole = DateRange::new(listed.start(), until).unwrap_or(listed);
     let deployments =
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
@@ -188,6 +194,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
+    let context = ContextEvents::read(&mut snapshot, &[service.service_id], days.environment_id, whole).await?;
     let own_team = own_team(principal);
     let own = Material {
         page,
@@ -199,6 +206,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         listed,
         deployments,
         releases,
+        context,
         days,
         bought,
         reporting,
@@ -215,9 +223,11 @@ impl Material {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let delivery = self.delivery;
-        let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
-            reporting,
-            ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()))
+        let cost = span.as_ref().zip(bought).map(|(span, bought)| {
+            let view = cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()));
+            let events = self.context.on_chart(&Buckets::new(span.chart, span.complete_to), "#h-context");
+            let charts = view.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
+            CostView { reporting, charts, ..view }
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -230,6 +240,8 @@ impl Material {
             deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
+            context: self.context.rows(),
+            context_note: self.context.note(),
             usage,
             delivery,
             csv_href: view.link(&format!("{path}.csv"), &[]),
