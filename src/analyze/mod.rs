@@ -1,3 +1,4 @@
 //! Findings from series and sums. Pure: figures in, findings out.
 
 pub mod invoices;
+pub mod variance;

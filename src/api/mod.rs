@@ -6,11 +6,13 @@ pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
+pub mod impact;
 pub mod openapi;
 mod reporting;
 pub mod rules;
 pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
+pub mod why;
 
 pub use error::{Error, Result};

@@ -24,6 +24,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+pub mod effects;
 pub mod environment;
 pub mod environments;
 pub mod error;
@@ -34,6 +35,7 @@ mod headers;
 pub mod health;
 mod history;
 mod invoices;
+mod method;
 pub mod mapping_change;
 pub mod moments;
 pub mod moves;
@@ -81,6 +83,7 @@ pub mod users;
 mod verify;
 pub mod webhooks;
 pub mod welcome;
+pub mod why;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -151,10 +154,12 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::impact::routes,
     crate::api::openapi::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::why::routes,
     crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
@@ -169,12 +174,14 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    effects::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,
     health::routes,
     history::routes,
     invoices::routes,
+    method::routes,
     overview::routes,
     preferences::routes,
     profile::routes,
@@ -200,6 +207,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     verify::routes,
     webhooks::routes,
     welcome::routes,
+    why::routes,
 ];
 
 /// Every route of the service.

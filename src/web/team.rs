@@ -7,6 +7,7 @@ use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
 use super::service::change_sentence;
+use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
@@ -50,7 +51,7 @@ async fn show(
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
     let read = match &span {
-        Some(span) => Some(Read::new(&mut snapshot, &scope, &team, &view, span).await?),
+        Some(span) => Some(Read::new(&app, page.publication_id, &mut snapshot, &scope, &team, &view, span).await?),
         None => None,
     };
     if is_csv {
@@ -103,10 +104,19 @@ struct Read {
     environments: BTreeMap<String, Compared>,
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
+    explained: Vec<Explained>,
 }
 
 impl Read {
-    async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
+    async fn new(
+        app: &AppState,
+        publication_id: i64,
+        conn: &mut Snapshot,
+        scope: &Scope,
+        team: &TeamHead,
+        view: &View,
+        span: &Span,
+    ) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
         let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
@@ -124,7 +134,8 @@ impl Read {
             Some(range) => service_costs::weekly(conn, scope, &filter.on(range), &ids).await?,
             None => Vec::new(),
         };
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks })
+        let explained = why::read(app, publication_id, conn, scope, why::by_day(&filter, span.before), None).await?;
+        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, explained })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -192,6 +203,7 @@ struct CostView {
     service_total: Vec<Line>,
     environments: Vec<(String, Vec<Line>)>,
     environment_total: Vec<Line>,
+    walks: Vec<WhyWalk>,
 }
 
 struct ServiceRow {
@@ -217,7 +229,15 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
         service_total: table.1,
         environments: read.environments.keys().cloned().zip(environments.rows).collect(),
         environment_total: environments.total,
+        walks: walks(team, view, span, &read.explained),
     }
+}
+
+fn walks(team: &TeamHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+    let (before, now) = (range_label(span.before), range_label(span.days));
+    let href = |path: &str| view.link(path, &[("team", &team.slug)]);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    WhyWalk::all(explained, &labels)
 }
 
 fn columns_of(read: &Read, compared: &[(&ServiceCost, Compared)]) -> (Vec<ServiceRow>, Vec<Line>) {

@@ -1,6 +1,6 @@
 //! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
 
-/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
+/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
 GET /api/v1/costs money read
@@ -9,6 +9,7 @@ GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
@@ -22,6 +23,7 @@ POST /api/v1/splits bills admin
 PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
 GET /api/v1/tag-coverage money read
+GET /api/v1/why money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -69,9 +71,11 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/notes review
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
+GET /docs/method signed-in
 GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
@@ -178,4 +182,6 @@ POST /verify bills
 POST /webhooks/github/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
+GET /why money
+GET /why.csv money
 ";

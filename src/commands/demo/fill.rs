@@ -4,6 +4,7 @@ use super::client::{Caller, succeeded};
 use super::step;
 use crate::commands::running::Running;
 use crate::demo::DemoFiles;
+use crate::jobs::effects;
 use crate::rollup::{ImportRequest, import_file};
 use crate::store::tokens::TokenScope;
 use crate::store::{Pools, Role, accounts, event_deliveries};
@@ -33,7 +34,11 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     step(format_args!("Adding {} teams and {} services", files.teams.len(), files.services.len()));
     fill_catalogue(running, pools, &caller, files).await?;
     take_bills(running, pools, files).await?;
-    send_events(running, pools, &caller, files).await
+    send_events(running, pools, &caller, files).await?;
+    step(format_args!("Working out what each release did to cost"));
+    let settled = effects::settle(pools, running.app().now()).await?;
+    step(format_args!("  {} releases have a verdict", settled.release_count));
+    Ok(())
 }
 
 async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {

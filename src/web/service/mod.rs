@@ -14,10 +14,12 @@ use super::display::Line;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
+use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::effects::{self, EffectBrief};
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
@@ -33,7 +35,7 @@ use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
 use tables::{BoughtRow, DeploymentRow, WhyTable};
-pub(super) use tables::{change_sentence, change_sentences};
+pub(super) use tables::{AnswerCell, answer_cells, change_sentence, change_sentences};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
@@ -60,6 +62,7 @@ pub struct ServicePage {
     empty: String,
     switches: Vec<Switch>,
     deployments: Vec<DeploymentRow>,
+    has_answers: bool,
     deployments_note: String,
     releases: ReleasesSection,
     csv_href: String,
@@ -71,6 +74,8 @@ struct CostView {
     reporting: Option<Reporting>,
     charts: Vec<Daily>,
     why: Vec<WhyTable>,
+    /// The causes of the change.
+    walks: Vec<WhyWalk>,
     bought: Vec<BoughtRow>,
     bought_total: Vec<Line>,
     /// Cost that rules moved between the two ranges: no change of spend.
@@ -126,6 +131,10 @@ pub struct Material {
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
+    /// The causes of the change, one currency each.
+    explained: Vec<Explained>,
+    /// What is said of the deployments' effects.
+    effects: Vec<EffectBrief>,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -146,9 +155,15 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let deployments =
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
+    let mut answers = Vec::new();
+    if shows_cost {
+        let ids: Vec<i64> = deployments.iter().map(|one| one.deployment_id).collect();
+        answers = effects::briefs(&mut snapshot, &scope, &ids, Some(service.service_id)).await?;
+    }
     let mut bought = None;
     let mut reporting = None;
     let mut moved = Arc::default();
+    let mut explained = Vec::new();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -165,6 +180,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             let id = service.service_id;
             let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
             moved = kept.moved.get_or_read(publication_id, question, reading).await?;
+            let asked = why::by_day(&own, span.before);
+            explained = why::read(app, publication_id, &mut snapshot, &scope, asked, None).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
@@ -183,6 +200,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         bought,
         reporting,
         moved,
+        explained,
+        effects: answers,
     };
     Ok(own)
 }
@@ -191,10 +210,12 @@ impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting, moved) = (self.bought, self.reporting, self.moved);
+        let (bought, reporting, moved, explained) = (self.bought, self.reporting, self.moved, self.explained);
+        let effects = self.effects;
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
-            ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved))
+            walks: walks(&service, &view, span, &explained),
+            ..cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved))
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -204,7 +225,8 @@ impl Material {
             own_team,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
-            deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
+            has_answers: !effects.is_empty(),
+            deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
             csv_href: view.link(&format!("{path}.csv"), &[]),
@@ -214,6 +236,13 @@ impl Material {
             cost,
         }
     }
+}
+
+fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+    let (before, now) = (range_label(span.before), range_label(span.days));
+    let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    WhyWalk::all(explained, &labels)
 }
 
 fn own_team(principal: &Principal) -> Option<String> {
@@ -236,7 +265,7 @@ fn cost_view(
     view: &View,
     span: &Span,
     days: &Loaded,
-    deployments: &[ListedDeployment],
+    (deployments, effects): (&[ListedDeployment], &[EffectBrief]),
     (bought, moved): (&[Bought], &[MovedByRule]),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
@@ -253,7 +282,7 @@ fn cost_view(
     let setting = Setting {
         span,
         currencies: &days.currencies,
-        markers: &markers(service, span, days, deployments),
+        markers: &markers(service, span, days, deployments, effects),
         caption,
         subject: &format!("daily cost of {}, {}", service.name, caption.to_lowercase()),
         charges_href: &charges_href,
@@ -265,6 +294,7 @@ fn cost_view(
         figures: figures(span, days, deployments),
         charts,
         why: tables::why(span, days),
+        walks: Vec::new(),
         bought,
         bought_total,
         moved: moved::rows(moved, &days.currencies),
