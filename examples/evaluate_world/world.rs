@@ -1,0 +1,207 @@
+//! Reads a world: the files that an estimator may see, and none with the truth.
+
+use chrono::NaiveDate;
+use flate2::read::GzDecoder;
+use serde::de::DeserializeOwned;
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    fs::File,
+    io::Read,
+    path::Path,
+};
+
+/// Days after which all of a day's cost has arrived.
+pub const COMPLETE_AGE: usize = 3;
+
+/// A world of services with their days. Days and services are places in lists.
+pub struct World {
+    pub first_day: NaiveDate,
+    pub days: usize,
+    pub services: Vec<Service>,
+    pub deployments: Vec<Deployment>,
+    pub events: Vec<Event>,
+}
+
+pub struct Service {
+    pub name: String,
+    pub team: String,
+    /// The category of most of its usage in production.
+    pub category: String,
+    pub environments: BTreeMap<String, Series>,
+    /// The share of a day's cost that is visible at the age of 0, 1 and 2 days, by day.
+    completeness: Vec<[f64; COMPLETE_AGE]>,
+}
+
+/// Usage cost, as it settles, and traffic of one service in one environment.
+#[derive(Default, Clone)]
+pub struct Series {
+    pub cost: Vec<Option<f64>>,
+    pub traffic: Option<Vec<Option<f64>>>,
+}
+
+pub struct Deployment {
+    pub name: String,
+    pub service: usize,
+    pub day: usize,
+}
+
+pub struct Event {
+    pub day: usize,
+    /// The service that it is about; none where it is about a category.
+    pub service: Option<usize>,
+    pub kind: String,
+    pub category: String,
+}
+
+#[derive(serde::Deserialize)]
+struct ServiceRow {
+    service: String,
+    team: String,
+}
+
+#[derive(serde::Deserialize)]
+struct CostRow {
+    date: NaiveDate,
+    service: String,
+    environment: String,
+    service_category: String,
+    charge_category: String,
+    cost_final: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct CompletenessRow {
+    date: NaiveDate,
+    service: String,
+    frac_age0: f64,
+    frac_age1: f64,
+    frac_age2: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct TrafficRow {
+    date: NaiveDate,
+    service: String,
+    environment: String,
+    requests: Option<f64>,
+}
+
+#[derive(serde::Deserialize)]
+struct DeploymentRow {
+    deployment: String,
+    service: String,
+    date: NaiveDate,
+}
+
+#[derive(serde::Deserialize)]
+struct EventRow {
+    date: NaiveDate,
+    service: String,
+    event: String,
+    category: String,
+}
+
+impl World {
+    /// Reads the files of a folder, plain or with `.gz`.
+    pub fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let costs: Vec<CostRow> = rows(folder, "cost_daily.csv")?;
+        let dates = || costs.iter().map(|row| row.date);
+        let (first_day, last) = dates().min().zip(dates().max()).ok_or("cost_daily.csv has no rows")?;
+        let days = usize::try_from((last - first_day).num_days())? + 1;
+        let mut world = Self { first_day, days, services: Vec::new(), deployments: Vec::new(), events: Vec::new() };
+        for row in rows::<ServiceRow>(folder, "services.csv")? {
+            world.services.push(Service {
+                name: row.service,
+                team: row.team,
+                category: String::new(),
+                environments: BTreeMap::new(),
+                completeness: vec![[1.0; COMPLETE_AGE]; days],
+            });
+        }
+        world.add_costs(&costs)?;
+        let places = world.places();
+        for row in rows::<CompletenessRow>(folder, "completeness.csv")? {
+            if let (Some(service), Some(day)) = (places.get(&row.service), world.place_of(row.date)) {
+                world.services[*service].completeness[day] = [row.frac_age0, row.frac_age1, row.frac_age2];
+            }
+        }
+        for row in rows::<TrafficRow>(folder, "traffic.csv")? {
+            let (Some(service), Some(day)) = (places.get(&row.service), world.place_of(row.date)) else { continue };
+            let series = world.services[*service].environments.entry(row.environment).or_default();
+            series.traffic.get_or_insert_with(|| vec![None; days])[day] = row.requests;
+        }
+        for row in rows::<DeploymentRow>(folder, "deployments.csv")? {
+            let (Some(service), Some(day)) = (places.get(&row.service), world.place_of(row.date)) else { continue };
+            world.deployments.push(Deployment { name: row.deployment, service: *service, day });
+        }
+        for row in rows::<EventRow>(folder, "events.csv")? {
+            let Some(day) = world.place_of(row.date) else { continue };
+            let service = places.get(&row.service).copied();
+            world.events.push(Event { day, service, kind: row.event, category: row.category });
+        }
+        Ok(world)
+    }
+
+    fn add_costs(&mut self, costs: &[CostRow]) -> Result<(), Box<dyn Error>> {
+        let places = self.places();
+        let mut categories: HashMap<(usize, &str), usize> = HashMap::new();
+        for row in costs.iter().filter(|row| row.charge_category == "Usage") {
+            let (Some(service), Some(day)) = (places.get(&row.service), self.place_of(row.date)) else { continue };
+            let series = self.services[*service].environments.entry(row.environment.clone()).or_default();
+            if series.cost.is_empty() {
+                series.cost = vec![None; self.days];
+            }
+            *series.cost[day].get_or_insert(0.0) += row.cost_final;
+            if row.environment == "prod" {
+                *categories.entry((*service, &row.service_category)).or_default() += 1;
+            }
+        }
+        for (place, service) in self.services.iter_mut().enumerate() {
+            let of_service = categories.iter().filter(|((service, _), _)| *service == place);
+            if let Some(((_, category), _)) = of_service.max_by_key(|(_, count)| **count) {
+                service.category = (*category).to_owned();
+            }
+        }
+        Ok(())
+    }
+
+    fn places(&self) -> HashMap<String, usize> {
+        self.services.iter().enumerate().map(|(place, service)| (service.name.clone(), place)).collect()
+    }
+
+    fn place_of(&self, date: NaiveDate) -> Option<usize> {
+        usize::try_from((date - self.first_day).num_days()).ok().filter(|day| *day < self.days)
+    }
+
+    /// The date of a day.
+    pub fn date(&self, day: usize) -> NaiveDate {
+        self.first_day + chrono::Days::new(day as u64)
+    }
+}
+
+impl Service {
+    /// Cost of one environment from `first` on, as the bills said it on the day `asked`.
+    pub fn visible(&self, environment: &str, first: usize, asked: usize) -> Vec<Option<f64>> {
+        let Some(series) = self.environments.get(environment) else { return Vec::new() };
+        let last = asked.min(series.cost.len().saturating_sub(1));
+        (first..=last).map(|day| series.cost[day].map(|cost| cost * self.visible_share(day, asked - day))).collect()
+    }
+
+    /// The share of a day's cost that is visible at an age.
+    pub fn visible_share(&self, day: usize, age: usize) -> f64 {
+        self.completeness[day].get(age).copied().unwrap_or(1.0)
+    }
+}
+
+fn rows<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>, Box<dyn Error>> {
+    let plain = folder.join(name);
+    let input: Box<dyn Read> = if plain.exists() {
+        Box::new(File::open(plain)?)
+    } else {
+        let packed = folder.join(format!("{name}.gz"));
+        Box::new(GzDecoder::new(File::open(&packed).map_err(|error| format!("{}: {error}", packed.display()))?))
+    };
+    let mut reader = csv::Reader::from_reader(input);
+    reader.deserialize().map(|row| row.map_err(|error| format!("{name}: {error}").into())).collect()
+}

@@ -1,0 +1,331 @@
+//! What the estimate says.
+
+use chrono::NaiveDate;
+
+/// The answer about what was released to one service and environment on one day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Impact {
+    /// The day of the release.
+    pub day: NaiveDate,
+    /// The deployments of that day: one answer for all of them.
+    pub deployment_ids: Vec<i64>,
+    /// How far the answer is.
+    pub phase: Phase,
+    /// Complete days after the release that the answer rests on (0 to 14).
+    pub days_after: u32,
+    /// Complete days before the release that the answer rests on (0 to 84).
+    pub days_before: u32,
+    /// The days after the release that the effect is a mean over: 14, or fewer while the answer is provisional.
+    pub horizon_days: u32,
+    /// What is said of it.
+    pub finding: Finding,
+    /// Why that is said.
+    pub reason: Reason,
+    /// The effect with its interval. `None` while measuring and where nothing can be estimated.
+    pub effect: Option<Effect>,
+    /// The smallest change of cost that would have been claimed here, in units of the currency a day, by the interval's
+    /// half-width and the least share that is ever claimed. `None` where there is no effect.
+    pub smallest_visible_per_day: Option<f64>,
+    /// The line that the cost would have followed without this release, a day each over the days before and after that
+    /// the answer rests on, in order. Empty where there is no effect.
+    pub expected: Vec<ExpectedDay>,
+    /// The neighbours from which this release cannot be told apart, with what they did together.
+    pub not_separable: Option<NotSeparable>,
+    /// What else may explain it, the largest amount first.
+    pub flags: Vec<Flag>,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Fewer than three complete days after the release.
+    Measuring,
+    /// Three to thirteen complete days.
+    Provisional,
+    /// Fourteen complete days.
+    Settled,
+}
+
+/// What is said of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// The service costs more because of it.
+    Increase,
+    /// The service costs less because of it.
+    Decrease,
+    /// Whatever it did is too small to matter.
+    NoMaterialChange,
+    /// The days do not say.
+    CannotTell,
+}
+
+/// Why a finding is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The cost moved with the release by more than noise, neighbours and traffic explain.
+    ClearEffect,
+    /// The whole interval lies within a tenth of the cost of the two weeks before.
+    WithinATenth,
+    /// Fewer than three complete days after the release.
+    TooFewDaysAfter,
+    /// Fewer than four weeks of complete days before the release.
+    ShortHistory,
+    /// The service cost nothing on most of the days before.
+    NoCostBefore,
+    /// The interval is too wide, and holds zero.
+    TooUncertain,
+    /// An effect is likely, and no more than that.
+    LikelyNotCertain,
+    /// An effect is likely, and smaller than what is ever claimed (5 % of cost).
+    TooSmallToClaim,
+    /// Another release within a day moves the cost in the same way.
+    NeighbourTooNear,
+    /// The cost only went back to what it was before a shift that no release explains.
+    UndoesAShift,
+}
+
+/// An effect with its 90 % interval: actual cost less what the days would have cost without this one release and with
+/// all others in place, as a mean over the days asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effect {
+    /// In units of the currency a day.
+    pub per_day: f64,
+    /// Lower end of the 90 % interval, in units of the currency a day.
+    pub low: f64,
+    /// Upper end of the 90 % interval, in units of the currency a day.
+    pub high: f64,
+    /// Mean cost a day of the 14 days before the release, in units of the currency: what shares are shares of.
+    pub before_per_day: f64,
+    /// `per_day` as a share of `before_per_day`: 0.1 is 10 % more.
+    pub relative: f64,
+    /// `low` as a share of `before_per_day`.
+    pub relative_low: f64,
+    /// `high` as a share of `before_per_day`.
+    pub relative_high: f64,
+    /// The probability that the release did anything, 0 to 1, as the model sees it.
+    pub probability: f64,
+    /// The effect for each unit of traffic, where traffic is known on all days that it needs.
+    pub per_unit: Option<UnitEffect>,
+}
+
+impl Effect {
+    #[expect(clippy::float_arithmetic, reason = "shares of cost")]
+    pub(super) fn of(raw: &super::Raw, (low, high): (f64, f64)) -> Self {
+        let share = |amount: f64| amount / raw.before_per_day;
+        Self {
+            per_day: raw.estimate,
+            low,
+            high,
+            before_per_day: raw.before_per_day,
+            relative: share(raw.estimate),
+            relative_low: share(low),
+            relative_high: share(high),
+            probability: raw.probability,
+            per_unit: None,
+        }
+    }
+
+    /// The effect over 30 days, in units of the currency: estimate, low, high.
+    #[expect(clippy::float_arithmetic, reason = "an estimate, not an amount of a bill")]
+    pub fn per_30_days(&self) -> (f64, f64, f64) {
+        (self.per_day * 30.0, self.low * 30.0, self.high * 30.0)
+    }
+}
+
+/// An effect for one unit of traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitEffect {
+    /// Currency for one unit, added by the release.
+    pub per_unit: f64,
+    /// Lower end of the 90 % interval.
+    pub low: f64,
+    /// Upper end of the 90 % interval.
+    pub high: f64,
+    /// Currency for one unit in the 14 days before.
+    pub before: f64,
+    /// Units a day after the release.
+    pub units_per_day: f64,
+}
+
+/// A day of the chart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedDay {
+    /// The day.
+    pub day: NaiveDate,
+    /// What it cost; `None` where there is no figure.
+    pub actual: Option<f64>,
+    /// What it would have cost without this release, in units of the currency.
+    pub expected: f64,
+    /// Lower end of the 90 % band of `expected`.
+    pub low: f64,
+    /// Upper end of the 90 % band of `expected`.
+    pub high: f64,
+}
+
+/// A release and neighbours that moved the cost together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotSeparable {
+    /// The days of the neighbours, in order.
+    pub days: Vec<NaiveDate>,
+    /// The deployments of those days.
+    pub deployment_ids: Vec<i64>,
+    /// What this release and they did together; without a per-unit effect.
+    pub joint: Effect,
+}
+
+/// Something beside the release that may explain a movement of cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flag {
+    /// What it is.
+    pub kind: FlagKind,
+    /// What it moved, in units of the currency a day: the mean over the days asked against the same days without it.
+    /// `None` where it cannot be said.
+    pub amount_per_day: Option<f64>,
+    /// The day on which it happened, where it has one.
+    pub day: Option<NaiveDate>,
+    /// The deployments that it is about, for neighbours.
+    pub deployment_ids: Vec<i64>,
+}
+
+/// Kinds of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlagKind {
+    /// Traffic after the release differs from before.
+    Traffic,
+    /// Another release of the service within the days asked, or three weeks before.
+    Neighbour,
+    /// Replicas moved while cost for a replica did not.
+    Autoscaling,
+    /// A credit, refund or fee.
+    CreditOrFee,
+    /// A change of price or commitment.
+    PriceOrCommitment,
+    /// Days after the release that are not complete yet.
+    IncompleteDays,
+    /// A launch or campaign.
+    Launch,
+    /// A shift before the release that no release explains.
+    ShiftBefore,
+    /// The other services moved alike.
+    SiblingsMoved,
+    /// An allocation rule or split changed.
+    AllocationRule,
+    /// Resources got other tags.
+    Retagging,
+}
+
+impl Phase {
+    /// The phase that so many complete days after the release are.
+    pub fn of(days_after: u32) -> Self {
+        match days_after {
+            0..super::PROVISIONAL_DAYS => Self::Measuring,
+            super::PROVISIONAL_DAYS..super::SETTLED_DAYS => Self::Provisional,
+            _ => Self::Settled,
+        }
+    }
+}
+
+impl Impact {
+    /// The answer that says nothing but how many days there are, and why that is not enough.
+    pub(super) fn without_effect(history: &super::History, day: NaiveDate, reason: Reason) -> Self {
+        let (days_before, days_after) = history.complete_days_around(day);
+        Self {
+            day,
+            deployment_ids: history.deployments_of(day),
+            phase: Phase::of(days_after),
+            days_after: days_after.min(super::SETTLED_DAYS),
+            days_before: days_before.min(super::HISTORY_DAYS),
+            horizon_days: 0,
+            finding: Finding::CannotTell,
+            reason,
+            effect: None,
+            smallest_visible_per_day: None,
+            expected: Vec::new(),
+            not_separable: None,
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// Days to a neighbour within which bills of days cannot tell two releases apart.
+const NOT_SEPARABLE_DAYS: i32 = 1;
+
+/// The whole answer about a window.
+pub(super) fn answered(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    model: &super::Model,
+    calibration: &super::Calibration,
+) -> Impact {
+    let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
+    let fit = super::fit::Fit::of(window, model);
+    let raw = super::Raw::of(window, &fit);
+    let effect = Effect::of(&raw, calibration.interval(impact.phase, &raw));
+    (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
+    impact.horizon_days = window.asked.len() as u32;
+    impact.smallest_visible_per_day = Some(smallest_visible(&fit, model, raw.before_per_day));
+    impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
+    impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
+    impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
+    if impact.finding == Finding::CannotTell && raw.nearest <= NOT_SEPARABLE_DAYS {
+        impact.not_separable = not_separable(history, day, window, model, calibration);
+    }
+    impact
+}
+
+#[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
+fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64) -> f64 {
+    let size = super::finding::smallest_visible(fit.posterior.information, model.sizes[1].0);
+    (size.min(5.0).exp() - 1.0) * before_per_day
+}
+
+/// The effect for each unit of traffic, where traffic is known on every day asked and on the 14 days before.
+#[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
+fn per_unit(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    effect: &Effect,
+) -> Option<UnitEffect> {
+    let traffic = history.traffic.as_ref()?;
+    let over = |from: i32, to: i32| -> Option<f64> {
+        let days = window.days.iter().filter(|days| (from..=to).contains(*days));
+        let units: Option<Vec<f64>> = days
+            .map(|days| history.index_of(day + chrono::Duration::days(i64::from(*days))).and_then(|at| traffic[at]))
+            .collect();
+        units.map(|units| super::window::mean(&units)).filter(|units| units.is_finite() && *units > 0.0)
+    };
+    let (before, after) = (over(-14, -1)?, over(1, window.asked.len() as i32)?);
+    Some(UnitEffect {
+        per_unit: effect.per_day / after,
+        low: effect.low / after,
+        high: effect.high / after,
+        before: effect.before_per_day / before,
+        units_per_day: after,
+    })
+}
+
+/// What the release and its nearest neighbours did together, where that is likely to be anything.
+fn not_separable(
+    history: &super::History,
+    day: NaiveDate,
+    window: &super::window::Window,
+    model: &super::Model,
+    calibration: &super::Calibration,
+) -> Option<NotSeparable> {
+    let near = |days: i32| days.abs() <= NOT_SEPARABLE_DAYS;
+    let joint = window.without_neighbours(near);
+    let raw = super::Raw::of(&joint, &super::fit::Fit::of(&joint, model));
+    let phase = Phase::of(window.days_after() as u32);
+    let effect = Effect::of(&raw, calibration.interval(phase, &raw));
+    let mut days: Vec<NaiveDate> = window
+        .others
+        .iter()
+        .filter(|(days, _)| near(*days))
+        .map(|(days, _)| day + chrono::Duration::days(i64::from(*days)))
+        .collect();
+    days.sort_unstable();
+    let deployment_ids = days.iter().flat_map(|day| history.deployments_of(*day)).collect();
+    (raw.probability >= 0.5).then_some(NotSeparable { days, deployment_ids, joint: effect })
+}

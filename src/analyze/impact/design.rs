@@ -1,0 +1,223 @@
+//! The columns of the regression: what log cost is explained by.
+
+#![expect(clippy::float_arithmetic, reason = "columns of a regression")]
+
+use super::{Model, NeighbourCourse, window::Window};
+
+/// A column that is always in the regression, and the standard deviation of its coefficient beforehand.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) role: Role,
+    pub(super) values: Vec<f64>,
+    pub(super) sd: f64,
+}
+
+/// What a column stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Level,
+    Weekday,
+    Traffic,
+    Siblings,
+    Calendar,
+    /// A price event, by its place in the window's list.
+    Price(usize),
+    /// Another release, by its place in the window's list.
+    Release(usize),
+    /// A shift that nobody announced, on a day counted from the release.
+    Shift(i32),
+    /// One odd day.
+    Outlier(i32),
+}
+
+/// The regression of one window: what is to be explained, and by what.
+#[derive(Debug, Clone)]
+pub(super) struct Design {
+    /// Log cost less the means of what is known beforehand.
+    pub(super) target: Vec<f64>,
+    /// What is always in.
+    pub(super) base: Vec<Column>,
+    /// The courses that the release's own effect may have.
+    pub(super) shapes: Vec<Vec<f64>>,
+    /// The courses that are tried of near neighbours, one column each.
+    pub(super) courses: Vec<NeighbourCourse>,
+    /// The near neighbours.
+    pub(super) neighbours: Vec<Neighbour>,
+    /// How many columns of the base were there before anything was found in the days.
+    announced: usize,
+}
+
+/// A neighbour of which several courses are tried.
+#[derive(Debug, Clone)]
+pub(super) struct Neighbour {
+    /// Its place in the window's list of other releases.
+    pub(super) index: usize,
+    /// A column for each course.
+    pub(super) columns: Vec<Vec<f64>>,
+}
+
+impl Design {
+    /// The columns for a window.
+    pub(super) fn of(window: &Window, model: &Model) -> Self {
+        let mut design = Self {
+            target: window.log_cost.clone(),
+            base: Vec::with_capacity(40),
+            shapes: Vec::new(),
+            courses: NeighbourCourse::COLUMNS
+                .into_iter()
+                .filter(|course| model.neighbour_states.iter().any(|(state, ..)| state == course))
+                .collect(),
+            neighbours: Vec::new(),
+            announced: 0,
+        };
+        design.add_calendar(window, model);
+        design.add_traffic(window, model);
+        design.add_siblings(window, model);
+        for (index, (day, mean, sd, _)) in window.prices.iter().enumerate() {
+            let values = step(&window.days, *day, 1.0);
+            subtract(&mut design.target, *mean, &values);
+            design.base.push(Column { role: Role::Price(index), values, sd: *sd });
+        }
+        design.add_releases(window, model);
+        let share = |day: &i32, shape: super::Shape| shape.share(*day, window.first_share);
+        design.announced = design.base.len();
+        design.shapes =
+            model.shapes.iter().map(|(shape, _)| window.days.iter().map(|day| share(day, *shape)).collect()).collect();
+        design
+    }
+
+    /// All columns in the order in which each kind of noise keeps them: what is explained, the base, the shapes, the
+    /// neighbours; what is found later comes after them.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &[f64]> {
+        std::iter::once(&self.target)
+            .chain(self.base[..self.announced].iter().map(|column| &column.values))
+            .chain(&self.shapes)
+            .chain(self.neighbours.iter().flat_map(|neighbour| &neighbour.columns))
+            .map(Vec::as_slice)
+    }
+
+    /// The place of a column of the base among all columns.
+    pub(super) fn place_of_base(&self, index: usize) -> usize {
+        if index < self.announced {
+            1 + index
+        } else {
+            1 + self.shapes.len() + self.courses.len() * self.neighbours.len() + index
+        }
+    }
+
+    /// The place of a shape of the release's own effect.
+    pub(super) fn place_of_shape(&self, index: usize) -> usize {
+        1 + self.announced + index
+    }
+
+    /// The place of a near neighbour's course.
+    pub(super) fn place_of_neighbour(&self, neighbour: usize, course: NeighbourCourse) -> usize {
+        let course = self.courses.iter().position(|other| *other == course).unwrap_or(0);
+        1 + self.announced + self.shapes.len() + neighbour * self.courses.len() + course
+    }
+
+    /// The base with the places and standard deviations of its columns.
+    pub(super) fn base_places(&self) -> Vec<(usize, f64)> {
+        self.base.iter().enumerate().map(|(index, column)| (self.place_of_base(index), column.sd)).collect()
+    }
+
+    fn add_calendar(&mut self, window: &Window, model: &Model) {
+        let count = window.days.len();
+        self.base.push(Column { role: Role::Level, values: vec![1.0; count], sd: 1.0 });
+        let weekday_sd = model.weekday_sd.max(weekday_spread(window));
+        for weekday in 0..7 {
+            let values = window.weekdays.iter().map(|day| f64::from(u8::from(*day == weekday)) - 1.0 / 7.0).collect();
+            self.base.push(Column { role: Role::Weekday, values, sd: weekday_sd });
+        }
+        if let Some(sd) = model.slope_sd {
+            let first = window.days[0];
+            let values = window.days.iter().map(|day| f64::from(day - first) / 70.0).collect();
+            self.base.push(Column { role: Role::Calendar, values, sd });
+        }
+        if let Some(sd) = model.month_start_sd {
+            let values = window.month_days.iter().map(|day| f64::from(u8::from(*day <= 2))).collect();
+            self.base.push(Column { role: Role::Calendar, values, sd });
+        }
+    }
+
+    fn add_traffic(&mut self, window: &Window, model: &Model) {
+        let Some(traffic) = &window.traffic else { return };
+        let centred = centred(traffic, window.before);
+        subtract(&mut self.target, model.elasticity.0, &centred);
+        if let Some(sd) = model.late_elasticity_sd {
+            let values =
+                (0..centred.len()).map(|at| if at == 0 { 0.0 } else { centred[at - 1] - centred[at] }).collect();
+            self.base.push(Column { role: Role::Traffic, values, sd });
+        }
+        self.base.push(Column { role: Role::Traffic, values: centred, sd: model.elasticity.1 });
+    }
+
+    fn add_siblings(&mut self, window: &Window, model: &Model) {
+        if let Some(siblings) = &window.siblings {
+            let values = centred(siblings, window.before);
+            self.base.push(Column { role: Role::Siblings, values, sd: model.sibling_sd });
+        }
+        if let (Some(traffic), Some(sd)) = (&window.sibling_traffic, model.sibling_traffic_sd) {
+            self.base.push(Column { role: Role::Siblings, values: centred(traffic, window.before), sd });
+        }
+    }
+
+    fn add_releases(&mut self, window: &Window, model: &Model) {
+        let horizon = window.asked.len() as i32;
+        let mut near = 0;
+        for (index, (day, first_share)) in window.others.iter().enumerate() {
+            if near < model.neighbours && (-model.neighbour_reach_days..=horizon).contains(day) {
+                near += 1;
+                let columns = self
+                    .courses
+                    .iter()
+                    .map(|course| {
+                        let shape = course.shape(*day);
+                        window.days.iter().map(|at| shape.share(at - day, *first_share)).collect()
+                    })
+                    .collect();
+                self.neighbours.push(Neighbour { index, columns });
+                continue;
+            }
+            let values = step(&window.days, *day, *first_share);
+            self.base.push(Column { role: Role::Release(index), values, sd: model.other_release_sd });
+        }
+    }
+}
+
+/// A step on a day.
+pub(super) fn step(days: &[i32], on: i32, first_share: f64) -> Vec<f64> {
+    days.iter().map(|day| super::Shape::Step.share(day - on, first_share)).collect()
+}
+
+fn subtract(target: &mut [f64], factor: f64, values: &[f64]) {
+    for (target, value) in target.iter_mut().zip(values) {
+        *target -= factor * value;
+    }
+}
+
+fn centred(values: &[f64], before: usize) -> Vec<f64> {
+    let mean = super::window::mean(&values[..before]);
+    values.iter().map(|value| value - mean).collect()
+}
+
+/// How far the weekdays lie apart in the days before, as a standard deviation: services that rest on some days differ
+/// by more than the model expects of a weekday.
+fn weekday_spread(window: &Window) -> f64 {
+    let before = &window.log_cost[..window.before];
+    let level = super::window::median(before);
+    let squares: Vec<f64> = (0..7)
+        .map(|weekday| {
+            let same: Vec<f64> = before
+                .iter()
+                .zip(&window.weekdays)
+                .filter(|(_, day)| **day == weekday)
+                .map(|(cost, _)| *cost)
+                .collect();
+            if same.is_empty() { 0.0 } else { (super::window::median(&same) - level).powi(2) }
+        })
+        .collect();
+    let spread = super::window::mean(&squares).sqrt();
+    // Within twice what the model expects the data speak for themselves.
+    if spread > 0.3 { spread } else { 0.0 }
+}

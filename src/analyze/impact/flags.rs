@@ -1,0 +1,127 @@
+//! What else may explain a movement of cost, each with its own amount.
+
+#![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+
+use super::{
+    Flag, FlagKind, History, NoteKind, Phase,
+    design::Role,
+    fit::Fit,
+    window::{Window, mean},
+};
+use chrono::NaiveDate;
+
+/// The share of cost below which what is always there (traffic, siblings) is not worth a flag.
+const LEAST_SHARE: f64 = 0.02;
+/// Days before the release within which something may still explain what came after.
+const REACH_DAYS: i32 = 21;
+/// A change of replicas that is worth a flag.
+const REPLICAS_SHARE: f64 = 0.1;
+
+/// All flags, the largest amount first; those without an amount last.
+pub(super) fn flags(history: &History, day: NaiveDate, window: &Window, fit: &Fit, phase: Phase) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let least = LEAST_SHARE * window.before_per_day;
+    let date = |days: i32| day + chrono::Duration::days(i64::from(days));
+    for (kind, role) in [(FlagKind::Traffic, Role::Traffic), (FlagKind::SiblingsMoved, Role::Siblings)] {
+        let amount = moved(window, &movement(window, fit, role));
+        if amount.abs() >= least {
+            flags.push(plain(kind, Some(amount), None));
+        }
+    }
+    let horizon = window.asked.len() as i32;
+    for (index, (days, _)) in window.others.iter().enumerate() {
+        let amount = moved(window, &fit.release_sizes(index));
+        if (-REACH_DAYS..=horizon).contains(days) && (*days >= -7 || amount.abs() >= least) {
+            let deployment_ids = history.deployments_of(date(*days));
+            flags.push(Flag { deployment_ids, ..plain(FlagKind::Neighbour, Some(amount), Some(date(*days))) });
+        }
+    }
+    for (index, (days, mean, ..)) in window.prices.iter().enumerate() {
+        let found = fit.sizes(Role::Price(index));
+        let known = window.days.iter().map(|day| if day >= days { *mean } else { 0.0 });
+        let sizes: Vec<f64> = known.zip(&found).map(|(known, found)| known + found).collect();
+        if *days >= -REACH_DAYS {
+            flags.push(plain(FlagKind::PriceOrCommitment, Some(moved(window, &sizes)), Some(date(*days))));
+        }
+    }
+    for (days, _) in fit.shifts().filter(|(days, _)| (-REACH_DAYS..0).contains(days)) {
+        let amount = moved(window, &fit.sizes(Role::Shift(days)));
+        flags.push(plain(FlagKind::ShiftBefore, Some(amount), Some(date(days))));
+    }
+    flags.extend(autoscaling(history, day, window));
+    flags.extend(notes(history, day, horizon));
+    if phase != Phase::Settled {
+        flags.push(plain(FlagKind::IncompleteDays, None, Some(history.complete_to + chrono::Days::new(1))));
+    }
+    let size = |flag: &Flag| flag.amount_per_day.map_or(-1.0, f64::abs);
+    flags.sort_by(|left, right| size(right).total_cmp(&size(left)).then(left.day.cmp(&right.day)));
+    flags
+}
+
+fn plain(kind: FlagKind, amount_per_day: Option<f64>, day: Option<NaiveDate>) -> Flag {
+    Flag { kind, amount_per_day, day, deployment_ids: Vec::new() }
+}
+
+/// What something moved in log cost on each day, against the mean of the 14 days before the release.
+fn movement(window: &Window, fit: &Fit, role: Role) -> Vec<f64> {
+    let mut sizes = fit.sizes(role);
+    if let (Role::Traffic, Some(traffic)) = (role, &window.traffic) {
+        for (size, traffic) in sizes.iter_mut().zip(traffic) {
+            *size += fit.elasticity_beforehand * traffic;
+        }
+    }
+    let fortnight: Vec<f64> =
+        window.days.iter().zip(&sizes).filter(|(day, _)| (-14..0).contains(*day)).map(|(_, size)| *size).collect();
+    let level = mean(&fortnight);
+    sizes.iter_mut().for_each(|size| *size -= level);
+    sizes
+}
+
+/// The money that a movement of log cost is, as a mean over the days after the release.
+fn moved(window: &Window, sizes: &[f64]) -> f64 {
+    let days = window.days.iter().zip(&window.cost).zip(sizes).filter(|((day, _), _)| **day > 0);
+    let amounts: Vec<f64> = days.map(|((_, cost), size)| cost * (1.0 - (-size.clamp(-5.0, 5.0)).exp())).collect();
+    mean(&amounts)
+}
+
+/// Replicas moved, and cost for each did not: the change of cost is one of scale.
+fn autoscaling(history: &History, day: NaiveDate, window: &Window) -> Option<Flag> {
+    let replicas = history.replicas.as_ref()?;
+    let over = |from: i64, to: i64| {
+        let days = (from..=to).filter_map(|days| history.index_of(day + chrono::Duration::days(days)));
+        let (mut count, mut cost) = (Vec::new(), Vec::new());
+        for index in days.filter(|index| history.day_at(*index) <= history.complete_to) {
+            if let (Some(Some(replicas)), Some(day_cost)) = (replicas.get(index), history.cost[index]) {
+                count.push(*replicas);
+                cost.push(day_cost);
+            }
+        }
+        (mean(&count), mean(&cost))
+    };
+    let ((count, cost), (later, later_cost)) = (over(-14, -1), over(1, window.asked.len() as i64));
+    if count <= 0.0 || later <= 0.0 || cost <= 0.0 || later_cost <= 0.0 {
+        return None;
+    }
+    let (scale, for_each) = (later / count - 1.0, (later_cost / later) / (cost / count) - 1.0);
+    (scale.abs() >= REPLICAS_SHARE && for_each.abs() <= scale.abs() / 2.0)
+        .then(|| plain(FlagKind::Autoscaling, Some((later - count) * cost / count), None))
+}
+
+fn notes(history: &History, day: NaiveDate, horizon: i32) -> Vec<Flag> {
+    let near = |note: &&super::Note| {
+        let days = (note.day - day).num_days();
+        (i64::from(-REACH_DAYS)..=i64::from(horizon)).contains(&days)
+    };
+    let kind = |kind: NoteKind| match kind {
+        NoteKind::Launch => FlagKind::Launch,
+        NoteKind::CreditOrFee => FlagKind::CreditOrFee,
+        NoteKind::AllocationRule => FlagKind::AllocationRule,
+        NoteKind::Retagging => FlagKind::Retagging,
+    };
+    history
+        .notes
+        .iter()
+        .filter(near)
+        .map(|note| plain(kind(note.kind), note.amount_per_day.filter(|amount| amount.is_finite()), Some(note.day)))
+        .collect()
+}

@@ -1,0 +1,56 @@
+//! What a release did to the daily cost of its service: amount, interval, finding and what else may explain it.
+//!
+//! Pure: a history and a day in, an answer out. Amounts are estimates in binary floating point; they are never added
+//! to amounts of bills. `docs/method.md` says how it works.
+
+mod answer;
+mod calibration;
+mod chart;
+mod cholesky;
+mod design;
+mod finding;
+mod fit;
+mod flags;
+mod history;
+mod life;
+mod mixture;
+mod model;
+mod noise;
+mod posterior;
+mod raw;
+mod regression;
+mod search;
+mod shape;
+mod siblings;
+mod window;
+
+pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, NotSeparable, Phase, Reason, UnitEffect};
+pub use calibration::Calibration;
+pub use history::{History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, Siblings};
+pub use life::{CameBack, Returned, came_back, is_revision};
+pub use model::{Model, NeighbourCourse};
+pub(crate) use raw::Raw;
+pub use shape::Shape;
+pub use siblings::{PricedService, pooled_price_size, sibling_index};
+
+use chrono::NaiveDate;
+
+/// Complete days after a release that a provisional answer needs.
+pub const PROVISIONAL_DAYS: u32 = 3;
+/// Complete days after a release with which the answer is settled.
+pub const SETTLED_DAYS: u32 = 14;
+/// Complete days before a release that an answer needs.
+pub const HISTORY_DAYS_MIN: u32 = 28;
+/// Complete days before a release that an answer looks at, where there are so many.
+pub const HISTORY_DAYS: u32 = 84;
+
+/// What the releases of `day` did to the cost of this service, as far as the complete days of its history say.
+///
+/// Never fails: what cannot be answered is `Finding::CannotTell` with its reason. A day on which the history names no
+/// release is answered as if there were one without deployments (that is what placebos are).
+pub fn estimate(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
+    match window::Window::of(history, day, model) {
+        Ok(window) => answer::answered(history, day, &window, model, calibration),
+        Err(none) => Impact::without_effect(history, day, none.reason()),
+    }
+}
