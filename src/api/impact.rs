@@ -152,11 +152,7 @@ impl From<&EffectRow> for Answer {
         (status = 404, body = ErrorBody),
     )
 )]
-pub async fn show(
-    State(app): State<AppState>,
-    principal: Principal,
-    Path(id): Path<String>,
-) -> Result<Json<Impact>> {
+pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<Json<Impact>> {
     let id: i64 = id.parse().map_err(|_| web::Error::NotFound)?;
     let mut snapshot = app.pools.snapshot().await?;
     deployment_lists::get(&mut snapshot, id).await?.ok_or(web::Error::NotFound)?;

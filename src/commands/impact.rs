@@ -59,7 +59,9 @@ async fn one(pools: &Pools, id: i64, as_json: bool) -> anyhow::Result<ExitCode> 
     let rows = crate::store::effects::of_deployment(&mut snapshot, &Scope::everything(), id).await?;
     let standing = crate::web::deployment::standing(&rows);
     if standing.is_empty() && !as_json {
-        println!("Nothing is said of deployment {id}: effects are estimated where something new went live in an environment of the kind production.");
+        println!(
+            "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment of the kind production."
+        );
     }
     for row in standing {
         if as_json {

@@ -3,12 +3,12 @@
 
 use super::charts::environment_class;
 use super::csv::Table;
+use super::effects::FINDINGS;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Period, View, range_label};
+use super::service::{AnswerCell, answer_cells};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
-use super::effects::FINDINGS;
-use super::service::{AnswerCell, answer_cells};
 use crate::store::Snapshot;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::effects;
@@ -20,7 +20,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use std::collections::BTreeMap;
 
-const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "team", "status", "finding", "page"], by: &[], sort: &[] };
+const ACCEPTS: Accepts =
+    Accepts { texts: &["service", "env", "team", "status", "finding", "page"], by: &[], sort: &[] };
 const PAGE_ROW_COUNT: usize = 50;
 const EXPORT_ROW_COUNT_MAX: i64 = 20_000;
 const STATUSES: [&str; 7] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded", "unknown"];

@@ -2,7 +2,7 @@
 //! method is wrong here.
 
 use super::display::percent;
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::effect_runs::{self, Run, StoredCalibration};
 use askama::Template;
 use askama_web::WebTemplate;

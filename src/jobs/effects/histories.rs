@@ -6,8 +6,8 @@ use super::METHOD;
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
-    Calibration, HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, SETTLED_DAYS,
-    Siblings,
+    Calibration, HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay,
+    SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::MetricDay;
@@ -204,11 +204,7 @@ fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRa
             (step.service_id, step.environment_id) == (key.service_id, key.environment_id)
                 && step.billing_currency == key.billing_currency
         })
-        .map(|step| Note {
-            day: step.day,
-            kind: NoteKind::AllocationRule,
-            amount_per_day: Some(step.amount_per_day),
-        });
+        .map(|step| Note { day: step.day, kind: NoteKind::AllocationRule, amount_per_day: Some(step.amount_per_day) });
     credits.chain(rules).collect()
 }
 

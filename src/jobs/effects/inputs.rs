@@ -1,9 +1,7 @@
 //! Everything that is read for the estimates, in one view of the database.
 
 use crate::focus::DateRange;
-use crate::store::impact_series::{
-    self, CommitmentStep, DayFigure, LiveRelease, MetricDay, PriceStep, RuleStep,
-};
+use crate::store::impact_series::{self, CommitmentStep, DayFigure, LiveRelease, MetricDay, PriceStep, RuleStep};
 use crate::store::{freshness, variance_costs};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;

@@ -112,14 +112,9 @@ fn count(number: usize) -> i64 {
 
 // Answers that replace what no longer stands were made from an older view.
 async fn still_new(conn: &mut sqlx::PgConnection, effects: Vec<NewEffect>) -> sqlx::Result<Vec<NewEffect>> {
-    let standing: HashMap<StandingKey, i64> = effects::standing(conn)
-        .await?
-        .into_iter()
-        .map(|one| (standing_key(&one), one.deployment_effect_id))
-        .collect();
-    let key = |one: &NewEffect| {
-        (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone())
-    };
+    let standing: HashMap<StandingKey, i64> =
+        effects::standing(conn).await?.into_iter().map(|one| (standing_key(&one), one.deployment_effect_id)).collect();
+    let key = |one: &NewEffect| (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone());
     Ok(effects.into_iter().filter(|one| standing.get(&key(one)).copied() == one.supersedes).collect())
 }
 
@@ -145,8 +140,7 @@ fn work(
     let series = histories::build(&inputs);
     let (model, calibration) = (Model::reference(), Calibration::reference());
     let learnt = calibrate::learn(stored.as_ref(), &series, &model, &calibration, now);
-    let standing: HashMap<StandingKey, Standing> =
-        standing.into_iter().map(|one| (standing_key(&one), one)).collect();
+    let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
     let asked = Asked { model: &model, calibration: &calibration, standing: &standing, publication_id };
     let answers = in_parallel(&series, |one| asked.of_series(one));
     let mut done = Done { effects: Vec::new(), learnt, settled: Settled::default() };
@@ -165,10 +159,8 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     let chunk = items.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         let work = &work;
-        let handles: Vec<_> = items
-            .chunks(chunk)
-            .map(|items| scope.spawn(move || items.iter().map(work).collect::<Vec<R>>()))
-            .collect();
+        let handles: Vec<_> =
+            items.chunks(chunk).map(|items| scope.spawn(move || items.iter().map(work).collect::<Vec<R>>())).collect();
         handles
             .into_iter()
             .flat_map(|handle| match handle.join() {

@@ -43,7 +43,8 @@ pub(super) fn of(
 
 fn of_month(costs: &Costs, traffic: &ByPlace, range: DateRange, month: BillingPeriod) -> HashMap<Key, Monthly> {
     let first = month.first_day();
-    let (start, end) = (range.start().max(first - Days::new(DAYS_BEFORE)), range.end().min(first + Days::new(DAYS_AFTER)));
+    let (start, end) =
+        (range.start().max(first - Days::new(DAYS_BEFORE)), range.end().min(first + Days::new(DAYS_AFTER)));
     let Some(days) = DateRange::new(start, end) else { return HashMap::new() };
     let from = index(range, days.start()).unwrap_or_default();
     let part = Part { days: from..from + days.day_count() as usize, before: index(days, first).unwrap_or(0) };
@@ -79,9 +80,8 @@ impl Part {
     // About the level before the month; of what began in it, about its own.
     fn logs(&self, series: &[Option<f64>]) -> Option<Vec<Option<f64>>> {
         let days = &series[self.days.clone()];
-        let level = |days: &[Option<f64>]| {
-            median(days.iter().flatten().copied().collect()).filter(|level| *level > 0.0)
-        };
+        let level =
+            |days: &[Option<f64>]| median(days.iter().flatten().copied().collect()).filter(|level| *level > 0.0);
         let level = level(&days[..self.before]).or_else(|| level(days))?;
         Some(days.iter().map(|day| day.map(|value| (value / level).max(SHARE_MIN).ln())).collect())
     }

@@ -66,9 +66,8 @@ pub fn standing(rows: &[EffectRow]) -> Vec<&EffectRow> {
     let mut standing: Vec<&EffectRow> = Vec::new();
     // The newest come first.
     for row in rows {
-        let is_same = |other: &&EffectRow| {
-            (other.service_id, &other.billing_currency) == (row.service_id, &row.billing_currency)
-        };
+        let is_same =
+            |other: &&EffectRow| (other.service_id, &other.billing_currency) == (row.service_id, &row.billing_currency);
         if !standing.iter().any(is_same) {
             standing.push(row);
         }
@@ -113,7 +112,9 @@ fn sentence(answer: &Answer, main: &EffectRow, standing: &[&EffectRow]) -> Strin
     match (standing.len() - 1, others) {
         (0, _) => own,
         (rest, 0) => format!("{own} For its {rest} other services or currencies no change is claimed."),
-        (rest, claimed) => format!("{own} A change is claimed for {claimed} of its {rest} other services or currencies too."),
+        (rest, claimed) => {
+            format!("{own} A change is claimed for {claimed} of its {rest} other services or currencies too.")
+        }
     }
 }
 
@@ -121,7 +122,10 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
     let mut notices = Vec::new();
     if main.phase == "revised" && !main.what_changed.is_empty() {
         let before = own.iter().rev().find(|row| row.phase == "settled").map(|row| Answer::from(*row));
-        let was = before.and_then(|before| before.amount()).map(|was| format!(" It was {was} a day before.")).unwrap_or_default();
+        let was = before
+            .and_then(|before| before.amount())
+            .map(|was| format!(" It was {was} a day before."))
+            .unwrap_or_default();
         notices.push(format!("Revised: {}.{was}", main.what_changed));
     }
     if let Some(joint) = &main.not_separable {
@@ -172,7 +176,11 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     let with = |text: Option<String>| text.map(|text| format!("{text}, 90 %")).unwrap_or_default();
     let mut all = vec![
         Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), with(answer.interval())),
-        Figure::plain("Per 30 days", answer.amount_30_days().unwrap_or_else(not_known), with(answer.interval_30_days())),
+        Figure::plain(
+            "Per 30 days",
+            answer.amount_30_days().unwrap_or_else(not_known),
+            with(answer.interval_30_days()),
+        ),
         Figure::plain(
             "Of its cost",
             answer.relative().unwrap_or_else(not_known),

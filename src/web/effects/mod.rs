@@ -193,14 +193,23 @@ impl Answer {
                 let amount = money(&per_day.abs(), &self.currency, self.digits());
                 let month = per_day.abs() * BigDecimal::from(30);
                 let month = money(&month, &self.currency, decimals(&self.currency, &month));
-                format!("This deployment makes {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days.")
+                format!(
+                    "This deployment makes {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days."
+                )
             }
             ("no-material-change", _) => {
-                format!("No material change{so_far}: what this deployment added to the cost of {who} lies between {} a day, 90 % sure.", self.between())
+                format!(
+                    "No material change{so_far}: what this deployment added to the cost of {who} lies between {} a day, 90 % sure.",
+                    self.between()
+                )
             }
             _ => {
                 let yet = if self.phase == "provisional" { " yet" } else { "" };
-                format!("Cannot tell{yet} what this deployment did to the cost of {who}. {}{}", self.reason_sentence(), self.visible())
+                format!(
+                    "Cannot tell{yet} what this deployment did to the cost of {who}. {}{}",
+                    self.reason_sentence(),
+                    self.visible()
+                )
             }
         }
     }
@@ -242,7 +251,7 @@ impl Answer {
 /// The mark of a finding. Written into a template as it is.
 #[derive(Debug, Clone, Template)]
 #[template(
-    source = r#"<span class="verdict {{ class }}"><svg viewBox="0 0 10 10" aria-hidden="true">{% if *class == "up" %}<path d="M5 1 9.3 9H.7z"/>{% else if *class == "down" %}<path d="M5 9 .7 1h8.600z"/>{% else %}<circle cx="5" cy="5" r="3.500" fill="none" stroke-width="1.500"/>{% endif %}</svg>{{ word }}</span>"#,
+    source = r#"<span class="verdict {{ class }}"><svg viewBox="0 0 10 10" aria-hidden="true">{% if class == "up" %}<path d="M5 1 9.3 9H.7z"/>{% else if class == "down" %}<path d="M5 9 .7 1h8.600z"/>{% else %}<circle cx="5" cy="5" r="3.500" fill="none" stroke-width="1.500"/>{% endif %}</svg>{{ word }}</span>"#,
     ext = "html"
 )]
 pub struct Mark {

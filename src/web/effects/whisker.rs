@@ -10,7 +10,7 @@ const REACH: f64 = 4.0;
 /// A dot-and-whisker cell. Written into a template as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
-    source = r#"<svg height="28" aria-hidden="true" class="{{ class }}"><line class="zero" x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="28"/>{% if let Some(mark) = mark %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.high }}" y1="14" y2="14"/>{% if mark.ends_low %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.low }}" y1="10" y2="18"/>{% endif %}{% if mark.ends_high %}<line class="whisker" x1="{{ mark.high }}" x2="{{ mark.high }}" y1="10" y2="18"/>{% endif %}<circle class="dot{% if *hollow %} hollow{% endif %}" cx="{{ mark.at }}" cy="14" r="4"/>{% endif %}</svg>"#,
+    source = r#"<svg height="28" aria-hidden="true" class="{{ class }}"><line class="zero" x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="28"/>{% if let Some(mark) = mark %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.high }}" y1="14" y2="14"/>{% if mark.ends_low %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.low }}" y1="10" y2="18"/>{% endif %}{% if mark.ends_high %}<line class="whisker" x1="{{ mark.high }}" x2="{{ mark.high }}" y1="10" y2="18"/>{% endif %}<circle class="dot{% if hollow %} hollow{% endif %}" cx="{{ mark.at }}" cy="14" r="4"/>{% endif %}</svg>"#,
     ext = "html"
 )]
 pub struct Whisker {

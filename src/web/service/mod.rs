@@ -34,8 +34,8 @@ use moved::MovedRow;
 use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
-use tables::{BoughtRow, DeploymentRow, WhyTable};
 pub(super) use tables::{AnswerCell, answer_cells, change_sentence, change_sentences};
+use tables::{BoughtRow, DeploymentRow, WhyTable};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };

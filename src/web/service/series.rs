@@ -1,9 +1,9 @@
 use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
 use super::super::comparison::{Around, WEEK};
 use super::super::daily::Series;
+use super::super::effects::Answer;
 use super::super::query::Span;
 use super::loaded::{Loaded, charge_of, provider_of};
-use super::super::effects::Answer;
 use crate::store::deployment_list::ListedDeployment;
 use crate::store::effects::EffectBrief;
 use crate::store::service_costs::{EnvironmentLabel, ServiceDay, ServiceHead};

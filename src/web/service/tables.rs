@@ -3,10 +3,10 @@
 use super::super::charts::{CellBars, ChangeBar, environment_class, position};
 use super::super::comparison::{Around, Averages, WEEK};
 use super::super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
 use super::series::KINDS;
-use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use crate::store::deployment_list::ListedDeployment;
 use crate::store::effects::EffectBrief;
 use crate::store::service_costs::Bought;

@@ -38,9 +38,11 @@ fn inputs() -> Inputs {
     for service_id in 1..=4 {
         // The first service begins later, and has no charge on one day.
         let from = if service_id == 1 { 5 } else { 0 };
-        days.extend((from..60).filter(|index| !(service_id == 1 && *index == 20)).map(|index| {
-            figure(service_id, index, 100.0 + (index % 7) as f64 * service_id as f64)
-        }));
+        days.extend(
+            (from..60)
+                .filter(|index| !(service_id == 1 && *index == 20))
+                .map(|index| figure(service_id, index, 100.0 + (index % 7) as f64 * service_id as f64)),
+        );
     }
     Inputs {
         range: DateRange::new(day(0), day(60)),
@@ -99,7 +101,8 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     let before = of(&inputs());
     assert_eq!(before, of(&inputs()));
     let mut restated = inputs();
-    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage += 0.01;
+    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
+        0.01;
     assert_ne!(before, of(&restated));
     let mut later = inputs();
     for figure in later.days.iter_mut().filter(|figure| figure.charge_date > day(55)) {
