@@ -1,5 +1,7 @@
 //! Findings from series and sums. Pure: figures in, findings out.
 
+pub mod anomaly;
+pub mod forecast;
 pub mod impact;
 pub mod invoices;
 pub mod variance;
