@@ -5,3 +5,4 @@ pub mod forecast;
 pub mod impact;
 pub mod invoices;
 pub mod variance;
+pub mod unit_cost;

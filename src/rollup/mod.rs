@@ -18,6 +18,8 @@ pub mod remap;
 pub mod retention;
 pub mod splits;
 pub mod tag_coverage;
+pub mod usage;
+pub mod usage_point;
 pub mod verify;
 pub mod what_if;
 

@@ -120,13 +120,18 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     Ok(report)
 }
 
-/// Works all shared costs out anew after a change of splits or metrics, within the caller's transaction after
+/// Works all shared costs out anew after a change of splits, within the caller's transaction after
 /// [`begin`], and gives readers' pages a new number.
 pub async fn work_out_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
     locks::tell_progress(&mut *conn, "working out shared costs").await?;
     splits::work_out(&mut *conn, None).await?;
-    publish_as(conn, "split", by, now).await?;
+    publish_splits(conn, by, now).await?;
     Ok(())
+}
+
+/// Gives readers' pages a new number after shared costs were worked out anew.
+pub async fn publish_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    publish_as(conn, "split", by, now).await
 }
 
 /// Gives readers' pages a new number: what they show has changed.

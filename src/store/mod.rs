@@ -43,7 +43,9 @@ pub mod jobs;
 pub mod locks;
 pub mod mapping_rule_versions;
 pub mod mapping_rules;
+pub mod metric_lists;
 pub mod metric_points;
+pub mod metrics;
 pub mod month_closing;
 pub mod moved_by_rules;
 pub mod pipeline_runs;
@@ -74,6 +76,7 @@ pub mod tokens;
 pub mod unmapped;
 pub mod uploads;
 pub mod variance_costs;
+pub mod usage_unmapped;
 pub mod verifications;
 pub mod visits;
 

@@ -34,9 +34,11 @@ pub mod filters;
 mod headers;
 pub mod health;
 mod history;
+pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
 mod method;
+pub mod metrics;
 pub mod moments;
 pub mod moves;
 pub mod overview;
@@ -155,7 +157,11 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::impact::routes,
+    crate::api::invoices::routes,
+    crate::api::metrics::routes,
+    crate::api::months::routes,
     crate::api::openapi::routes,
+    crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
@@ -182,6 +188,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     history::routes,
     invoices::routes,
     method::routes,
+    metrics::routes,
     overview::routes,
     preferences::routes,
     profile::routes,

@@ -161,6 +161,11 @@ impl Routes {
         self.api("POST", path, who, limited(post(handler), BODY_BYTES_MAX))
     }
 
+    /// Adds to the API what is put in a place as a whole.
+    pub fn api_put<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, who: ApiPolicy, handler: H) -> Self {
+        self.api("PUT", path, who, limited(put(handler), BODY_BYTES_MAX))
+    }
+
     /// Adds a place of the API that takes a file: up to `bytes_max`, for as long as it keeps coming. The handler must
     /// stream.
     pub fn api_put_upload<H: Handler<T, AppState>, T: 'static>(

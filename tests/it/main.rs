@@ -42,4 +42,5 @@ mod trust_routes;
 mod trust_server;
 mod trust_sign_in;
 mod trust_tokens;
+mod usage;
 mod webhooks;

@@ -13,7 +13,22 @@ GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
+GET /api/v1/invoices organisation read
+POST /api/v1/invoices finance admin
+POST /api/v1/invoices/{id}/delete finance admin
+GET /api/v1/metrics signed-in read
+PUT /api/v1/metrics/{name} bills admin
+GET /api/v1/metrics/{name}/points signed-in read
+POST /api/v1/metrics/{name}/points signed-in ingest
+GET /api/v1/months money read
+GET /api/v1/months/{month} money read
+POST /api/v1/months/{month}/close finance admin
+POST /api/v1/months/{month}/reopen finance admin
 GET /api/v1/openapi.json signed-in read
+GET /api/v1/rates signed-in read
+POST /api/v1/rates bills admin
+POST /api/v1/rates/remove bills admin
+POST /api/v1/rates/reporting-currency bills admin
 GET /api/v1/rules signed-in read
 POST /api/v1/rules bills admin
 PATCH /api/v1/rules/{id} bills admin
@@ -76,6 +91,7 @@ GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
 GET /docs/method signed-in
+GET /docs/api/{subject} signed-in
 GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
@@ -102,6 +118,14 @@ POST /finance/statements/{month}/close finance
 GET /finance/statements/{month}/reopen finance
 POST /finance/statements/{month}/reopen finance
 GET /healthz public
+GET /metrics signed-in
+POST /metrics bills
+POST /metrics/forget-unmapped bills
+GET /metrics/new bills
+POST /metrics/new bills
+GET /metrics/{name} signed-in
+POST /metrics/{name} bills
+POST /metrics/{name}/delete-values bills
 POST /preferences public
 GET /readyz public
 GET /rules signed-in
@@ -118,6 +142,7 @@ GET /search signed-in
 GET /services money
 GET /services.csv money
 GET /services/{slug} money
+POST /services/{slug}/unit-metric bills
 GET /settings/audit admin
 GET /settings/event-sources admin
 POST /settings/event-sources admin

@@ -7,6 +7,7 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
+mod usage;
 
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
@@ -36,6 +37,7 @@ use series::{markers, series};
 use std::sync::Arc;
 pub(super) use tables::{AnswerCell, answer_cells, change_sentence, change_sentences};
 use tables::{BoughtRow, DeploymentRow, WhyTable};
+use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
@@ -44,7 +46,11 @@ const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/services/{slug}", Policy::Money, show)
+    routes.get("/services/{slug}", Policy::Money, show).post(
+        "/services/{slug}/unit-metric",
+        Policy::Bills,
+        usage::choose,
+    )
 }
 
 /// The page of a service.
@@ -65,6 +71,7 @@ pub struct ServicePage {
     has_answers: bool,
     deployments_note: String,
     releases: ReleasesSection,
+    usage: UsageSection,
     csv_href: String,
 }
 
@@ -135,6 +142,7 @@ pub struct Material {
     explained: Vec<Explained>,
     /// What is said of the deployments' effects.
     effects: Vec<EffectBrief>,
+    usage: UsageSection,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -164,6 +172,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut reporting = None;
     let mut moved = Arc::default();
     let mut explained = Vec::new();
+    let mut usage = UsageSection::default();
     let mut days = Loaded::default();
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
@@ -182,6 +191,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             moved = kept.moved.get_or_read(publication_id, question, reading).await?;
             let asked = why::by_day(&own, span.before);
             explained = why::read(app, publication_id, &mut snapshot, &scope, asked, None).await?;
+            let can_choose = Policy::Bills.allows(principal);
+            usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
@@ -202,6 +213,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         moved,
         explained,
         effects: answers,
+        usage,
     };
     Ok(own)
 }
@@ -210,12 +222,12 @@ impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting, moved, explained) = (self.bought, self.reporting, self.moved, self.explained);
-        let effects = self.effects;
+        let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
+        let (explained, effects) = (self.explained, self.effects);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
             walks: walks(&service, &view, span, &explained),
-            ..cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved))
+            ..cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()))
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -229,6 +241,7 @@ impl Material {
             deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
+            usage,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,
@@ -266,7 +279,7 @@ fn cost_view(
     span: &Span,
     days: &Loaded,
     (deployments, effects): (&[ListedDeployment], &[EffectBrief]),
-    (bought, moved): (&[Bought], &[MovedByRule]),
+    (bought, moved, usage): (&[Bought], &[MovedByRule], Option<&UsageRow>),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
     let points: Vec<Point> = days
@@ -291,7 +304,7 @@ fn cost_view(
     let (bought, bought_total) = tables::bought(bought, &days.currencies);
     CostView {
         reporting: None,
-        figures: figures(span, days, deployments),
+        figures: figures(span, days, deployments, usage),
         charts,
         why: tables::why(span, days),
         walks: Vec::new(),

@@ -20,7 +20,7 @@ use super::query::{Accepts, Versus, View};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
-use super::{filters, invoices};
+use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::converted_costs::CostPart;
@@ -176,7 +176,7 @@ impl Read {
             shifted: statements::shifted(conn, scope, basis, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
-            invoices: invoices::states(conn, scope, month, today).await?,
+            invoices: invoice_list::states(conn, scope, month, today).await?,
             closings: month_closing::history(conn, month).await?,
             adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
             moved: month_closing::moved_since(conn, scope, basis, month).await?,

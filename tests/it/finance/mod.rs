@@ -1,5 +1,6 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
+mod api;
 mod currency;
 mod invoices;
 mod months;
