@@ -7,6 +7,7 @@ pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
+pub mod impact;
 pub mod invoices;
 pub mod metrics;
 pub mod months;
@@ -18,5 +19,6 @@ pub mod rules;
 pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
+pub mod why;
 
 pub use error::{Error, Result};

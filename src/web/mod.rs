@@ -28,6 +28,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+pub mod effects;
 pub mod environment;
 pub mod environments;
 pub mod error;
@@ -40,6 +41,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+mod method;
 mod metric_queries;
 pub mod metrics;
 pub mod moments;
@@ -89,6 +91,7 @@ pub mod users;
 mod verify;
 pub mod webhooks;
 pub mod welcome;
+pub mod why;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -160,6 +163,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
     crate::api::months::routes,
@@ -169,6 +173,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::why::routes,
     crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
@@ -184,6 +189,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    effects::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,
@@ -191,6 +197,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     history::routes,
     invoices::routes,
     metric_queries::routes,
+    method::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,
@@ -217,6 +224,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     verify::routes,
     webhooks::routes,
     welcome::routes,
+    why::routes,
 ];
 
 /// Every route of the service.
