@@ -83,17 +83,21 @@ CREATE TABLE split_version (
 );
 CREATE INDEX daily_cost_of_splits ON daily_cost (generation_id, charge_date) WHERE split_id <> 0;
 
--- Usage that costs are divided by: one value a metric, service, environment (0 for all of them) and day.
+-- Usage by day, which costs are divided by: one value a metric, service, environment (0 where it is not told apart) and
+-- day. A day without a row is not known; it is never zero.
 CREATE TABLE metric_point (
     metric text NOT NULL CHECK (metric <> ''),
     service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
     environment_id bigint NOT NULL DEFAULT 0,
     charge_date date NOT NULL,
     value numeric NOT NULL CHECK (value >= 0),
+    -- How many hours it was made from; NULL where the day was given as one value.
+    hour_count smallint CHECK (hour_count BETWEEN 1 AND 24),
     loaded_by text NOT NULL,
     loaded_at timestamptz NOT NULL,
     PRIMARY KEY (metric, charge_date, service_id, environment_id)
 );
+CREATE INDEX metric_point_by_service ON metric_point (service_id, metric, charge_date);
 
 -- The tags that charges must have. Keys are taken in any case of letters.
 CREATE TABLE tag_rule (

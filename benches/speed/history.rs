@@ -5,9 +5,9 @@ use crate::focus_file::{self, Month};
 use crate::import;
 use crate::pages::{self, Target};
 use crate::server::Server;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
@@ -30,6 +30,8 @@ pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow
     }
     let target = pages::target(&server).await?;
     let mut page_ms = pages::alone(&target).await?;
+    let rule_change_s = rule_change(&server, &target).await?;
+    eprintln!("a rule that moves one application in 120: {rule_change_s:.1} s");
     let restated = restatement(server, &target, folder, rows).await?;
     let (first, last) = (seconds.first().context("no month")?, seconds.last().context("no month")?);
     let object = serde_json::json!({
@@ -40,6 +42,7 @@ pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow
         "last_vs_first": rounded(last / first),
         "import_peak_mib": peak_mib,
         "page_p50_ms": rounded(pages::percentile(&mut page_ms, 50)),
+        "rule_change_s": rounded(rule_change_s),
         "restate_vs_load_alone": rounded(restated.restated_s / restated.alone_s),
         "page_ms_longest_while_restating": rounded(restated.longest_page_ms),
         "page_ms_longest_while_idle": rounded(page_ms.iter().copied().fold(0.0, f64::max)),
@@ -52,6 +55,31 @@ pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow
         }
     }
     Ok(())
+}
+
+// From saving a rule until the page that it changes has been read; seconds.
+async fn rule_change(server: &Server, target: &Target) -> anyhow::Result<f64> {
+    let rule = serde_json::json!({
+        "applies_to": "charges",
+        "conditions": [{ "attribute": "tag:service", "operator": "equals", "value": "app001" }],
+        "service": pages::SLUG,
+        "note": "Moves one application's cost to another.",
+        "place": "first",
+    });
+    let token = server.admin_token()?;
+    let start = Instant::now();
+    let answer = target
+        .client
+        .post(format!("{}/api/v1/rules", server.url()))
+        .bearer_auth(token)
+        .header("Content-Type", "application/json")
+        .body(rule.to_string())
+        .send()
+        .await?;
+    let status = answer.status();
+    ensure!(status.is_success(), "the rule was answered with {status}: {}", answer.text().await?);
+    pages::open(target).await?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 struct Restated {

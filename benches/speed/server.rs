@@ -87,6 +87,18 @@ impl Server {
         Ok(cookie.split(';').next().unwrap_or_default().to_owned())
     }
 
+    /// A token of the first administrator, for all that the API offers.
+    pub fn admin_token(&self) -> anyhow::Result<String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_costwake"))
+            .args(["token", "create", "bench", "--scope", "admin", "--user", "admin", "--data-dir"])
+            .arg(&self.data_dir)
+            .env_remove("DATABASE_URL")
+            .output()
+            .context("costwake token did not start")?;
+        ensure!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Runs statements with `psql` in the server's cluster.
     pub fn psql(&self, statements: &[&str]) -> anyhow::Result<()> {
         let options = self.cluster.connect_options();

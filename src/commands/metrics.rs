@@ -1,8 +1,9 @@
-//! `costwake metrics import`: usage that shared costs are divided by.
+//! `costwake metrics import`: usage from files.
 
 use super::database;
 use crate::config::Config;
 use crate::rollup::metrics_import;
+use crate::rollup::usage::UsageError;
 use anyhow::Context;
 use chrono::Utc;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum MetricsCommand {
-    /// Take CSV files in: columns metric, service, day, value, and environment where it is told apart.
+    /// Take CSV files in: columns metric, service, day (or hour), value, and environment where it is told apart.
     Import {
         /// The files; of each, all lines are taken or none.
         #[arg(required = true)]
@@ -38,11 +39,11 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
         let size = std::fs::metadata(file).with_context(|| format!("opening {name}"))?.len();
         anyhow::ensure!(size <= FILE_BYTES_MAX, "{name} is larger than {FILE_BYTES_MAX} bytes: split it");
         let text = std::fs::read(file).with_context(|| format!("reading {name}"))?;
-        match metrics_import::import(&database.pools, &text, "command line", Utc::now()).await {
+        match metrics_import::import(&database.pools, &text, "command line", "", Utc::now()).await {
             Ok(report) => {
                 println!("{name}: {} values of {} stored.", report.point_count, report.metrics.join(", "));
             }
-            Err(metrics_import::MetricsError::Other(error)) => {
+            Err(UsageError::Other(error)) => {
                 database.close().await;
                 return Err(error);
             }

@@ -256,6 +256,19 @@ fn an_endless_identifier_is_rejected_before_it_breaks_an_index() {
     );
 }
 
+/// Where the newer column is null the older one names the provider, and its length is bound as well.
+#[test]
+fn the_older_of_two_provider_columns_is_bound_too() {
+    let names = HEADER.replace("x_Project", "ServiceProviderName,ProviderName");
+    for (length, says) in [(400, ""), (401, "ProviderName is longer than 400 bytes")] {
+        let text = format!("{names}\n{}", row("1,1,1,1", "A,USD", &format!(",,,,{}", "P".repeat(length))));
+        let mut provider = None;
+        let read = read(&text, |charge| provider = charge.provider_name.map(str::len)).unwrap();
+        assert_eq!(read.rejections.first().map_or("", |rejection| rejection.reason.as_str()), says);
+        assert_eq!(provider, says.is_empty().then_some(length));
+    }
+}
+
 /// Whatever the bytes, a file is read, refused or rejected by the line; nothing panics, and every line is told of.
 mod any_bytes {
     use super::*;

@@ -210,6 +210,24 @@ mod tests {
         }
     }
 
+    /// The file is long enough for what its end says, without taking the room of it on disk.
+    #[test]
+    fn an_index_that_would_fill_the_memory_is_refused_before_it_is_read() {
+        for (footer_bytes, is_taken) in [(32 << 20, true), ((32 << 20) + 1, false)] {
+            let file = tempfile::tempfile().unwrap();
+            let length: u64 = 40 << 20;
+            file.set_len(length).unwrap();
+            let end = [&u32::to_le_bytes(footer_bytes)[..], b"PAR1"].concat();
+            file.write_all_at(&end, length - 8).unwrap();
+            let checked = check_footer(&file);
+            assert_eq!(checked.is_ok(), is_taken, "{checked:?}");
+            if let Err(error) = checked {
+                let text = error.to_string();
+                assert!(text.contains("32 MiB") && text.contains("fewer row groups"), "{text}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {

@@ -1,12 +1,12 @@
 //! Usage metrics from a CSV file: what shared costs are divided by.
 
 use super::mapper;
-use super::remap;
+use super::usage::{Taking, UsageError};
+use super::usage_point::RawPoint;
 use crate::allocate::Catalogue;
-use crate::store::metric_points::{self, MetricPoint};
+use crate::store::metric_points::{MetricPoint, Write};
 use crate::store::{Pools, audit};
-use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -14,29 +14,8 @@ use std::collections::BTreeSet;
 const LINE_COUNT_MAX: usize = 2_000_000;
 /// Longest line, in bytes.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-const FAULTS_SHOWN_MAX: usize = 20;
-const NAME_CHARS_MAX: usize = 200;
-const VALUE_CHARS_MAX: usize = 60;
-
-/// Why a file was not taken in. Nothing of it is stored then.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsError {
-    /// It is no such file.
-    #[error("{0}")]
-    NotReadable(String),
-    /// Lines that are wrong, each with its number and what to do.
-    #[error("Nothing was stored. {}", .0.join("\n"))]
-    Lines(Vec<String>),
-    /// Anything else.
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
-}
-
-impl From<sqlx::Error> for MetricsError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Other(error.into())
-    }
-}
+/// Faults that are told one by one.
+pub const FAULTS_SHOWN_MAX: usize = 20;
 
 /// What a file brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,43 +28,48 @@ pub struct MetricsReport {
 
 /// Takes a file in: all of its lines or none, and works shared costs out anew. A value that is there already is
 /// replaced; the same file twice changes nothing.
-pub async fn import(pools: &Pools, text: &[u8], by: &str, now: DateTime<Utc>) -> Result<MetricsReport, MetricsError> {
-    let mut transaction = pools.jobs.begin().await?;
-    remap::begin(&mut transaction).await?;
-    let catalogue = mapper::catalogue_names(&mut transaction).await?;
+pub async fn import(
+    pools: &Pools,
+    text: &[u8],
+    by: &str,
+    client_address: &str,
+    now: DateTime<Utc>,
+) -> Result<MetricsReport, UsageError> {
+    let mut taking = Taking::begin(pools, None).await?;
+    let catalogue = mapper::catalogue_names(taking.conn()).await?;
     let points = read(text, &catalogue)?;
-    metric_points::upsert(&mut transaction, &points, by, now).await?;
+    taking.write(&points, Write::Replace, None, by, now).await?;
     let metrics: BTreeSet<&str> = points.iter().map(|point| point.metric.as_str()).collect();
     let report = MetricsReport { point_count: points.len(), metrics: metrics.into_iter().map(str::to_owned).collect() };
     let details = json!({ "values": report.point_count, "metrics": report.metrics });
-    audit::insert(&mut transaction, now, by, "", "metrics.imported", "metrics", details).await?;
-    remap::work_out_splits(&mut transaction, by, now).await?;
-    transaction.commit().await?;
+    audit::insert(taking.conn(), now, by, client_address, "metrics.imported", "metrics", details).await?;
+    taking.finish(by, now).await?;
     Ok(report)
 }
 
 struct Columns {
     metric: usize,
     service: usize,
-    day: usize,
+    when: usize,
     value: usize,
     environment: Option<usize>,
 }
 
 impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self, MetricsError> {
+    fn of(header: &csv::StringRecord) -> Result<Self, UsageError> {
         let find = |name: &str| header.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
         let needed = |name: &str| {
             find(name).ok_or_else(|| {
-                MetricsError::NotReadable(format!(
-                    "The file has no column “{name}”. It needs metric, service, day and value, and may have environment."
+                UsageError::Refused(format!(
+                    "The file has no column “{name}”. It needs metric, service, day and value, and may have environment; \
+                     instead of day it may have hour."
                 ))
             })
         };
         Ok(Self {
             metric: needed("metric")?,
             service: needed("service")?,
-            day: needed("day")?,
+            when: find("hour").map_or_else(|| needed("day"), Ok)?,
             value: needed("value")?,
             environment: find("environment"),
         })
@@ -93,27 +77,26 @@ impl Columns {
 }
 
 /// The points of a file, or every line that is wrong.
-fn read(text: &[u8], catalogue: &Catalogue) -> Result<Vec<MetricPoint>, MetricsError> {
+fn read(text: &[u8], catalogue: &Catalogue) -> Result<Vec<MetricPoint>, UsageError> {
     if text.split(|byte| *byte == b'\n').any(|line| line.len() > LINE_BYTES_MAX) {
-        return Err(MetricsError::NotReadable(format!("A line is longer than {LINE_BYTES_MAX} bytes.")));
+        return Err(UsageError::Refused(format!("A line is longer than {LINE_BYTES_MAX} bytes.")));
     }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
-    let unreadable =
-        |error: csv::Error| MetricsError::NotReadable(format!("The file is not readable as CSV: {error}."));
+    let unreadable = |error: csv::Error| UsageError::Refused(format!("The file is not readable as CSV: {error}."));
     let columns = Columns::of(reader.headers().map_err(unreadable)?)?;
     let (mut points, mut faults, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, record) in reader.records().enumerate() {
         if index >= LINE_COUNT_MAX {
-            return Err(MetricsError::NotReadable(format!("The file has more than {LINE_COUNT_MAX} lines: split it.")));
+            return Err(UsageError::Refused(format!("The file has more than {LINE_COUNT_MAX} lines: split it.")));
         }
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, csv::Position::line);
         match point(&record, &columns, catalogue) {
             Ok(point) => {
-                let place = (point.metric.clone(), point.charge_date, point.service_id, point.environment_id);
+                let place = (point.metric.clone(), point.slot, point.service_id, point.environment_id);
                 if !seen.insert(place) {
-                    faults.push(format!("Line {line}: the same metric, service, environment and day came before."));
+                    faults.push(format!("Line {line}: the same metric, service, environment and time came before."));
                 }
                 points.push(point);
             }
@@ -122,44 +105,34 @@ fn read(text: &[u8], catalogue: &Catalogue) -> Result<Vec<MetricPoint>, MetricsE
     }
     if faults.is_empty() {
         return if points.is_empty() {
-            Err(MetricsError::NotReadable("The file has no lines below its header.".into()))
+            Err(UsageError::Refused("The file has no lines below its header.".into()))
         } else {
             Ok(points)
         };
     }
+    Err(UsageError::Lines(told(faults)))
+}
+
+/// The first faults, and how many more there are.
+pub fn told(mut faults: Vec<String>) -> Vec<String> {
     let more = faults.len().saturating_sub(FAULTS_SHOWN_MAX);
     faults.truncate(FAULTS_SHOWN_MAX);
     if more > 0 {
         faults.push(format!("and {more} more"));
     }
-    Err(MetricsError::Lines(faults))
+    faults
 }
 
 fn point(record: &csv::StringRecord, columns: &Columns, catalogue: &Catalogue) -> Result<MetricPoint, String> {
-    let cell = |column: usize| record.get(column).unwrap_or_default().trim();
-    let short = |text: &str| text.chars().take(60).collect::<String>();
-    let metric = cell(columns.metric);
-    if metric.is_empty() || metric.chars().count() > NAME_CHARS_MAX || metric.chars().any(char::is_control) {
-        return Err(format!("a metric has a name of at most {NAME_CHARS_MAX} visible characters."));
-    }
-    let service = cell(columns.service);
-    let missing =
-        |what: &str, name: &str| format!("there is no {what} “{}”. Add it to the catalogue first.", short(name));
-    let service_id = catalogue.services.find(service).ok_or_else(|| missing("service", service))?;
-    let environment_id = match columns.environment.map(cell).filter(|name| !name.is_empty()) {
-        None => 0,
-        Some(name) => catalogue.environments.find(name).ok_or_else(|| missing("environment", name))?,
+    let cell = |column: usize| record.get(column).unwrap_or_default();
+    let raw = RawPoint {
+        metric: cell(columns.metric),
+        service: cell(columns.service),
+        environment: columns.environment.map(cell).unwrap_or_default(),
+        when: cell(columns.when),
+        value: cell(columns.value),
     };
-    let day = cell(columns.day);
-    let charge_date: NaiveDate =
-        day.parse().map_err(|_| format!("“{}” is not a day. Write it as 2026-10-31.", short(day)))?;
-    let value = cell(columns.value);
-    let is_plain = value.len() <= VALUE_CHARS_MAX && value.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let value: BigDecimal = is_plain
-        .then(|| value.parse().ok())
-        .flatten()
-        .ok_or_else(|| format!("“{}” is not a value: write digits and a point, 0 or more.", short(value)))?;
-    Ok(MetricPoint { metric: metric.to_owned(), service_id, environment_id, charge_date, value })
+    raw.read(catalogue)
 }
 
 #[cfg(test)]
@@ -179,7 +152,7 @@ mod tests {
         let points = read(text.as_bytes(), &catalogue()).unwrap();
         assert_eq!(points.len(), 2);
         assert_eq!((points[0].service_id, points[0].environment_id, points[1].environment_id), (1, 0, 7));
-        assert_eq!(points[0].value, "12.5".parse::<BigDecimal>().unwrap());
+        assert_eq!(points[0].value, "12.5".parse::<bigdecimal::BigDecimal>().unwrap());
     }
 
     #[test]

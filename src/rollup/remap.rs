@@ -6,7 +6,7 @@
 use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
-use super::{map_deployments, pipeline_deployments, rekey, splits};
+use super::{map_deployments, map_operational_events, pipeline_deployments, rekey, splits};
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -104,6 +104,7 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
 
     let moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len();
     let made_or_gone = pipeline_deployments::derive_again(&mut *conn, &mapper).await?;
+    map_operational_events::map_all(&mut *conn, &mapper).await?;
     let deployments_moved = (moved + made_or_gone) as u64;
     let mut report = RemapReport {
         keys_asked,
@@ -120,13 +121,18 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     Ok(report)
 }
 
-/// Works all shared costs out anew after a change of splits or metrics, within the caller's transaction after
+/// Works all shared costs out anew after a change of splits, within the caller's transaction after
 /// [`begin`], and gives readers' pages a new number.
 pub async fn work_out_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
     locks::tell_progress(&mut *conn, "working out shared costs").await?;
     splits::work_out(&mut *conn, None).await?;
-    publish_as(conn, "split", by, now).await?;
+    publish_splits(conn, by, now).await?;
     Ok(())
+}
+
+/// Gives readers' pages a new number after shared costs were worked out anew.
+pub async fn publish_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    publish_as(conn, "split", by, now).await
 }
 
 /// Gives readers' pages a new number: what they show has changed.

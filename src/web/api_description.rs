@@ -1,18 +1,26 @@
-//! `/docs/api`: the API for people, made from the same description that programs read. No scripts.
+//! `/docs/api`: the API for people, made from the same description that programs read. A page a subject, because
+//! the whole is more than a page may weigh. No scripts.
 
-use super::{AppState, NavItem, Page, Policy, Principal, Result, RouteEntry, Routes, transport};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, RouteEntry, Routes, transport};
 use crate::api::openapi;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nested examples deeper than this are left out.
 const DEPTH_MAX: usize = 4;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/docs/api", Policy::SignedIn, show)
+    routes.get("/docs/api", Policy::SignedIn, show).get("/docs/api/{subject}", Policy::SignedIn, show_subject)
+}
+
+/// Operations about one thing: a tag of the description.
+struct Subject {
+    name: String,
+    operations: Vec<Operation>,
 }
 
 struct Operation {
@@ -41,6 +49,7 @@ struct Answer {
     status: String,
     description: String,
     schema: String,
+    is_list: bool,
 }
 
 struct Schema {
@@ -54,23 +63,54 @@ struct Schema {
 struct ApiPage {
     page: Page,
     introduction: String,
-    operations: Vec<Operation>,
+    operation_count: usize,
+    subjects: Vec<Subject>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "api_subject.html")]
+struct SubjectPage {
+    page: Page,
+    subject: Subject,
     schemas: Vec<Schema>,
 }
 
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<ApiPage> {
-    let entries = super::routes(app.clone()).entries().to_vec();
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "API", NavItem::Api).await?;
     let spec = serde_json::to_value(openapi::description()).map_err(anyhow::Error::from)?;
-    let scheme = if transport::is_https(&app.config) { "https" } else { "http" };
-    let site = app.config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", app.config.listen));
-    let operations = operations(&spec, &entries, site.trim_end_matches('/'));
-    let schemas = schemas(&spec);
-    Ok(ApiPage { page, introduction: text(&spec["info"], "description"), operations, schemas })
+    let subjects = subjects(&app, &spec);
+    let operation_count = subjects.iter().map(|subject| subject.operations.len()).sum();
+    Ok(ApiPage { page, introduction: text(&spec["info"], "description"), operation_count, subjects })
 }
 
-fn operations(spec: &Value, entries: &[RouteEntry], site: &str) -> Vec<Operation> {
+async fn show_subject(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(name): Path<String>,
+) -> Result<SubjectPage> {
+    let spec = serde_json::to_value(openapi::description()).map_err(anyhow::Error::from)?;
+    let subject = subjects(&app, &spec).into_iter().find(|subject| subject.name == name).ok_or(Error::NotFound)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let title = format!("{name} · API");
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Api).await?;
+    let schemas = schemas(&spec, &subject);
+    Ok(SubjectPage { page, subject, schemas })
+}
+
+fn subjects(app: &AppState, spec: &Value) -> Vec<Subject> {
+    let entries = super::routes(app.clone()).entries().to_vec();
+    let scheme = if transport::is_https(&app.config) { "https" } else { "http" };
+    let site = app.config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", app.config.listen));
+    let mut subjects: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
+    for (tag, operation) in operations(spec, &entries, site.trim_end_matches('/')) {
+        subjects.entry(tag).or_default().push(operation);
+    }
+    subjects.into_iter().map(|(name, operations)| Subject { name, operations }).collect()
+}
+
+/// Each with the name of its subject.
+fn operations(spec: &Value, entries: &[RouteEntry], site: &str) -> Vec<(String, Operation)> {
     let empty = Map::new();
     let paths = spec["paths"].as_object().unwrap_or(&empty);
     let mut operations = Vec::new();
@@ -78,7 +118,8 @@ fn operations(spec: &Value, entries: &[RouteEntry], site: &str) -> Vec<Operation
         for (method, operation) in item.as_object().unwrap_or(&empty) {
             let method = method.to_uppercase();
             let entry = entries.iter().find(|entry| entry.method == method && entry.path == path);
-            operations.push(Operation::read(spec, &method, path, operation, entry, site));
+            let tag = list(&operation["tags"]).first().and_then(Value::as_str).unwrap_or("other").to_owned();
+            operations.push((tag, Operation::read(spec, &method, path, operation, entry, site)));
         }
     }
     operations
@@ -89,10 +130,11 @@ impl Operation {
         let parameters = list(&operation["parameters"]).iter().map(|parameter| parameter_field(spec, parameter));
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         let responses = operation["responses"].as_object().into_iter().flatten();
-        let responses = responses.map(|(status, response)| Answer {
-            status: status.clone(),
-            description: text(response, "description"),
-            schema: name_of(&response["content"]["application/json"]["schema"]),
+        let responses = responses.map(|(status, response)| {
+            let schema = &response["content"]["application/json"]["schema"];
+            let is_list = type_of(schema) == "array";
+            let schema = name_of(if is_list { &schema["items"] } else { schema });
+            Answer { status: status.clone(), description: text(response, "description"), schema, is_list }
         });
         Self {
             method: method.to_owned(),
@@ -121,6 +163,7 @@ fn who(policy: Policy) -> &'static str {
         Policy::Public | Policy::SignedIn => "any role",
         Policy::Money => "viewer, member, finance",
         Policy::OrganisationMoney => "viewer, finance",
+        Policy::Review => "member, finance",
         Policy::Finance => "finance",
         Policy::Bills => "finance, admin",
         Policy::Admin => "admin",
@@ -137,20 +180,54 @@ fn parameter_field(spec: &Value, parameter: &Value) -> Field {
     }
 }
 
-fn schemas(spec: &Value) -> Vec<Schema> {
-    let schemas = spec["components"]["schemas"].as_object().into_iter().flatten();
-    let read = |(name, schema): (&String, &Value)| {
-        let required = list(&schema["required"]);
-        let fields = schema["properties"].as_object().into_iter().flatten().map(|(field, property)| Field {
-            name: field.clone(),
-            place: String::new(),
-            kind: kind_of(spec, property),
-            is_required: required.iter().any(|name| name == field),
-            description: text(property, "description"),
-        });
-        Schema { name: name.clone(), description: text(schema, "description"), fields: fields.collect() }
+// Those that the subject's operations name, and those that these are made of.
+fn schemas(spec: &Value, subject: &Subject) -> Vec<Schema> {
+    let empty = Map::new();
+    let all = spec["components"]["schemas"].as_object().unwrap_or(&empty);
+    let answers = subject.operations.iter().flat_map(|operation| &operation.responses);
+    let mut waiting: Vec<String> = answers.map(|answer| answer.schema.clone()).collect();
+    waiting.extend(subject.operations.iter().map(|operation| operation.body.clone()));
+    let mut named = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if let Some(schema) = all.get(&name)
+            && named.insert(name)
+        {
+            collect_names(schema, &mut waiting);
+        }
+    }
+    let read = |(name, schema): (&String, &Value)| Schema {
+        name: name.clone(),
+        description: text(schema, "description"),
+        fields: fields(spec, schema),
     };
-    schemas.map(read).collect()
+    all.iter().filter(|(name, _)| named.contains(*name)).map(read).collect()
+}
+
+// A body that is part of another one, and written flat, stands in `allOf`.
+fn fields(spec: &Value, schema: &Value) -> Vec<Field> {
+    let required = list(&schema["required"]);
+    let own = schema["properties"].as_object().into_iter().flatten().map(|(field, property)| Field {
+        name: field.clone(),
+        place: String::new(),
+        kind: kind_of(spec, property),
+        is_required: required.iter().any(|name| name == field),
+        description: text(property, "description"),
+    });
+    let flat = list(&schema["allOf"]).iter().flat_map(|part| fields(spec, resolved(spec, part)));
+    own.chain(flat).collect()
+}
+
+fn collect_names(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(name) = object.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+                names.push(name.to_owned());
+            }
+            object.values().for_each(|value| collect_names(value, names));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_names(value, names)),
+        _ => {}
+    }
 }
 
 fn curl(spec: &Value, method: &str, path: &str, body: &Value, site: &str) -> String {

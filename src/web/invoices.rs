@@ -2,14 +2,15 @@
 
 use super::csv::{Cell, Table};
 use super::display::{minor_units, money, money_exact, shown};
-use super::query::{Accepts, NONE, View};
+use super::invoice_list::{Compared, List, read};
+use super::query::NONE;
 use super::spool::form_error;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters};
-use crate::analyze::invoices::{Comparison, InvoiceState, compare};
+use crate::analyze::invoices::InvoiceState;
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::invoices::{self as actions, InvoiceError, InvoiceForm};
-use crate::store::invoices::{self, InvoiceRow, WithoutInvoice};
+use crate::store::invoices::{InvoiceRow, WithoutInvoice};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -18,12 +19,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A list of invoices.
 const FILE_BYTES_MAX: usize = 64 << 20;
-
-const ACCEPTS: Accepts = Accepts { texts: &["month", "state", "invoice", "issuer"], by: &[], sort: &[] };
 
 /// The routes of the page and its forms.
 pub fn routes(routes: Routes) -> Routes {
@@ -43,115 +41,6 @@ impl From<InvoiceError> for Error {
             other => Self::Invalid(other.to_string()),
         }
     }
-}
-
-/// An invoice with what became of it.
-struct Compared {
-    row: InvoiceRow,
-    comparison: Comparison,
-    /// Days since it was issued, else since the end of its month.
-    age_days: Option<i64>,
-}
-
-impl Compared {
-    fn new(row: InvoiceRow, today: NaiveDate) -> Self {
-        let is_voided = row.issue_status.as_deref() == Some("Voided");
-        let (invoiced, billed) = (row.invoiced.as_ref(), row.billed.as_ref());
-        let comparison = compare(invoiced, is_voided, billed, row.charge_count, &row.billing_currency);
-        let since =
-            row.issue_date.or_else(|| row.month.map(|month| BillingPeriod::containing(month).days().last_day()));
-        let age_days = since.map(|since| (today - since).num_days()).filter(|days| *days >= 0);
-        Self { row, comparison, age_days }
-    }
-
-    fn month(&self) -> Option<BillingPeriod> {
-        self.row.month.map(BillingPeriod::containing)
-    }
-
-    fn lines_href(&self) -> String {
-        let issuer = if self.row.invoice_issuer_name.is_empty() { NONE } else { &self.row.invoice_issuer_name };
-        let query = [
-            ("invoice", self.row.invoice_id.as_str()),
-            ("issuer", issuer),
-            ("cur", &self.row.billing_currency),
-            ("basis", "billed"),
-        ];
-        format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
-    }
-
-    fn enter_href(&self) -> String {
-        let month = self.month().map(|month| month.to_string()).unwrap_or_default();
-        let query = [
-            ("invoice", self.row.invoice_id.as_str()),
-            ("issuer", &self.row.invoice_issuer_name),
-            ("cur", &self.row.billing_currency),
-            ("month", &month),
-        ];
-        format!("/finance/invoices?{}#enter", serde_urlencoded::to_string(query).unwrap_or_default())
-    }
-}
-
-/// How the invoices of a month stand: for its statement.
-pub(super) async fn states(
-    conn: &mut sqlx::PgConnection,
-    scope: &crate::store::Scope,
-    month: BillingPeriod,
-    today: NaiveDate,
-) -> sqlx::Result<Vec<(InvoiceState, usize)>> {
-    let rows = invoices::list(conn, scope, Some(month)).await?;
-    let mut counts: BTreeMap<InvoiceState, usize> = BTreeMap::new();
-    for row in rows {
-        *counts.entry(Compared::new(row, today).comparison.state).or_default() += 1;
-    }
-    Ok(counts.into_iter().collect())
-}
-
-struct List {
-    view: View,
-    month: Option<BillingPeriod>,
-    rows: Vec<Compared>,
-    /// Of all rows before the state narrowed them.
-    counts: Vec<(InvoiceState, usize)>,
-    without: Vec<WithoutInvoice>,
-}
-
-async fn read(
-    app: &AppState,
-    snapshot: &mut crate::store::Snapshot,
-    who: &Principal,
-    query: Option<&str>,
-) -> Result<List> {
-    let view = View::parse(query, ACCEPTS)?;
-    let month = match view.text("month") {
-        None => None,
-        Some(text) => Some(
-            text.parse::<BillingPeriod>()
-                .map_err(|_| Error::Invalid(format!("month={text} is not known. Give a month like 2026-10.")))?,
-        ),
-    };
-    let wanted = match view.text("state") {
-        None => None,
-        Some(text) => Some(InvoiceState::ALL.into_iter().find(|state| state.key() == text).ok_or_else(|| {
-            let allowed = InvoiceState::ALL.map(InvoiceState::key).join(", ");
-            Error::Invalid(format!("state={text} is not known. Allowed: {allowed}."))
-        })?),
-    };
-    let (scope, today) = (who.scope(), app.now().date_naive());
-    let rows = invoices::list(snapshot, &scope, month).await?;
-    let mut rows: Vec<Compared> = rows
-        .into_iter()
-        .filter(|row| view.text("cur").is_none_or(|currency| currency == row.billing_currency))
-        .map(|row| Compared::new(row, today))
-        .collect();
-    let counts = InvoiceState::ALL
-        .into_iter()
-        .map(|state| (state, rows.iter().filter(|row| row.comparison.state == state).count()))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
-    rows.sort_by_key(|row| row.comparison.state);
-    let without = invoices::without_invoice(snapshot, &scope, month).await?;
-    Ok(List { view, month, rows, counts, without })
 }
 
 async fn show(State(app): State<AppState>, who: Principal, RawQuery(query): RawQuery) -> Result<InvoicesPage> {

@@ -19,6 +19,7 @@ pub enum NavItem {
     Invoices,
     Unmapped,
     Catalogue,
+    Metrics,
     Rules,
     Sources,
     Users,

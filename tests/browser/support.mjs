@@ -185,8 +185,11 @@ const OTHERS = [
   { name: "tags", path: "/tags" },
   { name: "new tag rule", path: "/tags/new" },
   { name: "commitments", path: "/commitments" },
+  { name: "clusters", path: "/clusters" },
   { name: "dimensions", path: "/dimensions" },
   { name: "dimension", path: "/dimensions/cost_center" },
+  { name: "API of the catalogue", path: "/docs/api/catalogue" },
+  { name: "API of deployments", path: "/docs/api/deployments" },
   { name: "unmapped deployments", path: "/unmapped?show=deployments" },
 ];
 const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Unmapped", "Rules"]);

@@ -20,6 +20,7 @@ fn may(who: &str, asked: &str) -> bool {
         "signed-in" => &["viewer", "member A", "member B", "finance", "admin", "admin with finance"],
         "money" => &["viewer", "member A", "member B", "finance", "admin with finance"],
         "organisation" => &["viewer", "finance", "admin with finance"],
+        "review" => &["member A", "member B", "finance", "admin with finance"],
         "finance" => &["finance", "admin with finance"],
         "bills" => &["finance", "admin", "admin with finance"],
         "admin" => &["admin", "admin with finance"],
@@ -311,5 +312,20 @@ async fn the_description_of_the_api_is_complete(pool: PgPool) {
     assert_eq!(ids.len(), count, "an operation id is used twice");
     let page = app.get("/docs/api").await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.body.contains("POST /api/v1/deployments") && page.body.contains("curl -X POST"));
+    assert!(page.body.contains("POST /api/v1/deployments") && page.body.contains("/docs/api/deployments#"));
+    // Each operation stands on the page of its subject, with each body that its answers name; none is too heavy.
+    for (path, item) in spec["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let subject = operation["tags"][0].as_str().unwrap();
+            let page = app.get(&format!("/docs/api/{subject}")).await;
+            let heading = format!("<code>{} {path}</code></h2>", method.to_uppercase());
+            assert!(page.body.contains(&heading), "{heading} is not on the page of {subject}");
+            assert!(page.body.len() <= 80 * 1024, "{subject} has {} bytes", page.body.len());
+            for link in page.body.split("href=\"#schema-").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(page.body.contains(&format!("id=\"schema-{link}\"")), "{subject} names {link}");
+            }
+        }
+    }
+    assert!(app.get("/docs/api/deployments").await.body.contains("curl -X POST"));
+    assert_eq!(app.get("/docs/api/moon").await.status, StatusCode::NOT_FOUND);
 }

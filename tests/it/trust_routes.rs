@@ -1,18 +1,36 @@
 //! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
 
-/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
+/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
+GET /api/v1/clusters organisation read
+PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
+GET /api/v1/invoices organisation read
+POST /api/v1/invoices finance admin
+POST /api/v1/invoices/{id}/delete finance admin
+GET /api/v1/metrics signed-in read
+PUT /api/v1/metrics/{name} bills admin
+GET /api/v1/metrics/{name}/points signed-in read
+POST /api/v1/metrics/{name}/points signed-in ingest
+GET /api/v1/months money read
+GET /api/v1/months/{month} money read
+POST /api/v1/months/{month}/close finance admin
+POST /api/v1/months/{month}/reopen finance admin
 GET /api/v1/openapi.json signed-in read
+GET /api/v1/rates signed-in read
+POST /api/v1/rates bills admin
+POST /api/v1/rates/remove bills admin
+POST /api/v1/rates/reporting-currency bills admin
 GET /api/v1/rules signed-in read
 POST /api/v1/rules bills admin
 PATCH /api/v1/rules/{id} bills admin
@@ -22,6 +40,7 @@ POST /api/v1/splits bills admin
 PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
 GET /api/v1/tag-coverage money read
+GET /api/v1/why money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -56,6 +75,9 @@ POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
 GET /charges/{generation_id}/{line} money
+GET /clusters organisation
+GET /clusters.csv organisation
+POST /clusters/import bills
 GET /commitments money
 GET /commitments.csv money
 GET /deliveries/{id} bills
@@ -69,9 +91,14 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/remove signed-in
+POST /deployments/{id}/notes review
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
+GET /docs/method signed-in
+GET /docs/api/{subject} signed-in
 GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
@@ -98,6 +125,14 @@ POST /finance/statements/{month}/close finance
 GET /finance/statements/{month}/reopen finance
 POST /finance/statements/{month}/reopen finance
 GET /healthz public
+GET /metrics signed-in
+POST /metrics bills
+POST /metrics/forget-unmapped bills
+GET /metrics/new bills
+POST /metrics/new bills
+GET /metrics/{name} signed-in
+POST /metrics/{name} bills
+POST /metrics/{name}/delete-values bills
 POST /preferences public
 GET /readyz public
 GET /rules signed-in
@@ -114,6 +149,7 @@ GET /search signed-in
 GET /services money
 GET /services.csv money
 GET /services/{slug} money
+POST /services/{slug}/unit-metric bills
 GET /settings/audit admin
 GET /settings/event-sources admin
 POST /settings/event-sources admin
@@ -123,6 +159,14 @@ POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
 POST /settings/event-sources/{id}/read-again admin
 POST /settings/event-sources/{id}/rotate admin
+GET /settings/metric-queries admin
+POST /settings/metric-queries admin
+GET /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id}/pause admin
+POST /settings/metric-queries/{id}/resume admin
+POST /settings/metric-queries/{id}/ask admin
+POST /settings/metric-queries/{id}/delete admin
 GET /settings/profile signed-in
 POST /settings/profile/end-sessions signed-in
 POST /settings/profile/password signed-in
@@ -173,9 +217,12 @@ GET /unmapped signed-in
 GET /unmapped.csv organisation
 GET /upload bills
 POST /upload bills
+POST /v1/metrics signed-in ingest
 GET /verify signed-in
 POST /verify bills
-POST /webhooks/github/{source} public
+POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
+GET /why money
+GET /why.csv money
 ";

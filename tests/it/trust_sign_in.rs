@@ -4,6 +4,7 @@ use super::support::{self, TestApp};
 use axum::http::{StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::store::{Role, accounts};
+use costwake::web::telemetry;
 use costwake::web::welcome::{announce_bootstrap, bootstrap_file, bootstrap_link, new_link};
 use futures_util::future::join_all;
 use sqlx::PgPool;
@@ -238,4 +239,22 @@ async fn idle_old_and_void_sessions_are_refused(pool: PgPool) {
         assert_eq!(open(browser).await, StatusCode::SEE_OTHER, "{what}");
         sqlx::query("DELETE FROM user_account").execute(&pool).await.unwrap();
     }
+}
+
+/// Other tests sign in at the same time: the counter has grown by two at least.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn failed_sign_ins_are_counted_for_who_watches_the_server(pool: PgPool) {
+    let app = support::app(pool).await;
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    let metrics = telemetry::recorder().unwrap();
+    let count = || -> u64 {
+        let text = telemetry::render(&metrics, &app.state.pools);
+        let line = text.lines().find_map(|line| line.strip_prefix("costwake_sign_in_failures_total "));
+        line.map_or(0, |value| value.parse().unwrap())
+    };
+    let before = count();
+    for login in [login.as_str(), "nobody"] {
+        sign_in(&app, login, "not the password of anyone").await;
+    }
+    assert!(count() >= before + 2, "{before} and then {}", count());
 }

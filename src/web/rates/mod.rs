@@ -105,7 +105,8 @@ async fn page(
     })
 }
 
-async fn read(conn: &mut PgConnection) -> Result<(Option<String>, Rates, Vec<NeededRate>)> {
+/// The reporting currency, the rates into it, and the months and currencies that need one.
+pub async fn read(conn: &mut PgConnection) -> Result<(Option<String>, Rates, Vec<NeededRate>)> {
     let reporting_currency = rates::reporting_currency(&mut *conn).await?;
     let needed = rates::needed(conn).await?;
     let (Some(first), Some(last)) = (needed.last(), needed.first()) else {

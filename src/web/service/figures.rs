@@ -3,10 +3,16 @@ use super::super::display::{Compared, Delta, decimals, money, percent};
 use super::super::parts::{Figure, Figures};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
+use super::usage::UsageRow;
 use crate::store::deployment_list::ListedDeployment;
 
 /// The key figures of the service.
-pub(super) fn figures(span: &Span, days: &Loaded, deployments: &[ListedDeployment]) -> Figures {
+pub(super) fn figures(
+    span: &Span,
+    days: &Loaded,
+    deployments: &[ListedDeployment],
+    usage: Option<&UsageRow>,
+) -> Figures {
     let total = days.total(span);
     let mut spend = Figure {
         label: format!("Spend, {}", span.label()),
@@ -34,8 +40,18 @@ pub(super) fn figures(span: &Span, days: &Loaded, deployments: &[ListedDeploymen
     let count =
         Figure::plain("Deployments", inside.len().to_string(), newest.unwrap_or_else(|| "none in these days".into()));
     let mut all = vec![spend, by_day, count];
+    all.extend(usage.map(unit_cost));
     all.extend(production_share(span, days));
     Figures(all)
+}
+
+fn unit_cost(row: &UsageRow) -> Figure {
+    Figure {
+        label: format!("Unit cost, {}", row.per),
+        values: row.costs.iter().map(|line| line.now.clone()).collect(),
+        deltas: row.costs.iter().filter_map(|line| line.delta.clone()).collect(),
+        note: format!("{} of {}", row.value, row.metric),
+    }
 }
 
 fn production_share(span: &Span, days: &Loaded) -> Option<Figure> {

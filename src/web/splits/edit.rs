@@ -8,7 +8,7 @@ use super::planned;
 use crate::store::catalogue::service::Service;
 use crate::store::mapping_rule_versions::Author;
 use crate::store::splits::{self, SplitValues};
-use crate::store::{catalogue, metric_points};
+use crate::store::{catalogue, metric_lists};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -60,7 +60,7 @@ pub(super) async fn form_page(
     let title = form.id.map_or_else(|| "Divide a cost".to_owned(), |_| "Change a split".to_owned());
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?;
     let services = catalogue::service::list(&mut snapshot).await?;
-    let metrics = metric_points::heads(&mut snapshot).await?.into_iter().map(|head| head.metric).collect();
+    let metrics = metric_lists::heads(&mut snapshot).await?.into_iter().map(|head| head.metric).collect();
     Ok(SplitFormPage { page, form, services, metrics, message })
 }
 

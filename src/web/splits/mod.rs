@@ -9,7 +9,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, m
 use crate::allocate::split::{Plan, Split, Stayed};
 use crate::focus::DateRange;
 use crate::rollup::splits as rollup_splits;
-use crate::store::metric_points::{self, MetricHead};
+use crate::store::metric_lists::{self, MetricHead};
 use crate::store::split_costs::{self, SplitCost};
 use crate::store::splits::{self, StoredSplit};
 use crate::store::{Snapshot, catalogue};
@@ -82,7 +82,7 @@ async fn list(State(app): State<AppState>, principal: Principal) -> Result<Split
         Some(row(split, stored, number, &names, &costs, &stayed))
     });
     let rows = rows.collect();
-    let metrics = metric_points::heads(&mut snapshot).await?;
+    let metrics = metric_lists::heads(&mut snapshot).await?;
     let can_edit = Policy::Bills.allows(&principal);
     let last_day = recent.last_day().to_string();
     Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })

@@ -39,6 +39,16 @@ impl MonthState {
         if missing.is_empty() { Self::BillsIn } else { Self::Arriving(missing) }
     }
 
+    /// The word of the API.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Running(_) => "open",
+            Self::Arriving(_) => "bills-missing",
+            Self::BillsIn => "bills-in",
+            Self::Closed(_) => "closed",
+        }
+    }
+
     /// One or two words.
     pub fn word(&self) -> &'static str {
         match self {

@@ -1,9 +1,11 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
+mod api;
 mod currency;
 mod invoices;
 mod months;
 mod restated;
+mod why;
 
 use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;

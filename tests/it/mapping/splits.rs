@@ -175,13 +175,13 @@ async fn shares_follow_a_metric(pool: PgPool) {
     assert_eq!(costs(&pool).await, ["net/- 108 USD", "search/- 10 USD", "shop/- 55 USD"], "no value yet");
     assert!(app.get("/splits").await.body.contains("$108.00"), "told as not divided");
     let text = b"metric,service,day,value\nrequests,shop,2026-10-03,1\nrequests,Search,2026-10-03,3\n";
-    let report = metrics_import::import(&pools(&pool), text, "test", super::now()).await.unwrap();
+    let report = metrics_import::import(&pools(&pool), text, "test", "", super::now()).await.unwrap();
     assert_eq!((report.point_count, report.metrics), (2, vec!["requests".to_owned()]));
     assert_eq!(costs(&pool).await, ["net/- 8 USD", "search/- 85 USD", "shop/- 80 USD"]);
-    metrics_import::import(&pools(&pool), text, "test", super::now()).await.unwrap();
+    metrics_import::import(&pools(&pool), text, "test", "", super::now()).await.unwrap();
     assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2);
     assert_clean(&pool).await;
     let wrong = b"metric,service,day,value\nrequests,shop,2026-10-04,1\nrequests,nobody,2026-10-04,1\n";
-    assert!(metrics_import::import(&pools(&pool), wrong, "test", super::now()).await.is_err());
+    assert!(metrics_import::import(&pools(&pool), wrong, "test", "", super::now()).await.is_err());
     assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2, "all lines or none");
 }

@@ -1,0 +1,232 @@
+//! `/api/v1/invoices`: what invoices total beside the lines that name them, as the page shows it.
+
+use super::catalogue::{parse, unprocessable};
+use super::costs::plain;
+use super::error::{ErrorBody, Result};
+use crate::rollup::Person;
+use crate::rollup::invoices::{self as actions, InvoiceForm};
+use crate::store::invoices::WithoutInvoice;
+use crate::web::invoice_list::{self, Compared};
+use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    let (read, admin) = (ApiPolicy::read(Policy::OrganisationMoney), ApiPolicy::admin(Policy::Finance));
+    routes.api_get("/api/v1/invoices", read, list).api_post("/api/v1/invoices", admin, enter).api_post(
+        "/api/v1/invoices/{id}/delete",
+        admin,
+        delete,
+    )
+}
+
+/// Invoices, and what no invoice is named for.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct InvoicesBody {
+    /// What needs someone first.
+    pub invoices: Vec<InvoiceBody>,
+    /// Lines of current bills that name no invoice.
+    pub without_invoice: Vec<WithoutInvoiceBody>,
+}
+
+/// An invoice beside the lines that name it. Amounts are strings, exact.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct InvoiceBody {
+    /// The id of the recorded total; `null` where none is recorded.
+    pub id: Option<i64>,
+    /// FOCUS `InvoiceId`.
+    pub invoice_id: String,
+    /// FOCUS `InvoiceIssuerName`; may be empty.
+    pub invoice_issuer_name: String,
+    /// FOCUS `BillingCurrency`.
+    pub billing_currency: String,
+    /// The month that it is for, where known.
+    #[schema(example = "2026-10")]
+    pub billing_month: Option<String>,
+    /// What the invoice totals; `null` where no total is recorded.
+    pub total: Option<String>,
+    /// Σ `BilledCost` of the lines of current bills that name it; `null` without a line.
+    pub billed_cost: Option<String>,
+    /// Lines less invoice; `null` where one side is missing or does not count.
+    pub difference: Option<String>,
+    /// By how much rounding may make them differ (FOCUS).
+    pub tolerance: String,
+    /// `differs`, `missing-bill`, `missing-invoice`, `within-tolerance`, `tied` or `voided`.
+    pub state: String,
+    /// Days since it was issued, else since the end of its month.
+    pub age_days: Option<i64>,
+    /// Lines that name it.
+    pub charge_count: i64,
+    /// When it was issued, where known.
+    pub issue_date: Option<NaiveDate>,
+    /// When it is to be paid, where known.
+    pub due_date: Option<NaiveDate>,
+    /// `entered`, `imported` or `invoice detail`; `null` where no total is recorded.
+    pub origin: Option<String>,
+    /// Who recorded the total.
+    pub recorded_by: Option<String>,
+}
+
+/// Lines that name no invoice, of one month and currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct WithoutInvoiceBody {
+    /// The month of the bills.
+    #[schema(example = "2026-10")]
+    pub billing_month: String,
+    /// FOCUS `BillingCurrency`.
+    pub billing_currency: String,
+    /// The lines.
+    pub charge_count: i64,
+    /// Σ `BilledCost`, exact.
+    pub billed_cost: String,
+}
+
+/// What an invoice totals.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvoice {
+    /// FOCUS `InvoiceId`.
+    #[schema(example = "INV-1")]
+    pub invoice_id: String,
+    /// FOCUS `InvoiceIssuerName`, as the bill writes it; empty where the bill names none.
+    #[serde(default)]
+    pub invoice_issuer_name: String,
+    /// FOCUS `BillingCurrency`.
+    #[schema(example = "USD")]
+    pub billing_currency: String,
+    /// The total, tax included, as text.
+    #[schema(example = "1264604.45")]
+    pub total: String,
+    /// The month that it is for.
+    #[serde(default)]
+    #[schema(example = "2026-10")]
+    pub billing_month: Option<String>,
+    /// When it was issued.
+    #[serde(default)]
+    pub issue_date: Option<NaiveDate>,
+    /// When it is to be paid.
+    #[serde(default)]
+    pub due_date: Option<NaiveDate>,
+}
+
+/// List invoices with difference, age and state.
+#[utoipa::path(get, path = "/api/v1/invoices", tag = "invoices",
+    params(
+        ("month" = Option<String>, Query, description = "Billing month, like 2026-10; all when absent"),
+        ("state" = Option<String>, Query, description = "differs, missing-bill, missing-invoice, within-tolerance, tied, voided"),
+        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
+    ),
+    responses((status = 200, body = InvoicesBody),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody)))]
+pub async fn list(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Json<InvoicesBody>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let list = invoice_list::read(&app, &mut snapshot, &principal, query.as_deref()).await?;
+    Ok(Json(InvoicesBody {
+        invoices: list.rows.into_iter().map(InvoiceBody::from).collect(),
+        without_invoice: list.without.into_iter().map(WithoutInvoiceBody::from).collect(),
+    }))
+}
+
+/// Record what an invoice totals, in place of what was recorded before.
+#[utoipa::path(post, path = "/api/v1/invoices", tag = "invoices", request_body = NewInvoice, responses(
+    (status = 201, body = InvoiceBody), (status = 422, body = ErrorBody)))]
+pub async fn enter(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    body: Bytes,
+) -> Result<Response> {
+    let new: NewInvoice = parse(&body)?;
+    let day = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+    let form = InvoiceForm {
+        invoice_id: new.invoice_id.clone(),
+        issuer: new.invoice_issuer_name.clone(),
+        currency: new.billing_currency.clone(),
+        total: new.total.clone(),
+        month: new.billing_month.clone().unwrap_or_default(),
+        issue_date: day(new.issue_date),
+        due_date: day(new.due_date),
+    };
+    let work = {
+        let (app, login) = (app.clone(), principal.login.clone());
+        async move {
+            let (now, from) = (app.now(), address.to_string());
+            actions::enter(&app.pools.web, &form, Person { login: &login, address: &from }, now).await
+        }
+    };
+    detached(work).await.map_err(|error| unprocessable(error.into()))?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let list = invoice_list::read(&app, &mut snapshot, &principal, None).await?;
+    let is_it = |one: &Compared| {
+        one.row.invoice_id == new.invoice_id.trim()
+            && one.row.invoice_issuer_name == new.invoice_issuer_name.trim()
+            && one.row.billing_currency == new.billing_currency.trim()
+    };
+    let entered = list.rows.into_iter().find(is_it).ok_or(web::Error::NotFound)?;
+    Ok((StatusCode::CREATED, Json(InvoiceBody::from(entered))).into_response())
+}
+
+/// Take a recorded total away. The lines that name the invoice stay.
+#[utoipa::path(post, path = "/api/v1/invoices/{id}/delete", tag = "invoices",
+    params(("id" = i64, Path, description = "Id of the recorded total")), responses(
+    (status = 200, description = "Deleted"), (status = 409, description = "There is no such total", body = ErrorBody)))]
+pub async fn delete(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    detached(async move {
+        let (now, from) = (app.now(), address.to_string());
+        actions::remove(&app.pools.web, id, Person { login: &principal.login, address: &from }, now).await
+    })
+    .await?;
+    Ok(Json(json!({ "deleted": id })).into_response())
+}
+
+impl From<Compared> for InvoiceBody {
+    fn from(one: Compared) -> Self {
+        let billing_month = one.month().map(|month| month.to_string());
+        let Compared { row, comparison, age_days } = one;
+        Self {
+            id: row.invoice_key,
+            invoice_id: row.invoice_id,
+            invoice_issuer_name: row.invoice_issuer_name,
+            billing_currency: row.billing_currency,
+            billing_month,
+            total: row.invoiced.as_ref().map(plain),
+            billed_cost: row.billed.as_ref().map(plain),
+            difference: comparison.difference.as_ref().map(plain),
+            tolerance: plain(&comparison.tolerance),
+            state: comparison.state.key().into(),
+            age_days,
+            charge_count: row.charge_count,
+            issue_date: row.issue_date,
+            due_date: row.due_date,
+            origin: row.origin,
+            recorded_by: row.recorded_by,
+        }
+    }
+}
+
+impl From<WithoutInvoice> for WithoutInvoiceBody {
+    fn from(one: WithoutInvoice) -> Self {
+        Self {
+            billing_month: one.month.format("%Y-%m").to_string(),
+            billing_currency: one.billing_currency,
+            charge_count: one.charge_count,
+            billed_cost: plain(&one.billed),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A value of a metric as people and programs write it.
+
+use crate::allocate::Catalogue;
+use crate::store::metric_points::{MetricPoint, Slot};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+
+const NAME_CHARS_MAX: usize = 200;
+const VALUE_CHARS_MAX: usize = 60;
+
+/// A value with everything as text.
+#[derive(Debug, Clone, Copy)]
+pub struct RawPoint<'a> {
+    /// The metric's name.
+    pub metric: &'a str,
+    /// A name of the service.
+    pub service: &'a str,
+    /// A name of the environment; empty where it is not told apart.
+    pub environment: &'a str,
+    /// `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`.
+    pub when: &'a str,
+    /// Digits and a point.
+    pub value: &'a str,
+}
+
+/// The name of a metric, or what is wrong with it.
+pub fn metric_name(name: &str) -> Result<&str, String> {
+    let name = name.trim();
+    let fits = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
+    // The page on which a metric is added has this address.
+    if !fits || name == "new" {
+        return Err(format!("a metric has a name of at most {NAME_CHARS_MAX} visible characters, other than “new”."));
+    }
+    Ok(name)
+}
+
+impl RawPoint<'_> {
+    /// The point, or what is wrong.
+    pub fn read(&self, catalogue: &Catalogue) -> Result<MetricPoint, String> {
+        let metric = metric_name(self.metric)?.to_owned();
+        let missing =
+            |what: &str, name: &str| format!("there is no {what} “{}”. Add it to the catalogue first.", short(name));
+        let service_id =
+            catalogue.services.find(self.service).ok_or_else(|| missing("service", self.service.trim()))?;
+        let environment_id = match self.environment.trim() {
+            "" => 0,
+            name => catalogue.environments.find(name).ok_or_else(|| missing("environment", name))?,
+        };
+        let slot = slot(self.when)?;
+        let text = self.value.trim();
+        let value = value(text)
+            .ok_or_else(|| format!("“{}” is not a value: write digits and a point, 0 or more.", short(text)))?;
+        Ok(MetricPoint { metric, service_id, environment_id, slot, value })
+    }
+}
+
+/// A day, or an hour by its beginning.
+pub fn slot(text: &str) -> Result<Slot, String> {
+    let text = text.trim();
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(Slot::Day(day));
+    }
+    let Ok(at) = text.parse::<DateTime<Utc>>() else {
+        return Err(format!(
+            "“{}” is not a day and no hour. Write a day as 2026-10-31, an hour as 2026-10-31T13:00:00Z.",
+            short(text)
+        ));
+    };
+    match Slot::hour_of(at) {
+        Slot::Hour(hour) if hour == at => Ok(Slot::Hour(hour)),
+        _ => Err(format!("“{}” is not the beginning of an hour: values are kept by the hour.", short(text))),
+    }
+}
+
+/// A value of 0 or more, exact.
+pub fn value(text: &str) -> Option<BigDecimal> {
+    let is_plain = text.len() <= VALUE_CHARS_MAX
+        && text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    is_plain.then(|| text.parse().ok()).flatten()
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_hours_are_told_apart_and_halves_of_hours_refused() {
+        assert_eq!(slot("2026-10-31"), Ok(Slot::Day("2026-10-31".parse().unwrap())));
+        assert_eq!(slot("2026-10-31T13:00:00Z"), Ok(Slot::Hour("2026-10-31T13:00:00Z".parse().unwrap())));
+        assert_eq!(slot("2026-10-31T15:00:00+02:00"), Ok(Slot::Hour("2026-10-31T13:00:00Z".parse().unwrap())));
+        assert!(slot("2026-10-31T13:30:00Z").unwrap_err().contains("beginning of an hour"));
+        assert!(slot("31.10.2026").unwrap_err().contains("not a day"));
+        assert_eq!(
+            slot("2026-10-31T13:00:00Z").unwrap().end(),
+            "2026-10-31T14:00:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
+        let at: DateTime<Utc> = "2026-10-31T13:59:59.999Z".parse().unwrap();
+        assert_eq!(Slot::hour_of(at), slot("2026-10-31T13:00:00Z").unwrap());
+    }
+
+    #[test]
+    fn values_are_exact_and_never_below_zero() {
+        assert_eq!(value("12.50"), Some("12.5".parse().unwrap()));
+        for wrong in ["", "-1", ".5", "1e9", "NaN", "1,5", "1.2.3"] {
+            assert_eq!(value(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What metrics mean: unit, and how their values are combined.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Meanings with the words that people read, in the order of a menu.
+pub const MEANINGS: [(&str, &str); 9] = [
+    ("requests", "Requests"),
+    ("orders", "Orders"),
+    ("pipeline-runs", "Pipeline runs"),
+    ("training-jobs", "Training jobs"),
+    ("errors", "Errors"),
+    ("latency", "Latency"),
+    ("utilization", "Utilization"),
+    ("replicas", "Replicas"),
+    ("other", "Something else"),
+];
+/// Ways to combine values, in the order of a menu.
+pub const COMBINATIONS: [&str; 3] = ["sum", "mean", "max"];
+/// Metrics that an installation may have.
+pub const METRICS_MAX: i64 = 1000;
+
+/// A metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub metric: String,
+    /// One of [`MEANINGS`].
+    pub meaning: String,
+    /// Of one value: `requests`, `ms`.
+    pub unit: String,
+    /// What the hours of a day make: `sum`, `mean` or `max`.
+    pub over_hours: String,
+    /// What services, or environments, make together.
+    pub over_services: String,
+    /// The unit cost is the cost of so many.
+    pub unit_cost_per: i32,
+    /// What is counted.
+    pub description: String,
+    /// What it is called in OTLP, beside its own name.
+    pub otlp_names: Vec<String>,
+    /// Nobody has said yet what it means.
+    pub is_assumed: bool,
+    /// Who said so last.
+    pub changed_by: String,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+}
+
+impl Metric {
+    /// Whether values add up, so that a cost can be divided by them.
+    pub fn is_summed(&self) -> bool {
+        self.over_hours == "sum" && self.over_services == "sum"
+    }
+
+    /// The words for its meaning.
+    pub fn meaning_label(&self) -> &'static str {
+        MEANINGS.iter().find(|(key, _)| *key == self.meaning).map_or("Something else", |(_, label)| label)
+    }
+}
+
+/// All metrics by name.
+pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Metric>> {
+    sqlx::query_as!(
+        Metric,
+        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                changed_by, changed_at
+         FROM metric ORDER BY metric LIMIT $1",
+        METRICS_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The metric of this name.
+pub async fn get(conn: &mut PgConnection, metric: &str) -> sqlx::Result<Option<Metric>> {
+    sqlx::query_as!(
+        Metric,
+        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                changed_by, changed_at
+         FROM metric WHERE metric = $1",
+        metric
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Adds a metric or says anew what one means. Gives what it was before.
+pub async fn put(conn: &mut PgConnection, new: &Metric) -> sqlx::Result<Option<Metric>> {
+    let before = get(&mut *conn, &new.metric).await?;
+    sqlx::query!(
+        "INSERT INTO metric (metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names,
+             is_assumed, changed_by, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (metric) DO UPDATE SET meaning = excluded.meaning, unit = excluded.unit,
+             over_hours = excluded.over_hours, over_services = excluded.over_services,
+             unit_cost_per = excluded.unit_cost_per, description = excluded.description,
+             otlp_names = excluded.otlp_names, is_assumed = excluded.is_assumed, changed_by = excluded.changed_by,
+             changed_at = excluded.changed_at",
+        new.metric,
+        new.meaning,
+        new.unit,
+        new.over_hours,
+        new.over_services,
+        new.unit_cost_per,
+        new.description,
+        &new.otlp_names,
+        new.is_assumed,
+        new.changed_by,
+        new.changed_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(before)
+}
+
+/// Adds metrics that nobody has described: their values add up until someone says otherwise. False where that would be
+/// more than [`METRICS_MAX`].
+pub async fn assume(conn: &mut PgConnection, names: &[String], by: &str, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "INSERT INTO metric (metric, meaning, unit, over_hours, over_services, is_assumed, changed_by, changed_at)
+         SELECT name, 'other', '', 'sum', 'sum', true, $2::text, $3::timestamptz FROM unnest($1::text[]) AS n (name)
+         ON CONFLICT (metric) DO NOTHING",
+        names,
+        by,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM metric"#).fetch_one(conn).await?;
+    Ok(count <= METRICS_MAX)
+}
+
+/// Which metric the unit cost of a service is shown for, where someone chose one.
+pub async fn unit_metric(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("SELECT metric FROM service_unit_metric WHERE service_id = $1", service_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Chooses the metric of a service's unit cost; `None` for none of its own.
+pub async fn set_unit_metric(conn: &mut PgConnection, service_id: i64, metric: Option<&str>) -> sqlx::Result<()> {
+    let Some(metric) = metric else {
+        return sqlx::query!("DELETE FROM service_unit_metric WHERE service_id = $1", service_id)
+            .execute(conn)
+            .await
+            .map(drop);
+    };
+    sqlx::query!(
+        "INSERT INTO service_unit_metric (service_id, metric) VALUES ($1, $2)
+         ON CONFLICT (service_id) DO UPDATE SET metric = excluded.metric",
+        service_id,
+        metric,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Remembers that values were added under this key. `Some` with the hash and count of the first time where it was used
+/// before.
+pub async fn remember_addition(
+    conn: &mut PgConnection,
+    metric: &str,
+    key: &str,
+    body_sha256: &str,
+    point_count: i64,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<(String, i64)>> {
+    let inserted = sqlx::query_scalar!(
+        "INSERT INTO metric_addition (metric, idempotency_key, body_sha256, point_count, added_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING point_count",
+        metric,
+        key,
+        body_sha256,
+        point_count,
+        now,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if inserted.is_some() {
+        return Ok(None);
+    }
+    let row = sqlx::query!(
+        "SELECT body_sha256, point_count FROM metric_addition WHERE metric = $1 AND idempotency_key = $2",
+        metric,
+        key,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Some((row.body_sha256, row.point_count)))
+}

@@ -1,0 +1,149 @@
+//! Values that came and belong to nothing here, counted by what they called themselves.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use std::collections::BTreeMap;
+
+/// Kinds of values that are kept apart; beyond them, all are one row under the name "others".
+const ROWS_MAX: i64 = 2000;
+const ROWS_SHOWN_MAX: i64 = 100;
+
+/// Why a value belongs to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No metric has this name.
+    Metric,
+    /// No rule and no name of the catalogue says which service.
+    Service,
+    /// The catalogue has no environment of this name.
+    Environment,
+    /// A kind of measurement that no value can be taken from.
+    Kind,
+    /// No number of zero or more.
+    Value,
+}
+
+impl Reason {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Metric => "metric",
+            Self::Service => "service",
+            Self::Environment => "environment",
+            Self::Kind => "kind",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// What a value called itself, and why it belongs to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// The metric.
+    pub metric: String,
+    /// The service; empty where it said none.
+    pub service: String,
+    /// The environment; empty where it said none.
+    pub environment: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Counts values that belong to nothing.
+pub async fn count(
+    conn: &mut PgConnection,
+    origin: &str,
+    lost: &BTreeMap<Lost, i64>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    let metrics: Vec<String> = lost.keys().map(|one| short(&one.metric)).collect();
+    let services: Vec<String> = lost.keys().map(|one| short(&one.service)).collect();
+    let environments: Vec<String> = lost.keys().map(|one| short(&one.environment)).collect();
+    let reasons: Vec<String> = lost.keys().map(|one| one.reason.key().to_owned()).collect();
+    let counts: Vec<i64> = lost.values().copied().collect();
+    sqlx::query!(
+        "INSERT INTO usage_unmapped AS known (origin, metric, service_raw, environment_raw, reason, value_count, first_at,
+             last_at)
+         SELECT $1::text, metric, service_raw, environment_raw, reason, sum(value_count), $7::timestamptz, $7::timestamptz
+         FROM (SELECT
+                   CASE WHEN is_kept THEN metric ELSE 'others' END AS metric,
+                   CASE WHEN is_kept THEN service_raw ELSE '' END AS service_raw,
+                   CASE WHEN is_kept THEN environment_raw ELSE '' END AS environment_raw, reason, value_count
+               FROM (SELECT n.*, (SELECT count(*) FROM usage_unmapped) < $8 OR EXISTS (
+                         SELECT FROM usage_unmapped o WHERE o.origin = $1 AND o.metric = n.metric
+                           AND o.service_raw = n.service_raw AND o.environment_raw = n.environment_raw
+                           AND o.reason = n.reason) AS is_kept
+                     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+                         AS n (metric, service_raw, environment_raw, reason, value_count)) k) n
+         GROUP BY 2, 3, 4, 5
+         ON CONFLICT (origin, metric, service_raw, environment_raw, reason)
+         DO UPDATE SET value_count = known.value_count + excluded.value_count, last_at = excluded.last_at",
+        origin,
+        &metrics,
+        &services,
+        &environments,
+        &reasons,
+        &counts,
+        now,
+        ROWS_MAX,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// What came and belongs to nothing.
+#[derive(Debug, Clone)]
+pub struct Unmapped {
+    /// Who sent it: `otlp`, or the number of a query.
+    pub origin: String,
+    /// The metric.
+    pub metric: String,
+    /// The service as it was sent.
+    pub service_raw: String,
+    /// The environment as it was sent.
+    pub environment_raw: String,
+    /// `metric`, `service`, `environment`, `kind` or `value`.
+    pub reason: String,
+    /// How many values.
+    pub value_count: i64,
+    /// Since when.
+    pub first_at: DateTime<Utc>,
+    /// The last one.
+    pub last_at: DateTime<Utc>,
+}
+
+impl Unmapped {
+    /// What is wrong and what to do, in a sentence.
+    pub fn sentence(&self) -> &'static str {
+        match self.reason.as_str() {
+            "metric" => "No metric has this name. Add one, or name it as the OTLP name of one.",
+            "service" => {
+                "No rule and no name in the catalogue says which service. Add the name to a service, or a rule."
+            }
+            "environment" => "The catalogue has no environment of this name. Add it, or the name to one.",
+            "kind" => "Only sums, gauges and counts of histograms can be taken.",
+            _ => "A value is a number of zero or more.",
+        }
+    }
+}
+
+/// The most frequent ones first.
+pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Unmapped>> {
+    sqlx::query_as!(
+        Unmapped,
+        "SELECT origin, metric, service_raw, environment_raw, reason, value_count, first_at, last_at FROM usage_unmapped
+         ORDER BY value_count DESC, origin, metric, service_raw, environment_raw, reason LIMIT $1",
+        ROWS_SHOWN_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Begins to count anew: what is still wrong comes again.
+pub async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    sqlx::query!("DELETE FROM usage_unmapped").execute(conn).await.map(|done| done.rows_affected())
+}

@@ -1,0 +1,129 @@
+//! Invoices compared with their lines: what the page, its CSV and the API show.
+
+use super::query::{Accepts, NONE, View};
+use super::{AppState, Error, Principal, Result};
+use crate::analyze::invoices::{Comparison, InvoiceState, compare};
+use crate::focus::BillingPeriod;
+use crate::store::invoices::{self, InvoiceRow, WithoutInvoice};
+use crate::store::{Scope, Snapshot};
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
+
+const ACCEPTS: Accepts = Accepts { texts: &["month", "state", "invoice", "issuer"], by: &[], sort: &[] };
+
+/// An invoice with what became of it.
+#[derive(Debug)]
+pub struct Compared {
+    /// Both sides.
+    pub row: InvoiceRow,
+    /// State, difference and tolerance.
+    pub comparison: Comparison,
+    /// Days since it was issued, else since the end of its month.
+    pub age_days: Option<i64>,
+}
+
+impl Compared {
+    fn new(row: InvoiceRow, today: NaiveDate) -> Self {
+        let is_voided = row.issue_status.as_deref() == Some("Voided");
+        let (invoiced, billed) = (row.invoiced.as_ref(), row.billed.as_ref());
+        let comparison = compare(invoiced, is_voided, billed, row.charge_count, &row.billing_currency);
+        let since =
+            row.issue_date.or_else(|| row.month.map(|month| BillingPeriod::containing(month).days().last_day()));
+        let age_days = since.map(|since| (today - since).num_days()).filter(|days| *days >= 0);
+        Self { row, comparison, age_days }
+    }
+
+    /// Its billing month, where one is known.
+    pub fn month(&self) -> Option<BillingPeriod> {
+        self.row.month.map(BillingPeriod::containing)
+    }
+
+    /// The page of its lines.
+    pub(super) fn lines_href(&self) -> String {
+        let issuer = if self.row.invoice_issuer_name.is_empty() { NONE } else { &self.row.invoice_issuer_name };
+        let query = [
+            ("invoice", self.row.invoice_id.as_str()),
+            ("issuer", issuer),
+            ("cur", &self.row.billing_currency),
+            ("basis", "billed"),
+        ];
+        format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+    }
+
+    /// The form with what is known of it.
+    pub(super) fn enter_href(&self) -> String {
+        let month = self.month().map(|month| month.to_string()).unwrap_or_default();
+        let query = [
+            ("invoice", self.row.invoice_id.as_str()),
+            ("issuer", &self.row.invoice_issuer_name),
+            ("cur", &self.row.billing_currency),
+            ("month", &month),
+        ];
+        format!("/finance/invoices?{}#enter", serde_urlencoded::to_string(query).unwrap_or_default())
+    }
+}
+
+/// How the invoices of a month stand: for its statement.
+pub(super) async fn states(
+    conn: &mut sqlx::PgConnection,
+    scope: &Scope,
+    month: BillingPeriod,
+    today: NaiveDate,
+) -> sqlx::Result<Vec<(InvoiceState, usize)>> {
+    let rows = invoices::list(conn, scope, Some(month)).await?;
+    let mut counts: BTreeMap<InvoiceState, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(Compared::new(row, today).comparison.state).or_default() += 1;
+    }
+    Ok(counts.into_iter().collect())
+}
+
+/// Invoices that an address asks for.
+#[derive(Debug)]
+pub struct List {
+    /// The address.
+    pub view: View,
+    /// The billing month, where it asks for one.
+    pub month: Option<BillingPeriod>,
+    /// What needs someone first.
+    pub rows: Vec<Compared>,
+    /// Of all rows before the state narrowed them.
+    pub counts: Vec<(InvoiceState, usize)>,
+    /// Lines that name no invoice.
+    pub without: Vec<WithoutInvoice>,
+}
+
+/// Reads the invoices that an address asks for (`month`, `state`, `cur`).
+pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, query: Option<&str>) -> Result<List> {
+    let view = View::parse(query, ACCEPTS)?;
+    let month = match view.text("month") {
+        None => None,
+        Some(text) => Some(
+            text.parse::<BillingPeriod>()
+                .map_err(|_| Error::Invalid(format!("month={text} is not known. Give a month like 2026-10.")))?,
+        ),
+    };
+    let wanted = match view.text("state") {
+        None => None,
+        Some(text) => Some(InvoiceState::ALL.into_iter().find(|state| state.key() == text).ok_or_else(|| {
+            let allowed = InvoiceState::ALL.map(InvoiceState::key).join(", ");
+            Error::Invalid(format!("state={text} is not known. Allowed: {allowed}."))
+        })?),
+    };
+    let (scope, today) = (who.scope(), app.now().date_naive());
+    let rows = invoices::list(snapshot, &scope, month).await?;
+    let mut rows: Vec<Compared> = rows
+        .into_iter()
+        .filter(|row| view.text("cur").is_none_or(|currency| currency == row.billing_currency))
+        .map(|row| Compared::new(row, today))
+        .collect();
+    let counts = InvoiceState::ALL
+        .into_iter()
+        .map(|state| (state, rows.iter().filter(|row| row.comparison.state == state).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
+    rows.sort_by_key(|row| row.comparison.state);
+    let without = invoices::without_invoice(snapshot, &scope, month).await?;
+    Ok(List { view, month, rows, counts, without })
+}

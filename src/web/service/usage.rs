@@ -1,0 +1,263 @@
+//! What a service was used for, and what a unit of it cost: beside the cost of the same days.
+
+use super::super::display::{Delta, minor_units, money};
+use super::super::mapping_change::{self, MappingChange};
+use super::super::query::Span;
+use super::super::{AppState, ClientAddress, Error, Principal, Result, metrics as metric_pages};
+use super::loaded::Loaded;
+use crate::analyze::unit_cost::{UnitCost, runs};
+use crate::focus::DateRange;
+use crate::store::metric_points::{self, MetricDay};
+use crate::store::metrics::{self, Metric};
+use crate::store::service_costs::ServiceHead;
+use crate::store::{Snapshot, catalogue};
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use bigdecimal::num_bigint::Sign;
+use bigdecimal::{BigDecimal, One};
+use chrono::NaiveDate;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Runs of days without a value that are written out.
+const RUNS_SHOWN_MAX: usize = 4;
+/// Decimals of a unit cost below one: so many digits that say something.
+const SIGNIFICANT_DIGITS: i64 = 3;
+
+/// The section of the service's page.
+#[derive(Clone, Default, Template)]
+#[template(path = "partials/usage.html")]
+pub(super) struct UsageSection {
+    slug: String,
+    rows: Vec<UsageRow>,
+    /// The metric that was chosen for the service; empty where none was.
+    chosen: String,
+    choices: Vec<String>,
+    can_choose: bool,
+    label: String,
+    before_label: String,
+}
+
+impl askama::filters::HtmlSafe for UsageSection {}
+
+/// One metric.
+#[derive(Clone)]
+pub(super) struct UsageRow {
+    /// Its name.
+    pub metric: String,
+    href: String,
+    /// In the period of the page.
+    pub value: String,
+    value_before: String,
+    unit: String,
+    /// `Unit cost per 1,000 requests`; empty where none can be.
+    pub per: String,
+    /// One a currency.
+    pub costs: Vec<UnitLine>,
+    note: String,
+}
+
+/// A unit cost in one currency.
+#[derive(Clone)]
+pub struct UnitLine {
+    /// In the period of the page.
+    pub now: String,
+    /// In the period that it is compared with.
+    pub before: String,
+    /// The change, where both are known.
+    pub delta: Option<Delta>,
+}
+
+impl UsageSection {
+    /// The chosen metric's row, else the first that has a unit cost.
+    pub fn main(&self) -> Option<&UsageRow> {
+        let chosen = self.rows.iter().find(|row| row.metric == self.chosen && !row.costs.is_empty());
+        chosen.or_else(|| self.rows.iter().find(|row| !row.costs.is_empty()))
+    }
+}
+
+/// Reads usage of the page's days.
+pub(super) async fn read(
+    snapshot: &mut Snapshot,
+    service: &ServiceHead,
+    span: &Span,
+    days: &Loaded,
+    can_choose: bool,
+) -> Result<UsageSection> {
+    let all: BTreeMap<String, Metric> =
+        metrics::list(&mut *snapshot).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
+    let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
+    let both = DateRange::new(start, end).unwrap_or(span.days);
+    let names = metric_points::of_service(&mut *snapshot, service.service_id, both).await?;
+    let mut rows = Vec::new();
+    for metric in names.iter().filter_map(|name| all.get(name)) {
+        let id = service.service_id;
+        let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
+        rows.push(row(metric, &known, span, days));
+    }
+    rows.sort_by_key(|row| row.costs.is_empty());
+    Ok(UsageSection {
+        slug: service.slug.clone(),
+        rows,
+        chosen: metrics::unit_metric(&mut *snapshot, service.service_id).await?.unwrap_or_default(),
+        choices: all.into_values().filter(Metric::is_summed).map(|metric| metric.metric).collect(),
+        can_choose,
+        label: span.label(),
+        before_label: span.before_label(),
+    })
+}
+
+fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> UsageRow {
+    // Part of a day's sum is less than the day; part of a mean is still one.
+    let usable = known.iter().filter(|day| day.is_whole || metric.over_hours != "sum");
+    let usage: BTreeMap<NaiveDate, BigDecimal> = usable.map(|day| (day.charge_date, day.value.clone())).collect();
+    let mut costs = Vec::new();
+    if metric.is_summed() {
+        for currency in &days.currencies {
+            let by_day = costs_by_day(days, currency);
+            let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
+            costs.extend(unit_line(side(span.days), side(span.before), currency));
+        }
+    }
+    let of_range = UnitCost::of(span.days, &BTreeMap::new(), &usage);
+    UsageRow {
+        metric: metric.metric.clone(),
+        href: metric_pages::href(&metric.metric),
+        value: total(metric, &usage, span.days),
+        value_before: total(metric, &usage, span.before),
+        unit: metric.unit.clone(),
+        per: per(metric),
+        costs,
+        note: unknown(&of_range, span.days),
+    }
+}
+
+/// `per 1,000 requests`.
+pub fn per(metric: &Metric) -> String {
+    let unit = if metric.unit.is_empty() { metric.metric.as_str() } else { metric.unit.as_str() };
+    if metric.unit_cost_per == 1 {
+        return format!("per unit of {unit}");
+    }
+    format!("per {} {unit}", super::super::filters::grouped(&metric.unit_cost_per.into(), 0))
+}
+
+fn costs_by_day(days: &Loaded, currency: &str) -> BTreeMap<NaiveDate, BigDecimal> {
+    let mut costs: BTreeMap<NaiveDate, BigDecimal> = BTreeMap::new();
+    for row in days.kept().filter(|row| row.currency == currency) {
+        *costs.entry(row.charge_date).or_default() += &row.cost;
+    }
+    costs
+}
+
+/// Both sides as they are shown; none where neither is known.
+pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: &str) -> Option<UnitLine> {
+    let larger = [&now, &before].into_iter().flatten().map(BigDecimal::abs).max()?;
+    let digits = unit_decimals(&larger, currency);
+    let text = |side: &Option<BigDecimal>| {
+        side.as_ref().map_or_else(|| "not known".to_owned(), |cost| money(cost, currency, digits))
+    };
+    let delta = now.as_ref().zip(before.as_ref()).map(|(now, before)| {
+        let relative = super::super::display::percent(&(now - before), before).unwrap_or_default();
+        Delta { relative, ..Delta::amount(&(now - before), currency, digits) }
+    });
+    Some(UnitLine { now: text(&now), before: text(&before), delta })
+}
+
+// Below one, as many decimals as show three digits that are not zero.
+fn unit_decimals(larger: &BigDecimal, currency: &str) -> i64 {
+    if larger.sign() == Sign::NoSign || *larger >= BigDecimal::one() {
+        return minor_units(currency).max(2);
+    }
+    let (digits, scale) = larger.as_bigint_and_exponent();
+    let leading_zeros = scale - digits.to_string().trim_start_matches('-').len() as i64;
+    (leading_zeros + SIGNIFICANT_DIGITS).clamp(2, 12)
+}
+
+/// The values of the known days of a range as one, as the metric combines them.
+pub(super) fn total(metric: &Metric, usage: &BTreeMap<NaiveDate, BigDecimal>, days: DateRange) -> String {
+    let values: Vec<&BigDecimal> = usage.range(days.start()..days.end()).map(|(_, value)| value).collect();
+    if values.is_empty() {
+        return "not known".into();
+    }
+    let sum: BigDecimal = values.iter().copied().sum();
+    metric_pages::written(&match metric.over_hours.as_str() {
+        "sum" => sum,
+        "max" => values.into_iter().max().cloned().unwrap_or_default(),
+        _ => sum / BigDecimal::from(values.len() as i64),
+    })
+}
+
+fn unknown(unit: &UnitCost, days: DateRange) -> String {
+    if unit.unknown_days.is_empty() {
+        return String::new();
+    }
+    let runs = runs(&unit.unknown_days);
+    let text = |(first, last): &(NaiveDate, NaiveDate)| match first == last {
+        true => first.format("%-d %b").to_string(),
+        false => format!("{} to {}", first.format("%-d %b"), last.format("%-d %b")),
+    };
+    let shown: Vec<String> = runs.iter().take(RUNS_SHOWN_MAX).map(text).collect();
+    let more = if runs.len() > RUNS_SHOWN_MAX { " and more" } else { "" };
+    format!(
+        "{} of {} days are known; {}{more} are left out, with their cost",
+        unit.day_count,
+        days.day_count(),
+        shown.join(", ")
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ChoiceForm {
+    metric: String,
+}
+
+/// Chooses the metric that the service's unit cost is shown for.
+pub(super) async fn choose(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+    Form(form): Form<ChoiceForm>,
+) -> Result<Response> {
+    let to = format!("/services/{slug}#h-usage");
+    mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let service = catalogue::service::get(change.conn(), &slug).await?.ok_or(Error::NotFound)?;
+        let metric = Some(form.metric.as_str()).filter(|metric| !metric.is_empty());
+        if let Some(metric) = metric {
+            let known = metrics::get(change.conn(), metric).await?;
+            if !known.is_some_and(|metric| metric.is_summed()) {
+                return Err(Error::Invalid("A unit cost needs a metric whose values add up.".into()));
+            }
+        }
+        metrics::set_unit_metric(change.conn(), service.service_id, metric).await?;
+        change.audit("service.unit_metric_chosen", &slug, json!({ "metric": metric })).await?;
+        change.finish_without_remap().await
+    })
+    .await?;
+    Ok(Redirect::to(&to).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_unit_costs_keep_digits_that_say_something() {
+        let shown = |text: &str| {
+            let cost: BigDecimal = text.parse().unwrap();
+            unit_line(Some(cost), None, "USD").unwrap().now
+        };
+        assert_eq!(shown("24.4049"), "$24.40");
+        assert_eq!(shown("0.24404"), "$0.244");
+        assert_eq!(shown("0.0012345"), "$0.00123");
+        assert_eq!(shown("0"), "$0.00");
+        assert!(unit_line(None, None, "USD").is_none());
+        let line = unit_line(Some("3".parse().unwrap()), Some("2".parse().unwrap()), "USD").unwrap();
+        assert_eq!(line.delta.unwrap().amount, "+$1.00");
+    }
+}
