@@ -25,6 +25,7 @@ pub mod allocate;
 
 pub mod analyze;
 
+pub mod usage;
 pub mod web;
 
 pub mod api;

@@ -2,6 +2,7 @@
 
 pub mod close_month;
 pub mod cluster_costs;
+pub mod cluster_reports;
 pub mod events;
 pub mod import;
 pub mod invoices;
@@ -12,7 +13,9 @@ pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
 pub mod metrics_import;
+pub mod otlp;
 pub mod pipeline_deployments;
+pub mod promql;
 pub mod rates;
 pub mod rebuild;
 pub mod remap;
@@ -20,6 +23,7 @@ pub mod retention;
 pub mod splits;
 pub mod tag_coverage;
 pub mod usage;
+pub mod usage_place;
 pub mod usage_point;
 pub mod verify;
 pub mod what_if;

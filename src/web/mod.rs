@@ -11,6 +11,7 @@ mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+pub mod clusters;
 mod commitments;
 pub mod comparison;
 mod connect_steps;
@@ -20,12 +21,14 @@ pub mod csv;
 pub mod daily;
 pub mod delivery;
 mod delivery_decision;
+mod delivery_figures;
 mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+pub mod effects;
 pub mod environment;
 pub mod environments;
 pub mod error;
@@ -38,6 +41,8 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+mod method;
+mod metric_queries;
 pub mod metrics;
 pub mod moments;
 pub mod moves;
@@ -74,6 +79,7 @@ pub mod statement;
 pub mod statements;
 pub mod tags;
 mod team;
+mod team_pace;
 mod teams;
 pub mod telemetry;
 pub mod throttle;
@@ -85,6 +91,7 @@ pub mod users;
 mod verify;
 pub mod webhooks;
 pub mod welcome;
+pub mod why;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -153,16 +160,20 @@ impl AppState {
 /// The files that add routes, in the order of the alphabet.
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
+    crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::impact::routes,
     crate::api::invoices::routes,
-    crate::api::months::routes,
     crate::api::metrics::routes,
+    crate::api::months::routes,
     crate::api::openapi::routes,
+    crate::api::otlp::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::why::routes,
     crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
@@ -170,6 +181,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     charge::routes,
     charges::routes,
     close_month::routes,
+    clusters::routes,
     commitments::routes,
     delivery::routes,
     delivery_decision::routes,
@@ -177,12 +189,15 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    effects::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,
     health::routes,
     history::routes,
     invoices::routes,
+    metric_queries::routes,
+    method::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,
@@ -209,6 +224,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     verify::routes,
     webhooks::routes,
     welcome::routes,
+    why::routes,
 ];
 
 /// Every route of the service.

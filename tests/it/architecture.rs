@@ -8,13 +8,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sources", &["focus"]),
     ("normalize", &["focus", "sources"]),
     ("events", &["focus"]),
+    ("usage", &["focus"]),
     ("allocate", &["focus"]),
     ("analyze", &["focus"]),
-    ("store", &["focus", "sources", "normalize", "events", "patience"]),
-    ("rollup", &["focus", "sources", "normalize", "events", "store", "allocate"]),
-    ("jobs", &["focus", "sources", "normalize", "events", "store", "rollup", "allocate", "analyze", "config"]),
+    ("store", &["focus", "sources", "normalize", "events", "usage", "patience"]),
+    ("rollup", &["focus", "sources", "normalize", "events", "usage", "store", "allocate"]),
+    ("jobs", &["focus", "sources", "normalize", "events", "usage", "store", "rollup", "allocate", "analyze", "config"]),
     ("web", &["focus", "sources", "events", "store", "rollup", "allocate", "analyze", "api", "config"]),
-    ("api", &["focus", "events", "store", "rollup", "allocate", "analyze", "web", "config"]),
+    ("api", &["focus", "events", "usage", "store", "rollup", "allocate", "analyze", "web", "config"]),
     ("demo", &["focus", "events", "parquet_table"]),
 ];
 

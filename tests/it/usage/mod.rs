@@ -1,6 +1,8 @@
 //! Usage: values by day and hour, what they mean, what a unit costs, and where values come from.
 
+mod otlp;
 mod points;
+mod prometheus;
 
 use crate::ledger::{Line, bill, import_as_of};
 use crate::support::TestApp;
