@@ -27,6 +27,7 @@ mod format_speed;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;
+mod impact_reference;
 mod ledger;
 mod mapping;
 mod old_server;
