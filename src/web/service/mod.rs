@@ -22,6 +22,7 @@ use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
+use crate::store::service_details::{self, ServiceDetail};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -71,6 +72,7 @@ pub struct ServicePage {
     releases: ReleasesSection,
     usage: UsageSection,
     delivery: DeliverySection,
+    detail: ServiceDetail,
     csv_href: String,
 }
 
@@ -137,6 +139,7 @@ pub struct Material {
     moved: Arc<Vec<MovedByRule>>,
     usage: UsageSection,
     delivery: DeliverySection,
+    detail: ServiceDetail,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -162,6 +165,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut moved = Arc::default();
     let mut usage = UsageSection::default();
     let mut delivery = DeliverySection::default();
+    let detail = service_details::get(&mut snapshot, service.service_id).await?;
     let mut days = Loaded::default();
     if let Some(span) = &span {
         let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
@@ -204,6 +208,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         moved,
         usage,
         delivery,
+        detail,
     };
     Ok(own)
 }
@@ -213,7 +218,7 @@ impl Material {
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
-        let delivery = self.delivery;
+        let (delivery, detail) = (self.delivery, self.detail);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
             reporting,
             ..cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()))
@@ -231,6 +236,7 @@ impl Material {
             releases,
             usage,
             delivery,
+            detail,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,
