@@ -3,10 +3,15 @@
 
 #![expect(clippy::float_arithmetic, reason = "made-up costs, and times")]
 
+mod anomalies;
 mod effects;
+mod forecasts;
 mod world;
 
-use costwake::analyze::impact::{Calibration, Model};
+use costwake::analyze::{
+    forecast::Forecast,
+    impact::{Calibration, Model},
+};
 use std::{error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,6 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let answers = effects::answers(&world, &model, &calibration);
     let spent = cpu_ms() - before;
     write_effects(&out.join("effects.csv"), &answers)?;
+    write_anomalies(&out.join("anomalies.csv"), &anomalies::opened(&world, &model))?;
+    write_forecasts(&out.join("forecast.csv"), &forecasts::answers(&world))?;
     let cost = serde_json::json!({
         "deployments": answers.len(),
         "cpu_ms_per_deployment": spent / answers.len().max(1) as f64,
@@ -43,6 +50,45 @@ fn write_effects(path: &Path, answers: &[effects::Answer]) -> Result<(), Box<dyn
             &number(effect.map(|effect| effect.low)),
             &number(effect.map(|effect| effect.high)),
             effects::word(answer.impact.finding),
+        ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_anomalies(path: &Path, opened: &[anomalies::Opened]) -> Result<(), Box<dyn Error>> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(["service", "environment", "kind", "start", "end", "opened_on"])?;
+    for one in opened {
+        let anomaly = &one.anomaly;
+        writer.write_record([
+            one.service.as_str(),
+            &one.environment,
+            anomalies::word(anomaly.kind),
+            &anomaly.start.to_string(),
+            &anomaly.end.to_string(),
+            &one.opened_on.to_string(),
+        ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_forecasts(path: &Path, answers: &[forecasts::Answer]) -> Result<(), Box<dyn Error>> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(["scope_kind", "scope", "month", "asked_on", "point", "low", "high"])?;
+    for answer in answers {
+        let Forecast { point, low, high, .. } = answer.forecast;
+        let number = |value: f64| format!("{value:.4}");
+        writer.write_record([
+            answer.scope_kind,
+            &answer.scope,
+            &answer.month,
+            &answer.asked_on.to_string(),
+            &number(point),
+            // Without an interval nothing is promised but that the cost is no less than nothing.
+            &number(low.unwrap_or(0.0)),
+            &number(high.unwrap_or(10.0 * point)),
         ])?;
     }
     writer.flush()?;

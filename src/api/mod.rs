@@ -1,11 +1,13 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
 pub mod catalogue;
+pub mod clusters;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
 pub mod error;
+pub mod impact;
 pub mod invoices;
 pub mod metrics;
 pub mod months;
@@ -17,5 +19,6 @@ pub mod rules;
 pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
+pub mod why;
 
 pub use error::{Error, Result};

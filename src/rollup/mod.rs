@@ -3,11 +3,13 @@
 pub mod catalogue_import;
 pub mod close_month;
 pub mod cluster_costs;
+pub mod cluster_reports;
 pub mod events;
 pub mod import;
 pub mod invoices;
 pub mod key_attributes;
 pub mod map_deployments;
+pub mod map_operational_events;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;

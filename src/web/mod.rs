@@ -11,8 +11,11 @@ mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+pub mod clusters;
 mod commitments;
 pub mod comparison;
+mod connect_steps;
+mod context_events;
 mod cross_site;
 pub mod csv;
 pub mod daily;
@@ -25,6 +28,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+pub mod effects;
 pub mod environment;
 pub mod environments;
 pub mod error;
@@ -37,6 +41,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+mod method;
 mod metric_queries;
 pub mod metrics;
 pub mod moments;
@@ -87,6 +92,7 @@ pub mod users;
 mod verify;
 pub mod webhooks;
 pub mod welcome;
+pub mod why;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -155,17 +161,20 @@ impl AppState {
 /// The files that add routes, in the order of the alphabet.
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
+    crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::impact::routes,
     crate::api::invoices::routes,
-    crate::api::months::routes,
     crate::api::metrics::routes,
+    crate::api::months::routes,
     crate::api::openapi::routes,
     crate::api::otlp::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::why::routes,
     crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
@@ -173,6 +182,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     charge::routes,
     charges::routes,
     close_month::routes,
+    clusters::routes,
     commitments::routes,
     delivery::routes,
     delivery_decision::routes,
@@ -180,6 +190,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    effects::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,
@@ -187,6 +198,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     history::routes,
     invoices::routes,
     metric_queries::routes,
+    method::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,
@@ -213,6 +225,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     verify::routes,
     webhooks::routes,
     welcome::routes,
+    why::routes,
 ];
 
 /// Every route of the service.

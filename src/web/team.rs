@@ -1,14 +1,16 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
-use super::csv::{Table, split_suffix};
+use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
+use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
@@ -52,7 +54,7 @@ async fn show(
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
     let read = match &span {
-        Some(span) => Some(Read::new(&mut snapshot, &scope, &team, &view, span).await?),
+        Some(span) => Some(Read::new(&app, page.publication_id, &mut snapshot, &scope, &team, &view, span).await?),
         None => None,
     };
     if is_csv {
@@ -130,12 +132,24 @@ struct Read {
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
     environment_id: Option<i64>,
+    /// By service; `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
+    explained: Vec<Explained>,
 }
 
 impl Read {
-    async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
+    async fn new(
+        app: &AppState,
+        publication_id: i64,
+        conn: &mut Snapshot,
+        scope: &Scope,
+        team: &TeamHead,
+        view: &View,
+        span: &Span,
+    ) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
+        let rated = RatedParts::read(conn, scope, &filter, Dimension::Service).await?;
         let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
         let days = costs::daily(conn, scope, &filter.on(shown), Dimension::Service).await?;
         let mut environments: BTreeMap<String, Compared> = BTreeMap::new();
@@ -152,7 +166,9 @@ impl Read {
             None => Vec::new(),
         };
         let environment_id = filter.environment_id;
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, environment_id })
+        let explained = why::read(app, publication_id, conn, scope, why::by_day(&filter, span.before), None).await?;
+        let currencies = currencies(&services);
+        Ok(Self { currencies, services, days, environments, weeks, environment_id, rated, explained })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -196,17 +212,22 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
 }
 
 fn csv(read: &Read) -> Table {
-    let mut table = Table::new(&["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"]);
+    let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
+    columns.extend(RatedParts::columns(read.rated.as_ref()));
+    let mut table = Table::new(&columns);
     for service in &read.services {
         let change = &service.cost - &service.cost_before;
-        table.row(&[
+        let converted = read.rated.as_ref().map(|rated| rated.of_service(service));
+        let mut cells: Vec<Cell<'_>> = vec![
             (&service.name).into(),
             (&service.currency).into(),
             (&service.cost).into(),
             (&service.cost_before).into(),
             (&change).into(),
             service.charge_count.into(),
-        ]);
+        ];
+        cells.extend(RatedParts::cells(read.rated.as_ref(), converted.as_ref()));
+        table.row(&cells);
     }
     table
 }
@@ -215,11 +236,13 @@ fn csv(read: &Read) -> Table {
 struct CostView {
     sentence: String,
     figures: Figures,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     services: Vec<ServiceRow>,
     service_total: Vec<Line>,
     environments: Vec<(String, Vec<Line>)>,
     environment_total: Vec<Line>,
+    walks: Vec<WhyWalk>,
 }
 
 struct ServiceRow {
@@ -240,12 +263,21 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     CostView {
         sentence: sentence.join("; "),
         figures: figures(span, read, &total, deployments),
+        reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
         service_total: table.1,
         environments: read.environments.keys().cloned().zip(environments.rows).collect(),
         environment_total: environments.total,
+        walks: walks(team, view, span, &read.explained),
     }
+}
+
+fn walks(team: &TeamHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+    let (before, now) = (range_label(span.before), range_label(span.days));
+    let href = |path: &str| view.link(path, &[("team", &team.slug)]);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    WhyWalk::all(explained, &labels)
 }
 
 fn columns_of(read: &Read, compared: &[(&ServiceCost, Compared)]) -> (Vec<ServiceRow>, Vec<Line>) {

@@ -1,14 +1,17 @@
 //! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
 
-/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
+/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
+GET /api/v1/clusters organisation read
+PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
@@ -37,6 +40,7 @@ POST /api/v1/splits bills admin
 PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
 GET /api/v1/tag-coverage money read
+GET /api/v1/why money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -74,6 +78,9 @@ POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
 GET /charges/{generation_id}/{line} money
+GET /clusters organisation
+GET /clusters.csv organisation
+POST /clusters/import bills
 GET /commitments money
 GET /commitments.csv money
 GET /deliveries/{id} bills
@@ -87,9 +94,13 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/remove signed-in
+POST /deployments/{id}/notes review
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
+GET /docs/method signed-in
 GET /docs/api/{subject} signed-in
 GET /environments money
 GET /environments.csv money
@@ -212,7 +223,9 @@ POST /upload bills
 POST /v1/metrics signed-in ingest
 GET /verify signed-in
 POST /verify bills
-POST /webhooks/github/{source} public
+POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
+GET /why money
+GET /why.csv money
 ";

@@ -22,6 +22,7 @@ mod regression;
 mod search;
 mod shape;
 mod siblings;
+mod surprise;
 mod window;
 
 pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, NotSeparable, Phase, Reason, UnitEffect};
@@ -32,6 +33,7 @@ pub use model::{Model, NeighbourCourse};
 pub(crate) use raw::Raw;
 pub use shape::Shape;
 pub use siblings::{PricedService, pooled_price_size, sibling_index};
+pub(crate) use surprise::Surprises;
 
 use chrono::NaiveDate;
 

@@ -58,7 +58,7 @@ pub(super) fn unannounced(
 }
 
 /// The kind of noise with the highest posterior, and what it says.
-fn best_noise(kinds: &mut [Noise], columns: &[(usize, f64)], scratch: &mut Scratch) -> (usize, Evidence) {
+pub(super) fn best_noise(kinds: &mut [Noise], columns: &[(usize, f64)], scratch: &mut Scratch) -> (usize, Evidence) {
     let mut best: Option<(usize, f64, Evidence)> = None;
     for (index, noise) in kinds.iter_mut().enumerate() {
         let evidence = noise.evidence(columns, scratch);

@@ -2,8 +2,11 @@
 
 #![expect(clippy::float_arithmetic, reason = "logarithms of cost, for estimates")]
 
-use super::{History, Model, PROVISIONAL_DAYS, PriceEventKind, SETTLED_DAYS};
+use super::{History, Model, PriceEventKind, SETTLED_DAYS};
 use chrono::{Datelike, NaiveDate};
+
+/// Complete days that an answer needs after the release.
+const PROVISIONAL: usize = super::PROVISIONAL_DAYS as usize;
 
 /// The days around one release that have a figure and are complete.
 #[derive(Debug, Clone)]
@@ -61,6 +64,15 @@ impl NoWindow {
 impl Window {
     /// The window of a release as far as the history is complete.
     pub(super) fn of(history: &History, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
+        let window = Self::until(history, day, model)?;
+        match window.days_after() {
+            0..PROVISIONAL => Err(NoWindow::TooFewDaysAfter),
+            _ => Ok(window),
+        }
+    }
+
+    /// The days around any day, which may be the one after the last complete one.
+    pub(super) fn until(history: &History, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
         let release = (day - history.first_day).num_days();
         let complete = (history.complete_to - history.first_day).num_days().min(history.cost.len() as i64 - 1);
         let after = i32::try_from(complete - release).unwrap_or(i32::MAX).max(0);
@@ -75,9 +87,6 @@ impl Window {
         let before = days.iter().take_while(|day| **day < 0).count();
         if before < super::HISTORY_DAYS_MIN as usize {
             return Err(NoWindow::ShortHistory);
-        }
-        if days.iter().filter(|day| **day > 0).count() < PROVISIONAL_DAYS as usize {
-            return Err(NoWindow::TooFewDaysAfter);
         }
         let raw: Vec<f64> = indexes.iter().map(|index| history.cost[*index].unwrap_or(0.0).max(0.0)).collect();
         let (offset, floor) = offset_and_floor(&raw[..before]).ok_or(NoWindow::NoCostBefore)?;

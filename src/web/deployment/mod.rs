@@ -1,28 +1,37 @@
 //! `/deployments/{id}`: what the services cost before and after a deployment. A comparison, not an estimate.
 
 mod chart;
+mod effect;
+mod failure;
 mod resources;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
+use super::context_events::{ContextEvents, ContextRow};
 use super::csv::{self, Table};
 use super::display::{Compared, Delta, Direction, Line, columns, decimals, money};
 use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
-use crate::focus::DateRange;
+use crate::focus::{CostBasis, DateRange};
+use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList};
 use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
+use crate::store::deployment_notes::{self, DeploymentNote};
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
+use crate::store::{effect_runs, effects};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use chart::BeforeAfter;
+use effect::EffectView;
+pub use effect::standing;
+use failure::FailureRow;
 use resources::ResourceTable;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -33,7 +42,7 @@ const BESIDE_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/deployments/{id}", Policy::SignedIn, show)
+    failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show))
 }
 
 #[derive(Template, WebTemplate)]
@@ -50,8 +59,21 @@ struct DeploymentPage {
     /// What stands in the way of a comparison, or nothing.
     state: Option<(&'static str, String)>,
     cost: Option<CostView>,
+    effect: Option<EffectView>,
+    /// Why there is no estimate, where there is a comparison.
+    no_effect: String,
+    notes: Vec<DeploymentNote>,
+    can_write_note: bool,
+    json_href: String,
     others: Vec<ListedDeployment>,
     figure_changes: Vec<(FigureChange, String)>,
+    context: Vec<ContextRow>,
+    context_note: String,
+    /// Why it counts as failed although it went live.
+    failures: Vec<FailureRow>,
+    is_marked: bool,
+    /// Others of the same billing day, which its cost cannot be told from.
+    change_set: Vec<ListedDeployment>,
     window: String,
     changes: ChangeList,
     releases: Vec<ListedRelease>,
@@ -96,6 +118,8 @@ async fn show(
     let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
+    let context_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
+    let context = ContextEvents::read(&mut snapshot, &context_ids, environment_id, around.whole()).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;
@@ -107,6 +131,16 @@ async fn show(
         return Ok(export(&days, &open, &around).into_response(&format!("deployment-{id}.csv")));
     }
     let state = state(&row, &services, &open, &around, complete_to.is_some(), &days);
+    let mut answers = Vec::new();
+    let mut lines = Vec::new();
+    if !ids.is_empty() {
+        answers = effects::of_deployment(&mut snapshot, &scope, id).await?;
+        lines = effects::lines(&mut snapshot, &scope, id).await?;
+    }
+    let calibration = effect_runs::calibration(&mut snapshot).await?;
+    let effect = effect::view(&answers, calibration.as_ref());
+    let is_of_production = row.environment_kind.as_deref() == Some("production");
+    let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let mut cost = None;
     if !days.is_empty() {
         let resources = match around.after.filter(|after| after.day_count() >= WEEK && went_live(&row)) {
@@ -122,8 +156,10 @@ async fn show(
             label: &label,
             others: &others,
             figure_changes: &figure_changes,
+            context: &context,
             bills: &page.bills,
             shows_bills: page.shows_bills,
+            lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
         };
         cost = Some(CostView {
             figures: figures(&days, &around, state.is_none()),
@@ -137,11 +173,25 @@ async fn show(
     let changes = changes::changes_of(&mut snapshot, id).await?;
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
+    let failures = change_failures::of_deployment(&mut snapshot, id).await?;
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
-        answer: answer(&row, &open, &days, &around, state.as_ref()),
+        answer: match &effect {
+            Some(effect) => effect.sentence.clone(),
+            None => answer(&row, &open, &days, &around, state.as_ref()),
+        },
+        no_effect: no_effect(&row, is_of_production, effect.is_some()),
+        can_write_note: !ids.is_empty() && Policy::Review.allows(&principal),
+        json_href: if ids.is_empty() { String::new() } else { format!("/api/v1/deployments/{id}/impact") },
+        effect,
+        notes,
         window: range_label(around.whole()),
+        context: context.rows(),
+        context_note: context.note(),
+        is_marked: failures.iter().any(|one| one.reason == "marked"),
+        failures: failures.iter().map(failure::row).collect(),
+        change_set: change_set(&row, environment_id, day, &others),
         figure_changes: figure_changes
             .into_iter()
             .map(|change| (sentence(&change), change))
@@ -183,6 +233,20 @@ fn went_live(row: &Row) -> bool {
 /// An address that a browser may be sent to; senders can write anything.
 pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+// Bills know days: of several deployments of one service on one day, none has a cost of its own.
+fn change_set(
+    row: &Row,
+    environment_id: Option<i64>,
+    day: chrono::NaiveDate,
+    others: &[ListedDeployment],
+) -> Vec<ListedDeployment> {
+    if !went_live(row) || environment_id.is_none() {
+        return Vec::new();
+    }
+    let is_beside = |one: &&ListedDeployment| Some(one.environment_id) == environment_id && one.at.date_naive() == day;
+    others.iter().filter(is_beside).filter(|one| one.kind != "config_sync").cloned().collect()
 }
 
 async fn others(
@@ -249,6 +313,17 @@ fn state(
         let left = WEEK - after;
         ("Still measuring", format!("{after} of {WEEK} complete days so far. Once {left} more are complete, before and after have the same weekdays and can be compared."))
     })
+}
+
+// What is not estimated says why: nothing is left to be guessed.
+fn no_effect(row: &Row, is_of_production: bool, is_there: bool) -> String {
+    match () {
+        () if is_there || !went_live(row) => String::new(),
+        () if !is_of_production => {
+            "Effects are estimated in environments of the kind production; this is a plain comparison.".into()
+        }
+        () => "This is a plain comparison. The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
+    }
 }
 
 fn averages(days: &[ServiceDayCost], around: &Around) -> Averages {

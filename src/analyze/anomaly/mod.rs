@@ -1,0 +1,155 @@
+//! Cost that nothing known explains: spikes, shifts, cost that leaves its traffic, environments that rest and cost.
+//!
+//! Pure: what is known of a service and environment on a day in, anomalies that begin to be seen on that day out. Only
+//! complete days are looked at. `docs/method.md` says how it works.
+
+mod idle;
+
+use super::impact::{History, Model, Surprises};
+use chrono::NaiveDate;
+pub use idle::{Idle, idle};
+
+/// Something about the cost of a service in an environment that nothing known explains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anomaly {
+    /// What it is.
+    pub kind: AnomalyKind,
+    /// The first day of it.
+    pub start: NaiveDate,
+    /// The last day of it that is known.
+    pub end: NaiveDate,
+    /// What it moved, in units of the currency a day.
+    pub amount_per_day: f64,
+    /// The same as a share of the usual cost of a day: 0.3 is 30 % more.
+    pub share: f64,
+}
+
+/// Kinds of anomalies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnomalyKind {
+    /// One day or a few, and over.
+    Spike,
+    /// Cost went up for good, and traffic does not explain it.
+    FasterThanTraffic,
+    /// Cost went up for good without a release beside it; traffic is not known.
+    WithoutRelease,
+    /// Cost went up for good within three days after a release, by more than its own estimate takes.
+    AfterRelease,
+    /// An environment costs what it does and nobody uses it.
+    Idle,
+    /// Cost went down for good: worth knowing.
+    Drop,
+}
+
+/// How readily something is called an anomaly. What people say about anomalies moves it: see `Sensitivity::taught`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sensitivity {
+    /// The least size of a shift, as a share of cost.
+    pub shift_share: f64,
+    /// The least logarithm of the Bayes factor of a shift.
+    pub shift_log_factor: f64,
+    /// The least size of a spike, as a share of cost.
+    pub spike_share: f64,
+    /// The least size of a spike in standard deviations of a day.
+    pub spike_deviations: f64,
+    /// The least amount, in units of the currency a day.
+    pub amount_per_day: f64,
+}
+
+impl Default for Sensitivity {
+    fn default() -> Self {
+        Self { shift_share: 0.2, shift_log_factor: 10.0, spike_share: 0.3, spike_deviations: 8.0, amount_per_day: 0.0 }
+    }
+}
+
+/// Days back from the last complete one within which a shift is still news.
+const NEWS_DAYS: i64 = 21;
+/// Days after a release within which a shift is put to it.
+const AFTER_RELEASE_DAYS: i64 = 3;
+
+impl Sensitivity {
+    /// A series' own sensitivity, after so many false alarms and so many that were right: each false alarm asks for a
+    /// tenth more, each right one takes a twentieth off, within half and three times the usual.
+    #[expect(clippy::float_arithmetic, reason = "thresholds")]
+    pub fn taught(self, false_alarms: u32, right: u32) -> Self {
+        let factor = (1.1_f64.powi(false_alarms.min(50) as i32) * 0.95_f64.powi(right.min(50) as i32)).clamp(0.5, 3.0);
+        Self {
+            shift_share: self.shift_share * factor,
+            shift_log_factor: self.shift_log_factor * factor,
+            spike_share: self.spike_share * factor,
+            spike_deviations: self.spike_deviations * factor,
+            amount_per_day: self.amount_per_day,
+        }
+    }
+}
+
+/// What the complete days of a history show that nothing known explains, as of its last complete day. The same cause is
+/// told on every day on which it is still news: whoever keeps anomalies keeps one for each cause (see [`same_cause`]).
+pub fn detect(history: &History, model: &Model, sensitivity: &Sensitivity) -> Vec<Anomaly> {
+    let model = Model { shift_log_factor: sensitivity.shift_log_factor, ..model.clone() };
+    let Some(surprises) = Surprises::of(history, &model) else { return Vec::new() };
+    let mut found: Vec<Anomaly> = spike(history, &surprises, sensitivity).into_iter().collect();
+    found.extend(shifts(history, &surprises, sensitivity));
+    found
+}
+
+/// Whether an anomaly is the one that was opened before: they overlap, or lie within so many days of each other.
+pub fn same_cause(open: &Anomaly, new: &Anomaly, days: i64) -> bool {
+    let same_kind = (open.kind == AnomalyKind::Drop) == (new.kind == AnomalyKind::Drop)
+        && (open.kind == AnomalyKind::Idle) == (new.kind == AnomalyKind::Idle);
+    same_kind && (new.start - open.end).num_days() <= days && (open.start - new.end).num_days() <= days
+}
+
+/// The last complete day, where it alone stands out.
+#[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+fn spike(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -> Option<Anomaly> {
+    let last = surprises.days.last()?;
+    let share = last.size.exp() - 1.0;
+    let amount_per_day = last.cost * (1.0 - (-last.size).exp());
+    let news = last.day == history.complete_to && !explained_on(history, last.day);
+    let out = last.deviations > sensitivity.spike_deviations
+        && share > sensitivity.spike_share
+        && amount_per_day >= sensitivity.amount_per_day;
+    (news && out).then_some(Anomaly { kind: AnomalyKind::Spike, start: last.day, end: last.day, amount_per_day, share })
+}
+
+/// Whether a release or a price event of that day or the day before explains a jump.
+fn explained_on(history: &History, day: NaiveDate) -> bool {
+    let near = |other: NaiveDate| (0..=1).contains(&(day - other).num_days());
+    history.releases.iter().any(|release| near(release.day)) || history.price_events.iter().any(|event| near(event.day))
+}
+
+/// Shifts that are still news.
+#[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -> Vec<Anomaly> {
+    let beside_a_release = |day: NaiveDate| {
+        history.releases.iter().any(|release| (0..=AFTER_RELEASE_DAYS).contains(&(day - release.day).num_days()))
+    };
+    let news = |(day, size): &&(NaiveDate, f64)| {
+        let share = size.exp() - 1.0;
+        let floor = if *size > 0.0 {
+            sensitivity.shift_share
+        } else {
+            sensitivity.shift_share / (1.0 + sensitivity.shift_share)
+        };
+        (history.complete_to - *day).num_days() <= NEWS_DAYS
+            && share.abs() >= floor
+            && share.abs() * surprises.usual_per_day >= sensitivity.amount_per_day
+    };
+    surprises
+        .shifts
+        .iter()
+        .filter(news)
+        .map(|(day, size)| {
+            let share = size.exp() - 1.0;
+            let kind = match () {
+                () if *size < 0.0 => AnomalyKind::Drop,
+                () if beside_a_release(*day) => AnomalyKind::AfterRelease,
+                () if history.traffic.is_some() => AnomalyKind::FasterThanTraffic,
+                () => AnomalyKind::WithoutRelease,
+            };
+            let amount_per_day = share * surprises.usual_per_day;
+            Anomaly { kind, start: *day, end: history.complete_to, amount_per_day, share }
+        })
+        .collect()
+}
