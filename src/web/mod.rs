@@ -77,6 +77,7 @@ pub mod splits;
 pub(crate) mod spool;
 pub mod statement;
 pub mod statements;
+mod suggestions;
 pub mod tags;
 mod team;
 mod team_pace;

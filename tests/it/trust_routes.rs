@@ -64,6 +64,9 @@ POST /catalogue/environments/{slug} bills
 GET /catalogue/environments/{slug}/delete bills
 POST /catalogue/environments/{slug}/delete bills
 POST /catalogue/move bills
+GET /catalogue/import bills
+POST /catalogue/import bills
+POST /catalogue/import/take-in bills
 GET /catalogue/services/{slug} bills
 POST /catalogue/services/{slug} bills
 GET /catalogue/services/{slug}/delete bills
