@@ -197,6 +197,8 @@ CREATE TABLE daily_cost_by_key (
     effective_cost numeric NOT NULL,
     list_cost numeric NOT NULL,
     contracted_cost numeric NOT NULL,
+    -- In the unit of the key's SKU; 0 where the lines give none. Tells a price from what was used.
+    pricing_quantity numeric NOT NULL DEFAULT 0,
     PRIMARY KEY (generation_id, rollup_key_id, charge_date, billing_currency, sub_account_key)
 );
 

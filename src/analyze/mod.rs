@@ -6,3 +6,4 @@ pub mod forecast;
 pub mod impact;
 pub mod invoices;
 pub mod unit_cost;
+pub mod variance;

@@ -8,6 +8,7 @@ mod deployment_record;
 pub mod deployments;
 pub mod dimensions;
 pub mod error;
+pub mod impact;
 pub mod invoices;
 pub mod metrics;
 pub mod months;
@@ -19,5 +20,6 @@ pub mod rules;
 pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
+pub mod why;
 
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ mod deploy;
 mod events;
 mod export;
 mod health;
+mod impact;
 mod import;
 mod invoices;
 mod metrics;
@@ -86,6 +87,8 @@ pub enum Command {
     User(user::Arguments),
     /// Record a deployment, from a CI job.
     Deploy(Box<deploy::Arguments>),
+    /// Say what deployments did to cost: one of them, or the newest.
+    Impact(impact::Arguments),
     /// Take in usage metrics that shared costs are divided by.
     Metrics(metrics::Arguments),
     /// Read events of senders: print what a payload tells, or read stored ones again.
@@ -116,6 +119,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Token(arguments) => until_interrupted(token::run(arguments, config)).await,
         Command::User(arguments) => until_interrupted(user::run(arguments, config)).await,
         Command::Deploy(arguments) => deploy::run(*arguments).await,
+        Command::Impact(arguments) => until_interrupted(impact::run(arguments, config)).await,
         Command::Metrics(arguments) => until_interrupted(metrics::run(arguments, config)).await,
         Command::Events(arguments) => until_interrupted(events::run(arguments, config)).await,
     }

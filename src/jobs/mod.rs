@@ -3,6 +3,7 @@
 //! A worker holds a job by a lease on database time and extends it while it works. One that lost its lease stops,
 //! and could not publish any more: the publish transaction checks the lease's fencing token.
 
+pub mod effects;
 mod fetched;
 mod import_upload;
 mod pull_metrics;
@@ -40,11 +41,12 @@ pub async fn run(pools: Pools, config: Config, stop: CancellationToken) {
         tokio::spawn(async move { worker.work().await })
     });
     let reads = tokio::spawn(schedule::run(pools.clone(), stop.clone()));
+    let settling = tokio::spawn(effects::schedule(pools.clone(), stop.clone()));
     let schedule = tokio::spawn(schedule(pools, stop));
     for worker in workers {
         let _ = worker.await;
     }
-    let _ = tokio::join!(schedule, reads);
+    let _ = tokio::join!(schedule, reads, settling);
 }
 
 // Several processes may ask: at most one sweep waits or runs.
@@ -157,6 +159,15 @@ impl Worker {
             }
             PULL_METRICS => pull_metrics::run(&self.pools, &self.config, job).await,
             MAKE_DAYS => pull_metrics::make_days(&self.pools).await,
+            effects::SETTLE_EFFECTS => {
+                let done = effects::settle(&self.pools, Utc::now()).await?;
+                tracing::info!(
+                    "Effects of {} releases are up to date, {} of them worked out anew",
+                    done.release_count,
+                    done.computed_count
+                );
+                Ok(())
+            }
             "sweep" => sweep::run(&self.pools, &self.config, Utc::now()).await,
             other => bail!("there is no job of the kind {other}"),
         }
@@ -179,7 +190,16 @@ impl Worker {
 
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
-    let known = ["import_upload", MAKE_DAYS, "normalize_events", PULL_METRICS, READ_SOURCE, "remap", "sweep"];
+    let known = [
+        "import_upload",
+        MAKE_DAYS,
+        "normalize_events",
+        PULL_METRICS,
+        READ_SOURCE,
+        "remap",
+        effects::SETTLE_EFFECTS,
+        "sweep",
+    ];
     known.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 

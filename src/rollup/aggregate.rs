@@ -6,15 +6,17 @@ use rustc_hash::FxHashMap;
 /// `BilledCost`, `EffectiveCost`, `ListCost`, `ContractedCost`.
 pub(super) type Costs<'a> = [Option<&'a Decimal>; 4];
 
-/// A row count and the sums of the four cost columns.
+/// A row count, the sums of the four cost columns, and the sum of `PricingQuantity`.
 #[derive(Debug, Clone)]
 pub(super) struct Sums {
     pub count: i64,
     pub costs: [Decimal; 4],
+    pub quantity: Decimal,
 }
 
 impl Sums {
-    pub const ZERO: Self = Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO] };
+    pub const ZERO: Self =
+        Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO], quantity: Decimal::ZERO };
 
     pub fn add(&mut self, costs: &Costs<'_>) {
         self.count += 1;
@@ -47,7 +49,7 @@ pub(super) struct DaySums {
 
 impl DaySums {
     #[inline]
-    pub fn add(&mut self, key: DayKey, costs: &Costs<'_>) {
+    pub fn add(&mut self, key: DayKey, costs: &Costs<'_>, quantity: Option<&Decimal>) {
         let place = match self.last {
             Some((last, place)) if last == key => place,
             _ => {
@@ -60,7 +62,11 @@ impl DaySums {
                 place
             }
         };
-        self.sums[place as usize].1.add(costs);
+        let sums = &mut self.sums[place as usize].1;
+        sums.add(costs);
+        if let Some(quantity) = quantity {
+            sums.quantity += quantity;
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -84,9 +90,10 @@ mod tests {
         let key = |day| DayKey { scope: 0, currency: 0, rollup_key: 7, day };
         let number = |text| Decimal::parse(text).unwrap();
         let mut days = DaySums::default();
-        days.add(key(1), &[Some(&number("0.1")), Some(&number("1E-30")), None, None]);
-        days.add(key(2), &[Some(&number("5")), Some(&number("5")), None, None]);
-        days.add(key(1), &[Some(&number("0.2")), Some(&number("170141183460469231731687303715884105727")), None, None]);
+        days.add(key(1), &[Some(&number("0.1")), Some(&number("1E-30")), None, None], Some(&number("2.5")));
+        days.add(key(2), &[Some(&number("5")), Some(&number("5")), None, None], None);
+        let large = number("170141183460469231731687303715884105727");
+        days.add(key(1), &[Some(&number("0.2")), Some(&large), None, None], Some(&number("1")));
         assert_eq!(days.len(), 2);
         let sums = days.take();
         assert_eq!(sums[0].1.costs[0].to_string(), "0.3");
@@ -94,7 +101,7 @@ mod tests {
             sums[0].1.costs[1].to_string(),
             "170141183460469231731687303715884105727.000000000000000000000000000001"
         );
-        assert_eq!(sums[0].1.count, 2);
+        assert_eq!((sums[0].1.count, sums[0].1.quantity.to_string().as_str()), (2, "3.5"));
         assert_eq!(days.len(), 0);
     }
 }

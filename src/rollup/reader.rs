@@ -284,10 +284,10 @@ impl Reader {
         let key = DayKey { scope, currency, rollup_key: group.rollup_key, day };
         if self.found.row_count % TIMED_ROWS == 0 {
             let start = Instant::now();
-            self.days.add(key, &costs);
+            self.days.add(key, &costs, charge.pricing_quantity.as_ref());
             self.found.adding_up += start.elapsed() * TIMED_ROWS as u32;
         } else {
-            self.days.add(key, &costs);
+            self.days.add(key, &costs, charge.pricing_quantity.as_ref());
         }
         self.encode(charge, scope, group)?;
         if self.charges.len() >= CHUNK_BYTES {
@@ -396,7 +396,7 @@ pub(super) fn day_row(
     sums: &Sums,
 ) -> Result<(), ImportError> {
     let (rollup_key_id, sub_account_key) = found.rollup_keys[key.rollup_key as usize];
-    to.row(10);
+    to.row(11);
     to.int8(first_generation_id + i64::from(key.scope));
     to.int4(sub_account_key);
     to.uuid(rollup_key_id);
@@ -406,7 +406,7 @@ pub(super) fn day_row(
     for cost in &sums.costs {
         number(to, Some(cost))?;
     }
-    Ok(())
+    number(to, Some(&sums.quantity))
 }
 
 fn number(to: &mut CopyBuffer, value: Option<&Decimal>) -> Result<(), ImportError> {

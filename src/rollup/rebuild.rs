@@ -41,10 +41,10 @@ async fn level_2(conn: &mut PgConnection, generation_id: i64) -> sqlx::Result<()
     sqlx::query!("DELETE FROM daily_cost_by_key WHERE generation_id = $1", generation_id).execute(&mut *conn).await?;
     sqlx::query!(
         "INSERT INTO daily_cost_by_key (generation_id, sub_account_key, rollup_key_id, charge_date, billing_currency,
-             charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+             charge_count, billed_cost, effective_cost, list_cost, contracted_cost, pricing_quantity)
          SELECT c.generation_id, c.sub_account_key, g.rollup_key_id, (c.charge_period_start AT TIME ZONE 'UTC')::date,
              c.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost),
-             coalesce(sum(c.list_cost), 0), coalesce(sum(c.contracted_cost), 0)
+             coalesce(sum(c.list_cost), 0), coalesce(sum(c.contracted_cost), 0), coalesce(sum(c.pricing_quantity), 0)
          FROM charge c JOIN charge_group g USING (sub_account_key, group_id)
          WHERE c.generation_id = $1
          GROUP BY 1, 2, 3, 4, 5

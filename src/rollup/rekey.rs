@@ -252,10 +252,10 @@ async fn rebuild_by_key(conn: &mut PgConnection, generation_id: i64, key_ids: &[
     .await?;
     sqlx::query!(
         "INSERT INTO daily_cost_by_key (generation_id, sub_account_key, rollup_key_id, charge_date, billing_currency,
-             charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+             charge_count, billed_cost, effective_cost, list_cost, contracted_cost, pricing_quantity)
          SELECT c.generation_id, c.sub_account_key, g.rollup_key_id, (c.charge_period_start AT TIME ZONE 'UTC')::date,
              c.billing_currency, count(*), sum(c.billed_cost), sum(c.effective_cost),
-             coalesce(sum(c.list_cost), 0), coalesce(sum(c.contracted_cost), 0)
+             coalesce(sum(c.list_cost), 0), coalesce(sum(c.contracted_cost), 0), coalesce(sum(c.pricing_quantity), 0)
          FROM charge c
          JOIN charge_group g USING (sub_account_key, group_id)
          WHERE c.generation_id = $1 AND g.rollup_key_id = ANY($2)

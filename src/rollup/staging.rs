@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 
 const CHUNK_BYTES: usize = 1024 * 1024;
 const DAY_COLUMNS: &str = "generation_id, sub_account_key, rollup_key_id, charge_date, billing_currency, charge_count,
-    billed_cost, effective_cost, list_cost, contracted_cost";
+    billed_cost, effective_cost, list_cost, contracted_cost, pricing_quantity";
 
 /// What the rules keep apart now. Where it differs after a load, the load used keys of the past.
 pub(super) async fn rules_fingerprint(conn: &mut PgConnection) -> sqlx::Result<String> {
@@ -60,9 +60,10 @@ pub(super) async fn write_days(conn: &mut PgConnection, delivery_id: i64, found:
     if found.has_partial_days {
         conn.execute(
             "INSERT INTO daily_cost_by_key (generation_id, sub_account_key, rollup_key_id, charge_date,
-                billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+                billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost,
+                pricing_quantity)
              SELECT generation_id, sub_account_key, rollup_key_id, charge_date, billing_currency, sum(charge_count),
-                sum(billed_cost), sum(effective_cost), sum(list_cost), sum(contracted_cost)
+                sum(billed_cost), sum(effective_cost), sum(list_cost), sum(contracted_cost), sum(pricing_quantity)
              FROM staged_day
              GROUP BY generation_id, rollup_key_id, charge_date, billing_currency, sub_account_key
              ORDER BY generation_id, rollup_key_id, charge_date, billing_currency, sub_account_key",

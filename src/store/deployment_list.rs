@@ -1,5 +1,6 @@
 //! Deployments as pages list them. A deployment shows no money, so these reads take no scope.
 
+use super::Scope;
 use crate::events;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -81,6 +82,8 @@ pub struct DeploymentFilter {
     pub until: Option<NaiveDate>,
     /// Older than this one: the next page.
     pub older_than: Option<(DateTime<Utc>, i64)>,
+    /// With this answer about its effect (`measuring`: none yet) on the cost of a service within the scope.
+    pub finding: Option<(String, Scope)>,
 }
 
 /// The newest first, at most `limit`.
@@ -116,6 +119,13 @@ pub async fn list(
           AND ($4::text IS NULL OR d.status = $4)
           AND ($5::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) >= $5::date::timestamp AT TIME ZONE 'UTC')
           AND ($6::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) < $6::date::timestamp AT TIME ZONE 'UTC')
+          AND ($10::text IS NULL OR EXISTS (
+                SELECT 1 FROM current_deployment_effect f
+                JOIN deployment_service fs ON fs.deployment_id = f.deployment_id AND fs.service_id = f.service_id
+                JOIN service ON service.service_id = f.service_id
+                WHERE f.deployment_id = d.deployment_id AND f.environment_id = d.environment_id
+                  AND (f.finding = $10 AND f.phase <> 'measuring' OR f.phase = $10)
+                  AND ($11::bigint[] IS NULL OR service.team_id = ANY($11))))
           AND ($7::timestamptz IS NULL
                 OR (coalesce(d.finished_at, d.started_at, d.created_at), d.deployment_id) < ($7, $8::bigint))
         ORDER BY coalesce(d.finished_at, d.started_at, d.created_at) DESC, d.deployment_id DESC
@@ -130,6 +140,8 @@ pub async fn list(
         older_at,
         older_id,
         limit,
+        filter.finding.as_ref().map(|(finding, _)| finding.as_str()),
+        filter.finding.as_ref().and_then(|(_, scope)| scope.team_ids()),
     )
     .fetch_all(conn)
     .await

@@ -163,6 +163,7 @@ fn who(policy: Policy) -> &'static str {
         Policy::Public | Policy::SignedIn => "any role",
         Policy::Money => "viewer, member, finance",
         Policy::OrganisationMoney => "viewer, finance",
+        Policy::Review => "member, finance",
         Policy::Finance => "finance",
         Policy::Bills => "finance, admin",
         Policy::Admin => "admin",

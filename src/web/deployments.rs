@@ -1,21 +1,27 @@
-//! `/deployments`: what was deployed, the newest first. No money stands here, so everyone may read it.
+//! `/deployments`: what was deployed, the newest first. Everyone may read it; what a deployment did to cost stands there
+//! for those who may see the service's money.
 
 use super::charts::environment_class;
 use super::csv::Table;
+use super::effects::FINDINGS;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Period, View, range_label};
+use super::service::{AnswerCell, answer_cells};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::Snapshot;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::effects;
 use crate::store::service_costs;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Months, NaiveDate, Utc};
+use std::collections::BTreeMap;
 
-const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "team", "status", "page"], by: &[], sort: &[] };
+const ACCEPTS: Accepts =
+    Accepts { texts: &["service", "env", "team", "status", "finding", "page"], by: &[], sort: &[] };
 const PAGE_ROW_COUNT: usize = 50;
 const EXPORT_ROW_COUNT_MAX: i64 = 20_000;
 const STATUSES: [&str; 7] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded", "unknown"];
@@ -31,7 +37,9 @@ struct DeploymentsPage {
     page: Page,
     filters: Filters,
     answer: String,
-    rows: Vec<(ListedDeployment, &'static str)>,
+    rows: Vec<(ListedDeployment, &'static str, Vec<AnswerCell>)>,
+    /// Whether any row has an answer that the reader may see.
+    has_answers: bool,
     is_filtered: bool,
     next_href: String,
     first_href: String,
@@ -42,18 +50,25 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Deployments", NavItem::Deployments).await?;
-    let filter = filter(&view, &mut snapshot, page.now.date_naive()).await?;
+    let filter = filter(&view, &mut snapshot, page.now.date_naive(), &principal).await?;
     let mut rows = deployment_list::list(&mut snapshot, &filter, PAGE_ROW_COUNT as i64 + 1).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let has_more = rows.len() > PAGE_ROW_COUNT;
     rows.truncate(PAGE_ROW_COUNT);
+    let mut answers = BTreeMap::new();
+    if Policy::Money.allows(&principal) {
+        let ids: Vec<i64> = rows.iter().map(|row| row.deployment_id).collect();
+        let effects = effects::briefs(&mut snapshot, &principal.scope(), &ids, filter.service_id).await?;
+        answers = answer_cells(&rows, &effects);
+    }
     let cursor =
         rows.last().filter(|_| has_more).map(|last| format!("{}-{}", last.at.timestamp_micros(), last.deployment_id));
     let next_href = cursor.map(|cursor| view.link("/deployments", &[("page", &cursor)])).unwrap_or_default();
     let is_filtered = view.is_filtered() || view.text("period").is_some();
     Ok(DeploymentsPage {
         answer: answer(&rows, &filter, is_filtered, has_more, view.text("page").is_some()),
-        filters: Filters::plain("/deployments", &view, selects(&view, choices)),
+        filters: Filters::plain("/deployments", &view, selects(&view, choices, Policy::Money.allows(&principal))),
+        has_answers: !answers.is_empty(),
         is_filtered,
         next_href,
         first_href: if view.text("page").is_some() {
@@ -64,17 +79,20 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         csv_href: view.link("/deployments.csv", &[("page", "")]),
         rows: rows
             .into_iter()
-            .map(|row| (environment_class(row.environment_kind.as_deref()), row))
-            .map(|(c, r)| (r, c))
+            .map(|row| {
+                let cells = answers.remove(&row.deployment_id).unwrap_or_default();
+                let class = environment_class(row.environment_kind.as_deref());
+                (row, class, cells)
+            })
             .collect(),
         page,
     })
 }
 
-async fn export(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Response> {
+async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let filter = filter(&view, &mut snapshot, app.now().date_naive()).await?;
+    let filter = filter(&view, &mut snapshot, app.now().date_naive(), &principal).await?;
     let rows = deployment_list::list(&mut snapshot, &filter, EXPORT_ROW_COUNT_MAX).await?;
     let columns = [
         "Id",
@@ -108,13 +126,27 @@ async fn export(State(app): State<AppState>, RawQuery(query): RawQuery) -> Resul
     Ok(table.into_response("deployments.csv").into_response())
 }
 
-async fn filter(view: &View, snapshot: &mut Snapshot, today: NaiveDate) -> Result<DeploymentFilter> {
+async fn filter(
+    view: &View,
+    snapshot: &mut Snapshot,
+    today: NaiveDate,
+    principal: &Principal,
+) -> Result<DeploymentFilter> {
     let days = days(view, today);
     let named = view.filter(snapshot, days.unwrap_or(DateRange::days_to(today, 1))).await?;
     if let Some(status) = view.text("status").filter(|status| !STATUSES.contains(status)) {
         return Err(Error::Invalid(format!("status={status} is not known. Allowed: {}.", STATUSES.join(", "))));
     }
+    let finding = view.text("finding");
+    if let Some(finding) = finding.filter(|finding| FINDINGS.iter().all(|(known, _)| known != finding)) {
+        let known: Vec<&str> = FINDINGS.iter().map(|(known, _)| *known).collect();
+        return Err(Error::Invalid(format!("finding={finding} is not known. Allowed: {}.", known.join(", "))));
+    }
+    if finding.is_some() && !Policy::Money.allows(principal) {
+        return Err(Error::Forbidden);
+    }
     Ok(DeploymentFilter {
+        finding: finding.map(|finding| (finding.to_owned(), principal.scope())),
         service_id: named.service_id,
         environment_id: named.environment_id,
         team_id: named.team_id,
@@ -144,7 +176,7 @@ fn cursor(text: &str) -> Result<(DateTime<Utc>, i64)> {
     Ok((at, id.parse().map_err(|_| wrong())?))
 }
 
-fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
+fn selects(view: &View, choices: service_costs::Choices, shows_money: bool) -> Vec<Select> {
     let all = || vec![(String::new(), "All".to_owned())];
     let none = (NONE.to_owned(), "Not mapped".to_owned());
     let statuses = STATUSES.iter().map(|status| ((*status).to_owned(), status.replace('_', " ")));
@@ -158,6 +190,11 @@ fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
         ),
         Select::new("status", "State", view.field("status"), all().into_iter().chain(statuses).collect()),
     ];
+    if shows_money {
+        let findings = FINDINGS.iter().map(|(key, word)| ((*key).to_owned(), (*word).to_owned()));
+        let choices = all().into_iter().chain(findings).collect();
+        selects.push(Select::new("finding", "Effect on cost", view.field("finding"), choices));
+    }
     if view.text("service").is_some() {
         selects.insert(0, Select::new("service", "Service", view.field("service"), [all(), vec![none]].concat()));
     }

@@ -28,6 +28,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+pub mod effects;
 pub mod environment;
 pub mod environments;
 pub mod error;
@@ -40,6 +41,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
+mod method;
 mod metric_queries;
 pub mod metrics;
 pub mod moments;
@@ -89,6 +91,7 @@ pub mod users;
 mod verify;
 pub mod webhooks;
 pub mod welcome;
+pub mod why;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -161,6 +164,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
+    crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
     crate::api::months::routes,
@@ -170,6 +174,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::rules::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::why::routes,
     crate::api::source_deliveries::routes,
     api_description::routes,
     audit::routes,
@@ -185,6 +190,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    effects::routes,
     environment::routes,
     environments::routes,
     event_sources::routes,
@@ -192,6 +198,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     history::routes,
     invoices::routes,
     metric_queries::routes,
+    method::routes,
     metrics::routes,
     overview::routes,
     preferences::routes,
@@ -218,6 +225,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     verify::routes,
     webhooks::routes,
     welcome::routes,
+    why::routes,
 ];
 
 /// Every route of the service.

@@ -33,6 +33,8 @@ pub enum Policy {
     Money,
     /// Money of the whole organisation: viewer, finance.
     OrganisationMoney,
+    /// Those who answer for money: member, finance. They may write what they think of it.
+    Review,
     /// Finance.
     Finance,
     /// Finance and administrators: bills, sources, receipts.
@@ -48,6 +50,7 @@ impl Policy {
             Self::Public | Self::SignedIn => true,
             Self::Money => principal.role != Role::Admin || principal.also_finance,
             Self::OrganisationMoney => principal.scope().is_everything(),
+            Self::Review => principal.role == Role::Member || principal.is_finance(),
             Self::Finance => principal.is_finance(),
             Self::Bills => principal.is_finance() || principal.is_admin(),
             Self::Admin => principal.is_admin(),

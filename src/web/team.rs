@@ -10,6 +10,7 @@ use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
+use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
@@ -53,7 +54,7 @@ async fn show(
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
     let read = match &span {
-        Some(span) => Some(Read::new(&mut snapshot, &scope, &team, &view, span).await?),
+        Some(span) => Some(Read::new(&app, page.publication_id, &mut snapshot, &scope, &team, &view, span).await?),
         None => None,
     };
     if is_csv {
@@ -133,10 +134,19 @@ struct Read {
     environment_id: Option<i64>,
     /// By service; `None` where no reporting currency is set.
     rated: Option<RatedParts>,
+    explained: Vec<Explained>,
 }
 
 impl Read {
-    async fn new(conn: &mut Snapshot, scope: &Scope, team: &TeamHead, view: &View, span: &Span) -> Result<Self> {
+    async fn new(
+        app: &AppState,
+        publication_id: i64,
+        conn: &mut Snapshot,
+        scope: &Scope,
+        team: &TeamHead,
+        view: &View,
+        span: &Span,
+    ) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
         let rated = RatedParts::read(conn, scope, &filter, Dimension::Service).await?;
@@ -156,7 +166,9 @@ impl Read {
             None => Vec::new(),
         };
         let environment_id = filter.environment_id;
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, environment_id, rated })
+        let explained = why::read(app, publication_id, conn, scope, why::by_day(&filter, span.before), None).await?;
+        let currencies = currencies(&services);
+        Ok(Self { currencies, services, days, environments, weeks, environment_id, rated, explained })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -230,6 +242,7 @@ struct CostView {
     service_total: Vec<Line>,
     environments: Vec<(String, Vec<Line>)>,
     environment_total: Vec<Line>,
+    walks: Vec<WhyWalk>,
 }
 
 struct ServiceRow {
@@ -256,7 +269,15 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
         service_total: table.1,
         environments: read.environments.keys().cloned().zip(environments.rows).collect(),
         environment_total: environments.total,
+        walks: walks(team, view, span, &read.explained),
     }
+}
+
+fn walks(team: &TeamHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+    let (before, now) = (range_label(span.before), range_label(span.days));
+    let href = |path: &str| view.link(path, &[("team", &team.slug)]);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    WhyWalk::all(explained, &labels)
 }
 
 fn columns_of(read: &Read, compared: &[(&ServiceCost, Compared)]) -> (Vec<ServiceRow>, Vec<Line>) {

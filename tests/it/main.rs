@@ -12,6 +12,7 @@ mod demo_organisation;
 mod deploy_command;
 mod deployments_api;
 mod deployments_busy;
+mod effects;
 mod embedded;
 mod event_reading;
 mod event_sources;

@@ -20,6 +20,7 @@ fn may(who: &str, asked: &str) -> bool {
         "signed-in" => &["viewer", "member A", "member B", "finance", "admin", "admin with finance"],
         "money" => &["viewer", "member A", "member B", "finance", "admin with finance"],
         "organisation" => &["viewer", "finance", "admin with finance"],
+        "review" => &["member A", "member B", "finance", "admin with finance"],
         "finance" => &["finance", "admin with finance"],
         "bills" => &["finance", "admin", "admin with finance"],
         "admin" => &["admin", "admin with finance"],

@@ -1,6 +1,6 @@
 //! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
 
-/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin.
+/// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
 GET /api/v1/clusters organisation read
@@ -13,6 +13,7 @@ GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
 GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
+GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
@@ -42,6 +43,7 @@ PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
 POST /api/v1/splits/{id}/restore bills admin
 GET /api/v1/tag-coverage money read
+GET /api/v1/why money read
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
@@ -94,9 +96,11 @@ GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
 POST /deployments/{id}/failure signed-in
 POST /deployments/{id}/failure/remove signed-in
+POST /deployments/{id}/notes review
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
+GET /docs/method signed-in
 GET /docs/api/{subject} signed-in
 GET /environments money
 GET /environments.csv money
@@ -223,4 +227,6 @@ POST /verify bills
 POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
+GET /why money
+GET /why.csv money
 ";

@@ -5,6 +5,7 @@ use super::client::{Caller, succeeded};
 use super::step;
 use crate::commands::running::Running;
 use crate::demo::{DemoFiles, REPORTING_CURRENCY};
+use crate::jobs::effects;
 use crate::rollup::{ImportRequest, import_file};
 use crate::store::tokens::TokenScope;
 use crate::store::{Pools, Role, accounts, event_deliveries};
@@ -46,7 +47,11 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     send_traffic(&caller, &token.secret, files).await?;
     settle(&caller, &token.secret, files).await?;
     tokens::end(app, by(), None, token.api_token_id).await?;
-    send_events(running, pools, &caller, files).await
+    send_events(running, pools, &caller, files).await?;
+    step(format_args!("Working out what each release did to cost"));
+    let settled = effects::settle(pools, running.app().now()).await?;
+    step(format_args!("  {} releases have a verdict", settled.release_count));
+    Ok(())
 }
 
 /// Requests of each service in production, by day.

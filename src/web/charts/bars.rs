@@ -28,6 +28,19 @@ pub struct Level {
     pub value: f64,
 }
 
+/// A point of a line in a band, over the middle of a bar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BandPoint {
+    /// The bar.
+    pub index: usize,
+    /// Where on the axis.
+    pub value: f64,
+    /// The lower edge.
+    pub low: f64,
+    /// The upper edge.
+    pub high: f64,
+}
+
 /// Stacked bars by day with deployments above them. Written into a template as it is.
 #[derive(Debug, Clone, PartialEq, Template)]
 #[template(path = "partials/chart_bars.html")]
@@ -44,6 +57,8 @@ pub struct DayBars {
     dates: Vec<(String, DateTick)>,
     boundary: Option<String>,
     levels: Vec<(String, String, String)>,
+    /// The band and the line in it.
+    band: Option<(String, String)>,
     markers: Vec<Placed>,
     events: Vec<PlacedEvent>,
     has_scrub: bool,
@@ -82,6 +97,7 @@ impl DayBars {
                 .collect(),
             boundary: None,
             levels: Vec::new(),
+            band: None,
             markers: place(markers, count),
             events: Vec::new(),
             has_scrub: false,
@@ -104,6 +120,22 @@ impl DayBars {
             (in_percent(level.from as f64, count), in_percent(level.to as f64, count), y)
         };
         self.levels = levels.iter().map(place).collect();
+        self
+    }
+
+    /// Draws a line in its band over the bars: what is expected.
+    pub fn with_band(mut self, points: &[BandPoint], series: &[BarSeries], buckets: &Buckets) -> Self {
+        let (lowest, highest) = extremes(series, buckets.len());
+        let scale = Scale::around(lowest, highest);
+        // What lies outside of the plot is drawn at its edge.
+        let y = |value: f64| short(scale.below_top(value).clamp(0.0, 1.0) * 1000.0);
+        let at = |point: &BandPoint, value: f64| format!("{} {}", short(center(point.index) * 10.0), y(value));
+        let join = |points: Vec<String>| points.join("L");
+        let line = join(points.iter().map(|point| at(point, point.value)).collect());
+        let upper = points.iter().map(|point| at(point, point.high));
+        let lower = points.iter().rev().map(|point| at(point, point.low));
+        let edge = join(upper.chain(lower).collect());
+        self.band = (points.len() > 1).then(|| (format!("M{edge}z"), format!("M{line}")));
         self
     }
 

@@ -12,6 +12,10 @@ pub enum Shape {
     Plain,
     /// One with too few complete days after it.
     Measuring,
+    /// One that is claimed to have raised cost.
+    Increase,
+    /// One that is claimed to have lowered it.
+    Decrease,
     /// One that went back to an earlier version.
     Rollback,
     /// The one that the page is about.
@@ -92,6 +96,8 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
     };
     let class = match single.shape {
         Shape::Plain | Shape::Rollback => "flat",
+        Shape::Increase => "up",
+        Shape::Decrease => "down",
         Shape::Measuring => "measuring",
         Shape::This => "this",
     };

@@ -16,7 +16,7 @@ mod scale;
 mod series;
 mod spark;
 
-pub use bars::{BarSeries, DayBars, Level};
+pub use bars::{BandPoint, BarSeries, DayBars, Level};
 pub use cells::{CellBars, ChangeBar, DayCells, DayState, ShareBar};
 pub use days::Buckets;
 pub use markers::{Event, Marker, Shape};

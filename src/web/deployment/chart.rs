@@ -1,4 +1,4 @@
-use super::super::charts::{BarSeries, Buckets, DayBars, Event, Level, Marker, Shape, position};
+use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Level, Marker, Shape, position};
 use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
 use super::super::display::{decimals, money};
@@ -6,6 +6,7 @@ use super::super::query::range_label;
 use crate::focus::DateRange;
 use crate::store::deployment_costs::{FigureChange, ServiceDayCost};
 use crate::store::deployment_list::ListedDeployment;
+use crate::store::effects::{LineDay, ServiceLine};
 use crate::store::freshness::Freshness;
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
@@ -20,6 +21,8 @@ pub struct BeforeAfter {
     pub rows: Vec<DayRow>,
     pub has_provisional: bool,
     pub has_events: bool,
+    /// Whether the line of what was expected is drawn.
+    pub has_line: bool,
 }
 
 /// One day.
@@ -38,6 +41,8 @@ pub struct Setting<'a> {
     pub context: &'a ContextEvents,
     pub bills: &'a Freshness,
     pub shows_bills: bool,
+    /// What cost would have been without the deployment, by service.
+    pub lines: &'a [ServiceLine],
 }
 
 /// Which side of the deployment a day lies on.
@@ -59,6 +64,7 @@ pub fn charts(days: &[ServiceDayCost], setting: &Setting) -> Vec<BeforeAfter> {
     by_currency.iter().map(|(currency, costs)| chart(currency, costs, setting)).collect()
 }
 
+#[expect(clippy::float_arithmetic, reason = "positions on a screen")]
 fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Setting) -> BeforeAfter {
     let around = setting.around;
     let complete_to = setting.bills.complete_to().unwrap_or(around.day);
@@ -71,17 +77,36 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         class: class.into(),
         values: shown.days().map(|day| if keep.contains(&side(around, day)) { value(day) } else { 0.0 }).collect(),
     };
-    let bars = [
-        series("f-before", &["before"]),
-        series("f-out", &["day of the deployment"]),
-        series("f-production", &["after", "provisional"]),
-    ];
+    let mut line = line(setting.lines, currency);
+    // The line is of usage; the bars hold tax, credits and shared costs too.
+    for (day, one) in &mut line {
+        let lift = one.actual.map_or(0.0, |actual| value(*day) - actual);
+        (one.expected, one.low, one.high) = (one.expected + lift, one.low + lift, one.high + lift);
+    }
+    let above = |day: NaiveDate| line.get(&day).map_or(0.0, |one| (value(day) - one.expected).max(0.0));
+    // What lies above the expected line after the deployment is painted: the effect as an area.
+    let mut after = series("f-production", &["after", "provisional"]);
+    let mut excess = BarSeries { class: "f-excess".into(), values: vec![0.0; after.values.len()] };
+    for ((day, after), excess) in shown.days().zip(&mut after.values).zip(&mut excess.values) {
+        *excess = above(day).min(*after);
+        *after -= *excess;
+    }
+    let bars = [series("f-before", &["before"]), series("f-out", &["day of the deployment"]), after, excess];
+    let band: Vec<BandPoint> = line
+        .values()
+        .filter_map(|one| {
+            let index = buckets.index_of(one.day)?;
+            Some(BandPoint { index, value: one.expected, low: one.low, high: one.high })
+        })
+        .collect();
     let averages = Averages::over(around, costs.iter().map(|(day, cost)| (*day, currency, cost)));
-    let levels = levels(&averages, around, &buckets);
+    // The line says more than averages of the sides.
+    let levels = if band.is_empty() { levels(&averages, around, &buckets) } else { Vec::new() };
     let events = events(setting, &buckets);
     let chart =
         DayBars::new("Deployments and events on the chart", currency, &buckets, &bars, &markers(setting, &buckets))
             .with_levels(&levels, &bars, &buckets)
+            .with_band(&band, &bars, &buckets)
             .with_events(&events, &buckets);
     let digits = decimals(currency, &costs.values().map(BigDecimal::abs).max().unwrap_or_default());
     let rows = shown.days().map(|day| DayRow {
@@ -99,8 +124,28 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         rows: rows.collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
         has_events: !events.is_empty(),
+        has_line: !band.is_empty(),
         chart,
     }
+}
+
+// Of several services the sum, on the days that all of them have; the edges of the bands are added up too, which is
+// wider than they are together.
+#[expect(clippy::float_arithmetic, reason = "positions on a screen")]
+fn line(lines: &[ServiceLine], currency: &str) -> BTreeMap<NaiveDate, LineDay> {
+    let own: Vec<&ServiceLine> =
+        lines.iter().filter(|line| line.billing_currency == currency && !line.days.is_empty()).collect();
+    let mut sums: BTreeMap<NaiveDate, (usize, LineDay)> = BTreeMap::new();
+    for one in own.iter().flat_map(|line| &line.days) {
+        let nothing = LineDay { day: one.day, actual: Some(0.0), expected: 0.0, low: 0.0, high: 0.0 };
+        let (count, sum) = sums.entry(one.day).or_insert((0, nothing));
+        *count += 1;
+        sum.actual = sum.actual.zip(one.actual).map(|(sum, one)| sum + one);
+        sum.expected += one.expected;
+        sum.low += one.low;
+        sum.high += one.high;
+    }
+    sums.into_iter().filter(|(_, (count, _))| *count == own.len()).map(|(day, (_, sum))| (day, sum)).collect()
 }
 
 fn levels(averages: &Averages, around: &Around, buckets: &Buckets) -> Vec<Level> {

@@ -1,6 +1,7 @@
 //! `/deployments/{id}`: what the services cost before and after a deployment. A comparison, not an estimate.
 
 mod chart;
+mod effect;
 mod failure;
 mod resources;
 
@@ -12,20 +13,24 @@ use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
-use crate::focus::DateRange;
+use crate::focus::{CostBasis, DateRange};
 use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList};
 use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
+use crate::store::deployment_notes::{self, DeploymentNote};
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
+use crate::store::{effect_runs, effects};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use chart::BeforeAfter;
+use effect::EffectView;
+pub use effect::standing;
 use failure::FailureRow;
 use resources::ResourceTable;
 
@@ -54,6 +59,12 @@ struct DeploymentPage {
     /// What stands in the way of a comparison, or nothing.
     state: Option<(&'static str, String)>,
     cost: Option<CostView>,
+    effect: Option<EffectView>,
+    /// Why there is no estimate, where there is a comparison.
+    no_effect: String,
+    notes: Vec<DeploymentNote>,
+    can_write_note: bool,
+    json_href: String,
     others: Vec<ListedDeployment>,
     figure_changes: Vec<(FigureChange, String)>,
     context: Vec<ContextRow>,
@@ -120,6 +131,16 @@ async fn show(
         return Ok(export(&days, &open, &around).into_response(&format!("deployment-{id}.csv")));
     }
     let state = state(&row, &services, &open, &around, complete_to.is_some(), &days);
+    let mut answers = Vec::new();
+    let mut lines = Vec::new();
+    if !ids.is_empty() {
+        answers = effects::of_deployment(&mut snapshot, &scope, id).await?;
+        lines = effects::lines(&mut snapshot, &scope, id).await?;
+    }
+    let calibration = effect_runs::calibration(&mut snapshot).await?;
+    let effect = effect::view(&answers, calibration.as_ref());
+    let is_of_production = row.environment_kind.as_deref() == Some("production");
+    let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let mut cost = None;
     if !days.is_empty() {
         let resources = match around.after.filter(|after| after.day_count() >= WEEK && went_live(&row)) {
@@ -138,6 +159,7 @@ async fn show(
             context: &context,
             bills: &page.bills,
             shows_bills: page.shows_bills,
+            lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
         };
         cost = Some(CostView {
             figures: figures(&days, &around, state.is_none()),
@@ -155,7 +177,15 @@ async fn show(
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
-        answer: answer(&row, &open, &days, &around, state.as_ref()),
+        answer: match &effect {
+            Some(effect) => effect.sentence.clone(),
+            None => answer(&row, &open, &days, &around, state.as_ref()),
+        },
+        no_effect: no_effect(&row, is_of_production, effect.is_some()),
+        can_write_note: !ids.is_empty() && Policy::Review.allows(&principal),
+        json_href: if ids.is_empty() { String::new() } else { format!("/api/v1/deployments/{id}/impact") },
+        effect,
+        notes,
         window: range_label(around.whole()),
         context: context.rows(),
         context_note: context.note(),
@@ -283,6 +313,17 @@ fn state(
         let left = WEEK - after;
         ("Still measuring", format!("{after} of {WEEK} complete days so far. Once {left} more are complete, before and after have the same weekdays and can be compared."))
     })
+}
+
+// What is not estimated says why: nothing is left to be guessed.
+fn no_effect(row: &Row, is_of_production: bool, is_there: bool) -> String {
+    match () {
+        () if is_there || !went_live(row) => String::new(),
+        () if !is_of_production => {
+            "Effects are estimated in environments of the kind production; this is a plain comparison.".into()
+        }
+        () => "This is a plain comparison. The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
+    }
 }
 
 fn averages(days: &[ServiceDayCost], around: &Around) -> Averages {

@@ -3,6 +3,7 @@
 
 use crate::store::moved_by_rules::MovedByRule;
 use crate::store::service_costs::{Bought, ServiceDay};
+use crate::store::variance_costs::{Sums, VarianceLine};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,10 @@ pub struct KeptCosts {
     pub bought: Kept<Bought>,
     /// What rules moved.
     pub moved: Kept<MovedByRule>,
+    /// What a change of spend is explained from.
+    pub variance_lines: Kept<VarianceLine>,
+    /// The sums that the causes add up to.
+    pub variance_sums: Kept<Sums>,
 }
 
 /// Kept reads of one kind, by what was asked.

@@ -18,10 +18,12 @@ use super::display::Line;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
+use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::effects::{self, EffectBrief};
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use askama::Template;
@@ -36,8 +38,8 @@ use moved::MovedRow;
 use releases::{ReleasesSection, releases};
 use series::{markers, series};
 use std::sync::Arc;
+pub(super) use tables::{AnswerCell, answer_cells, change_sentence, change_sentences};
 use tables::{BoughtRow, DeploymentRow, WhyTable};
-pub(super) use tables::{change_sentence, change_sentences};
 use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
@@ -69,6 +71,7 @@ pub struct ServicePage {
     empty: String,
     switches: Vec<Switch>,
     deployments: Vec<DeploymentRow>,
+    has_answers: bool,
     deployments_note: String,
     releases: ReleasesSection,
     context: Vec<ContextRow>,
@@ -84,6 +87,8 @@ struct CostView {
     reporting: Option<Reporting>,
     charts: Vec<Daily>,
     why: Vec<WhyTable>,
+    /// The causes of the change.
+    walks: Vec<WhyWalk>,
     bought: Vec<BoughtRow>,
     bought_total: Vec<Line>,
     /// Cost that rules moved between the two ranges: no change of spend.
@@ -141,6 +146,10 @@ pub struct Material {
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
+    /// The causes of the change, one currency each.
+    explained: Vec<Explained>,
+    /// What is said of the deployments' effects.
+    effects: Vec<EffectBrief>,
     usage: UsageSection,
     delivery: DeliverySection,
 }
@@ -164,9 +173,15 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let deployments =
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
+    let mut answers = Vec::new();
+    if shows_cost {
+        let ids: Vec<i64> = deployments.iter().map(|one| one.deployment_id).collect();
+        answers = effects::briefs(&mut snapshot, &scope, &ids, Some(service.service_id)).await?;
+    }
     let mut bought = None;
     let mut reporting = None;
     let mut moved = Arc::default();
+    let mut explained = Vec::new();
     let mut usage = UsageSection::default();
     let mut delivery = DeliverySection::default();
     let mut days = Loaded::default();
@@ -189,6 +204,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             let id = service.service_id;
             let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
             moved = kept.moved.get_or_read(publication_id, question, reading).await?;
+            let asked = why::by_day(&own, span.before);
+            explained = why::read(app, publication_id, &mut snapshot, &scope, asked, None).await?;
             let can_choose = Policy::Bills.allows(principal);
             usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
         }
@@ -211,6 +228,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         bought,
         reporting,
         moved,
+        explained,
+        effects: answers,
         usage,
         delivery,
     };
@@ -222,12 +241,13 @@ impl Material {
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
-        let delivery = self.delivery;
+        let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
-            let view = cost_view(&service, &view, span, &days, &deployments, (&bought, &moved, usage.main()));
+            let made =
+                cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
             let events = self.context.on_chart(&Buckets::new(span.chart, span.complete_to), "#h-context");
-            let charts = view.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
-            CostView { reporting, charts, ..view }
+            let charts = made.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
+            CostView { reporting, charts, walks: walks(&service, &view, span, &explained), ..made }
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -237,7 +257,8 @@ impl Material {
             own_team,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
-            deployments: tables::deployments(&deployments, span.as_ref(), &days, DEPLOYMENT_ROW_COUNT_MAX),
+            has_answers: !effects.is_empty(),
+            deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
             context: self.context.rows(),
@@ -251,6 +272,13 @@ impl Material {
             cost,
         }
     }
+}
+
+fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+    let (before, now) = (range_label(span.before), range_label(span.days));
+    let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    WhyWalk::all(explained, &labels)
 }
 
 fn own_team(principal: &Principal) -> Option<String> {
@@ -273,7 +301,7 @@ fn cost_view(
     view: &View,
     span: &Span,
     days: &Loaded,
-    deployments: &[ListedDeployment],
+    (deployments, effects): (&[ListedDeployment], &[EffectBrief]),
     (bought, moved, usage): (&[Bought], &[MovedByRule], Option<&UsageRow>),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
@@ -290,7 +318,7 @@ fn cost_view(
     let setting = Setting {
         span,
         currencies: &days.currencies,
-        markers: &markers(service, span, days, deployments),
+        markers: &markers(service, span, days, deployments, effects),
         caption,
         subject: &format!("daily cost of {}, {}", service.name, caption.to_lowercase()),
         charges_href: &charges_href,
@@ -302,6 +330,7 @@ fn cost_view(
         figures: figures(span, days, deployments, usage),
         charts,
         why: tables::why(span, days),
+        walks: Vec::new(),
         bought,
         bought_total,
         moved: moved::rows(moved, &days.currencies),

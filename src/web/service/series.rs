@@ -1,9 +1,11 @@
 use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
 use super::super::comparison::{Around, WEEK};
 use super::super::daily::Series;
+use super::super::effects::Answer;
 use super::super::query::Span;
 use super::loaded::{Loaded, charge_of, provider_of};
 use crate::store::deployment_list::ListedDeployment;
+use crate::store::effects::EffectBrief;
 use crate::store::service_costs::{EnvironmentLabel, ServiceDay, ServiceHead};
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
@@ -89,6 +91,7 @@ pub(super) fn markers(
     span: &Span,
     days: &Loaded,
     deployments: &[ListedDeployment],
+    effects: &[EffectBrief],
 ) -> Vec<Marker> {
     let buckets = Buckets::new(span.chart, span.complete_to);
     let live = deployments.iter().filter(|one| one.went_live());
@@ -106,7 +109,7 @@ pub(super) fn markers(
                     one.environment_name.as_deref().unwrap_or("environment not known"),
                     one.at.format("%-d %b %H:%M UTC")
                 ),
-                shape: shape(one, span),
+                shape: shape(one, span, effects),
             })
         })
         .collect()
@@ -117,7 +120,13 @@ fn cluster_end(day: NaiveDate) -> NaiveDate {
     day + Days::new(3)
 }
 
-fn shape(deployment: &ListedDeployment, span: &Span) -> Shape {
+fn shape(deployment: &ListedDeployment, span: &Span, effects: &[EffectBrief]) -> Shape {
+    let answers = effects.iter().filter(|one| one.deployment_id == deployment.deployment_id).map(Answer::from);
+    if let Some(answer) = answers.max_by_key(|answer| (answer.is_claimed(), answer.size()))
+        && (answer.is_claimed() || deployment.kind != "rollback")
+    {
+        return answer.shape();
+    }
     if deployment.kind == "rollback" {
         return Shape::Rollback;
     }

@@ -3,10 +3,12 @@
 use super::super::charts::{CellBars, ChangeBar, environment_class, position};
 use super::super::comparison::{Around, Averages, WEEK};
 use super::super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
 use super::series::KINDS;
 use crate::store::deployment_list::ListedDeployment;
+use crate::store::effects::EffectBrief;
 use crate::store::service_costs::Bought;
 use bigdecimal::Zero;
 use std::collections::BTreeMap;
@@ -22,6 +24,16 @@ pub struct DeploymentRow {
     pub comparison: Vec<Delta>,
     /// `$1,016 to $1,154 a day`, or why there is no comparison.
     pub note: String,
+    /// What is said of its effect; where it is there, it stands instead of the comparison.
+    pub answers: Vec<AnswerCell>,
+}
+
+/// An answer in a row.
+pub struct AnswerCell {
+    pub mark: Mark,
+    pub whisker: Whisker,
+    pub amount: String,
+    pub note: String,
 }
 
 /// The newest deployments, each with the week after it against the week before, in its own environment.
@@ -29,8 +41,11 @@ pub fn deployments(
     all: &[ListedDeployment],
     span: Option<&Span>,
     days: &Loaded,
+    effects: &[EffectBrief],
     row_count_max: usize,
 ) -> Vec<DeploymentRow> {
+    let shown = &all[..all.len().min(row_count_max)];
+    let mut cells = answer_cells(shown, effects);
     all.iter()
         .take(row_count_max)
         .map(|deployment| {
@@ -39,9 +54,31 @@ pub fn deployments(
                 _ => (Vec::new(), String::new()),
             };
             let class = environment_class(deployment.environment_kind.as_deref());
-            DeploymentRow { deployment: deployment.clone(), class, comparison, note }
+            let answers = cells.remove(&deployment.deployment_id).unwrap_or_default();
+            DeploymentRow { deployment: deployment.clone(), class, comparison, note, answers }
         })
         .collect()
+}
+
+/// The answers about these deployments by deployment, all whiskers on one scale.
+pub fn answer_cells(shown: &[ListedDeployment], effects: &[EffectBrief]) -> BTreeMap<i64, Vec<AnswerCell>> {
+    let is_shown = |effect: &&EffectBrief| shown.iter().any(|one| one.deployment_id == effect.deployment_id);
+    let own: Vec<&EffectBrief> = effects.iter().filter(is_shown).collect();
+    let answers: Vec<Answer> = own.iter().map(|effect| Answer::from(*effect)).collect();
+    let estimates: Vec<Estimate> = answers
+        .iter()
+        .map(|one| Estimate { values: one.positions(), class: one.class(), is_open: one.phase == "provisional" })
+        .collect();
+    let mut cells: BTreeMap<i64, Vec<AnswerCell>> = BTreeMap::new();
+    for ((effect, answer), whisker) in own.iter().zip(answers).zip(Whisker::rows(&estimates)) {
+        cells.entry(effect.deployment_id).or_default().push(AnswerCell {
+            mark: answer.mark(),
+            whisker,
+            amount: answer.amount().unwrap_or_default(),
+            note: answer.interval().unwrap_or_else(|| answer.phase_words()),
+        });
+    }
+    cells
 }
 
 fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<Delta>, String) {

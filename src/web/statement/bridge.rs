@@ -64,21 +64,38 @@ pub fn bridge(table: &Breakdown, currency: &str) -> Option<Bridge> {
         return None;
     }
     let decimals = display::minor_units(currency);
-    let moves = moves(table);
-    let axis = Axis::new(&table.total.before, moves.iter().map(|(change, ..)| change));
-    let mut running = table.total.before.clone();
+    Some(walk(&table.total.before, &table.total.now, moves(table), currency, decimals))
+}
+
+/// A contribution before it has a place on the axis. Amounts are rounded as they are shown.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// What it added.
+    pub change: BigDecimal,
+    /// What people call it.
+    pub name: String,
+    /// Its own page.
+    pub href: Option<String>,
+    /// What stands below the name; may be empty.
+    pub detail: String,
+}
+
+/// A bridge in the order of its moves, which must add up to the difference of both ends.
+pub fn walk(start: &BigDecimal, now: &BigDecimal, moves: Vec<Move>, currency: &str, decimals: i64) -> Bridge {
+    let axis = Axis::new(start, moves.iter().map(|one| &one.change));
+    let mut running = start.clone();
     let mut steps = Vec::new();
-    for (change, name, href, detail) in moves {
+    for Move { change, name, href, detail } in moves {
         let next = &running + &change;
         let (left, right) = (axis.at(running.clone().min(next.clone())), axis.at(running.clone().max(next.clone())));
         let delta = Delta::amount(&change, currency, decimals);
         steps.push(Step {
             name,
             href,
-            detail: detail.map(|(before, now)| format!("from {before} to {now}")).unwrap_or_default(),
+            detail,
             class: if change.sign() == bigdecimal::num_bigint::Sign::Minus { "b-down" } else { "b-up" },
             amount: delta.amount,
-            of_before: signed_percent(&change, &table.total.before),
+            of_before: signed_percent(&change, start),
             x: percent(left),
             width: percent(span(left, right)),
             from: percent(axis.at(running.clone())),
@@ -90,17 +107,15 @@ pub fn bridge(table: &Breakdown, currency: &str) -> Option<Bridge> {
         amount: display::money(amount, currency, decimals),
         x: percent(axis.at(amount.clone())),
     };
-    Some(Bridge {
-        start: end(&table.total.before),
+    Bridge {
+        start: end(start),
         steps,
-        end: end(&table.total.now),
+        end: end(now),
         axis_start: axis.is_cut.then(|| axis_label(axis.low, currency)),
         ticks: axis.ticks(currency),
         is_torn: axis.is_cut,
-    })
+    }
 }
-
-type Move = (BigDecimal, String, Option<String>, Option<(String, String)>);
 
 // The largest moves by size, then the rest as one; rises before falls, so that the bars read as a walk.
 fn moves(table: &Breakdown) -> Vec<Move> {
@@ -114,14 +129,16 @@ fn moves(table: &Breakdown) -> Vec<Move> {
     shown.sort_by_key(|row| std::cmp::Reverse(row.change()));
     let mut out: Vec<Move> = shown
         .into_iter()
-        .map(|row| {
-            let detail = (row.before_text.clone(), row.now_text.clone());
-            (row.change(), row.node.name.clone(), row.node.href.clone(), Some(detail))
+        .map(|row| Move {
+            change: row.change(),
+            name: row.node.name.clone(),
+            href: row.node.href.clone(),
+            detail: format!("from {} to {}", row.before_text, row.now_text),
         })
         .collect();
     if !others.is_empty() {
         let change = others.iter().map(|row| row.change()).sum();
-        out.push((change, format!("{} others", others.len()), None, None));
+        out.push(Move { change, name: format!("{} others", others.len()), href: None, detail: String::new() });
     }
     out
 }
@@ -227,7 +244,7 @@ mod tests {
         let bridge = bridge(&table, "USD").unwrap();
         assert_eq!(bridge.steps.len(), STEP_COUNT_MAX);
         assert_eq!(bridge.steps.last().unwrap().name, "6 others");
-        let sum: BigDecimal = moves(&table).iter().map(|(change, ..)| change).sum();
+        let sum: BigDecimal = moves(&table).iter().map(|one| &one.change).sum();
         assert_eq!(sum, table.total.change());
         assert_eq!(bridge.steps.last().unwrap().to, bridge.end.x);
     }

@@ -7,9 +7,11 @@ mod csv;
 mod section;
 mod state;
 mod views;
+mod why;
 mod year;
 
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
+pub use bridge::{Bridge, Move, walk};
 pub use state::MonthState;
 pub use year::{Span, Year, year};
 
@@ -67,7 +69,9 @@ async fn show(
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
-    let sections = section::sections(&asked, &read, &state, scope.is_everything());
+    let mut sections = section::sections(&asked, &read, &state, scope.is_everything());
+    let causes = why::causes(&app, page.publication_id, &mut snapshot, &scope, &asked, &sections).await?;
+    sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
     let (publication_id, basis) = (page.publication_id, asked.basis);
     let looked = Looked { page: &word, publication_id, basis, month: Some(month) };

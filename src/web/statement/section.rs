@@ -11,6 +11,7 @@ use crate::focus::BillingPeriod;
 use crate::store::statement_ties::{Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView};
 use crate::web::display::{self, Delta};
+use crate::web::why::WhyWalk;
 use bigdecimal::{BigDecimal, Zero};
 
 /// One currency of a statement.
@@ -35,6 +36,10 @@ pub(super) struct Section {
     pub booked_elsewhere: Option<Booked>,
     /// What narrows `/charges` to the whole section.
     pub lines_query: String,
+    /// Why it differs from the month before; `None` where nothing was spent in either.
+    pub why: Option<WhyWalk>,
+    /// Exact, in the month and in the one before.
+    pub exact: (BigDecimal, BigDecimal),
 }
 
 /// Deliveries beside the statement. Each column adds up as shown.
@@ -120,6 +125,8 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         booked_here: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, false)).flatten(),
         booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
         lines_query: lines_query(asked, currency),
+        why: None,
+        exact: (exact.clone(), nodes.iter().map(|node| &node.before).sum()),
         bridge,
         table,
     }

@@ -5,6 +5,7 @@ mod currency;
 mod invoices;
 mod months;
 mod restated;
+mod why;
 
 use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;

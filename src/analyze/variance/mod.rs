@@ -1,0 +1,244 @@
+//! Why spend changed between two periods: causes whose amounts add up exactly to the change. Pure.
+//!
+//! An amount goes to the first cause that can claim it, in the order of [`Cause::ALL`], so that nothing is counted
+//! twice. What the ledger proves line by line comes first (credits, tax, corrections, commitments, new and ended
+//! services); what is left is divided by LMDI with analytic limits into days, use, mix, prices and discounts; what
+//! stored verdicts say that releases did is taken out of the use that it is part of. "Not explained" is always there.
+
+mod lmdi;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use bigdecimal::{BigDecimal, Zero};
+use std::collections::BTreeMap;
+
+/// Why an amount changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The same amounts at another rate between currencies.
+    ExchangeRate,
+    /// Bills of the periods that say something else than they did, where a period shows what they said.
+    Restatement,
+    /// Rules of allocation gave the same charges to someone else.
+    AllocationRules,
+    /// Shared costs that splits moved here or away.
+    SharedCost,
+    /// Charges of the category Credit.
+    Credits,
+    /// Charges of the category Tax.
+    Tax,
+    /// Charges that correct an invoiced period, and adjustments.
+    Corrections,
+    /// Commitments: their purchases, what was left unused, and what they took off the price.
+    Commitments,
+    /// Services without usage before.
+    NewServices,
+    /// Services without usage now.
+    EndedServices,
+    /// More or fewer days.
+    CalendarDays,
+    /// List prices.
+    ListPrice,
+    /// Discounts on list prices.
+    Discount,
+    /// Releases that raised cost, by their verdicts.
+    ReleasesUp,
+    /// Releases that lowered it.
+    ReleasesDown,
+    /// More or less traffic a day; where none is known, more or less of what was bought, at former prices.
+    Volume,
+    /// More of the dear and less of the cheap, or the other way round.
+    Mix,
+    /// Quantity for the same traffic.
+    Efficiency,
+    /// What nothing above proves.
+    NotExplained,
+}
+
+impl Cause {
+    /// In the order in which causes claim an amount.
+    pub const ALL: [Self; 19] = [
+        Self::ExchangeRate,
+        Self::Restatement,
+        Self::AllocationRules,
+        Self::SharedCost,
+        Self::Credits,
+        Self::Tax,
+        Self::Corrections,
+        Self::Commitments,
+        Self::NewServices,
+        Self::EndedServices,
+        Self::CalendarDays,
+        Self::ListPrice,
+        Self::Discount,
+        Self::ReleasesUp,
+        Self::ReleasesDown,
+        Self::Volume,
+        Self::Mix,
+        Self::Efficiency,
+        Self::NotExplained,
+    ];
+
+    /// In an address, in CSV and JSON: `calendar-days`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::ExchangeRate => "exchange-rate",
+            Self::Restatement => "restatement",
+            Self::AllocationRules => "allocation-rules",
+            Self::SharedCost => "shared-cost",
+            Self::Credits => "credits",
+            Self::Tax => "tax",
+            Self::Corrections => "corrections",
+            Self::Commitments => "commitments",
+            Self::NewServices => "new-services",
+            Self::EndedServices => "ended-services",
+            Self::CalendarDays => "calendar-days",
+            Self::ListPrice => "list-price",
+            Self::Discount => "discount",
+            Self::ReleasesUp => "releases-up",
+            Self::ReleasesDown => "releases-down",
+            Self::Volume => "volume",
+            Self::Mix => "mix",
+            Self::Efficiency => "efficiency",
+            Self::NotExplained => "not-explained",
+        }
+    }
+}
+
+/// One side of a line: sums over a period. Zero stands for "not given" in all but the cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Side {
+    /// In the basis of the page.
+    pub cost: BigDecimal,
+    /// FOCUS ListCost.
+    pub list_cost: BigDecimal,
+    /// FOCUS ContractedCost.
+    pub contracted_cost: BigDecimal,
+    /// FOCUS PricingQuantity, in the unit of the SKU.
+    pub quantity: BigDecimal,
+}
+
+/// What is bought and how it is priced: one SKU of one service in one region under one pricing, in both periods, under
+/// one and the same mapping of owners.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// 0 is what no rule maps.
+    pub service_id: i64,
+    /// FOCUS ChargeCategory.
+    pub charge_category: String,
+    /// FOCUS ChargeClass.
+    pub charge_class: String,
+    /// FOCUS PricingCategory.
+    pub pricing_category: String,
+    /// FOCUS CommitmentDiscountStatus.
+    pub commitment_discount_status: String,
+    /// In the period.
+    pub now: Side,
+    /// In the one that it is compared with.
+    pub before: Side,
+}
+
+impl Line {
+    fn change(&self) -> BigDecimal {
+        &self.now.cost - &self.before.cost
+    }
+
+    // What the ledger proves by a line's own words; `None` for usage that the rest of the method divides.
+    fn proven_cause(&self) -> Option<Cause> {
+        if self.charge_class == "Correction" {
+            return Some(Cause::Corrections);
+        }
+        match self.charge_category.as_str() {
+            "Credit" => Some(Cause::Credits),
+            "Tax" => Some(Cause::Tax),
+            "Adjustment" => Some(Cause::Corrections),
+            "Purchase" => Some(Cause::Commitments),
+            "Usage" if self.commitment_discount_status == "Unused" => Some(Cause::Commitments),
+            "Usage" => None,
+            // A charge that does not say what it is proves nothing.
+            _ => Some(Cause::NotExplained),
+        }
+    }
+
+    fn is_committed(&self) -> bool {
+        self.commitment_discount_status == "Used" || self.pricing_category == "Committed"
+    }
+}
+
+/// What is known of a service beside its lines.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceFacts {
+    /// Average traffic a day, now and before; both above zero. `None` where it is not known in both periods.
+    pub traffic: Option<(f64, f64)>,
+    /// What releases added to the difference of the two periods, each by its verdict.
+    pub releases: Vec<BigDecimal>,
+}
+
+/// Everything that a change is explained from, in one currency.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Input {
+    /// What the page says: cost of the period less cost of the one before.
+    pub change: BigDecimal,
+    /// Days of the period.
+    pub days: u32,
+    /// Days of the one before.
+    pub days_before: u32,
+    /// The lines of both periods.
+    pub lines: Vec<Line>,
+    /// Amounts that the ledger states as they are: moved by rules, moved by splits, restated.
+    pub stated: Vec<(Cause, BigDecimal)>,
+    /// By service.
+    pub facts: BTreeMap<i64, ServiceFacts>,
+}
+
+/// One cause and its amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Why.
+    pub cause: Cause,
+    /// Its part of the change; positive where it made spend rise.
+    pub amount: BigDecimal,
+}
+
+/// The causes of a change in their order; those of no amount are left out, "not explained" never. The amounts add up
+/// to the change exactly.
+pub fn explain(input: &Input) -> Vec<Row> {
+    let mut amounts = Amounts::default();
+    for (cause, amount) in &input.stated {
+        amounts.add(*cause, amount);
+    }
+    let mut usage: BTreeMap<i64, Vec<&Line>> = BTreeMap::new();
+    for line in &input.lines {
+        match line.proven_cause() {
+            Some(cause) => amounts.add(cause, &line.change()),
+            None => usage.entry(line.service_id).or_default().push(line),
+        }
+    }
+    let nothing = ServiceFacts::default();
+    for (service_id, lines) in &usage {
+        let facts = input.facts.get(service_id).unwrap_or(&nothing);
+        service::explain(lines, facts, (input.days, input.days_before), &mut amounts);
+    }
+    // A release of a service without usage in these periods changes nothing here, so that nothing is taken out twice.
+    let told: BigDecimal = amounts.0.values().sum();
+    amounts.add(Cause::NotExplained, &(&input.change - told));
+    amounts.rows()
+}
+
+/// Amounts by cause under construction.
+#[derive(Debug, Default)]
+struct Amounts(BTreeMap<Cause, BigDecimal>);
+
+impl Amounts {
+    fn add(&mut self, cause: Cause, amount: &BigDecimal) {
+        *self.0.entry(cause).or_default() += amount;
+    }
+
+    fn rows(self) -> Vec<Row> {
+        let Self(mut amounts) = self;
+        amounts.entry(Cause::NotExplained).or_default();
+        let rows = amounts.into_iter().map(|(cause, amount)| Row { cause, amount });
+        rows.filter(|row| row.cause == Cause::NotExplained || !row.amount.is_zero()).collect()
+    }
+}

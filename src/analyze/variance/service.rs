@@ -1,0 +1,203 @@
+//! The usage of one service: days, prices, discounts, commitments, traffic, mix, efficiency, and its releases.
+
+#![expect(
+    clippy::float_arithmetic,
+    reason = "LMDI; the exact change of the lines is what the parts are made to add up to"
+)]
+
+use super::lmdi::{Factor, effects};
+use super::{Amounts, Cause, Line, ServiceFacts};
+use bigdecimal::num_bigint::Sign;
+use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive, Zero};
+use std::collections::BTreeMap;
+
+/// Significant digits of a part that is not exact by itself.
+const PART_DIGITS: u64 = 15;
+
+/// Adds the causes of the service's usage to `amounts`.
+pub(super) fn explain(lines: &[&Line], facts: &ServiceFacts, days: (u32, u32), amounts: &mut Amounts) {
+    let now: BigDecimal = lines.iter().map(|line| &line.now.cost).sum();
+    let before: BigDecimal = lines.iter().map(|line| &line.before.cost).sum();
+    if before.is_zero() || now.is_zero() {
+        let cause = if before.is_zero() { Cause::NewServices } else { Cause::EndedServices };
+        amounts.add(cause, &(now - before));
+        return;
+    }
+    let mut own = Amounts::default();
+    let (priced, odd): (Vec<&Line>, Vec<&Line>) = lines.iter().copied().partition(|line| is_divisible(line));
+    for line in odd {
+        own.add(Cause::NotExplained, &line.change());
+    }
+    let (counted, uncounted): (Vec<&Line>, Vec<&Line>) = priced.into_iter().partition(|line| has_quantity(line));
+    divide(&counted, facts, days, true, &mut own);
+    divide(&uncounted, facts, days, false, &mut own);
+    take_out_releases(facts, &mut own);
+    for (cause, amount) in own.0 {
+        amounts.add(cause, &amount);
+    }
+}
+
+// A line that is a refund on balance in either period has no factors.
+fn is_divisible(line: &Line) -> bool {
+    line.now.cost.sign() != Sign::Minus && line.before.cost.sign() != Sign::Minus
+}
+
+fn is_above_zero(amount: &BigDecimal) -> bool {
+    amount.sign() == Sign::Plus
+}
+
+// Where it costs something it must say how much of it was bought.
+fn has_quantity(line: &Line) -> bool {
+    [&line.now, &line.before].into_iter().all(|side| side.cost.is_zero() || is_above_zero(&side.quantity))
+}
+
+/// The factors of a line beside days, traffic, quantity and mix.
+struct Priced<'a> {
+    line: &'a Line,
+    /// What it was used for, at the prices before.
+    used: Factor,
+    list_price: Factor,
+    discount: Factor,
+    commitment: Factor,
+}
+
+impl<'a> Priced<'a> {
+    fn new(line: &'a Line, is_counted: bool) -> Self {
+        let (now, before) = (float(&line.now.cost), float(&line.before.cost));
+        let plain = Self {
+            line,
+            used: Factor::new(now, before),
+            list_price: Factor::ONE,
+            discount: Factor::ONE,
+            commitment: Factor::ONE,
+        };
+        if now == 0.0 || before == 0.0 {
+            return plain;
+        }
+        // From the quantity by way of list and contracted cost to the cost: each step is a rate, where both ends are
+        // given in both periods.
+        let mut chain: Vec<(f64, f64, Step)> = Vec::new();
+        if is_counted {
+            chain.push((float(&line.now.quantity), float(&line.before.quantity), Step::Quantity));
+        }
+        for (step, now, before) in [
+            (Step::List, &line.now.list_cost, &line.before.list_cost),
+            (Step::Contracted, &line.now.contracted_cost, &line.before.contracted_cost),
+        ] {
+            if is_above_zero(now) && is_above_zero(before) {
+                chain.push((float(now), float(before), step));
+            }
+        }
+        chain.push((now, before, Step::Cost));
+        let mut priced = plain;
+        for pair in chain.windows(2) {
+            let rate = Factor::new(pair[1].0 / pair[0].0, pair[1].1 / pair[0].1);
+            let is_committed = line.is_committed();
+            let target = match (pair[0].2, pair[1].2) {
+                (Step::Quantity, Step::Cost) if is_committed => &mut priced.commitment,
+                (Step::Quantity, _) => &mut priced.list_price,
+                (_, Step::Cost) if is_committed => &mut priced.commitment,
+                _ => &mut priced.discount,
+            };
+            *target = Factor::new(target.now * rate.now, target.before * rate.before);
+        }
+        priced.used = Factor::new(before * chain[0].0 / chain[0].1, before);
+        // Rates are relative to those before, at which `used` is written.
+        for rate in [&mut priced.list_price, &mut priced.discount, &mut priced.commitment] {
+            *rate = Factor::new(rate.now / rate.before, 1.0);
+        }
+        priced
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    Quantity,
+    List,
+    Contracted,
+    Cost,
+}
+
+const CAUSES: [Cause; 7] = [
+    Cause::CalendarDays,
+    Cause::Volume,
+    Cause::Efficiency,
+    Cause::Mix,
+    Cause::ListPrice,
+    Cause::Discount,
+    Cause::Commitments,
+];
+
+// Cost = days × traffic a day × quantity for the traffic × share of the line × list price × discount × commitment.
+fn divide(lines: &[&Line], facts: &ServiceFacts, days: (u32, u32), is_counted: bool, own: &mut Amounts) {
+    let change: BigDecimal = lines.iter().map(|line| line.change()).sum();
+    let priced: Vec<Priced<'_>> = lines.iter().map(|line| Priced::new(line, is_counted)).collect();
+    let whole =
+        Factor::new(priced.iter().map(|line| line.used.now).sum(), priced.iter().map(|line| line.used.before).sum());
+    // Of lines that say no quantity, how much was used is not known: it is not told apart from the rest.
+    let unknown = |cause: Cause| if is_counted { cause } else { Cause::NotExplained };
+    let mut parts: BTreeMap<Cause, f64> = BTreeMap::new();
+    if whole.now == 0.0 || whole.before == 0.0 {
+        own.add(unknown(Cause::Mix), &change);
+        return;
+    }
+    let days = Factor::new(f64::from(days.0), f64::from(days.1));
+    let a_day = Factor::new(whole.now / days.now, whole.before / days.before);
+    let (volume, efficiency) = match facts.traffic {
+        Some((now, before)) => (Factor::new(now, before), Factor::new(a_day.now / now, a_day.before / before)),
+        None => (a_day, Factor::ONE),
+    };
+    for line in &priced {
+        let share = Factor::new(line.used.now / whole.now, line.used.before / whole.before);
+        let factors = [days, volume, efficiency, share, line.list_price, line.discount, line.commitment];
+        match effects(factors) {
+            Some(effects) => {
+                for (cause, effect) in CAUSES.into_iter().zip(effects) {
+                    let cause = match cause {
+                        Cause::Volume if facts.traffic.is_none() => unknown(cause),
+                        Cause::Efficiency | Cause::Mix => unknown(cause),
+                        _ => cause,
+                    };
+                    *parts.entry(cause).or_default() += effect;
+                }
+            }
+            None => *parts.entry(Cause::NotExplained).or_default() += float(&line.line.change()),
+        }
+    }
+    add_exactly(&parts, &change, own);
+}
+
+// Parts as decimals; the largest takes what rounding leaves, so that they are the change to the last digit.
+fn add_exactly(parts: &BTreeMap<Cause, f64>, change: &BigDecimal, own: &mut Amounts) {
+    let largest = parts.iter().max_by(|left, right| left.1.abs().total_cmp(&right.1.abs())).map(|(cause, _)| *cause);
+    let Some(largest) = largest else { return own.add(Cause::NotExplained, change) };
+    let mut rest = change.clone();
+    for (cause, part) in parts.iter().filter(|(cause, _)| **cause != largest) {
+        // Less than a billionth of the largest is noise of the arithmetic, not a cause.
+        if part.abs() <= parts[&largest].abs() * 1e-9 {
+            continue;
+        }
+        let amount = BigDecimal::from_f64(*part).unwrap_or_default().with_prec(PART_DIGITS);
+        rest -= &amount;
+        own.add(*cause, &amount);
+    }
+    own.add(largest, &rest);
+}
+
+// A release changes how much is used: it is part of the efficiency where traffic is known, else of the quantity, else
+// of what is not explained.
+fn take_out_releases(facts: &ServiceFacts, own: &mut Amounts) {
+    let from = [Cause::Efficiency, Cause::Volume]
+        .into_iter()
+        .find(|cause| own.0.contains_key(cause) && (*cause == Cause::Efficiency) == facts.traffic.is_some())
+        .unwrap_or(Cause::NotExplained);
+    for release in &facts.releases {
+        let cause = if release.sign() == Sign::Minus { Cause::ReleasesDown } else { Cause::ReleasesUp };
+        own.add(cause, release);
+        own.add(from, &-release);
+    }
+}
+
+fn float(amount: &BigDecimal) -> f64 {
+    amount.to_f64().unwrap_or(f64::NAN)
+}

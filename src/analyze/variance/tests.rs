@@ -1,0 +1,188 @@
+use super::*;
+use proptest::prelude::*;
+
+fn number(text: &str) -> BigDecimal {
+    text.parse().unwrap()
+}
+
+fn side(cost: &str, list: &str, quantity: &str) -> Side {
+    Side { cost: number(cost), list_cost: number(list), contracted_cost: number(list), quantity: number(quantity) }
+}
+
+fn usage(service_id: i64, now: Side, before: Side) -> Line {
+    let pricing_category = "Standard".into();
+    Line { service_id, charge_category: "Usage".into(), pricing_category, now, before, ..Line::default() }
+}
+
+fn input(lines: Vec<Line>) -> Input {
+    let change = lines.iter().map(Line::change).sum();
+    Input { change, days: 30, days_before: 30, lines, ..Input::default() }
+}
+
+fn amount(rows: &[Row], cause: Cause) -> f64 {
+    use bigdecimal::ToPrimitive;
+    rows.iter().find(|row| row.cause == cause).map_or(0.0, |row| row.amount.to_f64().unwrap())
+}
+
+fn sum(rows: &[Row]) -> BigDecimal {
+    rows.iter().map(|row| &row.amount).sum()
+}
+
+#[test]
+fn one_thing_that_changes_is_the_one_cause() {
+    let base = || side("80", "100", "50");
+    let cases = [
+        (side("88", "110", "55"), Cause::Volume, 8.0),
+        (side("88", "110", "50"), Cause::ListPrice, 8.0),
+        (side("90", "100", "50"), Cause::Discount, 10.0),
+    ];
+    for (now, cause, expected) in cases {
+        let mut now = now;
+        let mut before = base();
+        // The discount is between list and contracted cost.
+        (now.contracted_cost, before.contracted_cost) = (now.cost.clone(), before.cost.clone());
+        let rows = explain(&input(vec![usage(1, now, before)]));
+        assert!((amount(&rows, cause) - expected).abs() < 1e-9, "{rows:?}");
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        assert_eq!(rows.last().unwrap(), &Row { cause: Cause::NotExplained, amount: BigDecimal::zero() });
+    }
+}
+
+#[test]
+fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
+    let mut longer = input(vec![usage(1, side("310", "310", "310"), side("300", "300", "300"))]);
+    longer.days = 31;
+    let rows = explain(&longer);
+    assert!((amount(&rows, Cause::CalendarDays) - 10.0).abs() < 1e-9, "{rows:?}");
+
+    let mut busier = input(vec![usage(1, side("132", "132", "132"), side("100", "100", "100"))]);
+    let facts = ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")] };
+    busier.facts.insert(1, facts);
+    let rows = explain(&busier);
+    // 10 % more traffic, 20 % more for the same traffic, of which a release is 15.
+    let mean = 32.0 / 1.32f64.ln();
+    assert!((amount(&rows, Cause::Volume) - mean * 1.1f64.ln()).abs() < 1e-9, "{rows:?}");
+    assert!((amount(&rows, Cause::Efficiency) - (mean * 1.2f64.ln() - 15.0)).abs() < 1e-9, "{rows:?}");
+    assert_eq!(amount(&rows, Cause::ReleasesUp), 15.0);
+    assert_eq!(sum(&rows), number("32"));
+}
+
+#[test]
+fn what_a_line_says_of_itself_comes_first() {
+    let of = |category: &str, class: &str, status: &str, change: &str| Line {
+        service_id: 1,
+        charge_category: category.into(),
+        charge_class: class.into(),
+        commitment_discount_status: status.into(),
+        now: side(change, "0", "0"),
+        ..Line::default()
+    };
+    let rows = explain(&input(vec![
+        of("Credit", "", "", "-5"),
+        of("Tax", "", "", "7"),
+        of("Usage", "Correction", "", "-1"),
+        of("Adjustment", "", "", "2"),
+        of("Purchase", "", "", "100"),
+        of("Usage", "", "Unused", "3"),
+        of("", "", "", "4"),
+    ]));
+    let seen: Vec<(&str, String)> = rows.iter().map(|row| (row.cause.key(), row.amount.to_string())).collect();
+    let expected =
+        [("credits", "-5"), ("tax", "7"), ("corrections", "1"), ("commitments", "103"), ("not-explained", "4")];
+    assert_eq!(seen, expected.map(|(key, amount)| (key, amount.to_owned())));
+}
+
+#[test]
+fn services_come_and_go_and_what_is_stated_stays() {
+    let mut input = input(vec![
+        usage(1, side("10.000000000000000001", "12", "3"), Side::default()),
+        usage(2, Side::default(), side("4", "4", "4")),
+    ]);
+    input.stated.push((Cause::AllocationRules, number("2.5")));
+    input.change += number("2.5");
+    let rows = explain(&input);
+    assert_eq!(rows[0], Row { cause: Cause::AllocationRules, amount: number("2.5") });
+    assert_eq!(rows[1], Row { cause: Cause::NewServices, amount: number("10.000000000000000001") });
+    assert_eq!(rows[2], Row { cause: Cause::EndedServices, amount: number("-4") });
+    assert!(rows[3].amount.is_zero());
+}
+
+#[test]
+fn a_new_sku_of_a_known_service_is_mix_and_a_covered_one_shows_its_commitment() {
+    let rows = explain(&input(vec![
+        usage(1, side("100", "100", "100"), side("100", "100", "100")),
+        usage(1, side("25", "25", "5"), Side::default()),
+    ]));
+    // A quarter more is used, in a SKU that was not there.
+    assert!((amount(&rows, Cause::Mix) + amount(&rows, Cause::Volume) - 25.0).abs() < 1e-9, "{rows:?}");
+
+    let mut covered = usage(1, side("60", "100", "100"), side("80", "100", "100"));
+    covered.commitment_discount_status = "Used".into();
+    let rows = explain(&input(vec![covered]));
+    assert!((amount(&rows, Cause::Commitments) + 20.0).abs() < 1e-9, "{rows:?}");
+}
+
+#[test]
+fn use_without_a_quantity_is_not_explained_and_refunds_neither() {
+    let rows = explain(&input(vec![
+        usage(1, side("50", "0", "0"), side("40", "0", "0")),
+        usage(1, side("-3", "0", "0"), side("2", "0", "0")),
+    ]));
+    assert_eq!(rows, [Row { cause: Cause::NotExplained, amount: number("5") }]);
+}
+
+fn any_side() -> impl Strategy<Value = Side> {
+    let amount = || {
+        prop_oneof![3 => 0i64..5_000_000_000, 1 => Just(0), 1 => -1_000_000i64..0]
+            .prop_map(|units| BigDecimal::new(units.into(), 7))
+    };
+    (amount(), amount(), amount(), amount()).prop_map(|(cost, list_cost, contracted_cost, quantity)| Side {
+        cost,
+        list_cost,
+        contracted_cost,
+        quantity,
+    })
+}
+
+fn any_line() -> impl Strategy<Value = Line> {
+    let category = prop::sample::select(vec!["Usage", "Usage", "Usage", "Credit", "Tax", "Purchase", "Adjustment", ""]);
+    let class = prop::sample::select(vec!["", "", "", "Correction"]);
+    let status = prop::sample::select(vec!["", "Used", "Unused"]);
+    (0i64..4, category, class, status, any_side(), any_side()).prop_map(
+        |(service_id, category, class, status, now, before)| Line {
+            service_id,
+            charge_category: category.into(),
+            charge_class: class.into(),
+            commitment_discount_status: status.into(),
+            now,
+            before,
+            ..Line::default()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_rows_add_up_to_the_change_to_the_last_digit(
+        lines in prop::collection::vec(any_line(), 0..30),
+        days in (1u32..400, 1u32..400),
+        unknown in -1_000_000i64..1_000_000,
+        traffic in prop::option::of((0.1f64..1e9, 0.1f64..1e9)),
+        releases in prop::collection::vec(-1_000_000i64..1_000_000, 0..4),
+        moved in -1_000_000i64..1_000_000,
+    ) {
+        let mut input = input(lines);
+        (input.days, input.days_before) = days;
+        input.change += BigDecimal::new(unknown.into(), 9);
+        input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
+        let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();
+        input.facts.insert(1, ServiceFacts { traffic, releases });
+        let rows = explain(&input);
+        prop_assert_eq!(sum(&rows), input.change.clone());
+        prop_assert!(rows.windows(2).all(|pair| pair[0].cause < pair[1].cause));
+        prop_assert_eq!(rows.last().unwrap().cause, Cause::NotExplained);
+        // Another order of the lines tells the same story.
+        input.lines.reverse();
+        prop_assert_eq!(sum(&explain(&input)), input.change.clone());
+    }
+}

@@ -1,0 +1,184 @@
+//! `/api/v1/deployments/{id}/impact`: what a deployment did to cost, as its page says it.
+
+use super::error::{ErrorBody, Result};
+use crate::store::effects::{self, EffectRow};
+use crate::store::{deployment_costs, deployment_lists, deployment_notes, effect_runs};
+use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
+use axum::Json;
+use axum::extract::{Path, State};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.api_get("/api/v1/deployments/{id}/impact", ApiPolicy::read(Policy::Money), show)
+}
+
+/// What a deployment did to cost.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Impact {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// The answer that stands, one a service and currency that you may see; empty where nothing is known yet.
+    pub answers: Vec<Answer>,
+    /// Answers that were given before, the newest first.
+    pub history: Vec<Answer>,
+    /// What reviewers wrote, the newest first.
+    pub notes: Vec<Note>,
+    /// How often the method claims a change on days without a release; `null` before it was tried here.
+    pub placebos: Option<Placebos>,
+}
+
+/// One answer. Amounts are estimates in units of the currency a day.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Answer {
+    /// Slug of the service.
+    pub service: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// The day of the release, UTC.
+    pub release_date: NaiveDate,
+    /// The last complete day of the bills that it was made from.
+    pub bills_complete_to: NaiveDate,
+    /// When it was worked out.
+    pub computed_at: DateTime<Utc>,
+    /// The publication that it was made from.
+    pub publication_id: i64,
+    /// measuring, provisional, settled, revised.
+    pub phase: String,
+    /// increase, decrease, no-material-change, cannot-tell.
+    pub finding: String,
+    /// Why: clear-effect, within-a-tenth, too-few-days-after, short-history, no-cost-before, too-uncertain,
+    /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift.
+    pub reason: String,
+    /// The answer in a sentence.
+    pub sentence: String,
+    /// Complete days before the release that it rests on.
+    pub days_before: i32,
+    /// Complete days after it.
+    pub days_after: i32,
+    /// The effect; `null` where nothing can be estimated.
+    #[schema(example = "137.33")]
+    pub per_day: Option<String>,
+    /// Lower end of the 90 % interval.
+    pub per_day_low: Option<String>,
+    /// Upper end of it.
+    pub per_day_high: Option<String>,
+    /// Mean cost a day of the two weeks before.
+    pub before_per_day: Option<String>,
+    /// The smallest change that would have been claimed.
+    pub smallest_visible: Option<String>,
+    /// The probability that the release did anything, 0 to 1.
+    pub probability: Option<f64>,
+    /// Effect for one request: per_unit, low, high, before, units_per_day.
+    pub per_unit: Option<serde_json::Value>,
+    /// What else may explain it: kind, amount_per_day, day, deployment_ids.
+    pub flags: serde_json::Value,
+    /// Deployments that it cannot be told apart from, and what they did together.
+    pub not_separable: Option<serde_json::Value>,
+    /// Of a rollback: whether the cost came back.
+    pub came_back: Option<serde_json::Value>,
+    /// What is different from the answer before.
+    pub what_changed: String,
+    /// The way of working it out.
+    pub method: String,
+}
+
+/// What a reviewer wrote.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Note {
+    /// The text.
+    pub note: String,
+    /// By whom.
+    pub written_by: String,
+    /// When.
+    pub written_at: DateTime<Utc>,
+}
+
+/// The same question, asked on days without a release.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Placebos {
+    /// Days asked.
+    pub count: i64,
+    /// Of them, claimed to be an increase or a decrease.
+    pub claimed: i64,
+    /// Of them, with an interval that leaves out zero.
+    pub interval_without_zero: i64,
+}
+
+impl From<&EffectRow> for Answer {
+    fn from(row: &EffectRow) -> Self {
+        let text = |amount: &Option<BigDecimal>| amount.as_ref().map(|amount| amount.normalized().to_plain_string());
+        Self {
+            service: row.service_slug.clone(),
+            environment: row.environment_name.clone(),
+            billing_currency: row.billing_currency.clone(),
+            release_date: row.release_date,
+            bills_complete_to: row.asked_on,
+            computed_at: row.computed_at,
+            publication_id: row.publication_id,
+            phase: row.phase.clone(),
+            finding: row.finding.clone(),
+            reason: row.reason.clone(),
+            sentence: web::effects::Answer::from(row).sentence(&row.service_name),
+            days_before: row.days_before,
+            days_after: row.days_after,
+            per_day: text(&row.per_day),
+            per_day_low: text(&row.per_day_low),
+            per_day_high: text(&row.per_day_high),
+            before_per_day: text(&row.before_per_day),
+            smallest_visible: text(&row.smallest_visible),
+            probability: row.probability,
+            per_unit: row.per_unit.clone(),
+            flags: row.flags.clone(),
+            not_separable: row.not_separable.clone(),
+            came_back: row.came_back.clone(),
+            what_changed: row.what_changed.clone(),
+            method: row.method.clone(),
+        }
+    }
+}
+
+/// What a deployment did to cost.
+#[utoipa::path(
+    get, operation_id = "show_impact", path = "/api/v1/deployments/{id}/impact", tag = "deployments",
+    params(("id" = i64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The answers of the services that you may see", body = Impact),
+        (status = 403, description = "None of its services is yours", body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<Json<Impact>> {
+    let id: i64 = id.parse().map_err(|_| web::Error::NotFound)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    deployment_lists::get(&mut snapshot, id).await?.ok_or(web::Error::NotFound)?;
+    let scope = principal.scope();
+    let services = deployment_costs::services(&mut snapshot, id).await?;
+    let is_own = |team: Option<i64>| scope.team_ids().is_none_or(|own| team.is_some_and(|team| own.contains(&team)));
+    if !services.is_empty() && !services.iter().any(|service| is_own(service.team_id)) {
+        return Err(web::Error::Forbidden.into());
+    }
+    let rows = effects::of_deployment(&mut snapshot, &scope, id).await?;
+    let standing: Vec<i64> = web::deployment::standing(&rows).iter().map(|row| row.deployment_effect_id).collect();
+    let (mut answers, mut history) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let list = if standing.contains(&row.deployment_effect_id) { &mut answers } else { &mut history };
+        list.push(Answer::from(row));
+    }
+    let notes = deployment_notes::of_deployment(&mut snapshot, id).await?;
+    let notes = notes.into_iter().map(|note| Note {
+        note: note.note,
+        written_by: note.written_by,
+        written_at: note.written_at,
+    });
+    let placebos = effect_runs::calibration(&mut snapshot).await?.map(|learnt| Placebos {
+        count: learnt.placebo_count,
+        claimed: learnt.claimed_count,
+        interval_without_zero: learnt.outside_count,
+    });
+    Ok(Json(Impact { deployment_id: id, answers, history, notes: notes.collect(), placebos }))
+}

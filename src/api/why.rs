@@ -1,0 +1,141 @@
+//! `/api/v1/why`: why spend changed between two periods, from the same functions as the pages.
+
+use super::error::{ErrorBody, Result};
+use crate::store::freshness;
+use crate::web::query::View;
+use crate::web::why::{self, Explained};
+use crate::web::{ApiPolicy, AppState, Policy, Principal, Routes};
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use chrono::NaiveDate;
+use serde::Serialize;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.api_get("/api/v1/why", ApiPolicy::read(Policy::Money), show)
+}
+
+/// Why spend changed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Why {
+    /// The FOCUS column that is explained.
+    pub column: String,
+    /// First day; `null` before the first bill.
+    pub first_day: Option<NaiveDate>,
+    /// Last day, included.
+    pub last_day: Option<NaiveDate>,
+    /// First day of the period that it is compared with.
+    pub compared_first_day: Option<NaiveDate>,
+    /// Last day of it, included.
+    pub compared_last_day: Option<NaiveDate>,
+    /// One a currency.
+    pub changes: Vec<Change>,
+    /// The publication that the figures include; pages name it too.
+    pub publication_id: i64,
+    /// What was ignored.
+    pub notes: Vec<String>,
+}
+
+/// The change of one currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Change {
+    /// `BillingCurrency`.
+    pub billing_currency: String,
+    /// Cost of the period, with every digit.
+    #[schema(example = "44190.125")]
+    pub cost: String,
+    /// Cost of the period that it is compared with.
+    #[schema(example = "42413.5")]
+    pub compared_cost: String,
+    /// In the order in which causes claim an amount; `not-explained` is always there. They add up to the change exactly.
+    pub causes: Vec<CauseRow>,
+}
+
+/// One cause.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct CauseRow {
+    /// exchange-rate, restatement, allocation-rules, shared-cost, credits, tax, corrections, commitments, new-services,
+    /// ended-services, calendar-days, list-price, discount, releases-up, releases-down, volume, mix, efficiency,
+    /// not-explained.
+    #[schema(example = "volume")]
+    pub cause: String,
+    /// What people call it.
+    pub label: String,
+    /// With every digit; positive where it made spend rise.
+    #[schema(example = "-836.0625")]
+    pub amount: String,
+    /// What it rests on.
+    pub detail: String,
+}
+
+/// Why spend changed.
+#[utoipa::path(
+    get,
+    operation_id = "show_why",
+    path = "/api/v1/why",
+    tag = "costs",
+    params(
+        ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out."),
+        ("vs" = Option<String>, Query, description = "prev (default): the period before. py: the same days a year before."),
+        ("service" = Option<String>, Query, description = "Slug of a service; none: what is not allocated"),
+        ("env" = Option<String>, Query, description = "Slug of an environment; none: without one"),
+        ("team" = Option<String>, Query, description = "Slug of a team; none: without one"),
+        ("provider" = Option<String>, Query, description = "FOCUS ProviderName"),
+        ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
+        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+    ),
+    responses(
+        (status = 200, description = "The causes; amounts are strings, exact", body = Why),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
+        (status = 401, description = "No valid token", body = ErrorBody),
+        (status = 403, description = "The token, or the role of its owner, does not include this", body = ErrorBody),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Why>> {
+    let view = View::parse(query.as_deref(), why::ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let bills = freshness::read(&mut snapshot).await?;
+    let mut answer = Why {
+        column: view.basis.focus_column().into(),
+        first_day: None,
+        last_day: None,
+        compared_first_day: None,
+        compared_last_day: None,
+        changes: Vec::new(),
+        publication_id: bills.publication_id,
+        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+    };
+    let Some(span) = view.span(&bills) else {
+        answer.notes.push("No complete day of bills lies in this period.".into());
+        return Ok(Json(answer));
+    };
+    let filter = view.filter(&mut snapshot, span.days).await?;
+    let question = why::by_day(&filter, span.before);
+    let explained = why::read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+    (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
+    answer.compared_first_day = Some(span.before.start());
+    answer.compared_last_day = Some(span.before.last_day());
+    answer.changes = explained.into_iter().map(change).collect();
+    Ok(Json(answer))
+}
+
+fn change(one: Explained) -> Change {
+    let rows = one.rows.into_iter().map(|row| CauseRow {
+        cause: row.cause.key().into(),
+        label: row.label,
+        amount: row.amount.normalized().to_plain_string(),
+        detail: row.detail,
+    });
+    Change {
+        billing_currency: one.currency,
+        cost: one.now.normalized().to_plain_string(),
+        compared_cost: one.before.normalized().to_plain_string(),
+        causes: rows.collect(),
+    }
+}

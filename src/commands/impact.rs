@@ -1,0 +1,137 @@
+//! `costwake impact [DEPLOYMENT]`: what deployments did to cost.
+
+use super::database;
+use crate::config::Config;
+use crate::jobs::effects;
+use crate::store::deployment_list::{self, DeploymentFilter};
+use crate::store::effects::{EffectBrief, EffectRow};
+use crate::store::{Pools, Scope, deployment_lists};
+use crate::web::effects::{Answer, FINDINGS};
+use anyhow::ensure;
+use chrono::Utc;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Deployments that the list has at most.
+const LIST_MAX: i64 = 500;
+
+/// Which deployments.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The number of a deployment; without it, the newest ones with an answer.
+    deployment: Option<i64>,
+    /// Only those with this finding: increase, decrease, no-material-change, cannot-tell, measuring.
+    #[arg(long, conflicts_with = "deployment")]
+    finding: Option<String>,
+    /// One object of JSON a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command. Answers are brought up to date first.
+pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    if let Some(finding) = &arguments.finding {
+        let known: Vec<&str> = FINDINGS.iter().map(|(known, _)| *known).collect();
+        ensure!(known.contains(&finding.as_str()), "--finding {finding} is not known. Allowed: {}.", known.join(", "));
+    }
+    let database = database::open(config).await?;
+    let shown = show(&database.pools, &arguments).await;
+    database.close().await;
+    shown
+}
+
+async fn show(pools: &Pools, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if effects::is_behind(pools).await? {
+        effects::settle(pools, Utc::now()).await?;
+    }
+    match arguments.deployment {
+        Some(id) => one(pools, id, arguments.json).await,
+        None => newest(pools, arguments).await,
+    }
+}
+
+async fn one(pools: &Pools, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut snapshot = pools.snapshot().await?;
+    if deployment_lists::get(&mut snapshot, id).await?.is_none() {
+        eprintln!("There is no deployment {id}. `costwake impact` lists the newest.");
+        return Ok(ExitCode::FAILURE);
+    }
+    let rows = crate::store::effects::of_deployment(&mut snapshot, &Scope::everything(), id).await?;
+    let standing = crate::web::deployment::standing(&rows);
+    if standing.is_empty() && !as_json {
+        println!(
+            "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment of the kind production."
+        );
+    }
+    for row in standing {
+        if as_json {
+            println!("{}", object(row));
+        } else {
+            print(row);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(row: &EffectRow) {
+    let answer = Answer::from(row);
+    println!("{} in {}, released {}", row.service_name, row.environment_name, row.release_date);
+    println!("  {}", answer.sentence(&row.service_name));
+    println!("  {}: {}. {}", answer.phase_words(), answer.finding_word().to_lowercase(), answer.reason_sentence());
+    for flag in row.flags.as_array().map(Vec::as_slice).unwrap_or_default() {
+        let (name, what) = crate::web::effects::flag_words(flag["kind"].as_str().unwrap_or_default());
+        println!("  {name}: {} a day, {what}", flag["amount_per_day"].as_str().unwrap_or("not known"));
+    }
+}
+
+fn object(row: &EffectRow) -> serde_json::Value {
+    let answer = crate::api::impact::Answer::from(row);
+    let mut object = serde_json::to_value(answer).unwrap_or_default();
+    object["deployment_id"] = json!(row.deployment_id);
+    object
+}
+
+async fn newest(pools: &Pools, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut snapshot = pools.snapshot().await?;
+    let scope = Scope::everything();
+    let finding = arguments.finding.clone().map(|finding| (finding, scope.clone()));
+    let filter = DeploymentFilter { finding, ..DeploymentFilter::default() };
+    let listed = deployment_list::list(&mut snapshot, &filter, LIST_MAX).await?;
+    let ids: Vec<i64> = listed.iter().map(|one| one.deployment_id).collect();
+    let answers = crate::store::effects::briefs(&mut snapshot, &scope, &ids, None).await?;
+    let mut count = 0;
+    for one in &listed {
+        for effect in answers.iter().filter(|effect| effect.deployment_id == one.deployment_id) {
+            count += 1;
+            line(&one.label(), &one.service_names.join(", "), effect, arguments.json);
+        }
+    }
+    if count == 0 && !arguments.json {
+        println!("No deployment has an answer yet: effects are estimated where something new went live in production.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
+    let answer = Answer::from(effect);
+    if as_json {
+        let text = |amount: &Option<bigdecimal::BigDecimal>| amount.as_ref().map(|amount| amount.to_plain_string());
+        let object = json!({
+            "deployment_id": effect.deployment_id, "version": label, "services": services,
+            "release_date": effect.release_date, "billing_currency": effect.billing_currency, "phase": effect.phase,
+            "finding": effect.finding, "reason": effect.reason, "per_day": text(&effect.per_day),
+            "per_day_low": text(&effect.per_day_low), "per_day_high": text(&effect.per_day_high),
+        });
+        println!("{object}");
+        return;
+    }
+    println!(
+        "{:>8}  {}  {:<18} {:<24} {:>12}  {}",
+        effect.deployment_id,
+        effect.release_date,
+        answer.finding_word(),
+        label,
+        answer.amount().unwrap_or_else(|| "not known".into()),
+        services
+    );
+}

@@ -1,0 +1,277 @@
+//! From rows to the history of each service and environment. Pure.
+
+#![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
+
+use super::METHOD;
+use super::inputs::Inputs;
+use super::siblings::{self, Monthly};
+use crate::analyze::impact::{
+    Calibration, HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay,
+    SETTLED_DAYS, Siblings,
+};
+use crate::focus::{BillingPeriod, DateRange};
+use crate::store::impact_series::MetricDay;
+use chrono::{Days, NaiveDate, Timelike};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Days of a history beyond those that an estimate looks at.
+const MARGIN_DAYS: u32 = 28;
+/// Credits and fees below this share of the median cost a day are not noted.
+const NOTE_SHARE_MIN: f64 = 0.02;
+/// How sure a change of list prices is: quantities of that day stand for those of all days.
+const PRICE_LOG_SD: f64 = 0.01;
+const PRICE_LOG_MIN: f64 = 0.003;
+
+/// Whose history.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub service_id: i64,
+    pub environment_id: i64,
+    pub billing_currency: String,
+}
+
+/// A history with what an answer is kept under.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub key: Key,
+    pub history: History,
+    /// Days on which something went back to an earlier version.
+    pub rollback_days: BTreeSet<NaiveDate>,
+    /// How the others moved around the releases of each month, and around placebos.
+    siblings: BTreeMap<BillingPeriod, Monthly>,
+}
+
+impl Series {
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// The history of every service and environment that has releases and cost, a currency each.
+pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
+    let Some(range) = inputs.range else { return Vec::new() };
+    let costs = costs(inputs, range);
+    let traffic = by_place(&inputs.traffic, range);
+    let replicas = by_place(&inputs.replicas, range);
+    let releases = releases(inputs, range);
+    let last = BillingPeriod::containing(range.last_day());
+    let months = std::iter::successors(Some(BillingPeriod::containing(range.start())), |month| Some(month.next()));
+    let months = months.take_while(|month| *month <= last);
+    let mut siblings = siblings::of(&costs, &traffic, range, months);
+    let mut series = Vec::new();
+    for (key, (usage, other)) in &costs {
+        let Some((days, rollback_days)) = releases.get(&(key.service_id, key.environment_id)) else { continue };
+        series.push(Series {
+            history: History {
+                first_day: range.start(),
+                complete_to: inputs.complete_to,
+                cost: usage.clone(),
+                traffic: of_place(&traffic, key).cloned(),
+                // Those of a month are added where a day of it is asked about.
+                siblings: None,
+                replicas: of_place(&replicas, key).cloned(),
+                releases: days.clone(),
+                price_events: price_events(inputs, key),
+                notes: notes(inputs, key, other, range),
+            },
+            key: key.clone(),
+            rollback_days: rollback_days.clone(),
+            siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
+        });
+    }
+    series
+}
+
+/// Usage by day, and the days on which something else was charged.
+pub(super) type Costs = BTreeMap<Key, (Vec<Option<f64>>, BTreeMap<usize, f64>)>;
+
+fn costs(inputs: &Inputs, range: DateRange) -> Costs {
+    let length = range.day_count() as usize;
+    let mut costs = Costs::new();
+    for day in &inputs.days {
+        let key = Key {
+            service_id: day.service_id,
+            environment_id: day.environment_id,
+            billing_currency: day.billing_currency.clone(),
+        };
+        let (usage, other) = costs.entry(key).or_insert_with(|| (vec![None; length], BTreeMap::new()));
+        let Some(index) = index(range, day.charge_date) else { continue };
+        usage[index] = Some(day.usage);
+        if day.other != 0.0 {
+            other.insert(index, day.other);
+        }
+    }
+    // From the first charge on, a day without one cost nothing. Before it there is no figure.
+    for (usage, _) in costs.values_mut() {
+        let first = usage.iter().position(Option::is_some).unwrap_or_default();
+        usage[first..].iter_mut().for_each(|day| *day = Some(day.unwrap_or(0.0)));
+    }
+    costs
+}
+
+pub(super) fn index(range: DateRange, day: NaiveDate) -> Option<usize> {
+    usize::try_from((day - range.start()).num_days()).ok().filter(|index| *index < range.day_count() as usize)
+}
+
+/// A metric by service and environment; 0 for all environments together.
+pub(super) type ByPlace = HashMap<(i64, i64), Vec<Option<f64>>>;
+
+fn by_place(points: &[MetricDay], range: DateRange) -> ByPlace {
+    let mut places = ByPlace::new();
+    for point in points {
+        let days = places
+            .entry((point.service_id, point.environment_id))
+            .or_insert_with(|| vec![None; range.day_count() as usize]);
+        if let Some(index) = index(range, point.charge_date) {
+            days[index] = Some(point.value);
+        }
+    }
+    places
+}
+
+/// What is known of the environment itself, else of all environments together.
+pub(super) fn of_place<'a>(places: &'a ByPlace, key: &Key) -> Option<&'a Vec<Option<f64>>> {
+    places.get(&(key.service_id, key.environment_id)).or_else(|| places.get(&(key.service_id, 0)))
+}
+
+type Released = (Vec<ReleaseDay>, BTreeSet<NaiveDate>);
+
+// Bills know days: what was released on one is one unit.
+fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> {
+    let mut releases: HashMap<(i64, i64), Released> = HashMap::new();
+    for one in &inputs.releases {
+        let day = one.at.date_naive();
+        if day < range.start() {
+            continue;
+        }
+        let (days, rollbacks) = releases.entry((one.service_id, one.environment_id)).or_default();
+        let share = f64::from(one.at.num_seconds_from_midnight()) / 86_400.0;
+        match days.last_mut().filter(|last| last.day == day) {
+            Some(last) => last.deployment_ids.push(one.deployment_id),
+            None => days.push(ReleaseDay {
+                day,
+                deployment_ids: vec![one.deployment_id],
+                share_before: (!one.time_is_received).then_some(share),
+            }),
+        }
+        if one.is_rollback {
+            rollbacks.insert(day);
+        }
+    }
+    releases
+}
+
+fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
+    let is_own = |service_id: i64, environment_id: i64, currency: &str| {
+        (service_id, environment_id, currency) == (key.service_id, key.environment_id, key.billing_currency.as_str())
+    };
+    let commitments = inputs
+        .commitments
+        .iter()
+        .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
+        .map(|step| PriceEvent {
+            day: step.day,
+            kind: if step.is_start { PriceEventKind::CommitmentStart } else { PriceEventKind::CommitmentEnd },
+            size: None,
+        });
+    let prices = inputs
+        .prices
+        .iter()
+        .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
+        .filter_map(|step| {
+            let before = step.list_cost_total - step.list_cost + step.list_cost_before;
+            let log_ratio = (step.list_cost_total / before).ln();
+            (log_ratio.is_finite() && log_ratio.abs() >= PRICE_LOG_MIN).then_some(PriceEvent {
+                day: step.day,
+                kind: PriceEventKind::PriceChange,
+                size: Some(KnownSize { log_ratio, log_ratio_sd: PRICE_LOG_SD }),
+            })
+        });
+    commitments.chain(prices).collect()
+}
+
+fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRange) -> Vec<Note> {
+    let credits = other.iter().map(|(index, amount)| Note {
+        day: range.start() + Days::new(*index as u64),
+        kind: NoteKind::CreditOrFee,
+        amount_per_day: Some(*amount),
+    });
+    let rules = inputs
+        .rules
+        .iter()
+        .filter(|step| {
+            (step.service_id, step.environment_id) == (key.service_id, key.environment_id)
+                && step.billing_currency == key.billing_currency
+        })
+        .map(|step| Note { day: step.day, kind: NoteKind::AllocationRule, amount_per_day: Some(step.amount_per_day) });
+    credits.chain(rules).collect()
+}
+
+/// The part of a history that an estimate about a day looks at: what lies outside of it can change without asking anew.
+pub(super) fn window(series: &Series, day: NaiveDate) -> History {
+    let history = &series.history;
+    let before = u64::from(HISTORY_DAYS + MARGIN_DAYS);
+    let after = u64::from(SETTLED_DAYS + 1);
+    let first = history.first_day.max(day - Days::new(before));
+    let last = history.complete_to.min(day + Days::new(after));
+    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
+    let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
+    let end = end.clamp(start, history.cost.len());
+    let is_inside = |day: NaiveDate| first <= day && day <= last;
+    let part = |days: &Vec<Option<f64>>| days[start..end].to_vec();
+    let cost = part(&history.cost);
+    let median = siblings::median(cost.iter().flatten().copied().collect()).unwrap_or_default();
+    let is_worth_noting = |note: &Note| {
+        note.kind != NoteKind::CreditOrFee
+            || note.amount_per_day.is_some_and(|amount| amount.abs() >= NOTE_SHARE_MIN * median)
+    };
+    History {
+        first_day: first,
+        complete_to: last,
+        traffic: history.traffic.as_ref().map(part),
+        siblings: siblings_of(series, day, first, cost.len()),
+        cost,
+        replicas: history.replicas.as_ref().map(part),
+        // A release of the same day is there although the day may not be complete.
+        releases: history.releases.iter().filter(|one| is_inside(one.day) || one.day == day).cloned().collect(),
+        price_events: history.price_events.iter().filter(|one| is_inside(one.day)).cloned().collect(),
+        notes: history.notes.iter().filter(|one| is_inside(one.day) && is_worth_noting(one)).cloned().collect(),
+    }
+}
+
+fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize) -> Option<Siblings> {
+    let monthly = series.siblings.get(&BillingPeriod::containing(day))?;
+    let start = usize::try_from((first - monthly.first_day).num_days()).ok()?;
+    let part = |days: &[f64]| days.get(start..start + length).map(<[f64]>::to_vec);
+    Some(Siblings { cost: part(&monthly.cost)?, traffic: part(&monthly.traffic).unwrap_or_default() })
+}
+
+/// Of everything that an answer is made from.
+pub(super) fn fingerprint(window: &History, calibration: &Calibration) -> String {
+    let mut hash = Sha256::new();
+    hash.update(METHOD);
+    hash.update(serde_json::to_vec(calibration).unwrap_or_default());
+    hash.update(window.first_day.to_string());
+    hash.update(window.complete_to.to_string());
+    let mut numbers = |name: &str, days: &[Option<f64>]| {
+        hash.update(name);
+        for day in days {
+            // No figure and every figure differ.
+            hash.update([u8::from(day.is_some())]);
+            hash.update(day.unwrap_or_default().to_bits().to_le_bytes());
+        }
+    };
+    numbers("cost", &window.cost);
+    numbers("traffic", window.traffic.as_deref().unwrap_or_default());
+    numbers("replicas", window.replicas.as_deref().unwrap_or_default());
+    if let Some(siblings) = &window.siblings {
+        numbers("siblings", &siblings.cost.iter().copied().map(Some).collect::<Vec<_>>());
+        numbers("sibling traffic", &siblings.traffic.iter().copied().map(Some).collect::<Vec<_>>());
+    }
+    hash.update(format!("{:?}{:?}{:?}", window.releases, window.price_events, window.notes));
+    hex::encode(&hash.finalize()[..16])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use super::*;
+use crate::analyze::impact::sibling_index;
+use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
+use chrono::{DateTime, Utc};
+
+fn day(index: u64) -> NaiveDate {
+    "2026-01-01".parse::<NaiveDate>().unwrap() + Days::new(index)
+}
+
+fn at(index: u64, hour: u32) -> DateTime<Utc> {
+    day(index).and_hms_opt(hour, 0, 0).unwrap().and_utc()
+}
+
+fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
+    LiveRelease {
+        deployment_id,
+        service_id: 1,
+        environment_id: 7,
+        at: at(index, hour),
+        time_is_received: false,
+        is_rollback: deployment_id == 12,
+    }
+}
+
+fn figure(service_id: i64, index: u64, usage: f64) -> DayFigure {
+    DayFigure {
+        service_id,
+        environment_id: 7,
+        billing_currency: "USD".into(),
+        charge_date: day(index),
+        usage,
+        other: if index == 30 { -50.0 } else { 0.0 },
+    }
+}
+
+fn inputs() -> Inputs {
+    let mut days = Vec::new();
+    for service_id in 1..=4 {
+        // The first service begins later, and has no charge on one day.
+        let from = if service_id == 1 { 5 } else { 0 };
+        days.extend(
+            (from..60)
+                .filter(|index| !(service_id == 1 && *index == 20))
+                .map(|index| figure(service_id, index, 100.0 + (index % 7) as f64 * service_id as f64)),
+        );
+    }
+    Inputs {
+        range: DateRange::new(day(0), day(60)),
+        complete_to: day(59),
+        releases: vec![release(10, 40, 6), release(11, 40, 18), release(12, 45, 0)],
+        days,
+        prices: vec![PriceStep {
+            service_id: 1,
+            environment_id: 7,
+            billing_currency: "USD".into(),
+            day: day(50),
+            list_cost: 55.0,
+            list_cost_before: 50.0,
+            list_cost_total: 105.0,
+        }],
+        ..Inputs::default()
+    }
+}
+
+#[test]
+fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
+    let series = build(&inputs());
+    assert_eq!(series.len(), 1, "only services with a release are asked about");
+    let history = &series[0].history;
+    assert_eq!((history.cost[4], history.cost[5].is_some(), history.cost[20]), (None, true, Some(0.0)));
+    assert_eq!(history.releases[0].deployment_ids, [10, 11]);
+    assert_eq!(history.releases[0].share_before, Some(0.25));
+    assert_eq!(series[0].rollback_days, BTreeSet::from([day(45)]));
+    let credit = Note { day: day(30), kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
+    assert_eq!(history.notes, [credit]);
+    let size = history.price_events[0].size.unwrap();
+    assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn the_others_are_what_the_estimator_says_they_are() {
+    let inputs = inputs();
+    let costs = costs(&inputs, inputs.range.unwrap());
+    // Asked about a day of January, whose days are all there are: levels are those of the days themselves.
+    let own = window(&build(&inputs)[0], day(20)).siblings.unwrap();
+    let others: Vec<&[Option<f64>]> =
+        costs.iter().filter(|(key, _)| key.service_id != 1).map(|(_, (usage, _))| &usage[..50]).collect();
+    assert_eq!(own.cost.len(), 36);
+    for (told, expected) in own.cost.iter().zip(sibling_index(&others)) {
+        assert!((told - expected).abs() < 1e-12, "{told} {expected}");
+    }
+}
+
+#[test]
+fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
+    let calibration = Calibration::reference();
+    let of = |inputs: &Inputs| {
+        let series = build(inputs);
+        fingerprint(&window(&series[0], day(40)), &calibration)
+    };
+    let before = of(&inputs());
+    assert_eq!(before, of(&inputs()));
+    let mut restated = inputs();
+    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
+        0.01;
+    assert_ne!(before, of(&restated));
+    let mut later = inputs();
+    for figure in later.days.iter_mut().filter(|figure| figure.charge_date > day(55)) {
+        figure.usage += 5.0;
+    }
+    assert_eq!(before, of(&later), "days that no settled answer looks at");
+    let mut another = inputs();
+    another.releases.push(release(13, 44, 3));
+    another.releases.sort_by_key(|release| release.at);
+    assert_ne!(before, of(&another));
+}

@@ -1,0 +1,54 @@
+//! Everything that is read for the estimates, in one view of the database.
+
+use crate::focus::DateRange;
+use crate::store::impact_series::{self, CommitmentStep, DayFigure, LiveRelease, MetricDay, PriceStep, RuleStep};
+use crate::store::{freshness, variance_costs};
+use chrono::{Days, NaiveDate};
+use sqlx::PgConnection;
+
+/// The metric that tells how many replicas or machines ran.
+const REPLICAS_METRIC: &str = "replicas";
+/// Days before the first release that are read: enough for its history.
+const DAYS_BEFORE: u64 = 140;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    /// The days that all series have.
+    pub range: Option<DateRange>,
+    /// The last day on which the bills are complete.
+    pub complete_to: NaiveDate,
+    pub releases: Vec<LiveRelease>,
+    pub days: Vec<DayFigure>,
+    pub traffic: Vec<MetricDay>,
+    pub replicas: Vec<MetricDay>,
+    pub commitments: Vec<CommitmentStep>,
+    pub prices: Vec<PriceStep>,
+    pub rules: Vec<RuleStep>,
+}
+
+impl Inputs {
+    /// Reads all of it. Without bills or without a release there is nothing to read.
+    pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
+        let releases = impact_series::releases(&mut *conn).await?;
+        let complete_to = freshness::read(&mut *conn).await?.complete_to();
+        let reach = impact_series::reach(&mut *conn).await?;
+        let first = releases.first().map(|release| release.at.date_naive());
+        let (Some(first), Some(complete_to), Some(reach)) = (first, complete_to, reach) else {
+            return Ok(Self::default());
+        };
+        let start = reach.start().max(first - Days::new(DAYS_BEFORE));
+        let Some(range) = DateRange::new(start, complete_to + Days::new(1)) else { return Ok(Self::default()) };
+        Ok(Self {
+            range: Some(range),
+            complete_to,
+            releases,
+            days: impact_series::days(&mut *conn, range).await?,
+            traffic: impact_series::metric(&mut *conn, variance_costs::TRAFFIC_METRIC, range).await?,
+            replicas: impact_series::metric(&mut *conn, REPLICAS_METRIC, range).await?,
+            commitments: impact_series::commitment_steps(&mut *conn, range).await?,
+            prices: impact_series::price_steps(&mut *conn, range).await?,
+            rules: impact_series::rule_steps(conn, range).await?,
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! What each production release did to cost, brought up to date after every change of bills, deployments and traffic.
+//!
+//! All series are read in one view, the estimates are worked out without the database, and what is new is appended.
+//! An answer whose inputs did not change is not worked out again: the fingerprint of the inputs tells.
+
+mod calibrate;
+mod histories;
+mod inputs;
+mod siblings;
+mod verdict;
+
+use crate::analyze::impact::{self, Calibration, Effect, Impact, Model};
+use crate::store::effect_runs::{self, Run};
+use crate::store::effects::{self, NewEffect, Standing};
+use crate::store::{Pools, jobs};
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, Utc};
+use histories::{Key, Series};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// The job.
+pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
+/// What tells answers of one way of working out from those of another.
+pub const METHOD: &str = "impact-1";
+
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// Asks for the job where something changed since it ran. Any number of processes may ask: one job waits or runs.
+pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = ask_where_due(&pools).await {
+            tracing::warn!("Effects of deployments could not be asked for: {error}");
+        }
+    }
+}
+
+/// Puts the job into the queue where bills, deployments, traffic or the method changed since it ran last. Gives whether
+/// it did.
+pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
+    let mut conn = pools.jobs.acquire().await?;
+    let is_due = is_due(&mut conn).await?;
+    if is_due {
+        jobs::enqueue(&mut conn, SETTLE_EFFECTS, "", &serde_json::json!({})).await?;
+    }
+    Ok(is_due)
+}
+
+/// Whether bills, deployments, traffic or the method changed since all answers were brought up to date.
+pub async fn is_behind(pools: &Pools) -> sqlx::Result<bool> {
+    is_due(&mut *pools.jobs.acquire().await?).await
+}
+
+async fn is_due(conn: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
+    let mark = effect_runs::mark(&mut *conn).await?;
+    let last = effect_runs::last(conn).await?;
+    Ok(mark.publication_id > 0 && last.is_none_or(|last| last.mark != mark || last.method != METHOD))
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Releases of services, each in one currency.
+    pub release_count: usize,
+    /// Of them, those whose inputs had changed.
+    pub computed_count: usize,
+    /// Answers that were written: one for each deployment of a release.
+    pub written_count: usize,
+}
+
+/// Brings every answer up to date.
+pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
+    let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mark = effect_runs::mark(&mut snapshot).await?;
+    let inputs = inputs::Inputs::read(&mut snapshot).await?;
+    let standing = effects::standing(&mut snapshot).await?;
+    let stored = effect_runs::calibration(&mut snapshot).await?;
+    snapshot.commit().await?;
+
+    let publication_id = mark.publication_id;
+    let work = move || work(inputs, standing, stored, publication_id, now);
+    let done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+
+    let mut transaction = pools.jobs.begin().await?;
+    // Another process may have written meanwhile: what it answered stands, and the next look finds the rest.
+    if effect_runs::try_lock(&mut transaction).await? {
+        if let Some(learnt) = &done.learnt {
+            effect_runs::keep_calibration(&mut transaction, learnt).await?;
+        }
+        let fresh = still_new(&mut transaction, done.effects).await?;
+        effects::append(&mut transaction, &fresh, now).await?;
+        let run = Run {
+            mark,
+            method: METHOD.into(),
+            ran_at: now,
+            release_count: count(done.settled.release_count),
+            computed_count: count(done.settled.computed_count),
+        };
+        effect_runs::note(&mut transaction, &run).await?;
+    }
+    transaction.commit().await?;
+    Ok(done.settled)
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+// Answers that replace what no longer stands were made from an older view.
+async fn still_new(conn: &mut sqlx::PgConnection, effects: Vec<NewEffect>) -> sqlx::Result<Vec<NewEffect>> {
+    let standing: HashMap<StandingKey, i64> =
+        effects::standing(conn).await?.into_iter().map(|one| (standing_key(&one), one.deployment_effect_id)).collect();
+    let key = |one: &NewEffect| (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone());
+    Ok(effects.into_iter().filter(|one| standing.get(&key(one)).copied() == one.supersedes).collect())
+}
+
+type StandingKey = (i64, i64, i64, String);
+
+fn standing_key(one: &Standing) -> StandingKey {
+    (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone())
+}
+
+struct Done {
+    effects: Vec<NewEffect>,
+    learnt: Option<effect_runs::StoredCalibration>,
+    settled: Settled,
+}
+
+fn work(
+    inputs: inputs::Inputs,
+    standing: Vec<Standing>,
+    stored: Option<effect_runs::StoredCalibration>,
+    publication_id: i64,
+    now: DateTime<Utc>,
+) -> Done {
+    let series = histories::build(&inputs);
+    let (model, calibration) = (Model::reference(), Calibration::reference());
+    let learnt = calibrate::learn(stored.as_ref(), &series, &model, &calibration, now);
+    let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
+    let asked = Asked { model: &model, calibration: &calibration, standing: &standing, publication_id };
+    let answers = in_parallel(&series, |one| asked.of_series(one));
+    let mut done = Done { effects: Vec::new(), learnt, settled: Settled::default() };
+    for answer in answers {
+        done.settled.release_count += answer.release_count;
+        done.settled.computed_count += answer.computed_count;
+        done.effects.extend(answer.effects);
+    }
+    done.settled.written_count = done.effects.len();
+    done
+}
+
+// Series do not look at each other any more, so every processor takes its share.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let chunk = items.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let handles: Vec<_> =
+            items.chunks(chunk).map(|items| scope.spawn(move || items.iter().map(work).collect::<Vec<R>>())).collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| match handle.join() {
+                Ok(results) => results,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}
+
+struct Asked<'a> {
+    model: &'a Model,
+    calibration: &'a Calibration,
+    standing: &'a HashMap<StandingKey, Standing>,
+    publication_id: i64,
+}
+
+#[derive(Default)]
+struct Answers {
+    effects: Vec<NewEffect>,
+    release_count: usize,
+    computed_count: usize,
+}
+
+impl Asked<'_> {
+    fn of_series(&self, series: &Series) -> Answers {
+        let mut answers = Answers::default();
+        // What a rollback took back: the release before it. Worked out once where both are asked.
+        let mut known: BTreeMap<NaiveDate, Impact> = BTreeMap::new();
+        for (place, release) in series.history.releases.iter().enumerate() {
+            answers.release_count += 1;
+            let window = histories::window(series, release.day);
+            let fingerprint = histories::fingerprint(&window, self.calibration);
+            let keys: Vec<StandingKey> = release.deployment_ids.iter().map(|id| key_of(series.key(), *id)).collect();
+            let before: Vec<Option<&Standing>> = keys.iter().map(|key| self.standing.get(key)).collect();
+            if before.iter().all(|one| one.is_some_and(|one| one.fingerprint == fingerprint)) {
+                continue;
+            }
+            answers.computed_count += 1;
+            let impact = impact::estimate(&window, release.day, self.model, self.calibration);
+            let taken_back = series.rollback_days.contains(&release.day).then(|| {
+                let earlier = series.history.releases[..place].last()?;
+                let of = known.entry(earlier.day).or_insert_with(|| {
+                    let window = histories::window(series, earlier.day);
+                    impact::estimate(&window, earlier.day, self.model, self.calibration)
+                });
+                came_back(of, &impact)
+            });
+            for (deployment_id, before) in release.deployment_ids.iter().zip(before) {
+                let effect = verdict::Verdict {
+                    key: series.key(),
+                    deployment_id: *deployment_id,
+                    impact: &impact,
+                    asked_on: series.history.complete_to,
+                    publication_id: self.publication_id,
+                    fingerprint: &fingerprint,
+                    came_back: taken_back.clone().flatten(),
+                    before,
+                };
+                answers.effects.push(effect.into_effect());
+            }
+            known.insert(release.day, impact);
+        }
+        answers
+    }
+}
+
+fn key_of(key: &Key, deployment_id: i64) -> StandingKey {
+    (deployment_id, key.service_id, key.environment_id, key.billing_currency.clone())
+}
+
+fn came_back(release: &Impact, rollback: &Impact) -> Option<serde_json::Value> {
+    let effects: (Option<&Effect>, Option<&Effect>) = (release.effect.as_ref(), rollback.effect.as_ref());
+    let (release_effect, rollback_effect) = effects.0.zip(effects.1)?;
+    let answer = impact::came_back(release_effect, rollback_effect);
+    Some(serde_json::json!({
+        "answer": verdict::returned_key(answer.answer),
+        "share": answer.share,
+        "deployment_ids": release.deployment_ids,
+    }))
+}

@@ -1,0 +1,218 @@
+//! From an estimate to the answer that is kept: its phase, and what is different from the one before. Pure.
+
+use super::METHOD;
+use super::histories::Key;
+use crate::analyze::impact::{
+    self, Effect, Finding, Flag, FlagKind, Impact, NotSeparable, Phase, Reason, Returned, UnitEffect,
+};
+use crate::store::effects::{LineDay, NewEffect, Standing};
+use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive};
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+/// Digits after the point of an estimate: far finer than it is sure.
+const ESTIMATE_DIGITS: i64 = 6;
+
+/// What an answer is made from.
+pub(super) struct Verdict<'a> {
+    pub key: &'a Key,
+    pub deployment_id: i64,
+    pub impact: &'a Impact,
+    pub asked_on: NaiveDate,
+    pub publication_id: i64,
+    pub fingerprint: &'a str,
+    pub came_back: Option<Value>,
+    /// The answer that stands.
+    pub before: Option<&'a Standing>,
+}
+
+impl Verdict<'_> {
+    /// The answer to keep.
+    pub fn into_effect(self) -> NewEffect {
+        let impact = self.impact;
+        let effect = impact.effect.as_ref();
+        let amount = |pick: fn(&Effect) -> f64| effect.map(|effect| estimate(pick(effect)));
+        NewEffect {
+            deployment_id: self.deployment_id,
+            service_id: self.key.service_id,
+            environment_id: self.key.environment_id,
+            billing_currency: self.key.billing_currency.clone(),
+            release_date: impact.day,
+            asked_on: self.asked_on,
+            publication_id: self.publication_id,
+            phase: self.phase(),
+            finding: finding_key(impact.finding),
+            reason: reason_key(impact.reason),
+            days_before: impact.days_before,
+            days_after: impact.days_after,
+            horizon_days: impact.horizon_days,
+            per_day: amount(|effect| effect.per_day),
+            per_day_low: amount(|effect| effect.low),
+            per_day_high: amount(|effect| effect.high),
+            before_per_day: amount(|effect| effect.before_per_day),
+            smallest_visible: impact.smallest_visible_per_day.map(estimate),
+            probability: effect.map(|effect| effect.probability),
+            per_unit: effect.and_then(|effect| effect.per_unit.as_ref()).map(unit),
+            flags: impact.flags.iter().map(flag).collect(),
+            not_separable: impact.not_separable.as_ref().map(not_separable),
+            what_changed: self.before.map(|before| self.what_changed(before)).unwrap_or_default(),
+            came_back: self.came_back,
+            method: METHOD.into(),
+            fingerprint: self.fingerprint.to_owned(),
+            supersedes: self.before.map(|before| before.deployment_effect_id),
+            line: line(impact),
+        }
+    }
+
+    // A settled answer that a restatement moves by more than half of its interval is revised, and stays so.
+    fn phase(&self) -> &'static str {
+        let was_settled = self.before.is_some_and(|before| matches!(before.phase.as_str(), "settled" | "revised"));
+        match self.impact.phase {
+            Phase::Measuring => "measuring",
+            Phase::Provisional => "provisional",
+            Phase::Settled if was_settled && (self.is_moved() || self.was("revised")) => "revised",
+            Phase::Settled => "settled",
+        }
+    }
+
+    fn was(&self, phase: &str) -> bool {
+        self.before.is_some_and(|before| before.phase == phase)
+    }
+
+    fn is_moved(&self) -> bool {
+        let Some(before) = self.before else { return false };
+        match (effect_of(before), &self.impact.effect) {
+            (Some(before), Some(after)) => impact::is_revision(&before, after),
+            (None, None) => false,
+            _ => true,
+        }
+    }
+
+    fn what_changed(&self, before: &Standing) -> String {
+        let mut changes: Vec<String> = Vec::new();
+        let days = i64::from(self.impact.days_after) - i64::from(before.days_after);
+        match days {
+            0 => {}
+            1 => changes.push("one more day became complete".into()),
+            days if days > 1 => changes.push(format!("{days} more days became complete")),
+            _ => changes.push("fewer days are complete".into()),
+        }
+        if before.publication_id != self.publication_id && days <= 0 {
+            changes.push(format!(
+                "bills or rules changed between publications {} and {}",
+                before.publication_id, self.publication_id
+            ));
+        }
+        if before.finding != finding_key(self.impact.finding) {
+            let (from, to) = (finding_words(&before.finding), finding_words(finding_key(self.impact.finding)));
+            changes.push(format!("the finding changed from {from} to {to}"));
+        }
+        changes.join("; ")
+    }
+}
+
+/// Of a standing answer, as far as a revision looks at it.
+fn effect_of(before: &Standing) -> Option<Effect> {
+    let number = |amount: &Option<BigDecimal>| amount.as_ref().and_then(ToPrimitive::to_f64);
+    Some(Effect {
+        per_day: number(&before.per_day)?,
+        low: number(&before.per_day_low)?,
+        high: number(&before.per_day_high)?,
+        before_per_day: number(&before.before_per_day)?,
+        relative: 0.0,
+        relative_low: 0.0,
+        relative_high: 0.0,
+        probability: 0.0,
+        per_unit: None,
+    })
+}
+
+fn estimate(value: f64) -> BigDecimal {
+    let rounded = BigDecimal::from_f64(value).unwrap_or_default();
+    rounded.with_scale_round(ESTIMATE_DIGITS, bigdecimal::RoundingMode::HalfUp).normalized()
+}
+
+fn unit(unit: &UnitEffect) -> Value {
+    json!({
+        "per_unit": unit.per_unit, "low": unit.low, "high": unit.high, "before": unit.before,
+        "units_per_day": unit.units_per_day,
+    })
+}
+
+fn flag(flag: &Flag) -> Value {
+    json!({
+        "kind": flag_key(flag.kind), "amount_per_day": flag.amount_per_day.map(|amount| estimate(amount).to_plain_string()),
+        "day": flag.day, "deployment_ids": flag.deployment_ids,
+    })
+}
+
+fn not_separable(joint: &NotSeparable) -> Value {
+    let text = |value: f64| estimate(value).to_plain_string();
+    json!({
+        "days": joint.days, "deployment_ids": joint.deployment_ids, "per_day": text(joint.joint.per_day),
+        "low": text(joint.joint.low), "high": text(joint.joint.high),
+    })
+}
+
+fn line(impact: &Impact) -> Value {
+    let days: Vec<LineDay> = impact
+        .expected
+        .iter()
+        .map(|one| LineDay { day: one.day, actual: one.actual, expected: one.expected, low: one.low, high: one.high })
+        .collect();
+    serde_json::to_value(days).unwrap_or_default()
+}
+
+fn finding_key(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Increase => "increase",
+        Finding::Decrease => "decrease",
+        Finding::NoMaterialChange => "no-material-change",
+        Finding::CannotTell => "cannot-tell",
+    }
+}
+
+fn finding_words(key: &str) -> String {
+    format!("\u{201c}{}\u{201d}", key.replace('-', " "))
+}
+
+fn reason_key(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ClearEffect => "clear-effect",
+        Reason::WithinATenth => "within-a-tenth",
+        Reason::TooFewDaysAfter => "too-few-days-after",
+        Reason::ShortHistory => "short-history",
+        Reason::NoCostBefore => "no-cost-before",
+        Reason::TooUncertain => "too-uncertain",
+        Reason::LikelyNotCertain => "likely-not-certain",
+        Reason::TooSmallToClaim => "too-small-to-claim",
+        Reason::NeighbourTooNear => "neighbour-too-near",
+        Reason::UndoesAShift => "undoes-a-shift",
+    }
+}
+
+fn flag_key(kind: FlagKind) -> &'static str {
+    match kind {
+        FlagKind::Traffic => "traffic",
+        FlagKind::Neighbour => "neighbour",
+        FlagKind::Autoscaling => "autoscaling",
+        FlagKind::CreditOrFee => "credit-or-fee",
+        FlagKind::PriceOrCommitment => "price-or-commitment",
+        FlagKind::IncompleteDays => "incomplete-days",
+        FlagKind::Launch => "launch",
+        FlagKind::ShiftBefore => "shift-before",
+        FlagKind::SiblingsMoved => "siblings-moved",
+        FlagKind::AllocationRule => "allocation-rule",
+        FlagKind::Retagging => "retagging",
+    }
+}
+
+/// The word of whether a rollback brought the cost back.
+pub(super) fn returned_key(returned: Returned) -> &'static str {
+    match returned {
+        Returned::Yes => "yes",
+        Returned::Partly => "partly",
+        Returned::No => "no",
+        Returned::CannotTell => "cannot-tell",
+    }
+}

@@ -1,0 +1,135 @@
+//! How far the answers about deployments are, and how often the method is wrong on days without a release.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// What answers are made from, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The last publication; 0 before the first.
+    pub publication_id: i64,
+    /// Changes with each deployment that comes, moves or changes state, with each kind of an environment, and with each
+    /// metric that is taken in.
+    pub deployment_mark: String,
+}
+
+/// What there is to answer from now.
+pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
+    sqlx::query_as!(
+        Mark,
+        r#"SELECT coalesce((SELECT max(publication_id) FROM publication), 0) AS "publication_id!",
+                  coalesce((SELECT max(deployment_status_id) FROM deployment_status), 0) || '/'
+                  || (SELECT count(*) || '/' || coalesce(sum(environment_id), 0) FROM deployment) || '/'
+                  || (SELECT count(*) || '/' || coalesce(sum(service_id), 0) FROM deployment_service) || '/'
+                  || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
+                  || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
+                               FROM environment), '') AS "deployment_mark!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The last time that all answers were brought up to date.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What they were made from.
+    pub mark: Mark,
+    /// By which method.
+    pub method: String,
+    /// When.
+    pub ran_at: DateTime<Utc>,
+    /// Releases that have an answer.
+    pub release_count: i64,
+    /// Of them, those whose inputs had changed.
+    pub computed_count: i64,
+}
+
+/// The last run; `None` before the first.
+pub async fn last(conn: &mut PgConnection) -> sqlx::Result<Option<Run>> {
+    let row = sqlx::query!(
+        "SELECT publication_id, deployment_mark, method, ran_at, release_count, computed_count FROM effect_run"
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Run {
+        mark: Mark { publication_id: row.publication_id, deployment_mark: row.deployment_mark },
+        method: row.method,
+        ran_at: row.ran_at,
+        release_count: row.release_count,
+        computed_count: row.computed_count,
+    }))
+}
+
+/// Notes a run.
+pub async fn note(conn: &mut PgConnection, run: &Run) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO effect_run (publication_id, deployment_mark, method, ran_at, release_count, computed_count)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (is_the_one) DO UPDATE SET publication_id = excluded.publication_id,
+             deployment_mark = excluded.deployment_mark, method = excluded.method, ran_at = excluded.ran_at,
+             release_count = excluded.release_count, computed_count = excluded.computed_count",
+        run.mark.publication_id,
+        run.mark.deployment_mark,
+        run.method,
+        run.ran_at,
+        run.release_count,
+        run.computed_count
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Holds off another process until the transaction ends. False where one is at it.
+pub async fn try_lock(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    // "effects" in ASCII: a number that nothing else locks.
+    sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(28540414711194739) AS "locked!""#).fetch_one(conn).await
+}
+
+/// What was learnt from placebos.
+#[derive(Debug, Clone)]
+pub struct StoredCalibration {
+    /// As the method keeps it.
+    pub constants: Value,
+    /// The method that learnt it.
+    pub method: String,
+    /// Placebos asked.
+    pub placebo_count: i64,
+    /// Of them, claimed to be an increase or a decrease.
+    pub claimed_count: i64,
+    /// Of them, with an interval that leaves out zero.
+    pub outside_count: i64,
+    /// When.
+    pub computed_at: DateTime<Utc>,
+}
+
+/// What was learnt last; `None` before.
+pub async fn calibration(conn: &mut PgConnection) -> sqlx::Result<Option<StoredCalibration>> {
+    sqlx::query_as!(
+        StoredCalibration,
+        "SELECT constants, method, placebo_count, claimed_count, outside_count, computed_at FROM effect_calibration"
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Keeps what was learnt.
+pub async fn keep_calibration(conn: &mut PgConnection, learnt: &StoredCalibration) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO effect_calibration (constants, method, placebo_count, claimed_count, outside_count, computed_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (is_the_one) DO UPDATE SET constants = excluded.constants, method = excluded.method,
+             placebo_count = excluded.placebo_count, claimed_count = excluded.claimed_count,
+             outside_count = excluded.outside_count, computed_at = excluded.computed_at",
+        learnt.constants,
+        learnt.method,
+        learnt.placebo_count,
+        learnt.claimed_count,
+        learnt.outside_count,
+        learnt.computed_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! Answers about what deployments did to cost: written once, read by pages, lists and the API.
+
+use super::Scope;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// Rows that one statement writes.
+const BATCH: usize = 500;
+
+/// An answer to be written. Amounts are units of the currency a day.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct NewEffect {
+    pub deployment_id: i64,
+    pub service_id: i64,
+    pub environment_id: i64,
+    pub billing_currency: String,
+    pub release_date: NaiveDate,
+    pub asked_on: NaiveDate,
+    pub publication_id: i64,
+    pub phase: &'static str,
+    pub finding: &'static str,
+    pub reason: &'static str,
+    pub days_before: u32,
+    pub days_after: u32,
+    pub horizon_days: u32,
+    pub per_day: Option<BigDecimal>,
+    pub per_day_low: Option<BigDecimal>,
+    pub per_day_high: Option<BigDecimal>,
+    pub before_per_day: Option<BigDecimal>,
+    pub smallest_visible: Option<BigDecimal>,
+    pub probability: Option<f64>,
+    pub per_unit: Option<Value>,
+    pub flags: Value,
+    pub not_separable: Option<Value>,
+    pub came_back: Option<Value>,
+    pub method: String,
+    pub fingerprint: String,
+    pub what_changed: String,
+    pub supersedes: Option<i64>,
+    /// For the chart; not a column of the table.
+    pub line: Value,
+}
+
+/// Writes answers, and the lines that go with them.
+pub async fn append(conn: &mut PgConnection, effects: &[NewEffect], now: DateTime<Utc>) -> sqlx::Result<()> {
+    for batch in effects.chunks(BATCH) {
+        let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query!(
+            "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
+                asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after, horizon_days,
+                per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit, flags,
+                not_separable, came_back, method, fingerprint, what_changed, supersedes)
+             SELECT deployment_id, service_id, environment_id, billing_currency, release_date, asked_on, $2,
+                publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
+                per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
+                nullif(not_separable, 'null'), nullif(came_back, 'null'), method, fingerprint, what_changed, supersedes
+             FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
+                billing_currency text, release_date date, asked_on date, publication_id bigint, phase text,
+                finding text, reason text, days_before integer, days_after integer, horizon_days integer,
+                per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
+                smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
+                not_separable jsonb, came_back jsonb, method text, fingerprint text, what_changed text,
+                supersedes bigint)",
+            rows,
+            now
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO deployment_effect_line (deployment_id, service_id, environment_id, billing_currency, days)
+             SELECT deployment_id, service_id, environment_id, billing_currency, line
+             FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
+                billing_currency text, line jsonb)
+             ON CONFLICT (deployment_id, service_id, environment_id, billing_currency)
+             DO UPDATE SET days = excluded.days",
+            rows
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The answer that stands, as far as the next one must know it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct Standing {
+    pub deployment_effect_id: i64,
+    pub deployment_id: i64,
+    pub service_id: i64,
+    pub environment_id: i64,
+    pub billing_currency: String,
+    pub release_date: NaiveDate,
+    pub asked_on: NaiveDate,
+    pub publication_id: i64,
+    pub phase: String,
+    pub finding: String,
+    pub reason: String,
+    pub days_after: i32,
+    pub per_day: Option<BigDecimal>,
+    pub per_day_low: Option<BigDecimal>,
+    pub per_day_high: Option<BigDecimal>,
+    pub before_per_day: Option<BigDecimal>,
+    pub fingerprint: String,
+}
+
+/// Every answer that stands. No person reads this: the work in the background does.
+pub async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<Standing>> {
+    sqlx::query_as!(
+        Standing,
+        r#"SELECT deployment_effect_id AS "deployment_effect_id!", deployment_id AS "deployment_id!",
+                  service_id AS "service_id!", environment_id AS "environment_id!",
+                  billing_currency AS "billing_currency!", release_date AS "release_date!", asked_on AS "asked_on!",
+                  publication_id AS "publication_id!", phase AS "phase!", finding AS "finding!", reason AS "reason!",
+                  days_after AS "days_after!", per_day, per_day_low, per_day_high, before_per_day,
+                  fingerprint AS "fingerprint!"
+           FROM current_deployment_effect LIMIT 10000000"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// An answer as pages and the API show it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct EffectRow {
+    pub deployment_effect_id: i64,
+    pub deployment_id: i64,
+    pub service_id: i64,
+    pub service_slug: String,
+    pub service_name: String,
+    pub environment_id: i64,
+    pub environment_name: String,
+    pub billing_currency: String,
+    pub release_date: NaiveDate,
+    pub asked_on: NaiveDate,
+    pub computed_at: DateTime<Utc>,
+    pub publication_id: i64,
+    pub phase: String,
+    pub finding: String,
+    pub reason: String,
+    pub days_before: i32,
+    pub days_after: i32,
+    pub horizon_days: i32,
+    pub per_day: Option<BigDecimal>,
+    pub per_day_low: Option<BigDecimal>,
+    pub per_day_high: Option<BigDecimal>,
+    pub before_per_day: Option<BigDecimal>,
+    pub smallest_visible: Option<BigDecimal>,
+    pub probability: Option<f64>,
+    pub per_unit: Option<Value>,
+    pub flags: Value,
+    pub not_separable: Option<Value>,
+    pub came_back: Option<Value>,
+    pub method: String,
+    pub what_changed: String,
+}
+
+/// Every answer that was given about a deployment, the newest first, of services within the scope that it still
+/// belongs to.
+pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id: i64) -> sqlx::Result<Vec<EffectRow>> {
+    sqlx::query_as!(
+        EffectRow,
+        r#"SELECT e.deployment_effect_id, e.deployment_id, e.service_id, s.slug AS service_slug, s.name AS service_name,
+                  e.environment_id, v.name AS environment_name, e.billing_currency, e.release_date, e.asked_on,
+                  e.computed_at, e.publication_id, e.phase, e.finding, e.reason, e.days_before, e.days_after,
+                  e.horizon_days, e.per_day, e.per_day_low, e.per_day_high, e.before_per_day, e.smallest_visible,
+                  e.probability, e.per_unit, e.flags, e.not_separable, e.came_back, e.method, e.what_changed
+           FROM deployment_effect e
+           JOIN deployment d USING (deployment_id)
+           JOIN deployment_service ds USING (deployment_id, service_id)
+           JOIN service s USING (service_id)
+           JOIN environment v ON v.environment_id = e.environment_id
+           WHERE e.deployment_id = $1 AND e.environment_id = d.environment_id
+             AND ($2::bigint[] IS NULL OR s.team_id = ANY($2))
+           ORDER BY e.deployment_effect_id DESC LIMIT 5000"#,
+        deployment_id,
+        scope.team_ids()
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The answer that stands about a deployment and service, as lists show it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct EffectBrief {
+    pub deployment_id: i64,
+    pub service_id: i64,
+    pub billing_currency: String,
+    pub release_date: NaiveDate,
+    pub phase: String,
+    pub finding: String,
+    pub reason: String,
+    pub days_after: i32,
+    pub per_day: Option<BigDecimal>,
+    pub per_day_low: Option<BigDecimal>,
+    pub per_day_high: Option<BigDecimal>,
+    pub before_per_day: Option<BigDecimal>,
+}
+
+/// The answers that stand about these deployments, of one service where one is named, within the scope.
+pub async fn briefs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    deployment_ids: &[i64],
+    service_id: Option<i64>,
+) -> sqlx::Result<Vec<EffectBrief>> {
+    sqlx::query_as!(
+        EffectBrief,
+        r#"SELECT e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
+                  e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.phase AS "phase!",
+                  e.finding AS "finding!", e.reason AS "reason!", e.days_after AS "days_after!", e.per_day,
+                  e.per_day_low, e.per_day_high, e.before_per_day
+           FROM current_deployment_effect e
+           JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
+           JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
+           JOIN service s ON s.service_id = e.service_id
+           WHERE e.deployment_id = ANY($1) AND ($2::bigint IS NULL OR e.service_id = $2)
+             AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
+           ORDER BY e.deployment_id, s.name, e.billing_currency LIMIT 100000"#,
+        deployment_ids,
+        service_id,
+        scope.team_ids()
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A release that its answer claims to have changed cost.
+#[derive(Debug, Clone)]
+pub struct ClaimedRelease {
+    /// One of its deployments: what was released on one day to one service has one answer.
+    pub deployment_id: i64,
+    /// Its version.
+    pub version: Option<String>,
+    /// The service.
+    pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The day of the release.
+    pub release_date: NaiveDate,
+    /// Units of the currency a day.
+    pub per_day: BigDecimal,
+}
+
+/// Which releases.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClaimedFilter {
+    /// Of this service.
+    pub service_id: Option<i64>,
+    /// In this environment.
+    pub environment_id: Option<i64>,
+    /// Of services of this team; 0 for those without one.
+    pub team_id: Option<i64>,
+}
+
+/// Claimed increases and decreases of releases on these days, one row a day, service and environment.
+pub async fn claimed(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: ClaimedFilter,
+    from: NaiveDate,
+    until: NaiveDate,
+) -> sqlx::Result<Vec<ClaimedRelease>> {
+    sqlx::query_as!(
+        ClaimedRelease,
+        r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.release_date)
+                  e.deployment_id AS "deployment_id!", d.version, e.service_id AS "service_id!",
+                  e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.per_day AS "per_day!"
+           FROM current_deployment_effect e
+           JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
+           JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
+           JOIN service s ON s.service_id = e.service_id
+           WHERE e.finding IN ('increase', 'decrease') AND e.release_date >= $1 AND e.release_date < $2
+             AND ($3::bigint IS NULL OR e.service_id = $3) AND ($4::bigint IS NULL OR e.environment_id = $4)
+             AND ($5::bigint IS NULL OR coalesce(s.team_id, 0) = $5)
+             AND ($6::bigint[] IS NULL OR s.team_id = ANY($6))
+           ORDER BY e.service_id, e.environment_id, e.billing_currency, e.release_date, e.deployment_id
+           LIMIT 10000"#,
+        from,
+        until,
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        scope.team_ids()
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A day of the line that cost would have followed without the release. Positions on a chart, not money.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LineDay {
+    /// The day.
+    pub day: NaiveDate,
+    /// The usage cost that it was fitted on, so that a chart of all cost can lift the line by what else was charged.
+    #[serde(default)]
+    pub actual: Option<f64>,
+    /// Units of the currency.
+    pub expected: f64,
+    /// Lower end of the 90 % band.
+    pub low: f64,
+    /// Upper end of the 90 % band.
+    pub high: f64,
+}
+
+/// The line of one service.
+#[derive(Debug, Clone)]
+pub struct ServiceLine {
+    /// The service.
+    pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// In order of time.
+    pub days: Vec<LineDay>,
+}
+
+/// The lines of a deployment's services within the scope.
+pub async fn lines(conn: &mut PgConnection, scope: &Scope, deployment_id: i64) -> sqlx::Result<Vec<ServiceLine>> {
+    let rows = sqlx::query!(
+        "SELECT l.service_id, l.billing_currency, l.days
+         FROM deployment_effect_line l JOIN service s USING (service_id)
+         JOIN deployment d ON d.deployment_id = l.deployment_id AND d.environment_id = l.environment_id
+         WHERE l.deployment_id = $1 AND ($2::bigint[] IS NULL OR s.team_id = ANY($2))
+         ORDER BY s.name, l.billing_currency LIMIT 1000",
+        deployment_id,
+        scope.team_ids()
+    )
+    .fetch_all(conn)
+    .await?;
+    let line = |row: (i64, String, Value)| {
+        let days = serde_json::from_value(row.2).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(ServiceLine { service_id: row.0, billing_currency: row.1, days })
+    };
+    rows.into_iter().map(|row| line((row.service_id, row.billing_currency, row.days))).collect()
+}

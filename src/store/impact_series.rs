@@ -1,0 +1,298 @@
+//! What the effect of a deployment is estimated from: daily usage by service and environment, releases, traffic, and
+//! what else the ledger knows to have happened. Read by the work in the background only; no person sees these rows.
+
+use crate::focus::DateRange;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// Rows of one kind that are read at most.
+const ROW_COUNT_MAX: i64 = 20_000_000;
+
+/// A production release that went live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveRelease {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// When it went live.
+    pub at: DateTime<Utc>,
+    /// Only when it was told is known, not when it was.
+    pub time_is_received: bool,
+    /// It went back to an earlier version.
+    pub is_rollback: bool,
+}
+
+/// Every deployment that went live in an environment of the kind production with another version than before, in order
+/// of time.
+pub async fn releases(conn: &mut PgConnection) -> sqlx::Result<Vec<LiveRelease>> {
+    sqlx::query_as!(
+        LiveRelease,
+        r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
+                  coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!"
+           FROM deployment d
+           JOIN deployment_service ds USING (deployment_id)
+           JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+           WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
+           ORDER BY 4, 1, 2 LIMIT $1"#,
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What one service in one environment cost on one day in one currency.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayFigure {
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The charge day.
+    pub charge_date: NaiveDate,
+    /// EffectiveCost of usage, corrections left out: for estimates only.
+    pub usage: f64,
+    /// EffectiveCost of everything else but tax: credits, fees, corrections.
+    pub other: f64,
+}
+
+/// Daily cost of services in production environments: own cost, without shares of shared costs.
+pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<DayFigure>> {
+    sqlx::query_as!(
+        DayFigure,
+        r#"SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date,
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category = 'Usage'), 0)::double precision
+                      AS "usage!",
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category NOT IN ('Usage', 'Tax')), 0)
+                      ::double precision AS "other!"
+           FROM daily_cost d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+           WHERE d.split_id = 0 AND d.service_id <> 0 AND d.charge_date >= $1 AND d.charge_date < $2
+           GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The days that bills hold.
+pub async fn reach(conn: &mut PgConnection) -> sqlx::Result<Option<DateRange>> {
+    let row = sqlx::query!(
+        "SELECT min(first_charge_date) AS first, max(last_charge_date) AS last FROM generation WHERE state = 'current'"
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.first.zip(row.last).and_then(|(first, last)| DateRange::new(first, last + chrono::Days::new(1))))
+}
+
+/// A metric's value of one service on one day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricDay {
+    /// The service.
+    pub service_id: i64,
+    /// 0 for all environments together.
+    pub environment_id: i64,
+    /// The day.
+    pub charge_date: NaiveDate,
+    /// Units. Not money.
+    pub value: f64,
+}
+
+/// All values of a metric on these days.
+pub async fn metric(conn: &mut PgConnection, metric: &str, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
+    sqlx::query_as!(
+        MetricDay,
+        r#"SELECT service_id, environment_id, charge_date, value::double precision AS "value!"
+           FROM metric_point WHERE metric = $1 AND charge_date >= $2 AND charge_date < $3
+           ORDER BY 1, 2, 3 LIMIT $4"#,
+        metric,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A day on which the share of a service's usage that commitments cover changed by a fifth or more, and stayed so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitmentStep {
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The first day with the new share.
+    pub day: NaiveDate,
+    /// Whether more is covered than before.
+    pub is_start: bool,
+}
+
+/// Commitments that began or ended, as the charges of each service show it: the mean of a week against the week before.
+pub async fn commitment_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<CommitmentStep>> {
+    sqlx::query_as!(
+        CommitmentStep,
+        r#"WITH daily AS (
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date,
+                    sum(d.list_cost) FILTER (WHERE k.commitment_discount_status = 'Used') AS used, sum(d.list_cost) AS total
+             FROM daily_cost_by_key d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+             JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+                 AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+             JOIN environment e ON e.environment_id = m.environment_id AND e.kind = 'production'
+             WHERE k.charge_category = 'Usage' AND coalesce(k.commitment_discount_status, '') <> 'Unused'
+               AND m.service_id <> 0 AND d.charge_date >= $1 AND d.charge_date < $2
+             GROUP BY 1, 2, 3, 4
+           ), shares AS (
+             SELECT service_id, environment_id, billing_currency, charge_date,
+                    coalesce(used, 0) / total AS share,
+                    lag(coalesce(used, 0) / total) OVER days AS share_before,
+                    avg(coalesce(used, 0) / total) OVER (days ROWS BETWEEN CURRENT ROW AND 6 FOLLOWING) AS week,
+                    avg(coalesce(used, 0) / total) OVER (days ROWS BETWEEN 7 PRECEDING AND 1 PRECEDING) AS week_before
+             FROM daily WHERE total > 0
+             WINDOW days AS (PARTITION BY service_id, environment_id, billing_currency ORDER BY charge_date)
+           )
+           SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
+                  charge_date AS "day!", week > week_before AS "is_start!"
+           FROM shares
+           WHERE abs(week - week_before) >= 0.2 AND abs(share - share_before) >= 0.2
+           ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A day on which list prices of what a service buys changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriceStep {
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The first day at the new price.
+    pub day: NaiveDate,
+    /// List cost of that day and SKUs at the new prices.
+    pub list_cost: f64,
+    /// The same quantities at the old ones.
+    pub list_cost_before: f64,
+    /// List cost of all usage of the service on that day.
+    pub list_cost_total: f64,
+}
+
+/// Changes of list prices by more than half a percent that hold on the next day too: one row a service, environment and
+/// day.
+pub async fn price_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<PriceStep>> {
+    sqlx::query_as!(
+        PriceStep,
+        r#"WITH daily AS (
+             SELECT k.provider_name, k.sku_id, k.region_id, d.billing_currency, d.charge_date,
+                    sum(d.list_cost) / nullif(sum(d.pricing_quantity), 0) AS price
+             FROM daily_cost_by_key d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+             WHERE k.charge_category = 'Usage' AND k.sku_id IS NOT NULL AND d.pricing_quantity > 0 AND d.list_cost > 0
+               AND d.charge_date >= $1 AND d.charge_date < $2
+             GROUP BY 1, 2, 3, 4, 5
+           ), steps AS (
+             SELECT *, lag(price) OVER days AS price_before, lag(price, 2) OVER days AS price_two_before,
+                    lead(price) OVER days AS price_after
+             FROM daily WINDOW days AS (PARTITION BY provider_name, sku_id, region_id, billing_currency ORDER BY charge_date)
+           ), changed AS (
+             SELECT * FROM steps
+             WHERE abs(price / price_before - 1) > 0.005 AND abs(price_after / price - 1) < 0.001
+               AND abs(price_before / price_two_before - 1) < 0.001
+           ), own AS (
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total,
+                    sum(d.list_cost) FILTER (WHERE c.price IS NOT NULL) AS now,
+                    sum(d.list_cost * c.price_before / c.price) FILTER (WHERE c.price IS NOT NULL) AS before
+             FROM daily_cost_by_key d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+             JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+                 AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+             JOIN environment e ON e.environment_id = m.environment_id AND e.kind = 'production'
+             LEFT JOIN changed c ON c.provider_name IS NOT DISTINCT FROM k.provider_name AND c.sku_id = k.sku_id
+                 AND c.region_id IS NOT DISTINCT FROM k.region_id AND c.billing_currency = d.billing_currency
+                 AND c.charge_date = d.charge_date
+             WHERE k.charge_category = 'Usage' AND m.service_id <> 0
+               AND d.charge_date IN (SELECT charge_date FROM changed)
+             GROUP BY 1, 2, 3, 4
+           )
+           SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
+                  charge_date AS "day!", now::double precision AS "list_cost!",
+                  before::double precision AS "list_cost_before!", total::double precision AS "list_cost_total!"
+           FROM own WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A day from which on rules gave a service other cost than before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleStep {
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The first day.
+    pub day: NaiveDate,
+    /// Mean over the week after of what came, less what went. An amount a day, for estimates only.
+    pub amount_per_day: f64,
+}
+
+/// What dated rules moved to services and away from them.
+pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<RuleStep>> {
+    sqlx::query_as!(
+        RuleStep,
+        r#"WITH steps AS (
+             SELECT later.sub_account_key, later.rollup_key_id, later.first_day AS day,
+                    later.service_id AS to_service, later.environment_id AS to_environment,
+                    earlier.service_id AS from_service, earlier.environment_id AS from_environment
+             FROM key_mapping later
+             JOIN key_mapping earlier ON earlier.sub_account_key = later.sub_account_key
+                 AND earlier.rollup_key_id = later.rollup_key_id AND earlier.end_day = later.first_day
+             WHERE later.first_day >= $1 AND later.first_day < $2
+               AND (later.service_id, later.environment_id) <> (earlier.service_id, earlier.environment_id)
+           ), moved AS (
+             SELECT s.day, s.to_service, s.to_environment, s.from_service, s.from_environment, d.billing_currency,
+                    sum(d.effective_cost)::double precision / 7 AS amount
+             FROM steps s
+             JOIN daily_cost_by_key d ON d.sub_account_key = s.sub_account_key AND d.rollup_key_id = s.rollup_key_id
+                 AND d.charge_date >= s.day AND d.charge_date < s.day + 7
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             GROUP BY 1, 2, 3, 4, 5, 6
+           )
+           SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
+                  day AS "day!", sum(amount) AS "amount_per_day!"
+           FROM (SELECT to_service AS service_id, to_environment AS environment_id, billing_currency, day, amount FROM moved
+                 UNION ALL
+                 SELECT from_service, from_environment, billing_currency, day, -amount FROM moved) sides
+           WHERE service_id <> 0
+           GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}

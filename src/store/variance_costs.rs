@@ -1,0 +1,259 @@
+//! What a change of spend is explained from: lines of two periods under one mapping, what rules and splits moved,
+//! and traffic.
+
+use super::Scope;
+use super::costs::CostFilter;
+use super::statements::MonthView;
+use crate::focus::DateRange;
+use bigdecimal::BigDecimal;
+use sqlx::PgConnection;
+
+/// The metric that tells how much a service had to do.
+pub const TRAFFIC_METRIC: &str = "requests";
+/// Lines that are read at most: kinds of what is bought, not lines of bills.
+const LINE_COUNT_MAX: i64 = 200_000;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The period, the basis, and whose cost. The service 0 is what is not allocated.
+    pub filter: &'a CostFilter,
+    /// The period that it is compared with.
+    pub compared: DateRange,
+    /// Whether days are charge days or the months of bills; then both periods are whole months.
+    pub view: MonthView,
+}
+
+impl Question<'_> {
+    fn is_by_bill(&self) -> bool {
+        self.view == MonthView::BillingPeriod
+    }
+}
+
+/// One SKU of one service in one region under one pricing, as it is given to services on the last compared day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VarianceLine {
+    /// 0 is what no rule maps.
+    pub service_id: i64,
+    /// What people call it.
+    pub service_name: Option<String>,
+    /// FOCUS ChargeCategory.
+    pub charge_category: String,
+    /// FOCUS ChargeClass.
+    pub charge_class: String,
+    /// FOCUS PricingCategory.
+    pub pricing_category: String,
+    /// FOCUS CommitmentDiscountStatus.
+    pub commitment_discount_status: String,
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// In the basis, in the period.
+    pub cost: BigDecimal,
+    /// ListCost in the period.
+    pub list_cost: BigDecimal,
+    /// ContractedCost in the period.
+    pub contracted_cost: BigDecimal,
+    /// PricingQuantity in the period.
+    pub quantity: BigDecimal,
+    /// In the basis, in the compared period.
+    pub cost_before: BigDecimal,
+    /// ListCost in the compared period.
+    pub list_cost_before: BigDecimal,
+    /// ContractedCost in the compared period.
+    pub contracted_cost_before: BigDecimal,
+    /// PricingQuantity in the compared period.
+    pub quantity_before: BigDecimal,
+}
+
+/// The lines of both periods, every key with the owner that it has on the last compared day.
+pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<VarianceLine>> {
+    let Question { filter, compared, .. } = question;
+    sqlx::query_as!(
+        VarianceLine,
+        r#"
+        SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
+            charge_class AS "charge_class!", pricing_category AS "pricing_category!",
+            commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
+            coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "cost!",
+            coalesce(sum(list_cost) FILTER (WHERE is_now), 0) AS "list_cost!",
+            coalesce(sum(contracted_cost) FILTER (WHERE is_now), 0) AS "contracted_cost!",
+            coalesce(sum(pricing_quantity) FILTER (WHERE is_now), 0) AS "quantity!",
+            coalesce(sum(cost) FILTER (WHERE NOT is_now), 0) AS "cost_before!",
+            coalesce(sum(list_cost) FILTER (WHERE NOT is_now), 0) AS "list_cost_before!",
+            coalesce(sum(contracted_cost) FILTER (WHERE NOT is_now), 0) AS "contracted_cost_before!",
+            coalesce(sum(pricing_quantity) FILTER (WHERE NOT is_now), 0) AS "quantity_before!"
+        FROM (
+            SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
+                coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
+                coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
+                d.billing_currency AS currency, k.provider_name, k.service_name AS bought, k.sku_id, k.region_id,
+                p.day >= $1 AND p.day < $2 AS is_now,
+                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost,
+                d.list_cost, d.contracted_cost, d.pricing_quantity
+            FROM key_mapping m
+            JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+            JOIN daily_cost_by_key d
+                ON d.rollup_key_id = k.rollup_key_id AND d.sub_account_key = k.sub_account_key
+            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+            CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
+            LEFT JOIN service ON service.service_id = m.service_id
+            WHERE m.first_day <= $14 AND m.end_day > $14
+              AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
+                AND g.first_charge_date < greatest($2::date, $4::date)
+                AND g.last_charge_date >= least($1::date, $3::date)))
+              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
+              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+              AND ($7::bigint IS NULL OR m.service_id = $7)
+              AND ($8::bigint IS NULL OR m.environment_id = $8)
+              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
+              AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
+              AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
+              AND ($12::text IS NULL OR d.billing_currency = $12)
+        ) lines
+        GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
+            provider_name, bought, sku_id, region_id
+        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category
+        LIMIT $15
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        question.is_by_bill(),
+        compared.last_day(),
+        LINE_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What the ledger says of both periods in one currency, under the owners of each day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sums {
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// Charges' own cost in the period.
+    pub own: BigDecimal,
+    /// The same in the compared period.
+    pub own_before: BigDecimal,
+    /// What splits moved here, less what they moved away.
+    pub shared: BigDecimal,
+    /// The same in the compared period.
+    pub shared_before: BigDecimal,
+}
+
+impl Sums {
+    /// Cost of the period less cost of the compared one.
+    pub fn change(&self) -> BigDecimal {
+        &self.own + &self.shared - &self.own_before - &self.shared_before
+    }
+}
+
+/// The sums of both periods by currency.
+pub async fn sums(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<Sums>> {
+    let Question { filter, compared, .. } = question;
+    sqlx::query_as!(
+        Sums,
+        r#"
+        SELECT currency AS "currency!",
+            coalesce(sum(cost) FILTER (WHERE is_now AND split_id = 0), 0) AS "own!",
+            coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id = 0), 0) AS "own_before!",
+            coalesce(sum(cost) FILTER (WHERE is_now AND split_id <> 0), 0) AS "shared!",
+            coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id <> 0), 0) AS "shared_before!"
+        FROM (
+            SELECT d.billing_currency AS currency, d.split_id, p.day >= $1 AND p.day < $2 AS is_now,
+                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost
+            FROM daily_cost d
+            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+            CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
+            LEFT JOIN service ON service.service_id = d.service_id
+            WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
+              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
+              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+              AND ($7::bigint IS NULL OR d.service_id = $7)
+              AND ($8::bigint IS NULL OR d.environment_id = $8)
+              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
+              AND ($10::text IS NULL OR d.provider_name = $10)
+              AND ($11::text IS NULL OR d.charge_category = $11)
+              AND ($12::text IS NULL OR d.billing_currency = $12)
+        ) costs
+        GROUP BY currency ORDER BY currency LIMIT 500
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        question.is_by_bill(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Average traffic of a service a day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    /// The service.
+    pub service_id: i64,
+    /// Average of the days of the period that have a value. Not money.
+    pub now: f64,
+    /// The same of the compared period.
+    pub before: f64,
+}
+
+/// Traffic of the services that have values on at least half of the days of both periods. What is told for all
+/// environments together stands for a service where it is told; else its environments are added up.
+pub async fn traffic(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<Traffic>> {
+    let Question { filter, compared, .. } = question;
+    sqlx::query_as!(
+        Traffic,
+        r#"
+        WITH daily AS (
+            SELECT p.service_id, p.charge_date, p.charge_date >= $1 AND p.charge_date < $2 AS is_now,
+                coalesce(sum(p.value) FILTER (WHERE p.environment_id = 0), sum(p.value))::double precision AS value
+            FROM metric_point p JOIN service USING (service_id)
+            WHERE p.metric = $5
+              AND ((p.charge_date >= $1 AND p.charge_date < $2) OR (p.charge_date >= $3 AND p.charge_date < $4))
+              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+              AND ($7::bigint IS NULL OR p.service_id = $7)
+              AND ($8::bigint IS NULL OR p.environment_id = $8)
+              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
+            GROUP BY 1, 2
+        )
+        SELECT service_id, avg(value) FILTER (WHERE is_now) AS "now!", avg(value) FILTER (WHERE NOT is_now) AS "before!"
+        FROM daily GROUP BY service_id
+        HAVING 2 * count(*) FILTER (WHERE is_now) >= $2::date - $1::date
+           AND 2 * count(*) FILTER (WHERE NOT is_now) >= $4::date - $3::date
+           AND avg(value) FILTER (WHERE is_now) > 0 AND avg(value) FILTER (WHERE NOT is_now) > 0
+        ORDER BY service_id LIMIT 100000
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        TRAFFIC_METRIC,
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,307 @@
+//! What is said of a deployment's effect: sentence, steps, figures, flags, history.
+
+use super::super::display::{decimals, signed};
+use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_words};
+use super::super::parts::{Figure, Figures};
+use crate::store::effect_runs::StoredCalibration;
+use crate::store::effects::EffectRow;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use serde_json::Value;
+
+/// Everything that the page says of the effect.
+pub struct EffectView {
+    /// The first sentence.
+    pub sentence: String,
+    pub mark: Mark,
+    pub phase: String,
+    pub reason: &'static str,
+    /// What replaced the answer before, where it was revised; what cannot be told apart; whether the cost came back.
+    pub notices: Vec<String>,
+    pub steps: Vec<Step>,
+    pub figures: Figures,
+    /// One a service and currency, where there are several.
+    pub services: Vec<ServiceRow>,
+    pub flags: Vec<FlagRow>,
+    pub history: Vec<HistoryRow>,
+    pub method: String,
+    pub left_out: String,
+    /// Of the one that the sentence is about.
+    pub service_name: String,
+}
+
+/// A state that the answer went through.
+pub struct Step {
+    pub name: &'static str,
+    pub detail: String,
+    pub is_now: bool,
+}
+
+pub struct ServiceRow {
+    pub name: String,
+    pub slug: String,
+    pub mark: Mark,
+    pub whisker: Whisker,
+    pub amount: String,
+    pub note: String,
+}
+
+pub struct FlagRow {
+    pub name: &'static str,
+    pub detail: String,
+    pub amount: String,
+    pub deployments: Vec<i64>,
+}
+
+pub struct HistoryRow {
+    pub state: String,
+    pub detail: String,
+    pub whisker: Whisker,
+    pub amount: String,
+    pub interval: String,
+}
+
+/// What stands, of all answers: one a service and currency, the largest claim first.
+pub fn standing(rows: &[EffectRow]) -> Vec<&EffectRow> {
+    let mut standing: Vec<&EffectRow> = Vec::new();
+    // The newest come first.
+    for row in rows {
+        let is_same =
+            |other: &&EffectRow| (other.service_id, &other.billing_currency) == (row.service_id, &row.billing_currency);
+        if !standing.iter().any(is_same) {
+            standing.push(row);
+        }
+    }
+    standing.sort_by_key(|row| {
+        let answer = Answer::from(*row);
+        (std::cmp::Reverse((answer.is_claimed(), answer.size())), row.service_name.clone())
+    });
+    standing
+}
+
+/// The view, or `None` where nothing was said yet.
+pub fn view(rows: &[EffectRow], calibration: Option<&StoredCalibration>) -> Option<EffectView> {
+    let standing = standing(rows);
+    let main = *standing.first()?;
+    let answer = Answer::from(main);
+    let own: Vec<&EffectRow> = rows
+        .iter()
+        .rev()
+        .filter(|row| (row.service_id, &row.billing_currency) == (main.service_id, &main.billing_currency))
+        .collect();
+    Some(EffectView {
+        sentence: sentence(&answer, main, &standing),
+        mark: answer.mark(),
+        phase: answer.phase_words(),
+        reason: answer.reason_sentence(),
+        notices: notices(main, &own),
+        steps: steps(&own),
+        figures: figures(&answer, main),
+        services: if standing.len() > 1 { services(&standing) } else { Vec::new() },
+        flags: flags(main),
+        history: history(&own),
+        method: method(main, calibration),
+        left_out: left_out(main),
+        service_name: main.service_name.clone(),
+    })
+}
+
+fn sentence(answer: &Answer, main: &EffectRow, standing: &[&EffectRow]) -> String {
+    let own = answer.sentence(&main.service_name);
+    let others = standing.iter().skip(1).filter(|row| Answer::from(**row).is_claimed()).count();
+    match (standing.len() - 1, others) {
+        (0, _) => own,
+        (rest, 0) => format!("{own} For its {rest} other services or currencies no change is claimed."),
+        (rest, claimed) => {
+            format!("{own} A change is claimed for {claimed} of its {rest} other services or currencies too.")
+        }
+    }
+}
+
+fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
+    let mut notices = Vec::new();
+    if main.phase == "revised" && !main.what_changed.is_empty() {
+        let before = own.iter().rev().find(|row| row.phase == "settled").map(|row| Answer::from(*row));
+        let was = before
+            .and_then(|before| before.amount())
+            .map(|was| format!(" It was {was} a day before."))
+            .unwrap_or_default();
+        notices.push(format!("Revised: {}.{was}", main.what_changed));
+    }
+    if let Some(joint) = &main.not_separable {
+        let amount = |key: &str| joint[key].as_str().and_then(|text| text.parse::<BigDecimal>().ok());
+        let count = joint["deployment_ids"].as_array().map_or(0, Vec::len);
+        if let (Some(per_day), Some(low), Some(high)) = (amount("per_day"), amount("low"), amount("high")) {
+            let digits = decimals(&main.billing_currency, &low.abs().max(high.abs()));
+            let text = |amount: &BigDecimal| signed(amount, &main.billing_currency, digits);
+            notices.push(format!(
+                "It cannot be told apart from {count} other {} near it. Together they did {} a day (90 % interval {} to {}).",
+                if count == 1 { "deployment" } else { "deployments" },
+                text(&per_day),
+                text(&low),
+                text(&high)
+            ));
+        }
+    }
+    if let Some(returned) = &main.came_back {
+        notices.push(
+            match returned["answer"].as_str() {
+                Some("yes") => "This deployment went back to an earlier version, and the cost came back with it.",
+                Some("partly") => "This deployment went back to an earlier version, and the cost came back in part.",
+                Some("no") => "This deployment went back to an earlier version, and the cost did not come back.",
+                _ => "This deployment went back to an earlier version; whether the cost came back cannot be told.",
+            }
+            .into(),
+        );
+    }
+    notices
+}
+
+// Each state that it went through, with the first answer in it; the last one is now.
+fn steps(own: &[&EffectRow]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (phase, name) in
+        [("measuring", "Measuring"), ("provisional", "Provisional"), ("settled", "Settled"), ("revised", "Revised")]
+    {
+        let Some(row) = own.iter().rev().find(|row| row.phase == phase) else { continue };
+        let amount = Answer::from(*row).amount().map(|amount| format!("{amount}, ")).unwrap_or_default();
+        let detail = format!("{amount}{}", row.asked_on.format("%-d %b"));
+        steps.push(Step { name, detail, is_now: own.last().is_some_and(|last| last.phase == phase) });
+    }
+    steps
+}
+
+fn figures(answer: &Answer, main: &EffectRow) -> Figures {
+    let not_known = || "not known".to_owned();
+    let with = |text: Option<String>| text.map(|text| format!("{text}, 90 %")).unwrap_or_default();
+    let mut all = vec![
+        Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), with(answer.interval())),
+        Figure::plain(
+            "Per 30 days",
+            answer.amount_30_days().unwrap_or_else(not_known),
+            with(answer.interval_30_days()),
+        ),
+        Figure::plain(
+            "Of its cost",
+            answer.relative().unwrap_or_else(not_known),
+            answer.before().map(|before| format!("{before} a day before")).unwrap_or_default(),
+        ),
+    ];
+    if let Some(unit) = main.per_unit.as_ref().and_then(|unit| per_unit(unit, &main.billing_currency)) {
+        all.push(unit);
+    }
+    all.push(Figure::plain(
+        "Smallest change to be seen",
+        answer.smallest().unwrap_or_else(not_known),
+        "a day, in this service and these days",
+    ));
+    Figures(all)
+}
+
+// For a thousand requests: one costs too little to be read.
+fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
+    let thousand = |key: &str| {
+        let value: BigDecimal = unit[key].as_f64().and_then(bigdecimal::FromPrimitive::from_f64)?;
+        Some(value * BigDecimal::from(1000))
+    };
+    let (amount, low, high) = (thousand("per_unit")?, thousand("low")?, thousand("high")?);
+    let text = |amount: &BigDecimal| signed(amount, currency, 4);
+    Some(Figure::plain("Per 1,000 requests", text(&amount), format!("{} to {}, 90 %", text(&low), text(&high))))
+}
+
+fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
+    let answers: Vec<Answer> = standing.iter().map(|row| Answer::from(*row)).collect();
+    let whiskers = Whisker::rows(&answers.iter().map(estimate).collect::<Vec<_>>());
+    standing
+        .iter()
+        .zip(answers)
+        .zip(whiskers)
+        .map(|((row, answer), whisker)| ServiceRow {
+            name: row.service_name.clone(),
+            slug: row.service_slug.clone(),
+            mark: answer.mark(),
+            whisker,
+            amount: answer.amount().unwrap_or_else(|| "not known".into()),
+            note: answer.interval().unwrap_or_else(|| answer.phase_words()),
+        })
+        .collect()
+}
+
+/// An answer as a row of a table with whiskers.
+pub fn estimate(answer: &Answer) -> Estimate {
+    Estimate { values: answer.positions(), class: answer.class(), is_open: answer.phase == "provisional" }
+}
+
+fn flags(main: &EffectRow) -> Vec<FlagRow> {
+    let all = main.flags.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .map(|flag| {
+            let (name, what) = flag_words(flag["kind"].as_str().unwrap_or_default());
+            let day = flag["day"].as_str().and_then(|day| day.parse::<NaiveDate>().ok());
+            let amount = flag["amount_per_day"].as_str().and_then(|text| text.parse::<BigDecimal>().ok());
+            FlagRow {
+                name,
+                detail: match day {
+                    Some(day) => format!("{what}, {}", day.format("%-d %b %Y")),
+                    None => what.to_owned(),
+                },
+                amount: amount.map_or_else(
+                    || "not known".into(),
+                    |amount| signed(&amount, &main.billing_currency, decimals(&main.billing_currency, &amount.abs())),
+                ),
+                deployments: flag["deployment_ids"]
+                    .as_array()
+                    .map(|ids| ids.iter().filter_map(Value::as_i64).collect())
+                    .unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+fn history(own: &[&EffectRow]) -> Vec<HistoryRow> {
+    let answers: Vec<Answer> = own.iter().map(|row| Answer::from(*row)).collect();
+    let whiskers = Whisker::rows(&answers.iter().map(estimate).collect::<Vec<_>>());
+    own.iter()
+        .zip(answers)
+        .zip(whiskers)
+        .map(|((row, answer), whisker)| HistoryRow {
+            state: format!("{}: {}", answer.phase_words(), answer.finding_word().to_lowercase()),
+            detail: match row.what_changed.as_str() {
+                "" => format!("bills to {}", row.asked_on.format("%-d %b %Y")),
+                changed => format!("bills to {}; {changed}", row.asked_on.format("%-d %b %Y")),
+            },
+            whisker,
+            amount: answer.amount().unwrap_or_else(|| "not yet".into()),
+            interval: answer.interval().unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
+    let fitted = format!(
+        "Expected cost is fitted on {} complete days before and {} after: weekday, traffic where it is known, how the other services moved, known prices and commitments, and every other release of {}. ",
+        main.days_before, main.days_after, main.service_name
+    );
+    match calibration {
+        Some(learnt) if learnt.placebo_count > 0 => {
+            let outside = super::super::display::percent(
+                &BigDecimal::from(learnt.claimed_count),
+                &BigDecimal::from(learnt.placebo_count),
+            );
+            format!(
+                "{fitted}On {} days without a release here, the same method claimed a change on {} ({}).",
+                learnt.placebo_count,
+                learnt.claimed_count,
+                outside.unwrap_or_default()
+            )
+        }
+        _ => fitted.trim_end().to_owned(),
+    }
+}
+
+fn left_out(main: &EffectRow) -> String {
+    format!(
+        "Days whose bills are still arriving (after {}), tax, credits, fees, corrections and shares of shared costs. Amounts are amortized (EffectiveCost).",
+        main.asked_on.format("%-d %b %Y")
+    )
+}

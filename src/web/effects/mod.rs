@@ -1,0 +1,280 @@
+//! Answers about deployments in words and marks, the same on every page.
+
+mod note;
+mod whisker;
+
+pub use note::routes;
+pub use whisker::{Estimate, Whisker};
+
+use super::charts::{Shape, position};
+use super::display::{decimals, money, percent, signed};
+use crate::store::effects::{EffectBrief, EffectRow};
+use askama::Template;
+use bigdecimal::{BigDecimal, Zero};
+
+/// Words of the address that narrow a list to a finding, and what people read.
+pub const FINDINGS: [(&str, &str); 5] = [
+    ("increase", "Increase"),
+    ("decrease", "Decrease"),
+    ("no-material-change", "No material change"),
+    ("cannot-tell", "Cannot tell"),
+    ("measuring", "Measuring"),
+];
+
+/// An answer as far as words need it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// `measuring`, `provisional`, `settled`, `revised`.
+    pub phase: String,
+    /// `increase`, `decrease`, `no-material-change`, `cannot-tell`.
+    pub finding: String,
+    reason: String,
+    days_after: i32,
+    per_day: Option<BigDecimal>,
+    interval: Option<(BigDecimal, BigDecimal)>,
+    before: Option<BigDecimal>,
+    smallest: Option<BigDecimal>,
+}
+
+impl From<&EffectRow> for Answer {
+    fn from(row: &EffectRow) -> Self {
+        Self {
+            currency: row.billing_currency.clone(),
+            phase: row.phase.clone(),
+            finding: row.finding.clone(),
+            reason: row.reason.clone(),
+            days_after: row.days_after,
+            per_day: row.per_day.clone(),
+            interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
+            before: row.before_per_day.clone(),
+            smallest: row.smallest_visible.clone(),
+        }
+    }
+}
+
+impl From<&EffectBrief> for Answer {
+    fn from(row: &EffectBrief) -> Self {
+        Self {
+            currency: row.billing_currency.clone(),
+            phase: row.phase.clone(),
+            finding: row.finding.clone(),
+            reason: row.reason.clone(),
+            days_after: row.days_after,
+            per_day: row.per_day.clone(),
+            interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
+            before: row.before_per_day.clone(),
+            smallest: None,
+        }
+    }
+}
+
+impl Answer {
+    /// Whether it is claimed that cost rose or fell.
+    pub fn is_claimed(&self) -> bool {
+        matches!(self.finding.as_str(), "increase" | "decrease")
+    }
+
+    /// Units of the currency a day, without sign; for the order of rows.
+    pub fn size(&self) -> BigDecimal {
+        self.per_day.as_ref().map(BigDecimal::abs).unwrap_or_default()
+    }
+
+    /// Positions for a whisker: estimate, low, high.
+    pub fn positions(&self) -> Option<(f64, f64, f64)> {
+        let (low, high) = self.interval.as_ref()?;
+        Some((position(self.per_day.as_ref()?), position(low), position(high)))
+    }
+
+    /// The class of the style sheet: up, down, flat.
+    pub fn class(&self) -> &'static str {
+        match self.finding.as_str() {
+            "increase" => "up",
+            "decrease" => "down",
+            _ => "flat",
+        }
+    }
+
+    /// The shape of its marker on a chart.
+    pub fn shape(&self) -> Shape {
+        match self.finding.as_str() {
+            _ if self.phase == "measuring" => Shape::Measuring,
+            "increase" => Shape::Increase,
+            "decrease" => Shape::Decrease,
+            _ => Shape::Plain,
+        }
+    }
+
+    /// "Increase", "No material change", "Measuring".
+    pub fn finding_word(&self) -> &'static str {
+        let key = if self.phase == "measuring" { "measuring" } else { self.finding.as_str() };
+        FINDINGS.iter().find(|(finding, _)| *finding == key).map_or("Cannot tell", |(_, word)| word)
+    }
+
+    /// "Settled", "Provisional, 5 of 14 days".
+    pub fn phase_words(&self) -> String {
+        match self.phase.as_str() {
+            "measuring" => format!("Measuring, {} of 3 complete days", self.days_after),
+            "provisional" => format!("Provisional, {} of 14 complete days", self.days_after),
+            "revised" => "Revised".into(),
+            _ => "Settled".into(),
+        }
+    }
+
+    fn digits(&self) -> i64 {
+        let largest = match (&self.interval, &self.per_day) {
+            (Some((low, high)), _) => low.abs().max(high.abs()),
+            (None, Some(amount)) => amount.abs(),
+            (None, None) => BigDecimal::zero(),
+        };
+        decimals(&self.currency, &largest)
+    }
+
+    /// `+$137` a day.
+    pub fn amount(&self) -> Option<String> {
+        Some(signed(self.per_day.as_ref()?, &self.currency, self.digits()))
+    }
+
+    /// `+$110 to +$164`.
+    pub fn interval(&self) -> Option<String> {
+        let (low, high) = self.interval.as_ref()?;
+        let text = |amount: &BigDecimal| signed(amount, &self.currency, self.digits());
+        Some(format!("{} to {}", text(low), text(high)))
+    }
+
+    /// `+$4,120` over 30 days.
+    pub fn amount_30_days(&self) -> Option<String> {
+        let amount = self.per_day.as_ref()? * BigDecimal::from(30);
+        Some(signed(&amount, &self.currency, decimals(&self.currency, &amount.abs())))
+    }
+
+    /// `+$3,310 to +$4,930` over 30 days.
+    pub fn interval_30_days(&self) -> Option<String> {
+        let (low, high) = self.interval.as_ref()?;
+        let (low, high) = (low * BigDecimal::from(30), high * BigDecimal::from(30));
+        let digits = decimals(&self.currency, &low.abs().max(high.abs()));
+        let text = |amount: &BigDecimal| signed(amount, &self.currency, digits);
+        Some(format!("{} to {}", text(&low), text(&high)))
+    }
+
+    /// `+13.5%` of what it cost before.
+    pub fn relative(&self) -> Option<String> {
+        let (amount, before) = (self.per_day.as_ref()?, self.before.as_ref()?);
+        let sign = if amount.sign() == bigdecimal::num_bigint::Sign::Minus { "" } else { "+" };
+        percent(amount, before).map(|text| format!("{sign}{text}"))
+    }
+
+    /// `$1,016` a day before the release.
+    pub fn before(&self) -> Option<String> {
+        let before = self.before.as_ref()?;
+        Some(money(before, &self.currency, decimals(&self.currency, &before.abs())))
+    }
+
+    /// `$27` a day: the smallest change that would have been claimed.
+    pub fn smallest(&self) -> Option<String> {
+        let smallest = self.smallest.as_ref()?;
+        Some(money(smallest, &self.currency, decimals(&self.currency, &smallest.abs())))
+    }
+
+    /// The answer in a sentence or two, about the cost of `who`.
+    pub fn sentence(&self, who: &str) -> String {
+        if self.phase == "measuring" {
+            return format!(
+                "Not yet known: {} of 3 complete days since this deployment of {who}.",
+                self.days_after.min(3)
+            );
+        }
+        let so_far = if self.phase == "provisional" { " so far" } else { "" };
+        let interval = self.interval().map(|text| format!(" (90 % interval {text})")).unwrap_or_default();
+        match (self.finding.as_str(), self.per_day.as_ref()) {
+            ("increase" | "decrease", Some(per_day)) => {
+                let word = if self.finding == "increase" { "more" } else { "less" };
+                let amount = money(&per_day.abs(), &self.currency, self.digits());
+                let month = per_day.abs() * BigDecimal::from(30);
+                let month = money(&month, &self.currency, decimals(&self.currency, &month));
+                format!(
+                    "This deployment makes {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days."
+                )
+            }
+            ("no-material-change", _) => {
+                format!(
+                    "No material change{so_far}: what this deployment added to the cost of {who} lies between {} a day, 90 % sure.",
+                    self.between()
+                )
+            }
+            _ => {
+                let yet = if self.phase == "provisional" { " yet" } else { "" };
+                format!(
+                    "Cannot tell{yet} what this deployment did to the cost of {who}. {}{}",
+                    self.reason_sentence(),
+                    self.visible()
+                )
+            }
+        }
+    }
+
+    fn between(&self) -> String {
+        self.interval().map(|text| text.replace(" to ", " and ")).unwrap_or_else(|| "nothing and little".into())
+    }
+
+    fn visible(&self) -> String {
+        match self.smallest() {
+            Some(smallest) => format!(" The smallest change that could have been seen is {smallest} a day."),
+            None => String::new(),
+        }
+    }
+
+    /// Why the finding is what it is.
+    pub fn reason_sentence(&self) -> &'static str {
+        match self.reason.as_str() {
+            "clear-effect" => "The cost moved with the release by more than noise, neighbors and traffic explain.",
+            "within-a-tenth" => "The whole interval lies within a tenth of the cost of the two weeks before.",
+            "too-few-days-after" => "There are fewer than three complete days after the release.",
+            "short-history" => "There are fewer than four weeks of complete days before the release.",
+            "no-cost-before" => "The service cost nothing on most of the days before.",
+            "too-uncertain" => "The interval is too wide, and holds zero.",
+            "likely-not-certain" => "An effect is likely, and no more than that.",
+            "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5 % of cost).",
+            "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
+            "undoes-a-shift" => "The cost only went back to what it was before a shift that no release explains.",
+            _ => "The days do not say.",
+        }
+    }
+
+    /// The mark of the finding: shape and word, never colour alone.
+    pub fn mark(&self) -> Mark {
+        Mark { class: self.class(), word: self.finding_word() }
+    }
+}
+
+/// The mark of a finding. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(
+    source = r#"<span class="verdict {{ class }}"><svg viewBox="0 0 10 10" aria-hidden="true">{% if class == "up" %}<path d="M5 1 9.3 9H.7z"/>{% else if class == "down" %}<path d="M5 9 .7 1h8.600z"/>{% else %}<circle cx="5" cy="5" r="3.500" fill="none" stroke-width="1.500"/>{% endif %}</svg>{{ word }}</span>"#,
+    ext = "html"
+)]
+pub struct Mark {
+    class: &'static str,
+    word: &'static str,
+}
+
+impl askama::filters::HtmlSafe for Mark {}
+
+/// What a flag is called, and what it says.
+pub fn flag_words(kind: &str) -> (&'static str, &'static str) {
+    match kind {
+        "traffic" => ("Traffic", "more or fewer requests than before"),
+        "neighbour" => ("Another release", "of the same service, near this one"),
+        "autoscaling" => ("Autoscaling", "replicas moved while the cost of each did not"),
+        "credit-or-fee" => ("Credit, refund or fee", "not usage: left out of the estimate"),
+        "price-or-commitment" => ("Price or commitment", "changed in these days"),
+        "incomplete-days" => ("Incomplete days", "bills are still arriving"),
+        "launch" => ("Launch", "registered for these days"),
+        "shift-before" => ("Shift before the release", "that no release explains"),
+        "siblings-moved" => ("Other services", "moved alike"),
+        "allocation-rule" => ("Allocation rule", "gave the service other cost than before"),
+        "retagging" => ("Tags", "of resources changed, and with them who pays"),
+        _ => ("Something else", ""),
+    }
+}

@@ -1,0 +1,265 @@
+//! Why spend changed: read from the ledger, explained by [`crate::analyze::variance`], shown as a walk from the earlier
+//! period to the later one. The service, team and month pages show it for what they are about, `/why` for any scope.
+
+mod page;
+mod words;
+
+pub use page::{ACCEPTS, routes};
+
+use super::AppState;
+use super::display;
+use super::statement::{Bridge, Move, walk};
+use crate::analyze::variance::{self, Cause, Input, Line, ServiceFacts, Side};
+use crate::focus::{CostBasis, DateRange};
+use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
+use crate::store::statements::MonthView;
+use crate::store::variance_costs::{self, Question, Sums, Traffic, VarianceLine};
+use crate::store::{Scope, Snapshot};
+use askama::Template;
+use bigdecimal::{BigDecimal, Zero};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The change of one currency with its causes.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// Cost of the compared period.
+    pub before: BigDecimal,
+    /// Cost of the period.
+    pub now: BigDecimal,
+    /// Causes in their order, "not explained" always among them. They add up to the change exactly.
+    pub rows: Vec<ExplainedRow>,
+}
+
+/// One cause of a change.
+#[derive(Debug, Clone)]
+pub struct ExplainedRow {
+    /// Why.
+    pub cause: Cause,
+    /// Exact.
+    pub amount: BigDecimal,
+    /// "More used".
+    pub label: String,
+    /// What it rests on, in a few words.
+    pub detail: String,
+    /// Where to look further.
+    pub href: Option<String>,
+}
+
+/// What a page states of a currency otherwise than the bills do now: a closed month.
+#[derive(Debug, Clone, Default)]
+pub struct Stated {
+    /// Cost of the period, by currency.
+    pub now: BTreeMap<String, BigDecimal>,
+    /// Cost of the compared period.
+    pub before: BTreeMap<String, BigDecimal>,
+}
+
+/// Explains the change between two periods, one currency each, the one with the largest cost first.
+pub async fn read(
+    app: &AppState,
+    publication_id: i64,
+    conn: &mut Snapshot,
+    scope: &Scope,
+    question: Question<'_>,
+    stated: Option<&Stated>,
+) -> sqlx::Result<Vec<Explained>> {
+    // Whose cost it is decides what is kept, so the scope is a part of the question.
+    let asked = format!("{scope:?} {question:?}");
+    let reading = variance_costs::lines(conn, scope, question);
+    let lines = app.kept_costs.variance_lines.get_or_read(publication_id, asked.clone(), reading).await?;
+    let reading = variance_costs::sums(conn, scope, question);
+    let sums = app.kept_costs.variance_sums.get_or_read(publication_id, asked, reading).await?;
+    // Traffic and verdicts come without a publication.
+    let traffic = variance_costs::traffic(conn, scope, question).await?;
+    let claimed = claimed(conn, scope, question).await?;
+    let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed };
+    Ok(explained(&sums, &facts, stated))
+}
+
+// Verdicts are about EffectiveCost: in another basis they say nothing.
+async fn claimed(conn: &mut Snapshot, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<ClaimedRelease>> {
+    let Question { filter, compared, .. } = question;
+    if filter.basis != CostBasis::Amortized || filter.provider_name.is_some() || filter.charge_category.is_some() {
+        return Ok(Vec::new());
+    }
+    let (first, end) = (compared.start().min(filter.days.start()), compared.end().max(filter.days.end()));
+    let of =
+        ClaimedFilter { service_id: filter.service_id, environment_id: filter.environment_id, team_id: filter.team_id };
+    effects::claimed(conn, scope, of, first, end).await
+}
+
+struct Facts<'a> {
+    question: Question<'a>,
+    lines: &'a Arc<Vec<VarianceLine>>,
+    traffic: &'a [Traffic],
+    claimed: &'a [ClaimedRelease],
+}
+
+fn explained(sums: &[Sums], facts: &Facts<'_>, stated: Option<&Stated>) -> Vec<Explained> {
+    let mut currencies: BTreeSet<&str> = sums.iter().map(|sum| sum.currency.as_str()).collect();
+    if let Some(stated) = stated {
+        currencies.extend(stated.now.keys().chain(stated.before.keys()).map(String::as_str));
+    }
+    let nothing = |currency: &str| Sums {
+        currency: currency.to_owned(),
+        own: BigDecimal::zero(),
+        own_before: BigDecimal::zero(),
+        shared: BigDecimal::zero(),
+        shared_before: BigDecimal::zero(),
+    };
+    let mut all: Vec<Explained> = currencies
+        .into_iter()
+        .map(|currency| {
+            let own = sums.iter().find(|sum| sum.currency == currency).cloned();
+            in_currency(own.unwrap_or_else(|| nothing(currency)), facts, stated)
+        })
+        .collect();
+    // Sizes only decide the order; amounts of two currencies are not compared otherwise.
+    all.sort_by(|left, right| {
+        let size = |one: &Explained| one.now.abs().max(one.before.abs());
+        size(right).cmp(&size(left)).then_with(|| left.currency.cmp(&right.currency))
+    });
+    all
+}
+
+fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explained {
+    let Question { filter, compared, .. } = facts.question;
+    let billed = (&sums.own + &sums.shared, &sums.own_before + &sums.shared_before);
+    let (now, before) = match stated {
+        Some(stated) => (
+            stated.now.get(&sums.currency).cloned().unwrap_or_default(),
+            stated.before.get(&sums.currency).cloned().unwrap_or_default(),
+        ),
+        None => billed.clone(),
+    };
+    let lines: Vec<Line> = facts.lines.iter().filter(|line| line.currency == sums.currency).map(line).collect();
+    let under_one_mapping: BigDecimal = lines.iter().map(|line| &line.now.cost - &line.before.cost).sum();
+    let change = &now - &before;
+    let input = Input {
+        days: filter.days.day_count(),
+        days_before: compared.day_count(),
+        stated: vec![
+            (Cause::Restatement, &change - sums.change()),
+            (Cause::AllocationRules, &sums.own - &sums.own_before - under_one_mapping),
+            (Cause::SharedCost, &sums.shared - &sums.shared_before),
+        ],
+        facts: service_facts(&sums.currency, facts),
+        lines,
+        change,
+    };
+    let rows =
+        variance::explain(&input).into_iter().map(|row| words::row(row, &sums.currency, facts, &input)).collect();
+    Explained { currency: sums.currency, before, now, rows }
+}
+
+fn line(row: &VarianceLine) -> Line {
+    let side = |cost: &BigDecimal, list: &BigDecimal, contracted: &BigDecimal, quantity: &BigDecimal| Side {
+        cost: cost.clone(),
+        list_cost: list.clone(),
+        contracted_cost: contracted.clone(),
+        quantity: quantity.clone(),
+    };
+    Line {
+        service_id: row.service_id,
+        charge_category: row.charge_category.clone(),
+        charge_class: row.charge_class.clone(),
+        pricing_category: row.pricing_category.clone(),
+        commitment_discount_status: row.commitment_discount_status.clone(),
+        now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
+        before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
+    }
+}
+
+fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFacts> {
+    let mut by_service: BTreeMap<i64, ServiceFacts> = BTreeMap::new();
+    for one in facts.traffic {
+        by_service.entry(one.service_id).or_default().traffic = Some((one.now, one.before));
+    }
+    for release in facts.claimed.iter().filter(|release| release.billing_currency == currency) {
+        let amount = contribution(release, facts.question);
+        if !amount.is_zero() {
+            by_service.entry(release.service_id).or_default().releases.push(amount);
+        }
+    }
+    by_service
+}
+
+/// What a release added to the difference: its amount a day, on the days of each period that lie after its own.
+fn contribution(release: &ClaimedRelease, question: Question<'_>) -> BigDecimal {
+    let after = |range: DateRange| range.days().filter(|day| *day > release.release_date).count() as i64;
+    let days = after(question.filter.days) - after(question.compared);
+    &release.per_day * BigDecimal::from(days)
+}
+
+/// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/why.html")]
+pub struct WhyWalk {
+    currency: String,
+    before_label: String,
+    now_label: String,
+    bridge: Bridge,
+    /// `$1,777`, signed.
+    change: String,
+    more_href: String,
+    csv_href: String,
+}
+
+impl askama::filters::HtmlSafe for WhyWalk {}
+
+/// What a walk says beside its figures.
+#[derive(Debug, Clone)]
+pub struct WalkLabels<'a> {
+    /// "October 2026".
+    pub before: &'a str,
+    /// "November 2026".
+    pub now: &'a str,
+    /// The same on `/why`, or nothing there.
+    pub more_href: &'a str,
+    /// The rows as CSV.
+    pub csv_href: &'a str,
+}
+
+impl WhyWalk {
+    /// The walk of one currency, with `decimals` digits after the point. `None` where nothing was spent in either
+    /// period.
+    pub fn new(explained: &Explained, labels: &WalkLabels<'_>, decimals: i64) -> Option<Self> {
+        if explained.now.is_zero() && explained.before.is_zero() {
+            return None;
+        }
+        let rounded = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
+        let (now, before) = (rounded(&explained.now), rounded(&explained.before));
+        let change = &now - &before;
+        let amounts: Vec<BigDecimal> = explained.rows.iter().map(|row| row.amount.clone()).collect();
+        let shown = display::shown(&amounts, &change, decimals);
+        let moves = explained.rows.iter().zip(shown).map(|(row, change)| Move {
+            change,
+            name: row.label.clone(),
+            href: row.href.clone(),
+            detail: row.detail.clone(),
+        });
+        Some(Self {
+            bridge: walk(&before, &now, moves.collect(), &explained.currency, decimals),
+            change: display::signed(&change, &explained.currency, decimals),
+            currency: explained.currency.clone(),
+            before_label: labels.before.to_owned(),
+            now_label: labels.now.to_owned(),
+            more_href: labels.more_href.to_owned(),
+            csv_href: labels.csv_href.to_owned(),
+        })
+    }
+
+    /// One a currency, with the digits that suit the amounts of a dashboard.
+    pub fn all(explained: &[Explained], labels: &WalkLabels<'_>) -> Vec<Self> {
+        let digits = |one: &Explained| display::decimals(&one.currency, &one.now.abs().max(one.before.abs()));
+        explained.iter().filter_map(|one| Self::new(one, labels, digits(one))).collect()
+    }
+}
+
+/// The question of `/why` by charge day.
+pub fn by_day<'a>(filter: &'a crate::store::costs::CostFilter, compared: DateRange) -> Question<'a> {
+    Question { filter, compared, view: MonthView::ChargeDay }
+}

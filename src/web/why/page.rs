@@ -1,0 +1,125 @@
+//! `/why`: why spend changed between two periods, for any scope.
+
+use super::{Explained, WalkLabels, WhyWalk, by_day, read};
+use crate::store::service_costs;
+use crate::web::csv::Table;
+use crate::web::display::{Delta, decimals};
+use crate::web::parts::{Filters, Select};
+use crate::web::query::{Accepts, NONE, Span, View, range_label};
+use crate::web::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+
+/// What the page and the API take.
+pub const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "team", "provider", "charge"], by: &[], sort: &[] };
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.get("/why", Policy::Money, show).get("/why.csv", Policy::Money, export)
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "why.html")]
+struct WhyPage {
+    page: Page,
+    filters: Filters,
+    answer: String,
+    note: String,
+    comparison: String,
+    csv_href: String,
+    walks: Vec<WhyWalk>,
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<WhyPage> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services).await?;
+    let choices = service_costs::choices(&mut snapshot).await?;
+    let span = view.span(&page.bills);
+    let mut explained = Vec::new();
+    if let Some(span) = &span {
+        let filter = view.filter(&mut snapshot, span.days).await?;
+        let question = by_day(&filter, span.before);
+        explained = read(&app, page.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+    }
+    let csv_href = view.link("/why.csv", &[]);
+    let labels = span.as_ref().map(|span| (range_label(span.before), range_label(span.days)));
+    let walks = labels.as_ref().map_or_else(Vec::new, |(before, now)| {
+        WhyWalk::all(&explained, &WalkLabels { before, now, more_href: "", csv_href: "" })
+    });
+    Ok(WhyPage {
+        answer: answer(&explained, span.as_ref()),
+        note: view.note(),
+        filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices)),
+        comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
+        csv_href,
+        walks,
+        page,
+    })
+}
+
+async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let bills = crate::store::freshness::read(&mut snapshot).await?;
+    let mut table = Table::new(&["BillingCurrency", "Cause", "Label", "Amount", "Detail"]);
+    if let Some(span) = view.span(&bills) {
+        let filter = view.filter(&mut snapshot, span.days).await?;
+        let question = by_day(&filter, span.before);
+        let all = read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+        for one in &all {
+            for row in &one.rows {
+                table.row(&[
+                    (&one.currency).into(),
+                    row.cause.key().into(),
+                    (&row.label).into(),
+                    (&row.amount).into(),
+                    (&row.detail).into(),
+                ]);
+            }
+        }
+    }
+    Ok(table.into_response("why.csv").into_response())
+}
+
+fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
+    let all = || vec![(String::new(), "All".to_owned())];
+    let none = |label: &str| vec![(NONE.to_owned(), label.to_owned())];
+    let mut selects = vec![
+        Select::new("team", "Team", view.field("team"), [all(), choices.teams, none("No team")].concat()),
+        Select::new("env", "Environment", view.field("env"), [all(), choices.environments, none("None")].concat()),
+    ];
+    for (key, label) in [("service", "Service"), ("provider", "Provider"), ("charge", "Charge type")] {
+        if view.text(key).is_some() {
+            selects.push(Select::new(key, label, view.field(key), all()));
+        }
+    }
+    selects
+}
+
+fn answer(explained: &[Explained], span: Option<&Span>) -> String {
+    let Some(span) = span else { return "No complete day of bills lies in this period yet.".into() };
+    let sentences: Vec<String> = explained.iter().filter_map(sentence).collect();
+    if sentences.is_empty() {
+        return format!("Nothing was spent from {}, nor in {}.", range_label(span.days), span.before_label());
+    }
+    format!("From {} against {}: {}.", range_label(span.days), span.before_label(), sentences.join("; "))
+}
+
+// "spend rose $120, most of it by more traffic ($80)".
+fn sentence(one: &Explained) -> Option<String> {
+    let digits = decimals(&one.currency, &one.now.abs().max(one.before.abs()));
+    let change = Delta::between(&one.now, &one.before, &one.currency, digits);
+    let largest = one.rows.iter().max_by(|left, right| left.amount.abs().cmp(&right.amount.abs()))?;
+    let part = Delta::amount(&largest.amount, &one.currency, digits);
+    Some(format!(
+        "spend {} {} in {}, the largest part: {} ({})",
+        change.direction.verb(),
+        change.amount,
+        one.currency,
+        largest.label.to_lowercase(),
+        part.amount
+    ))
+}

@@ -1,0 +1,134 @@
+//! What each cause is called, and what it rests on.
+
+use super::{ExplainedRow, Facts, contribution};
+use crate::analyze::variance::{Cause, Input, Row};
+use crate::web::filters::grouped;
+use bigdecimal::num_bigint::Sign;
+use bigdecimal::{BigDecimal, FromPrimitive, Zero};
+use std::collections::BTreeMap;
+
+/// Names that are written out; more are counted.
+const NAME_COUNT_MAX: usize = 3;
+
+/// A row with its words.
+pub(super) fn row(row: Row, currency: &str, facts: &Facts<'_>, input: &Input) -> ExplainedRow {
+    let rises = row.amount.sign() != Sign::Minus;
+    let either = |up: &str, down: &str| if rises { up.to_owned() } else { down.to_owned() };
+    let (label, detail) = match row.cause {
+        Cause::ExchangeRate => ("Exchange rate".into(), "the same amounts at another rate".into()),
+        Cause::Restatement => {
+            ("Restated after closing".into(), "the bills of a closed month say something else now".into())
+        }
+        Cause::AllocationRules => ("Allocation rules".into(), "the same charges, given to someone else".into()),
+        Cause::SharedCost => ("Shared costs".into(), "what splits moved here, less what they moved away".into()),
+        Cause::Credits => ("Credits".into(), either("fewer than before", "more than before")),
+        Cause::Tax => ("Tax".into(), String::new()),
+        Cause::Corrections => ("Corrections and adjustments".into(), "of what was invoiced before".into()),
+        Cause::Commitments => ("Commitments".into(), "bought, left unused, and what they took off prices".into()),
+        Cause::NewServices => ("New services".into(), services(facts, currency, true)),
+        Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
+        Cause::CalendarDays => days(input),
+        Cause::ListPrice => {
+            ("List prices".into(), either("higher for the same quantity", "lower for the same quantity"))
+        }
+        Cause::Discount => ("Discounts".into(), either("less taken off list prices", "more taken off list prices")),
+        Cause::ReleasesUp => ("Releases that raised cost".into(), releases(facts, currency, true)),
+        Cause::ReleasesDown => ("Releases that lowered cost".into(), releases(facts, currency, false)),
+        Cause::Volume => volume(facts, rises),
+        Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
+        Cause::Efficiency => (
+            either("More used for each request", "Less used for each request"),
+            "beside what releases are known to have done".into(),
+        ),
+        Cause::NotExplained => ("Not explained".into(), not_explained(facts)),
+    };
+    let href = match row.cause {
+        Cause::AllocationRules => Some("/rules"),
+        Cause::SharedCost => Some("/splits"),
+        Cause::Commitments => Some("/commitments"),
+        Cause::ReleasesUp | Cause::ReleasesDown => Some("/deployments"),
+        _ => None,
+    };
+    ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href: href.map(str::to_owned) }
+}
+
+fn days(input: &Input) -> (String, String) {
+    let difference = i64::from(input.days) - i64::from(input.days_before);
+    let (count, word) = (difference.unsigned_abs(), if difference > 0 { "more" } else { "fewer" });
+    let days = if count == 1 { "day" } else { "days" };
+    (format!("{count} {days} {word}"), format!("{} days against {}", input.days, input.days_before))
+}
+
+fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
+    let word = if rises { "More" } else { "Less" };
+    match facts.traffic {
+        [one] => {
+            (format!("{word} traffic"), format!("{} requests a day against {}", whole(one.now), whole(one.before)))
+        }
+        [] => (
+            format!("{word} used"),
+            "quantities at former prices; no traffic is known to tell it from efficiency".into(),
+        ),
+        several => (
+            format!("{word} traffic or use"),
+            format!("requests of {} services, quantities of the others", several.len()),
+        ),
+    }
+}
+
+fn whole(value: f64) -> String {
+    grouped(&BigDecimal::from_f64(value).unwrap_or_default(), 0)
+}
+
+fn not_explained(facts: &Facts<'_>) -> String {
+    let has_quantity = facts.lines.iter().any(|line| !line.quantity.is_zero() || !line.quantity_before.is_zero());
+    if has_quantity {
+        "what no line of the bills and no verdict proves".into()
+    } else {
+        "the bills give no quantities, so that use and price cannot be told apart".into()
+    }
+}
+
+fn services(facts: &Facts<'_>, currency: &str, is_new: bool) -> String {
+    let mut usage: BTreeMap<i64, (Option<&str>, BigDecimal, BigDecimal)> = BTreeMap::new();
+    let own = facts.lines.iter().filter(|line| line.currency == currency && line.charge_category == "Usage");
+    for line in own {
+        let entry = usage.entry(line.service_id).or_default();
+        entry.0 = line.service_name.as_deref();
+        entry.1 += &line.cost;
+        entry.2 += &line.cost_before;
+    }
+    let names = usage
+        .values()
+        .filter(
+            |(_, now, before)| {
+                if is_new { before.is_zero() && !now.is_zero() } else { now.is_zero() && !before.is_zero() }
+            },
+        )
+        .map(|(name, ..)| name.unwrap_or("what is not allocated").to_owned());
+    listed(names.collect())
+}
+
+fn releases(facts: &Facts<'_>, currency: &str, is_up: bool) -> String {
+    let wanted = if is_up { Sign::Plus } else { Sign::Minus };
+    let own = facts.claimed.iter().filter(|release| release.billing_currency == currency);
+    let mut sized: Vec<(BigDecimal, String)> = own
+        .map(|release| (contribution(release, facts.question), release))
+        .filter(|(amount, _)| amount.sign() == wanted)
+        .map(|(amount, release)| {
+            let version = release.version.clone().unwrap_or_else(|| format!("deployment {}", release.deployment_id));
+            (amount.abs(), format!("{version} of {}", release.release_date.format("%-d %b")))
+        })
+        .collect();
+    sized.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
+    format!("{}, by their verdicts", listed(sized.into_iter().map(|(_, name)| name).collect()))
+}
+
+fn listed(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(NAME_COUNT_MAX);
+    names.truncate(NAME_COUNT_MAX);
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

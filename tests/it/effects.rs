@@ -1,0 +1,207 @@
+//! What deployments did to cost: from bills and deployments to verdicts on pages, in the API, and through their life.
+
+use super::finance::{World, texts, time, world};
+use chrono::{Days, NaiveDate};
+use costwake::jobs::effects::{self, Settled};
+use costwake::rollup::{ImportRequest, import_file};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+
+const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
+BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
+ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
+ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
+const SERVICES: [&str; 5] = ["checkout", "search", "ledger", "mail", "media"];
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run.
+fn cents(service: usize, at: NaiveDate, step: i64) -> i64 {
+    let days = at.signed_duration_since(day("2026-01-01")).num_days();
+    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
+    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
+    let released = at > day("2026-10-28") && service == 0;
+    10_000 + weekday + noise + if released { step } else { 0 }
+}
+
+async fn import(world: &World, month: &str, last: &str, step: i64, now: &str) {
+    let first = day(&format!("{month}-01"));
+    let next = first + chrono::Months::new(1);
+    let mut text = format!("{HEADER}\n");
+    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
+        for (index, service) in SERVICES.iter().enumerate() {
+            let cost = format!("{}.{:02}", cents(index, at, step) / 100, cents(index, at, step) % 100);
+            text.push_str(&format!(
+                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
+                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service},eu-1,sku-1,\
+                 1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
+                at + Days::new(1)
+            ));
+        }
+    }
+    let path = world.folder.path().join("bill.csv");
+    std::fs::write(&path, text).unwrap();
+    let request = ImportRequest {
+        path,
+        file_name: "bill.csv".into(),
+        source: Some("cloud-one".into()),
+        as_of: None,
+        received_by: "test".into(),
+        now: time(now),
+    };
+    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+}
+
+async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at, finished_at,
+             version)
+         SELECT 1, $1, environment_id, 'succeeded', $2, $2, $2, 'v' || $1 FROM environment WHERE slug = $3
+         RETURNING deployment_id",
+    )
+    .bind(external_id)
+    .bind(time(at))
+    .bind(environment)
+    .fetch_one(db)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO deployment_service (deployment_id, service_id) SELECT $1, service_id FROM service WHERE slug = $2",
+    )
+    .bind(id)
+    .bind(service)
+    .execute(db)
+    .await
+    .unwrap();
+    id
+}
+
+async fn filled(db: &PgPool) -> World {
+    let world = world(db).await;
+    import(&world, "2026-08", "2026-08-31", 4000, "2026-09-02T06:00:00Z").await;
+    import(&world, "2026-09", "2026-09-30", 4000, "2026-10-02T06:00:00Z").await;
+    import(&world, "2026-10", "2026-10-31", 4000, "2026-11-02T06:00:00Z").await;
+    import(&world, "2026-11", "2026-11-18", 4000, "2026-11-19T06:00:00Z").await;
+    world
+}
+
+async fn settle(world: &World) -> Settled {
+    effects::settle(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
+}
+
+async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
+    sqlx::query_as(
+        "SELECT phase, finding FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id",
+    )
+    .bind(deployment_id)
+    .fetch_all(db)
+    .await
+    .unwrap()
+}
+
+fn of(phase: &str, finding: &str) -> (String, String) {
+    (phase.into(), finding.into())
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_release_is_settled_shown_and_revised(db: PgPool) {
+    let world = filled(&db).await;
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let quiet = deploy(&db, "2", "search", "production", "2026-10-20T12:00:00Z").await;
+    let young = deploy(&db, "3", "ledger", "production", "2026-11-12T12:00:00Z").await;
+    let newest = deploy(&db, "4", "mail", "production", "2026-11-17T12:00:00Z").await;
+    assert!(effects::ask_where_due(&world.app.state.pools).await.unwrap());
+    let done = settle(&world).await;
+    assert_eq!((done.release_count, done.computed_count, done.written_count), (4, 4, 4));
+    assert!(!effects::is_behind(&world.app.state.pools).await.unwrap());
+
+    // 40 more a day from the day after on.
+    assert_eq!(phases(&db, step).await, [of("settled", "increase")]);
+    let (per_day, low, high): (f64, f64, f64) = sqlx::query_as(
+        "SELECT per_day::float8, per_day_low::float8, per_day_high::float8 FROM deployment_effect WHERE deployment_id = $1",
+    )
+    .bind(step)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert!((30.0..50.0).contains(&per_day) && low <= 40.5 && high >= 39.5, "{per_day} {low} {high}");
+    assert_ne!(phases(&db, quiet).await[0].1, "increase");
+    assert_eq!(phases(&db, young).await[0].0, "provisional");
+    assert_eq!(phases(&db, newest).await, [of("measuring", "cannot-tell")]);
+
+    // The same inputs are not worked out again.
+    let again = settle(&world).await;
+    assert_eq!((again.release_count, again.computed_count, again.written_count), (4, 0, 0));
+
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/deployments/{step}")).await;
+    assert!(page.body.contains("This deployment makes checkout cost about $4"), "{}", page.body);
+    assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
+    let measuring = finance.get(&format!("/deployments/{newest}")).await;
+    assert!(measuring.body.contains("Not yet known: 1 of 3 complete days"), "{}", measuring.body);
+    let listed = texts(&finance.get("/deployments?finding=increase").await.body, "tbody th");
+    assert_eq!(listed, ["v1"]);
+    let service = finance.get("/services/checkout").await;
+    assert!(service.body.contains("Effect a day") && service.body.contains("marker up"), "{}", service.body);
+    assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
+    let method = finance.get("/docs/method").await;
+    assert!(method.body.contains("Claimed to be an increase or a decrease"), "{}", method.body);
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = format!("/api/v1/deployments/{step}/impact");
+    let api = world.app.api("GET", &path, &token, Value::Null).await.json();
+    assert_eq!(api["answers"][0]["finding"], "increase", "{api}");
+    assert!(api["placebos"]["count"].as_i64().unwrap() > 10, "{api}");
+
+    // October and November are restated: the release changed nothing after all.
+    import(&world, "2026-10", "2026-10-31", 0, "2026-11-19T07:00:00Z").await;
+    import(&world, "2026-11", "2026-11-18", 0, "2026-11-19T08:00:00Z").await;
+    let restated = settle(&world).await;
+    assert!(restated.computed_count >= 1);
+    let after = phases(&db, step).await;
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert_eq!(after[1].0, "revised");
+    assert_ne!(after[1].1, "increase");
+    let page = finance.get(&format!("/deployments/{step}")).await;
+    assert!(page.body.contains("Revised: bills or rules changed"), "{}", page.body);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn answers_and_notes_are_for_those_who_may_see_the_money(db: PgPool) {
+    let world = filled(&db).await;
+    let id = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    settle(&world).await;
+    let team_id: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('pay', 'Pay') RETURNING team_id")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    let page = format!("/deployments/{id}");
+    let stranger = world.app.browser(Role::Member, false, &[team_id]).await;
+    let seen = stranger.get(&page).await;
+    assert!(!seen.body.contains("more a day") && !seen.body.contains("h-note"), "{}", seen.body);
+    let note = [("note", "Agreed with the team.")];
+    assert_eq!(stranger.post_form(&format!("{page}/notes"), &note).await.status, 403);
+    let token = world.app.token_of(world.app.person(Role::Member, false, &[team_id]).await, TokenScope::Read).await;
+    let api = world.app.api("GET", &format!("/api/v1{page}/impact"), &token, Value::Null).await;
+    assert_eq!(api.status, 403);
+    let listed = stranger.get("/deployments?finding=increase").await;
+    assert!(texts(&listed.body, "tbody th").is_empty());
+
+    sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'checkout'").bind(team_id).execute(&db).await.unwrap();
+    let owner = world.app.browser(Role::Member, false, &[team_id]).await;
+    assert!(owner.get(&page).await.body.contains("more a day"));
+    assert_eq!(owner.post_form(&format!("{page}/notes"), &note).await.status, 303);
+    assert!(owner.get(&page).await.body.contains("Agreed with the team."));
+    assert_eq!(owner.post_form(&format!("{page}/notes"), &[("note", "  ")]).await.status, 400);
+    let audited: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE action = 'deployment.note_added'")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    assert_eq!(audited, 1);
+    let viewer = world.app.browser(Role::Viewer, false, &[]).await;
+    assert!(!viewer.get(&page).await.body.contains("<textarea"), "a viewer writes nothing");
+}
