@@ -1,5 +1,5 @@
-//! F25: a delivery of some hundred megabytes over real sockets to a running server: cut off, resumed out of order, and
-//! refused where it is not what was meant, in little memory.
+//! F25 and F18: a delivery of some hundred megabytes over real sockets to a running server: cut off, resumed out of
+//! order, refused where it is not what was meant or where the disk is full, in little memory.
 
 use super::{Home, assert_counts, folder_setting};
 use crate::ledger::{Line, assert_clean, bill};
@@ -38,8 +38,19 @@ impl Drop for Server {
 
 impl Server {
     fn start(home: &Home, pool: &PgPool) -> Self {
+        Self::of(Command::new(env!("CARGO_BIN_EXE_costwake")), home, pool)
+    }
+
+    /// One that may write files of a mebibyte at most, and is told so instead of being killed.
+    fn with_small_files(home: &Home, pool: &PgPool) -> Self {
+        let mut command = Command::new("bash");
+        let limited = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\"";
+        command.args(["-c", limited, env!("CARGO_BIN_EXE_costwake")]);
+        Self::of(command, home, pool)
+    }
+
+    fn of(mut command: Command, home: &Home, pool: &PgPool) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
         command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
         command.env("COSTWAKE_DATA_DIR", home.folder.path());
         command.args(["serve", "--listen", &address.to_string(), "--metrics-listen", "off"]);
@@ -98,8 +109,12 @@ impl Server {
 
 fn answer(mut stream: TcpStream) -> (u16, Value) {
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    // A server that answers before it has read all closes on what is still being sent: the answer is here first.
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     (status, serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())))
@@ -143,17 +158,42 @@ impl Part {
     }
 }
 
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn a_large_push_over_sockets_is_resumed_and_takes_little_memory(pool: PgPool) {
-    let home = Home::new();
+async fn source_with_token(home: &Home, pool: &PgPool) -> String {
     let setting = Setting {
         kind: Kind::Push,
         place: Place::default(),
         ..folder_setting("pipeline", Layout::Files, &home.bills())
     };
-    home.add(&pool, &setting, &Credentials::default()).await;
+    home.add(pool, &setting, &Credentials::default()).await;
     let app = support::app_with(pool.clone(), home.config.clone()).await;
-    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    app.token(TokenScope::Ingest, Role::Finance).await
+}
+
+/// F18: a part that the disk does not take is refused with what to do, leaves nothing, and the server goes on.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_part_that_the_disk_does_not_take_leaves_nothing(pool: PgPool) {
+    let home = Home::new();
+    let token = source_with_token(&home, &pool).await;
+    let spool = home.folder.path().join("spool");
+    let server = Server::with_small_files(&home, &pool);
+    let checked = tokio::task::spawn_blocking(move || {
+        let part = Part::new(1);
+        let (status, body) = server.put(&part, &part.sha256, &token, usize::MAX);
+        assert_eq!(status, 409, "{body}");
+        assert!(body["error"].as_str().unwrap().contains("Nothing of the upload was kept"), "{body}");
+        assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0);
+        assert_eq!(server.ask("GET", "october", &token, "").0, 404, "nothing of it is there");
+        let small = "a small part";
+        let path = format!("october/parts/1?sha256={}", hex::encode(Sha256::digest(small)));
+        assert_eq!(server.ask("PUT", &path, &token, small).0, 201);
+    });
+    checked.await.unwrap();
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_large_push_over_sockets_is_resumed_and_takes_little_memory(pool: PgPool) {
+    let home = Home::new();
+    let token = source_with_token(&home, &pool).await;
     let spool = home.folder.path().join("spool");
     let stays = move || std::fs::read_dir(&spool).map_or(0, |entries| entries.count());
     let server = Server::start(&home, &pool);
