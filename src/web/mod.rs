@@ -164,6 +164,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::dimensions::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
