@@ -60,6 +60,9 @@ fn the_port_answers_as_the_reference_does() {
     // out here: that moves a few answers.
     let at = |sorted: &[f64], share: f64| sorted[(sorted.len() as f64 * share) as usize];
     assert!(estimates.len() > 90);
-    assert!(at(&estimates, 0.5) < 0.0002 && at(&estimates, 0.9) < 0.002 && at(&estimates, 0.98) < 0.03, "{estimates:?}");
+    assert!(
+        at(&estimates, 0.5) < 0.0002 && at(&estimates, 0.9) < 0.002 && at(&estimates, 0.98) < 0.03,
+        "{estimates:?}"
+    );
     assert!(at(&ends, 0.5) < 0.003 && at(&ends, 0.9) < 0.03, "{ends:?}");
 }

@@ -54,7 +54,9 @@ fn a_day_far_out_is_a_spike_with_its_amount() {
 fn a_shift_without_a_release_is_found_and_one_with_is_not() {
     let mut shifted = history(|index| if index >= DAYS - 9 { 1.5 } else { 1.0 });
     let found = kinds(&shifted);
-    assert!(matches!(found[..], [(AnomalyKind::WithoutRelease, start)] if (start - day(DAYS - 9)).num_days().abs() <= 1));
+    assert!(
+        matches!(found[..], [(AnomalyKind::WithoutRelease, start)] if (start - day(DAYS - 9)).num_days().abs() <= 1)
+    );
     shifted.releases.push(ReleaseDay { day: day(DAYS - 9), deployment_ids: vec![1], share_before: Some(0.0) });
     assert_eq!(kinds(&shifted), []);
 }
@@ -69,7 +71,8 @@ fn less_cost_is_worth_knowing_and_quiet_days_are_nothing() {
 #[test]
 fn an_environment_that_nobody_uses_is_idle_after_a_week() {
     let mut unused = history(|_| 1.0);
-    let traffic = |rest: i32| Some((0..DAYS).map(|index| Some(if index >= DAYS - rest { 0.0 } else { 500.0 })).collect());
+    let traffic =
+        |rest: i32| Some((0..DAYS).map(|index| Some(if index >= DAYS - rest { 0.0 } else { 500.0 })).collect());
     unused.traffic = traffic(6);
     assert_eq!(idle(&unused, &Idle::default()), None);
     unused.traffic = traffic(7);
@@ -83,9 +86,11 @@ fn an_environment_that_nobody_uses_is_idle_after_a_week() {
 fn one_cause_is_one_anomaly_and_false_alarms_teach() {
     let shifted = history(|index| if index >= DAYS - 9 { 1.5 } else { 1.0 });
     let first = detect(&shifted, &Model::default(), &Sensitivity::default()).remove(0);
-    let later = Anomaly { start: first.start + chrono::Days::new(12), end: first.end + chrono::Days::new(12), ..first.clone() };
+    let later =
+        Anomaly { start: first.start + chrono::Days::new(12), end: first.end + chrono::Days::new(12), ..first.clone() };
     assert!(same_cause(&first, &later, 14));
-    let far = Anomaly { start: first.end + chrono::Days::new(15), end: first.end + chrono::Days::new(16), ..first.clone() };
+    let far =
+        Anomaly { start: first.end + chrono::Days::new(15), end: first.end + chrono::Days::new(16), ..first.clone() };
     assert!(!same_cause(&first, &far, 14));
     let taught = Sensitivity::default().taught(12, 0);
     assert!(detect(&shifted, &Model::default(), &taught).is_empty());
