@@ -15,6 +15,7 @@ pub mod sources;
 
 pub mod normalize;
 
+pub mod described;
 pub mod events;
 
 pub mod store;

@@ -6,6 +6,7 @@ pub mod costs;
 pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
+pub mod dimensions;
 pub mod error;
 pub mod impact;
 pub mod invoices;

@@ -145,7 +145,10 @@ fn team(entity: &Entity) -> DescribedTeam {
 fn service(entity: &Entity, products: &BTreeMap<String, String>) -> DescribedService {
     let (metadata, spec) = (&entity.metadata, &entity.spec);
     let system = spec.system.as_deref().map(|system| {
-        products.get(&referred(system)).cloned().unwrap_or_else(|| system.rsplit(['/', ':']).next().unwrap_or(system).to_owned())
+        products
+            .get(&referred(system))
+            .cloned()
+            .unwrap_or_else(|| system.rsplit(['/', ':']).next().unwrap_or(system).to_owned())
     });
     let lifecycle = spec.lifecycle.as_deref().map(|text| match text.trim().to_lowercase().as_str() {
         "deprecated" | "retired" => "deprecated".to_owned(),
@@ -350,13 +353,20 @@ metadata: {name: x}
         assert_eq!(checkout.runbook.as_deref(), Some("https://wiki.example.com/checkout"));
         assert_eq!(checkout.repositories, ["acme/checkout"]);
         assert_eq!(checkout.aliases, ["checkout-prod", "checkout"]);
-        let rules: Vec<String> = checkout.rules.iter().map(|rule| format!("{} {:?}", rule.applies_to, rule.conditions)).collect();
-        assert_eq!(rules, [
-            r#"deployments [("repo", "acme/checkout")]"#,
-            r#"charges [("tag:app", "checkout"), ("tag:part", "api")]"#,
-            r#"charges [("resource_id", "checkout-db")]"#,
-        ]);
-        assert_eq!(found.teams[0], DescribedTeam { slug: "payments".into(), name: "Payments Team".into(), cost_center: None });
+        let rules: Vec<String> =
+            checkout.rules.iter().map(|rule| format!("{} {:?}", rule.applies_to, rule.conditions)).collect();
+        assert_eq!(
+            rules,
+            [
+                r#"deployments [("repo", "acme/checkout")]"#,
+                r#"charges [("tag:app", "checkout"), ("tag:part", "api")]"#,
+                r#"charges [("resource_id", "checkout-db")]"#,
+            ]
+        );
+        assert_eq!(
+            found.teams[0],
+            DescribedTeam { slug: "payments".into(), name: "Payments Team".into(), cost_center: None }
+        );
         assert_eq!(found.services[1].lifecycle.as_deref(), Some("experimental"));
     }
 
@@ -366,7 +376,9 @@ metadata: {name: x}
         assert!(found.services[1].rules.is_empty() && found.services[2].rules.is_empty());
         assert_eq!(found.services[1].repositories, ["acme/web"]);
         let notes = found.notes.join("\n");
-        for part in ["1 documents are not of Backstage", "1 of kind Location", "2 components share the repository acme/web"] {
+        for part in
+            ["1 documents are not of Backstage", "1 of kind Location", "2 components share the repository acme/web"]
+        {
             assert!(notes.contains(part), "{part}: {notes}");
         }
         assert!(backstage("a: [").unwrap_err().contains("not readable as YAML"));

@@ -41,6 +41,9 @@ mod tests {
             pattern: pattern.into(),
             teams: teams.iter().map(|team| (*team).to_owned()).collect(),
         };
-        assert_eq!(codeowners(text), [hint("/services/checkout/", &["payments"]), hint("/docs/", &[]), hint("*", &["base"])]);
+        assert_eq!(
+            codeowners(text),
+            [hint("/services/checkout/", &["payments"]), hint("/docs/", &[]), hint("*", &["base"])]
+        );
     }
 }

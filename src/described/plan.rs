@@ -167,7 +167,11 @@ impl Plan {
         let is_new = |alias: &&String| !known.contains(&alias.to_lowercase()) && !own.contains(&alias.to_lowercase());
         let more: Vec<String> = service.aliases.iter().filter(is_new).cloned().collect();
         if !more.is_empty() {
-            fields.push(("other names", before.aliases.join(", "), [before.aliases.clone(), more.clone()].concat().join(", ")));
+            fields.push((
+                "other names",
+                before.aliases.join(", "),
+                [before.aliases.clone(), more.clone()].concat().join(", "),
+            ));
             values.aliases.extend(more);
         }
         if fields.is_empty() {
@@ -200,7 +204,8 @@ impl Plan {
 
 /// A rule in words: `repo is acme/shop`.
 pub fn written(rule: &DescribedRule) -> String {
-    let words: Vec<String> = rule.conditions.iter().map(|(attribute, value)| format!("{attribute} is {value}")).collect();
+    let words: Vec<String> =
+        rule.conditions.iter().map(|(attribute, value)| format!("{attribute} is {value}")).collect();
     words.join(" and ")
 }
 
@@ -266,7 +271,12 @@ mod tests {
     #[test]
     fn what_is_new_is_added_with_its_team_and_rules() {
         let shop = DescribedService { rules: vec![rule("acme/shop")], ..service("shop", Some("payments")) };
-        let found = plan(&described(vec![shop.clone(), service("lone", Some("nobody")), shop.clone()]), &Known::default(), "file", false);
+        let found = plan(
+            &described(vec![shop.clone(), service("lone", Some("nobody")), shop.clone()]),
+            &Known::default(),
+            "file",
+            false,
+        );
         assert!(matches!(&found.changes[0], Change::AddTeam(team) if team.slug == "payments"));
         assert!(matches!(&found.changes[1], Change::AddService(one) if one.slug == "shop"));
         assert!(matches!(&found.changes[2], Change::AddRule { service, .. } if service == "shop"));
@@ -278,15 +288,19 @@ mod tests {
     #[test]
     fn what_a_person_said_stays_and_what_the_source_said_follows_it() {
         let ours = DescribedService { tier: Some(2), ..service("shop", Some("web")) };
-        let theirs = DescribedService { tier: Some(1), product: Some("Shop".into()), ..service("shop", Some("payments")) };
+        let theirs =
+            DescribedService { tier: Some(1), product: Some("Shop".into()), ..service("shop", Some("payments")) };
         let mut catalogue = known(vec![(ours.clone(), None)]);
         catalogue.teams.insert("web".into());
         let found = plan(&described(vec![theirs.clone()]), &catalogue, "file", false);
         let fields: Vec<&str> = found.conflicts.iter().map(|conflict| conflict.field).collect();
         assert_eq!(fields, ["team", "tier"]);
         let product = &found.changes[1];
-        assert!(matches!(product, Change::ChangeService { values, fields, .. }
-            if values.tier == Some(2) && *fields == [("product", String::new(), "Shop".into())]), "{product:?}");
+        assert!(
+            matches!(product, Change::ChangeService { values, fields, .. }
+            if values.tier == Some(2) && *fields == [("product", String::new(), "Shop".into())]),
+            "{product:?}"
+        );
         for (by, takes_theirs) in [(Some("file"), false), (None, true)] {
             let catalogue = known(vec![(ours.clone(), by)]);
             let found = plan(&described(vec![theirs.clone()]), &catalogue, "file", takes_theirs);
@@ -297,8 +311,10 @@ mod tests {
 
     #[test]
     fn rules_that_stand_are_not_added_again_and_others_are_told() {
-        let shop = DescribedService { rules: vec![rule("acme/a"), rule("acme/b")], ..service("shop", Some("payments")) };
-        let mut catalogue = known(vec![(service("shop", Some("payments")), Some("file")), (service("old", None), Some("file"))]);
+        let shop =
+            DescribedService { rules: vec![rule("acme/a"), rule("acme/b")], ..service("shop", Some("payments")) };
+        let mut catalogue =
+            known(vec![(service("shop", Some("payments")), Some("file")), (service("old", None), Some("file"))]);
         let stands = |value: &str, service: &str| KnownRule {
             conditions: vec![("repo".into(), value.into())],
             applies_to: "both".into(),

@@ -44,8 +44,7 @@ pub fn table(text: &str) -> Result<Described, Vec<String>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    described.teams =
-        teams.into_iter().map(|(slug, name)| DescribedTeam { slug, name, cost_center: None }).collect();
+    described.teams = teams.into_iter().map(|(slug, name)| DescribedTeam { slug, name, cost_center: None }).collect();
     Ok(described)
 }
 
@@ -102,7 +101,10 @@ mod tests {
         let text = "Service,Team,Tier,Repositories,Runbook,Aliases\nCheckout API,Payments,1,acme/a; acme/b,https://w.example,co;cart\n";
         let found = table(text).unwrap();
         let service = &found.services[0];
-        assert_eq!((service.slug.as_str(), service.owner.as_deref(), service.tier), ("checkout-api", Some("payments"), Some(1)));
+        assert_eq!(
+            (service.slug.as_str(), service.owner.as_deref(), service.tier),
+            ("checkout-api", Some("payments"), Some(1))
+        );
         assert_eq!((service.repositories.len(), service.rules.len(), service.aliases.len()), (2, 2, 2));
         assert_eq!(found.teams[0].name, "Payments");
         let wrong = "service,tier,lifecycle,runbook,repositories\na,10,,,\na,,old,,\n,1,,,\nb,,,ftp://x,\nc,,,,x\nd,,,,\nD,,,,\n";

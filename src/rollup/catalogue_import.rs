@@ -130,9 +130,8 @@ async fn add_rule(
     importer: Importer<'_>,
 ) -> Result<(), CatalogueError> {
     let Some(service) = service::get(&mut *conn, slug).await? else { return Ok(()) };
-    let condition = |(attribute, value): &(String, String)| {
-        json!({ "attribute": attribute, "operator": "equals", "value": value })
-    };
+    let condition =
+        |(attribute, value): &(String, String)| json!({ "attribute": attribute, "operator": "equals", "value": value });
     let values = RuleValues {
         applies_to: rule.applies_to.clone(),
         conditions: rule.conditions.iter().map(condition).collect(),

@@ -1,5 +1,6 @@
 //! Charges become daily and monthly cost, and stay what they add up to.
 
+pub mod catalogue_import;
 pub mod close_month;
 pub mod cluster_costs;
 pub mod cluster_reports;

@@ -63,6 +63,7 @@ pub mod scope;
 pub mod seal;
 pub mod search;
 pub mod service_costs;
+pub mod service_details;
 pub mod sessions;
 pub mod sign_in_failures;
 pub mod sign_in_links;

@@ -48,11 +48,6 @@ impl ContextEvents {
         Ok(Self { listed: operational_events::list(conn, &filter, EVENT_COUNT_MAX).await? })
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
-    }
-
     /// Marks for the lane below a chart, in order of time. All lead to the list.
     pub fn on_chart(&self, buckets: &Buckets, list_href: &str) -> Vec<Event> {
         let event = |one: &Listed| {

@@ -77,6 +77,7 @@ pub mod splits;
 pub(crate) mod spool;
 pub mod statement;
 pub mod statements;
+mod suggestions;
 pub mod tags;
 mod team;
 mod team_pace;
@@ -163,6 +164,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::dimensions::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,

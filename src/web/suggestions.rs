@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_tag_that_holds_a_name_is_a_hint() {
-        let tags = [("project", "search".to_owned()), ("namespace", "checkout".to_owned()), ("color", "search".to_owned())];
+        let tags =
+            [("project", "search".to_owned()), ("namespace", "checkout".to_owned()), ("color", "search".to_owned())];
         let found = suggester().of_tags(tags.iter().map(|(key, value)| (*key, value.clone()))).unwrap();
         assert_eq!((found.service.as_str(), found.evidence.as_str()), ("Checkout", "Its tag namespace says checkout."));
         assert!(found.fields.iter().any(|(name, value)| *name == "service" && value == "checkout"));

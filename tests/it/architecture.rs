@@ -11,10 +11,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("usage", &["focus"]),
     ("allocate", &["focus"]),
     ("analyze", &["focus"]),
+    ("described", &["focus", "allocate"]),
     ("store", &["focus", "sources", "normalize", "events", "usage", "patience"]),
-    ("rollup", &["focus", "sources", "normalize", "events", "usage", "store", "allocate"]),
+    ("rollup", &["focus", "sources", "normalize", "events", "usage", "store", "allocate", "described"]),
     ("jobs", &["focus", "sources", "normalize", "events", "usage", "store", "rollup", "allocate", "analyze", "config"]),
-    ("web", &["focus", "sources", "events", "store", "rollup", "allocate", "analyze", "api", "config"]),
+    ("web", &["focus", "sources", "events", "described", "store", "rollup", "allocate", "analyze", "api", "config"]),
     ("api", &["focus", "events", "usage", "store", "rollup", "allocate", "analyze", "web", "config"]),
     ("demo", &["focus", "events", "parquet_table"]),
 ];

@@ -5,6 +5,7 @@ mod backup;
 mod breaking_proxy;
 mod clusters;
 mod connect_snippets;
+mod context_events;
 mod copy_binary;
 mod database_crash;
 mod decisions;

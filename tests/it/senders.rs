@@ -23,15 +23,17 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-struct Doors {
-    app: TestApp,
+/// The service with a source of every kind.
+pub struct Doors {
+    /// The service.
+    pub app: TestApp,
     secrets: BTreeMap<&'static str, String>,
     _folder: TempDir,
 }
 
 impl Doors {
     /// The service with a source of every kind, named after it.
-    async fn new(pool: &PgPool) -> Self {
+    pub async fn new(pool: &PgPool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let app = support::app_with(pool.clone(), support::config(&["--key-file", path.to_str().unwrap()])).await;
@@ -300,6 +302,7 @@ fn given(sender: &str, folder: &std::path::Path) -> Vec<Given> {
     shared.chain(own).zip(received).map(|((headers, body), received_at)| Given { headers, body, received_at }).collect()
 }
 
+// Stores a delivery as the front door does.
 async fn deliver(pool: &PgPool, sender: &str, key: &str, given: &Given) {
     let mut conn = pool.acquire().await.unwrap();
     let source = event_sources::find(&mut conn, sender).await.unwrap().unwrap();
@@ -380,19 +383,24 @@ async fn the_bodies_of_each_sender_give_the_same_timeline_in_any_order(pool: PgP
     }
 }
 
+/// Stores and reads the courses of these senders.
+pub async fn courses(pool: &PgPool, senders: &[&str]) {
+    for sender in senders {
+        for (number, body) in own_bodies(sender).into_iter().enumerate() {
+            let body = body.to_string().into_bytes();
+            let given = Given { headers: Headers::default(), body, received_at: Utc::now() };
+            deliver(pool, sender, &number.to_string(), &given).await;
+        }
+    }
+    assert_eq!(read_new(pool).await.unwrap().failed, 0);
+}
+
 /// What each course comes to.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn syncs_rollbacks_and_incidents_are_told_apart(pool: PgPool) {
     let _doors = Doors::new(&pool).await;
     sqlx::query("INSERT INTO service (slug, name) VALUES ('checkout', 'checkout')").execute(&pool).await.unwrap();
-    for sender in ["argocd", "alertmanager", "pagerduty"] {
-        for (number, body) in own_bodies(sender).into_iter().enumerate() {
-            let body = body.to_string().into_bytes();
-            let given = Given { headers: Headers::default(), body, received_at: Utc::now() };
-            deliver(&pool, sender, &number.to_string(), &given).await;
-        }
-    }
-    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    courses(&pool, &["argocd", "alertmanager", "pagerduty"]).await;
     let kinds: Vec<String> = sqlx::query_scalar("SELECT version || ' ' || kind FROM deployment ORDER BY finished_at")
         .fetch_all(&pool)
         .await

@@ -11,6 +11,8 @@ GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/dimensions signed-in read
+GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
@@ -39,6 +41,7 @@ GET /api/v1/splits signed-in read
 POST /api/v1/splits bills admin
 PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
+POST /api/v1/splits/{id}/restore bills admin
 GET /api/v1/tag-coverage money read
 GET /api/v1/why money read
 GET /api/v1/services signed-in read
@@ -64,6 +67,9 @@ POST /catalogue/environments/{slug} bills
 GET /catalogue/environments/{slug}/delete bills
 POST /catalogue/environments/{slug}/delete bills
 POST /catalogue/move bills
+GET /catalogue/import bills
+POST /catalogue/import bills
+POST /catalogue/import/take-in bills
 GET /catalogue/services/{slug} bills
 POST /catalogue/services/{slug} bills
 GET /catalogue/services/{slug}/delete bills
@@ -202,6 +208,7 @@ GET /splits/new bills
 GET /splits/preview bills
 GET /splits/{id} signed-in
 POST /splits/{id}/delete bills
+POST /splits/{id}/restore bills
 GET /splits/{id}/edit bills
 GET /tags money
 POST /tags bills

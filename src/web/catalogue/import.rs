@@ -70,8 +70,8 @@ pub(super) async fn look(
     while let Some(field) = multipart.next_field().await.map_err(|error| form_error(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         let bytes = field.bytes().await.map_err(|error| form_error(&error))?;
-        let text = String::from_utf8(bytes.to_vec())
-            .map_err(|_| Error::Invalid("The file is not text in UTF-8.".into()))?;
+        let text =
+            String::from_utf8(bytes.to_vec()).map_err(|_| Error::Invalid("The file is not text in UTF-8.".into()))?;
         match name.as_str() {
             "kind" => form.kind = text,
             "source" => form.source = text,

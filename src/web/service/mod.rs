@@ -26,6 +26,7 @@ use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
+use crate::store::service_details::{self, ServiceDetail};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -78,6 +79,7 @@ pub struct ServicePage {
     context_note: String,
     usage: UsageSection,
     delivery: DeliverySection,
+    detail: ServiceDetail,
     csv_href: String,
 }
 
@@ -152,6 +154,7 @@ pub struct Material {
     effects: Vec<EffectBrief>,
     usage: UsageSection,
     delivery: DeliverySection,
+    detail: ServiceDetail,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -184,6 +187,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut explained = Vec::new();
     let mut usage = UsageSection::default();
     let mut delivery = DeliverySection::default();
+    let detail = service_details::get(&mut snapshot, service.service_id).await?;
     let mut days = Loaded::default();
     if let Some(span) = &span {
         let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
@@ -232,6 +236,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         effects: answers,
         usage,
         delivery,
+        detail,
     };
     Ok(own)
 }
@@ -242,6 +247,7 @@ impl Material {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
+        let detail = self.detail;
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
             let made =
                 cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
@@ -265,6 +271,7 @@ impl Material {
             context_note: self.context.note(),
             usage,
             delivery,
+            detail,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,

@@ -30,7 +30,8 @@ spec: {type: team, profile: {displayName: Web Team}}
 ";
 
 async fn look(app: &TestApp, kind: &str, source: &str, text: &str) -> Page {
-    let part = |name: &str, value: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let part =
+        |name: &str, value: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let body = [
         part("kind", kind),
         part("source", source),
@@ -71,7 +72,10 @@ async fn a_description_is_looked_at_and_taken_in(pool: PgPool) {
     let owned = "SELECT count(*) FROM service s JOIN team t USING (team_id) WHERE s.slug = 'shop' AND t.slug = 'web'";
     assert_eq!(count(&pool, owned).await, 1);
     assert_eq!(count(&pool, "SELECT count(*) FROM mapping_rule WHERE service_id IS NOT NULL").await, 2);
-    assert_eq!(count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'catalog-info.yaml says%'").await, 2);
+    assert_eq!(
+        count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'catalog-info.yaml says%'").await,
+        2
+    );
     let again = look(&app, "backstage", "catalog-info.yaml", BACKSTAGE).await;
     assert!(again.body.contains("Nothing would change"), "{}", again.body);
     let page = app.get("/services/shop?period=2026-10-29..2026-10-31").await;
@@ -117,7 +121,12 @@ async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
     let made = app.api("POST", "/api/v1/deployments", &token, body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     let page = app.get("/unmapped?show=deployments").await;
-    assert!(page.body.contains("It is shop") && page.body.contains("only service&#39;s repository") || page.body.contains("only service's repository"), "{}", page.body);
+    assert!(
+        page.body.contains("It is shop") && page.body.contains("only service&#39;s repository")
+            || page.body.contains("only service's repository"),
+        "{}",
+        page.body
+    );
     let document = scraper::Html::parse_document(&page.body);
     let inputs = scraper::Selector::parse("form[action='/rules'] input[type='hidden']").unwrap();
     let fields: Vec<(String, String)> = document
@@ -128,5 +137,8 @@ async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
     let accepted = app.post_form("/rules", &fields).await;
     assert_eq!(accepted.status, StatusCode::SEE_OTHER, "{}", accepted.body);
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
-    assert_eq!(count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'Suggested and accepted.%'").await, 1);
+    assert_eq!(
+        count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'Suggested and accepted.%'").await,
+        1
+    );
 }

@@ -1,5 +1,7 @@
 //! Usage: values by day and hour, what they mean, what a unit costs, and where values come from.
 
+mod catalogue;
+mod delivery;
 mod otlp;
 mod points;
 mod prometheus;
