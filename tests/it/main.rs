@@ -7,6 +7,7 @@ mod clusters;
 mod copy_binary;
 mod database_crash;
 mod decisions;
+mod demo_effects;
 mod demo_organisation;
 mod deploy_command;
 mod deployments_api;
