@@ -4,7 +4,9 @@
 CREATE TABLE event_source (
     event_source_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,99}$'),
-    kind text NOT NULL CHECK (kind IN ('github', 'api')),
+    kind text NOT NULL CHECK (kind IN ('api', 'github', 'gitlab', 'bitbucket', 'azure_devops', 'circleci', 'argocd',
+        'flux', 'spinnaker', 'cdevents', 'devlake', 'terraform', 'atlantis', 'pagerduty', 'alertmanager', 'launchdarkly',
+        'kubernetes', 'grafana', 'honeycomb')),
     secret_current_sealed bytea,
     secret_previous_sealed bytea,
     secret_previous_valid_until timestamptz,
@@ -97,6 +99,8 @@ CREATE TABLE deployment (
     superseded_at timestamptz,
     version text,
     sha text,
+    -- What runs: images, or a package's address with its digest. Never a commit.
+    artifact text,
     ref text,
     title text,
     actor text,
@@ -106,6 +110,8 @@ CREATE TABLE deployment (
     -- What the sender called it, where it did; else `kind` says what the versions before it make of it.
     kind_told text,
     strategy text,
+    -- Of a canary: [{"at": time, "weight_percent": 20}], in order of time.
+    steps jsonb NOT NULL DEFAULT '[]',
     group_id text,
     UNIQUE (event_source_id, external_id)
 );
@@ -121,6 +127,8 @@ CREATE TABLE deployment_service (
     -- When the next deployment of this service in the environment went live. deployment.superseded_at is the
     -- last of these, once all its services have one.
     superseded_at timestamptz,
+    -- The same artifact runs as before: only its configuration can have changed.
+    is_config_sync boolean NOT NULL DEFAULT false,
     -- The version was live before, and another one was live in between.
     is_rollback boolean NOT NULL DEFAULT false,
     PRIMARY KEY (deployment_id, service_id)
@@ -155,6 +163,9 @@ CREATE TABLE pipeline_run (
     pipeline_run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_source_id bigint NOT NULL REFERENCES event_source,
     external_id text NOT NULL,
+    -- What all attempts at the run have in common, and which one this is.
+    run_id text NOT NULL,
+    attempt bigint NOT NULL,
     repo text,
     name text NOT NULL DEFAULT '',
     status text NOT NULL,

@@ -31,3 +31,4 @@ CREATE TABLE cluster_usage (
     PRIMARY KEY (cluster_id, kind, interval_start, resource_id, node, namespace)
 );
 CREATE INDEX cluster_usage_by_interval ON cluster_usage (interval_start);
+CREATE INDEX cluster_usage_by_report ON cluster_usage (cluster_report_id);

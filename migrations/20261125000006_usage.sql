@@ -111,3 +111,17 @@ CREATE TABLE service_unit_metric (
     service_id bigint PRIMARY KEY REFERENCES service ON DELETE CASCADE,
     metric text NOT NULL REFERENCES metric
 );
+
+-- What the catalogue says of a service beyond its own row, and which description says so.
+CREATE TABLE service_detail (
+    service_id bigint PRIMARY KEY REFERENCES service ON DELETE CASCADE,
+    cost_center text,
+    product text,
+    -- As owner/name.
+    repositories text[] NOT NULL DEFAULT '{}',
+    runbook text CHECK (runbook ~ '^https?://'),
+    -- The name of the description that it came from last; NULL where a person wrote it.
+    described_by text,
+    changed_by text NOT NULL,
+    changed_at timestamptz NOT NULL
+);

@@ -15,6 +15,7 @@ pub mod sources;
 
 pub mod normalize;
 
+pub mod described;
 pub mod events;
 
 pub mod store;
@@ -25,6 +26,7 @@ pub mod allocate;
 
 pub mod analyze;
 
+pub mod usage;
 pub mod web;
 
 pub mod api;

@@ -1,6 +1,6 @@
 //! Looks for anomalies on every day of the world, as someone would who looks each morning.
 
-use crate::{
+use super::{
     effects,
     world::{COMPLETE_AGE, World},
 };

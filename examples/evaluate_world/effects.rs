@@ -1,6 +1,6 @@
 //! Asks for the effect of every deployment, settled and early.
 
-use crate::world::{COMPLETE_AGE, World};
+use super::world::{COMPLETE_AGE, World};
 use costwake::analyze::impact::{
     Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
     estimate, pooled_price_size, sibling_index,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "made-up costs")]
 
-use crate::world::{COMPLETE_AGE, World};
+use super::world::{COMPLETE_AGE, World};
 use chrono::{Datelike, Months, NaiveDate};
 use costwake::analyze::forecast::{Adaptive, Forecast, Part, Question, forecast};
 

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (world, out) = (world::World::read(Path::new(world))?, Path::new(out));
     fs::create_dir_all(out)?;
-    let (model, calibration) = (Model::reference(), Calibration::reference());
+    let (model, calibration) = (Model::default(), Calibration::default());
     let before = cpu_ms();
     let answers = effects::answers(&world, &model, &calibration);
     let spent = cpu_ms() - before;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 const SERVICES_MAX: usize = 50;
 const COMMITS_MAX: usize = 500;
 const ATTRIBUTES_MAX: usize = 50;
+const STEPS_MAX: usize = 100;
 /// Times of deployments that have happened; a clock may be a little ahead.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 const STATUSES: [&str; 6] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded"];
@@ -26,6 +27,19 @@ pub struct DeployedCommit {
     /// Hash, at least 8 digits.
     #[schema(example = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e")]
     pub sha: String,
+}
+
+/// A part of the traffic went to the new version.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewDeploymentStep)]
+pub struct DeploymentStep {
+    /// From when on.
+    #[schema(value_type = String, example = "2026-11-23T10:01:00Z")]
+    pub at: Value,
+    /// How much of it, in percent.
+    #[schema(example = 20)]
+    pub weight_percent: u8,
 }
 
 /// A deployment to record. Times are RFC 3339, or an epoch in seconds, milliseconds, microseconds or nanoseconds.
@@ -84,6 +98,9 @@ pub struct NewDeployment {
     /// `deploy`, `rollback`, `config_sync`, `restart`, `scale` or `infra`. A rollback is recognized without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Of a canary: how much of the traffic it has from when on. Steps are added to those told before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<DeploymentStep>,
     /// Deployments that belong together share it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
@@ -134,6 +151,9 @@ pub struct DeploymentUpdate {
     /// `deploy`, `rollback`, `config_sync`, `restart`, `scale` or `infra`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Of a canary: how much of the traffic it has from when on. Steps are added to those told before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<DeploymentStep>,
     /// Added to those it has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
@@ -180,6 +200,7 @@ impl NewDeployment {
         ])?;
         common(&self.status, &self.kind, &self.url, &self.commits, &self.attributes)?;
         times(&self.started_at, &self.finished_at, now)?;
+        steps(&self.steps, now)?;
         if self.finished_at.is_some() && self.status.as_deref().is_some_and(is_open) {
             return Err(wrong("finished_at does not go with a status that has not ended."));
         }
@@ -198,6 +219,7 @@ impl DeploymentUpdate {
         ])?;
         common(&self.status, &self.kind, &self.url, &self.commits, &self.attributes)?;
         times(&self.started_at, &self.finished_at, now)?;
+        steps(&self.steps, now)?;
         if self.finished_at.is_some() && self.status.as_deref().is_none_or(is_open) {
             return Err(wrong("finished_at needs the status that it ended with: succeeded, failed or canceled."));
         }
@@ -289,6 +311,21 @@ fn times(started_at: &Option<Value>, finished_at: &Option<Value>, now: DateTime<
     }
     if started_at.is_some() && finished_at.is_some() && read[0] > read[1] {
         return Err(wrong("finished_at is before started_at."));
+    }
+    Ok(())
+}
+
+fn steps(steps: &[DeploymentStep], now: DateTime<Utc>) -> Result<()> {
+    if steps.len() > STEPS_MAX {
+        return Err(wrong(&format!("steps takes at most {STEPS_MAX}.")));
+    }
+    for step in steps {
+        if step.weight_percent > 100 {
+            return Err(wrong("steps: weight_percent is from 0 to 100."));
+        }
+        if !matches!(events::clean_time(&step.at, now), Some((_, false))) {
+            return Err(wrong(&format!("steps: at {} is not a time: send RFC 3339 or an epoch.", step.at)));
+        }
     }
     Ok(())
 }

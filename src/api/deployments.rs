@@ -7,7 +7,7 @@ use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
 use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
 use crate::events::{self, Status};
-use crate::store::deployment_lists::{self, CommitOf, Filter, Row, ServiceOf};
+use crate::store::deployment_lists::{self, CommitOf, Filter, Row, ServiceOf, StepOf};
 use crate::store::event_deliveries;
 use crate::store::event_sources::{self, API_SOURCE};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, detached};
@@ -99,6 +99,8 @@ pub struct Deployment {
     pub kind: String,
     /// `rolling`, `canary` and so on.
     pub strategy: Option<String>,
+    /// Of a canary: how much traffic it had from when on.
+    pub steps: Vec<StepOf>,
     /// Deployments that belong together share it.
     pub group_id: Option<String>,
     /// A line about it.
@@ -414,6 +416,7 @@ impl Deployment {
             commits: row.commits.0,
             kind: row.kind,
             strategy: row.strategy,
+            steps: row.steps.0,
             group_id: row.group_id,
             title: row.title,
             actor: row.actor,

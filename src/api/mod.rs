@@ -1,16 +1,19 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
 pub mod catalogue;
+pub mod clusters;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;
+pub mod dimensions;
 pub mod error;
 pub mod impact;
 pub mod invoices;
 pub mod metrics;
 pub mod months;
 pub mod openapi;
+pub mod otlp;
 pub mod rates;
 mod reporting;
 pub mod rules;

@@ -9,7 +9,7 @@ use crate::store::{Snapshot, catalogue};
 use crate::web::mapping_change::{self, MappingChange};
 use crate::web::rules::form::{checked_reason, service_id};
 use crate::web::splits::form::checked;
-use crate::web::splits::{add_split, change_split, delete_split};
+use crate::web::splits::{add_split, change_split, delete_split, restore_split};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::body::Bytes;
@@ -31,6 +31,7 @@ pub fn routes(routes: Routes) -> Routes {
         .api_post("/api/v1/splits", admin, add)
         .api_patch("/api/v1/splits/{id}", admin, change)
         .api_post("/api/v1/splits/{id}/delete", admin, delete)
+        .api_post("/api/v1/splits/{id}/restore", admin, restore)
 }
 
 /// A split.
@@ -93,6 +94,16 @@ pub struct NewSplit {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteSplit {
+    /// Needed, and kept with the version.
+    pub reason: String,
+}
+
+/// The version to go back to.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreSplit {
+    /// As the page of the split numbers it.
+    pub version: i32,
     /// Needed, and kept with the version.
     pub reason: String,
 }
@@ -166,6 +177,30 @@ pub async fn delete(
         delete_split(&mut change, id, &reason).await?;
         change.finish_splits().await?;
         Ok(json!({ "deleted": id }))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+/// Make a split what it was in a version. A deleted one comes back as a new split.
+#[utoipa::path(post, path = "/api/v1/splits/{id}/restore", tag = "splits", request_body = RestoreSplit,
+    params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 200, description = "As it is now; with another id where it was deleted", body = SplitBody),
+    (status = 404, body = ErrorBody), (status = 422, body = ErrorBody),
+    (status = 409, description = "It is so already, or names what is gone", body = ErrorBody)))]
+pub async fn restore(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> Result<Response> {
+    let asked: RestoreSplit = parse(&body)?;
+    let done = mapping_change::run(async move {
+        let reason = checked_reason(&asked.reason)?;
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let id = restore_split(&mut change, id, asked.version, &reason).await?;
+        change.finish_splits().await?;
+        one(&app, id).await
     });
     answer(StatusCode::OK, done.await)
 }

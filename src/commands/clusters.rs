@@ -3,11 +3,10 @@
 use super::database::{self, Database};
 use crate::config::Config;
 use crate::focus::BillingPeriod;
-use crate::normalize::cluster_usage::{ClusterReport, UsageKind, read_cluster_report};
+use crate::rollup::Person;
 use crate::rollup::cluster_costs::{ClusterCosts, cluster_costs};
-use crate::sources::Fingerprint;
-use crate::store::Scope;
-use crate::store::cluster_usage::{self, NewReport};
+use crate::rollup::cluster_reports::{self, ClusterReportError, TakenReport, unit};
+use crate::store::{Scope, cluster_usage};
 use anyhow::{Context, ensure};
 use chrono::{Months, Utc};
 use std::path::{Path, PathBuf};
@@ -63,38 +62,20 @@ async fn act(action: Action, database: &Database) -> anyhow::Result<()> {
 }
 
 async fn import(database: &Database, file: &Path, cluster: Option<&str>) -> anyhow::Result<()> {
-    let path = file.to_owned();
-    let (report, sha256) = tokio::task::spawn_blocking(move || -> anyhow::Result<(ClusterReport, String)> {
-        Ok((read_cluster_report(&path)?, Fingerprint::of(&path)?.sha256))
-    })
-    .await??;
-    let name = |own: &Option<String>| -> anyhow::Result<String> {
-        let name = own.as_deref().filter(|own| !own.is_empty()).or(cluster);
-        Ok(name.context("the file does not name its cluster: say it with --cluster NAME")?.to_owned())
+    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let by = Person { login: "command line", address: "" };
+    let pool = &database.pools.jobs;
+    let taken = match cluster_reports::import(pool, file.to_owned(), &file_name, cluster, by, Utc::now()).await {
+        Err(ClusterReportError::Unnamed) => {
+            anyhow::bail!("the file does not name its cluster: say it with --cluster NAME")
+        }
+        taken => taken?,
     };
-    let names: Vec<String> = report.entries.keys().map(|key| name(&key.cluster_id)).collect::<Result<_, _>>()?;
-    let entries: Vec<_> =
-        names.iter().zip(&report.entries).map(|(name, (key, usage))| (name.as_str(), key, usage)).collect();
-    let file_name = file.file_name().unwrap_or_default().to_string_lossy();
-    let new = NewReport {
-        file_name: &file_name,
-        content_sha256: &sha256,
-        row_count: report.row_count.cast_signed(),
-        unused_row_count: report.unused_row_count.cast_signed(),
-        received_at: Utc::now(),
-        received_by: "command line",
-    };
-    let mut transaction = database.pools.jobs.begin().await?;
-    cluster_usage::replace(&mut transaction, &new, &entries).await?;
-    transaction.commit().await?;
-    print!("{}", told(&file_name, &report, &names));
+    print!("{}", told(&file_name, &taken));
     Ok(())
 }
 
-fn told(file_name: &str, report: &ClusterReport, names: &[String]) -> String {
-    let mut clusters: Vec<&str> = names.iter().map(String::as_str).collect();
-    clusters.sort_unstable();
-    clusters.dedup();
+fn told(file_name: &str, TakenReport { report, clusters }: &TakenReport) -> String {
     let of = if clusters.is_empty() { String::new() } else { format!(" of {}", clusters.join(", ")) };
     let mut text = format!("{file_name}: {} rows{of}; no total of a bill changes\n", report.row_count);
     for (kind, sum) in report.sums() {
@@ -104,14 +85,6 @@ fn told(file_name: &str, report: &ClusterReport, names: &[String]) -> String {
         text.push_str(&format!("  {} rows split no cost: labels, GPUs, virtual machines\n", report.unused_row_count));
     }
     text
-}
-
-fn unit(kind: &str) -> &'static str {
-    match kind {
-        _ if kind == UsageKind::Pods.name() => "CPU core-seconds of pods",
-        _ if kind == UsageKind::Volumes.name() => "byte-seconds of volumes",
-        _ => "of cost as OpenCost estimates it",
-    }
 }
 
 async fn show(database: &Database, month: BillingPeriod, json: bool) -> anyhow::Result<()> {

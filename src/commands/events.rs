@@ -6,7 +6,7 @@ use crate::events::{self, Headers};
 use crate::rollup;
 use crate::store::{event_deliveries, event_sources};
 use anyhow::Context;
-use chrono::Utc;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct ReadArguments {
-    /// Who sent it: github or api.
+    /// Who sent it: github, gitlab, argocd, cdevents and so on; an unknown one is answered with the list.
     sender: String,
     /// The request's body.
     file: PathBuf,
@@ -44,6 +44,15 @@ struct ReplayArguments {
     /// Only of this event source.
     #[arg(long)]
     source: Option<String>,
+    /// Only what came since this day, or this time in RFC 3339.
+    #[arg(long, value_name = "DAY OR TIME", value_parser = moment)]
+    since: Option<DateTime<Utc>>,
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    let time = || Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc());
+    day().or_else(time).ok_or_else(|| "write a day as 2026-11-24, or a time as 2026-11-24T10:00:00Z".into())
 }
 
 /// Runs the command.
@@ -92,7 +101,7 @@ async fn replay_in(database: &database::Database, arguments: &ReplayArguments) -
         }
         None => None,
     };
-    let marked = event_deliveries::read_all_again(&mut connection, event_source_id).await?;
+    let marked = event_deliveries::read_all_again(&mut connection, event_source_id, arguments.since).await?;
     drop(connection);
     eprintln!("Reading {marked} deliveries again …");
     let reading = rollup::events::read_new(&database.pools.jobs).await?;

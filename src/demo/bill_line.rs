@@ -66,6 +66,8 @@ pub struct Bill<'a> {
     pub seed: u64,
     /// What the savings plan costs a day.
     pub plan_fee: i128,
+    /// What its lines add up to so far.
+    pub billed: i128,
 }
 
 impl Bill<'_> {
@@ -81,7 +83,8 @@ impl Bill<'_> {
         let meter = line.part.map_or("", |part| part.meter);
         let sku = if meter.is_empty() { String::new() } else { format!("{}-{:x}", self.biller.file_stem, key(meter)) };
         let has_plan = !line.commitment_status.is_empty();
-        let invoice = format!("{}-{}", self.biller.file_stem.to_uppercase(), self.month.format("%Y%m"));
+        let invoice = self.invoice_id();
+        self.billed += line.billed;
         let region = self.region();
         let is_purchase = line.category == "Purchase";
         self.file.write(&[
@@ -135,6 +138,11 @@ impl Bill<'_> {
             ("SubAccountType", if line.sub_account.is_empty() { "" } else { "Account" }),
             ("Tags", line.tags),
         ])
+    }
+
+    /// FOCUS InvoiceId of all its lines.
+    pub fn invoice_id(&self) -> String {
+        format!("{}-{}", self.biller.file_stem.to_uppercase(), self.month.format("%Y%m"))
     }
 
     fn region(&self) -> (&'static str, &'static str) {

@@ -76,6 +76,9 @@ const BILLERS: [Biller; 5] = [
     },
 ];
 
+/// The version of FOCUS, times ten, that brought InvoiceId.
+const INVOICE_ID_SINCE: u8 = 12;
+
 /// `BillingCurrency` of a cloud's bill.
 pub fn currency(cloud: Cloud) -> &'static str {
     if cloud == Cloud::Azure { "EUR" } else { "USD" }
@@ -126,7 +129,7 @@ fn write_bill(
     seed: u64,
     plan_fee: i128,
 ) -> anyhow::Result<DemoBill> {
-    let mut bill = Bill { biller, month, file: FocusFile::create(path, biller.version)?, seed, plan_fee };
+    let mut bill = Bill { biller, month, file: FocusFile::create(path, biller.version)?, seed, plan_fee, billed: 0 };
     let last_day = (month + Months::new(1) - Days::new(1)).min(model.last_day - Days::new(biller.lag_days));
     for day in month.iter_days().take_while(|day| *day <= last_day) {
         match biller.kind {
@@ -136,7 +139,17 @@ fn write_bill(
         }
     }
     bill.write_month_rows()?;
-    Ok(DemoBill { path: path.to_owned(), source: biller.source.into(), as_of, row_count: bill.file.finish()? })
+    Ok(DemoBill {
+        path: path.to_owned(),
+        source: biller.source.into(),
+        as_of,
+        month,
+        invoice_issuer_name: biller.invoice_issuer_name.into(),
+        billing_currency: biller.currency.into(),
+        invoice_id: (biller.version >= INVOICE_ID_SINCE).then(|| bill.invoice_id()),
+        billed: bill.billed,
+        row_count: bill.file.finish()?,
+    })
 }
 
 impl Bill<'_> {

@@ -11,6 +11,7 @@ mod bills;
 mod components;
 mod cost_model;
 mod deployments;
+mod finance;
 mod focus_file;
 mod organisation;
 mod payloads;
@@ -21,6 +22,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::{Path, PathBuf};
 
 pub use deployments::Release;
+pub use finance::{DemoInvoice, DemoRate, DemoSplit, REPORTING_CURRENCY};
 
 /// Calendar months that the bills cover; the last one is the running month.
 const MONTH_COUNT: u32 = 13;
@@ -46,6 +48,14 @@ pub struct DemoFiles {
     pub environments: Vec<DemoEnvironment>,
     /// Rules beside the ones that every installation starts with.
     pub rules: Vec<DemoRule>,
+    /// Shared costs, divided once the bills are in.
+    pub splits: Vec<DemoSplit>,
+    /// What the invoices of bills total.
+    pub invoices: Vec<DemoInvoice>,
+    /// Rates into [`REPORTING_CURRENCY`].
+    pub rates: Vec<DemoRate>,
+    /// First days of the months that finance has closed.
+    pub closed_months: Vec<NaiveDate>,
 }
 
 /// One file of one source.
@@ -59,6 +69,16 @@ pub struct DemoBill {
     pub as_of: DateTime<Utc>,
     /// Charges in it.
     pub row_count: u64,
+    /// First day of its billing month.
+    pub month: NaiveDate,
+    /// FOCUS InvoiceIssuerName.
+    pub invoice_issuer_name: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The InvoiceId of its lines; `None` where its version of FOCUS has no such column.
+    pub invoice_id: Option<String>,
+    /// Σ BilledCost in 1e-14 of the currency.
+    pub billed: i128,
 }
 
 /// A team.
@@ -128,6 +148,7 @@ fn write(
 
     std::fs::create_dir_all(folder)?;
     let bills = bills::write(folder, &model, seed)?;
+    let invoices = finance::invoices(&bills, last_day);
     let events = folder.join("events.jsonl");
     let event_count = payloads::write(&events, releases, seed)?;
     let truth = folder.join("truth.json");
@@ -144,6 +165,10 @@ fn write(
         services: organisation::services(),
         environments: organisation::environments(),
         rules: organisation::rules(),
+        splits: organisation::splits(),
+        invoices,
+        rates: finance::rates(first_day, last_day),
+        closed_months: finance::closed_months(first_day, last_day),
     })
 }
 

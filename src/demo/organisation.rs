@@ -1,4 +1,4 @@
-use super::{DemoEnvironment, DemoRule, DemoService, DemoTeam};
+use super::{DemoEnvironment, DemoRule, DemoService, DemoSplit, DemoTeam};
 
 /// What kind of work a service does: decides what it buys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,19 @@ pub const ENVIRONMENTS: [(&str, &str, f64); 5] = [
     ("preview", "preview", 0.06),
 ];
 
+/// The service that shared support cost goes to before it is divided.
+const SHARED_SUPPORT: &str = "aws-support";
+
+/// Support is nobody's own cost: each service bears it by the size of its bill.
+pub fn splits() -> Vec<DemoSplit> {
+    vec![DemoSplit {
+        name: "AWS support by own cost".into(),
+        source_slug: SHARED_SUPPORT.into(),
+        method: "direct-cost".into(),
+        reason: "AWS asks for support by what is spent, so it is divided by what each service spends.".into(),
+    }]
+}
+
 pub fn teams() -> Vec<DemoTeam> {
     let team = |slug: &str, name: &str, cost_center: &str| DemoTeam {
         slug: slug.into(),
@@ -107,7 +120,8 @@ pub fn teams() -> Vec<DemoTeam> {
 pub fn services() -> Vec<DemoService> {
     let entry =
         |plan: &ServicePlan| DemoService { slug: plan.slug.into(), team_slug: plan.team.into(), tier: plan.tier };
-    SERVICES.iter().map(entry).collect()
+    let shared = DemoService { slug: SHARED_SUPPORT.into(), team_slug: "core-platform".into(), tier: 3 };
+    SERVICES.iter().map(entry).chain([shared]).collect()
 }
 
 pub fn environments() -> Vec<DemoEnvironment> {
@@ -137,6 +151,13 @@ pub fn rules() -> Vec<DemoRule> {
             "shared-",
             "k8s-platform",
             "Shared accounts hold the clusters that everyone runs on.",
+        ),
+        rule(
+            "service_name",
+            "equals",
+            "AWS Support (Enterprise On-Ramp)",
+            SHARED_SUPPORT,
+            "Support is for everything that runs on AWS; it is divided under shared costs.",
         ),
     ]
 }

@@ -1,7 +1,7 @@
 //! Deployments that a CI job posts to the API, or mends there later. The body was checked when it came.
 
 use super::clean;
-use super::{Commit, Event, EventError, EventKind, Headers, Status};
+use super::{Commit, Event, EventError, EventKind, Headers, Status, Step};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -36,6 +36,7 @@ pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) 
     event.strategy = text("strategy");
     event.deployment_kind = text("kind");
     event.group_id = text("group_id");
+    event.steps = steps(fields.get("steps"), received_at);
     if let Some(Value::Object(attributes)) = fields.get("attributes") {
         let pairs = attributes.iter().map(|(key, value)| {
             clean::text(key).zip(clean::text(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
@@ -87,6 +88,15 @@ fn statuses(
         None => events.push(told(Status::Unknown, &word, None)),
     }
     events
+}
+
+fn steps(value: Option<&Value>, received_at: DateTime<Utc>) -> Vec<Step> {
+    let steps = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let step = |step: &Value| {
+        let (at, _) = clean::time(step.get("at")?, received_at)?;
+        Some(Step { at, weight_percent: step.get("weight_percent")?.as_i64()? })
+    };
+    steps.iter().filter_map(step).collect()
 }
 
 fn commits(value: Option<&Value>) -> Vec<Commit> {

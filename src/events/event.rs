@@ -16,6 +16,18 @@ pub enum EventKind {
     PipelineRun,
     /// Commits reached a branch.
     Push,
+    /// Something was wrong for a time.
+    Incident,
+    /// A feature flag was changed.
+    FeatureFlag,
+    /// Infrastructure was changed.
+    InfraChange,
+    /// A service runs on more or fewer machines than before.
+    Scale,
+    /// An environment came, changed or went.
+    Environment,
+    /// Somebody wrote down that something happened.
+    Marker,
     /// Nothing to keep but the delivery; `reason` says why.
     #[default]
     Ignore,
@@ -39,6 +51,34 @@ pub enum Status {
     Canceled,
     /// No longer live, since another took its place.
     Superseded,
+}
+
+impl EventKind {
+    /// As it is stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::Release => "release",
+            Self::Change => "change",
+            Self::PipelineRun => "pipeline_run",
+            Self::Push => "push",
+            Self::Incident => "incident",
+            Self::FeatureFlag => "feature_flag",
+            Self::InfraChange => "infra_change",
+            Self::Scale => "scale",
+            Self::Environment => "environment",
+            Self::Marker => "marker",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// Whether it is context beside deployments and cost.
+    pub fn is_context(self) -> bool {
+        matches!(
+            self,
+            Self::Incident | Self::FeatureFlag | Self::InfraChange | Self::Scale | Self::Environment | Self::Marker
+        )
+    }
 }
 
 impl Status {
@@ -107,6 +147,15 @@ pub struct Commit {
     pub url: Option<String>,
 }
 
+/// A part of the traffic went to the new version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Step {
+    /// From when on.
+    pub at: DateTime<Utc>,
+    /// How much of it, in percent.
+    pub weight_percent: i64,
+}
+
 /// One thing that a sender told. Absent means that the sender did not say; nothing is guessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -119,6 +168,10 @@ pub struct Event {
     pub repo_url: Option<String>,
     /// The environment as the sender names it.
     pub environment: Option<String>,
+    /// What kind of environment the sender says it is.
+    pub environment_kind: Option<String>,
+    /// What the sender calls what it is about, where that is a pipeline, workspace or project and no service.
+    pub service_hint: Option<String>,
     /// The services as the sender names them, where it does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
@@ -130,10 +183,16 @@ pub struct Event {
     pub sha: Option<String>,
     /// Version or tag.
     pub version: Option<String>,
+    /// What runs: images or a package address with a digest. Never a commit.
+    pub artifact: Option<String>,
     /// Branch, tag or full ref.
     pub reference: Option<String>,
     /// The sender's id of the object.
     pub external_id: Option<String>,
+    /// What tells this object from all others of its source, where the sender's id alone does not.
+    pub object_key: Option<String>,
+    /// Of a pipeline run whose id ends in it: which try this is.
+    pub attempt: Option<i64>,
     /// The sender's rising number of this status, which orders two of one second.
     pub sequence: i64,
     /// When the object was made.
@@ -156,6 +215,10 @@ pub struct Event {
     pub actor: Option<String>,
     /// Description, release name or pull request title.
     pub title: Option<String>,
+    /// Of an incident, in the sender's words.
+    pub severity: Option<String>,
+    /// Of a change of a feature flag: its name.
+    pub flag: Option<String>,
     /// Workflow or pipeline name.
     pub pipeline: Option<String>,
     /// Path of the workflow file.
@@ -170,6 +233,9 @@ pub struct Event {
     pub deployment_kind: Option<String>,
     /// `rolling`, `canary`, …
     pub strategy: Option<String>,
+    /// Of a canary: how much traffic it had from when on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// Deployments that belong together.
     pub group_id: Option<String>,
     /// Further attributes that mapping rules can look at.
@@ -180,4 +246,20 @@ pub struct Event {
     pub commits: Vec<Commit>,
     /// Why it is ignored.
     pub reason: Option<String>,
+}
+
+impl Event {
+    /// What identifies its object among all of its source.
+    pub fn key(&self) -> Option<&str> {
+        self.object_key.as_deref().or(self.external_id.as_deref())
+    }
+
+    /// Of a pipeline run: what all its attempts have in common, and the number of this one.
+    pub fn run(&self) -> (&str, i64) {
+        let key = self.key().unwrap_or_default();
+        match self.attempt {
+            Some(attempt) => (key.strip_suffix(&format!("/{attempt}")).unwrap_or(key), attempt),
+            None => (key, 1),
+        }
+    }
 }

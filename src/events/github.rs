@@ -5,14 +5,15 @@
 //! is a branch name as often as a hash.
 
 use super::clean;
-use super::{Commit, Event, EventError, EventKind, Headers, Status};
+use super::fields::Fields;
+use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, Status};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 const EVENT_HEADER: &str = "x-github-event";
 const COMMITS_MAX: usize = 2048;
-const ATTRIBUTES_MAX: usize = 50;
 
 /// Reads one webhook. Which event it is stands in a header, so one without it is refused.
 pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) -> Result<Vec<Event>, EventError> {
@@ -21,7 +22,7 @@ pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) 
     if !root.is_object() {
         return Err(EventError::Unfit(format!("a GitHub {name} event is a JSON object")));
     }
-    let payload = Payload { root, received_at };
+    let payload = Payload(Fields::new(root, received_at));
     let event = match name {
         "deployment" => payload.deployment("/deployment/created_at"),
         "deployment_status" => payload.deployment_status(),
@@ -51,56 +52,20 @@ pub(super) fn infer(root: &Value) -> Option<&'static str> {
     .find_map(|(name, fits)| fits.then_some(name))
 }
 
-struct Payload<'a> {
-    root: &'a Value,
-    received_at: DateTime<Utc>,
+struct Payload<'a>(Fields<'a>);
+
+impl<'a> Deref for Payload<'a> {
+    type Target = Fields<'a>;
+
+    fn deref(&self) -> &Fields<'a> {
+        &self.0
+    }
 }
 
 impl Payload<'_> {
-    fn text(&self, pointer: &str) -> Option<String> {
-        self.root.pointer(pointer)?.as_str().and_then(clean::text)
-    }
-
-    fn url(&self, pointer: &str) -> Option<String> {
-        self.root.pointer(pointer)?.as_str().and_then(clean::url)
-    }
-
-    fn sha(&self, pointer: &str) -> Option<String> {
-        self.root.pointer(pointer)?.as_str().and_then(clean::sha)
-    }
-
-    fn is_true(&self, pointer: &str) -> bool {
-        self.root.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
-    }
-
-    fn id(&self, pointer: &str) -> Result<String, EventError> {
-        match self.root.pointer(pointer) {
-            Some(Value::Number(id)) => Ok(id.to_string()),
-            Some(Value::String(id)) if clean::text(id).is_some() => clean::id(id).ok_or_else(|| {
-                EventError::Unfit(format!("{} is longer than {} characters", dotted(pointer), clean::ID_LENGTH_MAX))
-            }),
-            _ => Err(EventError::Unfit(format!("{} is missing", dotted(pointer)))),
-        }
-    }
-
     // A repository's name is part of keys, like an id.
     fn repo(&self) -> Option<String> {
-        self.root.pointer("/repository/full_name")?.as_str().and_then(clean::id)
-    }
-
-    // A replaced time is remembered on the event, so that a page can say so.
-    fn time(&self, pointer: &str, event: &mut Event) -> Option<DateTime<Utc>> {
-        let (time, is_received) = clean::time(self.root.pointer(pointer)?, self.received_at)?;
-        event.time_is_received |= is_received;
-        Some(time)
-    }
-
-    // For times without which an event has no place in history.
-    fn needed_time(&self, pointer: &str, event: &mut Event) -> DateTime<Utc> {
-        self.time(pointer, event).unwrap_or_else(|| {
-            event.time_is_received = true;
-            self.received_at
-        })
+        self.name("/repository/full_name")
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -277,6 +242,7 @@ impl Payload<'_> {
         let mut event = self.event(EventKind::PipelineRun);
         let attempt = self.root.pointer("/workflow_run/run_attempt").and_then(Value::as_i64).unwrap_or(1);
         event.external_id = Some(format!("{}/{attempt}", self.id("/workflow_run/id")?));
+        event.attempt = Some(attempt);
         let has_completed = self.text("/workflow_run/status").as_deref() == Some("completed");
         let conclusion = self.text("/workflow_run/conclusion");
         event.status = Some(match (has_completed, conclusion.as_deref()) {
@@ -301,10 +267,6 @@ impl Payload<'_> {
         event.path = self.text("/workflow_run/path").or_else(|| self.text("/workflow/path"));
         Ok(event)
     }
-}
-
-fn dotted(pointer: &str) -> String {
-    pointer.trim_start_matches('/').replace('/', ".")
 }
 
 fn first_line(message: &str) -> Option<String> {

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 
 const HEADERS_MAX: usize = 64;
 const VALUE_LENGTH_MAX: usize = 500;
-const SECRET_PARTS: [&str; 8] =
-    ["authorization", "cookie", "token", "secret", "signature", "password", "api-key", "apikey"];
+const SECRET_PARTS: [&str; 9] =
+    ["authorization", "cookie", "token", "secret", "signature", "password", "api-key", "apikey", "x-honeycomb-team"];
 
 /// Request headers by lower-case name, without the values that are secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

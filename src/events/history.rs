@@ -17,6 +17,8 @@ pub struct Live {
     pub version: Option<String>,
     /// Its commit.
     pub sha: Option<String>,
+    /// What runs, where the sender says it: the images.
+    pub artifact: Option<String>,
 }
 
 /// What its neighbors say of it.
@@ -26,6 +28,8 @@ pub struct Verdict {
     pub superseded_at: Option<DateTime<Utc>>,
     /// It is what was live already.
     pub is_noop: bool,
+    /// The same artifact runs as before: only its configuration can have changed.
+    pub is_config_sync: bool,
     /// It is what was live some time before, and not what was live last.
     pub is_rollback: bool,
 }
@@ -41,6 +45,9 @@ pub fn judge(lives: &[Live]) -> Vec<Verdict> {
             Verdict {
                 superseded_at: after.map(|next| next.finished_at),
                 is_noop,
+                is_config_sync: before
+                    .last()
+                    .is_some_and(|previous| live.artifact.is_some() && live.artifact == previous.artifact),
                 is_rollback: is_rollback(live, before),
             }
         })
@@ -60,10 +67,12 @@ fn is_rollback(live: &Live, before: &[Live]) -> bool {
             .any(|other| is_same(live, other) == Some(true))
 }
 
-// By version where both have one, else by commit; unknown where neither can be compared.
+// By version where both have one, else by commit, else by what runs; unknown where neither can be compared.
 fn is_same(one: &Live, other: &Live) -> Option<bool> {
     let equal = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
-    equal(&one.version, &other.version).or_else(|| equal(&one.sha, &other.sha))
+    equal(&one.version, &other.version)
+        .or_else(|| equal(&one.sha, &other.sha))
+        .or_else(|| equal(&one.artifact, &other.artifact))
 }
 
 #[cfg(test)]
@@ -76,6 +85,7 @@ mod tests {
             finished_at: DateTime::from_timestamp(1_700_000_000 + day * 86_400, 0).unwrap(),
             version: Some((*version).to_owned()).filter(|version| !version.is_empty()),
             sha: None,
+            artifact: None,
         };
         versions.iter().enumerate().map(live).collect()
     }
@@ -89,6 +99,16 @@ mod tests {
         assert_eq!(noops, [false, false, true, false, false]);
         assert_eq!(verdicts[3].superseded_at, Some(lives(&[("", 4)])[0].finished_at));
         assert_eq!(verdicts[4].superseded_at, None);
+    }
+
+    #[test]
+    fn the_same_images_again_are_a_sync_of_the_configuration() {
+        let mut lives = lives(&[("1", 0), ("1", 1), ("2", 2)]);
+        for (live, images) in lives.iter_mut().zip(["a:1 b:1", "a:1 b:1", "a:2 b:1"]) {
+            live.artifact = Some(images.into());
+        }
+        let syncs: Vec<_> = judge(&lives).iter().map(|verdict| verdict.is_config_sync).collect();
+        assert_eq!(syncs, [false, true, false]);
     }
 
     #[test]

@@ -5,30 +5,74 @@
 //! does not go live by itself.
 
 mod api;
+mod argocd;
+mod atlantis;
+mod azure;
+mod bitbucket;
 mod body;
+mod cdevents;
+mod circleci;
 mod clean;
+mod context;
+mod context_state;
+mod devlake;
 mod event;
+mod fields;
+mod flux;
 mod github;
+mod gitlab;
 mod headers;
 mod history;
+mod incidents;
 mod report;
+mod senders;
 mod signature;
+mod spinnaker;
 mod state;
+mod terraform;
 
 pub use api::{EVENT_HEADER, EXTERNAL_ID_HEADER};
 pub use body::{plain_body, without_credentials};
 pub use clean::{TEXT_LENGTH_MAX, text as clean_text, time as clean_time, url as clean_url};
-pub use event::{Commit, Event, EventKind, Status};
+pub use context_state::{Context, derive_context};
+pub use event::{Commit, Event, EventKind, Status, Step};
 pub use headers::Headers;
 pub use history::{Live, Verdict, judge};
 pub use report::report;
-pub use signature::is_signed_by;
+pub use senders::{ALL as WEBHOOK_SENDERS, Proof, Sender, dedupe_key, event_name};
+pub use signature::{is_proven, is_signed_by, new_secret, proof_headers};
 pub use state::{Derived, Told, derive, is_stale};
 
 use chrono::{DateTime, Utc};
+use fields::Fields;
 
-/// The senders that can be read.
-pub const SENDERS: [&str; 2] = ["github", "api"];
+/// The senders that can be read: those with an address of their own, what is posted to the API, and deployments as
+/// the APIs of GitLab and Bitbucket list them.
+pub const SENDERS: [&str; 21] = [
+    "github",
+    "gitlab",
+    "bitbucket",
+    "azure_devops",
+    "circleci",
+    "argocd",
+    "flux",
+    "spinnaker",
+    "cdevents",
+    "devlake",
+    "terraform",
+    "atlantis",
+    "pagerduty",
+    "alertmanager",
+    "launchdarkly",
+    "kubernetes",
+    "grafana",
+    "honeycomb",
+    "api",
+    "gitlab_api",
+    "bitbucket_api",
+];
+/// A sender's own attributes that are kept of one event.
+const ATTRIBUTES_MAX: usize = 50;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -56,8 +100,26 @@ pub fn read(
     }
     let plain = plain_body(body)?;
     let root = serde_json::from_slice(&plain).map_err(|error| EventError::NotJson(error.to_string()))?;
+    let fields = Fields::new(&root, received_at);
     match sender {
         "github" => github::read(headers, &root, received_at),
+        "gitlab" | "gitlab_api" => gitlab::read(headers, fields),
+        "bitbucket" | "bitbucket_api" => bitbucket::read(headers, fields),
+        "azure_devops" => azure::read(fields),
+        "circleci" => circleci::read(fields),
+        "argocd" => argocd::read(fields),
+        "flux" => flux::read(fields),
+        "spinnaker" => spinnaker::read(fields),
+        "cdevents" => cdevents::read(headers, fields),
+        "devlake" => devlake::read(fields),
+        "terraform" => terraform::read(fields),
+        "atlantis" => atlantis::read(fields),
+        "pagerduty" => incidents::read_pagerduty(fields),
+        "alertmanager" => incidents::read_alertmanager(fields),
+        "launchdarkly" => context::read_launchdarkly(fields),
+        "kubernetes" => context::read_kubernetes(fields),
+        "grafana" => context::read_grafana(fields),
+        "honeycomb" => context::read_honeycomb(fields),
         _ => api::read(headers, &root, received_at),
     }
 }

@@ -54,13 +54,15 @@ pub fn derive(told: &[Told]) -> Option<Derived> {
     let (status, status_at) = course.stands.or_else(|| Some((Status::Unknown, order.last()?.0)))?;
     let first = order.iter().map(|(at, told)| told.event.created_at.unwrap_or(*at)).min()?;
     let in_progress = known().find(|(status, _)| *status == Status::InProgress);
+    // A sender may tell of start and end at once.
+    let told_start = order.iter().filter_map(|(_, told)| told.event.started_at).min();
     let order: Vec<&Told> = order.iter().map(|(_, told)| *told).collect();
     Some(Derived {
         facts: facts(&order),
         status,
         status_at,
         created_at: first,
-        started_at: in_progress.map_or(first, |(_, at)| at),
+        started_at: in_progress.map(|(_, at)| at).or(told_start).unwrap_or(first),
         finished_at: course.finished_at(),
         attempts: course.attempts,
         time_is_received: order.iter().any(|told| told.event.time_is_received && known_status(told).is_some()),
@@ -138,7 +140,7 @@ fn course(order: impl Iterator<Item = (Status, DateTime<Utc>)>) -> Course {
     course
 }
 
-fn facts(order: &[&Told]) -> Event {
+pub(super) fn facts(order: &[&Told]) -> Event {
     let mut facts = Event::default();
     for told in order {
         let event = &told.event;
@@ -146,6 +148,9 @@ fn facts(order: &[&Told]) -> Event {
             (&mut facts.repo, &event.repo),
             (&mut facts.repo_url, &event.repo_url),
             (&mut facts.environment, &event.environment),
+            (&mut facts.environment_kind, &event.environment_kind),
+            (&mut facts.service_hint, &event.service_hint),
+            (&mut facts.artifact, &event.artifact),
             (&mut facts.sha, &event.sha),
             (&mut facts.version, &event.version),
             (&mut facts.reference, &event.reference),
@@ -173,7 +178,11 @@ fn facts(order: &[&Told]) -> Event {
         if !event.commits.is_empty() {
             facts.commits.clone_from(&event.commits);
         }
+        facts.steps.extend(event.steps.iter().cloned());
     }
+    // Each is told once, or all of them again with the next.
+    facts.steps.sort();
+    facts.steps.dedup();
     facts
 }
 

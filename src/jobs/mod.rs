@@ -6,16 +6,19 @@
 pub mod effects;
 mod fetched;
 mod import_upload;
+mod pull_metrics;
 mod read_source;
 mod schedule;
 mod sweep;
 
-pub use schedule::ask_for_due_reads;
+pub use schedule::{ask_for_due_pulls, ask_for_due_reads};
 
 use crate::config::Config;
+use crate::rollup::usage::MAKE_DAYS;
 use crate::rollup::{events, remap};
 use crate::store::Pools;
 use crate::store::jobs::{self, Job, Lane};
+use crate::store::metric_queries::PULL_METRICS;
 use crate::store::source_reads::READ_SOURCE;
 use anyhow::bail;
 use chrono::Utc;
@@ -154,6 +157,8 @@ impl Worker {
                 remap::remap(&self.pools, "costwake", Utc::now()).await?;
                 Ok(())
             }
+            PULL_METRICS => pull_metrics::run(&self.pools, &self.config, job).await,
+            MAKE_DAYS => pull_metrics::make_days(&self.pools).await,
             effects::SETTLE_EFFECTS => {
                 let done = effects::settle(&self.pools, Utc::now()).await?;
                 tracing::info!(
@@ -185,7 +190,16 @@ impl Worker {
 
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
-    let known = ["import_upload", "normalize_events", READ_SOURCE, "remap", effects::SETTLE_EFFECTS, "sweep"];
+    let known = [
+        "import_upload",
+        MAKE_DAYS,
+        "normalize_events",
+        PULL_METRICS,
+        READ_SOURCE,
+        "remap",
+        effects::SETTLE_EFFECTS,
+        "sweep",
+    ];
     known.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 

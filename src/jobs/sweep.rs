@@ -2,13 +2,15 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
-use crate::store::{Pools, event_deliveries, expired, jobs, pushes, uploads};
+use crate::store::{Pools, event_deliveries, expired, jobs, otlp_series, pushes, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const JOBS_KEPT_DAYS: i32 = 30;
+/// A series that was silent for longer begins anew.
+const SERIES_KEPT_DAYS: i64 = 7;
 /// An upload that is under way writes to its file all the time.
 const SPOOL_AGE_MIN: Duration = Duration::from_secs(24 * 3600);
 
@@ -22,6 +24,7 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     let mut conn = pools.jobs.acquire().await?;
     jobs::delete_old(&mut *conn, JOBS_KEPT_DAYS).await?;
     expired::delete(&mut conn, now).await?;
+    otlp_series::forget_before(&mut conn, now - chrono::Duration::days(SERIES_KEPT_DAYS)).await?;
     // The job that was to read them failed too often, or was never asked for.
     if event_deliveries::counts(&mut conn).await?.unread > 0 {
         jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;

@@ -150,6 +150,11 @@ fn of_cluster(
 type Shares = BTreeMap<String, BigDecimal>;
 
 impl ClusterCosts {
+    /// The part that nobody used, where the reports say what machines had.
+    pub fn not_used(&self, currency: &str) -> Option<&Costs> {
+        self.namespaces.get(currency)?.get(NOT_USED)
+    }
+
     fn add(&mut self, cost: &MachineCost, shares: &Shares) {
         let weights = split::whole_weights(&shares.values().cloned().collect::<Vec<_>>());
         let currency = &cost.billing_currency;

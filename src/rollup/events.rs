@@ -4,11 +4,12 @@
 //! The result does not depend on the order in which deliveries came, nor on how often one came or was read.
 
 use super::map_deployments::map_deployments;
+use super::map_operational_events::map_operational_events;
 use super::pipeline_deployments;
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
 use crate::store::event_deliveries::{self, Unread};
-use crate::store::{changes, deployments, event_sources, locks, pipeline_runs, releases};
+use crate::store::{changes, deployments, event_sources, locks, operational_events, pipeline_runs, releases};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
@@ -152,13 +153,14 @@ pub async fn record(
     events: &[Event],
 ) -> anyhow::Result<Vec<i64>> {
     let mut told = deployments::forget_delivery(conn, event_delivery_id).await?;
+    let mut context = operational_events::forget_delivery(conn, event_delivery_id).await?;
     for event in events {
         match event.kind {
             EventKind::Deployment => {
                 told.push(deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?);
             }
             EventKind::Change => {
-                let closed_at = event.finished_at.unwrap_or(received_at);
+                let closed_at = event.finished_at.or(event.occurred_at).unwrap_or(received_at);
                 changes::upsert(conn, repo(event)?, event, closed_at).await?;
             }
             EventKind::Push if event.is_default_branch => {
@@ -175,17 +177,36 @@ pub async fn record(
                     told.push(deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?);
                 }
             }
+            kind if kind.is_context() => {
+                context.push(
+                    operational_events::tell(conn, event_source_id, event_delivery_id, event, received_at).await?,
+                );
+            }
             // What is pushed to another branch counts once it is merged.
-            EventKind::Push | EventKind::Ignore => {}
+            _ => {}
         }
     }
+    settle_context(conn, context).await?;
     told.sort_unstable();
     told.dedup();
     settle(conn, told).await
 }
 
 fn repo(event: &Event) -> Result<&str, EventError> {
-    event.repo.as_deref().ok_or_else(|| EventError::Unfit("repository.full_name is missing".into()))
+    event.repo.as_deref().ok_or_else(|| EventError::Unfit("the repository is not named".into()))
+}
+
+// Makes these operational events what was told of them, and maps them.
+async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<i64>) -> anyhow::Result<()> {
+    operational_event_ids.sort_unstable();
+    operational_event_ids.dedup();
+    let mut kept = Vec::new();
+    for operational_event_id in operational_event_ids {
+        if operational_events::refresh(conn, operational_event_id).await? {
+            kept.push(operational_event_id);
+        }
+    }
+    if kept.is_empty() { Ok(()) } else { map_operational_events(conn, &kept).await }
 }
 
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.

@@ -107,7 +107,7 @@ pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sq
                   d.service_unmapped,
                   coalesce((SELECT array_agg(ds.service_id ORDER BY ds.service_id) FROM deployment_service ds
                             WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!",
-                  s.kind = 'github' AND d.external_id LIKE 'workflow\_run/%' AS "is_run!"
+                  s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%' AS "is_run!"
            FROM deployment d JOIN event_source s USING (event_source_id)
            WHERE $1::bigint[] IS NULL OR d.deployment_id = ANY($1)
            ORDER BY d.deployment_id"#,

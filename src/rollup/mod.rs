@@ -1,17 +1,22 @@
 //! Charges become daily and monthly cost, and stay what they add up to.
 
+pub mod catalogue_import;
 pub mod close_month;
 pub mod cluster_costs;
+pub mod cluster_reports;
 pub mod events;
 pub mod import;
 pub mod invoices;
 pub mod key_attributes;
 pub mod map_deployments;
+pub mod map_operational_events;
 pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
 pub mod metrics_import;
+pub mod otlp;
 pub mod pipeline_deployments;
+pub mod promql;
 pub mod rates;
 pub mod rebuild;
 pub mod remap;
@@ -19,6 +24,7 @@ pub mod retention;
 pub mod splits;
 pub mod tag_coverage;
 pub mod usage;
+pub mod usage_place;
 pub mod usage_point;
 pub mod verify;
 pub mod what_if;

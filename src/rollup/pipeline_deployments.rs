@@ -152,7 +152,7 @@ async fn made(conn: &mut PgConnection) -> sqlx::Result<HashSet<Attempt>> {
     let rows = sqlx::query!(
         r"SELECT DISTINCT d.event_source_id, d.external_id, t.sequence
           FROM deployment d JOIN event_source s USING (event_source_id) JOIN deployment_status t USING (deployment_id)
-          WHERE s.kind = 'github' AND d.external_id LIKE 'workflow\_run/%'"
+          WHERE s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%'"
     )
     .fetch_all(conn)
     .await?;
@@ -160,22 +160,25 @@ async fn made(conn: &mut PgConnection) -> sqlx::Result<HashSet<Attempt>> {
 }
 
 fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    if let Some(key) = allocate::tag_key(name) {
+        return run.attributes.get(key).map(|value| Cow::Borrowed(value.as_str()));
+    }
     let value = match name {
         PIPELINE => run.pipeline.as_deref(),
         "path" => run.path.as_deref(),
         "repo" => run.repo.as_deref(),
         "ref" => run.reference.as_deref(),
+        "environment" => run.environment.as_deref(),
         "source" => Some(source_name),
         _ => None,
     };
     value.map(Cow::Borrowed)
 }
 
-// `run/attempt`: the attempt orders the statuses and is no part of the identity.
+// The attempt orders the statuses and is no part of the identity.
 fn identity(run: &Event) -> (String, i64) {
-    let id = run.external_id.as_deref().unwrap_or_default();
-    let (id, attempt) = id.rsplit_once('/').unwrap_or((id, "1"));
-    (format!("workflow_run/{id}"), attempt.parse().unwrap_or(1))
+    let (id, attempt) = run.run();
+    (format!("workflow_run/{id}"), attempt)
 }
 
 fn statuses(run: &Event) -> Vec<Event> {
@@ -183,6 +186,8 @@ fn statuses(run: &Event) -> Vec<Event> {
     let told = |status: Status, at| Event {
         kind: EventKind::Deployment,
         external_id: Some(external_id.clone()),
+        object_key: None,
+        attempt: None,
         sequence,
         status: Some(status),
         occurred_at: at,

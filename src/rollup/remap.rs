@@ -6,7 +6,7 @@
 use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
-use super::{map_deployments, pipeline_deployments, rekey, splits};
+use super::{map_deployments, map_operational_events, pipeline_deployments, rekey, splits};
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -104,6 +104,7 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
 
     let moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len();
     let made_or_gone = pipeline_deployments::derive_again(&mut *conn, &mapper).await?;
+    map_operational_events::map_all(&mut *conn, &mapper).await?;
     let deployments_moved = (moved + made_or_gone) as u64;
     let mut report = RemapReport {
         keys_asked,

@@ -4,8 +4,9 @@ use super::{remap, splits};
 use crate::allocate::all_days;
 use crate::focus::DateRange;
 use crate::store::metric_points::{self, MetricPoint, Reading, Write};
-use crate::store::{Pools, locks, metrics};
+use crate::store::{Pools, jobs, locks, metrics};
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,8 +38,15 @@ pub struct Taking {
     transaction: Transaction<'static, Postgres>,
     /// A split divides by the metric: its shares change too.
     divides: bool,
+    /// Hours only: where a split divides by a metric, their days are made by a job, so that a sender who comes every
+    /// ten seconds does not make everyone wait.
+    makes_days_later: bool,
     touched: Option<DateRange>,
 }
+
+/// The job that makes days from the hours that came since.
+pub const MAKE_DAYS: &str = "make_usage_days";
+const MAKE_DAYS_AFTER_SECONDS: i32 = 300;
 
 impl Taking {
     /// Begins. While it lasts, no service goes and no rule changes. Only where a split divides by the metric (by any,
@@ -49,13 +57,21 @@ impl Taking {
             locks::share_mapping(&mut transaction).await?;
             // A split may have come before the lock was there.
             if !divides(&mut transaction, metric).await? {
-                return Ok(Self { transaction, divides: false, touched: None });
+                return Ok(Self { transaction, divides: false, makes_days_later: false, touched: None });
             }
             transaction.rollback().await?;
             transaction = pools.jobs.begin().await?;
         }
         remap::begin(&mut transaction).await?;
-        Ok(Self { transaction, divides: true, touched: None })
+        Ok(Self { transaction, divides: true, makes_days_later: false, touched: None })
+    }
+
+    /// Begins for readings that come all the time: it never waits for those who publish figures.
+    pub async fn begin_readings(pools: &Pools) -> Result<Self, UsageError> {
+        let mut transaction = pools.jobs.begin().await?;
+        locks::share_mapping(&mut transaction).await?;
+        let makes_days_later = divides(&mut transaction, None).await?;
+        Ok(Self { transaction, divides: false, makes_days_later, touched: None })
     }
 
     /// The transaction.
@@ -102,7 +118,7 @@ impl Taking {
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<(), UsageError> {
-        metric_points::add_readings(&mut self.transaction, readings, by, now).await?;
+        metric_points::add_readings(&mut self.transaction, readings, !self.makes_days_later, by, now).await?;
         readings.iter().for_each(|reading| self.touch(&reading.point));
         Ok(metric_points::reach(&mut self.transaction, reached).await?)
     }
@@ -124,7 +140,19 @@ impl Taking {
             splits::work_out(&mut self.transaction, Some(days)).await?;
             remap::publish_splits(&mut self.transaction, by, now).await?;
         }
+        if self.makes_days_later && self.touched.is_some() {
+            jobs::enqueue_after(&mut self.transaction, MAKE_DAYS, "", &json!({}), MAKE_DAYS_AFTER_SECONDS).await?;
+        }
         Ok(self.transaction.commit().await?)
+    }
+
+    /// Makes the days of hours that came since; gives how many changed.
+    pub async fn make_late_days(&mut self, by: &str, now: DateTime<Utc>) -> Result<u64, UsageError> {
+        let Some((count, days)) = metric_points::make_late_days(&mut self.transaction, by, now).await? else {
+            return Ok(0);
+        };
+        self.touched = Some(days);
+        Ok(count)
     }
 
     async fn know<'a>(

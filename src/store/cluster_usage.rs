@@ -88,6 +88,44 @@ pub async fn replace(
     Ok(report_id)
 }
 
+/// A report that was taken in.
+#[derive(Debug, Clone)]
+pub struct StoredReport {
+    /// The name of its file.
+    pub file_name: String,
+    /// Rows in all.
+    pub row_count: i64,
+    /// Rows that split nothing.
+    pub unused_row_count: i64,
+    /// When.
+    pub received_at: DateTime<Utc>,
+    /// By whom.
+    pub received_by: String,
+    /// The clusters of which it still says something; none where later reports replaced it.
+    pub clusters: Vec<String>,
+    /// The first interval that it still says.
+    pub first_interval: Option<DateTime<Utc>>,
+    /// The end of the last.
+    pub last_interval: Option<DateTime<Utc>>,
+}
+
+/// The newest reports.
+pub async fn reports(conn: &mut PgConnection) -> sqlx::Result<Vec<StoredReport>> {
+    sqlx::query_as!(
+        StoredReport,
+        r#"SELECT r.file_name, r.row_count, r.unused_row_count, r.received_at, r.received_by,
+                  coalesce(array_agg(DISTINCT u.cluster_id) FILTER (WHERE u.cluster_id IS NOT NULL), '{}')
+                      AS "clusters!",
+                  min(u.interval_start) AS first_interval, max(u.interval_end) AS last_interval
+           FROM (SELECT * FROM cluster_report ORDER BY cluster_report_id DESC LIMIT 50) r
+           LEFT JOIN cluster_usage u ON u.cluster_report_id = r.cluster_report_id
+           GROUP BY r.cluster_report_id, r.file_name, r.row_count, r.unused_row_count, r.received_at, r.received_by
+           ORDER BY r.cluster_report_id DESC"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// What a namespace used of a machine on a day.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "as the table has them")]

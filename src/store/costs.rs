@@ -1,5 +1,5 @@
-//! Reads of the rollups by charge day: the one place that totals and breakdowns come from, so that the same
-//! filter gives the same figure on a page, in its CSV and in the API.
+//! Reads of the rollups by charge day: the one place that totals, breakdowns and converted figures come from, so that the
+//! same filter gives the same figure on a page, in its CSV and in the API.
 //!
 //! Only current generations count, and only what the [`Scope`] allows.
 
@@ -8,9 +8,10 @@ use crate::focus::{CostBasis, DateRange, Money};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
-/// More rows than any breakdown has; a bound on memory, not a page size.
-const ROW_COUNT_MAX: i64 = 200_000;
+/// More rows than any breakdown has, apart by billing month; a bound on memory, not a page size.
+const CELL_COUNT_MAX: i64 = 400_000;
 
 /// Which charges a figure is made of. What is `None` is not restricted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,103 +112,34 @@ pub async fn by_dimension(
     filter: &CostFilter,
     dimension: Dimension,
 ) -> sqlx::Result<Vec<CostRow>> {
-    sqlx::query_as!(
-        CostRow,
-        r#"
-        SELECT
-            c.key AS "key!",
-            coalesce(s.name, e.name, t.name,
-                CASE WHEN c.key = '0' AND $12 IN ('service', 'env', 'team') THEN 'Not allocated' END,
-                c.key) AS "label!",
-            c.currency AS "currency!",
-            c.cost AS "cost!",
-            c.charge_count AS "charge_count!"
-        FROM (
-            SELECT
-                CASE $12::text
-                    WHEN 'service' THEN d.service_id::text
-                    WHEN 'env' THEN d.environment_id::text
-                    WHEN 'team' THEN coalesce(service.team_id, 0)::text
-                    WHEN 'provider' THEN d.provider_name
-                    WHEN 'charge' THEN d.charge_category
-                    ELSE d.charge_date::text
-                END AS key,
-                d.billing_currency AS currency,
-                sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS cost,
-                sum(d.charge_count)::bigint AS charge_count
-            FROM daily_cost d
-            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-            LEFT JOIN service ON service.service_id = d.service_id
-            WHERE d.charge_date >= $1 AND d.charge_date < $2
-              AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
-              AND ($5::bigint IS NULL OR d.service_id = $5)
-              AND ($6::bigint IS NULL OR d.environment_id = $6)
-              AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
-              AND ($8::text IS NULL OR d.provider_name = $8)
-              AND ($9::text IS NULL OR d.charge_category = $9)
-              AND ($10::text IS NULL OR d.billing_currency = $10)
-            GROUP BY 1, 2
-        ) c
-        LEFT JOIN service s ON $12 = 'service' AND s.service_id::text = c.key
-        LEFT JOIN environment e ON $12 = 'env' AND e.environment_id::text = c.key
-        LEFT JOIN team t ON $12 = 'team' AND t.team_id::text = c.key
-        ORDER BY c.cost DESC, 2, c.key, c.currency
-        LIMIT $11
-        "#,
-        filter.days.start(),
-        filter.days.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
-        ROW_COUNT_MAX,
-        dimension.key(),
-    )
-    .fetch_all(conn)
-    .await
+    let mut rows: BTreeMap<(String, String), CostRow> = BTreeMap::new();
+    for cell in cells(conn, scope, filter, Some(dimension), false).await? {
+        let row = rows.entry((cell.key, cell.currency)).or_insert_with_key(|(key, currency)| CostRow {
+            key: key.clone(),
+            label: cell.label,
+            currency: currency.clone(),
+            cost: BigDecimal::default(),
+            charge_count: 0,
+        });
+        row.cost += cell.cost;
+        row.charge_count += cell.charge_count;
+    }
+    let mut rows: Vec<CostRow> = rows.into_values().collect();
+    rows.sort_by(|left, right| right.cost.cmp(&left.cost).then_with(|| left.label.cmp(&right.label)));
+    Ok(rows)
 }
 
 /// What the filter's charges add up to, one amount a currency, the currency with most charges first.
 pub async fn totals(conn: &mut PgConnection, scope: &Scope, filter: &CostFilter) -> sqlx::Result<Vec<Money>> {
-    let rows = sqlx::query!(
-        r#"
-        SELECT
-            d.billing_currency AS currency,
-            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
-        FROM daily_cost d
-        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-        LEFT JOIN service ON service.service_id = d.service_id
-        WHERE d.charge_date >= $1 AND d.charge_date < $2
-          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
-          AND ($5::bigint IS NULL OR d.service_id = $5)
-          AND ($6::bigint IS NULL OR d.environment_id = $6)
-          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
-          AND ($8::text IS NULL OR d.provider_name = $8)
-          AND ($9::text IS NULL OR d.charge_category = $9)
-          AND ($10::text IS NULL OR d.billing_currency = $10)
-        GROUP BY d.billing_currency
-        ORDER BY sum(d.charge_count) DESC, d.billing_currency
-        "#,
-        filter.days.start(),
-        filter.days.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| Money::new(row.cost, row.currency)).collect())
+    let mut sums: BTreeMap<String, (BigDecimal, i64)> = BTreeMap::new();
+    for cell in cells(conn, scope, filter, None, false).await? {
+        let (cost, charge_count) = sums.entry(cell.currency).or_default();
+        *cost += cell.cost;
+        *charge_count += cell.charge_count;
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, (_, charge_count))| std::cmp::Reverse(*charge_count));
+    Ok(sums.into_iter().map(|(currency, (cost, _))| Money::new(cost, currency)).collect())
 }
 
 /// Cost of one row of a daily series.
@@ -230,35 +162,95 @@ pub async fn daily(
     filter: &CostFilter,
     dimension: Dimension,
 ) -> sqlx::Result<Vec<DayCost>> {
+    let dimension = Some(dimension).filter(|dimension| *dimension != Dimension::Day);
+    let mut rows: Vec<DayCost> = Vec::new();
+    for cell in cells(conn, scope, filter, dimension, true).await? {
+        let charge_date = cell.charge_date.unwrap_or_default();
+        // The bills of several months on one day follow each other.
+        match rows.last_mut() {
+            Some(last) if (last.charge_date, &last.key, &last.currency) == (charge_date, &cell.key, &cell.currency) => {
+                last.cost += cell.cost;
+            }
+            _ => rows.push(DayCost { charge_date, key: cell.key, currency: cell.currency, cost: cell.cost }),
+        }
+    }
+    Ok(rows)
+}
+
+/// What every figure here is made of: cost apart by billing month, each of which has one rate of conversion.
+#[derive(Debug, Clone)]
+pub(super) struct Cell {
+    /// An id or a name; empty where no dimension is asked for.
+    pub key: String,
+    /// What people call it.
+    pub label: String,
+    /// The charge day, where days are asked for.
+    pub charge_date: Option<NaiveDate>,
+    /// First day of the month of the bill.
+    pub billing_month: NaiveDate,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// Exact.
+    pub cost: BigDecimal,
+    /// Charges behind it.
+    pub charge_count: i64,
+}
+
+/// The cells of a filter in order of days, keys, currencies and billing months.
+pub(super) async fn cells(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    dimension: Option<Dimension>,
+    by_day: bool,
+) -> sqlx::Result<Vec<Cell>> {
     sqlx::query_as!(
-        DayCost,
+        Cell,
         r#"
         SELECT
-            d.charge_date,
-            CASE $12::text
-                WHEN 'service' THEN d.service_id::text
-                WHEN 'env' THEN d.environment_id::text
-                WHEN 'team' THEN coalesce(service.team_id, 0)::text
-                WHEN 'provider' THEN d.provider_name
-                WHEN 'charge' THEN d.charge_category
-                ELSE ''
-            END AS "key!",
-            d.billing_currency AS currency,
-            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
-        FROM daily_cost d
-        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-        LEFT JOIN service ON service.service_id = d.service_id
-        WHERE d.charge_date >= $1 AND d.charge_date < $2
-          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
-          AND ($5::bigint IS NULL OR d.service_id = $5)
-          AND ($6::bigint IS NULL OR d.environment_id = $6)
-          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
-          AND ($8::text IS NULL OR d.provider_name = $8)
-          AND ($9::text IS NULL OR d.charge_category = $9)
-          AND ($10::text IS NULL OR d.billing_currency = $10)
-        GROUP BY 1, 2, 3
-        ORDER BY 1, 2, 3
+            c.key AS "key!",
+            coalesce(s.name, e.name, t.name,
+                CASE WHEN c.key = '0' AND $12 IN ('service', 'env', 'team') THEN 'Not allocated' END,
+                c.key) AS "label!",
+            c.charge_date,
+            c.billing_month AS "billing_month!",
+            c.currency AS "currency!",
+            c.cost AS "cost!",
+            c.charge_count AS "charge_count!"
+        FROM (
+            SELECT
+                CASE $12::text
+                    WHEN 'service' THEN d.service_id::text
+                    WHEN 'env' THEN d.environment_id::text
+                    WHEN 'team' THEN coalesce(service.team_id, 0)::text
+                    WHEN 'provider' THEN d.provider_name
+                    WHEN 'charge' THEN d.charge_category
+                    WHEN 'day' THEN d.charge_date::text
+                    ELSE ''
+                END AS key,
+                CASE WHEN $13::bool THEN d.charge_date END AS charge_date,
+                date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
+                d.billing_currency AS currency,
+                sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS cost,
+                sum(d.charge_count)::bigint AS charge_count
+            FROM daily_cost d
+            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+            LEFT JOIN service ON service.service_id = d.service_id
+            WHERE d.charge_date >= $1 AND d.charge_date < $2
+              AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
+              AND ($5::bigint IS NULL OR d.service_id = $5)
+              AND ($6::bigint IS NULL OR d.environment_id = $6)
+              AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
+              AND ($8::text IS NULL OR d.provider_name = $8)
+              AND ($9::text IS NULL OR d.charge_category = $9)
+              AND ($10::text IS NULL OR d.billing_currency = $10)
+            GROUP BY 1, 2, 3, 4
+        ) c
+        LEFT JOIN service s ON $12 = 'service' AND s.service_id::text = c.key
+        LEFT JOIN environment e ON $12 = 'env' AND e.environment_id::text = c.key
+        LEFT JOIN team t ON $12 = 'team' AND t.team_id::text = c.key
+        ORDER BY c.charge_date, c.key, c.currency, c.billing_month
         LIMIT $11
         "#,
         filter.days.start(),
@@ -271,8 +263,9 @@ pub async fn daily(
         filter.provider_name,
         filter.charge_category,
         filter.currency,
-        ROW_COUNT_MAX,
-        dimension.key(),
+        CELL_COUNT_MAX,
+        dimension.map_or("", Dimension::key),
+        by_day,
     )
     .fetch_all(conn)
     .await

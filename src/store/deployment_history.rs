@@ -51,10 +51,11 @@ pub async fn judge_places(conn: &mut PgConnection, places: &Places, deployment_i
 // A deployment that is not live, or in no environment, has no neighbors.
 async fn reset(conn: &mut PgConnection, deployment_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE deployment_service ds SET is_noop = false, is_rollback = false, superseded_at = NULL
+        "UPDATE deployment_service ds SET is_noop = false, is_rollback = false, is_config_sync = false,
+             superseded_at = NULL
          FROM deployment d WHERE d.deployment_id = ds.deployment_id AND d.deployment_id = ANY($1)
            AND (d.environment_id IS NULL OR d.finished_at IS NULL OR d.status NOT IN ('succeeded', 'superseded'))
-           AND (ds.is_noop OR ds.is_rollback OR ds.superseded_at IS NOT NULL)",
+           AND (ds.is_noop OR ds.is_rollback OR ds.is_config_sync OR ds.superseded_at IS NOT NULL)",
         deployment_ids
     )
     .execute(conn)
@@ -72,11 +73,12 @@ async fn judge_place(
     let lives = sqlx::query_as!(
         Live,
         r#"WITH live AS (
-               SELECT d.deployment_id, d.finished_at, d.version, d.sha, d.event_source_id, d.external_id
+               SELECT d.deployment_id, d.finished_at, d.version, d.sha, d.artifact, d.event_source_id, d.external_id
                FROM deployment_service ds JOIN deployment d USING (deployment_id)
                WHERE ds.service_id = $1 AND d.environment_id = $2 AND d.finished_at IS NOT NULL
                  AND d.status IN ('succeeded', 'superseded'))
-           SELECT deployment_id AS "deployment_id!", finished_at AS "finished_at!", version, sha FROM live
+           SELECT deployment_id AS "deployment_id!", finished_at AS "finished_at!", version, sha, artifact
+           FROM live
            WHERE $3::timestamptz IS NULL OR finished_at >= coalesce((SELECT min(b.finished_at) FROM (
                SELECT finished_at FROM live WHERE finished_at < $3 ORDER BY finished_at DESC LIMIT $4) b), $3)
            ORDER BY finished_at, event_source_id, external_id"#,
@@ -94,39 +96,42 @@ async fn judge_place(
     let ids: Vec<i64> = lives[first..].iter().map(|live| live.deployment_id).collect();
     let superseded: Vec<_> = verdicts[first..].iter().map(|verdict| verdict.superseded_at).collect();
     let noops: Vec<bool> = verdicts[first..].iter().map(|verdict| verdict.is_noop).collect();
+    let syncs: Vec<bool> = verdicts[first..].iter().map(|verdict| verdict.is_config_sync).collect();
     let rollbacks: Vec<bool> = verdicts[first..].iter().map(|verdict| verdict.is_rollback).collect();
     sqlx::query_scalar!(
         "UPDATE deployment_service ds
-         SET superseded_at = v.superseded_at, is_noop = v.is_noop, is_rollback = v.is_rollback
-         FROM unnest($2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[])
-             AS v (deployment_id, superseded_at, is_noop, is_rollback)
+         SET superseded_at = v.superseded_at, is_noop = v.is_noop, is_rollback = v.is_rollback,
+             is_config_sync = v.is_config_sync
+         FROM unnest($2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[], $6::boolean[])
+             AS v (deployment_id, superseded_at, is_noop, is_rollback, is_config_sync)
          WHERE ds.service_id = $1 AND ds.deployment_id = v.deployment_id
-           AND (ds.superseded_at, ds.is_noop, ds.is_rollback)
-               IS DISTINCT FROM (v.superseded_at, v.is_noop, v.is_rollback)
+           AND (ds.superseded_at, ds.is_noop, ds.is_rollback, ds.is_config_sync)
+               IS DISTINCT FROM (v.superseded_at, v.is_noop, v.is_rollback, v.is_config_sync)
          RETURNING ds.deployment_id",
         service_id,
         &ids,
         &superseded as &[Option<DateTime<Utc>>],
         &noops,
         &rollbacks,
+        &syncs,
     )
     .fetch_all(conn)
     .await
 }
 
-// A deployment of several services is superseded once each of them is, and went back if one did.
+// A deployment of several services is superseded once each of them is, went back if one did, and changed nothing but
+// configuration if that is so of all.
 async fn sum_up(conn: &mut PgConnection, deployment_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE deployment d SET superseded_at = s.superseded_at,
-             kind = coalesce(d.kind_told, CASE WHEN s.is_rollback THEN 'rollback' ELSE 'deploy' END)
+        "UPDATE deployment d SET superseded_at = s.superseded_at, kind = coalesce(d.kind_told, s.kind)
          FROM (SELECT t.deployment_id,
                       CASE WHEN bool_and(ds.superseded_at IS NOT NULL) THEN max(ds.superseded_at) END AS superseded_at,
-                      coalesce(bool_or(ds.is_rollback), false) AS is_rollback
+                      CASE WHEN bool_or(ds.is_rollback) THEN 'rollback'
+                           WHEN bool_and(ds.is_config_sync) THEN 'config_sync' ELSE 'deploy' END AS kind
                FROM unnest($1::bigint[]) AS t (deployment_id)
                LEFT JOIN deployment_service ds USING (deployment_id) GROUP BY t.deployment_id) s
          WHERE d.deployment_id = s.deployment_id
-           AND (d.superseded_at, d.kind) IS DISTINCT FROM
-               (s.superseded_at, coalesce(d.kind_told, CASE WHEN s.is_rollback THEN 'rollback' ELSE 'deploy' END))",
+           AND (d.superseded_at, d.kind) IS DISTINCT FROM (s.superseded_at, coalesce(d.kind_told, s.kind))",
         deployment_ids
     )
     .execute(conn)

@@ -53,6 +53,16 @@ pub struct CommitOf {
     pub sha: String,
 }
 
+/// A part of the traffic went to the new version.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[schema(as = DeploymentStep)]
+pub struct StepOf {
+    /// From when on.
+    pub at: DateTime<Utc>,
+    /// How much of it, in percent.
+    pub weight_percent: i64,
+}
+
 /// A deployment.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is the column of that name; see the migration")]
@@ -85,6 +95,7 @@ pub struct Row {
     pub environment_url: Option<String>,
     pub kind: String,
     pub strategy: Option<String>,
+    pub steps: Json<Vec<StepOf>>,
     pub group_id: Option<String>,
     /// When it took effect, or was last heard of: the list's order.
     pub listed_at: DateTime<Utc>,
@@ -131,6 +142,7 @@ async fn select(
                   e.kind AS "environment_kind?", d.status, d.status_at, d.created_at, d.started_at, d.finished_at,
                   d.superseded_at, d.time_is_received, d.attempts, d.version, d.sha, d.ref AS git_ref, d.title,
                   d.actor, d.url, d.environment_url, d.kind, d.strategy, d.group_id,
+                  d.steps AS "steps: Json<Vec<StepOf>>",
                   coalesce(d.finished_at, d.started_at, d.created_at) AS "listed_at!",
                   coalesce((SELECT jsonb_agg(jsonb_build_object('slug', v.slug, 'name', v.name,
                                 'is_noop', ds.is_noop, 'is_rollback', ds.is_rollback,

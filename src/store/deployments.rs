@@ -22,7 +22,7 @@ pub async fn tell(
          ON CONFLICT (event_source_id, external_id) DO UPDATE SET external_id = excluded.external_id
          RETURNING deployment_id",
         event_source_id,
-        event.external_id,
+        event.key(),
         status,
         occurred_at,
     )
@@ -106,7 +106,7 @@ async fn write(conn: &mut PgConnection, deployment_id: i64, derived: &Derived) -
         "UPDATE deployment SET repo = $2, environment_raw = $3, service_raw = $4, attributes = $5, status = $6,
              status_at = $7, created_at = $8, started_at = $9, finished_at = $10, time_is_received = $11,
              attempts = $12, version = $13, sha = $14, ref = $15, title = $16, actor = $17, url = $18,
-             environment_url = $19, kind_told = $20, strategy = $21, group_id = $22
+             environment_url = $19, kind_told = $20, strategy = $21, group_id = $22, artifact = $23, steps = $24
          WHERE deployment_id = $1",
         deployment_id,
         facts.repo,
@@ -130,6 +130,8 @@ async fn write(conn: &mut PgConnection, deployment_id: i64, derived: &Derived) -
         facts.deployment_kind,
         facts.strategy,
         facts.group_id,
+        facts.artifact,
+        json!(facts.steps),
     )
     .execute(conn)
     .await
@@ -161,7 +163,7 @@ async fn write_commits(conn: &mut PgConnection, deployment_id: i64, facts: &Even
 }
 
 // Mapping rules look at the pipeline and its path like at what the sender added.
-fn attributes(facts: &Event) -> Value {
+pub(super) fn attributes(facts: &Event) -> Value {
     let mut attributes: Map<String, Value> =
         facts.attributes.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     for (key, value) in [("pipeline", &facts.pipeline), ("path", &facts.path)] {

@@ -66,7 +66,7 @@ pub struct Unread {
     pub event_delivery_id: i64,
     /// Who sent it.
     pub event_source_id: i64,
-    /// `github` or `api`: which adapter reads it.
+    /// `github`, `gitlab`, `api` and so on: which adapter reads it.
     pub sender: String,
     /// As stored.
     pub headers: serde_json::Value,
@@ -164,12 +164,18 @@ pub async fn read_again(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx
     Ok(updated.rows_affected() == 1)
 }
 
-/// Marks all deliveries of a source, or of all, to be read again. Says how many.
-pub async fn read_all_again(conn: &mut PgConnection, event_source_id: Option<i64>) -> sqlx::Result<u64> {
+/// Marks all deliveries of a source, or of all, that came since a time, or ever, to be read again. Says how many.
+pub async fn read_all_again(
+    conn: &mut PgConnection,
+    event_source_id: Option<i64>,
+    since: Option<DateTime<Utc>>,
+) -> sqlx::Result<u64> {
     let updated = sqlx::query!(
         "UPDATE event_delivery SET state = 'new', failure_count = 0
-         WHERE state <> 'new' AND ($1::bigint IS NULL OR event_source_id = $1)",
-        event_source_id
+         WHERE state <> 'new' AND ($1::bigint IS NULL OR event_source_id = $1)
+           AND ($2::timestamptz IS NULL OR received_at >= $2)",
+        event_source_id,
+        since
     )
     .execute(conn)
     .await?;

@@ -18,7 +18,7 @@ pub struct EventSource {
     pub event_source_id: i64,
     /// Its name, part of the address it sends to.
     pub name: String,
-    /// `github` or `api`.
+    /// The sender: `github`, `gitlab` and so on; `api` for what is posted to the API.
     pub kind: String,
     /// The secret, sealed.
     pub secret_current_sealed: Option<Vec<u8>>,
@@ -72,6 +72,13 @@ pub async fn get_for_update(conn: &mut PgConnection, event_source_id: i64) -> sq
 pub async fn name(conn: &mut PgConnection, event_source_id: i64) -> sqlx::Result<String> {
     sqlx::query_scalar!("SELECT name FROM event_source WHERE event_source_id = $1", event_source_id)
         .fetch_one(conn)
+        .await
+}
+
+/// The kind of a source.
+pub async fn kind(conn: &mut PgConnection, event_source_id: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("SELECT kind FROM event_source WHERE event_source_id = $1", event_source_id)
+        .fetch_optional(conn)
         .await
 }
 

@@ -49,6 +49,11 @@ pub async fn lock_learning(conn: &mut PgConnection, source_id: i64) -> sqlx::Res
     sqlx::query!("SELECT pg_advisory_xact_lock(2, $1)", source).execute(conn).await.map(drop)
 }
 
+/// Waits until nobody else counts what has grown since the last values of series.
+pub async fn lock_usage_series(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(3, 0)").execute(conn).await.map(drop)
+}
+
 /// Waits until nobody changes the rules.
 pub async fn share_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", MAPPING_LOCK).execute(conn).await.map(drop)

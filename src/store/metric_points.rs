@@ -227,10 +227,12 @@ pub struct Reading {
 }
 
 /// Adds readings to the hours that are there: summed, averaged or the largest, as the metric says. No two of them have
-/// one place. What an hour was given as a whole before takes part as one reading.
+/// one place. What an hour was given as a whole before takes part as one reading. Without `makes_days` the days wait for
+/// [`make_late_days`].
 pub async fn add_readings(
     conn: &mut PgConnection,
     readings: &[Reading],
+    makes_days: bool,
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
@@ -268,9 +270,39 @@ pub async fn add_readings(
         )
         .execute(&mut *conn)
         .await?;
-        make_days(&mut *conn, &columns, by, now).await?;
+        if makes_days {
+            make_days(&mut *conn, &columns, by, now).await?;
+        }
     }
     Ok(())
+}
+
+/// Makes the days anew whose hours came later than they. Gives how many, and from the first to the last.
+pub async fn make_late_days(
+    conn: &mut PgConnection,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<(u64, DateRange)>> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT h.metric, h.service_id, h.environment_id, (h.hour AT TIME ZONE 'UTC')::date AS "charge_date!"
+           FROM metric_hour h LEFT JOIN metric_point p ON p.metric = h.metric AND p.service_id = h.service_id
+             AND p.environment_id = h.environment_id AND p.charge_date = (h.hour AT TIME ZONE 'UTC')::date
+           WHERE p.loaded_at IS NULL OR h.loaded_at > p.loaded_at"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut columns = Columns::default();
+    for row in rows {
+        columns.metrics.push(row.metric);
+        columns.services.push(row.service_id);
+        columns.environments.push(row.environment_id);
+        columns.days.push(row.charge_date);
+    }
+    let (first, last) = (columns.days.iter().min().copied(), columns.days.iter().max().copied());
+    let range = first.zip(last).and_then(|(first, last)| DateRange::new(first, last + chrono::Days::new(1)));
+    let Some(range) = range else { return Ok(None) };
+    make_days(conn, &columns, by, now).await?;
+    Ok(Some((columns.days.len() as u64, range)))
 }
 
 /// Makes all days of a metric from their hours anew: it is combined in another way now.

@@ -15,11 +15,12 @@ pub async fn upsert(
     received_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let status = event.status.unwrap_or(Status::Unknown);
+    let (run_id, attempt) = event.run();
     sqlx::query!(
         "INSERT INTO pipeline_run AS known
-             (event_source_id, external_id, repo, name, status, sha, ref, started_at, finished_at, url,
+             (event_source_id, external_id, run_id, attempt, repo, name, status, sha, ref, started_at, finished_at, url,
               event_delivery_id, received_at, told_at, status_rank, facts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (event_source_id, external_id) DO UPDATE SET repo = excluded.repo, name = excluded.name,
              status = excluded.status, sha = excluded.sha, ref = excluded.ref, started_at = excluded.started_at,
              finished_at = excluded.finished_at, url = excluded.url, event_delivery_id = excluded.event_delivery_id,
@@ -30,7 +31,9 @@ pub async fn upsert(
             >= (known.finished_at IS NOT NULL, coalesce(known.told_at, '-infinity'), known.status_rank,
                 known.status, known.received_at)",
         event_source_id,
-        event.external_id,
+        event.key(),
+        run_id,
+        attempt,
         event.repo,
         event.pipeline.as_deref().unwrap_or_default(),
         status.as_str(),
@@ -71,7 +74,7 @@ pub struct ListedRun {
 pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i64) -> sqlx::Result<Vec<ListedRun>> {
     sqlx::query_as!(
         ListedRun,
-        r#"SELECT p.name, p.status, split_part(p.external_id, '/', 2) AS "attempt!",
+        r#"SELECT p.name, p.status, p.attempt::text AS "attempt!",
                   coalesce(p.finished_at, p.started_at, p.received_at) AS "at!",
                   (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
            FROM pipeline_run p

@@ -79,7 +79,7 @@ async fn write_facts(
 }
 
 fn is_edit(event: &Event) -> bool {
-    event.status_raw.as_deref().is_none_or(|action| action == "edited")
+    event.status_raw.as_deref().is_none_or(|action| matches!(action, "edited" | "update"))
 }
 
 // How a release stands by this action, and how far along that is.
@@ -88,6 +88,10 @@ fn standing(event: &Event) -> (&str, i16) {
     match action {
         "edited" if event.draft => ("created", 0),
         "edited" => ("published", 1),
+        // GitLab's words: what it calls "create" is published at once.
+        "create" => ("published", 3),
+        "update" => ("published", 1),
+        "delete" => ("deleted", 7),
         "created" => (action, 2),
         "published" => (action, 3),
         "prereleased" => (action, 4),

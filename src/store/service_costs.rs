@@ -46,7 +46,7 @@ pub async fn head(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Se
     .await
 }
 
-/// One service, one day, one environment, one charge category, one provider, one currency.
+/// One service, one day, one environment, one charge category, one provider, one currency, the bills of one month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceDay {
     /// The charge day.
@@ -59,6 +59,8 @@ pub struct ServiceDay {
     pub charge_category: String,
     /// `BillingCurrency`.
     pub currency: String,
+    /// First day of the month of the bills: its rate converts the cost.
+    pub billing_month: NaiveDate,
     /// Exact.
     pub cost: BigDecimal,
 }
@@ -78,6 +80,7 @@ pub async fn days(
         r#"
         SELECT
             d.charge_date, d.environment_id, d.provider_name, d.charge_category, d.billing_currency AS currency,
+            date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
             sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
                 WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
         FROM daily_cost d
@@ -91,8 +94,8 @@ pub async fn days(
           AND ($9::text IS NULL OR d.provider_name = $9)
           AND ($10::text IS NULL OR d.charge_category = $10)
           AND ($11::text IS NULL OR d.billing_currency = $11)
-        GROUP BY 1, 2, 3, 4, 5
-        ORDER BY 1, 2, 3, 4, 5
+        GROUP BY 1, 2, 3, 4, 5, 6
+        ORDER BY 1, 2, 3, 4, 5, 6
         LIMIT 200000
         "#,
         service_id,

@@ -5,6 +5,8 @@ use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Which label of a charge puts it into a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -172,6 +174,15 @@ pub struct MonthTotal {
     pub charge_count: i64,
 }
 
+/// The totals of a month, of the bills of one month: one rate converts them.
+#[derive(Debug, Clone)]
+pub struct MonthPart {
+    /// First day of the month of the bills.
+    pub billing_month: NaiveDate,
+    /// What they add to the month.
+    pub total: MonthTotal,
+}
+
 /// The totals of the months `first` to `last`, newest first.
 pub async fn months(
     conn: &mut PgConnection,
@@ -181,10 +192,46 @@ pub async fn months(
     first: BillingPeriod,
     last: BillingPeriod,
 ) -> sqlx::Result<Vec<MonthTotal>> {
+    let mut totals: BTreeMap<(NaiveDate, String), MonthTotal> = BTreeMap::new();
+    for MonthPart { total: part, .. } in month_parts(conn, scope, view, basis, first, last).await? {
+        match totals.entry((part.month, part.billing_currency.clone())) {
+            Entry::Vacant(place) => {
+                place.insert(part);
+            }
+            Entry::Occupied(mut sum) => sum.get_mut().add(part),
+        }
+    }
+    let mut totals: Vec<MonthTotal> = totals.into_values().collect();
+    totals.sort_by(|left, right| right.month.cmp(&left.month).then_with(|| right.cost.cmp(&left.cost)));
+    Ok(totals)
+}
+
+/// The same, apart by the month of the bills.
+pub async fn month_parts(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    view: MonthView,
+    basis: CostBasis,
+    first: BillingPeriod,
+    last: BillingPeriod,
+) -> sqlx::Result<Vec<MonthPart>> {
     let (start, end) = (first.first_day(), last.next().first_day());
     match view {
-        MonthView::BillingPeriod => billed_months(conn, scope, basis, start, end).await,
+        MonthView::BillingPeriod => {
+            let totals = billed_months(conn, scope, basis, start, end).await?;
+            Ok(totals.into_iter().map(|total| MonthPart { billing_month: total.month, total }).collect())
+        }
         MonthView::ChargeDay => charged_months(conn, scope, basis, start, end).await,
+    }
+}
+
+impl MonthTotal {
+    fn add(&mut self, other: Self) {
+        self.cost += other.cost;
+        self.tax += other.tax;
+        self.credit += other.credit;
+        self.unallocated += other.unallocated;
+        self.charge_count += other.charge_count;
     }
 }
 
@@ -223,7 +270,7 @@ async fn billed_months(
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",
                   coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
                   sum(charge_count)::bigint AS "charge_count!"
-           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 480"#,
+           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 5000"#,
         scope.team_ids(),
         basis.key(),
         start,
@@ -239,12 +286,12 @@ async fn charged_months(
     basis: CostBasis,
     start: NaiveDate,
     end: NaiveDate,
-) -> sqlx::Result<Vec<MonthTotal>> {
-    sqlx::query_as!(
-        MonthTotal,
+) -> sqlx::Result<Vec<MonthPart>> {
+    let rows = sqlx::query!(
         r#"WITH cell AS (
-               SELECT date_trunc('month', d.charge_date::timestamp)::date AS month, d.billing_currency,
-                      d.charge_category, d.service_id, d.charge_count,
+               SELECT date_trunc('month', d.charge_date::timestamp)::date AS month,
+                      date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
+                      d.billing_currency, d.charge_category, d.service_id, d.charge_count,
                       CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
                       WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS cost
                FROM daily_cost d
@@ -252,19 +299,34 @@ async fn charged_months(
                LEFT JOIN service ON service.service_id = d.service_id
                WHERE d.charge_date >= $3 AND d.charge_date < $4
                  AND ($1::bigint[] IS NULL OR service.team_id = ANY($1)))
-           SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
+           SELECT month AS "month!", billing_month AS "billing_month!", billing_currency AS "billing_currency!",
+                  sum(cost) AS "cost!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",
                   coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
                   sum(charge_count)::bigint AS "charge_count!"
-           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 480"#,
+           FROM cell GROUP BY month, billing_month, billing_currency
+           ORDER BY month DESC, billing_month, billing_currency LIMIT 5000"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    let parts = rows.into_iter().map(|row| MonthPart {
+        billing_month: row.billing_month,
+        total: MonthTotal {
+            month: row.month,
+            billing_currency: row.billing_currency,
+            cost: row.cost,
+            tax: row.tax,
+            credit: row.credit,
+            unallocated: row.unallocated,
+            charge_count: row.charge_count,
+        },
+    });
+    Ok(parts.collect())
 }
 
 /// Cost whose billing period and charge month are not the same: corrections, late lines, prepaid months.

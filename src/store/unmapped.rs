@@ -131,12 +131,12 @@ pub struct UnmappedPipeline {
 pub async fn pipelines(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedPipeline>> {
     sqlx::query_as!(
         UnmappedPipeline,
-        r#"SELECT s.name AS source_name, p.repo, p.name, count(DISTINCT split_part(p.external_id, '/', 1)) AS "run_count!",
+        r#"SELECT s.name AS source_name, p.repo, p.name, count(DISTINCT p.run_id) AS "run_count!",
                   max(coalesce(p.finished_at, p.started_at, p.received_at)) AS "last_at!"
            FROM pipeline_run p JOIN event_source s USING (event_source_id)
            WHERE NOT EXISTS (SELECT FROM deployment d
                              WHERE d.event_source_id = p.event_source_id
-                               AND d.external_id = 'workflow_run/' || split_part(p.external_id, '/', 1))
+                               AND d.external_id = 'workflow_run/' || p.run_id)
            GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
         ROW_COUNT_MAX
     )

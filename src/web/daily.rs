@@ -1,6 +1,6 @@
 //! Daily cost as a chart, a legend that is a table, and a table of every day: one set a currency.
 
-use super::charts::{BarSeries, Buckets, DayBars, Marker, position};
+use super::charts::{BarSeries, Buckets, DayBars, Event, Marker, position};
 use super::display::{Compared, Delta, columns, decimals, money, shown};
 use super::query::{Span, range_label};
 use askama::Template;
@@ -92,6 +92,12 @@ pub struct Daily {
 impl askama::filters::HtmlSafe for Daily {}
 
 impl Daily {
+    /// Adds a lane below the axis with what else happened.
+    pub fn with_events(mut self, events: &[Event], span: &Span) -> Self {
+        self.chart = self.chart.with_events(events, &Buckets::new(span.chart, span.complete_to));
+        self
+    }
+
     fn total_column(&self) -> usize {
         self.heads.len() + 1
     }

@@ -56,12 +56,20 @@ struct DimensionPage {
     total: Vec<Line>,
 }
 
-struct Read {
+/// The cost of a dimension's values.
+pub(crate) struct Read {
     view: View,
-    span: Option<Span>,
+    /// The days and what they are compared with; `None` where none is complete.
+    pub(crate) span: Option<Span>,
     page: Page,
-    rows: Vec<(String, Compared)>,
-    currencies: Vec<String>,
+    /// The dearest first; what no rule gives a value comes last, as `None`.
+    pub(crate) rows: Vec<(Option<String>, Compared)>,
+    /// The one with most charges first.
+    pub(crate) currencies: Vec<String>,
+}
+
+fn shown_value(value: &Option<String>) -> String {
+    value.clone().unwrap_or_else(|| NOT_NAMED.into())
 }
 
 async fn show(
@@ -86,7 +94,7 @@ async fn show(
         period_head: read.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: read.span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href: read.view.link(&format!("{path}.csv"), &[]),
-        rows: read.rows.into_iter().map(|(value, _)| value).zip(lines).collect(),
+        rows: read.rows.iter().map(|(value, _)| shown_value(value)).zip(lines).collect(),
         total,
         label,
         page: read.page,
@@ -97,16 +105,25 @@ async fn show(
 fn export(read: &Read, name: &str) -> Result<Response> {
     let mut table = Table::new(&["Dimension", "Value", "BillingCurrency", "Cost", "CostBefore", "Change"]);
     for (value, compared) in &read.rows {
+        let value = shown_value(value);
         for currency in &read.currencies {
             let (now, before) = (compared.cost(currency), compared.cost_before(currency));
             let change = &now - &before;
-            table.row(&[name.into(), value.into(), currency.into(), (&now).into(), (&before).into(), (&change).into()]);
+            table.row(&[
+                name.into(),
+                value.as_str().into(),
+                currency.into(),
+                (&now).into(),
+                (&before).into(),
+                (&change).into(),
+            ]);
         }
     }
     Ok(table.into_response(&format!("{name}.csv")))
 }
 
-async fn read(app: &AppState, principal: &Principal, name: &str, query: Option<&str>) -> Result<Read> {
+/// Reads the values of a dimension with the days that an address asks for.
+pub(crate) async fn read(app: &AppState, principal: &Principal, name: &str, query: Option<&str>) -> Result<Read> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     if !dimension_costs::names(&mut snapshot).await?.iter().any(|known| known == name) {
@@ -130,11 +147,10 @@ async fn read(app: &AppState, principal: &Principal, name: &str, query: Option<&
     currencies.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     let currencies: Vec<String> = currencies.into_iter().map(|(currency, _)| currency).collect();
     let nobody = costs.remove(&None);
-    let mut rows: Vec<(String, Compared)> =
-        costs.into_iter().map(|(value, compared)| (value.unwrap_or_default(), compared)).collect();
+    let mut rows: Vec<(Option<String>, Compared)> = costs.into_iter().collect();
     let first = currencies.first().map_or("", String::as_str);
     rows.sort_by_key(|(_, compared)| std::cmp::Reverse(compared.cost(first)));
-    rows.extend(nobody.map(|compared| (NOT_NAMED.to_owned(), compared)));
+    rows.extend(nobody.map(|compared| (None, compared)));
     Ok(Read { view, span, page, rows, currencies })
 }
 

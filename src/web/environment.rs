@@ -1,11 +1,12 @@
 //! `/environments/{slug}`: what one environment costs, for which services, and whether it is still there.
 
 use super::charts::{Buckets, Marker, Shape, ranked_class};
-use super::csv::{self, Table};
+use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
@@ -41,6 +42,7 @@ struct EnvironmentPage {
     filters: Filters,
     answer: String,
     figures: Option<Figures>,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     switches: Vec<Switch>,
     services: Vec<(String, String, Vec<Line>)>,
@@ -67,11 +69,12 @@ async fn show(
     let scope = principal.scope();
     let id = environment.environment_id;
     let span = view.span(&page.bills);
-    let (mut services, mut days) = (Vec::new(), Vec::new());
+    let (mut services, mut days, mut rated) = (Vec::new(), Vec::new(), None);
     if let Some(span) = &span {
         let named = view.filter(&mut snapshot, span.days).await?;
         let filter = CostFilter { environment_id: Some(id), ..named };
         services = service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?;
+        rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::Service).await?;
         let dimension = Dimension::from_key(view.by()).unwrap_or(Dimension::Service);
         days = costs::daily(&mut snapshot, &scope, &filter.on(span.chart), dimension).await?;
         // A comparison that lies apart from the chart is read by itself.
@@ -81,7 +84,7 @@ async fn show(
         }
     }
     if is_csv {
-        return Ok(export(&services, span.as_ref()).into_response(&format!("{slug}.csv")));
+        return Ok(export(&services, span.as_ref(), rated.as_ref()).into_response(&format!("{slug}.csv")));
     }
     let life = environment_costs::lives(&mut snapshot, &scope, Some(id)).await?.into_iter().next();
     let until = page.now.date_naive() + chrono::Days::new(1);
@@ -103,6 +106,7 @@ async fn show(
     Ok(EnvironmentPage {
         answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
         figures: span.as_ref().filter(|_| !currencies.is_empty()).map(|span| figures(span, &services, &currencies)),
+        reporting: rated.as_ref().and_then(Reporting::new),
         filters: Filters::new(&path, &view, span.as_ref(), Vec::new()),
         switches: switches(
             &view,
@@ -289,17 +293,22 @@ fn answer(
     format!("{sentence} from {} against {}.{ended}", range_label(span.days), span.before_label())
 }
 
-fn export(services: &[ServiceCost], span: Option<&Span>) -> Table {
-    let mut table = Table::new(&["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Days"]);
+fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedParts>) -> Table {
+    let mut columns = vec!["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Days"];
+    columns.extend(RatedParts::columns(rated));
+    let mut table = Table::new(&columns);
     for cost in services {
-        table.row(&[
+        let converted = rated.map(|rated| rated.of_service(cost));
+        let mut cells: Vec<Cell<'_>> = vec![
             cost.name.as_str().into(),
             (&cost.team_name).into(),
             cost.currency.as_str().into(),
             (&cost.cost).into(),
             (&cost.cost_before).into(),
             span.map(Span::fixed).unwrap_or_default().into(),
-        ]);
+        ];
+        cells.extend(RatedParts::cells(rated, converted.as_ref()));
+        table.row(&cells);
     }
     table
 }

@@ -1,10 +1,12 @@
 //! `/settings/event-sources`: who sends events, with which secret, and what came of it.
 
+use super::connect_steps::{self, Steps};
 use super::webhooks::{READ_EVENTS_JOB, key};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments};
+use crate::events::{self, Sender};
 use crate::store::event_deliveries::{self, Counts, STATES, Shown};
 use crate::store::event_sources::{self, EventSource, GRACE_HOURS};
-use crate::store::{audit, jobs, seal};
+use crate::store::{audit, jobs, operational_events, seal};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -17,8 +19,8 @@ use serde_json::json;
 const PAGE_PATH: &str = "/settings/event-sources";
 /// Deliveries a page.
 const DELIVERIES_MAX: usize = 50;
-/// What GitHub offers as "individual events", and the only ones that are of use here.
-const GITHUB_EVENTS: &str = "Deployments, Deployment statuses, Pull requests, Pushes, Releases, Workflow runs";
+/// Of a secret that a sender made itself.
+const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 8..=200;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -40,6 +42,9 @@ struct EventSourcesPage {
     sources: Vec<EventSource>,
     deliveries: Vec<Shown>,
     counts: Counts,
+    /// Operational events, and those of them that belong to no service.
+    context_count: i64,
+    context_unmapped: i64,
     /// Of `event_deliveries::STATES`; empty for all.
     state: String,
     is_first: bool,
@@ -50,16 +55,30 @@ struct EventSourcesPage {
 /// A secret that was just made: this page is the only one that shows it.
 struct MadeSecret {
     source_name: String,
-    address: String,
-    secret: String,
-    events: &'static str,
-    /// The one before is still valid, so nothing is lost while GitHub is told.
+    /// What to do at the sender, and what to enter there.
+    steps: Steps,
+    /// The one before is still valid, so nothing is lost while the sender is told.
     is_rotated: bool,
 }
 
 impl EventSourcesPage {
     fn has_previous(&self, source: &EventSource) -> bool {
         source.previous_valid_until(self.page.now).is_some()
+    }
+
+    fn kind(&self, source: &EventSource) -> String {
+        Sender::of(&source.kind).map_or_else(|| "API and costwake deploy".into(), |sender| sender.label.into())
+    }
+
+    fn address(&self, source: &EventSource) -> String {
+        match Sender::of(&source.kind) {
+            Some(sender) => format!("/webhooks/{}/{}", sender.key, source.name),
+            None => "/api/v1/deployments".into(),
+        }
+    }
+
+    fn senders(&self) -> &'static [Sender] {
+        &events::WEBHOOK_SENDERS
     }
 
     /// The states of deliveries with what they are called, all of them first.
@@ -113,13 +132,37 @@ async fn page(
     deliveries.truncate(DELIVERIES_MAX);
     let older = deliveries.last().filter(|_| has_older).map(|last| last.event_delivery_id);
     let counts = event_deliveries::counts(&mut snapshot).await?;
+    let (context_count, context_unmapped) = operational_events::counts(&mut snapshot).await?;
     let page = Page::new(app, principal, &mut snapshot, "Event sources", NavItem::EventSources).await?;
-    Ok(EventSourcesPage { page, sources, deliveries, counts, state, is_first: before.is_none(), older, made })
+    Ok(EventSourcesPage {
+        page,
+        sources,
+        deliveries,
+        counts,
+        context_count,
+        context_unmapped,
+        state,
+        is_first: before.is_none(),
+        older,
+        made,
+    })
 }
 
 #[derive(Deserialize)]
 struct CreateForm {
     name: String,
+    /// GitHub where none is chosen.
+    #[serde(default)]
+    kind: String,
+    /// Where the sender makes it itself.
+    #[serde(default)]
+    secret: String,
+}
+
+#[derive(Deserialize)]
+struct RotateForm {
+    #[serde(default)]
+    secret: String,
 }
 
 async fn create(
@@ -129,12 +172,43 @@ async fn create(
     headers: HeaderMap,
     Form(form): Form<CreateForm>,
 ) -> Result<Response> {
-    let (name, secret) = add(&app, &principal.login, &address.to_string(), &form.name).await?;
-    answer_with_secret(&app, &principal, &headers, name, secret, false).await
+    let kind = if form.kind.is_empty() { "github" } else { &form.kind };
+    let sender =
+        Sender::of(kind).ok_or_else(|| Error::Invalid(format!("kind={kind} is not a sender that is known.")))?;
+    let secret = secret_for(sender, &form.secret)?;
+    let name = add_with(&app, &principal.login, &address.to_string(), &form.name, sender, &secret).await?;
+    answer_with_secret(&app, &principal, &headers, sender, name, secret, false).await
 }
 
-/// Adds a sender; gives the name as it is kept, and the secret, which nothing else tells.
+// The secret that the sender made, or a new one in the form that it takes.
+fn secret_for(sender: &Sender, given: &str) -> Result<String> {
+    let given = given.trim();
+    if given.is_empty() {
+        return Ok(events::new_secret(sender.proof, &seal::random::<32>()));
+    }
+    if !SECRET_LENGTHS.contains(&given.len()) || given.chars().any(|c| !c.is_ascii_graphic()) {
+        return Err(Error::Invalid(
+            "secret takes 8 to 200 letters, digits and signs without spaces. Leave it empty to have one made.".into(),
+        ));
+    }
+    Ok(given.to_owned())
+}
+
+/// Adds a GitHub source; gives the name as it is kept, and the secret, which nothing else tells.
 pub async fn add(app: &AppState, actor: &str, from: &str, name: &str) -> Result<(String, String)> {
+    let sender = Sender::of("github").ok_or(Error::NotFound)?;
+    let secret = secret_for(sender, "")?;
+    Ok((add_with(app, actor, from, name, sender, &secret).await?, secret))
+}
+
+async fn add_with(
+    app: &AppState,
+    actor: &str,
+    from: &str,
+    name: &str,
+    sender: &'static Sender,
+    secret: &str,
+) -> Result<String> {
     let name = name.trim().to_lowercase();
     let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     if name.is_empty()
@@ -147,15 +221,23 @@ pub async fn add(app: &AppState, actor: &str, from: &str, name: &str) -> Result<
                 .into(),
         ));
     }
-    let secret = hex::encode(seal::random::<32>());
     let key = key(app).await?;
     let (actor, from) = (actor.to_owned(), from.to_owned());
-    let (state, kept_name, kept_secret) = (app.clone(), name.clone(), secret.clone());
+    let (state, kept_name, kept_secret) = (app.clone(), name.clone(), secret.to_owned());
     let created = detached(async move {
         let now = state.now();
         let mut transaction = state.pools.web.begin().await?;
-        let created = event_sources::create(&mut transaction, &key, &kept_name, "github", &kept_secret, now).await?;
-        audit::insert(&mut transaction, now, &actor, &from, "event_source.created", &kept_name, json!({})).await?;
+        let created = event_sources::create(&mut transaction, &key, &kept_name, sender.key, &kept_secret, now).await?;
+        audit::insert(
+            &mut transaction,
+            now,
+            &actor,
+            &from,
+            "event_source.created",
+            &kept_name,
+            json!({ "kind": sender.key }),
+        )
+        .await?;
         if created.is_some() {
             transaction.commit().await?;
         }
@@ -165,7 +247,7 @@ pub async fn add(app: &AppState, actor: &str, from: &str, name: &str) -> Result<
     if created.is_none() {
         return Err(Error::Conflict(format!("There is an event source \"{name}\" already: choose another name.")));
     }
-    Ok((name, secret))
+    Ok(name)
 }
 
 async fn rotate(
@@ -174,8 +256,13 @@ async fn rotate(
     address: ClientAddress,
     headers: HeaderMap,
     Path(id): Path<i64>,
+    Form(form): Form<RotateForm>,
 ) -> Result<Response> {
-    let secret = hex::encode(seal::random::<32>());
+    let mut connection = app.pools.web.acquire().await?;
+    let kind = event_sources::kind(&mut connection, id).await?.ok_or(Error::NotFound)?;
+    drop(connection);
+    let sender = Sender::of(&kind).ok_or(Error::NotFound)?;
+    let secret = secret_for(sender, &form.secret)?;
     let key = key(&app).await?;
     let (actor, from) = (principal.login.clone(), address.to_string());
     let (state, kept_secret) = (app.clone(), secret.clone());
@@ -183,8 +270,8 @@ async fn rotate(
         let now = state.now();
         let mut transaction = state.pools.web.begin().await?;
         let source = event_sources::get_for_update(&mut transaction, id).await?;
-        let source = source.filter(|source| source.kind == "github").ok_or(Error::NotFound)?;
-        // Only two can be valid: a third would end the one that GitHub may still use.
+        let source = source.filter(|source| source.kind == sender.key).ok_or(Error::NotFound)?;
+        // Only two can be valid: a third would end the one that the sender may still use.
         if let Some(until) = source.previous_valid_until(now) {
             return Err(Error::Conflict(format!(
                 "{} has a secret before the present one, valid until {}. End it first, or wait until then.",
@@ -199,7 +286,7 @@ async fn rotate(
         Ok::<_, Error>(source.name)
     })
     .await?;
-    answer_with_secret(&app, &principal, &headers, name, secret, true).await
+    answer_with_secret(&app, &principal, &headers, sender, name, secret, true).await
 }
 
 async fn end_old_secret(
@@ -227,12 +314,13 @@ async fn answer_with_secret(
     app: &AppState,
     principal: &Principal,
     headers: &HeaderMap,
+    sender: &'static Sender,
     source_name: String,
     secret: String,
     is_rotated: bool,
 ) -> Result<Response> {
-    let address = format!("{}/webhooks/github/{source_name}", own_address(app, headers));
-    let made = MadeSecret { source_name, address, secret, events: GITHUB_EVENTS, is_rotated };
+    let address = format!("{}/webhooks/{}/{source_name}", own_address(app, headers), sender.key);
+    let made = MadeSecret { source_name, steps: connect_steps::steps(sender, &address, &secret), is_rotated };
     let page = page(app, principal, ListQuery::default(), Some(made)).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
 }
@@ -310,7 +398,7 @@ async fn read_all_again(
     detached(async move {
         let mut transaction = app.pools.web.begin().await?;
         let source = event_sources::get_for_update(&mut transaction, id).await?.ok_or(Error::NotFound)?;
-        let deliveries = event_deliveries::read_all_again(&mut transaction, Some(id)).await?;
+        let deliveries = event_deliveries::read_all_again(&mut transaction, Some(id), None).await?;
         jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
         let (from, details) = (address.to_string(), json!({ "deliveries": deliveries }));
         let action = "event_source.read_again";

@@ -11,13 +11,17 @@ mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+pub mod clusters;
 mod commitments;
 pub mod comparison;
+mod connect_steps;
+mod context_events;
 mod cross_site;
 pub mod csv;
 pub mod daily;
 pub mod delivery;
 mod delivery_decision;
+mod delivery_figures;
 mod delivery_retry;
 pub mod deployment;
 pub mod deployments;
@@ -38,6 +42,7 @@ pub mod invoice_list;
 mod invoices;
 pub mod mapping_change;
 mod method;
+mod metric_queries;
 pub mod metrics;
 pub mod moments;
 pub mod moves;
@@ -72,8 +77,10 @@ pub mod splits;
 pub(crate) mod spool;
 pub mod statement;
 pub mod statements;
+mod suggestions;
 pub mod tags;
 mod team;
+mod team_pace;
 mod teams;
 pub mod telemetry;
 pub mod throttle;
@@ -154,13 +161,16 @@ impl AppState {
 /// The files that add routes, in the order of the alphabet.
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
+    crate::api::clusters::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
+    crate::api::dimensions::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
     crate::api::months::routes,
     crate::api::openapi::routes,
+    crate::api::otlp::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
     crate::api::splits::routes,
@@ -173,6 +183,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     charge::routes,
     charges::routes,
     close_month::routes,
+    clusters::routes,
     commitments::routes,
     delivery::routes,
     delivery_decision::routes,
@@ -187,6 +198,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    metric_queries::routes,
     method::routes,
     metrics::routes,
     overview::routes,

@@ -1,10 +1,12 @@
 //! Figures in the reporting currency, beside those in the currencies of the bills: which rate made which part.
 
 use super::Result;
+use super::csv::Cell;
 use super::display::{minor_units, money, money_exact, shown};
 use crate::focus::{BillingPeriod, Converted, MissingRate, Rate, RateOrigin, Rates};
 use crate::store::converted_costs::{self, CostPart};
 use crate::store::costs::{CostFilter, Dimension};
+use crate::store::service_costs::ServiceCost;
 use crate::store::{Scope, rates};
 use askama::Template;
 use bigdecimal::BigDecimal;
@@ -64,6 +66,26 @@ impl RatedParts {
             sum.add(&self.rates, BillingPeriod::containing(part.billing_month), &part.currency, &part.cost);
         }
         sums
+    }
+}
+
+/// What a table with a row a service and currency says of them in the reporting currency.
+impl RatedParts {
+    /// The columns; none where no reporting currency is set.
+    pub fn columns(rated: Option<&Self>) -> &'static [&'static str] {
+        if rated.is_some() { &["ReportingCurrency", "ReportingCost"] } else { &[] }
+    }
+
+    /// The sum of a service in its currency, where the parts are by service.
+    pub fn of_service(&self, service: &ServiceCost) -> Converted {
+        self.sum(Some(&service.service_id.to_string()), Some(&service.currency))
+    }
+
+    /// The cells under [`Self::columns`]. Empty where a rate is missing: never a guess.
+    pub fn cells<'a>(rated: Option<&'a Self>, converted: Option<&'a Converted>) -> Vec<Cell<'a>> {
+        rated.zip(converted).map_or_else(Vec::new, |(rated, converted)| {
+            vec![rated.rates.reporting_currency().into(), converted.known().map_or(Cell::Empty, Cell::from)]
+        })
     }
 }
 

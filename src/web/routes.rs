@@ -161,6 +161,17 @@ impl Routes {
         self.api("POST", path, who, limited(post(handler), BODY_BYTES_MAX))
     }
 
+    /// Adds a change to the API whose body has up to `bytes_max`.
+    pub fn api_post_sized<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        who: ApiPolicy,
+        bytes_max: usize,
+        handler: H,
+    ) -> Self {
+        self.api("POST", path, who, limited(post(handler), bytes_max))
+    }
+
     /// Adds to the API what is put in a place as a whole.
     pub fn api_put<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, who: ApiPolicy, handler: H) -> Self {
         self.api("PUT", path, who, limited(put(handler), BODY_BYTES_MAX))

@@ -87,9 +87,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let mut columns = vec!["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Change", "LastDeployed"];
-    if list.rated.is_some() {
-        columns.extend(["ReportingCurrency", "ReportingCost"]);
-    }
+    columns.extend(RatedParts::columns(list.rated.as_ref()));
     let mut table = Table::new(&columns);
     let sums = list.rated.as_ref().map(RatedParts::sums);
     for row in &list.rows {
@@ -108,11 +106,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
                 (&change).into(),
                 deployed.clone().unwrap_or_default().into(),
             ];
-            if let Some((rated, converted)) = list.rated.as_ref().zip(converted.as_ref()) {
-                cells.push(rated.rates.reporting_currency().into());
-                // Empty where a rate is missing: never a guess.
-                cells.push(converted.known().map_or(Cell::Empty, Cell::from));
-            }
+            cells.extend(RatedParts::cells(list.rated.as_ref(), converted.as_ref()));
             table.row(&cells);
         }
     }

@@ -110,6 +110,9 @@ fn disk_error(error: &std::io::Error) -> Error {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Conflict(
             "The server's disk is full. Nothing of the upload was kept; make room in the data directory and send it again.".into(),
         ),
+        std::io::ErrorKind::FileTooLarge => Error::Conflict(
+            "The server may not write a file of this size (ulimit -f). Nothing of the upload was kept; raise the limit or send it in smaller parts.".into(),
+        ),
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Error::Conflict(
             "The server may not write to its data directory (COSTWAKE_DATA_DIR). Nothing of the upload was kept.".into(),
         ),

@@ -1,12 +1,15 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
-use super::csv::{Table, split_suffix};
+use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
+use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
+use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
+use super::team_pace::{self, Listed, TeamPace};
 use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
@@ -58,6 +61,10 @@ async fn show(
         let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
         return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
     }
+    let (delivery, pace) = match &span {
+        Some(span) => speed(&mut snapshot, &team, read.as_ref(), span).await?,
+        None => Default::default(),
+    };
     let path = format!("/teams/{}", team.slug);
     let environments = service_costs::choices(&mut snapshot).await?.environments;
     let all = vec![(String::new(), "All".to_owned())];
@@ -78,8 +85,28 @@ async fn show(
         team,
         shows_cost,
         cost,
+        delivery,
+        pace,
     }
     .into_response())
+}
+
+async fn speed(
+    conn: &mut Snapshot,
+    team: &TeamHead,
+    read: Option<&Read>,
+    span: &Span,
+) -> Result<(DeliverySection, TeamPace)> {
+    let deliveries = Deliveries::read(conn, None, Some(team.team_id), span).await?;
+    let section = deliveries.section(span);
+    let Some(read) = read else { return Ok((section, TeamPace::default())) };
+    let compared = read.compared();
+    let services: Vec<Listed<'_>> = compared
+        .iter()
+        .map(|(one, _)| Listed { service_id: one.service_id, name: &one.name, slug: &one.slug })
+        .collect();
+    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span).await?;
+    Ok((section, pace))
 }
 
 async fn deployments(
@@ -104,6 +131,9 @@ struct Read {
     environments: BTreeMap<String, Compared>,
     weeks: Vec<WeekCost>,
     currencies: Vec<String>,
+    environment_id: Option<i64>,
+    /// By service; `None` where no reporting currency is set.
+    rated: Option<RatedParts>,
     explained: Vec<Explained>,
 }
 
@@ -119,6 +149,7 @@ impl Read {
     ) -> Result<Self> {
         let filter = CostFilter { team_id: Some(team.team_id), ..view.filter(conn, span.days).await? };
         let services = service_costs::by_service(conn, scope, &filter, span.before).await?;
+        let rated = RatedParts::read(conn, scope, &filter, Dimension::Service).await?;
         let shown = DateRange::new(span.chart.start().min(span.before.start()), span.chart.end()).unwrap_or(span.chart);
         let days = costs::daily(conn, scope, &filter.on(shown), Dimension::Service).await?;
         let mut environments: BTreeMap<String, Compared> = BTreeMap::new();
@@ -134,8 +165,10 @@ impl Read {
             Some(range) => service_costs::weekly(conn, scope, &filter.on(range), &ids).await?,
             None => Vec::new(),
         };
+        let environment_id = filter.environment_id;
         let explained = why::read(app, publication_id, conn, scope, why::by_day(&filter, span.before), None).await?;
-        Ok(Self { currencies: currencies(&services), services, days, environments, weeks, explained })
+        let currencies = currencies(&services);
+        Ok(Self { currencies, services, days, environments, weeks, environment_id, rated, explained })
     }
 
     /// The services, the dearest first, each with its costs.
@@ -179,17 +212,22 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
 }
 
 fn csv(read: &Read) -> Table {
-    let mut table = Table::new(&["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"]);
+    let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
+    columns.extend(RatedParts::columns(read.rated.as_ref()));
+    let mut table = Table::new(&columns);
     for service in &read.services {
         let change = &service.cost - &service.cost_before;
-        table.row(&[
+        let converted = read.rated.as_ref().map(|rated| rated.of_service(service));
+        let mut cells: Vec<Cell<'_>> = vec![
             (&service.name).into(),
             (&service.currency).into(),
             (&service.cost).into(),
             (&service.cost_before).into(),
             (&change).into(),
             service.charge_count.into(),
-        ]);
+        ];
+        cells.extend(RatedParts::cells(read.rated.as_ref(), converted.as_ref()));
+        table.row(&cells);
     }
     table
 }
@@ -198,6 +236,7 @@ fn csv(read: &Read) -> Table {
 struct CostView {
     sentence: String,
     figures: Figures,
+    reporting: Option<Reporting>,
     charts: Vec<Daily>,
     services: Vec<ServiceRow>,
     service_total: Vec<Line>,
@@ -224,6 +263,7 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     CostView {
         sentence: sentence.join("; "),
         figures: figures(span, read, &total, deployments),
+        reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
         service_total: table.1,
@@ -374,6 +414,8 @@ struct TeamPage {
     period_head: String,
     comparison: String,
     cost: Option<CostView>,
+    delivery: DeliverySection,
+    pace: TeamPace,
     deployments: Vec<ListedDeployment>,
     deployment_count: usize,
 }

@@ -2,6 +2,7 @@
 
 use super::csv::{Cell, Table};
 use super::rules::form::{ConditionFields, RuleForm};
+use super::suggestions::{Suggester, Suggestion};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
@@ -48,6 +49,7 @@ struct ChargeRow {
     cost: String,
     charge_count: i64,
     rule_url: String,
+    suggestion: Option<Suggestion>,
 }
 
 /// Deployments of one kind.
@@ -62,6 +64,7 @@ struct DeploymentRow {
     last_id: i64,
     last_at: DateTime<Utc>,
     rule_url: String,
+    suggestion: Option<Suggestion>,
 }
 
 /// Runs of one pipeline.
@@ -101,6 +104,7 @@ async fn show(
     let charges = unmapped::charges(&mut snapshot, &scope, recent).await?;
     let totals = totals(&mut snapshot, &scope, recent).await?;
     let shown = shown(&charges);
+    let suggester = Suggester::read(&mut snapshot).await?;
     let deployments = unmapped::deployments(&mut snapshot).await?;
     let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
@@ -108,11 +112,11 @@ async fn show(
         sees_charges: scope.is_everything(),
         can_edit: Policy::Bills.allows(&principal),
         charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
-        charges: charges.iter().zip(shown).map(|(row, cost)| charge_row(row, cost, &stored)).collect(),
+        charges: charges.iter().zip(shown).map(|(row, cost)| charge_row(row, cost, &stored, &suggester)).collect(),
         totals,
         failed_event_count,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
-        deployments: deployments.iter().map(|row| deployment_row(row, &stored)).collect(),
+        deployments: deployments.iter().map(|row| deployment_row(row, &stored, &suggester)).collect(),
         pipelines: unmapped::pipelines(&mut snapshot).await?.into_iter().map(pipeline_row).collect(),
         days: format!("{} to {}", recent.start(), recent.last_day()),
         page,
@@ -182,7 +186,7 @@ fn shown(rows: &[UnmappedCharges]) -> Vec<String> {
     texts
 }
 
-fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule]) -> ChargeRow {
+fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule], suggester: &Suggester) -> ChargeRow {
     let account = match (&row.sub_account_name, &row.sub_account_id) {
         (Some(name), Some(id)) if name != id => format!("{name} ({id})"),
         (Some(one), _) | (None, Some(one)) => one.clone(),
@@ -197,6 +201,7 @@ fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule]) -> Ch
         cost,
         charge_count: row.charge_count,
         rule_url: charge_rule(row).url("/rules/new"),
+        suggestion: suggester.of_tags(tags(row)),
     }
 }
 
@@ -250,7 +255,7 @@ fn charge_rule(row: &UnmappedCharges) -> RuleForm {
     RuleForm { applies_to: "charges".into(), conditions, place: "last".into(), ..RuleForm::default() }
 }
 
-fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule]) -> DeploymentRow {
+fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggester: &Suggester) -> DeploymentRow {
     let value = |name: &str| match name {
         "service" => row.service_unmapped.first().or(row.service_raw.first()).cloned(),
         "environment" => row.environment_raw.clone(),
@@ -274,6 +279,7 @@ fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule]) -> Deployme
         last_id: row.last_deployment_id,
         last_at: row.last_at,
         rule_url: deployment_rule(row).url("/rules/new"),
+        suggestion: row.repo.as_deref().filter(|_| row.lacks_service).and_then(|repo| suggester.of_repository(repo)),
     }
 }
 

@@ -1,12 +1,12 @@
-//! `/webhooks/github/{source}`: what GitHub sends is checked, stored, and answered; it is read afterwards.
+//! `/webhooks/{sender}/{source}`: what a sender posts is checked, stored, and answered; it is read afterwards.
 //!
-//! GitHub never sends again by itself, so everything well-signed is stored, of use or not, before the answer.
-//! Anyone can post here: nothing of a body is read before the sender is known and a signature is there, and only
-//! a few bodies are in memory at once.
+//! Senders give up quickly, few send again, and some switch a hook off after a refusal: everything that is proven to be
+//! theirs, of use or not, is stored before the answer. Anyone can post here: nothing of a body is read before the
+//! source is known and a signature or token is there, and only a few bodies are in memory at once.
 
 use super::{AppState, Error, Routes, detached};
 use crate::api::error::ErrorBody;
-use crate::events::{self, Headers};
+use crate::events::{self, Headers, Proof, Sender};
 use crate::store::event_deliveries::{self, NewDelivery};
 use crate::store::event_sources::{self, EventSource};
 use crate::store::jobs;
@@ -16,6 +16,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -27,62 +28,70 @@ pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 const BODY_BYTES_MAX: usize = 5 << 20;
 /// Bodies in memory at once.
 pub const BODIES_MAX: usize = 16;
-/// Until a body is whole: GitHub itself gives up after ten seconds.
+/// Until a body is whole: GitHub and GitLab give up after ten seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request waits for another's body to be done.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(3);
-const SIGNATURE: &str = "x-hub-signature-256";
-const BAD_SIGNATURE: &str = "X-Hub-Signature-256 does not fit this source's secret and the body.";
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.webhook("/webhooks/github/{source}", BODY_BYTES_MAX, github)
+    routes.webhook("/webhooks/{sender}/{source}", BODY_BYTES_MAX, receive)
 }
 
-async fn github(
+async fn receive(
     State(app): State<AppState>,
-    Path(name): Path<String>,
+    Path((sender, name)): Path<(String, String)>,
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Result<Response, crate::api::Error> {
     let mut connection = app.pools.web.acquire().await?;
     let source = event_sources::find(&mut connection, &name).await?;
     drop(connection);
+    let sender = Sender::of(&sender).ok_or(Error::NotFound)?;
     // One that is switched off looks like one that does not exist.
-    let source = source.filter(|source| source.enabled && source.kind == "github").ok_or(Error::NotFound)?;
-    if !headers.contains_key(SIGNATURE) {
-        return Ok(refusal(StatusCode::UNAUTHORIZED, BAD_SIGNATURE));
+    let source = source.filter(|source| source.enabled && source.kind == sender.key).ok_or(Error::NotFound)?;
+    if !events::proof_headers(sender.proof).iter().any(|name| headers.contains_key(*name)) {
+        return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
     }
     let slot = slot(&app).await?;
     let body = match read(&app, request).await {
         Ok(body) => body,
         Err(refused) => return Ok(refused),
     };
-    if !is_signed(&app, &source, &headers, &body).await? {
-        refuse(&app, &source, "a request was refused: its signature does not fit the secret".into()).await?;
-        return Ok(refusal(StatusCode::UNAUTHORIZED, BAD_SIGNATURE));
+    if !is_proven(&app, &source, sender, &headers, &body).await? {
+        refuse(&app, &source, "a request was refused: its signature or token does not fit the secret".into()).await?;
+        return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
     }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(event_name) = text("x-github-event") else {
+    if sender.key == "github" && !headers.contains_key("x-github-event") {
         return Ok(refusal(StatusCode::BAD_REQUEST, "The header X-GitHub-Event is missing."));
-    };
+    }
     let Ok(plain) = events::plain_body(&body) else {
         return Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json."));
     };
-    let body_sha256 = hex::encode(Sha256::digest(&body));
-    let request = Request {
-        event_source_id: source.event_source_id,
-        dedupe_key: text("x-github-delivery").and_then(events::clean_text).unwrap_or_else(|| body_sha256.clone()),
-        event_name: events::clean_text(event_name).unwrap_or_default(),
-        headers: kept(&headers),
-        body: events::without_credentials(&plain),
-        body_sha256,
-    };
+    let request = Request::new(&app, source.event_source_id, sender, kept(&headers), &body, &plain);
+    let event_name = request.event_name.clone();
     let is_ping = event_name == "ping";
     // The body is in memory until it is stored, also where the sender hangs up.
     let (status, id) = detached(async move { (store(app, request).await, drop(slot)).0 }).await?;
     let status = if is_ping { StatusCode::OK } else { status };
     Ok((status, Json(json!({ "delivery": id, "event": event_name }))).into_response())
+}
+
+// What a sender is told that did not prove who it is.
+fn unproven(sender: &Sender) -> String {
+    match sender.proof {
+        Proof::Sha256Prefixed("x-hub-signature-256") => {
+            "X-Hub-Signature-256 does not fit this source's secret and the body.".to_owned()
+        }
+        Proof::Token | Proof::HoneycombTeam => {
+            "The token is not this source's secret. Send it as \"Authorization: Bearer …\", as the password of basic \
+             authentication, or in X-Costwake-Token."
+                .to_owned()
+        }
+        proof => {
+            format!("{} does not fit this source's secret and the body.", events::proof_headers(proof).join(" or "))
+        }
+    }
 }
 
 // A place among the bodies that are in memory; it is given back once the delivery is stored.
@@ -106,11 +115,30 @@ struct Request {
     headers: Headers,
     body: Vec<u8>,
     body_sha256: String,
+    received_at: DateTime<Utc>,
+}
+
+impl Request {
+    // A body that is not JSON is stored too: reading it says so, where people see it.
+    fn new(app: &AppState, event_source_id: i64, sender: &Sender, headers: Headers, body: &[u8], plain: &[u8]) -> Self {
+        let received_at = app.now();
+        let body_sha256 = hex::encode(Sha256::digest(body));
+        let root = serde_json::from_slice(plain).unwrap_or_default();
+        Self {
+            event_source_id,
+            dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
+            event_name: events::event_name(sender, &headers, &root),
+            headers,
+            body: events::without_credentials(plain),
+            body_sha256,
+            received_at,
+        }
+    }
 }
 
 // Committed when it returns: 202 for what is new, 200 for what was here before.
 async fn store(app: AppState, request: Request) -> Result<(StatusCode, i64), Error> {
-    let now = app.now();
+    let now = request.received_at;
     let mut transaction = app.pools.web.begin().await?;
     let new = NewDelivery {
         event_source_id: request.event_source_id,
@@ -136,10 +164,13 @@ async fn store(app: AppState, request: Request) -> Result<(StatusCode, i64), Err
     Ok((status, stored.event_delivery_id))
 }
 
-async fn is_signed(app: &AppState, source: &EventSource, headers: &HeaderMap, body: &Bytes) -> Result<bool, Error> {
-    let Some(signature) = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()) else {
-        return Ok(false);
-    };
+async fn is_proven(
+    app: &AppState,
+    source: &EventSource,
+    sender: &Sender,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<bool, Error> {
     let key = key(app).await?;
     let secrets = match source.secrets(&key, app.now()) {
         Ok(secrets) => secrets,
@@ -149,7 +180,8 @@ async fn is_signed(app: &AppState, source: &EventSource, headers: &HeaderMap, bo
             return Err(anyhow::Error::from(error).into());
         }
     };
-    Ok(secrets.iter().any(|secret| events::is_signed_by(secret, body, signature)))
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Ok(events::is_proven(sender.proof, &secrets, header, body, app.now()))
 }
 
 async fn refuse(app: &AppState, source: &EventSource, sentence: String) -> Result<(), Error> {

@@ -185,6 +185,7 @@ const OTHERS = [
   { name: "tags", path: "/tags" },
   { name: "new tag rule", path: "/tags/new" },
   { name: "commitments", path: "/commitments" },
+  { name: "clusters", path: "/clusters" },
   { name: "dimensions", path: "/dimensions" },
   { name: "dimension", path: "/dimensions/cost_center" },
   { name: "API of the catalogue", path: "/docs/api/catalogue" },

@@ -1,9 +1,15 @@
 //! Reports of how clusters were used: the cost of their machines by namespace, and no total that changes.
 
 use crate::support::{self, costwake, said};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
 use bigdecimal::BigDecimal;
 use costwake::normalize::cluster_usage::{UsageKind, read_cluster_report};
+use costwake::rollup::{ImportRequest, import_file};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -178,4 +184,85 @@ fn published_reports_are_read_to_the_last_row() {
             None => assert_eq!((report.unused_row_count, report.entries.len()), (report.row_count, 0), "{name}"),
         }
     }
+}
+
+/// The same split on the page, in its file and by the API, and reports handed in by both.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn clusters_have_a_page_and_an_api(db: sqlx::PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", place.path().join("data").to_str().unwrap()]);
+    let app = support::app_with(db, config).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let empty = finance.get("/clusters").await;
+    assert!(empty.body.contains("No cluster was reported on yet"), "{}", empty.body);
+    let request = ImportRequest {
+        path: bill(place.path()),
+        file_name: "bill.csv".into(),
+        source: Some("own".into()),
+        as_of: None,
+        received_by: "test".into(),
+        now: chrono::Utc::now(),
+    };
+    import_file(&app.state.pools, request, |_, _, _| {}).await.unwrap();
+    let rows = pod(0, "shop", "n1", "i-0abc", "3600")
+        + &pod(1, "shop", "n1", "i-0abc", "0")
+        + &pod(1, "search", "n1", "i-0abc", "1200")
+        + &pod(1, "search", "n2", "i-0none", "10");
+    let text = format!("{PODS}\n{rows}");
+
+    let ingest = app.token(TokenScope::Ingest, Role::Finance).await;
+    let put = async |path: &str, body: &str| {
+        let request = app.request(Method::PUT, path).header(header::AUTHORIZATION, format!("Bearer {ingest}"));
+        app.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    let unnamed = put("/api/v1/cluster-reports/pods.csv", &text).await;
+    assert_eq!(unnamed.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unnamed.body);
+    let no_report = put("/api/v1/cluster-reports/x.csv?cluster=blue", "a,b\n1,2\n").await;
+    assert_eq!(no_report.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", no_report.body);
+    for _ in 0..2 {
+        let taken = put("/api/v1/cluster-reports/pods.csv?cluster=blue", &text).await;
+        assert_eq!(taken.status, StatusCode::OK, "{}", taken.body);
+        assert_eq!((&taken.json()["clusters"][0], &taken.json()["row_count"]), (&"blue".into(), &4.into()));
+    }
+
+    let read = app.token(TokenScope::Read, Role::Viewer).await;
+    let list = app.api("GET", "/api/v1/clusters?month=2026-10", &read, Value::Null).await.json();
+    let cluster = &list["clusters"][0];
+    assert_eq!((&cluster["totals"][0]["effective_cost"], &cluster["kind"]), (&"11".into(), &"pods".into()), "{list}");
+    let parts: BTreeMap<&str, &str> = cluster["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["namespace"].as_str().unwrap(), one["effective_cost"].as_str().unwrap()))
+        .collect();
+    assert_eq!(parts["shop"], "2.75");
+    let sum: BigDecimal = parts.values().map(|cost| cost.parse::<BigDecimal>().unwrap()).sum();
+    assert_eq!(sum, BigDecimal::from(11));
+    assert_eq!(cluster["without_charge"][0]["node"], "n2");
+    let wrong = app.api("GET", "/api/v1/clusters?month=Oct", &read, Value::Null).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+
+    let page = finance.get("/clusters").await;
+    for words in ["$11.00 of machines were split", "used by nobody", "Not used", "n2", "i-0none", "replaced by later"] {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    let csv = finance.get("/clusters.csv?month=2026-10").await;
+    assert!(csv.body.contains("blue,pods,shop,USD,2.75,2.75,2"), "{}", csv.body);
+    let other = finance.get("/clusters?month=2026-09").await;
+    assert!(other.body.contains("There is blue from 3 Oct 2026"), "{}", other.body);
+
+    // By the form: a corrected hour replaces.
+    let table = format!("{PODS}\n{}", pod(0, "shop", "n1", "i-0abc", "7200"));
+    let body = format!(
+        "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"pods.csv\"\r\n\r\n{table}\r\n--x\r\n\
+         Content-Disposition: form-data; name=\"cluster\"\r\n\r\nblue\r\n--x--\r\n"
+    );
+    let request = finance
+        .request(Method::POST, "/clusters/import")
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=x");
+    let taken = finance.send(request.body(Body::from(body)).unwrap()).await;
+    assert!(taken.location().starts_with("/clusters?done=1+rows+of+blue"), "{} {}", taken.status, taken.body);
+    let csv = finance.get("/clusters.csv?month=2026-10").await;
+    assert!(csv.body.contains("blue,pods,shop,USD,5.5,5.5,2"), "{}", csv.body);
 }

@@ -64,7 +64,7 @@ async fn what_may_pass_is_put_off_and_given_up_at_last(pool: PgPool) {
     assert_eq!(read_new(&pool).await.unwrap(), Reading { failed: 1, ..Reading::default() });
     // Asked for by a person, it has all its tries again.
     sqlx::query("DROP TRIGGER refuse ON deployment").execute(&pool).await.unwrap();
-    event_deliveries::read_all_again(&mut pool.acquire().await.unwrap(), None).await.unwrap();
+    event_deliveries::read_all_again(&mut pool.acquire().await.unwrap(), None, None).await.unwrap();
     assert_eq!(read_new(&pool).await.unwrap().done, 2);
 }
 

@@ -3,12 +3,16 @@
 /// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
+GET /api/v1/clusters organisation read
+PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/dimensions signed-in read
+GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
@@ -37,6 +41,7 @@ GET /api/v1/splits signed-in read
 POST /api/v1/splits bills admin
 PATCH /api/v1/splits/{id} bills admin
 POST /api/v1/splits/{id}/delete bills admin
+POST /api/v1/splits/{id}/restore bills admin
 GET /api/v1/tag-coverage money read
 GET /api/v1/why money read
 GET /api/v1/services signed-in read
@@ -62,6 +67,9 @@ POST /catalogue/environments/{slug} bills
 GET /catalogue/environments/{slug}/delete bills
 POST /catalogue/environments/{slug}/delete bills
 POST /catalogue/move bills
+GET /catalogue/import bills
+POST /catalogue/import bills
+POST /catalogue/import/take-in bills
 GET /catalogue/services/{slug} bills
 POST /catalogue/services/{slug} bills
 GET /catalogue/services/{slug}/delete bills
@@ -73,6 +81,9 @@ POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
 GET /charges/{generation_id}/{line} money
+GET /clusters organisation
+GET /clusters.csv organisation
+POST /clusters/import bills
 GET /commitments money
 GET /commitments.csv money
 GET /deliveries/{id} bills
@@ -86,6 +97,8 @@ POST /deliveries/{id}/withdraw finance
 GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
+POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/remove signed-in
 POST /deployments/{id}/notes review
 GET /dimensions signed-in
 GET /dimensions/{name} money
@@ -152,6 +165,14 @@ POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
 POST /settings/event-sources/{id}/read-again admin
 POST /settings/event-sources/{id}/rotate admin
+GET /settings/metric-queries admin
+POST /settings/metric-queries admin
+GET /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id} admin
+POST /settings/metric-queries/{id}/pause admin
+POST /settings/metric-queries/{id}/resume admin
+POST /settings/metric-queries/{id}/ask admin
+POST /settings/metric-queries/{id}/delete admin
 GET /settings/profile signed-in
 POST /settings/profile/end-sessions signed-in
 POST /settings/profile/password signed-in
@@ -187,6 +208,7 @@ GET /splits/new bills
 GET /splits/preview bills
 GET /splits/{id} signed-in
 POST /splits/{id}/delete bills
+POST /splits/{id}/restore bills
 GET /splits/{id}/edit bills
 GET /tags money
 POST /tags bills
@@ -202,9 +224,10 @@ GET /unmapped signed-in
 GET /unmapped.csv organisation
 GET /upload bills
 POST /upload bills
+POST /v1/metrics signed-in ingest
 GET /verify signed-in
 POST /verify bills
-POST /webhooks/github/{source} public
+POST /webhooks/{sender}/{source} public
 GET /welcome/{link} public
 POST /welcome/{link} public
 GET /why money

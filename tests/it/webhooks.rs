@@ -368,7 +368,7 @@ async fn the_order_of_arrival_does_not_matter(pool: PgPool) {
     }
     // Reading everything again changes nothing either.
     let mut conn = pool.acquire().await.unwrap();
-    event_deliveries::read_all_again(&mut conn, None).await.unwrap();
+    event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     assert_eq!(rows(&pool).await, expected);
 }
@@ -460,7 +460,7 @@ async fn a_pipeline_is_a_deployment_where_a_rule_says_so(pool: PgPool) {
     .await
     .unwrap();
     let mut conn = pool.acquire().await.unwrap();
-    event_deliveries::read_all_again(&mut conn, None).await.unwrap();
+    event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     let list = deployment_lists::list(&mut conn, &deployment_lists::Filter::default(), 10).await.unwrap();
     assert_eq!(list.len(), 1);
@@ -469,7 +469,7 @@ async fn a_pipeline_is_a_deployment_where_a_rule_says_so(pool: PgPool) {
     assert_eq!((list[0].services.0[0].slug.as_str(), list[0].environment_slug.as_deref()), ("checkout", Some("live")));
     // Without the rule it is none again.
     sqlx::query("DELETE FROM mapping_rule WHERE position = 1").execute(&pool).await.unwrap();
-    event_deliveries::read_all_again(&mut conn, None).await.unwrap();
+    event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 0);
 }

@@ -153,3 +153,6 @@ fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

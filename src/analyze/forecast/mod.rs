@@ -112,3 +112,6 @@ fn answered(question: &Question, tried: &rolling::Tried, pool: &interval::Pool) 
         origins: tried.errors.len(),
     }
 }
+
+#[cfg(test)]
+mod tests;

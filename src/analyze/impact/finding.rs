@@ -5,7 +5,7 @@
 use super::{Effect, Finding, Raw, Reason};
 
 /// The least probability of an effect with which one is claimed.
-const CLAIM_PROBABILITY: f64 = 0.99;
+const CLAIM_PROBABILITY: f64 = 0.9;
 /// The least share of cost that is claimed.
 pub(super) const CLAIM_SHARE: f64 = 0.05;
 /// Days to the nearest other release below which nothing is claimed.

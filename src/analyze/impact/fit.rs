@@ -51,6 +51,10 @@ impl Fit {
         let mut best: Option<(f64, usize, Evidence)> = None;
         let mut weights = Vec::with_capacity(kinds.len());
         for (index, kind) in kinds.iter_mut().enumerate() {
+            if kind.ruled_out {
+                weights.push(f64::NEG_INFINITY);
+                continue;
+            }
             let evidence = kind.evidence(&columns, &mut scratch);
             let weight = evidence.log_likelihood + kind.log_prior;
             weights.push(weight);

@@ -23,6 +23,8 @@ mod search;
 mod shape;
 mod siblings;
 mod surprise;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, NotSeparable, Phase, Reason, UnitEffect};

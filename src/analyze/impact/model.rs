@@ -84,6 +84,26 @@ impl NeighbourCourse {
     }
 }
 
+impl Default for Model {
+    /// The model that answers are made with.
+    fn default() -> Self {
+        use NeighbourCourse::{Leak, LongPulse, Nothing, Pulse, Ramp, Step};
+        Self {
+            sizes: [(1e-4, 0.5), (0.12, 0.3), (0.35, 0.2)],
+            neighbour_states: vec![
+                (Nothing, 0.01, 0.5),
+                (Step, 0.2, 0.22),
+                (Ramp, 0.2, 0.08),
+                (Pulse, 0.3, 0.07),
+                (LongPulse, 0.3, 0.07),
+                (Leak, 0.2, 0.06),
+            ],
+            late_elasticity_sd: None,
+            ..Self::reference()
+        }
+    }
+}
+
 impl Model {
     /// The model that the first measurements were made with, number by number.
     pub fn reference() -> Self {

@@ -18,6 +18,8 @@ pub(super) struct Noise {
     products: Vec<Vec<f64>>,
     /// Variance of a day as the last evidence found it.
     pub(super) variance: f64,
+    /// So unlikely that it is not looked at again.
+    pub(super) ruled_out: bool,
 }
 
 /// What a regression on some columns says.
@@ -41,10 +43,10 @@ pub(super) struct Scratch {
     right: Vec<f64>,
 }
 
-/// Whether the evidence of a kind of noise is found anew or from where it stood.
+/// The most rounds in which the variance is found.
 const ITERATIONS: usize = 8;
 /// Variance is found when it moves by less than this share.
-const SETTLED: f64 = 1e-4;
+const SETTLED: f64 = 1e-3;
 /// Weight of the weak prior of the variance: two days with a noise of 0.3 %.
 const PRIOR_SQUARES: f64 = 1e-5;
 
@@ -59,6 +61,7 @@ pub(super) fn kinds(days: &[i32], model: &Model) -> Vec<Noise> {
                 columns: Vec::with_capacity(80),
                 products: Vec::with_capacity(80),
                 variance: 1e-3,
+                ruled_out: false,
             });
         }
     }

@@ -19,6 +19,9 @@ const SHIFT_VARIANCE: f64 = 0.04;
 /// Standard deviation of an odd day.
 const OUTLIER_SD: f64 = 0.5;
 
+/// A kind of noise that is less likely than the likeliest by more than this (natural logarithm) is not looked at again.
+const RULED_OUT: f64 = 12.0;
+
 /// Adds the columns of odd days and unannounced shifts to the design and to each kind of noise. `start` is the list of
 /// columns of the first pass, with their standard deviations: the base, a step of the release, steps and pulses of near
 /// neighbours.
@@ -47,7 +50,7 @@ pub(super) fn unannounced(
         if added.is_empty() {
             return;
         }
-        for noise in kinds.iter_mut() {
+        for noise in kinds.iter_mut().filter(|noise| !noise.ruled_out) {
             noise.add(added.iter().map(|column| column.values.as_slice()));
         }
         for column in added {
@@ -57,17 +60,23 @@ pub(super) fn unannounced(
     }
 }
 
-/// The kind of noise with the highest posterior, and what it says.
+/// The kind of noise with the highest posterior, and what it says. Kinds that are far less likely are ruled out.
 pub(super) fn best_noise(kinds: &mut [Noise], columns: &[(usize, f64)], scratch: &mut Scratch) -> (usize, Evidence) {
     let mut best: Option<(usize, f64, Evidence)> = None;
-    for (index, noise) in kinds.iter_mut().enumerate() {
+    let mut weights = vec![f64::NEG_INFINITY; kinds.len()];
+    for (index, noise) in kinds.iter_mut().enumerate().filter(|(_, noise)| !noise.ruled_out) {
         let evidence = noise.evidence(columns, scratch);
         let weight = evidence.log_likelihood + noise.log_prior;
+        weights[index] = weight;
         if best.as_ref().is_none_or(|(_, highest, _)| weight > *highest) {
             best = Some((index, weight, evidence));
         }
     }
-    best.map(|(index, _, evidence)| (index, evidence)).unwrap_or_default()
+    let Some((index, highest, evidence)) = best else { return Default::default() };
+    for (noise, weight) in kinds.iter_mut().zip(weights) {
+        noise.ruled_out |= weight < highest - RULED_OUT;
+    }
+    (index, evidence)
 }
 
 /// Days on which a shift may begin: not beside a release, this one or another, nor at the ends.

@@ -3,7 +3,7 @@
 use super::{
     History, Model,
     design::Design,
-    regression::{self, Noise, Scratch},
+    regression::{self, Scratch},
     search,
     window::Window,
 };
@@ -63,7 +63,6 @@ impl Surprises {
             })
             .collect();
         let usual_per_day = super::window::median(&window.cost);
-        debug_assert!(kinds.iter().all(|kind: &Noise| kind.days() == window.days.len()));
         Some(Self { days, shifts, usual_per_day })
     }
 }

@@ -118,7 +118,9 @@ impl Window {
         let asked = asked_days(&days, &cost, horizon);
         let fortnight: Vec<f64> =
             days.iter().zip(&raw).filter(|(day, _)| (-14..0).contains(*day)).map(|(_, cost)| *cost).collect();
-        let before_per_day = if fortnight.is_empty() { mean(&raw[..before]) } else { mean(&fortnight) };
+        let before_per_day = mean(&fortnight);
+        // A service that rested for a fortnight has its longer past to be a share of.
+        let before_per_day = if before_per_day > 0.0 { before_per_day } else { mean(&raw[..before]) };
         let siblings = history.siblings.as_ref();
         Ok(Self {
             before,

@@ -1,9 +1,10 @@
-//! Takes the demo organisation in as users do: catalogue by API, bills by import, events by signed webhooks.
+//! Takes the demo organisation in as users do: catalogue, usage, shared costs, rates, invoices and closed months by API,
+//! bills by import, events by signed webhooks.
 
 use super::client::{Caller, succeeded};
 use super::step;
 use crate::commands::running::Running;
-use crate::demo::DemoFiles;
+use crate::demo::{DemoFiles, REPORTING_CURRENCY};
 use crate::jobs::effects;
 use crate::rollup::{ImportRequest, import_file};
 use crate::store::tokens::TokenScope;
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 const ACTOR: &str = "demo";
 const EVENT_SOURCE: &str = "acme-shop";
 const REQUESTS_AT_ONCE: usize = 8;
+/// Values of a metric in one request.
+const POINTS_AT_ONCE: usize = 5000;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -32,8 +35,18 @@ const EVENTS_WAIT_MAX: Duration = Duration::from_secs(300);
 pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> anyhow::Result<()> {
     let caller = Caller::new(running.address())?;
     step(format_args!("Adding {} teams and {} services", files.teams.len(), files.services.len()));
-    fill_catalogue(running, pools, &caller, files).await?;
+    let mut conn = pools.jobs.acquire().await?;
+    let admin = accounts::find(&mut conn, "admin").await?.context("the first administrator is missing")?;
+    drop(conn);
+    let app = running.app();
+    let by = || By { actor: ACTOR.into(), address: String::new(), now: app.now() };
+    let wanted = Wanted { name: "demo set-up", scope: TokenScope::Admin, expires_days: Some(1) };
+    let (_, token) = tokens::make(app, by(), (admin, Role::Admin), wanted).await?;
+    fill_catalogue(&caller, &token.secret, files).await?;
     take_bills(running, pools, files).await?;
+    send_traffic(&caller, &token.secret, files).await?;
+    settle(&caller, &token.secret, files).await?;
+    tokens::end(app, by(), None, token.api_token_id).await?;
     send_events(running, pools, &caller, files).await?;
     step(format_args!("Working out what each release did to cost"));
     let settled = effects::settle(pools, running.app().now()).await?;
@@ -41,18 +54,27 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     Ok(())
 }
 
-async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {
-    let mut conn = pools.jobs.acquire().await?;
-    let admin = accounts::find(&mut conn, "admin").await?.context("the first administrator is missing")?;
-    drop(conn);
-    let app = running.app();
-    let by = || By { actor: ACTOR.into(), address: String::new(), now: app.now() };
-    let wanted = Wanted { name: "demo catalogue", scope: TokenScope::Admin, expires_days: Some(1) };
-    let (_, token) = tokens::make(app, by(), (admin, Role::Admin), wanted).await?;
-    let post = |path: &'static str, body: Value| {
-        let (caller, secret) = (caller.clone(), token.secret.clone());
-        async move { caller.post_json(path, &secret, &body).await }
-    };
+/// Requests of each service in production, by day.
+async fn send_traffic(caller: &Caller, secret: &str, files: &DemoFiles) -> anyhow::Result<()> {
+    let text = tokio::fs::read_to_string(&files.traffic).await?;
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    step(format_args!("Sending {} values of requests", lines.len()));
+    let production = files.environments.iter().find(|environment| environment.kind == "production");
+    let production = &production.context("the demo has no production")?.slug;
+    for lines in lines.chunks(POINTS_AT_ONCE) {
+        let point = |line: &&str| {
+            let mut cells = line.split(',');
+            let (day, service, requests) = (cells.next(), cells.next(), cells.next());
+            json!({"time": day, "service": service, "value": requests, "environment": production})
+        };
+        let points: Vec<Value> = lines.iter().map(point).collect();
+        caller.post_json("/api/v1/metrics/requests/points", secret, &json!({"points": points})).await?;
+    }
+    Ok(())
+}
+
+async fn fill_catalogue(caller: &Caller, secret: &str, files: &DemoFiles) -> anyhow::Result<()> {
+    let post = async |path: &str, body: Value| caller.post_json(path, secret, &body).await;
     for team in &files.teams {
         let body = json!({"slug": team.slug, "name": team.name, "cost_center": team.cost_center});
         post("/api/v1/teams", body).await?;
@@ -75,7 +97,42 @@ async fn fill_catalogue(running: &Running, pools: &Pools, caller: &Caller, files
         });
         post("/api/v1/rules", body).await?;
     }
-    Ok(tokens::end(app, by(), None, token.api_token_id).await?)
+    Ok(())
+}
+
+/// What finance does once the bills are in, in the order in which it does it.
+async fn settle(caller: &Caller, secret: &str, files: &DemoFiles) -> anyhow::Result<()> {
+    let (splits, invoices, months) = (files.splits.len(), files.invoices.len(), files.closed_months.len());
+    step(format_args!("Dividing {splits} shared cost, recording {invoices} invoices, closing {months} months"));
+    let post = async |path: &str, body: Value| caller.post_json(path, secret, &body).await;
+    for split in &files.splits {
+        let body = json!({
+            "name": split.name, "source": split.source_slug, "method": split.method, "reason": split.reason,
+        });
+        post("/api/v1/splits", body).await?;
+    }
+    post("/api/v1/rates/reporting-currency", json!({ "currency": REPORTING_CURRENCY })).await?;
+    for rate in &files.rates {
+        let body = json!({
+            "billing_month": rate.month.format("%Y-%m").to_string(), "billing_currency": rate.billing_currency,
+            "rate": rate.rate, "reason": "The rate of the month that group accounting sent round.",
+        });
+        post("/api/v1/rates", body).await?;
+    }
+    for invoice in &files.invoices {
+        let body = json!({
+            "invoice_id": invoice.invoice_id, "invoice_issuer_name": invoice.invoice_issuer_name,
+            "billing_currency": invoice.billing_currency, "total": invoice.total,
+            "billing_month": invoice.month.format("%Y-%m").to_string(), "issue_date": invoice.issue_date,
+            "due_date": invoice.due_date,
+        });
+        post("/api/v1/invoices", body).await?;
+    }
+    for month in &files.closed_months {
+        let path = format!("/api/v1/months/{}/close", month.format("%Y-%m"));
+        post(&path, json!({ "reason": "All bills are in and the invoices are checked." })).await?;
+    }
+    Ok(())
 }
 
 async fn take_bills(running: &Running, pools: &Pools, files: &DemoFiles) -> anyhow::Result<()> {

@@ -124,6 +124,7 @@ fn update(body: &NewDeployment) -> DeploymentUpdate {
         environment: Some(body.environment.clone()),
         status: body.status.clone(),
         version: body.version.clone(),
+        steps: body.steps.clone(),
         commits: body.commits.clone(),
         started_at: body.started_at.clone(),
         finished_at: body.finished_at.clone(),

@@ -158,7 +158,7 @@ impl HttpConnector for GuardedConnector {
     }
 }
 
-fn client(guard: &Guard) -> Result<reqwest::Client, reqwest::Error> {
+pub(super) fn client(guard: &Guard) -> Result<reqwest::Client, reqwest::Error> {
     // It may be set already: any provider that does TLS will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -1,10 +1,12 @@
 //! The place of a source opened: what lies there, and its bytes, each object the one that was listed.
 
+mod answer;
 mod directory;
 mod error;
 mod guard;
 mod store;
 
+pub use answer::{AnswerError, ask};
 pub use error::PlaceError;
 pub use guard::{Guard, Refused, is_public};
 

@@ -2,6 +2,7 @@
 
 mod csv;
 mod environment;
+mod import;
 mod remove;
 mod service;
 mod team;
@@ -26,6 +27,9 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/catalogue", Policy::SignedIn, show)
         .get("/catalogue.csv", Policy::SignedIn, csv::show)
         .post("/catalogue/move", Policy::Bills, move_services)
+        .get("/catalogue/import", Policy::Bills, import::form)
+        .post_upload("/catalogue/import", Policy::Bills, import::FILE_BYTES_MAX, import::look)
+        .post_upload("/catalogue/import/take-in", Policy::Bills, import::FORM_BYTES_MAX, import::take_in)
         .get("/catalogue/add-service", Policy::Bills, service::add_form)
         .post("/catalogue/add-service", Policy::Bills, service::add)
         .get("/catalogue/services/{slug}", Policy::Bills, service::edit_form)

@@ -110,18 +110,66 @@ pub(super) fn center(index: usize) -> f64 {
     index as f64 + 0.5
 }
 
-/// An event, placed.
+/// An event or several that are too near to each other, placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlacedEvent {
     pub x: String,
     pub href: String,
     pub label: String,
+    pub count: usize,
 }
 
+/// How many events of a cluster are named; the others are counted.
+const NAMED_MAX: usize = 5;
+
+/// Puts events on an axis of `bar_count` bars. A year of thousands comes to some dozen marks.
 pub(super) fn place_events(events: &[Event], bar_count: usize) -> Vec<PlacedEvent> {
-    let inside = events.iter().filter(|event| event.index < bar_count);
-    let x = |index| format!("{}%", short(100.0 * center(index) / bar_count as f64));
-    inside
-        .map(|event| PlacedEvent { x: x(event.index), href: event.href.clone(), label: event.label.clone() })
-        .collect()
+    let mut sorted: Vec<&Event> = events.iter().filter(|event| event.index < bar_count).collect();
+    sorted.sort_by_key(|event| event.index);
+    let mut groups: Vec<Vec<&Event>> = Vec::new();
+    for event in sorted {
+        let apart =
+            |group: &Vec<&Event>| (center(event.index) - center(group[0].index)) / bar_count as f64 * PLOT_WIDTH_MIN;
+        match groups.last_mut() {
+            Some(group) if apart(group) < TARGET_SIZE => group.push(event),
+            _ => groups.push(vec![event]),
+        }
+    }
+    groups.iter().map(|group| placed_event(group, bar_count)).collect()
+}
+
+fn placed_event(group: &[&Event], bar_count: usize) -> PlacedEvent {
+    let middle = group.iter().map(|event| center(event.index)).sum::<f64>() / group.len() as f64;
+    let named: Vec<&str> = group.iter().take(NAMED_MAX).map(|event| event.label.as_str()).collect();
+    let label = match (group, group.len().saturating_sub(NAMED_MAX)) {
+        ([single], _) => single.label.clone(),
+        (_, 0) => format!("{} events: {}", group.len(), named.join("; ")),
+        (_, more) => format!("{} events: {}; and {more} more", group.len(), named.join("; ")),
+    };
+    PlacedEvent {
+        x: format!("{}%", short(100.0 * middle / bar_count as f64)),
+        href: group[0].href.clone(),
+        label,
+        count: group.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_year_of_events_is_some_dozen_marks_and_none_is_lost() {
+        let event =
+            |number: usize| Event { index: number % 365, href: "#context".into(), label: format!("event {number}") };
+        let events: Vec<Event> = (0..6_000).map(event).collect();
+        let start = std::time::Instant::now();
+        let placed = place_events(&events, 365);
+        let took = start.elapsed();
+        assert!(placed.len() <= 22, "{}", placed.len());
+        assert_eq!(placed.iter().map(|one| one.count).sum::<usize>(), 6_000);
+        assert!(took.as_millis() < 50, "{took:?}");
+        assert!(placed[0].label.contains("and") && placed[0].label.len() < 300, "{}", placed[0].label);
+        assert_eq!(place_events(&events[..1], 365)[0].label, "event 0");
+    }
 }

@@ -1,5 +1,6 @@
 use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Level, Marker, Shape, position};
 use super::super::comparison::{Around, Averages};
+use super::super::context_events::ContextEvents;
 use super::super::display::{decimals, money};
 use super::super::query::range_label;
 use crate::focus::DateRange;
@@ -37,6 +38,7 @@ pub struct Setting<'a> {
     pub label: &'a str,
     pub others: &'a [ListedDeployment],
     pub figure_changes: &'a [FigureChange],
+    pub context: &'a ContextEvents,
     pub bills: &'a Freshness,
     pub shows_bills: bool,
     /// What cost would have been without the deployment, by service.
@@ -198,5 +200,6 @@ fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
             label: format!("Context, {}: {}", change.published_at.format("%-d %b"), super::sentence(change)),
         })
     };
-    setting.figure_changes.iter().filter_map(event).collect()
+    let context = setting.context.on_chart(buckets, "#h-else");
+    setting.figure_changes.iter().filter_map(event).chain(context).collect()
 }

@@ -2,9 +2,11 @@
 
 mod chart;
 mod effect;
+mod failure;
 mod resources;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
+use super::context_events::{ContextEvents, ContextRow};
 use super::csv::{self, Table};
 use super::display::{Compared, Delta, Direction, Line, columns, decimals, money};
 use super::parts::{Figure, Figures};
@@ -12,6 +14,7 @@ use super::query::{Accepts, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
 use crate::focus::{CostBasis, DateRange};
+use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList};
 use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
@@ -28,6 +31,7 @@ use bigdecimal::BigDecimal;
 use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::standing;
+use failure::FailureRow;
 use resources::ResourceTable;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -38,7 +42,7 @@ const BESIDE_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/deployments/{id}", Policy::SignedIn, show)
+    failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show))
 }
 
 #[derive(Template, WebTemplate)]
@@ -63,6 +67,13 @@ struct DeploymentPage {
     json_href: String,
     others: Vec<ListedDeployment>,
     figure_changes: Vec<(FigureChange, String)>,
+    context: Vec<ContextRow>,
+    context_note: String,
+    /// Why it counts as failed although it went live.
+    failures: Vec<FailureRow>,
+    is_marked: bool,
+    /// Others of the same billing day, which its cost cannot be told from.
+    change_set: Vec<ListedDeployment>,
     window: String,
     changes: ChangeList,
     releases: Vec<ListedRelease>,
@@ -107,6 +118,8 @@ async fn show(
     let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
+    let context_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
+    let context = ContextEvents::read(&mut snapshot, &context_ids, environment_id, around.whole()).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;
@@ -143,6 +156,7 @@ async fn show(
             label: &label,
             others: &others,
             figure_changes: &figure_changes,
+            context: &context,
             bills: &page.bills,
             shows_bills: page.shows_bills,
             lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
@@ -159,6 +173,7 @@ async fn show(
     let changes = changes::changes_of(&mut snapshot, id).await?;
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
+    let failures = change_failures::of_deployment(&mut snapshot, id).await?;
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
@@ -172,6 +187,11 @@ async fn show(
         effect,
         notes,
         window: range_label(around.whole()),
+        context: context.rows(),
+        context_note: context.note(),
+        is_marked: failures.iter().any(|one| one.reason == "marked"),
+        failures: failures.iter().map(failure::row).collect(),
+        change_set: change_set(&row, environment_id, day, &others),
         figure_changes: figure_changes
             .into_iter()
             .map(|change| (sentence(&change), change))
@@ -213,6 +233,20 @@ fn went_live(row: &Row) -> bool {
 /// An address that a browser may be sent to; senders can write anything.
 pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
+}
+
+// Bills know days: of several deployments of one service on one day, none has a cost of its own.
+fn change_set(
+    row: &Row,
+    environment_id: Option<i64>,
+    day: chrono::NaiveDate,
+    others: &[ListedDeployment],
+) -> Vec<ListedDeployment> {
+    if !went_live(row) || environment_id.is_none() {
+        return Vec::new();
+    }
+    let is_beside = |one: &&ListedDeployment| Some(one.environment_id) == environment_id && one.at.date_naive() == day;
+    others.iter().filter(is_beside).filter(|one| one.kind != "config_sync").cloned().collect()
 }
 
 async fn others(

@@ -1,15 +1,18 @@
 use super::super::Result;
 use super::super::comparison::WEEK;
-use super::super::csv::Table;
+use super::super::csv::{Cell, Table};
 use super::super::display::Compared;
 use super::super::parts::Select;
 use super::super::query::{NONE, Span, View};
 use super::kept::KeptCosts;
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, Converted, DateRange, Rates};
 use crate::store::costs::CostFilter;
+use crate::store::rates;
 use crate::store::service_costs::{self, EnvironmentLabel, ServiceDay, ServiceHead};
 use crate::store::{Scope, Snapshot};
-use chrono::Days;
+use bigdecimal::BigDecimal;
+use chrono::{Days, NaiveDate};
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -115,26 +118,58 @@ impl Loaded {
         selects
     }
 
-    pub fn csv(&self, span: &Span) -> Table {
-        let columns =
-            ["ChargeDate", "Environment", "ProviderName", "ChargeCategory", "BillingCurrency", "Cost", "Status"];
+    /// A row a day, environment, provider, kind of charge and currency; converted where there are rates.
+    pub fn csv(&self, span: &Span, rates: Option<&Rates>) -> Table {
+        let mut columns =
+            vec!["ChargeDate", "Environment", "ProviderName", "ChargeCategory", "BillingCurrency", "Cost", "Status"];
+        if rates.is_some() {
+            columns.extend(["ReportingCurrency", "ReportingCost"]);
+        }
         let mut table = Table::new(&columns);
-        for row in self.kept().filter(|row| span.days.start() <= row.charge_date && row.charge_date < span.chart.end())
-        {
+        let inside =
+            self.kept().filter(|row| span.days.start() <= row.charge_date && row.charge_date < span.chart.end());
+        let inside: Vec<&ServiceDay> = inside.collect();
+        // The bills of several months on one day are one row.
+        for rows in inside.chunk_by(|left, right| same_row(left) == same_row(right)) {
+            let row = rows[0];
+            let cost: BigDecimal = rows.iter().map(|row| &row.cost).sum();
             let environment = self.environment(row.environment_id).map_or("Not allocated", |one| &one.name);
             let status = if row.charge_date < span.days.end() { "complete" } else { "provisional" };
-            table.row(&[
+            let mut converted = Converted::default();
+            let mut cells: Vec<Cell<'_>> = vec![
                 row.charge_date.to_string().into(),
                 environment.into(),
                 row.provider_name.as_str().into(),
                 row.charge_category.as_str().into(),
                 row.currency.as_str().into(),
-                (&row.cost).into(),
+                (&cost).into(),
                 status.into(),
-            ]);
+            ];
+            if let Some(rates) = rates {
+                for row in rows {
+                    converted.add(rates, BillingPeriod::containing(row.billing_month), &row.currency, &row.cost);
+                }
+                cells.push(rates.reporting_currency().into());
+                // Empty where a rate is missing: never a guess.
+                cells.push(converted.known().map_or(Cell::Empty, Cell::from));
+            }
+            table.row(&cells);
         }
         table
     }
+
+    /// The rates that the rows need; `None` where no reporting currency is set.
+    pub async fn rates(&self, conn: &mut PgConnection) -> sqlx::Result<Option<Rates>> {
+        let months = || self.rows.iter().map(|row| BillingPeriod::containing(row.billing_month));
+        match (months().min(), months().max()) {
+            (Some(first), Some(last)) => rates::reporting(conn, first, last).await,
+            _ => Ok(rates::reporting_currency(conn).await?.map(Rates::into_currency)),
+        }
+    }
+}
+
+fn same_row(row: &ServiceDay) -> (NaiveDate, i64, &str, &str, &str) {
+    (row.charge_date, row.environment_id, &row.provider_name, &row.charge_category, &row.currency)
 }
 
 pub(super) fn provider_of(row: &ServiceDay) -> &str {

@@ -7,10 +7,13 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
-mod usage;
+pub(super) mod usage;
 
+use super::charts::Buckets;
+use super::context_events::{ContextEvents, ContextRow};
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
+use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::Line;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
@@ -23,6 +26,7 @@ use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
+use crate::store::service_details::{self, ServiceDetail};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -71,7 +75,11 @@ pub struct ServicePage {
     has_answers: bool,
     deployments_note: String,
     releases: ReleasesSection,
+    context: Vec<ContextRow>,
+    context_note: String,
     usage: UsageSection,
+    delivery: DeliverySection,
+    detail: ServiceDetail,
     csv_href: String,
 }
 
@@ -118,7 +126,8 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     let span = view.span(&bills).ok_or_else(|| Error::Invalid("None of these days is complete yet.".into()))?;
     let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
     let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;
-    Ok(days.csv(&span).into_response(&format!("{}.csv", service.slug)))
+    let rates = days.rates(&mut snapshot).await?;
+    Ok(days.csv(&span, rates.as_ref()).into_response(&format!("{}.csv", service.slug)))
 }
 
 /// Everything that the page of a service is made from. Making and rendering the page needs no database.
@@ -133,6 +142,7 @@ pub struct Material {
     listed: DateRange,
     deployments: Vec<ListedDeployment>,
     releases: ReleasesSection,
+    context: ContextEvents,
     days: Loaded,
     /// `None` where there is no cost to show.
     bought: Option<Arc<Vec<Bought>>>,
@@ -143,6 +153,8 @@ pub struct Material {
     /// What is said of the deployments' effects.
     effects: Vec<EffectBrief>,
     usage: UsageSection,
+    delivery: DeliverySection,
+    detail: ServiceDetail,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -160,6 +172,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         None => DateRange::days_to(page.now.date_naive(), 60),
     };
     let until = listed.end().max(page.now.date_naive() + Days::new(1));
+    let whole = DateRange::new(listed.start(), until).unwrap_or(listed);
     let deployments =
         deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
             .await?;
@@ -173,7 +186,13 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut moved = Arc::default();
     let mut explained = Vec::new();
     let mut usage = UsageSection::default();
+    let mut delivery = DeliverySection::default();
+    let detail = service_details::get(&mut snapshot, service.service_id).await?;
     let mut days = Loaded::default();
+    if let Some(span) = &span {
+        let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
+        delivery = live.section(span);
+    }
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
         days = load(kept, publication_id, &mut snapshot, &scope, &service, &view, &span).await?;
@@ -196,6 +215,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         }
     }
     let releases = releases(&mut snapshot, service.service_id).await?;
+    let context = ContextEvents::read(&mut snapshot, &[service.service_id], days.environment_id, whole).await?;
     let own_team = own_team(principal);
     let own = Material {
         page,
@@ -207,6 +227,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         listed,
         deployments,
         releases,
+        context,
         days,
         bought,
         reporting,
@@ -214,6 +235,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         explained,
         effects: answers,
         usage,
+        delivery,
+        detail,
     };
     Ok(own)
 }
@@ -223,11 +246,14 @@ impl Material {
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
-        let (explained, effects) = (self.explained, self.effects);
-        let cost = span.as_ref().zip(bought).map(|(span, bought)| CostView {
-            reporting,
-            walks: walks(&service, &view, span, &explained),
-            ..cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()))
+        let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
+        let detail = self.detail;
+        let cost = span.as_ref().zip(bought).map(|(span, bought)| {
+            let made =
+                cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
+            let events = self.context.on_chart(&Buckets::new(span.chart, span.complete_to), "#h-context");
+            let charts = made.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
+            CostView { reporting, charts, walks: walks(&service, &view, span, &explained), ..made }
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
@@ -241,7 +267,11 @@ impl Material {
             deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
+            context: self.context.rows(),
+            context_note: self.context.note(),
             usage,
+            delivery,
+            detail,
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,

@@ -62,7 +62,7 @@ pub(super) struct UsageRow {
 
 /// A unit cost in one currency.
 #[derive(Clone)]
-pub(super) struct UnitLine {
+pub struct UnitLine {
     /// In the period of the page.
     pub now: String,
     /// In the period that it is compared with.
@@ -136,7 +136,7 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> Usag
 }
 
 /// `per 1,000 requests`.
-pub(super) fn per(metric: &Metric) -> String {
+pub fn per(metric: &Metric) -> String {
     let unit = if metric.unit.is_empty() { metric.metric.as_str() } else { metric.unit.as_str() };
     if metric.unit_cost_per == 1 {
         return format!("per unit of {unit}");
@@ -153,7 +153,7 @@ fn costs_by_day(days: &Loaded, currency: &str) -> BTreeMap<NaiveDate, BigDecimal
 }
 
 /// Both sides as they are shown; none where neither is known.
-pub(super) fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: &str) -> Option<UnitLine> {
+pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: &str) -> Option<UnitLine> {
     let larger = [&now, &before].into_iter().flatten().map(BigDecimal::abs).max()?;
     let digits = unit_decimals(&larger, currency);
     let text = |side: &Option<BigDecimal>| {

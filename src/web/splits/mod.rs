@@ -3,6 +3,7 @@
 mod edit;
 pub(crate) mod form;
 mod preview;
+mod restore;
 mod words;
 
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(crate) use edit::{add_split, change_split, delete_split};
+pub(crate) use restore::restore_split;
 
 /// The routes of this folder. Everyone may read what is divided and how; the money is within the reader's scope.
 pub fn routes(routes: Routes) -> Routes {
@@ -32,6 +34,7 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/splits/{id}", Policy::SignedIn, show)
         .get("/splits/{id}/edit", Policy::Bills, edit::edit_form)
         .post("/splits/{id}/delete", Policy::Bills, edit::delete)
+        .post("/splits/{id}/restore", Policy::Bills, restore::restore)
 }
 
 /// A split as the list shows it.

@@ -80,6 +80,36 @@ async fn a_converted_total_is_the_same_everywhere(db: PgPool) {
     assert!(service.body.contains("In EUR this is €"), "{}", service.status);
     let list = finance.get("/finance/statements").await;
     assert!(list.body.contains("€158.46"));
+
+    // The parts by service, team and environment, on their pages and in their files.
+    let days = "period=2026-09-01..2026-10-31";
+    let mut converted = BigDecimal::default();
+    for service in ["checkout", "ledger"] {
+        let csv = finance.get(&format!("/services/{service}.csv?{days}")).await;
+        converted += sum(&csv.body, "ReportingCost");
+        assert!(column(&csv.body, "ReportingCurrency").iter().all(|cell| cell == "EUR"), "{}", csv.body);
+    }
+    assert_eq!(converted, expected());
+    sqlx::query("INSERT INTO team (slug, name) VALUES ('shop', 'Shop')").execute(&db).await.unwrap();
+    sqlx::query("INSERT INTO environment (slug, name, kind, origin) VALUES ('live', 'Live', 'production', 'user')")
+        .execute(&db)
+        .await
+        .unwrap();
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    for service in ["checkout", "ledger"] {
+        let path = format!("/api/v1/services/{service}");
+        let moved = world.app.api("PATCH", &path, &token, serde_json::json!({"team": "shop"})).await;
+        assert_eq!(moved.status, StatusCode::OK, "{}", moved.body);
+    }
+    let rule = serde_json::json!({"applies_to": "charges", "conditions": [], "environment": "live", "note": "All."});
+    let made = world.app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    for path in ["/teams/shop", "/environments/live"] {
+        let page = finance.get(&format!("{path}?{days}")).await;
+        assert!(page.body.contains("In EUR this is €158.46"), "{path}: {}", page.body);
+        let csv = finance.get(&format!("{path}.csv?{days}")).await;
+        assert_eq!(sum(&csv.body, "ReportingCost"), expected(), "{path}: {}", csv.body);
+    }
 }
 
 /// Where a rate is missing, the figure says so on every face, and is no number.

@@ -147,4 +147,19 @@ async fn teams_and_dimensions(pool: PgPool) {
     assert!(page.body.contains("$38.03") && page.body.contains("No value"), "{}", page.body);
     assert_eq!(app.get("/dimensions/color").await.status, StatusCode::NOT_FOUND);
     assert!(app.get("/dimensions").await.body.contains("/dimensions/tier"));
+    let read = async |path: &str| app.api("GET", path, &token, serde_json::Value::Null).await;
+    let names = read("/api/v1/dimensions").await.json();
+    assert!(names.as_array().unwrap().iter().any(|one| one["name"] == "tier"), "{names}");
+    let product = read("/api/v1/dimensions/product?period=2026-10").await.json();
+    let values: Vec<_> = product["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["value"].clone(), one["billing_currency"].clone(), one["cost"].clone()))
+        .collect();
+    let row = |value: serde_json::Value, cost: &str| (value, json!("USD"), json!(cost));
+    assert_eq!(values, [row(json!("Shop"), "30.03"), row(serde_json::Value::Null, "8")], "{product}");
+    assert_eq!((&product["first_day"], &product["last_day"]), (&json!("2026-10-01"), &json!("2026-10-31")));
+    assert_eq!(read("/api/v1/dimensions/color").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(read("/api/v1/dimensions/product?period=moon").await.status, StatusCode::BAD_REQUEST);
 }

@@ -185,3 +185,42 @@ async fn shares_follow_a_metric(pool: PgPool) {
     assert!(metrics_import::import(&pools(&pool), wrong, "test", "", super::now()).await.is_err());
     assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2, "all lines or none");
 }
+
+/// A changed split goes back to a version, a deleted one comes back, and what is gone is named.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_split_goes_back_to_a_version(pool: PgPool) {
+    two_clouds(&pool).await;
+    let before = costs(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let id = add(&app, &token, net("direct-cost")).await;
+    let shared = costs(&pool).await;
+    let even = app.api("PATCH", &format!("/api/v1/splits/{id}"), &token, net("even")).await;
+    assert_eq!(even.status, StatusCode::OK, "{}", even.body);
+    let evenly = costs(&pool).await;
+    assert_ne!(evenly, shared);
+
+    let restore = format!("/api/v1/splits/{id}/restore");
+    let back = |version: i32| json!({"version": version, "reason": "It was right before."});
+    let done = app.api("POST", &restore, &token, back(1)).await;
+    assert_eq!((done.status, &done.json()["version"]), (StatusCode::OK, &json!(3)), "{}", done.body);
+    assert_eq!(costs(&pool).await, shared);
+    assert_eq!(app.api("POST", &restore, &token, back(1)).await.status, StatusCode::CONFLICT, "it is so already");
+    assert_eq!(app.api("POST", &restore, &token, back(99)).await.status, StatusCode::NOT_FOUND);
+    let without = json!({"version": 2, "reason": ""});
+    assert_eq!(app.api("POST", &restore, &token, without).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_clean(&pool).await;
+
+    let gone = json!({"reason": "No more."});
+    assert_eq!(app.api("POST", &format!("/api/v1/splits/{id}/delete"), &token, gone).await.status, StatusCode::OK);
+    assert_eq!(costs(&pool).await, before);
+    let page = app.get(&format!("/splits/{id}")).await;
+    assert!(page.body.contains("each can be put back as a new split"), "{}", page.body);
+    let form = [("version", "2"), ("reason", "Back to version 2.")];
+    let page = app.post_form(&format!("/splits/{id}/restore"), &form).await;
+    assert!(page.location().starts_with("/splits/"), "{} {}", page.status, page.body);
+    assert_eq!(costs(&pool).await, evenly);
+    let again = app.get(page.location()).await;
+    assert!(again.body.contains("Back to version 2.") && again.body.contains("evenly"), "{}", again.body);
+    assert_clean(&pool).await;
+}

@@ -4,6 +4,7 @@ mod append;
 mod layouts;
 mod pages;
 mod push;
+mod push_sockets;
 mod queue;
 mod setup;
 mod stores;

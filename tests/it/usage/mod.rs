@@ -1,6 +1,10 @@
 //! Usage: values by day and hour, what they mean, what a unit costs, and where values come from.
 
+mod catalogue;
+mod delivery;
+mod otlp;
 mod points;
+mod prometheus;
 
 use crate::ledger::{Line, bill, import_as_of};
 use crate::support::TestApp;

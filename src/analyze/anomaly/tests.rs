@@ -1,0 +1,98 @@
+//! What is called an anomaly, and what is not.
+
+#![expect(clippy::float_arithmetic, reason = "made-up costs")]
+
+use super::*;
+use crate::analyze::impact::ReleaseDay;
+
+const DAYS: i32 = 98;
+
+fn day(index: i32) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 1, 5).unwrap() + chrono::Duration::days(i64::from(index))
+}
+
+/// Days with weekdays and a little noise, each times what `factor` says.
+fn history(factor: impl Fn(i32) -> f64) -> History {
+    let mut random = 99_u64;
+    let cost = (0..DAYS)
+        .map(|index| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let noise = (random >> 33) as f64 / f64::from(1_u32 << 31) - 0.5;
+            let weekday = if index % 7 >= 5 { 0.8 } else { 1.0 };
+            Some(100.0 * weekday * factor(index) * (1.0 + 0.04 * noise))
+        })
+        .collect();
+    History {
+        first_day: day(0),
+        cost,
+        complete_to: day(DAYS - 1),
+        traffic: None,
+        siblings: None,
+        replicas: None,
+        releases: Vec::new(),
+        price_events: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn kinds(history: &History) -> Vec<(AnomalyKind, NaiveDate)> {
+    let found = detect(history, &Model::default(), &Sensitivity::default());
+    found.iter().map(|one| (one.kind, one.start)).collect()
+}
+
+#[test]
+fn a_day_far_out_is_a_spike_with_its_amount() {
+    let spike = history(|index| if index == DAYS - 1 { 2.0 } else { 1.0 });
+    let found = detect(&spike, &Model::default(), &Sensitivity::default());
+    assert_eq!(kinds(&spike), [(AnomalyKind::Spike, day(DAYS - 1))]);
+    assert!((found[0].amount_per_day - 80.0).abs() < 20.0, "{found:?}");
+    let costly = Sensitivity { amount_per_day: 500.0, ..Sensitivity::default() };
+    assert_eq!(detect(&spike, &Model::default(), &costly), []);
+}
+
+#[test]
+fn a_shift_without_a_release_is_found_and_one_with_is_not() {
+    let mut shifted = history(|index| if index >= DAYS - 9 { 1.5 } else { 1.0 });
+    let found = kinds(&shifted);
+    assert!(
+        matches!(found[..], [(AnomalyKind::WithoutRelease, start)] if (start - day(DAYS - 9)).num_days().abs() <= 1)
+    );
+    shifted.releases.push(ReleaseDay { day: day(DAYS - 9), deployment_ids: vec![1], share_before: Some(0.0) });
+    assert_eq!(kinds(&shifted), []);
+}
+
+#[test]
+fn less_cost_is_worth_knowing_and_quiet_days_are_nothing() {
+    let dropped = history(|index| if index >= DAYS - 9 { 0.6 } else { 1.0 });
+    assert!(kinds(&dropped).iter().all(|(kind, _)| *kind == AnomalyKind::Drop) && !kinds(&dropped).is_empty());
+    assert_eq!(kinds(&history(|_| 1.0)), []);
+}
+
+#[test]
+fn an_environment_that_nobody_uses_is_idle_after_a_week() {
+    let mut unused = history(|_| 1.0);
+    let traffic =
+        |rest: i32| Some((0..DAYS).map(|index| Some(if index >= DAYS - rest { 0.0 } else { 500.0 })).collect());
+    unused.traffic = traffic(6);
+    assert_eq!(idle(&unused, &Idle::default()), None);
+    unused.traffic = traffic(7);
+    let found = idle(&unused, &Idle::default()).unwrap();
+    assert_eq!((found.kind, found.start, found.end), (AnomalyKind::Idle, day(DAYS - 7), day(DAYS - 1)));
+    unused.cost[DAYS as usize - 7..].iter_mut().for_each(|cost| *cost = Some(1.0));
+    assert_eq!(idle(&unused, &Idle::default()), None);
+}
+
+#[test]
+fn one_cause_is_one_anomaly_and_false_alarms_teach() {
+    let shifted = history(|index| if index >= DAYS - 9 { 1.5 } else { 1.0 });
+    let first = detect(&shifted, &Model::default(), &Sensitivity::default()).remove(0);
+    let later =
+        Anomaly { start: first.start + chrono::Days::new(12), end: first.end + chrono::Days::new(12), ..first.clone() };
+    assert!(same_cause(&first, &later, 14));
+    let far =
+        Anomaly { start: first.end + chrono::Days::new(15), end: first.end + chrono::Days::new(16), ..first.clone() };
+    assert!(!same_cause(&first, &far, 14));
+    let taught = Sensitivity::default().taught(12, 0);
+    assert!(detect(&shifted, &Model::default(), &taught).is_empty());
+    assert!(Sensitivity::default().taught(0, 12).shift_share < Sensitivity::default().shift_share);
+}

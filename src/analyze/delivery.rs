@@ -1,0 +1,164 @@
+//! How a team delivers: how often, how long from a change to being live, how often it fails, how long until it is mended.
+
+use crate::focus::DateRange;
+use chrono::{DateTime, Duration, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A deployment that went live in production, for one of its services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The deployment; it may serve several services.
+    pub deployment_id: i64,
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// When it went live.
+    pub at: DateTime<Utc>,
+    /// An earlier version came back.
+    pub is_rollback: bool,
+    /// The version was live already.
+    pub is_noop: bool,
+    /// When the commit that it deployed was merged or pushed, where that is known.
+    pub committed_at: Option<DateTime<Utc>>,
+}
+
+/// The four figures of a period, each with what it was made from. What has nothing to be made from is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Deployments that brought a version which was not live before.
+    pub change_count: usize,
+    /// Days of the period.
+    pub day_count: u32,
+    /// From the commit to being live, the median.
+    pub lead_time: Option<Duration>,
+    /// Changes whose commit is known.
+    pub lead_count: usize,
+    /// Changes after which the version before came back.
+    pub failure_count: usize,
+    /// From a failed change to the version before being back, the median.
+    pub restore_time: Option<Duration>,
+}
+
+impl Delivery {
+    /// The figures of the changes that went live in a period. `live` reaches past its end, as far as is known: a change
+    /// may be taken back later.
+    pub fn of(live: &[Live], days: DateRange) -> Self {
+        let mut places: BTreeMap<(i64, i64), Vec<&Live>> = BTreeMap::new();
+        for one in live {
+            places.entry((one.service_id, one.environment_id)).or_default().push(one);
+        }
+        let mut changes: BTreeMap<i64, Option<Duration>> = BTreeMap::new();
+        let mut restored: BTreeMap<i64, Duration> = BTreeMap::new();
+        for place in places.values_mut() {
+            place.sort_by_key(|one| (one.at, one.deployment_id));
+            // A repetition of what is live changes nothing, so neither does it end a failure.
+            let steps: Vec<&&Live> = place.iter().filter(|one| !one.is_noop).collect();
+            for (index, one) in steps.iter().enumerate() {
+                let day = one.at.date_naive();
+                if one.is_rollback || day < days.start() || day >= days.end() {
+                    continue;
+                }
+                // A commit that is younger than its deployment was told wrongly.
+                let lead =
+                    one.committed_at.map(|committed| one.at - committed).filter(|lead| *lead >= Duration::zero());
+                let known = changes.entry(one.deployment_id).or_insert(lead);
+                *known = (*known).max(lead);
+                if let Some(next) = steps.get(index + 1).filter(|next| next.is_rollback) {
+                    let time = next.at - one.at;
+                    let known = restored.entry(one.deployment_id).or_insert(time);
+                    *known = time.max(*known);
+                }
+            }
+        }
+        let leads: Vec<Duration> = changes.values().flatten().copied().collect();
+        Self {
+            change_count: changes.len(),
+            day_count: days.day_count(),
+            lead_count: leads.len(),
+            lead_time: median(leads),
+            failure_count: restored.len(),
+            restore_time: median(restored.into_values().collect()),
+        }
+    }
+}
+
+/// The services that have a change, a failed one, or any deployment here.
+pub fn services(live: &[Live]) -> BTreeSet<i64> {
+    live.iter().map(|one| one.service_id).collect()
+}
+
+fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort_unstable();
+    let middle = times.len() / 2;
+    let upper = *times.get(middle)?;
+    if times.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = times[middle - 1];
+    Some(lower + (upper - lower) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        "2026-10-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + Duration::hours(hour)
+    }
+
+    fn live(deployment_id: i64, service_id: i64, hour: i64) -> Live {
+        let committed_at = Some(at(hour - 5));
+        Live {
+            deployment_id,
+            service_id,
+            environment_id: 1,
+            at: at(hour),
+            is_rollback: false,
+            is_noop: false,
+            committed_at,
+        }
+    }
+
+    fn october() -> DateRange {
+        DateRange::new("2026-10-01".parse().unwrap(), "2026-11-01".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_is_taken_back_has_failed_and_the_rollback_is_no_change() {
+        let back = Live { is_rollback: true, ..live(3, 1, 14) };
+        let again = Live { is_noop: true, ..live(9, 1, 12) };
+        let found = Delivery::of(&[live(1, 1, 6), live(2, 1, 10), again, back, live(4, 1, 30)], october());
+        assert_eq!((found.change_count, found.failure_count), (3, 1));
+        assert_eq!(found.restore_time, Some(Duration::hours(4)));
+        assert_eq!(found.lead_time, Some(Duration::hours(5)));
+    }
+
+    #[test]
+    fn one_deployment_of_many_services_is_one_change() {
+        let late = Live { committed_at: Some(at(1)), ..live(1, 2, 11) };
+        let unknown = Live { committed_at: None, ..live(2, 1, 20) };
+        let wrong = Live { committed_at: Some(at(99)), ..live(3, 1, 22) };
+        let found = Delivery::of(&[live(1, 1, 10), late, unknown, wrong], october());
+        assert_eq!((found.change_count, found.lead_count), (3, 1));
+        assert_eq!(found.lead_time, Some(Duration::hours(10)), "until its last service is live");
+    }
+
+    #[test]
+    fn what_lies_outside_counts_only_as_what_took_a_change_back() {
+        let last = live(1, 1, 31 * 24 - 1);
+        let back = Live { is_rollback: true, ..live(2, 1, 31 * 24 + 1) };
+        let found = Delivery::of(&[live(7, 1, -3), last, back, live(8, 1, 31 * 24 + 5)], october());
+        assert_eq!((found.change_count, found.failure_count), (1, 1));
+        assert_eq!(found.restore_time, Some(Duration::hours(2)));
+        let none = Delivery::of(&[], october());
+        assert_eq!((none.change_count, none.lead_time, none.restore_time), (0, None, None));
+    }
+
+    #[test]
+    fn the_middle_of_an_even_number_lies_between_two() {
+        let hours = |all: &[i64]| median(all.iter().map(|hours| Duration::hours(*hours)).collect());
+        assert_eq!(hours(&[1, 9, 3]), Some(Duration::hours(3)));
+        assert_eq!(hours(&[4, 1, 2, 10]), Some(Duration::hours(3)));
+    }
+}

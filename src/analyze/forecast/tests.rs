@@ -1,0 +1,99 @@
+//! What holds of every forecast.
+
+#![expect(clippy::float_arithmetic, reason = "made-up costs")]
+
+use super::*;
+use proptest::prelude::*;
+
+fn day(index: u64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + chrono::Days::new(index)
+}
+
+/// Asked for the month that begins on day 90, on its eleventh day, with the last day nearly complete.
+fn question(parts: Vec<Vec<Option<f64>>>) -> Question {
+    Question {
+        first_day: day(0),
+        parts: parts.into_iter().map(|cost| Part { cost, restarts: Vec::new() }).collect(),
+        complete_to: day(97),
+        visible_shares: vec![0.98, 0.7, 0.3],
+        from: day(90),
+        to: day(119),
+        fees: 12.0,
+    }
+}
+
+fn weekly(index: usize) -> f64 {
+    if index % 7 >= 5 { 60.0 } else { 100.0 }
+}
+
+#[test]
+fn a_service_that_only_knows_weekdays_is_forecast_to_the_day() {
+    let mut cost: Vec<Option<f64>> = (0..101).map(|index| Some(weekly(index))).collect();
+    cost[98] = Some(weekly(98) * 0.98);
+    cost[99] = Some(10.0);
+    cost[100] = Some(1.0);
+    let forecasts = forecast(&[question(vec![cost])], &Adaptive::default());
+    let forecast = forecasts[0].as_ref().unwrap();
+    let sum = |days: std::ops::Range<usize>| days.map(weekly).sum::<f64>();
+    assert!((forecast.known - sum(90..98)).abs() < 1e-9);
+    assert!((forecast.incomplete - sum(98..99)).abs() < 1e-9, "{forecast:?}");
+    assert!((forecast.rest - sum(99..120)).abs() < 1e-6, "{forecast:?}");
+    assert!((forecast.point - sum(90..120) - 12.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_release_that_changed_the_level_restarts_it() {
+    let cost: Vec<Option<f64>> =
+        (0..98).map(|index| Some(weekly(index) * if index > 94 { 2.0 } else { 1.0 })).collect();
+    let mut restarted = question(vec![cost.clone()]);
+    restarted.parts[0].restarts = vec![day(94)];
+    let answers = forecast(&[question(vec![cost]), restarted], &Adaptive::default());
+    let rest = |at: usize| answers[at].as_ref().unwrap().rest;
+    assert!(rest(1) > 1.6 * rest(0), "{} and {}", rest(1), rest(0));
+}
+
+#[test]
+fn too_short_a_history_says_so() {
+    let cost = (0..98).map(|index| if index < 80 { None } else { Some(1.0) }).collect();
+    let answers = forecast(&[question(vec![cost])], &Adaptive::default());
+    assert_eq!(answers[0], Err(NoForecast::HistoryTooShort { days: 18 }));
+}
+
+#[test]
+fn intervals_widen_where_they_missed() {
+    let plain = Adaptive::default();
+    assert_ne!(plain.learn(5, 5), plain);
+    assert_eq!(plain.learn(0, 0), plain);
+    let cost: Vec<Option<f64>> =
+        (0..98).map(|index| Some(weekly(index) * (1.0 + (index * 37 % 11) as f64 / 40.0))).collect();
+    let width = |adaptive: Adaptive| {
+        let forecast = forecast(&[question(vec![cost.clone()])], &adaptive)[0].clone().unwrap();
+        forecast.high.unwrap() - forecast.low.unwrap()
+    };
+    let missed = (0..10).fold(plain, |adaptive, _| adaptive.learn(5, 5));
+    assert!(width(missed) >= width(plain));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_forecast_is_made_of_numbers(
+        parts in prop::collection::vec(
+            prop::collection::vec(prop::option::weighted(0.9, prop_oneof![Just(0.0), -1.0..1e6_f64]), 0..110),
+            0..4,
+        ),
+        days in 1..400_u64,
+    ) {
+        let mut asked = question(parts);
+        asked.to = asked.from + chrono::Days::new(days);
+        for forecast in forecast(&[asked], &Adaptive::default()).into_iter().flatten() {
+            prop_assert!(forecast.point.is_finite() && forecast.rest.is_finite(), "{forecast:?}");
+            if let (Some(low), Some(high)) = (forecast.low, forecast.high) {
+                prop_assert!(low <= forecast.point && forecast.point <= high, "{forecast:?}");
+            }
+            let sum = forecast.known + forecast.incomplete + forecast.rest + forecast.fees;
+            prop_assert!((sum - forecast.point).abs() <= 1e-9 * sum.abs().max(1.0));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What holds of every answer, whatever the history.
+
+#![expect(clippy::float_arithmetic, reason = "made-up costs")]
+
+use super::*;
+use proptest::prelude::*;
+
+const DAY: i32 = 84;
+
+fn day(index: i32) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 1, 5).unwrap() + chrono::Duration::days(i64::from(index))
+}
+
+/// A service with weekdays and some noise, that costs `factor` as much from the release on.
+fn history(factor: f64, days_after: i32) -> History {
+    let mut random = 12_345_u64;
+    let mut noise = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
+    };
+    let cost = (0..=DAY + days_after)
+        .map(|index| {
+            let weekday = if index % 7 >= 5 { 0.8 } else { 1.0 };
+            let effect = if index > DAY { factor } else { 1.0 };
+            Some(200.0 * weekday * effect * (1.0 + 0.04 * noise()))
+        })
+        .collect();
+    History {
+        first_day: day(0),
+        cost,
+        complete_to: day(DAY + days_after),
+        traffic: None,
+        siblings: None,
+        replicas: None,
+        releases: vec![ReleaseDay { day: day(DAY), deployment_ids: vec![7, 8], share_before: None }],
+        price_events: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn ask(history: &History) -> Impact {
+    estimate(history, day(DAY), &Model::default(), &Calibration::default())
+}
+
+#[test]
+fn a_step_is_found_with_its_size() {
+    for (factor, finding) in [(1.3, Finding::Increase), (0.7, Finding::Decrease)] {
+        let impact = ask(&history(factor, 14));
+        let effect = impact.effect.unwrap();
+        let truth = 200.0 * (5.0 + 2.0 * 0.8) / 7.0 * (factor - 1.0);
+        assert_eq!((impact.finding, impact.reason, impact.phase), (finding, Reason::ClearEffect, Phase::Settled));
+        assert!((effect.per_day - truth).abs() < 0.15 * truth.abs(), "{} for {truth}", effect.per_day);
+        assert!(effect.low <= truth && truth <= effect.high, "{truth} in {} to {}", effect.low, effect.high);
+        assert_eq!(impact.deployment_ids, [7, 8]);
+        // What lies between both lines of the chart is the estimate.
+        let after: Vec<f64> = impact
+            .expected
+            .iter()
+            .filter(|line| line.day > day(DAY))
+            .map(|line| line.actual.unwrap() - line.expected)
+            .collect();
+        assert_eq!(after.len(), 14);
+        assert!((after.iter().sum::<f64>() / 14.0 - effect.per_day).abs() < 1e-9 * truth.abs());
+    }
+}
+
+#[test]
+fn nothing_is_said_to_have_changed_where_nothing_did() {
+    let impact = ask(&history(1.0, 14));
+    assert_eq!((impact.finding, impact.reason), (Finding::NoMaterialChange, Reason::WithinATenth));
+    let smallest = impact.smallest_visible_per_day.unwrap();
+    assert!(smallest > 5.0 && smallest < 40.0, "{smallest}");
+}
+
+#[test]
+fn the_phase_is_the_count_of_complete_days() {
+    let phases = [0, 2, 3, 13, 14].map(|days| {
+        let impact = ask(&history(1.3, days));
+        assert_eq!(impact.days_after, days as u32);
+        (impact.phase, impact.effect.is_some(), impact.reason == Reason::TooFewDaysAfter)
+    });
+    let (measuring, provisional) = ((Phase::Measuring, false, true), (Phase::Provisional, true, false));
+    assert_eq!(phases, [measuring, measuring, provisional, provisional, (Phase::Settled, true, false)]);
+}
+
+#[test]
+fn days_that_are_not_complete_are_not_looked_at() {
+    let mut cut = history(1.3, 9);
+    let mut late = history(1.3, 14);
+    late.complete_to = day(DAY + 9);
+    for cost in &mut late.cost[DAY as usize + 10..] {
+        *cost = Some(1.0);
+    }
+    cut.complete_to = day(DAY + 9);
+    let (cut, late) = (ask(&cut), ask(&late));
+    assert_eq!(cut.effect, late.effect);
+    assert!(late.flags.iter().any(|flag| flag.kind == FlagKind::IncompleteDays));
+}
+
+#[test]
+fn what_cannot_be_asked_says_why() {
+    let mut short = history(1.3, 14);
+    for cost in &mut short.cost[..60] {
+        *cost = None;
+    }
+    assert_eq!(ask(&short).reason, Reason::ShortHistory);
+    let mut free = history(1.3, 14);
+    free.cost.iter_mut().for_each(|cost| *cost = Some(0.0));
+    assert_eq!(ask(&free).reason, Reason::NoCostBefore);
+}
+
+#[test]
+fn a_release_of_the_day_before_is_told_with_what_both_did() {
+    let mut pair = history(1.4, 14);
+    pair.releases.push(ReleaseDay { day: day(DAY - 1), deployment_ids: vec![6], share_before: None });
+    let impact = ask(&pair);
+    assert!(impact.flags.iter().any(|flag| flag.kind == FlagKind::Neighbour && flag.deployment_ids == [6]));
+    if impact.finding == Finding::CannotTell {
+        let both = impact.not_separable.expect("together they did something");
+        assert_eq!((both.days, both.deployment_ids), (vec![day(DAY - 1)], vec![6]));
+        assert!(both.joint.low > 0.0, "{:?}", both.joint);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any costs, of any currency, with days missing, idle or alike: figures are numbers, and in order.
+    #[test]
+    fn every_answer_is_made_of_numbers(
+        scale in prop::sample::select(vec![1e-9, 0.01, 1.0, 1e6, 1e14]),
+        costs in prop::collection::vec(prop_oneof![
+            6 => (0.5..1.5_f64).prop_map(Some),
+            2 => Just(Some(1.0)),
+            1 => Just(Some(0.0)),
+            1 => Just(None),
+            1 => (-1.0..100.0_f64).prop_map(Some),
+        ], 1..130),
+        traffic in prop::option::of(prop::collection::vec(prop::option::of(0.0..1e9_f64), 130)),
+        releases in prop::collection::vec(0..130_i32, 0..12),
+        prices in prop::collection::vec((0..130_i32, -3.0..3.0_f64), 0..3),
+        asked in 0..130_i32,
+    ) {
+        let last = costs.len() as i32 - 1;
+        let history = History {
+            first_day: day(0),
+            cost: costs.iter().map(|cost| cost.map(|cost| cost * scale)).collect(),
+            complete_to: day(last),
+            siblings: Some(Siblings { cost: vec![0.1; costs.len()], traffic: Vec::new() }),
+            traffic: traffic.map(|traffic| traffic[..costs.len()].to_vec()),
+            replicas: None,
+            releases: releases
+                .iter()
+                .map(|at| ReleaseDay { day: day(*at), deployment_ids: vec![i64::from(*at)], share_before: Some(0.3) })
+                .collect(),
+            price_events: prices
+                .iter()
+                .map(|(at, log_ratio)| PriceEvent {
+                    day: day(*at),
+                    kind: PriceEventKind::PriceChange,
+                    size: Some(KnownSize { log_ratio: *log_ratio, log_ratio_sd: 0.0 }),
+                })
+                .collect(),
+            notes: Vec::new(),
+        };
+        let impact = estimate(&history, day(asked), &Model::default(), &Calibration::default());
+        if let Some(effect) = impact.effect {
+            let figures = [effect.per_day, effect.low, effect.high, effect.relative, effect.probability];
+            prop_assert!(figures.iter().all(|figure| figure.is_finite()), "{effect:?}");
+            prop_assert!(effect.low <= effect.per_day && effect.per_day <= effect.high, "{effect:?}");
+            prop_assert!(effect.before_per_day > 0.0);
+            prop_assert!(impact.smallest_visible_per_day.is_some_and(f64::is_finite));
+        }
+        for line in &impact.expected {
+            prop_assert!(line.expected.is_finite() && line.low.is_finite() && line.high.is_finite(), "{line:?}");
+        }
+        prop_assert!(impact.flags.iter().all(|flag| flag.amount_per_day.is_none_or(f64::is_finite)), "{:?}", impact.flags);
+        let found = crate::analyze::anomaly::detect(&history, &Model::default(), &Default::default());
+        prop_assert!(found.iter().all(|one| one.amount_per_day.is_finite() && one.share.is_finite()), "{found:?}");
+    }
+
+    /// The same days in another currency have the same answer in that currency.
+    #[test]
+    fn a_currency_is_only_a_scale(scale in 1e-6..1e9_f64) {
+        let plain = history(1.2, 14);
+        let mut scaled = plain.clone();
+        scaled.cost.iter_mut().flatten().for_each(|cost| *cost *= scale);
+        let (plain, scaled) = (ask(&plain), ask(&scaled));
+        let (one, other) = (plain.effect.unwrap(), scaled.effect.unwrap());
+        prop_assert!((one.per_day * scale / other.per_day - 1.0).abs() < 1e-6, "{one:?} {other:?}");
+        prop_assert_eq!(plain.finding, scaled.finding);
+    }
+}

@@ -1,0 +1,398 @@
+use super::{Described, DescribedRule, DescribedService, DescribedTeam, repository};
+use crate::allocate::slug;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Entities of one text.
+const ENTITIES_MAX: usize = 20_000;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Entity {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    name: String,
+    namespace: String,
+    title: Option<String>,
+    annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    url: String,
+    title: Option<String>,
+    r#type: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    r#type: Option<String>,
+    lifecycle: Option<String>,
+    owner: Option<String>,
+    system: Option<String>,
+    domain: Option<String>,
+    dependency_of: Vec<String>,
+    profile: Profile,
+    #[serde(flatten)]
+    _rest: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Profile {
+    display_name: Option<String>,
+}
+
+/// Reads `catalog-info.yaml`, one or many documents: components are services, groups are teams, a system (or its domain)
+/// is the product, a resource counts for the one component that needs it. Annotations become rules.
+pub fn backstage(text: &str) -> Result<Described, String> {
+    let entities: Vec<Entity> = serde_saphyr::from_multiple(text)
+        .map_err(|error| format!("The text is not readable as YAML: {}", first_lines(&error.to_string())))?;
+    if entities.len() > ENTITIES_MAX {
+        return Err(format!("There are more than {ENTITIES_MAX} entities: give them in parts."));
+    }
+    let (entities, others): (Vec<Entity>, Vec<Entity>) =
+        entities.into_iter().partition(|entity| entity.api_version.starts_with("backstage.io/"));
+    let mut described = Described::default();
+    if !others.is_empty() {
+        described.notes.push(format!("{} documents are not of Backstage and were left out.", others.len()));
+    }
+    let products = products(&entities);
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for entity in &entities {
+        match entity.kind.as_str() {
+            "Component" => described.services.push(service(entity, &products)),
+            "Group" => described.teams.push(team(entity)),
+            "System" | "Domain" | "Resource" => {}
+            other => *left.entry(other).or_default() += 1,
+        }
+    }
+    for (kind, count) in left {
+        described.notes.push(format!("{count} of kind {kind} say nothing about services and were left out."));
+    }
+    add_resources(&entities, &mut described);
+    only_one_a_repository(&mut described);
+    Ok(described)
+}
+
+// The excerpt that goes with it may be long.
+fn first_lines(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+/// The name of a reference: `group:default/payments` is `payments`.
+fn referred(text: &str) -> String {
+    let name = text.rsplit([':', '/']).next().unwrap_or_default();
+    slug(name)
+}
+
+/// The product of each system: its domain, else itself.
+fn products(entities: &[Entity]) -> BTreeMap<String, String> {
+    let titles: BTreeMap<(&str, String), &str> = entities
+        .iter()
+        .filter(|entity| matches!(entity.kind.as_str(), "System" | "Domain"))
+        .map(|entity| ((entity.kind.as_str(), referred(&entity.metadata.name)), entity.metadata.shown()))
+        .collect();
+    let systems = entities.iter().filter(|entity| entity.kind == "System");
+    systems
+        .map(|system| {
+            let domain = system.spec.domain.as_deref().map(|domain| {
+                titles.get(&("Domain", referred(domain))).map_or_else(|| domain.to_owned(), |title| (*title).to_owned())
+            });
+            (referred(&system.metadata.name), domain.unwrap_or_else(|| system.metadata.shown().to_owned()))
+        })
+        .collect()
+}
+
+impl Metadata {
+    fn shown(&self) -> &str {
+        self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.name)
+    }
+
+    /// A label or annotation by the last part of its key, in any spelling: `example.com/cost-center`, `costCenter`.
+    fn said(&self, name: &str) -> Option<String> {
+        let plain = |key: &str| -> String {
+            let last = key.rsplit('/').next().unwrap_or_default();
+            last.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+        };
+        let pairs = self.labels.iter().chain(&self.annotations);
+        let found = pairs.filter(|(key, _)| plain(key) == name).map(|(_, value)| value.trim().to_owned());
+        found.into_iter().find(|value| !value.is_empty())
+    }
+}
+
+fn team(entity: &Entity) -> DescribedTeam {
+    let name = entity.spec.profile.display_name.clone().filter(|name| !name.trim().is_empty());
+    DescribedTeam {
+        slug: slug(&entity.metadata.name),
+        name: name.unwrap_or_else(|| entity.metadata.shown().to_owned()),
+        cost_center: entity.metadata.said("costcenter"),
+    }
+}
+
+fn service(entity: &Entity, products: &BTreeMap<String, String>) -> DescribedService {
+    let (metadata, spec) = (&entity.metadata, &entity.spec);
+    let system = spec.system.as_deref().map(|system| {
+        products
+            .get(&referred(system))
+            .cloned()
+            .unwrap_or_else(|| system.rsplit(['/', ':']).next().unwrap_or(system).to_owned())
+    });
+    let lifecycle = spec.lifecycle.as_deref().map(|text| match text.trim().to_lowercase().as_str() {
+        "deprecated" | "retired" => "deprecated".to_owned(),
+        "experimental" | "development" | "alpha" => "experimental".to_owned(),
+        _ => "production".to_owned(),
+    });
+    let runbook = metadata.said("runbook").or_else(|| metadata.said("runbookurl")).or_else(|| runbook_link(metadata));
+    let mut described = DescribedService {
+        slug: slug(&metadata.name),
+        name: metadata.shown().to_owned(),
+        owner: spec.owner.as_deref().map(referred).filter(|owner| !owner.is_empty()),
+        lifecycle,
+        tier: metadata.said("tier").and_then(|tier| tier.trim_start_matches(['T', 't']).parse().ok()),
+        cost_center: metadata.said("costcenter"),
+        product: metadata.said("product").or(system),
+        runbook: runbook.filter(|address| address.starts_with("https://") || address.starts_with("http://")),
+        ..DescribedService::default()
+    };
+    read_annotations(&mut described, metadata);
+    if described.name != metadata.name {
+        described.aliases.push(metadata.name.clone());
+    }
+    described
+}
+
+fn runbook_link(metadata: &Metadata) -> Option<String> {
+    let is_runbook = |link: &&Link| {
+        let named = [&link.r#type, &link.title].into_iter().flatten();
+        named.into_iter().any(|text| text.to_lowercase().contains("runbook"))
+    };
+    metadata.links.iter().find(is_runbook).map(|link| link.url.clone())
+}
+
+fn read_annotations(service: &mut DescribedService, metadata: &Metadata) {
+    let mut repositories = BTreeSet::new();
+    for key in ["github.com/project-slug", "gitlab.com/project-slug", "backstage.io/source-location"] {
+        let Some(value) = metadata.annotations.get(key) else { continue };
+        if let Some(name) = repository(value)
+            && repositories.insert(name.clone())
+        {
+            service.repositories.push(name.clone());
+            service.rules.push(DescribedRule {
+                applies_to: "deployments".into(),
+                conditions: vec![("repo".into(), name)],
+                evidence: format!("{key}: {value}"),
+            });
+        }
+    }
+    if let Some(value) = metadata.annotations.get("backstage.io/kubernetes-id") {
+        service.rules.push(DescribedRule {
+            applies_to: "charges".into(),
+            conditions: vec![("tag:backstage.io/kubernetes-id".into(), value.trim().to_owned())],
+            evidence: format!("backstage.io/kubernetes-id: {value}"),
+        });
+    }
+    if let Some(value) = metadata.annotations.get("backstage.io/kubernetes-label-selector") {
+        service.rules.extend(selector_rule(value));
+    }
+    if let Some(value) = metadata.annotations.get("argocd/app-name") {
+        service.aliases.push(value.trim().to_owned());
+    }
+}
+
+/// `app=shop,tier=web` as one rule. Selectors that exclude or list values are left to people.
+fn selector_rule(selector: &str) -> Option<DescribedRule> {
+    let mut conditions = Vec::new();
+    for part in selector.split(',') {
+        let (key, value) = part.split_once('=')?;
+        let (key, value) = (key.trim(), value.trim_start_matches('=').trim());
+        let is_fit = |text: &str| !text.is_empty() && !text.contains([' ', '!', '(', ')']);
+        if !is_fit(key) || !is_fit(value) {
+            return None;
+        }
+        conditions.push((format!("tag:{key}"), value.to_owned()));
+    }
+    let evidence = format!("backstage.io/kubernetes-label-selector: {selector}");
+    Some(DescribedRule { applies_to: "charges".into(), conditions, evidence })
+}
+
+/// What only one component needs belongs to it, by the name of the resource.
+fn add_resources(entities: &[Entity], described: &mut Described) {
+    let mut shared = 0;
+    for resource in entities.iter().filter(|entity| entity.kind == "Resource") {
+        let users: BTreeSet<String> = resource.spec.dependency_of.iter().map(|user| referred(user)).collect();
+        let only = if users.len() == 1 { users.first() } else { None };
+        let service = only.and_then(|only| described.services.iter_mut().find(|service| service.slug == *only));
+        let Some(service) = service else {
+            shared += 1;
+            continue;
+        };
+        service.rules.push(DescribedRule {
+            applies_to: "charges".into(),
+            conditions: vec![("resource_id".into(), resource.metadata.name.clone())],
+            evidence: format!(
+                "Resource {} ({}), which only this component needs",
+                resource.metadata.name,
+                resource.spec.r#type.as_deref().unwrap_or("no type")
+            ),
+        });
+    }
+    if shared > 0 {
+        described.notes.push(format!(
+            "{shared} resources are needed by no component of the text or by several: divide their cost as shared cost."
+        ));
+    }
+}
+
+/// A repository of several components says of none of them whose a deployment is.
+fn only_one_a_repository(described: &mut Described) {
+    let mut users: BTreeMap<String, usize> = BTreeMap::new();
+    for name in described.services.iter().flat_map(|service| &service.repositories) {
+        *users.entry(name.to_lowercase()).or_default() += 1;
+    }
+    for service in &mut described.services {
+        let is_own = |rule: &DescribedRule| {
+            rule.conditions.iter().all(|(key, value)| key != "repo" || users.get(&value.to_lowercase()) == Some(&1))
+        };
+        service.rules.retain(is_own);
+    }
+    for (name, count) in users.into_iter().filter(|(_, count)| *count > 1) {
+        described.notes.push(format!(
+            "{count} components share the repository {name}: their deployments have to name their service."
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata:
+  name: checkout
+  title: Checkout API
+  annotations:
+    github.com/project-slug: acme/checkout
+    backstage.io/source-location: url:https://github.com/acme/checkout/tree/main/
+    backstage.io/kubernetes-label-selector: app=checkout,part=api
+    argocd/app-name: checkout-prod
+    example.com/cost-center: "4711"
+  labels: {tier: "1"}
+  links:
+    - {url: https://wiki.example.com/checkout, title: Runbook}
+spec:
+  type: service
+  lifecycle: production
+  owner: group:default/payments
+  system: shop
+  dependsOn: [resource:checkout-db]
+  providesApis: [x]
+---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: cart, annotations: {github.com/project-slug: acme/web}}
+spec: {type: service, lifecycle: experimental, owner: payments}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: search, annotations: {github.com/project-slug: acme/web}}
+spec: {type: service, lifecycle: old, owner: user:jane}
+---
+apiVersion: backstage.io/v1alpha1
+kind: System
+metadata: {name: shop}
+spec: {owner: payments, domain: commerce}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Domain
+metadata: {name: commerce, title: Commerce}
+spec: {owner: payments}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Group
+metadata: {name: payments}
+spec: {type: team, profile: {displayName: Payments Team}, children: []}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Resource
+metadata: {name: checkout-db}
+spec: {type: database, owner: payments, dependencyOf: [component:checkout]}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Location
+metadata: {name: all}
+spec: {targets: [./a.yaml]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: x}
+"#;
+
+    #[test]
+    fn components_groups_systems_and_annotations_are_read() {
+        let found = backstage(TEXT).unwrap();
+        let checkout = &found.services[0];
+        assert_eq!((checkout.slug.as_str(), checkout.name.as_str()), ("checkout", "Checkout API"));
+        assert_eq!(checkout.owner.as_deref(), Some("payments"));
+        assert_eq!((checkout.tier, checkout.product.as_deref()), (Some(1), Some("Commerce")));
+        assert_eq!(checkout.cost_center.as_deref(), Some("4711"));
+        assert_eq!(checkout.runbook.as_deref(), Some("https://wiki.example.com/checkout"));
+        assert_eq!(checkout.repositories, ["acme/checkout"]);
+        assert_eq!(checkout.aliases, ["checkout-prod", "checkout"]);
+        let rules: Vec<String> =
+            checkout.rules.iter().map(|rule| format!("{} {:?}", rule.applies_to, rule.conditions)).collect();
+        assert_eq!(
+            rules,
+            [
+                r#"deployments [("repo", "acme/checkout")]"#,
+                r#"charges [("tag:app", "checkout"), ("tag:part", "api")]"#,
+                r#"charges [("resource_id", "checkout-db")]"#,
+            ]
+        );
+        assert_eq!(
+            found.teams[0],
+            DescribedTeam { slug: "payments".into(), name: "Payments Team".into(), cost_center: None }
+        );
+        assert_eq!(found.services[1].lifecycle.as_deref(), Some("experimental"));
+    }
+
+    #[test]
+    fn a_shared_repository_says_of_nobody_and_what_is_left_out_is_told() {
+        let found = backstage(TEXT).unwrap();
+        assert!(found.services[1].rules.is_empty() && found.services[2].rules.is_empty());
+        assert_eq!(found.services[1].repositories, ["acme/web"]);
+        let notes = found.notes.join("\n");
+        for part in
+            ["1 documents are not of Backstage", "1 of kind Location", "2 components share the repository acme/web"]
+        {
+            assert!(notes.contains(part), "{part}: {notes}");
+        }
+        assert!(backstage("a: [").unwrap_err().contains("not readable as YAML"));
+        assert!(selector_rule("app in (a, b)").is_none() && selector_rule("app!=x").is_none());
+    }
+
+    /// Aliases that grow without end are refused, not followed.
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let before = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+        }
+        assert!(backstage(&text).is_err());
+    }
+}

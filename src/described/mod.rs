@@ -1,0 +1,117 @@
+//! Descriptions of services and teams that are kept elsewhere: Backstage's files, CODEOWNERS, tables. Pure: text in,
+//! descriptions out, with what was not understood.
+
+mod backstage;
+mod codeowners;
+mod plan;
+mod table;
+
+pub use backstage::backstage;
+pub use codeowners::{OwnerHint, codeowners};
+pub use plan::{Change, Conflict, Known, KnownRule, KnownService, Plan, plan, written};
+pub use table::table;
+
+use serde::{Deserialize, Serialize};
+
+/// A team that is described.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DescribedTeam {
+    /// Short name.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// Where finance books it, where that is said.
+    pub cost_center: Option<String>,
+}
+
+/// A rule that follows from a description: all of the conditions hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribedRule {
+    /// `charges` or `deployments`.
+    pub applies_to: String,
+    /// Attribute and the value that it equals.
+    pub conditions: Vec<(String, String)>,
+    /// What in the description says so.
+    pub evidence: String,
+}
+
+/// A service that is described. What is `None` or empty is not said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DescribedService {
+    /// Short name.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// The short name of the team that owns it.
+    pub owner: Option<String>,
+    /// `experimental`, `production` or `deprecated`.
+    pub lifecycle: Option<String>,
+    /// 1 to 9.
+    pub tier: Option<i16>,
+    /// Where finance books it, where that is not its team's.
+    pub cost_center: Option<String>,
+    /// What is sold.
+    pub product: Option<String>,
+    /// Repositories, as `owner/name`.
+    pub repositories: Vec<String>,
+    /// Where to look when it is down.
+    pub runbook: Option<String>,
+    /// Names that mean it too.
+    pub aliases: Vec<String>,
+    /// Rules that follow.
+    pub rules: Vec<DescribedRule>,
+}
+
+/// What a text describes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Described {
+    /// Teams.
+    pub teams: Vec<DescribedTeam>,
+    /// Services.
+    pub services: Vec<DescribedService>,
+    /// What stands there and is not taken, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// `owner/name` of an address or of what is that already: `url:https://github.com/acme/shop/tree/main/api/` is
+/// `acme/shop`.
+pub fn repository(text: &str) -> Option<String> {
+    let text = text.trim().trim_start_matches("url:");
+    let path = match text.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => text,
+    };
+    // GitLab puts /-/ before what lies inside a repository, and groups may be nested.
+    let (path, is_whole) = match path.split_once("/-/") {
+        Some((before, _)) => (before, true),
+        None => (path, false),
+    };
+    let mut parts: Vec<&str> = path.trim_matches('/').split('/').filter(|part| !part.is_empty()).collect();
+    if !is_whole && let Some(inside) = parts.iter().position(|part| matches!(*part, "tree" | "blob" | "src")) {
+        parts.truncate(inside.max(2));
+    }
+    let name = parts.join("/");
+    let name = name.trim_end_matches(".git");
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    (parts.len() >= 2 && name.len() <= 200 && name.chars().all(is_fit)).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repository;
+
+    #[test]
+    fn a_repository_is_known_in_every_way_to_write_it() {
+        for (text, name) in [
+            ("acme/shop", Some("acme/shop")),
+            ("url:https://github.com/acme/shop/tree/main/services/api/", Some("acme/shop")),
+            ("https://github.com/acme/shop.git", Some("acme/shop")),
+            ("url:https://gitlab.com/acme/web/shop/-/tree/main/api", Some("acme/web/shop")),
+            ("dir:./", None),
+            ("acme", None),
+            ("https://github.com", None),
+        ] {
+            assert_eq!(repository(text).as_deref(), name, "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Argo CD by the notification template that `docs/connect/argocd.md` ships: the body is our own, so nothing is
+//! guessed. The revision is that of the GitOps repository and not the service's commit; what runs are the images.
+
+use super::fields::{Fields, joined, status_of};
+use super::{Event, EventError, EventKind, Status, clean};
+use serde_json::Value;
+
+const SCHEMA: &str = "argocd.v1";
+const IMAGES_MAX: usize = 50;
+/// Labels that name the service, most exact first.
+const SERVICE_LABELS: [&str; 2] = ["/labels/app.kubernetes.io~1name", "/labels/service"];
+const ENVIRONMENT_LABELS: [&str; 3] = ["/labels/deployment.environment.name", "/labels/environment", "/labels/env"];
+
+/// Reads one notification.
+pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
+    let schema = fields.word("/schema");
+    if schema != SCHEMA {
+        return Err(EventError::Unfit(format!(
+            "the schema is \"{}\", not \"{SCHEMA}\": use the template of docs/connect/argocd.md",
+            schema.chars().take(50).collect::<String>()
+        )));
+    }
+    let mut event = Event { kind: EventKind::Deployment, ..Event::default() };
+    let app = fields.text("/app").ok_or_else(|| EventError::Unfit("app is missing".into()))?;
+    event.external_id = Some(joined(&[&fields.id("/uid")?, fields.word("/startedAt")]));
+    event.services = vec![first_of(&fields, &SERVICE_LABELS).unwrap_or_else(|| app.clone())];
+    event.environment = first_of(&fields, &ENVIRONMENT_LABELS);
+    let (phase, health) = (fields.word("/phase"), fields.word("/health"));
+    let status = match (status_of(phase), health) {
+        // The sync went through and what it brought does not run: it did not go live.
+        (Status::Succeeded, "Degraded") => Status::Failed,
+        (Status::Succeeded, "Progressing") => Status::InProgress,
+        (status, _) => status,
+    };
+    event.status = Some(status);
+    event.status_raw = clean::text(&format!("{phase} {health}"));
+    let mut images: Vec<String> = fields.list("/images").take(IMAGES_MAX).filter_map(|image| image.text("")).collect();
+    images.sort();
+    event.version = version(&images, &app, &event.services[0]);
+    event.artifact = (!images.is_empty()).then(|| images.join(" "));
+    event.started_at = fields.time("/startedAt", &mut event);
+    event.finished_at = fields.time("/finishedAt", &mut event).filter(|_| status.is_terminal());
+    event.occurred_at = event.finished_at.or(event.started_at);
+    event.url = fields.url("/url");
+    event.actor = fields.text("/by/username");
+    fields.keep_attributes("/labels", &mut event);
+    for name in ["app", "project", "namespace", "cluster", "revision", "health"] {
+        fields.keep(name, &format!("/{name}"), &mut event);
+    }
+    if let Some(Value::Array(revisions)) = fields.root.get("revisions")
+        && !event.attributes.contains_key("revision")
+    {
+        let revisions: Vec<&str> = revisions.iter().filter_map(Value::as_str).collect();
+        event.attributes.extend(clean::text(&revisions.join(" ")).map(|text| ("revision".to_owned(), text)));
+    }
+    Ok(vec![event])
+}
+
+fn first_of(fields: &Fields<'_>, pointers: &[&str]) -> Option<String> {
+    pointers.iter().find_map(|pointer| fields.text(pointer))
+}
+
+// The tag of the image that is named like the service; of the only one; else all of them.
+fn version(images: &[String], app: &str, service: &str) -> Option<String> {
+    let is_own = |image: &&String| [app, service].contains(&name_and_tag(image).0);
+    match images {
+        [] => None,
+        [only] => clean::text(name_and_tag(only).1),
+        many => match many.iter().find(is_own) {
+            Some(own) => clean::text(name_and_tag(own).1),
+            None => {
+                let all: Vec<String> =
+                    many.iter().map(|image| name_and_tag(image)).map(|(name, tag)| format!("{name}:{tag}")).collect();
+                clean::text(&all.join(" "))
+            }
+        },
+    }
+}
+
+// `registry:5000/team/checkout:1.4@sha256:…` is `checkout` and `1.4`; without a tag the digest stands for it.
+fn name_and_tag(image: &str) -> (&str, &str) {
+    let (plain, digest) = image.split_once('@').unwrap_or((image, ""));
+    let last = plain.rsplit('/').next().unwrap_or(plain);
+    match last.split_once(':') {
+        Some((name, tag)) => (name, tag),
+        None if digest.is_empty() => (last, "latest"),
+        None => (last, digest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn body() -> Value {
+        json!({"schema": "argocd.v1", "app": "checkout-eu", "uid": "u1", "project": "shop", "namespace": "checkout",
+            "cluster": "https://10.0.0.1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"},
+            "phase": "Succeeded", "health": "Healthy", "revision": "9d0c1f", "revisions": null,
+            "images": ["registry:5000/shop/sidecar:2", "registry:5000/shop/checkout:1.4@sha256:00"],
+            "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z", "by": {"username": "ada"}})
+    }
+
+    fn read_one(body: &Value) -> Event {
+        read(Fields::new(body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap().remove(0)
+    }
+
+    #[test]
+    fn what_runs_is_the_image_and_not_the_revision() {
+        let event = read_one(&body());
+        assert_eq!((event.services.as_slice(), event.version.as_deref()), (&["checkout".to_owned()][..], Some("1.4")));
+        assert_eq!((event.environment.as_deref(), event.sha), (Some("production"), None));
+        assert_eq!(
+            (event.status, event.external_id.as_deref()),
+            (Some(Status::Succeeded), Some("u1/2026-03-01T10:00:00Z"))
+        );
+        assert_eq!(event.attributes["namespace"], "checkout");
+    }
+
+    #[test]
+    fn what_does_not_run_did_not_go_live() {
+        let mut degraded = body();
+        degraded["health"] = json!("Degraded");
+        assert_eq!(read_one(&degraded).status, Some(Status::Failed));
+    }
+}

@@ -1,0 +1,224 @@
+//! CDEvents, bare or in CloudEvents over HTTP: binary, structured and in batches.
+//!
+//! Senders are loose, and versions move on: the type is split at its dots and its version is no matter, fields are
+//! read by name, and what is not known is left alone. A service event is a success by itself, and its artifact is a
+//! digest, never a commit; what the standard has no field for may stand in `customData`.
+
+use super::fields::{Fields, joined, status_of};
+use super::{Commit, Event, EventError, EventKind, Headers, Status, clean};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+const BATCH_MAX: usize = 1000;
+const SERVICE: &str = "/subject/content/service/id";
+
+/// Reads one request: an event of its own, within a CloudEvent, or several of these.
+pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
+    if !fields.root.is_array() {
+        return one(headers, fields).map(|event| vec![event]);
+    }
+    let events: Vec<Event> =
+        fields.list("").take(BATCH_MAX).map(|member| one(headers, member)).collect::<Result<_, _>>()?;
+    if events.is_empty() { Ok(vec![fields.ignored("the batch is empty")]) } else { Ok(events) }
+}
+
+/// Source and id, which identify a CloudEvent; of a batch there are none.
+pub(super) fn identity(headers: &Headers, root: &Value) -> Option<String> {
+    let text = |pointer: &str| root.pointer(pointer).and_then(Value::as_str);
+    let source = headers.get("ce-source").or_else(|| text("/source")).or_else(|| text("/context/source"))?;
+    let id = headers.get("ce-id").or_else(|| text("/id")).or_else(|| text("/context/id"))?;
+    Some(joined(&[source, id]))
+}
+
+/// The type of the event, for the list of deliveries.
+pub(super) fn event_name(headers: &Headers, root: &Value) -> Option<String> {
+    let text = |pointer: &str| root.pointer(pointer).and_then(Value::as_str);
+    headers.get("ce-type").or_else(|| text("/type")).or_else(|| text("/context/type")).and_then(clean::text)
+}
+
+fn one(headers: &Headers, fields: Fields<'_>) -> Result<Event, EventError> {
+    // In structured mode the event is the data; some senders put it there as text.
+    let parsed;
+    let data = match fields.root.get("data").filter(|_| fields.has("/specversion")) {
+        Some(Value::String(text)) => {
+            parsed = serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
+            Fields::new(&parsed, fields.received_at)
+        }
+        Some(data) => Fields::new(data, fields.received_at),
+        None => fields,
+    };
+    let kind = [data.word("/context/type"), fields.word("/type"), headers.get("ce-type").unwrap_or_default()];
+    let kind = kind.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+    let Some((subject, predicate)) = split(kind) else {
+        return Ok(fields.ignored(&format!("\"{kind}\" is not a CDEvent")));
+    };
+    let source = data.text("/context/source").or_else(|| fields.text("/source")).unwrap_or_default();
+    Subject { data, source, subject, predicate }.event()
+}
+
+// `dev.cdevents.service.deployed.0.3.0` without its version.
+fn split(kind: &str) -> Option<(&str, &str)> {
+    let mut parts = kind.strip_prefix("dev.cdevents.")?.split('.');
+    Some((parts.next()?, parts.next()?))
+}
+
+struct Subject<'a> {
+    data: Fields<'a>,
+    source: String,
+    subject: &'a str,
+    predicate: &'a str,
+}
+
+impl Subject<'_> {
+    fn event(&self) -> Result<Event, EventError> {
+        match (self.subject, self.predicate) {
+            ("service", "deployed" | "upgraded" | "rolledback") => self.service(),
+            ("incident", _) => self.incident(),
+            ("change", "merged" | "abandoned") => self.change(),
+            ("environment", _) => self.environment(),
+            ("pipelinerun", "queued" | "started" | "finished") => self.run(),
+            (subject, predicate) => {
+                Ok(self.data.ignored(&format!("\"{subject}.{predicate}\" says nothing about what is live")))
+            }
+        }
+    }
+
+    fn at(&self, event: &mut Event) -> DateTime<Utc> {
+        self.data.needed_time("/context/timestamp", event)
+    }
+
+    fn told(&self, kind: EventKind) -> Result<Event, EventError> {
+        let mut event = Event { kind, ..Event::default() };
+        event.external_id = Some(self.data.id("/subject/id")?);
+        event.occurred_at = Some(self.at(&mut event));
+        event.environment = self.data.text("/subject/content/environment/id");
+        event.artifact = self.data.text("/subject/content/artifactId");
+        event.url = self.data.url("/subject/content/uri").or_else(|| self.data.url("/customData/url"));
+        self.data.keep_attributes("/customData", &mut event);
+        self.data.keep("chain", "/context/chainId", &mut event);
+        Ok(event)
+    }
+
+    // The event has no id of the deployment. The same artifact may go live again later, so that its moment is part
+    // of the key; a repetition has the same.
+    fn service(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::Deployment)?;
+        let id = event.external_id.clone().unwrap_or_default();
+        event.services = clean::text(&id).into_iter().collect();
+        event.status = Some(Status::Succeeded);
+        event.status_raw = Some(self.predicate.to_owned());
+        event.deployment_kind = (self.predicate == "rolledback").then(|| "rollback".to_owned());
+        let source = self.data.text("/subject/source").unwrap_or_else(|| self.source.clone());
+        let (environment, artifact) = (event.environment.clone(), event.artifact.clone());
+        let at = event.occurred_at.unwrap_or(self.data.received_at).timestamp_micros().to_string();
+        let parts =
+            [&source, &id, environment.as_deref().unwrap_or_default(), artifact.as_deref().unwrap_or_default(), &at];
+        event.object_key = Some(self.data.text("/customData/id").unwrap_or_else(|| joined(&parts)));
+        event.version =
+            self.data.text("/customData/version").or_else(|| artifact.as_deref().and_then(artifact_version));
+        event.sha = self.data.sha("/customData/sha");
+        event.started_at = self.data.time("/customData/started_at", &mut event);
+        let repo = self.data.name("/customData/repo");
+        event.commits = repo
+            .iter()
+            .zip(&event.sha)
+            .map(|(repo, sha)| Commit { repo: repo.clone(), sha: sha.clone(), ..Commit::default() })
+            .collect();
+        event.repo = repo;
+        Ok(event)
+    }
+
+    fn incident(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::Incident)?;
+        event.services = self.data.text(SERVICE).into_iter().collect();
+        event.status_raw = Some(if self.predicate == "resolved" { "resolved" } else { "open" }.to_owned());
+        event.finished_at = event.occurred_at.filter(|_| self.predicate == "resolved");
+        event.title = self.data.text("/subject/content/description");
+        event.severity = self.data.text("/customData/severity");
+        event.object_key = event.external_id.as_deref().map(|id| joined(&["incident", &self.source, id]));
+        Ok(event)
+    }
+
+    fn change(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::Change)?;
+        event.repo = self.data.name("/subject/content/repository/id");
+        event.status_raw = Some(self.predicate.to_owned());
+        event.title = self.data.text("/subject/content/description").or_else(|| self.data.text("/customData/title"));
+        event.sha = self.data.sha("/customData/sha");
+        Ok(event)
+    }
+
+    fn environment(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::Environment)?;
+        event.status_raw = clean::text(self.predicate);
+        event.title = self.data.text("/subject/content/name").or_else(|| event.external_id.clone());
+        event.url = self.data.url("/subject/content/url");
+        event.object_key = event.external_id.as_deref().map(|id| joined(&["environment", &self.source, id]));
+        Ok(event)
+    }
+
+    fn run(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::PipelineRun)?;
+        event.pipeline = self.data.text("/subject/content/pipelineName");
+        let outcome = self.data.word("/subject/content/outcome");
+        let status = match self.predicate {
+            "queued" => Status::Pending,
+            "started" => Status::InProgress,
+            _ => status_of(outcome),
+        };
+        event.status = Some(status);
+        event.status_raw = clean::text(outcome).or_else(|| clean::text(self.predicate));
+        event.started_at = event.occurred_at.filter(|_| status == Status::InProgress);
+        event.finished_at = event.occurred_at.filter(|_| self.predicate == "finished");
+        Ok(event)
+    }
+}
+
+// `pkg:oci/checkout@sha256%3A…?tag=1.4`: the tag, else the version behind the @.
+fn artifact_version(purl: &str) -> Option<String> {
+    let (path, query) = purl.split_once('?').unwrap_or((purl, ""));
+    let tag = query.split('&').find_map(|pair| pair.strip_prefix("tag="));
+    let version = tag.or_else(|| path.rsplit_once('@').map(|(_, version)| version))?;
+    clean::text(&version.replace("%3A", ":").replace("%3a", ":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn event() -> Value {
+        json!({"context": {"id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.9.7.0-draft",
+                "timestamp": "1772359200000", "anything": 1},
+            "subject": {"id": "checkout", "content": {"environment": {"id": "production"}, "more": {"fields": []},
+                "artifactId": "pkg:oci/checkout@sha256%3Aaa?tag=1.4"}}})
+    }
+
+    fn read_all(root: &Value) -> Vec<Event> {
+        read(&Headers::default(), Fields::new(root, "2026-03-02T12:00:00Z".parse().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn all_three_content_modes_say_the_same() {
+        let bare = read_all(&event());
+        assert_eq!((bare[0].services[0].as_str(), bare[0].version.as_deref()), ("checkout", Some("1.4")));
+        assert_eq!(bare[0].occurred_at.unwrap().to_rfc3339(), "2026-03-01T10:00:00+00:00");
+        let structured = json!({"specversion": "1.0", "type": "dev.cdevents.service.deployed.9.7.0-draft", "id": "1",
+            "source": "/ci", "datacontenttype": "application/json", "data": event()});
+        assert_eq!(read_all(&structured), bare);
+        let mut text = structured.clone();
+        text["data"] = json!(event().to_string());
+        assert_eq!(read_all(&text), bare);
+        assert_eq!(read_all(&json!([structured, event()])), [bare.clone(), bare].concat());
+        assert_eq!(read_all(&json!([]))[0].kind, EventKind::Ignore);
+    }
+
+    #[test]
+    fn other_events_are_of_no_use_and_no_error() {
+        for kind in ["dev.cdeventsx.tool.thing.0.1.0", "com.example.other", "", "dev.cdevents.taskrun.started.1.0.0"] {
+            let mut other = event();
+            other["context"]["type"] = json!(kind);
+            assert_eq!(read_all(&other)[0].kind, EventKind::Ignore, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! GitLab webhooks: deployment, release, pipeline with its jobs, feature flag, tag push, push, merge request;
+//! and deployments as GitLab's API lists them.
+//!
+//! A pipeline that succeeded may hold a deploy job that was skipped, so that each job with an environment is a run
+//! of its own. "Approved" is not live. Times come in two forms.
+
+use super::clean;
+use super::fields::{Fields, joined, status_of};
+use super::{Commit, Event, EventError, EventKind, Headers, Status};
+use serde_json::Value;
+
+const EVENT_HEADER: &str = "x-gitlab-event";
+const LIST_MAX: usize = 1000;
+
+/// Reads one webhook, one deployment of the API, or a list of these.
+pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
+    if fields.root.is_array() {
+        return fields.list("").take(LIST_MAX).map(|one| deployment_of_api(&one)).collect();
+    }
+    let kind = fields.word("/object_kind");
+    Ok(match kind {
+        "deployment" => vec![deployment(&fields)?],
+        "release" => vec![release(&fields)?],
+        "pipeline" => pipeline(&fields)?,
+        "feature_flag" => vec![feature_flag(&fields)?],
+        "push" | "tag_push" => vec![push(&fields)],
+        "merge_request" => vec![merge_request(&fields)?],
+        "" if fields.has("/deployable") || (fields.has("/environment/name") && fields.has("/sha")) => {
+            vec![deployment_of_api(&fields)?]
+        }
+        _ => {
+            let name = if kind.is_empty() { headers.get(EVENT_HEADER).unwrap_or("unnamed") } else { kind };
+            vec![fields.ignored(&format!("\"{name}\" events are not used; deselect them in the webhook"))]
+        }
+    })
+}
+
+fn event(fields: &Fields<'_>, kind: EventKind) -> Event {
+    Event {
+        kind,
+        repo: fields.name("/project/path_with_namespace"),
+        repo_url: fields.url("/project/web_url"),
+        actor: fields.text("/user/username").or_else(|| fields.text("/user_username")),
+        ..Event::default()
+    }
+}
+
+fn deployment(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let mut event = event(fields, EventKind::Deployment);
+    event.external_id = Some(fields.id("/deployment_id")?);
+    event.environment = fields.text("/environment");
+    event.environment_kind = fields.text("/environment_tier");
+    event.environment_url = fields.url("/environment_external_url");
+    let status = status_of(fields.word("/status"));
+    (event.status, event.status_raw) = (Some(status), fields.text("/status"));
+    // The payload has only the first digits of the hash; the address of the commit ends in all of them.
+    event.sha = fields.word("/commit_url").rsplit('/').next().and_then(clean::sha);
+    event.reference = fields.text("/ref");
+    let at = fields.needed_time("/status_changed_at", &mut event);
+    event.occurred_at = Some(at);
+    event.started_at = (status == Status::InProgress).then_some(at);
+    event.finished_at = status.is_terminal().then_some(at);
+    event.url = fields.url("/deployable_url");
+    event.title = fields.text("/commit_title");
+    fields.keep("tier", "/environment_tier", &mut event);
+    Ok(event)
+}
+
+fn release(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let mut event = event(fields, EventKind::Release);
+    event.external_id = Some(fields.id("/id")?);
+    event.status_raw = fields.text("/action");
+    event.version = fields.text("/tag");
+    event.sha = fields.sha("/commit/id");
+    event.finished_at = fields.time("/released_at", &mut event);
+    event.created_at = fields.time("/created_at", &mut event);
+    event.url = fields.url("/url");
+    event.title = fields.text("/name");
+    Ok(event)
+}
+
+fn pipeline(fields: &Fields<'_>) -> Result<Vec<Event>, EventError> {
+    let of = fields.at("/object_attributes");
+    let mut run = event(fields, EventKind::PipelineRun);
+    let id = of.id("/id")?;
+    run.external_id = Some(id.clone());
+    run.pipeline = of.text("/name").or_else(|| run.repo.clone());
+    run.sha = of.sha("/sha");
+    run.reference = of.text("/ref");
+    run.version = run.reference.clone().filter(|_| of.is_true("/tag"));
+    run.url = of.url("/url");
+    run.title = fields.first_line("/commit/message");
+    let status = status_of(of.word("/status"));
+    (run.status, run.status_raw) = (Some(status), of.text("/status"));
+    run.created_at = of.time("/created_at", &mut run);
+    run.started_at = run.created_at;
+    run.finished_at = of.time("/finished_at", &mut run).filter(|_| status.is_terminal());
+    run.occurred_at = run.finished_at.or(run.started_at);
+    let jobs: Vec<Event> = fields.list("/builds").take(LIST_MAX).filter_map(|job| job_of(&run, &id, &job)).collect();
+    Ok(std::iter::once(run).chain(jobs).collect())
+}
+
+// A job that puts something into an environment; "stop" takes it away again.
+fn job_of(run: &Event, pipeline_id: &str, job: &Fields<'_>) -> Option<Event> {
+    let environment = job.text("/environment/name")?;
+    if !matches!(job.word("/environment/action"), "" | "start") {
+        return None;
+    }
+    let status = status_of(job.word("/status"));
+    let mut event = Event {
+        external_id: Some(joined(&[pipeline_id, "jobs", &job.text("/id")?])),
+        environment: Some(environment),
+        environment_kind: job.text("/environment/deployment_tier"),
+        status: Some(status),
+        status_raw: job.text("/status"),
+        actor: job.text("/user/username").or_else(|| run.actor.clone()),
+        ..run.clone()
+    };
+    event.created_at = job.time("/created_at", &mut event);
+    event.started_at = job.time("/started_at", &mut event);
+    event.finished_at = job.time("/finished_at", &mut event).filter(|_| status.is_terminal());
+    event.occurred_at = event.finished_at.or(event.started_at).or(event.created_at);
+    job.keep("job", "/name", &mut event);
+    job.keep("stage", "/stage", &mut event);
+    Some(event)
+}
+
+// Neither an environment nor a time is told.
+fn feature_flag(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let mut event = event(fields, EventKind::FeatureFlag);
+    let id = fields.id("/object_attributes/id")?;
+    event.flag = fields.name("/object_attributes/name");
+    event.status_raw = Some(if fields.is_true("/object_attributes/active") { "on" } else { "off" }.into());
+    event.title = event.flag.clone();
+    event.url = fields.url("/project/web_url").map(|page| format!("{page}/-/feature_flags"));
+    event.occurred_at = Some(fields.received_at);
+    event.time_is_received = true;
+    event.object_key = Some(joined(&[&id, &fields.received_at.timestamp_micros().to_string()]));
+    event.external_id = Some(id);
+    Ok(event)
+}
+
+fn push(fields: &Fields<'_>) -> Event {
+    let Some(sha) = fields.sha("/after") else {
+        return Event {
+            repo: fields.name("/project/path_with_namespace"),
+            ..fields.ignored("a branch or tag was deleted")
+        };
+    };
+    let mut event = event(fields, EventKind::Push);
+    event.reference = fields.text("/ref");
+    let branch = event.reference.as_ref().and_then(|name| name.strip_prefix("refs/heads/"));
+    event.is_default_branch = branch.is_some() && branch == fields.text("/project/default_branch").as_deref();
+    let repo = event.repo.clone();
+    let commit = |commit: Fields<'_>| {
+        Some(Commit {
+            repo: repo.clone()?,
+            sha: commit.sha("/id")?,
+            title: commit.first_line("/message"),
+            author: commit.text("/author/name"),
+            happened_at: clean::time(&commit.root["timestamp"], commit.received_at).map(|(time, _)| time),
+            url: commit.url("/url"),
+        })
+    };
+    event.commits = fields.list("/commits").take(LIST_MAX).filter_map(commit).collect();
+    event.finished_at = event.commits.iter().filter_map(|commit| commit.happened_at).max();
+    event.time_is_received = event.finished_at.is_none();
+    event.occurred_at = event.finished_at.or(Some(fields.received_at));
+    event.url = event.commits.iter().find(|commit| commit.sha == sha).and_then(|commit| commit.url.clone());
+    event.title = event.commits.last().and_then(|commit| commit.title.clone());
+    event.sha = Some(sha);
+    event
+}
+
+fn merge_request(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let of = fields.at("/object_attributes");
+    let state = match of.word("/state") {
+        "merged" => "merged",
+        "closed" => "abandoned",
+        _ => return Ok(fields.ignored("a merge request counts once it is merged or closed")),
+    };
+    let mut event = event(fields, EventKind::Change);
+    let number = of.id("/iid")?;
+    event.external_id = Some(format!("{}!{number}", event.repo.as_deref().unwrap_or_default()));
+    event.status_raw = Some(state.into());
+    let merged =
+        of.sha("/merge_commit_sha").or_else(|| of.sha("/squash_commit_sha")).or_else(|| of.sha("/last_commit/id"));
+    event.sha = merged.filter(|_| state == "merged");
+    event.reference = of.text("/target_branch");
+    event.created_at = of.time("/created_at", &mut event);
+    let ended = of.time("/merged_at", &mut event).or_else(|| of.time("/closed_at", &mut event));
+    event.finished_at = Some(ended.unwrap_or_else(|| of.needed_time("/updated_at", &mut event)));
+    event.occurred_at = event.finished_at;
+    event.url = of.url("/url");
+    event.title = of.text("/title");
+    Ok(event)
+}
+
+// `updated_at` moves when a later deployment takes this one's place, so that the times are those of the job.
+fn deployment_of_api(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let mut event = Event { kind: EventKind::Deployment, ..Event::default() };
+    event.external_id = Some(fields.id("/id")?);
+    event.repo = project_of(fields);
+    event.environment = fields.text("/environment/name");
+    event.environment_kind = fields.text("/environment/tier");
+    event.environment_url = fields.url("/environment/external_url");
+    let status = status_of(fields.word("/status"));
+    (event.status, event.status_raw) = (Some(status), fields.text("/status"));
+    event.sha = fields.sha("/sha");
+    event.reference = fields.text("/ref");
+    event.created_at = fields.time("/created_at", &mut event);
+    event.started_at = fields.time("/deployable/started_at", &mut event);
+    event.finished_at = fields.time("/deployable/finished_at", &mut event).filter(|_| status.is_terminal());
+    event.occurred_at = event.finished_at.or(event.started_at).or(event.created_at);
+    if event.occurred_at.is_none() {
+        event.occurred_at = Some(fields.needed_time("/updated_at", &mut event));
+    }
+    event.url = fields.url("/deployable/web_url");
+    event.actor = fields.text("/user/username");
+    event.title = fields.text("/deployable/commit/title");
+    fields.keep("job", "/deployable/name", &mut event);
+    fields.keep("stage", "/deployable/stage", &mut event);
+    Ok(event)
+}
+
+// The API's row does not name its project; the addresses in it do.
+fn project_of(fields: &Fields<'_>) -> Option<String> {
+    let page = fields.url("/deployable/web_url").or_else(|| fields.url("/deployable/pipeline/web_url"))?;
+    let (_, path) = page.split_once("://")?.1.split_once('/')?;
+    clean::id(path.split_once("/-/")?.0)
+}
+
+/// The sender's name of the event, for the list of deliveries.
+pub(super) fn event_name(headers: &Headers, root: &Value) -> Option<String> {
+    root.get("object_kind").and_then(Value::as_str).or_else(|| headers.get(EVENT_HEADER)).and_then(clean::text)
+}

@@ -1,0 +1,80 @@
+//! Incidents: PagerDuty's webhooks (version 3) and Alertmanager's. Context beside deployments and cost.
+
+use super::fields::{Fields, joined};
+use super::{Event, EventError, EventKind};
+
+const ALERTS_MAX: usize = 1000;
+
+/// Reads one webhook of PagerDuty. Older ones do not say when the incident began.
+pub(super) fn read_pagerduty(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
+    let of = fields.at("/event/data");
+    let name = fields.word("/event/event_type");
+    if name.is_empty() {
+        return Err(EventError::Unfit("event.event_type is missing: this is no webhook of PagerDuty".into()));
+    }
+    let is_incident = matches!(fields.word("/event/resource_type"), "" | "incident") && of.word("/type") == "incident";
+    if !name.starts_with("incident.") || !is_incident {
+        return Ok(vec![fields.ignored(&format!("\"{name}\" events are not used; deselect them in PagerDuty"))]);
+    }
+    let mut event = Event { kind: EventKind::Incident, ..Event::default() };
+    event.external_id = Some(of.id("/id")?);
+    event.services = of.text("/service/summary").into_iter().collect();
+    event.status_raw = of.text("/status");
+    event.severity = of.text("/priority/summary").or_else(|| of.text("/urgency"));
+    let at = fields.needed_time("/event/occurred_at", &mut event);
+    event.occurred_at = Some(at);
+    event.started_at = of.time("/created_at", &mut event).or_else(|| (name == "incident.triggered").then_some(at));
+    event.finished_at = (of.word("/status") == "resolved").then_some(at);
+    event.url = of.url("/html_url");
+    event.actor = fields.text("/event/agent/summary");
+    event.title = of.text("/title");
+    of.keep("team", "/teams/0/summary", &mut event);
+    Ok(vec![event])
+}
+
+/// Reads one webhook of Alertmanager: an incident for each of its alerts.
+pub(super) fn read_alertmanager(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
+    if !fields.root.get("alerts").is_some_and(serde_json::Value::is_array) {
+        return Err(EventError::Unfit("alerts is missing: this is no webhook of Alertmanager".into()));
+    }
+    let events: Vec<Event> =
+        fields.list("/alerts").take(ALERTS_MAX).map(|of| alert(&fields, &of)).collect::<Result<_, _>>()?;
+    if events.is_empty() { Ok(vec![fields.ignored("there is no alert in it")]) } else { Ok(events) }
+}
+
+fn alert(fields: &Fields<'_>, of: &Fields<'_>) -> Result<Event, EventError> {
+    let mut event = Event { kind: EventKind::Incident, ..Event::default() };
+    let id = of.id("/fingerprint")?;
+    event.object_key = Some(joined(&[&id, of.word("/startsAt")]));
+    event.external_id = Some(id);
+    let label = |names: &[&str]| names.iter().find_map(|name| of.text(&format!("/labels/{name}")));
+    event.services = label(&["service", "app", "app_kubernetes_io_name", "job"]).into_iter().collect();
+    event.environment = label(&["environment", "env", "deployment_environment_name"]);
+    event.status_raw = of.text("/status");
+    event.severity = label(&["severity"]);
+    event.started_at = Some(of.needed_time("/startsAt", &mut event));
+    // The year 1 stands for "not yet", and comes with resolved alerts too.
+    let resolved = of.word("/status") == "resolved";
+    event.finished_at = resolved.then(|| of.real_time("/endsAt").unwrap_or(fields.received_at));
+    event.occurred_at = event.finished_at.or(event.started_at);
+    event.url = of.url("/generatorURL").or_else(|| fields.url("/externalURL"));
+    event.title = label(&["alertname"]).or_else(|| of.text("/annotations/summary"));
+    of.keep_attributes("/labels", &mut event);
+    Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_alert_that_is_over_has_an_end_even_in_the_year_one() {
+        let received = "2026-03-01T12:00:00Z".parse().unwrap();
+        let body = json!({"alerts": [{"status": "resolved", "fingerprint": "a", "labels": {"job": "checkout"},
+            "startsAt": "2026-03-01T10:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}]});
+        let event = read_alertmanager(Fields::new(&body, received)).unwrap().remove(0);
+        assert_eq!((event.finished_at, event.services[0].as_str()), (Some(received), "checkout"));
+        assert_eq!(event.object_key.as_deref(), Some("a/2026-03-01T10:00:00Z"));
+    }
+}

@@ -1,0 +1,100 @@
+//! Taking in reports of how clusters were used: by command, page and API alike.
+
+use super::publish::Person;
+use crate::normalize::BillError;
+use crate::normalize::cluster_usage::{ClusterReport, read_cluster_report};
+use crate::sources::Fingerprint;
+use crate::store::audit;
+use crate::store::cluster_usage::{self, NewReport};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgPool;
+use std::path::PathBuf;
+
+/// Longer names are refused.
+const NAME_BYTES_MAX: usize = 200;
+
+/// Why a report was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterReportError {
+    /// Neither the file nor its sender names the cluster.
+    #[error("The file does not name its cluster: name it beside the file.")]
+    Unnamed,
+    /// Not a name.
+    #[error("A cluster's name has at most 200 bytes and no control characters.")]
+    Name,
+    /// Not a report, or one that cannot be read.
+    #[error("The file is no report of a cluster that can be read: {0}.")]
+    File(#[from] BillError),
+    /// The file is gone, or the disk failed.
+    #[error("The file cannot be read: {0}.")]
+    Disk(#[from] std::io::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What became of a report.
+#[derive(Debug)]
+pub struct TakenReport {
+    /// What it holds.
+    pub report: ClusterReport,
+    /// The clusters, in the order of their names.
+    pub clusters: Vec<String>,
+}
+
+/// Takes a report in. It replaces what its clusters had for the same intervals, and changes no total. `cluster` is the
+/// name for what the file does not name.
+pub async fn import(
+    pool: &PgPool,
+    path: PathBuf,
+    file_name: &str,
+    cluster: Option<&str>,
+    by: Person<'_>,
+    now: DateTime<Utc>,
+) -> Result<TakenReport, ClusterReportError> {
+    let cluster = cluster.map(str::trim).filter(|name| !name.is_empty());
+    if cluster.is_some_and(|name| name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control)) {
+        return Err(ClusterReportError::Name);
+    }
+    let reading = tokio::task::spawn_blocking(move || -> Result<_, ClusterReportError> {
+        Ok((read_cluster_report(&path)?, Fingerprint::of(&path)?.sha256))
+    });
+    let (report, sha256) = reading.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
+    let name = |own: &Option<String>| {
+        let name = own.as_deref().filter(|own| !own.is_empty()).or(cluster);
+        name.map(str::to_owned).ok_or(ClusterReportError::Unnamed)
+    };
+    let names: Vec<String> = report.entries.keys().map(|key| name(&key.cluster_id)).collect::<Result<_, _>>()?;
+    let entries: Vec<_> =
+        names.iter().zip(&report.entries).map(|(name, (key, usage))| (name.as_str(), key, usage)).collect();
+    let new = NewReport {
+        file_name,
+        content_sha256: &sha256,
+        row_count: report.row_count.cast_signed(),
+        unused_row_count: report.unused_row_count.cast_signed(),
+        received_at: now,
+        received_by: by.login,
+    };
+    let mut transaction = pool.begin().await?;
+    let report_id = cluster_usage::replace(&mut transaction, &new, &entries).await?;
+    let mut clusters = names.clone();
+    clusters.sort_unstable();
+    clusters.dedup();
+    let details = json!({
+        "file": file_name, "clusters": clusters, "rows": report.row_count, "unused_rows": report.unused_row_count,
+    });
+    let subject = format!("cluster report {report_id}");
+    audit::insert(&mut transaction, now, by.login, by.address, "cluster_report.imported", &subject, details).await?;
+    transaction.commit().await?;
+    Ok(TakenReport { report, clusters })
+}
+
+/// What the numbers of a kind of usage are, in words.
+pub fn unit(kind: &str) -> &'static str {
+    match kind {
+        "pods" => "CPU core-seconds of pods",
+        "volumes" => "byte-seconds of volumes",
+        _ => "cost as OpenCost estimates it",
+    }
+}

@@ -1,0 +1,77 @@
+//! The answer of a Prometheus taken in: the hours of each service, in place of those that were there.
+
+use super::usage::{Taking, UsageError};
+use super::usage_place::Places;
+use crate::store::Pools;
+use crate::store::metric_points::{MetricPoint, Slot, Write};
+use crate::store::metric_queries::{self, MetricQuery};
+use crate::store::metrics;
+use crate::store::usage_unmapped::{self, Lost, Reason};
+use crate::usage::prometheus::Series;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+/// Who the values are from, and what rules see as the source.
+pub const ORIGIN: &str = "prometheus";
+
+/// Takes an answer in, up to the hour that ends at `until`. Series of one service and hour are combined as the metric says.
+/// Gives how many hours were stored.
+pub async fn take(
+    pools: &Pools,
+    query: &MetricQuery,
+    series: &[Series],
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<i64, UsageError> {
+    let by = format!("{ORIGIN} query {}", query.metric_query_id);
+    let mut taking = Taking::begin(pools, Some(&query.metric)).await?;
+    let places = Places::load(taking.conn(), ORIGIN).await?;
+    let over_services =
+        metrics::get(taking.conn(), &query.metric).await?.map_or_else(String::new, |one| one.over_services);
+    let mut lost: BTreeMap<Lost, i64> = BTreeMap::new();
+    let mut hours: BTreeMap<(i64, i64, Slot), Vec<BigDecimal>> = BTreeMap::new();
+    for one in series {
+        let mut lose = |service: &str, environment: &str, reason, count: i64| {
+            let (metric, service, environment) = (query.metric.clone(), service.to_owned(), environment.to_owned());
+            if count > 0 {
+                *lost.entry(Lost { metric, service, environment, reason }).or_default() += count;
+            }
+        };
+        let (service, environment) = (one.labels.get(&query.service_label), one.labels.get(&query.environment_label));
+        match places.of(service, environment, &one.labels) {
+            Err(none) => lose(&none.service, &none.environment, none.reason, one.hours.len() as i64 + one.unusable),
+            Ok((service_id, environment_id)) => {
+                let text = |label: Option<&String>| label.cloned().unwrap_or_default();
+                lose(&text(service), &text(environment), Reason::Value, one.unusable);
+                for (hour, value) in &one.hours {
+                    let place = (service_id, environment_id, Slot::hour_of(*hour));
+                    hours.entry(place).or_default().push(value.clone());
+                }
+            }
+        }
+    }
+    let point = |((service_id, environment_id, slot), values): (_, Vec<BigDecimal>)| MetricPoint {
+        metric: query.metric.clone(),
+        service_id,
+        environment_id,
+        slot,
+        value: combined(&over_services, values),
+    };
+    let points: Vec<MetricPoint> = hours.into_iter().map(point).collect();
+    taking.write(&points, Write::Replace, Some(until), &by, now).await?;
+    usage_unmapped::count(taking.conn(), &by, &lost, now).await?;
+    let count = points.len() as i64;
+    metric_queries::pulled(taking.conn(), query.metric_query_id, Ok(count), now).await?;
+    taking.finish(&by, now).await?;
+    Ok(count)
+}
+
+fn combined(way: &str, values: Vec<BigDecimal>) -> BigDecimal {
+    let count = values.len() as i64;
+    match way {
+        "max" => values.into_iter().max().unwrap_or_default(),
+        "mean" if count > 1 => values.iter().sum::<BigDecimal>() / BigDecimal::from(count),
+        _ => values.iter().sum(),
+    }
+}

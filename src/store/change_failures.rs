@@ -1,0 +1,78 @@
+//! Which deployments failed though they went live, and by which evidence.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+const REASON_COUNT_MAX: i64 = 50;
+
+/// Why a deployment counts as failed.
+#[derive(Debug, Clone)]
+pub struct ChangeFailure {
+    /// `rollback`, `incident`, `revert` or `marked`.
+    pub reason: String,
+    /// When that was.
+    pub failed_at: DateTime<Utc>,
+    /// The deployment that went back.
+    pub deployment_id: Option<i64>,
+    /// The version that it went back to.
+    pub version: Option<String>,
+    /// The incident, or the change that reverted it.
+    pub title: Option<String>,
+    /// Its page at the sender.
+    pub url: Option<String>,
+    /// Who marked it.
+    pub marked_by: Option<String>,
+    /// What they wrote.
+    pub note: Option<String>,
+}
+
+/// The reasons for which a deployment counts as failed, the earliest first.
+pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Vec<ChangeFailure>> {
+    sqlx::query_as!(
+        ChangeFailure,
+        r#"SELECT DISTINCT f.reason AS "reason!", f.failed_at AS "failed_at!",
+                  f.evidence_deployment_id AS deployment_id, d.version AS "version?",
+                  coalesce(o.title, c.title) AS title, coalesce(o.url, c.url) AS url,
+                  m.marked_by AS "marked_by?", m.note AS "note?"
+           FROM change_failure f
+           LEFT JOIN deployment d ON d.deployment_id = f.evidence_deployment_id
+           LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
+           LEFT JOIN change c ON c.change_id = f.change_id
+           LEFT JOIN deployment_failure_mark m ON f.reason = 'marked' AND m.deployment_id = f.deployment_id
+           WHERE f.deployment_id = $1 ORDER BY 2, 1 LIMIT $2"#,
+        deployment_id,
+        REASON_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Marks a deployment as failed, or changes what was written.
+pub async fn mark(
+    conn: &mut PgConnection,
+    deployment_id: i64,
+    note: &str,
+    marked_by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO deployment_failure_mark (deployment_id, note, marked_by, marked_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (deployment_id) DO UPDATE SET note = excluded.note, marked_by = excluded.marked_by,
+             marked_at = excluded.marked_at",
+        deployment_id,
+        note,
+        marked_by,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Takes a mark away. False where there was none.
+pub async fn unmark(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<bool> {
+    let removed = sqlx::query!("DELETE FROM deployment_failure_mark WHERE deployment_id = $1", deployment_id)
+        .execute(conn)
+        .await?;
+    Ok(removed.rows_affected() == 1)
+}

@@ -1,0 +1,58 @@
+//! Deployments that went live in production, each with the time of the commit that it brought. No money, so no scope.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+/// More of them are read from the latest on.
+const ROWS_MAX: i64 = 50_000;
+
+/// A deployment that went live in production, for one of its services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveDeployment {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// The service.
+    pub service_id: i64,
+    /// The environment.
+    pub environment_id: i64,
+    /// When it went live.
+    pub at: DateTime<Utc>,
+    /// An earlier version came back.
+    pub is_rollback: bool,
+    /// The version was live already.
+    pub is_noop: bool,
+    /// When its commit was merged or pushed first, where a repository told of it.
+    pub committed_at: Option<DateTime<Utc>>,
+}
+
+/// Those of a service or of a team's services since a day, in order of time.
+pub async fn in_production(
+    conn: &mut PgConnection,
+    service_id: Option<i64>,
+    team_id: Option<i64>,
+    since: NaiveDate,
+) -> sqlx::Result<Vec<LiveDeployment>> {
+    sqlx::query_as!(
+        LiveDeployment,
+        r#"SELECT * FROM (
+             SELECT d.deployment_id, ds.service_id, d.environment_id AS "environment_id!",
+                 coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", ds.is_rollback, ds.is_noop,
+                 (SELECT min(c.happened_at) FROM change c
+                  WHERE c.sha = d.sha AND c.state <> 'abandoned' AND (d.repo IS NULL OR c.repo = d.repo))
+                     AS committed_at
+             FROM deployment d JOIN deployment_service ds USING (deployment_id)
+             JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+             JOIN service s ON s.service_id = ds.service_id
+             WHERE d.status IN ('succeeded', 'superseded') AND d.kind IN ('deploy', 'rollback')
+               AND ($1::bigint IS NULL OR ds.service_id = $1) AND ($2::bigint IS NULL OR s.team_id = $2)
+               AND coalesce(d.finished_at, d.started_at, d.created_at) >= $3::date::timestamp AT TIME ZONE 'UTC'
+             ORDER BY 4 DESC, 1 DESC LIMIT $4) l
+           ORDER BY 4, 1, 2"#,
+        service_id,
+        team_id,
+        since,
+        ROWS_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,197 @@
+//! What stands beside deployments and cost: all that was told is kept, and the row is what it says together.
+
+use super::deployments::{attributes, facts};
+use crate::events::{self, Context, Event, Told};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+/// Writes down what a sender told of an operational event, once. Returns the event; [`refresh`] it afterwards.
+pub async fn tell(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    event_delivery_id: i64,
+    event: &Event,
+    received_at: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    let occurred_at = event.occurred_at.unwrap_or(received_at);
+    let operational_event_id = sqlx::query_scalar!(
+        "INSERT INTO operational_event
+             (event_source_id, external_id, kind, status, title, started_at, time_is_received)
+         VALUES ($1, $2, $3, 'unknown', '', $4, false)
+         ON CONFLICT (event_source_id, external_id) DO UPDATE SET external_id = excluded.external_id
+         RETURNING operational_event_id",
+        event_source_id,
+        event.key(),
+        event.kind.as_str(),
+        occurred_at,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO operational_event_status
+             (operational_event_id, event_delivery_id, occurred_at, received_at, facts)
+         SELECT $1, $2, $3, $4, $5
+         WHERE NOT EXISTS (SELECT FROM operational_event_status s
+                           WHERE s.operational_event_id = $1 AND s.occurred_at = $3 AND s.facts = $5)",
+        operational_event_id,
+        event_delivery_id,
+        occurred_at,
+        received_at,
+        facts(event),
+    )
+    .execute(conn)
+    .await?;
+    Ok(operational_event_id)
+}
+
+/// Forgets what a delivery told, so that it can be read again. Returns the events that it told of.
+pub async fn forget_delivery(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "DELETE FROM operational_event_status WHERE event_delivery_id = $1 RETURNING operational_event_id",
+        event_delivery_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Makes the row what was told; one of which nothing is left is removed. False where it was.
+pub async fn refresh(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<bool> {
+    let told = sqlx::query!(
+        r#"SELECT facts AS "facts: Json<Event>", received_at FROM operational_event_status
+           WHERE operational_event_id = $1"#,
+        operational_event_id
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let told: Vec<Told> =
+        told.into_iter().map(|row| Told { event: row.facts.0, received_at: row.received_at }).collect();
+    match events::derive_context(&told) {
+        Some(context) => write(conn, operational_event_id, &context).await.map(|()| true),
+        None => {
+            sqlx::query!("DELETE FROM operational_event WHERE operational_event_id = $1", operational_event_id)
+                .execute(conn)
+                .await?;
+            Ok(false)
+        }
+    }
+}
+
+async fn write(conn: &mut PgConnection, operational_event_id: i64, context: &Context) -> sqlx::Result<()> {
+    let facts = &context.facts;
+    // Where no service is named, the pipeline, workspace or project stands for it: rules may know it.
+    let services = if facts.services.is_empty() { facts.service_hint.as_slice() } else { facts.services.as_slice() };
+    sqlx::query!(
+        "UPDATE operational_event SET kind = $2, status = $3, severity = $4, title = $5, started_at = $6,
+             ended_at = $7, time_is_received = $8, actor = $9, url = $10, repo = $11, environment_raw = $12,
+             service_raw = $13, attributes = $14
+         WHERE operational_event_id = $1",
+        operational_event_id,
+        context.kind.as_str(),
+        context.status,
+        context.severity,
+        context.title,
+        context.started_at,
+        context.ended_at,
+        context.time_is_received,
+        facts.actor,
+        facts.url.as_ref().or(facts.api_url.as_ref()),
+        facts.repo,
+        facts.environment,
+        services,
+        attributes(facts),
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Which operational events. Those without an environment are of all of them.
+#[derive(Debug, Clone)]
+pub struct Filter<'a> {
+    /// Of these services.
+    pub service_ids: &'a [i64],
+    /// Of this environment; of any where none is given.
+    pub environment_id: Option<i64>,
+    /// That last into this time.
+    pub from: DateTime<Utc>,
+    /// That began before this time.
+    pub until: DateTime<Utc>,
+}
+
+/// An operational event in a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its number.
+    pub operational_event_id: i64,
+    /// `incident`, `feature_flag` and so on.
+    pub kind: String,
+    /// The sender's word.
+    pub status: String,
+    /// Of an incident.
+    pub severity: Option<String>,
+    /// One line.
+    pub title: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it was over.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The time is that of receipt.
+    pub time_is_received: bool,
+    /// Its page at the sender.
+    pub url: Option<String>,
+    /// Who told of it.
+    pub source_name: String,
+    /// Where a rule found one.
+    pub environment_name: Option<String>,
+}
+
+impl Listed {
+    /// `incident`, `feature flag`, …
+    pub fn kind_in_words(&self) -> &'static str {
+        match self.kind.as_str() {
+            "incident" => "incident",
+            "feature_flag" => "feature flag",
+            "infra_change" => "infrastructure change",
+            "scale" => "autoscaling",
+            "environment" => "environment",
+            _ => "marker",
+        }
+    }
+}
+
+/// The events, the latest first.
+pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
+                  o.time_is_received, o.url, s.name AS source_name, e.name AS "environment_name?"
+           FROM operational_event o JOIN event_source s USING (event_source_id)
+           LEFT JOIN environment e USING (environment_id)
+           WHERE EXISTS (SELECT FROM operational_event_service os
+                         WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1))
+             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+             AND o.started_at < $4 AND (o.ended_at IS NULL OR o.ended_at >= $3)
+           ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $5"#,
+        filter.service_ids,
+        filter.environment_id,
+        filter.from,
+        filter.until,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// How many there are, and how many of these belong to no service yet.
+pub async fn counts(conn: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "all!", count(*) FILTER (WHERE NOT EXISTS (
+                      SELECT FROM operational_event_service os
+                      WHERE os.operational_event_id = o.operational_event_id)) AS "unmapped!"
+           FROM operational_event o"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((row.all, row.unmapped))
+}

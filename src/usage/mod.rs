@@ -1,0 +1,11 @@
+//! Usage metrics in: what senders and servers of metrics say, as values with the attributes that name their service.
+//! Pure: bytes in, values out.
+
+mod growth;
+mod message;
+mod number;
+pub mod otlp;
+pub mod prometheus;
+
+pub use growth::{Growth, LastValue, growth};
+pub use number::exact;

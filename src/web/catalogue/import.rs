@@ -1,0 +1,199 @@
+//! `/catalogue/import`: services and teams from a description that is kept elsewhere, looked at before it counts.
+
+use super::super::mapping_change::{self, MappingChange};
+use super::super::spool::form_error;
+use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
+use crate::described::{self, Change, Conflict, Described, Known, Plan, written};
+use crate::rollup::catalogue_import::{self, Importer};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Form;
+use axum::extract::{Multipart, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+/// A file; the second form carries it as text.
+pub(super) const FILE_BYTES_MAX: usize = 4 << 20;
+/// The same as a field of a form, every byte escaped.
+pub(super) const FORM_BYTES_MAX: usize = 3 * FILE_BYTES_MAX + 4096;
+const SOURCE_CHARS_MAX: usize = 100;
+
+/// What was given: the file's text travels with the page from the look to the deed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ImportForm {
+    /// `backstage`, `table` or `codeowners`.
+    kind: String,
+    /// What the description is called: what it said before is known by it.
+    source: String,
+    /// Of CODEOWNERS: the repository that it lies in.
+    repository: String,
+    takes_theirs: String,
+    text: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "catalogue_import.html")]
+pub(super) struct ImportPage {
+    page: Page,
+    form: ImportForm,
+    plan: Option<Plan>,
+    faults: Vec<String>,
+}
+
+pub(super) async fn form(State(app): State<AppState>, principal: Principal) -> Result<ImportPage> {
+    let form = ImportForm { kind: "backstage".into(), source: "catalog-info.yaml".into(), ..ImportForm::default() };
+    page(&app, &principal, form, None, Vec::new()).await
+}
+
+async fn page(
+    app: &AppState,
+    principal: &Principal,
+    form: ImportForm,
+    plan: Option<Plan>,
+    faults: Vec<String>,
+) -> Result<ImportPage> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(app, principal, &mut snapshot, "Import · Catalogue", NavItem::Catalogue).await?;
+    Ok(ImportPage { page, form, plan, faults })
+}
+
+/// Shows what a file would change. Nothing is written.
+pub(super) async fn look(
+    State(app): State<AppState>,
+    principal: Principal,
+    mut multipart: Multipart,
+) -> Result<Response> {
+    let mut form = ImportForm::default();
+    while let Some(field) = multipart.next_field().await.map_err(|error| form_error(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let bytes = field.bytes().await.map_err(|error| form_error(&error))?;
+        let text =
+            String::from_utf8(bytes.to_vec()).map_err(|_| Error::Invalid("The file is not text in UTF-8.".into()))?;
+        match name.as_str() {
+            "kind" => form.kind = text,
+            "source" => form.source = text,
+            "repository" => form.repository = text,
+            "takes_theirs" => form.takes_theirs = text,
+            "file" => form.text = text,
+            _ => {}
+        }
+    }
+    let mut snapshot = app.pools.snapshot().await?;
+    let known = catalogue_import::known(&mut snapshot).await?;
+    drop(snapshot);
+    match form.plan(&known) {
+        Ok(plan) => Ok(page(&app, &principal, form, Some(plan), Vec::new()).await?.into_response()),
+        Err(faults) => {
+            let page = page(&app, &principal, form, None, faults).await?;
+            Ok((StatusCode::BAD_REQUEST, page).into_response())
+        }
+    }
+}
+
+/// Does what was looked at; what has changed since then is worked out anew.
+pub(super) async fn take_in(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(form): Form<ImportForm>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let known = catalogue_import::known(change.conn()).await?;
+        let plan = form.plan(&known).map_err(|faults| Error::Invalid(faults.join(" ")))?;
+        let (by, now) = (change.actor().to_owned(), change.now());
+        let importer = Importer { by: &by, source: form.source.trim(), now };
+        catalogue_import::apply(change.conn(), &plan, importer).await?;
+        let details = json!({ "kind": form.kind, "changes": plan.changes.len(), "conflicts": plan.conflicts.len(),
+            "takes_theirs": !form.takes_theirs.is_empty() });
+        change.audit("catalogue.imported", form.source.trim(), details).await?;
+        change.finish().await
+    });
+    Ok(done.await?.redirect(|_| "/catalogue".into()))
+}
+
+impl ImportForm {
+    fn plan(&self, known: &Known) -> std::result::Result<Plan, Vec<String>> {
+        let source = self.source.trim();
+        if source.is_empty() || source.chars().count() > SOURCE_CHARS_MAX || source.chars().any(char::is_control) {
+            return Err(vec![format!("Name the description with 1 to {SOURCE_CHARS_MAX} visible characters.")]);
+        }
+        if self.text.trim().is_empty() {
+            return Err(vec!["No file was chosen, or it is empty.".into()]);
+        }
+        let described = match self.kind.as_str() {
+            "backstage" => described::backstage(&self.text).map_err(|fault| vec![fault])?,
+            "table" => described::table(&self.text)?,
+            "codeowners" => owners(&self.text, &self.repository, known),
+            _ => return Err(vec!["Choose what the file is.".into()]),
+        };
+        Ok(described::plan(&described, known, source, !self.takes_theirs.is_empty()))
+    }
+}
+
+/// Owners of what CODEOWNERS names, as far as the catalogue has services there.
+fn owners(text: &str, repository: &str, known: &Known) -> Described {
+    let repository = described::repository(repository);
+    let mut found = Described::default();
+    for hint in described::codeowners(text) {
+        let [team] = hint.teams.as_slice() else {
+            found.notes.push(format!("{} names {} teams: none of them is taken.", hint.pattern, hint.teams.len()));
+            continue;
+        };
+        let folder = hint.pattern.trim_matches(['/', '*']).rsplit('/').next().unwrap_or_default();
+        let of_folder = known.names.get(&folder.to_lowercase());
+        let is_whole = matches!(hint.pattern.as_str(), "*" | "/*" | "/" | "/**");
+        let services = known.services.iter().filter(|one| match of_folder {
+            Some(slug) => one.values.slug == *slug,
+            None => is_whole && repository.as_ref().is_some_and(|name| one.values.repositories.contains(name)),
+        });
+        let before = found.services.len();
+        for one in services {
+            let mut service = one.values.clone();
+            service.owner = Some(team.clone());
+            found.services.retain(|known| known.slug != service.slug);
+            found.services.push(service);
+        }
+        if found.services.len() == before {
+            found.notes.push(format!("{} is of no service that the catalogue has.", hint.pattern));
+        }
+    }
+    found
+}
+
+impl ImportPage {
+    fn sentence(&self, change: &Change) -> String {
+        match change {
+            Change::AddTeam(team) => format!("Add the team {}", team.name),
+            Change::AddService(service) => {
+                let owner = service.owner.as_deref().map(|owner| format!(", of {owner}")).unwrap_or_default();
+                format!("Add the service {}{owner}", service.name)
+            }
+            Change::ChangeService { values, fields, .. } => {
+                let parts: Vec<String> = fields
+                    .iter()
+                    .map(|(field, before, after)| match before.is_empty() {
+                        true => format!("{field} {after}"),
+                        false => format!("{field} {after} instead of {before}"),
+                    })
+                    .collect();
+                format!("Change {}: {}", values.name, parts.join("; "))
+            }
+            Change::AddRule { service, rule } => format!("Add a rule: {} is {service}", written(rule)),
+        }
+    }
+
+    fn evidence<'a>(&self, change: &'a Change) -> &'a str {
+        match change {
+            Change::AddRule { rule, .. } => &rule.evidence,
+            _ => "",
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) -> String {
+        format!("{}, {}: {} here, {} there", conflict.service, conflict.field, conflict.ours, conflict.theirs)
+    }
+}

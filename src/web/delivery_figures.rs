@@ -1,0 +1,163 @@
+//! How often and how fast a service or team delivers, and how often that fails: a section of both pages.
+
+use super::Result;
+use super::filters::grouped;
+use super::query::Span;
+use crate::analyze::delivery::{Delivery, Live};
+use crate::store::Snapshot;
+use crate::store::live_deployments::{self, LiveDeployment};
+use askama::Template;
+use bigdecimal::BigDecimal;
+use chrono::Duration;
+
+/// The section. It says how each figure is made, and what it lacks.
+#[derive(Clone, Default, Template)]
+#[template(path = "partials/delivery.html")]
+pub struct DeliverySection {
+    rows: Vec<DeliveryRow>,
+    label: String,
+    before_label: String,
+}
+
+impl askama::filters::HtmlSafe for DeliverySection {}
+
+#[derive(Clone)]
+struct DeliveryRow {
+    name: &'static str,
+    now: String,
+    before: String,
+    definition: String,
+}
+
+/// What is known of a service's or a team's deployments to production.
+#[derive(Clone, Default)]
+pub struct Deliveries(Vec<Live>);
+
+impl Deliveries {
+    /// Reads what both ranges of a page need.
+    pub async fn read(
+        snapshot: &mut Snapshot,
+        service_id: Option<i64>,
+        team_id: Option<i64>,
+        span: &Span,
+    ) -> Result<Self> {
+        let since = span.days.start().min(span.before.start());
+        let rows = live_deployments::in_production(snapshot, service_id, team_id, since).await?;
+        Ok(Self(rows.into_iter().map(live).collect()))
+    }
+
+    /// The section for all of them.
+    pub fn section(&self, span: &Span) -> DeliverySection {
+        let (now, before) = (Delivery::of(&self.0, span.days), Delivery::of(&self.0, span.before));
+        if now.change_count + before.change_count == 0 {
+            return DeliverySection::default();
+        }
+        DeliverySection { rows: rows(&now, &before), label: span.label(), before_label: span.before_label() }
+    }
+
+    /// The figures of one service in the period of the page.
+    pub fn of_service(&self, service_id: i64, span: &Span) -> Delivery {
+        let own: Vec<Live> = self.0.iter().filter(|one| one.service_id == service_id).cloned().collect();
+        Delivery::of(&own, span.days)
+    }
+}
+
+fn live(row: LiveDeployment) -> Live {
+    Live {
+        deployment_id: row.deployment_id,
+        service_id: row.service_id,
+        environment_id: row.environment_id,
+        at: row.at,
+        is_rollback: row.is_rollback,
+        is_noop: row.is_noop,
+        committed_at: row.committed_at,
+    }
+}
+
+fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
+    let unknown = now.change_count - now.lead_count;
+    let lead = match unknown {
+        0 => String::new(),
+        1 => " One change is left out: no repository told of its commit.".into(),
+        count => format!(" {count} changes are left out: no repository told of their commits."),
+    };
+    vec![
+        DeliveryRow {
+            name: "Deployment frequency",
+            now: frequency(now),
+            before: frequency(before),
+            definition: "Deployments to production that brought a version which was not live before.".into(),
+        },
+        DeliveryRow {
+            name: "Lead time for changes",
+            now: time_or(now.lead_time, "not known"),
+            before: time_or(before.lead_time, "not known"),
+            definition: format!(
+                "From the merge or push of the commit that was deployed to being live, the median.{lead}"
+            ),
+        },
+        DeliveryRow {
+            name: "Change failure rate",
+            now: failures(now),
+            before: failures(before),
+            definition: "Changes after which the version before came back, of all changes.".into(),
+        },
+        DeliveryRow {
+            name: "Time to restore",
+            now: time_or(now.restore_time, "no failure"),
+            before: time_or(before.restore_time, "no failure"),
+            definition: "From a failed change being live to the version before being live again, the median.".into(),
+        },
+    ]
+}
+
+/// `12, 2.8 a week`.
+pub fn frequency(delivery: &Delivery) -> String {
+    if delivery.change_count == 0 {
+        return "none".into();
+    }
+    let days = BigDecimal::from(delivery.day_count.max(1));
+    let a_week = BigDecimal::from(delivery.change_count as u64) * BigDecimal::from(7) / days;
+    format!("{}, {} a week", delivery.change_count, grouped(&a_week, 1))
+}
+
+/// `8.3%, 1 of 12`.
+pub fn failures(delivery: &Delivery) -> String {
+    let (failed, all) = (delivery.failure_count as u64, delivery.change_count as u64);
+    match super::display::percent(&failed.into(), &all.into()) {
+        None => "no change".into(),
+        Some(rate) => format!("{rate}, {failed} of {all}"),
+    }
+}
+
+/// A time in the two largest units that say something: `3 d 4 h`, `25 min`.
+pub fn time_or(time: Option<Duration>, none: &str) -> String {
+    let Some(time) = time else { return none.to_owned() };
+    let minutes = time.num_minutes();
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => "under a minute".into(),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, 0, _) => format!("{days} d"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_with_what_they_are_made_of() {
+        let delivery = Delivery { change_count: 12, day_count: 30, failure_count: 1, ..Delivery::default() };
+        assert_eq!((frequency(&delivery), failures(&delivery)), ("12, 2.8 a week".into(), "8.3%, 1 of 12".into()));
+        assert_eq!(failures(&Delivery::default()), "no change");
+        let time = |minutes| time_or(Some(Duration::minutes(minutes)), "");
+        assert_eq!(
+            [time(0), time(25), time(61), time(1440), time(1500)],
+            ["under a minute", "25 min", "1 h 1 min", "1 d", "1 d 1 h"]
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Speed and cost read together: what each service of a team delivered, and what a unit of it cost.
+
+use super::Result;
+use super::delivery_figures::{Deliveries, failures, frequency, time_or};
+use super::query::Span;
+use super::service::usage::{UnitLine, per, unit_line};
+use crate::analyze::unit_cost::UnitCost;
+use crate::focus::DateRange;
+use crate::store::costs::DayCost;
+use crate::store::metrics::{self, Metric};
+use crate::store::{Snapshot, metric_points};
+use askama::Template;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
+
+/// Services whose usage is read for one page.
+const SERVICES_MAX: usize = 60;
+
+/// The section of the team's page; it renders as nothing where nothing is known.
+#[derive(Clone, Default, Template)]
+#[template(path = "partials/team_pace.html")]
+pub(super) struct TeamPace {
+    rows: Vec<PaceRow>,
+    label: String,
+}
+
+impl askama::filters::HtmlSafe for TeamPace {}
+
+#[derive(Clone)]
+struct PaceRow {
+    name: String,
+    href: String,
+    frequency: String,
+    lead_time: String,
+    failures: String,
+    restore_time: String,
+    per: String,
+    costs: Vec<UnitLine>,
+}
+
+/// A service of the team, as its page lists it.
+pub(super) struct Listed<'a> {
+    pub service_id: i64,
+    pub name: &'a str,
+    pub slug: &'a str,
+}
+
+/// Reads usage of these services; their daily costs are at hand. `environment_id` is that of the page's filter.
+pub(super) async fn read(
+    snapshot: &mut Snapshot,
+    services: &[Listed<'_>],
+    costs: &[DayCost],
+    deliveries: &Deliveries,
+    environment_id: Option<i64>,
+    span: &Span,
+) -> Result<TeamPace> {
+    let all: BTreeMap<String, Metric> =
+        metrics::list(&mut *snapshot).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
+    let mut rows = Vec::new();
+    for service in services.iter().take(SERVICES_MAX) {
+        let delivery = deliveries.of_service(service.service_id, span);
+        let metric = unit_metric(&mut *snapshot, service.service_id, &all, span).await?;
+        let costs = match metric {
+            Some(metric) => unit_costs(&mut *snapshot, service, metric, costs, environment_id, span).await?,
+            None => Vec::new(),
+        };
+        if delivery.change_count == 0 && costs.is_empty() {
+            continue;
+        }
+        rows.push(PaceRow {
+            name: service.name.to_owned(),
+            href: format!("/services/{}", service.slug),
+            frequency: frequency(&delivery),
+            lead_time: time_or(delivery.lead_time, "not known"),
+            failures: failures(&delivery),
+            restore_time: time_or(delivery.restore_time, "no failure"),
+            per: metric.map(per).unwrap_or_default(),
+            costs,
+        });
+    }
+    Ok(TeamPace { rows, label: span.label() })
+}
+
+async fn unit_metric<'a>(
+    snapshot: &mut Snapshot,
+    service_id: i64,
+    all: &'a BTreeMap<String, Metric>,
+    span: &Span,
+) -> Result<Option<&'a Metric>> {
+    if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
+        return Ok(all.get(&chosen));
+    }
+    let known = metric_points::of_service(snapshot, service_id, span.days).await?;
+    Ok(known.iter().filter_map(|name| all.get(name)).find(|metric| metric.is_summed()))
+}
+
+async fn unit_costs(
+    snapshot: &mut Snapshot,
+    service: &Listed<'_>,
+    metric: &Metric,
+    costs: &[DayCost],
+    environment_id: Option<i64>,
+    span: &Span,
+) -> Result<Vec<UnitLine>> {
+    let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
+    let both = DateRange::new(start, end).unwrap_or(span.days);
+    let days = metric_points::daily(snapshot, &metric.metric, service.service_id, environment_id, both).await?;
+    let whole = days.into_iter().filter(|day| day.is_whole);
+    let usage: BTreeMap<NaiveDate, BigDecimal> = whole.map(|day| (day.charge_date, day.value)).collect();
+    let key = service.service_id.to_string();
+    let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
+    for day in costs.iter().filter(|day| day.key == key) {
+        *by_currency.entry(&day.currency).or_default().entry(day.charge_date).or_default() += &day.cost;
+    }
+    let line = |(currency, by_day): (&str, BTreeMap<NaiveDate, BigDecimal>)| {
+        let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
+        unit_line(side(span.days), side(span.before), currency)
+    };
+    Ok(by_currency.into_iter().filter_map(line).collect())
+}

@@ -1,0 +1,245 @@
+//! The snippets of `docs/connect`, run as they stand there against a running server.
+
+use crate::support::{self, TestApp};
+use costwake::events::{self, Headers, Status};
+use costwake::rollup::events::read_new;
+use costwake::store::Role;
+use costwake::store::event_sources;
+use costwake::store::seal::Key;
+use costwake::store::tokens::TokenScope;
+use costwake::web::server::{self, Limits};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::path::PathBuf;
+use std::process::Output;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+struct Server {
+    app: TestApp,
+    address: String,
+    token: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn new(pool: &PgPool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("key");
+        let app = support::app_with(pool.clone(), support::config(&["--key-file", key_file.to_str().unwrap()])).await;
+        let token = app.token(TokenScope::Ingest, Role::Viewer).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stop = app.state.draining.clone().cancelled_owned();
+        tokio::spawn(server::serve_with(app.state.clone(), listener, stop, Limits::default()));
+        Self { app, address, token, folder }
+    }
+
+    // Runs a script as a CI system does, with nothing but its variables.
+    async fn run(&self, script: &str, variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", script]).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("NO_PROXY", "*");
+        command.env("COSTWAKE_URL", &self.address).env("COSTWAKE_TOKEN", &self.token);
+        command.envs(variables.iter().copied());
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned();
+        assert!(output.status.success(), "{script}\n{said}");
+        output
+    }
+
+    async fn shown(&self, id: &str) -> Value {
+        let token = self.app.token(TokenScope::Read, Role::Viewer).await;
+        self.app.api("GET", &format!("/api/v1/deployments/id:{id}"), &token, Value::Null).await.json()
+    }
+}
+
+fn has(tool: &str) -> bool {
+    let found = std::process::Command::new(tool).arg("--version").output().is_ok();
+    if !found {
+        support::skipped(&format!("{tool} is not there"));
+    }
+    found
+}
+
+fn page(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/connect").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The blocks of a language, without the indentation that a list gives them.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim_start() != format!("```{language}") {
+            continue;
+        }
+        let indent = line.len() - line.trim_start().len();
+        let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim_start() != "```").collect();
+        found.push(block.iter().map(|line| line.get(indent..).unwrap_or_default()).collect::<Vec<_>>().join("\n"));
+    }
+    assert!(!found.is_empty(), "no {language} block");
+    found
+}
+
+/// A block scalar of YAML: the lines below the one that ends in `|`, without their indentation.
+fn scalar(yaml: &str, key: &str) -> String {
+    let mut lines = yaml.lines().skip_while(|line| line.trim() != key).skip(1).peekable();
+    let indent = lines.peek().map_or(0, |line| line.len() - line.trim_start().len());
+    let is_inside = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() >= indent;
+    lines.take_while(is_inside).map(|line| line.get(indent..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn curl_as_it_stands(pool: PgPool) {
+    if !has("curl") {
+        return;
+    }
+    let server = Server::new(&pool).await;
+    for script in blocks(&page("curl.md"), "sh") {
+        server.run(&script, &[]).await;
+    }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment WHERE version = '2.14.0'").await, 1);
+    let told = server.shown("release-481").await;
+    assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some("succeeded"), Some("2.15.0")));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn ci_systems_as_they_stand(pool: PgPool) {
+    if !has("curl") {
+        return;
+    }
+    let server = Server::new(&pool).await;
+    let sha = "0123456789abcdef0123456789abcdef01234567";
+    let github = scalar(&blocks(&page("github-actions.md"), "yaml")[0], "run: |");
+    let variables = [
+        ("STATUS", "failed"),
+        ("GITHUB_RUN_ID", "77"),
+        ("GITHUB_RUN_ATTEMPT", "2"),
+        ("GITHUB_REF_NAME", "v3"),
+        ("GITHUB_REPOSITORY", "acme/checkout"),
+        ("GITHUB_SHA", sha),
+        ("GITHUB_ACTOR", "ada"),
+        ("GITHUB_SERVER_URL", "https://github.example.com"),
+    ];
+    server.run(&github, &variables).await;
+    let told = server.shown("github-77-2").await;
+    assert_eq!((told["status"].as_str(), told["commits"][0]["sha"].as_str()), (Some("failed"), Some(sha)));
+    assert_eq!(told["url"], "https://github.example.com/acme/checkout/actions/runs/77");
+
+    let gitlab = scalar(&blocks(&page("gitlab-ci.md"), "yaml")[0], "- |");
+    let variables = [
+        ("CI_PIPELINE_ID", "12"),
+        ("CI_COMMIT_REF_NAME", "v4"),
+        ("CI_PROJECT_PATH", "acme/checkout"),
+        ("CI_COMMIT_SHA", sha),
+        ("GITLAB_USER_LOGIN", "ada"),
+        ("CI_PIPELINE_URL", "https://gitlab.example.com/p/12"),
+    ];
+    server.run(&gitlab, &variables).await;
+    assert_eq!(server.shown("gitlab-12").await["version"], "v4");
+
+    let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
+    let jenkins = groovy.split("'''").nth(1).unwrap();
+    let variables = [
+        ("BUILD_TAG", "jenkins-shop-5"),
+        ("BUILD_NUMBER", "5"),
+        ("GIT_COMMIT", sha),
+        ("BUILD_URL", "https://ci.example.com/5"),
+    ];
+    server.run(jenkins, &variables).await;
+    assert_eq!(server.shown("jenkins-shop-5").await["version"], "5");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn octopus_as_it_stands(pool: PgPool) {
+    if !has("curl") {
+        return;
+    }
+    let server = Server::new(&pool).await;
+    // The function that Octopus gives to Bash scripts.
+    let prelude = r#"get_octopusvariable() {
+        case "$1" in
+            Costwake.Url) echo "$COSTWAKE_URL" ;;
+            Costwake.Token) echo "$COSTWAKE_TOKEN" ;;
+            Octopus.Deployment.Id) echo "Deployments-9" ;;
+            Octopus.Project.Name) echo "checkout" ;;
+            Octopus.Environment.Name) echo "production" ;;
+            Octopus.Release.Number) echo "1.2.3" ;;
+            Octopus.Deployment.CreatedBy.Username) echo "ada" ;;
+            *) exit 1 ;;
+        esac
+    }"#;
+    let script = format!("{prelude}\n{}", blocks(&page("octopus.md"), "sh")[0]);
+    server.run(&script, &[]).await;
+    let told = server.shown("octopus-Deployments-9").await;
+    assert_eq!((told["version"].as_str(), told["actor"].as_str()), (Some("1.2.3"), Some("ada")));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_page_of_bitbucket_s_api_as_it_stands(pool: PgPool) {
+    if !has("curl") || !has("openssl") {
+        return;
+    }
+    let server = Server::new(&pool).await;
+    let key = Key::load_or_create(&server.folder.path().join("key")).unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    event_sources::create(&mut conn, &key, "shop", "bitbucket", "s3cret-of-shop", chrono::Utc::now()).await.unwrap();
+    // What the API answers, from a folder: curl reads it like an address.
+    let listed = json!({"pagelen": 100, "values": [{"type": "deployment", "uuid": "{1}", "environment": {"name": "Production"},
+        "release": {"name": "#7", "url": "https://bitbucket.org/acme/shop/addon/x",
+            "commit": {"hash": "a".repeat(40), "links": {"html": {"href": "https://bitbucket.org/acme/shop/commits/a"}}}},
+        "state": {"name": "COMPLETED", "started_on": "2026-03-01T10:00:00Z", "completed_on": "2026-03-01T10:01:00Z"}}]});
+    let api = axum::Router::new().fallback(move || {
+        let listed = listed.clone();
+        async move { axum::Json(listed) }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, api).await });
+    let script = &blocks(&page("bitbucket.md"), "sh")[0];
+    let webhook = format!("{}/webhooks/bitbucket/shop", server.address);
+    let variables = [
+        ("BITBUCKET_API", address.as_str()),
+        ("BITBUCKET_TOKEN", "x"),
+        ("WORKSPACE", "acme"),
+        ("REPOSITORY", "shop"),
+        ("SECRET", "s3cret-of-shop"),
+        ("WEBHOOK", &webhook),
+    ];
+    for _ in 0..2 {
+        server.run(script, &variables).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    let told: (String, String) =
+        sqlx::query_as("SELECT repo, environment_raw FROM deployment").fetch_one(&pool).await.unwrap();
+    assert_eq!(told, ("acme/shop".to_owned(), "Production".to_owned()));
+}
+
+// The template of Argo CD, filled in as its engine does for `{{toJson .path}}`, is what the adapter reads.
+#[test]
+fn the_argo_cd_template_is_what_is_read() {
+    let yaml = &blocks(&page("argocd.md"), "yaml")[0];
+    let body = scalar(yaml, "body: |");
+    let app = json!({"app": {
+        "metadata": {"name": "checkout-eu", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
+        "spec": {"project": "shop", "destination": {"namespace": "checkout", "server": "https://kubernetes.default.svc"}},
+        "status": {"health": {"status": "Healthy"}, "summary": {"images": ["registry/checkout:1.4"]},
+            "operationState": {"phase": "Succeeded", "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z",
+                "syncResult": {"revision": "abc"}, "operation": {"initiatedBy": {"username": "ada"}}}}}});
+    let mut filled = String::new();
+    let mut rest = body.as_str();
+    while let Some((before, after)) = rest.split_once("{{toJson ") {
+        let (path, after) = after.split_once("}}").unwrap();
+        let pointer = path.replace('.', "/");
+        filled.push_str(before);
+        filled.push_str(&app.pointer(&pointer).unwrap_or(&Value::Null).to_string());
+        rest = after;
+    }
+    filled.push_str(rest);
+    let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
+    assert_eq!((read[0].services[0].as_str(), read[0].version.as_deref()), ("checkout", Some("1.4")));
+    assert_eq!((read[0].status, read[0].environment.as_deref()), (Some(Status::Succeeded), Some("production")));
+    assert_eq!(read[0].actor.as_deref(), Some("ada"));
+}
