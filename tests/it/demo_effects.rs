@@ -36,7 +36,8 @@ async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
             continue;
         }
         let at: DateTime<Utc> = text("finished_at").parse().unwrap();
-        let change: bigdecimal::BigDecimal = release["change_per_day"]["EffectiveCost"].as_str().unwrap().parse().unwrap();
+        let change: bigdecimal::BigDecimal =
+            release["change_per_day"]["EffectiveCost"].as_str().unwrap().parse().unwrap();
         *changes.entry((text("service"), at.date_naive())).or_default() += change.to_f64().unwrap();
         sqlx::query(
             "WITH added AS (
@@ -60,7 +61,7 @@ async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
         let cells: Vec<&str> = line.split(',').collect();
         metrics.push_str(&format!("requests,{},{},{},production\n", cells[1], cells[0], cells[2]));
     }
-    metrics_import::import(&pools, metrics.as_bytes(), "test", now).await.unwrap();
+    metrics_import::import(&pools, metrics.as_bytes(), "test", "", now).await.unwrap();
     changes
 }
 
