@@ -1,6 +1,8 @@
 //! The verdicts of the demo organisation against what is true of it: bills, traffic and deployments as they are taken in,
 //! with bounds that only a broken chain misses.
 
+#![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
+
 use super::support;
 use bigdecimal::ToPrimitive;
 use chrono::{DateTime, NaiveDate, Utc};

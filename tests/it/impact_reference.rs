@@ -1,8 +1,6 @@
 //! The estimator against the answers of the first measurements' program, release by release; and its figures against
 //! the truth. The worlds are not part of the repository: they lie in `../shared/bench`, or where `COSTWAKE_SHARED` says.
 
-#![expect(clippy::float_arithmetic, reason = "estimates against estimates")]
-
 #[allow(dead_code, reason = "only production is read here")]
 #[path = "../../examples/evaluate_world/effects.rs"]
 mod effects;
