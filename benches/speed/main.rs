@@ -1,6 +1,7 @@
 //! Measures, in one run on one machine, what the import and the pages cost beside what they cannot cost less than:
 //! a plain copy of the file, a page rendered without a database. `scripts/bench [--json] ROWS` runs it. With
-//! `--months N` it takes in N months of that many rows, one after another, and restates one of them.
+//! `--months N` it takes in N months of that many rows, one after another, and restates one of them; with
+//! `--webhooks N` it posts N webhooks a second for a minute.
 
 #![expect(clippy::float_arithmetic, reason = "times and ratios")]
 
@@ -11,6 +12,7 @@ mod pages;
 mod render_only;
 mod report;
 mod server;
+mod webhooks;
 
 use anyhow::Context;
 use focus_file::Month;
@@ -27,24 +29,28 @@ async fn main() -> anyhow::Result<()> {
         return render_only::run(data_dir.as_ref()).await;
     }
     let as_json = arguments.iter().any(|argument| argument == "--json");
-    let months = arguments.iter().position(|argument| argument == "--months");
-    let months: Option<u32> = match months {
-        Some(place) => Some(arguments.get(place + 1).and_then(|text| text.parse().ok()).context("--months N")?),
-        None => None,
-    };
+    let (months, webhooks) = (number_of(&arguments, "--months")?, number_of(&arguments, "--webhooks")?);
+    let is_rows = |place: usize| place == 0 || !["--months", "--webhooks"].contains(&arguments[place - 1].as_str());
     let rows = arguments
         .iter()
         .enumerate()
-        .find(|(place, argument)| !argument.starts_with("--") && (*place == 0 || arguments[place - 1] != "--months"))
+        .find(|(place, argument)| !argument.starts_with("--") && is_rows(*place))
         .map_or("1000000", |(_, argument)| argument.as_str());
     let rows: u64 = rows.replace('_', "").parse().with_context(|| format!("{rows} is no number of rows"))?;
     let folder = tempfile_folder()?;
-    let result = match months {
-        Some(months) => history::run(&folder, months, rows, as_json).await,
-        None => run(&folder, rows).await.map(|figures| report::print(&figures, as_json)),
+    let result = match (months, webhooks) {
+        (Some(months), _) => history::run(&folder, months, rows, as_json).await,
+        (_, Some(offered)) => webhooks::run(&folder, offered.into(), as_json).await,
+        (None, None) => run(&folder, rows).await.map(|figures| report::print(&figures, as_json)),
     };
     std::fs::remove_dir_all(&folder).ok();
     result
+}
+
+fn number_of(arguments: &[String], option: &str) -> anyhow::Result<Option<u32>> {
+    let Some(place) = arguments.iter().position(|argument| argument == option) else { return Ok(None) };
+    let number = arguments.get(place + 1).and_then(|text| text.parse().ok());
+    number.map(Some).with_context(|| format!("{option} needs a number"))
 }
 
 async fn run(folder: &std::path::Path, rows: u64) -> anyhow::Result<report::Figures> {

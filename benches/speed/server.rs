@@ -3,6 +3,10 @@
 use anyhow::{Context, bail, ensure};
 use costwake::config::Config;
 use costwake::store::embedded::Cluster;
+use costwake::store::event_sources;
+use costwake::store::seal::Key;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -97,6 +101,19 @@ impl Server {
             .context("costwake token did not start")?;
         ensure!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// How to connect to the server's cluster.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        self.cluster.connect_options()
+    }
+
+    /// Adds a sender of GitHub's webhooks with this secret.
+    pub async fn add_github_source(&self, name: &str, secret: &str) -> anyhow::Result<()> {
+        let key = Key::load_or_create(&config(&self.data_dir).key_file())?;
+        let mut conn = PgConnection::connect_with(&self.connect_options()).await?;
+        let added = event_sources::create(&mut conn, &key, name, "github", secret, chrono::Utc::now()).await?;
+        added.context("the name of the source is taken").map(drop)
     }
 
     /// Runs statements with `psql` in the server's cluster.

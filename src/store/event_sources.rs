@@ -46,6 +46,15 @@ impl EventSource {
         current.into_iter().chain(previous).collect()
     }
 
+    /// Whether a request that was taken for this one is taken for the other too: both on, with the same secrets.
+    pub fn takes_like(&self, other: &Self) -> bool {
+        let takes = |one: &'_ Self| {
+            let secrets = (one.secret_current_sealed.clone(), one.secret_previous_sealed.clone());
+            (one.enabled, secrets, one.secret_previous_valid_until, one.kind.clone())
+        };
+        takes(self) == takes(other)
+    }
+
     /// Until when the secret before is valid, if it still is.
     pub fn previous_valid_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.secret_previous_valid_until.filter(|until| now < *until)

@@ -1,0 +1,167 @@
+//! Stores what senders post, many requests in one commit. While one batch is written to disk the next gathers, so
+//! that a flood costs as many commits as the disk makes, and a lone request waits for nobody.
+
+use super::{Error, webhooks::READ_EVENTS_JOB};
+use crate::events::Headers;
+use crate::store::event_deliveries::{NewDelivery, Stored};
+use crate::store::event_sources::EventSource;
+use crate::store::{Pools, event_batches, jobs};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two commits.
+const WAITING_MAX: usize = 192;
+/// Requests of one commit.
+const BATCH_MAX: usize = 192;
+/// What one is told that finds no place.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// A request whose sender is proven.
+#[derive(Debug)]
+pub struct Proven {
+    /// Who sent it, as it was when the proof was made.
+    pub source: Arc<EventSource>,
+    /// Same key, same delivery.
+    pub dedupe_key: String,
+    /// The sender's name of the event.
+    pub event_name: String,
+    /// Without secrets.
+    pub headers: Headers,
+    /// Without credentials in addresses.
+    pub body: Vec<u8>,
+    /// Hexadecimal SHA-256 of the body as it came.
+    pub body_sha256: String,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// How storing one ended.
+#[derive(Debug)]
+pub enum Taken {
+    /// Committed.
+    Stored(Stored),
+    /// Its source was changed meanwhile, so that nothing was stored: it is to be proven again.
+    SourceChanged(Box<Proven>),
+}
+
+struct Waiting {
+    request: Proven,
+    answer: oneshot::Sender<Result<Taken, Error>>,
+}
+
+/// The way in, and the sources as they were last read.
+#[derive(Debug, Default)]
+pub struct Intake {
+    writer: Mutex<Option<mpsc::Sender<Waiting>>>,
+    sources: Mutex<HashMap<String, Arc<EventSource>>>,
+}
+
+impl Intake {
+    /// Stores a request; committed when this returns. An error where too many wait, or the database does not answer.
+    pub async fn store(&self, pools: &Pools, request: Proven) -> Result<Taken, Error> {
+        let (answer, answered) = oneshot::channel();
+        let full = |_| Error::TooMany { retry_after_seconds: RETRY_AFTER_SECONDS };
+        self.writer(pools).try_send(Waiting { request, answer }).map_err(full)?;
+        answered.await.map_err(|_| Error::Unavailable)?
+    }
+
+    // One that ended, by a bug of ours, is begun anew: the next request must not suffer from the last.
+    fn writer(&self, pools: &Pools) -> mpsc::Sender<Waiting> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = writer.as_ref().filter(|writer| !writer.is_closed()) {
+            return writer.clone();
+        }
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(write(pools.clone(), receiver));
+        writer.insert(sender).clone()
+    }
+
+    /// The source of this name as it was last read. It may have changed: [`Self::store`] looks before it stores.
+    pub fn known(&self, name: &str) -> Option<Arc<EventSource>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Keeps a source as it was just read.
+    pub fn keep(&self, source: &Arc<EventSource>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.insert(source.name.clone(), Arc::clone(source));
+    }
+
+    /// Forgets a source that changed.
+    pub fn forget(&self, name: &str) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+// Ends with the last way in.
+async fn write(pools: Pools, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let (requests, answers): (Vec<Proven>, Vec<_>) =
+            batch.drain(..).map(|waiting| (waiting.request, waiting.answer)).unzip();
+        for (result, answer) in commit(&pools, requests).await.into_iter().zip(answers) {
+            // A sender that hung up is not told; what it sent is stored.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+// Where the whole does not go in, each is tried for itself: one must not keep the others out.
+async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error>> {
+    let places: Vec<&Proven> = requests.iter().collect();
+    let results = match commit_all(pools, &places).await {
+        Ok(stored) => stored.into_iter().map(Ok).collect(),
+        Err(error) if places.len() == 1 => vec![Err(error)],
+        Err(_) => {
+            let mut results = Vec::new();
+            for place in places {
+                results.push(commit_all(pools, &[place]).await.map(|mut stored| stored.remove(0)));
+            }
+            results
+        }
+    };
+    let taken = requests.into_iter().zip(results).map(|(request, result)| {
+        result.map(|stored| stored.map_or_else(|| Taken::SourceChanged(Box::new(request)), Taken::Stored))
+    });
+    taken.collect()
+}
+
+// `None` for one whose source has changed.
+async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<Stored>>, Error> {
+    let mut transaction = pools.web.begin().await?;
+    let mut ids: Vec<i64> = requests.iter().map(|request| request.source.event_source_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let now = event_batches::sources(&mut transaction, &ids).await?;
+    let fits = |request: &&&Proven| {
+        now.get(&request.source.event_source_id).is_some_and(|now| now.takes_like(&request.source))
+    };
+    let fitting: Vec<&&Proven> = requests.iter().filter(fits).collect();
+    let new: Vec<NewDelivery<'_>> = fitting.iter().map(|request| new_delivery(request)).collect();
+    let stored = event_batches::insert(&mut transaction, &new).await?;
+    if stored.iter().any(|stored| stored.is_new) {
+        jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
+    }
+    if let Some(last) = new.iter().map(|new| new.received_at).max() {
+        let ids: Vec<i64> = new.iter().map(|new| new.event_source_id).collect();
+        event_batches::received(&mut transaction, &ids, last).await?;
+    }
+    transaction.commit().await?;
+    let mut stored = stored.into_iter();
+    Ok(requests.iter().map(|request| if fits(&request) { stored.next() } else { None }).collect())
+}
+
+fn new_delivery(request: &Proven) -> NewDelivery<'_> {
+    NewDelivery {
+        event_source_id: request.source.event_source_id,
+        dedupe_key: &request.dedupe_key,
+        event_name: &request.event_name,
+        headers: json!(request.headers),
+        body: &request.body,
+        body_sha256: &request.body_sha256,
+        received_at: request.received_at,
+    }
+}
