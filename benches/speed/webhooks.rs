@@ -142,9 +142,11 @@ pub async fn run(folder: &Path, offered: u64, as_json: bool) -> anyhow::Result<(
 
 // Rows of the same size into a table of the same keys, each a transaction.
 async fn single_commits(server: &Server, post: &Post) -> anyhow::Result<f64> {
-    server.psql(&["CREATE TABLE single_row (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source bigint NOT NULL, \
+    server.psql(&[
+        "CREATE TABLE single_row (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source bigint NOT NULL, \
                    dedupe_key text NOT NULL, body bytea NOT NULL, received_at timestamptz NOT NULL, \
-                   UNIQUE (source, dedupe_key))"])?;
+                   UNIQUE (source, dedupe_key))",
+    ])?;
     let count = Arc::new(AtomicU64::new(0));
     let body = Arc::new(post.after.clone().into_bytes());
     let until = Instant::now() + MEASURED;
@@ -267,4 +269,3 @@ async fn flood(server: &Server, post: &Arc<Post>, offered: u64) -> anyhow::Resul
     (flood.p50_ms, flood.p99_ms) = (crate::pages::percentile(&mut times, 50), crate::pages::percentile(&mut times, 99));
     Ok(flood)
 }
-

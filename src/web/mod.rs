@@ -90,6 +90,7 @@ pub mod unmapped;
 mod upload;
 pub mod users;
 mod verify;
+pub mod webhook_intake;
 pub mod webhooks;
 pub mod welcome;
 pub mod why;
@@ -128,6 +129,10 @@ pub struct AppState {
     pub recording: Arc<Semaphore>,
     /// Places for bodies of webhooks that are being read.
     pub webhook_bodies: Arc<Semaphore>,
+    /// Turns of webhooks, those included that wait for such a place.
+    pub webhook_turns: Arc<Semaphore>,
+    /// Stores what webhooks bring, many in one commit.
+    pub webhook_intake: Arc<webhook_intake::Intake>,
     /// Places for files that are written for a download.
     pub exports: export::Places,
     /// Cancelled as soon as the service is told to stop: it is no longer ready.
@@ -147,6 +152,8 @@ impl AppState {
             kept_costs: Arc::default(),
             recording: Arc::new(Semaphore::new(RECORDING_AT_ONCE)),
             webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_MAX)),
+            webhook_turns: Arc::new(Semaphore::new(webhooks::TURNS_MAX)),
+            webhook_intake: Arc::default(),
             exports: export::Places::default(),
             draining,
         })

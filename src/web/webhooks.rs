@@ -4,10 +4,10 @@
 //! theirs, of use or not, is stored before the answer. Anyone can post here: nothing of a body is read before the
 //! source is known and a signature or token is there, and only a few bodies are in memory at once.
 
+use super::webhook_intake::{Proven, Taken};
 use super::{AppState, Error, Routes, detached};
 use crate::api::error::ErrorBody;
 use crate::events::{self, Headers, Proof, Sender};
-use crate::store::event_deliveries::{self, NewDelivery};
 use crate::store::event_sources::{self, EventSource};
 use crate::store::jobs;
 use crate::store::seal::Key;
@@ -16,9 +16,9 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -28,6 +28,12 @@ pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 const BODY_BYTES_MAX: usize = 5 << 20;
 /// Bodies in memory at once.
 pub const BODIES_MAX: usize = 16;
+/// Requests at once, those included that wait for a place for their body. More are told to come again.
+pub const TURNS_MAX: usize = 192;
+/// What one is told that finds no turn.
+const TURN_RETRY_SECONDS: u64 = 1;
+/// Proofs of one request, where its source is changed again and again meanwhile.
+const PROOFS_MAX: usize = 3;
 /// Until a body is whole: GitHub and GitLab give up after ten seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request waits for another's body to be done.
@@ -44,13 +50,14 @@ async fn receive(
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Result<Response, crate::api::Error> {
-    let mut connection = app.pools.web.acquire().await?;
-    let source = event_sources::find(&mut connection, &name).await?;
-    drop(connection);
+    let turn = app.webhook_turns.clone().try_acquire_owned();
+    let _turn = turn.map_err(|_| Error::TooMany { retry_after_seconds: TURN_RETRY_SECONDS })?;
     let sender = Sender::of(&sender).ok_or(Error::NotFound)?;
-    // One that is switched off looks like one that does not exist.
-    let source = source.filter(|source| source.enabled && source.kind == sender.key).ok_or(Error::NotFound)?;
+    let mut source = source_of(&app, sender, &name).await?;
     if !events::proof_headers(sender.proof).iter().any(|name| headers.contains_key(*name)) {
+        // Who proves nothing is not told of a source that was switched off since it was read.
+        app.webhook_intake.forget(&name);
+        source_of(&app, sender, &name).await?;
         return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
     }
     let slot = slot(&app).await?;
@@ -58,9 +65,15 @@ async fn receive(
         Ok(body) => body,
         Err(refused) => return Ok(refused),
     };
+    // A source as it was read before may have got another secret since.
     if !is_proven(&app, &source, sender, &headers, &body).await? {
-        refuse(&app, &source, "a request was refused: its signature or token does not fit the secret".into()).await?;
-        return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        app.webhook_intake.forget(&name);
+        source = source_of(&app, sender, &name).await?;
+        if !is_proven(&app, &source, sender, &headers, &body).await? {
+            refuse(&app, &source, "a request was refused: its signature or token does not fit the secret".into())
+                .await?;
+            return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        }
     }
     if sender.key == "github" && !headers.contains_key("x-github-event") {
         return Ok(refusal(StatusCode::BAD_REQUEST, "The header X-GitHub-Event is missing."));
@@ -68,13 +81,48 @@ async fn receive(
     let Ok(plain) = events::plain_body(&body) else {
         return Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json."));
     };
-    let request = Request::new(&app, source.event_source_id, sender, kept(&headers), &body, &plain);
+    let mut request = proven(&app, source, sender, kept(&headers), &body, &plain);
     let event_name = request.event_name.clone();
-    let is_ping = event_name == "ping";
-    // The body is in memory until it is stored, also where the sender hangs up.
-    let (status, id) = detached(async move { (store(app, request).await, drop(slot)).0 }).await?;
-    let status = if is_ping { StatusCode::OK } else { status };
-    Ok((status, Json(json!({ "delivery": id, "event": event_name }))).into_response())
+    for _ in 0..PROOFS_MAX {
+        let changed = match store(&app, request).await? {
+            Taken::Stored(stored) => {
+                if !stored.is_new && !stored.is_same_body {
+                    tracing::warn!(
+                        delivery.id = stored.event_delivery_id,
+                        "A delivery came again with another body; the first is kept"
+                    );
+                }
+                let is_new = stored.is_new && event_name != "ping";
+                let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+                let answer = json!({ "delivery": stored.event_delivery_id, "event": event_name });
+                drop(slot);
+                return Ok((status, Json(answer)).into_response());
+            }
+            Taken::SourceChanged(changed) => changed,
+        };
+        app.webhook_intake.forget(&name);
+        let source = source_of(&app, sender, &name).await?;
+        if !is_proven(&app, &source, sender, &headers, &body).await? {
+            return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        }
+        request = Proven { source, ..*changed };
+    }
+    Err(Error::Busy { retry_after_seconds: TURN_RETRY_SECONDS }.into())
+}
+
+// The source of this name, as it was last read where it was; whatever is stored is compared with what it is by then.
+// One that is switched off looks like one that does not exist.
+async fn source_of(app: &AppState, sender: &Sender, name: &str) -> Result<Arc<EventSource>, Error> {
+    let source = match app.webhook_intake.known(name) {
+        Some(source) => source,
+        None => {
+            let found = event_sources::find(&mut *app.pools.web.acquire().await?, name).await?;
+            let source = Arc::new(found.filter(|source| source.enabled).ok_or(Error::NotFound)?);
+            app.webhook_intake.keep(&source);
+            source
+        }
+    };
+    if source.kind == sender.key { Ok(source) } else { Err(Error::NotFound) }
 }
 
 // What a sender is told that did not prove who it is.
@@ -108,60 +156,33 @@ async fn read(app: &AppState, request: axum::extract::Request) -> Result<Bytes, 
     }
 }
 
-struct Request {
-    event_source_id: i64,
-    dedupe_key: String,
-    event_name: String,
+// A body that is not JSON is stored too: reading it says so, where people see it.
+fn proven(
+    app: &AppState,
+    source: Arc<EventSource>,
+    sender: &Sender,
     headers: Headers,
-    body: Vec<u8>,
-    body_sha256: String,
-    received_at: DateTime<Utc>,
-}
-
-impl Request {
-    // A body that is not JSON is stored too: reading it says so, where people see it.
-    fn new(app: &AppState, event_source_id: i64, sender: &Sender, headers: Headers, body: &[u8], plain: &[u8]) -> Self {
-        let received_at = app.now();
-        let body_sha256 = hex::encode(Sha256::digest(body));
-        let root = serde_json::from_slice(plain).unwrap_or_default();
-        Self {
-            event_source_id,
-            dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
-            event_name: events::event_name(sender, &headers, &root),
-            headers,
-            body: events::without_credentials(plain),
-            body_sha256,
-            received_at,
-        }
+    body: &[u8],
+    plain: &[u8],
+) -> Proven {
+    let received_at = app.now();
+    let body_sha256 = hex::encode(Sha256::digest(body));
+    let root = serde_json::from_slice(plain).unwrap_or_default();
+    Proven {
+        source,
+        dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
+        event_name: events::event_name(sender, &headers, &root),
+        headers,
+        body: events::without_credentials(plain),
+        body_sha256,
+        received_at,
     }
 }
 
-// Committed when it returns: 202 for what is new, 200 for what was here before.
-async fn store(app: AppState, request: Request) -> Result<(StatusCode, i64), Error> {
-    let now = request.received_at;
-    let mut transaction = app.pools.web.begin().await?;
-    let new = NewDelivery {
-        event_source_id: request.event_source_id,
-        dedupe_key: &request.dedupe_key,
-        event_name: &request.event_name,
-        headers: json!(request.headers),
-        body: &request.body,
-        body_sha256: &request.body_sha256,
-        received_at: now,
-    };
-    let stored = event_deliveries::insert(&mut transaction, &new).await?;
-    if stored.is_new {
-        jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
-    } else if !stored.is_same_body {
-        tracing::warn!(
-            delivery.id = stored.event_delivery_id,
-            "A delivery came again with another body; the first is kept"
-        );
-    }
-    event_sources::received(&mut transaction, request.event_source_id, now).await?;
-    transaction.commit().await?;
-    let status = if stored.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, stored.event_delivery_id))
+// Committed when it returns, also where the sender hangs up.
+async fn store(app: &AppState, request: Proven) -> Result<Taken, Error> {
+    let app = app.clone();
+    detached(async move { app.webhook_intake.store(&app.pools, request).await }).await
 }
 
 async fn is_proven(
