@@ -58,7 +58,7 @@ pub struct Sensitivity {
 
 impl Default for Sensitivity {
     fn default() -> Self {
-        Self { shift_share: 0.2, shift_log_factor: 10.0, spike_share: 0.3, spike_deviations: 8.0, amount_per_day: 0.0 }
+        Self { shift_share: 0.2, shift_log_factor: 8.0, spike_share: 0.25, spike_deviations: 6.0, amount_per_day: 0.0 }
     }
 }
 
