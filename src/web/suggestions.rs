@@ -142,7 +142,7 @@ mod tests {
             [("project", "search".to_owned()), ("namespace", "checkout".to_owned()), ("color", "search".to_owned())];
         let found = suggester().of_tags(tags.iter().map(|(key, value)| (*key, value.clone()))).unwrap();
         assert_eq!((found.service.as_str(), found.evidence.as_str()), ("Checkout", "Its tag namespace says checkout."));
-        let has = |name: &str, value: &str| found.fields.contains(&(name, value.to_owned()));
+        let has = |name: &str, value: &str| found.fields.iter().any(|(key, text)| *key == name && text == value);
         assert!(has("service", "checkout"));
         assert!(has("reason", "Suggested and accepted. Its tag namespace says checkout."));
         assert!(suggester().of_tags([("color", "search".to_owned())].into_iter()).is_none());
