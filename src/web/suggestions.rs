@@ -100,10 +100,12 @@ impl Suggester {
             service: slug.clone(),
             place: "last".into(),
             note: evidence.clone(),
-            reason: format!("Suggested and accepted. {evidence}"),
             ..RuleForm::default()
         };
-        Some(Suggestion { service: name.clone(), evidence, fields: form.fields() })
+        // The form asks a person for the reason; here the button gives it.
+        let mut fields = form.fields();
+        fields.push(("reason", format!("Suggested and accepted. {evidence}")));
+        Some(Suggestion { service: name.clone(), evidence, fields })
     }
 }
 
@@ -140,7 +142,9 @@ mod tests {
             [("project", "search".to_owned()), ("namespace", "checkout".to_owned()), ("color", "search".to_owned())];
         let found = suggester().of_tags(tags.iter().map(|(key, value)| (*key, value.clone()))).unwrap();
         assert_eq!((found.service.as_str(), found.evidence.as_str()), ("Checkout", "Its tag namespace says checkout."));
-        assert!(found.fields.iter().any(|(name, value)| *name == "service" && value == "checkout"));
+        let has = |name: &str, value: &str| found.fields.iter().any(|(key, text)| *key == name && text == value);
+        assert!(has("service", "checkout"));
+        assert!(has("reason", "Suggested and accepted. Its tag namespace says checkout."));
         assert!(suggester().of_tags([("color", "search".to_owned())].into_iter()).is_none());
     }
 }
