@@ -211,6 +211,7 @@ fn words(entry: &RouteEntry) -> (&'static str, Option<&'static str>) {
         Policy::SignedIn => "signed-in",
         Policy::Money => "money",
         Policy::OrganisationMoney => "organisation",
+        Policy::Review => "review",
         Policy::Finance => "finance",
         Policy::Bills => "bills",
         Policy::Admin => "admin",
