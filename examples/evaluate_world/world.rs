@@ -50,8 +50,6 @@ pub struct Deployment {
 
 pub struct Event {
     pub day: usize,
-    /// The service that it is about; none where it is about a category.
-    pub service: Option<usize>,
     pub kind: String,
     pub category: String,
 }
@@ -99,7 +97,6 @@ struct DeploymentRow {
 #[derive(serde::Deserialize)]
 struct EventRow {
     date: NaiveDate,
-    service: String,
     event: String,
     category: String,
 }
@@ -139,8 +136,7 @@ impl World {
         }
         for row in rows::<EventRow>(folder, "events.csv")? {
             let Some(day) = world.place_of(row.date) else { continue };
-            let service = places.get(&row.service).copied();
-            world.events.push(Event { day, service, kind: row.event, category: row.category });
+            world.events.push(Event { day, kind: row.event, category: row.category });
         }
         Ok(world)
     }

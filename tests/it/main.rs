@@ -9,6 +9,7 @@ mod context_events;
 mod copy_binary;
 mod database_crash;
 mod decisions;
+mod demo_effects;
 mod demo_organisation;
 mod deploy_command;
 mod deployments_api;

@@ -32,7 +32,7 @@ pub use calibration::Calibration;
 pub use history::{History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, Siblings};
 pub use life::{CameBack, Returned, came_back, is_revision};
 pub use model::{Model, NeighbourCourse};
-pub(crate) use raw::Raw;
+use raw::Raw;
 pub use shape::Shape;
 pub use siblings::{PricedService, pooled_price_size, sibling_index};
 pub(crate) use surprise::Surprises;

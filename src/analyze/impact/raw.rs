@@ -1,6 +1,6 @@
 //! What the model says before intervals are stretched and findings are made.
 
-use super::{Model, fit::Fit, window::Window};
+use super::{fit::Fit, window::Window};
 
 /// What the model says of one release, in units of the currency a day where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,11 +42,5 @@ impl Raw {
             before_per_day: window.before_per_day,
             undoes_a_shift: fit.undoes_a_shift(),
         }
-    }
-
-    /// What the model says of a day; none where it cannot be asked.
-    pub(crate) fn ask(history: &super::History, day: chrono::NaiveDate, model: &Model) -> Option<Self> {
-        let window = Window::of(history, day, model).ok()?;
-        Some(Self::of(&window, &Fit::of(&window, model)))
     }
 }

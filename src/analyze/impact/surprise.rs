@@ -30,12 +30,16 @@ pub(crate) struct Surprise {
     pub(crate) cost: f64,
 }
 
+/// Standard deviation of what a release may have done.
+const RELEASE_SD: f64 = 0.3;
 /// Days at the end that are told one by one.
 const LAST_DAYS: usize = 7;
 
 impl Surprises {
     /// What surprises in the days up to the last complete one; none where the history is too short or costs nothing.
     pub(crate) fn of(history: &History, model: &Model) -> Option<Self> {
+        // Every release may have done something: as a step of any usual size. Courses are of no interest here.
+        let model = &Model { neighbours: 0, other_release_sd: RELEASE_SD, ..model.clone() };
         let after = history.complete_to + chrono::Days::new(1);
         let window = Window::until(history, after, model).ok()?;
         let mut scratch = Scratch::default();

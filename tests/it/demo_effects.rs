@@ -1,0 +1,106 @@
+//! The verdicts of the demo organisation against what is true of it: bills, traffic and deployments as they are taken in,
+//! with bounds that only a broken chain misses.
+
+use super::support;
+use bigdecimal::ToPrimitive;
+use chrono::{DateTime, NaiveDate, Utc};
+use costwake::jobs::effects;
+use costwake::rollup::{ImportRequest, import_file, metrics_import};
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+
+/// Service and day of a release in production, and the change of EffectiveCost a day.
+type Truth = BTreeMap<(String, NaiveDate), f64>;
+
+async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
+    let folder = tempfile::tempdir().unwrap();
+    let files = costwake::demo::generate(folder.path(), now.date_naive(), 1).unwrap();
+    let pools = support::pools(db);
+    for bill in &files.bills {
+        let request = ImportRequest {
+            path: bill.path.clone(),
+            file_name: "bill".into(),
+            source: Some(bill.source.clone()),
+            as_of: Some(bill.as_of),
+            received_by: "test".into(),
+            now,
+        };
+        let receipt = import_file(&pools, request, |_, _, _| {}).await.unwrap();
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    }
+    let truth: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&files.truth).unwrap()).unwrap();
+    let mut changes = Truth::new();
+    for release in truth["deployments"].as_array().unwrap() {
+        let text = |key: &str| release[key].as_str().unwrap().to_owned();
+        if release["succeeded"] != true || text("environment") != "production" {
+            continue;
+        }
+        let at: DateTime<Utc> = text("finished_at").parse().unwrap();
+        let change: bigdecimal::BigDecimal =
+            release["change_per_day"]["EffectiveCost"].as_str().unwrap().parse().unwrap();
+        *changes.entry((text("service"), at.date_naive())).or_default() += change.to_f64().unwrap();
+        sqlx::query(
+            "WITH added AS (
+                 INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at,
+                     finished_at, version)
+                 SELECT 1, $1, environment_id, 'succeeded', $2, $2, $2, $3 FROM environment WHERE slug = 'production'
+                 RETURNING deployment_id)
+             INSERT INTO deployment_service (deployment_id, service_id)
+             SELECT deployment_id, service_id FROM added, service WHERE slug = $4",
+        )
+        .bind(text("external_id"))
+        .bind(at)
+        .bind(text("version"))
+        .bind(text("service"))
+        .execute(db)
+        .await
+        .unwrap();
+    }
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for line in std::fs::read_to_string(&files.traffic).unwrap().lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        metrics.push_str(&format!("requests,{},{},{},production\n", cells[1], cells[0], cells[2]));
+    }
+    metrics_import::import(&pools, metrics.as_bytes(), "test", "", now).await.unwrap();
+    changes
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
+    let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
+    let truth = take_in(&db, now).await;
+    let done = effects::settle(&support::pools(&db), now).await.unwrap();
+    assert!(done.release_count > 100, "{done:?}");
+    let rows: Vec<(String, NaiveDate, String, f64, f64, f64, f64)> = sqlx::query_as(
+        "SELECT DISTINCT s.slug, e.release_date, e.finding, e.per_day::float8, e.per_day_low::float8,
+                e.per_day_high::float8, e.before_per_day::float8
+         FROM current_deployment_effect e JOIN service s USING (service_id)
+         WHERE e.phase = 'settled' AND e.per_day IS NOT NULL",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    assert!(rows.len() > 50, "{} settled verdicts", rows.len());
+    let (mut held, mut claimed, mut false_claims, mut large, mut found) = (0, 0, 0, 0, 0);
+    for (service, day, finding, _, low, high, before) in &rows {
+        let change = truth[&(service.clone(), *day)];
+        held += usize::from(*low <= change && change <= *high);
+        let sign = match finding.as_str() {
+            "increase" => 1.0,
+            "decrease" => -1.0,
+            _ => 0.0,
+        };
+        claimed += usize::from(sign != 0.0);
+        false_claims += usize::from(sign * change < 0.0 || (sign != 0.0 && change == 0.0));
+        large += usize::from(change.abs() >= 0.15 * before);
+        found += usize::from(change.abs() >= 0.15 * before && sign * change > 0.0);
+    }
+    let figures = format!(
+        "{} settled, {held} hold the truth, {claimed} claimed, {false_claims} of them false, {found} of {large} large effects found",
+        rows.len()
+    );
+    println!("{figures}");
+    assert!(held * 10 >= rows.len() * 7, "{figures}");
+    assert!(false_claims * 4 <= claimed.max(4), "{figures}");
+    assert!(found * 2 >= large, "{figures}");
+}
