@@ -17,10 +17,10 @@ const DAY_COUNT_MAX: i64 = 800;
 const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
-const KEYS: [&str; 32] = [
-    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "status", "source", "delivery",
-    "resource", "account", "group", "bought", "region", "sku", "class", "invoice", "issuer", "state", "month", "from",
-    "to", "day", "q", "cur", "basis", "by", "sort", "page",
+const KEYS: [&str; 33] = [
+    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "status", "finding", "source",
+    "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "invoice", "issuer", "state",
+    "month", "from", "to", "day", "q", "cur", "basis", "by", "sort", "page",
 ];
 
 /// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).
@@ -191,7 +191,7 @@ impl View {
 
     /// Whether anything but the period and the basis narrows the page.
     pub fn is_filtered(&self) -> bool {
-        ["service", "env", "team", "provider", "charge", "status", "q", "cur"]
+        ["service", "env", "team", "provider", "charge", "status", "finding", "q", "cur"]
             .iter()
             .any(|key| self.values.contains_key(key))
     }

@@ -320,9 +320,9 @@ fn no_effect(row: &Row, is_of_production: bool, is_there: bool) -> String {
     match () {
         () if is_there || !went_live(row) => String::new(),
         () if !is_of_production => {
-            "Effects are estimated in environments of the kind production; this is a plain comparison.".into()
+            "Effects are estimated in environments of the kind production.".into()
         }
-        () => "This is a plain comparison. The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
+        () => "The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
     }
 }
 
