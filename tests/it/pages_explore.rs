@@ -117,7 +117,10 @@ fn assert_tables_add_up(page: &Page, path: &str) -> usize {
     let mut checked = 0;
     for table in html.select(&select("table")) {
         let Some(total) = table.select(&select("tr.total")).next() else { continue };
-        let rows: Vec<ElementRef> = table.select(&select("tbody tr:not(.total):not(.open)")).collect();
+        // A bridge begins with what was before; elsewhere an open row is the sum of those below it.
+        let is_bridge = table.value().classes().any(|class| class == "bridge");
+        let added = if is_bridge { "tbody tr:not(.total)" } else { "tbody tr:not(.total):not(.open)" };
+        let rows: Vec<ElementRef> = table.select(&select(added)).collect();
         for (index, cell) in total.select(&select("td")).enumerate() {
             let mut sums: BTreeMap<String, BigDecimal> = BTreeMap::new();
             for row in &rows {
