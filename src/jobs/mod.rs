@@ -146,21 +146,21 @@ impl Worker {
 
     async fn run_job(&self, job: &Job) -> anyhow::Result<()> {
         match job.kind.as_str() {
-            "import_upload" => import_upload::run(&self.pools, job).await,
-            // Boxed: it is large.
+            // Boxed, as the ones below: the stack of a worker would else hold the largest of them at every job.
+            "import_upload" => Box::pin(import_upload::run(&self.pools, job)).await,
             READ_SOURCE => Box::pin(read_source::run(&self.pools, &self.config, job)).await,
             "normalize_events" => {
-                events::read_new(&self.pools.jobs).await?;
+                Box::pin(events::read_new(&self.pools.jobs)).await?;
                 Ok(())
             }
             "remap" => {
-                remap::remap(&self.pools, "costwake", Utc::now()).await?;
+                Box::pin(remap::remap(&self.pools, "costwake", Utc::now())).await?;
                 Ok(())
             }
-            PULL_METRICS => pull_metrics::run(&self.pools, &self.config, job).await,
-            MAKE_DAYS => pull_metrics::make_days(&self.pools).await,
+            PULL_METRICS => Box::pin(pull_metrics::run(&self.pools, &self.config, job)).await,
+            MAKE_DAYS => Box::pin(pull_metrics::make_days(&self.pools)).await,
             effects::SETTLE_EFFECTS => {
-                let done = effects::settle(&self.pools, Utc::now()).await?;
+                let done = Box::pin(effects::settle(&self.pools, Utc::now())).await?;
                 tracing::info!(
                     "Effects of {} releases are up to date, {} of them worked out anew",
                     done.release_count,
@@ -168,7 +168,7 @@ impl Worker {
                 );
                 Ok(())
             }
-            "sweep" => sweep::run(&self.pools, &self.config, Utc::now()).await,
+            "sweep" => Box::pin(sweep::run(&self.pools, &self.config, Utc::now())).await,
             other => bail!("there is no job of the kind {other}"),
         }
     }
