@@ -44,6 +44,10 @@ async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
         .execute(pool)
         .await
         .unwrap();
+    let query =
+        "INSERT INTO metric_query (metric, address, promql, service_label, next_pull_at, changed_by, changed_at)
+                 VALUES ('requests', 'https://prometheus.example', 'up', 'service', now(), 'ann', now())";
+    sqlx::query(query).execute(pool).await.unwrap();
     let person = app.person(Role::Viewer, false, &[]).await;
     let link = new_link(&mut pool.acquire().await.unwrap(), person, Utc::now(), TimeDelta::hours(1)).await.unwrap();
     (app, link, folder)
@@ -66,6 +70,7 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         path if path.contains("/deployments") => id(pool, "SELECT max(deployment_id) FROM deployment").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
         path if path.contains("/splits") => id(pool, "SELECT min(split_id) FROM split").await,
+        path if path.contains("/metric-queries") => id(pool, "SELECT min(metric_query_id) FROM metric_query").await,
         path if path.contains("/rules") => id(pool, "SELECT min(mapping_rule_id) FROM mapping_rule").await,
         _ => id(pool, "SELECT min(source_id) FROM source").await,
     };
@@ -73,7 +78,8 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         .replace("{month}", "2026-10")
         .replace("{generation_id}", &generation)
         .replace("{line}", "2")
-        .replace("{name}", "product")
+        .replace("{name}", if path.contains("/metrics/") { "requests" } else { "product" })
+        .replace("{subject}", "catalogue")
         .replace("{user_id}", &id(pool, "SELECT min(user_id) FROM user_account").await)
         .replace("/welcome/{link}", link)
         .replace("{id}", &of(path).await)

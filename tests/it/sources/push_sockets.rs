@@ -250,7 +250,11 @@ async fn a_large_push_over_sockets_is_resumed_and_takes_little_memory(pool: PgPo
             assert!(began.elapsed() < WAIT_MAX, "{body}");
             std::thread::sleep(Duration::from_millis(250));
         }
-        assert_eq!(stays(), 0, "what was read is not kept");
+        // The files go after the bill counts.
+        while stays() > 0 {
+            assert!(began.elapsed() < WAIT_MAX, "what was read is not kept");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         server.peak_kib()
     });
     let peak = checked.await.unwrap();
