@@ -88,7 +88,7 @@ async fn store(app: &AppState, post: &Post, now: DateTime<Utc>) -> Result<Stored
     if !stored.is_same_body || (stored.is_new && is_taken) {
         return Err(other_body(post));
     }
-    event_sources::received(&mut transaction, event_source_id, now).await?;
+    event_sources::received(&mut transaction, &[event_source_id], now).await?;
     transaction.commit().await?;
     Ok(Stored { event_source_id, event_delivery_id: stored.event_delivery_id })
 }

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// A request about to be stored.
 #[derive(Debug, Clone)]
@@ -36,27 +37,51 @@ pub struct Stored {
 
 /// Stores a request, or counts it as a repetition of the first with its key. The first is never changed.
 pub async fn insert(conn: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Result<Stored> {
-    let row = sqlx::query!(
-        r#"INSERT INTO event_delivery
-               (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, 'new')
-           ON CONFLICT (event_source_id, dedupe_key) DO UPDATE SET repeat_count = event_delivery.repeat_count + 1
-           RETURNING event_delivery_id, repeat_count, body_sha256"#,
-        new.event_source_id,
-        new.dedupe_key,
-        new.event_name,
-        new.headers,
-        new.body,
-        new.body_sha256,
-        new.received_at,
+    insert_all(conn, std::slice::from_ref(new)).await?.pop().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Stores all of them as [`insert`] stores one; answers in the same order. Of several with one key the first is kept.
+pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sqlx::Result<Vec<Stored>> {
+    // In the order of the keys, so that two who write at once wait for each other and never both.
+    let mut by_key: BTreeMap<(i64, &str), Vec<usize>> = BTreeMap::new();
+    for (place, new) in all.iter().enumerate() {
+        by_key.entry((new.event_source_id, new.dedupe_key)).or_default().push(place);
+    }
+    let firsts: Vec<&NewDelivery<'_>> = by_key.values().map(|places| &all[places[0]]).collect();
+    let repeats: Vec<i32> = by_key.values().map(|places| i32::try_from(places.len() - 1).unwrap_or(i32::MAX)).collect();
+    let rows = sqlx::query!(
+        r#"INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at,
+                                       state, repeat_count)
+           SELECT n.event_source_id, n.dedupe_key, n.event_name, n.headers, n.body, n.body_sha256, n.received_at, 'new',
+                  n.repeat_count
+           FROM unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::text[], $7::timestamptz[],
+                       $8::integer[])
+               AS n(event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, repeat_count)
+           ON CONFLICT (event_source_id, dedupe_key)
+           DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count
+           RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
+        &firsts.iter().map(|new| new.event_source_id).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.dedupe_key.to_owned()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.event_name.to_owned()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.headers.clone()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.body.to_vec()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.body_sha256.to_owned()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.received_at).collect::<Vec<_>>(),
+        &repeats,
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(Stored {
-        event_delivery_id: row.event_delivery_id,
-        is_new: row.repeat_count == 0,
-        is_same_body: row.body_sha256 == new.body_sha256,
-    })
+    let mut stored: Vec<Option<Stored>> = vec![None; all.len()];
+    for row in rows {
+        for (turn, place) in by_key[&(row.event_source_id, row.dedupe_key.as_str())].iter().enumerate() {
+            stored[*place] = Some(Stored {
+                event_delivery_id: row.event_delivery_id,
+                is_new: row.is_new && turn == 0,
+                is_same_body: row.body_sha256 == all[*place].body_sha256,
+            });
+        }
+    }
+    stored.into_iter().map(|one| one.ok_or(sqlx::Error::RowNotFound)).collect()
 }
 
 /// A stored request, to be read.

@@ -3,6 +3,7 @@
 use super::seal::{Key, Place, SealError};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// How long the secret before is still valid after a change.
 pub const GRACE_HOURS: i64 = 24;
@@ -68,6 +69,14 @@ impl EventSource {
 /// A source by name.
 pub async fn find(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<EventSource>> {
     sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE name = $1", name).fetch_optional(conn).await
+}
+
+/// The sources of these numbers as they are now. What was proven against older secrets is proven again by the caller.
+pub async fn by_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<HashMap<i64, EventSource>> {
+    let rows = sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE event_source_id = ANY($1)", ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|source| (source.event_source_id, source)).collect())
 }
 
 /// A source by number; locked until the transaction ends.
@@ -176,12 +185,12 @@ pub async fn set_enabled(conn: &mut PgConnection, event_source_id: i64, enabled:
     Ok(updated.rows_affected() == 1)
 }
 
-/// Remembers that something came. Every ten seconds is enough, and keeps a flood from waiting for one row.
-pub async fn received(conn: &mut PgConnection, event_source_id: i64, now: DateTime<Utc>) -> sqlx::Result<()> {
+/// Remembers that something came from these. Every ten seconds is enough, and keeps a flood from waiting for one row.
+pub async fn received(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE event_source SET last_received_at = $2, last_error = NULL WHERE event_source_id = $1
+        "UPDATE event_source SET last_received_at = $2, last_error = NULL WHERE event_source_id = ANY($1)
            AND (last_received_at IS NULL OR last_received_at + interval '10 seconds' < $2 OR last_error IS NOT NULL)",
-        event_source_id,
+        ids,
         now
     )
     .execute(conn)

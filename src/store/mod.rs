@@ -31,7 +31,6 @@ pub mod effect_runs;
 pub mod effects;
 pub mod embedded;
 pub mod environment_costs;
-pub mod event_batches;
 pub mod event_deliveries;
 pub mod event_sources;
 pub mod expired;

@@ -3,9 +3,9 @@
 
 use super::{Error, webhooks::READ_EVENTS_JOB};
 use crate::events::Headers;
-use crate::store::event_deliveries::{NewDelivery, Stored};
-use crate::store::event_sources::EventSource;
-use crate::store::{Pools, event_batches, jobs};
+use crate::store::event_deliveries::{self, NewDelivery, Stored};
+use crate::store::event_sources::{self, EventSource};
+use crate::store::{Pools, jobs};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::HashMap;
@@ -135,19 +135,19 @@ async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<St
     let mut ids: Vec<i64> = requests.iter().map(|request| request.source.event_source_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let now = event_batches::sources(&mut transaction, &ids).await?;
+    let now = event_sources::by_ids(&mut transaction, &ids).await?;
     let fits = |request: &&&Proven| {
         now.get(&request.source.event_source_id).is_some_and(|now| now.takes_like(&request.source))
     };
     let fitting: Vec<&&Proven> = requests.iter().filter(fits).collect();
     let new: Vec<NewDelivery<'_>> = fitting.iter().map(|request| new_delivery(request)).collect();
-    let stored = event_batches::insert(&mut transaction, &new).await?;
+    let stored = event_deliveries::insert_all(&mut transaction, &new).await?;
     if stored.iter().any(|stored| stored.is_new) {
         jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
     }
     if let Some(last) = new.iter().map(|new| new.received_at).max() {
         let ids: Vec<i64> = new.iter().map(|new| new.event_source_id).collect();
-        event_batches::received(&mut transaction, &ids, last).await?;
+        event_sources::received(&mut transaction, &ids, last).await?;
     }
     transaction.commit().await?;
     let mut stored = stored.into_iter();
