@@ -33,6 +33,11 @@ pub async fn lock_deployment_id(conn: &mut PgConnection, external_id: &str) -> s
     sqlx::query!("SELECT pg_advisory_xact_lock(1, hashtext($1))", external_id).execute(conn).await.map(drop)
 }
 
+/// Waits until nobody else reads one of two exports of a bill. Held until the connection is closed.
+pub async fn lock_azure_exports(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_lock(4, 0)").execute(conn).await.map(drop)
+}
+
 /// Waits until nobody else changes what is visible.
 pub async fn lock_ledger(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LEDGER_LOCK).execute(conn).await.map(drop)
