@@ -140,6 +140,8 @@ fn azure_manifest(run: &str, time: &str, blobs: &[(&str, usize, i64)]) -> String
     serde_json::json!({ "blobCount": blobs.len(), "runInfo": run, "blobs": blobs }).to_string()
 }
 
+/// N19: where the rows are others than the manifest says the delivery waits, and the old figures stay. A file that the
+/// manifest does not name is no part of it, and while one that it names is missing nothing is read.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn parts_are_one_delivery_and_tie_to_the_rows_of_the_manifest(pool: PgPool) {
     let home = Home::new();
@@ -169,7 +171,14 @@ async fn parts_are_one_delivery_and_tie_to_the_rows_of_the_manifest(pool: PgPool
     assert_counts(&pool, "azure", 1, "1.5").await;
 
     put("r3", "2026-11-03T01:15:00Z", [october("2"), october("3")], [1, 1]);
+    home.put(&format!("{}/part_9_0001.csv", run("r3")), october("1000"));
     assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "azure", 2, "5").await;
+
+    put("r4", "2026-11-04T01:15:00Z", [october("20"), october("30")], [1, 1]);
+    std::fs::remove_file(home.bills().join(format!("{}/part_1_0001.csv", run("r4")))).unwrap();
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("partial", 0), "{read:?}");
     assert_counts(&pool, "azure", 2, "5").await;
     assert_clean(&pool).await;
 }
