@@ -23,9 +23,11 @@ pub async fn wait_at_most(conn: &mut PgConnection, at_most: Duration) -> sqlx::R
         .map(drop)
 }
 
-/// Whether a statement failed because it waited too long: 55P03 is for a lock, 57014 in all.
+/// Whether a statement failed because others stood in the way: it waited too long (55P03 for a lock, 57014 in all), or
+/// the database took the transaction back (40001 what cannot be put in an order, 40P01 a deadlock). Nothing was changed.
 pub fn is_busy(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "55P03" | "57014" | "40001" | "40P01"))
 }
 
 /// Waits until nobody else stores something of the deployment with this id.

@@ -2,13 +2,21 @@
 
 use super::{ANN, assert_clean, figures, file, import_as_of, october, request, time, withdraw_source};
 use crate::support;
+use axum::http::StatusCode;
 use costwake::rollup::{ImportOptions, accept, import_with, remap, revert, withdraw};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 
 /// Lets the next `count` publications end with this error. What a sequence counted is not taken back with the
 /// transaction, so that a later try goes through.
 async fn end_the_next(pool: &PgPool, count: i64, code: &str) {
+    end_the_next_of(pool, "publication", count, code).await;
+}
+
+// The same for what adds to another table.
+async fn end_the_next_of(pool: &PgPool, table: &str, count: i64, code: &str) {
     let statement = format!(
         "CREATE SEQUENCE IF NOT EXISTS tries;
          SELECT setval('tries', 1, false);
@@ -17,7 +25,7 @@ async fn end_the_next(pool: &PgPool, count: i64, code: &str) {
              IF nextval('tries') <= {count} THEN RAISE EXCEPTION 'ended' USING ERRCODE = '{code}'; END IF;
              RETURN NEW;
          END $$;
-         CREATE OR REPLACE TRIGGER end_it BEFORE INSERT ON publication FOR EACH ROW EXECUTE FUNCTION end_it();"
+         CREATE OR REPLACE TRIGGER end_it BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION end_it();"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(pool).await.unwrap();
 }
@@ -117,4 +125,23 @@ async fn imports_and_remaps_at_once_all_end(pool: PgPool) {
     let (states, ()) = tokio::join!(futures_util::future::join_all(imports), remaps);
     assert!(states.iter().all(|state| state == "published"), "{states:?}");
     assert_clean(&pool).await;
+}
+
+/// F30 for a request: it is not tried again behind the back of whoever asks, but told when to come back, and nothing of
+/// it stays.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_request_that_met_others_is_told_when_to_come_back(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let team = serde_json::json!({"slug": "shop", "name": "Shop"});
+    for code in ["40P01", "40001", "55P03"] {
+        end_the_next_of(&pool, "team", 1, code).await;
+        let refused = app.api("POST", "/api/v1/teams", &token, team.clone()).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{code}: {}", refused.body);
+        assert!(refused.headers.contains_key("retry-after"), "{code}");
+        assert!(refused.body.contains("Nothing was changed"), "{code}: {}", refused.body);
+        assert_eq!(support::count(&pool, "SELECT count(*) FROM team").await, 0, "{code}");
+    }
+    let added = app.api("POST", "/api/v1/teams", &token, team).await;
+    assert!(added.status.is_success(), "{}", added.body);
 }
