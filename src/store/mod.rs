@@ -3,6 +3,10 @@
 //! Every function that reads money takes a [`Scope`], and every list has a limit.
 
 pub mod accounts;
+pub mod analysis_runs;
+pub mod anomalies;
+pub mod anomaly_lists;
+pub mod anomaly_watch;
 pub mod audit;
 pub mod backup;
 pub mod billers;
@@ -35,6 +39,8 @@ pub mod event_deliveries;
 pub mod event_sources;
 pub mod expired;
 pub mod focus_export;
+pub mod forecast_series;
+pub mod forecasts;
 pub mod freshness;
 pub mod generations;
 pub mod history;

@@ -4,7 +4,9 @@ mod completeness;
 mod few;
 mod movers;
 
+use super::anomalies;
 use super::display::{Compared, Delta, Line, decimals, money, percent};
+use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -13,6 +15,7 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, OpenItems};
@@ -48,6 +51,7 @@ struct OverviewPage {
     items: Vec<Item>,
     deployments: Vec<ListedDeployment>,
     services_csv: String,
+    forecast: ForecastSection,
 }
 
 struct CostView {
@@ -116,6 +120,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             });
         }
     }
+    let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
+    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?;
     let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
@@ -124,7 +130,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),
-        items: items(&page, &open, &costs, &names),
+        items: items(&page, &open, &costs, &names, &unusual),
+        forecast,
         services_csv: view.link("/services.csv", &[]),
         page,
         cost,
@@ -248,8 +255,22 @@ fn empty(span: Option<&Span>, page: &Page) -> String {
     }
 }
 
-fn items(page: &Page, open: &OpenItems, costs: &[ServiceCost], currencies: &[String]) -> Vec<Item> {
+fn items(
+    page: &Page,
+    open: &OpenItems,
+    costs: &[ServiceCost],
+    currencies: &[String],
+    unusual: &[OpenSum],
+) -> Vec<Item> {
     let mut items = Vec::new();
+    if !unusual.is_empty() {
+        items.push(Item {
+            text: "Unusual cost that is open".into(),
+            href: "/anomalies?state=open",
+            amount: unusual.iter().map(|sum| sum.count).sum::<i64>().to_string(),
+            note: anomalies::open_fact(unusual),
+        });
+    }
     let unallocated = unallocated(costs);
     let amounts: Vec<String> = currencies
         .iter()
