@@ -27,6 +27,7 @@ pub mod deployment_lists;
 pub mod deployment_notes;
 pub mod deployments;
 pub mod dimension_costs;
+pub mod effect_digest;
 pub mod effect_runs;
 pub mod effects;
 pub mod embedded;
