@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod clusters;
+pub mod commitments;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;

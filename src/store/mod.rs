@@ -42,6 +42,7 @@ pub mod history;
 pub mod impact_series;
 pub mod invoices;
 pub mod jobs;
+pub mod joined_exports;
 pub mod live_deployments;
 pub mod locks;
 pub mod mapping_rule_versions;

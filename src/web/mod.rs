@@ -12,7 +12,7 @@ pub mod charts;
 pub mod client_address;
 mod close_month;
 pub mod clusters;
-mod commitments;
+pub(crate) mod commitments;
 pub mod comparison;
 mod connect_steps;
 mod context_events;
@@ -169,6 +169,7 @@ impl AppState {
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::catalogue::routes,
     crate::api::clusters::routes,
+    crate::api::commitments::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,

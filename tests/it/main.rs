@@ -25,6 +25,7 @@ mod finance;
 mod focus_conformance;
 mod focus_validator;
 mod format_speed;
+mod full_wal;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;

@@ -5,6 +5,7 @@ pub const TABLE: &str = "
 GET / signed-in
 GET /api/v1/clusters organisation read
 PUT /api/v1/cluster-reports/{name} bills ingest
+GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
