@@ -3,6 +3,7 @@
 pub mod anomalies;
 pub mod catalogue;
 pub mod clusters;
+pub mod commitments;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;

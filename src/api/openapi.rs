@@ -30,6 +30,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::catalogue::list_teams,
         super::clusters::list,
         super::clusters::put,
+        super::commitments::show,
         super::costs::download,
         super::costs::show,
         super::deployments::create,

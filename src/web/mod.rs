@@ -13,7 +13,7 @@ pub mod charts;
 pub mod client_address;
 mod close_month;
 pub mod clusters;
-mod commitments;
+pub(crate) mod commitments;
 pub mod comparison;
 mod connect_steps;
 mod context_events;
@@ -172,6 +172,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::anomalies::routes,
     crate::api::catalogue::routes,
     crate::api::clusters::routes,
+    crate::api::commitments::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,

@@ -28,6 +28,7 @@ mod focus_conformance;
 mod focus_validator;
 mod forecasts;
 mod format_speed;
+mod full_wal;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;

@@ -8,6 +8,7 @@ GET /api/v1/anomalies/{id} money read
 POST /api/v1/anomalies/{id}/state review admin
 GET /api/v1/clusters organisation read
 PUT /api/v1/cluster-reports/{name} bills ingest
+GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read

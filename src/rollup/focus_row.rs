@@ -1,11 +1,13 @@
+//! A line of the ledger as a row of a FOCUS file.
+
 use crate::focus::columns::{self, Version};
 use crate::store::focus_export::{ExportedCharge, ExtraColumns};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
 
-/// The columns of an export: those of FOCUS 1.2, then what the files had besides, as `x_` columns.
-pub(super) struct Columns {
+/// The columns of an export: those of FOCUS 1.2, then what the files had besides.
+pub struct Columns {
     columns: Vec<Column>,
 }
 
@@ -17,7 +19,17 @@ struct Column {
 }
 
 impl Columns {
+    /// What FOCUS has no name for is named as FOCUS wants it: `x_` columns.
     pub fn new(extra: &ExtraColumns) -> Self {
+        Self::named(extra, own_name)
+    }
+
+    /// Every column under the name that it is kept by, so that what is read back is the same.
+    pub fn as_kept(extra: &ExtraColumns) -> Self {
+        Self::named(extra, str::to_owned)
+    }
+
+    fn named(extra: &ExtraColumns, own_name: impl Fn(&str) -> String) -> Self {
         let focus = Version::V1_2.columns().into_iter().filter(|name| match *name {
             "ListCost" => extra.has_list_cost,
             "ContractedCost" => extra.has_contracted_cost,
@@ -39,6 +51,7 @@ impl Columns {
         Self { columns: all }
     }
 
+    /// The names, in order.
     pub fn header(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| column.name.as_str())
     }
