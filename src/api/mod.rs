@@ -1,5 +1,6 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
+pub mod anomalies;
 pub mod catalogue;
 pub mod clusters;
 pub mod commitments;
@@ -9,6 +10,7 @@ mod deployment_record;
 pub mod deployments;
 pub mod dimensions;
 pub mod error;
+pub mod forecast;
 pub mod impact;
 pub mod invoices;
 pub mod metrics;

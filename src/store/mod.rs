@@ -3,6 +3,10 @@
 //! Every function that reads money takes a [`Scope`], and every list has a limit.
 
 pub mod accounts;
+pub mod analysis_runs;
+pub mod anomalies;
+pub mod anomaly_lists;
+pub mod anomaly_watch;
 pub mod audit;
 pub mod backup;
 pub mod billers;
@@ -27,6 +31,7 @@ pub mod deployment_lists;
 pub mod deployment_notes;
 pub mod deployments;
 pub mod dimension_costs;
+pub mod effect_digest;
 pub mod effect_runs;
 pub mod effects;
 pub mod embedded;
@@ -35,6 +40,8 @@ pub mod event_deliveries;
 pub mod event_sources;
 pub mod expired;
 pub mod focus_export;
+pub mod forecast_series;
+pub mod forecasts;
 pub mod freshness;
 pub mod generations;
 pub mod history;
