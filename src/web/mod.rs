@@ -30,8 +30,10 @@ pub mod dimensions;
 pub mod display;
 pub mod effects;
 pub mod environment;
+mod environment_end;
 pub mod environments;
 pub mod error;
+pub mod event_source;
 pub mod event_sources;
 pub mod export;
 pub mod filters;
@@ -172,6 +174,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
+    crate::api::event_sources::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
@@ -201,6 +204,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     effects::routes,
     environment::routes,
     environments::routes,
+    event_source::routes,
     event_sources::routes,
     health::routes,
     history::routes,
