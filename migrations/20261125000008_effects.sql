@@ -52,12 +52,17 @@ CREATE TABLE deployment_effect (
 CREATE INDEX deployment_effect_by_deployment
     ON deployment_effect (deployment_id, service_id, environment_id, billing_currency, deployment_effect_id DESC);
 CREATE INDEX deployment_effect_by_service ON deployment_effect (service_id, release_date);
+CREATE INDEX deployment_effect_by_day ON deployment_effect (release_date);
 
--- The answers that stand.
+-- The answers that stand. Not by DISTINCT ON: what a page asks of some days or services must narrow this first.
 CREATE VIEW current_deployment_effect AS
-SELECT DISTINCT ON (deployment_id, service_id, environment_id, billing_currency) *
-FROM deployment_effect
-ORDER BY deployment_id, service_id, environment_id, billing_currency, deployment_effect_id DESC;
+SELECT * FROM deployment_effect e
+WHERE NOT EXISTS (
+    SELECT FROM deployment_effect later
+    WHERE later.deployment_id = e.deployment_id AND later.service_id = e.service_id
+      AND later.environment_id = e.environment_id AND later.billing_currency = e.billing_currency
+      AND later.deployment_effect_id > e.deployment_effect_id
+);
 
 -- The line that cost would have followed without the release, for the answer that stands: it is drawn, not kept.
 CREATE TABLE deployment_effect_line (

@@ -22,6 +22,9 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The note where a period has no figures yet.
+pub(super) const NO_COMPLETE_DAY: &str = "No complete day of bills lies in this period.";
+
 const ACCEPTS: Accepts = Accepts {
     texts: &["view", "service", "env", "team", "provider", "charge"],
     by: &["service", "env", "team", "provider", "charge", "day"],
@@ -254,7 +257,7 @@ async fn by_charge_day(
     costs: &mut Costs,
 ) -> Result<()> {
     let Some(span) = view.span(bills) else {
-        costs.notes.push("No complete day of bills lies in this period.".into());
+        costs.notes.push(NO_COMPLETE_DAY.into());
         return Ok(());
     };
     let filter = view.filter(conn, span.days).await?;

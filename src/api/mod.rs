@@ -1,7 +1,9 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
+pub mod anomalies;
 pub mod catalogue;
 pub mod clusters;
+pub mod commitments;
 pub mod costs;
 pub mod deployment_body;
 mod deployment_record;
@@ -9,6 +11,7 @@ pub mod deployments;
 pub mod dimensions;
 pub mod error;
 pub mod event_sources;
+pub mod forecast;
 pub mod impact;
 pub mod invoices;
 pub mod metrics;

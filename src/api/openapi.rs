@@ -16,6 +16,9 @@ pub fn routes(routes: Routes) -> Routes {
     info(title = "Costwake", version = "v1", description = "Deployments in, costs out. Names of columns are those of FOCUS; money is a string, so that no digit is lost."),
     // One handler a line, in the order of the alphabet; a test compares the list with the routes.
     paths(
+        super::anomalies::change,
+        super::anomalies::list,
+        super::anomalies::show,
         super::catalogue::add_environment,
         super::catalogue::add_service,
         super::catalogue::add_team,
@@ -27,6 +30,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::catalogue::list_teams,
         super::clusters::list,
         super::clusters::put,
+        super::commitments::show,
         super::costs::download,
         super::costs::show,
         super::deployments::create,
@@ -39,6 +43,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::event_sources::now,
         super::event_sources::set,
         super::event_sources::stop,
+        super::forecast::list,
         super::impact::show,
         super::invoices::delete,
         super::invoices::enter,

@@ -169,6 +169,7 @@ async fn described(app: &AppState, source: &SourceSetting, delivery: &str) -> Re
     responses((status = 200, description = "It was stored already", body = PushedDelivery),
         (status = 201, description = "Stored", body = PushedDelivery), (status = 404, body = ErrorBody),
         (status = 409, description = "The delivery is committed, or the source is paused", body = ErrorBody),
+        (status = 507, description = "The disk of the server does not take it; nothing of it was kept", body = ErrorBody),
         (status = 422, description = "The body is another one than the hash says", body = ErrorBody)))]
 pub async fn put(
     State(app): State<AppState>,

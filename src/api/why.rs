@@ -1,5 +1,6 @@
 //! `/api/v1/why`: why spend changed between two periods, from the same functions as the pages.
 
+use super::costs::NO_COMPLETE_DAY;
 use super::error::{ErrorBody, Result};
 use crate::store::freshness;
 use crate::web::query::View;
@@ -112,7 +113,7 @@ pub(super) async fn show(
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
     let Some(span) = view.span(&bills) else {
-        answer.notes.push("No complete day of bills lies in this period.".into());
+        answer.notes.push(NO_COMPLETE_DAY.into());
         return Ok(Json(answer));
     };
     let filter = view.filter(&mut snapshot, span.days).await?;

@@ -103,14 +103,17 @@ struct Options {
     /// Storage account of Azure.
     #[arg(long)]
     account: Option<String>,
+    /// Address of Entra ID, where it is not that of the public cloud.
+    #[arg(long)]
+    authority: Option<String>,
     /// "every 30 minutes", "every 6 hours", "daily at 06:00" (UTC); "never": only when asked.
     #[arg(long, value_parser = schedule)]
     schedule: Option<When>,
     /// Late after so many hours without something new; 0: never.
     #[arg(long)]
     expected_every_hours: Option<i32>,
-    /// File with the credentials as JSON: access_key_id, secret_access_key, session_token, sas; for Google Cloud the key
-    /// file of the service account itself. "-" reads them from the input.
+    /// File with the credentials as JSON: access_key_id, secret_access_key, session_token; sas; tenant_id, client_id,
+    /// client_secret; for Google Cloud the key file of the service account itself. "-" reads them from the input.
     #[arg(long)]
     credentials_file: Option<PathBuf>,
 }
@@ -265,6 +268,7 @@ impl Options {
             region: text(&self.region, place.region),
             endpoint: text(&self.endpoint, place.endpoint),
             account: text(&self.account, place.account),
+            authority: text(&self.authority, place.authority),
         };
         let schedule = match self.schedule {
             None => before.and_then(|before| before.schedule),

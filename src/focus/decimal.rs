@@ -286,6 +286,7 @@ mod tests {
         assert_eq!(text("-1e-40"), format!("-0.{}1", "0".repeat(39)));
     }
 
+    /// N08: other spellings of numbers are refused, not guessed.
     #[test]
     fn what_is_not_a_number_is_refused() {
         for input in
@@ -315,6 +316,7 @@ mod tests {
         }
     }
 
+    /// N07: nothing wraps at the edge of the fixed point: what is larger goes on in more digits.
     #[test]
     fn a_sum_beyond_i128_moves_on_without_wrapping() {
         let mut sum = Decimal::new(i128::MAX, 0);
@@ -325,6 +327,31 @@ mod tests {
         let mut far = Decimal::new(i128::MAX, 0);
         far += &Decimal::parse("0.001").unwrap();
         assert_eq!(far.to_string(), "170141183460469231731687303715884105727.001");
+    }
+
+    /// N07: ten million of the largest lines, added up and taken away again.
+    #[test]
+    fn ten_million_of_the_largest_lines_add_up() {
+        let line = Decimal::parse("170141183460469231731687303715884.105727").unwrap();
+        let (mut sum, mut count) = (Decimal::ZERO, 0_u32);
+        for _ in 0..10_000_000 {
+            sum += &line;
+            count += 1;
+        }
+        assert_eq!(count, 10_000_000);
+        assert_eq!(sum.to_string(), "1701411834604692317316873037158841057270.000000");
+        let back = Decimal::parse("-1701411834604692317316873037158841057270").unwrap();
+        sum += &back;
+        assert_eq!(sum.to_big_decimal(), BigDecimal::from(0));
+    }
+
+    /// N08: four hundred digits are a number like any other; five thousand are not.
+    #[test]
+    fn four_hundred_digits_are_all_kept() {
+        let whole = "7".repeat(400);
+        assert_eq!(text(&whole), whole);
+        let small = format!("0.{}", "3".repeat(400));
+        assert_eq!(text(&small), small);
     }
 
     fn literal() -> impl Strategy<Value = String> {

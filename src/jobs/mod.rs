@@ -3,8 +3,10 @@
 //! A worker holds a job by a lease on database time and extends it while it works. One that lost its lease stops,
 //! and could not publish any more: the publish transaction checks the lease's fencing token.
 
+pub mod anomalies;
 pub mod effects;
 mod fetched;
+pub mod forecasts;
 mod import_upload;
 mod pull_metrics;
 mod read_events;
@@ -49,11 +51,13 @@ pub async fn run(pools: Pools, config: Config, stop: CancellationToken) {
     });
     let reads = tokio::spawn(schedule::run(pools.clone(), stop.clone()));
     let settling = tokio::spawn(effects::schedule(pools.clone(), stop.clone()));
+    let detecting = tokio::spawn(anomalies::schedule(pools.clone(), stop.clone()));
+    let forecasting = tokio::spawn(forecasts::schedule(pools.clone(), stop.clone()));
     let schedule = tokio::spawn(schedule(pools, stop));
     for worker in workers {
         let _ = worker.await;
     }
-    let _ = tokio::join!(schedule, reads, settling);
+    let _ = tokio::join!(schedule, reads, settling, detecting, forecasting);
 }
 
 // Several processes may ask: at most one sweep waits or runs.
@@ -186,6 +190,22 @@ impl Worker {
                 );
                 Ok(())
             }
+            anomalies::DETECT_ANOMALIES => {
+                let done = Box::pin(anomalies::detect(&self.pools, Utc::now())).await?;
+                tracing::info!(
+                    "Anomalies are up to date: {} of {} series looked at, {} opened, {} closed",
+                    done.looked_count,
+                    done.series_count,
+                    done.opened_count,
+                    done.closed_count
+                );
+                Ok(())
+            }
+            forecasts::FORECAST => {
+                let done = Box::pin(forecasts::forecast(&self.pools, Utc::now())).await?;
+                tracing::info!("{} forecasts are up to date", done.forecast_count);
+                Ok(())
+            }
             "sweep" => Box::pin(sweep::run(&self.pools, &self.config, Utc::now())).await,
             other => bail!("there is no job of the kind {other}"),
         }
@@ -210,6 +230,8 @@ impl Worker {
 fn kind_label(kind: &str) -> &'static str {
     let known = [
         COUNT_PIPELINES,
+        anomalies::DETECT_ANOMALIES,
+        forecasts::FORECAST,
         "import_upload",
         MAKE_DAYS,
         "normalize_events",

@@ -54,6 +54,24 @@ pub fn open_as(path: &Path, format: Option<Format>) -> Result<Bill, BillError> {
     Bill::of_csv(source, format)
 }
 
+/// Opens lines of the ledger that were written out as CSV under the names that they are kept by. `measures` are those
+/// columns that differ from line to line.
+pub fn open_lines(path: &Path, measures: &[String]) -> Result<Bill, BillError> {
+    let source = SourceFile::open(path)?;
+    let mut records = Records::new(source.content);
+    let Some(Record::Cells { cells, .. }) = records.next()? else { return Err(BillError::Empty) };
+    let names: Vec<String> = (0..cells.spans.len()).map(|column| cells.get(column).to_owned()).collect();
+    records.skips_blank_lines = true;
+    let is_measure: Vec<bool> = names.iter().map(|name| measures.contains(name)).collect();
+    let known = names.len();
+    let columns = Understood {
+        format: Format::Focus,
+        header: Header::of_native(names, known, &is_measure, |column| column),
+        native: None,
+    };
+    Ok(Bill::of(columns, "CSV", Rows::Csv(records), source.file_bytes, source.progress))
+}
+
 /// The columns of a file once they are understood.
 struct Understood {
     format: Format,

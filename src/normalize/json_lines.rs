@@ -147,7 +147,11 @@ impl<R: Read> JsonLines<R> {
         }
         self.scanner.text.clear();
         self.scanner.text.push_str(text);
-        if self.scanner.scan(&self.members) { Ok(()) } else { Err("the line is not a JSON object") }
+        match (self.scanner.scan(&self.members), self.scanner.repeats) {
+            (true, false) => Ok(()),
+            (true, true) => Err("a member stands in the line twice"),
+            (false, _) => Err("the line is not a JSON object"),
+        }
     }
 
     fn has(&self, name: &str) -> bool {

@@ -29,8 +29,12 @@ pub(super) struct Scanner {
     pub text: String,
     /// One for each member that has a cell, and a last one for all others, as an object by dotted name.
     pub spans: Vec<Span>,
+    /// Whether a member stands in it twice: which of both is meant nobody can tell.
+    pub repeats: bool,
     path: String,
     others: String,
+    seen: Vec<bool>,
+    seen_others: FxHashSet<String>,
     at: usize,
 }
 
@@ -41,6 +45,10 @@ impl Scanner {
         self.spans.resize(members.count + 1, Span::default());
         self.path.clear();
         self.others.clear();
+        self.repeats = false;
+        self.seen.clear();
+        self.seen.resize(members.count, false);
+        self.seen_others.clear();
         self.at = 0;
         let length = self.text.len();
         self.skip_blank();
@@ -101,7 +109,12 @@ impl Scanner {
             let is_null = &self.text[start..self.at] == "null";
             if is_null { Span::default() } else { span(start, self.at) }
         };
-        match members.places.get(self.path.as_str()) {
+        let place = members.places.get(self.path.as_str());
+        self.repeats |= match place {
+            Some(place) => std::mem::replace(&mut self.seen[*place], true),
+            None => !self.seen_others.insert(self.path.clone()),
+        };
+        match place {
             Some(place) => self.spans[*place] = cell,
             None if cell.start < cell.end => {
                 self.others.push_str(if self.others.is_empty() { "{\"" } else { ",\"" });
@@ -206,6 +219,26 @@ mod tests {
         assert_eq!(others[4], r#"{"new":{"b":1},"service.kind":"c\""}"#);
         serde_json::from_str::<serde_json::Value>(&others[4]).unwrap();
         assert_eq!(cells("{}").unwrap(), [""; 5]);
+    }
+
+    /// I06: a member that stands twice, also within another one.
+    #[test]
+    fn a_member_that_stands_twice_is_noticed() {
+        let repeats = |json: &str| {
+            let members = Members::of(&["id", "service.id"]);
+            let mut scanner = Scanner { text: json.to_owned(), ..Scanner::default() };
+            assert!(scanner.scan(&members), "{json}");
+            scanner.repeats
+        };
+        for json in [
+            r#"{"id":1,"id":2}"#,
+            r#"{"id":null,"id":2}"#,
+            r#"{"x":1,"x":1}"#,
+            r#"{"service":{"id":1},"service":{"id":2}}"#,
+        ] {
+            assert!(repeats(json), "{json}");
+        }
+        assert!(!repeats(r#"{"id":"id","service":{"id":1,"name":"id"},"name":2}"#));
     }
 
     #[test]

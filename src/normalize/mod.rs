@@ -28,7 +28,7 @@ pub mod tags;
 mod timestamp;
 mod warnings;
 
-pub use bill::{Bill, open, open_as};
+pub use bill::{Bill, open, open_as, open_lines};
 pub use charge::{Charge, Rejection, Row};
 pub use error::BillError;
 pub use format::Format;

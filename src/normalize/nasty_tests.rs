@@ -269,6 +269,109 @@ fn the_older_of_two_provider_columns_is_bound_too() {
     }
 }
 
+/// I04: odd files, and what becomes of each: nothing is read into the wrong column, and every row is a charge or is
+/// named with the reason.
+#[test]
+fn odd_files_have_a_documented_end() {
+    let good = format!("{HEADER}\n{}", row("1.5,1,1,1", "A,USD", ",,,p"));
+    let read_bytes = |bytes: &[u8]| -> Result<(Vec<String>, Vec<String>), String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let mut bill = open(file.path()).map_err(|error| error.to_string())?;
+        let (mut charges, mut rejections) = (Vec::new(), Vec::new());
+        while let Some(row) = bill.next_row().map_err(|error| error.to_string())? {
+            match row {
+                Row::Charge(charge) => {
+                    let attributes: Vec<_> = charge.attributes().map(|(_, value)| value).collect();
+                    let account = charge.billing_account_id.unwrap_or("-");
+                    charges.push(format!("{} {account} {attributes:?}", billed(&charge)));
+                }
+                Row::Rejected(rejection) => rejections.push(rejection.reason),
+            }
+        }
+        Ok((charges, rejections))
+    };
+    let same: (Vec<String>, Vec<String>) = (vec!["1.5 A [\"p\"]".into()], Vec::new());
+    let utf_16: Vec<u8> = [0xff, 0xfe].into_iter().chain(good.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let reordered = {
+        let lines: Vec<Vec<&str>> = good.lines().map(|line| line.split(',').rev().collect()).collect();
+        lines.iter().map(|cells| cells.join(",") + "\n").collect::<String>()
+    };
+    for (what, text) in [
+        ("a byte order mark", format!("\u{feff}{good}")),
+        ("CRLF", good.replace('\n', "\r\n")),
+        ("CR alone", good.replace('\n', "\r")),
+        ("no line end at the end", good.trim_end().to_owned()),
+        ("blank lines", good.replace('\n', "\n\n")),
+        ("columns in another order", reordered),
+        ("names in another case", good.replace("BilledCost", "billedcost")),
+    ] {
+        assert_eq!(read_bytes(text.as_bytes()), Ok(same.clone()), "{what}");
+    }
+    let refused = |bytes: &[u8], says: &str| {
+        let error = read_bytes(bytes).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(&utf_16, "UTF-16");
+    refused(good.replace("EffectiveCost", "billedcost").as_bytes(), "column BilledCost stands in it twice");
+    refused(b"\0\0\0", "NUL");
+    let rejected = |bytes: &[u8], says: &str| {
+        let (charges, rejections) = read_bytes(bytes).unwrap();
+        assert_eq!((charges.len(), rejections.len()), (1, 1), "{says}: {charges:?} {rejections:?}");
+        assert!(rejections[0].contains(says), "{rejections:?}");
+    };
+    let with = |line: &[u8]| [good.as_bytes(), line].concat();
+    rejected(&with(row("1,1,1,1", "A\0,USD", ",,,").as_bytes()), "NUL byte");
+    rejected(&with(b"caf\xe9,1\n"), "not UTF-8 text");
+    rejected(&with(row("1,1,1,1", "A,USD", ",,,,extra").as_bytes()), "18 cells, the header 17");
+    rejected(&with(b"1,1\n"), "2 cells, the header 17");
+    // A column that FOCUS does not know is kept under its own name, and one that is missing is said.
+    let unknown = good.replace("x_Project", "Farbe");
+    assert_eq!(read_bytes(unknown.as_bytes()), Ok(same));
+    let fewer: String = good.lines().map(|line| line.split_once(',').unwrap().1.to_owned() + "\n").collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(fewer.as_bytes()).unwrap();
+    assert_eq!(open(file.path()).unwrap().missing_mandatory(), ["BilledCost"]);
+}
+
+/// I06: deep, repeated and huge JSON in a bill: a line that cannot be taken at its word is rejected, the next is read,
+/// and numbers keep every digit of their text.
+#[test]
+fn odd_json_is_rejected_by_the_line_and_numbers_stay_text() {
+    let line = |members: &str| {
+        format!(
+            "{{\"billing_account_id\":\"00-AA\",\"service\":{{\"description\":\"Compute\"}},\
+             \"usage_start_time\":\"2026-10-05 23:00:00 UTC\",\"usage_end_time\":\"2026-10-06 00:00:00 UTC\",\
+             \"invoice\":{{\"month\":\"202610\"}},\"currency\":\"USD\",\"cost_type\":\"regular\",{members}}}\n"
+        )
+    };
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    let whole = "123456789012345678901234567890";
+    let text = [
+        line("\"cost\":1"),
+        line("\"cost\":1,\"cost\":2"),
+        line(&format!("\"cost\":1,\"other\":{}", deep("[", "]"))),
+        line(&format!("\"cost\":1,\"other\":{}", deep("{\"a\":", "}"))),
+        line(&format!("\"cost\":{}", deep("[", "]"))),
+        line(&format!("\"cost\":{whole}")),
+        line("\"cost\":9007199254740993.000000000000000000001"),
+        line("\"cost\":1e400"),
+        line("\"cost\":1e99999"),
+        line("\"cost\":NaN"),
+        "[".repeat(10_000) + "\n",
+        line("\"cost\":2"),
+    ]
+    .concat();
+    let mut costs = Vec::new();
+    let read = read(&text, |charge| costs.push(billed(charge))).unwrap();
+    let huge = format!("1{}", "0".repeat(400));
+    assert_eq!(costs, ["1", "1", "1", whole, "9007199254740993.000000000000000000001", &huge, "2"]);
+    let reasons: Vec<(u64, &str)> = read.rejections.iter().map(|found| (found.line, found.reason.as_str())).collect();
+    assert_eq!(reasons.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 5, 9, 10, 11], "{reasons:?}");
+    assert_eq!(reasons[0].1, "a member stands in the line twice");
+    assert_eq!(reasons[4].1, "the line is not a JSON object");
+}
+
 /// Whatever the bytes, a file is read, refused or rejected by the line; nothing panics, and every line is told of.
 mod any_bytes {
     use super::*;

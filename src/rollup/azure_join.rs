@@ -1,13 +1,19 @@
 //! Azure's actual and amortized cost of one bill, joined: BilledCost of the one, EffectiveCost of the other.
 //!
+//! The two come as parts of one delivery, or one after the other as deliveries of one source (`azure_beside`).
+//!
 //! An export has one cost, and its rows have no key. A row that stands in both exports becomes one charge; what
 //! stands in one of them only (a commitment where it was bought, the part of it that a day used) keeps the other cost
 //! at zero. So the sum of each cost is that of its export, whatever could be matched.
 
+use super::json;
 use crate::focus::Decimal;
 use crate::normalize::{self, BillError, Charge, Format, Row};
 use rustc_hash::FxHashMap;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// Different rows of actual exports that are remembered, about 100 MiB. Those behind them stand by themselves.
@@ -20,6 +26,39 @@ pub(super) enum Side {
     Actual,
     /// Commitments where they were used.
     Amortized,
+}
+
+impl Side {
+    /// What the database calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Actual => "actual",
+            Self::Amortized => "amortized",
+        }
+    }
+
+    /// The other export of the bill.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Actual => Self::Amortized,
+            Self::Amortized => Self::Actual,
+        }
+    }
+}
+
+/// Billing account and first instant of the billing period, in seconds: one bill.
+pub(super) type BillKey = (String, i64);
+
+/// The measure of a joined line that tells in which export it stands, and its values.
+pub(super) const MARK: &str = "x_CostsFrom";
+pub(super) const FROM_BOTH: &str = "both exports";
+
+/// The value for what stands in one export only.
+pub(super) fn only_from(side: Side) -> &'static str {
+    match side {
+        Side::Actual => "actual export",
+        Side::Amortized => "amortized export",
+    }
 }
 
 /// The side of each file, where they are the two costs of one bill; `None` where they are not, or are one of them
@@ -50,25 +89,79 @@ pub(super) fn sides(paths: &[PathBuf], format: Option<Format>) -> Result<Option<
     }
 }
 
+/// The one side that all files hold, and their bills; `None` where they are no such export, or do not tell.
+pub(super) fn one_side(
+    paths: &[PathBuf],
+    format: Option<Format>,
+) -> Result<Option<(Side, BTreeSet<BillKey>)>, BillError> {
+    let (mut bills, mut found) = (BTreeSet::new(), None);
+    for path in paths {
+        let mut bill = normalize::open_as(path, format)?;
+        if bill.kind() != Format::AzureExport {
+            return Ok(None);
+        }
+        let mut tells = Tells::default();
+        while let Some(row) = bill.next_row()? {
+            let Row::Charge(charge) = row else { continue };
+            tells.look(&charge);
+            let (account, period) = bill_of(&charge);
+            if !bills.iter().any(|(known, start)| known == account && *start == period) {
+                bills.insert((account.to_owned(), period));
+            }
+        }
+        match (tells.side().or_else(|| side_by_name(path)), found) {
+            (Some(side), Some(other)) if side != other => return Ok(None),
+            (Some(side), _) => found = Some(side),
+            (None, _) => {}
+        }
+    }
+    Ok(found.map(|side| (side, bills)))
+}
+
+fn bill_of<'a>(charge: &Charge<'a>) -> (&'a str, i64) {
+    let start = charge.billing_period_start.unwrap_or_default().timestamp();
+    (charge.billing_account_id.unwrap_or_default(), start)
+}
+
 /// The first row that only one of the two exports can have tells it.
 fn side_by_rows(bill: &mut normalize::Bill) -> Result<Option<Side>, BillError> {
-    let mut has_free_usage = false;
+    let mut tells = Tells::default();
     while let Some(row) = bill.next_row()? {
         let Row::Charge(charge) = row else { continue };
-        if charge.pricing_category != Some("Committed") {
-            continue;
+        tells.look(&charge);
+        if tells.certain.is_some() {
+            break;
+        }
+    }
+    Ok(tells.side())
+}
+
+/// What rows tell of the export that they stand in.
+#[derive(Default)]
+struct Tells {
+    certain: Option<Side>,
+    has_free_usage: bool,
+}
+
+impl Tells {
+    fn look(&mut self, charge: &Charge<'_>) {
+        if self.certain.is_some() || charge.pricing_category != Some("Committed") {
+            return;
         }
         match charge.charge_category {
-            Some("Purchase" | "Credit") => return Ok(Some(Side::Actual)),
-            _ if charge.commitment_discount_status == Some("Unused") => return Ok(Some(Side::Amortized)),
+            Some("Purchase" | "Credit") => self.certain = Some(Side::Actual),
+            _ if charge.commitment_discount_status == Some("Unused") => self.certain = Some(Side::Amortized),
             Some("Usage") if charge.billed_cost.as_ref().is_some_and(|cost| !cost.is_zero()) => {
-                return Ok(Some(Side::Amortized));
+                self.certain = Some(Side::Amortized);
             }
-            Some("Usage") => has_free_usage = true,
+            Some("Usage") => self.has_free_usage = true,
             _ => {}
         }
     }
-    Ok(has_free_usage.then_some(Side::Actual))
+
+    fn side(&self) -> Option<Side> {
+        self.certain.or(self.has_free_usage.then_some(Side::Actual))
+    }
 }
 
 fn side_by_name(path: &Path) -> Option<Side> {
@@ -101,6 +194,10 @@ pub(super) struct AzureJoin {
     /// How many equal rows of actual exports wait, by what names them.
     waiting: FxHashMap<u128, u32>,
     bytes: Vec<u8>,
+    /// The bills that are joined, where that is not all.
+    pub bills: Option<Arc<BTreeSet<BillKey>>>,
+    /// In which export the row stands that was admitted last, where its bill is joined.
+    pub mark: Option<&'static str>,
     not_remembered: u64,
     matched: u64,
     apart_actual: u64,
@@ -110,6 +207,11 @@ pub(super) struct AzureJoin {
 impl AzureJoin {
     /// Whether a row is to be counted now. Its costs are set to those that it counts with.
     pub fn admits(&mut self, charge: &mut Charge<'_>) -> bool {
+        self.mark = None;
+        // A bill of which only this export is there counts as it is.
+        if self.pass != Pass::Plain && !self.is_joined(charge) {
+            return self.pass != Pass::Remember;
+        }
         match self.pass {
             Pass::Plain => true,
             Pass::Remember => {
@@ -122,6 +224,12 @@ impl AzureJoin {
             }
             Pass::Actual => self.is_left(charge),
         }
+    }
+
+    fn is_joined(&self, charge: &Charge<'_>) -> bool {
+        let Some(bills) = &self.bills else { return true };
+        let (account, period) = bill_of(charge);
+        bills.iter().any(|(known, start)| known == account && *start == period)
     }
 
     fn remember(&mut self, charge: &Charge<'_>) {
@@ -138,6 +246,7 @@ impl AzureJoin {
 
     /// Usage that a commitment covers costs nothing in an actual export; everything else costs the same in both.
     fn amortized(&mut self, charge: &mut Charge<'_>) {
+        self.mark = Some(FROM_BOTH);
         let own = self.name(charge, charge.effective_cost.as_ref());
         if self.take(own) {
             return;
@@ -145,6 +254,7 @@ impl AzureJoin {
         let free = self.name(charge, Some(&Decimal::ZERO));
         if !self.take(free) {
             self.apart_amortized += 1;
+            self.mark = Some(only_from(Side::Amortized));
         }
         charge.billed_cost = Some(Decimal::ZERO);
     }
@@ -170,6 +280,7 @@ impl AzureJoin {
             *count -= 1;
         }
         self.apart_actual += 1;
+        self.mark = Some(only_from(Side::Actual));
         charge.effective_cost = Some(Decimal::ZERO);
         // The amortized export has the price of all usage: a second one would be counted twice.
         if charge.charge_category == Some("Usage") {
@@ -202,12 +313,17 @@ impl AzureJoin {
             charge.pricing_category,
             charge.resource_id,
             charge.charge_description,
-            charge.tags.or(charge.unreadable_tags),
         ];
         for text in texts {
             let text = text.unwrap_or_default();
             to.extend_from_slice(&(text.len() as u32).to_le_bytes());
             to.extend_from_slice(text.as_bytes());
+        }
+        // As the ledger keeps them: one of the two exports may come from there. Those that cannot be read are attributes.
+        if charge.tags.is_some() {
+            let mut tags = Value::Object(charge.tag_map());
+            json::storable(&mut tags);
+            to.extend_from_slice(tags.to_string().as_bytes());
         }
         number(to, charge.consumed_quantity.as_ref());
         number(to, cost);

@@ -4,6 +4,7 @@
 //! is several times cheaper than a staging table and an upsert, and fails where another load was faster: then the
 //! chunk is looked at again.
 
+use super::again;
 use super::group_rows::{KeyedRow, KeyedRows, StagedRows};
 use super::staging::copy;
 use rustc_hash::FxHashMap;
@@ -11,7 +12,6 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 const UNIQUE_VIOLATION: &str = "23505";
-const DEADLOCK: &str = "40P01";
 /// How often a chunk is looked at again. Each time at least one other load has moved on.
 const TRIES_MAX: u32 = 20;
 
@@ -21,15 +21,16 @@ pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::R
     loop {
         tries += 1;
         match write_once(conn, rows).await {
-            Err(error) if tries < TRIES_MAX && another_was_faster(&error) => {}
+            Err(error) if tries < TRIES_MAX && is_unique_violation(&error) => {}
+            Err(error) if tries < TRIES_MAX && again::may_pass(&error) => tokio::time::sleep(again::wait(tries)).await,
             result => return result,
         }
     }
 }
 
-fn another_was_faster(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK)
+// Another load was faster.
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == UNIQUE_VIOLATION)
 }
 
 async fn write_once(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {

@@ -3,6 +3,7 @@
 //! A charge that spans several days counts on the day of its `ChargePeriodStart`. One that lies outside its billing
 //! period (a correction) counts on its own day in daily figures and in its bill in monthly ones.
 
+use super::azure_beside::OneSide;
 use super::load::{self, Load};
 use super::publish::{self, Publishing};
 use super::request::{source_name_fault, version_fault};
@@ -16,8 +17,8 @@ use crate::store::Pools;
 use crate::store::deliveries::{self, NewDelivery};
 use crate::store::generations;
 use crate::store::jobs::Fence;
-use crate::store::locks;
 use crate::store::receipts::{self, Receipt};
+use crate::store::{joined_exports, locks};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -317,8 +318,15 @@ impl Import<'_> {
         {
             return Ok(());
         }
+        let named_source = self.request.source.as_deref();
+        let mut one_side = None;
+        if self.begun.append_object.is_empty() {
+            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source).await?;
+        }
+        // The connection holds a lock until it goes away.
+        let (one_side, _lock) = one_side.unzip();
         loop {
-            match load::load(&self.load(), &mut sha256).await {
+            match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
                 Ok(load::Ending::Ready { row_count }) => return self.publish(row_count).await,
                 Ok(load::Ending::Closed) => return Ok(()),
                 Err(again @ (ImportError::RulesChanged | ImportError::Overtaken)) => {
@@ -329,8 +337,9 @@ impl Import<'_> {
         }
     }
 
-    fn load(&self) -> Load<'_> {
+    fn load<'a>(&'a self, one_side: Option<&'a OneSide>) -> Load<'a> {
         Load {
+            one_side,
             pools: self.pools,
             delivery_id: self.begun.delivery_id,
             paths: &self.paths,
@@ -360,6 +369,7 @@ impl Import<'_> {
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
         let reason = decision::same_bytes(earlier);
         generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;
+        joined_exports::renew(&mut *transaction, sha256, self.begun.version_at).await?;
         let now = self.clock.now();
         deliveries::finish(&mut *transaction, self.begun.delivery_id, "unchanged", Some(&reason), now).await?;
         transaction.commit().await?;
@@ -395,6 +405,7 @@ impl Import<'_> {
             }
             Err(LedgerError::Died) => Err(ImportError::Died),
             Err(LedgerError::Difference(difference)) => Err(ImportError::Difference(difference)),
+            Err(LedgerError::Overtaken) => Err(ImportError::Overtaken),
             Err(error) => Err(ImportError::Other(error.into())),
         }
     }

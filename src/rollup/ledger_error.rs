@@ -20,6 +20,9 @@ pub enum LedgerError {
     /// Nothing to go back to.
     #[error("{0}")]
     NothingBefore(&'static str),
+    /// What it was joined with is not what counts now.
+    #[error("Another export of the same bill came or was taken back while this one was read: hand it in again.")]
+    Overtaken,
     /// Sums differ; nothing was changed.
     #[error("It does not add up, so nothing was changed. {0}")]
     Difference(String),

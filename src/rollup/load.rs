@@ -3,6 +3,8 @@
 //! The charges' connection keeps one transaction open from the first row to the last check: killed anywhere before
 //! its commit, nothing of them is there. Groups and keys are named by their content, so they may be there early.
 
+use super::azure_beside::OneSide;
+use super::azure_join::Side;
 use super::decision::{Outcome, Tally, Version};
 use super::import::{Clock, ImportError, Limits, Sha256Hex, Stage};
 use super::key_attributes::KeyAttributes;
@@ -13,7 +15,7 @@ use super::{bill_source, partition, staging, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
-use crate::store::{Pools, billers, invoices, locks};
+use crate::store::{Pools, billers, invoices, joined_exports, locks};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
@@ -31,6 +33,8 @@ pub(super) struct Load<'a> {
     pub paths: &'a [PathBuf],
     pub stamps: &'a Stamps,
     pub format: Option<Format>,
+    /// The one export of Azure bills that it is.
+    pub one_side: Option<&'a OneSide>,
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub version_basis: &'a str,
@@ -89,6 +93,10 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     if let Some(source_id) = source_id {
         found.warnings.extend(bill_source::warnings(&mut side, source_id, &found).await?);
     }
+    let joined = load.one_side.and_then(|one| one.other.as_ref());
+    if joined.is_some_and(|other| Some(other.source_id) != source_id) {
+        return Err(ImportError::Overtaken);
+    }
     let verdict = verdict(&mut side, load, &found, source_id, &sha256).await?;
     let loads = matches!(verdict, Verdict::Publish | Verdict::Quarantined(_)) && !found.scopes.list().is_empty();
     let (state, reason) = match &verdict {
@@ -143,6 +151,7 @@ async fn stream(
     let plan = Plan {
         paths: load.paths.to_vec(),
         format: load.format,
+        beside: load.one_side.and_then(|one| Some((one.side, one.other.clone()?))),
         first_generation_id: generations::first_id(load.delivery_id),
         limits: load.limits,
         charges: charge_sender,
@@ -204,7 +213,9 @@ async fn verdict(
     for scope in found.scopes.list() {
         let Some(source_id) = source_id else { break };
         let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
-        let current = generations::current(&mut *conn, source_id, account, period, load.append_object).await?;
+        let object = load.append_object;
+        let one_side = load.one_side.map(|one| one.side.name());
+        let current = generations::current(&mut *conn, source_id, account, period, object, one_side).await?;
         tally.add(account, period, current, &version);
     }
     match tally.outcome() {
@@ -214,6 +225,7 @@ async fn verdict(
             if generations::renew(&mut *conn, &same, load.version_at).await? < same.len() {
                 return Err(ImportError::Overtaken);
             }
+            joined_exports::renew(&mut *conn, sha256, load.version_at).await?;
             return Ok(Verdict::Unchanged(reason));
         }
         Outcome::Counts(_) => {}
@@ -324,6 +336,15 @@ async fn insert_generations(
             append_object: load.append_object,
         };
         generations::insert_ready(&mut *conn, &new).await?;
+        let delivery = (delivery_id, load.version_at);
+        if let Some(one_side) = load.one_side {
+            let bill = (scope.billing_account_id.as_str(), scope.billing_period_start);
+            one_side.note(&mut *conn, new.generation_id, bill, delivery).await?;
+        } else if found.has_both_exports {
+            for side in [Side::Actual, Side::Amortized] {
+                joined_exports::insert(&mut *conn, new.generation_id, side.name(), delivery.0, delivery.1).await?;
+            }
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod close_month;
 pub mod cluster_costs;
 pub mod cluster_reports;
 pub mod events;
+pub mod focus_row;
 pub mod import;
 pub mod invoices;
 pub mod key_attributes;
@@ -30,8 +31,10 @@ pub mod usage_point;
 pub mod verify;
 pub mod what_if;
 
+mod again;
 mod aggregate;
 mod arrival;
+mod azure_beside;
 mod azure_join;
 mod bill_source;
 mod decision;

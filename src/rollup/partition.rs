@@ -2,15 +2,14 @@
 //!
 //! Its name carries the delivery's number, so these statements cannot be static; numbers are all that is put in.
 
+use super::again;
 use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use std::time::Duration;
 
-/// How often a lock that readers stand in the way of is tried for: some ten seconds.
+/// How often a lock that readers stand in the way of is tried for: some fifteen seconds.
 const LOCK_TRIES: u32 = 40;
 /// The same where another import may hold it until all of its sums are checked: some ten minutes.
 const ATTACH_TRIES: u32 = 1200;
-const WAIT_MS_MAX: u64 = 500;
 /// How long one try may hold up readers that come after it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '50ms'";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -79,7 +78,7 @@ async fn with_lock(conn: &mut PgConnection, statements: &[String], tries_max: u3
             }
             Err(error) if tries < tries_max && is_lock_timeout(&error) => {
                 attempt.rollback().await?;
-                tokio::time::sleep(Duration::from_millis((u64::from(tries) * 10).min(WAIT_MS_MAX))).await;
+                tokio::time::sleep(again::wait(tries)).await;
             }
             Err(error) => return Err(error),
         }

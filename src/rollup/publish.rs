@@ -1,5 +1,6 @@
 //! What changes the figures that readers see: each in one short transaction, under the ledger's lock.
 
+use super::again::Tries;
 use super::decision::{Decision, Outcome, Tally, Version};
 use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
@@ -11,7 +12,7 @@ use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, audit, history, locks, month_closing};
+use crate::store::{Pools, audit, history, joined_exports, locks, month_closing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -101,6 +102,17 @@ impl Sorted {
 
 /// Makes a delivery that was loaded aside the one that counts.
 pub(super) async fn publish(pools: &Pools, publishing: &Publishing<'_>) -> Result<Published, LedgerError> {
+    let mut tries = Tries::default();
+    loop {
+        let result = publish_once(pools, publishing).await;
+        let may_pass = result.as_ref().err().is_some_and(LedgerError::may_pass);
+        if !tries.another(may_pass).await {
+            return result;
+        }
+    }
+}
+
+async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Published, LedgerError> {
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
     if let Some(fence) = publishing.fence
@@ -116,10 +128,15 @@ pub(super) async fn publish(pools: &Pools, publishing: &Publishing<'_>) -> Resul
         Outcome::Refused(reason) => return Ok(Published::No { state: "refused", reason: reason.clone() }),
         Outcome::Unchanged(reason) => {
             generations::renew(&mut *transaction, &sorted.same_ids, delivery.version_at).await?;
+            let sha256 = delivery.content_sha256.as_deref().unwrap_or_default();
+            joined_exports::renew(&mut *transaction, sha256, delivery.version_at).await?;
             transaction.commit().await?;
             return Ok(Published::No { state: "unchanged", reason: reason.clone() });
         }
         Outcome::Counts(_) => {}
+    }
+    if joined_exports::is_overtaken(&mut transaction, publishing.delivery_id).await? {
+        return Err(LedgerError::Overtaken);
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     if let Some(reason) = bill_source::counted_twice(&beside) {
@@ -197,7 +214,15 @@ pub async fn accept(
     by: Person<'_>,
     now: DateTime<Utc>,
 ) -> Result<Receipt, LedgerError> {
-    accept_once(pools, delivery_id, by, now).await?;
+    let mut tries = Tries::default();
+    loop {
+        let result = accept_once(pools, delivery_id, by, now).await;
+        let may_pass = result.as_ref().err().is_some_and(LedgerError::may_pass);
+        if !tries.another(may_pass).await {
+            result?;
+            break;
+        }
+    }
     let mut conn = pools.jobs.acquire().await?;
     receipts::get(&mut conn, delivery_id).await?.ok_or(LedgerError::UnknownDelivery(delivery_id))
 }
@@ -224,6 +249,11 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     }
     if sorted.counting.is_empty() || sorted.counting.iter().any(|scope| !scope.has_charges) {
         return Err(LedgerError::CannotAccept("Its lines are not kept any more: import the file again.".into()));
+    }
+    if joined_exports::is_overtaken(&mut transaction, delivery_id).await? {
+        let reason = "Its lines are joined with another export of the same bill than the one that counts now: import \
+                      the file again.";
+        return Err(LedgerError::CannotAccept(reason.into()));
     }
     let beside = sorted.beside(&mut transaction, delivery_id).await?;
     let beside: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();

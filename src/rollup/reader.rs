@@ -3,7 +3,8 @@
 mod joined;
 
 use super::aggregate::{Costs, DayKey, DaySums, Sums};
-use super::azure_join::{self, AzureJoin, Pass};
+use super::azure_beside::Other;
+use super::azure_join::{self, AzureJoin, MARK, Pass, Side};
 use super::fingerprint::CellsHash;
 use super::group_rows::{GroupRows, StagedRows};
 use super::import::{ImportError, Limits};
@@ -15,6 +16,7 @@ use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
@@ -53,11 +55,13 @@ pub(super) struct Plan {
     pub paths: Vec<PathBuf>,
     /// What they are, where their columns do not show it.
     pub format: Option<Format>,
+    /// The side of a bill that they hold, and the lines of the other one that counts already.
+    pub beside: Option<(Side, Arc<Other>)>,
     pub first_generation_id: i64,
     pub limits: Limits,
     pub charges: Sender<ChargeBytes>,
     pub staged: Sender<StagedRows>,
-    pub progress: std::sync::Arc<ProgressFn>,
+    pub progress: Arc<ProgressFn>,
 }
 
 /// What a file was found to hold.
@@ -73,6 +77,8 @@ pub(super) struct Found {
     /// The first ones.
     pub rejections: Vec<Rejection>,
     pub scopes: Scopes,
+    /// Whether the files are the two exports of an Azure bill.
+    pub has_both_exports: bool,
     pub has_list_cost: bool,
     pub has_contracted_cost: bool,
     /// Sums by scope and currency, counted apart from the daily ones.
@@ -113,6 +119,8 @@ struct Reader {
     line_offset: u64,
     /// Name of the file that is read now.
     part: String,
+    /// Whether that holds lines of an earlier delivery: they are counted here and are no rows of this one.
+    is_beside: bool,
     totals: FxHashMap<(u16, u16), Sums>,
     days: DaySums,
     cells_hash: CellsHash,
@@ -144,8 +152,12 @@ pub(super) fn read(plan: Plan, key_attributes: KeyAttributes) -> Result<Found, U
 
 fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
     let bytes_total = reader.plan.paths.iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum();
+    if let Some((side, other)) = reader.plan.beside.clone() {
+        return joined::read_beside(reader, side, &other, bytes_total);
+    }
     if let Some(sides) = azure_join::sides(&reader.plan.paths, reader.plan.format)? {
-        return joined::read(reader, &sides, bytes_total);
+        reader.found.has_both_exports = true;
+        return joined::read_parts(reader, &sides, bytes_total);
     }
     let mut bytes_before = 0;
     for path in reader.plan.paths.clone() {
@@ -168,6 +180,7 @@ impl Reader {
             counts_charges: true,
             line_offset: 0,
             part: String::new(),
+            is_beside: false,
             totals: FxHashMap::default(),
             days: DaySums::default(),
             cells_hash: CellsHash::new(),
@@ -181,7 +194,9 @@ impl Reader {
 
     fn file(&mut self, path: &Path, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
         self.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.describe(bill);
+        if !self.is_beside {
+            self.describe(bill);
+        }
         // Another file may have other columns in another order: the same cells would mean something else.
         self.groups.clear();
         self.rows(bill, bytes_before, bytes_total)
@@ -223,13 +238,17 @@ impl Reader {
                 Err(error) => return Err(error.into()),
             };
             let is_counted_later = self.join.pass == Pass::Remember;
-            self.found.row_count += i64::from(!is_counted_later);
+            self.found.row_count += i64::from(!is_counted_later && !self.is_beside);
             match row {
                 Row::Charge(mut charge) => {
                     last_line = charge.line;
                     if self.join.admits(&mut charge) {
                         self.charge(&charge)?;
                     }
+                }
+                Row::Rejected(rejection) if self.is_beside => {
+                    let Rejection { column, reason, .. } = rejection;
+                    return Err(ImportError::Difference(format!("A line of the other export: {column}, {reason}.")));
                 }
                 Row::Rejected(rejection) => {
                     last_line = rejection.line;
@@ -340,7 +359,8 @@ impl Reader {
         number(to, charge.contracted_cost.as_ref())?;
         number(to, charge.pricing_quantity.as_ref())?;
         number(to, charge.consumed_quantity.as_ref())?;
-        super::json::of_pairs(&mut self.measures, charge.measures());
+        let mark = self.join.mark.map(|mark| (MARK, mark));
+        super::json::of_pairs(&mut self.measures, charge.measures().chain(mark));
         if self.measures.is_empty() {
             to.null();
         } else {

@@ -3,6 +3,7 @@
 //! Bills are not read for that: a key's daily costs move as they are. Only a rule that looks at a tag or a resource
 //! that keys do not carry yet makes `rekey` look at the charges.
 
+use super::again::{self, Tries};
 use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
@@ -10,8 +11,6 @@ use super::{map_deployments, map_operational_events, pipeline_deployments, rekey
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-
-const DEADLOCK_TRIES: usize = 3;
 
 /// What a remap did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -52,14 +51,12 @@ pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
 
 /// Maps everything again in a transaction of its own. Run twice, the second changes nothing.
 pub async fn remap(pools: &Pools, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
-    let mut tries = 0;
+    let mut tries = Tries::default();
     loop {
-        tries += 1;
-        match remap_once(pools, by, now).await {
-            Err(error) if tries < DEADLOCK_TRIES && is_deadlock(&error) => {
-                tracing::info!(tries, "a remap met a load and is tried again");
-            }
-            result => return result,
+        let result = remap_once(pools, by, now).await;
+        let may_pass = result.as_ref().err().and_then(|error| error.downcast_ref()).is_some_and(again::may_pass);
+        if !tries.another(may_pass).await {
+            return result;
         }
     }
 }
@@ -149,9 +146,4 @@ async fn publish_as(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime
     )
     .fetch_one(conn)
     .await
-}
-
-fn is_deadlock(error: &anyhow::Error) -> bool {
-    let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-    database.and_then(|error| error.code()).is_some_and(|code| code == "40P01")
 }

@@ -1,5 +1,6 @@
 //! Revert and withdraw: what a person takes back stays taken back, until a person counts it again.
 
+use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
 use super::{LedgerError, level_1, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
@@ -9,6 +10,17 @@ use sqlx::PgConnection;
 
 /// Gives the scopes of a delivery back to what was counted before it. Repeating it changes nothing.
 pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    let mut tries = Tries::default();
+    loop {
+        let result = revert_once(pools, delivery_id, by, now).await;
+        let may_pass = result.as_ref().err().is_some_and(LedgerError::may_pass);
+        if !tries.another(may_pass).await {
+            return result;
+        }
+    }
+}
+
+async fn revert_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
     let delivery = locked(&mut transaction, delivery_id).await?;
@@ -55,6 +67,17 @@ pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTi
 /// Leaves the scopes of a delivery without any figures, or throws away one that waits for a decision. Repeating it
 /// changes nothing.
 pub async fn withdraw(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    let mut tries = Tries::default();
+    loop {
+        let result = withdraw_once(pools, delivery_id, by, now).await;
+        let may_pass = result.as_ref().err().is_some_and(LedgerError::may_pass);
+        if !tries.another(may_pass).await {
+            return result;
+        }
+    }
+}
+
+async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
     let delivery = locked(&mut transaction, delivery_id).await?;

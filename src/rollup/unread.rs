@@ -52,10 +52,12 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 
 /// The sentence for a failure that whoever runs the machine can mend; `None` for all others.
 pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
-    let (mut is_full, mut lacks_memory) = (false, false);
+    let (mut is_full, mut lacks_memory, mut meets_others) = (false, false, false);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(at) = cause {
-        let code = at.downcast_ref::<sqlx::postgres::PgDatabaseError>().map(|error| error.code());
+        let database = at.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let code = database.and_then(sqlx::error::DatabaseError::code);
+        let code = code.as_deref();
         let kind = at.downcast_ref::<io::Error>().map(io::Error::kind);
         let text = at.to_string();
         is_full |= code == Some("53100")
@@ -63,16 +65,21 @@ pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
             || text.contains("No space left on device")
             || text.contains("Disk quota exceeded");
         lacks_memory |= code == Some("53200");
+        meets_others |= matches!(code, Some("40001" | "40P01" | "55P03"));
         cause = at.source();
     }
-    match (is_full, lacks_memory) {
-        (true, _) => Some(
+    match (is_full, lacks_memory, meets_others) {
+        (true, ..) => Some(
             "The disk of the database is full: free some space on it and hand the file in again; nothing that was \
              saved is lost, and nothing of this file is counted.",
         ),
-        (_, true) => Some(
+        (_, true, _) => Some(
             "The database ran out of memory: give it more, and hand the file in again; nothing of this file is \
              counted.",
+        ),
+        (.., true) => Some(
+            "Other changes of the same figures stood in the way each time that it was tried: hand the file in again a \
+             little later; nothing of this file is counted.",
         ),
         _ => None,
     }

@@ -66,6 +66,54 @@ mod tests {
         }
     }
 
+    /// I02: bombs, lies and tricks: many entries, several that share their bytes, a size that is not true, a link, a
+    /// packed file within a packed one. No name in an archive is ever used as a path.
+    #[test]
+    fn hostile_archives_are_refused_or_are_only_bytes() {
+        let mut many = ZipWriter::new(Cursor::new(Vec::new()));
+        for number in 0..65_000 {
+            many.start_file(format!("{number}.csv"), SimpleFileOptions::default()).unwrap();
+        }
+        let many = many.finish().unwrap().into_inner();
+        assert!(matches!(unpacked(many, 100), Err(ArchiveError::FileCount(65_000))));
+
+        // The directory names the same bytes again and again.
+        let one = zipped(&[("a.csv", &[b'0'; 50_000])]);
+        let at = one.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+        let end = one.windows(4).position(|bytes| bytes == b"PK\x05\x06").unwrap();
+        let mut overlapping = [&one[..end], &one[at..end], &one[end..]].concat();
+        let place = overlapping.len() - 22;
+        overlapping[place + 8..place + 12].copy_from_slice(&[2, 0, 2, 0]);
+        let size = u32::from_le_bytes(overlapping[place + 12..place + 16].try_into().unwrap()) * 2;
+        overlapping[place + 12..place + 16].copy_from_slice(&size.to_le_bytes());
+        assert!(unpacked(overlapping, 10_000).is_err());
+
+        // Both headers say that it holds ten bytes.
+        let mut liar = one.clone();
+        for place in [22, at + 24] {
+            assert_eq!(liar[place..place + 4], 50_000_u32.to_le_bytes());
+            liar[place..place + 4].copy_from_slice(&10_u32.to_le_bytes());
+        }
+        assert!(unpacked(liar, 10_000).is_err(), "more comes out than it says");
+
+        // Ten mebibytes from ten kilobytes, and a bomb in a bomb is a packed file that is no text.
+        let bomb = zipped(&[("a.csv", &vec![b'0'; 10 << 20])]);
+        assert!(bomb.len() < 64 << 10);
+        assert!(matches!(unpacked(bomb.clone(), 1 << 20), Err(ArchiveError::TooLarge(_))));
+        let nested = unpacked(zipped(&[("b.zip", &bomb)]), 1 << 20).unwrap();
+        assert_eq!(nested, bomb, "it is unpacked once");
+
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let mut link = ZipWriter::new(Cursor::new(Vec::new()));
+        link.add_symlink("link.csv", target.to_str().unwrap(), SimpleFileOptions::default()).unwrap();
+        let bytes = unpacked(link.finish().unwrap().into_inner(), 1000).unwrap();
+        assert_eq!(bytes, target.to_str().unwrap().as_bytes(), "a link is its text");
+        let outside = zipped(&[(&format!("../../../../{}", target.display()), b"x")]);
+        assert_eq!(unpacked(outside, 10).unwrap(), b"x");
+        assert!(!target.exists() && std::fs::read_dir(folder.path()).unwrap().next().is_none());
+    }
+
     #[test]
     fn what_does_not_fit_or_breaks_off_is_refused() {
         let large = zipped(&[("a.csv", &[b'0'; 100_000])]);

@@ -22,6 +22,8 @@ pub struct Place {
     pub endpoint: String,
     /// Storage account of Azure.
     pub account: String,
+    /// Address of Entra ID, where it is not that of the public cloud: where a client secret is exchanged for a token.
+    pub authority: String,
 }
 
 /// What opens an object store. All empty: the rights of the machine that Costwake runs on.
@@ -38,6 +40,12 @@ pub struct Credentials {
     pub sas: String,
     /// Key file of a service account of Google Cloud, JSON.
     pub service_account_key: String,
+    /// Directory (tenant) of an application of Entra ID.
+    pub tenant_id: String,
+    /// The application (client).
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
 }
 
 // Secrets are never printed.
@@ -62,23 +70,45 @@ impl Credentials {
             session_token: trim(self.session_token),
             sas: trim(self.sas),
             service_account_key: trim(self.service_account_key),
+            tenant_id: trim(self.tenant_id),
+            client_id: trim(self.client_id),
+            client_secret: trim(self.client_secret),
         }
     }
 
     /// Why they cannot be those of a kind, in a sentence.
     pub fn fault(&self, kind: Kind) -> Option<String> {
-        let texts =
-            [&self.access_key_id, &self.secret_access_key, &self.session_token, &self.sas, &self.service_account_key];
+        let application = [&self.tenant_id, &self.client_id, &self.client_secret];
+        let texts = [
+            &self.access_key_id,
+            &self.secret_access_key,
+            &self.session_token,
+            &self.sas,
+            &self.tenant_id,
+            &self.client_id,
+            &self.client_secret,
+            &self.service_account_key,
+        ];
         if texts.iter().any(|text| text.len() > SECRET_CHARS_MAX) {
             return Some("A key is longer than any that there is.".into());
         }
-        if texts[..4].iter().any(|text| text.chars().any(|c| c.is_control() || c.is_whitespace())) {
+        if texts[..7].iter().any(|text| text.chars().any(|c| c.is_control() || c.is_whitespace())) {
             return Some("A key has no spaces and line ends in it.".into());
         }
         match kind {
             _ if self.is_empty() => None,
             Kind::S3 if self.access_key_id.is_empty() != self.secret_access_key.is_empty() => {
                 Some("Amazon S3 needs both the access key id and the secret access key, or neither.".into())
+            }
+            Kind::Azure if application.iter().any(|text| !text.is_empty()) => {
+                if application.iter().any(|text| text.is_empty()) {
+                    return Some("An application of Entra ID needs all three: directory, client and secret.".into());
+                }
+                if !self.tenant_id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+                    return Some("The directory (tenant) is an id like 72f988bf-86f1-41af-91ab-2d7cd011db47.".into());
+                }
+                let has_more = !self.sas.is_empty() || !self.secret_access_key.is_empty();
+                has_more.then(|| "Enter one of access key, shared access signature and application.".into())
             }
             Kind::Azure if !self.sas.is_empty() && !self.secret_access_key.is_empty() => {
                 Some("Enter the access key or the shared access signature, not both.".into())
@@ -116,12 +146,13 @@ impl Place {
             region: trim(self.region),
             endpoint: trim(self.endpoint).trim_end_matches('/').to_owned(),
             account: trim(self.account),
+            authority: trim(self.authority).trim_end_matches('/').to_owned(),
         }
     }
 
     /// Why it cannot be a place of this kind, in a sentence.
     pub fn fault(&self, kind: Kind) -> Option<String> {
-        let texts = [&self.bucket, &self.prefix, &self.region, &self.endpoint, &self.account];
+        let texts = [&self.bucket, &self.prefix, &self.region, &self.endpoint, &self.account, &self.authority];
         if texts.iter().any(|text| text.len() > TEXT_CHARS_MAX || text.chars().any(char::is_control)) {
             return Some(format!("Bucket, prefix and the rest are plain text of at most {TEXT_CHARS_MAX} characters."));
         }
@@ -144,7 +175,11 @@ impl Place {
                 .or_else(|| needs(&self.bucket, "container"))
                 .or_else(|| name_fault(&self.account, "storage account"))
                 .or_else(|| name_fault(&self.bucket, "container"))
-                .or_else(|| self.endpoint_fault()),
+                .or_else(|| self.endpoint_fault())
+                .or_else(|| {
+                    let is_good = self.authority.is_empty() || is_plain_address(&self.authority);
+                    (!is_good).then(|| "The address of Entra ID is like https://login.microsoftonline.us.".into())
+                }),
         }
     }
 
@@ -153,14 +188,7 @@ impl Place {
             return None;
         }
         let wrong = "The endpoint is an address like https://minio.example.com:9000, without user, query and fragment.";
-        let Ok(url) = reqwest::Url::parse(&self.endpoint) else { return Some(wrong.into()) };
-        let is_plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        (!is_plain).then(|| wrong.into())
+        (!is_plain_address(&self.endpoint)).then(|| wrong.into())
     }
 
     /// Where the files lie, for people.
@@ -179,8 +207,19 @@ impl Place {
 
     /// Whether the same credentials may be used at the other place: they must not travel to another host.
     pub fn has_same_host(&self, other: &Self) -> bool {
-        self.endpoint == other.endpoint && self.account == other.account
+        self.endpoint == other.endpoint && self.account == other.account && self.authority == other.authority
     }
+}
+
+fn is_plain_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 // These become parts of a host's name or of a path.

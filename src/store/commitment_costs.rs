@@ -3,6 +3,7 @@
 use super::Scope;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 const ROW_COUNT_MAX: i64 = 2_000;
@@ -28,20 +29,14 @@ pub struct CommitmentCost {
 pub async fn commitments(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<CommitmentCost>> {
     sqlx::query_as!(
         CommitmentCost,
-        r#"SELECT k.mapping_tags ->> '@column:CommitmentDiscountId' AS commitment_id, k.provider_name,
-                  d.billing_currency AS currency,
-                  coalesce(sum(d.effective_cost) FILTER (WHERE k.commitment_discount_status = 'Used'), 0) AS "used!",
-                  coalesce(sum(d.effective_cost) FILTER (WHERE k.commitment_discount_status = 'Unused'), 0) AS "unused!",
-                  coalesce(sum(d.billed_cost) FILTER (WHERE k.charge_category = 'Purchase'), 0) AS "purchased!"
-           FROM daily_cost_by_key d
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           WHERE d.charge_date >= $2 AND d.charge_date < $3
-             AND (k.commitment_discount_status IN ('Used', 'Unused') OR k.mapping_tags ? '@column:CommitmentDiscountId')
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+        r#"SELECT commitment_id, provider_name, billing_currency AS "currency!",
+                  coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Used'), 0) AS "used!",
+                  coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Unused'), 0) AS "unused!",
+                  coalesce(sum(billed_cost) FILTER (WHERE charge_category = 'Purchase'), 0) AS "purchased!"
+           FROM commitment_day
+           WHERE charge_date >= $2 AND charge_date < $3
+             AND (commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL)
+             AND ($1::bigint[] IS NULL OR team_id = ANY($1))
            GROUP BY 1, 2, 3
            ORDER BY 5 DESC, 4 DESC, 1, 2, 3 LIMIT $4"#,
         scope.team_ids(),
@@ -76,26 +71,69 @@ pub async fn coverage(
 ) -> sqlx::Result<Vec<CommitmentCoverage>> {
     sqlx::query_as!(
         CommitmentCoverage,
-        r#"SELECT k.provider_name, k.service_name, d.billing_currency AS currency,
-                  coalesce(sum(d.list_cost) FILTER (WHERE k.commitment_discount_status = 'Used'
-                      OR k.pricing_category = 'Committed'), 0) AS "covered!",
-                  sum(d.list_cost) AS "usage!"
-           FROM daily_cost_by_key d
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           WHERE d.charge_date >= $2 AND d.charge_date < $3 AND k.charge_category = 'Usage'
-             AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+        r#"SELECT provider_name, service_name, billing_currency AS "currency!",
+                  coalesce(sum(list_cost) FILTER (WHERE is_covered), 0) AS "covered!", sum(list_cost) AS "usage!"
+           FROM commitment_day
+           WHERE charge_date >= $2 AND charge_date < $3 AND is_usage AND ($1::bigint[] IS NULL OR team_id = ANY($1))
            GROUP BY 1, 2, 3
-           HAVING bool_or(k.commitment_discount_status = 'Used' OR k.pricing_category = 'Committed')
+           HAVING bool_or(is_covered)
            ORDER BY 5 DESC, 1, 2, 3 LIMIT $4"#,
         scope.team_ids(),
         days.start(),
         days.end(),
         ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Commitments on one day in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitmentDay {
+    /// The day.
+    pub day: NaiveDate,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// `EffectiveCost` of what was used.
+    pub used: BigDecimal,
+    /// `EffectiveCost` of what was left unused.
+    pub unused: BigDecimal,
+    /// `ListCost` of usage under commitment.
+    pub covered: BigDecimal,
+    /// `ListCost` of all usage of what is under commitment at some time of these days.
+    pub usage: BigDecimal,
+    /// `BilledCost` of purchases.
+    pub purchased: BigDecimal,
+}
+
+/// The same sums as [`commitments`] and [`coverage`], day by day; days and currencies without any have no row.
+pub async fn by_day(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<CommitmentDay>> {
+    sqlx::query_as!(
+        CommitmentDay,
+        r#"SELECT charge_date AS "day!", billing_currency AS "currency!", sum(used) AS "used!", sum(unused) AS "unused!",
+                  sum(covered) AS "covered!", coalesce(sum(usage) FILTER (WHERE is_bought), 0) AS "usage!",
+                  sum(purchased) AS "purchased!"
+           FROM (
+             SELECT charge_date, billing_currency,
+               coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Used'), 0) AS used,
+               coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Unused'), 0) AS unused,
+               coalesce(sum(list_cost) FILTER (WHERE is_covered), 0) AS covered,
+               coalesce(sum(list_cost) FILTER (WHERE is_usage), 0) AS usage,
+               coalesce(sum(billed_cost) FILTER (WHERE charge_category = 'Purchase'
+                   AND (commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL)), 0) AS purchased,
+               bool_or(bool_or(is_covered)) OVER (PARTITION BY provider_name, service_name, billing_currency) AS is_bought,
+               bool_or(is_covered OR commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL)
+                 AS is_of_commitment
+             FROM commitment_day
+             WHERE charge_date >= $2 AND charge_date < $3 AND ($1::bigint[] IS NULL OR team_id = ANY($1))
+             GROUP BY charge_date, billing_currency, provider_name, service_name
+           ) parts
+           GROUP BY 1, 2
+           HAVING bool_or(is_of_commitment) OR bool_or(is_bought)
+           ORDER BY 1, 2"#,
+        scope.team_ids(),
+        days.start(),
+        days.end(),
     )
     .fetch_all(conn)
     .await
@@ -126,18 +164,12 @@ pub struct UnusedCost {
 pub async fn unused(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<UnusedCost>> {
     sqlx::query_as!(
         UnusedCost,
-        r#"SELECT m.service_id, coalesce(service.slug, '') AS "slug!", coalesce(service.name, 'Not allocated') AS "name!",
-                  k.sub_account_id, k.sub_account_name, d.billing_currency AS currency,
-                  sum(d.effective_cost) AS "unused!",
-                  EXISTS (SELECT FROM split WHERE split.source_service_id = m.service_id) AS "is_divided!"
-           FROM daily_cost_by_key d
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           WHERE d.charge_date >= $2 AND d.charge_date < $3 AND k.commitment_discount_status = 'Unused'
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+        r#"SELECT service_id AS "service_id!", coalesce(slug, '') AS "slug!", coalesce(name, 'Not allocated') AS "name!",
+                  sub_account_id, sub_account_name, billing_currency AS "currency!", sum(effective_cost) AS "unused!",
+                  EXISTS (SELECT FROM split WHERE split.source_service_id = c.service_id) AS "is_divided!"
+           FROM commitment_day c
+           WHERE charge_date >= $2 AND charge_date < $3 AND commitment_discount_status = 'Unused'
+             AND ($1::bigint[] IS NULL OR team_id = ANY($1))
            GROUP BY 1, 2, 3, 4, 5, 6
            ORDER BY 7 DESC, 3, 4, 6 LIMIT $4"#,
         scope.team_ids(),

@@ -197,13 +197,16 @@ pub async fn current_with_same_bytes(
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
         "SELECT delivery_id FROM delivery d
-         WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state = 'published'
+         WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state IN ('published', 'superseded')
            AND append_object = $3
            AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
            AND NOT EXISTS (
                SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id AND NOT EXISTS (
                    SELECT FROM generation g
-                   WHERE g.delivery_id = t.delivery_id AND g.billing_account_id = t.billing_account_id
+                   WHERE (g.delivery_id = t.delivery_id
+                          OR EXISTS (SELECT FROM joined_export e
+                                     WHERE e.generation_id = g.generation_id AND e.delivery_id = t.delivery_id))
+                     AND g.billing_account_id = t.billing_account_id
                      AND g.billing_period_start = t.billing_period_start AND g.state = 'current'))
          ORDER BY delivery_id DESC LIMIT 1",
         content_sha256,

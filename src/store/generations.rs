@@ -79,10 +79,14 @@ pub struct Scoped {
     pub current_generation_id: Option<i64>,
     /// The file that the current one came with.
     pub current_delivery_id: Option<i64>,
+    /// The file that this one is to be compared with: of two joined exports that of the same side, else the same.
+    pub compared_delivery_id: Option<i64>,
     /// That file's version.
     pub current_version_at: Option<DateTime<Utc>>,
     /// That file's bytes.
     pub current_sha256: Option<String>,
+    /// Whether the current one holds the other one of two exports only: nothing there is to be compared.
+    pub is_of_other_side: bool,
 }
 
 /// The generations of a delivery.
@@ -91,12 +95,21 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
         Scoped,
         r#"SELECT g.generation_id, g.state, g.billing_account_id, g.billing_period_start, g.has_charges,
             c.generation_id AS "current_generation_id?", c.delivery_id AS "current_delivery_id?",
-            coalesce(c.version_at, d.version_at) AS "current_version_at?", d.content_sha256 AS current_sha256
+            d.delivery_id AS "compared_delivery_id?",
+            coalesce(e.version_at, c.version_at, d.version_at) AS "current_version_at?",
+            d.content_sha256 AS current_sha256,
+            (own.side IS NOT NULL AND e.side IS NULL
+             AND EXISTS (SELECT FROM joined_export o WHERE o.generation_id = c.generation_id)) AS "is_of_other_side!"
          FROM generation g
          LEFT JOIN generation c ON c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
              AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object
              AND c.state = 'current'
-         LEFT JOIN delivery d ON d.delivery_id = c.delivery_id
+         LEFT JOIN LATERAL (
+             SELECT min(o.side) AS side FROM joined_export o
+             WHERE o.generation_id = g.generation_id AND o.delivery_id = g.delivery_id HAVING count(*) = 1
+         ) own ON true
+         LEFT JOIN joined_export e ON e.generation_id = c.generation_id AND e.side = own.side
+         LEFT JOIN delivery d ON d.delivery_id = coalesce(e.delivery_id, c.delivery_id)
          WHERE g.delivery_id = $1
          ORDER BY g.generation_id"#,
         delivery_id,
@@ -106,11 +119,14 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
 }
 
 impl Scoped {
-    /// What its scope shows now, where it shows anything.
+    /// What its scope shows now, where it shows anything that this one takes the place of.
     pub fn current(&self) -> Option<Current> {
+        if self.is_of_other_side {
+            return None;
+        }
         Some(Current {
             generation_id: self.current_generation_id?,
-            delivery_id: self.current_delivery_id?,
+            delivery_id: self.compared_delivery_id?,
             version_at: self.current_version_at?,
             content_sha256: self.current_sha256.clone(),
         })
@@ -130,24 +146,31 @@ pub struct Current {
     pub content_sha256: Option<String>,
 }
 
-/// What a scope shows now.
+/// What a scope shows now, of the side of a bill that a file holds where it is one of two exports.
 pub async fn current(
     db: impl PgExecutor<'_>,
     source_id: i64,
     billing_account_id: &str,
     billing_period_start: NaiveDate,
     append_object: &str,
+    side: Option<&str>,
 ) -> sqlx::Result<Option<Current>> {
     sqlx::query_as!(
         Current,
-        r#"SELECT g.generation_id, d.delivery_id, coalesce(g.version_at, d.version_at) AS "version_at!", d.content_sha256
-         FROM generation g JOIN delivery d USING (delivery_id)
+        r#"SELECT g.generation_id, d.delivery_id, coalesce(e.version_at, g.version_at, d.version_at) AS "version_at!",
+             d.content_sha256
+         FROM generation g
+         LEFT JOIN joined_export e ON e.generation_id = g.generation_id AND e.side = $5
+         JOIN delivery d ON d.delivery_id = coalesce(e.delivery_id, g.delivery_id)
          WHERE g.source_id = $1 AND g.billing_account_id = $2 AND g.billing_period_start = $3
-           AND g.append_object = $4 AND g.state = 'current'"#,
+           AND g.append_object = $4 AND g.state = 'current'
+           AND ($5::text IS NULL OR e.side IS NOT NULL
+                OR NOT EXISTS (SELECT FROM joined_export o WHERE o.generation_id = g.generation_id))"#,
         source_id,
         billing_account_id,
         billing_period_start,
         append_object,
+        side,
     )
     .fetch_optional(db)
     .await

@@ -25,9 +25,23 @@ pub struct LiveRelease {
     pub is_rollback: bool,
 }
 
-/// Every deployment that went live in an environment of the kind production with another version than before, in order
-/// of time.
-pub async fn releases(conn: &mut PgConnection) -> sqlx::Result<Vec<LiveRelease>> {
+/// Which environments: those of the kind production, or all others but previews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environments {
+    /// Of the kind production.
+    Production,
+    /// Staging, test, development and others; cost without an environment too.
+    Others,
+}
+
+impl Environments {
+    fn is_production(self) -> bool {
+        self == Self::Production
+    }
+}
+
+/// Every deployment that went live in these environments with another version than before, in order of time.
+pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sqlx::Result<Vec<LiveRelease>> {
     sqlx::query_as!(
         LiveRelease,
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
@@ -35,10 +49,12 @@ pub async fn releases(conn: &mut PgConnection) -> sqlx::Result<Vec<LiveRelease>>
                   (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!"
            FROM deployment d
            JOIN deployment_service ds USING (deployment_id)
-           JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+           JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
+               AND (e.kind = 'production') = $2
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
            ORDER BY 4, 1, 2 LIMIT $1"#,
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        environments.is_production()
     )
     .fetch_all(conn)
     .await
@@ -61,8 +77,12 @@ pub struct DayFigure {
     pub other: f64,
 }
 
-/// Daily cost of services in production environments: own cost, without shares of shared costs.
-pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<DayFigure>> {
+/// Daily cost of services in these environments: own cost, without shares of shared costs.
+pub async fn days(
+    conn: &mut PgConnection,
+    range: DateRange,
+    environments: Environments,
+) -> sqlx::Result<Vec<DayFigure>> {
     sqlx::query_as!(
         DayFigure,
         r#"SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date,
@@ -72,12 +92,14 @@ pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec
                       ::double precision AS "other!"
            FROM daily_cost d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+           LEFT JOIN environment e ON e.environment_id = d.environment_id
            WHERE d.split_id = 0 AND d.service_id <> 0 AND d.charge_date >= $1 AND d.charge_date < $2
+             AND coalesce(e.kind, '') <> 'preview' AND (coalesce(e.kind, '') = 'production') = $4
            GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        environments.is_production()
     )
     .fetch_all(conn)
     .await
@@ -138,7 +160,11 @@ pub struct CommitmentStep {
 }
 
 /// Commitments that began or ended, as the charges of each service show it: the mean of a week against the week before.
-pub async fn commitment_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<CommitmentStep>> {
+pub async fn commitment_steps(
+    conn: &mut PgConnection,
+    range: DateRange,
+    environments: Environments,
+) -> sqlx::Result<Vec<CommitmentStep>> {
     sqlx::query_as!(
         CommitmentStep,
         r#"WITH daily AS (
@@ -149,7 +175,8 @@ pub async fn commitment_steps(conn: &mut PgConnection, range: DateRange) -> sqlx
              JOIN rollup_key k USING (sub_account_key, rollup_key_id)
              JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
                  AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-             JOIN environment e ON e.environment_id = m.environment_id AND e.kind = 'production'
+             JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
+                 AND (e.kind = 'production') = $4
              WHERE k.charge_category = 'Usage' AND coalesce(k.commitment_discount_status, '') <> 'Unused'
                AND m.service_id <> 0 AND d.charge_date >= $1 AND d.charge_date < $2
              GROUP BY 1, 2, 3, 4
@@ -169,7 +196,8 @@ pub async fn commitment_steps(conn: &mut PgConnection, range: DateRange) -> sqlx
            ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        environments.is_production()
     )
     .fetch_all(conn)
     .await
@@ -196,7 +224,11 @@ pub struct PriceStep {
 
 /// Changes of list prices by more than half a percent that hold on the next day too: one row a service, environment and
 /// day.
-pub async fn price_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<PriceStep>> {
+pub async fn price_steps(
+    conn: &mut PgConnection,
+    range: DateRange,
+    environments: Environments,
+) -> sqlx::Result<Vec<PriceStep>> {
     sqlx::query_as!(
         PriceStep,
         r#"WITH daily AS (
@@ -225,7 +257,8 @@ pub async fn price_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Res
              JOIN rollup_key k USING (sub_account_key, rollup_key_id)
              JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
                  AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-             JOIN environment e ON e.environment_id = m.environment_id AND e.kind = 'production'
+             JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
+                 AND (e.kind = 'production') = $4
              LEFT JOIN changed c ON c.provider_name IS NOT DISTINCT FROM k.provider_name AND c.sku_id = k.sku_id
                  AND c.region_id IS NOT DISTINCT FROM k.region_id AND c.billing_currency = d.billing_currency
                  AND c.charge_date = d.charge_date
@@ -239,7 +272,8 @@ pub async fn price_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Res
            FROM own WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        environments.is_production()
     )
     .fetch_all(conn)
     .await

@@ -23,14 +23,21 @@ pub async fn wait_at_most(conn: &mut PgConnection, at_most: Duration) -> sqlx::R
         .map(drop)
 }
 
-/// Whether a statement failed because it waited too long: 55P03 is for a lock, 57014 in all.
+/// Whether a statement failed because others stood in the way: it waited too long (55P03 for a lock, 57014 in all), or
+/// the database took the transaction back (40001 what cannot be put in an order, 40P01 a deadlock). Nothing was changed.
 pub fn is_busy(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "55P03" | "57014" | "40001" | "40P01"))
 }
 
 /// Waits until nobody else stores something of the deployment with this id.
 pub async fn lock_deployment_id(conn: &mut PgConnection, external_id: &str) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock(1, hashtext($1))", external_id).execute(conn).await.map(drop)
+}
+
+/// Waits until nobody else reads one of two exports of a bill. Held until the connection is closed.
+pub async fn lock_azure_exports(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_lock(4, 0)").execute(conn).await.map(drop)
 }
 
 /// Waits until nobody else changes what is visible.

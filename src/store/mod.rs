@@ -3,6 +3,10 @@
 //! Every function that reads money takes a [`Scope`], and every list has a limit.
 
 pub mod accounts;
+pub mod analysis_runs;
+pub mod anomalies;
+pub mod anomaly_lists;
+pub mod anomaly_watch;
 pub mod audit;
 pub mod backup;
 pub mod billers;
@@ -29,6 +33,7 @@ pub mod deployment_notes;
 pub mod deployment_pins;
 pub mod deployments;
 pub mod dimension_costs;
+pub mod effect_digest;
 pub mod effect_runs;
 pub mod effects;
 pub mod embedded;
@@ -40,12 +45,15 @@ pub mod event_reads;
 pub mod event_sources;
 pub mod expired;
 pub mod focus_export;
+pub mod forecast_series;
+pub mod forecasts;
 pub mod freshness;
 pub mod generations;
 pub mod history;
 pub mod impact_series;
 pub mod invoices;
 pub mod jobs;
+pub mod joined_exports;
 pub mod live_deployments;
 pub mod locks;
 pub mod mapping_rule_versions;

@@ -2,7 +2,7 @@
 //! for those who may see the service's money.
 
 use super::charts::environment_class;
-use super::csv::Table;
+use super::csv::{Cell, Table};
 use super::effects::FINDINGS;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Period, View, range_label};
@@ -11,7 +11,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::Snapshot;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
-use crate::store::effects;
+use crate::store::effects::{self, EffectBrief};
 use crate::store::service_costs;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -89,41 +89,81 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     })
 }
 
+/// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day in the
+/// currency of the answer.
+const COLUMNS: [&str; 19] = [
+    "Id",
+    "ReleasedAt",
+    "Services",
+    "Environment",
+    "Version",
+    "Title",
+    "Status",
+    "Kind",
+    "Actor",
+    "Repository",
+    "Commit",
+    "Finding",
+    "Phase",
+    "Reason",
+    "CompleteDaysAfter",
+    "EffectPerDay",
+    "EffectPerDayLow",
+    "EffectPerDayHigh",
+    "BillingCurrency",
+];
+
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let filter = filter(&view, &mut snapshot, app.now().date_naive(), &principal).await?;
     let rows = deployment_list::list(&mut snapshot, &filter, EXPORT_ROW_COUNT_MAX).await?;
-    let columns = [
-        "Id",
-        "ReleasedAt",
-        "Services",
-        "Environment",
-        "Version",
-        "Title",
-        "Status",
-        "Kind",
-        "Actor",
-        "Repository",
-        "Commit",
-    ];
-    let mut table = Table::new(&columns);
+    let mut answers: BTreeMap<i64, Vec<EffectBrief>> = BTreeMap::new();
+    if Policy::Money.allows(&principal) {
+        let ids: Vec<i64> = rows.iter().map(|row| row.deployment_id).collect();
+        for answer in effects::briefs(&mut snapshot, &principal.scope(), &ids, filter.service_id).await? {
+            answers.entry(answer.deployment_id).or_default().push(answer);
+        }
+    }
+    let mut table = Table::new(&COLUMNS);
     for row in &rows {
-        table.row(&[
-            row.deployment_id.into(),
-            row.at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
-            row.service_names.join(", ").into(),
-            (&row.environment_name).into(),
-            (&row.version).into(),
-            (&row.title).into(),
-            row.status.as_str().into(),
-            row.kind.as_str().into(),
-            (&row.actor).into(),
-            (&row.repo).into(),
-            (&row.sha).into(),
-        ]);
+        let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
+        let first = own.first().map_or_else(|| vec![Cell::Empty; 8], answer_cells_of);
+        table.row(&[deployment_cells(row), first].concat());
+        for answer in own.iter().skip(1) {
+            table.row(&[deployment_cells(row), answer_cells_of(answer)].concat());
+        }
     }
     Ok(table.into_response("deployments.csv").into_response())
+}
+
+fn deployment_cells(row: &ListedDeployment) -> Vec<Cell<'_>> {
+    vec![
+        row.deployment_id.into(),
+        row.at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+        row.service_names.join(", ").into(),
+        (&row.environment_name).into(),
+        (&row.version).into(),
+        (&row.title).into(),
+        row.status.as_str().into(),
+        row.kind.as_str().into(),
+        (&row.actor).into(),
+        (&row.repo).into(),
+        (&row.sha).into(),
+    ]
+}
+
+fn answer_cells_of(answer: &EffectBrief) -> Vec<Cell<'_>> {
+    vec![
+        if answer.phase == "measuring" { "measuring".into() } else { answer.finding.as_str().into() },
+        answer.phase.as_str().into(),
+        answer.reason.as_str().into(),
+        i64::from(answer.days_after).into(),
+        (&answer.per_day).into(),
+        (&answer.per_day_low).into(),
+        (&answer.per_day_high).into(),
+        answer.billing_currency.as_str().into(),
+    ]
 }
 
 async fn filter(

@@ -21,6 +21,9 @@ pub enum Error {
     /// The request is well-formed but cannot be done now. The message says why and what to do.
     #[error("{0}")]
     Conflict(String),
+    /// The server's disk does not take what was sent. The message says what to do.
+    #[error("{0}")]
+    NoRoom(String),
     /// Not signed in.
     #[error("You need to sign in.")]
     Unauthorized,
@@ -57,6 +60,7 @@ impl Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -1,6 +1,7 @@
 //! Pages: one file a page, each ending in a template struct. No SQL, no formatting in handlers.
 
 pub mod account_changes;
+pub mod anomalies;
 pub mod api_description;
 pub mod assets;
 pub mod audit;
@@ -12,7 +13,7 @@ pub mod charts;
 pub mod client_address;
 mod close_month;
 pub mod clusters;
-mod commitments;
+pub(crate) mod commitments;
 pub mod comparison;
 mod connect_steps;
 mod context_events;
@@ -37,6 +38,7 @@ pub mod event_source;
 pub mod event_sources;
 pub mod export;
 pub mod filters;
+pub mod forecast;
 mod headers;
 pub mod health;
 mod history;
@@ -169,12 +171,15 @@ impl AppState {
 
 /// The files that add routes, in the order of the alphabet.
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
+    crate::api::anomalies::routes,
     crate::api::catalogue::routes,
     crate::api::clusters::routes,
+    crate::api::commitments::routes,
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
     crate::api::event_sources::routes,
+    crate::api::forecast::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
     crate::api::metrics::routes,
@@ -187,6 +192,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::tags::routes,
     crate::api::why::routes,
     crate::api::source_deliveries::routes,
+    anomalies::routes,
     api_description::routes,
     audit::routes,
     catalogue::routes,
@@ -206,6 +212,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     environments::routes,
     event_source::routes,
     event_sources::routes,
+    forecast::routes,
     health::routes,
     history::routes,
     invoices::routes,

@@ -17,6 +17,8 @@ pub enum NavItem {
     Statements,
     Rates,
     Invoices,
+    Forecast,
+    Anomalies,
     Unmapped,
     Catalogue,
     Metrics,

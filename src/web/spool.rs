@@ -105,17 +105,26 @@ pub fn form_error(error: &axum::extract::multipart::MultipartError) -> Error {
     Error::Invalid("The upload broke off before its end. Nothing of it was kept; send it again.".into())
 }
 
+/// What Linux answers where a disk reports a fault.
+const EIO: i32 = 5;
+
 fn disk_error(error: &std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Conflict(
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoRoom(
             "The server's disk is full. Nothing of the upload was kept; make room in the data directory and send it again.".into(),
         ),
-        std::io::ErrorKind::FileTooLarge => Error::Conflict(
+        std::io::ErrorKind::FileTooLarge => Error::NoRoom(
             "The server may not write a file of this size (ulimit -f). Nothing of the upload was kept; raise the limit or send it in smaller parts.".into(),
         ),
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Error::Conflict(
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Error::NoRoom(
             "The server may not write to its data directory (COSTWAKE_DATA_DIR). Nothing of the upload was kept.".into(),
         ),
+        _ if error.raw_os_error() == Some(EIO) => {
+            tracing::error!("The disk reports a fault while an upload is written: {error}");
+            Error::NoRoom(
+                "The server's disk reports a fault. Nothing of the upload was kept; look at the disk of the data directory, then send it again.".into(),
+            )
+        }
         _ => Error::Internal(anyhow::anyhow!("writing an upload: {error}")),
     }
 }

@@ -1,10 +1,12 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
+use super::anomalies::InboxRow;
 use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::{Compared, Delta, Line, columns, decimals, money};
+use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -13,6 +15,7 @@ use super::team_pace::{self, Listed, TeamPace};
 use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
+use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::service_costs::{self, ServiceCost, WeekCost};
@@ -31,6 +34,7 @@ const SERIES_COUNT_MAX: usize = 5;
 const WEEK_COUNT: u64 = 12;
 const DEPLOYMENT_COUNT_MAX: i64 = 200;
 const DEPLOYMENT_ROW_COUNT_MAX: usize = 20;
+const ANOMALY_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -65,6 +69,8 @@ async fn show(
         Some(span) => speed(&mut snapshot, &team, read.as_ref(), span).await?,
         None => Default::default(),
     };
+    let (forecast, anomalies) =
+        if shows_cost { ahead(&mut snapshot, &scope, &team).await? } else { Default::default() };
     let path = format!("/teams/{}", team.slug);
     let environments = service_costs::choices(&mut snapshot).await?.environments;
     let all = vec![(String::new(), "All".to_owned())];
@@ -87,8 +93,18 @@ async fn show(
         cost,
         delivery,
         pace,
+        forecast,
+        anomalies,
     }
     .into_response())
+}
+
+/// What it will cost, and what is unusual and open.
+async fn ahead(conn: &mut Snapshot, scope: &Scope, team: &TeamHead) -> Result<(ForecastSection, Vec<InboxRow>)> {
+    let forecast = ForecastSection::read(conn, scope, "team", team.team_id).await?;
+    let filter = AnomalyFilter { team_id: Some(team.team_id), state: Some("open"), ..AnomalyFilter::default() };
+    let open = anomaly_lists::list(conn, scope, filter, ANOMALY_COUNT_MAX).await?;
+    Ok((forecast, open.iter().map(InboxRow::of_subject).collect()))
 }
 
 async fn speed(
@@ -416,6 +432,8 @@ struct TeamPage {
     cost: Option<CostView>,
     delivery: DeliverySection,
     pace: TeamPace,
+    forecast: ForecastSection,
+    anomalies: Vec<InboxRow>,
     deployments: Vec<ListedDeployment>,
     deployment_count: usize,
 }

@@ -8,5 +8,6 @@ import "./accessibility.test.mjs";
 import "./layout.test.mjs";
 import "./no-script.test.mjs";
 import "./keyboard.test.mjs";
+import "./anomalies.test.mjs";
 // Last: it adds to what the pages show.
 import "./hostile-names.test.mjs";

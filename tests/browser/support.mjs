@@ -163,6 +163,7 @@ const DETAILS = [
   { name: "environment", from: "/environments", link: "main th a[href^='/environments/']", key: true },
   { name: "team", from: "/teams", link: "main th a[href^='/teams/']", key: true },
   { name: "deployment", from: "/deployments", link: "main a[href^='/deployments/']:not([href$='.csv'])", nth: 12, key: true },
+  { name: "anomaly", from: "/anomalies", link: "main a[href^='/anomalies/']", key: true },
   { name: "month statement", from: "/finance/statements", link: `main a[href^='/finance/statements/${LAST_MONTH}']`, key: true },
   { name: "what bills said", from: "month statement", link: "main a[href^='/finance/history?']" },
   { name: "close a month", from: "month statement", link: "main a[href$='/close']" },
@@ -203,7 +204,7 @@ const OTHERS = [
   { name: "new environment", path: "/catalogue/add-environment" },
   { name: "API of event sources", path: "/docs/api/event-sources" },
 ];
-const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Unmapped", "Rules"]);
+const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Anomalies", "Forecast", "Unmapped", "Rules"]);
 
 async function findPages() {
   return withPage({}, async (page) => {

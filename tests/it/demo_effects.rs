@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Service and day of a release in production, and the change of EffectiveCost a day.
 type Truth = BTreeMap<(String, NaiveDate), f64>;
 
-async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
+pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
     let folder = tempfile::tempdir().unwrap();
     let files = costwake::demo::generate(folder.path(), now.date_naive(), 1).unwrap();
     let pools = support::pools(db);

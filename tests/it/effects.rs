@@ -146,9 +146,16 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(measuring.body.contains("Not yet known: 1 of 3 complete days"), "{}", measuring.body);
     let listed = texts(&finance.get("/deployments?finding=increase").await.body, "tbody th");
     assert_eq!(listed, ["v1"]);
+    let csv = finance.get("/deployments.csv?finding=increase").await;
+    let line = csv.body.lines().nth(1).unwrap();
+    assert!(line.starts_with(&format!("{step},")) && line.contains(",increase,settled,clear-effect,"), "{line}");
     let service = finance.get("/services/checkout").await;
     assert!(service.body.contains("Effect a day") && service.body.contains("marker up"), "{}", service.body);
     assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
+    let overview = finance.get("/").await;
+    assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
+    let cause = format!("<a href=\"/deployments/{step}\">Release v1, +$");
+    assert!(overview.body.contains(&cause), "a claimed release is the main cause of what moved: {}", overview.body);
     let method = finance.get("/docs/method").await;
     assert!(method.body.contains("Claimed to be an increase or a decrease"), "{}", method.body);
     let token = world.app.token(TokenScope::Read, Role::Finance).await;

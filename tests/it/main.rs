@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a real PostgreSQL.
 
+mod anomalies;
 mod architecture;
 mod backup;
 mod breaking_proxy;
@@ -9,6 +10,7 @@ mod context_events;
 mod copy_binary;
 mod database_crash;
 mod decisions;
+mod demo_anomalies;
 mod demo_effects;
 mod demo_organisation;
 mod deploy_command;
@@ -26,7 +28,9 @@ mod finance;
 mod flood;
 mod focus_conformance;
 mod focus_validator;
+mod forecasts;
 mod format_speed;
+mod full_wal;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;

@@ -44,6 +44,11 @@ async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
         .execute(pool)
         .await
         .unwrap();
+    let anomaly = "INSERT INTO anomaly (service_id, billing_currency, kind, start_date, end_date, found_on, opened_at,
+                       changed_at, publication_id, day_count, actual_total, expected_total)
+                   SELECT service_id, 'USD', 'spike', '2026-10-03', '2026-10-03', '2026-10-03', now(), now(), 1, 1, 1111.25, 1
+                   FROM service WHERE slug = 'alpha-svc'";
+    sqlx::query(anomaly).execute(pool).await.unwrap();
     let query =
         "INSERT INTO metric_query (metric, address, promql, service_label, next_pull_at, changed_by, changed_at)
                  VALUES ('requests', 'https://prometheus.example', 'up', 'service', now(), 'ann', now())";
@@ -68,6 +73,7 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
     let of = async |path: &str| match path {
         path if path.starts_with("/deliveries") => id(pool, "SELECT max(delivery_id) FROM delivery").await,
         path if path.contains("/deployments") => id(pool, "SELECT max(deployment_id) FROM deployment").await,
+        path if path.contains("/anomalies") => id(pool, "SELECT min(anomaly_id) FROM anomaly").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
         path if path.contains("/splits") => id(pool, "SELECT min(split_id) FROM split").await,
         path if path.contains("/event-sources") => id(pool, "SELECT min(event_source_id) FROM event_source").await,

@@ -3,8 +3,12 @@
 /// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "
 GET / signed-in
+GET /api/v1/anomalies money read
+GET /api/v1/anomalies/{id} money read
+POST /api/v1/anomalies/{id}/state review admin
 GET /api/v1/clusters organisation read
 PUT /api/v1/cluster-reports/{name} bills ingest
+GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deployments signed-in read
@@ -18,6 +22,7 @@ GET /api/v1/event-sources admin read
 PUT /api/v1/event-sources/{name}/reading admin admin
 DELETE /api/v1/event-sources/{name}/reading admin admin
 POST /api/v1/event-sources/{name}/reading/now admin admin
+GET /api/v1/forecast money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
@@ -58,6 +63,11 @@ PUT /api/v1/sources/{name}/deliveries/{delivery}/parts/{number} bills ingest
 GET /api/v1/teams signed-in read
 POST /api/v1/teams bills admin
 PATCH /api/v1/teams/{slug} bills admin
+GET /anomalies money
+GET /anomalies.csv money
+POST /anomalies/thresholds/reset review
+GET /anomalies/{id} money
+POST /anomalies/{id}/state review
 GET /catalogue signed-in
 GET /catalogue.csv signed-in
 GET /catalogue/add-environment bills
@@ -120,6 +130,8 @@ GET /environments/{slug} money
 GET /finance/history organisation
 GET /finance/history.csv organisation
 GET /finance/history/difference.csv organisation
+GET /finance/forecast money
+GET /finance/forecast.csv money
 GET /finance/invoices organisation
 POST /finance/invoices finance
 GET /finance/invoices.csv organisation

@@ -3,9 +3,11 @@
 //! Pure: what is known of a service and environment on a day in, anomalies that begin to be seen on that day out. Only
 //! complete days are looked at. `docs/method.md` says how it works.
 
+mod baseline;
 mod idle;
 
 use super::impact::{History, Model, Surprises};
+pub use baseline::{ExpectedDay, expected_days};
 use chrono::NaiveDate;
 pub use idle::{Idle, idle};
 

@@ -5,7 +5,7 @@ use super::client::{Caller, succeeded};
 use super::step;
 use crate::commands::running::Running;
 use crate::demo::{DemoFiles, REPORTING_CURRENCY};
-use crate::jobs::effects;
+use crate::jobs::{anomalies, effects, forecasts};
 use crate::rollup::{ImportRequest, import_file};
 use crate::store::tokens::TokenScope;
 use crate::store::{Pools, Role, accounts, event_deliveries};
@@ -51,6 +51,11 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     step(format_args!("Working out what each release did to cost"));
     let settled = effects::settle(pools, running.app().now()).await?;
     step(format_args!("  {} releases have a verdict", settled.release_count));
+    step(format_args!("Looking for unusual cost, and forecasting"));
+    let detected = anomalies::detect(pools, running.app().now()).await?;
+    let forecasted = forecasts::forecast(pools, running.app().now()).await?;
+    let counts = (detected.opened_count, forecasted.forecast_count);
+    step(format_args!("  {} anomalies were found, {} forecasts made", counts.0, counts.1));
     Ok(())
 }
 

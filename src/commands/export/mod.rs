@@ -1,19 +1,18 @@
 //! `costwake export focus`: lines of bills as a FOCUS 1.2 file, from which they can be imported again.
 
 mod file;
-mod focus_row;
 mod parquet;
 
 use super::database;
 use crate::config::Config;
 use crate::focus::BillingPeriod;
 use crate::patience::Patience;
+use crate::rollup::focus_row::Columns;
 use crate::store::focus_export::{self, ExportFilter, ExportTotal};
 use crate::store::{Scope, Snapshot, catalogue_names, sources};
 use anyhow::{Context, bail, ensure};
 use bigdecimal::BigDecimal;
 use file::ExportFile;
-use focus_row::Columns;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ const PRICE_LOG_MIN: f64 = 0.003;
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
+pub(in crate::jobs) struct Key {
     pub service_id: i64,
     pub environment_id: i64,
     pub billing_currency: String,
@@ -33,7 +33,7 @@ pub(super) struct Key {
 
 /// A history with what an answer is kept under.
 #[derive(Debug)]
-pub(super) struct Series {
+pub(in crate::jobs) struct Series {
     pub key: Key,
     pub history: History,
     /// Days on which something went back to an earlier version.
@@ -50,6 +50,15 @@ impl Series {
 
 /// The history of every service and environment that has releases and cost, a currency each.
 pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
+    histories(inputs, false)
+}
+
+/// The history of every service and environment that has cost, a currency each.
+pub(in crate::jobs) fn build_all(inputs: &Inputs) -> Vec<Series> {
+    histories(inputs, true)
+}
+
+fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
     let Some(range) = inputs.range else { return Vec::new() };
     let costs = costs(inputs, range);
     let traffic = by_place(&inputs.traffic, range);
@@ -61,7 +70,11 @@ pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
     let mut siblings = siblings::of(&costs, &traffic, range, months);
     let mut series = Vec::new();
     for (key, (usage, other)) in &costs {
-        let Some((days, rollback_days)) = releases.get(&(key.service_id, key.environment_id)) else { continue };
+        let (days, rollback_days) = match releases.get(&(key.service_id, key.environment_id)) {
+            Some(released) => released.clone(),
+            None if without_releases_too => Released::default(),
+            None => continue,
+        };
         series.push(Series {
             history: History {
                 first_day: range.start(),
@@ -71,12 +84,12 @@ pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
                 // Those of a month are added where a day of it is asked about.
                 siblings: None,
                 replicas: of_place(&replicas, key).cloned(),
-                releases: days.clone(),
+                releases: days,
                 price_events: price_events(inputs, key),
                 notes: notes(inputs, key, other, range),
             },
             key: key.clone(),
-            rollback_days: rollback_days.clone(),
+            rollback_days,
             siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
         });
     }
@@ -102,15 +115,20 @@ fn costs(inputs: &Inputs, range: DateRange) -> Costs {
             other.insert(index, day.other);
         }
     }
-    // From the first charge on, a day without one cost nothing. Before it there is no figure.
     for (usage, _) in costs.values_mut() {
-        let first = usage.iter().position(Option::is_some).unwrap_or_default();
-        usage[first..].iter_mut().for_each(|day| *day = Some(day.unwrap_or(0.0)));
+        *usage = filled(std::mem::take(usage));
     }
     costs
 }
 
-pub(super) fn index(range: DateRange, day: NaiveDate) -> Option<usize> {
+/// From the first charge on, a day without one cost nothing. Before it there is no figure.
+pub(in crate::jobs) fn filled(mut days: Vec<Option<f64>>) -> Vec<Option<f64>> {
+    let first = days.iter().position(Option::is_some).unwrap_or_default();
+    days[first..].iter_mut().for_each(|day| *day = Some(day.unwrap_or(0.0)));
+    days
+}
+
+pub(in crate::jobs) fn index(range: DateRange, day: NaiveDate) -> Option<usize> {
     usize::try_from((day - range.start()).num_days()).ok().filter(|index| *index < range.day_count() as usize)
 }
 
@@ -209,7 +227,7 @@ fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRa
 }
 
 /// The part of a history that an estimate about a day looks at: what lies outside of it can change without asking anew.
-pub(super) fn window(series: &Series, day: NaiveDate) -> History {
+pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     let history = &series.history;
     let before = u64::from(HISTORY_DAYS + MARGIN_DAYS);
     let after = u64::from(SETTLED_DAYS + 1);
@@ -248,7 +266,7 @@ fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize)
 }
 
 /// Of everything that an answer is made from.
-pub(super) fn fingerprint(window: &History, calibration: &Calibration) -> String {
+pub(in crate::jobs) fn fingerprint(window: &History, calibration: &Calibration) -> String {
     let mut hash = Sha256::new();
     hash.update(METHOD);
     hash.update(serde_json::to_vec(calibration).unwrap_or_default());

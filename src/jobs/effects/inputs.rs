@@ -1,7 +1,9 @@
 //! Everything that is read for the estimates, in one view of the database.
 
 use crate::focus::DateRange;
-use crate::store::impact_series::{self, CommitmentStep, DayFigure, LiveRelease, MetricDay, PriceStep, RuleStep};
+use crate::store::impact_series::{
+    self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
+};
 use crate::store::{freshness, variance_costs};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
@@ -13,7 +15,7 @@ const DAYS_BEFORE: u64 = 140;
 
 /// What was read.
 #[derive(Debug, Default)]
-pub(super) struct Inputs {
+pub(in crate::jobs) struct Inputs {
     /// The days that all series have.
     pub range: Option<DateRange>,
     /// The last day on which the bills are complete.
@@ -28,26 +30,39 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// Reads all of it. Without bills or without a release there is nothing to read.
+    /// Reads all of production that effects are estimated from. Without bills or without a release there is nothing.
     pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let releases = impact_series::releases(&mut *conn).await?;
+        let releases = impact_series::releases(&mut *conn, Environments::Production).await?;
+        let Some(first) = releases.first().map(|release| release.at.date_naive()) else { return Ok(Self::default()) };
+        Self::since(conn, Environments::Production, releases, |_| first - Days::new(DAYS_BEFORE)).await
+    }
+
+    /// Reads the last days of these environments, releases or not. Without bills there is nothing to read.
+    pub async fn last_days(conn: &mut PgConnection, environments: Environments, days: u64) -> sqlx::Result<Self> {
+        let releases = impact_series::releases(&mut *conn, environments).await?;
+        Self::since(conn, environments, releases, |complete_to| complete_to - Days::new(days)).await
+    }
+
+    async fn since(
+        conn: &mut PgConnection,
+        environments: Environments,
+        releases: Vec<LiveRelease>,
+        first: impl Fn(NaiveDate) -> NaiveDate,
+    ) -> sqlx::Result<Self> {
         let complete_to = freshness::read(&mut *conn).await?.complete_to();
         let reach = impact_series::reach(&mut *conn).await?;
-        let first = releases.first().map(|release| release.at.date_naive());
-        let (Some(first), Some(complete_to), Some(reach)) = (first, complete_to, reach) else {
-            return Ok(Self::default());
-        };
-        let start = reach.start().max(first - Days::new(DAYS_BEFORE));
+        let (Some(complete_to), Some(reach)) = (complete_to, reach) else { return Ok(Self::default()) };
+        let start = reach.start().max(first(complete_to));
         let Some(range) = DateRange::new(start, complete_to + Days::new(1)) else { return Ok(Self::default()) };
         Ok(Self {
             range: Some(range),
             complete_to,
             releases,
-            days: impact_series::days(&mut *conn, range).await?,
+            days: impact_series::days(&mut *conn, range, environments).await?,
             traffic: impact_series::metric(&mut *conn, variance_costs::TRAFFIC_METRIC, range).await?,
             replicas: impact_series::metric(&mut *conn, REPLICAS_METRIC, range).await?,
-            commitments: impact_series::commitment_steps(&mut *conn, range).await?,
-            prices: impact_series::price_steps(&mut *conn, range).await?,
+            commitments: impact_series::commitment_steps(&mut *conn, range, environments).await?,
+            prices: impact_series::price_steps(&mut *conn, range, environments).await?,
             rules: impact_series::rule_steps(conn, range).await?,
         })
     }

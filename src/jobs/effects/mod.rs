@@ -4,10 +4,10 @@
 //! An answer whose inputs did not change is not worked out again: the fingerprint of the inputs tells.
 
 mod calibrate;
-mod histories;
-mod inputs;
+pub(super) mod histories;
+pub(super) mod inputs;
 mod siblings;
-mod verdict;
+pub(super) mod verdict;
 
 use crate::analyze::impact::{self, Calibration, Effect, Impact, Model};
 use crate::store::effect_runs::{self, Run};
@@ -154,7 +154,7 @@ fn work(
 }
 
 // Series do not look at each other any more, so every processor takes its share.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let chunk = items.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {

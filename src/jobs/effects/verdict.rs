@@ -127,7 +127,7 @@ fn effect_of(before: &Standing) -> Option<Effect> {
     })
 }
 
-fn estimate(value: f64) -> BigDecimal {
+pub(in crate::jobs) fn estimate(value: f64) -> BigDecimal {
     let rounded = BigDecimal::from_f64(value).unwrap_or_default();
     rounded.with_scale_round(ESTIMATE_DIGITS, bigdecimal::RoundingMode::HalfUp).normalized()
 }

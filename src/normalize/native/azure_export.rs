@@ -12,7 +12,7 @@ use crate::normalize::cells::{Cells, present};
 /// What the receipt says of every such file that is not joined with its counterpart.
 pub const ONE_COST: &str = "An Azure cost export has one cost: BilledCost and EffectiveCost are both that. In an \
                                   actual export commitments count where they were bought, in an amortized one where \
-                                  they were used. Given as parts of one delivery, the two are joined.";
+                                  they were used. Once the other one of the two comes into the same source, they are joined.";
 
 const NOT_A_DAY: &str = "is not a day like 10/31/2026 or 2026-10-31";
 

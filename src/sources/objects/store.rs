@@ -8,7 +8,7 @@ use crate::sources::layout::Object;
 use crate::sources::place::{Credentials, Place};
 use futures_util::StreamExt;
 use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
@@ -38,9 +38,10 @@ impl Store {
         guard: &Guard,
     ) -> Result<Self, PlaceError> {
         // Said early and in its own words; the client looks again at each request.
-        if let Ok(endpoint) = reqwest::Url::parse(&place.endpoint) {
+        for address in [&place.endpoint, &place.authority] {
+            let Ok(address) = reqwest::Url::parse(address) else { continue };
             let remedy = "Change the endpoint, or the setting that it names.";
-            guard.check(&endpoint).await.map_err(|refused| PlaceError::lasting(format!("{refused}."), remedy))?;
+            guard.check(&address).await.map_err(|refused| PlaceError::lasting(format!("{refused}."), remedy))?;
         }
         let retry = RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
         let connector = GuardedConnector(guard.clone());
@@ -207,6 +208,16 @@ fn azure(place: &Place, credentials: &Credentials) -> MicrosoftAzureBuilder {
         let sas = credentials.sas.trim_start_matches('?');
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(sas).unwrap_or_default();
         builder = builder.with_sas_authorization(pairs);
+    }
+    if !credentials.client_secret.is_empty() {
+        builder = builder.with_client_secret_authorization(
+            &credentials.client_id,
+            &credentials.client_secret,
+            &credentials.tenant_id,
+        );
+    }
+    if !place.authority.is_empty() {
+        builder = builder.with_config(AzureConfigKey::AuthorityHost, &place.authority);
     }
     builder
 }

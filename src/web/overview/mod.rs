@@ -2,9 +2,12 @@
 
 mod completeness;
 mod few;
+mod findings;
 mod movers;
 
+use super::anomalies;
 use super::display::{Compared, Delta, Line, decimals, money, percent};
+use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -13,8 +16,11 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::effect_digest::{self, FindingCounts};
+use crate::store::effects::{self, ClaimedFilter};
 use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
 use crate::store::service_costs::{self, ServiceCost};
@@ -25,10 +31,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
+use findings::Finding;
 use movers::Mover;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const DEPLOYMENT_COUNT: i64 = 6;
+const FINDING_COUNT: i64 = 6;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -47,7 +55,9 @@ struct OverviewPage {
     empty: String,
     items: Vec<Item>,
     deployments: Vec<ListedDeployment>,
+    findings: Vec<Finding>,
     services_csv: String,
+    forecast: ForecastSection,
 }
 
 struct CostView {
@@ -99,14 +109,21 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             );
             let by_source =
                 environment_costs::by_source(&mut snapshot, &scope, shown_month.unwrap_or(month), view.basis).await?;
-            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, &names);
+            let first = span.before.start().min(span.days.start());
+            let claimed =
+                effects::claimed(&mut snapshot, &scope, ClaimedFilter::default(), first, span.days.end()).await?;
+            let cause = |service: &ServiceCost| {
+                findings::cause(service, &claimed).unwrap_or_else(|| findings::other_cause(service, &view))
+            };
+            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, &names, cause);
             let live = count_live(&mut snapshot, span.days).await?;
+            let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
             let completeness =
                 completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, &names);
             let rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::ChargeCategory).await?;
             cost = Some(CostView {
                 reporting: rated.as_ref().and_then(Reporting::new),
-                figures: figures(span, &costs, &names, &completeness, month, live),
+                figures: figures(span, &costs, &names, &completeness, month, (live, counts)),
                 movers,
                 movers_total,
                 period_head: span.short_label(),
@@ -116,6 +133,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             });
         }
     }
+    let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
+    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?;
+    let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
     let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
@@ -124,11 +144,13 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),
-        items: items(&page, &open, &costs, &names),
+        items: items(&page, &open, &costs, &names, &unusual),
+        forecast,
         services_csv: view.link("/services.csv", &[]),
         page,
         cost,
         deployments,
+        findings: findings::rows(&newest),
     }
     .into_response())
 }
@@ -167,7 +189,7 @@ fn figures(
     currencies: &[String],
     completeness: &Completeness,
     month: DateRange,
-    live: usize,
+    (live, counts): (usize, FindingCounts),
 ) -> Figures {
     let total = total(costs);
     let unallocated = unallocated(costs);
@@ -194,7 +216,7 @@ fn figures(
         none.values.push("not yet".into());
     }
     let deployments = Figure::plain("Deployments gone live", live.to_string(), span.label());
-    Figures(vec![spend, to_date, none, deployments])
+    Figures(vec![spend, to_date, findings::figure(&counts, span.label()), deployments, none])
 }
 
 fn facts(costs: &[ServiceCost], page: &Page, view: &View, currencies: &[String]) -> Vec<String> {
@@ -248,8 +270,22 @@ fn empty(span: Option<&Span>, page: &Page) -> String {
     }
 }
 
-fn items(page: &Page, open: &OpenItems, costs: &[ServiceCost], currencies: &[String]) -> Vec<Item> {
+fn items(
+    page: &Page,
+    open: &OpenItems,
+    costs: &[ServiceCost],
+    currencies: &[String],
+    unusual: &[OpenSum],
+) -> Vec<Item> {
     let mut items = Vec::new();
+    if !unusual.is_empty() {
+        items.push(Item {
+            text: "Unusual cost that is open".into(),
+            href: "/anomalies?state=open",
+            amount: unusual.iter().map(|sum| sum.count).sum::<i64>().to_string(),
+            note: anomalies::open_fact(unusual),
+        });
+    }
     let unallocated = unallocated(costs);
     let amounts: Vec<String> = currencies
         .iter()

@@ -1,5 +1,6 @@
 use super::super::charts::{SparkBars, position};
 use super::super::display::{Columns, Compared, Line, columns};
+use super::findings::Cause;
 use crate::store::service_costs::{ServiceCost, WeekCost};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub struct Mover {
     pub team: String,
     pub spark: Option<SparkBars>,
     pub lines: Vec<Line>,
+    pub cause: Option<Cause>,
 }
 
 /// The services whose cost changed most in the first currency. What is not allocated is never a mover.
@@ -36,6 +38,7 @@ pub fn table(
     moved: &[&ServiceCost],
     weekly: &[WeekCost],
     currencies: &[String],
+    cause: impl Fn(&ServiceCost) -> Cause,
 ) -> (Vec<Mover>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, Compared> = BTreeMap::new();
     for cost in costs {
@@ -53,6 +56,7 @@ pub fn table(
             team: service.team_name.clone().unwrap_or_else(|| "no team".into()),
             spark: Some(spark(service.service_id, &currencies[0], weekly)),
             lines: Vec::new(),
+            cause: Some(cause(service)),
         });
     }
     let unallocated = by_id.remove(&0);
@@ -74,7 +78,7 @@ pub fn table(
 }
 
 fn row(name: String, href: &str) -> Mover {
-    Mover { name, href: href.into(), team: String::new(), spark: None, lines: Vec::new() }
+    Mover { name, href: href.into(), team: String::new(), spark: None, lines: Vec::new(), cause: None }
 }
 
 fn spark(service_id: i64, currency: &str, weekly: &[WeekCost]) -> SparkBars {

@@ -314,6 +314,16 @@ pub(crate) async fn team_id(conn: &mut PgConnection, slug: &str) -> Result<i64> 
     })
 }
 
+/// Which version of a rule or a split to go back to, and why.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestoreForm {
+    /// The version.
+    pub version: i32,
+    /// As [`checked_reason`] wants it.
+    pub reason: String,
+}
+
 /// Why a rule is made or changed: never blank, never longer than a page shows.
 pub(crate) fn checked_reason(reason: &str) -> Result<String> {
     let reason = reason.trim();

@@ -2,7 +2,7 @@
 
 use super::super::mapping_change::{self, MappingChange};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result};
-use super::form::checked_reason;
+use super::form::{RestoreForm, checked_reason};
 use super::{conditions_in_words, days_in_words, targets_in_words};
 use crate::store::mapping_rule_versions::{self, Action, RuleVersion};
 use crate::store::mapping_rules::{self, RuleValues};
@@ -12,7 +12,6 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::json;
 
 /// A version as the page shows it.
@@ -98,13 +97,6 @@ fn differences(before: &RuleValues, after: &RuleValues) -> Vec<&'static str> {
         ("note", before.note != after.note),
     ];
     all.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RestoreForm {
-    version: i32,
-    reason: String,
 }
 
 pub(super) async fn restore(

@@ -10,18 +10,21 @@ mod tables;
 mod unit_chart;
 pub(super) mod usage;
 
+use super::anomalies;
 use super::charts::Buckets;
 use super::context_events::{ContextEvents, ContextRow};
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::Line;
+use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::why::{self, Explained, WalkLabels, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
+use crate::store::anomaly_lists::{self, AnomalyFilter, ListedAnomaly};
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
@@ -48,6 +51,7 @@ const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
 const DEPLOYMENT_COUNT_MAX: i64 = 200;
 const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
+const ANOMALY_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -81,6 +85,8 @@ pub struct ServicePage {
     usage: UsageSection,
     delivery: DeliverySection,
     detail: ServiceDetail,
+    forecast: ForecastSection,
+    anomalies: Vec<anomalies::InboxRow>,
     csv_href: String,
 }
 
@@ -156,6 +162,8 @@ pub struct Material {
     usage: UsageSection,
     delivery: DeliverySection,
     detail: ServiceDetail,
+    forecast: ForecastSection,
+    anomalies: Vec<ListedAnomaly>,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -215,6 +223,17 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
         }
     }
+    let mut forecast = ForecastSection::default();
+    let mut unusual = Vec::new();
+    if shows_cost {
+        forecast = ForecastSection::read(&mut snapshot, &scope, "service", service.service_id).await?;
+        let filter = AnomalyFilter {
+            service_id: Some(service.service_id),
+            from: Some(listed.start()),
+            ..AnomalyFilter::default()
+        };
+        unusual = anomaly_lists::list(&mut snapshot, &scope, filter, ANOMALY_COUNT_MAX).await?;
+    }
     let releases = releases(&mut snapshot, service.service_id).await?;
     let context = ContextEvents::read(&mut snapshot, &[service.service_id], days.environment_id, whole).await?;
     let own_team = own_team(principal);
@@ -238,6 +257,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         usage,
         delivery,
         detail,
+        forecast,
+        anomalies: unusual,
     };
     Ok(own)
 }
@@ -248,11 +269,14 @@ impl Material {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
-        let detail = self.detail;
+        let (detail, forecast, unusual) = (self.detail, self.forecast, self.anomalies);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
             let made =
                 cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
-            let events = self.context.on_chart(&Buckets::new(span.chart, span.complete_to), "#h-context");
+            let buckets = Buckets::new(span.chart, span.complete_to);
+            let mut events = self.context.on_chart(&buckets, "#h-context");
+            events.extend(anomalies::events_on_chart(&unusual, &buckets));
+            events.sort_by_key(|event| event.index);
             let charts = made.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
             CostView { reporting, charts, walks: walks(&service, &view, span, &explained), ..made }
         });
@@ -273,6 +297,8 @@ impl Material {
             usage,
             delivery,
             detail,
+            forecast,
+            anomalies: unusual.iter().map(anomalies::InboxRow::of_subject).collect(),
             csv_href: view.link(&format!("{path}.csv"), &[]),
             page,
             service,

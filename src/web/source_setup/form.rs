@@ -22,6 +22,7 @@ pub(super) struct SourceForm {
     pub region: String,
     pub endpoint: String,
     pub account: String,
+    pub authority: String,
     pub schedule: String,
     pub expected_every_hours: String,
     pub access_key_id: String,
@@ -29,6 +30,9 @@ pub(super) struct SourceForm {
     pub session_token: String,
     pub sas: String,
     pub service_account_key: String,
+    pub tenant_id: String,
+    pub client_id: String,
+    pub client_secret: String,
     pub forget_credentials: String,
 }
 
@@ -65,6 +69,7 @@ impl SourceForm {
             region: place.region,
             endpoint: place.endpoint,
             account: place.account,
+            authority: place.authority,
             schedule: setting.schedule.map(|schedule| schedule.to_string()).unwrap_or_default(),
             expected_every_hours: setting.expected_every_hours.map(|hours| hours.to_string()).unwrap_or_default(),
             ..Self::default()
@@ -109,6 +114,7 @@ impl SourceForm {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
             account: self.account.clone(),
+            authority: self.authority.clone(),
         };
         let name = self.name.trim().to_owned();
         let place = place.trimmed(kind);
@@ -123,6 +129,9 @@ impl SourceForm {
             session_token: self.session_token.clone(),
             sas: self.sas.clone(),
             service_account_key: self.service_account_key.clone(),
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
         }
         .trimmed();
         (!entered.is_empty() || self.forget_credentials == "yes").then_some(entered)
@@ -135,6 +144,7 @@ impl SourceForm {
             session_token: String::new(),
             sas: String::new(),
             service_account_key: String::new(),
+            client_secret: String::new(),
             ..self
         }
     }

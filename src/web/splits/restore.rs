@@ -1,7 +1,7 @@
 //! Going back to an earlier version of a split, or putting a deleted one back.
 
 use super::super::mapping_change::{self, MappingChange};
-use super::super::rules::form::checked_reason;
+use super::super::rules::form::{RestoreForm, checked_reason};
 use super::super::{AppState, ClientAddress, Error, Principal, Result};
 use super::edit::{add_split, change_split};
 use super::words::service_name;
@@ -12,15 +12,7 @@ use crate::store::splits::{self, SplitValues};
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde::Deserialize;
 use std::collections::HashMap;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RestoreForm {
-    version: i32,
-    reason: String,
-}
 
 pub(super) async fn restore(
     State(app): State<AppState>,

@@ -16,6 +16,7 @@ pub use state::MonthState;
 pub use year::{Span, Year, year};
 
 use super::csv::split_suffix;
+use super::forecast::ForecastSection;
 use super::query::{Accepts, Versus, View};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
@@ -76,6 +77,7 @@ async fn show(
     let (publication_id, basis) = (page.publication_id, asked.basis);
     let looked = Looked { page: &word, publication_id, basis, month: Some(month) };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
+    let forecast = ForecastSection::of_month(&mut snapshot, &scope, month.first_day()).await?;
     let shows_receipts = Policy::Bills.allows(&principal);
     Ok(StatementPage {
         page,
@@ -90,6 +92,7 @@ async fn show(
         can_close: Policy::Finance.allows(&principal) && month.next().first_day() <= app.now().date_naive(),
         closings: read.closings.clone(),
         invoices: read.invoices.clone(),
+        forecast,
         reporting: read.rated.as_ref().and_then(Reporting::new),
     }
     .into_response())
@@ -216,6 +219,7 @@ struct StatementPage {
     restated: Option<RestatedNotice>,
     closings: Vec<Closing>,
     invoices: Vec<(InvoiceState, usize)>,
+    forecast: ForecastSection,
 }
 
 impl StatementPage {

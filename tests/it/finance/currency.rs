@@ -112,7 +112,52 @@ async fn a_converted_total_is_the_same_everywhere(db: PgPool) {
     }
 }
 
-/// Where a rate is missing, the figure says so on every face, and is no number.
+/// N20: a bill that changes its currency in the middle of a month has two totals on every face, which nothing adds up;
+/// where a rate is missing the sum of both is not known, and is said not to be.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_bill_that_changes_its_currency_has_two_totals(db: PgPool) {
+    let world = world(&db).await;
+    let days = ["2026-10-14", "2026-10-15", "2026-10-16", "2026-10-17"];
+    let lines: Vec<Line> = days
+        .into_iter()
+        .map(|day| Line {
+            day,
+            currency: if day < "2026-10-16" { "USD" } else { "CAD" },
+            cost: "10.5",
+            ..Line::default()
+        })
+        .collect();
+    world.import(&lines, "2026-11-02T06:00:00Z").await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let finance = world.finance().await;
+    for path in ["/api/v1/costs?view=billing&period=2026-10", "/api/v1/costs?period=2026-10-01..2026-10-31&by=day"] {
+        let api = world.app.api("GET", path, &token, Value::Null).await.json();
+        let totals: Vec<(&str, &str)> = api["totals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|total| (total["billing_currency"].as_str().unwrap(), total["cost"].as_str().unwrap()))
+            .collect();
+        assert!(totals.len() == 2 && totals.contains(&("CAD", "21")) && totals.contains(&("USD", "21")), "{api}");
+    }
+    let page = finance.get("/finance/statements/2026-10").await;
+    assert!(!page.body.contains("42.00"), "dollars of two countries are not added");
+    let pool = &world.app.state.pools.jobs;
+    let now = time("2026-11-20T10:00:00Z");
+    rates::set_reporting_currency(pool, "EUR", BY, now).await.unwrap();
+    rates::enter(pool, "2026-10", "USD", "0.5", "Agreed with the group.", BY, now).await.unwrap();
+    let path = "/api/v1/costs?view=billing&period=2026-10";
+    let api = world.app.api("GET", path, &token, Value::Null).await.json();
+    assert_eq!(api["reporting"]["cost"], Value::Null, "{api}");
+    let page = finance.get("/finance/statements/2026-10").await;
+    assert!(page.body.contains("there is no rate for CAD in October 2026"), "{}", page.body);
+    rates::enter(pool, "2026-10", "CAD", "0.25", "Agreed with the group.", BY, now).await.unwrap();
+    let api = world.app.api("GET", path, &token, Value::Null).await.json();
+    assert_eq!(api["reporting"]["cost"].as_str().map(decimal), Some(decimal("15.75")), "{api}");
+    world.assert_clean().await;
+}
+
+/// N20: where a rate is missing, the figure says so on every face, and is no number.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_missing_rate_is_said_and_never_guessed(db: PgPool) {
     let world = world(&db).await;

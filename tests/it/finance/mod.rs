@@ -1,6 +1,7 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
 mod api;
+mod cross_view;
 mod currency;
 mod invoices;
 mod months;

@@ -36,7 +36,8 @@ fn of(closed: &str, into: &str, cost: &str) -> (String, String, BigDecimal) {
     (closed.into(), into.into(), decimal(cost))
 }
 
-/// A late delivery is published, booked to the first open month, and leaves the closed figures alone.
+/// N21: a late delivery is published, booked to the first open month, and leaves the closed figures alone; what it
+/// changes stands on both pages.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_arrives_late_is_booked_to_the_open_month(db: PgPool) {
     let world = world(&db).await;

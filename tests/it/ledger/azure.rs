@@ -1,9 +1,9 @@
-//! The actual and the amortized export of one Azure bill as one delivery.
+//! The actual and the amortized export of one Azure bill, as one delivery and as two.
 
-use super::{assert_clean, request};
+use super::{ANN, assert_clean, figures, request, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
-use costwake::rollup::{ImportOptions, import_with};
+use costwake::rollup::{ImportOptions, accept, import_with, revert};
 use costwake::store::receipts::Receipt;
 use sqlx::PgPool;
 use std::path::{Path, PathBuf};
@@ -68,9 +68,12 @@ async fn actual_and_amortized_are_joined(pool: PgPool) {
     let zero_billed = "SELECT count(*) FROM charge JOIN generation USING (generation_id)
         WHERE state = 'current' AND billed_cost = 0 AND effective_cost > 0";
     assert_eq!(support::count(&pool, zero_billed).await, 3, "the covered machine, the unused part, the third machine");
-    // Given by itself again, one export has one cost.
+    // Given by itself again, an export takes the place of its own side only.
+    let before = counted(&pool, "azure").await;
     let receipt = import(&pool, &[actual]).await;
-    assert_eq!(receipt.totals[0].BilledCost, receipt.totals[0].EffectiveCost);
+    assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 4), "{:?}", receipt.reason);
+    assert_eq!(receipt.totals[0].EffectiveCost, Some(number("10.5000000000000000000000000001")));
+    assert_eq!(counted(&pool, "azure").await, before);
 }
 
 /// A file that could be either is asked about: counted as a third one, its usage would count twice.
@@ -114,5 +117,195 @@ async fn the_published_samples_keep_both_sums(pool: PgPool) {
     assert_eq!(billed, number("8.5450077867419368"));
     assert_eq!(effective, number("16.2969321366366446274854190000"));
     assert_eq!(rows, 29, "ten rows of usage stand in both");
+    assert_clean(&pool).await;
+}
+
+/// Columns as customer agreements export them: other names, another order, another cost beside the one that is billed.
+const MCA_HEADER: &str = "invoiceId,billingAccountId,billingProfileId,costInUsd,exchangeRatePricingToBilling,date,\
+    subscriptionId,meterId,meterCategory,quantity,costInBillingCurrency,unitPrice,billingCurrency,resourceId,\
+    reservationId,chargeType,frequency,pricingModel,payGPrice,tags,billingPeriodStartDate,billingPeriodEndDate";
+
+fn mca_export(folder: &Path, name: &str, lines: &[Line<'_>]) -> PathBuf {
+    let row = |[meter, quantity, cost, price, resource, reservation, kind, model]: &Line<'_>| {
+        format!(
+            "I1,8611537,P1,{cost}1,1.25,2026-10-04,sub-1,{meter},Virtual Machines,{quantity},{cost},{price},EUR,\
+             {resource},{reservation},{kind},UsageBased,{model},0.12,\"\"\"team\"\": \"\"shop\"\",\"\"A\"\": \"\"1e5\"\"\",\
+             2026-10-01,2026-10-31\n"
+        )
+    };
+    let path = folder.join(name);
+    std::fs::write(&path, format!("{MCA_HEADER}\n{}", lines.iter().map(row).collect::<String>())).unwrap();
+    path
+}
+
+const ACTUAL: [Line<'_>; 4] = [MACHINE, MACHINE, BOUGHT, COVERED_FREE];
+const AMORTIZED: [Line<'_>; 5] = [COVERED, MACHINE, UNUSED, MACHINE, MACHINE];
+
+/// A delivery of its own, of a day of November.
+async fn deliver(pool: &PgPool, source: &str, file: &Path, day: u32) -> Receipt {
+    let at = super::time(&format!("2026-11-{day:02}T00:00:00Z"));
+    let request = request(file.to_owned(), Some(source), Some(at));
+    import_with(&support::pools(pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap()
+}
+
+/// Lines that count, BilledCost, EffectiveCost, and ConsumedQuantity by line of the ledger.
+async fn counted(pool: &PgPool, source: &str) -> (i64, BigDecimal, BigDecimal, BigDecimal) {
+    sqlx::query_as(
+        "SELECT count(*), coalesce(sum(c.billed_cost), 0), coalesce(sum(c.effective_cost), 0),
+             coalesce(sum(c.consumed_quantity), 0)
+         FROM charge c JOIN generation g USING (generation_id) JOIN source s USING (source_id)
+         WHERE g.state = 'current' AND s.name = $1",
+    )
+    .bind(source)
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
+fn both() -> (i64, BigDecimal, BigDecimal, BigDecimal) {
+    // Three machines, the covered one, what was bought and what was not used: nothing stands twice.
+    (6, number("104.923456789012345678"), number("10.5000000000000000000000000001"), number("98"))
+}
+
+/// Two exports that come one after the other are one bill, in either order, for both kinds of agreement: the figures
+/// are those of one delivery of both.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_deliveries_of_one_source_are_joined_in_either_order(pool: PgPool) {
+    type Export = fn(&Path, &str, &[Line<'_>]) -> PathBuf;
+    for (agreement, export) in [("EA", export as Export), ("MCA", mca_export as Export)] {
+        let folder = tempfile::tempdir().unwrap();
+        let actual = export(folder.path(), "one.csv", &ACTUAL);
+        let amortized = export(folder.path(), "two.csv", &AMORTIZED);
+        let alone_actual = (4, number("104.923456789012345678"), number("104.923456789012345678"), number("73"));
+        let alone_amortized =
+            (5, number("10.5000000000000000000000000001"), number("10.5000000000000000000000000001"), number("97"));
+        for (first, second, alone) in [(&actual, &amortized, alone_actual), (&amortized, &actual, alone_amortized)] {
+            let source = format!("{agreement} {}", first.display());
+            let receipt = deliver(&pool, &source, first, 3).await;
+            assert_eq!(receipt.state, "published", "{agreement}: {:?}", receipt.reason);
+            assert_eq!(counted(&pool, &source).await, alone, "{agreement}: one alone has one cost");
+            // The second is older by its version: that is no matter between two sides of a bill.
+            let receipt = deliver(&pool, &source, second, 2).await;
+            assert_eq!(receipt.state, "published", "{agreement}: {:?}", receipt.reason);
+            assert_eq!(counted(&pool, &source).await, both(), "{agreement}: {:?}", receipt.warnings);
+            let told = receipt.warnings.iter().find(|warning| warning.contains("stand in both"));
+            assert!(told.is_some_and(|told| told.contains("3 rows stand in both")), "{:?}", receipt.warnings);
+            assert_eq!(receipt.rows, if second == &actual { 4 } else { 5 }, "the rows of the file itself");
+            let total = &receipt.totals[0];
+            assert_eq!((total.BilledCost.clone(), total.EffectiveCost.clone()), (Some(both().1), Some(both().2)));
+            let whole = figures(&pool, &source).await;
+            assert_clean(&pool).await;
+            // The same bytes of either change nothing.
+            for file in [first, second] {
+                let again = deliver(&pool, &source, file, 4).await;
+                assert_eq!(again.state, "unchanged", "{agreement}: {:?}", again.reason);
+                assert_eq!(figures(&pool, &source).await, whole);
+            }
+            withdraw_source(&pool, &source).await;
+            assert_clean(&pool).await;
+        }
+    }
+}
+
+/// A newer export takes the place of its own side only, an older one is refused, and taking the newer one back leaves
+/// what counted before.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn each_side_is_restated_by_itself(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let pools = support::pools(&pool);
+    let now = super::time("2026-11-21T10:00:00Z");
+    let file = |name: &str, lines: &[Line<'_>]| mca_export(folder.path(), name, lines);
+    let later = ["m9", "2", "7.5", "3.75", "/vm/nine", "", "Usage", "OnDemand"];
+    deliver(&pool, "azure", &file("a1.csv", &ACTUAL), 2).await;
+    let joined = deliver(&pool, "azure", &file("m1.csv", &AMORTIZED), 5).await;
+    assert_eq!(counted(&pool, "azure").await, both());
+
+    // A newer actual export: one row more, and the third machine has arrived.
+    let newer = file("a2.csv", &[MACHINE, MACHINE, MACHINE, BOUGHT, COVERED_FREE, later]);
+    let restated = deliver(&pool, "azure", &newer, 4).await;
+    assert_eq!(restated.state, "published", "{:?}", restated.reason);
+    let expected = (7, number("114.823456789012345678"), both().2, number("100"));
+    assert_eq!(counted(&pool, "azure").await, expected, "{:?}", restated.warnings);
+    let marks: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT measures::json ->> 'x_CostsFrom', count(*) FROM charge JOIN generation g USING (generation_id)
+         WHERE g.state = 'current' GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let marks: Vec<(&str, i64)> = marks.iter().map(|(mark, count)| (mark.as_str(), *count)).collect();
+    assert_eq!(marks, [("actual export", 2), ("amortized export", 1), ("both exports", 4)]);
+    // And a newer amortized one beside it.
+    let amortized = deliver(&pool, "azure", &file("m2.csv", &[COVERED, MACHINE, MACHINE, MACHINE, later]), 6).await;
+    let of_both = (6, number("114.823456789012345678"), number("17.8000000000000000000000000001"), number("99"));
+    assert_eq!(counted(&pool, "azure").await, of_both, "{:?}", amortized.warnings);
+
+    let old = deliver(&pool, "azure", &file("a0.csv", &[MACHINE, BOUGHT]), 3).await;
+    assert_eq!(old.state, "refused", "an older actual export");
+    assert!(old.reason.unwrap().contains(&format!("delivery {} of 2026-11-04", restated.delivery_id)));
+    let old = deliver(&pool, "azure", &file("m0.csv", &[MACHINE, UNUSED]), 5).await;
+    assert_eq!(old.state, "refused", "an older amortized export");
+    assert_eq!(counted(&pool, "azure").await, of_both);
+
+    revert(&pools, amortized.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(counted(&pool, "azure").await, expected);
+    accept(&pools, amortized.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(counted(&pool, "azure").await, of_both);
+    assert_ne!(joined.delivery_id, amortized.delivery_id);
+    assert_clean(&pool).await;
+}
+
+/// Two exports at once find each other, and a file of two months is joined where the other export has that month.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn exports_at_once_are_joined_and_other_months_stay_as_they_are(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let actual = export(folder.path(), "one.csv", &ACTUAL);
+    let amortized = export(folder.path(), "two.csv", &AMORTIZED);
+    for round in 0..4 {
+        let source = format!("at once {round}");
+        let (one, other) = tokio::join!(deliver(&pool, &source, &actual, 2), deliver(&pool, &source, &amortized, 2));
+        for receipt in [one, other] {
+            assert!(matches!(receipt.state.as_str(), "published" | "superseded"), "{round}: {:?}", receipt.reason);
+        }
+        assert_eq!(counted(&pool, &source).await, both(), "{round}");
+        withdraw_source(&pool, &source).await;
+    }
+    // September stands in the actual export only.
+    let text = std::fs::read_to_string(&actual).unwrap();
+    let september = text.lines().skip(1).map(|line| line.replace("10/", "09/").replace("09/31/", "09/30/") + "\n");
+    let of_two = folder.path().join("of two months.csv");
+    std::fs::write(&of_two, text.clone() + &september.collect::<String>()).unwrap();
+    deliver(&pool, "months", &amortized, 2).await;
+    let receipt = deliver(&pool, "months", &of_two, 3).await;
+    assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 8), "{:?}", receipt.reason);
+    let (lines, billed, effective, _) = counted(&pool, "months").await;
+    assert_eq!(lines, 6 + 4);
+    assert_eq!(billed, both().1.clone() + &both().1);
+    assert_eq!(effective, both().2 + both().1, "September has one cost, October both");
+    assert_clean(&pool).await;
+}
+
+/// The published samples of one enrolment, as two deliveries in either order.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_published_samples_are_joined_as_two_deliveries(pool: PgPool) {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
+    let files = ["azure_ea_actual_small.csv", "azure_ea_amortized_small.csv"].map(|name| folder.join(name));
+    if !files[0].exists() {
+        support::skipped(&format!("no conformance files in {}", folder.display()));
+        return;
+    }
+    for (number_of, order) in [[0, 1], [1, 0]].into_iter().enumerate() {
+        let source = format!("samples {number_of}");
+        for place in order {
+            let receipt = deliver(&pool, &source, &files[place], 2).await;
+            assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+        }
+        let (lines, billed, effective, _) = counted(&pool, &source).await;
+        assert_eq!(billed, number("8.5450077867419368"));
+        assert_eq!(effective, number("16.2969321366366446274854190000"));
+        assert_eq!(lines, 29, "ten rows of usage stand in both");
+        withdraw_source(&pool, &source).await;
+    }
     assert_clean(&pool).await;
 }

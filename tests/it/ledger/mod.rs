@@ -3,10 +3,13 @@
 mod arbitrary;
 mod azure;
 mod broken_connections;
+mod calendar;
+mod conflicts;
 mod conformance;
 mod faults;
 mod files;
 mod jobs;
+mod kills;
 mod memory;
 mod model;
 mod oracle;

@@ -310,7 +310,7 @@ async fn figures(pool: &PgPool) -> BTreeMap<Key, Sums> {
     figures
 }
 
-/// N01 to N10: no sequence of deliveries, decisions, rule changes and housekeeping makes the ledger say anything else
+/// N02: no sequence of deliveries, decisions, rule changes and housekeeping makes the ledger say anything else
 /// than a few lists do.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_ledger_equals_its_oracle_after_every_step(pool: PgPool) {

@@ -68,7 +68,7 @@ fn orders() -> Vec<[usize; 4]> {
     all.filter(|order| order.iter().collect::<BTreeSet<_>>().iter().map(|n| **n).eq(0..4)).collect()
 }
 
-/// What is older of a file is named on its receipt; the rest of it counts.
+/// I10: what is older of a file replaces nothing and is named on its receipt; the rest of it counts.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_file_counts_where_it_is_newer_and_names_where_it_is_not(pool: PgPool) {
     let newer = import_as_of(&pool, "acme", &text(&[0], 2), 2).await;

@@ -22,7 +22,7 @@ async fn current(pool: &PgPool) -> i64 {
     support::count(pool, "SELECT count(*) FROM generation WHERE state = 'current'").await
 }
 
-/// The name stays when a marketplace's product or a second account comes into the file.
+/// I10: a bill of another account goes beside and replaces nothing. The name stays when a marketplace's product or a second account comes into the file.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_file_goes_where_its_bill_went_before(pool: PgPool) {
     let first = import_unnamed(&pool, &bill(&[of_account("A1", "1")]), 1).await;
@@ -50,7 +50,7 @@ async fn the_name_is_that_of_the_invoice(pool: PgPool) {
     assert_eq!(receipt.source.as_deref(), Some("Acme A1"));
 }
 
-/// What another source counts waits for a decision, and what was decided holds for the next files of both.
+/// I10: what another source counts waits for a decision, and what was decided holds for the next files of both.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_same_bill_from_another_source_waits_for_a_decision(pool: PgPool) {
     let pools = support::pools(&pool);

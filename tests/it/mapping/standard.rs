@@ -3,7 +3,7 @@
 use super::finance;
 use super::ledger::{line, load};
 use crate::ledger::{Line, bill, import_as_of};
-use crate::support::count;
+use crate::support::{TestApp, count};
 use axum::http::StatusCode;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
@@ -120,6 +120,7 @@ async fn commitments_are_shown_and_their_unused_part_is_given_away(pool: PgPool)
     }
     let csv = app.get("/commitments.csv").await.body;
     assert!(csv.contains("ri-1,Acme,USD,75,25,100"), "{csv}");
+    over_time(&app).await;
     app.post_form("/catalogue/add-service", &[("name", "Unused")]).await;
     let url = super::link(&page, "Make a rule").unwrap().replace("/rules/new?", "/rules/preview?");
     let preview = app.get(&format!("{url}&service=unused")).await;
@@ -131,4 +132,30 @@ async fn commitments_are_shown_and_their_unused_part_is_given_away(pool: PgPool)
     assert_eq!(super::ledger::costs(&pool).await, ["-/- 155 USD", "unused/- 25 USD"]);
     crate::ledger::assert_clean(&pool).await;
     assert!(app.get("/commitments").await.body.contains("/services/unused"));
+}
+
+/// Days and months, the file and the API say what the tables say.
+async fn over_time(app: &TestApp) {
+    let page = app.get("/commitments?period=2026-10").await.body;
+    for text in ["Over time", "October 2026", "Fri 30 Oct 2026", "75.0%", "60.0%", "<svg"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let day = app.get("/commitments.csv?by=day").await.body;
+    assert!(day.contains("2026-10-30,2026-10-30,USD,75,25,120,200,100"), "{day}");
+    let month = app.get("/commitments.csv?by=month&period=2026-10").await.body;
+    assert!(month.contains(",USD,75,25,120,200,100") && month.contains("2026-10-01,2026-10-3"), "{month}");
+    assert!(app.get("/commitments.csv?by=buyer").await.body.contains("buyer,,,USD,25"));
+    assert!(app.get("/commitments.csv?by=bought").await.body.contains("Acme,Machines,USD,120,200"));
+    assert!(!app.get("/commitments.csv?by=day&cur=EUR").await.body.contains("USD"));
+    assert_eq!(app.get("/commitments?by=week").await.status, StatusCode::BAD_REQUEST);
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    let api = app.api("GET", "/api/v1/commitments", &token, serde_json::Value::Null).await.json();
+    let of = |list: &str, name: &str| api[list][0][name].as_str().map(str::to_owned).unwrap_or_default();
+    for list in ["days", "months"] {
+        let sums = ["used", "unused", "covered", "usage", "purchased"].map(|name| of(list, name));
+        assert_eq!(sums, ["75", "25", "120", "200", "100"], "{api}");
+    }
+    assert_eq!((of("commitments", "commitment_discount_id"), of("commitments", "used")), ("ri-1".into(), "75".into()));
+    assert_eq!((of("unused", "sub_account_id"), of("unused", "unused")), ("buyer".into(), "25".into()));
+    assert_eq!((of("coverage", "covered"), of("coverage", "usage")), ("120".into(), "200".into()));
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 type Act = Box<dyn FnOnce() + Send>;
 
@@ -20,6 +21,15 @@ struct Content {
     after: Option<(String, Act)>,
     redirect: Option<String>,
     cut: Option<String>,
+    /// The next requests for this object, or for the listing where it is empty, are answered with this status.
+    refusals: Vec<(String, StatusCode)>,
+    /// How long the store thinks before each answer.
+    delay: Duration,
+    /// Objects that are given out with another mark than the listing has.
+    mismarked: Option<String>,
+    /// Objects that the listing does not have yet.
+    unlisted: Option<String>,
+    authorizations: Vec<String>,
     requests: usize,
 }
 
@@ -60,6 +70,41 @@ impl FakeStore {
         self.content.lock().unwrap().cut = Some(key.into());
     }
 
+    /// Refuses the next requests for an object (the listing where the key is empty), each with one of these.
+    pub fn refuse(&self, key: &str, statuses: &[StatusCode]) {
+        let mut content = self.content.lock().unwrap();
+        content.refusals.extend(statuses.iter().map(|status| (key.to_owned(), *status)));
+    }
+
+    pub fn refusals_left(&self) -> usize {
+        self.content.lock().unwrap().refusals.len()
+    }
+
+    /// Takes its time before each answer.
+    pub fn slow_down(&self, delay: Duration) {
+        self.content.lock().unwrap().delay = delay;
+    }
+
+    /// Takes no notice of the condition and gives this object out under another mark.
+    pub fn mismark(&self, key: Option<&str>) {
+        self.content.lock().unwrap().mismarked = key.map(str::to_owned);
+    }
+
+    /// Leaves an object out of the listing, as one does that lags behind.
+    pub fn unlist(&self, key: Option<&str>) {
+        self.content.lock().unwrap().unlisted = key.map(str::to_owned);
+    }
+
+    /// Gives objects out whole again.
+    pub fn mend(&self) {
+        self.content.lock().unwrap().cut = None;
+    }
+
+    /// What requests carried to prove themselves.
+    pub fn authorizations(&self) -> Vec<String> {
+        self.content.lock().unwrap().authorizations.clone()
+    }
+
     pub fn request_count(&self) -> usize {
         self.content.lock().unwrap().requests
     }
@@ -76,12 +121,20 @@ async fn answer(State(store): State<FakeStore>, request: Request) -> Response<Bo
     let key = path.trim_start_matches('/').strip_prefix(&store.bucket).unwrap_or("").trim_start_matches('/').to_owned();
     let if_match = request.headers().get(header::IF_MATCH).map(|value| value.to_str().unwrap().to_owned());
     let mut act = None;
+    let delay = store.content.lock().unwrap().delay;
+    tokio::time::sleep(delay).await;
     let response = {
         let mut content = store.content.lock().unwrap();
         content.requests += 1;
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        content.authorizations.extend(authorization.map(|value| value.to_str().unwrap().to_owned()));
         if let Some(endpoint) = &content.redirect {
             let location = format!("{endpoint}{}", request.uri());
             return Response::builder().status(307).header(header::LOCATION, location).body(Body::empty()).unwrap();
+        }
+        if let Some(place) = content.refusals.iter().position(|(refused, _)| *refused == key) {
+            let (_, refusal) = content.refusals.remove(place);
+            return status(refusal, "<Error><Code>SlowDown</Code></Error>");
         }
         if key.is_empty() {
             return listing(&content, request.uri().query().unwrap_or_default());
@@ -89,7 +142,8 @@ async fn answer(State(store): State<FakeStore>, request: Request) -> Response<Bo
         let Some(bytes) = content.objects.get(&key).cloned() else {
             return status(StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>");
         };
-        if if_match.is_some_and(|wanted| wanted != etag(&bytes)) {
+        let is_mismarked = content.mismarked.as_ref() == Some(&key);
+        if !is_mismarked && if_match.is_some_and(|wanted| wanted != etag(&bytes)) {
             return status(StatusCode::PRECONDITION_FAILED, "<Error><Code>PreconditionFailed</Code></Error>");
         }
         let is_get = request.method() == "GET";
@@ -98,7 +152,7 @@ async fn answer(State(store): State<FakeStore>, request: Request) -> Response<Bo
         }
         let is_cut = content.cut.as_ref() == Some(&key);
         let response = Response::builder()
-            .header(header::ETAG, etag(&bytes))
+            .header(header::ETAG, if is_mismarked { etag(b"other") } else { etag(&bytes) })
             .header(header::CONTENT_LENGTH, bytes.len())
             .header(header::LAST_MODIFIED, "Fri, 20 Nov 2026 10:00:00 GMT");
         let body = match (is_get, is_cut) {
@@ -128,6 +182,9 @@ fn listing(content: &Content, query: &str) -> Response<Body> {
     let prefix = pairs.iter().find(|(name, _)| name == "prefix").map_or("", |(_, value)| value.as_str());
     let mut text = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
     for (key, bytes) in content.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix)) {
+        if content.unlisted.as_ref() == Some(key) {
+            continue;
+        }
         write!(
             text,
             "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{WRITTEN}</LastModified><ETag>{}</ETag></Contents>",

@@ -140,6 +140,8 @@ fn azure_manifest(run: &str, time: &str, blobs: &[(&str, usize, i64)]) -> String
     serde_json::json!({ "blobCount": blobs.len(), "runInfo": run, "blobs": blobs }).to_string()
 }
 
+/// N19: where the rows are others than the manifest says the delivery waits, and the old figures stay. A file that the
+/// manifest does not name is no part of it, and while one that it names is missing nothing is read.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn parts_are_one_delivery_and_tie_to_the_rows_of_the_manifest(pool: PgPool) {
     let home = Home::new();
@@ -169,7 +171,14 @@ async fn parts_are_one_delivery_and_tie_to_the_rows_of_the_manifest(pool: PgPool
     assert_counts(&pool, "azure", 1, "1.5").await;
 
     put("r3", "2026-11-03T01:15:00Z", [october("2"), october("3")], [1, 1]);
+    home.put(&format!("{}/part_9_0001.csv", run("r3")), october("1000"));
     assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "azure", 2, "5").await;
+
+    put("r4", "2026-11-04T01:15:00Z", [october("20"), october("30")], [1, 1]);
+    std::fs::remove_file(home.bills().join(format!("{}/part_1_0001.csv", run("r4")))).unwrap();
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("partial", 0), "{read:?}");
     assert_counts(&pool, "azure", 2, "5").await;
     assert_clean(&pool).await;
 }
@@ -220,5 +229,50 @@ async fn a_bill_that_two_sources_hold_waits_for_a_decision(pool: PgPool) {
     assert_eq!(state, "quarantined");
     assert!(reason.contains("Source “one” counts this bill already: 2026-10 of account 00123"), "{reason}");
     assert_counts(&pool, "two", 0, "0").await;
+    assert_clean(&pool).await;
+}
+
+/// As Azure has it: an actual and an amortized export beside each other in one container, each with runs of its own.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_azure_exports_in_one_place_are_one_bill(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let header = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,MeterCategory,\
+                  Quantity,Cost,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,PricingModel,Tags\n";
+    let row = |meter: &str, cost: &str, reservation: &str, kind: &str, model: &str| {
+        format!(
+            "8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,{meter},Virtual Machines,24,{cost},EUR,/vm/{meter},\
+             {reservation},{kind},UsageBased,{model},\"\"\"team\"\": \"\"shop\"\"\"\n"
+        )
+    };
+    let put = |export: &str, run: &str, time: &str, rows: &[String]| {
+        let folder = format!("exports/{export}/20261001-20261031/202611010115/{run}");
+        let (key, text) = (format!("{folder}/part_0_0001.csv"), header.to_owned() + &rows.concat());
+        let blobs = [(key.as_str(), text.len(), rows.len() as i64)];
+        home.put(&format!("{folder}/manifest.json"), azure_manifest(run, time, &blobs));
+        home.put(&key, text);
+        home.age(&key, 1);
+    };
+    let machine = row("m1", "2.40", "", "Usage", "OnDemand");
+    let bought = row("r1", "100.000000000000000001", "a", "Purchase", "Reservation");
+    let covered = |cost: &str| row("m2", cost, "a", "Usage", "Reservation");
+    put("actual", "a1", "2026-11-01T01:15:00Z", &[machine.clone(), bought.clone(), covered("0")]);
+    put("amortized", "b1", "2026-11-01T01:10:00Z", &[covered("3.1"), machine.clone()]);
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 2), "{read:?}");
+    assert_counts(&pool, "azure", 3, "102.400000000000000001").await;
+    let effective = async || -> bigdecimal::BigDecimal {
+        let sum = "SELECT sum(effective_cost) FROM monthly_cost JOIN generation g USING (generation_id)
+                   WHERE g.state = 'current'";
+        sqlx::query_scalar(sum).fetch_one(&pool).await.unwrap()
+    };
+    assert_eq!(effective().await, "5.5".parse().unwrap());
+    assert_eq!(home.read(&pool, source_id).await.result, "nothing-new");
+
+    // The next run of one of them: the other side stays.
+    put("amortized", "b2", "2026-11-02T01:10:00Z", &[covered("3.2"), machine.clone()]);
+    assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "azure", 3, "102.400000000000000001").await;
+    assert_eq!(effective().await, "5.6".parse().unwrap());
     assert_clean(&pool).await;
 }

@@ -1,6 +1,9 @@
 //! Sources: places that are read, the push API, and how both are set up.
 
 mod append;
+mod broken_disk;
+mod fake_store;
+mod faulty_stores;
 mod layouts;
 mod pages;
 mod push;
@@ -8,6 +11,7 @@ mod push_sockets;
 mod queue;
 mod setup;
 mod stores;
+mod tokens;
 
 use crate::ledger::{Line, bill};
 use crate::support;

@@ -24,7 +24,7 @@ const PADDING: usize = 16 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// `costwake serve` on a test's database.
-struct Server {
+pub struct Server {
     child: Child,
     address: SocketAddr,
 }
@@ -37,7 +37,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(home: &Home, pool: &PgPool) -> Self {
+    pub fn start(home: &Home, pool: &PgPool) -> Self {
         Self::of(Command::new(env!("CARGO_BIN_EXE_costwake")), home, pool)
     }
 
@@ -49,7 +49,7 @@ impl Server {
         Self::of(command, home, pool)
     }
 
-    fn of(mut command: Command, home: &Home, pool: &PgPool) -> Self {
+    pub fn of(mut command: Command, home: &Home, pool: &PgPool) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
         command.env("COSTWAKE_DATA_DIR", home.folder.path());
@@ -57,11 +57,18 @@ impl Server {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { child, address };
         let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(began.elapsed() < WAIT_MAX, "the server did not listen");
+        while !server.is_ready() {
+            assert!(began.elapsed() < WAIT_MAX, "the server was not ready");
             std::thread::sleep(Duration::from_millis(50));
         }
         server
+    }
+
+    // It looks whether its port is free before it begins, so that a connection alone says nothing.
+    fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
+        let head = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(head.as_bytes()).is_ok() && answer(stream).0 == 200
     }
 
     fn peak_kib(&self) -> u64 {
@@ -82,7 +89,7 @@ impl Server {
     }
 
     /// Status and body of a request with a small body.
-    fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
+    pub fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
         let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         let mut stream = self.open(method, path, token, &headers);
         stream.write_all(body.as_bytes()).unwrap();
@@ -158,7 +165,7 @@ impl Part {
     }
 }
 
-async fn source_with_token(home: &Home, pool: &PgPool) -> String {
+pub async fn source_with_token(home: &Home, pool: &PgPool) -> String {
     let setting = Setting {
         kind: Kind::Push,
         place: Place::default(),
@@ -179,7 +186,7 @@ async fn a_part_that_the_disk_does_not_take_leaves_nothing(pool: PgPool) {
     let checked = tokio::task::spawn_blocking(move || {
         let part = Part::new(1);
         let (status, body) = server.put(&part, &part.sha256, &token, usize::MAX);
-        assert_eq!(status, 409, "{body}");
+        assert_eq!(status, 507, "{body}");
         assert!(body["error"].as_str().unwrap().contains("Nothing of the upload was kept"), "{body}");
         assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0);
         assert_eq!(server.ask("GET", "october", &token, "").0, 404, "nothing of it is there");

@@ -49,6 +49,32 @@ async fn three_instances_on_one_schedule_read_once(pool: PgPool) {
     assert_eq!(deliveries, 1);
 }
 
+/// F28: three instances, a thousand ticks of one schedule, all at the same moment or a little apart: each time is
+/// asked for once, and what came due while everything stood still is asked for once in all.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_thousand_ticks_of_three_instances_ask_once_each(pool: PgPool) {
+    let home = Home::new();
+    let source_id = scheduled(&home, &pool, "every 30 minutes").await;
+    let pools = support::pools(&pool);
+    let mut now = Utc::now() + TimeDelta::seconds(1);
+    for tick in 0..1_000_i64 {
+        let apart = TimeDelta::milliseconds(tick % 7 * 300);
+        let asked = tokio::join!(
+            ask_for_due_reads(&pools, now),
+            ask_for_due_reads(&pools, now + apart),
+            ask_for_due_reads(&pools, now + apart * 2),
+        );
+        let asked = [asked.0.unwrap(), asked.1.unwrap(), asked.2.unwrap()];
+        assert_eq!(asked.iter().sum::<usize>(), 1, "tick {tick}: {asked:?}");
+        assert_eq!(ask_for_due_reads(&pools, now + apart * 2).await.unwrap(), 0, "tick {tick} was asked for again");
+        let done = sqlx::query("DELETE FROM job WHERE kind = 'read_source'").execute(&pool).await.unwrap();
+        assert_eq!(done.rows_affected(), 1, "tick {tick}");
+        // Now and then everything stands still for many times of the schedule: they are skipped, not made up for.
+        now += TimeDelta::minutes(if tick % 100 == 99 { 30 * 50 } else { 30 }) + TimeDelta::seconds(4);
+    }
+    assert!(source_reads::list(&pool, source_id, 1).await.unwrap().is_empty(), "nothing was read here");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_paused_source_waits(pool: PgPool) {
     let home = Home::new();

@@ -1,6 +1,7 @@
 //! Object stores: a real S3-compatible server and Azurite, which `scripts/test` starts, and a fake of Google Cloud
 //! Storage here, which also plays what a real one does at the wrong moment.
 
+use super::fake_store::{self as fake, FakeStore};
 use super::{Home, assert_counts, october};
 use crate::ledger::assert_clean;
 use crate::support;
@@ -9,14 +10,10 @@ use costwake::sources::place::{Credentials, Place};
 use costwake::sources::setting::Setting;
 use costwake::store::source_settings;
 use costwake::web::source_change;
-use fake::FakeStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use sqlx::PgPool;
-
-#[path = "fake_store.rs"]
-mod fake;
 
 const AZURITE_ACCOUNT: &str = "devstoreaccount1";
 /// The key that Azurite documents for everyone.
@@ -40,8 +37,9 @@ fn export_manifest(execution: &str, files: &[&str]) -> String {
     serde_json::json!({ "executionId": execution, "dataFiles": files }).to_string()
 }
 
-const DATA: [&str; 2] = ["p/x/data/BILLING_PERIOD=2026-10/x-00001.csv", "p/x/data/BILLING_PERIOD=2026-10/x-00002.csv"];
-const MANIFEST: &str = "p/x/metadata/BILLING_PERIOD=2026-10/x-Manifest.json";
+pub const DATA: [&str; 2] =
+    ["p/x/data/BILLING_PERIOD=2026-10/x-00001.csv", "p/x/data/BILLING_PERIOD=2026-10/x-00002.csv"];
+pub const MANIFEST: &str = "p/x/metadata/BILLING_PERIOD=2026-10/x-Manifest.json";
 
 async fn put_export(store: &impl ObjectStore, execution: &str, costs: [&str; 2]) {
     for (key, cost) in DATA.iter().zip(costs) {
@@ -159,15 +157,16 @@ async fn an_export_in_azure_is_read_by_key_and_refused_with_another(pool: PgPool
     assert_clean(&pool).await;
 }
 
-fn google(home: &Home, endpoint: &str) -> (Setting, Credentials) {
-    let _ = home;
+/// A source that reads the fake store, with a key that asks for no token.
+pub fn google(endpoint: &str) -> (Setting, Credentials) {
     let place = Place { bucket: "bills".into(), prefix: "p".into(), endpoint: endpoint.into(), ..Place::default() };
     let key = r#"{"client_email":"a@b","private_key":"none","private_key_id":"1","disable_oauth":true}"#;
     let credentials = Credentials { service_account_key: key.into(), ..Credentials::default() };
     (setting(Kind::Gcs, Layout::AwsDataExport, place), credentials)
 }
 
-fn export(store: &FakeStore, execution: &str, costs: [&str; 2]) {
+/// Puts a version of the export there.
+pub fn export(store: &FakeStore, execution: &str, costs: [&str; 2]) {
     for (key, cost) in DATA.iter().zip(costs) {
         store.put(key, october(cost).into_bytes());
     }
@@ -179,7 +178,7 @@ async fn an_export_in_google_cloud_storage_is_read(pool: PgPool) {
     let home = Home::new();
     let store = FakeStore::start("bills").await;
     export(&store, "e1", ["1.5", "2"]);
-    let (setting, credentials) = google(&home, &store.endpoint);
+    let (setting, credentials) = google(&store.endpoint);
     let source_id = home.add(&pool, &setting, &credentials).await;
     assert_eq!(probe(&home, &pool, source_id).await.unwrap(), 3);
     let read = home.read(&pool, source_id).await;
@@ -197,7 +196,7 @@ async fn a_delivery_that_changes_while_it_is_read_is_read_anew(pool: PgPool) {
         export(&store, "e1", ["1.5", "2"]);
         let second = store.clone();
         store.once_after(after, move || export(&second, "e2", ["100", "200"]));
-        let (setting, credentials) = google(&home, &store.endpoint);
+        let (setting, credentials) = google(&store.endpoint);
         let setting = Setting { name: format!("store {number}"), ..setting };
         let source_id = home.add(&pool, &setting, &credentials).await;
         let read = home.read(&pool, source_id).await;
@@ -216,7 +215,7 @@ async fn redirects_are_not_followed_and_short_answers_are_no_bills(pool: PgPool)
     export(&other, "e1", ["1.5", "2"]);
     let store = FakeStore::start("bills").await;
     store.redirect_to(&other.endpoint);
-    let (setting, credentials) = google(&home, &store.endpoint);
+    let (setting, credentials) = google(&store.endpoint);
     let source_id = home.add(&pool, &setting, &credentials).await;
     let read = home.read(&pool, source_id).await;
     assert_eq!(read.result, "failed", "{read:?}");
@@ -225,7 +224,7 @@ async fn redirects_are_not_followed_and_short_answers_are_no_bills(pool: PgPool)
     let store = FakeStore::start("bills").await;
     export(&store, "e1", ["1.5", "2"]);
     store.cut(DATA[1]);
-    let (setting, credentials) = google(&home, &store.endpoint);
+    let (setting, credentials) = google(&store.endpoint);
     let setting = Setting { name: "cut".into(), ..setting };
     let source_id = home.add(&pool, &setting, &credentials).await;
     let read = home.read(&pool, source_id).await;

@@ -77,6 +77,31 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
 }
 
+/// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;
+/// one a moment earlier is the day's before. A moment that only a receipt told says nothing about the share.
+#[test]
+fn a_release_at_the_edge_of_a_day_is_of_the_day_that_begins() {
+    let mut inputs = inputs();
+    let midnight = at(40, 0);
+    let before = midnight - chrono::TimeDelta::milliseconds(1);
+    inputs.releases = vec![
+        LiveRelease { at: before, ..release(1, 39, 0) },
+        LiveRelease { at: midnight, ..release(2, 40, 0) },
+        LiveRelease { at: midnight, ..release(3, 40, 0) },
+        LiveRelease { at: at(45, 12), time_is_received: true, ..release(4, 45, 12) },
+    ];
+    let series = build(&inputs);
+    let days: Vec<_> = series[0].history.releases.iter().map(|one| (one.day, one.deployment_ids.clone())).collect();
+    assert_eq!(days, [(day(39), vec![1]), (day(40), vec![2, 3]), (day(45), vec![4])]);
+    let shares: Vec<Option<f64>> = series[0].history.releases.iter().map(|one| one.share_before).collect();
+    assert!(shares[0].is_some_and(|share| share > 0.9999 && share < 1.0), "{shares:?}");
+    assert_eq!(shares[1..], [Some(0.0), None]);
+    // A sender whose clock is an hour ahead moves a release by a twenty-fourth of a day, not to another day.
+    inputs.releases = vec![LiveRelease { at: at(40, 12) + chrono::TimeDelta::hours(1), ..release(5, 40, 12) }];
+    let skewed = &build(&inputs)[0].history.releases[0];
+    assert_eq!((skewed.day, skewed.share_before), (day(40), Some(13.0 / 24.0)));
+}
+
 #[test]
 fn the_others_are_what_the_estimator_says_they_are() {
     let inputs = inputs();

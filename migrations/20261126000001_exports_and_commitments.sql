@@ -1,0 +1,30 @@
+-- An Azure bill comes as an export of its actual cost and one of its amortized cost, each a delivery of its own. Which of
+-- them the lines of a generation hold: one row where it is that export alone, two where both are joined, none where the
+-- file does not tell or is no such bill. Each side is ordered by its own version: a newer amortized export is no reason
+-- to refuse an actual one.
+CREATE TABLE joined_export (
+    generation_id bigint NOT NULL REFERENCES generation ON DELETE CASCADE,
+    side text NOT NULL CHECK (side IN ('actual', 'amortized')),
+    delivery_id bigint NOT NULL REFERENCES delivery,
+    version_at timestamptz NOT NULL,
+    PRIMARY KEY (generation_id, side)
+);
+CREATE INDEX joined_export_by_delivery ON joined_export (delivery_id);
+
+-- What a rollup key costs on a day, with whose it is: what is asked of commitments. Usage is covered where a commitment
+-- pays for it; what was left unused is no usage.
+CREATE VIEW commitment_day AS
+SELECT d.charge_date, d.billing_currency, d.billed_cost, d.effective_cost, d.list_cost, k.provider_name, k.service_name,
+    k.sub_account_id, k.sub_account_name, k.charge_category, k.commitment_discount_status,
+    k.mapping_tags ->> '@column:CommitmentDiscountId' AS commitment_id,
+    k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused' AS is_usage,
+    k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
+        AND (k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
+             OR k.pricing_category IS NOT DISTINCT FROM 'Committed') AS is_covered,
+    m.service_id, service.team_id, service.slug, service.name
+FROM daily_cost_by_key d
+JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+    AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+LEFT JOIN service ON service.service_id = m.service_id;

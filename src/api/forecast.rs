@@ -1,0 +1,151 @@
+//! `/api/v1/forecast`: what months, quarters and years will cost, and what became of earlier forecasts.
+
+use super::error::{ErrorBody, Result};
+use crate::store::catalogue_names;
+use crate::store::forecasts::{self, ForecastFilter, ForecastRow};
+use crate::web::query::{Accepts, View};
+use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+
+const ACCEPTS: Accepts = Accepts { texts: &["service", "team"], by: &["all", "month", "quarter", "year"], sort: &[] };
+const PAST_COUNT_MAX: i64 = 1_000;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes.api_get("/api/v1/forecast", ApiPolicy::read(Policy::Money), list)
+}
+
+/// Forecasts.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Forecasts {
+    /// Those that stand now.
+    pub forecasts: Vec<ForecastBody>,
+    /// Of periods that are over, the one that was asked nearest to its middle, with what came. The newest first.
+    pub past: Vec<ForecastBody>,
+}
+
+/// One forecast of EffectiveCost, tax and credits included. `known` is exact; all else is an estimate.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ForecastBody {
+    /// service, team, total.
+    pub scope: String,
+    /// Slug of the service or team; `null` for all cost.
+    pub name: Option<String>,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// month, quarter, year.
+    pub horizon: String,
+    /// The first day of the period.
+    pub first_day: NaiveDate,
+    /// The last day of it.
+    pub last_day: NaiveDate,
+    /// The last complete day that it was made from.
+    pub bills_complete_to: NaiveDate,
+    /// known + incomplete + rest + fees; `null` where the history is too short.
+    #[schema(example = "47158.25")]
+    pub point: Option<String>,
+    /// Lower end of the 90 % interval.
+    pub low: Option<String>,
+    /// Upper end of it.
+    pub high: Option<String>,
+    /// Cost of the complete days, exact.
+    pub known: String,
+    /// Days that are still arriving and show nearly all of it.
+    pub incomplete: String,
+    /// The days after those.
+    pub rest: String,
+    /// Taxes, credits and fees that the calendar brings.
+    pub fees: String,
+    /// Why there is no forecast; else empty.
+    pub no_forecast: String,
+    /// seasonal-naive, weekday-profile, weekday-profile-with-trend: what did best on past days.
+    pub method: String,
+    /// Mean error of that on past days, as a share.
+    pub past_error: Option<f64>,
+    /// Past days that it was tried from.
+    pub origin_count: i32,
+    /// Worked out afterwards, from bills of later days.
+    pub is_hindcast: bool,
+    /// What came, exact; `null` while the period runs.
+    pub actual: Option<String>,
+    /// When it was worked out.
+    pub computed_at: DateTime<Utc>,
+    /// The publication that it was made from.
+    pub publication_id: i64,
+}
+
+impl From<ForecastRow> for ForecastBody {
+    fn from(row: ForecastRow) -> Self {
+        let plain = |amount: BigDecimal| amount.normalized().to_plain_string();
+        Self {
+            scope: row.scope,
+            name: row.slug,
+            billing_currency: row.billing_currency,
+            horizon: row.horizon,
+            first_day: row.first_day,
+            last_day: row.last_day,
+            bills_complete_to: row.asked_on,
+            point: row.point.map(plain),
+            low: row.low.map(plain),
+            high: row.high.map(plain),
+            known: plain(row.known),
+            incomplete: plain(row.incomplete),
+            rest: plain(row.rest),
+            fees: plain(row.fees),
+            no_forecast: row.no_forecast,
+            method: row.candidate,
+            past_error: row.past_error,
+            origin_count: row.origin_count,
+            is_hindcast: row.is_hindcast,
+            actual: row.actual.map(plain),
+            computed_at: row.computed_at,
+            publication_id: row.publication_id,
+        }
+    }
+}
+
+/// Forecasts of a service, of a team, or of everything that you may see.
+#[utoipa::path(
+    get, operation_id = "list_forecasts", path = "/api/v1/forecast", tag = "costs",
+    params(
+        ("service" = Option<String>, Query, description = "Slug of a service"),
+        ("team" = Option<String>, Query, description = "Slug of a team"),
+        ("by" = Option<String>, Query, description = "all (default), month, quarter, year"),
+        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
+    ),
+    responses(
+        (status = 200, description = "Forecasts; amounts are strings", body = Forecasts),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
+        (status = 401, description = "No valid token", body = ErrorBody),
+    )
+)]
+pub async fn list(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Forecasts>> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let (service, team) = (view.text("service"), view.text("team"));
+    let ids = catalogue_names::ids(&mut snapshot, service, None, team).await?;
+    let unknown = |key: &str, text: &str| web::Error::Invalid(format!("{key}={text} is not known."));
+    let (kind, id) = match (service, team) {
+        (Some(text), None) => (Some("service"), Some(ids.service_id.ok_or_else(|| unknown("service", text))?)),
+        (None, Some(text)) => (Some("team"), Some(ids.team_id.ok_or_else(|| unknown("team", text))?)),
+        (None, None) => (None, None),
+        _ => return Err(web::Error::Invalid("Ask for a service or for a team, not for both.".into()).into()),
+    };
+    let horizon = Some(view.by()).filter(|by| *by != "all");
+    let filter = ForecastFilter { scope: kind, scope_id: id, horizon, currency: view.text("cur") };
+    let scope = principal.scope();
+    let standing = forecasts::standing(&mut snapshot, &scope, filter).await?;
+    let past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX).await?;
+    Ok(Json(Forecasts {
+        forecasts: standing.into_iter().map(ForecastBody::from).collect(),
+        past: past.into_iter().map(ForecastBody::from).collect(),
+    }))
+}

@@ -1,0 +1,270 @@
+//! Looks at one series day by day, as someone would who looks each morning. Pure.
+
+#![expect(clippy::float_arithmetic, reason = "estimates")]
+
+use super::life::{self, Episode};
+use crate::analyze::anomaly::{Anomaly, AnomalyKind, Idle, Sensitivity, detect, expected_days, idle, same_cause};
+use crate::analyze::impact::{Calibration, History, Model};
+use crate::jobs::effects::histories::{self, Series};
+use crate::store::anomalies::Subject;
+use crate::store::anomaly_watch::{Lesson, Watched};
+use chrono::{Days, NaiveDate};
+use std::collections::HashMap;
+
+/// Days that are looked at one by one where a series is new.
+const FIRST_LOOK_DAYS: usize = 49;
+/// Days that are looked at again at most where restated ones change what was seen.
+const LOOK_DAYS: usize = 28;
+/// A spike or shift within so many days is the same.
+const NEAR_DAYS: i64 = 7;
+/// Days at the end that say whether cost came back.
+const LAST_DAYS: usize = 3;
+
+/// A series that is looked at.
+pub(super) enum Looked {
+    /// Of a service in an environment.
+    Service(Subject, Box<Series>),
+    /// One kind of cost of a team.
+    Team(Subject, Box<History>),
+}
+
+impl Looked {
+    pub fn subject(&self) -> &Subject {
+        match self {
+            Self::Service(subject, _) | Self::Team(subject, _) => subject,
+        }
+    }
+
+    fn history(&self) -> &History {
+        match self {
+            Self::Service(_, series) => &series.history,
+            Self::Team(_, history) => history,
+        }
+    }
+
+    /// What was known when this day was the last complete one.
+    pub fn as_of(&self, day: NaiveDate) -> History {
+        let mut history = match self {
+            Self::Service(_, series) => histories::window(series, day),
+            Self::Team(_, history) => History::clone(history),
+        };
+        let length = usize::try_from((day - history.first_day).num_days() + 1).unwrap_or_default();
+        history.complete_to = day;
+        history.cost.truncate(length);
+        for days in [&mut history.traffic, &mut history.replicas].into_iter().flatten() {
+            days.truncate(length);
+        }
+        if let Some(siblings) = &mut history.siblings {
+            siblings.cost.truncate(length);
+            siblings.traffic.truncate(length);
+        }
+        history.releases.retain(|release| release.day <= day);
+        history.price_events.retain(|event| event.day <= day);
+        history.notes.retain(|note| note.day <= day);
+        history
+    }
+}
+
+/// How readily a series is told about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Taught {
+    spike: Sensitivity,
+    shift: Sensitivity,
+    drop_factor: f64,
+    idle: Idle,
+    baseline: Sensitivity,
+}
+
+impl Taught {
+    /// What answers taught about this subject; amounts below `least_per_day` are not told.
+    pub fn of(subject: &Subject, lessons: &[Lesson], least_per_day: f64) -> Self {
+        let base = Sensitivity { amount_per_day: least_per_day, ..Sensitivity::default() };
+        let of = |lesson: &str| {
+            let known = lessons.iter().find(|one| {
+                (one.service_id, one.team_id, one.lesson.as_str()) == (subject.service_id, subject.team_id, lesson)
+            });
+            let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+            known.map_or(base, |one| base.taught(count(one.false_alarm_count), count(one.right_count)))
+        };
+        let factor = |taught: Sensitivity| taught.shift_share / base.shift_share;
+        let idle = Idle::default();
+        let days = (idle.days as f64 * factor(of("idle"))).round().max(1.0) as usize;
+        Self {
+            spike: of("spike"),
+            shift: of("shift"),
+            drop_factor: factor(of("drop")),
+            idle: Idle { days, ..idle },
+            baseline: of("baseline"),
+        }
+    }
+
+    // What was told once is not taken back for a hair's breadth.
+    fn eased(&self) -> Self {
+        Self {
+            spike: self.spike.taught(0, 3),
+            shift: self.shift.taught(0, 3),
+            drop_factor: self.drop_factor,
+            idle: self.idle,
+            baseline: self.baseline.taught(0, 3),
+        }
+    }
+}
+
+/// What a look found out about one series.
+pub(super) struct Outcome {
+    pub subject: Subject,
+    /// Those whose state or days changed, and those that are new.
+    pub episodes: Vec<Episode>,
+    pub watched: Watched,
+    /// As of the last complete day.
+    pub history: History,
+    /// The states that kept anomalies had before.
+    pub before: HashMap<i64, &'static str>,
+}
+
+/// Looks at the days that were not looked at, and at those that say something else now. `None` where nothing changed.
+pub(super) fn look(
+    looked: &Looked,
+    kept: &[Episode],
+    before: Option<&Watched>,
+    taught: &Taught,
+    model: &Model,
+) -> Option<Outcome> {
+    let complete_to = looked.history().complete_to;
+    let now = looked.as_of(complete_to);
+    let fingerprint = histories::fingerprint(&now, &Calibration::default());
+    let fingerprint = format!("{fingerprint} {:x}", short_hash(&format!("{taught:?}")));
+    if before.is_some_and(|before| before.fingerprint == fingerprint) {
+        return None;
+    }
+    let costs: Vec<Option<f64>> = last(&looked.history().cost, FIRST_LOOK_DAYS).to_vec();
+    let differs = first_day_that_differs(before, &costs, complete_to);
+    let from = differs.unwrap_or(complete_to);
+    let mut episodes = kept.to_vec();
+    let restated = before.zip(differs).is_some_and(|(before, differs)| differs <= before.looked_to);
+    for episode in episodes.iter_mut().filter(|one| one.state.is_running()) {
+        if before.is_some() && !is_still_there(looked, episode, &now, taught, model) {
+            episode.withdraw(withdrawal(restated));
+        }
+    }
+    for day in from.iter_days().take_while(|day| *day <= complete_to) {
+        let history = looked.as_of(day);
+        let found = found(looked, &history, taught, model);
+        life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
+    }
+    Some(Outcome {
+        subject: looked.subject().clone(),
+        episodes,
+        watched: Watched { subject: looked.subject().clone(), fingerprint, looked_to: complete_to, costs },
+        history: now,
+        before: kept.iter().filter_map(|one| Some((one.anomaly_id?, one.state.words().0))).collect(),
+    })
+}
+
+fn last<T>(values: &[T], count: usize) -> &[T] {
+    &values[values.len().saturating_sub(count)..]
+}
+
+fn short_hash(text: &str) -> u64 {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text).iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+}
+
+// The first day whose figure is another than before, or that is new; none where something else changed.
+fn first_day_that_differs(
+    before: Option<&Watched>,
+    costs: &[Option<f64>],
+    complete_to: NaiveDate,
+) -> Option<NaiveDate> {
+    let days_back = |count: usize| complete_to - Days::new(count.saturating_sub(1) as u64);
+    let Some(before) = before else { return Some(days_back(FIRST_LOOK_DAYS.min(costs.len().max(1)))) };
+    let cost_on = |costs: &[Option<f64>], end: NaiveDate, day: NaiveDate| {
+        let back = usize::try_from((end - day).num_days()).ok()?;
+        costs.len().checked_sub(back + 1).map(|place| costs[place])
+    };
+    let differs = |day: &NaiveDate| {
+        let (then, now) = (cost_on(&before.costs, before.looked_to, *day), cost_on(costs, complete_to, *day));
+        then.zip(now).is_none_or(|(then, now)| then.map(f64::to_bits) != now.map(f64::to_bits))
+    };
+    let earliest = days_back(LOOK_DAYS.min(costs.len().max(1)));
+    earliest.iter_days().take_while(|day| *day <= complete_to).find(differs)
+}
+
+fn withdrawal(restated: bool) -> String {
+    if restated {
+        "Withdrawn by a restated bill or a changed rule: what it was found in is no longer there.".into()
+    } else {
+        "Withdrawn: a deployment, usage or another threshold that came in later explains it.".into()
+    }
+}
+
+fn is_still_there(looked: &Looked, episode: &Episode, now: &History, taught: &Taught, model: &Model) -> bool {
+    let eased = taught.eased();
+    let is_it = |one: &Anomaly| same_cause(&episode.anomaly, one, NEAR_DAYS);
+    // An idle environment that is used again has ended, and is not withdrawn.
+    if episode.anomaly.kind == AnomalyKind::Idle {
+        return true;
+    }
+    let then = looked.as_of(episode.found_on);
+    found(looked, &then, &eased, model).iter().any(is_it) || found(looked, now, &eased, model).iter().any(is_it)
+}
+
+fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> Vec<Anomaly> {
+    if let Looked::Team(..) = looked {
+        let all = detect(history, model, &taught.baseline);
+        return all.into_iter().filter(|one| one.kind != AnomalyKind::Drop).collect();
+    }
+    let is_spike = |one: &Anomaly| one.kind == AnomalyKind::Spike;
+    let mut all = detect(history, model, &taught.shift);
+    if taught.spike != taught.shift {
+        all.retain(|one| !is_spike(one));
+        all.extend(detect(history, model, &taught.spike).into_iter().filter(is_spike));
+    }
+    let floor = taught.shift.shift_share / (1.0 + taught.shift.shift_share) * taught.drop_factor;
+    all.retain(|one| one.kind != AnomalyKind::Drop || one.share.abs() >= floor);
+    all.extend(idle(history, &taught.idle).filter(|one| one.amount_per_day >= taught.shift.amount_per_day));
+    all
+}
+
+/// How far the last days up to `day` lie above what was expected of them before `start`, as a share.
+fn left(history: &History, start: NaiveDate, day: NaiveDate) -> Option<f64> {
+    let expected = expected_days(history, start, day);
+    let (mut above, mut of) = (0.0, 0.0);
+    for one in last(&expected, LAST_DAYS).iter().filter(|one| one.day >= start) {
+        let cost = history.index_of(one.day).and_then(|index| history.cost[index])?;
+        above += cost - one.expected;
+        of += one.expected;
+    }
+    (of > 0.0).then(|| above / of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(number: u64) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 9, 1).unwrap() + Days::new(number)
+    }
+
+    #[test]
+    fn only_new_and_restated_days_are_looked_at() {
+        let costs: Vec<Option<f64>> = (0..40).map(|number| Some(f64::from(number))).collect();
+        let subject = Subject {
+            service_id: 1,
+            environment_id: 1,
+            team_id: 0,
+            service_category: String::new(),
+            billing_currency: "USD".into(),
+        };
+        let before = Watched { subject, fingerprint: String::new(), looked_to: day(39), costs: costs.clone() };
+        assert_eq!(first_day_that_differs(None, &costs, day(39)), Some(day(0)));
+        assert_eq!(first_day_that_differs(Some(&before), &costs, day(39)), None);
+        let mut two_more = costs.clone();
+        two_more.extend([Some(1.0), Some(2.0)]);
+        assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(40)));
+        two_more[30] = Some(0.5);
+        assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(30)));
+        two_more[3] = None;
+        assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(30)), "too long ago");
+    }
+}

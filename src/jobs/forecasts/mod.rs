@@ -1,0 +1,244 @@
+//! What months, quarters and years will cost, worked out after each publication and held against what came.
+
+mod questions;
+
+use crate::analyze::forecast::{Adaptive, Candidate, Forecast, NoForecast, Question};
+use crate::jobs::effects::verdict::estimate;
+use crate::store::analysis_runs::{self, Analysis};
+use crate::store::forecasts::{self, Kept, Level, NewForecast};
+use crate::store::{Pools, forecast_series, freshness, jobs};
+use anyhow::Context;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use questions::{Asked, Horizon, Series};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// The job.
+pub(super) const FORECAST: &str = "forecast";
+/// What tells forecasts of one method from those of another.
+pub const METHOD: &str = "forecasts-1";
+
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Days of history that are read.
+const READ_DAYS: u64 = 430;
+/// Months that are over and about which nobody asked in time: asked afterwards, to know how far the method is off.
+const HINDCAST_MONTHS: usize = 3;
+/// The day of such a month up to which its bills are looked at.
+const HINDCAST_DAY: u64 = 14;
+
+/// Asks for the job where something changed since it ran. Any number of processes may ask: one job waits or runs.
+pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = ask_where_due(&pools).await {
+            tracing::warn!("Forecasts could not be asked for: {error}");
+        }
+    }
+}
+
+/// Puts the job into the queue where bills, effects of releases, owners or the method changed since it ran last. Gives
+/// whether it did.
+pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
+    let mut conn = pools.jobs.acquire().await?;
+    let mark = analysis_runs::mark(&mut conn, Analysis::Forecasts, METHOD).await?;
+    let last = analysis_runs::last(&mut conn, Analysis::Forecasts).await?;
+    let is_due = mark.publication_id > 0 && last.is_none_or(|last| last != mark);
+    if is_due {
+        jobs::enqueue(&mut conn, FORECAST, "", &serde_json::json!({})).await?;
+    }
+    Ok(is_due)
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forecasted {
+    /// Forecasts that stand now, those that say that the history is too short included.
+    pub forecast_count: usize,
+    /// Months that were asked about afterwards.
+    pub hindcast_month_count: usize,
+}
+
+/// Works all forecasts out anew and holds older ones against what came.
+pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forecasted> {
+    let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mark = analysis_runs::mark(&mut snapshot, Analysis::Forecasts, METHOD).await?;
+    let bills = freshness::read(&mut snapshot).await?;
+    let Some((complete_to, last)) = bills.complete_to().zip(bills.last_charge_date()) else {
+        snapshot.commit().await?;
+        let mut transaction = pools.jobs.begin().await?;
+        analysis_runs::note(&mut transaction, Analysis::Forecasts, &mark, now).await?;
+        transaction.commit().await?;
+        return Ok(Forecasted::default());
+    };
+    let mut series = Series::read(&mut snapshot, complete_to, last.max(complete_to), READ_DAYS).await?;
+    let asked_months = forecasts::asked_months(&mut snapshot).await?;
+    let levels = forecasts::levels(&mut snapshot).await?;
+    let mut asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
+    let hindcasts = hindcasts(complete_to, &asked_months);
+    asked.extend(hindcasts.iter().copied());
+    let mut known = Vec::new();
+    for one in &asked {
+        let days = one.known_days();
+        known.push(match days {
+            Some(days) => forecast_series::known(&mut snapshot, days).await?,
+            None => Vec::new(),
+        });
+    }
+    snapshot.commit().await?;
+
+    let publication_id = mark.publication_id;
+    let work = move || {
+        let mut all = Vec::new();
+        for (one, known) in asked.iter().zip(&known) {
+            series.know(known);
+            all.extend(answers(&series, one, &levels, publication_id));
+        }
+        all
+    };
+    let all = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
+    let done = Forecasted {
+        forecast_count: all.iter().filter(|one| !one.is_hindcast).count(),
+        hindcast_month_count: hindcasts.len(),
+    };
+    let mut transaction = pools.jobs.begin().await?;
+    if analysis_runs::try_lock(&mut transaction, Analysis::Forecasts).await? {
+        forecasts::write(&mut transaction, &all, now).await?;
+        forecasts::hold_against(&mut transaction, complete_to).await?;
+        learn(&mut transaction).await?;
+        analysis_runs::note(&mut transaction, Analysis::Forecasts, &mark, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(done)
+}
+
+// Months that nobody asked about while they ran: the first run of an installation that took in a year of bills.
+fn hindcasts(complete_to: NaiveDate, asked_months: &[NaiveDate]) -> Vec<Asked> {
+    let months = std::iter::successors(Some(Horizon::Month.first_day(complete_to)), |first| {
+        Some(Horizon::Month.first_day(*first - Days::new(1)))
+    });
+    months
+        .skip(1)
+        .take(HINDCAST_MONTHS)
+        .filter(|first| !asked_months.contains(first))
+        .map(|first| Asked { is_hindcast: true, ..Asked::now(Horizon::Month, first + Days::new(HINDCAST_DAY)) })
+        .collect()
+}
+
+fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64) -> Vec<NewForecast> {
+    let mut all = Vec::new();
+    for scope in ["service", "team", "total"] {
+        let subjects = series.subjects(scope);
+        let questions: Vec<Question> = subjects.iter().map(|subject| series.question(subject, asked)).collect();
+        let level =
+            levels.iter().find(|level| (level.scope.as_str(), level.horizon.as_str()) == (scope, asked.horizon.key()));
+        let adaptive = level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+        let answers = crate::analyze::forecast::forecast(&questions, &adaptive);
+        for ((subject, question), answer) in subjects.iter().zip(&questions).zip(answers) {
+            // What ended before the period is no question any more.
+            let known = series.known(subject);
+            if known == BigDecimal::default() && series.is_over(subject, asked) {
+                continue;
+            }
+            let restart_count = question.parts.iter().map(|part| part.restarts.len()).sum::<usize>();
+            all.push(NewForecast {
+                scope,
+                scope_id: subject.scope_id,
+                billing_currency: subject.billing_currency.clone(),
+                horizon: asked.horizon.key(),
+                first_day: asked.first_day,
+                last_day: asked.last_day,
+                asked_on: asked.complete_to,
+                publication_id,
+                is_hindcast: asked.is_hindcast,
+                restart_count: i32::try_from(restart_count).unwrap_or(i32::MAX),
+                ..written(known, answer)
+            });
+        }
+    }
+    all
+}
+
+// What is known is exact; all else is an estimate, and the point is their sum.
+#[expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
+fn written(known: BigDecimal, answer: Result<Forecast, NoForecast>) -> NewForecast {
+    let zero = BigDecimal::default;
+    let mut row = NewForecast {
+        scope: "",
+        scope_id: 0,
+        billing_currency: String::new(),
+        horizon: "",
+        first_day: NaiveDate::default(),
+        last_day: NaiveDate::default(),
+        asked_on: NaiveDate::default(),
+        publication_id: 0,
+        is_hindcast: false,
+        known,
+        incomplete: zero(),
+        rest: zero(),
+        fees: zero(),
+        point: None,
+        low: None,
+        high: None,
+        no_forecast: String::new(),
+        candidate: "",
+        past_error: None,
+        origin_count: 0,
+        restart_count: 0,
+    };
+    match answer {
+        Ok(forecast) => {
+            row.incomplete = estimate(forecast.incomplete);
+            row.rest = estimate(forecast.rest);
+            row.fees = estimate(forecast.fees);
+            let point = &row.known + &row.incomplete + &row.rest + &row.fees;
+            row.low = forecast.low.map(|low| &point - estimate(forecast.point - low));
+            row.high = forecast.high.map(|high| &point + estimate(high - forecast.point));
+            row.point = Some(point);
+            row.candidate = match forecast.candidate {
+                Candidate::SeasonalNaive => "seasonal-naive",
+                Candidate::Profile => "weekday-profile",
+                Candidate::ProfileWithTrend => "weekday-profile-with-trend",
+            };
+            row.past_error = forecast.past_error;
+            row.origin_count = i32::try_from(forecast.origins).unwrap_or(i32::MAX);
+        }
+        Err(none) => row.no_forecast = none.to_string(),
+    }
+    row
+}
+
+// The level of intervals follows how many of them held, period by period.
+async fn learn(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+    let mut levels: BTreeMap<(String, String), Level> = forecasts::levels(&mut *conn)
+        .await?
+        .into_iter()
+        .map(|level| ((level.scope.clone(), level.horizon.clone()), level))
+        .collect();
+    for one in forecasts::kept(&mut *conn).await? {
+        let key = (one.scope.clone(), one.horizon.clone());
+        let before = levels.get(&key);
+        let level = learnt(before, &one);
+        forecasts::keep_level(&mut *conn, &level).await?;
+        levels.insert(key, level);
+    }
+    Ok(())
+}
+
+fn learnt(before: Option<&Level>, one: &Kept) -> Level {
+    let adaptive: Adaptive =
+        before.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+    let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    let adaptive = adaptive.learn(count(one.held_count), count(one.missed_count));
+    Level {
+        scope: one.scope.clone(),
+        horizon: one.horizon.clone(),
+        level: serde_json::to_value(adaptive).unwrap_or_default(),
+        held_count: before.map_or(0, |level| level.held_count) + one.held_count,
+        missed_count: before.map_or(0, |level| level.missed_count) + one.missed_count,
+        learnt_to: one.first_day,
+    }
+}

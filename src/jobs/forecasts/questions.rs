@@ -1,0 +1,294 @@
+//! From rows to questions: which days are asked, what each scope is made of, what fees the calendar brings.
+
+#![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
+
+use crate::analyze::forecast::{Part, Question};
+use crate::focus::DateRange;
+use crate::jobs::effects::histories::{filled, index};
+use crate::store::anomaly_watch;
+use crate::store::forecast_series::{self, KnownCost, Restart, VisibleShare};
+use bigdecimal::BigDecimal;
+use chrono::{Datelike, Days, Months, NaiveDate};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, HashMap};
+
+/// Whole months whose fees say what a month brings.
+const FEE_MONTHS: usize = 3;
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Horizon {
+    Month,
+    Quarter,
+    Year,
+}
+
+impl Horizon {
+    pub const ALL: [Self; 3] = [Self::Month, Self::Quarter, Self::Year];
+
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+
+    fn months(self) -> u32 {
+        match self {
+            Self::Month => 1,
+            Self::Quarter => 3,
+            Self::Year => 12,
+        }
+    }
+
+    /// The first day of the period that a day lies in.
+    pub fn first_day(self, day: NaiveDate) -> NaiveDate {
+        let month = day.month0() / self.months() * self.months();
+        NaiveDate::from_ymd_opt(day.year(), month + 1, 1).unwrap_or(day)
+    }
+}
+
+/// A question's days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub horizon: Horizon,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+    pub complete_to: NaiveDate,
+    pub is_hindcast: bool,
+}
+
+impl Asked {
+    /// The period that the day after the last complete one lies in: on the last day of a month the next one is asked.
+    pub fn now(horizon: Horizon, complete_to: NaiveDate) -> Self {
+        let first_day = horizon.first_day(complete_to + Days::new(1));
+        let last_day = first_day + Months::new(horizon.months()) - Days::new(1);
+        Self { horizon, first_day, last_day, complete_to, is_hindcast: false }
+    }
+
+    /// The complete days asked.
+    pub fn known_days(&self) -> Option<DateRange> {
+        DateRange::new(self.first_day, self.complete_to + Days::new(1))
+    }
+}
+
+/// Whose forecast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub scope: &'static str,
+    pub scope_id: i64,
+    pub billing_currency: String,
+    /// The services that it is made of.
+    services: Vec<i64>,
+}
+
+type Key = (i64, String);
+
+/// Daily cost of all services.
+pub(super) struct Series {
+    range: DateRange,
+    usage: BTreeMap<Key, Vec<Option<f64>>>,
+    other: BTreeMap<Key, Vec<f64>>,
+    known: HashMap<Key, BigDecimal>,
+    teams: HashMap<i64, i64>,
+    restarts: Vec<Restart>,
+    shares: Vec<VisibleShare>,
+    newest_bill: Option<NaiveDate>,
+}
+
+impl Series {
+    pub async fn read(
+        conn: &mut PgConnection,
+        complete_to: NaiveDate,
+        last: NaiveDate,
+        days_back: u64,
+    ) -> sqlx::Result<Self> {
+        let start = complete_to - Days::new(days_back);
+        let range = DateRange::new(start, last + Days::new(1)).unwrap_or_else(|| DateRange::days_to(last, 1));
+        let mut series = Self {
+            range,
+            usage: BTreeMap::new(),
+            other: BTreeMap::new(),
+            known: HashMap::new(),
+            teams: anomaly_watch::teams(&mut *conn).await?,
+            restarts: forecast_series::restarts(&mut *conn, start).await?,
+            shares: Vec::new(),
+            newest_bill: None,
+        };
+        (series.shares, series.newest_bill) = forecast_series::visible_shares(&mut *conn).await?;
+        let length = range.day_count() as usize;
+        for day in forecast_series::days(conn, range).await? {
+            let key = (day.service_id, day.billing_currency);
+            let Some(place) = index(range, day.charge_date) else { continue };
+            series.usage.entry(key.clone()).or_insert_with(|| vec![None; length])[place] = Some(day.usage);
+            series.other.entry(key).or_insert_with(|| vec![0.0; length])[place] = day.other;
+        }
+        for days in series.usage.values_mut() {
+            *days = filled(std::mem::take(days));
+        }
+        Ok(series)
+    }
+
+    /// What is known of the days asked next.
+    pub fn know(&mut self, known: &[KnownCost]) {
+        self.known =
+            known.iter().map(|one| ((one.service_id, one.billing_currency.clone()), one.cost.clone())).collect();
+    }
+
+    /// The exact cost of the complete days asked.
+    pub fn known(&self, subject: &Subject) -> BigDecimal {
+        self.keys(subject).filter_map(|key| self.known.get(&key)).sum()
+    }
+
+    /// Every scope of a kind that has cost, a currency each.
+    pub fn subjects(&self, scope: &'static str) -> Vec<Subject> {
+        let mut subjects: BTreeMap<Key, Vec<i64>> = BTreeMap::new();
+        for (service_id, currency) in self.usage.keys() {
+            let scope_id = match scope {
+                "total" => Some(0),
+                "team" => self.teams.get(service_id).copied(),
+                _ => Some(*service_id).filter(|id| *id != 0),
+            };
+            if let Some(scope_id) = scope_id {
+                subjects.entry((scope_id, currency.clone())).or_default().push(*service_id);
+            }
+        }
+        subjects
+            .into_iter()
+            .map(|((scope_id, billing_currency), services)| Subject { scope, scope_id, billing_currency, services })
+            .collect()
+    }
+
+    fn keys<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = Key> + 'a {
+        subject.services.iter().map(|id| (*id, subject.billing_currency.clone()))
+    }
+
+    /// Whether it cost nothing in the four weeks before the question.
+    pub fn is_over(&self, subject: &Subject, asked: &Asked) -> bool {
+        let end = self.place(asked.complete_to) + 1;
+        self.keys(subject).all(|key| {
+            let days = &self.usage[&key];
+            days[end.saturating_sub(28).min(days.len())..end.min(days.len())].iter().flatten().all(|cost| *cost == 0.0)
+        })
+    }
+
+    fn place(&self, day: NaiveDate) -> usize {
+        usize::try_from((day - self.range.start()).num_days()).unwrap_or_default()
+    }
+
+    /// What is asked about a scope.
+    pub fn question(&self, subject: &Subject, asked: &Asked) -> Question {
+        let visible_shares = if asked.is_hindcast { Vec::new() } else { self.visible_shares(asked.complete_to) };
+        let until = self.place(asked.complete_to) + 1 + visible_shares.len();
+        let part = |key: Key| {
+            let days = &self.usage[&key];
+            Part {
+                cost: days[..until.min(days.len())].to_vec(),
+                restarts: self
+                    .restarts
+                    .iter()
+                    .filter(|one| one.service_id == key.0 && one.release_date <= asked.complete_to)
+                    .map(|one| one.release_date)
+                    .collect(),
+            }
+        };
+        Question {
+            first_day: self.range.start(),
+            parts: self.keys(subject).map(part).collect(),
+            complete_to: asked.complete_to,
+            visible_shares,
+            from: asked.first_day,
+            to: asked.last_day,
+            fees: self.fees(subject, asked),
+        }
+    }
+
+    // Days after the last complete one that bills show in part; nothing where a source does not know how it arrives.
+    fn visible_shares(&self, complete_to: NaiveDate) -> Vec<f64> {
+        let Some(newest) = self.newest_bill else { return Vec::new() };
+        let days = (complete_to + Days::new(1)).iter_days().take_while(|day| *day < self.range.end());
+        let share = |day: NaiveDate| {
+            let age = (newest - day).num_days();
+            self.shares.iter().find(|one| i64::from(one.age_days) == age).map(|one| one.share)
+        };
+        days.map_while(share).map(|share| share.clamp(0.0, 1.0)).collect()
+    }
+
+    /// Taxes, credits and other fees that the days after the last complete one bring, as they came in the last months: those
+    /// of the rest of this month by the day of the month, those of whole months as a mean.
+    fn fees(&self, subject: &Subject, asked: &Asked) -> f64 {
+        let next = asked.complete_to + Days::new(1);
+        let month = Horizon::Month.first_day(next);
+        let earlier: Vec<NaiveDate> = (1..=FEE_MONTHS as u32)
+            .map(|back| month - Months::new(back))
+            .filter(|first| *first >= self.range.start())
+            .collect();
+        if earlier.is_empty() {
+            return 0.0;
+        }
+        let mean = |from_day: u32| {
+            let sums = earlier.iter().map(|first| {
+                let days = first.iter_days().take_while(|day| day.month() == first.month());
+                days.filter(|day| day.day() >= from_day).map(|day| self.other_on(subject, day)).sum::<f64>()
+            });
+            sums.sum::<f64>() / earlier.len() as f64
+        };
+        let whole_months =
+            (asked.last_day.year() - month.year()) * 12 + asked.last_day.month() as i32 - month.month() as i32;
+        if whole_months < 0 { 0.0 } else { mean(next.day()) + f64::from(whole_months) * mean(1) }
+    }
+
+    fn other_on(&self, subject: &Subject, day: NaiveDate) -> f64 {
+        let place = self.place(day);
+        self.keys(subject).filter_map(|key| self.other[&key].get(place).copied()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_period_after_the_last_complete_day_is_asked() {
+        let asked = |horizon, complete_to| {
+            let asked = Asked::now(horizon, day(complete_to));
+            (asked.first_day, asked.last_day)
+        };
+        assert_eq!(asked(Horizon::Month, "2026-11-20"), (day("2026-11-01"), day("2026-11-30")));
+        assert_eq!(asked(Horizon::Month, "2026-11-30"), (day("2026-12-01"), day("2026-12-31")));
+        assert_eq!(asked(Horizon::Quarter, "2026-11-20"), (day("2026-10-01"), day("2026-12-31")));
+        assert_eq!(asked(Horizon::Quarter, "2026-12-31"), (day("2027-01-01"), day("2027-03-31")));
+        assert_eq!(asked(Horizon::Year, "2026-11-20"), (day("2026-01-01"), day("2026-12-31")));
+        assert_eq!(Asked::now(Horizon::Month, day("2026-11-30")).known_days(), None);
+    }
+
+    #[test]
+    fn fees_come_by_the_calendar() {
+        let range = DateRange::new(day("2026-08-01"), day("2026-11-21")).unwrap();
+        let key = (7, "USD".to_owned());
+        let mut other = vec![0.0; range.day_count() as usize];
+        for (first, tax) in [("2026-08-31", 30.0), ("2026-09-30", 60.0), ("2026-10-31", 90.0)] {
+            other[index(range, day(first)).unwrap()] = tax;
+        }
+        other[index(range, day("2026-11-02")).unwrap()] = -500.0;
+        let series = Series {
+            range,
+            usage: [(key.clone(), vec![Some(1.0); other.len()])].into(),
+            other: [(key, other)].into(),
+            known: HashMap::new(),
+            teams: HashMap::new(),
+            restarts: Vec::new(),
+            shares: Vec::new(),
+            newest_bill: None,
+        };
+        let subject = series.subjects("service").remove(0);
+        let fees = |horizon| series.fees(&subject, &Asked::now(horizon, day("2026-11-20")));
+        assert!((fees(Horizon::Month) - 60.0).abs() < 1e-9);
+        assert!((fees(Horizon::Quarter) - 120.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,160 @@
+//! A line of the ledger as a row of a FOCUS file.
+
+use crate::focus::columns::{self, Version};
+use crate::store::focus_export::{ExportedCharge, ExtraColumns};
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::{Map, Value};
+
+/// The columns of an export: those of FOCUS 1.2, then what the files had besides.
+pub struct Columns {
+    columns: Vec<Column>,
+}
+
+struct Column {
+    /// In the header.
+    name: String,
+    /// Where the value stands in a line's attributes or measures, for what has no field of its own.
+    stored_as: String,
+}
+
+impl Columns {
+    /// What FOCUS has no name for is named as FOCUS wants it: `x_` columns.
+    pub fn new(extra: &ExtraColumns) -> Self {
+        Self::named(extra, own_name)
+    }
+
+    /// Every column under the name that it is kept by, so that what is read back is the same.
+    pub fn as_kept(extra: &ExtraColumns) -> Self {
+        Self::named(extra, str::to_owned)
+    }
+
+    fn named(extra: &ExtraColumns, own_name: impl Fn(&str) -> String) -> Self {
+        let focus = Version::V1_2.columns().into_iter().filter(|name| match *name {
+            "ListCost" => extra.has_list_cost,
+            "ContractedCost" => extra.has_contracted_cost,
+            _ => true,
+        });
+        let mut all: Vec<Column> =
+            focus.map(|name| Column { name: name.to_owned(), stored_as: name.to_owned() }).collect();
+        all.sort_by(|left, right| left.name.cmp(&right.name));
+        for stored_as in &extra.names {
+            if columns::canonical(stored_as).is_some_and(|name| Version::V1_2.columns().contains(&name)) {
+                continue;
+            }
+            let mut name = own_name(stored_as);
+            while all.iter().any(|column| column.name.eq_ignore_ascii_case(&name)) {
+                name.push('_');
+            }
+            all.push(Column { name, stored_as: stored_as.clone() });
+        }
+        Self { columns: all }
+    }
+
+    /// The names, in order.
+    pub fn header(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// The cells of a line in the order of the header; null is empty.
+    pub fn row(&self, charge: &ExportedCharge, row: &mut Vec<String>) -> anyhow::Result<()> {
+        let measures: Map<String, Value> = match &charge.measures {
+            Some(text) => serde_json::from_str(text).context("other costs of a line cannot be read")?,
+            None => Map::new(),
+        };
+        row.clear();
+        row.extend(self.columns.iter().map(|column| {
+            let own = field(charge, &column.stored_as);
+            own.unwrap_or_else(|| other(&charge.attributes, &measures, &column.stored_as))
+        }));
+        Ok(())
+    }
+}
+
+// FOCUS wants the columns that it does not know to begin with x_.
+fn own_name(name: &str) -> String {
+    if name.starts_with("x_") { name.to_owned() } else { format!("x_{name}") }
+}
+
+fn other(attributes: &Value, measures: &Map<String, Value>, name: &str) -> String {
+    let value = attributes.get(name).or_else(|| measures.get(name));
+    value.map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+/// The value of a column that every line has a field for; `None` where it has none.
+fn field(charge: &ExportedCharge, name: &str) -> Option<String> {
+    let text = |value: &Option<String>| Some(value.clone().unwrap_or_default());
+    match name {
+        // PostgreSQL writes no exponents, and FOCUS allows none.
+        "BilledCost" => Some(charge.billed_cost.clone()),
+        "EffectiveCost" => Some(charge.effective_cost.clone()),
+        "ListCost" => text(&charge.list_cost),
+        "ContractedCost" => text(&charge.contracted_cost),
+        "PricingQuantity" => text(&charge.pricing_quantity),
+        "ConsumedQuantity" => text(&charge.consumed_quantity),
+        "BillingCurrency" => Some(charge.billing_currency.clone()),
+        "BillingAccountId" => Some(charge.billing_account_id.clone()),
+        "BillingPeriodStart" => Some(midnight(charge.billing_period_start)),
+        "BillingPeriodEnd" => Some(midnight(charge.billing_period_end)),
+        "ChargePeriodStart" => Some(moment(charge.charge_period_start)),
+        "ChargePeriodEnd" => Some(moment(charge.charge_period_end)),
+        "ProviderName" => text(&charge.provider_name),
+        "InvoiceIssuerName" => text(&charge.invoice_issuer_name),
+        "SubAccountId" => text(&charge.sub_account_id),
+        "SubAccountName" => text(&charge.sub_account_name),
+        "ServiceCategory" => text(&charge.service_category),
+        "ServiceName" => text(&charge.service_name),
+        "RegionId" => text(&charge.region_id),
+        "SkuId" => text(&charge.sku_id),
+        "ChargeCategory" => text(&charge.charge_category),
+        "ChargeClass" => text(&charge.charge_class),
+        "PricingCategory" => text(&charge.pricing_category),
+        "CommitmentDiscountStatus" => text(&charge.commitment_discount_status),
+        "ResourceId" => text(&charge.resource_id),
+        "ResourceName" => text(&charge.resource_name),
+        "ResourceType" => text(&charge.resource_type),
+        "ChargeDescription" => text(&charge.charge_description),
+        "Tags" => Some(tags(&charge.tags)),
+        _ => None,
+    }
+}
+
+fn tags(tags: &Value) -> String {
+    match tags {
+        Value::Object(map) if map.is_empty() => String::new(),
+        tags => tags.to_string(),
+    }
+}
+
+fn midnight(day: NaiveDate) -> String {
+    format!("{day}T00:00:00Z")
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.format(if at.timestamp_subsec_nanos() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.fZ" }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extra(names: &[&str]) -> ExtraColumns {
+        let names = names.iter().map(ToString::to_string).collect();
+        ExtraColumns { names, has_list_cost: true, has_contracted_cost: false }
+    }
+
+    #[test]
+    fn columns_are_those_of_focus_1_2_and_own_ones() {
+        let columns = Columns::new(&extra(&["Id", "x_Id", "InvoiceId", "ServiceProviderName", "x_Team"]));
+        let header: Vec<&str> = columns.header().collect();
+        assert_eq!(header.len(), 56 + 4, "ContractedCost is left out, InvoiceId stands where it belongs");
+        assert_eq!(header[56..], ["x_Id", "x_Id_", "x_ServiceProviderName", "x_Team"]);
+        assert!(header[..56].is_sorted() && header.contains(&"ListCost") && !header.contains(&"ContractedCost"));
+    }
+
+    #[test]
+    fn moments_keep_their_fraction() {
+        assert_eq!(moment("2026-10-01T05:06:07Z".parse().unwrap()), "2026-10-01T05:06:07Z");
+        assert_eq!(moment("2026-10-01T05:06:07.25Z".parse().unwrap()), "2026-10-01T05:06:07.250Z");
+    }
+}

@@ -1,0 +1,124 @@
+//! What forecasts are made from: daily cost of services with shares of shared cost, as pages show it. Read by the work in the
+//! background only; no person sees these rows.
+
+use crate::focus::DateRange;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// Rows that are read at most.
+const ROW_COUNT_MAX: i64 = 20_000_000;
+
+/// What one service cost on one day in one currency.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceDayFigure {
+    /// The service; 0 for cost that no rule gives to one.
+    pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The charge day.
+    pub charge_date: NaiveDate,
+    /// EffectiveCost of usage, for estimates only.
+    pub usage: f64,
+    /// EffectiveCost of everything else: taxes, credits, fees, corrections.
+    pub other: f64,
+}
+
+/// Daily cost of every service.
+pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<ServiceDayFigure>> {
+    sqlx::query_as!(
+        ServiceDayFigure,
+        r#"SELECT d.service_id, d.billing_currency, d.charge_date,
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category = 'Usage'), 0)::double precision
+                      AS "usage!",
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category <> 'Usage'), 0)::double precision
+                      AS "other!"
+           FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           WHERE d.charge_date >= $1 AND d.charge_date < $2
+           GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Exact cost of one service on some days in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCost {
+    /// The service; 0 for cost that no rule gives to one.
+    pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// EffectiveCost.
+    pub cost: BigDecimal,
+}
+
+/// Exact cost of every service on these days.
+pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<KnownCost>> {
+    sqlx::query_as!(
+        KnownCost,
+        r#"SELECT d.service_id, d.billing_currency, sum(d.effective_cost) AS "cost!"
+           FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           WHERE d.charge_date >= $1 AND d.charge_date < $2
+           GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A release whose answer claims that it changed the cost of a service for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// The service.
+    pub service_id: i64,
+    /// The day of the release.
+    pub release_date: NaiveDate,
+}
+
+/// Releases whose settled answers claim a change, since a day.
+pub async fn restarts(conn: &mut PgConnection, since: NaiveDate) -> sqlx::Result<Vec<Restart>> {
+    sqlx::query_as!(
+        Restart,
+        r#"SELECT DISTINCT service_id AS "service_id!", release_date AS "release_date!" FROM current_deployment_effect
+           WHERE finding IN ('increase', 'decrease') AND phase <> 'measuring' AND release_date >= $1
+           ORDER BY 1, 2 LIMIT $2"#,
+        since,
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What share of a day's final cost the bills show at an age, over all sources that have bills: the least of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VisibleShare {
+    /// Days from the day to the bill.
+    pub age_days: i32,
+    /// 0 to 1.
+    pub share: f64,
+}
+
+/// Visible shares by age, of ages that every source knows; and the day of the newest bill.
+pub async fn visible_shares(conn: &mut PgConnection) -> sqlx::Result<(Vec<VisibleShare>, Option<NaiveDate>)> {
+    let shares = sqlx::query_as!(
+        VisibleShare,
+        r#"WITH source_with_bills AS (SELECT DISTINCT source_id FROM generation WHERE state = 'current')
+           SELECT c.age_days, min(c.median_share) AS "share!"
+           FROM source_completeness c JOIN source_with_bills USING (source_id)
+           GROUP BY 1 HAVING count(*) = (SELECT count(*) FROM source_with_bills) ORDER BY 1 LIMIT 100"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let newest = sqlx::query_scalar!(
+        r#"SELECT max((d.version_at AT TIME ZONE 'UTC')::date) FROM generation g JOIN delivery d USING (delivery_id)
+           WHERE g.state = 'current'"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((shares, newest))
+}

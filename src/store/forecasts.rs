@@ -1,0 +1,301 @@
+//! Forecasts: written after each publication, kept, and held against what came.
+
+use super::Scope;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// Rows that one statement writes.
+const BATCH: usize = 500;
+/// Days after the end of a period for which what came follows restated bills.
+const FOLLOWED_DAYS: i32 = 120;
+
+/// A forecast to be written.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct NewForecast {
+    pub scope: &'static str,
+    pub scope_id: i64,
+    pub billing_currency: String,
+    pub horizon: &'static str,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+    pub asked_on: NaiveDate,
+    pub publication_id: i64,
+    pub is_hindcast: bool,
+    pub known: BigDecimal,
+    pub incomplete: BigDecimal,
+    pub rest: BigDecimal,
+    pub fees: BigDecimal,
+    pub point: Option<BigDecimal>,
+    pub low: Option<BigDecimal>,
+    pub high: Option<BigDecimal>,
+    pub no_forecast: String,
+    pub candidate: &'static str,
+    pub past_error: Option<f64>,
+    pub origin_count: i32,
+    pub restart_count: i32,
+}
+
+/// Writes forecasts; those that were asked on the same day are replaced.
+pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: DateTime<Utc>) -> sqlx::Result<()> {
+    for batch in forecasts.chunks(BATCH) {
+        let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query!(
+            "INSERT INTO forecast (scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
+                publication_id, computed_at, is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast,
+                candidate, past_error, origin_count, restart_count)
+             SELECT scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on, publication_id, $2,
+                is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast, candidate, past_error,
+                origin_count, restart_count
+             FROM jsonb_to_recordset($1) AS r (scope text, scope_id bigint, billing_currency text, horizon text,
+                first_day date, last_day date, asked_on date, publication_id bigint, is_hindcast boolean, known numeric,
+                incomplete numeric, rest numeric, fees numeric, point numeric, low numeric, high numeric,
+                no_forecast text, candidate text, past_error double precision, origin_count integer,
+                restart_count integer)
+             ON CONFLICT (scope, scope_id, billing_currency, horizon, first_day, asked_on) DO UPDATE SET
+                publication_id = excluded.publication_id, computed_at = excluded.computed_at,
+                is_hindcast = excluded.is_hindcast, known = excluded.known, incomplete = excluded.incomplete,
+                rest = excluded.rest, fees = excluded.fees, point = excluded.point, low = excluded.low,
+                high = excluded.high, no_forecast = excluded.no_forecast, candidate = excluded.candidate,
+                past_error = excluded.past_error, origin_count = excluded.origin_count,
+                restart_count = excluded.restart_count, actual = NULL",
+            rows,
+            now
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The months that forecasts of all cost were asked about.
+pub async fn asked_months(conn: &mut PgConnection) -> sqlx::Result<Vec<NaiveDate>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT first_day FROM forecast WHERE scope = 'total' AND horizon = 'month' ORDER BY 1 LIMIT 10000"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months.
+pub async fn hold_against(conn: &mut PgConnection, complete_to: NaiveDate) -> sqlx::Result<()> {
+    sqlx::query!(
+        "WITH period AS (
+             SELECT DISTINCT first_day, last_day FROM forecast WHERE last_day <= $1 AND last_day > $1::date - $2::integer
+         ), cost AS (
+             SELECT p.first_day, p.last_day, d.service_id, d.billing_currency, sum(d.effective_cost) AS cost
+             FROM period p
+             JOIN daily_cost d ON d.charge_date >= p.first_day AND d.charge_date <= p.last_day
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             GROUP BY 1, 2, 3, 4
+         ), scoped AS (
+             SELECT 'service' AS scope, service_id AS scope_id, billing_currency, first_day, last_day, cost FROM cost
+             UNION ALL
+             SELECT 'team', s.team_id, c.billing_currency, c.first_day, c.last_day, sum(c.cost)
+             FROM cost c JOIN service s USING (service_id) WHERE s.team_id IS NOT NULL GROUP BY 2, 3, 4, 5
+             UNION ALL
+             SELECT 'total', 0, billing_currency, first_day, last_day, sum(cost) FROM cost GROUP BY 3, 4, 5
+         )
+         UPDATE forecast f SET actual = s.cost FROM scoped s
+         WHERE f.scope = s.scope AND f.scope_id = s.scope_id AND f.billing_currency = s.billing_currency
+           AND f.first_day = s.first_day AND f.last_day = s.last_day AND f.actual IS DISTINCT FROM s.cost",
+        complete_to,
+        FOLLOWED_DAYS
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How many intervals of one kind held in one period, of the forecast of each scope that was asked nearest to its middle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct Kept {
+    pub scope: String,
+    pub horizon: String,
+    pub first_day: NaiveDate,
+    pub held_count: i64,
+    pub missed_count: i64,
+}
+
+/// Periods that nothing was learnt from yet, in order of time.
+pub async fn kept(conn: &mut PgConnection) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        r#"WITH middle AS (
+             SELECT DISTINCT ON (f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day) f.*
+             FROM forecast f LEFT JOIN forecast_level l ON l.scope = f.scope AND l.horizon = f.horizon
+             WHERE f.actual IS NOT NULL AND f.low IS NOT NULL AND f.high IS NOT NULL
+               AND (l.learnt_to IS NULL OR f.first_day > l.learnt_to)
+             ORDER BY f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day,
+                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on))
+           )
+           SELECT scope AS "scope!", horizon AS "horizon!", first_day AS "first_day!",
+                  count(*) FILTER (WHERE actual BETWEEN low AND high) AS "held_count!",
+                  count(*) FILTER (WHERE actual NOT BETWEEN low AND high) AS "missed_count!"
+           FROM (SELECT scope, horizon, first_day, actual, low, high FROM middle) m
+           GROUP BY 1, 2, 3 ORDER BY 3, 1, 2 LIMIT 10000"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What intervals taught.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct Level {
+    pub scope: String,
+    pub horizon: String,
+    pub level: Value,
+    pub held_count: i64,
+    pub missed_count: i64,
+    pub learnt_to: NaiveDate,
+}
+
+/// The levels of all kinds.
+pub async fn levels(conn: &mut PgConnection) -> sqlx::Result<Vec<Level>> {
+    sqlx::query_as!(
+        Level,
+        "SELECT scope, horizon, level, held_count, missed_count, learnt_to FROM forecast_level ORDER BY 1, 2 LIMIT 100"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Keeps a level.
+pub async fn keep_level(conn: &mut PgConnection, level: &Level) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO forecast_level (scope, horizon, level, held_count, missed_count, learnt_to)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (scope, horizon) DO UPDATE SET level = excluded.level, held_count = excluded.held_count,
+             missed_count = excluded.missed_count, learnt_to = excluded.learnt_to",
+        level.scope,
+        level.horizon,
+        level.level,
+        level.held_count,
+        level.missed_count,
+        level.learnt_to
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A forecast as pages and the API show it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "columns of the table, described there; the name is that of the catalogue now")]
+pub struct ForecastRow {
+    pub scope: String,
+    pub scope_id: i64,
+    pub slug: Option<String>,
+    pub name: Option<String>,
+    pub billing_currency: String,
+    pub horizon: String,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+    pub asked_on: NaiveDate,
+    pub publication_id: i64,
+    pub computed_at: DateTime<Utc>,
+    pub is_hindcast: bool,
+    pub known: BigDecimal,
+    pub incomplete: BigDecimal,
+    pub rest: BigDecimal,
+    pub fees: BigDecimal,
+    pub point: Option<BigDecimal>,
+    pub low: Option<BigDecimal>,
+    pub high: Option<BigDecimal>,
+    pub no_forecast: String,
+    pub candidate: String,
+    pub past_error: Option<f64>,
+    pub origin_count: i32,
+    pub restart_count: i32,
+    pub actual: Option<BigDecimal>,
+}
+
+/// Which forecasts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ForecastFilter<'a> {
+    /// `service`, `team`, `total`.
+    pub scope: Option<&'a str>,
+    /// The service or team.
+    pub scope_id: Option<i64>,
+    /// `month`, `quarter`, `year`.
+    pub horizon: Option<&'a str>,
+    /// One currency.
+    pub currency: Option<&'a str>,
+}
+
+/// The forecasts that stand, within the scope: those of the last day on which forecasts were asked. The largest first.
+pub async fn standing(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: ForecastFilter<'_>,
+) -> sqlx::Result<Vec<ForecastRow>> {
+    sqlx::query_as!(
+        ForecastRow,
+        r#"SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
+                  f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
+                  f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
+                  f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
+           FROM forecast f
+           LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
+           LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id
+           WHERE NOT f.is_hindcast
+             AND f.asked_on = (SELECT max(asked_on) FROM forecast WHERE horizon = 'month' AND NOT is_hindcast)
+             AND f.publication_id = (SELECT publication_id FROM analysis_run WHERE analysis = 'forecasts')
+             AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
+             AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
+             AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
+           ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, coalesce(f.point, f.known) DESC,
+                    f.scope_id, f.billing_currency, f.last_day
+           LIMIT 100000"#,
+        filter.scope,
+        filter.scope_id,
+        filter.horizon,
+        filter.currency,
+        scope.team_ids()
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Forecasts of periods that are over, within the scope, with what came: of each the one that was asked nearest to its
+/// middle. The newest first.
+pub async fn past(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: ForecastFilter<'_>,
+    limit: i64,
+) -> sqlx::Result<Vec<ForecastRow>> {
+    sqlx::query_as!(
+        ForecastRow,
+        r#"SELECT * FROM (
+             SELECT DISTINCT ON (f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day)
+                    f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
+                    f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
+                    f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
+                    f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
+             FROM forecast f
+             LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
+             LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id
+             WHERE f.actual IS NOT NULL AND f.point IS NOT NULL
+               AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
+               AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
+               AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
+             ORDER BY f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day,
+                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on))
+           ) nearest
+           ORDER BY first_day DESC, billing_currency, scope_id LIMIT $6"#,
+        filter.scope,
+        filter.scope_id,
+        filter.horizon,
+        filter.currency,
+        scope.team_ids(),
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

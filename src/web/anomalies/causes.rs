@@ -1,0 +1,175 @@
+//! What stands beside the begin of an anomaly, each with its amount where one is known; the rows add up to what it cost.
+
+#![expect(clippy::float_arithmetic, reason = "a percentage of traffic, no amount")]
+
+use super::super::display::{decimals, shown, signed};
+use super::super::effects::Answer;
+use crate::store::anomaly_lists::ListedAnomaly;
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::effects::EffectBrief;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use serde_json::Value;
+
+/// A row of the table.
+pub struct CauseRow {
+    /// `Deployment v2026.11.5`.
+    pub label: String,
+    /// Where it leads, or nothing.
+    pub href: String,
+    /// What is known of it.
+    pub note: String,
+    /// `Likely`, `Near in time`, `Ruled out`.
+    pub verdict: &'static str,
+    /// Of the colour and shape: `up`, `down` or `flat`.
+    pub class: &'static str,
+    /// `+$2,148`, or a word.
+    pub amount: String,
+}
+
+/// The table and the one that is likely, for the sentence above.
+pub struct Causes {
+    /// What was looked at.
+    pub rows: Vec<CauseRow>,
+    /// What none of them explains.
+    pub rest: String,
+    /// What it cost.
+    pub total: String,
+    /// `v2026.11.5` and where it leads.
+    pub likely: Option<(String, String)>,
+}
+
+struct Found {
+    row: CauseRow,
+    amount: Option<BigDecimal>,
+}
+
+/// Looks through what was noted when it was found, and what releases near its begin are estimated to have done.
+pub fn causes(one: &ListedAnomaly, near: &[&ListedDeployment], effects: &[EffectBrief]) -> Causes {
+    let excess = one.excess();
+    let mut found: Vec<Found> = near.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
+    found.extend(of_list(one, "rules").map(|rule| of_rule(one, rule)));
+    found.extend(of_list(one, "prices").map(of_price));
+    found.push(of_traffic(one));
+    // Only what goes the same way takes a part of it, and no more than there is.
+    let mut rest = excess.clone();
+    for one in &mut found {
+        let fits = one.amount.as_ref().is_some_and(|amount| amount.sign() == rest.sign() && amount.abs() <= rest.abs());
+        if !fits && one.amount.is_some() {
+            let all = one.amount.take().filter(|amount| amount.sign() == rest.sign());
+            one.amount = all.map(|_| rest.clone());
+        }
+        rest -= one.amount.clone().unwrap_or_default();
+    }
+    let digits = decimals(&one.billing_currency, &excess);
+    let mut values: Vec<BigDecimal> = found.iter().map(|one| one.amount.clone().unwrap_or_default()).collect();
+    values.push(rest);
+    let mut amounts = shown(&values, &excess, digits);
+    let text = |amount: &BigDecimal| signed(amount, &one.billing_currency, digits);
+    let rest = text(&amounts.pop().unwrap_or_default());
+    let likely =
+        found.iter().find(|one| one.row.verdict == "Likely").map(|one| (one.row.label.clone(), one.row.href.clone()));
+    let rows = found.into_iter().zip(&amounts).map(|(one, amount)| CauseRow {
+        amount: if one.amount.is_some() { text(amount) } else { one.row.amount.clone() },
+        ..one.row
+    });
+    Causes { rows: rows.collect(), rest, total: text(&excess), likely }
+}
+
+fn of_list<'a>(one: &'a ListedAnomaly, key: &str) -> impl Iterator<Item = &'a Value> {
+    one.evidence.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn day_of(value: &Value) -> String {
+    let day = value.get("day").and_then(Value::as_str).and_then(|day| day.parse::<NaiveDate>().ok());
+    day.map(|day| day.format("%-d %b").to_string()).unwrap_or_default()
+}
+
+fn of_deployment(one: &ListedAnomaly, deployment: &ListedDeployment, effects: &[EffectBrief]) -> Found {
+    let effect = effects.iter().find(|effect| {
+        effect.deployment_id == deployment.deployment_id && effect.billing_currency == one.billing_currency
+    });
+    let at = deployment.at.format("%-d %b %H:%M UTC");
+    let claimed = effect.filter(|effect| Answer::from(*effect).is_claimed());
+    let same_way =
+        claimed.and_then(|effect| effect.per_day.as_ref()).filter(|per_day| per_day.sign() == one.excess().sign());
+    let (verdict, class, note) = match (same_way, effect) {
+        (Some(_), _) => ("Likely", "up", format!("Went live {at}; its own estimate goes the same way")),
+        (None, Some(effect)) if effect.finding == "no-material-change" => {
+            ("Ruled out", "flat", format!("Went live {at}; its own estimate is no material change"))
+        }
+        (None, Some(_)) => ("Near in time", "flat", format!("Went live {at}; its own estimate cannot tell")),
+        (None, None) => ("Near in time", "flat", format!("Went live {at}; not estimated")),
+    };
+    Found {
+        row: CauseRow {
+            label: deployment.label(),
+            href: format!("/deployments/{}", deployment.deployment_id),
+            note,
+            verdict,
+            class,
+            amount: "not told apart".into(),
+        },
+        amount: same_way.map(|per_day| per_day * BigDecimal::from(one.day_count)),
+    }
+}
+
+fn of_rule(one: &ListedAnomaly, rule: &Value) -> Found {
+    let per_day = rule.get("amount_per_day").and_then(Value::as_str).and_then(|text| text.parse::<BigDecimal>().ok());
+    let amount = per_day.map(|per_day| per_day * BigDecimal::from(one.day_count));
+    let fits = amount.as_ref().is_some_and(|amount| amount.sign() == one.excess().sign());
+    Found {
+        row: CauseRow {
+            label: "Allocation rule".into(),
+            href: "/rules".into(),
+            note: format!("Rules gave this service other cost from {} on", day_of(rule)),
+            verdict: if fits { "Likely" } else { "Ruled out" },
+            class: if fits { "up" } else { "flat" },
+            amount: "goes the other way".into(),
+        },
+        amount: amount.filter(|_| fits),
+    }
+}
+
+fn of_price(price: &Value) -> Found {
+    let what = match price.get("kind").and_then(Value::as_str) {
+        Some("CommitmentStart") => "A commitment began to cover more",
+        Some("CommitmentEnd") => "A commitment covers less",
+        _ => "A list price changed",
+    };
+    Found {
+        row: CauseRow {
+            label: what.into(),
+            href: String::new(),
+            note: format!("On {}; its known size is part of what was expected", day_of(price)),
+            verdict: "Near in time",
+            class: "flat",
+            amount: "in what was expected".into(),
+        },
+        amount: None,
+    }
+}
+
+fn of_traffic(one: &ListedAnomaly) -> Found {
+    let share = one.evidence.get("traffic_share").and_then(Value::as_f64);
+    let note = match share {
+        Some(share) => {
+            let percent = (share * 100.0).round();
+            format!(
+                "{percent:+.0}% on these days against the two weeks before; what follows from it is part of what was expected"
+            )
+        }
+        None => "Not known for this service: send requests or another measure of use".into(),
+    };
+    Found {
+        row: CauseRow {
+            label: "Traffic".into(),
+            href: String::new(),
+            note: note.replace('-', "\u{2212}"),
+            verdict: if share.is_some() { "Ruled out" } else { "Not known" },
+            class: "flat",
+            amount: if share.is_some() { "in what was expected".into() } else { "not known".into() },
+        },
+        amount: None,
+    }
+}

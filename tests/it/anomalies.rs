@@ -1,0 +1,226 @@
+//! Anomalies from bills to answers: found, told once, answered, taught from, closed, withdrawn by a restated bill.
+
+use super::finance::{World, texts, time, world};
+use chrono::{Days, NaiveDate};
+use costwake::jobs::anomalies::{self, Detected};
+use costwake::rollup::{ImportRequest, import_file};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
+BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
+ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
+ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
+const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run.
+fn cents(service: usize, at: NaiveDate) -> i64 {
+    let days = at.signed_duration_since(day("2026-01-01")).num_days();
+    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
+    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
+    10_000 + weekday + noise
+}
+
+/// Imports a month; `more` are cents that checkout costs more on its second machine, from a day on.
+async fn import(world: &World, month: &str, last: &str, more: (i64, &str), now: &str) {
+    let first = day(&format!("{month}-01"));
+    let next = first + chrono::Months::new(1);
+    let mut text = format!("{HEADER}\n");
+    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
+        for (index, service) in SERVICES.iter().enumerate() {
+            let second = if index == 0 && at >= day(more.1) { more.0 } else { 0 };
+            for (machine, cents) in [("a", cents(index, at)), ("b", 200 + second)] {
+                let cost = format!("{}.{:02}", cents / 100, cents % 100);
+                text.push_str(&format!(
+                    "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
+                     Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service}-{machine},\
+                     eu-1,sku-1,1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
+                    at + Days::new(1)
+                ));
+            }
+        }
+    }
+    let path = world.folder.path().join("bill.csv");
+    std::fs::write(&path, text).unwrap();
+    let request = ImportRequest {
+        path,
+        file_name: "bill.csv".into(),
+        source: Some("cloud-one".into()),
+        as_of: None,
+        received_by: "test".into(),
+        now: time(now),
+    };
+    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+}
+
+async fn filled(db: &PgPool, more: (i64, &str)) -> World {
+    let world = world(db).await;
+    import(&world, "2026-08", "2026-08-31", more, "2026-09-02T06:00:00Z").await;
+    import(&world, "2026-09", "2026-09-30", more, "2026-10-02T06:00:00Z").await;
+    import(&world, "2026-10", "2026-10-31", more, "2026-11-02T06:00:00Z").await;
+    import(&world, "2026-11", "2026-11-18", more, "2026-11-19T06:00:00Z").await;
+    world
+}
+
+async fn detect(world: &World) -> Detected {
+    anomalies::detect(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
+}
+
+async fn rows(db: &PgPool) -> Vec<(i64, String, String, Option<String>, NaiveDate)> {
+    sqlx::query_as("SELECT anomaly_id, kind, state, close_reason, start_date FROM anomaly ORDER BY anomaly_id")
+        .fetch_all(db)
+        .await
+        .unwrap()
+}
+
+async fn team(db: &PgPool, service: &str) -> i64 {
+    let id: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('pay', 'Pay') RETURNING team_id")
+        .fetch_one(db)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE service SET team_id = $1 WHERE slug = $2").bind(id).bind(service).execute(db).await.unwrap();
+    id
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: PgPool) {
+    // 60 more a day from 8 November on: 11 complete days.
+    let world = filled(&db, (6000, "2026-11-08")).await;
+    assert!(anomalies::ask_where_due(&world.app.state.pools).await.unwrap());
+    let done = detect(&world).await;
+    assert_eq!((done.series_count, done.looked_count, done.opened_count), (4, 4, 1), "{:?}", rows(&db).await);
+    assert!(!anomalies::ask_where_due(&world.app.state.pools).await.unwrap());
+    let all = rows(&db).await;
+    let (id, kind, state, _, start) = &all[0];
+    assert_eq!((kind.as_str(), state.as_str()), ("without-release", "open"));
+    assert!((*start - day("2026-11-08")).num_days().abs() <= 1, "{start}");
+    // Nothing changed: nothing is looked at again.
+    assert_eq!(detect(&world).await, Detected { series_count: 4, ..Detected::default() });
+
+    // What came is exact, what was expected adds up with it, and the second machine makes it.
+    let (actual, expected, billed): (f64, f64, f64) = sqlx::query_as(
+        "SELECT actual_total::float8, expected_total::float8,
+                (SELECT sum(c.effective_cost) FROM daily_cost c JOIN service s USING (service_id)
+                 WHERE s.slug = 'checkout' AND c.charge_date BETWEEN a.start_date AND a.end_date)::float8
+         FROM anomaly a",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(actual, billed);
+    let per_day = (actual - expected) / ((day("2026-11-18") - *start).num_days() + 1) as f64;
+    assert!((50.0..70.0).contains(&per_day), "{per_day} {actual} {expected}");
+    let parts: Value = sqlx::query_scalar("SELECT parts FROM anomaly").fetch_one(&db).await.unwrap();
+    assert_eq!(parts[0]["resource_id"], "vm-checkout-b", "{parts}");
+
+    let finance = world.finance().await;
+    let list = finance.get("/anomalies").await;
+    assert!(list.body.contains("1 open, $") && list.body.contains(&format!("A-{id} checkout")), "{}", list.body);
+    let path = format!("/anomalies/{id}");
+    let page = finance.get(&path).await;
+    for text in ["more than expected in", "class=\"band\"", "vm-checkout-b", "Not explained", "Close or keep"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let csv = finance.get("/anomalies.csv").await;
+    assert!(csv.body.contains("without-release,open"), "{}", csv.body);
+    assert!(finance.get("/").await.body.contains("Unusual cost that is open"));
+    assert!(finance.get("/services/checkout").await.body.contains(&format!("A-{id}")));
+
+    // An answer stands, is written down and can be taken back.
+    let state = format!("{path}/state");
+    assert_eq!(finance.post_form(&state, &[("state", "explained"), ("reason", " ")]).await.status, 400);
+    let planned = [("state", "planned"), ("reason", "Load test."), ("until", "someday")];
+    assert_eq!(finance.post_form(&state, &planned).await.status, 400);
+    assert_eq!(finance.post_form(&state, &[("state", "acknowledged")]).await.status, 303);
+    let answer = [("state", "explained"), ("reason", "A bigger machine, agreed.")];
+    assert_eq!(finance.post_form(&state, &answer).await.status, 303);
+    let page = finance.get(&path).await;
+    assert!(page.body.contains("A bigger machine, agreed.") && page.body.contains("Take the answer back"));
+    assert_eq!(finance.post_form(&state, &[("state", "open")]).await.status, 303);
+    let audited: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE action = 'anomaly.answered'")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    assert_eq!(audited, 3);
+
+    // November is restated without it.
+    import(&world, "2026-11", "2026-11-18", (0, "2026-11-08"), "2026-11-19T08:00:00Z").await;
+    let restated = detect(&world).await;
+    assert_eq!((restated.opened_count, restated.closed_count), (0, 1));
+    let all = rows(&db).await;
+    assert_eq!((all[0].2.as_str(), all[0].3.as_deref()), ("closed", Some("withdrawn")), "{all:?}");
+    assert!(finance.get(&path).await.body.contains("Withdrawn by a restated bill"));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_level_becomes_the_new_normal_and_false_alarms_teach(db: PgPool) {
+    // 28 complete days: found while it was news, and closed since.
+    let world = filled(&db, (6000, "2026-10-22")).await;
+    detect(&world).await;
+    let all = rows(&db).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((all[0].2.as_str(), all[0].3.as_deref()), ("closed", Some("new-normal")));
+    let finance = world.finance().await;
+    let path = format!("/anomalies/{}", all[0].0);
+    let answer = [("state", "false-alarm"), ("reason", "We told everybody.")];
+    assert_eq!(finance.post_form(&format!("{path}/state"), &answer).await.status, 303);
+    let list = finance.get("/anomalies").await;
+    assert!(list.body.contains("1 false alarm, 0 explained"), "{}", list.body);
+    assert!(list.body.contains("a lasting change of 22%"), "{}", list.body);
+    // What was answered is looked at with another threshold, and stands.
+    assert!(anomalies::ask_where_due(&world.app.state.pools).await.unwrap());
+    let again = detect(&world).await;
+    assert_eq!((again.looked_count, again.opened_count), (1, 0), "only the service that it is about");
+    let service: i64 = sqlx::query_scalar("SELECT service_id FROM anomaly").fetch_one(&db).await.unwrap();
+    let service = service.to_string();
+    let forget = [("service", service.as_str()), ("team", "0"), ("lesson", "shift")];
+    assert_eq!(finance.post_form("/anomalies/thresholds/reset", &forget).await.status, 303);
+    assert!(finance.get("/anomalies").await.body.contains("told about at the usual thresholds"));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn anomalies_are_for_those_who_may_see_the_money(db: PgPool) {
+    let world = filled(&db, (6000, "2026-11-08")).await;
+    detect(&world).await;
+    let id = rows(&db).await[0].0;
+    let (page, state) = (format!("/anomalies/{id}"), format!("/anomalies/{id}/state"));
+    let team_id = team(&db, "search").await;
+    let stranger = world.app.browser(Role::Member, false, &[team_id]).await;
+    assert_eq!(stranger.get(&page).await.status, 404);
+    assert!(texts(&stranger.get("/anomalies").await.body, ".inbox li a").is_empty());
+    assert_eq!(stranger.post_form(&state, &[("state", "acknowledged")]).await.status, 404);
+    let viewer = world.app.browser(Role::Viewer, false, &[]).await;
+    assert!(viewer.get(&page).await.body.contains("more than expected"));
+    assert!(!viewer.get(&page).await.body.contains("Close or keep"));
+    assert_eq!(viewer.post_form(&state, &[("state", "acknowledged")]).await.status, 403);
+
+    sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'checkout'").bind(team_id).execute(&db).await.unwrap();
+    let token = world.app.token_of(world.app.person(Role::Member, false, &[team_id]).await, TokenScope::Admin).await;
+    let listed = world.app.api("GET", "/api/v1/anomalies?state=open", &token, Value::Null).await.json();
+    assert_eq!(listed["anomalies"][0]["anomaly_id"], id, "{listed}");
+    let body = json!({"state": "planned", "reason": "A migration.", "until": "2026-12-01"});
+    let path = format!("/api/v1/anomalies/{id}/state");
+    let answered = world.app.api("POST", &path, &token, body).await;
+    assert_eq!(answered.status, 200, "{}", answered.body);
+    let shown = world.app.api("GET", &format!("/api/v1/anomalies/{id}"), &token, Value::Null).await.json();
+    assert_eq!((shown["state"].as_str(), shown["planned_until"].as_str()), (Some("planned"), Some("2026-12-01")));
+    let sum = |key: &str| -> bigdecimal::BigDecimal {
+        shown["parts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| part[key].as_str().unwrap().parse::<bigdecimal::BigDecimal>().unwrap())
+            .sum()
+    };
+    assert_eq!(sum("actual"), shown["actual_cost"].as_str().unwrap().parse().unwrap());
+    assert_eq!(sum("expected"), shown["expected_cost"].as_str().unwrap().parse().unwrap());
+    let wrong = world.app.api("GET", "/api/v1/anomalies?state=odd", &token, Value::Null).await;
+    assert!(wrong.status == 400 && wrong.body.contains("Allowed: open"), "{}", wrong.body);
+}

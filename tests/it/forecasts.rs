@@ -1,0 +1,115 @@
+//! Forecasts from bills to pages: worked out after a publication, made of parts that add up, held against what came.
+
+use super::finance::{Line, World, world};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use costwake::jobs::forecasts;
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+
+const COSTS: [&str; 7] = ["100.10", "101.20", "99.30", "100.40", "98.50", "70.60", "69.70"];
+
+/// Days of one month: a weekday profile, and tax on the last day.
+async fn import(world: &World, month: &str, last: &str, now: &str) {
+    let first: NaiveDate = format!("{month}-01").parse().unwrap();
+    let days: Vec<String> = first
+        .iter_days()
+        .take_while(|day| *day < first + chrono::Months::new(1) && *day <= last.parse().unwrap())
+        .map(|day| day.to_string())
+        .collect();
+    let mut lines = Vec::new();
+    for (index, day) in days.iter().enumerate() {
+        let weekday = (first + chrono::Days::new(index as u64)).signed_duration_since(NaiveDate::default()).num_days();
+        let cost = COSTS[usize::try_from(weekday.rem_euclid(7)).unwrap()];
+        lines.push(Line { cost, billed: month, day, service: "checkout", ..Line::default() });
+        lines.push(Line { cost: "10.25", billed: month, day, service: "search", ..Line::default() });
+    }
+    if days.len() >= 30 {
+        let day = days.last().unwrap();
+        lines.push(Line { cost: "200.5", billed: month, day, category: "Tax", ..Line::default() });
+    }
+    world.import(&lines, now).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
+    let world = world(&db).await;
+    let finance = world.finance().await;
+    assert!(finance.get("/finance/forecast").await.body.contains("No forecast yet"));
+    import(&world, "2026-10", "2026-10-20", "2026-10-21T06:00:00Z").await;
+    assert!(forecasts::ask_where_due(&world.app.state.pools).await.unwrap());
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    forecasts::forecast(&world.app.state.pools, now).await.unwrap();
+    let short = finance.get("/services/checkout").await;
+    assert!(short.body.contains("History too short"), "{}", short.body);
+
+    for (month, last, now) in [
+        ("2026-07", "2026-07-31", "2026-10-21T07:00:00Z"),
+        ("2026-08", "2026-08-31", "2026-10-21T08:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-21T09:00:00Z"),
+        ("2026-10", "2026-10-31", "2026-11-02T06:00:00Z"),
+        ("2026-11", "2026-11-18", "2026-11-19T06:00:00Z"),
+    ] {
+        import(&world, month, last, now).await;
+    }
+    let done = forecasts::forecast(&world.app.state.pools, now).await.unwrap();
+    // Two services and all cost, three horizons each.
+    assert_eq!(done.forecast_count, 9);
+    assert!(!forecasts::ask_where_due(&world.app.state.pools).await.unwrap());
+
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let get = async |path: &str| world.app.api("GET", path, &token, Value::Null).await.json();
+    let answer = get("/api/v1/forecast?service=checkout&by=month").await;
+    let november = &answer["forecasts"][0];
+    let amount = |key: &str| november[key].as_str().unwrap().parse::<BigDecimal>().unwrap();
+    assert_eq!(amount("point"), amount("known") + amount("incomplete") + amount("rest") + amount("fees"));
+    let known: BigDecimal = sqlx::query_scalar(
+        "SELECT sum(effective_cost) FROM daily_cost c JOIN generation g USING (generation_id)
+         JOIN service s USING (service_id)
+         WHERE g.state = 'current' AND s.slug = 'checkout' AND charge_date BETWEEN '2026-11-01' AND $1",
+    )
+    .bind(november["bills_complete_to"].as_str().unwrap().parse::<NaiveDate>().unwrap())
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(amount("known"), known, "exact");
+    assert_eq!(amount("fees"), "200.5".parse().unwrap(), "the tax of the month's last day");
+    // Thirty days of the profile and the tax.
+    let expected = 30.0 / 7.0 * (100.1 + 101.2 + 99.3 + 100.4 + 98.5 + 70.6 + 69.7) + 200.5;
+    let point: f64 = november["point"].as_str().unwrap().parse().unwrap();
+    assert!((point / expected - 1.0_f64).abs() < 0.03, "{point} {expected}");
+
+    // October was asked about while it ran, with too short a history; September afterwards.
+    let past = answer["past"].as_array().unwrap();
+    let september = past.iter().find(|one| one["first_day"] == "2026-09-01").unwrap();
+    assert_eq!(september["is_hindcast"], true);
+    let actual: f64 = september["actual"].as_str().unwrap().parse().unwrap();
+    let said: f64 = september["point"].as_str().unwrap().parse().unwrap();
+    assert!((said / actual - 1.0).abs() < 0.1, "{said} {actual}");
+    let levels: i64 = sqlx::query_scalar("SELECT count(*) FROM forecast_level").fetch_one(&db).await.unwrap();
+    assert!(levels > 0, "intervals teach");
+
+    let page = finance.get("/services/checkout").await;
+    assert!(page.body.contains("id=\"forecast\"") && page.body.contains("Quarter 4, 2026"), "{}", page.body);
+    assert!(page.body.contains("taxes, credits and fees by the calendar"), "{}", page.body);
+    let all = finance.get("/finance/forecast").await;
+    assert!(all.body.contains("November 2026 is expected to end at $"), "{}", all.body);
+    let csv = finance.get("/finance/forecast.csv").await.body;
+    assert_eq!(csv.lines().count(), 10, "{csv}");
+    assert!(finance.get("/finance/statements/2026-11").await.body.contains("id=\"forecast\""));
+
+    // Members see their own teams' forecasts only.
+    let team: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('find', 'Find') RETURNING team_id")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'search'").bind(team).execute(&db).await.unwrap();
+    forecasts::forecast(&world.app.state.pools, now).await.unwrap();
+    let member = world.app.browser(Role::Member, false, &[team]).await;
+    let own = member.get("/finance/forecast.csv").await.body;
+    assert!(own.contains("service,search,USD") && own.contains("team,find,USD"), "{own}");
+    assert!(!own.contains("checkout") && !own.contains("total"), "{own}");
+    assert!(member.get("/teams/find").await.body.contains("id=\"forecast\""));
+}
