@@ -27,6 +27,8 @@ CREATE TABLE environment (
     slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9][a-z0-9._-]{0,99}$'),
     name text NOT NULL CHECK (name <> ''),
     kind text NOT NULL CHECK (kind IN ('production', 'staging', 'test', 'development', 'preview', 'other')),
+    -- Somebody says when it ends; what its sender tells of a preview is in the view environment_end.
+    last_day date,
     origin text NOT NULL DEFAULT 'user' CHECK (origin IN ('user', 'rule', 'api')),
     created_at timestamptz NOT NULL DEFAULT now()
 );

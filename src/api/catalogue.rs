@@ -5,6 +5,8 @@ use crate::allocate::{self, EnvironmentKind};
 use crate::store::catalogue::environment::{self, EnvironmentValues};
 use crate::store::catalogue::service::{self, ServiceValues};
 use crate::store::catalogue::team::{self, TeamValues};
+use crate::store::service_details::{self, ServiceDetail};
+use crate::web::catalogue::details::DetailValues;
 use crate::web::mapping_change::{self, Done, MappingChange};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -12,8 +14,11 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
+use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -47,6 +52,14 @@ pub struct Service {
     pub origin: String,
     /// Other names that mean it, lower case.
     pub aliases: Vec<String>,
+    /// Where finance books it, where that is not its team's.
+    pub cost_center: Option<String>,
+    /// What is sold.
+    pub product: Option<String>,
+    /// Repositories, as `owner/name`.
+    pub repositories: Vec<String>,
+    /// The page to look at when it is down.
+    pub runbook: Option<String>,
 }
 
 /// A service to add.
@@ -66,6 +79,18 @@ pub struct NewService {
     /// Other names that mean it.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Where finance books it, where that is not its team's.
+    #[serde(default)]
+    pub cost_center: String,
+    /// What is sold.
+    #[serde(default)]
+    pub product: String,
+    /// Repositories, as `owner/name`.
+    #[serde(default)]
+    pub repositories: Vec<String>,
+    /// The page to look at when it is down: http or https.
+    #[serde(default)]
+    pub runbook: String,
 }
 
 /// What changes of a service; what is absent stays. `null` takes team or tier away.
@@ -86,6 +111,14 @@ pub struct ServiceChange {
     pub lifecycle: Option<String>,
     /// All its other names, instead of those that it has.
     pub aliases: Option<Vec<String>>,
+    /// Where finance books it; empty for where its team is.
+    pub cost_center: Option<String>,
+    /// What is sold; empty for none.
+    pub product: Option<String>,
+    /// All its repositories, as `owner/name`.
+    pub repositories: Option<Vec<String>>,
+    /// The page to look at when it is down; empty for none.
+    pub runbook: Option<String>,
 }
 
 /// An environment.
@@ -97,6 +130,8 @@ pub struct Environment {
     pub name: String,
     /// `production`, `staging`, `test`, `development`, `preview` or `other`.
     pub kind: String,
+    /// When it ends, where somebody says so: what it costs afterwards is listed.
+    pub last_day: Option<NaiveDate>,
     /// Who added it: `user`, `rule` or `api`.
     pub origin: String,
     /// Other names that mean it, lower case.
@@ -113,6 +148,8 @@ pub struct NewEnvironment {
     pub slug: Option<String>,
     /// What it is for; what the name suggests when absent.
     pub kind: Option<EnvironmentKind>,
+    /// When it ends.
+    pub last_day: Option<NaiveDate>,
     /// Other names that mean it.
     #[serde(default)]
     pub aliases: Vec<String>,
@@ -126,6 +163,10 @@ pub struct EnvironmentChange {
     pub name: Option<String>,
     /// What it is for.
     pub kind: Option<EnvironmentKind>,
+    /// When it ends; `null` for no end.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<NaiveDate>)]
+    pub last_day: Option<Option<NaiveDate>>,
     /// All its other names, instead of those that it has.
     pub aliases: Option<Vec<String>>,
 }
@@ -198,7 +239,14 @@ fn slug_for(slug: Option<&String>, name: &str) -> String {
 #[utoipa::path(get, path = "/api/v1/services", tag = "catalogue", responses((status = 200, body = Vec<Service>)))]
 pub async fn list_services(State(app): State<AppState>) -> Result<Json<Vec<Service>>> {
     let mut snapshot = app.pools.snapshot().await?;
-    Ok(Json(service::list(&mut snapshot).await?.into_iter().map(Service::from).collect()))
+    let services = service::list(&mut snapshot).await?;
+    let details = service_details::list(&mut snapshot).await?;
+    let mut details: HashMap<i64, ServiceDetail> = details.into_iter().map(|one| (one.service_id, one)).collect();
+    let body = |one: service::Service| {
+        let detail = details.remove(&one.service_id).unwrap_or_default();
+        service_body(one, detail)
+    };
+    Ok(Json(services.into_iter().map(body).collect()))
 }
 
 /// Add a service.
@@ -213,6 +261,8 @@ pub async fn add_service(
     let new: NewService = parse(&body)?;
     let done = mapping_change::run(async move {
         let slug = slug_for(new.slug.as_ref(), &new.name);
+        let NewService { cost_center, product, repositories, runbook, .. } = new;
+        let detail = DetailValues { cost_center, product, repositories, runbook }.checked()?;
         let values = ServiceValues {
             name: new.name,
             team_slug: new.team,
@@ -221,11 +271,14 @@ pub async fn add_service(
             aliases: new.aliases,
         };
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        service::insert(change.conn(), &slug, &values, "api").await?;
-        change.audit("service.added", &slug, values.details()).await?;
-        let added = service::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        let id = service::insert(change.conn(), &slug, &values, "api").await?;
+        let (by, now) = (change.actor().to_owned(), change.now());
+        detail.keep(change.conn(), id, false, &by, now).await?;
+        let details = json!({ "values": values.details(), "more": detail.details() });
+        change.audit("service.added", &slug, details).await?;
+        let added = read_service(change.conn(), &slug).await?;
         change.finish().await?;
-        Ok(Service::from(added))
+        Ok(added)
     });
     answer(StatusCode::CREATED, done.await)
 }
@@ -252,12 +305,23 @@ pub async fn change_service(
         values.tier = wanted.tier.unwrap_or(values.tier);
         values.lifecycle = wanted.lifecycle.unwrap_or(values.lifecycle);
         values.aliases = wanted.aliases.unwrap_or(values.aliases);
+        let known = DetailValues::of(&service_details::get(change.conn(), before.service_id).await?);
+        let detail = DetailValues {
+            cost_center: wanted.cost_center.unwrap_or_else(|| known.cost_center.clone()),
+            product: wanted.product.unwrap_or_else(|| known.product.clone()),
+            repositories: wanted.repositories.unwrap_or_else(|| known.repositories.clone()),
+            runbook: wanted.runbook.unwrap_or_else(|| known.runbook.clone()),
+        };
+        let detail = detail.checked()?;
         service::update(change.conn(), &before, &values).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details() });
+        let (by, now) = (change.actor().to_owned(), change.now());
+        detail.keep(change.conn(), before.service_id, before.values() != values, &by, now).await?;
+        let both = json!({ "before": before.values().details(), "after": values.details(),
+            "more_before": known.details(), "more_after": detail.details() });
         change.audit("service.changed", &slug, both).await?;
-        let after = service::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
+        let after = read_service(change.conn(), &slug).await?;
         change.finish().await?;
-        Ok(Service::from(after))
+        Ok(after)
     });
     answer(StatusCode::OK, done.await)
 }
@@ -283,7 +347,7 @@ pub async fn add_environment(
     let done = mapping_change::run(async move {
         let slug = slug_for(new.slug.as_ref(), &new.name);
         let kind = new.kind.unwrap_or_else(|| EnvironmentKind::guess(&new.name)).key().to_owned();
-        let values = EnvironmentValues { name: new.name, kind, aliases: new.aliases };
+        let values = EnvironmentValues { name: new.name, kind, last_day: new.last_day, aliases: new.aliases };
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         environment::insert(change.conn(), &slug, &values, "api").await?;
         change.audit("environment.added", &slug, values.details()).await?;
@@ -313,6 +377,7 @@ pub async fn change_environment(
         let mut values = before.values();
         values.name = wanted.name.unwrap_or(values.name);
         values.kind = wanted.kind.map_or(values.kind, |kind| kind.key().to_owned());
+        values.last_day = wanted.last_day.unwrap_or(values.last_day);
         values.aliases = wanted.aliases.unwrap_or(values.aliases);
         environment::update(change.conn(), &before, &values).await?;
         let both = json!({ "before": before.values().details(), "after": values.details() });
@@ -383,17 +448,22 @@ pub async fn change_team(
     answer(StatusCode::OK, done.await)
 }
 
-impl From<service::Service> for Service {
-    fn from(row: service::Service) -> Self {
-        let service::Service { slug, name, team_slug: team, tier, lifecycle, origin, aliases, .. } = row;
-        Self { slug, name, team, tier, lifecycle, origin, aliases }
-    }
+async fn read_service(conn: &mut PgConnection, slug: &str) -> web::Result<Service> {
+    let row = service::get(&mut *conn, slug).await?.ok_or(web::Error::NotFound)?;
+    let detail = service_details::get(conn, row.service_id).await?;
+    Ok(service_body(row, detail))
+}
+
+fn service_body(row: service::Service, detail: ServiceDetail) -> Service {
+    let service::Service { slug, name, team_slug: team, tier, lifecycle, origin, aliases, .. } = row;
+    let ServiceDetail { cost_center, product, repositories, runbook, .. } = detail;
+    Service { slug, name, team, tier, lifecycle, origin, aliases, cost_center, product, repositories, runbook }
 }
 
 impl From<environment::Environment> for Environment {
     fn from(row: environment::Environment) -> Self {
-        let environment::Environment { slug, name, kind, origin, aliases, .. } = row;
-        Self { slug, name, kind, origin, aliases }
+        let environment::Environment { slug, name, kind, last_day, origin, aliases, .. } = row;
+        Self { slug, name, kind, last_day, origin, aliases }
     }
 }
 

@@ -10,6 +10,7 @@ mod deployment_record;
 pub mod deployments;
 pub mod dimensions;
 pub mod error;
+pub mod event_sources;
 pub mod forecast;
 pub mod impact;
 pub mod invoices;

@@ -1,3 +1,5 @@
+use super::{Described, Known, repository as repository_name};
+
 /// Who answers for a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnerHint {
@@ -28,6 +30,36 @@ pub fn codeowners(text: &str) -> Vec<OwnerHint> {
         hints.push(OwnerHint { pattern: pattern.to_owned(), teams });
     }
     hints
+}
+
+/// Owners of what CODEOWNERS names, as far as the catalogue has services there.
+pub fn owners(text: &str, repository: &str, known: &Known) -> Described {
+    let repository = repository_name(repository);
+    let mut found = Described::default();
+    for hint in codeowners(text) {
+        let [team] = hint.teams.as_slice() else {
+            found.notes.push(format!("{} names {} teams: none of them is taken.", hint.pattern, hint.teams.len()));
+            continue;
+        };
+        let folder = hint.pattern.trim_matches(['/', '*']).rsplit('/').next().unwrap_or_default();
+        let of_folder = known.names.get(&folder.to_lowercase());
+        let is_whole = matches!(hint.pattern.as_str(), "*" | "/*" | "/" | "/**");
+        let services = known.services.iter().filter(|one| match of_folder {
+            Some(slug) => one.values.slug == *slug,
+            None => is_whole && repository.as_ref().is_some_and(|name| one.values.repositories.contains(name)),
+        });
+        let before = found.services.len();
+        for one in services {
+            let mut service = one.values.clone();
+            service.owner = Some(team.clone());
+            found.services.retain(|known| known.slug != service.slug);
+            found.services.push(service);
+        }
+        if found.services.len() == before {
+            found.notes.push(format!("{} is of no service that the catalogue has.", hint.pattern));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod plan;
 mod table;
 
 pub use backstage::backstage;
-pub use codeowners::{OwnerHint, codeowners};
+pub use codeowners::{OwnerHint, codeowners, owners};
 pub use plan::{Change, Conflict, Known, KnownRule, KnownService, Plan, plan, written};
 pub use table::table;
 
@@ -71,6 +71,17 @@ pub struct Described {
     pub services: Vec<DescribedService>,
     /// What stands there and is not taken, in sentences.
     pub notes: Vec<String>,
+}
+
+/// Reads a description of a kind: `backstage`, `table` or `codeowners`, the last of a repository and over the services
+/// that are known. What is wrong, in sentences.
+pub fn read(kind: &str, text: &str, repository: &str, known: &Known) -> Result<Described, Vec<String>> {
+    match kind {
+        "backstage" => backstage(text).map_err(|fault| vec![fault]),
+        "table" => table(text),
+        "codeowners" => Ok(owners(text, repository, known)),
+        _ => Err(vec!["Choose what the file is.".into()]),
+    }
 }
 
 /// `owner/name` of an address or of what is that already: `url:https://github.com/acme/shop/tree/main/api/` is

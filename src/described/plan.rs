@@ -74,6 +74,13 @@ pub struct Conflict {
     pub theirs: String,
 }
 
+impl Conflict {
+    /// `Shop, team: Web here, Retail there`.
+    pub fn sentence(&self) -> String {
+        format!("{}, {}: {} here, {} there", self.service, self.field, self.ours, self.theirs)
+    }
+}
+
 /// Everything that follows from a description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {

@@ -223,8 +223,11 @@ fn deployment_of_api(fields: &Fields<'_>) -> Result<Event, EventError> {
     Ok(event)
 }
 
-// The API's row does not name its project; the addresses in it do.
+// The API's row does not name its project unless whoever asked put it there; the addresses in it do.
 fn project_of(fields: &Fields<'_>) -> Option<String> {
+    if let Some(project) = fields.name("/project/path_with_namespace") {
+        return Some(project);
+    }
     let page = fields.url("/deployable/web_url").or_else(|| fields.url("/deployable/pipeline/web_url"))?;
     let (_, path) = page.split_once("://")?.1.split_once('/')?;
     clean::id(path.split_once("/-/")?.0)

@@ -24,6 +24,7 @@ mod gitlab;
 mod headers;
 mod history;
 mod incidents;
+pub mod listed;
 mod report;
 mod senders;
 mod signature;

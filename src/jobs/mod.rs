@@ -9,16 +9,23 @@ mod fetched;
 pub mod forecasts;
 mod import_upload;
 mod pull_metrics;
+mod read_events;
 mod read_source;
+mod refresh_catalogue;
 mod schedule;
 mod sweep;
 
-pub use schedule::{ask_for_due_pulls, ask_for_due_reads};
+pub use schedule::{
+    ask_for_due_counts, ask_for_due_event_reads, ask_for_due_pulls, ask_for_due_reads, ask_for_due_refreshes,
+};
 
 use crate::config::Config;
+use crate::rollup::pipeline_usage::{self, COUNT_PIPELINES};
 use crate::rollup::usage::MAKE_DAYS;
 use crate::rollup::{events, remap};
 use crate::store::Pools;
+use crate::store::catalogue_sources::REFRESH_CATALOGUE;
+use crate::store::event_reads::READ_EVENT_SOURCE;
 use crate::store::jobs::{self, Job, Lane};
 use crate::store::metric_queries::PULL_METRICS;
 use crate::store::source_reads::READ_SOURCE;
@@ -153,6 +160,8 @@ impl Worker {
             // Boxed, as the ones below: the stack of a worker would else hold the largest of them at every job.
             "import_upload" => Box::pin(import_upload::run(&self.pools, job)).await,
             READ_SOURCE => Box::pin(read_source::run(&self.pools, &self.config, job)).await,
+            REFRESH_CATALOGUE => Box::pin(refresh_catalogue::run(&self.pools, &self.config, job)).await,
+            READ_EVENT_SOURCE => Box::pin(read_events::run(&self.pools, &self.config, job)).await,
             "normalize_events" => {
                 Box::pin(events::read_new(&self.pools.jobs)).await?;
                 Ok(())
@@ -162,6 +171,15 @@ impl Worker {
                 Ok(())
             }
             PULL_METRICS => Box::pin(pull_metrics::run(&self.pools, &self.config, job)).await,
+            COUNT_PIPELINES => {
+                let counted = Box::pin(pipeline_usage::count(&self.pools, Utc::now())).await?;
+                tracing::info!(
+                    "{} runs of pipelines are counted, {} new ones belong to no service",
+                    counted.run_count,
+                    counted.unmapped_count
+                );
+                Ok(())
+            }
             MAKE_DAYS => Box::pin(pull_metrics::make_days(&self.pools)).await,
             effects::SETTLE_EFFECTS => {
                 let done = Box::pin(effects::settle(&self.pools, Utc::now())).await?;
@@ -211,13 +229,16 @@ impl Worker {
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
     let known = [
+        COUNT_PIPELINES,
         anomalies::DETECT_ANOMALIES,
         forecasts::FORECAST,
         "import_upload",
         MAKE_DAYS,
         "normalize_events",
         PULL_METRICS,
+        READ_EVENT_SOURCE,
         READ_SOURCE,
+        REFRESH_CATALOGUE,
         "remap",
         effects::SETTLE_EFFECTS,
         "sweep",

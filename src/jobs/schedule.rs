@@ -1,6 +1,10 @@
 //! Asks for the reads of sources that are due. Any number of processes may ask: each time is taken once.
 
+use super::read_events::BY_SCHEDULE;
+use crate::rollup::pipeline_usage::{self, COUNT_PIPELINES};
 use crate::sources::schedule::Schedule;
+use crate::store::catalogue_sources::{self, REFRESH_CATALOGUE};
+use crate::store::event_reads::{self, READ_EVENT_SOURCE};
 use crate::store::metric_queries::{self, PULL_METRICS};
 use crate::store::source_reads::READ_SOURCE;
 use crate::store::{Pools, jobs, source_settings};
@@ -21,6 +25,15 @@ pub(super) async fn run(pools: Pools, stop: CancellationToken) {
         }
         if let Err(error) = ask_for_due_pulls(&pools, Utc::now()).await {
             tracing::warn!("Pulls of metrics could not be asked for: {error}");
+        }
+        if let Err(error) = ask_for_due_refreshes(&pools, Utc::now()).await {
+            tracing::warn!("Descriptions of services could not be asked for: {error}");
+        }
+        if let Err(error) = ask_for_due_counts(&pools, Utc::now()).await {
+            tracing::warn!("Runs of pipelines could not be counted: {error}");
+        }
+        if let Err(error) = ask_for_due_event_reads(&pools, Utc::now()).await {
+            tracing::warn!("Reads of event sources could not be asked for: {error}");
         }
     }
 }
@@ -46,6 +59,42 @@ pub async fn ask_for_due_pulls(pools: &Pools, now: DateTime<Utc>) -> sqlx::Resul
     let due = metric_queries::take_due(&mut transaction, now).await?;
     for id in &due {
         jobs::enqueue(&mut transaction, PULL_METRICS, &id.to_string(), &json!({ "metric_query_id": id })).await?;
+    }
+    transaction.commit().await?;
+    Ok(due.len())
+}
+
+/// Puts every event source whose API is due to be read into the queue and moves its time on, both or neither. Gives how
+/// many.
+pub async fn ask_for_due_event_reads(pools: &Pools, now: DateTime<Utc>) -> sqlx::Result<usize> {
+    let mut transaction = pools.jobs.begin().await?;
+    let due = event_reads::take_due(&mut transaction, now).await?;
+    for id in &due {
+        let payload = json!({ "event_source_id": id, "asked_by": BY_SCHEDULE });
+        jobs::enqueue(&mut transaction, READ_EVENT_SOURCE, &id.to_string(), &payload).await?;
+    }
+    transaction.commit().await?;
+    Ok(due.len())
+}
+
+/// Asks for runs of pipelines to be counted where some came. True where it did.
+pub async fn ask_for_due_counts(pools: &Pools, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let mut transaction = pools.jobs.begin().await?;
+    let is_due = pipeline_usage::take_due(&mut transaction, now).await?;
+    if is_due {
+        jobs::enqueue(&mut transaction, COUNT_PIPELINES, "", &json!({})).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_due)
+}
+
+/// Puts every description of services that is due into the queue and moves its time on, both or neither. Gives how many.
+pub async fn ask_for_due_refreshes(pools: &Pools, now: DateTime<Utc>) -> sqlx::Result<usize> {
+    let mut transaction = pools.jobs.begin().await?;
+    let due = catalogue_sources::take_due(&mut transaction, now).await?;
+    for id in &due {
+        jobs::enqueue(&mut transaction, REFRESH_CATALOGUE, &id.to_string(), &json!({ "catalogue_source_id": id }))
+            .await?;
     }
     transaction.commit().await?;
     Ok(due.len())

@@ -83,12 +83,16 @@ pub async fn apply(conn: &mut PgConnection, plan: &Plan, importer: Importer<'_>)
             }
             Change::AddService(new) => {
                 let id = service::insert(&mut *conn, &new.slug, &values_of(new), "api").await?;
-                keep_detail(&mut *conn, id, new, importer).await?;
+                keep_detail(&mut *conn, id, new, Some(importer.source), importer).await?;
             }
             Change::ChangeService { slug, values, .. } => {
                 let Some(before) = service::get(&mut *conn, slug).await? else { continue };
                 service::update(&mut *conn, &before, &values_of(values)).await?;
-                keep_detail(&mut *conn, before.service_id, values, importer).await?;
+                // What a person wrote stays a person's: only then does the next time list what differs.
+                let kept = service_details::find(&mut *conn, before.service_id).await?;
+                let is_persons = kept.is_some_and(|kept| kept.described_by.is_none());
+                let source = Some(importer.source).filter(|_| !is_persons);
+                keep_detail(&mut *conn, before.service_id, values, source, importer).await?;
             }
             Change::AddRule { service, rule } => add_rule(&mut *conn, service, rule, importer).await?,
         }
@@ -110,6 +114,7 @@ async fn keep_detail(
     conn: &mut PgConnection,
     service_id: i64,
     described: &DescribedService,
+    described_by: Option<&str>,
     importer: Importer<'_>,
 ) -> sqlx::Result<()> {
     let detail = ServiceDetail {
@@ -118,7 +123,7 @@ async fn keep_detail(
         product: described.product.clone(),
         repositories: described.repositories.clone(),
         runbook: described.runbook.clone(),
-        described_by: Some(importer.source.to_owned()),
+        described_by: described_by.map(str::to_owned),
     };
     service_details::put(conn, &detail, importer.by, importer.now).await
 }

@@ -98,7 +98,7 @@ fn moved(rows: &[DeploymentRow], answers: &[Answer]) -> Vec<i64> {
     rows.iter().zip(answers).filter(is_moved).map(|(row, _)| row.deployment_id).collect()
 }
 
-/// The deployments with these ids, or all of them.
+/// The deployments with these ids, or all of them, without those whose match is pinned.
 pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sqlx::Result<Vec<DeploymentRow>> {
     sqlx::query_as!(
         DeploymentRow,
@@ -109,7 +109,8 @@ pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sq
                             WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!",
                   s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%' AS "is_run!"
            FROM deployment d JOIN event_source s USING (event_source_id)
-           WHERE $1::bigint[] IS NULL OR d.deployment_id = ANY($1)
+           WHERE ($1::bigint[] IS NULL OR d.deployment_id = ANY($1))
+             AND NOT EXISTS (SELECT FROM deployment_pin p WHERE p.deployment_id = d.deployment_id)
            ORDER BY d.deployment_id"#,
         deployment_ids
     )

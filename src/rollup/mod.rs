@@ -17,6 +17,7 @@ pub mod mapping_details;
 pub mod metrics_import;
 pub mod otlp;
 pub mod pipeline_deployments;
+pub mod pipeline_usage;
 pub mod promql;
 pub mod rates;
 pub mod rebuild;

@@ -159,7 +159,7 @@ async fn made(conn: &mut PgConnection) -> sqlx::Result<HashSet<Attempt>> {
     Ok(rows.into_iter().map(|row| (row.event_source_id, row.external_id, row.sequence)).collect())
 }
 
-fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(super) fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if let Some(key) = allocate::tag_key(name) {
         return run.attributes.get(key).map(|value| Cow::Borrowed(value.as_str()));
     }

@@ -79,6 +79,13 @@ pub async fn by_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<HashMa
     Ok(rows.into_iter().map(|source| (source.event_source_id, source)).collect())
 }
 
+/// A source by number.
+pub async fn get(conn: &mut PgConnection, event_source_id: i64) -> sqlx::Result<Option<EventSource>> {
+    sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE event_source_id = $1", event_source_id)
+        .fetch_optional(conn)
+        .await
+}
+
 /// A source by number; locked until the transaction ends.
 pub async fn get_for_update(conn: &mut PgConnection, event_source_id: i64) -> sqlx::Result<Option<EventSource>> {
     sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE event_source_id = $1 FOR UPDATE", event_source_id)

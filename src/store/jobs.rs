@@ -104,7 +104,7 @@ pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> s
              UPDATE job SET state = 'failed', leased_until = NULL, finished_at = clock_timestamp(),
                  last_error = 'the server ended at every try'
              WHERE state = 'running' AND leased_until < clock_timestamp() AND attempts >= $3
-               AND (kind IN ('import_upload', 'read_source')) = $2
+               AND (kind IN ('import_upload', 'read_source', 'read_event_source')) = $2
              RETURNING kind, payload
          ), failed AS (
              UPDATE delivery d SET state = 'failed', finished_at = clock_timestamp(), reason = 'The server ended at each of '
@@ -120,7 +120,7 @@ pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> s
              SELECT job_id FROM job
              WHERE ((state = 'waiting' AND run_after <= clock_timestamp())
                  OR (state = 'running' AND leased_until < clock_timestamp() AND attempts < $3))
-               AND (kind IN ('import_upload', 'read_source')) = $2
+               AND (kind IN ('import_upload', 'read_source', 'read_event_source')) = $2
              ORDER BY run_after, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
         f64::from(lease_seconds),

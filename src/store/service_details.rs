@@ -32,15 +32,20 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<ServiceDetail>> {
 
 /// The details of a service; empty ones where it has none.
 pub async fn get(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<ServiceDetail> {
-    let found = sqlx::query_as!(
+    let found = find(conn, service_id).await?;
+    Ok(found.unwrap_or_else(|| ServiceDetail { service_id, ..ServiceDetail::default() }))
+}
+
+/// The details of a service; none where nobody said any.
+pub async fn find(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<Option<ServiceDetail>> {
+    sqlx::query_as!(
         ServiceDetail,
         "SELECT service_id, cost_center, product, repositories, runbook, described_by FROM service_detail
          WHERE service_id = $1",
         service_id
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(found.unwrap_or_else(|| ServiceDetail { service_id, ..ServiceDetail::default() }))
+    .await
 }
 
 /// Keeps details instead of those that were there.

@@ -4,6 +4,7 @@ use super::charts::{Buckets, Marker, Shape, ranked_class};
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::environment_end::End;
 use super::parts::{Figure, Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -13,6 +14,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
+use crate::store::environment_ends;
 use crate::store::service_costs::{self, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -39,6 +41,7 @@ struct EnvironmentPage {
     environment: ListedEnvironment,
     life: Option<EnvironmentLife>,
     is_gone: bool,
+    end: Option<End>,
     filters: Filters,
     answer: String,
     figures: Option<Figures>,
@@ -87,6 +90,9 @@ async fn show(
         return Ok(export(&services, span.as_ref(), rated.as_ref()).into_response(&format!("{slug}.csv")));
     }
     let life = environment_costs::lives(&mut snapshot, &scope, Some(id)).await?.into_iter().next();
+    let end = environment_ends::list(&mut snapshot, Some(id)).await?.pop();
+    let after = environment_ends::costs_after(&mut snapshot, &scope, view.basis, Some(id)).await?;
+    let end = end.map(|end| End::new(end, page.now.date_naive(), &after));
     let until = page.now.date_naive() + chrono::Days::new(1);
     let filter = DeploymentFilter {
         environment_id: Some(id),
@@ -121,6 +127,7 @@ async fn show(
         environment,
         life,
         is_gone,
+        end,
         charts,
         total,
         deployments,

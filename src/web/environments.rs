@@ -3,11 +3,13 @@
 use super::charts::environment_class;
 use super::csv::Table;
 use super::display::{Columns, Compared, Line, columns};
+use super::environment_end::{self, End};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::service::change_sentences;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::environment_costs::{self, EnvironmentCost, EnvironmentLife, ListedEnvironment};
+use crate::store::environment_ends;
 use crate::store::service_costs;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -43,6 +45,7 @@ struct EnvironmentRow {
     life: Option<EnvironmentLife>,
     /// Its cost ended before the bills do.
     is_gone: bool,
+    end: Option<End>,
     compared: Compared,
 }
 
@@ -137,7 +140,10 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let selects = vec![Select::new("team", "Team", view.field("team"), teams)];
     let currencies = currencies(&costs);
     let complete_to = page.bills.complete_to();
-    let mut rows = merge(listed, lives, &costs, complete_to);
+    let ends = environment_ends::list(&mut snapshot, None).await?;
+    let after = environment_ends::costs_after(&mut snapshot, &scope, view.basis, None).await?;
+    let ends = environment_end::by_environment(ends, page.now.date_naive(), after);
+    let mut rows = merge(listed, lives, ends, &costs, complete_to);
     let first = currencies.first().map(String::as_str).unwrap_or_default();
     rows.sort_by(|left, right| {
         let ordering = match view.sort() {
@@ -163,6 +169,7 @@ fn currencies(costs: &[EnvironmentCost]) -> Vec<String> {
 fn merge(
     listed: Vec<ListedEnvironment>,
     lives: Vec<EnvironmentLife>,
+    mut ends: HashMap<i64, End>,
     costs: &[EnvironmentCost],
     complete_to: Option<NaiveDate>,
 ) -> Vec<EnvironmentRow> {
@@ -180,6 +187,7 @@ fn merge(
             EnvironmentRow {
                 class: environment_class(Some(&one.kind)),
                 is_gone: is_gone(life.as_ref(), complete_to),
+                end: ends.remove(&one.environment_id),
                 life,
                 compared: compared.remove(&one.environment_id).unwrap_or_default(),
                 environment: Some(one),
@@ -191,7 +199,14 @@ fn merge(
         rest.add_row(row);
     }
     if !rest.now.is_empty() || !rest.before.is_empty() {
-        rows.push(EnvironmentRow { environment: None, class: "other", life: None, is_gone: false, compared: rest });
+        rows.push(EnvironmentRow {
+            environment: None,
+            class: "other",
+            life: None,
+            is_gone: false,
+            end: None,
+            compared: rest,
+        });
     }
     rows
 }

@@ -3,10 +3,11 @@
 use super::connect_steps::{self, Steps};
 use super::webhooks::{READ_EVENTS_JOB, key};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments};
+use crate::events::listed::Api;
 use crate::events::{self, Sender};
 use crate::store::event_deliveries::{self, Counts, STATES, Shown};
 use crate::store::event_sources::{self, EventSource, GRACE_HOURS};
-use crate::store::{audit, jobs, operational_events, seal};
+use crate::store::{audit, event_reads, jobs, operational_events, seal};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashSet;
 
 const PAGE_PATH: &str = "/settings/event-sources";
 /// Deliveries a page.
@@ -40,6 +42,8 @@ pub fn routes(routes: Routes) -> Routes {
 struct EventSourcesPage {
     page: Page,
     sources: Vec<EventSource>,
+    /// Those of them whose API is read too.
+    read_ids: HashSet<i64>,
     deliveries: Vec<Shown>,
     counts: Counts,
     /// Operational events, and those of them that belong to no service.
@@ -64,6 +68,14 @@ struct MadeSecret {
 impl EventSourcesPage {
     fn has_previous(&self, source: &EventSource) -> bool {
         source.previous_valid_until(self.page.now).is_some()
+    }
+
+    fn is_readable(&self, source: &EventSource) -> bool {
+        Api::of(&source.kind).is_some()
+    }
+
+    fn is_read(&self, source: &EventSource) -> bool {
+        self.read_ids.contains(&source.event_source_id)
     }
 
     fn kind(&self, source: &EventSource) -> String {
@@ -126,6 +138,7 @@ async fn page(
     let before = before.map_err(|_| Error::Invalid("before: the number of a delivery.".into()))?;
     let mut snapshot = app.pools.snapshot().await?;
     let sources = event_sources::list(&mut snapshot).await?;
+    let read_ids = event_reads::list(&mut *snapshot).await?.iter().map(|reading| reading.event_source_id).collect();
     let wanted = Some(state.as_str()).filter(|state| !state.is_empty());
     let mut deliveries = event_deliveries::list(&mut snapshot, wanted, before, DELIVERIES_MAX as i64 + 1).await?;
     let has_older = deliveries.len() > DELIVERIES_MAX;
@@ -137,6 +150,7 @@ async fn page(
     Ok(EventSourcesPage {
         page,
         sources,
+        read_ids,
         deliveries,
         counts,
         context_count,

@@ -31,8 +31,10 @@ pub mod dimensions;
 pub mod display;
 pub mod effects;
 pub mod environment;
+mod environment_end;
 pub mod environments;
 pub mod error;
+pub mod event_source;
 pub mod event_sources;
 pub mod export;
 pub mod filters;
@@ -176,6 +178,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::costs::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
+    crate::api::event_sources::routes,
     crate::api::forecast::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
@@ -207,6 +210,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     effects::routes,
     environment::routes,
     environments::routes,
+    event_source::routes,
     event_sources::routes,
     forecast::routes,
     health::routes,

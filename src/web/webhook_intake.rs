@@ -5,17 +5,20 @@ use super::{Error, webhooks::READ_EVENTS_JOB};
 use crate::events::Headers;
 use crate::store::event_deliveries::{self, NewDelivery, Stored};
 use crate::store::event_sources::{self, EventSource};
+use crate::store::seal::Key;
 use crate::store::{Pools, jobs};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two commits.
-const WAITING_MAX: usize = 192;
+const WAITING_MAX: usize = 80;
 /// Requests of one commit.
-const BATCH_MAX: usize = 192;
+const BATCH_MAX: usize = 80;
 /// What one is told that finds no place.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -57,6 +60,7 @@ struct Waiting {
 pub struct Intake {
     writer: Mutex<Option<mpsc::Sender<Waiting>>>,
     sources: Mutex<HashMap<String, Arc<EventSource>>>,
+    key: Mutex<Option<(Mark, Key)>>,
 }
 
 impl Intake {
@@ -79,6 +83,20 @@ impl Intake {
         writer.insert(sender).clone()
     }
 
+    /// The key of this file, as it was last loaded where the file is the same: reading it for each request costs more than
+    /// the proof.
+    pub async fn key(&self, path: &Path, load: impl Future<Output = Result<Key, Error>>) -> Result<Key, Error> {
+        let mark = mark_of(path);
+        let known = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, key)) = known.filter(|(known, _)| mark == Some(*known)) {
+            return Ok(key);
+        }
+        let key = load.await?;
+        let mut known = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = mark.map(|mark| (mark, key.clone()));
+        Ok(key)
+    }
+
     /// The source of this name as it was last read. It may have changed: [`Self::store`] looks before it stores.
     pub fn known(&self, name: &str) -> Option<Arc<EventSource>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
@@ -94,6 +112,14 @@ impl Intake {
     pub fn forget(&self, name: &str) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
+}
+
+// Which file it is, and when it or who may read it was changed last.
+type Mark = (u64, i64, i64);
+
+fn mark_of(path: &Path) -> Option<Mark> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 // Ends with the last way in.

@@ -28,8 +28,9 @@ pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 const BODY_BYTES_MAX: usize = 5 << 20;
 /// Bodies in memory at once.
 pub const BODIES_MAX: usize = 16;
-/// Requests at once, those included that wait for a place for their body. More are told to come again.
-pub const TURNS_MAX: usize = 192;
+/// Requests at once, those included that wait for a place for their body. More are told to come again: each that waits
+/// makes those behind it wait, and senders give up after ten seconds.
+pub const TURNS_MAX: usize = 80;
 /// What one is told that finds no turn.
 const TURN_RETRY_SECONDS: u64 = 1;
 /// Proofs of one request, where its source is changed again and again meanwhile.
@@ -179,10 +180,9 @@ fn proven(
     }
 }
 
-// Committed when it returns, also where the sender hangs up.
+// Committed when it returns. Where the sender hangs up while it waits, the writer has the request already.
 async fn store(app: &AppState, request: Proven) -> Result<Taken, Error> {
-    let app = app.clone();
-    detached(async move { app.webhook_intake.store(&app.pools, request).await }).await
+    app.webhook_intake.store(&app.pools, request).await
 }
 
 async fn is_proven(
@@ -192,7 +192,7 @@ async fn is_proven(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<bool, Error> {
-    let key = key(app).await?;
+    let key = app.webhook_intake.key(&app.config.key_file(), key(app)).await?;
     let secrets = match source.secrets(&key, app.now()) {
         Ok(secrets) => secrets,
         // The sender is right and we cannot tell; the page of event sources says what to do.

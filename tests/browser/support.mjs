@@ -194,6 +194,15 @@ const OTHERS = [
   { name: "API of the catalogue", path: "/docs/api/catalogue" },
   { name: "API of deployments", path: "/docs/api/deployments" },
   { name: "unmapped deployments", path: "/unmapped?show=deployments" },
+  { name: "new metric", path: "/metrics/new" },
+  { name: "metric queries", path: "/settings/metric-queries" },
+  { name: "why spend changed", path: "/why" },
+  { name: "method", path: "/docs/method" },
+  { name: "event source", path: "/settings/event-sources/1" },
+  { name: "catalogue import", path: "/catalogue/import" },
+  { name: "new service", path: "/catalogue/add-service" },
+  { name: "new environment", path: "/catalogue/add-environment" },
+  { name: "API of event sources", path: "/docs/api/event-sources" },
 ];
 const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Anomalies", "Forecast", "Unmapped", "Rules"]);
 

@@ -76,6 +76,7 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         path if path.contains("/anomalies") => id(pool, "SELECT min(anomaly_id) FROM anomaly").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
         path if path.contains("/splits") => id(pool, "SELECT min(split_id) FROM split").await,
+        path if path.contains("/event-sources") => id(pool, "SELECT min(event_source_id) FROM event_source").await,
         path if path.contains("/metric-queries") => id(pool, "SELECT min(metric_query_id) FROM metric_query").await,
         path if path.contains("/rules") => id(pool, "SELECT min(mapping_rule_id) FROM mapping_rule").await,
         _ => id(pool, "SELECT min(source_id) FROM source").await,

@@ -18,6 +18,10 @@ PATCH /api/v1/deployments/{id} signed-in ingest
 GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
+GET /api/v1/event-sources admin read
+PUT /api/v1/event-sources/{name}/reading admin admin
+DELETE /api/v1/event-sources/{name}/reading admin admin
+POST /api/v1/event-sources/{name}/reading/now admin admin
 GET /api/v1/forecast money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
@@ -80,6 +84,9 @@ POST /catalogue/move bills
 GET /catalogue/import bills
 POST /catalogue/import bills
 POST /catalogue/import/take-in bills
+POST /catalogue/refreshes admin
+POST /catalogue/refreshes/{id}/now bills
+POST /catalogue/refreshes/{id}/remove admin
 GET /catalogue/services/{slug} bills
 POST /catalogue/services/{slug} bills
 GET /catalogue/services/{slug}/delete bills
@@ -110,6 +117,8 @@ GET /deployments/{id} signed-in
 POST /deployments/{id}/failure signed-in
 POST /deployments/{id}/failure/remove signed-in
 POST /deployments/{id}/notes review
+POST /deployments/{id}/pin bills
+POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
@@ -172,10 +181,16 @@ GET /settings/audit admin
 GET /settings/event-sources admin
 POST /settings/event-sources admin
 POST /settings/event-sources/deliveries/{id}/read-again admin
+GET /settings/event-sources/{id} admin
 POST /settings/event-sources/{id}/disable admin
 POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
 POST /settings/event-sources/{id}/read-again admin
+POST /settings/event-sources/{id}/reading admin
+POST /settings/event-sources/{id}/reading/now admin
+POST /settings/event-sources/{id}/reading/pause admin
+POST /settings/event-sources/{id}/reading/resume admin
+POST /settings/event-sources/{id}/reading/stop admin
 POST /settings/event-sources/{id}/rotate admin
 GET /settings/metric-queries admin
 POST /settings/metric-queries admin

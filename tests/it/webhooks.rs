@@ -98,6 +98,7 @@ pub fn status(id: i64, version: &str, created: i64, state: &str, at: i64) -> Val
     body
 }
 
+/// S15: without a signature, with another's, of another body, of another kind, nothing is taken and one sentence is said.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn only_what_is_signed_is_taken(pool: PgPool) {
     let github = Github::new(&pool).await;
@@ -119,6 +120,7 @@ async fn only_what_is_signed_is_taken(pool: PgPool) {
     assert_eq!(github.send("deployment", "d1", &body, Some(sign(SECRET, &body))).await.status, StatusCode::ACCEPTED);
 }
 
+/// S15: two secrets.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn two_secrets_are_valid_while_one_replaces_the_other(pool: PgPool) {
     let github = Github::new(&pool).await;
@@ -142,6 +144,7 @@ async fn two_secrets_are_valid_while_one_replaces_the_other(pool: PgPool) {
     assert!(source.last_error.unwrap().contains("put the right key file back"));
 }
 
+/// S15: what is sent again has no effect.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_answer_means_that_it_is_stored_and_a_repetition_changes_nothing(pool: PgPool) {
     let github = Github::new(&pool).await;
@@ -298,7 +301,8 @@ fn stream() -> Vec<(&'static str, Value)> {
     ]
 }
 
-async fn rows(pool: &PgPool) -> Vec<Value> {
+/// All deployments with their services and statuses, without numbers that depend on the order of arrival.
+pub async fn rows(pool: &PgPool) -> Vec<Value> {
     sqlx::query_scalar(
         "SELECT to_jsonb(d) - 'deployment_id' - 'environment_id' || jsonb_build_object('services',
              (SELECT jsonb_agg(to_jsonb(ds) - 'deployment_id' - 'service_id') FROM deployment_service ds
@@ -312,7 +316,8 @@ async fn rows(pool: &PgPool) -> Vec<Value> {
     .unwrap()
 }
 
-async fn empty(pool: &PgPool) {
+/// Nothing was told.
+pub async fn empty(pool: &PgPool) {
     sqlx::query("TRUNCATE deployment, deployment_service, deployment_status, event_delivery, job CASCADE")
         .execute(pool)
         .await

@@ -35,6 +35,14 @@ pub enum AnswerError {
         /// The beginning of what it says.
         text: String,
     },
+    /// The next page lies elsewhere: the token is not sent there.
+    #[error("{host} names a next page on another server, {other}: it was not asked.")]
+    Elsewhere {
+        /// The server that was asked.
+        host: String,
+        /// The one that it names.
+        other: String,
+    },
     /// It says too much.
     #[error("{host} answers with more than {mebibytes} MiB: ask for less.")]
     TooLarge {
@@ -84,7 +92,7 @@ pub async fn ask(
 }
 
 // The innermost cause: those around it repeat the address, which may hold more than a log should.
-fn deepest(error: &reqwest::Error) -> String {
+pub(super) fn deepest(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = if error.is_timeout() { "it takes too long".to_owned() } else { "the connection failed".to_owned() };
     while let Some(inner) = cause {

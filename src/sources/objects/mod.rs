@@ -4,11 +4,13 @@ mod answer;
 mod directory;
 mod error;
 mod guard;
+mod listing;
 mod store;
 
 pub use answer::{AnswerError, ask};
 pub use error::PlaceError;
 pub use guard::{Guard, Refused, is_public};
+pub use listing::{Answer, Budget, Listing};
 
 use super::kind::Kind;
 use super::layout::Object;

@@ -3,6 +3,7 @@
 use super::{
     CatalogueError, ENTRY_COUNT_MAX, check_free, check_slug, checked_aliases, checked_name, environment_names,
 };
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 /// The kinds that the database accepts, in the order of a menu.
@@ -19,6 +20,8 @@ pub struct Environment {
     pub name: String,
     /// What it is for.
     pub kind: String,
+    /// When it ends, where somebody says so.
+    pub last_day: Option<NaiveDate>,
     /// `user`, `rule` or `api`.
     pub origin: String,
     /// Other names, lower case.
@@ -32,6 +35,8 @@ pub struct EnvironmentValues {
     pub name: String,
     /// What it is for.
     pub kind: String,
+    /// When it ends: what it costs afterwards is listed.
+    pub last_day: Option<NaiveDate>,
     /// Other names.
     pub aliases: Vec<String>,
 }
@@ -39,14 +44,15 @@ pub struct EnvironmentValues {
 impl Environment {
     /// What can be changed of it, as it stands.
     pub fn values(&self) -> EnvironmentValues {
-        EnvironmentValues { name: self.name.clone(), kind: self.kind.clone(), aliases: self.aliases.clone() }
+        let (name, kind, aliases) = (self.name.clone(), self.kind.clone(), self.aliases.clone());
+        EnvironmentValues { name, kind, last_day: self.last_day, aliases }
     }
 }
 
 impl EnvironmentValues {
     /// What the audit log keeps.
     pub fn details(&self) -> serde_json::Value {
-        serde_json::json!({ "name": self.name, "kind": self.kind, "aliases": self.aliases })
+        serde_json::json!({ "name": self.name, "kind": self.kind, "last_day": self.last_day, "aliases": self.aliases })
     }
 }
 
@@ -54,7 +60,7 @@ impl EnvironmentValues {
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
     sqlx::query_as!(
         Environment,
-        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.origin,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.origin,
                   coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
                             WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
            FROM environment e ORDER BY lower(e.name), e.environment_id LIMIT $1"#,
@@ -68,7 +74,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
 pub async fn get(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Environment>> {
     sqlx::query_as!(
         Environment,
-        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.origin,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.origin,
                   coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
                             WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
            FROM environment e WHERE e.slug = $1"#,
@@ -88,11 +94,12 @@ pub async fn insert(
     let (name, aliases) = check(conn, slug, None, values).await?;
     check_slug(slug)?;
     let environment_id = sqlx::query_scalar!(
-        "INSERT INTO environment (slug, name, kind, origin) VALUES ($1, $2, $3, $4) RETURNING environment_id",
+        "INSERT INTO environment (slug, name, kind, origin, last_day) VALUES ($1, $2, $3, $4, $5) RETURNING environment_id",
         slug,
         name,
         values.kind,
         origin,
+        values.last_day,
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -108,10 +115,11 @@ pub async fn update(
 ) -> Result<(), CatalogueError> {
     let (name, aliases) = check(conn, &environment.slug, Some(environment.environment_id), values).await?;
     sqlx::query!(
-        "UPDATE environment SET name = $2, kind = $3 WHERE environment_id = $1",
+        "UPDATE environment SET name = $2, kind = $3, last_day = $4 WHERE environment_id = $1",
         environment.environment_id,
         name,
         values.kind,
+        values.last_day,
     )
     .execute(&mut *conn)
     .await?;

@@ -20,6 +20,7 @@ pub(super) struct EnvironmentForm {
     name: String,
     slug: String,
     kind: String,
+    last_day: String,
     aliases: String,
 }
 
@@ -59,7 +60,7 @@ pub(super) async fn add(
         let (app, principal, form) = (app.clone(), principal.clone(), form.clone());
         async move {
             let slug = slug_for(&form.slug, &form.name);
-            let values = form.values();
+            let values = form.values()?;
             let mut change = MappingChange::begin(&app, &principal, address).await?;
             environment::insert(change.conn(), &slug, &values, "user").await?;
             change.audit("environment.added", &slug, values.details()).await?;
@@ -82,7 +83,7 @@ pub(super) async fn edit(
     let work = {
         let (app, principal, form, environment) = (app.clone(), principal.clone(), form.clone(), environment.clone());
         async move {
-            let values = form.values();
+            let values = form.values()?;
             let mut change = MappingChange::begin(&app, &principal, address).await?;
             environment::update(change.conn(), &environment, &values).await?;
             let both = json!({ "before": environment.values().details(), "after": values.details() });
@@ -130,14 +131,19 @@ impl EnvironmentForm {
             name: environment.name.clone(),
             slug: environment.slug.clone(),
             kind: environment.kind.clone(),
+            last_day: environment.last_day.map(|day| day.to_string()).unwrap_or_default(),
             aliases: environment.aliases.join("\n"),
         }
     }
 
     // No kind chosen: what the name suggests.
-    fn values(&self) -> EnvironmentValues {
+    fn values(&self) -> Result<EnvironmentValues> {
         let guessed = || EnvironmentKind::guess(&self.name).key().to_owned();
         let kind = if self.kind.is_empty() { guessed() } else { self.kind.clone() };
-        EnvironmentValues { name: self.name.clone(), kind, aliases: aliases_of(&self.aliases) }
+        let last_day = match self.last_day.trim() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Error::Invalid("Write the last day as 2026-11-30.".into()))?),
+        };
+        Ok(EnvironmentValues { name: self.name.clone(), kind, last_day, aliases: aliases_of(&self.aliases) })
     }
 }

@@ -2,9 +2,11 @@
 
 use super::super::mapping_change::{self, MappingChange};
 use super::super::spool::form_error;
-use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
-use crate::described::{self, Change, Conflict, Described, Known, Plan, written};
+use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result, moments};
+use super::refresh::RefreshForm;
+use crate::described::{self, Change, Conflict, Known, Plan, written};
 use crate::rollup::catalogue_import::{self, Importer};
+use crate::store::catalogue_sources::{self, CatalogueSource};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -41,11 +43,25 @@ pub(super) struct ImportPage {
     form: ImportForm,
     plan: Option<Plan>,
     faults: Vec<String>,
+    /// Descriptions that are fetched every night.
+    refreshes: Vec<CatalogueSource>,
+    refresh_form: RefreshForm,
+    refresh_message: String,
+}
+
+/// The page with a form about fetching that could not be kept, and why.
+pub(super) async fn with_refresh(
+    app: &AppState,
+    principal: &Principal,
+    refresh_form: RefreshForm,
+    refresh_message: String,
+) -> Result<ImportPage> {
+    let page = page(app, principal, ImportForm::first(), None, Vec::new()).await?;
+    Ok(ImportPage { refresh_form, refresh_message, ..page })
 }
 
 pub(super) async fn form(State(app): State<AppState>, principal: Principal) -> Result<ImportPage> {
-    let form = ImportForm { kind: "backstage".into(), source: "catalog-info.yaml".into(), ..ImportForm::default() };
-    page(&app, &principal, form, None, Vec::new()).await
+    page(&app, &principal, ImportForm::first(), None, Vec::new()).await
 }
 
 async fn page(
@@ -57,7 +73,9 @@ async fn page(
 ) -> Result<ImportPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Import · Catalogue", NavItem::Catalogue).await?;
-    Ok(ImportPage { page, form, plan, faults })
+    let refreshes = catalogue_sources::list(&mut *snapshot).await?;
+    let refresh_form = RefreshForm { kind: "backstage".into(), ..RefreshForm::default() };
+    Ok(ImportPage { page, form, plan, faults, refreshes, refresh_form, refresh_message: String::new() })
 }
 
 /// Shows what a file would change. Nothing is written.
@@ -116,6 +134,10 @@ pub(super) async fn take_in(
 }
 
 impl ImportForm {
+    fn first() -> Self {
+        Self { kind: "backstage".into(), source: "catalog-info.yaml".into(), ..Self::default() }
+    }
+
     fn plan(&self, known: &Known) -> std::result::Result<Plan, Vec<String>> {
         let source = self.source.trim();
         if source.is_empty() || source.chars().count() > SOURCE_CHARS_MAX || source.chars().any(char::is_control) {
@@ -124,44 +146,9 @@ impl ImportForm {
         if self.text.trim().is_empty() {
             return Err(vec!["No file was chosen, or it is empty.".into()]);
         }
-        let described = match self.kind.as_str() {
-            "backstage" => described::backstage(&self.text).map_err(|fault| vec![fault])?,
-            "table" => described::table(&self.text)?,
-            "codeowners" => owners(&self.text, &self.repository, known),
-            _ => return Err(vec!["Choose what the file is.".into()]),
-        };
+        let described = described::read(&self.kind, &self.text, &self.repository, known)?;
         Ok(described::plan(&described, known, source, !self.takes_theirs.is_empty()))
     }
-}
-
-/// Owners of what CODEOWNERS names, as far as the catalogue has services there.
-fn owners(text: &str, repository: &str, known: &Known) -> Described {
-    let repository = described::repository(repository);
-    let mut found = Described::default();
-    for hint in described::codeowners(text) {
-        let [team] = hint.teams.as_slice() else {
-            found.notes.push(format!("{} names {} teams: none of them is taken.", hint.pattern, hint.teams.len()));
-            continue;
-        };
-        let folder = hint.pattern.trim_matches(['/', '*']).rsplit('/').next().unwrap_or_default();
-        let of_folder = known.names.get(&folder.to_lowercase());
-        let is_whole = matches!(hint.pattern.as_str(), "*" | "/*" | "/" | "/**");
-        let services = known.services.iter().filter(|one| match of_folder {
-            Some(slug) => one.values.slug == *slug,
-            None => is_whole && repository.as_ref().is_some_and(|name| one.values.repositories.contains(name)),
-        });
-        let before = found.services.len();
-        for one in services {
-            let mut service = one.values.clone();
-            service.owner = Some(team.clone());
-            found.services.retain(|known| known.slug != service.slug);
-            found.services.push(service);
-        }
-        if found.services.len() == before {
-            found.notes.push(format!("{} is of no service that the catalogue has.", hint.pattern));
-        }
-    }
-    found
 }
 
 impl ImportPage {
@@ -194,6 +181,6 @@ impl ImportPage {
     }
 
     fn conflict(&self, conflict: &Conflict) -> String {
-        format!("{}, {}: {} here, {} there", conflict.service, conflict.field, conflict.ours, conflict.theirs)
+        conflict.sentence()
     }
 }

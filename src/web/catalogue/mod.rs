@@ -1,8 +1,10 @@
 //! `/catalogue`: teams, services and environments; who owns what, and which names stand for it.
 
 mod csv;
+pub mod details;
 mod environment;
 mod import;
+mod refresh;
 mod remove;
 mod service;
 mod team;
@@ -30,6 +32,9 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/catalogue/import", Policy::Bills, import::form)
         .post_upload("/catalogue/import", Policy::Bills, import::FILE_BYTES_MAX, import::look)
         .post_upload("/catalogue/import/take-in", Policy::Bills, import::FORM_BYTES_MAX, import::take_in)
+        .post("/catalogue/refreshes", Policy::Admin, refresh::add)
+        .post("/catalogue/refreshes/{id}/now", Policy::Bills, refresh::now)
+        .post("/catalogue/refreshes/{id}/remove", Policy::Admin, refresh::remove)
         .get("/catalogue/add-service", Policy::Bills, service::add_form)
         .post("/catalogue/add-service", Policy::Bills, service::add)
         .get("/catalogue/services/{slug}", Policy::Bills, service::edit_form)

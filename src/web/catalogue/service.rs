@@ -2,9 +2,11 @@
 
 use super::super::mapping_change::{self, Done, MappingChange};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
+use super::details::DetailValues;
 use super::{aliases_of, slug_for};
 use crate::store::catalogue::service::{self, LIFECYCLES, Service, ServiceValues};
 use crate::store::catalogue::team::{self, Team};
+use crate::store::service_details;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -23,6 +25,10 @@ pub(super) struct ServiceForm {
     tier: String,
     lifecycle: String,
     aliases: String,
+    cost_center: String,
+    product: String,
+    repositories: String,
+    runbook: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -48,8 +54,9 @@ pub(super) async fn edit_form(
 ) -> Result<ServiceFormPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let service = service::get(&mut snapshot, &slug).await?.ok_or(Error::NotFound)?;
+    let detail = DetailValues::of(&service_details::get(&mut snapshot, service.service_id).await?);
     drop(snapshot);
-    let form = ServiceForm::of(&service);
+    let form = ServiceForm::of(&service, detail);
     form_page(&app, &principal, Some(service), form, String::new()).await
 }
 
@@ -63,10 +70,13 @@ pub(super) async fn add(
         let (app, principal, form) = (app.clone(), principal.clone(), form.clone());
         async move {
             let slug = slug_for(&form.slug, &form.name);
-            let values = form.values()?;
+            let (values, detail) = (form.values()?, form.detail()?);
             let mut change = MappingChange::begin(&app, &principal, address).await?;
-            service::insert(change.conn(), &slug, &values, "user").await?;
-            change.audit("service.added", &slug, values.details()).await?;
+            let id = service::insert(change.conn(), &slug, &values, "user").await?;
+            let (by, now) = (change.actor().to_owned(), change.now());
+            detail.keep(change.conn(), id, false, &by, now).await?;
+            let details = json!({ "values": values.details(), "more": detail.details() });
+            change.audit("service.added", &slug, details).await?;
             change.finish().await
         }
     };
@@ -86,10 +96,14 @@ pub(super) async fn edit(
     let work = {
         let (app, principal, form, service) = (app.clone(), principal.clone(), form.clone(), service.clone());
         async move {
-            let values = form.values()?;
+            let (values, detail) = (form.values()?, form.detail()?);
             let mut change = MappingChange::begin(&app, &principal, address).await?;
             service::update(change.conn(), &service, &values).await?;
-            let both = json!({ "before": service.values().details(), "after": values.details() });
+            let before = DetailValues::of(&service_details::get(change.conn(), service.service_id).await?);
+            let (by, now) = (change.actor().to_owned(), change.now());
+            detail.keep(change.conn(), service.service_id, service.values() != values, &by, now).await?;
+            let both = json!({ "before": service.values().details(), "after": values.details(),
+                "more_before": before.details(), "more_after": detail.details() });
             change.audit("service.changed", &service.slug, both).await?;
             change.finish().await
         }
@@ -130,7 +144,7 @@ async fn form_page(
 }
 
 impl ServiceForm {
-    fn of(service: &Service) -> Self {
+    fn of(service: &Service, detail: DetailValues) -> Self {
         Self {
             name: service.name.clone(),
             slug: service.slug.clone(),
@@ -138,7 +152,21 @@ impl ServiceForm {
             tier: service.tier.map(|tier| tier.to_string()).unwrap_or_default(),
             lifecycle: service.lifecycle.clone(),
             aliases: service.aliases.join("\n"),
+            cost_center: detail.cost_center,
+            product: detail.product,
+            repositories: detail.repositories.join("\n"),
+            runbook: detail.runbook,
         }
+    }
+
+    fn detail(&self) -> Result<DetailValues> {
+        let written = DetailValues {
+            cost_center: self.cost_center.clone(),
+            product: self.product.clone(),
+            repositories: self.repositories.lines().map(str::to_owned).collect(),
+            runbook: self.runbook.clone(),
+        };
+        written.checked()
     }
 
     fn values(&self) -> Result<ServiceValues> {

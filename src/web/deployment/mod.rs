@@ -3,6 +3,7 @@
 mod chart;
 mod effect;
 mod failure;
+mod matching;
 mod resources;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
@@ -20,6 +21,7 @@ use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceD
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
+use crate::store::deployment_pins::{self, Matching};
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
 use crate::store::{effect_runs, effects};
@@ -32,6 +34,7 @@ use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::standing;
 use failure::FailureRow;
+use matching::RuleRow;
 use resources::ResourceTable;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -42,7 +45,7 @@ const BESIDE_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show))
+    matching::routes(failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show)))
 }
 
 #[derive(Template, WebTemplate)]
@@ -71,6 +74,9 @@ struct DeploymentPage {
     context_note: String,
     /// Why it counts as failed although it went live.
     failures: Vec<FailureRow>,
+    matching: Matching,
+    match_rules: Vec<RuleRow>,
+    can_pin: bool,
     is_marked: bool,
     /// Others of the same billing day, which its cost cannot be told from.
     change_set: Vec<ListedDeployment>,
@@ -174,6 +180,7 @@ async fn show(
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
+    let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
@@ -191,6 +198,9 @@ async fn show(
         context_note: context.note(),
         is_marked: failures.iter().any(|one| one.reason == "marked"),
         failures: failures.iter().map(failure::row).collect(),
+        match_rules: matching::rows(&matching),
+        matching,
+        can_pin: Policy::Bills.allows(&principal),
         change_set: change_set(&row, environment_id, day, &others),
         figure_changes: figure_changes
             .into_iter()

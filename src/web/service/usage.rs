@@ -5,6 +5,7 @@ use super::super::mapping_change::{self, MappingChange};
 use super::super::query::Span;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, metrics as metric_pages};
 use super::loaded::Loaded;
+use super::unit_chart::{Days, UnitChart};
 use crate::analyze::unit_cost::{UnitCost, runs};
 use crate::focus::DateRange;
 use crate::store::metric_points::{self, MetricDay};
@@ -33,6 +34,8 @@ const SIGNIFICANT_DIGITS: i64 = 3;
 pub(super) struct UsageSection {
     slug: String,
     rows: Vec<UsageRow>,
+    /// Of the chosen metric, else the first that has one.
+    chart: Option<UnitChart>,
     /// The metric that was chosen for the service; empty where none was.
     chosen: String,
     choices: Vec<String>,
@@ -92,17 +95,22 @@ pub(super) async fn read(
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let names = metric_points::of_service(&mut *snapshot, service.service_id, both).await?;
+    let chosen = metrics::unit_metric(&mut *snapshot, service.service_id).await?.unwrap_or_default();
     let mut rows = Vec::new();
+    let mut charts = Vec::new();
     for metric in names.iter().filter_map(|name| all.get(name)) {
         let id = service.service_id;
         let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
         rows.push(row(metric, &known, span, days));
+        charts.extend(chart(metric, &known, span, days));
     }
+    charts.sort_by_key(|chart| chart.metric != chosen);
     rows.sort_by_key(|row| row.costs.is_empty());
     Ok(UsageSection {
         slug: service.slug.clone(),
         rows,
-        chosen: metrics::unit_metric(&mut *snapshot, service.service_id).await?.unwrap_or_default(),
+        chart: charts.into_iter().next(),
+        chosen,
         choices: all.into_values().filter(Metric::is_summed).map(|metric| metric.metric).collect(),
         can_choose,
         label: span.label(),
@@ -111,9 +119,7 @@ pub(super) async fn read(
 }
 
 fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> UsageRow {
-    // Part of a day's sum is less than the day; part of a mean is still one.
-    let usable = known.iter().filter(|day| day.is_whole || metric.over_hours != "sum");
-    let usage: BTreeMap<NaiveDate, BigDecimal> = usable.map(|day| (day.charge_date, day.value.clone())).collect();
+    let usage = usage_by_day(metric, known);
     let mut costs = Vec::new();
     if metric.is_summed() {
         for currency in &days.currencies {
@@ -133,6 +139,21 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> Usag
         costs,
         note: unknown(&of_range, span.days),
     }
+}
+
+// Part of a day's sum is less than the day; part of a mean is still one.
+fn usage_by_day(metric: &Metric, known: &[MetricDay]) -> BTreeMap<NaiveDate, BigDecimal> {
+    let usable = known.iter().filter(|day| day.is_whole || metric.over_hours != "sum");
+    usable.map(|day| (day.charge_date, day.value.clone())).collect()
+}
+
+// Of the first currency of the page: bars of two would not be of one height.
+fn chart(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> Option<UnitChart> {
+    let currency = days.currencies.first().filter(|_| metric.is_summed())?;
+    let (costs, usage) = (costs_by_day(days, currency), usage_by_day(metric, known));
+    let units = metric.unit_cost_per;
+    let of = Days { range: span.days, costs: &costs, usage: &usage, units, currency };
+    UnitChart::new(&metric.metric, per(metric), &of)
 }
 
 /// `per 1,000 requests`.
@@ -167,7 +188,7 @@ pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: 
 }
 
 // Below one, as many decimals as show three digits that are not zero.
-fn unit_decimals(larger: &BigDecimal, currency: &str) -> i64 {
+pub(super) fn unit_decimals(larger: &BigDecimal, currency: &str) -> i64 {
     if larger.sign() == Sign::NoSign || *larger >= BigDecimal::one() {
         return minor_units(currency).max(2);
     }

@@ -57,3 +57,34 @@ async fn a_deployment_is_mapped_once_each_of_its_services_is(pool: PgPool) {
     let page = app.get("/unmapped?show=deployments").await;
     assert!(page.body.contains("Each deployment has a service"), "{}", page.body);
 }
+
+/// A pinned match shows its rule, stays whatever rules say, and goes on with the rules once it is let go.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_pinned_match_does_not_move(pool: PgPool) {
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    deploy(&app, &token, json!({"id": "1", "service": "checkout", "environment": "prod"})).await;
+    let id = count(&pool, "SELECT deployment_id FROM deployment").await;
+    let page = app.get(&format!("/deployments/{id}")).await;
+    for text in ["How it was matched", "A deployment that names its service belongs to it.", "Pin this match"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let pinned = app.post_form(&format!("/deployments/{id}/pin"), &[]).await;
+    assert_eq!(pinned.status, StatusCode::SEE_OTHER, "{}", pinned.body);
+    let viewer = app.browser(Role::Viewer, false, &[]).await;
+    let page = viewer.get(&format!("/deployments/{id}")).await;
+    assert!(page.body.contains("Pinned by") && !page.body.contains("Let rules decide again"), "{}", page.body);
+    sqlx::query("DELETE FROM mapping_rule WHERE service_from_attribute = 'service'").execute(&pool).await.unwrap();
+    app.post_form("/catalogue/add-service", &[("name", "another")]).await;
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
+    // What is told of it later does not move it either.
+    let told = json!({"status": "succeeded", "finished_at": "2026-10-20T10:00:00Z"});
+    let later = app.api("PATCH", "/api/v1/deployments/1", &token, told).await;
+    assert!(later.status.is_success(), "{}", later.body);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
+    let gone = app.get(&format!("/deployments/{id}")).await;
+    assert!(gone.body.contains("which is gone by now"), "{}", gone.body);
+    assert_eq!(app.post_form(&format!("/deployments/{id}/unpin"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 0);
+    assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'deployment.%pinned'").await, 2);
+}

@@ -1,10 +1,12 @@
 //! Usage: values by day and hour, what they mean, what a unit costs, and where values come from.
 
 mod catalogue;
+mod catalogue_more;
 mod delivery;
 mod otlp;
 mod points;
 mod prometheus;
+mod refreshes;
 
 use crate::ledger::{Line, bill, import_as_of};
 use crate::support::TestApp;

@@ -1,0 +1,252 @@
+//! One repository: its commits, merged requests and deployments, page by page. What is known is left out, the rest is
+//! stored as deliveries with the mark of the answer that held it, both or neither.
+
+use super::asking::{Asking, Stop};
+use crate::events;
+use crate::events::listed::{Found, List, Repository, Tells};
+use crate::store::event_deliveries::{self, NewDelivery};
+use crate::store::event_known::{self, KnownDeployment};
+use crate::store::event_reads::{self, ReadRepository};
+use crate::store::jobs;
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+
+/// How far the first read goes back.
+const FIRST: TimeDelta = TimeDelta::days(30);
+/// What later reads look at once more: clocks differ, and lists show some things late.
+const OVERLAP: TimeDelta = TimeDelta::days(1);
+/// Times of a deployment's status and of its row are written one after the other.
+const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
+/// Deployments that have not ended and are asked for again.
+const OPEN_MAX: i64 = 200;
+
+/// The mark of an answer.
+type Mark = (String, String);
+
+/// Reads a repository whole; then it is read up to when the read began.
+pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
+    let answer = asking.get(&asking.api.repository_path(&setting.repository), None).await?;
+    let body = asking.json(&answer)?;
+    let repository = asking.api.repository(&body).ok_or_else(|| asking.not_the_api())?;
+    let started_at = asking.run.started_at;
+    let since = setting.read_through.map_or(started_at - FIRST, |through| through - OVERLAP);
+    // Whole days, so that the address is the same all day, and with it the mark.
+    let since = since.date_naive().and_time(NaiveTime::MIN).and_utc();
+    let mut marks = Vec::new();
+    for list in List::ALL {
+        read_list(asking, &setting.repository, &repository, list, since, &mut marks).await?;
+    }
+    read_open(asking, &setting.repository, &repository).await?;
+    let mut transaction = asking.pools.jobs.begin().await?;
+    if !jobs::holds(&mut transaction, asking.fence).await? {
+        return Err(Stop::Lost);
+    }
+    set_marks(&mut transaction, asking, &marks).await?;
+    event_reads::read_through(&mut transaction, asking.event_source_id, &setting.repository, started_at).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+// The mark of the first page counts once all pages are stored: else a read that broke off would hide the rest.
+async fn read_list(
+    asking: &mut Asking<'_>,
+    path_name: &str,
+    repository: &Repository,
+    list: List,
+    since: DateTime<Utc>,
+    marks: &mut Vec<Mark>,
+) -> Result<(), Stop> {
+    let first = asking.api.list_path(list, path_name, &repository.default_branch, since);
+    let mark = event_reads::mark(&asking.pools.jobs, asking.event_source_id, &first).await?;
+    let mut next = Some((first.clone(), mark));
+    while let Some((path, mark)) = next.take() {
+        let answer = asking.get(&path, mark.as_deref()).await?;
+        if answer.is_unchanged() {
+            return Ok(());
+        }
+        if let Some(etag) = answer.etag.clone().filter(|_| path == first) {
+            marks.push((path, etag));
+        }
+        let body = asking.json(&answer)?;
+        let rows = asking.api.rows(&body).ok_or_else(|| asking.not_the_api())?;
+        let is_wanted = |row: &&Value| asking.api.falls_to(list, row).is_none_or(|at| at >= since);
+        let wanted: Vec<&Value> = rows.iter().take_while(is_wanted).collect();
+        let has_ended = wanted.len() < rows.len() || rows.is_empty();
+        match list {
+            List::Commits => take_commits(asking, repository, &wanted).await?,
+            List::Changes => take_changes(asking, repository, &wanted).await?,
+            List::Deployments => take_deployments(asking, path_name, repository, &wanted).await?,
+        }
+        let following = answer.next.as_deref().or_else(|| asking.api.next(&body));
+        next = following.filter(|_| !has_ended).map(|path| (path.to_owned(), None));
+    }
+    Ok(())
+}
+
+async fn take_commits(asking: &mut Asking<'_>, repository: &Repository, rows: &[&Value]) -> Result<(), Stop> {
+    let shas: Vec<String> = rows.iter().filter_map(|row| asking.api.commit_sha(row).map(str::to_owned)).collect();
+    let mut conn = asking.pools.jobs.acquire().await?;
+    let known = event_known::changes(&mut conn, &repository.name, &shas).await?;
+    drop(conn);
+    let is_new = |row: &&&Value| asking.api.commit_sha(row).is_some_and(|sha| !known.contains_key(sha));
+    let lacking: Vec<&Value> = rows.iter().filter(is_new).copied().collect();
+    let Some((event_name, dedupe_key, headers, body)) = asking.api.commits(repository, &lacking) else { return Ok(()) };
+    // A push tells of many; the count is by commit.
+    let told = Tells::Change { external_id: String::new(), state: "pushed" };
+    let found = Found { event_name, dedupe_key, headers, body, tells: told };
+    if store(asking, &[found], &[]).await? > 0 {
+        asking.run.commit_count += i32::try_from(lacking.len()).unwrap_or(i32::MAX);
+    }
+    Ok(())
+}
+
+async fn take_changes(asking: &mut Asking<'_>, repository: &Repository, rows: &[&Value]) -> Result<(), Stop> {
+    let found: Vec<Found> = rows.iter().filter_map(|row| asking.api.change(repository, row)).collect();
+    let id = |found: &Found| match &found.tells {
+        Tells::Change { external_id, state } => Some((external_id.clone(), *state)),
+        Tells::Deployment { .. } => None,
+    };
+    let ids: Vec<String> = found.iter().filter_map(|found| id(found).map(|(id, _)| id)).collect();
+    let mut conn = asking.pools.jobs.acquire().await?;
+    let known = event_known::changes(&mut conn, &repository.name, &ids).await?;
+    drop(conn);
+    let is_new = |found: &Found| id(found).is_some_and(|(id, state)| known.get(&id).is_none_or(|known| known != state));
+    let lacking: Vec<Found> = found.into_iter().filter(is_new).collect();
+    asking.run.change_count += store(asking, &lacking, &[]).await?;
+    Ok(())
+}
+
+async fn take_deployments(
+    asking: &mut Asking<'_>,
+    path_name: &str,
+    repository: &Repository,
+    rows: &[&Value],
+) -> Result<(), Stop> {
+    let known = known(asking, rows).await?;
+    // From old to new, so that the timeline grows forwards while it is read.
+    for row in rows.iter().rev() {
+        let known = asking.api.deployment_id(row).and_then(|id| known.get(&id).cloned());
+        take_deployment(asking, path_name, repository, row, known).await?;
+    }
+    Ok(())
+}
+
+async fn known(asking: &Asking<'_>, rows: &[&Value]) -> Result<HashMap<String, KnownDeployment>, Stop> {
+    let ids: Vec<String> = rows.iter().filter_map(|row| asking.api.deployment_id(row)).collect();
+    let mut conn = asking.pools.jobs.acquire().await?;
+    Ok(event_known::deployments(&mut conn, asking.event_source_id, &ids).await?)
+}
+
+async fn take_deployment(
+    asking: &mut Asking<'_>,
+    path_name: &str,
+    repository: &Repository,
+    row: &Value,
+    known: Option<KnownDeployment>,
+) -> Result<(), Stop> {
+    let (mut statuses, mut marks) = (Vec::new(), Vec::new());
+    if let Some(first) = asking.api.statuses_path(path_name, row) {
+        let last_at = known.as_ref().and_then(|known| known.last_at);
+        let is_told = last_at.zip(asking.api.changed_at(row)).is_some_and(|(last, row)| last + SAME_MOMENT >= row);
+        if is_told {
+            return Ok(());
+        }
+        let mark = event_reads::mark(&asking.pools.jobs, asking.event_source_id, &first).await?;
+        let mut next = Some((first.clone(), mark));
+        while let Some((path, mark)) = next.take() {
+            let answer = asking.get(&path, mark.as_deref()).await?;
+            if answer.is_unchanged() {
+                return Ok(());
+            }
+            let body = asking.json(&answer)?;
+            statuses.extend_from_slice(asking.api.rows(&body).ok_or_else(|| asking.not_the_api())?);
+            next = answer.next.map(|path| (path, None));
+            marks.extend(answer.etag.filter(|_| path == first).map(|etag| (path, etag)));
+        }
+    }
+    let is_new = |found: &Found| match (&found.tells, &known) {
+        (Tells::Deployment { status: Some(status), .. }, Some(known)) => !known.statuses.contains(status),
+        (Tells::Deployment { status: None, .. }, Some(_)) => false,
+        _ => true,
+    };
+    let found = asking.api.deployment(repository, row, &statuses);
+    let lacking: Vec<Found> = found.into_iter().filter(is_new).collect();
+    let stored = store(asking, &lacking, &marks).await?;
+    if stored > 0 {
+        asking.run.status_count += stored;
+        asking.run.deployment_count += i32::from(known.is_none());
+    }
+    Ok(())
+}
+
+// Deployments that began here and never ended: the list may not show them any more.
+async fn read_open(asking: &mut Asking<'_>, path_name: &str, repository: &Repository) -> Result<(), Stop> {
+    let since = asking.run.started_at - FIRST;
+    let mut conn = asking.pools.jobs.acquire().await?;
+    let id = asking.event_source_id;
+    let open = event_known::open_deployments(&mut conn, id, &repository.name, since, OPEN_MAX).await?;
+    drop(conn);
+    for external_id in open {
+        let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };
+        let answer = match asking.get(&path, None).await {
+            Ok(answer) => answer,
+            // It was deleted over there; here it stays what was told of it.
+            Err(Stop::Problem(problem)) if !problem.is_of_all => continue,
+            Err(stop) => return Err(stop),
+        };
+        let row = asking.json(&answer)?;
+        let known = known(asking, &[&row]).await?.remove(&external_id);
+        take_deployment(asking, path_name, repository, &row, known).await?;
+    }
+    Ok(())
+}
+
+// Stores what lacks, and the marks of the answers that held it. Gives how many were not stored before.
+async fn store(asking: &Asking<'_>, found: &[Found], marks: &[Mark]) -> Result<i32, Stop> {
+    if found.is_empty() && marks.is_empty() {
+        return Ok(0);
+    }
+    let mut transaction = asking.pools.jobs.begin().await?;
+    if !jobs::holds(&mut transaction, asking.fence).await? {
+        return Err(Stop::Lost);
+    }
+    let received_at = Utc::now();
+    let bodies: Vec<(Vec<u8>, String)> = found.iter().map(body_of).collect();
+    let deliveries: Vec<NewDelivery<'_>> = found
+        .iter()
+        .zip(&bodies)
+        .map(|(found, (body, body_sha256))| NewDelivery {
+            event_source_id: asking.event_source_id,
+            dedupe_key: &found.dedupe_key,
+            event_name: found.event_name,
+            headers: json!(found.headers),
+            body,
+            body_sha256,
+            received_at,
+        })
+        .collect();
+    let stored = event_deliveries::insert_all(&mut transaction, &deliveries).await?;
+    let new_count = stored.iter().filter(|stored| stored.is_new).count();
+    if new_count > 0 {
+        jobs::enqueue(&mut transaction, jobs::READ_EVENTS, "", &json!({})).await?;
+    }
+    set_marks(&mut transaction, asking, marks).await?;
+    transaction.commit().await?;
+    Ok(i32::try_from(new_count).unwrap_or(i32::MAX))
+}
+
+fn body_of(found: &Found) -> (Vec<u8>, String) {
+    let body = events::without_credentials(found.body.to_string().as_bytes());
+    let sha256 = hex::encode(Sha256::digest(&body));
+    (body, sha256)
+}
+
+async fn set_marks(conn: &mut PgConnection, asking: &Asking<'_>, marks: &[Mark]) -> Result<(), Stop> {
+    for (address, etag) in marks {
+        event_reads::set_mark(conn, asking.event_source_id, address, etag, Utc::now()).await?;
+    }
+    Ok(())
+}

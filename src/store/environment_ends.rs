@@ -1,0 +1,88 @@
+//! Environments that end: by a day that somebody named, or because their sender took them away; and what they cost
+//! afterwards.
+
+use super::Scope;
+use crate::focus::CostBasis;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// When an environment ended, or will.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentEnd {
+    /// The environment.
+    pub environment_id: i64,
+    /// Its last day, UTC; from the next one on it should cost nothing.
+    pub last_day: NaiveDate,
+    /// Its sender told that it went; else somebody named the day.
+    pub is_told: bool,
+}
+
+/// All environments that have an end; of one where one is given. No money, so no scope.
+pub async fn list(conn: &mut PgConnection, environment_id: Option<i64>) -> sqlx::Result<Vec<EnvironmentEnd>> {
+    sqlx::query_as!(
+        EnvironmentEnd,
+        r#"SELECT environment_id AS "environment_id!", last_day AS "last_day!", is_told AS "is_told!"
+           FROM environment_end WHERE $1::bigint IS NULL OR environment_id = $1 ORDER BY 1 LIMIT 20000"#,
+        environment_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a service cost in an environment after its end, in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CostAfterEnd {
+    /// The environment.
+    pub environment_id: i64,
+    /// The service; 0 where no rule says one.
+    pub service_id: i64,
+    /// Its name; empty where no rule says one.
+    pub service_name: String,
+    /// Its address; empty where no rule says one.
+    pub service_slug: String,
+    /// `BillingCurrency`.
+    pub currency: String,
+    /// The first day after the end that has cost.
+    pub first_charge_date: NaiveDate,
+    /// The last.
+    pub last_charge_date: NaiveDate,
+    /// Charges behind it.
+    pub charge_count: i64,
+    /// Exact.
+    pub cost: BigDecimal,
+}
+
+/// What environments cost after their end in the current bills, the dearest first; of one where one is given.
+pub async fn costs_after(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    environment_id: Option<i64>,
+) -> sqlx::Result<Vec<CostAfterEnd>> {
+    sqlx::query_as!(
+        CostAfterEnd,
+        r#"
+        SELECT d.environment_id, d.service_id, coalesce(service.name, '') AS "service_name!",
+            coalesce(service.slug, '') AS "service_slug!", d.billing_currency AS currency,
+            min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!",
+            sum(d.charge_count)::bigint AS "charge_count!",
+            sum(CASE $1::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+        FROM environment_end e
+        JOIN daily_cost d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        LEFT JOIN service ON service.service_id = d.service_id
+        WHERE ($2::bigint[] IS NULL OR service.team_id = ANY($2))
+          AND ($3::bigint IS NULL OR d.environment_id = $3)
+        GROUP BY d.environment_id, d.service_id, service.name, service.slug, d.billing_currency
+        ORDER BY 9 DESC, 1, 2, 5
+        LIMIT 10000
+        "#,
+        basis.key(),
+        scope.team_ids(),
+        environment_id,
+    )
+    .fetch_all(conn)
+    .await
+}

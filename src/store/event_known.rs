@@ -1,0 +1,75 @@
+//! What of the answers of a sender's API is known already: only the rest is stored.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use std::collections::{HashMap, HashSet};
+
+/// What was told of one deployment.
+#[derive(Debug, Clone, Default)]
+pub struct KnownDeployment {
+    /// The sender's words and rising numbers.
+    pub statuses: HashSet<(String, i64)>,
+    /// When the last of them happened.
+    pub last_at: Option<DateTime<Utc>>,
+}
+
+/// What was told of these deployments of a source, by the sender's id; those that nobody told of are left out.
+pub async fn deployments(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    external_ids: &[String],
+) -> sqlx::Result<HashMap<String, KnownDeployment>> {
+    let rows = sqlx::query!(
+        "SELECT d.external_id, s.status_raw, s.sequence, s.occurred_at
+         FROM deployment d JOIN deployment_status s USING (deployment_id)
+         WHERE d.event_source_id = $1 AND d.external_id = ANY($2)",
+        event_source_id,
+        external_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut known: HashMap<String, KnownDeployment> = HashMap::new();
+    for row in rows {
+        let deployment = known.entry(row.external_id).or_default();
+        deployment.statuses.insert((row.status_raw, row.sequence));
+        deployment.last_at = deployment.last_at.max(Some(row.occurred_at));
+    }
+    Ok(known)
+}
+
+/// The sender's ids of deployments of a repository that have not ended, among those made since a moment, newest first.
+pub async fn open_deployments(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    repo: &str,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT external_id FROM deployment
+         WHERE event_source_id = $1 AND repo = $2 AND created_at >= $3 AND status IN ('pending', 'in_progress', 'unknown')
+         ORDER BY created_at DESC LIMIT $4",
+        event_source_id,
+        repo,
+        since,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The states of these pull requests and commits of a repository, by the sender's id.
+pub async fn changes(
+    conn: &mut PgConnection,
+    repo: &str,
+    external_ids: &[String],
+) -> sqlx::Result<HashMap<String, String>> {
+    let rows = sqlx::query!(
+        "SELECT external_id, state FROM change WHERE repo = $1 AND external_id = ANY($2)",
+        repo,
+        external_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.external_id, row.state)).collect())
+}

@@ -1,0 +1,173 @@
+//! Changes of how an event source is read, for the page and the API: checked, kept and written into the audit log.
+
+use crate::events::listed::Api;
+use crate::store::event_reads::{self, READ_EVENT_SOURCE, REPOSITORIES_MAX, ReadValues};
+use crate::store::event_sources::{self, EventSource};
+use crate::store::{audit, jobs};
+use crate::web::webhooks::key;
+use crate::web::{AppState, Error, Result, detached};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const ADDRESS_CHARS_MAX: usize = 500;
+const TOKEN_CHARS_MAX: usize = 1000;
+/// Minutes between reads.
+const MINUTES: std::ops::RangeInclusive<i32> = 5..=10_080;
+
+/// What somebody wants to be read.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Of the API; empty for the one that everyone uses.
+    pub address: String,
+    /// As they are named, or as the addresses of their pages.
+    pub repositories: Vec<String>,
+    /// From one read to the next.
+    pub every_minutes: i32,
+    /// `None` leaves the one that is kept, an empty one forgets it.
+    pub token: Option<String>,
+}
+
+fn checked(api: Api, wanted: &Wanted) -> Result<ReadValues> {
+    let refuse = |text: String| Err(Error::Invalid(text));
+    let address = wanted.address.trim().trim_end_matches('/');
+    let address = if address.is_empty() { api.public_address() } else { address };
+    let url = reqwest::Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url.filter(|_| address.len() <= ADDRESS_CHARS_MAX) else {
+        return refuse(format!("Write the address of the API as {}.", api.public_address()));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("Leave name and password out of the address: the token has a field of its own.".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("Write the address only up to where the paths of repositories begin.".into());
+    }
+    let mut repositories = BTreeSet::new();
+    for written in &wanted.repositories {
+        let name = repository(written);
+        if !api.is_repository(name) {
+            let shown: String = written.chars().take(200).collect();
+            return refuse(format!("“{shown}” is no repository: write owner/name, one a line."));
+        }
+        repositories.insert(name.to_owned());
+    }
+    if repositories.is_empty() || repositories.len() > REPOSITORIES_MAX {
+        return refuse(format!("Name 1 to {REPOSITORIES_MAX} repositories, one a line."));
+    }
+    if !MINUTES.contains(&wanted.every_minutes) {
+        return refuse("It is read every 5 to 10,080 minutes, a week.".into());
+    }
+    if let Some(token) = &wanted.token
+        && (token.len() > TOKEN_CHARS_MAX || token.chars().any(|c| !c.is_ascii_graphic()))
+    {
+        return refuse("A token is up to 1,000 letters, digits and signs without spaces.".into());
+    }
+    let repositories = repositories.into_iter().collect();
+    Ok(ReadValues { address: address.to_owned(), repositories, every_minutes: wanted.every_minutes })
+}
+
+// People copy the address of the page, or what they clone.
+fn repository(written: &str) -> &str {
+    let written = written.trim().trim_end_matches('/');
+    let path = written.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(written, |(_, path)| path);
+    path.strip_suffix(".git").unwrap_or(path)
+}
+
+/// Lets a source be read, or changes how; it is read at once. Gives what is kept.
+pub async fn save(app: &AppState, by: &str, from: &str, id: i64, wanted: Wanted) -> Result<ReadValues> {
+    let mut conn = app.pools.web.acquire().await?;
+    let source = event_sources::get(&mut conn, id).await?.ok_or(Error::NotFound)?;
+    drop(conn);
+    let Some(api) = Api::of(&source.kind) else {
+        return Err(Error::Conflict(format!("{} has no API that is read: it sends what there is.", source.name)));
+    };
+    let values = checked(api, &wanted)?;
+    let key = key(app).await?;
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let now = app.now();
+        let mut transaction = app.pools.web.begin().await?;
+        locked(&mut transaction, id).await?;
+        event_reads::put(&mut transaction, &key, id, &values, wanted.token.as_deref(), &by, now).await?;
+        let details = json!({ "address": values.address, "repositories": values.repositories,
+            "every_minutes": values.every_minutes, "token_changed": wanted.token.is_some() });
+        audit::insert(&mut transaction, now, &by, &from, "event_source.reading_changed", &source.name, details).await?;
+        transaction.commit().await?;
+        Ok(values)
+    })
+    .await
+}
+
+/// Asks for a read at once.
+pub async fn read_now(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let mut transaction = app.pools.web.begin().await?;
+        let source = locked(&mut transaction, id).await?;
+        if event_reads::get(&mut *transaction, id).await?.is_none() {
+            return Err(Error::Conflict(format!("{} is not read yet: say first what of it.", source.name)));
+        }
+        if !source.enabled {
+            return Err(Error::Conflict(format!("{} is switched off: switch it on first.", source.name)));
+        }
+        let payload = json!({ "event_source_id": id, "asked_by": by });
+        jobs::enqueue(&mut transaction, READ_EVENT_SOURCE, &id.to_string(), &payload).await?;
+        let action = "event_source.read_asked_for";
+        audit::insert(&mut transaction, app.now(), &by, &from, action, &source.name, json!({})).await?;
+        transaction.commit().await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Lets reading wait, or go on.
+pub async fn set_paused(app: &AppState, by: &str, from: &str, id: i64, is_paused: bool) -> Result<()> {
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let now = app.now();
+        let mut transaction = app.pools.web.begin().await?;
+        let source = locked(&mut transaction, id).await?;
+        if !event_reads::set_paused(&mut transaction, id, is_paused, now).await? {
+            return Err(Error::NotFound);
+        }
+        let action = if is_paused { "event_source.reading_paused" } else { "event_source.reading_resumed" };
+        audit::insert(&mut transaction, now, &by, &from, action, &source.name, json!({})).await?;
+        transaction.commit().await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Ends reading and forgets the token; what was read stays.
+pub async fn stop(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let now = app.now();
+        let mut transaction = app.pools.web.begin().await?;
+        let source = locked(&mut transaction, id).await?;
+        if !event_reads::delete(&mut transaction, id).await? {
+            return Err(Error::NotFound);
+        }
+        let action = "event_source.reading_stopped";
+        audit::insert(&mut transaction, now, &by, &from, action, &source.name, json!({})).await?;
+        transaction.commit().await?;
+        Ok(())
+    })
+    .await
+}
+
+async fn locked(conn: &mut sqlx::PgConnection, id: i64) -> Result<EventSource> {
+    event_sources::get_for_update(conn, id).await?.ok_or(Error::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_taken_as_people_write_it() {
+        for written in ["acme/shop", " acme/shop/ ", "https://github.com/acme/shop", "https://github.com/acme/shop.git"]
+        {
+            assert_eq!(repository(written), "acme/shop", "{written}");
+        }
+    }
+}

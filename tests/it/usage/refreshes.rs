@@ -1,0 +1,99 @@
+//! Descriptions of services that are fetched every night.
+
+use super::shop;
+use crate::event_reads::fake::{FakeApi, TOKEN};
+use crate::support::{self, TestApp, count};
+use axum::http::StatusCode;
+use chrono::Utc;
+use costwake::jobs::{Worker, ask_for_due_refreshes};
+use costwake::store::Role;
+use costwake::store::jobs::Lane;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// JSON is YAML too.
+fn component(name: &str, lifecycle: &str) -> Value {
+    json!({ "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": name },
+            "spec": { "type": "service", "lifecycle": lifecycle, "owner": "group:default/web" } })
+}
+
+async fn fetch(pool: &PgPool, folder: &Path, networks: &str) {
+    sqlx::query("UPDATE catalogue_source SET next_read_at = now() - interval '1 minute'").execute(pool).await.unwrap();
+    assert_eq!(ask_for_due_refreshes(&support::pools(pool), Utc::now()).await.unwrap(), 1);
+    assert_eq!(ask_for_due_refreshes(&support::pools(pool), Utc::now()).await.unwrap(), 0, "once a night");
+    let arguments = ["--data-dir", folder.to_str().unwrap(), "--outgoing-networks", networks];
+    let (config, stop) = (support::config(&arguments), CancellationToken::new());
+    let worker = Worker { pools: support::pools(pool), config, lane: Lane::Others, stop };
+    while worker.take_one().await.unwrap() {}
+}
+
+async fn page(app: &TestApp) -> String {
+    let page = app.get("/catalogue/import").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(!page.body.contains(TOKEN));
+    page.body
+}
+
+/// What is new is taken in, the same again is not modified, what a person said stands and is listed beside what the
+/// description says, and what is gone stays and is listed.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_description_is_fetched_every_night(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = shop(&pool).await;
+    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.router = costwake::web::router(app.state.clone());
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    let api = FakeApi::start().await;
+    let address = format!("{}/catalog-info.yaml", api.address);
+    for (address, sentence) in [
+        ("catalog-info.yaml", "Write where the file is"),
+        ("https://me:secret@wiki.example.com/x", "Leave name and password out"),
+    ] {
+        let fields = [("kind", "backstage"), ("name", "acme"), ("address", address), ("token", "x")];
+        let refused = admin.post_form("/catalogue/refreshes", &fields).await;
+        assert!(refused.status == StatusCode::BAD_REQUEST && refused.body.contains(sentence), "{}", refused.body);
+    }
+    let fields = [("kind", "backstage"), ("name", "acme"), ("address", address.as_str()), ("token", TOKEN)];
+    let added = admin.post_form("/catalogue/refreshes", &fields).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
+    assert_eq!(admin.post_form("/catalogue/refreshes", &fields).await.status, StatusCode::CONFLICT);
+    let of_person = app.post_form("/catalogue/refreshes", &fields).await;
+    assert_eq!(of_person.status, StatusCode::FORBIDDEN, "only an administrator lets the server ask an address");
+
+    api.put("/catalog-info.yaml", component("ledger", "experimental"));
+    fetch(&pool, folder.path(), "").await;
+    assert!(page(&admin).await.contains("COSTWAKE_OUTGOING_NETWORKS"));
+    assert!(api.taken().is_empty(), "nobody dialled");
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE slug = 'ledger'").await, 1, "{}", page(&admin).await);
+    assert!(page(&admin).await.contains("which is no team here"));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(api.taken().iter().map(|(.., status)| *status).collect::<Vec<_>>(), [200, 304]);
+    // A person says otherwise: it stands, and both are listed.
+    let fields = [("name", "ledger"), ("slug", "ledger"), ("lifecycle", "deprecated"), ("product", "Books")];
+    assert_eq!(app.post_form("/catalogue/services/ledger", &fields).await.status, StatusCode::SEE_OTHER);
+    api.put("/catalog-info.yaml", component("ledger", "production"));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE lifecycle = 'deprecated'").await, 1);
+    assert!(
+        page(&admin).await.contains("ledger, lifecycle: deprecated here, production there"),
+        "{}",
+        page(&admin).await
+    );
+    // What is not readable changes nothing; what is gone is listed and stays.
+    api.put("/catalog-info.yaml", component("books", "production"));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    api.put("/catalog-info.yaml", component("other", "production"));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert!(page(&admin).await.contains("books came from acme and is not in it any more."), "{}", page(&admin).await);
+    api.refuse("/catalog-info.yaml", StatusCode::NOT_FOUND);
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert!(page(&admin).await.contains("the file is not there"));
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE slug IN ('ledger', 'books', 'other')").await, 3);
+    let id = count(&pool, "SELECT catalogue_source_id FROM catalogue_source").await;
+    assert_eq!(admin.post_form(&format!("/catalogue/refreshes/{id}/now"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(admin.post_form(&format!("/catalogue/refreshes/{id}/remove"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(count(&pool, "SELECT count(*) FROM catalogue_source").await, 0);
+}
