@@ -223,36 +223,3 @@ pub async fn lessons(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Vec
     }
     Ok(listed)
 }
-
-/// The days of anomalies of a service, for marks on its chart.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "columns of the table, described there")]
-pub struct MarkedAnomaly {
-    pub anomaly_id: i64,
-    pub kind: String,
-    pub state: String,
-    pub start_date: NaiveDate,
-}
-
-/// Anomalies of a service that began on these days, but for those that were withdrawn or are false alarms.
-pub async fn marks(
-    conn: &mut PgConnection,
-    scope: &Scope,
-    service_id: i64,
-    from: NaiveDate,
-    until: NaiveDate,
-) -> sqlx::Result<Vec<MarkedAnomaly>> {
-    sqlx::query_as!(
-        MarkedAnomaly,
-        "SELECT a.anomaly_id, a.kind, a.state, a.start_date FROM anomaly a JOIN service s ON s.service_id = a.service_id
-         WHERE a.service_id = $1 AND a.start_date >= $2 AND a.start_date < $3 AND a.state <> 'false-alarm'
-           AND a.close_reason IS DISTINCT FROM 'withdrawn' AND ($4::bigint[] IS NULL OR s.team_id = ANY($4))
-         ORDER BY a.start_date, a.anomaly_id LIMIT 1000",
-        service_id,
-        from,
-        until,
-        scope.team_ids()
-    )
-    .fetch_all(conn)
-    .await
-}

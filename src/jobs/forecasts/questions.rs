@@ -220,10 +220,10 @@ impl Series {
     fn fees(&self, subject: &Subject, asked: &Asked) -> f64 {
         let next = asked.complete_to + Days::new(1);
         let month = Horizon::Month.first_day(next);
-        let earlier: Vec<NaiveDate> = (1..=FEE_MONTHS as u32)
-            .map(|back| month - Months::new(back))
-            .filter(|first| *first >= self.range.start())
-            .collect();
+        // Months before it cost anything say nothing.
+        let begins = self.range.start() + Days::new(self.first_place(subject) as u64);
+        let earlier: Vec<NaiveDate> =
+            (1..=FEE_MONTHS as u32).map(|back| month - Months::new(back)).filter(|first| *first >= begins).collect();
         if earlier.is_empty() {
             return 0.0;
         }
@@ -237,6 +237,12 @@ impl Series {
         let whole_months =
             (asked.last_day.year() - month.year()) * 12 + asked.last_day.month() as i32 - month.month() as i32;
         if whole_months < 0 { 0.0 } else { mean(next.day()) + f64::from(whole_months) * mean(1) }
+    }
+
+    /// The place of the first day with cost.
+    fn first_place(&self, subject: &Subject) -> usize {
+        let of = |key: Key| self.usage[&key].iter().position(Option::is_some);
+        self.keys(subject).filter_map(of).min().unwrap_or_default()
     }
 
     fn other_on(&self, subject: &Subject, day: NaiveDate) -> f64 {

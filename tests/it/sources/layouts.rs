@@ -266,13 +266,13 @@ async fn two_azure_exports_in_one_place_are_one_bill(pool: PgPool) {
                    WHERE g.state = 'current'";
         sqlx::query_scalar(sum).fetch_one(&pool).await.unwrap()
     };
-    assert_eq!(effective().await, "5.5".parse().unwrap());
+    assert_eq!(effective().await, "5.5".parse::<bigdecimal::BigDecimal>().unwrap());
     assert_eq!(home.read(&pool, source_id).await.result, "nothing-new");
 
     // The next run of one of them: the other side stays.
     put("amortized", "b2", "2026-11-02T01:10:00Z", &[covered("3.2"), machine.clone()]);
     assert_eq!(home.read(&pool, source_id).await.result, "new");
     assert_counts(&pool, "azure", 3, "102.400000000000000001").await;
-    assert_eq!(effective().await, "5.6".parse().unwrap());
+    assert_eq!(effective().await, "5.6".parse::<bigdecimal::BigDecimal>().unwrap());
     assert_clean(&pool).await;
 }
