@@ -13,6 +13,8 @@ use std::collections::HashMap;
 
 /// Days that are looked at one by one where a series is new.
 const FIRST_LOOK_DAYS: usize = 49;
+/// The last of them, on which spikes are told too.
+const DAILY_DAYS: i64 = 14;
 /// Days that are looked at again at most where restated ones change what was seen.
 const LOOK_DAYS: usize = 28;
 /// A spike or shift within so many days is the same.
@@ -147,7 +149,7 @@ pub(super) fn look(
             episode.withdraw(withdrawal(restated));
         }
     }
-    for day in from.iter_days().take_while(|day| *day <= complete_to) {
+    for day in days_to_look_at(from, complete_to, before.is_none()) {
         let history = looked.as_of(day);
         let found = found(looked, &history, taught, model);
         life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
@@ -159,6 +161,15 @@ pub(super) fn look(
         history: now,
         before: kept.iter().filter_map(|one| Some((one.anomaly_id?, one.state.words().0))).collect(),
     })
+}
+
+// Of a new series every third day is enough but for the last ones: a level is seen on any of them.
+fn days_to_look_at(from: NaiveDate, to: NaiveDate, is_new: bool) -> impl Iterator<Item = NaiveDate> {
+    let is_kept = move |day: &NaiveDate| {
+        let age = (to - *day).num_days();
+        !is_new || age < DAILY_DAYS || age % 3 == 0
+    };
+    from.iter_days().take_while(move |day| *day <= to).filter(is_kept)
 }
 
 fn last<T>(values: &[T], count: usize) -> &[T] {
