@@ -1,9 +1,11 @@
 //! Asks for the effect of every deployment, settled and early.
 
+#![expect(clippy::float_arithmetic, reason = "shares of a day")]
+
 use super::world::{COMPLETE_AGE, World};
 use costwake::analyze::impact::{
     Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
-    estimate, pooled_price_size, sibling_index,
+    estimate, placebo, pooled_price_size, sibling_index,
 };
 
 /// A deployment is asked about when so many days lie before it.
@@ -20,8 +22,8 @@ pub struct Answer {
     pub impact: Impact,
 }
 
-/// Answers both questions about each deployment that is scored.
-pub fn answers(world: &World, model: &Model, calibration: &Calibration) -> Vec<Answer> {
+/// Answers both questions about each deployment that is scored, with the calibration that there was on the day asked.
+pub fn answers<'a>(world: &World, model: &Model, calibration: impl Fn(usize) -> &'a Calibration) -> Vec<Answer> {
     let mut answers = Vec::new();
     for deployment in &world.deployments {
         if deployment.day < HISTORY_DAYS || deployment.day + FUTURE_DAYS >= world.days {
@@ -30,11 +32,34 @@ pub fn answers(world: &World, model: &Model, calibration: &Calibration) -> Vec<A
         for (asked, age) in QUESTIONS {
             let asked_on = deployment.day + age;
             let history = history(world, deployment.service, deployment.day, asked_on, model);
-            let impact = estimate(&history, world.date(deployment.day), model, calibration);
+            let impact = estimate(&history, world.date(deployment.day), model, calibration(asked_on));
             answers.push(Answer { deployment: deployment.name.clone(), asked, impact });
         }
     }
     answers
+}
+
+/// Placebo days lie so far from any release.
+const PLACEBO_DISTANCE_DAYS: usize = 3;
+
+/// The calibration that a world's own placebos give, one a week for each service, as the days up to `until` say.
+pub fn learnt(world: &World, until: usize, model: &Model, shipped: &Calibration) -> Calibration {
+    let (mut placebos, mut asked) = (Vec::new(), 0);
+    for service in 0..world.services.len() {
+        let releases: Vec<usize> =
+            world.deployments.iter().filter(|one| one.service == service).map(|one| one.day).collect();
+        for (place, day) in (HISTORY_DAYS..until.saturating_sub(FUTURE_DAYS)).step_by(7).enumerate() {
+            if releases.iter().any(|release| release.abs_diff(day) < PLACEBO_DISTANCE_DAYS) {
+                continue;
+            }
+            for (_, age) in QUESTIONS {
+                asked += 1;
+                let history = history(world, service, day, day + age, model);
+                placebos.extend(placebo(&history, world.date(day), place + service, model));
+            }
+        }
+    }
+    shipped.learnt(&placebos, asked)
 }
 
 /// What is known of a service in production on a day, as far back as the model looks.
@@ -48,9 +73,12 @@ pub fn history(world: &World, service: usize, day: usize, asked_on: usize, model
         .iter()
         .enumerate()
         .filter(|(_, other)| other.service == service && (first..=asked_on).contains(&other.day));
-    let mut by_day: std::collections::BTreeMap<usize, Vec<i64>> = std::collections::BTreeMap::new();
+    // Of several on one day, the first hour counts.
+    let mut by_day: std::collections::BTreeMap<usize, (Vec<i64>, Option<f64>)> = std::collections::BTreeMap::new();
     for (id, other) in releases {
-        by_day.entry(other.day).or_default().push(id as i64);
+        let (ids, hour) = by_day.entry(other.day).or_default();
+        ids.push(id as i64);
+        *hour = other.hour.map(|other| hour.unwrap_or(other).min(other)).or(*hour);
     }
     History {
         first_day: world.date(first),
@@ -63,7 +91,11 @@ pub fn history(world: &World, service: usize, day: usize, asked_on: usize, model
         replicas: None,
         releases: by_day
             .into_iter()
-            .map(|(day, deployment_ids)| ReleaseDay { day: world.date(day), deployment_ids, share_before: None })
+            .map(|(day, (deployment_ids, hour))| ReleaseDay {
+                day: world.date(day),
+                deployment_ids,
+                share_before: hour.map(|hour| hour / 24.0),
+            })
             .collect(),
         price_events: price_events(world, service, first, complete),
         notes: Vec::new(),

@@ -18,6 +18,9 @@ pub struct Answer {
     pub month: String,
     pub asked_on: NaiveDate,
     pub forecast: Forecast,
+    /// What the month came to.
+    #[allow(dead_code, reason = "files of answers hold no truth")]
+    pub actual: f64,
 }
 
 /// The services of a scope.
@@ -60,7 +63,7 @@ fn ask(world: &World, kind: &'static str, scopes: &[Scope], day: u32, answers: &
                 forecast.low.is_some_and(|low| low <= actual) && forecast.high.is_some_and(|high| high >= actual);
             *(if holds { &mut held } else { &mut missed }) += 1;
             let month = month.format("%Y-%m").to_string();
-            answers.push(Answer { scope_kind: kind, scope: scope.name.clone(), month, asked_on, forecast });
+            answers.push(Answer { scope_kind: kind, scope: scope.name.clone(), month, asked_on, forecast, actual });
         }
         // By the same day of the next month, this one is over and complete.
         adaptive = adaptive.learn(held, missed);

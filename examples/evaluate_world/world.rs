@@ -46,6 +46,8 @@ pub struct Deployment {
     pub name: String,
     pub service: usize,
     pub day: usize,
+    /// The hour of the day at which it was there, where the world tells it.
+    pub hour: Option<f64>,
 }
 
 pub struct Event {
@@ -92,6 +94,8 @@ struct DeploymentRow {
     deployment: String,
     service: String,
     date: NaiveDate,
+    #[serde(default)]
+    hour: Option<f64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -132,7 +136,8 @@ impl World {
         }
         for row in rows::<DeploymentRow>(folder, "deployments.csv")? {
             let (Some(service), Some(day)) = (places.get(&row.service), world.place_of(row.date)) else { continue };
-            world.deployments.push(Deployment { name: row.deployment, service: *service, day });
+            let hour = row.hour;
+            world.deployments.push(Deployment { name: row.deployment, service: *service, day, hour });
         }
         for row in rows::<EventRow>(folder, "events.csv")? {
             let Some(day) = world.place_of(row.date) else { continue };

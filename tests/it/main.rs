@@ -35,6 +35,7 @@ mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;
 mod impact_reference;
+mod impact_worlds;
 mod ledger;
 mod mapping;
 mod old_server;

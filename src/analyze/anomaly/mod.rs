@@ -69,6 +69,9 @@ const NEWS_DAYS: i64 = 21;
 /// Days after a release within which a shift is put to it.
 const AFTER_RELEASE_DAYS: i64 = 3;
 
+/// How much more is asked of a slow rise than of a shift.
+const SLOPE_ASKS: f64 = 1.5;
+
 impl Sensitivity {
     /// A series' own sensitivity, after so many false alarms and so many that were right: each false alarm asks for a
     /// tenth more, each right one takes a twentieth off, within half and three times the usual.
@@ -92,7 +95,35 @@ pub fn detect(history: &History, model: &Model, sensitivity: &Sensitivity) -> Ve
     let Some(surprises) = Surprises::of(history, &model) else { return Vec::new() };
     let mut found: Vec<Anomaly> = spike(history, &surprises, sensitivity).into_iter().collect();
     found.extend(shifts(history, &surprises, sensitivity));
+    // A rise that was told as a shift is not told twice.
+    if found.iter().all(|one| one.kind == AnomalyKind::Drop || one.kind == AnomalyKind::Spike) {
+        found.extend(slope(history, &surprises, sensitivity));
+    }
     found
+}
+
+/// A rise that is still going on: cost that leaves its traffic, or a leak.
+#[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+fn slope(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -> Option<Anomaly> {
+    let (start, size, log_factor) = surprises.slope?;
+    let share = size.exp() - 1.0;
+    // On average over its days it is half of what it has come to.
+    let amount_per_day = share / 2.0 * surprises.usual_per_day;
+    // Much moves slowly and means nothing: more is asked of a rise than of a shift.
+    let out = log_factor > SLOPE_ASKS * sensitivity.shift_log_factor
+        && share > SLOPE_ASKS * sensitivity.shift_share
+        && amount_per_day >= sensitivity.amount_per_day;
+    let kind = match () {
+        () if beside_a_release(history, start) => AnomalyKind::AfterRelease,
+        () if history.traffic.is_some() => AnomalyKind::FasterThanTraffic,
+        () => AnomalyKind::WithoutRelease,
+    };
+    out.then_some(Anomaly { kind, start, end: history.complete_to, amount_per_day, share })
+}
+
+/// Whether something was released within three days before.
+fn beside_a_release(history: &History, day: NaiveDate) -> bool {
+    history.releases.iter().any(|release| (0..=AFTER_RELEASE_DAYS).contains(&(day - release.day).num_days()))
 }
 
 /// Whether an anomaly is the one that was opened before: they overlap, or lie within so many days of each other.
@@ -124,9 +155,6 @@ fn explained_on(history: &History, day: NaiveDate) -> bool {
 /// Shifts that are still news.
 #[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -> Vec<Anomaly> {
-    let beside_a_release = |day: NaiveDate| {
-        history.releases.iter().any(|release| (0..=AFTER_RELEASE_DAYS).contains(&(day - release.day).num_days()))
-    };
     let news = |(day, size): &&(NaiveDate, f64)| {
         let share = size.exp() - 1.0;
         let floor = if *size > 0.0 {
@@ -146,7 +174,7 @@ fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -
             let share = size.exp() - 1.0;
             let kind = match () {
                 () if *size < 0.0 => AnomalyKind::Drop,
-                () if beside_a_release(*day) => AnomalyKind::AfterRelease,
+                () if beside_a_release(history, *day) => AnomalyKind::AfterRelease,
                 () if history.traffic.is_some() => AnomalyKind::FasterThanTraffic,
                 () => AnomalyKind::WithoutRelease,
             };

@@ -96,3 +96,24 @@ fn one_cause_is_one_anomaly_and_false_alarms_teach() {
     assert!(detect(&shifted, &Model::default(), &taught).is_empty());
     assert!(Sensitivity::default().taught(0, 12).shift_share < Sensitivity::default().shift_share);
 }
+
+#[test]
+fn cost_that_leaves_its_traffic_little_by_little_is_found_and_growth_with_traffic_is_not() {
+    // A per cent and a half a day over five weeks: no day of it stands out.
+    let grown = |index: i32| 1.0 + 0.015 * f64::from((index - (DAYS - 35)).max(0));
+    let requests = |grows: bool| {
+        let of_day = |index: i32| {
+            let weekday = if index % 7 >= 5 { 0.8 } else { 1.0 };
+            Some(1000.0 * weekday * if grows { grown(index) } else { 1.0 })
+        };
+        Some((0..DAYS).map(of_day).collect())
+    };
+    let mut leaking = history(grown);
+    leaking.traffic = requests(false);
+    let found = kinds(&leaking);
+    let [(AnomalyKind::FasterThanTraffic, start)] = found[..] else { panic!("{found:?}") };
+    assert!((start - day(DAYS - 35)).num_days().abs() <= 14, "{found:?}");
+    let mut busier = history(grown);
+    busier.traffic = requests(true);
+    assert_eq!(kinds(&busier), []);
+}

@@ -10,28 +10,34 @@ pub(super) struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors the matrix whose lower half `entry(row, column)` gives.
-    pub(super) fn factor(&mut self, size: usize, entry: impl Fn(usize, usize) -> f64) {
+    /// Factors the matrix whose lower half `lower` holds row after row, with `added` added to its diagonal.
+    pub(super) fn factor(&mut self, size: usize, lower: &[f64], added: f64) {
         self.size = size;
         self.values.clear();
         self.values.resize(size * size, 0.0);
+        let mut rest = lower;
         for row in 0..size {
+            let (entries, after) = rest.split_at(row + 1);
+            rest = after;
             let (above, current) = self.values.split_at_mut(row * size);
-            let current = &mut current[..size];
-            for column in 0..row {
-                let other = &above[column * size..column * size + size];
-                current[column] = (entry(row, column) - dot(&current[..column], &other[..column])) * other[column];
+            let current = &mut current[..row + 1];
+            for (column, other) in above.chunks_exact(size).enumerate() {
+                let (done, open) = current.split_at_mut(column);
+                open[0] = (entries[column] - dot(done, &other[..column])) * other[column];
             }
-            // A matrix of ours has ones added to its diagonal: less can only come of rounding. The diagonal is kept
-            // as its reciprocal, which is what everything divides by.
-            let pivot = (entry(row, row) - dot(&current[..row], &current[..row])).max(1e-9);
+            // A matrix of ours has something added to its diagonal: less can only come of rounding. The diagonal is
+            // kept as its reciprocal, which is what everything divides by.
+            let done = &current[..row];
+            let pivot = (entries[row] + added - dot(done, done)).max(1e-9 * added);
             current[row] = pivot.sqrt().recip();
         }
     }
 
     /// Half the logarithm of the determinant.
     pub(super) fn half_log_determinant(&self) -> f64 {
-        (0..self.size).map(|row| -self.values[row * self.size + row].ln()).sum()
+        // A logarithm of a product of a few is as good as a sum of theirs, and these are far from the ends of the range.
+        let diagonal: Vec<f64> = (0..self.size).map(|row| self.values[row * self.size + row]).collect();
+        diagonal.chunks(4).map(|some| -some.iter().product::<f64>().ln()).sum()
     }
 
     /// Solves `L x = b` in place.
@@ -104,7 +110,7 @@ mod tests {
     fn a_factor_solves_and_tells_the_trace() {
         let matrix = [[4.0, 1.0, 0.5], [1.0, 3.0, 0.25], [0.5, 0.25, 2.0]];
         let mut factor = Cholesky::default();
-        factor.factor(3, |row, column| matrix[row][column]);
+        factor.factor(3, &[3.0, 1.0, 2.0, 0.5, 0.25, 1.0], 1.0);
         let mut solution = [1.0, 2.0, 3.0];
         factor.solve_lower(&mut solution);
         factor.solve_upper(&mut solution);

@@ -4,6 +4,9 @@
 
 use super::{Model, NeighbourCourse, window::Window};
 
+/// The courses of near neighbours in the first pass.
+pub(super) const FIRST_COURSES: [NeighbourCourse; 2] = [NeighbourCourse::Step, NeighbourCourse::Pulse];
+
 /// A column that is always in the regression, and the standard deviation of its coefficient beforehand.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
@@ -86,34 +89,60 @@ impl Design {
         design
     }
 
-    /// All columns in the order in which each kind of noise keeps them: what is explained, the base, the shapes, the
-    /// neighbours; what is found later comes after them.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &[f64]> {
+    /// The columns that every kind of noise needs, in the order in which it keeps them: what is explained, the base, a
+    /// step of the release, the first courses of near neighbours. What is found later comes after them, and then
+    /// `late_columns`.
+    pub(super) fn early_columns(&self) -> impl Iterator<Item = &[f64]> {
+        let (announced, tried) = (self.announced, self.tried_columns());
         std::iter::once(&self.target)
-            .chain(self.base[..self.announced].iter().map(|column| &column.values))
-            .chain(&self.shapes)
-            .chain(self.neighbours.iter().flat_map(|neighbour| &neighbour.columns))
+            .chain(self.base[..announced].iter().map(|column| &column.values))
+            .chain(tried.filter(|(early, _)| *early).map(|(_, values)| values))
             .map(Vec::as_slice)
+    }
+
+    /// The columns that only kinds of noise need that are likely: the other courses.
+    pub(super) fn late_columns(&self) -> impl Iterator<Item = &[f64]> {
+        self.tried_columns().filter(|(early, _)| !early).map(|(_, values)| values.as_slice())
+    }
+
+    /// All columns of which several are tried: shapes of the release, courses of near neighbours; and whether each is
+    /// an early one.
+    fn tried_columns(&self) -> impl Iterator<Item = (bool, &Vec<f64>)> {
+        let shapes = self.shapes.iter().enumerate().map(|(index, values)| (index == 0, values));
+        let courses = |neighbour: &'_ Neighbour| -> Vec<bool> {
+            neighbour.columns.iter().zip(&self.courses).map(|(_, course)| FIRST_COURSES.contains(course)).collect()
+        };
+        let neighbours =
+            self.neighbours.iter().flat_map(move |neighbour| courses(neighbour).into_iter().zip(&neighbour.columns));
+        shapes.chain(neighbours)
     }
 
     /// The place of a column of the base among all columns.
     pub(super) fn place_of_base(&self, index: usize) -> usize {
-        if index < self.announced {
-            1 + index
-        } else {
-            1 + self.shapes.len() + self.courses.len() * self.neighbours.len() + index
-        }
+        if index < self.announced { 1 + index } else { 1 + self.early_count() + index }
     }
 
-    /// The place of a shape of the release's own effect.
-    pub(super) fn place_of_shape(&self, index: usize) -> usize {
-        1 + self.announced + index
+    /// The places of all columns that are tried, in their order: shapes, then the courses of one neighbour after the
+    /// other. The late ones are there once nothing is added to the base any more.
+    pub(super) fn places_of_tried(&self) -> Vec<usize> {
+        let (mut early, mut late) = (1 + self.announced, 1 + self.early_count() + self.base.len());
+        self.tried_columns()
+            .map(|(is_early, _)| {
+                let next = if is_early { &mut early } else { &mut late };
+                *next += 1;
+                *next - 1
+            })
+            .collect()
     }
 
-    /// The place of a near neighbour's course.
-    pub(super) fn place_of_neighbour(&self, neighbour: usize, course: NeighbourCourse) -> usize {
+    fn early_count(&self) -> usize {
+        self.tried_columns().filter(|(early, _)| *early).count()
+    }
+
+    /// The place of a near neighbour's course among the columns that are tried.
+    pub(super) fn tried_of_neighbour(&self, neighbour: usize, course: NeighbourCourse) -> usize {
         let course = self.courses.iter().position(|other| *other == course).unwrap_or(0);
-        1 + self.announced + self.shapes.len() + neighbour * self.courses.len() + course
+        self.shapes.len() + neighbour * self.courses.len() + course
     }
 
     /// The base with the places and standard deviations of its columns.
@@ -166,7 +195,9 @@ impl Design {
         let horizon = window.asked.len() as i32;
         let mut near = 0;
         for (index, (day, first_share)) in window.others.iter().enumerate() {
-            if near < model.neighbours && (-model.neighbour_reach_days..=horizon).contains(day) {
+            if near < model.neighbours.min(super::reduced::NEIGHBOURS)
+                && (-model.neighbour_reach_days..=horizon).contains(day)
+            {
                 near += 1;
                 let columns = self
                     .courses

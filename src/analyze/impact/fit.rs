@@ -3,16 +3,13 @@
 #![expect(clippy::float_arithmetic, reason = "an estimate")]
 
 use super::{
-    Model, NeighbourCourse,
-    design::{Design, Role},
+    Model,
+    design::{Design, FIRST_COURSES, Role},
     posterior::{NEIGHBOUR_SD, OWN_SD, Posterior},
-    regression::{self, Evidence, Scratch},
+    regression::{self, Scratch},
     search,
     window::Window,
 };
-
-/// The courses of near neighbours in the first pass.
-const FIRST_COURSES: [NeighbourCourse; 2] = [NeighbourCourse::Step, NeighbourCourse::Pulse];
 
 /// The model fitted to one window.
 pub(super) struct Fit {
@@ -33,42 +30,26 @@ impl Fit {
     pub(super) fn of(window: &Window, model: &Model) -> Self {
         let mut scratch = Scratch::default();
         let mut design = Design::of(window, model);
-        let mut kinds = regression::kinds(&window.days, model);
-        for kind in &mut kinds {
-            kind.add(design.columns());
-        }
+        let mut kinds = regression::kinds(model);
         // One normal prior for everything, to find what nobody announced and the variance.
         let mut columns = design.base_places();
         let announced = columns.len();
-        columns.push((design.place_of_shape(0), OWN_SD));
+        let tried = design.places_of_tried();
+        columns.push((tried[0], OWN_SD));
         for neighbour in 0..design.neighbours.len() {
             for course in FIRST_COURSES {
-                columns.push((design.place_of_neighbour(neighbour, course), NEIGHBOUR_SD));
+                columns.push((tried[design.tried_of_neighbour(neighbour, course)], NEIGHBOUR_SD));
             }
         }
         let others = columns.len() - announced;
-        search::unannounced(window, &mut design, model, &mut kinds, &mut columns, &mut scratch);
-        let mut best: Option<(f64, usize, Evidence)> = None;
-        let mut weights = Vec::with_capacity(kinds.len());
-        for (index, kind) in kinds.iter_mut().enumerate() {
-            if kind.ruled_out {
-                weights.push(f64::NEG_INFINITY);
-                continue;
-            }
-            let evidence = kind.evidence(&columns, &mut scratch);
-            let weight = evidence.log_likelihood + kind.log_prior;
-            weights.push(weight);
-            if best.as_ref().is_none_or(|(highest, ..)| weight > *highest) {
-                best = Some((weight, index, evidence));
-            }
-        }
-        let (likeliest, evidence) = best.map(|(_, index, evidence)| (index, evidence)).unwrap_or_default();
+        let found = search::unannounced(window, &mut design, model, &mut kinds, &mut columns, &mut scratch);
+        let (likeliest, evidence) = (found.index, found.evidence);
         let innovations = kinds[likeliest].innovations(&columns, &evidence);
         let one_day_ahead =
             window.log_cost.iter().zip(innovations).map(|(cost, (error, sd))| (cost - error, sd)).collect();
         let mut coefficients = evidence.coefficients;
         let neighbours: Vec<f64> = coefficients.drain(announced..announced + others).skip(1).collect();
-        let posterior = Posterior::of(window, &design, model, &kinds, &weights);
+        let posterior = Posterior::of(window, &design, model, &mut kinds, &found.weights, &mut scratch);
         Self {
             design,
             posterior,

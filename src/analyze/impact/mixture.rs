@@ -86,7 +86,7 @@ fn merged(mut parts: Vec<Part>) -> Vec<Part> {
     if parts.len() <= PARTS {
         return parts;
     }
-    parts.sort_by(|left, right| left.mean.total_cmp(&right.mean));
+    parts.sort_unstable_by(|left, right| left.mean.total_cmp(&right.mean));
     let mut merged: Vec<Part> = Vec::with_capacity(2 * PARTS);
     for part in parts {
         match merged.last_mut() {

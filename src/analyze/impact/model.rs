@@ -89,6 +89,8 @@ impl Default for Model {
     fn default() -> Self {
         use NeighbourCourse::{Leak, LongPulse, Nothing, Pulse, Ramp, Step};
         Self {
+            // Between these three lies nothing that the days could tell apart.
+            autocorrelations: vec![0.0, 0.4, 0.8],
             sizes: [(1e-4, 0.5), (0.12, 0.3), (0.35, 0.2)],
             neighbour_states: vec![
                 (Nothing, 0.01, 0.5),

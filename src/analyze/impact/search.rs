@@ -21,6 +21,8 @@ const OUTLIER_SD: f64 = 0.5;
 
 /// A kind of noise that is less likely than the likeliest by more than this (natural logarithm) is not looked at again.
 const RULED_OUT: f64 = 12.0;
+/// Kinds beside one that is less likely than this are not looked at at all.
+const BESIDE: f64 = 7.0;
 
 /// Adds the columns of odd days and unannounced shifts to the design and to each kind of noise. `start` is the list of
 /// columns of the first pass, with their standard deviations: the base, a step of the release, steps and pulses of near
@@ -32,23 +34,24 @@ pub(super) fn unannounced(
     kinds: &mut [Noise],
     start: &mut Vec<(usize, f64)>,
     scratch: &mut Scratch,
-) {
+) -> Likeliest {
     let candidates = candidate_days(window);
+    let mut likeliest = begin(window, design, kinds, start, scratch);
     for _ in 0..ROUNDS {
-        let (best, evidence) = best_noise(kinds, start, scratch);
+        let (best, evidence) = (likeliest.index, &likeliest.evidence);
         let mut added = Vec::new();
-        if let Some(day) = shift(window, &kinds[best], start, &evidence, &candidates, model.shift_log_factor) {
+        if let Some(day) = shift(window, &mut kinds[best], start, evidence, &candidates, model.shift_log_factor) {
             let values = step(&window.days, day, 1.0);
             added.push(Column { role: Role::Shift(day), values, sd: SHIFT_VARIANCE.sqrt() });
         } else {
-            for at in outliers(&kinds[best], start, &evidence, model.outlier_deviations) {
+            for at in outliers(&kinds[best], start, evidence, model.outlier_deviations) {
                 let mut values = vec![0.0; window.days.len()];
                 values[at] = 1.0;
                 added.push(Column { role: Role::Outlier(window.days[at]), values, sd: OUTLIER_SD });
             }
         }
         if added.is_empty() {
-            return;
+            return likeliest;
         }
         for noise in kinds.iter_mut().filter(|noise| !noise.ruled_out) {
             noise.add(added.iter().map(|column| column.values.as_slice()));
@@ -57,26 +60,88 @@ pub(super) fn unannounced(
             start.push((design.place_of_base(design.base.len()), column.sd));
             design.base.push(column);
         }
+        likeliest = compared(kinds, start, scratch);
     }
+    likeliest
 }
 
-/// The kind of noise with the highest posterior, and what it says. Kinds that are far less likely are ruled out.
-pub(super) fn best_noise(kinds: &mut [Noise], columns: &[(usize, f64)], scratch: &mut Scratch) -> (usize, Evidence) {
-    let mut best: Option<(usize, f64, Evidence)> = None;
-    let mut weights = vec![f64::NEG_INFINITY; kinds.len()];
+/// The kind of noise with the highest posterior.
+#[derive(Default)]
+pub(super) struct Likeliest {
+    /// Its place among the kinds.
+    pub(super) index: usize,
+    /// What it says.
+    pub(super) evidence: Evidence,
+    highest: f64,
+    /// Logarithms of how likely each kind is.
+    pub(super) weights: Vec<f64>,
+}
+
+/// Compares the kinds of noise that were started. Kinds that are far less likely than the likeliest are ruled out.
+fn compared(kinds: &mut [Noise], columns: &[(usize, f64)], scratch: &mut Scratch) -> Likeliest {
+    let mut found = Likeliest::none(kinds.len());
     for (index, noise) in kinds.iter_mut().enumerate().filter(|(_, noise)| !noise.ruled_out) {
-        let evidence = noise.evidence(columns, scratch);
-        let weight = evidence.log_likelihood + noise.log_prior;
-        weights[index] = weight;
-        if best.as_ref().is_none_or(|(_, highest, _)| weight > *highest) {
-            best = Some((index, weight, evidence));
+        found.look_at(index, noise, columns, scratch);
+    }
+    found.rule_out(kinds)
+}
+
+/// Starts kinds of noise, from the middle of their grid on: those beside kinds that are likely. How likely a kind is
+/// changes slowly over the grid, so that what lies beyond an unlikely one is less likely still.
+fn begin(
+    window: &Window,
+    design: &Design,
+    kinds: &mut [Noise],
+    columns: &[(usize, f64)],
+    scratch: &mut Scratch,
+) -> Likeliest {
+    let mut found = Likeliest::none(kinds.len());
+    let middle =
+        kinds.iter().map(|noise| noise.place).fold((0, 0), |all, place| (all.0.max(place.0), all.1.max(place.1)));
+    let mut next: Vec<(usize, Option<f64>)> = (0..kinds.len())
+        .filter(|kind| kinds[*kind].place == (middle.0 / 2, middle.1 / 2))
+        .map(|kind| (kind, None))
+        .collect();
+    while let Some((index, variance)) = next.pop() {
+        if kinds[index].is_started() {
+            continue;
+        }
+        kinds[index].start(&window.days, variance, design.early_columns());
+        found.look_at(index, &mut kinds[index], columns, scratch);
+        if found.weights[index] > found.highest - BESIDE {
+            let (row, column) = kinds[index].place;
+            let beside = |noise: &Noise| noise.place.0.abs_diff(row) <= 1 && noise.place.1.abs_diff(column) <= 1;
+            let variance = Some(kinds[index].variance);
+            next.extend(
+                (0..kinds.len())
+                    .filter(|kind| !kinds[*kind].is_started() && beside(&kinds[*kind]))
+                    .map(|kind| (kind, variance)),
+            );
         }
     }
-    let Some((index, highest, evidence)) = best else { return Default::default() };
-    for (noise, weight) in kinds.iter_mut().zip(weights) {
-        noise.ruled_out |= weight < highest - RULED_OUT;
+    found.rule_out(kinds)
+}
+
+impl Likeliest {
+    fn none(kinds: usize) -> Self {
+        Self { highest: f64::NEG_INFINITY, weights: vec![f64::NEG_INFINITY; kinds], ..Self::default() }
     }
-    (index, evidence)
+
+    fn look_at(&mut self, index: usize, noise: &mut Noise, columns: &[(usize, f64)], scratch: &mut Scratch) {
+        let evidence = noise.evidence(columns, scratch);
+        let weight = evidence.log_likelihood + noise.log_prior;
+        self.weights[index] = weight;
+        if weight > self.highest {
+            (self.highest, self.index, self.evidence) = (weight, index, evidence);
+        }
+    }
+
+    fn rule_out(self, kinds: &mut [Noise]) -> Self {
+        for (noise, weight) in kinds.iter_mut().zip(&self.weights) {
+            noise.ruled_out |= *weight < self.highest - RULED_OUT;
+        }
+        self
+    }
 }
 
 /// Days on which a shift may begin: not beside a release, this one or another, nor at the ends.
@@ -90,7 +155,7 @@ fn candidate_days(window: &Window) -> Vec<i32> {
 /// The day whose shift has the highest Bayes factor given all else, if that is high enough.
 fn shift(
     window: &Window,
-    noise: &Noise,
+    noise: &mut Noise,
     columns: &[(usize, f64)],
     evidence: &Evidence,
     candidates: &[i32],
@@ -102,13 +167,13 @@ fn shift(
     let variance = evidence.variance;
     let mut highest: Option<(f64, i32)> = None;
     let mut right = vec![0.0; columns.len()];
-    for (day, column) in candidates.iter().zip(&whitened) {
+    for (day, column) in candidates.iter().zip(whitened.chunks_exact(window.days.len())) {
         let first = column.iter().position(|value| *value != 0.0).unwrap_or(0);
         for (value, (other, sd)) in right.iter_mut().zip(columns) {
-            *value = sd * dot(&noise.column(*other)[first..], &column[first..]) / variance;
+            *value = sd * dot(&noise.column(*other)[first..], &column[first..]);
         }
         evidence.factor.solve_lower(&mut right);
-        let information = (dot(column, column) / variance - dot(&right, &right)).max(1e-9);
+        let information = ((dot(column, column) - dot(&right, &right)) / variance).max(1e-9);
         let score = dot(&column[first..], &residual[first..]) / variance;
         let spread = 1.0 + SHIFT_VARIANCE * information;
         let log_factor = -0.5 * spread.ln() + 0.5 * score * score * SHIFT_VARIANCE / spread;

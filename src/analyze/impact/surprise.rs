@@ -4,7 +4,7 @@ use super::{
     History, Model,
     design::Design,
     regression::{self, Scratch},
-    search,
+    search, slow,
     window::Window,
 };
 use chrono::NaiveDate;
@@ -17,6 +17,9 @@ pub(crate) struct Surprises {
     pub(crate) days: Vec<Surprise>,
     /// Shifts of the level that nothing announced, over all days looked at: the day, and the size in log cost.
     pub(crate) shifts: Vec<(NaiveDate, f64)>,
+    /// The likeliest rise that is still going on: the day on which it began, what it has come to in log cost, and the
+    /// logarithm of how much more likely the days are with it.
+    pub(crate) slope: Option<(NaiveDate, f64, f64)>,
     /// The median cost of a day.
     pub(crate) usual_per_day: f64,
 }
@@ -44,13 +47,10 @@ impl Surprises {
         let window = Window::until(history, after, model).ok()?;
         let mut scratch = Scratch::default();
         let mut design = Design::of(&window, model);
-        let mut kinds = regression::kinds(&window.days, model);
-        for kind in &mut kinds {
-            kind.add(design.columns());
-        }
+        let mut kinds = regression::kinds(model);
         let mut columns = design.base_places();
-        search::unannounced(&window, &mut design, model, &mut kinds, &mut columns, &mut scratch);
-        let (best, evidence) = search::best_noise(&mut kinds, &columns, &mut scratch);
+        let likeliest = search::unannounced(&window, &mut design, model, &mut kinds, &mut columns, &mut scratch);
+        let (best, evidence) = (likeliest.index, likeliest.evidence);
         let date = |days: i32| after + chrono::Duration::days(i64::from(days));
         let surprises = kinds[best].innovations(&columns, &evidence);
         let first = window.days.len().saturating_sub(LAST_DAYS);
@@ -67,7 +67,8 @@ impl Surprises {
             })
             .collect();
         let usual_per_day = super::window::median(&window.cost);
-        Some(Self { days, shifts, usual_per_day })
+        let slope = slow::slope(&window, &design, model).map(|found| (date(found.day), found.size, found.log_factor));
+        Some(Self { days, shifts, slope, usual_per_day })
     }
 }
 

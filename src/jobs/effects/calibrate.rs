@@ -1,19 +1,60 @@
-//! How often the method is wrong here: the same question asked on days without a release. Pure.
+//! How often the method is wrong here: the same question asked on days without a release; and by how much intervals
+//! have to be wider or narrower here than elsewhere. Pure.
 
 use super::histories::{Series, window};
 use super::{METHOD, in_parallel};
-use crate::analyze::impact::{self, Calibration, Finding, HISTORY_DAYS_MIN, Model, SETTLED_DAYS};
+use crate::analyze::impact::{self, Calibration, Finding, HISTORY_DAYS_MIN, Model, Placebo, SETTLED_DAYS};
 use crate::store::effect_runs::StoredCalibration;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 /// Placebos that are asked at most: the rate is then known to about two points.
 const PLACEBO_COUNT_MAX: usize = 600;
+/// Answered placebos below which nothing is learnt from them.
+const PLACEBO_COUNT_MIN: usize = 50;
 /// Days to the nearest release.
 const DISTANCE_DAYS: i64 = 3;
 /// How long what was learnt stands.
 const STANDS_DAYS: i64 = 7;
 
-/// What was learnt, anew where it is old or of another method. `None` where what is stored stands.
+/// Complete days after a placebo's day that the provisional question is asked with.
+const PROVISIONAL_DAYS: u64 = 4;
+
+/// The calibration that answers are made with here: what stands, or what the organisation's own placebos say once there
+/// are half as many more of them as it was learnt from. It changes seldom, since every change asks for all answers anew.
+pub(super) fn calibration(stored: Option<&StoredCalibration>, series: &[Series], model: &Model) -> Calibration {
+    let standing: Option<Calibration> = stored
+        .filter(|stored| stored.method == METHOD)
+        .and_then(|stored| serde_json::from_value(stored.constants.clone()).ok());
+    let asked = sampled(series);
+    let questions = 2 * asked.len();
+    if let Some(standing) = standing
+        && questions * 2 < standing.placebo_count() * 3
+    {
+        return standing;
+    }
+    let numbered: Vec<(usize, (&Series, NaiveDate))> = asked.into_iter().enumerate().collect();
+    let placebos = in_parallel(&numbered, |(place, (series, day))| {
+        let settled = window(series, *day);
+        let mut provisional = settled.clone();
+        provisional.complete_to = *day + Days::new(PROVISIONAL_DAYS);
+        [settled, provisional].map(|history| impact::placebo(&history, *day, *place, model))
+    });
+    let placebos: Vec<Placebo> = placebos.into_iter().flatten().flatten().collect();
+    if placebos.len() < PLACEBO_COUNT_MIN {
+        return Calibration::default();
+    }
+    Calibration::default().learnt(&placebos, questions)
+}
+
+/// Days without a release near, at most so many as are asked, spread over all series.
+fn sampled(series: &[Series]) -> Vec<(&Series, NaiveDate)> {
+    let all: Vec<(&Series, NaiveDate)> =
+        series.iter().flat_map(|series| placebo_days(series).into_iter().map(move |day| (series, day))).collect();
+    let step = all.len().div_ceil(PLACEBO_COUNT_MAX).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
+/// How often placebos are claimed, anew where it is old, or of another method or calibration. `None` where what is stored stands.
 pub(super) fn learn(
     stored: Option<&StoredCalibration>,
     series: &[Series],
@@ -22,16 +63,16 @@ pub(super) fn learn(
     now: DateTime<Utc>,
 ) -> Option<StoredCalibration> {
     let stands = stored.is_some_and(|stored| {
-        stored.method == METHOD && stored.placebo_count > 0 && now - stored.computed_at < TimeDelta::days(STANDS_DAYS)
+        stored.method == METHOD
+            && stored.placebo_count > 0
+            && now - stored.computed_at < TimeDelta::days(STANDS_DAYS)
+            && serde_json::from_value(stored.constants.clone())
+                .is_ok_and(|constants: Calibration| constants == *calibration)
     });
     if stands {
         return None;
     }
-    let all: Vec<(&Series, NaiveDate)> =
-        series.iter().flat_map(|series| placebo_days(series).into_iter().map(move |day| (series, day))).collect();
-    let step = all.len().div_ceil(PLACEBO_COUNT_MAX).max(1);
-    let asked: Vec<(&Series, NaiveDate)> = all.into_iter().step_by(step).collect();
-    let answers = in_parallel(&asked, |(series, day)| {
+    let answers = in_parallel(&sampled(series), |(series, day)| {
         let impact = impact::estimate(&window(series, *day), *day, model, calibration);
         let effect = impact.effect?;
         let is_claimed = matches!(impact.finding, Finding::Increase | Finding::Decrease);

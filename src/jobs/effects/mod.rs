@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-2";
+pub const METHOD: &str = "impact-3";
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
@@ -138,7 +138,8 @@ fn work(
     now: DateTime<Utc>,
 ) -> Done {
     let series = histories::build(&inputs);
-    let (model, calibration) = (Model::default(), Calibration::default());
+    let model = Model::default();
+    let calibration = calibrate::calibration(stored.as_ref(), &series, &model);
     let learnt = calibrate::learn(stored.as_ref(), &series, &model, &calibration, now);
     let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
     let asked = Asked { model: &model, calibration: &calibration, standing: &standing, publication_id };
