@@ -50,7 +50,7 @@ pub fn figure(counts: &FindingCounts, days: String) -> Figure {
     ];
     let said: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    Figure::plain(&format!("Releases measured, {days}"), value, said.join(", "))
+    Figure::plain(format!("Releases measured, {days}"), value, said.join(", "))
 }
 
 /// The release behind a service's change.
