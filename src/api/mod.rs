@@ -21,9 +21,11 @@ pub mod otlp;
 pub mod rates;
 mod reporting;
 pub mod rules;
+pub mod savings;
 pub mod source_deliveries;
 pub mod splits;
 pub mod tags;
+pub mod unit_costs;
 pub mod why;
 
 pub use error::{Error, Result};

@@ -4,16 +4,18 @@ use super::costs::NO_COMPLETE_DAY;
 use super::error::{ErrorBody, Result};
 use crate::store::freshness;
 use crate::web::query::View;
+use crate::web::statement::month_why;
 use crate::web::why::{self, Explained};
 use crate::web::{ApiPolicy, AppState, Policy, Principal, Routes};
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use chrono::NaiveDate;
 use serde::Serialize;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.api_get("/api/v1/why", ApiPolicy::read(Policy::Money), show)
+    let read = ApiPolicy::read(Policy::Money);
+    routes.api_get("/api/v1/why", read, show).api_get("/api/v1/months/{month}/why", read, show_month)
 }
 
 /// Why spend changed.
@@ -31,6 +33,8 @@ pub struct Why {
     pub compared_last_day: Option<NaiveDate>,
     /// One a currency.
     pub changes: Vec<Change>,
+    /// All currencies together in the reporting currency; `null` where none is set or nothing is billed in another.
+    pub reporting: Option<ReportingChange>,
     /// The publication that the figures include; pages name it too.
     pub publication_id: i64,
     /// What was ignored.
@@ -50,6 +54,22 @@ pub struct Change {
     pub compared_cost: String,
     /// In the order in which causes claim an amount; `not-explained` is always there. They add up to the change exactly.
     pub causes: Vec<CauseRow>,
+}
+
+/// The change of all currencies together: every cause at the rates from before, and what other rates made of the same
+/// amounts as the cause `exchange-rate`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ReportingChange {
+    /// The reporting currency.
+    pub reporting_currency: String,
+    /// Cost of the period, with every digit; `null` where a rate is missing.
+    pub cost: Option<String>,
+    /// Cost of the period that it is compared with; `null` where a rate is missing.
+    pub compared_cost: Option<String>,
+    /// They add up to the change exactly; empty where a rate is missing.
+    pub causes: Vec<CauseRow>,
+    /// How it was converted, or which rates are missing.
+    pub sentence: String,
 }
 
 /// One cause.
@@ -109,6 +129,7 @@ pub(super) async fn show(
         compared_first_day: None,
         compared_last_day: None,
         changes: Vec::new(),
+        reporting: None,
         publication_id: bills.publication_id,
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
@@ -122,8 +143,67 @@ pub(super) async fn show(
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.compared_first_day = Some(span.before.start());
     answer.compared_last_day = Some(span.before.last_day());
-    answer.changes = explained.into_iter().map(change).collect();
+    fill(&mut answer, explained);
     Ok(Json(answer))
+}
+
+/// Why the statement of a month differs from the one before: by billing period unless asked otherwise, closed months as
+/// they were closed.
+#[utoipa::path(
+    get,
+    operation_id = "show_month_why",
+    path = "/api/v1/months/{month}/why",
+    tag = "months",
+    params(
+        ("month" = String, Path, description = "Like 2026-10"),
+        ("view" = Option<String>, Query, description = "billing (default): a charge counts in the month of its bill. charge: in the month that it was used in."),
+        ("vs" = Option<String>, Query, description = "prev (default): the month before. py: the same month a year before."),
+        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+    ),
+    responses(
+        (status = 200, description = "The causes; amounts are strings, exact", body = Why),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
+        (status = 401, description = "No valid token", body = ErrorBody),
+        (status = 403, description = "The token, or the role of its owner, does not include this", body = ErrorBody),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn show_month(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(month): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Why>> {
+    let read = month_why(&app, &principal, &month, query.as_deref()).await?;
+    let mut answer = Why {
+        column: read.view.basis.focus_column().into(),
+        first_day: Some(read.month.first_day()),
+        last_day: Some(read.month.days().last_day()),
+        compared_first_day: Some(read.before.first_day()),
+        compared_last_day: Some(read.before.days().last_day()),
+        changes: Vec::new(),
+        reporting: None,
+        publication_id: read.publication_id,
+        notes: Some(read.view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+    };
+    fill(&mut answer, read.why);
+    Ok(Json(answer))
+}
+
+fn fill(answer: &mut Why, why: why::Why) {
+    answer.changes = why.changes.into_iter().map(change).collect();
+    answer.reporting = why.reported.map(|reported| {
+        let (sentence, is_known) = (reported.sentence(), reported.missing.is_empty());
+        let all = change(reported.explained);
+        ReportingChange {
+            reporting_currency: all.billing_currency,
+            cost: is_known.then_some(all.cost),
+            compared_cost: is_known.then_some(all.compared_cost),
+            causes: if is_known { all.causes } else { Vec::new() },
+            sentence,
+        }
+    });
 }
 
 fn change(one: Explained) -> Change {

@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
-    /// Changes with each deployment that comes, moves or changes state, with each kind of an environment, and with each
-    /// metric that is taken in.
+    /// Changes with each deployment that comes, moves or changes state, with each kind of an environment, with each metric
+    /// that is taken in, and with each launch that is registered or told.
     pub deployment_mark: String,
 }
 
@@ -24,7 +24,10 @@ pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
                   || (SELECT count(*) || '/' || coalesce(sum(service_id), 0) FROM deployment_service) || '/'
                   || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
                   || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
-                               FROM environment), '') AS "deployment_mark!""#
+                               FROM environment), '') || '/'
+                  || (SELECT count(*) || '/' || count(removed_at) FROM service_plan) || '/'
+                  || (SELECT count(*) FROM operational_event o JOIN operational_event_service USING (operational_event_id)
+                      WHERE o.kind = 'marker') AS "deployment_mark!""#
     )
     .fetch_one(conn)
     .await

@@ -42,6 +42,13 @@ pub fn shown(values: &[BigDecimal], total: &BigDecimal, decimals: i64) -> Vec<Bi
     rounded
 }
 
+/// The change from one amount to another as it is shown: the difference of both as they are shown, so that a reader who
+/// takes one from the other finds it. It differs from the exact change by less than one unit.
+pub fn change_shown(now: &BigDecimal, before: &BigDecimal, decimals: i64) -> BigDecimal {
+    let rounded = |amount: &BigDecimal| amount.with_scale_round(decimals, RoundingMode::HalfUp);
+    rounded(now) - rounded(before)
+}
+
 /// `$1,234`, `−€1.50`, `1,234 CHF`: rounded half away from zero.
 pub fn money(amount: &BigDecimal, currency: &str, decimals: i64) -> String {
     let text = grouped(&amount.abs(), decimals);
@@ -165,9 +172,9 @@ pub struct Delta {
 impl askama::filters::HtmlSafe for Delta {}
 
 impl Delta {
-    /// The change from `before` to `now`, with its percentage.
+    /// The change from `before` to `now`, with its percentage: the difference of both as they are shown.
     pub fn between(now: &BigDecimal, before: &BigDecimal, currency: &str, decimals: i64) -> Self {
-        let change = now - before;
+        let change = change_shown(now, before, decimals);
         Self { relative: relative(&change, now, before, decimals), ..Self::amount(&change, currency, decimals) }
     }
 
@@ -198,7 +205,7 @@ fn relative(change: &BigDecimal, now: &BigDecimal, before: &BigDecimal, decimals
         return "small base".into();
     }
     let sign = if Direction::of(change, decimals) == Direction::Up { "+" } else { "" };
-    percent(change, before).map(|text| format!("({sign}{text})")).unwrap_or_default()
+    percent(&(now - before), before).map(|text| format!("({sign}{text})")).unwrap_or_default()
 }
 
 /// What a row of a table cost now and in the comparison, by currency.
@@ -294,8 +301,8 @@ pub fn columns(currencies: &[String], rows: &[Compared]) -> Columns {
         let before: Vec<BigDecimal> = rows.iter().map(|row| row.cost_before(currency)).collect();
         let change: Vec<BigDecimal> = rows.iter().map(|row| row.change(currency)).collect();
         let (now_total, before_total): (BigDecimal, BigDecimal) = (now.iter().sum(), before.iter().sum());
-        let change_total = &now_total - &before_total;
         let decimals = decimals(currency, &now_total.abs().max(before_total.abs()));
+        let change_total = change_shown(&now_total, &before_total, decimals);
         let now_shown = shown(&now, &now_total, decimals);
         let before_shown = shown(&before, &before_total, decimals);
         let change_shown = shown(&change, &change_total, decimals);

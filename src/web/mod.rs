@@ -65,6 +65,7 @@ pub mod request_id;
 mod restated;
 pub mod routes;
 pub mod rules;
+pub mod savings;
 mod search;
 pub mod secret;
 pub mod server;
@@ -90,6 +91,7 @@ pub mod telemetry;
 pub mod throttle;
 pub mod tokens;
 pub mod transport;
+pub mod unit_costs;
 pub mod unmapped;
 mod upload;
 pub mod users;
@@ -188,8 +190,10 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::otlp::routes,
     crate::api::rates::routes,
     crate::api::rules::routes,
+    crate::api::savings::routes,
     crate::api::splits::routes,
     crate::api::tags::routes,
+    crate::api::unit_costs::routes,
     crate::api::why::routes,
     crate::api::source_deliveries::routes,
     anomalies::routes,
@@ -224,6 +228,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     profile::routes,
     rates::routes,
     rules::routes,
+    savings::routes,
     search::routes,
     service::routes,
     services::routes,
@@ -238,6 +243,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     team::routes,
     teams::routes,
     tokens::routes,
+    unit_costs::routes,
     unmapped::routes,
     upload::routes,
     users::routes,

@@ -14,6 +14,8 @@ pub enum NavItem {
     Environments,
     Teams,
     Deployments,
+    Savings,
+    UnitCosts,
     Statements,
     Rates,
     Invoices,

@@ -17,10 +17,10 @@ const DAY_COUNT_MAX: i64 = 800;
 const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
-const KEYS: [&str; 34] = [
-    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "status", "finding", "kind",
-    "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "invoice", "issuer",
-    "state", "month", "from", "to", "day", "q", "cur", "basis", "by", "sort", "page",
+const KEYS: [&str; 35] = [
+    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status", "finding",
+    "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "invoice",
+    "issuer", "state", "month", "from", "to", "day", "q", "cur", "basis", "by", "sort", "page",
 ];
 
 /// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).

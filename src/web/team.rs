@@ -12,7 +12,7 @@ use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
-use super::why::{self, Explained, WalkLabels, WhyWalk};
+use super::why::{self, WalkLabels, Why, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{self, AnomalyFilter};
@@ -150,7 +150,7 @@ struct Read {
     environment_id: Option<i64>,
     /// By service; `None` where no reporting currency is set.
     rated: Option<RatedParts>,
-    explained: Vec<Explained>,
+    explained: Why,
 }
 
 impl Read {
@@ -289,7 +289,7 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     }
 }
 
-fn walks(team: &TeamHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+fn walks(team: &TeamHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyWalk> {
     let (before, now) = (range_label(span.before), range_label(span.days));
     let href = |path: &str| view.link(path, &[("team", &team.slug)]);
     let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };

@@ -187,6 +187,7 @@ const OTHERS = [
   { name: "new split", path: "/splits/new" },
   { name: "tags", path: "/tags" },
   { name: "new tag rule", path: "/tags/new" },
+  { name: "unit costs by environment", path: "/unit-costs?by=env" },
   { name: "commitments", path: "/commitments" },
   { name: "clusters", path: "/clusters" },
   { name: "dimensions", path: "/dimensions" },
@@ -204,7 +205,7 @@ const OTHERS = [
   { name: "new environment", path: "/catalogue/add-environment" },
   { name: "API of event sources", path: "/docs/api/event-sources" },
 ];
-const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Anomalies", "Forecast", "Unmapped", "Rules"]);
+const KEY_NAVIGATION = new Set(["Overview", "Services", "Deployments", "Anomalies", "Forecast", "Unit costs", "Savings", "Unmapped", "Rules"]);
 
 async function findPages() {
   return withPage({}, async (page) => {

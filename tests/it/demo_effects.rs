@@ -3,6 +3,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
 
+use super::finance::column;
 use super::support;
 use bigdecimal::ToPrimitive;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -105,4 +106,52 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     assert!(held * 10 >= rows.len() * 7, "{figures}");
     assert!(false_claims * 4 <= claimed.max(4), "{figures}");
     assert!(found * 3 >= large, "{figures}");
+}
+
+/// The causes of the demo's changes add up to them to the last digit: all of it, each team and service, by charge day and
+/// by billing period, with verdicts of releases among the causes.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
+    let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
+    take_in(&db, now).await;
+    effects::settle(&support::pools(&db), now).await.unwrap();
+    let mut app = support::app(db.clone()).await;
+    app.state.clock = || "2026-11-23T06:00:00Z".parse().unwrap();
+    app.router = costwake::web::router(app.state.clone());
+    let finance = app.browser(costwake::store::Role::Finance, false, &[]).await;
+    let by_currency = |text: &str, amount: &str, skip_service: Option<&str>| {
+        let (currencies, amounts) = (column(text, "BillingCurrency"), column(text, amount));
+        let names = skip_service.map(|_| column(text, "Service"));
+        let mut sums: BTreeMap<String, bigdecimal::BigDecimal> = BTreeMap::new();
+        for (index, (currency, amount)) in currencies.into_iter().zip(amounts).enumerate() {
+            if names.as_ref().zip(skip_service).is_none_or(|(names, only)| names[index] == only) {
+                *sums.entry(currency).or_default() += amount.parse::<bigdecimal::BigDecimal>().unwrap();
+            }
+        }
+        sums.retain(|_, sum| *sum != bigdecimal::BigDecimal::from(0));
+        sums
+    };
+    let mut releases = 0;
+    for period in ["30d", "2026-10"] {
+        let services = finance.get(&format!("/services.csv?period={period}")).await.body;
+        let all = finance.get(&format!("/why.csv?period={period}")).await.body;
+        assert_eq!(by_currency(&all, "Amount", None), by_currency(&services, "Change", None), "{period}");
+        let names: Vec<(String, String)> =
+            sqlx::query_as("SELECT slug, name FROM service WHERE share_of_team_id IS NULL ORDER BY slug LIMIT 12")
+                .fetch_all(&db)
+                .await
+                .unwrap();
+        for (slug, name) in names {
+            let own = finance.get(&format!("/why.csv?period={period}&service={slug}")).await.body;
+            let change = by_currency(&services, "Change", Some(&name));
+            assert_eq!(by_currency(&own, "Amount", None), change, "{period} {slug}: {own}");
+            releases += column(&own, "Cause").iter().filter(|cause| cause.starts_with("releases-")).count();
+        }
+    }
+    assert!(releases > 0, "no verdict is a cause of any change");
+    for view in ["billing", "charge"] {
+        let statement = finance.get(&format!("/finance/statements/2026-10.csv?view={view}&by=service")).await.body;
+        let causes = finance.get(&format!("/finance/statements/2026-10/causes.csv?view={view}")).await.body;
+        assert_eq!(by_currency(&causes, "Amount", None), by_currency(&statement, "Change", None), "{view}");
+    }
 }

@@ -24,17 +24,22 @@ fn cents(service: usize, at: NaiveDate, step: i64) -> i64 {
     let days = at.signed_duration_since(day("2026-01-01")).num_days();
     let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
     let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
-    let released = at > day("2026-10-28") && service == 0;
-    10_000 + weekday + noise + if released { step } else { 0 }
+    10_000 + weekday + noise + if service == 0 { step } else { 0 }
 }
 
 async fn import(world: &World, month: &str, last: &str, step: i64, now: &str) {
+    import_steps(world, month, last, now, &|at| if at > day("2026-10-28") { step } else { 0 }).await;
+}
+
+// `step` is what the first service costs more on a day, in cents.
+async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) {
     let first = day(&format!("{month}-01"));
     let next = first + chrono::Months::new(1);
     let mut text = format!("{HEADER}\n");
     for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
         for (index, service) in SERVICES.iter().enumerate() {
-            let cost = format!("{}.{:02}", cents(index, at, step) / 100, cents(index, at, step) % 100);
+            let cents = cents(index, at, step(at));
+            let cost = format!("{}.{:02}", cents / 100, cents % 100);
             text.push_str(&format!(
                 "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
                  Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service},eu-1,sku-1,\
@@ -211,4 +216,60 @@ async fn answers_and_notes_are_for_those_who_may_see_the_money(db: PgPool) {
     assert_eq!(audited, 1);
     let viewer = world.app.browser(Role::Viewer, false, &[]).await;
     assert!(!viewer.get(&page).await.body.contains("<textarea"), "a viewer writes nothing");
+}
+
+/// What two releases did together stands on the page of each and in the API, where their answer is a joint one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn releases_that_cannot_be_told_apart_say_what_they_did_together(db: PgPool) {
+    let world = filled(&db).await;
+    let first = deploy(&db, "1", "checkout", "production", "2026-10-28T06:00:00Z").await;
+    let second = deploy(&db, "2", "checkout", "production", "2026-10-29T06:00:00Z").await;
+    settle(&world).await;
+    let finance = world.finance().await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    for (id, other) in [(first, second), (second, first)] {
+        let joint = serde_json::json!({"deployment_ids": [other], "per_day": "40.25", "low": "31", "high": "49.5"});
+        sqlx::query("UPDATE deployment_effect SET not_separable = $2 WHERE deployment_id = $1")
+            .bind(id)
+            .bind(joint)
+            .execute(&db)
+            .await
+            .unwrap();
+        let page = finance.get(&format!("/deployments/{id}")).await;
+        let sentence =
+            "It cannot be told apart from 1 other deployment near it. Together they did +$40.25 a day (90 % interval";
+        assert!(page.body.contains(sentence), "{:?}", texts(&page.body, ".notice"));
+        let api = world.app.api("GET", &format!("/api/v1/deployments/{id}/impact"), &token, Value::Null).await.json();
+        assert_eq!(api["answers"][0]["not_separable"]["per_day"], "40.25", "{api}");
+        assert_eq!(api["answers"][0]["not_separable"]["deployment_ids"][0].as_i64(), Some(other), "{api}");
+    }
+}
+
+/// Of a rollback it is said whether the cost came back.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
+    let world = world(&db).await;
+    let until = |at: NaiveDate| if at > day("2026-10-20") && at <= day("2026-11-03") { 4000 } else { 0 };
+    for (month, last) in
+        [("2026-08", "2026-08-31"), ("2026-09", "2026-09-30"), ("2026-10", "2026-10-31"), ("2026-11", "2026-11-18")]
+    {
+        import_steps(&world, month, last, "2026-11-19T06:00:00Z", &until).await;
+    }
+    deploy(&db, "1", "checkout", "production", "2026-10-20T12:00:00Z").await;
+    let back = deploy(&db, "2", "checkout", "production", "2026-11-03T12:00:00Z").await;
+    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
+        .bind(back)
+        .execute(&db)
+        .await
+        .unwrap();
+    settle(&world).await;
+    let page = world.finance().await.get(&format!("/deployments/{back}")).await;
+    assert!(
+        page.body.contains("went back to an earlier version, and the cost came back with it."),
+        "{:?}",
+        texts(&page.body, ".notice, .lede")
+    );
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
+    assert_eq!(api["answers"][0]["came_back"]["answer"], "yes", "{api}");
 }

@@ -55,5 +55,6 @@ mod trust_routes;
 mod trust_server;
 mod trust_sign_in;
 mod trust_tokens;
+mod units;
 mod usage;
 mod webhooks;

@@ -15,6 +15,7 @@ GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+GET /api/v1/deployments/{id}/unit-costs money read
 GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
@@ -26,6 +27,7 @@ GET /api/v1/forecast money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
+GET /api/v1/goals signed-in read
 GET /api/v1/invoices organisation read
 POST /api/v1/invoices finance admin
 POST /api/v1/invoices/{id}/delete finance admin
@@ -37,7 +39,9 @@ GET /api/v1/months money read
 GET /api/v1/months/{month} money read
 POST /api/v1/months/{month}/close finance admin
 POST /api/v1/months/{month}/reopen finance admin
+GET /api/v1/months/{month}/why money read
 GET /api/v1/openapi.json signed-in read
+GET /api/v1/plans signed-in read
 GET /api/v1/rates signed-in read
 POST /api/v1/rates bills admin
 POST /api/v1/rates/remove bills admin
@@ -53,9 +57,16 @@ POST /api/v1/splits/{id}/delete bills admin
 POST /api/v1/splits/{id}/restore bills admin
 GET /api/v1/tag-coverage money read
 GET /api/v1/why money read
+GET /api/v1/savings money read
+POST /api/v1/savings/dismiss review admin
+POST /api/v1/savings/undo review admin
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
+PUT /api/v1/services/{slug}/goals/{metric} review admin
+POST /api/v1/services/{slug}/plans review admin
+POST /api/v1/services/{slug}/plans/{id}/delete review admin
+POST /api/v1/services/{slug}/goals/{metric}/delete review admin
 GET /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 DELETE /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 POST /api/v1/sources/{name}/deliveries/{delivery}/commit bills ingest
@@ -63,6 +74,7 @@ PUT /api/v1/sources/{name}/deliveries/{delivery}/parts/{number} bills ingest
 GET /api/v1/teams signed-in read
 POST /api/v1/teams bills admin
 PATCH /api/v1/teams/{slug} bills admin
+GET /api/v1/unit-costs money read
 GET /anomalies money
 GET /anomalies.csv money
 POST /anomalies/thresholds/reset review
@@ -117,6 +129,7 @@ GET /deployments/{id} signed-in
 POST /deployments/{id}/failure signed-in
 POST /deployments/{id}/failure/remove signed-in
 POST /deployments/{id}/notes review
+GET /deployments/{id}/unit-costs.csv money
 POST /deployments/{id}/pin bills
 POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
@@ -147,6 +160,7 @@ GET /finance/statements money
 GET /finance/statements.csv money
 GET /finance/statements/{month} money
 GET /finance/statements/{month}/adjustments.csv organisation
+GET /finance/statements/{month}/causes.csv money
 GET /finance/statements/{month}/close finance
 POST /finance/statements/{month}/close finance
 GET /finance/statements/{month}/reopen finance
@@ -172,10 +186,18 @@ POST /rules/{id}/delete bills
 GET /rules/{id}/history signed-in
 POST /rules/{id}/history/restore bills
 POST /rules/{id}/move bills
+GET /savings money
+GET /savings.csv money
+POST /savings/dismiss review
+POST /savings/undo review
 GET /search signed-in
 GET /services money
 GET /services.csv money
 GET /services/{slug} money
+POST /services/{slug}/goals review
+POST /services/{slug}/goals/remove review
+POST /services/{slug}/plans review
+POST /services/{slug}/plans/remove review
 POST /services/{slug}/unit-metric bills
 GET /settings/audit admin
 GET /settings/event-sources admin
@@ -247,6 +269,8 @@ GET /static/{hash}/{*path} public
 GET /teams money
 GET /teams.csv money
 GET /teams/{slug} money
+GET /unit-costs money
+GET /unit-costs.csv money
 GET /unmapped signed-in
 GET /unmapped.csv organisation
 GET /upload bills

@@ -10,7 +10,7 @@ use crate::analyze::impact::{
     SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
-use crate::store::impact_series::MetricDay;
+use crate::store::impact_series::{MetricDay, RuleStep};
 use chrono::{Days, NaiveDate, Timelike};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -215,15 +215,16 @@ fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRa
         kind: NoteKind::CreditOrFee,
         amount_per_day: Some(*amount),
     });
-    let rules = inputs
-        .rules
-        .iter()
-        .filter(|step| {
-            (step.service_id, step.environment_id) == (key.service_id, key.environment_id)
-                && step.billing_currency == key.billing_currency
-        })
-        .map(|step| Note { day: step.day, kind: NoteKind::AllocationRule, amount_per_day: Some(step.amount_per_day) });
-    credits.chain(rules).collect()
+    let is_own = |step: &&RuleStep| {
+        (step.service_id, step.environment_id) == (key.service_id, key.environment_id)
+            && step.billing_currency == key.billing_currency
+    };
+    let note = |step: &RuleStep, kind| Note { day: step.day, kind, amount_per_day: Some(step.amount_per_day) };
+    let rules = inputs.rules.iter().filter(is_own).map(|step| note(step, NoteKind::AllocationRule));
+    let retags = inputs.retags.iter().filter(is_own).map(|step| note(step, NoteKind::Retagging));
+    let launches = inputs.plans.iter().filter(|plan| plan.kind == "launch" && plan.service_id == key.service_id);
+    let launches = launches.map(|plan| Note { day: plan.first_day, kind: NoteKind::Launch, amount_per_day: None });
+    credits.chain(rules).chain(retags).chain(launches).collect()
 }
 
 /// The part of a history that an estimate about a day looks at: what lies outside of it can change without asking anew.

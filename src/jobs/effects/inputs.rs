@@ -4,7 +4,8 @@ use crate::focus::DateRange;
 use crate::store::impact_series::{
     self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
-use crate::store::{freshness, variance_costs};
+use crate::store::service_plans::{self, ServicePlan};
+use crate::store::{freshness, retagging, variance_costs};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 
@@ -27,6 +28,10 @@ pub(in crate::jobs) struct Inputs {
     pub commitments: Vec<CommitmentStep>,
     pub prices: Vec<PriceStep>,
     pub rules: Vec<RuleStep>,
+    /// What resources moved whose tags changed.
+    pub retags: Vec<RuleStep>,
+    /// Launches, redesigns and release windows that reach into the days.
+    pub plans: Vec<ServicePlan>,
 }
 
 impl Inputs {
@@ -63,7 +68,9 @@ impl Inputs {
             replicas: impact_series::metric(&mut *conn, REPLICAS_METRIC, range).await?,
             commitments: impact_series::commitment_steps(&mut *conn, range, environments).await?,
             prices: impact_series::price_steps(&mut *conn, range, environments).await?,
-            rules: impact_series::rule_steps(conn, range).await?,
+            rules: impact_series::rule_steps(&mut *conn, range).await?,
+            retags: retagging::steps(&mut *conn, range).await?,
+            plans: service_plans::list(conn, None, range.start()).await?,
         })
     }
 }

@@ -1,17 +1,20 @@
 //! `/deployments/{id}`: what the services cost before and after a deployment. A comparison, not an estimate.
 
+mod causes;
 mod chart;
 mod effect;
 mod failure;
 mod matching;
 mod resources;
+mod units;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
 use super::context_events::{ContextEvents, ContextRow};
 use super::csv::{self, Table};
-use super::display::{Compared, Delta, Direction, Line, columns, decimals, money};
+use super::display::{Compared, Delta, Direction, Line, change_shown, columns, decimals, money};
 use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
+use super::unit_costs::UnitSection;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
 use crate::focus::{CostBasis, DateRange};
@@ -30,12 +33,14 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
+use causes::Causes;
 use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::standing;
 use failure::FailureRow;
 use matching::RuleRow;
 use resources::ResourceTable;
+pub use units::unit_costs;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const RESOURCE_COUNT_MAX: i64 = 15;
@@ -45,7 +50,11 @@ const BESIDE_COUNT_MAX: i64 = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    matching::routes(failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show)))
+    matching::routes(failure::routes(routes.get("/deployments/{id}", Policy::SignedIn, show))).get(
+        "/deployments/{id}/unit-costs.csv",
+        Policy::Money,
+        units::export,
+    )
 }
 
 #[derive(Template, WebTemplate)]
@@ -63,6 +72,10 @@ struct DeploymentPage {
     state: Option<(&'static str, String)>,
     cost: Option<CostView>,
     effect: Option<EffectView>,
+    /// What the difference of both sides is made of.
+    causes: Option<Causes>,
+    /// What a unit cost before and after.
+    units: Option<UnitSection>,
     /// Why there is no estimate, where there is a comparison.
     no_effect: String,
     notes: Vec<DeploymentNote>,
@@ -176,6 +189,21 @@ async fn show(
             days_after: around.days_after(),
         });
     }
+    let mut causes = None;
+    if cost.is_some() {
+        let main = effect::standing(&answers)
+            .first()
+            .map(|row| row.service_id)
+            .and_then(|id| open.iter().find(|one| one.service_id == id));
+        let asked = (&row, environment_id, &view, &around);
+        let whose = main.or(open.first());
+        causes = causes::read(&app, page.publication_id, &mut snapshot, &scope, asked, whose).await?;
+    }
+    let mut units = None;
+    if cost.is_some() && view.basis == CostBasis::Amortized {
+        let workloads = units::of_days(&mut snapshot, &row, &open, environment_id, &around, &days).await?;
+        units = units::section(&workloads, &around, id);
+    }
     let changes = changes::changes_of(&mut snapshot, id).await?;
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
@@ -192,6 +220,8 @@ async fn show(
         can_write_note: !ids.is_empty() && Policy::Review.allows(&principal),
         json_href: if ids.is_empty() { String::new() } else { format!("/api/v1/deployments/{id}/impact") },
         effect,
+        causes,
+        units,
         notes,
         window: range_label(around.whole()),
         context: context.rows(),
@@ -370,7 +400,7 @@ fn answer(
             if delta.direction == Direction::Flat {
                 return format!("{now} a day, the same");
             }
-            let change = money(&(&average.after - &average.before).abs(), &average.currency, digits);
+            let change = money(&change_shown(&average.after, &average.before, digits).abs(), &average.currency, digits);
             format!("{now} a day, {change} {} {}", delta.relative, delta.word()).replace("  ", " ")
         })
         .collect();

@@ -2,6 +2,7 @@
 //! is kept exact: a newer publication empties it. Whether a person may see a service is decided before.
 
 use crate::store::moved_by_rules::MovedByRule;
+use crate::store::savings::PlaceCostRow;
 use crate::store::service_costs::{Bought, ServiceDay};
 use crate::store::variance_costs::{Sums, VarianceLine};
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub struct KeptCosts {
     pub variance_lines: Kept<VarianceLine>,
     /// The sums that the causes add up to.
     pub variance_sums: Kept<Sums>,
+    /// What savings are found from.
+    pub place_costs: Kept<PlaceCostRow>,
 }
 
 /// Kept reads of one kind, by what was asked.

@@ -21,13 +21,18 @@ use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
-use super::why::{self, Explained, WalkLabels, WhyWalk};
+use super::savings::{self, PlanSection};
+use super::unit_costs::{self, ServiceCosts, Sides, UnitSection};
+use super::why::{self, WalkLabels, Why, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
+use crate::store::Snapshot;
 use crate::store::anomaly_lists::{self, AnomalyFilter, ListedAnomaly};
 use crate::store::costs::{CostFilter, Dimension};
+use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
+use crate::store::metric_points;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use crate::store::service_details::{self, ServiceDetail};
@@ -83,6 +88,8 @@ pub struct ServicePage {
     context: Vec<ContextRow>,
     context_note: String,
     usage: UsageSection,
+    units: Option<UnitSection>,
+    plans: PlanSection,
     delivery: DeliverySection,
     detail: ServiceDetail,
     forecast: ForecastSection,
@@ -155,11 +162,13 @@ pub struct Material {
     bought: Option<Arc<Vec<Bought>>>,
     reporting: Option<Reporting>,
     moved: Arc<Vec<MovedByRule>>,
-    /// The causes of the change, one currency each.
-    explained: Vec<Explained>,
+    /// The causes of the change.
+    explained: Why,
     /// What is said of the deployments' effects.
     effects: Vec<EffectBrief>,
     usage: UsageSection,
+    units: Option<UnitSection>,
+    plans: PlanSection,
     delivery: DeliverySection,
     detail: ServiceDetail,
     forecast: ForecastSection,
@@ -193,8 +202,9 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut bought = None;
     let mut reporting = None;
     let mut moved = Arc::default();
-    let mut explained = Vec::new();
+    let mut explained = Why::default();
     let mut usage = UsageSection::default();
+    let mut units = None;
     let mut delivery = DeliverySection::default();
     let detail = service_details::get(&mut snapshot, service.service_id).await?;
     let mut days = Loaded::default();
@@ -221,8 +231,13 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             explained = why::read(app, publication_id, &mut snapshot, &scope, asked, None).await?;
             let can_choose = Policy::Bills.allows(principal);
             usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
+            let states_goals = Policy::Review.allows(principal);
+            units = Some(unit_section(&mut snapshot, &service, &span, &days, states_goals).await?);
         }
     }
+    let can_plan = shows_cost && Policy::Review.allows(principal);
+    let today = page.now.date_naive();
+    let plans = savings::plan_section(&mut snapshot, service.service_id, &service.slug, today, can_plan).await?;
     let mut forecast = ForecastSection::default();
     let mut unusual = Vec::new();
     if shows_cost {
@@ -255,6 +270,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         explained,
         effects: answers,
         usage,
+        units,
+        plans,
         delivery,
         detail,
         forecast,
@@ -263,13 +280,45 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     Ok(own)
 }
 
+// The period of the page against the one before it: the workloads of pipelines and jobs have no deployment.
+async fn unit_section(
+    snapshot: &mut Snapshot,
+    service: &ServiceHead,
+    span: &Span,
+    days: &Loaded,
+    states_goals: bool,
+) -> Result<UnitSection> {
+    let mut costs = ServiceCosts::new();
+    for row in days.kept() {
+        let own = costs.entry((service.service_id, row.currency.clone())).or_default();
+        *own.entry(row.charge_date).or_default() += &row.cost;
+    }
+    let served = ServedService {
+        service_id: service.service_id,
+        slug: service.slug.clone(),
+        name: service.name.clone(),
+        team_id: service.team_id,
+    };
+    let sides = Sides { environment_id: days.environment_id, before: span.before, after: span.days };
+    let workloads = unit_costs::workloads(snapshot, &[served], sides, &costs).await?;
+    let mut section =
+        UnitSection::new(&workloads, format!("{} against {}", span.label(), span.before_label()), String::new());
+    if states_goals {
+        let both = DateRange::new(span.before.start().min(span.days.start()), span.days.end().max(span.before.end()));
+        let own = metric_points::of_service(snapshot, service.service_id, both.unwrap_or(span.days)).await?;
+        section.goal_form = Some(unit_costs::goal_form(snapshot, service.service_id, &service.slug, &own).await?);
+    }
+    Ok(section)
+}
+
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
         let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
         let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
-        let (detail, forecast, unusual) = (self.detail, self.forecast, self.anomalies);
+        let (detail, units, plans) = (self.detail, self.units, self.plans);
+        let (forecast, unusual) = (self.forecast, self.anomalies);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
             let made =
                 cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
@@ -295,6 +344,8 @@ impl Material {
             context: self.context.rows(),
             context_note: self.context.note(),
             usage,
+            units,
+            plans,
             delivery,
             detail,
             forecast,
@@ -308,7 +359,7 @@ impl Material {
     }
 }
 
-fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &[Explained]) -> Vec<WhyWalk> {
+fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyWalk> {
     let (before, now) = (range_label(span.before), range_label(span.days));
     let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
     let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };

@@ -2,7 +2,7 @@
 
 use super::super::charts::{CellBars, ChangeBar, environment_class, position};
 use super::super::comparison::{Around, Averages, WEEK};
-use super::super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::super::display::{Columns, Compared, Delta, Line, change_shown, columns, decimals, money};
 use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
@@ -282,7 +282,7 @@ pub fn change_sentence(total: &Compared, currency: &str) -> String {
     let (now, before) = (total.cost(currency), total.cost_before(currency));
     let digits = decimals(currency, &now.abs().max(before.abs()));
     let delta = Delta::between(&now, &before, currency, digits);
-    let change = money(&(&now - &before).abs(), currency, digits);
+    let change = money(&change_shown(&now, &before, digits).abs(), currency, digits);
     let to = money(&now, currency, digits);
     let relative = delta.relative.replace(['+', '\u{2212}'], "");
     match relative.as_str() {

@@ -187,8 +187,8 @@ pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: 
     Some(UnitLine { now: text(&now), before: text(&before), delta })
 }
 
-// Below one, as many decimals as show three digits that are not zero.
-pub(super) fn unit_decimals(larger: &BigDecimal, currency: &str) -> i64 {
+/// Decimals of a unit cost: below one, as many as show three digits that are not zero.
+pub fn unit_decimals(larger: &BigDecimal, currency: &str) -> i64 {
     if larger.sign() == Sign::NoSign || *larger >= BigDecimal::one() {
         return minor_units(currency).max(2);
     }

@@ -13,6 +13,7 @@ mod year;
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
 pub use bridge::{Bridge, Move, walk};
 pub use state::MonthState;
+pub use why::{MonthWhy, month_why};
 pub use year::{Span, Year, year};
 
 use super::csv::split_suffix;
@@ -20,6 +21,7 @@ use super::forecast::ForecastSection;
 use super::query::{Accepts, Versus, View};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
+use super::why::WhyWalk;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
@@ -44,11 +46,10 @@ const ACCEPTS: Accepts = Accepts { texts: &["view"], by: By::KEYS, sort: &[] };
 
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/finance/statements/{month}", Policy::Money, show).get(
-        "/finance/statements/{month}/adjustments.csv",
-        Policy::OrganisationMoney,
-        csv::adjustments,
-    )
+    routes
+        .get("/finance/statements/{month}", Policy::Money, show)
+        .get("/finance/statements/{month}/adjustments.csv", Policy::OrganisationMoney, csv::adjustments)
+        .get("/finance/statements/{month}/causes.csv", Policy::Money, why::export)
 }
 
 async fn show(
@@ -71,7 +72,7 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
     let mut sections = section::sections(&asked, &read, &state, scope.is_everything());
-    let causes = why::causes(&app, page.publication_id, &mut snapshot, &scope, &asked, &sections).await?;
+    let causes = why::causes(&app, page.publication_id, &mut snapshot, &scope, &asked, &read.rows).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
     let (publication_id, basis) = (page.publication_id, asked.basis);
@@ -86,7 +87,6 @@ async fn show(
         shows_receipts,
         shows_organisation: scope.is_everything(),
         view,
-        asked,
         sections,
         restated,
         can_close: Policy::Finance.allows(&principal) && month.next().first_day() <= app.now().date_naive(),
@@ -94,6 +94,8 @@ async fn show(
         invoices: read.invoices.clone(),
         forecast,
         reporting: read.rated.as_ref().and_then(Reporting::new),
+        reported_why: why::reported_walk(&causes, &asked),
+        asked,
     }
     .into_response())
 }
@@ -215,6 +217,8 @@ struct StatementPage {
     asked: Asked,
     sections: Vec<Section>,
     reporting: Option<Reporting>,
+    /// The causes in the reporting currency.
+    reported_why: Option<WhyWalk>,
     can_close: bool,
     restated: Option<RestatedNotice>,
     closings: Vec<Closing>,

@@ -38,8 +38,6 @@ pub(super) struct Section {
     pub lines_query: String,
     /// Why it differs from the month before; `None` where nothing was spent in either.
     pub why: Option<WhyWalk>,
-    /// Exact, in the month and in the one before.
-    pub exact: (BigDecimal, BigDecimal),
 }
 
 /// Deliveries beside the statement. Each column adds up as shown.
@@ -126,7 +124,6 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
         lines_query: lines_query(asked, currency),
         why: None,
-        exact: (exact.clone(), nodes.iter().map(|node| &node.before).sum()),
         bridge,
         table,
     }

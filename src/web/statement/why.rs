@@ -1,13 +1,17 @@
-//! The causes of what a month moved against the one before.
+//! The causes of what a month moved against the one before, on its page, as CSV and for the API.
 
-use super::Asked;
-use super::section::Section;
+use super::{ACCEPTS, Asked, By, nodes, part};
+use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
-use crate::store::statements::MonthView;
+use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
-use crate::store::{Scope, Snapshot};
-use crate::web::why::{self, Explained, Stated, WalkLabels, WhyWalk};
-use crate::web::{AppState, display};
+use crate::store::{Scope, Snapshot, freshness};
+use crate::web::query::View;
+use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, Why, WhyWalk};
+use crate::web::{AppState, Error, Principal, Result, display};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use std::collections::BTreeSet;
 
 /// The causes by currency. What a closed month states otherwise than its bills do now is a cause of its own.
 pub(super) async fn causes(
@@ -16,26 +20,101 @@ pub(super) async fn causes(
     conn: &mut Snapshot,
     scope: &Scope,
     asked: &Asked,
-    sections: &[Section],
-) -> sqlx::Result<Vec<Explained>> {
+    rows: &[StatementRow],
+) -> sqlx::Result<Why> {
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
     let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view };
+    why::read(app, publication_id, conn, scope, question, Some(&stated(asked, rows))).await
+}
+
+fn stated(asked: &Asked, rows: &[StatementRow]) -> Stated {
     let mut stated = Stated::default();
-    for section in sections {
-        stated.now.insert(section.currency.clone(), section.exact.0.clone());
-        stated.before.insert(section.currency.clone(), section.exact.1.clone());
+    let month = asked.month.first_day();
+    let currencies: BTreeSet<&str> = rows.iter().map(|row| row.billing_currency.as_str()).collect();
+    for currency in currencies {
+        let nodes = nodes(rows, month, By::Team, currency);
+        stated.now.insert(currency.to_owned(), nodes.iter().map(|node| &node.now).sum());
+        stated.before.insert(currency.to_owned(), nodes.iter().map(|node| &node.before).sum());
     }
-    why::read(app, publication_id, conn, scope, question, Some(&stated)).await
+    let (now, before): (Vec<&StatementRow>, Vec<&StatementRow>) = rows.iter().partition(|row| row.month == month);
+    let parts = |rows: Vec<&StatementRow>| rows.into_iter().map(part).collect();
+    stated.parts = ConvertedParts { now: parts(now), before: parts(before) };
+    stated
 }
 
 /// The walk of one currency.
-pub(super) fn walk_of(causes: &[Explained], asked: &Asked, currency: &str) -> Option<WhyWalk> {
-    let own = causes.iter().find(|one| one.currency == currency)?;
+pub(super) fn walk_of(causes: &Why, asked: &Asked, currency: &str) -> Option<WhyWalk> {
+    let own = causes.changes.iter().find(|one| one.currency == currency)?;
     let (before, now) = (asked.before.label(), asked.month.label());
     let more = match asked.view {
         MonthView::ChargeDay => format!("/why?period={}&basis={}", asked.month, asked.basis.key()),
         MonthView::BillingPeriod => String::new(),
     };
-    let labels = WalkLabels { before: &before, now: &now, more_href: &more, csv_href: "" };
+    let csv = csv_href(asked);
+    let labels = WalkLabels { before: &before, now: &now, more_href: &more, csv_href: &csv };
     WhyWalk::new(own, &labels, display::minor_units(currency))
+}
+
+/// The walk in the reporting currency, with the minor unit as all of a statement.
+pub(super) fn reported_walk(causes: &Why, asked: &Asked) -> Option<WhyWalk> {
+    let reported = causes.reported.as_ref()?;
+    let (before, now) = (asked.before.label(), asked.month.label());
+    let labels = WalkLabels { before: &before, now: &now, more_href: "", csv_href: "" };
+    WhyWalk::reported(reported, &labels, display::minor_units(&reported.explained.currency))
+}
+
+fn csv_href(asked: &Asked) -> String {
+    let mut query = vec![("view", asked.view.key()), ("basis", asked.basis.key())];
+    if asked.before != asked.month.previous() {
+        query.push(("vs", "py"));
+    }
+    if let Some(currency) = &asked.currency {
+        query.push(("cur", currency));
+    }
+    let query = serde_urlencoded::to_string(query).unwrap_or_default();
+    format!("/finance/statements/{}/causes.csv?{query}", asked.month)
+}
+
+/// Why a month's statement differs from the one before, with the months that are compared.
+pub struct MonthWhy {
+    /// The month.
+    pub month: BillingPeriod,
+    /// The month that it is compared with.
+    pub before: BillingPeriod,
+    /// What is asked for beside it.
+    pub view: View,
+    /// The publication that the figures include.
+    pub publication_id: i64,
+    /// The causes.
+    pub why: Why,
+}
+
+/// Reads it with the parameters of the statement's page.
+pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query: Option<&str>) -> Result<MonthWhy> {
+    let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
+    let view = View::parse(query, ACCEPTS)?;
+    let asked = Asked::new(month, &view)?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let scope = principal.scope();
+    let mut rows = Vec::new();
+    for month in [asked.before, asked.month] {
+        rows.extend(statements::rows(&mut snapshot, &scope, asked.view, asked.basis, month, month).await?);
+    }
+    if let Some(currency) = &asked.currency {
+        rows.retain(|row| row.billing_currency == *currency);
+    }
+    let publication_id = freshness::read(&mut snapshot).await?.publication_id;
+    let why = causes(app, publication_id, &mut snapshot, &scope, &asked, &rows).await?;
+    Ok(MonthWhy { month, before: asked.before, view, publication_id, why })
+}
+
+/// The causes as CSV.
+pub(super) async fn export(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(month): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let read = month_why(&app, &principal, &month, query.as_deref()).await?;
+    Ok(why::table(&read.why).into_response(&format!("causes-{month}.csv")))
 }

@@ -1,9 +1,13 @@
 //! Why spend changed: read from the ledger, explained by [`crate::analyze::variance`], shown as a walk from the earlier
 //! period to the later one. The service, team and month pages show it for what they are about, `/why` for any scope.
 
+mod converted;
+mod csv;
 mod page;
 mod words;
 
+pub use converted::{ConvertedParts, Reported};
+pub use csv::table;
 pub use page::{ACCEPTS, routes};
 
 use super::AppState;
@@ -48,6 +52,15 @@ pub struct ExplainedRow {
     pub href: Option<String>,
 }
 
+/// The change of every currency, and of all of them in the reporting currency.
+#[derive(Debug, Clone, Default)]
+pub struct Why {
+    /// One a currency, the one with the largest cost first.
+    pub changes: Vec<Explained>,
+    /// In the reporting currency; `None` where none is set, or nothing is billed in another.
+    pub reported: Option<Reported>,
+}
+
 /// What a page states of a currency otherwise than the bills do now: a closed month.
 #[derive(Debug, Clone, Default)]
 pub struct Stated {
@@ -55,9 +68,11 @@ pub struct Stated {
     pub now: BTreeMap<String, BigDecimal>,
     /// Cost of the compared period.
     pub before: BTreeMap<String, BigDecimal>,
+    /// The same, apart by billing month.
+    pub parts: ConvertedParts,
 }
 
-/// Explains the change between two periods, one currency each, the one with the largest cost first.
+/// Explains the change between two periods.
 pub async fn read(
     app: &AppState,
     publication_id: i64,
@@ -65,7 +80,7 @@ pub async fn read(
     scope: &Scope,
     question: Question<'_>,
     stated: Option<&Stated>,
-) -> sqlx::Result<Vec<Explained>> {
+) -> sqlx::Result<Why> {
     // Whose cost it is decides what is kept, so the scope is a part of the question.
     let asked = format!("{scope:?} {question:?}");
     let reading = variance_costs::lines(conn, scope, question);
@@ -76,7 +91,9 @@ pub async fn read(
     let traffic = variance_costs::traffic(conn, scope, question).await?;
     let claimed = claimed(conn, scope, question).await?;
     let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed };
-    Ok(explained(&sums, &facts, stated))
+    let changes = explained(&sums, &facts, stated);
+    let reported = converted::read(conn, scope, stated, &changes, &facts).await?;
+    Ok(Why { changes, reported })
 }
 
 // Verdicts are about EffectiveCost: in another basis they say nothing.
@@ -150,8 +167,7 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
         lines,
         change,
     };
-    let rows =
-        variance::explain(&input).into_iter().map(|row| words::row(row, &sums.currency, facts, &input)).collect();
+    let rows = variance::explain(&input).into_iter().map(|row| words::row(row, Some(&sums.currency), facts)).collect();
     Explained { currency: sums.currency, before, now, rows }
 }
 
@@ -201,11 +217,14 @@ pub struct WhyWalk {
     currency: String,
     before_label: String,
     now_label: String,
-    bridge: Bridge,
+    /// `None` where a rate is missing, so that there is nothing to walk.
+    bridge: Option<Bridge>,
     /// `$1,777`, signed.
     change: String,
     more_href: String,
     csv_href: String,
+    /// How it was converted; empty for what bills say themselves.
+    converted: String,
 }
 
 impl askama::filters::HtmlSafe for WhyWalk {}
@@ -232,7 +251,8 @@ impl WhyWalk {
         }
         let rounded = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
         let (now, before) = (rounded(&explained.now), rounded(&explained.before));
-        let change = &now - &before;
+        // The figure at the head of the page is this one too.
+        let change = display::change_shown(&explained.now, &explained.before, decimals);
         let amounts: Vec<BigDecimal> = explained.rows.iter().map(|row| row.amount.clone()).collect();
         let shown = display::shown(&amounts, &change, decimals);
         let moves = explained.rows.iter().zip(shown).map(|(row, change)| Move {
@@ -242,20 +262,48 @@ impl WhyWalk {
             detail: row.detail.clone(),
         });
         Some(Self {
-            bridge: walk(&before, &now, moves.collect(), &explained.currency, decimals),
+            bridge: Some(walk(&before, &now, moves.collect(), &explained.currency, decimals)),
             change: display::signed(&change, &explained.currency, decimals),
             currency: explained.currency.clone(),
             before_label: labels.before.to_owned(),
             now_label: labels.now.to_owned(),
             more_href: labels.more_href.to_owned(),
             csv_href: labels.csv_href.to_owned(),
+            converted: String::new(),
         })
     }
 
-    /// One a currency, with the digits that suit the amounts of a dashboard.
-    pub fn all(explained: &[Explained], labels: &WalkLabels<'_>) -> Vec<Self> {
+    /// One a currency and one in the reporting currency, with the digits that suit the amounts of a dashboard.
+    pub fn all(why: &Why, labels: &WalkLabels<'_>) -> Vec<Self> {
         let digits = |one: &Explained| display::decimals(&one.currency, &one.now.abs().max(one.before.abs()));
-        explained.iter().filter_map(|one| Self::new(one, labels, digits(one))).collect()
+        let mut walks: Vec<Self> = why.changes.iter().filter_map(|one| Self::new(one, labels, digits(one))).collect();
+        walks.extend(
+            why.reported.as_ref().and_then(|reported| Self::reported(reported, labels, digits(&reported.explained))),
+        );
+        walks
+    }
+
+    /// The walk in the reporting currency, or the sentence that says which rate it lacks.
+    pub fn reported(reported: &Reported, labels: &WalkLabels<'_>, digits: i64) -> Option<Self> {
+        let one = &reported.explained;
+        let labels = WalkLabels { more_href: "", csv_href: "", ..labels.clone() };
+        let walk = Self::new(one, &labels, digits);
+        let missing = || Self {
+            currency: one.currency.clone(),
+            before_label: String::new(),
+            now_label: String::new(),
+            bridge: None,
+            change: String::new(),
+            more_href: String::new(),
+            csv_href: String::new(),
+            converted: String::new(),
+        };
+        let converted = reported.sentence();
+        if reported.missing.is_empty() {
+            walk.map(|walk| Self { converted, ..walk })
+        } else {
+            Some(Self { converted, ..missing() })
+        }
     }
 }
 

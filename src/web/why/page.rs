@@ -1,8 +1,7 @@
 //! `/why`: why spend changed between two periods, for any scope.
 
-use super::{Explained, WalkLabels, WhyWalk, by_day, read};
+use super::{Explained, WalkLabels, Why, WhyWalk, by_day, read, table};
 use crate::store::service_costs;
-use crate::web::csv::Table;
 use crate::web::display::{Delta, decimals};
 use crate::web::parts::{Filters, Select};
 use crate::web::query::{Accepts, NONE, Span, View, range_label};
@@ -38,7 +37,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = view.span(&page.bills);
-    let mut explained = Vec::new();
+    let mut explained = Why::default();
     if let Some(span) = &span {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
@@ -50,7 +49,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         WhyWalk::all(&explained, &WalkLabels { before, now, more_href: "", csv_href: "" })
     });
     Ok(WhyPage {
-        answer: answer(&explained, span.as_ref()),
+        answer: answer(&explained.changes, span.as_ref()),
         note: view.note(),
         filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices)),
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
@@ -64,24 +63,13 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let bills = crate::store::freshness::read(&mut snapshot).await?;
-    let mut table = Table::new(&["BillingCurrency", "Cause", "Label", "Amount", "Detail"]);
+    let mut why = Why::default();
     if let Some(span) = view.span(&bills) {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
-        let all = read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
-        for one in &all {
-            for row in &one.rows {
-                table.row(&[
-                    (&one.currency).into(),
-                    row.cause.key().into(),
-                    (&row.label).into(),
-                    (&row.amount).into(),
-                    (&row.detail).into(),
-                ]);
-            }
-        }
+        why = read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
     }
-    Ok(table.into_response("why.csv").into_response())
+    Ok(table(&why).into_response("why.csv").into_response())
 }
 
 fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {

@@ -1,7 +1,7 @@
 //! What each cause is called, and what it rests on.
 
 use super::{ExplainedRow, Facts, contribution};
-use crate::analyze::variance::{Cause, Input, Row};
+use crate::analyze::variance::{Cause, Row};
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 /// Names that are written out; more are counted.
 const NAME_COUNT_MAX: usize = 3;
 
-/// A row with its words.
-pub(super) fn row(row: Row, currency: &str, facts: &Facts<'_>, input: &Input) -> ExplainedRow {
+/// A row with its words, in one currency, or in all of them together.
+pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> ExplainedRow {
     let rises = row.amount.sign() != Sign::Minus;
     let either = |up: &str, down: &str| if rises { up.to_owned() } else { down.to_owned() };
     let (label, detail) = match row.cause {
-        Cause::ExchangeRate => ("Exchange rate".into(), "the same amounts at another rate".into()),
+        Cause::ExchangeRate => ("Exchange rates".into(), "the same amounts at other rates".into()),
         Cause::Restatement => {
             ("Restated after closing".into(), "the bills of a closed month say something else now".into())
         }
@@ -27,7 +27,7 @@ pub(super) fn row(row: Row, currency: &str, facts: &Facts<'_>, input: &Input) ->
         Cause::Commitments => ("Commitments".into(), "bought, left unused, and what they took off prices".into()),
         Cause::NewServices => ("New services".into(), services(facts, currency, true)),
         Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
-        Cause::CalendarDays => days(input),
+        Cause::CalendarDays => days(facts),
         Cause::ListPrice => {
             ("List prices".into(), either("higher for the same quantity", "lower for the same quantity"))
         }
@@ -47,16 +47,18 @@ pub(super) fn row(row: Row, currency: &str, facts: &Facts<'_>, input: &Input) ->
         Cause::SharedCost => Some("/splits"),
         Cause::Commitments => Some("/commitments"),
         Cause::ReleasesUp | Cause::ReleasesDown => Some("/deployments"),
+        Cause::ExchangeRate => Some("/finance/rates"),
         _ => None,
     };
     ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href: href.map(str::to_owned) }
 }
 
-fn days(input: &Input) -> (String, String) {
-    let difference = i64::from(input.days) - i64::from(input.days_before);
+fn days(facts: &Facts<'_>) -> (String, String) {
+    let (now, before) = (facts.question.filter.days.day_count(), facts.question.compared.day_count());
+    let difference = i64::from(now) - i64::from(before);
     let (count, word) = (difference.unsigned_abs(), if difference > 0 { "more" } else { "fewer" });
     let days = if count == 1 { "day" } else { "days" };
-    (format!("{count} {days} {word}"), format!("{} days against {}", input.days, input.days_before))
+    (format!("{count} {days} {word}"), format!("{now} days against {before}"))
 }
 
 fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
@@ -89,9 +91,12 @@ fn not_explained(facts: &Facts<'_>) -> String {
     }
 }
 
-fn services(facts: &Facts<'_>, currency: &str, is_new: bool) -> String {
+fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
     let mut usage: BTreeMap<i64, (Option<&str>, BigDecimal, BigDecimal)> = BTreeMap::new();
-    let own = facts.lines.iter().filter(|line| line.currency == currency && line.charge_category == "Usage");
+    let own = facts
+        .lines
+        .iter()
+        .filter(|line| currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage");
     for line in own {
         let entry = usage.entry(line.service_id).or_default();
         entry.0 = line.service_name.as_deref();
@@ -109,9 +114,10 @@ fn services(facts: &Facts<'_>, currency: &str, is_new: bool) -> String {
     listed(names.collect())
 }
 
-fn releases(facts: &Facts<'_>, currency: &str, is_up: bool) -> String {
+fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
     let wanted = if is_up { Sign::Plus } else { Sign::Minus };
-    let own = facts.claimed.iter().filter(|release| release.billing_currency == currency);
+    let own =
+        facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
     let mut sized: Vec<(BigDecimal, String)> = own
         .map(|release| (contribution(release, facts.question), release))
         .filter(|(amount, _)| amount.sign() == wanted)

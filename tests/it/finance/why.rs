@@ -2,6 +2,7 @@
 
 use super::{BY, Line, column, decimal, month, sum, texts, time, world};
 use costwake::rollup::close_month::close;
+use costwake::rollup::rates;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
@@ -113,4 +114,93 @@ async fn a_member_is_told_of_own_teams_only(db: PgPool) {
     assert!(member.get("/teams/pay?period=2026-10").await.body.contains("Why spend changed"));
     let other = world.app.browser(Role::Member, false, &[]).await.get("/why.csv?period=2026-10").await;
     assert_eq!(other.body.lines().count(), 1, "{}", other.body);
+}
+
+const RATES: &str = "Date,USD,JPY,\n2026-10-30,1.25,160,\n2026-09-30,1.6,N/A,\n";
+
+/// Other rates are a cause of their own in the reporting currency; all causes add up on the page, in CSV and the API, by
+/// charge day and by billing period, and a rate that is missing is said.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn other_rates_are_a_cause_of_their_own(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&september(), "2026-10-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let before = finance.get("/why.csv?period=2026-10&cur=USD").await;
+    assert!(!before.body.contains("ReportingCurrency"), "{}", before.body);
+    let (pool, now) = (&world.app.state.pools.jobs, time("2026-11-20T10:00:00Z"));
+    rates::set_reporting_currency(pool, "EUR", BY, now).await.unwrap();
+    rates::import(pool, "rates.csv", RATES.into(), BY, now).await.unwrap();
+
+    // 1 USD was 0.625 EUR and is 0.8 EUR: the cost of October at the difference. Yen came only now: at one rate.
+    let change = decimal("338.25") * decimal("0.8") - decimal("235.0000001") * decimal("0.625");
+    let all = &change + decimal("900") / decimal("160");
+    let rates_alone = decimal("338.25") * decimal("0.175");
+    for path in [
+        "/why.csv?period=2026-10",
+        "/finance/statements/2026-10/causes.csv",
+        "/finance/statements/2026-10/causes.csv?view=charge",
+    ] {
+        let csv = finance.get(path).await;
+        let reported: Vec<(String, bigdecimal::BigDecimal)> = column(&csv.body, "ReportingCurrency")
+            .into_iter()
+            .zip(column(&csv.body, "Cause").into_iter().zip(column(&csv.body, "Amount")))
+            .filter(|(currency, _)| currency == "EUR")
+            .map(|(_, (cause, amount))| (cause, decimal(&amount)))
+            .collect();
+        assert_eq!(
+            reported.iter().map(|(_, amount)| amount).sum::<bigdecimal::BigDecimal>(),
+            all,
+            "{path}: {}",
+            csv.body
+        );
+        let by_rates = reported.iter().find(|(cause, _)| cause == "exchange-rate").map(|(_, amount)| amount.clone());
+        assert_eq!(by_rates, Some(rates_alone.clone()), "{path}");
+        assert!(csv.body.contains("1 USD was 0.625 EUR in September 2026, 0.8 EUR in October 2026"), "{}", csv.body);
+    }
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    for path in ["/api/v1/why?period=2026-10", "/api/v1/months/2026-10/why", "/api/v1/months/2026-10/why?view=charge"] {
+        let api = world.app.api("GET", path, &token, Value::Null).await.json();
+        let reporting = &api["reporting"];
+        let of = |value: &Value| decimal(value.as_str().unwrap());
+        assert_eq!(of(&reporting["cost"]) - of(&reporting["compared_cost"]), all, "{path}: {api}");
+        let causes: bigdecimal::BigDecimal =
+            reporting["causes"].as_array().unwrap().iter().map(|row| of(&row["amount"])).sum();
+        assert_eq!(causes, all, "{path}");
+        assert_eq!(api["compared_first_day"], "2026-09-01", "{api}");
+    }
+    for path in ["/why?period=2026-10", "/services/checkout?period=2026-10", "/finance/statements/2026-10"] {
+        let page = finance.get(path).await;
+        let rows = texts(&page.body, "[aria-label='Causes table, EUR, converted'] tbody tr");
+        assert!(rows.iter().any(|row| row.contains("Exchange rates") && row.contains("0.625 EUR")), "{path}: {rows:?}");
+    }
+    rates::set_reporting_currency(pool, "CHF", BY, now).await.unwrap();
+    let page = finance.get("/why?period=2026-10").await;
+    assert!(page.body.contains("In CHF the causes are not known: there is no rate for"), "{}", page.body);
+    let csv = finance.get("/why.csv?period=2026-10").await;
+    assert!(csv.body.contains("ReportingCurrency") && !csv.body.contains("CHF"), "{}", csv.body);
+}
+
+/// The figure at the head of a page and the walk below it are the same, where both ends round against each other.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_head_of_a_page_and_its_walk_say_the_same(db: PgPool) {
+    let world = world(&db).await;
+    let line = Line { cost: "200.4", ..Line::default() };
+    world.import(&[Line { billed: "2026-09", day: "2026-09-05", ..line }], "2026-10-02T06:00:00Z").await;
+    // Of 0.2 a whole unit is shown, since 200 becomes 201.
+    world.import(&[Line { cost: "200.6", ..line }], "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    for path in ["/services/checkout?period=2026-10", "/why?period=2026-10"] {
+        let page = finance.get(path).await;
+        assert!(page.body.contains("+$1 in USD"), "{path}: {}", page.body);
+        let cells = texts(&page.body, "table.bridge tbody tr td.n:not(.hide-narrow)");
+        assert_eq!((cells.first().unwrap().as_str(), cells.last().unwrap().as_str()), ("$200", "$201"), "{path}");
+        let shown: Vec<bigdecimal::BigDecimal> = cells
+            .iter()
+            .map(|cell| decimal(&cell.replace(['$', ',', '+', '±'], "").replace('\u{2212}', "-")))
+            .collect();
+        let steps: bigdecimal::BigDecimal = shown[1..shown.len() - 1].iter().sum();
+        assert_eq!(steps, decimal("1"), "{path}: {cells:?}");
+        assert!(page.body.contains("rose $1"), "{path}");
+    }
 }

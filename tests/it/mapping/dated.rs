@@ -2,6 +2,7 @@
 
 use super::finance;
 use super::ledger::{Line, costs, differences, line, load};
+use crate::finance::column;
 use crate::support::{TestApp, count, pools};
 use axum::http::StatusCode;
 use costwake::rollup::{remap, verify};
@@ -55,6 +56,19 @@ async fn a_key_changes_hands_on_a_day(pool: PgPool) {
     assert!(page.body.contains("Moved by rules") && page.body.contains("Moved here by rule 1"), "{}", page.body);
     // Of +$20.02, the $10.01 of the days before would have been the kiosk's too: that much moved, the rest is spend.
     assert!(page.body.contains("+$10.01"), "{}", page.body);
+    // The causes say the same: half of the change is the rule, the other half is more cost of the same charges.
+    for (query, rule, change) in [("service=kiosk", "10.01", "20.02"), ("service=shop", "-10.01", "-10.01")] {
+        let query = format!("/why.csv?period=2026-10-16..2026-10-25&{query}");
+        let csv = app.get(&query).await;
+        let causes: Vec<(String, bigdecimal::BigDecimal)> = column(&csv.body, "Cause")
+            .into_iter()
+            .zip(column(&csv.body, "Amount").iter().map(|amount| amount.parse().unwrap()))
+            .collect();
+        let amount = |text: &str| text.parse::<bigdecimal::BigDecimal>().unwrap();
+        assert_eq!(causes.iter().map(|(_, one)| one).sum::<bigdecimal::BigDecimal>(), amount(change), "{}", csv.body);
+        let by_rule = causes.iter().find(|(cause, _)| cause == "allocation-rules").map(|(_, one)| one.clone());
+        assert_eq!(by_rule, Some(amount(rule)), "{}", csv.body);
+    }
     let charges = app.get("/charges?service=kiosk&period=2026-10-01..2026-10-31").await;
     assert!(charges.body.contains("20.02") && !charges.body.contains("10.01"), "{}", charges.body);
 

@@ -1,0 +1,100 @@
+//! When a finding about capacity is held back: low use is normal around a release.
+
+use super::super::impact::SETTLED_DAYS;
+use chrono::{Days, NaiveDate};
+
+/// Days ahead of a release window in which capacity is needed for it.
+pub const AHEAD_DAYS: u64 = 14;
+
+/// What somebody registered for a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanKind {
+    /// A launch or campaign: more is used soon.
+    Launch,
+    /// A redesign: what is there now goes.
+    Redesign,
+    /// Days on which it is released.
+    ReleaseWindow,
+}
+
+impl PlanKind {
+    /// Every kind with what people call it.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Launch, "Launch"), (Self::Redesign, "Redesign"), (Self::ReleaseWindow, "Release window")];
+
+    /// In forms, JSON and the database.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Launch => "launch",
+            Self::Redesign => "redesign",
+            Self::ReleaseWindow => "release-window",
+        }
+    }
+
+    /// The kind of a word.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().map(|(kind, _)| *kind).find(|kind| kind.key() == key)
+    }
+
+    /// What people call it.
+    pub fn label(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, label)| label)
+    }
+}
+
+/// A plan that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it is.
+    pub kind: PlanKind,
+    /// What people call it.
+    pub title: String,
+    /// First day.
+    pub first_day: NaiveDate,
+    /// Last day, included.
+    pub last_day: NaiveDate,
+}
+
+/// What is known of the releases of a place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Releases {
+    /// The day of the last deployment that went live there.
+    pub last_deployed: Option<NaiveDate>,
+    /// Whether deployments of the service are seen anywhere.
+    pub service_deploys: bool,
+    /// What is registered for the service.
+    pub plans: Vec<Plan>,
+}
+
+/// Why a finding waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// A launch, redesign or release window is registered, to its last day.
+    Plan(Plan),
+    /// A deployment of this day has not settled; it has on the other.
+    Deployment {
+        /// When it went live.
+        day: NaiveDate,
+        /// The first day on which it has settled.
+        settled_on: NaiveDate,
+    },
+}
+
+/// Why a finding about this place waits, by the last complete day of the bills. A launch or redesign holds it from when it
+/// is registered, a release window from two weeks ahead.
+pub(super) fn hold(releases: &Releases, complete_to: NaiveDate) -> Option<Held> {
+    let holds = |plan: &&Plan| {
+        let begins = match plan.kind {
+            PlanKind::Launch | PlanKind::Redesign => NaiveDate::MIN,
+            PlanKind::ReleaseWindow => plan.first_day - Days::new(AHEAD_DAYS),
+        };
+        begins <= complete_to && complete_to <= plan.last_day
+    };
+    // The one that lasts longest: when it is over, nothing else holds.
+    if let Some(plan) = releases.plans.iter().filter(holds).max_by_key(|plan| plan.last_day) {
+        return Some(Held::Plan(plan.clone()));
+    }
+    let day = releases.last_deployed?;
+    let settled_on = day + Days::new(u64::from(SETTLED_DAYS) + 1);
+    (day <= complete_to && complete_to < settled_on).then_some(Held::Deployment { day, settled_on })
+}

@@ -1,0 +1,189 @@
+//! Daily cost and usage by service, environment or product: what unit costs are made of.
+
+use super::Scope;
+use super::costs::CostFilter;
+use crate::focus::DateRange;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// Rows that are read at most.
+const ROW_COUNT_MAX: i64 = 400_000;
+
+/// Whose unit costs are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnitGroup {
+    /// One row a service.
+    #[default]
+    Service,
+    /// One row an environment.
+    Environment,
+    /// One row a product, as the catalogue names it.
+    Product,
+}
+
+impl UnitGroup {
+    /// Every way, in the order of a menu, with the words that people read.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Service, "Service"), (Self::Environment, "Environment"), (Self::Product, "Product")];
+
+    /// The word in an address.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Environment => "env",
+            Self::Product => "product",
+        }
+    }
+
+    /// The way of an address's word.
+    pub fn from_key(key: &str) -> Self {
+        Self::ALL.iter().map(|(group, _)| *group).find(|group| group.key() == key).unwrap_or_default()
+    }
+}
+
+/// Cost of one group on one day in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCost {
+    /// Slug or name of the group.
+    pub key: String,
+    /// What people call it.
+    pub label: String,
+    /// The charge day.
+    pub charge_date: NaiveDate,
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// In the basis of the filter.
+    pub cost: BigDecimal,
+}
+
+/// Daily cost of the groups in these days, of services that the metric is told for; by environment and product of all
+/// services in them, since what one service counts others work for.
+pub async fn costs(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    metric: &str,
+    group: UnitGroup,
+    days: DateRange,
+) -> sqlx::Result<Vec<GroupCost>> {
+    sqlx::query_as!(
+        GroupCost,
+        r#"
+        SELECT g.key AS "key!", max(g.label) AS "label!", g.charge_date AS "charge_date!", g.currency AS "currency!",
+            sum(g.cost) AS "cost!"
+        FROM (
+            SELECT CASE $1 WHEN 'service' THEN s.slug WHEN 'env' THEN e.slug ELSE detail.product END AS key,
+                CASE $1 WHEN 'service' THEN s.name WHEN 'env' THEN e.name ELSE detail.product END AS label,
+                d.charge_date, d.billing_currency AS currency,
+                CASE $2::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
+                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost
+            FROM daily_cost d
+            JOIN generation ON generation.generation_id = d.generation_id AND generation.state = 'current'
+            JOIN service s ON s.service_id = d.service_id
+            LEFT JOIN environment e ON e.environment_id = d.environment_id
+            LEFT JOIN service_detail detail ON detail.service_id = d.service_id
+            WHERE d.charge_date >= $3 AND d.charge_date < $4
+              AND ($5::bigint[] IS NULL OR s.team_id = ANY($5))
+              AND ($6::bigint IS NULL OR d.environment_id = $6)
+              AND ($7::bigint IS NULL OR d.service_id = $7)
+              AND ($8::bigint IS NULL OR coalesce(s.team_id, 0) = $8)
+              AND ($9::text IS NULL OR d.billing_currency = $9)
+              AND ($1 <> 'service' OR EXISTS (SELECT FROM metric_point p WHERE p.metric = $10
+                   AND p.service_id = d.service_id AND p.charge_date >= $3 AND p.charge_date < $4))
+        ) g
+        WHERE coalesce(g.key, '') <> ''
+        GROUP BY g.key, g.charge_date, g.currency ORDER BY g.key, g.currency, g.charge_date LIMIT $11
+        "#,
+        group.key(),
+        filter.basis.key(),
+        days.start(),
+        days.end(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.service_id,
+        filter.team_id,
+        filter.currency,
+        metric,
+        ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Usage of one group on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupUsage {
+    /// Slug or name of the group.
+    pub key: String,
+    /// The day.
+    pub charge_date: NaiveDate,
+    /// In the metric's unit.
+    pub value: BigDecimal,
+    /// Whether the whole day is in it, for every service.
+    pub is_whole: bool,
+    /// Services that it adds up: fewer than on other days is a day that is not known.
+    pub service_count: i64,
+}
+
+/// Daily usage of the groups: of services that the scope allows, so that cost and usage are of the same ones. What is not
+/// told apart by environment belongs to no environment.
+pub async fn usage(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    metric: &str,
+    group: UnitGroup,
+    days: DateRange,
+) -> sqlx::Result<Vec<GroupUsage>> {
+    sqlx::query_as!(
+        GroupUsage,
+        r#"
+        SELECT g.key AS "key!", g.charge_date AS "charge_date!", sum(g.value) AS "value!",
+            bool_and(g.is_whole) AS "is_whole!", count(DISTINCT g.service_id) AS "service_count!"
+        FROM (
+            SELECT CASE $1 WHEN 'service' THEN s.slug WHEN 'env' THEN e.slug ELSE detail.product END AS key,
+                p.charge_date, p.value, p.service_id,
+                (p.hour_count IS NULL OR p.hour_count = 24)
+                    AND coalesce(r.complete_through, 'infinity') >= (p.charge_date + 1)::timestamp AT TIME ZONE 'UTC'
+                    AS is_whole
+            FROM metric_point p
+            JOIN service s ON s.service_id = p.service_id
+            LEFT JOIN environment e ON e.environment_id = p.environment_id
+            LEFT JOIN service_detail detail ON detail.service_id = p.service_id
+            LEFT JOIN metric_reach r ON r.metric = p.metric AND r.service_id = p.service_id
+            WHERE p.metric = $2 AND p.charge_date >= $3 AND p.charge_date < $4
+              AND ($5::bigint[] IS NULL OR s.team_id = ANY($5))
+              AND ($6::bigint IS NULL OR p.environment_id = $6)
+              AND ($7::bigint IS NULL OR p.service_id = $7)
+              AND ($8::bigint IS NULL OR coalesce(s.team_id, 0) = $8)
+        ) g
+        WHERE coalesce(g.key, '') <> ''
+        GROUP BY g.key, g.charge_date ORDER BY g.key, g.charge_date LIMIT $9
+        "#,
+        group.key(),
+        metric,
+        days.start(),
+        days.end(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.service_id,
+        filter.team_id,
+        ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Metrics whose values add up and that have values on these days, the one of most services first.
+pub async fn metrics(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
+           WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
+           GROUP BY p.metric ORDER BY count(DISTINCT p.service_id) DESC, p.metric LIMIT 200"#,
+        days.start(),
+        days.end(),
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,150 @@
+//! Savings in words: what is wasted, how its money was worked out, what it rests on, what to do.
+
+use super::read::Found;
+use crate::analyze::savings::{Held, UseMeasure, Waste};
+use crate::web::display::{minor_units, money, money_exact, percent};
+use crate::web::filters::grouped;
+use bigdecimal::{BigDecimal, FromPrimitive};
+use chrono::NaiveDate;
+
+/// Every kind with what people call it, in the order of a menu.
+pub const KINDS: [(&str, &str); 5] = [
+    ("no-traffic", "Environment without traffic"),
+    ("left-alone", "Environment without deployments"),
+    ("low-utilization", "Low utilization"),
+    ("orphaned-storage", "Orphaned storage"),
+    ("unused-commitment", "Unused commitment"),
+];
+
+/// "Low utilization".
+pub fn kind_label(kind: &str) -> &'static str {
+    KINDS.iter().find(|(key, _)| *key == kind).map_or("", |(_, label)| label)
+}
+
+fn day(day: NaiveDate) -> String {
+    day.format("%-d %b %Y").to_string()
+}
+
+fn count(value: f64) -> String {
+    grouped(&BigDecimal::from_f64(value).unwrap_or_default(), if value < 10.0 { 1 } else { 0 })
+}
+
+fn share(share: &BigDecimal) -> String {
+    percent(share, &BigDecimal::from(1)).unwrap_or_default()
+}
+
+/// "utilization, 14 days".
+pub fn measure(measure: UseMeasure, days: i64) -> String {
+    match measure {
+        UseMeasure::Utilization => format!("utilization, {days} days"),
+        UseMeasure::RequestsAndReplicas => {
+            format!("requests a replica against its busiest days, {days} days")
+        }
+    }
+}
+
+/// What it rests on, in a sentence.
+pub fn evidence(found: &Found, complete_to: NaiveDate) -> String {
+    let saving = &found.saving;
+    match &saving.waste {
+        Waste::NoTraffic { traffic, usual: Some(usual) } => format!(
+            "{} requests a day in the 14 days to {}; {} a day were usual before.",
+            count(*traffic),
+            day(complete_to),
+            count(*usual)
+        ),
+        Waste::NoTraffic { .. } => {
+            format!("No request in the 14 days to {}, nor before: traffic is counted, and there is none.", day(complete_to))
+        }
+        Waste::LeftAlone { last_deployed: Some(last) } => {
+            format!("The last deployment went live on {}; whether it has traffic is not known.", day(*last))
+        }
+        Waste::LeftAlone { .. } => {
+            "No deployment into it was ever seen, though the service is deployed elsewhere; whether it has traffic is not known."
+                .into()
+        }
+        Waste::OrphanedStorage { last_other_day } => format!(
+            "Since {} nothing but storage costs here: what used it is gone.",
+            day(*last_other_day)
+        ),
+        Waste::LowUtilization { used, measure: by, days, .. } => {
+            format!("{} of the capacity is used, by {}.", share(used), measure(*by, *days))
+        }
+        Waste::UnusedCommitment { used, commitment_id, .. } => format!(
+            "Commitment {}: {} of {} was used in 30 days.",
+            commitment_id.as_deref().unwrap_or("that the bill does not name"),
+            percent(used, &saving.base).unwrap_or_else(|| "nothing".into()),
+            money(&saving.base, &saving.place.currency, minor_units(&saving.place.currency)),
+        ),
+    }
+}
+
+/// How the money was worked out: exact.
+pub fn computed(found: &Found) -> String {
+    let saving = &found.saving;
+    let currency = &saving.place.currency;
+    match &saving.waste {
+        Waste::LowUtilization { used, releasable, .. } => format!(
+            "{} for compute, databases and machine learning in 30 complete days (EffectiveCost) × {}: with that share of the capacity gone, {} would be used as 70 %.",
+            money_exact(&saving.base, currency),
+            share(releasable),
+            share(used)
+        ),
+        Waste::OrphanedStorage { .. } => {
+            format!("{} for storage in 30 complete days (EffectiveCost).", money_exact(&saving.base, currency))
+        }
+        Waste::UnusedCommitment { .. } => {
+            format!(
+                "{} of {} in 30 complete days is unused (EffectiveCost).",
+                money_exact(&saving.amount, currency),
+                money_exact(&saving.base, currency)
+            )
+        }
+        _ => format!("{} for all usage in 30 complete days (EffectiveCost).", money_exact(&saving.base, currency)),
+    }
+}
+
+/// What to do.
+pub fn playbook(waste: &Waste) -> &'static str {
+    match waste {
+        Waste::NoTraffic { .. } => {
+            "Ask its team whether anything but requests uses it (jobs, queues, a standby). If not: scale it to zero, keep its data for two weeks, then delete it. Its deployment brings it back."
+        }
+        Waste::LeftAlone { .. } => {
+            "Ask its team whether it is still needed. If it is only used at times: switch it off at night and on weekends, or create it for each change. If not: delete it. Counting its requests as a metric makes this certain."
+        }
+        Waste::OrphanedStorage { .. } => {
+            "Look for volumes that are attached to nothing, old snapshots and buckets without readers. Take a snapshot or move it to cold storage, wait for a month, then delete it."
+        }
+        Waste::LowUtilization { .. } => {
+            "Look at peaks, not only at the mean: choose a smaller size or fewer replicas, let autoscaling follow the load, and step down once a week. The next deployments show whether it holds."
+        }
+        Waste::UnusedCommitment { .. } => {
+            "Move usage that it could cover to it (region, family, account), exchange or sell it where the provider allows that, and do not renew it at this size."
+        }
+    }
+}
+
+/// Why it waits, in a sentence.
+pub fn held(held: &Held) -> String {
+    match held {
+        Held::Plan(plan) => {
+            let ahead = match plan.kind {
+                crate::analyze::savings::PlanKind::ReleaseWindow => "ahead of the release window",
+                crate::analyze::savings::PlanKind::Launch => "for the launch",
+                crate::analyze::savings::PlanKind::Redesign => "for the redesign",
+            };
+            format!(
+                "Held back {ahead} “{}” of {} to {}: capacity may be needed until then.",
+                plan.title,
+                day(plan.first_day),
+                day(plan.last_day)
+            )
+        }
+        Held::Deployment { day: deployed, settled_on } => format!(
+            "Held back until {}: the deployment of {} has not settled, and low use may be part of it.",
+            day(*settled_on),
+            day(*deployed)
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! Unit costs of services, environments or products in a period, against the one before.
+
+use crate::analyze::unit_economics::{Comparison, Side, compare};
+use crate::focus::DateRange;
+use crate::store::freshness::Freshness;
+use crate::store::metrics::{self, Metric};
+use crate::store::unit_costs::{self, GroupUsage, UnitGroup};
+use crate::store::{Scope, Snapshot};
+use crate::web::query::{Accepts, Span, View};
+use crate::web::{Error, Result};
+use bigdecimal::{BigDecimal, Zero};
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
+
+/// What the page and the API take.
+pub const ACCEPTS: Accepts =
+    Accepts { texts: &["metric", "service", "env", "team"], by: &["service", "env", "product"], sort: &[] };
+
+/// One group in one currency.
+#[derive(Debug, Clone)]
+pub struct GroupUnit {
+    /// Slug, or name of the product.
+    pub key: String,
+    /// What people call it.
+    pub label: String,
+    /// FOCUS BillingCurrency.
+    pub currency: String,
+    /// The period after, the one before it before.
+    pub comparison: Comparison,
+}
+
+/// All groups of a view.
+pub struct Groups {
+    /// The days; `None` before the first bill.
+    pub span: Option<Span>,
+    /// How they are told apart.
+    pub group: UnitGroup,
+    /// What is counted; `None` where nothing is.
+    pub metric: Option<Metric>,
+    /// Metrics that could be.
+    pub metrics: Vec<String>,
+    /// The dearest first.
+    pub units: Vec<GroupUnit>,
+}
+
+// What people call a group, and its cost by day.
+type GroupCosts = (String, BTreeMap<NaiveDate, BigDecimal>);
+
+/// Reads the groups of a view.
+pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Freshness) -> Result<Groups> {
+    let group = UnitGroup::from_key(view.by());
+    let Some(span) = view.span(bills) else {
+        return Ok(Groups { span: None, group, metric: None, metrics: Vec::new(), units: Vec::new() });
+    };
+    let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
+    let both = DateRange::new(start, end).unwrap_or(span.days);
+    let names = unit_costs::metrics(conn, both).await?;
+    let metric = match view.text("metric") {
+        Some(name) => {
+            let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
+            Some(metric.ok_or_else(|| {
+                Error::Invalid(format!(
+                    "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
+                ))
+            })?)
+        }
+        None => match names.first() {
+            Some(name) => metrics::get(conn, name).await?,
+            None => None,
+        },
+    };
+    let mut read = Groups { span: Some(span), group, metric, metrics: names, units: Vec::new() };
+    if let Some(metric) = &read.metric {
+        let filter = view.filter(conn, span.days).await?;
+        let costs = unit_costs::costs(conn, scope, &filter, &metric.metric, group, both).await?;
+        let usage = whole_days(unit_costs::usage(conn, scope, &filter, &metric.metric, group, both).await?);
+        let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
+        for row in costs {
+            let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
+            *entry.1.entry(row.charge_date).or_default() += row.cost;
+        }
+        read.units = by_group
+            .into_iter()
+            .filter_map(|((key, currency), (label, costs))| {
+                let used = usage.get(&key)?;
+                let side = |days| Side::of(days, &costs, used);
+                let comparison = compare(side(span.before), side(span.days));
+                let is_known = comparison.before.unit.day_count + comparison.after.unit.day_count > 0;
+                is_known.then_some(GroupUnit { key, label, currency, comparison })
+            })
+            .filter(|one| !(one.comparison.after.unit.cost.is_zero() && one.comparison.before.unit.cost.is_zero()))
+            .collect();
+        read.units.sort_by(|left, right| {
+            let cost = |one: &GroupUnit| one.comparison.after.unit.cost.clone();
+            cost(right)
+                .cmp(&cost(left))
+                .then_with(|| (&left.label, &left.currency).cmp(&(&right.label, &right.currency)))
+        });
+    }
+    Ok(read)
+}
+
+// A day on which a service is missing says less than there was: it is not known.
+fn whole_days(rows: Vec<GroupUsage>) -> BTreeMap<String, BTreeMap<NaiveDate, BigDecimal>> {
+    let mut most: BTreeMap<String, i64> = BTreeMap::new();
+    for row in &rows {
+        let count = most.entry(row.key.clone()).or_default();
+        *count = row.service_count.max(*count);
+    }
+    let mut usage: BTreeMap<String, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
+    for row in rows {
+        if row.is_whole && row.service_count == most[&row.key] {
+            usage.entry(row.key).or_default().insert(row.charge_date, row.value);
+        }
+    }
+    usage
+}

@@ -1,0 +1,122 @@
+//! Workloads on two sides as the section of a page and as CSV.
+
+use super::read::Workload;
+use super::words::{UnitRow, row};
+use crate::analyze::unit_economics::{Figure, Side};
+use crate::web::csv::{Cell, Table};
+use askama::Template;
+use bigdecimal::{BigDecimal, FromPrimitive};
+
+/// The section "What a unit costs". Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/unit_economics.html")]
+pub struct UnitSection {
+    /// Rows.
+    pub rows: Vec<UnitRow>,
+    /// "28 days before against 12 after".
+    pub sides: String,
+    /// Whether rows name their service.
+    pub names_services: bool,
+    /// The rows as CSV.
+    pub csv_href: String,
+    /// The form that states a goal; `None` where the reader may not.
+    pub goal_form: Option<GoalForm>,
+}
+
+impl askama::filters::HtmlSafe for UnitSection {}
+
+/// What a goal can be stated for.
+#[derive(Debug, Clone)]
+pub struct GoalForm {
+    /// The service.
+    pub slug: String,
+    /// Metrics whose units can have a goal.
+    pub metrics: Vec<String>,
+    /// Metrics that may tell a duration.
+    pub durations: Vec<String>,
+    /// Goals that are stated: metric, words, by whom and when.
+    pub stated: Vec<(String, String, String)>,
+}
+
+impl UnitSection {
+    /// The section of some workloads.
+    pub fn new(workloads: &[Workload], sides: String, csv_href: String) -> Self {
+        let first = workloads.first().map(|one| one.service.service_id);
+        Self {
+            rows: workloads.iter().map(row).collect(),
+            sides,
+            names_services: workloads.iter().any(|one| Some(one.service.service_id) != first),
+            csv_href,
+            goal_form: None,
+        }
+    }
+}
+
+/// The workloads as CSV. Unit costs are exact quotients with at most a hundred digits; intervals and fits are estimates.
+pub fn csv(workloads: &[Workload]) -> Table {
+    let mut table = Table::new(&[
+        "Service",
+        "Metric",
+        "BillingCurrency",
+        "Side",
+        "Cost",
+        "Usage",
+        "KnownDays",
+        "UnknownDays",
+        "CostPerUnit",
+        "CostPerUnitLow",
+        "CostPerUnitHigh",
+        "FixedPerDay",
+        "VariablePerUnit",
+        "RSquared",
+        "CannotTell",
+        "Goal",
+        "Verdict",
+    ]);
+    for one in workloads {
+        for (name, side) in [("before", &one.comparison.before), ("after", &one.comparison.after)] {
+            let per_unit = side.unit.per(1).map(|cost| cost.with_prec(30).normalized());
+            let interval = side.per_unit.map(|figure| (decimal(figure.low), decimal(figure.high)));
+            let parts = side.parts.as_ref().ok();
+            let fixed = parts.map(|parts| decimal(parts.fixed_per_day.value));
+            let variable = parts.map(|parts| decimal(parts.variable_per_unit.value));
+            let fit = parts.map(|parts| decimal(parts.r_squared));
+            let goal = one.stated().map(|goal| goal.key().to_owned()).unwrap_or_default();
+            table.row(&[
+                (&one.service.slug).into(),
+                (&one.metric.metric).into(),
+                (&one.currency).into(),
+                name.into(),
+                (&side.unit.cost).into(),
+                (&side.unit.usage).into(),
+                (side.unit.day_count as i64).into(),
+                (side.unit.unknown_days.len() as i64).into(),
+                Cell::from(&per_unit),
+                Cell::from(&interval.as_ref().map(|(low, _)| low.clone())),
+                Cell::from(&interval.as_ref().map(|(_, high)| high.clone())),
+                Cell::from(&fixed),
+                Cell::from(&variable),
+                Cell::from(&fit),
+                side.parts.as_ref().err().map_or("", |reason| reason.key()).into(),
+                goal.into(),
+                one.verdict.map_or("", |verdict| verdict.key()).into(),
+            ]);
+        }
+    }
+    table
+}
+
+/// An estimate as text with twelve significant digits.
+pub fn decimal(value: f64) -> BigDecimal {
+    BigDecimal::from_f64(value).unwrap_or_default().with_prec(12).normalized()
+}
+
+/// An estimate with its interval, for JSON.
+pub fn figure(figure: Figure) -> [String; 3] {
+    [figure.value, figure.low, figure.high].map(|value| decimal(value).to_plain_string())
+}
+
+/// Cost of one unit of a side with all digits that mean something.
+pub fn per_unit(side: &Side) -> Option<String> {
+    side.unit.per(1).map(|cost| cost.with_prec(30).normalized().to_plain_string())
+}
