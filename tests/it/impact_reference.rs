@@ -3,10 +3,10 @@
 
 #[allow(dead_code, reason = "only production is read here")]
 #[path = "../../examples/evaluate_world/effects.rs"]
-mod effects;
+pub(crate) mod effects;
 #[allow(dead_code, reason = "only production is read here")]
 #[path = "../../examples/evaluate_world/world.rs"]
-mod world;
+pub(crate) mod world;
 
 use crate::support;
 use costwake::analyze::impact::{Calibration, Model, estimate};

@@ -4,9 +4,6 @@
 #[path = "../../examples/evaluate_world/anomalies.rs"]
 #[allow(dead_code, reason = "anomalies are scored at full size")]
 mod anomalies;
-#[path = "../../examples/evaluate_world/effects.rs"]
-#[allow(dead_code, reason = "its words are for files of answers")]
-mod effects;
 #[path = "../../examples/evaluate_world/forecasts.rs"]
 #[allow(dead_code, reason = "scopes and months are for files of answers")]
 mod forecasts;
@@ -16,10 +13,8 @@ mod generator;
 #[path = "../../benches/worlds/score.rs"]
 #[allow(dead_code, reason = "anomalies are scored at full size")]
 mod score;
-#[path = "../../examples/evaluate_world/world.rs"]
-#[allow(dead_code, reason = "what the other questions read")]
-mod world;
 
+use crate::impact_reference::{effects, world};
 use costwake::analyze::impact::{Calibration, Model};
 use generator::{Course, MakeUp, Size, generate};
 
