@@ -128,7 +128,7 @@ async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
                 *sums.entry(currency).or_default() += amount.parse::<bigdecimal::BigDecimal>().unwrap();
             }
         }
-        sums.retain(|_, sum| *sum != bigdecimal::BigDecimal::from(0));
+        sums.retain(|_, sum| !bigdecimal::Zero::is_zero(sum));
         sums
     };
     let mut releases = 0;

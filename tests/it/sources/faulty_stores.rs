@@ -74,11 +74,14 @@ async fn a_store_that_stays_busy_fails_the_read_and_keeps_the_figures(pool: PgPo
     assert_clean(&pool).await;
 }
 
+/// What a fault does to the store, and what mends it.
+type Change = fn(&FakeStore);
+
 /// An object that breaks off, one with another mark than was asked for, and one that the listing lacks as yet are no
 /// part of any delivery; once they are right the delivery counts.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_breaks_off_is_mismarked_or_lags_behind_is_not_taken_in(pool: PgPool) {
-    let faults: [(&str, fn(&FakeStore), fn(&FakeStore), &str); 3] = [
+    let faults: [(&str, Change, Change, &str); 3] = [
         ("cut", |store| store.cut(DATA[1]), FakeStore::mend, "failed"),
         ("mismarked", |store| store.mismark(Some(DATA[0])), |store| store.mismark(None), ""),
         ("lagging", |store| store.unlist(Some(DATA[1])), |store| store.unlist(None), "partial"),
