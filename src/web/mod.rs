@@ -157,7 +157,7 @@ impl AppState {
             trusted_proxies,
             kept_costs: Arc::default(),
             recording: Arc::new(Semaphore::new(RECORDING_AT_ONCE)),
-            webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_MAX)),
+            webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_KIB_MAX)),
             webhook_turns: Arc::new(Semaphore::new(webhooks::TURNS_MAX)),
             webhook_intake: Arc::default(),
             exports: export::Places::default(),

@@ -14,6 +14,7 @@ use crate::store::seal::Key;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, State};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -26,8 +27,12 @@ use tokio::sync::OwnedSemaphorePermit;
 pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 /// Ours are far smaller; a push of two thousand commits is about 2 MB.
 const BODY_BYTES_MAX: usize = 5 << 20;
-/// Bodies in memory at once.
+/// The largest bodies in memory at once. Smaller ones take less of the same room: a flood of common webhooks, of some
+/// kilobytes each, must not wait in line for sixteen places.
 pub const BODIES_MAX: usize = 16;
+/// The room for bodies, in KiB.
+pub const BODIES_KIB_MAX: usize = BODIES_MAX * KIB_MAX;
+const KIB_MAX: usize = BODY_BYTES_MAX >> 10;
 /// Requests at once, those included that wait for a place for their body. More are told to come again: each that waits
 /// makes those behind it wait, and senders give up after ten seconds.
 pub const TURNS_MAX: usize = 80;
@@ -61,7 +66,7 @@ async fn receive(
         source_of(&app, sender, &name).await?;
         return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
     }
-    let slot = slot(&app).await?;
+    let slot = slot(&app, &headers).await?;
     let body = match read(&app, request).await {
         Ok(body) => body,
         Err(refused) => return Ok(refused),
@@ -143,9 +148,13 @@ fn unproven(sender: &Sender) -> String {
     }
 }
 
-// A place among the bodies that are in memory; it is given back once the delivery is stored.
-async fn slot(app: &AppState) -> Result<OwnedSemaphorePermit, Error> {
-    let slot = tokio::time::timeout(SLOT_TIMEOUT, app.webhook_bodies.clone().acquire_owned()).await;
+// Room for a body in memory, as much as its sender said that it needs, and for the largest where nothing was said; it is
+// given back once the delivery is stored.
+async fn slot(app: &AppState, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Error> {
+    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let kib = said.map_or(KIB_MAX, |bytes| bytes.div_ceil(1 << 10).clamp(1, KIB_MAX));
+    let room = app.webhook_bodies.clone().acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX));
+    let slot = tokio::time::timeout(SLOT_TIMEOUT, room).await;
     slot.ok().and_then(Result::ok).ok_or(Error::Busy { retry_after_seconds: BODY_TIMEOUT.as_secs() })
 }
 

@@ -35,7 +35,7 @@ impl FixedVariable {
 /// Why the parts cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CannotTell {
-    /// Fewer than [`DAY_COUNT_MIN`] days have both cost and usage.
+    /// Fewer than 14 days have both cost and usage.
     TooFewDays,
     /// Usage hardly moves.
     SteadyVolume,
