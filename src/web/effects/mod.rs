@@ -112,10 +112,15 @@ impl Answer {
         FINDINGS.iter().find(|(finding, _)| *finding == key).map_or("Cannot tell", |(_, word)| word)
     }
 
+    /// "1 of 3 complete days", for beside the finding's word.
+    pub fn progress(&self) -> String {
+        if self.phase == "measuring" { format!("{} of 3 complete days", self.days_after) } else { self.phase_words() }
+    }
+
     /// "Settled", "Provisional, 5 of 14 days".
     pub fn phase_words(&self) -> String {
         match self.phase.as_str() {
-            "measuring" => format!("Measuring, {} of 3 complete days", self.days_after),
+            "measuring" => format!("Measuring, {}", self.progress()),
             "provisional" => format!("Provisional, {} of 14 complete days", self.days_after),
             "revised" => "Revised".into(),
             _ => "Settled".into(),

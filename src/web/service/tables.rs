@@ -75,7 +75,7 @@ pub fn answer_cells(shown: &[ListedDeployment], effects: &[EffectBrief]) -> BTre
             mark: answer.mark(),
             whisker,
             amount: answer.amount().unwrap_or_default(),
-            note: answer.interval().unwrap_or_else(|| answer.phase_words()),
+            note: answer.interval().unwrap_or_else(|| answer.progress()),
         });
     }
     cells
