@@ -249,8 +249,8 @@ pub async fn standing(
              AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
              AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
              AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
-           ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, coalesce(f.point, f.known) DESC,
-                    f.scope_id, f.billing_currency, f.last_day
+           ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, f.last_day - f.first_day,
+                    coalesce(f.point, f.known) DESC, f.scope_id, f.billing_currency
            LIMIT 100000"#,
         filter.scope,
         filter.scope_id,

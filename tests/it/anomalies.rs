@@ -92,6 +92,14 @@ async fn team(db: &PgPool, service: &str) -> i64 {
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_that_look_at_once_tell_of_a_cause_once(db: PgPool) {
+    let world = filled(&db, (6000, "2026-11-08")).await;
+    let (one, other) = tokio::join!(detect(&world), detect(&world));
+    assert_eq!(one.opened_count + other.opened_count, 1);
+    assert_eq!(rows(&db).await.len(), 1, "{:?}", rows(&db).await);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: PgPool) {
     // 60 more a day from 8 November on: 11 complete days.
     let world = filled(&db, (6000, "2026-11-08")).await;

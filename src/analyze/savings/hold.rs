@@ -60,8 +60,6 @@ pub struct Plan {
 pub struct Releases {
     /// The day of the last deployment that went live there.
     pub last_deployed: Option<NaiveDate>,
-    /// Whether deployments of the service are seen anywhere.
-    pub service_deploys: bool,
     /// What is registered for the service.
     pub plans: Vec<Plan>,
 }

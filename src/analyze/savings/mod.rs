@@ -115,8 +115,8 @@ pub enum Waste {
     },
     /// No deployment for long, and no traffic is known.
     LeftAlone {
-        /// The last deployment that went live.
-        last_deployed: Option<NaiveDate>,
+        /// The last deployment that went live. Where none was ever seen, none is missing: it may be that nobody tells of them.
+        last_deployed: NaiveDate,
     },
     /// Storage that costs on while everything beside it is gone.
     OrphanedStorage {
@@ -226,8 +226,9 @@ fn waste(facts: &PlaceFacts, complete_to: NaiveDate) -> Option<(Waste, BigDecima
         if traffic <= usual.unwrap_or(0.0) * TRAFFIC_SHARE {
             return Some((Waste::NoTraffic { traffic, usual }, cost.all.clone(), cost.all.clone()));
         }
-    } else if is_left_alone(place, cost, releases, complete_to) && used.used_share().is_none() {
-        let last_deployed = releases.last_deployed;
+    } else if let Some(last_deployed) = left_alone(place, cost, releases, complete_to)
+        && used.used_share().is_none()
+    {
         return Some((Waste::LeftAlone { last_deployed }, cost.all.clone(), cost.all.clone()));
     }
     let (share, measure, days) = used.used_share()?;
@@ -241,15 +242,11 @@ fn waste(facts: &PlaceFacts, complete_to: NaiveDate) -> Option<(Waste, BigDecima
 
 // Production is never called left alone: quiet services run for years. Without any deployment ever seen in the
 // environment, nothing is known of how it is used.
-fn is_left_alone(place: &Place, cost: &PlaceCost, releases: &Releases, complete_to: NaiveDate) -> bool {
+fn left_alone(place: &Place, cost: &PlaceCost, releases: &Releases, complete_to: NaiveDate) -> Option<NaiveDate> {
     let is_other = !matches!(place.environment_kind.as_str(), "production" | "");
     let long_ago = complete_to - Days::new(LEFT_ALONE_DAYS);
-    is_other
-        && cost.first_day.is_some_and(|first| first <= long_ago)
-        && match releases.last_deployed {
-            Some(last) => last <= long_ago,
-            None => releases.service_deploys,
-        }
+    let is_old = cost.first_day.is_some_and(|first| first <= long_ago);
+    releases.last_deployed.filter(|last| is_other && is_old && *last <= long_ago)
 }
 
 /// A commitment's unused part.

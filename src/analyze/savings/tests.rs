@@ -24,7 +24,7 @@ fn facts() -> PlaceFacts {
             first_day: Some(day("2026-07-24")),
         },
         used: PlaceUse::default(),
-        releases: Releases { last_deployed: Some(day("2026-10-20")), service_deploys: true, plans: Vec::new() },
+        releases: Releases { last_deployed: Some(day("2026-10-20")), plans: Vec::new() },
     }
 }
 
@@ -37,13 +37,13 @@ fn without_any_knowledge_of_use_nothing_is_said() {
     assert_eq!(found(&facts()), None);
     let mut unknown = facts();
     unknown.releases.last_deployed = Some(day("2026-09-21"));
-    assert_eq!(found(&unknown).unwrap().waste, Waste::LeftAlone { last_deployed: Some(day("2026-09-21")) });
+    assert_eq!(found(&unknown).unwrap().waste, Waste::LeftAlone { last_deployed: day("2026-09-21") });
     unknown.place.environment_kind = "production".into();
     assert_eq!(found(&unknown), None, "quiet production is no waste");
     unknown.place.environment_kind = "test".into();
     unknown.releases = Releases { last_deployed: None, ..Releases::default() };
     assert_eq!(found(&unknown), None, "where no deployment is ever seen, none is missing");
-    unknown.releases.service_deploys = true;
+    unknown.releases.last_deployed = Some(day("2026-09-21"));
     assert!(found(&unknown).is_some());
     unknown.cost.first_day = Some(day("2026-10-01"));
     assert_eq!(found(&unknown), None, "it is too young");

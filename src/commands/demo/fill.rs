@@ -54,8 +54,8 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     step(format_args!("Looking for unusual cost, and forecasting"));
     let detected = anomalies::detect(pools, running.app().now()).await?;
     let forecasted = forecasts::forecast(pools, running.app().now()).await?;
-    let counts = (detected.opened_count, forecasted.forecast_count);
-    step(format_args!("  {} anomalies were found, {} forecasts made", counts.0, counts.1));
+    let counts = (detected.series_count, forecasted.forecast_count);
+    step(format_args!("  {} series of cost were looked at, {} forecasts made", counts.0, counts.1));
     Ok(())
 }
 

@@ -31,8 +31,10 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const DETECT_ANOMALIES: &str = "detect_anomalies";
 /// What tells findings of one way of looking from those of another.
-pub const METHOD: &str = "anomalies-1";
+pub const METHOD: &str = "anomalies-2";
 
+/// Looks of one run, where others write meanwhile.
+const ATTEMPTS_MAX: usize = 3;
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Days that are read: the longest history of an estimate before the first day that is looked at.
 const READ_DAYS: u64 = 180;
@@ -85,7 +87,19 @@ pub struct Detected {
 
 /// Brings all anomalies up to date.
 pub async fn detect(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Detected> {
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(detected) = detect_once(pools, now).await? {
+            return Ok(detected);
+        }
+    }
+    // Others are at it all the time: what they write stands, and the next look finds the rest.
+    Ok(Detected::default())
+}
+
+// `None` where another process wrote while this one looked: written beside it, one cause would be told twice.
+async fn detect_once(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Option<Detected>> {
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let before = analysis_runs::last(&mut snapshot, Analysis::Anomalies).await?;
     let read = Read::new(&mut snapshot).await?;
     let mark = read.mark.clone();
     let (outcomes, mut detected) = tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
@@ -96,20 +110,22 @@ pub async fn detect(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Detecte
     snapshot.commit().await?;
 
     let mut transaction = pools.jobs.begin().await?;
-    // Another process may be at it: what it writes stands, and the next look finds the rest.
-    if analysis_runs::try_lock(&mut transaction, Analysis::Anomalies).await? {
-        for change in &changes {
-            let (opened, closed) = write(&mut transaction, change, now).await?;
-            detected.opened_count += usize::from(opened);
-            detected.closed_count += usize::from(closed);
-        }
-        for outcome in &outcomes {
-            anomaly_watch::watch(&mut transaction, &outcome.watched).await?;
-        }
-        analysis_runs::note(&mut transaction, Analysis::Anomalies, &mark, now).await?;
+    if !analysis_runs::try_lock(&mut transaction, Analysis::Anomalies).await?
+        || analysis_runs::last(&mut transaction, Analysis::Anomalies).await? != before
+    {
+        return Ok(None);
     }
+    for change in &changes {
+        let (opened, closed) = write(&mut transaction, change, now).await?;
+        detected.opened_count += usize::from(opened);
+        detected.closed_count += usize::from(closed);
+    }
+    for outcome in &outcomes {
+        anomaly_watch::watch(&mut transaction, &outcome.watched).await?;
+    }
+    analysis_runs::note(&mut transaction, Analysis::Anomalies, &mark, now).await?;
     transaction.commit().await?;
-    Ok(detected)
+    Ok(Some(detected))
 }
 
 /// Everything that is read before the search.

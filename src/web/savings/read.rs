@@ -162,7 +162,6 @@ fn idle_share(row: &PlaceCostRow, facts: &PlaceFacts) -> Option<IdleShare> {
 struct Known<'a> {
     uses: HashMap<(i64, i64), &'a PlaceUseRow>,
     deployed: HashMap<(i64, i64), NaiveDate>,
-    deploying: HashSet<i64>,
     plans: BTreeMap<i64, Vec<Plan>>,
     environments: HashMap<i64, HashSet<i64>>,
 }
@@ -186,7 +185,6 @@ impl<'a> Known<'a> {
         Self {
             uses: uses.iter().map(|row| ((row.service_id, row.environment_id), row)).collect(),
             deployed: deployed.iter().map(|one| ((one.service_id, one.environment_id), one.day)).collect(),
-            deploying: deployed.iter().map(|one| one.service_id).collect(),
             plans: by_service,
             environments,
         }
@@ -213,7 +211,6 @@ impl<'a> Known<'a> {
             used: self.used(row),
             releases: Releases {
                 last_deployed: self.deployed.get(&key).copied(),
-                service_deploys: self.deploying.contains(&row.service_id),
                 plans: self.plans.get(&row.service_id).cloned().unwrap_or_default(),
             },
         }

@@ -54,19 +54,17 @@ pub fn evidence(found: &Found, complete_to: NaiveDate) -> String {
             count(*usual)
         ),
         Waste::NoTraffic { .. } => {
-            format!("No request in the 14 days to {}, nor before: traffic is counted, and there is none.", day(complete_to))
+            format!(
+                "No request in the 14 days to {}, nor before: traffic is counted, and there is none.",
+                day(complete_to)
+            )
         }
-        Waste::LeftAlone { last_deployed: Some(last) } => {
-            format!("The last deployment went live on {}; whether it has traffic is not known.", day(*last))
+        Waste::LeftAlone { last_deployed } => {
+            format!("The last deployment went live on {}; whether it has traffic is not known.", day(*last_deployed))
         }
-        Waste::LeftAlone { .. } => {
-            "No deployment into it was ever seen, though the service is deployed elsewhere; whether it has traffic is not known."
-                .into()
+        Waste::OrphanedStorage { last_other_day } => {
+            format!("Since {} nothing but storage costs here: what used it is gone.", day(*last_other_day))
         }
-        Waste::OrphanedStorage { last_other_day } => format!(
-            "Since {} nothing but storage costs here: what used it is gone.",
-            day(*last_other_day)
-        ),
         Waste::LowUtilization { used, measure: by, days, .. } => {
             format!("{} of the capacity is used, by {}.", share(used), measure(*by, *days))
         }
