@@ -105,7 +105,8 @@ fn sentence(one: &Explained) -> Option<String> {
     Some(format!(
         "spend {} {} in {}, the largest part: {} ({})",
         change.direction.verb(),
-        change.amount,
+        // The verb says which way.
+        change.amount.trim_start_matches(['+', '\u{2212}', '±']),
         one.currency,
         largest.label.to_lowercase(),
         part.amount
