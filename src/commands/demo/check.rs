@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Pages of one kind that are opened, like `/services/{slug}`.
 const PAGES_OF_A_KIND_MAX: usize = 3;
-const PAGES_MAX: usize = 200;
+const PAGES_MAX: usize = 400;
 const PROOF_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// Fails on the first thing that is wrong.
@@ -55,7 +55,7 @@ async fn open_pages(caller: &Caller, cookie: &str) -> anyhow::Result<usize> {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let mut opened = 0;
     while let Some(path) = waiting.pop_front() {
-        ensure!(opened < PAGES_MAX, "the pages lead to more than {PAGES_MAX} kinds of pages");
+        ensure!(opened < PAGES_MAX, "the pages lead to more than {PAGES_MAX} pages, however few of each kind are opened");
         let response = caller.request(Method::GET, &path).header("Cookie", cookie).send().await?;
         let is_page =
             response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
