@@ -55,7 +55,10 @@ async fn open_pages(caller: &Caller, cookie: &str) -> anyhow::Result<usize> {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let mut opened = 0;
     while let Some(path) = waiting.pop_front() {
-        ensure!(opened < PAGES_MAX, "the pages lead to more than {PAGES_MAX} pages, however few of each kind are opened");
+        ensure!(
+            opened < PAGES_MAX,
+            "the pages lead to more than {PAGES_MAX} pages, however few of each kind are opened"
+        );
         let response = caller.request(Method::GET, &path).header("Cookie", cookie).send().await?;
         let is_page =
             response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
