@@ -139,7 +139,8 @@ export async function withPage(options, work) {
 
 /** One test for each page; a fault of one page does not hide those of the others. */
 export function testEachPage(title, options, check) {
-  test(title, { timeout: TEST_MAX_MS }, async (t) => {
+  // All pages together have no limit of their own beyond that of the whole run.
+  test(title, { timeout: 4 * TEST_MAX_MS }, async (t) => {
     const { key } = options;
     const list = (await pages()).filter((page) => !key || page.key);
     await withPage(options.context ?? {}, async (page, context) => {
