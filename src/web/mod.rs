@@ -25,6 +25,7 @@ mod delivery_decision;
 mod delivery_figures;
 mod delivery_retry;
 pub mod deployment;
+mod deployment_marker;
 pub mod deployments;
 mod detached;
 pub mod dimensions;

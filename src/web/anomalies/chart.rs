@@ -2,8 +2,9 @@
 
 #![expect(clippy::float_arithmetic, reason = "positions on a screen")]
 
-use super::super::charts::{BandPoint, BarSeries, Buckets, ChangeBar, DayBars, Event, Marker, Shape, position};
+use super::super::charts::{BandPoint, BarSeries, Buckets, ChangeBar, DayBars, Event, Marker, position};
 use super::super::context_events::ContextEvents;
+use super::super::deployment_marker::deployment_marker;
 use super::super::display::{decimals, money, shown, signed};
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{AnomalyDetail, ListedAnomaly};
@@ -130,22 +131,7 @@ fn rows(one: &ListedAnomaly, days: &[Day], is_own: impl Fn(NaiveDate) -> bool) -
 }
 
 fn markers(deployments: &[ListedDeployment], buckets: &Buckets) -> Vec<Marker> {
-    let marker = |one: &ListedDeployment| {
-        let day = one.at.date_naive();
-        Some(Marker {
-            index: buckets.index_of(day)?,
-            href: format!("/deployments/{}", one.deployment_id),
-            cluster_href: format!("/deployments?period={day}..{}", day + Days::new(3)),
-            name: one.label(),
-            details: format!(
-                "{}, {}",
-                one.environment_name.as_deref().unwrap_or("environment not known"),
-                one.at.format("%-d %b %H:%M UTC")
-            ),
-            shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
-        })
-    };
-    deployments.iter().filter_map(marker).collect()
+    deployments.iter().filter_map(|one| deployment_marker(one, buckets)).collect()
 }
 
 /// A group of charges.

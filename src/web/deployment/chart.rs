@@ -1,6 +1,7 @@
 use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Level, Marker, Shape, position};
 use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
+use super::super::deployment_marker::deployment_marker;
 use super::super::display::{decimals, money};
 use super::super::query::range_label;
 use crate::focus::DateRange;
@@ -159,25 +160,7 @@ fn levels(averages: &Averages, around: &Around, buckets: &Buckets) -> Vec<Level>
 }
 
 fn markers(setting: &Setting, buckets: &Buckets) -> Vec<Marker> {
-    let mut markers: Vec<Marker> = setting
-        .others
-        .iter()
-        .filter_map(|one| {
-            let day = one.at.date_naive();
-            Some(Marker {
-                index: buckets.index_of(day)?,
-                href: format!("/deployments/{}", one.deployment_id),
-                cluster_href: format!("/deployments?period={day}..{}", day + Days::new(3)),
-                name: one.label(),
-                details: format!(
-                    "{}, {}",
-                    one.environment_name.as_deref().unwrap_or("environment not known"),
-                    one.at.format("%-d %b %H:%M UTC")
-                ),
-                shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
-            })
-        })
-        .collect();
+    let mut markers: Vec<Marker> = setting.others.iter().filter_map(|one| deployment_marker(one, buckets)).collect();
     markers.extend(buckets.index_of(setting.around.day).map(|index| Marker {
         index,
         href: "#h-res".into(),

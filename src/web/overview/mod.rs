@@ -90,7 +90,6 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Overview", NavItem::Overview).await?;
     let scope = principal.scope();
     let span = view.span(&page.bills);
-    let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
     let open = environment_costs::open_items(&mut snapshot, page.now).await?;
     let (mut costs, mut cost, mut names) = (Vec::new(), None, Vec::new());
     if let Some(span) = &span {
@@ -136,6 +135,11 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
     let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?;
     let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
+    // They stand where there are no findings, and where there is no cost.
+    let mut deployments = Vec::new();
+    if newest.is_empty() || cost.is_none() {
+        deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
+    }
     let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
