@@ -167,9 +167,10 @@ async fn write_private(path: PathBuf, text: String) -> anyhow::Result<()> {
     // A file left from before may have other rights: it is made anew.
     let _ = tokio::fs::remove_file(&path).await;
     let mut options = tokio::fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(&path).await;
-    let mut file = file.with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(text.as_bytes()).await?;
-    file.sync_all().await?;
-    Ok(())
+    let written = async {
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&path).await?;
+        file.write_all(text.as_bytes()).await?;
+        file.sync_all().await
+    };
+    written.await.with_context(|| format!("writing {}", path.display()))
 }
