@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { listen, testEachPage } from "./support.mjs";
 
 const BYTES_MAX = 100 * 1024;
-// The statement of a month has two walks, a forecast and eight tables.
-const HTML_BYTES_MAX = 96 * 1024;
+const HTML_BYTES_MAX = 80 * 1024;
 const NODES_MAX = 2_500;
 const LAYOUT_SHIFT_MAX = 0.01;
 
