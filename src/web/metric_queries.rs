@@ -3,7 +3,7 @@
 use super::webhooks::key;
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters,
-    metrics as metric_pages, moments,
+    metrics as metric_pages, moments, secret,
 };
 use crate::store::metric_queries::{self, MetricQuery, PULL_METRICS, QUERIES_MAX, QueryValues};
 use crate::store::{audit, jobs, metrics};
@@ -183,11 +183,7 @@ async fn keep(
     form: &QueryForm,
 ) -> Result<()> {
     let values = values(form)?;
-    let token = match (form.bearer_token.trim(), form.forget_token.is_empty()) {
-        ("", true) => None,
-        ("", false) => Some(String::new()),
-        (token, _) => Some(token.to_owned()),
-    };
+    let token = secret::entered(&form.bearer_token, !form.forget_token.is_empty());
     let key = key(app).await?;
     let (app, by) = (app.clone(), principal.login.clone());
     detached(async move {

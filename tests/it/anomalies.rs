@@ -2,19 +2,14 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{World, texts, time, world};
+use super::finance::{HEADER, World, texts, time, world};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::anomalies::{self, Detected};
-use costwake::rollup::{ImportRequest, import_file};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
-BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
-ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
-ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
 const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
 
 fn day(text: &str) -> NaiveDate {
@@ -48,18 +43,7 @@ async fn import(world: &World, month: &str, last: &str, more: (i64, &str), now: 
             }
         }
     }
-    let path = world.folder.path().join("bill.csv");
-    std::fs::write(&path, text).unwrap();
-    let request = ImportRequest {
-        path,
-        file_name: "bill.csv".into(),
-        source: Some("cloud-one".into()),
-        as_of: None,
-        received_by: "test".into(),
-        now: time(now),
-    };
-    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
-    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    world.import_text(&text, now).await;
 }
 
 async fn filled(db: &PgPool, more: (i64, &str)) -> World {

@@ -1,18 +1,13 @@
 //! What deployments did to cost: from bills and deployments to verdicts on pages, in the API, and through their life.
 
-use super::finance::{World, texts, time, world};
+use super::finance::{HEADER, World, deployed, texts, time, world};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
-use costwake::rollup::{ImportRequest, import_file};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
 use sqlx::PgPool;
 
-const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
-BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
-ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
-ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
 const SERVICES: [&str; 5] = ["checkout", "search", "ledger", "mail", "media"];
 
 fn day(text: &str) -> NaiveDate {
@@ -48,42 +43,11 @@ async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &
             ));
         }
     }
-    let path = world.folder.path().join("bill.csv");
-    std::fs::write(&path, text).unwrap();
-    let request = ImportRequest {
-        path,
-        file_name: "bill.csv".into(),
-        source: Some("cloud-one".into()),
-        as_of: None,
-        received_by: "test".into(),
-        now: time(now),
-    };
-    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
-    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    world.import_text(&text, now).await;
 }
 
 async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at, finished_at,
-             version)
-         SELECT 1, $1, environment_id, 'succeeded', $2, $2, $2, 'v' || $1 FROM environment WHERE slug = $3
-         RETURNING deployment_id",
-    )
-    .bind(external_id)
-    .bind(time(at))
-    .bind(environment)
-    .fetch_one(db)
-    .await
-    .unwrap();
-    sqlx::query(
-        "INSERT INTO deployment_service (deployment_id, service_id) SELECT $1, service_id FROM service WHERE slug = $2",
-    )
-    .bind(id)
-    .bind(service)
-    .execute(db)
-    .await
-    .unwrap();
-    id
+    deployed(db, (external_id, &format!("v{external_id}")), service, environment, at).await
 }
 
 async fn filled(db: &PgPool) -> World {

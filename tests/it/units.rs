@@ -1,11 +1,11 @@
 //! Unit economics and savings: from bills, metrics, deployments and plans to pages, CSV and the API.
 
-use super::finance::{World, column, decimal, sum, texts, time, world};
+use super::finance::{World, column, decimal, deployed, sum, texts, time, world};
 use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use costwake::jobs::effects;
-use costwake::rollup::{ImportRequest, import_file, metrics_import};
+use costwake::rollup::metrics_import;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
@@ -95,18 +95,7 @@ async fn import(world: &World, month: &str) {
             ));
         }
     }
-    let path = world.folder.path().join("bill.csv");
-    std::fs::write(&path, text).unwrap();
-    let request = ImportRequest {
-        path,
-        file_name: "bill.csv".into(),
-        source: Some("cloud-one".into()),
-        as_of: None,
-        received_by: "test".into(),
-        now: time("2026-11-19T06:00:00Z"),
-    };
-    let receipt = import_file(&world.app.state.pools, request, |_, _, _| {}).await.unwrap();
-    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    world.import_text(&text, "2026-11-19T06:00:00Z").await;
 }
 
 async fn measure(world: &World) {
@@ -123,22 +112,7 @@ async fn measure(world: &World) {
 }
 
 async fn deploy(db: &PgPool, service: &str, environment: &str, at: &str) -> i64 {
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at, finished_at,
-             version)
-         SELECT 1, $1, environment_id, 'succeeded', $2, $2, $2, 'v1' FROM environment WHERE slug = $3
-         RETURNING deployment_id",
-    )
-    .bind(format!("{service} {environment} {at}"))
-    .bind(time(at))
-    .bind(environment)
-    .fetch_one(db)
-    .await
-    .unwrap();
-    let sql =
-        "INSERT INTO deployment_service (deployment_id, service_id) SELECT $1, service_id FROM service WHERE slug = $2";
-    sqlx::query(sql).bind(id).bind(service).execute(db).await.unwrap();
-    id
+    deployed(db, (&format!("{service} {environment} {at}"), "v1"), service, environment, at).await
 }
 
 async fn filled(db: &PgPool) -> World {

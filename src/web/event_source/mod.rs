@@ -2,7 +2,7 @@
 
 pub mod change;
 
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, secret};
 use crate::events::Sender;
 use crate::events::listed::Api;
 use crate::store::event_reads::{self, EventRead, READ_EVENT_SOURCE, ReadRepository, ReadRun};
@@ -157,11 +157,7 @@ async fn save(
     Path(id): Path<i64>,
     Form(form): Form<ReadForm>,
 ) -> Result<Response> {
-    let token = match (form.token.trim(), form.forget_token.is_empty()) {
-        ("", true) => None,
-        ("", false) => Some(String::new()),
-        (token, _) => Some(token.to_owned()),
-    };
+    let token = secret::entered(&form.token, !form.forget_token.is_empty());
     let wanted = Wanted {
         address: form.address.clone(),
         repositories: form.repositories.split_whitespace().map(str::to_owned).collect(),

@@ -19,7 +19,8 @@ use costwake::web::{self, AppState};
 use scraper::{Html, Selector};
 use sqlx::PgPool;
 
-const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
+/// The columns of these bills.
+pub const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
 BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ChargeClass,ChargeDescription,\
 ChargeFrequency,ProviderName,PublisherName,InvoiceIssuerName,InvoiceId,ServiceCategory,ServiceName,SubAccountId,\
 ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,Tags";
@@ -108,8 +109,13 @@ pub async fn world(db: &PgPool) -> World {
 impl World {
     /// Imports these lines as a bill of the source `cloud-one`, published at this instant.
     pub async fn import(&self, lines: &[Line], now: &str) -> Receipt {
+        self.import_text(&bill(lines), now).await
+    }
+
+    /// Imports this text in the same way.
+    pub async fn import_text(&self, text: &str, now: &str) -> Receipt {
         let path = self.folder.path().join("bill.csv");
-        std::fs::write(&path, bill(lines)).unwrap();
+        std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
             path,
             file_name: "bill.csv".into(),
@@ -159,4 +165,31 @@ pub fn column(text: &str, name: &str) -> Vec<String> {
 /// What a column of a CSV file adds up to.
 pub fn sum(text: &str, name: &str) -> BigDecimal {
     column(text, name).iter().filter(|cell| !cell.is_empty()).map(|cell| decimal(cell)).sum()
+}
+
+/// A deployment of a service that succeeded at this instant.
+pub async fn deployed(
+    db: &PgPool,
+    (external_id, version): (&str, &str),
+    service: &str,
+    environment: &str,
+    at: &str,
+) -> i64 {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at, finished_at,
+             version)
+         SELECT 1, $1, environment_id, 'succeeded', $2, $2, $2, $3 FROM environment WHERE slug = $4
+         RETURNING deployment_id",
+    )
+    .bind(external_id)
+    .bind(time(at))
+    .bind(version)
+    .bind(environment)
+    .fetch_one(db)
+    .await
+    .unwrap();
+    let sql =
+        "INSERT INTO deployment_service (deployment_id, service_id) SELECT $1, service_id FROM service WHERE slug = $2";
+    sqlx::query(sql).bind(id).bind(service).execute(db).await.unwrap();
+    id
 }
