@@ -49,6 +49,7 @@ pub mod mapping_change;
 mod method;
 mod metric_queries;
 pub mod metrics;
+pub mod missing_bills;
 pub mod moments;
 pub mod moves;
 pub mod overview;

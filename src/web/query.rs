@@ -4,9 +4,9 @@
 
 use super::error::{Error, Result, UNSTORABLE};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
-use crate::store::catalogue_names;
 use crate::store::costs::CostFilter;
-use crate::store::freshness::Freshness;
+use crate::store::freshness::{self, Freshness};
+use crate::store::{catalogue_names, team_heads};
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -213,9 +213,31 @@ impl View {
         self.text("period").unwrap_or("30d").to_owned()
     }
 
+    /// How far bills reach, of the service or the team that this view is narrowed to: a late source is no matter of those
+    /// that it does not bill.
+    pub async fn bills(&self, conn: &mut PgConnection) -> Result<Freshness> {
+        let all = freshness::read(&mut *conn).await?;
+        self.narrowed(conn, all).await
+    }
+
+    /// The same, where all bills are read already.
+    pub async fn narrowed(&self, conn: &mut PgConnection, all: Freshness) -> Result<Freshness> {
+        let (service, team) = (self.text("service"), self.text("team"));
+        if all.missing.is_empty() || (service.is_none() && team.is_none()) {
+            return Ok(all);
+        }
+        let named = catalogue_names::ids(&mut *conn, service, None, team).await?;
+        Ok(match (named.service_id, named.team_id) {
+            (Some(service_id), _) => all.of_services(&[service_id]),
+            (None, Some(team_id)) => all.of_services(&team_heads::service_ids(conn, team_id).await?),
+            (None, None) => all,
+        })
+    }
+
     /// The days of this view; `None` before the first bill, or where none of them is complete yet.
     pub fn span(&self, bills: &Freshness) -> Option<Span> {
-        Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)
+        let span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
+        Some(Span { partial_from: bills.partial_from(), ..span })
     }
 
     /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.
@@ -308,6 +330,8 @@ pub struct Span {
     pub chart: DateRange,
     /// The last complete day.
     pub complete_to: NaiveDate,
+    /// The first day that lacks a late source which makes little of this cost.
+    pub partial_from: Option<NaiveDate>,
     period: Period,
     versus: Versus,
 }
@@ -341,16 +365,34 @@ impl Span {
             _ => days.start(),
         };
         let chart = DateRange::new(start, arriving_to)?;
-        Some(Self { days, before, chart, complete_to, period, versus })
+        Some(Self { days, before, chart, complete_to, partial_from: None, period, versus })
     }
 
-    /// "30 complete days", "October 2026", "1 to 20 Nov 2026".
+    /// "30 complete days", "October 2026", "1 to 20 Nov 2026, partial".
     pub fn label(&self) -> String {
-        match self.period {
-            Period::LastDays(_) => format!("{} complete days", self.days.day_count()),
+        let (complete, partial) = if self.is_partial() { ("", ", partial") } else { ("complete ", "") };
+        let days = match self.period {
+            Period::LastDays(_) => format!("{} {complete}days", self.days.day_count()),
             Period::TwelveMonths => "12 months".into(),
             Period::Month(month) if month.days() == self.days => month.label(),
             _ => range_label(self.days),
+        };
+        days + partial
+    }
+
+    /// Whether the figures lack a late source on some of the days.
+    pub fn is_partial(&self) -> bool {
+        self.partial_from.is_some_and(|first| first < self.days.end())
+    }
+
+    /// "complete", "partial", "provisional": what is known of a day.
+    pub fn day_status(&self, day: NaiveDate) -> &'static str {
+        if day > self.complete_to {
+            "provisional"
+        } else if self.partial_from.is_some_and(|first| first <= day) {
+            "partial"
+        } else {
+            "complete"
         }
     }
 
@@ -454,6 +496,16 @@ mod tests {
         assert_eq!((span.days.start(), span.days.last_day()), (day("2026-10-22"), day("2026-11-20")));
         assert_eq!((span.chart.start(), span.chart.last_day()), (day("2026-09-22"), day("2026-11-22")));
         assert_eq!(span.provisional().map(|range| range.day_count()), Some(2));
+    }
+
+    #[test]
+    fn days_without_a_late_source_are_called_partial() {
+        let span = Span::new(Period::LastDays(30), Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
+        assert_eq!((span.label().as_str(), span.day_status(day("2026-11-19"))), ("30 complete days", "complete"));
+        let span = Span { partial_from: Some(day("2026-11-19")), ..span };
+        assert_eq!(span.label(), "30 days, partial");
+        let status = ["2026-11-18", "2026-11-19", "2026-11-20", "2026-11-21"].map(|text| span.day_status(day(text)));
+        assert_eq!(status, ["complete", "partial", "partial", "provisional"]);
     }
 
     #[test]
