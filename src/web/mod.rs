@@ -80,6 +80,7 @@ pub mod source_change;
 mod source_setup;
 mod source_standing;
 mod sources;
+mod span;
 pub mod splits;
 pub(crate) mod spool;
 pub mod statement;

@@ -215,8 +215,8 @@ fn figures(
     if none.values.is_empty() {
         none.values.push("not yet".into());
     }
-    let deployments = Figure::plain("Deployments gone live", live.to_string(), span.label());
-    Figures(vec![spend, to_date, findings::figure(&counts, span.label()), deployments, none])
+    let deployments = Figure::plain("Deployments gone live", live.to_string(), span.days_label());
+    Figures(vec![spend, to_date, findings::figure(&counts, span.days_label()), deployments, none])
 }
 
 fn facts(costs: &[ServiceCost], page: &Page, view: &View, currencies: &[String]) -> Vec<String> {

@@ -37,7 +37,7 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
 
     let overview = finance.get("/").await.body;
     assert!(overview.contains("edge-one is missing since Mon 16 Nov 2026"), "{overview}");
-    assert!(overview.contains("It makes 1.0 % of this cost") && overview.contains("30 days, partial"), "{overview}");
+    assert!(overview.contains("It makes 0.9 % of this cost") && overview.contains("30 days, partial"), "{overview}");
     let list = finance.get("/services").await.body;
     let rows = texts(&list, "tbody th");
     assert!(
