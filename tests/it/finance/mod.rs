@@ -4,7 +4,7 @@ mod api;
 mod cross_view;
 mod currency;
 mod invoices;
-mod late;
+mod missing_bills;
 mod months;
 mod restated;
 mod why;
