@@ -63,7 +63,7 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     assert!(overview.contains("Bills complete to Sun 15 Nov, 1 source late"), "{overview}");
     assert!(overview.contains("figures end with Sun 15 Nov") && !overview.contains("partial</"), "{overview}");
     // And once it is there, nothing is said any more.
-    deliver(&world, "edge-one", "edge", "9", 19).await;
+    deliver(&world, "edge-one", "edge", "8", 19).await;
     let overview = finance.get("/").await.body;
     assert!(!overview.contains("is missing since") && overview.contains("30 complete days"), "{overview}");
 }
