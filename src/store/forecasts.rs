@@ -229,7 +229,7 @@ pub struct ForecastFilter<'a> {
 }
 
 /// The forecasts that stand, within the scope: those of the last day on which forecasts were asked. Currencies stand apart,
-/// the one with most rows first; in each the largest first.
+/// the one that most are in first; in each the largest first.
 pub async fn standing(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -237,21 +237,28 @@ pub async fn standing(
 ) -> sqlx::Result<Vec<ForecastRow>> {
     sqlx::query_as!(
         ForecastRow,
-        r#"SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
+        r#"WITH newest AS (
+             SELECT max(asked_on) AS asked_on FROM forecast WHERE horizon = 'month' AND NOT is_hindcast
+           ), currency AS (
+             SELECT billing_currency, count(*) AS row_count FROM forecast
+             WHERE horizon = 'month' AND NOT is_hindcast AND asked_on = (SELECT asked_on FROM newest) GROUP BY 1
+           )
+           SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                   f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
                   f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
                   f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
            FROM forecast f
+           LEFT JOIN currency c ON c.billing_currency = f.billing_currency
            LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
            LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id
            WHERE NOT f.is_hindcast
-             AND f.asked_on = (SELECT max(asked_on) FROM forecast WHERE horizon = 'month' AND NOT is_hindcast)
+             AND f.asked_on = (SELECT asked_on FROM newest)
              AND f.publication_id = (SELECT publication_id FROM analysis_run WHERE analysis = 'forecasts')
              AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
              AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
              AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
            ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, f.last_day - f.first_day,
-                    count(*) OVER (PARTITION BY f.billing_currency) DESC, f.billing_currency,
+                    c.row_count DESC NULLS LAST, f.billing_currency,
                     coalesce(f.point, f.known) DESC, f.scope_id
            LIMIT 100000"#,
         filter.scope,

@@ -269,8 +269,14 @@ impl ForecastSection {
 // Only what is known: that a history is too short stands in the table.
 fn month_sentence(standing: &[ForecastRow]) -> String {
     let months = standing.iter().filter(|row| row.horizon == "month");
-    let known = months.map(PeriodRow::new).filter(|row| row.is_known);
-    known.map(|row| expected(&row)).collect::<Vec<_>>().join(" ")
+    let known: Vec<PeriodRow> = months.map(PeriodRow::new).filter(|row| row.is_known).collect();
+    let amount = |row: &PeriodRow| match row.interval.is_empty() {
+        true => row.point.clone(),
+        false => format!("{} ({})", row.point, row.interval),
+    };
+    let amounts: Vec<String> = known.iter().map(amount).collect();
+    let label = known.first().map(|row| row.label.as_str()).unwrap_or_default();
+    if amounts.is_empty() { String::new() } else { format!("{label} is expected to end at {}.", amounts.join(" and ")) }
 }
 
 fn expected(row: &PeriodRow) -> String {

@@ -143,8 +143,7 @@ fn one_day_is_asked_as_it_always_was() {
     assert_eq!(estimate_joint(&one, &[day(DAY)], &Model::default(), &Calibration::default()), ask(&one));
 }
 
-/// A campaign of five days that ends before the release, and one of four days after it: each has its own amount, and the
-/// release is not blamed for it.
+/// A campaign of four days after the release has an amount of its own, and the release is not blamed for it.
 #[test]
 fn a_launch_has_an_amount_of_its_own() {
     let mut launched = history(1.0, 14);

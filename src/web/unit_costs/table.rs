@@ -52,13 +52,14 @@ impl UnitSection {
     }
 }
 
-// What is known on both sides, then what is on one; the order in each is kept.
+// Those whose change is known, then those with both sides, then the others; the order in each is kept.
 fn known_first(workloads: &[Workload]) -> impl Iterator<Item = &Workload> {
     let unknown = |one: &Workload| {
         let sides = [&one.comparison.before, &one.comparison.after];
-        sides.iter().filter(|side| side.unit.day_count == 0).count()
+        let lacking = sides.iter().filter(|side| side.unit.day_count == 0).count();
+        if one.comparison.change.is_some() { 0 } else { 1 + lacking }
     };
-    (0..=2).flat_map(move |count| workloads.iter().filter(move |one| unknown(one) == count))
+    (0..=3).flat_map(move |count| workloads.iter().filter(move |one| unknown(one) == count))
 }
 
 /// The workloads as CSV. Unit costs are exact quotients with at most a hundred digits; intervals and fits are estimates.
