@@ -1,5 +1,5 @@
 //! The verdicts of the demo organisation against what is true of it: bills, traffic and deployments as they are taken in,
-//! with bounds that only a broken chain misses.
+//! with bounds as tight as what they show.
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
 
@@ -109,9 +109,11 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
         rows.len()
     );
     println!("{figures}");
-    assert!(held * 10 >= rows.len() * 7, "{figures}");
-    assert!(false_claims * 4 <= claimed.max(4), "{figures}");
-    assert!(found * 3 >= large, "{figures}");
+    // 286 settled, 261 (91.3 %) hold the truth, 32 claimed and none of them false, 2 of 5 found: the same bytes every time,
+    // so that a percent is room for rounding alone.
+    assert!(rows.len() >= 283 && held * 100 >= rows.len() * 90, "{figures}");
+    assert!(claimed >= 31 && false_claims * 100 <= claimed, "{figures}");
+    assert!(found * 100 >= large * 39, "{figures}");
 }
 
 /// The causes of the demo's changes add up to them to the last digit: all of it, each team and service, by charge day and
