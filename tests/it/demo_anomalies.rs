@@ -48,7 +48,8 @@ async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
         assert!(found.iter().any(|one| is_it(&one)), "{service} {day} was not found:\n{}", list.join("\n"));
     }
     let alarms = found.iter().filter(|one| one.2 != "drop").count();
-    assert!(alarms * 20 <= done.series_count * 10, "{alarms} alarms in {} series", done.series_count);
+    // One is open, the planted one.
+    assert!(alarms * 100 <= done.series_count * 2, "{alarms} alarms in {} series", done.series_count);
 
     let forecasted = forecasts::forecast(&pools, now).await.unwrap();
     assert!(forecasted.forecast_count > 60 && forecasted.hindcast_month_count == 3, "{forecasted:?}");
