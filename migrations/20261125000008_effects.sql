@@ -11,6 +11,9 @@ CREATE TABLE deployment_effect (
     billing_currency text NOT NULL,
     -- The day on which it reached the environment, UTC.
     release_date date NOT NULL,
+    -- The day of the last release that the answer is about: its own, or a later one within a day that shares the answer.
+    -- Rows of one service, environment, currency and effect_date say the same and count once.
+    effect_date date NOT NULL,
     -- The last complete day of the bills when it was asked.
     asked_on date NOT NULL,
     computed_at timestamptz NOT NULL,
@@ -37,8 +40,9 @@ CREATE TABLE deployment_effect (
     per_unit jsonb,
     -- [{"kind", "amount_per_day", "day", "deployment_ids"}], the largest amount first.
     flags jsonb NOT NULL DEFAULT '[]',
-    -- Neighbours that it cannot be told apart from, and what they did together.
-    not_separable jsonb,
+    -- Where other releases share the answer: {"days", "deployment_ids", "own_per_day", "own_low", "own_high"}, the
+    -- deployments but this one, and what is said of its own day alone.
+    joint jsonb,
     -- Of a rollback: did the cost come back?
     came_back jsonb,
     method text NOT NULL,
@@ -53,6 +57,7 @@ CREATE INDEX deployment_effect_by_deployment
     ON deployment_effect (deployment_id, service_id, environment_id, billing_currency, deployment_effect_id DESC);
 CREATE INDEX deployment_effect_by_service ON deployment_effect (service_id, release_date);
 CREATE INDEX deployment_effect_by_day ON deployment_effect (release_date);
+CREATE INDEX deployment_effect_by_effect_day ON deployment_effect (effect_date);
 
 -- The answers that stand. Not by DISTINCT ON: what a page asks of some days or services must narrow this first.
 CREATE VIEW current_deployment_effect AS
@@ -98,6 +103,8 @@ CREATE TABLE effect_calibration (
     -- Placebos that were claimed to be an increase or a decrease, and those whose interval left out zero.
     claimed_count bigint NOT NULL,
     outside_count bigint NOT NULL,
+    -- How strongly the claimed ones were claimed: the probability of an effect of each.
+    claimed_probabilities double precision[] NOT NULL DEFAULT '{}',
     computed_at timestamptz NOT NULL
 );
 

@@ -26,7 +26,7 @@ pub fn routes(routes: Routes) -> Routes {
 /// Anomalies.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Anomalies {
-    /// Open ones first, the largest amount first.
+    /// Open ones first, currencies apart, in each the largest amount first.
     pub anomalies: Vec<AnomalyBody>,
     /// The last day of the bills that is complete; `null` before the first bill.
     pub bills_complete_to: Option<NaiveDate>,

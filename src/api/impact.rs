@@ -73,12 +73,17 @@ pub struct Answer {
     pub smallest_visible: Option<String>,
     /// The probability that the release did anything, 0 to 1.
     pub probability: Option<f64>,
+    /// Of a claimed increase or decrease that stands: how many days without a release were claimed at least as strongly, of
+    /// those that `placebos` counts. `null` otherwise.
+    pub placebos_as_strong: Option<i64>,
     /// Effect for one request: per_unit, low, high, before, units_per_day.
     pub per_unit: Option<serde_json::Value>,
     /// What else may explain it: kind, amount_per_day, day, deployment_ids.
     pub flags: serde_json::Value,
-    /// Deployments that it cannot be told apart from, and what they did together.
-    pub not_separable: Option<serde_json::Value>,
+    /// Where other deployments share this one answer, since daily bills cannot tell them apart: days of their releases,
+    /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The
+    /// answers of all of them are the same; count it once.
+    pub joint: Option<serde_json::Value>,
     /// Of a rollback: whether the cost came back.
     pub came_back: Option<serde_json::Value>,
     /// What is different from the answer before.
@@ -132,9 +137,10 @@ impl From<&EffectRow> for Answer {
             before_per_day: text(&row.before_per_day),
             smallest_visible: text(&row.smallest_visible),
             probability: row.probability,
+            placebos_as_strong: None,
             per_unit: row.per_unit.clone(),
             flags: row.flags.clone(),
-            not_separable: row.not_separable.clone(),
+            joint: row.joint.clone(),
             came_back: row.came_back.clone(),
             what_changed: row.what_changed.clone(),
             method: row.method.clone(),
@@ -175,7 +181,15 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
         written_by: note.written_by,
         written_at: note.written_at,
     });
-    let placebos = effect_runs::calibration(&mut snapshot).await?.map(|learnt| Placebos {
+    let learnt = effect_runs::calibration(&mut snapshot).await?;
+    let rank = |answer: &Answer| {
+        let probability = answer.probability.filter(|_| matches!(answer.finding.as_str(), "increase" | "decrease"));
+        learnt.as_ref().zip(probability).map(|(learnt, probability)| learnt.claimed_as_strongly(probability))
+    };
+    for answer in &mut answers {
+        answer.placebos_as_strong = rank(answer);
+    }
+    let placebos = learnt.map(|learnt| Placebos {
         count: learnt.placebo_count,
         claimed: learnt.claimed_count,
         interval_without_zero: learnt.outside_count,

@@ -77,6 +77,10 @@ fn print(row: &EffectRow) {
     let answer = Answer::from(row);
     println!("{} in {}, released {}", row.service_name, row.environment_name, row.release_date);
     println!("  {}", answer.sentence(&row.service_name));
+    if !answer.shared_with.is_empty() {
+        let others: Vec<String> = answer.shared_with.iter().map(i64::to_string).collect();
+        println!("  One answer with deployment {}: count it once.", others.join(", "));
+    }
     println!("  {}: {}. {}", answer.phase_words(), answer.finding_word().to_lowercase(), answer.reason_sentence());
     for flag in row.flags.as_array().map(Vec::as_slice).unwrap_or_default() {
         let (name, what) = crate::web::effects::flag_words(flag["kind"].as_str().unwrap_or_default());
@@ -121,6 +125,7 @@ fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
             "release_date": effect.release_date, "billing_currency": effect.billing_currency, "phase": effect.phase,
             "finding": effect.finding, "reason": effect.reason, "per_day": text(&effect.per_day),
             "per_day_low": text(&effect.per_day_low), "per_day_high": text(&effect.per_day_high),
+            "shares_answer_with": answer.shared_with,
         });
         println!("{object}");
         return;

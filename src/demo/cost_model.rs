@@ -180,8 +180,8 @@ impl CostModel {
     }
 }
 
-// Weekends are quiet outside production, and in production for work that people start.
-fn weekday_factor(day: NaiveDate, workload: Workload, environment: usize) -> f64 {
+/// Weekends are quiet outside production, and in production for work that people start.
+pub fn weekday_factor(day: NaiveDate, workload: Workload, environment: usize) -> f64 {
     let weekend = matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
     match (weekend, environment, workload) {
         (false, ..) => 1.0,

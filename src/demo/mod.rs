@@ -17,6 +17,7 @@ mod organisation;
 mod payloads;
 mod random;
 mod usage;
+mod utilization;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct DemoFiles {
     pub truth: PathBuf,
     /// `date,service,requests`.
     pub traffic: PathBuf,
+    /// `date,service,environment,percent`: how much of what is provided is used.
+    pub utilization: PathBuf,
     /// Teams of the catalogue.
     pub teams: Vec<DemoTeam>,
     /// Services of the catalogue.
@@ -155,12 +158,15 @@ fn write(
     deployments::write_truth(&truth, releases, &anomalies)?;
     let traffic = folder.join("traffic.csv");
     model.write_traffic(&traffic)?;
+    let utilization = folder.join("utilization.csv");
+    utilization::write(&utilization, &model, seed)?;
     Ok(DemoFiles {
         bills,
         events,
         event_count,
         truth,
         traffic,
+        utilization,
         teams: organisation::teams(),
         services: organisation::services(),
         environments: organisation::environments(),

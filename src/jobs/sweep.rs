@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
-use crate::store::{Pools, event_deliveries, expired, jobs, otlp_series, pushes, uploads};
+use crate::store::{Pools, event_deliveries, expired, forecasts, jobs, otlp_series, pushes, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     jobs::delete_old(&mut *conn, JOBS_KEPT_DAYS).await?;
     expired::delete(&mut conn, now).await?;
     otlp_series::forget_before(&mut conn, now - chrono::Duration::days(SERIES_KEPT_DAYS)).await?;
+    forecasts::delete_old(&mut conn).await?;
     // The job that was to read them failed too often, or was never asked for.
     if event_deliveries::counts(&mut conn).await?.unread > 0 {
         jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;

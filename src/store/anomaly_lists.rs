@@ -79,7 +79,8 @@ pub struct AnomalyFilter<'a> {
     pub from: Option<NaiveDate>,
 }
 
-/// Anomalies within the scope: open ones first, the largest amount first.
+/// Anomalies within the scope: open ones first, drops last. Currencies stand apart, the one with most anomalies first; in
+/// each the largest amount first.
 pub async fn list(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -110,6 +111,7 @@ pub async fn list(
              AND ($6::text IS NULL OR a.kind = $6)
              AND ($7::date IS NULL OR a.end_date >= $7)
            ORDER BY (a.state IN ('open', 'acknowledged')) DESC, a.kind = 'drop',
+                    count(*) OVER (PARTITION BY a.billing_currency) DESC, a.billing_currency,
                     abs(a.actual_total - a.expected_total) DESC, a.anomaly_id DESC
            LIMIT $8"#,
         scope.team_ids(),
@@ -176,6 +178,25 @@ pub async fn open_sums(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<V
         scope.team_ids()
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Open anomalies that are counted at most: nobody reads a larger number in a navigation.
+pub const OPEN_COUNT_MAX: i64 = 100;
+
+/// How many anomalies that cost money are open within the scope, as `open_sums` counts them, up to `OPEN_COUNT_MAX`. For
+/// every page: the index on the state leads to the few that are open, whatever there was before.
+pub async fn open_count(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+             SELECT 1 FROM anomaly a LEFT JOIN service s ON s.service_id = a.service_id
+             WHERE a.state IN ('open', 'acknowledged') AND a.kind <> 'drop'
+               AND ($1::bigint[] IS NULL OR coalesce(s.team_id, a.team_id) = ANY($1)) LIMIT $2
+           ) open"#,
+        scope.team_ids(),
+        OPEN_COUNT_MAX
+    )
+    .fetch_one(conn)
     .await
 }
 

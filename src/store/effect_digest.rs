@@ -16,23 +16,24 @@ pub struct AnsweredRelease {
     pub effect: EffectBrief,
 }
 
-/// The newest releases that have been measured, one a day, service and environment, within the scope.
+/// The newest releases that have been measured, one an answer (of a day or of several that share it), service and
+/// environment, within the scope.
 pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx::Result<Vec<AnsweredRelease>> {
     let rows = sqlx::query!(
         r#"SELECT * FROM (
-               SELECT DISTINCT ON (e.release_date, e.service_id, e.environment_id)
+               SELECT DISTINCT ON (e.effect_date, e.service_id, e.environment_id)
                       e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
                       e.billing_currency AS "billing_currency!", e.release_date AS "release_date!",
                       e.phase AS "phase!", e.finding AS "finding!", e.reason AS "reason!",
                       e.days_after AS "days_after!", e.per_day, e.per_day_low, e.per_day_high, e.before_per_day,
-                      d.version, s.name AS service_name
+                      e.flags AS "flags!", e.joint, d.version, s.name AS service_name
                FROM current_deployment_effect e
                JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
                WHERE e.phase <> 'measuring' AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
-               ORDER BY e.release_date DESC, e.service_id, e.environment_id, e.before_per_day DESC NULLS LAST,
-                        e.deployment_id DESC
+               ORDER BY e.effect_date DESC, e.service_id, e.environment_id, e.before_per_day DESC NULLS LAST,
+                        e.release_date DESC, e.deployment_id DESC
            ) release
            ORDER BY "release_date!" DESC, "deployment_id!" DESC LIMIT $2"#,
         scope.team_ids(),
@@ -58,6 +59,8 @@ pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx:
                 per_day_low: row.per_day_low,
                 per_day_high: row.per_day_high,
                 before_per_day: row.before_per_day,
+                flags: row.flags,
+                joint: row.joint,
             },
         })
         .collect())
@@ -86,7 +89,7 @@ impl FindingCounts {
     }
 }
 
-/// Counts releases on these days within the scope, one a day, service and environment. A release with a finding in any
+/// Counts releases on these days within the scope, one an answer, service and environment. A release with a finding in any
 /// currency counts as that finding.
 pub async fn counts(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<FindingCounts> {
     sqlx::query_as!(
@@ -102,8 +105,8 @@ pub async fn counts(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> 
                JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
-               WHERE e.release_date >= $1 AND e.release_date < $2 AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
-               GROUP BY e.release_date, e.service_id, e.environment_id
+               WHERE e.effect_date >= $1 AND e.effect_date < $2 AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
+               GROUP BY e.effect_date, e.service_id, e.environment_id
            ) release"#,
         days.start(),
         days.end(),

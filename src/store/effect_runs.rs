@@ -103,15 +103,25 @@ pub struct StoredCalibration {
     pub claimed_count: i64,
     /// Of them, with an interval that leaves out zero.
     pub outside_count: i64,
+    /// How strongly the claimed ones were claimed: the probability of an effect of each.
+    pub claimed_probabilities: Vec<f64>,
     /// When.
     pub computed_at: DateTime<Utc>,
+}
+
+impl StoredCalibration {
+    /// How many placebos were claimed at least as strongly as something with this probability of an effect.
+    pub fn claimed_as_strongly(&self, probability: f64) -> i64 {
+        self.claimed_probabilities.iter().filter(|placebo| **placebo >= probability).count() as i64
+    }
 }
 
 /// What was learnt last; `None` before.
 pub async fn calibration(conn: &mut PgConnection) -> sqlx::Result<Option<StoredCalibration>> {
     sqlx::query_as!(
         StoredCalibration,
-        "SELECT constants, method, placebo_count, claimed_count, outside_count, computed_at FROM effect_calibration"
+        "SELECT constants, method, placebo_count, claimed_count, outside_count, claimed_probabilities, computed_at
+         FROM effect_calibration"
     )
     .fetch_optional(conn)
     .await
@@ -120,16 +130,19 @@ pub async fn calibration(conn: &mut PgConnection) -> sqlx::Result<Option<StoredC
 /// Keeps what was learnt.
 pub async fn keep_calibration(conn: &mut PgConnection, learnt: &StoredCalibration) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO effect_calibration (constants, method, placebo_count, claimed_count, outside_count, computed_at)
-         VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO effect_calibration (constants, method, placebo_count, claimed_count, outside_count,
+             claimed_probabilities, computed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (is_the_one) DO UPDATE SET constants = excluded.constants, method = excluded.method,
              placebo_count = excluded.placebo_count, claimed_count = excluded.claimed_count,
-             outside_count = excluded.outside_count, computed_at = excluded.computed_at",
+             outside_count = excluded.outside_count, claimed_probabilities = excluded.claimed_probabilities,
+             computed_at = excluded.computed_at",
         learnt.constants,
         learnt.method,
         learnt.placebo_count,
         learnt.claimed_count,
         learnt.outside_count,
+        &learnt.claimed_probabilities,
         learnt.computed_at
     )
     .execute(conn)

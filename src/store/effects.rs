@@ -19,6 +19,7 @@ pub struct NewEffect {
     pub environment_id: i64,
     pub billing_currency: String,
     pub release_date: NaiveDate,
+    pub effect_date: NaiveDate,
     pub asked_on: NaiveDate,
     pub publication_id: i64,
     pub phase: &'static str,
@@ -35,7 +36,7 @@ pub struct NewEffect {
     pub probability: Option<f64>,
     pub per_unit: Option<Value>,
     pub flags: Value,
-    pub not_separable: Option<Value>,
+    pub joint: Option<Value>,
     pub came_back: Option<Value>,
     pub method: String,
     pub fingerprint: String,
@@ -51,19 +52,19 @@ pub async fn append(conn: &mut PgConnection, effects: &[NewEffect], now: DateTim
         let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query!(
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
-                asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after, horizon_days,
-                per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit, flags,
-                not_separable, came_back, method, fingerprint, what_changed, supersedes)
-             SELECT deployment_id, service_id, environment_id, billing_currency, release_date, asked_on, $2,
-                publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
+                effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
+                horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
+                flags, joint, came_back, method, fingerprint, what_changed, supersedes)
+             SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
+                $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
-                nullif(not_separable, 'null'), nullif(came_back, 'null'), method, fingerprint, what_changed, supersedes
+                nullif(joint, 'null'), nullif(came_back, 'null'), method, fingerprint, what_changed, supersedes
              FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
-                billing_currency text, release_date date, asked_on date, publication_id bigint, phase text,
-                finding text, reason text, days_before integer, days_after integer, horizon_days integer,
+                billing_currency text, release_date date, effect_date date, asked_on date, publication_id bigint,
+                phase text, finding text, reason text, days_before integer, days_after integer, horizon_days integer,
                 per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
                 smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
-                not_separable jsonb, came_back jsonb, method text, fingerprint text, what_changed text,
+                joint jsonb, came_back jsonb, method text, fingerprint text, what_changed text,
                 supersedes bigint)",
             rows,
             now
@@ -105,6 +106,7 @@ pub struct Standing {
     pub per_day_low: Option<BigDecimal>,
     pub per_day_high: Option<BigDecimal>,
     pub before_per_day: Option<BigDecimal>,
+    pub is_joint: bool,
     pub fingerprint: String,
 }
 
@@ -117,7 +119,7 @@ pub async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<Standing>> {
                   billing_currency AS "billing_currency!", release_date AS "release_date!", asked_on AS "asked_on!",
                   publication_id AS "publication_id!", phase AS "phase!", finding AS "finding!", reason AS "reason!",
                   days_after AS "days_after!", per_day, per_day_low, per_day_high, before_per_day,
-                  fingerprint AS "fingerprint!"
+                  (joint IS NOT NULL) AS "is_joint!", fingerprint AS "fingerprint!"
            FROM current_deployment_effect LIMIT 10000000"#
     )
     .fetch_all(conn)
@@ -154,7 +156,7 @@ pub struct EffectRow {
     pub probability: Option<f64>,
     pub per_unit: Option<Value>,
     pub flags: Value,
-    pub not_separable: Option<Value>,
+    pub joint: Option<Value>,
     pub came_back: Option<Value>,
     pub method: String,
     pub what_changed: String,
@@ -169,7 +171,7 @@ pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id
                   e.environment_id, v.name AS environment_name, e.billing_currency, e.release_date, e.asked_on,
                   e.computed_at, e.publication_id, e.phase, e.finding, e.reason, e.days_before, e.days_after,
                   e.horizon_days, e.per_day, e.per_day_low, e.per_day_high, e.before_per_day, e.smallest_visible,
-                  e.probability, e.per_unit, e.flags, e.not_separable, e.came_back, e.method, e.what_changed
+                  e.probability, e.per_unit, e.flags, e.joint, e.came_back, e.method, e.what_changed
            FROM deployment_effect e
            JOIN deployment d USING (deployment_id)
            JOIN deployment_service ds USING (deployment_id, service_id)
@@ -201,6 +203,14 @@ pub struct EffectBrief {
     pub per_day_low: Option<BigDecimal>,
     pub per_day_high: Option<BigDecimal>,
     pub before_per_day: Option<BigDecimal>,
+    pub flags: Value,
+    pub joint: Option<Value>,
+}
+
+/// The deployments that share an answer, but the one that it is read of, by what is kept of them.
+pub fn shared_with(joint: Option<&Value>) -> Vec<i64> {
+    let ids = joint.and_then(|joint| joint["deployment_ids"].as_array());
+    ids.map(|ids| ids.iter().filter_map(Value::as_i64).collect()).unwrap_or_default()
 }
 
 /// The answers that stand about these deployments, of one service where one is named, within the scope.
@@ -215,7 +225,7 @@ pub async fn briefs(
         r#"SELECT e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
                   e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.phase AS "phase!",
                   e.finding AS "finding!", e.reason AS "reason!", e.days_after AS "days_after!", e.per_day,
-                  e.per_day_low, e.per_day_high, e.before_per_day
+                  e.per_day_low, e.per_day_high, e.before_per_day, e.flags AS "flags!", e.joint
            FROM current_deployment_effect e
            JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
@@ -231,10 +241,10 @@ pub async fn briefs(
     .await
 }
 
-/// A release that its answer claims to have changed cost.
+/// A release that its answer claims to have changed cost, or several that share an answer.
 #[derive(Debug, Clone)]
 pub struct ClaimedRelease {
-    /// One of its deployments: what was released on one day to one service has one answer.
+    /// One of its deployments, of the last day: what was released on one day to one service has one answer.
     pub deployment_id: i64,
     /// Its version.
     pub version: Option<String>,
@@ -242,8 +252,10 @@ pub struct ClaimedRelease {
     pub service_id: i64,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
-    /// The day of the release.
-    pub release_date: NaiveDate,
+    /// The day of the release; of the last of several that share the answer.
+    pub effect_date: NaiveDate,
+    /// Other days on which something was released that shares the answer.
+    pub other_day_count: i64,
     /// Units of the currency a day.
     pub per_day: BigDecimal,
 }
@@ -259,7 +271,8 @@ pub struct ClaimedFilter {
     pub team_id: Option<i64>,
 }
 
-/// Claimed increases and decreases of releases on these days, one row a day, service and environment.
+/// Claimed increases and decreases of releases on these days, one row an answer: what was released on one day to one
+/// service and environment, or within a day of each other, has one.
 pub async fn claimed(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -269,18 +282,21 @@ pub async fn claimed(
 ) -> sqlx::Result<Vec<ClaimedRelease>> {
     sqlx::query_as!(
         ClaimedRelease,
-        r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.release_date)
+        r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.effect_date)
                   e.deployment_id AS "deployment_id!", d.version, e.service_id AS "service_id!",
-                  e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.per_day AS "per_day!"
+                  e.billing_currency AS "billing_currency!", e.effect_date AS "effect_date!",
+                  coalesce(jsonb_array_length(e.joint -> 'days') - 1, 0)::bigint AS "other_day_count!",
+                  e.per_day AS "per_day!"
            FROM current_deployment_effect e
            JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
            JOIN service s ON s.service_id = e.service_id
-           WHERE e.finding IN ('increase', 'decrease') AND e.release_date >= $1 AND e.release_date < $2
+           WHERE e.finding IN ('increase', 'decrease') AND e.effect_date >= $1 AND e.effect_date < $2
              AND ($3::bigint IS NULL OR e.service_id = $3) AND ($4::bigint IS NULL OR e.environment_id = $4)
              AND ($5::bigint IS NULL OR coalesce(s.team_id, 0) = $5)
              AND ($6::bigint[] IS NULL OR s.team_id = ANY($6))
-           ORDER BY e.service_id, e.environment_id, e.billing_currency, e.release_date, e.deployment_id
+           ORDER BY e.service_id, e.environment_id, e.billing_currency, e.effect_date, e.release_date DESC,
+                    e.deployment_id
            LIMIT 10000"#,
         from,
         until,

@@ -76,16 +76,16 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
 pub struct Restart {
     /// The service.
     pub service_id: i64,
-    /// The day of the release.
-    pub release_date: NaiveDate,
+    /// The day of the release; of the last of several that share an answer.
+    pub effect_date: NaiveDate,
 }
 
 /// Releases whose settled answers claim a change, since a day.
 pub async fn restarts(conn: &mut PgConnection, since: NaiveDate) -> sqlx::Result<Vec<Restart>> {
     sqlx::query_as!(
         Restart,
-        r#"SELECT DISTINCT service_id AS "service_id!", release_date AS "release_date!" FROM current_deployment_effect
-           WHERE finding IN ('increase', 'decrease') AND phase <> 'measuring' AND release_date >= $1
+        r#"SELECT DISTINCT service_id AS "service_id!", effect_date AS "effect_date!" FROM current_deployment_effect
+           WHERE finding IN ('increase', 'decrease') AND phase <> 'measuring' AND effect_date >= $1
            ORDER BY 1, 2 LIMIT $2"#,
         since,
         ROW_COUNT_MAX

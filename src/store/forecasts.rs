@@ -131,7 +131,7 @@ pub async fn kept(conn: &mut PgConnection) -> sqlx::Result<Vec<Kept>> {
              WHERE f.actual IS NOT NULL AND f.low IS NOT NULL AND f.high IS NOT NULL
                AND (l.learnt_to IS NULL OR f.first_day > l.learnt_to)
              ORDER BY f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day,
-                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on))
+                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on)), f.asked_on DESC
            )
            SELECT scope AS "scope!", horizon AS "horizon!", first_day AS "first_day!",
                   count(*) FILTER (WHERE actual BETWEEN low AND high) AS "held_count!",
@@ -228,7 +228,8 @@ pub struct ForecastFilter<'a> {
     pub currency: Option<&'a str>,
 }
 
-/// The forecasts that stand, within the scope: those of the last day on which forecasts were asked. The largest first.
+/// The forecasts that stand, within the scope: those of the last day on which forecasts were asked. Currencies stand apart,
+/// the one that most are in first; in each the largest first.
 pub async fn standing(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -236,21 +237,29 @@ pub async fn standing(
 ) -> sqlx::Result<Vec<ForecastRow>> {
     sqlx::query_as!(
         ForecastRow,
-        r#"SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
+        r#"WITH newest AS (
+             SELECT max(asked_on) AS asked_on FROM forecast WHERE horizon = 'month' AND NOT is_hindcast
+           ), currency AS (
+             SELECT billing_currency, count(*) AS row_count FROM forecast
+             WHERE horizon = 'month' AND NOT is_hindcast AND asked_on = (SELECT asked_on FROM newest) GROUP BY 1
+           )
+           SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                   f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
                   f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
                   f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
            FROM forecast f
+           LEFT JOIN currency c ON c.billing_currency = f.billing_currency
            LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
            LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id
            WHERE NOT f.is_hindcast
-             AND f.asked_on = (SELECT max(asked_on) FROM forecast WHERE horizon = 'month' AND NOT is_hindcast)
+             AND f.asked_on = (SELECT asked_on FROM newest)
              AND f.publication_id = (SELECT publication_id FROM analysis_run WHERE analysis = 'forecasts')
              AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
              AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
              AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
            ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, f.last_day - f.first_day,
-                    coalesce(f.point, f.known) DESC, f.scope_id, f.billing_currency
+                    c.row_count DESC NULLS LAST, f.billing_currency,
+                    coalesce(f.point, f.known) DESC, f.scope_id
            LIMIT 100000"#,
         filter.scope,
         filter.scope_id,
@@ -286,7 +295,7 @@ pub async fn past(
                AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
                AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
              ORDER BY f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day,
-                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on))
+                      abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on)), f.asked_on DESC
            ) nearest
            ORDER BY first_day DESC, billing_currency, scope_id LIMIT $6"#,
         filter.scope,
@@ -298,4 +307,38 @@ pub async fn past(
     )
     .fetch_all(conn)
     .await
+}
+
+/// Days for which the forecasts of every day are kept.
+const KEPT_DAYS: i32 = 40;
+/// Forecasts that one call deletes at most.
+const DELETED_MAX: i64 = 50_000;
+
+/// Deletes forecasts that nobody needs any more: those that were asked more than `KEPT_DAYS` before the newest, but for the
+/// one of each period that it is held against, which is the one with an interval that was asked nearest to its middle.
+/// Gives how many went; no more than a bound, so that the next call goes on.
+pub async fn delete_old(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "WITH ranked AS (
+             SELECT scope, scope_id, billing_currency, horizon, first_day, asked_on,
+                    row_number() OVER (
+                        PARTITION BY scope, scope_id, billing_currency, horizon, first_day
+                        ORDER BY low IS NULL, point IS NULL,
+                                 abs((asked_on - first_day) - (last_day - asked_on)), asked_on DESC
+                    ) AS place
+             FROM forecast
+         ), old AS (
+             SELECT * FROM ranked
+             WHERE place > 1 AND asked_on < (SELECT max(asked_on) FROM forecast WHERE NOT is_hindcast) - $1::integer
+             ORDER BY asked_on LIMIT $2
+         )
+         DELETE FROM forecast f USING old o
+         WHERE f.scope = o.scope AND f.scope_id = o.scope_id AND f.billing_currency = o.billing_currency
+           AND f.horizon = o.horizon AND f.first_day = o.first_day AND f.asked_on = o.asked_on",
+        KEPT_DAYS,
+        DELETED_MAX
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -222,8 +222,8 @@ pub struct PriceStep {
     pub list_cost_total: f64,
 }
 
-/// Changes of list prices by more than half a percent that hold on the next day too: one row a service, environment and
-/// day.
+/// Changes of list prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
+/// environment and day.
 pub async fn price_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -231,23 +231,8 @@ pub async fn price_steps(
 ) -> sqlx::Result<Vec<PriceStep>> {
     sqlx::query_as!(
         PriceStep,
-        r#"WITH daily AS (
-             SELECT k.provider_name, k.sku_id, k.region_id, d.billing_currency, d.charge_date,
-                    sum(d.list_cost) / nullif(sum(d.pricing_quantity), 0) AS price
-             FROM daily_cost_by_key d
-             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-             WHERE k.charge_category = 'Usage' AND k.sku_id IS NOT NULL AND d.pricing_quantity > 0 AND d.list_cost > 0
-               AND d.charge_date >= $1 AND d.charge_date < $2
-             GROUP BY 1, 2, 3, 4, 5
-           ), steps AS (
-             SELECT *, lag(price) OVER days AS price_before, lag(price, 2) OVER days AS price_two_before,
-                    lead(price) OVER days AS price_after
-             FROM daily WINDOW days AS (PARTITION BY provider_name, sku_id, region_id, billing_currency ORDER BY charge_date)
-           ), changed AS (
-             SELECT * FROM steps
-             WHERE abs(price / price_before - 1) > 0.005 AND abs(price_after / price - 1) < 0.001
-               AND abs(price_before / price_two_before - 1) < 0.001
+        r#"WITH changed AS (
+             SELECT * FROM list_price_change WHERE charge_date >= $1 AND charge_date < $2
            ), own AS (
              SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total,
                     sum(d.list_cost) FILTER (WHERE c.price IS NOT NULL) AS now,
@@ -262,7 +247,7 @@ pub async fn price_steps(
              LEFT JOIN changed c ON c.provider_name IS NOT DISTINCT FROM k.provider_name AND c.sku_id = k.sku_id
                  AND c.region_id IS NOT DISTINCT FROM k.region_id AND c.billing_currency = d.billing_currency
                  AND c.charge_date = d.charge_date
-             WHERE k.charge_category = 'Usage' AND m.service_id <> 0
+             WHERE (SELECT EXISTS (SELECT FROM changed)) AND k.charge_category = 'Usage' AND m.service_id <> 0
                AND d.charge_date IN (SELECT charge_date FROM changed)
              GROUP BY 1, 2, 3, 4
            )

@@ -68,6 +68,7 @@ pub mod moved_by_rules;
 pub mod operational_events;
 pub mod otlp_series;
 pub mod pipeline_runs;
+pub mod price_changes;
 pub mod pushes;
 pub mod rates;
 pub mod receipts;

@@ -91,7 +91,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 /// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day in the
 /// currency of the answer.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "Id",
     "ReleasedAt",
     "Services",
@@ -111,6 +111,8 @@ const COLUMNS: [&str; 19] = [
     "EffectPerDayLow",
     "EffectPerDayHigh",
     "BillingCurrency",
+    "SharesAnswerWith",
+    "Flags",
 ];
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
@@ -128,7 +130,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut table = Table::new(&COLUMNS);
     for row in &rows {
         let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
-        let first = own.first().map_or_else(|| vec![Cell::Empty; 8], answer_cells_of);
+        let first = own.first().map_or_else(|| vec![Cell::Empty; 10], answer_cells_of);
         table.row(&[deployment_cells(row), first].concat());
         for answer in own.iter().skip(1) {
             table.row(&[deployment_cells(row), answer_cells_of(answer)].concat());
@@ -154,6 +156,7 @@ fn deployment_cells(row: &ListedDeployment) -> Vec<Cell<'_>> {
 }
 
 fn answer_cells_of(answer: &EffectBrief) -> Vec<Cell<'_>> {
+    let shared: Vec<String> = effects::shared_with(answer.joint.as_ref()).iter().map(i64::to_string).collect();
     vec![
         if answer.phase == "measuring" { "measuring".into() } else { answer.finding.as_str().into() },
         answer.phase.as_str().into(),
@@ -163,7 +166,20 @@ fn answer_cells_of(answer: &EffectBrief) -> Vec<Cell<'_>> {
         (&answer.per_day_low).into(),
         (&answer.per_day_high).into(),
         answer.billing_currency.as_str().into(),
+        shared.join(" ").into(),
+        flags_of(answer).into(),
     ]
+}
+
+// "launch of 2026-11-05: 12.5; traffic: -3.1": units of the currency a day.
+fn flags_of(answer: &EffectBrief) -> String {
+    let flags = answer.flags.as_array().map(Vec::as_slice).unwrap_or_default();
+    let flag = |flag: &serde_json::Value| {
+        let day = flag["day"].as_str().map(|day| format!(" of {day}")).unwrap_or_default();
+        let amount = flag["amount_per_day"].as_str().unwrap_or("not known");
+        format!("{}{day}: {amount}", flag["kind"].as_str().unwrap_or_default())
+    };
+    flags.iter().map(flag).collect::<Vec<_>>().join("; ")
 }
 
 async fn filter(

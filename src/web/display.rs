@@ -7,6 +7,8 @@ use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use std::collections::BTreeMap;
 
+/// What is there and too small for one decimal.
+const LEAST_PERCENT: &str = "<0.1%";
 /// Against less than this, a percentage says nothing.
 const SMALL_BASE: i64 = 50;
 /// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
@@ -87,9 +89,21 @@ pub fn symbol(currency: &str) -> Option<&'static str> {
     }
 }
 
-/// `4.2%`, with a true minus.
+/// `4.2%`, with a true minus; `<0.1%` where something would be written as nothing.
 pub fn percent(part: &BigDecimal, whole: &BigDecimal) -> Option<String> {
-    (!whole.is_zero()).then(|| format!("{}%", grouped(&percentage(part, whole), 1)))
+    if whole.is_zero() {
+        return None;
+    }
+    let share = percentage(part, whole);
+    let is_lost = !share.is_zero() && share.with_scale_round(1, RoundingMode::HalfUp).is_zero();
+    Some(if is_lost { LEAST_PERCENT.into() } else { format!("{}%", grouped(&share, 1)) })
+}
+
+/// A change in percent: `+4.2%`, `−4.2%`, `0.0%`, and `<0.1%` where there is one that would be written as none.
+pub fn percent_change(change: &BigDecimal, before: &BigDecimal) -> Option<String> {
+    let text = percent(change, before)?;
+    let is_up = change.sign() == Sign::Plus && text != LEAST_PERCENT;
+    Some(if is_up { format!("+{text}") } else { text })
 }
 
 /// Shares of a total in tenths of a percent that add up to 100.0%; `None` where the total is not above zero.
@@ -204,8 +218,7 @@ fn relative(change: &BigDecimal, now: &BigDecimal, before: &BigDecimal, decimals
     if before.abs() < SMALL_BASE {
         return "small base".into();
     }
-    let sign = if Direction::of(change, decimals) == Direction::Up { "+" } else { "" };
-    percent(&(now - before), before).map(|text| format!("({sign}{text})")).unwrap_or_default()
+    percent_change(&(now - before), before).map(|text| format!("({text})")).unwrap_or_default()
 }
 
 /// What a row of a table cost now and in the comparison, by currency.

@@ -1,7 +1,7 @@
 //! `/finance/forecast`, and the forecast of one service, team or all cost as other pages show it.
 
 use super::csv::{Cell, Table};
-use super::display::{decimals, money};
+use super::display::{decimals, money, percent_change};
 use super::parts::{Switch, switches};
 use super::query::{Accepts, View};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
@@ -69,6 +69,10 @@ pub struct ForecastSection {
     past: Vec<PastRow>,
     asked: String,
     note: String,
+    /// Without how it was made and how far earlier ones were off.
+    is_compact: bool,
+    /// What the running month is expected to come to, in a sentence a currency.
+    sentence: String,
 }
 
 impl askama::filters::HtmlSafe for ForecastSection {}
@@ -135,10 +139,7 @@ fn error(point: &BigDecimal, actual: &BigDecimal) -> String {
     if point.is_zero() {
         return "no share of nothing".into();
     }
-    let share = ((actual - point) * BigDecimal::from(100)).with_prec(20) / point.abs().with_prec(20);
-    let rounded = share.with_scale_round(1, bigdecimal::RoundingMode::HalfUp);
-    let sign = if rounded < BigDecimal::zero() { "\u{2212}" } else { "+" };
-    format!("{sign}{}%", rounded.abs())
+    percent_change(&(actual - point), point).unwrap_or_default()
 }
 
 /// `November 2026`, `Quarter 4, 2026`, `2026`.
@@ -223,9 +224,21 @@ impl ForecastSection {
         Ok(Self {
             asked: standing[0].asked_on.format("%-d %b %Y").to_string(),
             note: if currencies.len() > 1 { "Currencies are never added.".into() } else { String::new() },
+            sentence: month_sentence(&standing),
             rows: standing.iter().map(PeriodRow::new).collect(),
             past: past.iter().filter_map(PastRow::new).take(PAST_ROW_COUNT_MAX).collect(),
+            is_compact: false,
         })
+    }
+
+    /// The rows alone, for a page that is about more.
+    pub fn compact(self) -> Self {
+        Self { is_compact: true, past: Vec::new(), ..self }
+    }
+
+    /// "November 2026 is expected to end at $1.2M, …", or nothing.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
     }
 
     /// Reads what is said of a month: of all cost, else of the teams that may be seen. Of one that is over what was said.
@@ -248,7 +261,28 @@ impl ForecastSection {
             note: String::new(),
             rows: standing.iter().map(named).collect(),
             past: past.iter().filter_map(PastRow::new).collect(),
+            ..Self::default()
         })
+    }
+}
+
+// Only what is known: that a history is too short stands in the table.
+fn month_sentence(standing: &[ForecastRow]) -> String {
+    let months = standing.iter().filter(|row| row.horizon == "month");
+    let known: Vec<PeriodRow> = months.map(PeriodRow::new).filter(|row| row.is_known).collect();
+    let amount = |row: &PeriodRow| match row.interval.is_empty() {
+        true => row.point.clone(),
+        false => format!("{} ({})", row.point, row.interval),
+    };
+    let amounts: Vec<String> = known.iter().map(amount).collect();
+    let label = known.first().map(|row| row.label.as_str()).unwrap_or_default();
+    if amounts.is_empty() { String::new() } else { format!("{label} is expected to end at {}.", amounts.join(" and ")) }
+}
+
+fn expected(row: &PeriodRow) -> String {
+    match row.interval.is_empty() {
+        true => format!("{} is expected to end at {}.", row.label, row.point),
+        false => format!("{} is expected to end at {}, {}.", row.label, row.point, row.interval),
     }
 }
 
@@ -300,10 +334,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 }
 
 fn answer(total: &[PeriodRow], teams: &[PeriodRow], page: &Page) -> String {
-    let sentence = |row: &PeriodRow| match (row.is_known, row.interval.is_empty()) {
-        (true, false) => format!("{} is expected to end at {}, {}.", row.label, row.point, row.interval),
-        (true, true) => format!("{} is expected to end at {}.", row.label, row.point),
-        (false, _) => format!("{} cannot be told yet. {}.", row.label, row.method),
+    let sentence = |row: &PeriodRow| match row.is_known {
+        true => expected(row),
+        false => format!("{} cannot be told yet. {}.", row.label, row.method),
     };
     let all: Vec<String> = total.iter().map(sentence).collect();
     match () {

@@ -4,6 +4,7 @@ use super::missing_bills::MissingBills;
 use super::query::View;
 use super::{AppState, Policy, Principal, Result};
 use crate::store::Snapshot;
+use crate::store::anomaly_lists::{self, OPEN_COUNT_MAX};
 use crate::store::freshness::{self, Freshness, UNMAPPED_COUNT_MAX};
 use chrono::{DateTime, Datelike, Utc};
 
@@ -60,6 +61,8 @@ pub struct Page {
     pub freshness: String,
     /// How far the bills are complete, for the page's own figures.
     pub bills: Freshness,
+    /// Open anomalies that this person may see, up to `OPEN_COUNT_MAX`; 0 for those who see no money.
+    pub open_anomaly_count: i64,
     /// The number of the last publication that the page's figures include; 0 before the first.
     pub publication_id: i64,
     /// `light`, `dark` or empty for the reader's own setting.
@@ -79,11 +82,17 @@ impl Page {
     ) -> Result<Self> {
         let bills = freshness::read(snapshot).await?;
         let now = app.now();
+        let shows_money = Policy::Money.allows(principal);
+        let open_anomaly_count = match shows_money && bills.publication_id > 0 {
+            true => anomaly_lists::open_count(snapshot, &principal.scope()).await?,
+            false => 0,
+        };
         Ok(Self {
             title: title.into(),
             nav,
             login: principal.login.clone(),
-            shows_money: Policy::Money.allows(principal),
+            shows_money,
+            open_anomaly_count,
             shows_organisation: Policy::OrganisationMoney.allows(principal),
             shows_finance: Policy::Finance.allows(principal),
             shows_bills: Policy::Bills.allows(principal),
@@ -121,6 +130,15 @@ impl Page {
     /// `aria-current="page"` for the open entry.
     pub fn is_at(&self, item: &NavItem) -> bool {
         self.nav == *item
+    }
+
+    /// The number beside "Anomalies": "3 open".
+    pub fn open_anomalies(&self) -> String {
+        match self.open_anomaly_count {
+            0 => String::new(),
+            count if count >= OPEN_COUNT_MAX => "99+ open".into(),
+            count => format!("{count} open"),
+        }
     }
 
     /// The number beside "Unmapped".

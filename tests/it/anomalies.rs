@@ -125,6 +125,8 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     let csv = finance.get("/anomalies.csv").await;
     assert!(csv.body.contains("without-release,open"), "{}", csv.body);
     assert!(finance.get("/").await.body.contains("Unusual cost that is open"));
+    let badge = texts(&finance.get("/deployments").await.body, "nav a[href='/anomalies'] .count");
+    assert_eq!(badge, ["1 open"], "every page says how many are open");
     assert!(finance.get("/services/checkout").await.body.contains(&format!("A-{id}")));
 
     // An answer stands, is written down and can be taken back.
@@ -189,6 +191,7 @@ async fn anomalies_are_for_those_who_may_see_the_money(db: PgPool) {
     let stranger = world.app.browser(Role::Member, false, &[team_id]).await;
     assert_eq!(stranger.get(&page).await.status, 404);
     assert!(texts(&stranger.get("/anomalies").await.body, ".inbox li a").is_empty());
+    assert!(texts(&stranger.get("/services").await.body, "nav a[href='/anomalies'] .count").is_empty());
     assert_eq!(stranger.post_form(&state, &[("state", "acknowledged")]).await.status, 404);
     let viewer = world.app.browser(Role::Viewer, false, &[]).await;
     assert!(viewer.get(&page).await.body.contains("more than expected"));

@@ -48,7 +48,8 @@ async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
         assert!(found.iter().any(|one| is_it(&one)), "{service} {day} was not found:\n{}", list.join("\n"));
     }
     let alarms = found.iter().filter(|one| one.2 != "drop").count();
-    assert!(alarms * 20 <= done.series_count * 10, "{alarms} alarms in {} series", done.series_count);
+    // One is open, the planted one.
+    assert!(alarms * 100 <= done.series_count * 2, "{alarms} alarms in {} series", done.series_count);
 
     let forecasted = forecasts::forecast(&pools, now).await.unwrap();
     assert!(forecasted.forecast_count > 60 && forecasted.hindcast_month_count == 3, "{forecasted:?}");
@@ -61,5 +62,6 @@ async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
     .await
     .unwrap();
     println!("{held} of {all} intervals held, the median error is {:.1} %", 100.0 * error);
-    assert!(all > 60 && held * 10 >= all * 7 && error < 0.1, "{held} of {all}, {error}");
+    // 83 of 93 (89.2 %) held, 0.4 % off.
+    assert!(all >= 92 && held * 100 >= all * 88 && error < 0.014, "{held} of {all}, {error}");
 }

@@ -1,5 +1,5 @@
 //! The verdicts of the demo organisation against what is true of it: bills, traffic and deployments as they are taken in,
-//! with bounds that only a broken chain misses.
+//! with bounds as tight as what they show.
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
 
@@ -64,6 +64,10 @@ pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
         let cells: Vec<&str> = line.split(',').collect();
         metrics.push_str(&format!("requests,{},{},{},production\n", cells[1], cells[0], cells[2]));
     }
+    for line in std::fs::read_to_string(&files.utilization).unwrap().lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        metrics.push_str(&format!("utilization,{},{},{},{}\n", cells[1], cells[0], cells[3], cells[2]));
+    }
     metrics_import::import(&pools, metrics.as_bytes(), "test", "", now).await.unwrap();
     changes
 }
@@ -74,9 +78,11 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     let truth = take_in(&db, now).await;
     let done = effects::settle(&support::pools(&db), now).await.unwrap();
     assert!(done.release_count > 100, "{done:?}");
-    let rows: Vec<(String, NaiveDate, String, f64, f64, f64, f64)> = sqlx::query_as(
-        "SELECT DISTINCT s.slug, e.release_date, e.finding, e.per_day::float8, e.per_day_low::float8,
-                e.per_day_high::float8, e.before_per_day::float8
+    // Releases within a day of each other share an answer, which is about what all of them did.
+    let rows: Vec<(String, Vec<NaiveDate>, String, f64, f64, f64, f64)> = sqlx::query_as(
+        "SELECT DISTINCT s.slug, ARRAY(SELECT jsonb_array_elements_text(
+                    coalesce(e.joint -> 'days', jsonb_build_array(e.release_date)))::date), e.finding, e.per_day::float8,
+                e.per_day_low::float8, e.per_day_high::float8, e.before_per_day::float8
          FROM current_deployment_effect e JOIN service s USING (service_id)
          WHERE e.phase = 'settled' AND e.per_day IS NOT NULL",
     )
@@ -85,8 +91,8 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     .unwrap();
     assert!(rows.len() > 50, "{} settled verdicts", rows.len());
     let (mut held, mut claimed, mut false_claims, mut large, mut found) = (0, 0, 0, 0, 0);
-    for (service, day, finding, _, low, high, before) in &rows {
-        let change = truth[&(service.clone(), *day)];
+    for (service, days, finding, _, low, high, before) in &rows {
+        let change: f64 = days.iter().map(|day| truth[&(service.clone(), *day)]).sum();
         held += usize::from(*low <= change && change <= *high);
         let sign = match finding.as_str() {
             "increase" => 1.0,
@@ -103,9 +109,11 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
         rows.len()
     );
     println!("{figures}");
-    assert!(held * 10 >= rows.len() * 7, "{figures}");
-    assert!(false_claims * 4 <= claimed.max(4), "{figures}");
-    assert!(found * 3 >= large, "{figures}");
+    // 286 settled, 261 (91.3 %) hold the truth, 32 claimed and none of them false, 2 of 5 found: the same bytes every time,
+    // so that a percent is room for rounding alone.
+    assert!(rows.len() >= 283 && held * 100 >= rows.len() * 90, "{figures}");
+    assert!(claimed >= 31 && false_claims * 100 <= claimed, "{figures}");
+    assert!(found * 100 >= large * 39, "{figures}");
 }
 
 /// The causes of the demo's changes add up to them to the last digit: all of it, each team and service, by charge day and
@@ -155,4 +163,23 @@ async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
         let causes = finance.get(&format!("/finance/statements/2026-10/causes.csv?view={view}")).await.body;
         assert_eq!(by_currency(&causes, "Amount", None), by_currency(&statement, "Change", None), "{view}");
     }
+    low_utilization_is_found(&finance).await;
+}
+
+// Of what the demo has too much of, each is found where it is planted and nowhere else in production.
+async fn low_utilization_is_found(finance: &support::TestApp) {
+    let csv = finance.get("/savings.csv").await.body;
+    let (kinds, services) = (column(&csv, "Kind"), column(&csv, "Service"));
+    let (environments, states) = (column(&csv, "Environment"), column(&csv, "State"));
+    let low = (0..kinds.len()).filter(|row| kinds[*row] == "low-utilization");
+    let mut found: Vec<&str> =
+        low.clone().filter(|row| environments[*row] == "production").map(|row| services[row].as_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["ci-runners", "customer-360", "identity", "shipping-labels"], "{csv}");
+    let open = low.clone().filter(|row| states[*row] == "open").count();
+    assert!(open >= 3 && low.clone().count() >= 8, "{csv}");
+    let page = finance.get("/savings").await.body;
+    assert!(page.contains("of the capacity is used, by utilization, 14 days."), "the evidence");
+    let recipes = super::finance::texts(&page, "section[aria-labelledby=h-open] details");
+    assert!(!recipes.is_empty(), "what to do about it: {page}");
 }

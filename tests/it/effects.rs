@@ -1,10 +1,12 @@
 //! What deployments did to cost: from bills and deployments to verdicts on pages, in the API, and through their life.
 
-use super::finance::{HEADER, World, deployed, texts, time, world};
+#![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
+
+use super::finance::{HEADER, World, column, deployed, texts, time, world};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, price_changes};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -133,6 +135,9 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let api = world.app.api("GET", &path, &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["finding"], "increase", "{api}");
     assert!(api["placebos"]["count"].as_i64().unwrap() > 10, "{api}");
+    // A step of forty in a hundred with little noise: no day without a release looks like that.
+    assert_eq!(api["answers"][0]["placebos_as_strong"], 0, "{api}");
+    assert!(page.body.contains("on 0 of them as strongly as here"), "{}", page.body);
 
     // October and November are restated: the release changed nothing after all.
     import(&world, "2026-10", "2026-10-31", 0, "2026-11-19T07:00:00Z").await;
@@ -183,31 +188,80 @@ async fn answers_and_notes_are_for_those_who_may_see_the_money(db: PgPool) {
     assert!(!viewer.get(&page).await.body.contains("<textarea"), "a viewer writes nothing");
 }
 
-/// What two releases did together stands on the page of each and in the API, where their answer is a joint one.
+/// Two releases a day apart share one answer: on the page of each, in lists, CSV and the API, and once among the causes.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn releases_that_cannot_be_told_apart_say_what_they_did_together(db: PgPool) {
+async fn releases_a_day_apart_share_one_answer(db: PgPool) {
     let world = filled(&db).await;
     let first = deploy(&db, "1", "checkout", "production", "2026-10-28T06:00:00Z").await;
     let second = deploy(&db, "2", "checkout", "production", "2026-10-29T06:00:00Z").await;
-    settle(&world).await;
+    let done = settle(&world).await;
+    assert_eq!((done.release_count, done.computed_count, done.written_count), (2, 2, 2));
+    assert_eq!(phases(&db, first).await, [of("settled", "increase")]);
+    assert_eq!(phases(&db, second).await, [of("settled", "increase")]);
     let finance = world.finance().await;
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let mut answers = Vec::new();
     for (id, other) in [(first, second), (second, first)] {
-        let joint = serde_json::json!({"deployment_ids": [other], "per_day": "40.25", "low": "31", "high": "49.5"});
-        sqlx::query("UPDATE deployment_effect SET not_separable = $2 WHERE deployment_id = $1")
-            .bind(id)
-            .bind(joint)
-            .execute(&db)
-            .await
-            .unwrap();
         let page = finance.get(&format!("/deployments/{id}")).await;
-        let sentence =
-            "It cannot be told apart from 1 other deployment near it. Together they did +$40.25 a day (90 % interval";
-        assert!(page.body.contains(sentence), "{:?}", texts(&page.body, ".notice"));
+        let lede = texts(&page.body, ".lede").join(" ");
+        assert!(
+            lede.starts_with("This deployment and 1 other within a day of it, together, make checkout cost about $"),
+            "{lede}"
+        );
+        let notices = texts(&page.body, ".notice").join(" ");
+        assert!(notices.contains("so they share one answer") && notices.contains("Of this one alone"), "{notices}");
+        assert!(page.body.contains(&format!("<a href=\"/deployments/{other}\">v")), "{notices}");
         let api = world.app.api("GET", &format!("/api/v1/deployments/{id}/impact"), &token, Value::Null).await.json();
-        assert_eq!(api["answers"][0]["not_separable"]["per_day"], "40.25", "{api}");
-        assert_eq!(api["answers"][0]["not_separable"]["deployment_ids"][0].as_i64(), Some(other), "{api}");
+        let answer = &api["answers"][0];
+        let joint = &answer["joint"];
+        assert_eq!(joint["deployment_ids"], serde_json::json!([other]), "{api}");
+        assert_eq!(joint["days"], serde_json::json!(["2026-10-28", "2026-10-29"]), "{api}");
+        assert!(joint["own_per_day"].is_string(), "{api}");
+        let pick = |key: &str| answer[key].as_str().unwrap().to_owned();
+        answers.push(["finding", "per_day", "per_day_low", "per_day_high", "before_per_day"].map(pick));
     }
+    assert_eq!(answers[0], answers[1]);
+    let amount: f64 = answers[0][1].parse().unwrap();
+    assert!((30.0..50.0).contains(&amount), "{amount}");
+
+    let csv = finance.get("/deployments.csv?finding=increase").await.body;
+    assert_eq!(column(&csv, "SharesAnswerWith"), [first.to_string(), second.to_string()], "{csv}");
+    let listed: Vec<f64> = column(&csv, "EffectPerDay").iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(listed, [amount, amount], "{csv}");
+    let service = finance.get("/services/checkout").await.body;
+    assert!(service.contains("shared with 1 other deployment"), "{service}");
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains("1 of 1") && overview.contains("shared with 1 other deployment"), "{overview}");
+    // Twenty days of the later period lie after both, none of the earlier one.
+    let causes = finance.get("/why.csv?period=2026-10-30..2026-11-18&service=checkout").await.body;
+    let raised: Vec<String> = column(&causes, "Cause")
+        .into_iter()
+        .zip(column(&causes, "Amount"))
+        .filter(|(cause, _)| cause == "releases-up")
+        .map(|(_, amount)| amount)
+        .collect();
+    let raised: f64 = raised.first().unwrap_or_else(|| panic!("{causes}")).parse().unwrap();
+    assert!((raised - 20.0 * amount).abs() < 0.5 * amount, "{raised} for {amount} a day: counted once");
+
+    // A third one of the day after joins them, and the answer says what became different.
+    let third = deploy(&db, "3", "checkout", "production", "2026-10-30T06:00:00Z").await;
+    settle(&world).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{third}/impact"), &token, Value::Null).await.json();
+    assert_eq!(api["answers"][0]["joint"]["deployment_ids"], serde_json::json!([first, second]), "{api}");
+    assert_eq!(phases(&db, first).await.len(), 2);
+    assert_eq!(settle(&world).await.computed_count, 0);
+}
+
+/// List prices are compared once for all analyses, and anew where other bills count.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn prices_are_compared_once_for_each_set_of_bills(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, "2026-09", "2026-09-30", 0, "2026-10-02T06:00:00Z").await;
+    let mut conn = db.acquire().await.unwrap();
+    assert!(price_changes::bring_up_to_date(&mut conn).await.unwrap());
+    assert!(!price_changes::bring_up_to_date(&mut conn).await.unwrap(), "nothing changed");
+    import(&world, "2026-10", "2026-10-31", 0, "2026-11-02T06:00:00Z").await;
+    assert!(price_changes::bring_up_to_date(&mut conn).await.unwrap());
 }
 
 /// Of a rollback it is said whether the cost came back.

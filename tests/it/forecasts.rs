@@ -6,8 +6,8 @@ use super::finance::{Line, World, decimal, world};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use costwake::jobs::forecasts;
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{self, Role};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -111,4 +111,44 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     assert!(own.contains("service,search,USD") && own.contains("team,find,USD"), "{own}");
     assert!(!own.contains("checkout") && !own.contains("total"), "{own}");
     assert!(member.get("/teams/find").await.body.contains("id=\"forecast\""));
+}
+
+/// Of a period that is over the sweep keeps the forecast that it is held against, whatever else was asked; the last forty
+/// days are kept whole.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_sweep_keeps_what_a_period_is_held_against(db: PgPool) {
+    // Asked every day from the fifth on: September, October, the quarter; August never had an interval.
+    let asked = "INSERT INTO forecast (scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
+                     publication_id, computed_at, known, point, low, high, no_forecast, actual)
+                 SELECT 'service', 7, 'USD', horizon, first_day, last_day, day::date, 1, now(), 5, point, point - 1,
+                     point + 1, CASE WHEN point IS NULL THEN 'short' ELSE '' END, 10
+                 FROM (VALUES ('month', '2026-08-01'::date, '2026-08-31'::date, NULL::numeric),
+                     ('month', '2026-09-01', '2026-09-30', 9), ('month', '2026-10-01', '2026-10-31', 9),
+                     ('month', '2026-11-01', '2026-11-30', 9), ('quarter', '2026-10-01', '2026-12-31', 9)
+                 ) period (horizon, first_day, last_day, point),
+                 generate_series(first_day + 4, least(last_day, '2026-11-18'), '1 day') day";
+    sqlx::query(asked).execute(&db).await.unwrap();
+    let mut conn = db.acquire().await.unwrap();
+    let gone = store::forecasts::delete_old(&mut conn).await.unwrap();
+    let left: Vec<(String, NaiveDate, NaiveDate, NaiveDate, i64)> = sqlx::query_as(
+        "SELECT horizon, first_day, min(asked_on), max(asked_on), count(*) FROM forecast GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let of = |horizon: &str, first: &str, from: &str, to: &str, count| {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        (horizon.to_owned(), day(first), day(from), day(to), count)
+    };
+    let expected = [
+        of("month", "2026-08-01", "2026-08-16", "2026-08-16", 1),
+        of("month", "2026-09-01", "2026-09-16", "2026-09-16", 1),
+        // From the ninth on they are of the last forty days.
+        of("month", "2026-10-01", "2026-10-09", "2026-10-31", 23),
+        of("month", "2026-11-01", "2026-11-05", "2026-11-18", 14),
+        of("quarter", "2026-10-01", "2026-10-09", "2026-11-18", 41),
+    ];
+    assert_eq!(left, expected);
+    assert_eq!(gone, 26 + 25 + 4 + 4);
+    assert_eq!(store::forecasts::delete_old(&mut conn).await.unwrap(), 0);
 }

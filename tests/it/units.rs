@@ -360,4 +360,15 @@ async fn a_deployment_says_its_causes_and_the_launches_beside_it(db: PgPool) {
     effects::settle(&world.app.state.pools, now).await.unwrap();
     let page = finance.get(&format!("/deployments/{id}")).await;
     assert!(flags(&page.body).contains("Launch registered for these days, 5 Nov 2026"), "{}", flags(&page.body));
+    // What it moved is estimated beside the release: nothing, by bills that know nothing of it.
+    let rows = texts(&page.body, "section[aria-labelledby=h-flags] tbody tr");
+    let launch = rows.iter().find(|row| row.starts_with("Launch")).unwrap();
+    assert!(launch.contains('$') && !launch.contains("not known"), "{launch}");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{id}/impact"), &token, Value::Null).await.json();
+    let flag = api["answers"][0]["flags"].as_array().unwrap().iter().find(|flag| flag["kind"] == "launch").unwrap();
+    let amount = flag["amount_per_day"].as_str().unwrap();
+    let csv = finance.get("/deployments.csv").await.body;
+    let flags = column(&csv, "Flags").remove(0);
+    assert!(flags.contains(&format!("launch of 2026-11-05: {amount}")), "{flags}");
 }

@@ -69,6 +69,9 @@ const NEWS_DAYS: i64 = 21;
 /// Days after a release within which a shift is put to it.
 const AFTER_RELEASE_DAYS: i64 = 3;
 
+/// The least share of a spike that a day a month before must have been off by, so that the spike is that day's again.
+const RHYTHM_SHARE: f64 = 0.5;
+
 /// How much more is asked of a slow rise than of a shift.
 const SLOPE_ASKS: f64 = 1.5;
 
@@ -143,7 +146,15 @@ fn spike(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) ->
     let out = last.deviations > sensitivity.spike_deviations
         && share > sensitivity.spike_share
         && amount_per_day >= sensitivity.amount_per_day;
-    (news && out).then_some(Anomaly { kind: AnomalyKind::Spike, start: last.day, end: last.day, amount_per_day, share })
+    // What came a month ago as well is a bill's or a job's rhythm, and no news.
+    let is_monthly = last.month_before >= RHYTHM_SHARE * last.size;
+    (news && out && !is_monthly).then_some(Anomaly {
+        kind: AnomalyKind::Spike,
+        start: last.day,
+        end: last.day,
+        amount_per_day,
+        share,
+    })
 }
 
 /// Whether a release or a price event of that day or the day before explains a jump.

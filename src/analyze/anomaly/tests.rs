@@ -117,3 +117,25 @@ fn cost_that_leaves_its_traffic_little_by_little_is_found_and_growth_with_traffi
     busier.traffic = requests(true);
     assert_eq!(kinds(&busier), []);
 }
+
+#[test]
+fn what_comes_every_month_is_told_once_and_again_when_it_doubles() {
+    let last = DAYS - 1;
+    for (gap, before, now, told) in [
+        (30, 1.0, 1.6, true),
+        (30, 1.6, 1.6, false),
+        (28, 1.5, 1.6, false),
+        (31, 1.6, 1.5, false),
+        (30, 1.5, 3.2, true),
+        (21, 1.6, 1.6, true),
+    ] {
+        let monthly = history(|index| match index {
+            index if index == last => now,
+            index if index == last - gap => before,
+            _ => 1.0,
+        });
+        let found = kinds(&monthly);
+        let expected = if told { vec![(AnomalyKind::Spike, day(last))] } else { Vec::new() };
+        assert_eq!(found, expected, "{before} and {now}, {gap} days apart");
+    }
+}

@@ -5,9 +5,9 @@ use chrono::NaiveDate;
 /// The answer about what was released to one service and environment on one day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Impact {
-    /// The day of the release.
+    /// The day of the release; of the last of several that share the answer.
     pub day: NaiveDate,
-    /// The deployments of that day: one answer for all of them.
+    /// The deployments of that day, or of all days that share the answer: one answer for all of them.
     pub deployment_ids: Vec<i64>,
     /// How far the answer is.
     pub phase: Phase,
@@ -29,8 +29,8 @@ pub struct Impact {
     /// The line that the cost would have followed without this release, a day each over the days before and after that
     /// the answer rests on, in order. Empty where there is no effect.
     pub expected: Vec<ExpectedDay>,
-    /// The neighbours from which this release cannot be told apart, with what they did together.
-    pub not_separable: Option<NotSeparable>,
+    /// The days of all releases that this is the one answer about, in order; empty where it is about one day only.
+    pub joint_days: Vec<NaiveDate>,
     /// What else may explain it, the largest amount first.
     pub flags: Vec<Flag>,
 }
@@ -162,17 +162,6 @@ pub struct ExpectedDay {
     pub high: f64,
 }
 
-/// A release and neighbours that moved the cost together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotSeparable {
-    /// The days of the neighbours, in order.
-    pub days: Vec<NaiveDate>,
-    /// The deployments of those days.
-    pub deployment_ids: Vec<i64>,
-    /// What this release and they did together; without a per-unit effect.
-    pub joint: Effect,
-}
-
 /// Something beside the release that may explain a movement of cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flag {
@@ -241,14 +230,11 @@ impl Impact {
             effect: None,
             smallest_visible_per_day: None,
             expected: Vec::new(),
-            not_separable: None,
+            joint_days: Vec::new(),
             flags: Vec::new(),
         }
     }
 }
-
-/// Days to a neighbour within which bills of days cannot tell two releases apart.
-const NOT_SEPARABLE_DAYS: i32 = 1;
 
 /// The whole answer about a window.
 pub(super) fn answered(
@@ -268,9 +254,6 @@ pub(super) fn answered(
     impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
     impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
-    if impact.finding == Finding::CannotTell && raw.nearest <= NOT_SEPARABLE_DAYS {
-        impact.not_separable = not_separable(history, day, window, model, calibration);
-    }
     impact
 }
 
@@ -304,28 +287,4 @@ fn per_unit(
         before: effect.before_per_day / before,
         units_per_day: after,
     })
-}
-
-/// What the release and its nearest neighbours did together, where that is likely to be anything.
-fn not_separable(
-    history: &super::History,
-    day: NaiveDate,
-    window: &super::window::Window,
-    model: &super::Model,
-    calibration: &super::Calibration,
-) -> Option<NotSeparable> {
-    let near = |days: i32| days.abs() <= NOT_SEPARABLE_DAYS;
-    let joint = window.without_neighbours(near);
-    let raw = super::Raw::of(&joint, &super::fit::Fit::of(&joint, model));
-    let phase = Phase::of(window.days_after() as u32);
-    let effect = Effect::of(&raw, calibration.interval(phase, &raw));
-    let mut days: Vec<NaiveDate> = window
-        .others
-        .iter()
-        .filter(|(days, _)| near(*days))
-        .map(|(days, _)| day + chrono::Duration::days(i64::from(*days)))
-        .collect();
-    days.sort_unstable();
-    let deployment_ids = days.iter().flat_map(|day| history.deployments_of(*day)).collect();
-    (raw.probability >= 0.5).then_some(NotSeparable { days, deployment_ids, joint: effect })
 }

@@ -25,6 +25,8 @@ pub(super) enum Role {
     Calendar,
     /// A price event, by its place in the window's list.
     Price(usize),
+    /// A launch, by its place in the window's list.
+    Launch(usize),
     /// Another release, by its place in the window's list.
     Release(usize),
     /// A shift that nobody announced, on a day counted from the release.
@@ -80,6 +82,10 @@ impl Design {
             let values = step(&window.days, *day, 1.0);
             subtract(&mut design.target, *mean, &values);
             design.base.push(Column { role: Role::Price(index), values, sd: *sd });
+        }
+        for (index, (first, last)) in window.launches.iter().enumerate() {
+            let values = window.days.iter().map(|day| f64::from(u8::from((*first..=*last).contains(day)))).collect();
+            design.base.push(Column { role: Role::Launch(index), values, sd: model.launch_sd });
         }
         design.add_releases(window, model);
         let share = |day: &i32, shape: super::Shape| shape.share(*day, window.first_share);

@@ -44,12 +44,19 @@ pub(super) fn flags(history: &History, day: NaiveDate, window: &Window, fit: &Fi
             flags.push(plain(FlagKind::PriceOrCommitment, Some(moved(window, &sizes)), Some(date(*days))));
         }
     }
+    for (index, (first, last)) in window.launches.iter().enumerate() {
+        if (-REACH_DAYS..=horizon).contains(first) || (-REACH_DAYS..=horizon).contains(last) {
+            let amount = moved(window, &fit.sizes(Role::Launch(index)));
+            flags.push(plain(FlagKind::Launch, Some(amount), Some(date(*first))));
+        }
+    }
     for (days, _) in fit.shifts().filter(|(days, _)| (-REACH_DAYS..0).contains(days)) {
         let amount = moved(window, &fit.sizes(Role::Shift(days)));
         flags.push(plain(FlagKind::ShiftBefore, Some(amount), Some(date(days))));
     }
     flags.extend(autoscaling(history, day, window));
-    flags.extend(notes(history, day, horizon));
+    let estimated: Vec<NaiveDate> = window.launches.iter().map(|(first, _)| date(*first)).collect();
+    flags.extend(notes(history, day, horizon, &estimated));
     if phase != Phase::Settled {
         flags.push(plain(FlagKind::IncompleteDays, None, Some(history.complete_to + chrono::Days::new(1))));
     }
@@ -107,7 +114,8 @@ fn autoscaling(history: &History, day: NaiveDate, window: &Window) -> Option<Fla
         .then(|| plain(FlagKind::Autoscaling, Some((later - count) * cost / count), None))
 }
 
-fn notes(history: &History, day: NaiveDate, horizon: i32) -> Vec<Flag> {
+/// What was noted; of launches those that the days say nothing of, since they begin later.
+fn notes(history: &History, day: NaiveDate, horizon: i32, estimated: &[NaiveDate]) -> Vec<Flag> {
     let near = |note: &&super::Note| {
         let days = (note.day - day).num_days();
         (i64::from(-REACH_DAYS)..=i64::from(horizon)).contains(&days)
@@ -122,6 +130,7 @@ fn notes(history: &History, day: NaiveDate, horizon: i32) -> Vec<Flag> {
         .notes
         .iter()
         .filter(near)
+        .filter(|note| note.kind != NoteKind::Launch || !estimated.contains(&note.day))
         .map(|note| plain(kind(note.kind), note.amount_per_day.filter(|amount| amount.is_finite()), Some(note.day)))
         .collect()
 }

@@ -56,8 +56,7 @@ pub struct PriceEvent {
     pub day: NaiveDate,
     /// Which of them it is.
     pub kind: PriceEventKind,
-    /// By how much this service's cost is expected to change, where that is known or was learnt from other services
-    ///.
+    /// By how much this service's cost is expected to change, where that is known or was learnt from other services.
     pub size: Option<KnownSize>,
 }
 
@@ -86,6 +85,8 @@ pub struct KnownSize {
 pub struct Note {
     /// The day on which it began.
     pub day: NaiveDate,
+    /// The last day of it, where it has one: launches do.
+    pub last_day: Option<NaiveDate>,
     /// What it was.
     pub kind: NoteKind,
     /// What it moved, in units of the currency a day, where that is known (the credit's own amount, what a rule moved).
@@ -95,7 +96,7 @@ pub struct Note {
 /// Kinds of notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoteKind {
-    /// A launch or campaign.
+    /// A launch or campaign: what it moved is estimated beside the release.
     Launch,
     /// A credit, refund or fee on the bill.
     CreditOrFee,

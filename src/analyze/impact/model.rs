@@ -41,6 +41,8 @@ pub struct Model {
     pub month_start_sd: Option<f64>,
     /// Standard deviation of a change of price of which nothing is known.
     pub price_sd: f64,
+    /// Standard deviation of what a launch adds on its days, beyond what traffic explains.
+    pub launch_sd: f64,
     /// The least logarithm of a Bayes factor with which a day becomes a shift that nobody announced.
     pub shift_log_factor: f64,
     /// The least size of a residual, in robust standard deviations, with which a day becomes an outlier.
@@ -143,6 +145,7 @@ impl Model {
             slope_sd: Some(0.12),
             month_start_sd: Some(0.15),
             price_sd: 0.1,
+            launch_sd: 0.15,
             shift_log_factor: 8.0,
             outlier_deviations: 4.0,
         }

@@ -31,10 +31,14 @@ pub(crate) struct Surprise {
     pub(crate) deviations: f64,
     pub(crate) size: f64,
     pub(crate) cost: f64,
+    /// The largest `size` of the days a month before, in log cost; 0 where none of them is known.
+    pub(crate) month_before: f64,
 }
 
 /// Standard deviation of what a release may have done.
 const RELEASE_SD: f64 = 0.3;
+/// Days back to what comes once a month, whatever the month.
+const MONTH_DAYS: std::ops::RangeInclusive<i32> = 28..=31;
 /// Days at the end that are told one by one.
 const LAST_DAYS: usize = 7;
 
@@ -53,9 +57,19 @@ impl Surprises {
         let (best, evidence) = (likeliest.index, likeliest.evidence);
         let date = |days: i32| after + chrono::Duration::days(i64::from(days));
         let surprises = kinds[best].innovations(&columns, &evidence);
+        let size = |at: usize| size(&window, at, surprises[at].0, &design, &evidence.coefficients);
         let first = window.days.len().saturating_sub(LAST_DAYS);
         let days = (first..window.days.len())
-            .map(|at| surprise(&window, at, surprises[at], date(window.days[at]), &design, &evidence.coefficients))
+            .map(|at| Surprise {
+                day: date(window.days[at]),
+                deviations: deviations(size(at), surprises[at].1),
+                size: size(at),
+                cost: cost(&window, at),
+                month_before: (0..at)
+                    .filter(|before| MONTH_DAYS.contains(&(window.days[at] - window.days[*before])))
+                    .map(size)
+                    .fold(0.0, f64::max),
+            })
             .collect();
         let shifts = design
             .base
@@ -72,23 +86,27 @@ impl Surprises {
     }
 }
 
-/// A day that became an outlier of its own has no innovation left: what its column took is the surprise.
+/// What a day cost.
 #[expect(clippy::float_arithmetic, reason = "residuals")]
-fn surprise(
-    window: &Window,
-    at: usize,
-    (missed, deviation): (f64, f64),
-    day: NaiveDate,
-    design: &Design,
-    coefficients: &[f64],
-) -> Surprise {
-    let own: f64 = design
+fn cost(window: &Window, at: usize) -> f64 {
+    window.cost[at] - window.offset
+}
+
+#[expect(clippy::float_arithmetic, reason = "residuals")]
+fn deviations(size: f64, deviation: f64) -> f64 {
+    size / deviation.max(1e-6)
+}
+
+/// By how much a day missed what was expected of it, in log cost. A day that became an outlier of its own has no
+/// innovation left: what its column took is the surprise.
+#[expect(clippy::float_arithmetic, reason = "residuals")]
+fn size(window: &Window, at: usize, missed: f64, design: &Design, coefficients: &[f64]) -> f64 {
+    let own = design
         .base
         .iter()
         .zip(coefficients)
         .filter(|(column, _)| column.role == super::design::Role::Outlier(window.days[at]))
         .map(|(_, size)| size)
-        .sum();
-    let size = missed + own;
-    Surprise { day, deviations: size / deviation.max(1e-6), size, cost: window.cost[at] - window.offset }
+        .sum::<f64>();
+    missed + own
 }

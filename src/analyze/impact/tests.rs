@@ -110,16 +110,72 @@ fn what_cannot_be_asked_says_why() {
 }
 
 #[test]
-fn a_release_of_the_day_before_is_told_with_what_both_did() {
-    let mut pair = history(1.4, 14);
-    pair.releases.push(ReleaseDay { day: day(DAY - 1), deployment_ids: vec![6], share_before: None });
-    let impact = ask(&pair);
-    assert!(impact.flags.iter().any(|flag| flag.kind == FlagKind::Neighbour && flag.deployment_ids == [6]));
-    if impact.finding == Finding::CannotTell {
-        let both = impact.not_separable.expect("together they did something");
-        assert_eq!((both.days, both.deployment_ids), (vec![day(DAY - 1)], vec![6]));
-        assert!(both.joint.low > 0.0, "{:?}", both.joint);
+fn releases_a_day_apart_get_one_answer_for_both() {
+    for gap in 1..=2 {
+        let mut pair = history(1.4, 14);
+        let before = day(DAY - gap);
+        pair.releases.push(ReleaseDay { day: before, deployment_ids: vec![6], share_before: Some(0.3) });
+        if gap == 2 {
+            pair.releases.push(ReleaseDay { day: day(DAY - 1), deployment_ids: vec![5], share_before: None });
+        }
+        let groups = groups(&pair.releases);
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        let both = estimate_joint(&pair, &groups[0], &Model::default(), &Calibration::default());
+        let effect = both.effect.unwrap();
+        let truth = 200.0 * (5.0 + 2.0 * 0.8) / 7.0 * 0.4;
+        assert_eq!((both.finding, both.day, both.days_after), (Finding::Increase, day(DAY), 14));
+        assert_eq!(both.joint_days, groups[0]);
+        assert!(both.deployment_ids.starts_with(if gap == 2 { &[6, 5] } else { &[6] }), "{:?}", both.deployment_ids);
+        assert!(both.deployment_ids.ends_with(&[7, 8]));
+        assert!((effect.per_day - truth).abs() < 0.15 * truth, "{} for {truth}", effect.per_day);
+        assert!(effect.low <= truth && truth <= effect.high, "{truth} in {} to {}", effect.low, effect.high);
+        assert!(both.flags.iter().all(|flag| flag.kind != FlagKind::Neighbour), "{:?}", both.flags);
+        // Alone neither is claimed: which of them it was, the days do not say.
+        let alone = ask(&pair);
+        assert_ne!(alone.finding, Finding::Increase);
+        assert!(alone.flags.iter().any(|flag| flag.kind == FlagKind::Neighbour && flag.deployment_ids == [6]));
     }
+}
+
+#[test]
+fn one_day_is_asked_as_it_always_was() {
+    let one = history(1.3, 14);
+    assert_eq!(estimate_joint(&one, &[day(DAY)], &Model::default(), &Calibration::default()), ask(&one));
+}
+
+/// A campaign of four days after the release has an amount of its own, and the release is not blamed for it.
+#[test]
+fn a_launch_has_an_amount_of_its_own() {
+    let mut launched = history(1.0, 14);
+    let on = |first: i32, last: i32, factor: f64, history: &mut History| {
+        for index in first..=last {
+            let cost = &mut history.cost[index as usize];
+            *cost = cost.map(|cost| cost * factor);
+        }
+        history.notes.push(Note {
+            day: day(first),
+            last_day: Some(day(last)),
+            kind: NoteKind::Launch,
+            amount_per_day: None,
+        });
+    };
+    on(DAY + 3, DAY + 6, 1.4, &mut launched);
+    let impact = ask(&launched);
+    let launch = impact.flags.iter().find(|flag| flag.kind == FlagKind::Launch).unwrap();
+    let truth =
+        launched.cost[DAY as usize + 3..=DAY as usize + 6].iter().flatten().sum::<f64>() * (1.0 - 1.0 / 1.4) / 14.0;
+    let amount = launch.amount_per_day.unwrap();
+    assert_eq!(launch.day, Some(day(DAY + 3)));
+    assert!((amount - truth).abs() < 0.2 * truth, "{amount} for {truth}");
+    assert_eq!(impact.finding, Finding::NoMaterialChange);
+
+    // One that begins after the last complete day is known, and has no amount yet.
+    let mut later = history(1.0, 8);
+    later.notes.push(Note { day: day(DAY + 5), last_day: None, kind: NoteKind::Launch, amount_per_day: None });
+    later.complete_to = day(DAY + 4);
+    let flags = ask(&later).flags;
+    let launch = flags.iter().find(|flag| flag.kind == FlagKind::Launch).unwrap();
+    assert_eq!((launch.amount_per_day, launch.day), (None, Some(day(DAY + 5))));
 }
 
 proptest! {

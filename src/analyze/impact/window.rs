@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "logarithms of cost, for estimates")]
 
-use super::{History, Model, PriceEventKind, SETTLED_DAYS};
+use super::{History, Model, NoteKind, PriceEventKind, SETTLED_DAYS};
 use chrono::{Datelike, NaiveDate};
 
 /// Complete days that an answer needs after the release.
@@ -37,6 +37,8 @@ pub(super) struct Window {
     pub(super) first_share: f64,
     /// Price events: day, mean and standard deviation of their size.
     pub(super) prices: Vec<(i32, f64, f64, PriceEventKind)>,
+    /// Launches that begin or end in these days: first and last day.
+    pub(super) launches: Vec<(i32, i32)>,
     /// Cost (plus `offset`) of the days asked, 1 … horizon; a day without a figure has the mean of the others.
     pub(super) asked: Vec<f64>,
     /// Mean cost of the 14 days before.
@@ -115,6 +117,13 @@ impl Window {
             })
             .filter(|(event, mean, sd, _)| *event > opening && *event <= end && mean.is_finite() && sd.is_finite())
             .collect();
+        let launches = history
+            .notes
+            .iter()
+            .filter(|note| note.kind == NoteKind::Launch)
+            .map(|note| (relative(note.day), relative(note.last_day.unwrap_or(note.day))))
+            .filter(|(first, last)| *first <= end && *last >= days[0] && (*first > days[0] || *last < end))
+            .collect();
         let asked = asked_days(&days, &cost, horizon);
         let fortnight: Vec<f64> =
             days.iter().zip(&raw).filter(|(day, _)| (-14..0).contains(*day)).map(|(_, cost)| *cost).collect();
@@ -140,19 +149,13 @@ impl Window {
                     .clamp(0.0, 1.0),
             others,
             prices,
+            launches,
             asked,
             before_per_day,
             days,
             cost,
             log_cost,
         })
-    }
-
-    /// The same days without some neighbours: what is left stands for the release and them.
-    pub(super) fn without_neighbours(&self, near: impl Fn(i32) -> bool) -> Self {
-        let mut joint = self.clone();
-        joint.others.retain(|(day, _)| !near(*day));
-        joint
     }
 
     /// The days after the release that have a figure.

@@ -119,7 +119,8 @@ async fn look_at_finance(open: &impl AsyncFn(&str) -> anyhow::Result<String>) ->
     shows("/finance/invoices?state=differs", "class=\"total\"").await?;
     shows("/finance/invoices?state=within-tolerance", "class=\"total\"").await?;
     shows("/finance/statements", "Closed").await?;
-    shows("/finance/rates", "entered").await
+    shows("/finance/rates", "entered").await?;
+    shows("/savings", "of the capacity is used, by utilization").await
 }
 
 /// By the button of its page, which shows nothing before.

@@ -46,6 +46,7 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     fill_catalogue(&caller, &token.secret, files).await?;
     take_bills(running, pools, files).await?;
     send_traffic(&caller, &token.secret, files).await?;
+    send_utilization(&caller, &token.secret, files).await?;
     settle(&caller, &token.secret, files).await?;
     tokens::end(app, by(), None, token.api_token_id).await?;
     send_events(running, pools, &caller, files).await?;
@@ -78,6 +79,23 @@ async fn send_traffic(caller: &Caller, secret: &str, files: &DemoFiles) -> anyho
         };
         let points: Vec<Value> = lines.iter().map(point).collect();
         caller.post_json("/api/v1/metrics/requests/points", secret, &json!({"points": points})).await?;
+    }
+    Ok(())
+}
+
+/// How much of what is provided each service uses in production and staging, by day.
+async fn send_utilization(caller: &Caller, secret: &str, files: &DemoFiles) -> anyhow::Result<()> {
+    let text = tokio::fs::read_to_string(&files.utilization).await?;
+    let lines: Vec<&str> = text.lines().skip(1).collect();
+    step(format_args!("Sending {} values of utilization", lines.len()));
+    for lines in lines.chunks(POINTS_AT_ONCE) {
+        let point = |line: &&str| {
+            let mut cells = line.split(',');
+            let (day, service, environment, percent) = (cells.next(), cells.next(), cells.next(), cells.next());
+            json!({"time": day, "service": service, "value": percent, "environment": environment})
+        };
+        let points: Vec<Value> = lines.iter().map(point).collect();
+        caller.post_json("/api/v1/metrics/utilization/points", secret, &json!({"points": points})).await?;
     }
     Ok(())
 }

@@ -76,16 +76,17 @@ pub(super) fn learn(
         let impact = impact::estimate(&window(series, *day), *day, model, calibration);
         let effect = impact.effect?;
         let is_claimed = matches!(impact.finding, Finding::Increase | Finding::Decrease);
-        Some((is_claimed, effect.low > 0.0 || effect.high < 0.0))
+        Some((is_claimed, effect.low > 0.0 || effect.high < 0.0, effect.probability))
     });
-    let answers: Vec<(bool, bool)> = answers.into_iter().flatten().collect();
-    let count = |keep: fn(&(bool, bool)) -> bool| answers.iter().filter(|answer| keep(answer)).count() as i64;
+    let answers: Vec<(bool, bool, f64)> = answers.into_iter().flatten().collect();
+    let count = |keep: fn(&(bool, bool, f64)) -> bool| answers.iter().filter(|answer| keep(answer)).count() as i64;
     (!answers.is_empty()).then(|| StoredCalibration {
         constants: serde_json::to_value(calibration).unwrap_or_default(),
         method: METHOD.into(),
         placebo_count: answers.len() as i64,
         claimed_count: count(|answer| answer.0),
         outside_count: count(|answer| answer.1),
+        claimed_probabilities: answers.iter().filter(|answer| answer.0).map(|answer| answer.2).collect(),
         computed_at: now,
     })
 }

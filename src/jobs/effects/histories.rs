@@ -212,6 +212,7 @@ fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
 fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRange) -> Vec<Note> {
     let credits = other.iter().map(|(index, amount)| Note {
         day: range.start() + Days::new(*index as u64),
+        last_day: None,
         kind: NoteKind::CreditOrFee,
         amount_per_day: Some(*amount),
     });
@@ -219,11 +220,17 @@ fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRa
         (step.service_id, step.environment_id) == (key.service_id, key.environment_id)
             && step.billing_currency == key.billing_currency
     };
-    let note = |step: &RuleStep, kind| Note { day: step.day, kind, amount_per_day: Some(step.amount_per_day) };
+    let note =
+        |step: &RuleStep, kind| Note { day: step.day, last_day: None, kind, amount_per_day: Some(step.amount_per_day) };
     let rules = inputs.rules.iter().filter(is_own).map(|step| note(step, NoteKind::AllocationRule));
     let retags = inputs.retags.iter().filter(is_own).map(|step| note(step, NoteKind::Retagging));
     let launches = inputs.plans.iter().filter(|plan| plan.kind == "launch" && plan.service_id == key.service_id);
-    let launches = launches.map(|plan| Note { day: plan.first_day, kind: NoteKind::Launch, amount_per_day: None });
+    let launches = launches.map(|plan| Note {
+        day: plan.first_day,
+        last_day: Some(plan.last_day),
+        kind: NoteKind::Launch,
+        amount_per_day: None,
+    });
     credits.chain(rules).chain(retags).chain(launches).collect()
 }
 
@@ -238,6 +245,8 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
     let end = end.clamp(start, history.cost.len());
     let is_inside = |day: NaiveDate| first <= day && day <= last;
+    // A launch that began before still moves these days.
+    let is_noted = |note: &Note| note.day <= last && note.last_day.unwrap_or(note.day) >= first;
     let part = |days: &Vec<Option<f64>>| days[start..end].to_vec();
     let cost = part(&history.cost);
     let median = siblings::median(cost.iter().flatten().copied().collect()).unwrap_or_default();
@@ -255,7 +264,7 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
         // A release of the same day is there although the day may not be complete.
         releases: history.releases.iter().filter(|one| is_inside(one.day) || one.day == day).cloned().collect(),
         price_events: history.price_events.iter().filter(|one| is_inside(one.day)).cloned().collect(),
-        notes: history.notes.iter().filter(|one| is_inside(one.day) && is_worth_noting(one)).cloned().collect(),
+        notes: history.notes.iter().filter(|one| is_noted(one) && is_worth_noting(one)).cloned().collect(),
     }
 }
 

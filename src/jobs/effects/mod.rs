@@ -12,7 +12,7 @@ pub(super) mod verdict;
 use crate::analyze::impact::{self, Calibration, Effect, Impact, Model};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
-use crate::store::{Pools, jobs};
+use crate::store::{Pools, jobs, price_changes};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use histories::{Key, Series};
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-3";
+pub const METHOD: &str = "impact-4";
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
@@ -74,6 +74,7 @@ pub struct Settled {
 
 /// Brings every answer up to date.
 pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
+    bring_prices_up_to_date(pools).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mark = effect_runs::mark(&mut snapshot).await?;
     let inputs = inputs::Inputs::read(&mut snapshot).await?;
@@ -104,6 +105,13 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     }
     transaction.commit().await?;
     Ok(done.settled)
+}
+
+// Before the view that they are read in: what is published in between, the next look finds.
+pub(super) async fn bring_prices_up_to_date(pools: &Pools) -> sqlx::Result<()> {
+    let mut transaction = pools.jobs.begin().await?;
+    price_changes::bring_up_to_date(&mut transaction).await?;
+    transaction.commit().await
 }
 
 fn count(number: usize) -> i64 {
@@ -191,41 +199,77 @@ impl Asked<'_> {
         let mut answers = Answers::default();
         // What a rollback took back: the release before it. Worked out once where both are asked.
         let mut known: BTreeMap<NaiveDate, Impact> = BTreeMap::new();
-        for (place, release) in series.history.releases.iter().enumerate() {
-            answers.release_count += 1;
-            let window = histories::window(series, release.day);
-            let fingerprint = histories::fingerprint(&window, self.calibration);
-            let keys: Vec<StandingKey> = release.deployment_ids.iter().map(|id| key_of(series.key(), *id)).collect();
-            let before: Vec<Option<&Standing>> = keys.iter().map(|key| self.standing.get(key)).collect();
-            if before.iter().all(|one| one.is_some_and(|one| one.fingerprint == fingerprint)) {
-                continue;
-            }
-            answers.computed_count += 1;
-            let impact = impact::estimate(&window, release.day, self.model, self.calibration);
-            let taken_back = series.rollback_days.contains(&release.day).then(|| {
-                let earlier = series.history.releases[..place].last()?;
-                let of = known.entry(earlier.day).or_insert_with(|| {
-                    let window = histories::window(series, earlier.day);
-                    impact::estimate(&window, earlier.day, self.model, self.calibration)
-                });
-                came_back(of, &impact)
-            });
-            for (deployment_id, before) in release.deployment_ids.iter().zip(before) {
-                let effect = verdict::Verdict {
+        for days in impact::groups(&series.history.releases) {
+            self.of_group(series, &days, &mut known, &mut answers);
+        }
+        answers
+    }
+
+    // Releases within a day of each other have one answer, told of each of them; what each did alone is kept beside it.
+    fn of_group(
+        &self,
+        series: &Series,
+        days: &[NaiveDate],
+        known: &mut BTreeMap<NaiveDate, Impact>,
+        answers: &mut Answers,
+    ) {
+        let Some(last) = days.last() else { return };
+        let releases = series.history.releases.iter().filter(|release| days.contains(&release.day));
+        answers.release_count += days.len();
+        let window = histories::window(series, *last);
+        let mut fingerprint = histories::fingerprint(&window, self.calibration);
+        if days.len() > 1 {
+            // Which releases share an answer follows from those before the window too.
+            fingerprint.push_str(&format!("+{}", days.len() - 1));
+        }
+        let before = |id: &i64| self.standing.get(&key_of(series.key(), *id));
+        let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == fingerprint);
+        if releases.clone().all(|release| release.deployment_ids.iter().all(stands)) {
+            return;
+        }
+        answers.computed_count += days.len();
+        let impact = impact::estimate_joint(&window, days, self.model, self.calibration);
+        for release in releases {
+            let is_shared = days.len() > 1;
+            let own = is_shared.then(|| impact::estimate(&window, release.day, self.model, self.calibration));
+            let alone = own.as_ref().unwrap_or(&impact);
+            let came_back = self.came_back(series, alone, release.day, known);
+            for deployment_id in &release.deployment_ids {
+                let verdict = verdict::Verdict {
                     key: series.key(),
                     deployment_id: *deployment_id,
+                    release_date: release.day,
                     impact: &impact,
+                    alone: own.as_ref(),
                     asked_on: series.history.complete_to,
                     publication_id: self.publication_id,
                     fingerprint: &fingerprint,
-                    came_back: taken_back.clone().flatten(),
-                    before,
+                    came_back: came_back.clone(),
+                    before: before(deployment_id),
                 };
-                answers.effects.push(effect.into_effect());
+                answers.effects.push(verdict.into_effect());
             }
-            known.insert(release.day, impact);
+            known.insert(release.day, alone.clone());
         }
-        answers
+    }
+
+    // Of a rollback: whether it took back what the release before it did.
+    fn came_back(
+        &self,
+        series: &Series,
+        rollback: &Impact,
+        day: NaiveDate,
+        known: &mut BTreeMap<NaiveDate, Impact>,
+    ) -> Option<serde_json::Value> {
+        if !series.rollback_days.contains(&day) {
+            return None;
+        }
+        let earlier = series.history.releases.iter().rfind(|release| release.day < day)?;
+        let of = known.entry(earlier.day).or_insert_with(|| {
+            let window = histories::window(series, earlier.day);
+            impact::estimate(&window, earlier.day, self.model, self.calibration)
+        });
+        came_back(of, rollback)
     }
 }
 

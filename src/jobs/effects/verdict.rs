@@ -2,9 +2,7 @@
 
 use super::METHOD;
 use super::histories::Key;
-use crate::analyze::impact::{
-    self, Effect, Finding, Flag, FlagKind, Impact, NotSeparable, Phase, Reason, Returned, UnitEffect,
-};
+use crate::analyze::impact::{self, Effect, Finding, Flag, FlagKind, Impact, Phase, Reason, Returned, UnitEffect};
 use crate::store::effects::{LineDay, NewEffect, Standing};
 use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive};
 use chrono::NaiveDate;
@@ -17,7 +15,12 @@ const ESTIMATE_DIGITS: i64 = 6;
 pub(super) struct Verdict<'a> {
     pub key: &'a Key,
     pub deployment_id: i64,
+    /// The day of this release.
+    pub release_date: NaiveDate,
+    /// The answer, which other releases may share.
     pub impact: &'a Impact,
+    /// What is said of this release's day alone, where others share the answer.
+    pub alone: Option<&'a Impact>,
     pub asked_on: NaiveDate,
     pub publication_id: i64,
     pub fingerprint: &'a str,
@@ -37,7 +40,8 @@ impl Verdict<'_> {
             service_id: self.key.service_id,
             environment_id: self.key.environment_id,
             billing_currency: self.key.billing_currency.clone(),
-            release_date: impact.day,
+            release_date: self.release_date,
+            effect_date: impact.day,
             asked_on: self.asked_on,
             publication_id: self.publication_id,
             phase: self.phase(),
@@ -54,7 +58,7 @@ impl Verdict<'_> {
             probability: effect.map(|effect| effect.probability),
             per_unit: effect.and_then(|effect| effect.per_unit.as_ref()).map(unit),
             flags: impact.flags.iter().map(flag).collect(),
-            not_separable: impact.not_separable.as_ref().map(not_separable),
+            joint: self.is_joint().then(|| joint(self.deployment_id, impact, self.alone)),
             what_changed: self.before.map(|before| self.what_changed(before)).unwrap_or_default(),
             came_back: self.came_back,
             method: METHOD.into(),
@@ -73,6 +77,10 @@ impl Verdict<'_> {
             Phase::Settled if was_settled && (self.is_moved() || self.was("revised")) => "revised",
             Phase::Settled => "settled",
         }
+    }
+
+    fn is_joint(&self) -> bool {
+        self.impact.deployment_ids.len() > 1
     }
 
     fn was(&self, phase: &str) -> bool {
@@ -96,6 +104,11 @@ impl Verdict<'_> {
             1 => changes.push("one more day became complete".into()),
             days if days > 1 => changes.push(format!("{days} more days became complete")),
             _ => changes.push("fewer days are complete".into()),
+        }
+        match (before.is_joint, self.is_joint()) {
+            (false, true) => changes.push("another release within a day shares the answer".into()),
+            (true, false) => changes.push("no other release shares the answer any more".into()),
+            _ => {}
         }
         if before.publication_id != self.publication_id && days <= 0 {
             changes.push(format!(
@@ -146,11 +159,15 @@ fn flag(flag: &Flag) -> Value {
     })
 }
 
-fn not_separable(joint: &NotSeparable) -> Value {
-    let text = |value: f64| estimate(value).to_plain_string();
+/// With whom the answer is shared, and what is said of this release's day alone where there are several days.
+fn joint(deployment_id: i64, impact: &Impact, alone: Option<&Impact>) -> Value {
+    let others: Vec<i64> = impact.deployment_ids.iter().copied().filter(|id| *id != deployment_id).collect();
+    let days = if impact.joint_days.is_empty() { std::slice::from_ref(&impact.day) } else { &impact.joint_days };
+    let effect = alone.and_then(|alone| alone.effect.as_ref());
+    let own = |pick: fn(&Effect) -> f64| effect.map(|effect| estimate(pick(effect)).to_plain_string());
     json!({
-        "days": joint.days, "deployment_ids": joint.deployment_ids, "per_day": text(joint.joint.per_day),
-        "low": text(joint.joint.low), "high": text(joint.joint.high),
+        "days": days, "deployment_ids": others, "own_per_day": own(|effect| effect.per_day),
+        "own_low": own(|effect| effect.low), "own_high": own(|effect| effect.high),
     })
 }
 

@@ -188,8 +188,8 @@ impl Series {
                 restarts: self
                     .restarts
                     .iter()
-                    .filter(|one| one.service_id == key.0 && one.release_date <= asked.complete_to)
-                    .map(|one| one.release_date)
+                    .filter(|one| one.service_id == key.0 && one.effect_date <= asked.complete_to)
+                    .map(|one| one.effect_date)
                     .collect(),
             }
         };

@@ -6,7 +6,7 @@ use super::super::display::{decimals, shown, signed};
 use super::super::effects::Answer;
 use crate::store::anomaly_lists::ListedAnomaly;
 use crate::store::deployment_list::ListedDeployment;
-use crate::store::effects::EffectBrief;
+use crate::store::effects::{EffectBrief, shared_with};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use serde_json::Value;
@@ -48,6 +48,7 @@ struct Found {
 pub fn causes(one: &ListedAnomaly, near: &[&ListedDeployment], effects: &[EffectBrief]) -> Causes {
     let excess = one.excess();
     let mut found: Vec<Found> = near.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
+    count_once(&mut found, near, effects);
     found.extend(of_list(one, "rules").map(|rule| of_rule(one, rule)));
     found.extend(of_list(one, "prices").map(of_price));
     found.push(of_traffic(one));
@@ -114,6 +115,22 @@ fn of_deployment(one: &ListedAnomaly, deployment: &ListedDeployment, effects: &[
     }
 }
 
+// Deployments that share an answer have the same amount, and it is there once.
+fn count_once(found: &mut [Found], near: &[&ListedDeployment], effects: &[EffectBrief]) {
+    let shared = |deployment: &ListedDeployment| {
+        let own = effects.iter().find(|effect| effect.deployment_id == deployment.deployment_id);
+        own.map(|effect| shared_with(effect.joint.as_ref())).unwrap_or_default()
+    };
+    for place in 1..near.len().min(found.len()) {
+        let others = shared(near[place]);
+        let is_counted = |before: usize| others.contains(&near[before].deployment_id) && found[before].amount.is_some();
+        if (0..place).any(is_counted) {
+            found[place].amount = None;
+            found[place].row.amount = "in the answer that it shares".into();
+        }
+    }
+}
+
 fn of_rule(one: &ListedAnomaly, rule: &Value) -> Found {
     let per_day = rule.get("amount_per_day").and_then(Value::as_str).and_then(|text| text.parse::<BigDecimal>().ok());
     let amount = per_day.map(|per_day| per_day * BigDecimal::from(one.day_count));
@@ -155,8 +172,13 @@ fn of_traffic(one: &ListedAnomaly) -> Found {
     let note = match share {
         Some(share) => {
             let percent = (share * 100.0).round();
+            let percent = match percent == 0.0 {
+                true if share == 0.0 => "0%".to_owned(),
+                true => "<1%".to_owned(),
+                false => format!("{percent:+.0}%"),
+            };
             format!(
-                "{percent:+.0}% on these days against the two weeks before; what follows from it is part of what was expected"
+                "{percent} on these days against the two weeks before; what follows from it is part of what was expected"
             )
         }
         None => "Not known for this service: send requests or another measure of use".into(),

@@ -18,6 +18,12 @@ pub struct EffectView {
     pub reason: &'static str,
     /// What replaced the answer before, where it was revised; what cannot be told apart; whether the cost came back.
     pub notices: Vec<String>,
+    /// The other deployments that share the answer.
+    pub shared_with: Vec<i64>,
+    /// Whether it is about releases of several days.
+    pub is_of_several_days: bool,
+    /// What the days say of this one alone, where releases of other days share its answer.
+    pub alone: String,
     pub steps: Vec<Step>,
     pub figures: Figures,
     /// One a service and currency, where there are several.
@@ -28,6 +34,14 @@ pub struct EffectView {
     pub left_out: String,
     /// Of the one that the sentence is about.
     pub service_name: String,
+}
+
+impl super::DeploymentPage {
+    /// Another deployment by its version, where it is among those that the page lists.
+    pub(super) fn label_of(&self, id: &i64) -> String {
+        let other = self.others.iter().find(|one| one.deployment_id == *id);
+        other.map_or_else(|| format!("deployment {id}"), crate::store::deployment_list::ListedDeployment::label)
+    }
 }
 
 /// A state that the answer went through.
@@ -95,6 +109,11 @@ pub fn view(rows: &[EffectRow], calibration: Option<&StoredCalibration>) -> Opti
         phase: answer.phase_words(),
         reason: answer.reason_sentence(),
         notices: notices(main, &own),
+        is_of_several_days: main
+            .joint
+            .as_ref()
+            .is_some_and(|joint| joint["days"].as_array().is_some_and(|days| days.len() > 1)),
+        alone: alone(main),
         steps: steps(&own),
         figures: figures(&answer, main),
         services: if standing.len() > 1 { services(&standing) } else { Vec::new() },
@@ -103,6 +122,7 @@ pub fn view(rows: &[EffectRow], calibration: Option<&StoredCalibration>) -> Opti
         method: method(main, calibration),
         left_out: left_out(main),
         service_name: main.service_name.clone(),
+        shared_with: answer.shared_with,
     })
 }
 
@@ -128,21 +148,6 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
             .unwrap_or_default();
         notices.push(format!("Revised: {}.{was}", main.what_changed));
     }
-    if let Some(joint) = &main.not_separable {
-        let amount = |key: &str| joint[key].as_str().and_then(|text| text.parse::<BigDecimal>().ok());
-        let count = joint["deployment_ids"].as_array().map_or(0, Vec::len);
-        if let (Some(per_day), Some(low), Some(high)) = (amount("per_day"), amount("low"), amount("high")) {
-            let digits = decimals(&main.billing_currency, &low.abs().max(high.abs()));
-            let text = |amount: &BigDecimal| signed(amount, &main.billing_currency, digits);
-            notices.push(format!(
-                "It cannot be told apart from {count} other {} near it. Together they did {} a day (90 % interval {} to {}).",
-                if count == 1 { "deployment" } else { "deployments" },
-                text(&per_day),
-                text(&low),
-                text(&high)
-            ));
-        }
-    }
     if let Some(returned) = &main.came_back {
         notices.push(
             match returned["answer"].as_str() {
@@ -155,6 +160,23 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
         );
     }
     notices
+}
+
+// The days say little of one release that another stands beside, but what they say is not kept back.
+fn alone(main: &EffectRow) -> String {
+    let Some(joint) = &main.joint else { return String::new() };
+    let amount = |key: &str| joint[key].as_str().and_then(|text| text.parse::<BigDecimal>().ok());
+    let (Some(per_day), Some(low), Some(high)) = (amount("own_per_day"), amount("own_low"), amount("own_high")) else {
+        return String::new();
+    };
+    let digits = decimals(&main.billing_currency, &low.abs().max(high.abs()));
+    let text = |amount: &BigDecimal| signed(amount, &main.billing_currency, digits);
+    format!(
+        "Of this one alone the days say {} a day (90 % interval {} to {}); how the answer divides is not sure.",
+        text(&per_day),
+        text(&low),
+        text(&high)
+    )
 }
 
 // Each state that it went through, with the first answer in it; the last one is now.
@@ -288,11 +310,16 @@ fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
                 &BigDecimal::from(learnt.claimed_count),
                 &BigDecimal::from(learnt.placebo_count),
             );
+            let as_strongly = main.probability.filter(|_| Answer::from(main).is_claimed()).map(|probability| {
+                let count = learnt.claimed_as_strongly(probability);
+                format!(", on {count} of them as strongly as here")
+            });
             format!(
-                "{fitted}On {} days without a release here, the same method claimed a change on {} ({}).",
+                "{fitted}On {} days without a release here, the same method claimed a change on {} ({}){}.",
                 learnt.placebo_count,
                 learnt.claimed_count,
-                outside.unwrap_or_default()
+                outside.unwrap_or_default(),
+                as_strongly.unwrap_or_default()
             )
         }
         _ => fitted.trim_end().to_owned(),

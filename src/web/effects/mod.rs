@@ -7,8 +7,8 @@ pub use note::routes;
 pub use whisker::{Estimate, Whisker};
 
 use super::charts::{Shape, position};
-use super::display::{decimals, money, percent, signed};
-use crate::store::effects::{EffectBrief, EffectRow};
+use super::display::{decimals, money, percent_change, signed};
+use crate::store::effects::{self, EffectBrief, EffectRow};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
 
@@ -36,6 +36,8 @@ pub struct Answer {
     interval: Option<(BigDecimal, BigDecimal)>,
     before: Option<BigDecimal>,
     smallest: Option<BigDecimal>,
+    /// The other deployments that share the answer.
+    pub shared_with: Vec<i64>,
 }
 
 impl From<&EffectRow> for Answer {
@@ -50,6 +52,7 @@ impl From<&EffectRow> for Answer {
             interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
             before: row.before_per_day.clone(),
             smallest: row.smallest_visible.clone(),
+            shared_with: effects::shared_with(row.joint.as_ref()),
         }
     }
 }
@@ -66,6 +69,7 @@ impl From<&EffectBrief> for Answer {
             interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
             before: row.before_per_day.clone(),
             smallest: None,
+            shared_with: effects::shared_with(row.joint.as_ref()),
         }
     }
 }
@@ -166,8 +170,7 @@ impl Answer {
     /// `+13.5%` of what it cost before.
     pub fn relative(&self) -> Option<String> {
         let (amount, before) = (self.per_day.as_ref()?, self.before.as_ref()?);
-        let sign = if amount.sign() == bigdecimal::num_bigint::Sign::Minus { "" } else { "+" };
-        percent(amount, before).map(|text| format!("{sign}{text}"))
+        percent_change(amount, before)
     }
 
     /// `$1,016` a day before the release.
@@ -182,36 +185,57 @@ impl Answer {
         Some(money(smallest, &self.currency, decimals(&self.currency, &smallest.abs())))
     }
 
+    /// "shared with 2 other deployments", or nothing.
+    pub fn shared_note(&self) -> Option<String> {
+        match self.shared_with.len() {
+            0 => None,
+            1 => Some("shared with 1 other deployment".into()),
+            count => Some(format!("shared with {count} other deployments")),
+        }
+    }
+
+    // All that the answer is about.
+    fn subject(&self, is_first_word: bool) -> String {
+        let this = if is_first_word { "This deployment" } else { "this deployment" };
+        match self.shared_with.len() {
+            0 => this.to_owned(),
+            1 => format!("{this} and 1 other within a day of it, together,"),
+            count => format!("{this} and {count} others within a day of each other, together,"),
+        }
+    }
+
     /// The answer in a sentence or two, about the cost of `who`.
     pub fn sentence(&self, who: &str) -> String {
         if self.phase == "measuring" {
-            return format!(
-                "Not yet known: {} of 3 complete days since this deployment of {who}.",
-                self.days_after.min(3)
-            );
+            let since = if self.shared_with.is_empty() { "this deployment" } else { "the last of these deployments" };
+            return format!("Not yet known: {} of 3 complete days since {since} of {who}.", self.days_after.min(3));
         }
         let so_far = if self.phase == "provisional" { " so far" } else { "" };
         let interval = self.interval().map(|text| format!(" (90 % interval {text})")).unwrap_or_default();
         match (self.finding.as_str(), self.per_day.as_ref()) {
             ("increase" | "decrease", Some(per_day)) => {
                 let word = if self.finding == "increase" { "more" } else { "less" };
+                let make = if self.shared_with.is_empty() { "makes" } else { "make" };
+                let subject = self.subject(true);
                 let amount = money(&per_day.abs(), &self.currency, self.digits());
                 let month = per_day.abs() * BigDecimal::from(30);
                 let month = money(&month, &self.currency, decimals(&self.currency, &month));
                 format!(
-                    "This deployment makes {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days."
+                    "{subject} {make} {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days."
                 )
             }
             ("no-material-change", _) => {
+                let subject = self.subject(false);
                 format!(
-                    "No material change{so_far}: what this deployment added to the cost of {who} lies between {} a day, 90 % sure.",
+                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90 % sure.",
                     self.between()
                 )
             }
             _ => {
                 let yet = if self.phase == "provisional" { " yet" } else { "" };
+                let subject = self.subject(false);
                 format!(
-                    "Cannot tell{yet} what this deployment did to the cost of {who}. {}{}",
+                    "Cannot tell{yet} what {subject} did to the cost of {who}. {}{}",
                     self.reason_sentence(),
                     self.visible()
                 )

@@ -16,7 +16,7 @@ pub struct Finding {
     /// "checkout-api, 10 Nov".
     pub place: String,
     pub mark: Mark,
-    /// "Provisional, 5 of 14 complete days" while that may change, otherwise nothing.
+    /// "Provisional, 5 of 14 complete days" while that may change; with how many it is shared, if with any.
     pub phase: String,
     /// Over 30 days.
     pub amount: String,
@@ -31,12 +31,17 @@ pub fn rows(newest: &[AnsweredRelease]) -> Vec<Finding> {
             version: version(release.version.as_deref(), release.effect.deployment_id),
             place: format!("{}, {}", release.service_name, release.effect.release_date.format("%-d %b")),
             mark: answer.mark(),
-            phase: if answer.phase == "settled" { String::new() } else { answer.phase_words() },
+            phase: phase(&answer),
             amount: answer.amount_30_days().unwrap_or_else(|| "not known".into()),
             interval: answer.interval_30_days().unwrap_or_default(),
         }
     };
     newest.iter().map(row).collect()
+}
+
+fn phase(answer: &Answer) -> String {
+    let phase = (answer.phase != "settled").then(|| answer.phase_words());
+    [phase, answer.shared_note()].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// "41 of 58", with what was found.

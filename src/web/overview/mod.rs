@@ -133,14 +133,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         }
     }
     let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
-    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?;
+    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?.compact();
     let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
     let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
     let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
         restated,
-        answer: answer(span.as_ref(), &costs, &names, &page),
+        answer: format!("{} {}", answer(span.as_ref(), &costs, &names, &page), forecast.sentence()).trim_end().into(),
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),

@@ -75,10 +75,18 @@ pub fn answer_cells(shown: &[ListedDeployment], effects: &[EffectBrief]) -> BTre
             mark: answer.mark(),
             whisker,
             amount: answer.amount().unwrap_or_default(),
-            note: answer.interval().unwrap_or_else(|| answer.progress()),
+            note: note(&answer),
         });
     }
     cells
+}
+
+fn note(answer: &Answer) -> String {
+    let note = answer.interval().unwrap_or_else(|| answer.progress());
+    match answer.shared_note() {
+        Some(shared) => format!("{note}, {shared}"),
+        None => note,
+    }
 }
 
 fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<Delta>, String) {

@@ -144,8 +144,7 @@ fn moves(table: &Breakdown) -> Vec<Move> {
 }
 
 fn signed_percent(change: &BigDecimal, before: &BigDecimal) -> String {
-    let sign = if change.sign() == bigdecimal::num_bigint::Sign::Plus { "+" } else { "" };
-    display::percent(change, before).map(|text| format!("{sign}{text}")).unwrap_or_default()
+    display::percent_change(change, before).unwrap_or_default()
 }
 
 // Positions on paper only: the amounts beside the bars stay exact.

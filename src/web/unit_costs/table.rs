@@ -43,13 +43,23 @@ impl UnitSection {
     pub fn new(workloads: &[Workload], sides: String, csv_href: String) -> Self {
         let first = workloads.first().map(|one| one.service.service_id);
         Self {
-            rows: workloads.iter().map(row).collect(),
+            rows: known_first(workloads).map(row).collect(),
             sides,
             names_services: workloads.iter().any(|one| Some(one.service.service_id) != first),
             csv_href,
             goal_form: None,
         }
     }
+}
+
+// Those whose change is known, then those with both sides, then the others; the order in each is kept.
+fn known_first(workloads: &[Workload]) -> impl Iterator<Item = &Workload> {
+    let unknown = |one: &Workload| {
+        let sides = [&one.comparison.before, &one.comparison.after];
+        let lacking = sides.iter().filter(|side| side.unit.day_count == 0).count();
+        if one.comparison.change.is_some() { 0 } else { 1 + lacking }
+    };
+    (0..=3).flat_map(move |count| workloads.iter().filter(move |one| unknown(one) == count))
 }
 
 /// The workloads as CSV. Unit costs are exact quotients with at most a hundred digits; intervals and fits are estimates.

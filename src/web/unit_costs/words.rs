@@ -3,10 +3,9 @@
 use super::read::Workload;
 use crate::analyze::unit_economics::{CannotTell, Figure, FixedVariable, Side, Verdict};
 use crate::store::metrics::Metric;
-use crate::web::display::{decimals, money, percent, signed};
+use crate::web::display::{decimals, money, percent, percent_change, signed};
 use crate::web::metrics as metric_pages;
 use crate::web::service::usage::{per, unit_decimals};
-use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive};
 
 /// One workload as a row.
@@ -172,8 +171,7 @@ fn share_only(share: f64) -> String {
 // "+8.0%".
 fn share_text(share: f64) -> String {
     let share = BigDecimal::from_f64(share).unwrap_or_default();
-    let sign = if share.sign() == Sign::Minus { "" } else { "+" };
-    percent(&share, &BigDecimal::from(1)).map(|text| format!("{sign}{text}")).unwrap_or_default()
+    percent_change(&share, &BigDecimal::from(1)).unwrap_or_default()
 }
 
 // "faster by 20.0%", "about as dear (+1.2%, not clear)".

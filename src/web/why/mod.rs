@@ -203,9 +203,10 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
     by_service
 }
 
-/// What a release added to the difference: its amount a day, on the days of each period that lie after its own.
+/// What a release, or several that share an answer, added to the difference: the amount a day, on the days of each period
+/// that lie after it.
 fn contribution(release: &ClaimedRelease, question: Question<'_>) -> BigDecimal {
-    let after = |range: DateRange| range.days().filter(|day| *day > release.release_date).count() as i64;
+    let after = |range: DateRange| range.days().filter(|day| *day > release.effect_date).count() as i64;
     let days = after(question.filter.days) - after(question.compared);
     &release.per_day * BigDecimal::from(days)
 }

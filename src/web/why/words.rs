@@ -123,7 +123,12 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
         .filter(|(amount, _)| amount.sign() == wanted)
         .map(|(amount, release)| {
             let version = release.version.clone().unwrap_or_else(|| format!("deployment {}", release.deployment_id));
-            (amount.abs(), format!("{version} of {}", release.release_date.format("%-d %b")))
+            let others = match release.other_day_count {
+                0 => String::new(),
+                1 => " with one a day before".to_owned(),
+                count => format!(" with those of {count} days before"),
+            };
+            (amount.abs(), format!("{version} of {}{others}", release.effect_date.format("%-d %b")))
         })
         .collect();
     sized.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));

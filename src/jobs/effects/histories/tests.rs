@@ -71,7 +71,7 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert_eq!(history.releases[0].deployment_ids, [10, 11]);
     assert_eq!(history.releases[0].share_before, Some(0.25));
     assert_eq!(series[0].rollback_days, BTreeSet::from([day(45)]));
-    let credit = Note { day: day(30), kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
+    let credit = Note { day: day(30), last_day: None, kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
     assert_eq!(history.notes, [credit]);
     let size = history.price_events[0].size.unwrap();
     assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
