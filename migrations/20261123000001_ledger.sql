@@ -44,7 +44,9 @@ CREATE TABLE delivery (
     finished_at timestamptz,
     -- Set when someone accepted a quarantined delivery with what it lacks.
     accepted_by text,
-    accepted_at timestamptz
+    accepted_at timestamptz,
+    -- Set where it changes a closed month and so waits for finance (state 'quarantined') or did.
+    waits_for_closed_month boolean NOT NULL DEFAULT false
 );
 CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
 CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);

@@ -21,8 +21,9 @@ mod cross_site;
 pub mod csv;
 pub mod daily;
 pub mod delivery;
-mod delivery_decision;
+pub mod delivery_decision;
 mod delivery_figures;
+mod delivery_late;
 mod delivery_retry;
 pub mod deployment;
 mod deployment_marker;
@@ -179,6 +180,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::clusters::routes,
     crate::api::commitments::routes,
     crate::api::costs::routes,
+    crate::api::deliveries::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
     crate::api::event_sources::routes,
