@@ -102,6 +102,8 @@ pub mod webhook_intake;
 pub mod webhooks;
 pub mod welcome;
 pub mod why;
+mod workbook;
+pub mod xlsx;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -270,5 +272,5 @@ pub fn router(app: AppState) -> axum::Router {
 /// Puts around routes what every answer has.
 pub fn finish(routes: Routes) -> axum::Router {
     let app = routes.app().clone();
-    headers::wrap(routes.into_router(), &app)
+    xlsx::beside(headers::wrap(routes.into_router(), &app), &app)
 }
