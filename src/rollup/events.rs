@@ -12,9 +12,19 @@ use crate::store::event_deliveries::{self, Unread};
 use crate::store::{changes, deployments, event_sources, locks, operational_events, pipeline_runs, releases};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
+use std::time::{Duration, Instant};
 
 /// After so many failures that might have passed, a delivery is an error.
 const FAILURES_MAX: i32 = 5;
+
+/// Deliveries read in one transaction: what they have in common is done once, and others wait no longer than that for
+/// the lock.
+const BATCH_MAX: i64 = 50;
+/// Bodies in memory at once.
+const BATCH_BYTES_MAX: i64 = 8 << 20;
+/// How long reading rests in a flood, as a multiple of how long it worked, and at most.
+const RESTS_IN_FLOOD: u32 = 4;
+const REST_MAX: Duration = Duration::from_secs(2);
 
 /// How reading went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,68 +37,105 @@ pub struct Reading {
     pub failed: u64,
 }
 
-/// Reads all deliveries that were not read yet, each in a transaction of its own.
+impl Reading {
+    fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.ignored += other.ignored;
+        self.failed += other.failed;
+    }
+}
+
+/// Reads all deliveries that were not read yet, many in a transaction.
 ///
-/// One that cannot be written down holds up no other. Where the reason may pass it is tried again later, and the
-/// first such reason is the error that comes back once all others were read.
+/// One that cannot be written down holds up no other: what was read with it is read again, each in a transaction of its
+/// own. Where the reason may pass it is tried again later, and the first such reason is the error that comes back once
+/// all others were read.
 pub async fn read_new(pool: &PgPool) -> anyhow::Result<Reading> {
-    let mut reading = Reading::default();
-    let mut put_off = Vec::new();
-    let mut first_error = None;
+    let mut reader = Reader { pool, reading: Reading::default(), put_off: Vec::new(), first_error: None };
+    let mut alone = 0;
     loop {
-        match read_next(pool, &put_off).await? {
-            Step::Read("done") => reading.done += 1,
-            Step::Read("ignored") => reading.ignored += 1,
-            Step::Read(_) => reading.failed += 1,
-            Step::PutOff(event_delivery_id, error) => {
-                put_off.push(event_delivery_id);
-                first_error.get_or_insert(error);
+        let began = Instant::now();
+        let count_max = if alone > 0 { 1 } else { BATCH_MAX };
+        match reader.read_next(count_max).await? {
+            Step::Read { is_full } => {
+                alone = i64::max(0, alone - 1);
+                if is_full {
+                    let_others_work(pool, began.elapsed()).await?;
+                }
             }
-            Step::NothingLeft => return first_error.map_or(Ok(reading), Err),
+            Step::OneByOne(count) => alone = count,
+            Step::NothingLeft => return reader.first_error.map_or(Ok(reader.reading), Err),
         }
     }
+}
+
+// While a flood lasts, taking it in comes first: what is stored can be read afterwards.
+async fn let_others_work(pool: &PgPool, worked: Duration) -> anyhow::Result<()> {
+    let still_come = event_deliveries::still_come(&mut *pool.acquire().await?).await?;
+    if still_come {
+        tokio::time::sleep((worked * RESTS_IN_FLOOD).min(REST_MAX)).await;
+    }
+    Ok(())
 }
 
 enum Step {
-    // The state that the delivery has now.
-    Read(&'static str),
-    PutOff(i64, anyhow::Error),
+    // As many as there might be at once, or fewer.
+    Read { is_full: bool },
+    // So many could not be read together.
+    OneByOne(i64),
     NothingLeft,
 }
 
-async fn read_next(pool: &PgPool, put_off: &[i64]) -> anyhow::Result<Step> {
-    let mut transaction = pool.begin().await?;
-    lock(&mut transaction).await?;
-    let Some(unread) = event_deliveries::next_unread(&mut transaction, put_off).await? else {
-        return Ok(Step::NothingLeft);
-    };
-    match record_delivery(&mut transaction, &unread).await {
-        Ok(state) => {
-            transaction.commit().await?;
-            Ok(Step::Read(state))
-        }
-        Err(error) => {
-            transaction.rollback().await?;
-            failed(pool, unread.event_delivery_id, error).await
-        }
-    }
+struct Reader<'a> {
+    pool: &'a PgPool,
+    reading: Reading,
+    put_off: Vec<i64>,
+    first_error: Option<anyhow::Error>,
 }
 
-async fn failed(pool: &PgPool, event_delivery_id: i64, error: anyhow::Error) -> anyhow::Result<Step> {
-    let fault = fault_of(&error);
-    if fault == Fault::NotItsOwn {
-        return Err(error);
-    }
-    let mut connection = pool.acquire().await?;
-    if fault == Fault::MayPass {
-        let failures = event_deliveries::count_failure(&mut connection, event_delivery_id).await?;
-        if failures < FAILURES_MAX {
-            return Ok(Step::PutOff(event_delivery_id, error));
+impl Reader<'_> {
+    async fn read_next(&mut self, count_max: i64) -> anyhow::Result<Step> {
+        let mut transaction = self.pool.begin().await?;
+        lock(&mut transaction).await?;
+        let unread = event_deliveries::next_unread(&mut transaction, &self.put_off, count_max, BATCH_BYTES_MAX).await?;
+        let count = unread.len() as i64;
+        let Some(first) = unread.first() else { return Ok(Step::NothingLeft) };
+        match record_deliveries(&mut transaction, &unread).await {
+            Ok(reading) => {
+                transaction.commit().await?;
+                self.reading.add(reading);
+                Ok(Step::Read { is_full: count > 1 && count == count_max })
+            }
+            Err(error) => {
+                transaction.rollback().await?;
+                if count > 1 && fault_of(&error) != Fault::NotItsOwn {
+                    return Ok(Step::OneByOne(count));
+                }
+                self.failed(first.event_delivery_id, error).await?;
+                Ok(Step::Read { is_full: false })
+            }
         }
     }
-    let reason = format!("{error:#}");
-    event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
-    Ok(Step::Read("error"))
+
+    async fn failed(&mut self, event_delivery_id: i64, error: anyhow::Error) -> anyhow::Result<()> {
+        let fault = fault_of(&error);
+        if fault == Fault::NotItsOwn {
+            return Err(error);
+        }
+        let mut connection = self.pool.acquire().await?;
+        if fault == Fault::MayPass {
+            let failures = event_deliveries::count_failure(&mut connection, event_delivery_id).await?;
+            if failures < FAILURES_MAX {
+                self.put_off.push(event_delivery_id);
+                self.first_error.get_or_insert(error);
+                return Ok(());
+            }
+        }
+        let reason = format!("{error:#}");
+        event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
+        self.reading.failed += 1;
+        Ok(())
+    }
 }
 
 /// Waits until nobody else changes rules or writes down events. The first statement of a transaction that
@@ -131,16 +178,24 @@ fn fault_of_code(code: &str) -> Fault {
     }
 }
 
-async fn record_delivery(conn: &mut PgConnection, unread: &Unread) -> anyhow::Result<&'static str> {
-    let headers: Headers = serde_json::from_value(unread.headers.clone())
-        .map_err(|error| EventError::Unfit(format!("its headers are not readable: {error}")))?;
-    let events = events::read(&unread.sender, &headers, &unread.body, unread.received_at)?;
-    record(conn, unread.event_source_id, unread.event_delivery_id, unread.received_at, &events).await?;
-    let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
-    let reason = events.iter().find_map(|event| event.reason.as_deref());
-    let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
-    event_deliveries::set_state(conn, unread.event_delivery_id, state, reason).await?;
-    Ok(state)
+// What several deliveries told of one deployment is put together once.
+async fn record_deliveries(conn: &mut PgConnection, all: &[Unread]) -> anyhow::Result<Reading> {
+    let mut told = Told::default();
+    let mut reading = Reading::default();
+    for unread in all {
+        let headers: Headers = serde_json::from_value(unread.headers.clone())
+            .map_err(|error| EventError::Unfit(format!("its headers are not readable: {error}")))?;
+        let events = events::read(&unread.sender, &headers, &unread.body, unread.received_at)?;
+        write_down(conn, &mut told, unread.event_source_id, unread.event_delivery_id, unread.received_at, &events)
+            .await?;
+        let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
+        let reason = events.iter().find_map(|event| event.reason.as_deref());
+        let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
+        event_deliveries::set_state(conn, unread.event_delivery_id, state, reason).await?;
+        reading.add(Reading { done: u64::from(!is_ignored), ignored: u64::from(is_ignored), failed: 0 });
+    }
+    told.settle(conn).await?;
+    Ok(reading)
 }
 
 /// Writes down what a delivery told, instead of what it told when it was read before. The caller holds [`lock`].
@@ -152,12 +207,44 @@ pub async fn record(
     received_at: DateTime<Utc>,
     events: &[Event],
 ) -> anyhow::Result<Vec<i64>> {
-    let mut told = deployments::forget_delivery(conn, event_delivery_id).await?;
-    let mut context = operational_events::forget_delivery(conn, event_delivery_id).await?;
+    let mut told = Told::default();
+    write_down(conn, &mut told, event_source_id, event_delivery_id, received_at, events).await?;
+    told.settle(conn).await
+}
+
+// What deliveries told something of, or no longer do.
+#[derive(Default)]
+struct Told {
+    deployment_ids: Vec<i64>,
+    operational_event_ids: Vec<i64>,
+}
+
+impl Told {
+    async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+        settle_context(conn, self.operational_event_ids).await?;
+        self.deployment_ids.sort_unstable();
+        self.deployment_ids.dedup();
+        settle(conn, self.deployment_ids).await
+    }
+}
+
+async fn write_down(
+    conn: &mut PgConnection,
+    told: &mut Told,
+    event_source_id: i64,
+    event_delivery_id: i64,
+    received_at: DateTime<Utc>,
+    events: &[Event],
+) -> anyhow::Result<()> {
+    let deployments = &mut told.deployment_ids;
+    let context = &mut told.operational_event_ids;
+    deployments.extend(deployments::forget_delivery(conn, event_delivery_id).await?);
+    context.extend(operational_events::forget_delivery(conn, event_delivery_id).await?);
     for event in events {
         match event.kind {
             EventKind::Deployment => {
-                told.push(deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?);
+                let told = deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?;
+                deployments.push(told);
             }
             EventKind::Change => {
                 let closed_at = event.finished_at.or(event.occurred_at).unwrap_or(received_at);
@@ -174,7 +261,8 @@ pub async fn record(
                 pipeline_runs::upsert(conn, event_source_id, event_delivery_id, event, received_at).await?;
                 let source_name = event_sources::name(conn, event_source_id).await?;
                 for event in pipeline_deployments::deployments_of(conn, &source_name, event).await? {
-                    told.push(deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?);
+                    let told = deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?;
+                    deployments.push(told);
                 }
             }
             kind if kind.is_context() => {
@@ -186,10 +274,7 @@ pub async fn record(
             _ => {}
         }
     }
-    settle_context(conn, context).await?;
-    told.sort_unstable();
-    told.dedup();
-    settle(conn, told).await
+    Ok(())
 }
 
 fn repo(event: &Event) -> Result<&str, EventError> {

@@ -101,19 +101,47 @@ pub struct Unread {
     pub received_at: DateTime<Utc>,
 }
 
-/// The oldest that was not read yet and that nobody else is reading, without those that were put off; locked until the
-/// transaction ends.
-pub async fn next_unread(conn: &mut PgConnection, put_off: &[i64]) -> sqlx::Result<Option<Unread>> {
+/// The oldest that were not read yet and that nobody else is reading, without those that were put off: at most so many,
+/// and at most so many bytes of bodies, but one at least. Locked until the transaction ends.
+pub async fn next_unread(
+    conn: &mut PgConnection,
+    put_off: &[i64],
+    count_max: i64,
+    bytes_max: i64,
+) -> sqlx::Result<Vec<Unread>> {
+    let sizes = sqlx::query!(
+        r#"SELECT event_delivery_id, octet_length(body)::bigint AS "bytes!" FROM event_delivery
+           WHERE state = 'new' AND NOT event_delivery_id = ANY($1)
+           ORDER BY event_delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED"#,
+        put_off,
+        count_max
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut bytes = 0;
+    let fitting = sizes.iter().enumerate().take_while(|(place, row)| {
+        bytes += row.bytes;
+        *place == 0 || bytes <= bytes_max
+    });
+    let ids: Vec<i64> = fitting.map(|(_, row)| row.event_delivery_id).collect();
     sqlx::query_as!(
         Unread,
         "SELECT e.event_delivery_id, e.event_source_id, s.kind AS sender, e.headers, e.body, e.received_at
          FROM event_delivery e JOIN event_source s USING (event_source_id)
-         WHERE e.state = 'new' AND NOT e.event_delivery_id = ANY($1)
-         ORDER BY e.event_delivery_id LIMIT 1 FOR UPDATE OF e SKIP LOCKED",
-        put_off
+         WHERE e.event_delivery_id = ANY($1) ORDER BY e.event_delivery_id",
+        &ids
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await
+}
+
+/// Whether one came within the last second.
+pub async fn still_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let recent = sqlx::query_scalar!(
+        r#"SELECT received_at > clock_timestamp() - interval '1 second' AS "recent!" FROM event_delivery
+           ORDER BY event_delivery_id DESC LIMIT 1"#
+    );
+    Ok(recent.fetch_optional(conn).await?.unwrap_or(false))
 }
 
 /// Whether this one waits to be read; it is the caller's until the transaction ends.

@@ -56,6 +56,11 @@ impl EventSource {
         takes(self) == takes(other)
     }
 
+    /// Whether something that came then is to be remembered by [`received`].
+    pub fn should_remember_receipt(&self, at: DateTime<Utc>) -> bool {
+        self.last_error.is_some() || self.last_received_at.is_none_or(|last| last + TimeDelta::seconds(10) < at)
+    }
+
     /// Until when the secret before is valid, if it still is.
     pub fn previous_valid_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.secret_previous_valid_until.filter(|until| now < *until)

@@ -171,9 +171,15 @@ async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<St
     if stored.iter().any(|stored| stored.is_new) {
         jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
     }
-    if let Some(last) = new.iter().map(|new| new.received_at).max() {
-        let ids: Vec<i64> = new.iter().map(|new| new.event_source_id).collect();
-        event_sources::received(&mut transaction, &ids, last).await?;
+    let remembered: Vec<i64> = new
+        .iter()
+        .filter(|new| {
+            now.get(&new.event_source_id).is_some_and(|source| source.should_remember_receipt(new.received_at))
+        })
+        .map(|new| new.event_source_id)
+        .collect();
+    if let Some(last) = new.iter().map(|new| new.received_at).max().filter(|_| !remembered.is_empty()) {
+        event_sources::received(&mut transaction, &remembered, last).await?;
     }
     transaction.commit().await?;
     let mut stored = stored.into_iter();

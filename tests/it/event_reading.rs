@@ -38,6 +38,28 @@ async fn a_bad_delivery_holds_up_no_other(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM event_delivery WHERE state = 'new'").await, 0);
 }
 
+/// More than are read together, with bad ones among them: each is read or says why not, and none twice.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn many_are_read_together_and_bad_ones_alone(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for number in 0..120 {
+        let body = match number % 50 {
+            7 => json!({"deployment": "not an object"}),
+            8 => json!({"zen": "nothing of use"}),
+            _ => deployment(number, "1", number),
+        };
+        let event_name = if number % 50 == 8 { "star" } else { "deployment" };
+        github.signed(event_name, &number.to_string(), &body).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap(), Reading { done: 114, ignored: 3, failed: 3 });
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 114);
+    assert_eq!(
+        count(&pool, "SELECT count(*) FROM event_delivery WHERE error IS NOT NULL AND state = 'error'").await,
+        3
+    );
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_status").await, 114);
+}
+
 /// What may pass is tried again, while others are read; after some tries it is an error.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_may_pass_is_put_off_and_given_up_at_last(pool: PgPool) {
