@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use std::borrow::Cow;
 
 /// The header of an answer whose cells say what they are, for [`super::xlsx`] alone: it never leaves the service.
-pub const TYPED_CELLS: HeaderName = HeaderName::from_static("x-costwake-typed-cells");
+pub const TYPED_CELLS: &str = "x-costwake-typed-cells";
 /// What a typed cell begins with: a text, an amount or a count, or nothing known.
 pub const TEXT: u8 = b'T';
 /// An amount or a count.
@@ -138,7 +138,7 @@ pub fn response(body: axum::body::Body, file_name: &str) -> Response {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     if is_typed() {
-        headers.insert(TYPED_CELLS, HeaderValue::from_static("yes"));
+        headers.insert(HeaderName::from_static(TYPED_CELLS), HeaderValue::from_static("yes"));
     }
     response
 }
