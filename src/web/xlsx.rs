@@ -113,7 +113,7 @@ async fn written(body: Body, notes: Notes, folder: PathBuf) -> anyhow::Result<Fi
     tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).with_context(|| format!("writing to {}", folder.display()))?;
         let mut reader = io::BufReader::new(reader);
-        let basis = basis(io::BufRead::fill_buf(&mut reader)?);
+        let basis = basis(io::BufRead::fill_buf(&mut reader)?, notes.basis);
         let mut rows = notes.before;
         rows.extend(basis.map(|basis| ("Basis".to_owned(), basis)));
         rows.extend(notes.filters);
@@ -126,6 +126,8 @@ async fn written(body: Body, notes: Notes, folder: PathBuf) -> anyhow::Result<Fi
 struct Notes {
     before: workbook::Notes,
     filters: workbook::Notes,
+    /// The cost column of the page, where its address names one.
+    basis: CostBasis,
 }
 
 fn notes(app: &AppState, asked: &str, before: Option<Freshness>, after: Option<Freshness>) -> Notes {
@@ -140,20 +142,26 @@ fn notes(app: &AppState, asked: &str, before: Option<Freshness>, after: Option<F
         rows.push(("Bills complete to".into(), day));
     }
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+    let named = pairs.iter().find(|(key, _)| key == "basis").map(|(_, word)| word.as_str());
+    let basis = CostBasis::ALL.into_iter().find(|basis| Some(basis.key()) == named).unwrap_or_default();
     let mut filters: workbook::Notes =
         pairs.into_iter().map(|(key, value)| (format!("Filter: {key}"), value)).collect();
     if filters.is_empty() {
         filters.push(("Filters".into(), "none but what the page has by itself".into()));
     }
-    Notes { before: rows, filters }
+    Notes { before: rows, filters, basis }
 }
 
-// The cost columns of the header, in words.
-fn basis(begin: &[u8]) -> Option<String> {
+// The cost columns of the header, in words: by their own names, or what the page calls cost.
+fn basis(begin: &[u8], of_page: CostBasis) -> Option<String> {
     let header = String::from_utf8_lossy(begin.split(|byte| *byte == b'\n').next().unwrap_or_default());
-    let columns = CostBasis::ALL.into_iter().filter(|basis| header.contains(basis.focus_column()));
-    let words: Vec<String> = columns.map(|basis| format!("{} ({})", basis.label(), basis.focus_column())).collect();
-    (!words.is_empty()).then(|| words.join("; "))
+    let mut columns = CostBasis::ALL.to_vec();
+    columns.retain(|basis| header.contains(basis.focus_column()));
+    if columns.is_empty() && header.contains("Cost") {
+        columns.push(of_page);
+    }
+    let words = columns.iter().map(|basis| format!("{} ({})", basis.label(), basis.focus_column()));
+    (!columns.is_empty()).then(|| words.collect::<Vec<_>>().join("; "))
 }
 
 async fn version(app: &AppState) -> Option<Freshness> {
@@ -180,7 +188,9 @@ mod tests {
 
     #[test]
     fn the_basis_is_that_of_the_cost_columns() {
-        assert_eq!(basis(b"TName,TBilledCost 2026-09\r\nTx,N1").as_deref(), Some("As billed (BilledCost)"));
-        assert_eq!(basis(b"TName\r\nTEffectiveCost"), None);
+        let told = |header: &[u8]| basis(header, CostBasis::List);
+        assert_eq!(told(b"TName,TBilledCost 2026-09\r\nTx,N1").as_deref(), Some("As billed (BilledCost)"));
+        assert_eq!(told(b"TName,TCost\r\n").as_deref(), Some("List price (ListCost)"));
+        assert_eq!(told(b"TName\r\nTEffectiveCost"), None);
     }
 }
