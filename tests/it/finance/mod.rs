@@ -5,6 +5,7 @@ mod cross_view;
 mod currency;
 mod invoices;
 mod late;
+mod missing_bills;
 mod months;
 mod restated;
 mod why;
@@ -116,7 +117,12 @@ impl World {
     /// Imports this text in the same way. What waits because it changes a closed month is accepted, so that the test
     /// is about what comes then.
     pub async fn import_text(&self, text: &str, now: &str) -> Receipt {
-        let mut receipt = self.hand_in(text, now).await;
+        self.import_as("cloud-one", text, now).await
+    }
+
+    /// Imports this text as a bill of this source, and accepts what waits in the same way.
+    pub async fn import_as(&self, source: &str, text: &str, now: &str) -> Receipt {
+        let mut receipt = self.hand_in_as(source, text, now).await;
         if receipt.waits_for_closed_month {
             receipt = accept(&self.app.state.pools, receipt.delivery_id, BY, time(now)).await.unwrap();
         }
@@ -124,14 +130,18 @@ impl World {
         receipt
     }
 
-    /// Imports this text, whatever becomes of it.
+    /// Imports this text as a bill of the source `cloud-one`, whatever becomes of it.
     pub async fn hand_in(&self, text: &str, now: &str) -> Receipt {
+        self.hand_in_as("cloud-one", text, now).await
+    }
+
+    async fn hand_in_as(&self, source: &str, text: &str, now: &str) -> Receipt {
         let path = self.folder.path().join("bill.csv");
         std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
             path,
             file_name: "bill.csv".into(),
-            source: Some("cloud-one".into()),
+            source: Some(source.into()),
             as_of: None,
             received_by: "test".into(),
             now: time(now),
