@@ -44,7 +44,9 @@ CREATE TABLE delivery (
     finished_at timestamptz,
     -- Set when someone accepted a quarantined delivery with what it lacks.
     accepted_by text,
-    accepted_at timestamptz
+    accepted_at timestamptz,
+    -- Set where it changes a closed month and so waits for finance (state 'quarantined') or did.
+    waits_for_closed_month boolean NOT NULL DEFAULT false
 );
 CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
 CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);
@@ -108,6 +110,24 @@ CREATE UNIQUE INDEX generation_current
 CREATE INDEX generation_by_bill ON generation (billing_account_id, billing_period_start) WHERE state = 'current';
 CREATE INDEX generation_by_delivery ON generation (delivery_id);
 CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, billing_period_start, generation_id DESC);
+
+-- What the current generations of a delivery took the place of, past what was taken back since: what going back from
+-- it makes current again.
+CREATE FUNCTION counted_before(of_delivery_id bigint)
+RETURNS TABLE (current_generation_id bigint, generation_id bigint, delivery_id bigint, has_charges boolean)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE before AS (
+        SELECT g.generation_id AS start_id, g.replaced_generation_id AS before_id
+        FROM generation g WHERE g.delivery_id = of_delivery_id AND g.state = 'current'
+        UNION
+        SELECT b.start_id, g.replaced_generation_id
+        FROM before b JOIN generation g ON g.generation_id = b.before_id
+        WHERE g.state = 'withdrawn'
+    )
+    SELECT b.start_id, g.generation_id, g.delivery_id, g.has_charges
+    FROM before b JOIN generation g ON g.generation_id = b.before_id
+    WHERE g.state = 'superseded'
+$$;
 
 -- Each change of what readers see gets a number; a page names the one it was computed from.
 CREATE TABLE publication (

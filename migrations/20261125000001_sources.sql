@@ -18,6 +18,8 @@ CREATE TABLE source_setting (
     next_read_at timestamptz,
     -- A new delivery is expected this often; NULL: at no certain time.
     expected_every_hours integer CHECK (expected_every_hours > 0),
+    -- What changes a closed month waits for finance, or is booked to the open month by itself.
+    late_bills text NOT NULL DEFAULT 'hold' CHECK (late_bills IN ('hold', 'book')),
     is_paused boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL,
     created_by text NOT NULL,

@@ -205,3 +205,24 @@ CREATE TABLE source_settling (
     source_id bigint PRIMARY KEY REFERENCES source ON DELETE CASCADE,
     settles_after_days integer NOT NULL CHECK (settles_after_days >= 0)
 );
+
+-- What generations of closed months that are loaded aside say, and with the other sign what counts there now: where
+-- all sums by key and day are zero, counting them changes nothing.
+CREATE VIEW late_side AS
+SELECT k.month, g.delivery_id, g.generation_id, d.sub_account_key, d.rollup_key_id, d.charge_date, d.billing_currency,
+       d.charge_count, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
+FROM generation g
+JOIN month_closing k ON k.reopened_at IS NULL
+    AND k.month = date_trunc('month', g.billing_period_start::timestamp)::date
+JOIN daily_cost_by_key d ON d.generation_id = g.generation_id
+WHERE g.state = 'ready'
+UNION ALL
+SELECT k.month, g.delivery_id, g.generation_id, d.sub_account_key, d.rollup_key_id, d.charge_date, d.billing_currency,
+       -d.charge_count, -d.billed_cost, -d.effective_cost, -d.list_cost, -d.contracted_cost
+FROM generation g
+JOIN month_closing k ON k.reopened_at IS NULL
+    AND k.month = date_trunc('month', g.billing_period_start::timestamp)::date
+JOIN generation c ON c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
+    AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object AND c.state = 'current'
+JOIN daily_cost_by_key d ON d.generation_id = c.generation_id
+WHERE g.state = 'ready';

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod clusters;
 pub mod commitments;
 pub mod costs;
+pub mod deliveries;
 pub mod deployment_body;
 mod deployment_record;
 pub mod deployments;

@@ -5,6 +5,7 @@ use super::error::{ErrorBody, Result};
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
+use crate::store::late_bills;
 use crate::store::month_closing::{self, Closing};
 use crate::store::statement_ties::{self, MonthReach};
 use crate::store::statements;
@@ -48,6 +49,8 @@ pub struct MonthHistoryBody {
     pub month: MonthBody,
     /// Every time that it was closed, the newest first.
     pub closings: Vec<ClosingBody>,
+    /// Deliveries that would change the closed month and wait for finance. Empty for those who may not see bills.
+    pub waiting_delivery_ids: Vec<i64>,
 }
 
 /// A time that a month was closed.
@@ -100,8 +103,13 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<MonthBody>>> {
 #[utoipa::path(get, path = "/api/v1/months/{month}", tag = "months",
     params(("month" = String, Path, description = "Like 2026-10")), responses(
     (status = 200, body = MonthHistoryBody), (status = 422, body = ErrorBody)))]
-pub async fn show(State(app): State<AppState>, Path(month): Path<String>) -> Result<Json<MonthHistoryBody>> {
-    Ok(Json(history(&app, parsed(&month)?).await?))
+pub async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(month): Path<String>,
+) -> Result<Json<MonthHistoryBody>> {
+    let shows_bills = Policy::Bills.allows(&principal);
+    Ok(Json(history(&app, parsed(&month)?, shows_bills).await?))
 }
 
 /// Close a month that is over: its figures and rates stay, and what arrives late is booked to the first open month.
@@ -159,16 +167,22 @@ async fn decide(
         }
     };
     detached(work).await.map_err(|error: CloseError| unprocessable(error.into()))?;
-    Ok(Json(history(&app, month).await?))
+    Ok(Json(history(&app, month, true).await?))
 }
 
-async fn history(app: &AppState, month: BillingPeriod) -> web::Result<MonthHistoryBody> {
+async fn history(app: &AppState, month: BillingPeriod, shows_bills: bool) -> web::Result<MonthHistoryBody> {
     let mut snapshot = app.pools.snapshot().await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let closings = month_closing::history(&mut snapshot, month).await?;
     let current = closings.iter().find(|closing| closing.reopened_at.is_none());
+    let waiting =
+        if shows_bills { late_bills::waiting_for(&mut snapshot, month.first_day()).await? } else { Vec::new() };
     let month = body(month, &reach, current, app.now().date_naive());
-    Ok(MonthHistoryBody { month, closings: closings.iter().map(ClosingBody::from).collect() })
+    Ok(MonthHistoryBody {
+        month,
+        closings: closings.iter().map(ClosingBody::from).collect(),
+        waiting_delivery_ids: waiting.into_iter().map(|one| one.delivery_id).collect(),
+    })
 }
 
 fn body(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, today: NaiveDate) -> MonthBody {

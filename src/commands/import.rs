@@ -7,7 +7,7 @@ use crate::normalize::Format;
 use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
-use crate::store::receipts::{Movement, Receipt, Total};
+use crate::store::receipts::{LateDifference, LateMonth, Movement, Receipt, Total};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -150,7 +150,8 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     moment.map(|moment| moment.and_utc()).ok_or_else(|| "write it like 2026-10-31T06:00:00Z".to_owned())
 }
 
-fn text(receipt: &Receipt) -> String {
+/// The receipt as people read it.
+pub(super) fn text(receipt: &Receipt) -> String {
     let mut text = String::new();
     let mut line = |words: String| writeln!(text, "{words}").unwrap_or_default();
     let format = receipt.format.as_deref().unwrap_or("not read");
@@ -168,6 +169,15 @@ fn text(receipt: &Receipt) -> String {
     more(&mut line, receipt.totals.len());
     for movement in receipt.movements.iter().filter(|movement| !movement.replaced_delivery_ids.is_empty()) {
         line(movement_line(movement));
+    }
+    for month in &receipt.closed_months {
+        line(late_line(month));
+        month.differences.iter().take(SHOWN_MAX).for_each(|one| line(difference_line(one)));
+        more(&mut line, month.differences.len());
+    }
+    if !receipt.closed_months.is_empty() {
+        let id = receipt.delivery_id;
+        line(format!("  finance decides: costwake delivery accept {id}, or costwake delivery withdraw {id}"));
     }
     for rejection in receipt.rejections.iter().take(SHOWN_MAX) {
         line(format!("  line {}: {} (“{}”)", rejection.line, rejection.reason, rejection.value));
@@ -210,6 +220,32 @@ fn movement_line(movement: &Movement) -> String {
         amount(movement.BilledCost.as_ref()),
         amount(movement.EffectiveCost.as_ref()),
         replaced.join(", "),
+    )
+}
+
+fn late_line(month: &LateMonth) -> String {
+    format!(
+        "  {} is closed; accepted, the difference is booked to {}:",
+        month.closed_month.format("%Y-%m"),
+        month.booked_month.format("%Y-%m"),
+    )
+}
+
+fn difference_line(one: &LateDifference) -> String {
+    let service = match (&one.service, one.is_mapped) {
+        (Some(name), _) => name,
+        (None, true) => "not allocated",
+        (None, false) => "not mapped yet",
+    };
+    format!(
+        "    {service}, {}, {}: BilledCost {}  EffectiveCost {}  ListCost {}  ContractedCost {}  ({} rows)",
+        one.charge_category,
+        one.billing_currency.as_deref().unwrap_or("–"),
+        amount(one.BilledCost.as_ref()),
+        amount(one.EffectiveCost.as_ref()),
+        amount(one.ListCost.as_ref()),
+        amount(one.ContractedCost.as_ref()),
+        one.rows,
     )
 }
 

@@ -5,6 +5,7 @@ pub mod database;
 mod archive;
 mod backup;
 mod clusters;
+mod delivery;
 mod demo;
 mod deploy;
 mod events;
@@ -57,6 +58,8 @@ pub enum Command {
     Health(health::Arguments),
     /// Take bills in: files into deliveries, a receipt each.
     Import(import::Arguments),
+    /// Show the receipt of a delivery, and decide about it.
+    Delivery(delivery::Arguments),
     /// Take in how clusters were used, and show the cost of their machines by namespace.
     Clusters(clusters::Arguments),
     /// Check that every sum is what the files said, from the lines to the pages.
@@ -104,6 +107,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments, config).await,
         Command::Health(arguments) => health::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
+        Command::Delivery(arguments) => until_interrupted(delivery::run(arguments, config)).await,
         Command::Clusters(arguments) => until_interrupted(clusters::run(arguments, config)).await,
         Command::Verify(arguments) => until_interrupted(verify::run(arguments, config)).await,
         Command::Rates(arguments) => until_interrupted(rates::run(arguments, config)).await,

@@ -4,7 +4,7 @@ use super::database::{self, Database};
 use crate::config::Config;
 use crate::jobs::Worker;
 use crate::normalize::Format;
-use crate::sources::kind::{Kind, Layout, Restatement};
+use crate::sources::kind::{Kind, LateBills, Layout, Restatement};
 use crate::sources::place::{Credentials, Place};
 use crate::sources::schedule::Schedule;
 use crate::sources::setting::Setting;
@@ -112,6 +112,10 @@ struct Options {
     /// Late after so many hours without something new; 0: never.
     #[arg(long)]
     expected_every_hours: Option<i32>,
+    /// What happens to a delivery that changes a closed month: it waits for finance, or is booked to the open month by
+    /// itself [default: hold].
+    #[arg(long, value_enum)]
+    late_bills: Option<LateBills>,
     /// File with the credentials as JSON: access_key_id, secret_access_key, session_token; sas; tenant_id, client_id,
     /// client_secret; for Google Cloud the key file of the service account itself. "-" reads them from the input.
     #[arg(long)]
@@ -286,6 +290,7 @@ impl Options {
             place: place.trimmed(kind),
             schedule,
             expected_every_hours: expected.filter(|hours| *hours != 0),
+            late_bills: self.late_bills.or(before.map(|before| before.late_bills)).unwrap_or_default(),
         })
     }
 

@@ -1,6 +1,7 @@
 use super::components::Component;
 use super::focus_file::FocusFile;
 use super::organisation::Cloud;
+use crate::focus::columns::Version;
 use chrono::{Days, Months, NaiveDate};
 
 /// One unit of currency in the scale that costs are kept in here.
@@ -17,8 +18,8 @@ pub struct Biller {
     pub billing_account_id: &'static str,
     pub billing_account_name: &'static str,
     pub currency: &'static str,
-    /// FOCUS version times ten.
-    pub version: u8,
+    /// The version of FOCUS that it writes.
+    pub version: Version,
     pub extension: &'static str,
     pub kind: Kind,
     /// Days that the provider is behind.

@@ -5,6 +5,7 @@ use super::cost_model::CostModel;
 use super::focus_file::FocusFile;
 use super::organisation::{Cloud, ENVIRONMENTS, SERVICES, ServicePlan};
 use super::usage::{self, Usage};
+use crate::focus::columns::Version;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::Path;
 
@@ -17,7 +18,7 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "210987654321",
         billing_account_name: "acme-shop",
         currency: "USD",
-        version: 12,
+        version: Version::V1_2,
         extension: "csv.gz",
         kind: Kind::Cloud(Cloud::Amazon),
         lag_days: 0,
@@ -30,7 +31,7 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "01A2B3-C4D5E6-F70819",
         billing_account_name: "acme shop",
         currency: "USD",
-        version: 11,
+        version: Version::V1_1,
         extension: "csv.gz",
         kind: Kind::Cloud(Cloud::Google),
         lag_days: 0,
@@ -43,7 +44,7 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "/providers/microsoft.billing/billingaccounts/88123456",
         billing_account_name: "Acme Shop GmbH",
         currency: "EUR",
-        version: 10,
+        version: Version::V1_0,
         extension: "parquet",
         kind: Kind::Cloud(Cloud::Azure),
         lag_days: 0,
@@ -56,7 +57,7 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "dd-1126771",
         billing_account_name: "acme-shop",
         currency: "USD",
-        version: 13,
+        version: Version::V1_3,
         extension: "csv.zst",
         kind: Kind::Monitoring,
         lag_days: 0,
@@ -69,15 +70,15 @@ const BILLERS: [Biller; 5] = [
         billing_account_id: "cf-90177",
         billing_account_name: "acme-shop",
         currency: "EUR",
-        version: 10,
+        version: Version::V1_0,
         extension: "csv",
         kind: Kind::Network,
         lag_days: 3,
     },
 ];
 
-/// The version of FOCUS, times ten, that brought InvoiceId.
-const INVOICE_ID_SINCE: u8 = 12;
+/// The version of FOCUS that brought InvoiceId.
+const INVOICE_ID_SINCE: Version = Version::V1_2;
 
 /// `BillingCurrency` of a cloud's bill.
 pub fn currency(cloud: Cloud) -> &'static str {

@@ -43,6 +43,7 @@ mod group_rows;
 mod groups;
 mod invoice_sums;
 mod json;
+mod late;
 mod learn;
 mod ledger_error;
 mod level_1;

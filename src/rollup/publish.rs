@@ -6,13 +6,14 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, learn, level_1, retention, splits, verify};
+use super::{LedgerError, bill_source, late, learn, level_1, retention, splits, verify};
+use crate::focus::BillingPeriod;
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, audit, history, joined_exports, locks, month_closing};
+use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -47,6 +48,8 @@ pub(super) enum Published {
     Held {
         reason: String,
     },
+    /// It changes a closed month and waits for a decision; the delivery says so already.
+    Late,
     /// It is refused or unchanged after all: something else was counted meanwhile.
     No {
         state: &'static str,
@@ -139,10 +142,19 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         return Err(LedgerError::Overtaken);
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
-    if let Some(reason) = bill_source::counted_twice(&beside) {
-        if !publishing.source_is_named {
-            return Ok(Published::Held { reason });
-        }
+    let twice = bill_source::counted_twice(&beside);
+    if let Some(reason) = twice.as_ref().filter(|_| !publishing.source_is_named) {
+        return Ok(Published::Held { reason: reason.clone() });
+    }
+    let counting = sorted.counting_ids();
+    let closed = late::asks_for(&mut transaction, &delivery, &counting).await?;
+    if !closed.is_empty() {
+        retention::discard_scopes(&mut transaction, &sorted.refused_ids).await?;
+        late::hold(&mut transaction, &delivery, &counting, &closed, publishing.by, publishing.now).await?;
+        transaction.commit().await?;
+        return Ok(Published::Late);
+    }
+    if twice.is_some() {
         let generation_ids: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
         billers::accept_beside(&mut *transaction, &generation_ids).await?;
         let warning = bill_source::counted_beside(&beside).unwrap_or_default();
@@ -195,6 +207,7 @@ async fn publish_scopes(
     }
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
+    late::replace_waiting(&mut *conn, delivery_id, &ids, now).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
     Ok(())
 }
@@ -268,10 +281,11 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         limits,
         timings,
     };
+    let closed = late::months(&late_bills::closed_months(&mut *transaction, &sorted.counting_ids()).await?);
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
     billers::accept_beside(&mut *transaction, &beside).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
-    record(&mut transaction, "delivery.accepted", delivery_id, by, now).await?;
+    record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
     transaction.commit().await?;
     learn::from_delivery(pools, delivery_id).await;
     // It is accepted; what this frees, the sweep would free too.
@@ -308,11 +322,12 @@ pub(super) async fn announce(
     Ok(())
 }
 
-/// What a person did, and the totals that it moved.
+/// What a person did, the totals that it moved, and the closed months for which that is booked elsewhere.
 pub(super) async fn record(
     conn: &mut PgConnection,
     action: &str,
     delivery_id: i64,
+    closed: &[BillingPeriod],
     by: Person<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), LedgerError> {
@@ -336,6 +351,8 @@ pub(super) async fn record(
         })
         .collect();
     let subject = format!("delivery {delivery_id}");
-    audit::insert(conn, now, by.login, by.address, action, &subject, json!({ "totals": totals })).await?;
+    let mut details = if closed.is_empty() { json!({}) } else { late::details(closed) };
+    details["totals"] = totals.into();
+    audit::insert(conn, now, by.login, by.address, action, &subject, details).await?;
     Ok(())
 }

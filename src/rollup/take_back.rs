@@ -2,9 +2,9 @@
 
 use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
-use super::{LedgerError, level_1, partition, retention, splits, verify};
+use super::{LedgerError, late, level_1, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
-use crate::store::{Pools, deliveries, locks};
+use crate::store::{Pools, deliveries, late_bills, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -59,7 +59,8 @@ async fn revert_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     let touched: Vec<i64> = before.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX).collect();
     generations::settle_delivery_states(&mut transaction, &touched).await?;
     announce(&mut transaction, "revert", Some(delivery_id), by.login, now).await?;
-    record(&mut transaction, "delivery.reverted", delivery_id, by, now).await?;
+    let closed = late::months(&late_bills::closed_months(&mut *transaction, &before).await?);
+    record(&mut transaction, "delivery.reverted", delivery_id, &closed, by, now).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -88,23 +89,28 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
         "withdrawn" => return Ok(()),
         state => return Err(LedgerError::wrong_state(delivery_id, state, "nothing of it is counted")),
     }
+    let scopes = generations::of_delivery(&mut *transaction, delivery_id).await?;
+    let all: Vec<i64> = scopes.iter().map(|scope| scope.generation_id).collect();
+    let closed = late::months(&late_bills::closed_months(&mut *transaction, &all).await?);
     generations::withdraw_all(&mut *transaction, delivery_id, now).await?;
     if is_waiting {
-        let scopes = generations::of_delivery(&mut *transaction, delivery_id).await?;
         let ready = scopes.iter().filter(|scope| scope.state == "ready");
         let ready: Vec<i64> = ready.map(|scope| scope.generation_id).collect();
         retention::discard_scopes(&mut transaction, &ready).await?;
     }
-    let reason = format!("Withdrawn by {}.", by.login);
+    // Who says no to a late bill leaves the closed figures as they are.
+    let (action, reason) = if is_waiting && delivery.waits_for_closed_month {
+        ("delivery.refused", format!("Refused by {}: nothing of it counts.", by.login))
+    } else {
+        ("delivery.withdrawn", format!("Withdrawn by {}.", by.login))
+    };
     deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
     if is_counted {
-        let gone = generations::of_delivery(&mut *transaction, delivery_id).await?;
-        let gone: Vec<i64> = gone.iter().map(|scope| scope.generation_id).collect();
-        let days = splits::days_of(&mut transaction, &gone).await?;
+        let days = splits::days_of(&mut transaction, &all).await?;
         splits::work_out(&mut transaction, days).await?;
         announce(&mut transaction, "withdraw", Some(delivery_id), by.login, now).await?;
     }
-    record(&mut transaction, "delivery.withdrawn", delivery_id, by, now).await?;
+    record(&mut transaction, action, delivery_id, &closed, by, now).await?;
     transaction.commit().await?;
     if !is_counted {
         drop_partition(pools, delivery_id).await;

@@ -49,6 +49,17 @@ pub enum Restatement {
     AppendByObject,
 }
 
+/// What happens to a delivery that changes a closed month.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateBills {
+    /// Nothing of it counts until finance decides.
+    #[default]
+    Hold,
+    /// It counts at once, and the difference is booked to the first open month.
+    Book,
+}
+
 /// A word that is none of those.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given} is not known. Allowed: {allowed}.")]
@@ -162,6 +173,27 @@ impl Restatement {
     }
 }
 
+impl LateBills {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Hold, Self::Book];
+
+    /// As it is stored.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Book => "book",
+        }
+    }
+
+    /// What a page calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Hold => "Waits until finance decides",
+            Self::Book => "Counts at once; the difference is booked to the open month",
+        }
+    }
+}
+
 macro_rules! words {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -180,7 +212,7 @@ macro_rules! words {
     )*};
 }
 
-words!(Kind, Layout, Restatement);
+words!(Kind, Layout, Restatement, LateBills);
 
 #[cfg(test)]
 mod tests {
@@ -197,6 +229,9 @@ mod tests {
         }
         for rule in Restatement::ALL {
             assert_eq!(rule.to_string().parse(), Ok(rule));
+        }
+        for rule in LateBills::ALL {
+            assert_eq!(rule.key().parse(), Ok(rule));
         }
         let error = "ftp".parse::<Kind>().unwrap_err().to_string();
         assert_eq!(error, "ftp is not known. Allowed: upload, push, directory, s3, gcs, azure.");

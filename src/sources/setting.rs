@@ -1,6 +1,6 @@
 //! How a source is set up, and what is wrong with a set-up.
 
-use super::kind::{Kind, Layout, Restatement};
+use super::kind::{Kind, LateBills, Layout, Restatement};
 use super::place::Place;
 use super::schedule::Schedule;
 
@@ -27,6 +27,8 @@ pub struct Setting {
     pub schedule: Option<Schedule>,
     /// How often something new is expected.
     pub expected_every_hours: Option<i32>,
+    /// What happens to one that changes a closed month.
+    pub late_bills: LateBills,
 }
 
 impl Setting {
@@ -72,6 +74,7 @@ mod tests {
             place: Place { prefix: "/srv/bills".into(), ..Place::default() },
             schedule: "every 1 hour".parse().ok(),
             expected_every_hours: Some(24),
+            late_bills: LateBills::Hold,
         };
         assert_eq!(good.fault(), None);
         for wrong in [

@@ -162,6 +162,8 @@ pub struct Standing {
     pub missing_columns: Vec<String>,
     /// The object that it stands for, where its source appends.
     pub append_object: String,
+    /// Whether it waits for finance because it changes a closed month, or did.
+    pub waits_for_closed_month: bool,
 }
 
 /// Reads and locks a delivery for a change of its state.
@@ -169,7 +171,7 @@ pub async fn lock(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Opt
     sqlx::query_as!(
         Standing,
         "SELECT delivery_id, source_id, state, version_at, version_basis, content_sha256, missing_columns,
-            append_object
+            append_object, waits_for_closed_month
          FROM delivery WHERE delivery_id = $1 FOR UPDATE",
         delivery_id,
     )

@@ -200,8 +200,10 @@ pub async fn by_source(
 pub struct OpenItems {
     /// Deliveries that are not counted until someone accepts them.
     pub quarantined_count: i64,
-    /// The newest of them.
-    pub quarantined_delivery_id: Option<i64>,
+    /// Deliveries, beside those, that change a closed month and wait for finance.
+    pub late_count: i64,
+    /// The newest of those.
+    pub late_delivery_id: Option<i64>,
     /// Deployments of the last 90 days that no rule maps to a service.
     pub unmapped_deployment_count: i64,
     /// Events that could not be read.
@@ -214,8 +216,11 @@ pub async fn open_items(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Re
         OpenItems,
         r#"
         SELECT
-            (SELECT count(*) FROM delivery WHERE state = 'quarantined') AS "quarantined_count!",
-            (SELECT max(delivery_id) FROM delivery WHERE state = 'quarantined') AS quarantined_delivery_id,
+            (SELECT count(*) FROM delivery
+             WHERE state = 'quarantined' AND NOT waits_for_closed_month) AS "quarantined_count!",
+            (SELECT count(*) FROM delivery WHERE state = 'quarantined' AND waits_for_closed_month) AS "late_count!",
+            (SELECT max(delivery_id) FROM delivery
+             WHERE state = 'quarantined' AND waits_for_closed_month) AS late_delivery_id,
             (SELECT count(*) FROM deployment d
              WHERE coalesce(d.finished_at, d.started_at, d.created_at) >= $1::timestamptz - interval '90 days'
                AND NOT EXISTS (SELECT 1 FROM deployment_service ds WHERE ds.deployment_id = d.deployment_id))

@@ -279,17 +279,8 @@ pub struct Earlier {
 pub async fn earlier(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Earlier>> {
     sqlx::query_as!(
         Earlier,
-        r#"WITH RECURSIVE before AS (
-             SELECT generation_id AS start, replaced_generation_id AS generation_id
-             FROM generation WHERE delivery_id = $1 AND state = 'current'
-             UNION
-             SELECT b.start, g.replaced_generation_id
-             FROM before b JOIN generation g ON g.generation_id = b.generation_id
-             WHERE g.state = 'withdrawn'
-         )
-         SELECT g.generation_id, g.has_charges
-         FROM before b JOIN generation g ON g.generation_id = b.generation_id
-         WHERE g.state = 'superseded' ORDER BY g.generation_id"#,
+        r#"SELECT generation_id AS "generation_id!", has_charges AS "has_charges!" FROM counted_before($1)
+         ORDER BY generation_id"#,
         delivery_id,
     )
     .fetch_all(db)

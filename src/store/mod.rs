@@ -54,6 +54,7 @@ pub mod impact_series;
 pub mod invoices;
 pub mod jobs;
 pub mod joined_exports;
+pub mod late_bills;
 pub mod live_deployments;
 pub mod locks;
 pub mod mapping_rule_versions;

@@ -59,6 +59,15 @@ pub async fn closed(conn: &mut PgConnection) -> sqlx::Result<Vec<Closing>> {
     .await
 }
 
+/// First day of the first open month after a closed one: what arrives late for it is booked there.
+pub fn first_open_after(closed: &[Closing], month: NaiveDate) -> NaiveDate {
+    let mut open = BillingPeriod::containing(month).next();
+    while closed.iter().any(|closing| closing.month == open.first_day()) {
+        open = open.next();
+    }
+    open.first_day()
+}
+
 /// Whether any current bill is for the month.
 pub async fn has_bills(conn: &mut PgConnection, month: BillingPeriod) -> sqlx::Result<bool> {
     sqlx::query_scalar!(

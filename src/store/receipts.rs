@@ -1,6 +1,8 @@
 //! What became of a file that was handed in: the same on the command line, in JSON and on a page.
 
 use super::deliveries::Rejection;
+use super::late_bills::{self, Difference};
+use super::{generations, month_closing};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Serialize, Serializer};
@@ -64,6 +66,49 @@ pub struct Receipt {
     pub accepted_by: Option<String>,
     /// When.
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Whether it waits for a decision because it changes a closed month, or did.
+    pub waits_for_closed_month: bool,
+    /// While it waits: what it would change in closed months.
+    pub closed_months: Vec<LateMonth>,
+}
+
+/// What a waiting delivery would change in a closed month.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LateMonth {
+    /// First day of the closed month.
+    pub closed_month: NaiveDate,
+    /// First day of the open month that the difference is booked to, where finance says so.
+    pub booked_month: NaiveDate,
+    /// The difference by service and charge category; empty where it only moves cost between days or the like.
+    pub differences: Vec<LateDifference>,
+}
+
+/// By how much the bills of a service move, in one charge category and currency.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
+pub struct LateDifference {
+    /// The service of the catalogue; `None` where no rule gives it one.
+    pub service: Option<String>,
+    /// Whether the rules were asked: not where a line is of a kind that never counted.
+    pub is_mapped: bool,
+    /// FOCUS ChargeCategory.
+    pub charge_category: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: Option<String>,
+    /// Lines more, or fewer where below zero.
+    pub rows: i64,
+    /// Σ BilledCost after, less before.
+    #[serde(serialize_with = "plain")]
+    pub BilledCost: Option<BigDecimal>,
+    /// Σ EffectiveCost.
+    #[serde(serialize_with = "plain")]
+    pub EffectiveCost: Option<BigDecimal>,
+    /// Σ ListCost.
+    #[serde(serialize_with = "plain")]
+    pub ListCost: Option<BigDecimal>,
+    /// Σ ContractedCost.
+    #[serde(serialize_with = "plain")]
+    pub ContractedCost: Option<BigDecimal>,
 }
 
 /// Sums of one billing period in one currency.
@@ -124,6 +169,7 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
         r#"SELECT d.file_name, d.file_bytes, d.format, d.source_id, d.state, d.reason, d.row_count,
             d.rejected_row_count, d.missing_columns, d.extra_columns, d.warnings, d.version_at, d.version_basis,
             d.content_sha256, d.received_at, d.received_by, d.finished_at, d.accepted_by, d.accepted_at,
+            d.waits_for_closed_month,
             s.name AS "source?"
          FROM delivery d LEFT JOIN source s USING (source_id)
          WHERE delivery_id = $1"#,
@@ -137,6 +183,7 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
     billing_periods.dedup();
     let movements = movements(conn, delivery_id).await?;
     let rejections = rejections(conn, delivery_id).await?;
+    let closed_months = if row.state == "quarantined" { late(conn, delivery_id).await? } else { Vec::new() };
     Ok(Some(Receipt {
         file: row.file_name,
         format: row.format,
@@ -164,7 +211,43 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
         duration_ms: row.finished_at.map(|end| (end - row.received_at).num_milliseconds()),
         accepted_by: row.accepted_by,
         accepted_at: row.accepted_at,
+        waits_for_closed_month: row.waits_for_closed_month,
+        closed_months,
     }))
+}
+
+async fn late(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<LateMonth>> {
+    let scopes = generations::of_delivery(&mut *conn, delivery_id).await?;
+    let ids: Vec<i64> = scopes.iter().map(|scope| scope.generation_id).collect();
+    let months = late_bills::changed_months(&mut *conn, &ids).await?;
+    if months.is_empty() {
+        return Ok(Vec::new());
+    }
+    let closed = month_closing::closed(&mut *conn).await?;
+    let differences = late_bills::differences(conn, delivery_id).await?;
+    let of_month = |month: NaiveDate| LateMonth {
+        closed_month: month,
+        booked_month: month_closing::first_open_after(&closed, month),
+        differences: differences.iter().filter(|row| row.month == month).map(LateDifference::new).collect(),
+    };
+    Ok(months.into_iter().map(of_month).collect())
+}
+
+impl LateDifference {
+    // The database pads decimals to groups of four; the digits are the same without.
+    fn new(row: &Difference) -> Self {
+        Self {
+            service: row.service_name.clone(),
+            is_mapped: row.service_id.is_some(),
+            charge_category: row.charge_category.clone(),
+            billing_currency: currency(row.billing_currency.clone()),
+            rows: row.charge_count,
+            BilledCost: Some(row.billed_cost.normalized()),
+            EffectiveCost: Some(row.effective_cost.normalized()),
+            ListCost: Some(row.list_cost.normalized()),
+            ContractedCost: Some(row.contracted_cost.normalized()),
+        }
+    }
 }
 
 async fn totals(conn: &mut PgConnection, delivery_id: i64, missing: &[String]) -> sqlx::Result<Vec<Total>> {

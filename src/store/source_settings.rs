@@ -74,6 +74,7 @@ struct Row {
     schedule: Option<String>,
     next_read_at: Option<DateTime<Utc>>,
     expected_every_hours: Option<i32>,
+    late_bills: String,
     is_paused: bool,
     created_at: DateTime<Utc>,
     created_by: String,
@@ -95,6 +96,7 @@ impl TryFrom<Row> for SourceSetting {
             place,
             schedule,
             expected_every_hours: row.expected_every_hours,
+            late_bills: row.late_bills.parse().map_err(|error| decode(Box::new(error)))?,
         };
         Ok(Self {
             source_id: row.source_id,
@@ -113,7 +115,7 @@ pub async fn get(db: impl PgExecutor<'_>, source_id: i64) -> sqlx::Result<Option
     let row = sqlx::query_as!(
         Row,
         "SELECT s.source_id, s.name, kind, layout, restatement, format, place, credentials_sealed, schedule,
-            next_read_at, expected_every_hours, is_paused, o.created_at, created_by
+            next_read_at, expected_every_hours, late_bills, is_paused, o.created_at, created_by
          FROM source_setting o JOIN source s USING (source_id) WHERE s.source_id = $1",
         source_id
     )
@@ -127,7 +129,7 @@ pub async fn find(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<Option<So
     let row = sqlx::query_as!(
         Row,
         "SELECT s.source_id, s.name, kind, layout, restatement, format, place, credentials_sealed, schedule,
-            next_read_at, expected_every_hours, is_paused, o.created_at, created_by
+            next_read_at, expected_every_hours, late_bills, is_paused, o.created_at, created_by
          FROM source_setting o JOIN source s USING (source_id) WHERE s.name = $1",
         name
     )
@@ -141,7 +143,7 @@ pub async fn list(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<SourceSetting>> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT s.source_id, s.name, kind, layout, restatement, format, place, credentials_sealed, schedule,
-            next_read_at, expected_every_hours, is_paused, o.created_at, created_by
+            next_read_at, expected_every_hours, late_bills, is_paused, o.created_at, created_by
          FROM source_setting o JOIN source s USING (source_id) ORDER BY s.name LIMIT $1",
         SOURCES_MAX
     )
@@ -181,8 +183,8 @@ pub async fn insert(
     .await?;
     sqlx::query_scalar!(
         "INSERT INTO source_setting (source_id, kind, layout, restatement, format, place, schedule, next_read_at,
-            expected_every_hours, created_at, created_by, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10)
+            expected_every_hours, created_at, created_by, changed_at, late_bills)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $12)
          ON CONFLICT (source_id) DO NOTHING RETURNING source_id",
         source_id,
         setting.kind.key(),
@@ -196,6 +198,7 @@ pub async fn insert(
         setting.expected_every_hours,
         now,
         by,
+        setting.late_bills.key(),
     )
     .fetch_optional(conn)
     .await
@@ -211,7 +214,7 @@ pub async fn update(
     sqlx::query!(
         "UPDATE source_setting SET kind = $2, layout = $3, restatement = $4, format = $5, place = $6,
             next_read_at = CASE WHEN schedule IS NOT DISTINCT FROM $7 THEN next_read_at ELSE $8 END, schedule = $7,
-            expected_every_hours = $9, changed_at = $10
+            expected_every_hours = $9, changed_at = $10, late_bills = $11
          WHERE source_id = $1",
         source_id,
         setting.kind.key(),
@@ -223,6 +226,7 @@ pub async fn update(
         setting.schedule.map(|_| now),
         setting.expected_every_hours,
         now,
+        setting.late_bills.key(),
     )
     .execute(conn)
     .await?;

@@ -171,17 +171,8 @@ pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i
     }
     sqlx::query_as!(
         Consequence,
-        // As `generations::earlier` goes back: past what was taken back since.
-        r#"WITH RECURSIVE before AS (
-               SELECT generation_id AS start, replaced_generation_id AS generation_id
-               FROM generation WHERE delivery_id = $1 AND state = 'current'
-               UNION
-               SELECT b.start, g.replaced_generation_id
-               FROM before b JOIN generation g ON g.generation_id = b.generation_id
-               WHERE g.state = 'withdrawn'
-           ), replaced AS (
-               SELECT b.start, g.generation_id, g.delivery_id
-               FROM before b JOIN generation g ON g.generation_id = b.generation_id WHERE g.state = 'superseded'
+        r#"WITH replaced AS (
+               SELECT current_generation_id AS start, generation_id, delivery_id FROM counted_before($1)
            ), side AS (
                SELECT g.generation_id, m.billing_currency, m.effective_cost AS current, 0::numeric AS earlier
                FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id

@@ -1,10 +1,31 @@
 //! Tables as CSV: exact amounts, and text that a spreadsheet cannot mistake for a formula.
 
 use super::error::{Error, Result};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use std::borrow::Cow;
+
+/// The header of an answer whose cells say what they are, for [`super::xlsx`] alone: it never leaves the service.
+pub const TYPED_CELLS: &str = "x-costwake-typed-cells";
+/// What a typed cell begins with: a text, an amount or a count, or nothing known.
+pub const TEXT: u8 = b'T';
+/// An amount or a count.
+pub const AMOUNT: u8 = b'N';
+const EMPTY: u8 = b'E';
+
+tokio::task_local! {
+    static TYPED: ();
+}
+
+/// Runs a handler so that each cell of its table begins with what it is, unguarded: for a workbook.
+pub async fn typed<T>(work: impl Future<Output = T>) -> T {
+    TYPED.scope((), work).await
+}
+
+fn is_typed() -> bool {
+    TYPED.try_with(|()| ()).is_ok()
+}
 
 /// A cell: text is guarded, a number is written as it is.
 #[derive(Debug, Clone)]
@@ -65,12 +86,13 @@ impl From<i64> for Cell<'_> {
 #[derive(Default)]
 pub struct Table {
     bytes: Vec<u8>,
+    is_typed: bool,
 }
 
 impl Table {
     /// A table with these columns.
     pub fn new(columns: &[&str]) -> Self {
-        let mut table = Self::default();
+        let mut table = Self { is_typed: is_typed(), ..Self::default() };
         let cells: Vec<Cell<'_>> = columns.iter().map(|name| Cell::from(*name)).collect();
         table.row(&cells);
         table
@@ -82,7 +104,11 @@ impl Table {
             if index > 0 {
                 self.bytes.push(b',');
             }
-            write_cell(&mut self.bytes, cell);
+            if self.is_typed {
+                write_typed(&mut self.bytes, cell);
+            } else {
+                write_cell(&mut self.bytes, cell);
+            }
         }
         self.bytes.extend_from_slice(b"\r\n");
     }
@@ -111,6 +137,9 @@ pub fn response(body: axum::body::Body, file_name: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{safe}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
+    if is_typed() {
+        headers.insert(HeaderName::from_static(TYPED_CELLS), HeaderValue::from_static("yes"));
+    }
     response
 }
 
@@ -136,6 +165,21 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell<'_>) {
         Cell::Amount(amount) => out.extend_from_slice(amount.normalized().to_plain_string().as_bytes()),
         Cell::Count(count) => out.extend_from_slice(count.to_string().as_bytes()),
         Cell::Empty => {}
+    }
+}
+
+fn write_typed(out: &mut Vec<u8>, cell: &Cell<'_>) {
+    match cell {
+        Cell::Text(text) => {
+            out.extend_from_slice(&[b'"', TEXT]);
+            out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+            out.push(b'"');
+        }
+        Cell::Amount(_) | Cell::Count(_) => {
+            out.push(AMOUNT);
+            write_cell(out, cell);
+        }
+        Cell::Empty => out.push(EMPTY),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::csv::Table;
 use super::csv::split_id;
 use super::delivery_decision::accept_words;
+use super::delivery_late::{self, LateSection};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
@@ -46,7 +47,9 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
     if !scope.is_everything() {
         receipt.totals.clear();
         receipt.movements.clear();
+        receipt.closed_months.iter_mut().for_each(|month| month.differences.clear());
     }
+    let late = if scope.is_everything() { LateSection::new(&receipt) } else { LateSection::default() };
     let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
     let job_state = job.as_ref().map_or("", |job| job.state.as_str());
     let is_retried = receipt.state == "failed" && matches!(job_state, "waiting" | "running");
@@ -68,6 +71,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
         page,
         receipt,
         audit,
+        late,
     }
     .into_response())
 }
@@ -190,11 +194,20 @@ struct DeliveryPage {
     is_counted: bool,
     can_revert: bool,
     audit: Vec<AuditRow>,
+    late: LateSection,
 }
 
 impl DeliveryPage {
     fn accept_words(&self) -> String {
         accept_words(&self.receipt)
+    }
+
+    fn closed_labels(&self) -> String {
+        delivery_late::closed_labels(&self.receipt)
+    }
+
+    fn booked_labels(&self) -> String {
+        delivery_late::booked_labels(&self.receipt)
     }
 
     // Of very many rejected lines only the first are kept.

@@ -1,12 +1,14 @@
 //! Accept, revert, withdraw: each says first what it does to the totals, then asks, then does it.
 
+use super::delivery_late::{self, LateSection};
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, display, filters,
 };
+use crate::focus::BillingPeriod;
 use crate::rollup::{self, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
-use crate::store::{billers, generations};
+use crate::store::{Snapshot, billers, generations, late_bills, month_closing};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -85,7 +87,30 @@ async fn ask(
         Decision::Accept => rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?),
         _ => None,
     };
-    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside })
+    let late = if decision == Decision::Accept { LateSection::new(&receipt) } else { LateSection::default() };
+    // A refusal changes nothing; what else is decided about closed months is booked to open ones.
+    let booked = match decision {
+        Decision::Withdraw if current.is_empty() => None,
+        _ => booked(&mut snapshot, delivery_id).await?,
+    };
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked })
+}
+
+/// Where the difference of closed months goes, in a sentence each.
+async fn booked(snapshot: &mut Snapshot, delivery_id: i64) -> Result<Option<String>> {
+    let scopes = generations::of_delivery(&mut **snapshot, delivery_id).await?;
+    let ids: Vec<i64> = scopes.iter().map(|scope| scope.generation_id).collect();
+    let closed = month_closing::closed(snapshot).await?;
+    let months = late_bills::closed_months(&mut **snapshot, &ids).await?;
+    let sentences: Vec<String> = months
+        .into_iter()
+        .map(|month| {
+            let open = BillingPeriod::containing(month_closing::first_open_after(&closed, month));
+            let month = BillingPeriod::containing(month);
+            format!("{} is closed: what changes there is booked to {}.", month.label(), open.label())
+        })
+        .collect();
+    Ok((!sentences.is_empty()).then(|| sentences.join(" ")))
 }
 
 fn obstacle(
@@ -138,8 +163,8 @@ async fn decide(
     .await
 }
 
-// What the ledger refuses is said as it says it; anything else is a fault of ours.
-fn refusal(error: LedgerError) -> Error {
+/// What the ledger refuses is said as it says it; anything else is a fault of ours.
+pub fn refusal(error: LedgerError) -> Error {
     match error {
         LedgerError::UnknownDelivery(_) => Error::NotFound,
         LedgerError::Database(error) => error.into(),
@@ -188,12 +213,19 @@ struct DecisionPage {
     obstacle: Option<String>,
     /// Which other source counts the same bill.
     beside: Option<String>,
+    late: LateSection,
+    /// That what closed months lack or have too much is booked to open ones.
+    booked: Option<String>,
 }
 
 /// What accepting a delivery means, as its button says it.
 pub(super) fn accept_words(receipt: &Receipt) -> String {
     match (receipt.state.as_str(), receipt.rejected_rows, receipt.missing_columns.as_slice()) {
         ("withdrawn", ..) => "Count again".into(),
+        (_, 0, []) if !receipt.closed_months.is_empty() => {
+            format!("Book to {}", delivery_late::booked_labels(receipt))
+        }
+        (_, 0, []) if receipt.waits_for_closed_month => "Count as a restatement".into(),
         (_, 0, []) => "Accept".into(),
         (_, 0, columns) => format!("Accept without {}", columns.join(", ")),
         (_, rejected, _) => format!("Accept with {} lines missing", filters::grouped(&rejected.into(), 0)),
@@ -205,8 +237,13 @@ impl DecisionPage {
         match self.decision {
             Decision::Accept => format!("{}?", accept_words(&self.receipt)),
             Decision::Revert => "Go back to what this delivery replaced?".into(),
+            Decision::Withdraw if self.is_refusal() => "Refuse this delivery?".into(),
             Decision::Withdraw => "Withdraw this delivery?".into(),
         }
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.receipt.state == "quarantined" && self.receipt.waits_for_closed_month
     }
 
     fn consequence(&self) -> &'static str {
@@ -223,6 +260,9 @@ impl DecisionPage {
             Decision::Revert => {
                 "The bills that this delivery replaced count again. The delivery is kept, with its receipt and its totals as history."
             }
+            Decision::Withdraw if self.is_refusal() => {
+                "Nothing of this delivery counts, and the closed figures stay as they are. Its receipt and its totals stay as history."
+            }
             Decision::Withdraw => {
                 "Nothing of this delivery counts any more, and nothing takes its place: its billing periods have no bill of this source until another is handed in. Its receipt stays."
             }
@@ -232,8 +272,10 @@ impl DecisionPage {
     fn button(&self) -> &'static str {
         match self.decision {
             Decision::Accept if self.receipt.state == "withdrawn" => "Count again",
+            Decision::Accept if self.is_refusal() => "Book or count it",
             Decision::Accept => "Accept",
             Decision::Revert => "Go back",
+            Decision::Withdraw if self.is_refusal() => "Refuse",
             Decision::Withdraw => "Withdraw",
         }
     }

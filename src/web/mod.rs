@@ -21,8 +21,9 @@ mod cross_site;
 pub mod csv;
 pub mod daily;
 pub mod delivery;
-mod delivery_decision;
+pub mod delivery_decision;
 mod delivery_figures;
+mod delivery_late;
 mod delivery_retry;
 pub mod deployment;
 mod deployment_marker;
@@ -103,6 +104,8 @@ pub mod webhook_intake;
 pub mod webhooks;
 pub mod welcome;
 pub mod why;
+mod workbook;
+pub mod xlsx;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -181,6 +184,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::clusters::routes,
     crate::api::commitments::routes,
     crate::api::costs::routes,
+    crate::api::deliveries::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
     crate::api::event_sources::routes,
@@ -270,5 +274,5 @@ pub fn router(app: AppState) -> axum::Router {
 /// Puts around routes what every answer has.
 pub fn finish(routes: Routes) -> axum::Router {
     let app = routes.app().clone();
-    headers::wrap(routes.into_router(), &app)
+    xlsx::beside(headers::wrap(routes.into_router(), &app), &app)
 }

@@ -53,6 +53,7 @@ fn details(setting: &Setting, credentials: Option<&Credentials>) -> Value {
         "place": setting.place.words(setting.kind),
         "layout": setting.layout.key(),
         "rule": setting.restatement.key(),
+        "late_bills": setting.late_bills.key(),
         "schedule": setting.schedule.map(|schedule| schedule.to_string()),
         "credentials_changed": credentials.is_some(),
     })

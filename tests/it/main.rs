@@ -58,3 +58,4 @@ mod trust_tokens;
 mod units;
 mod usage;
 mod webhooks;
+mod workbooks;

@@ -71,7 +71,7 @@ async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
     };
     let generation = id(pool, "SELECT generation_id FROM generation WHERE state = 'current'").await;
     let of = async |path: &str| match path {
-        path if path.starts_with("/deliveries") => id(pool, "SELECT max(delivery_id) FROM delivery").await,
+        path if path.contains("deliveries/{id}") => id(pool, "SELECT max(delivery_id) FROM delivery").await,
         path if path.contains("/deployments") => id(pool, "SELECT max(deployment_id) FROM deployment").await,
         path if path.contains("/anomalies") => id(pool, "SELECT min(anomaly_id) FROM anomaly").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
@@ -112,7 +112,7 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
         if page.status != StatusCode::OK && !["/rules/preview", "/splits/preview"].contains(&path.as_str()) {
             wrong.push(format!("{path}: {} {}", page.status, page.location()));
         }
-        for suffix in [".csv", ".json"] {
+        for suffix in [".csv", ".json", ".xlsx"] {
             let page = browser.get(&format!("{path}{suffix}")).await;
             if page.status.is_server_error() {
                 wrong.push(format!("{path}{suffix}: {}", page.status));

@@ -11,6 +11,10 @@ PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
+GET /api/v1/deliveries/{id} finance read
+POST /api/v1/deliveries/{id}/accept finance admin
+POST /api/v1/deliveries/{id}/revert finance admin
+POST /api/v1/deliveries/{id}/withdraw finance admin
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read

@@ -74,7 +74,7 @@ struct CostView {
 /// Something that waits for someone.
 struct Item {
     text: String,
-    href: &'static str,
+    href: String,
     amount: String,
     note: String,
 }
@@ -281,7 +281,7 @@ fn items(
     if !unusual.is_empty() {
         items.push(Item {
             text: "Unusual cost that is open".into(),
-            href: "/anomalies?state=open",
+            href: "/anomalies?state=open".into(),
             amount: unusual.iter().map(|sum| sum.count).sum::<i64>().to_string(),
             note: anomalies::open_fact(unusual),
         });
@@ -296,7 +296,7 @@ fn items(
     if !amounts.is_empty() {
         items.push(Item {
             text: "Cost that no rule maps to a service".into(),
-            href: if page.shows_finance { "/unmapped" } else { "" },
+            href: if page.shows_finance { "/unmapped".into() } else { String::new() },
             amount: amounts.join(" and "),
             note: "In these days; a rule takes a minute".into(),
         });
@@ -304,16 +304,28 @@ fn items(
     if open.quarantined_count > 0 {
         items.push(Item {
             text: "Deliveries in quarantine".into(),
-            href: if page.shows_bills { "/sources" } else { "" },
+            href: if page.shows_bills { "/sources".into() } else { String::new() },
             amount: open.quarantined_count.to_string(),
             note: "Nothing of them is counted until someone accepts them".into(),
+        });
+    }
+    if let Some(delivery_id) = open.late_delivery_id {
+        items.push(Item {
+            text: "Bills that change a closed month".into(),
+            href: match (page.shows_bills, open.late_count) {
+                (true, 1) => format!("/deliveries/{delivery_id}"),
+                (true, _) => "/sources".into(),
+                (false, _) => String::new(),
+            },
+            amount: open.late_count.to_string(),
+            note: "Finance decides: book the difference to the open month, or refuse it".into(),
         });
     }
     for source in page.bills.late() {
         let SourceState::Late(days) = page.bills.state(source) else { continue };
         items.push(Item {
             text: format!("{} is late", source.name),
-            href: if page.shows_bills { "/sources" } else { "" },
+            href: if page.shows_bills { "/sources".into() } else { String::new() },
             amount: if days == 1 { "1 day".into() } else { format!("{days} days") },
             note: format!("Complete to {}; figures of later days lack it", source.complete_to.format("%-d %b %Y")),
         });
@@ -321,7 +333,7 @@ fn items(
     if open.unmapped_deployment_count > 0 {
         items.push(Item {
             text: "Deployments without a service".into(),
-            href: "/deployments?service=none",
+            href: "/deployments?service=none".into(),
             amount: open.unmapped_deployment_count.to_string(),
             note: "In the last 90 days; they cannot be compared with cost".into(),
         });
@@ -329,7 +341,11 @@ fn items(
     if open.failed_event_count > 0 {
         items.push(Item {
             text: "Events that could not be read".into(),
-            href: if page.shows_admin { "/settings/event-sources?state=error#deliveries" } else { "" },
+            href: if page.shows_admin {
+                "/settings/event-sources?state=error#deliveries".into()
+            } else {
+                String::new()
+            },
             amount: open.failed_event_count.to_string(),
             note: "They are kept and can be read again".into(),
         });

@@ -2,7 +2,7 @@
 
 use super::super::{Error, Result};
 use crate::rollup::Format;
-use crate::sources::kind::{Kind, Layout, Restatement};
+use crate::sources::kind::{Kind, LateBills, Layout, Restatement};
 use crate::sources::place::{Credentials, Place};
 use crate::sources::schedule::Schedule;
 use crate::sources::setting::Setting;
@@ -25,6 +25,7 @@ pub(super) struct SourceForm {
     pub authority: String,
     pub schedule: String,
     pub expected_every_hours: String,
+    pub late_bills: String,
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: String,
@@ -72,6 +73,7 @@ impl SourceForm {
             authority: place.authority,
             schedule: setting.schedule.map(|schedule| schedule.to_string()).unwrap_or_default(),
             expected_every_hours: setting.expected_every_hours.map(|hours| hours.to_string()).unwrap_or_default(),
+            late_bills: setting.late_bills.key().to_owned(),
             ..Self::default()
         }
     }
@@ -108,6 +110,10 @@ impl SourceForm {
             "" => None,
             text => Some(text.parse().map_err(|_| Error::Invalid("Expected every: a whole number of hours.".into()))?),
         };
+        let late_bills = match self.late_bills.as_str() {
+            "" => LateBills::default(),
+            word => word.parse().map_err(|error| Error::Invalid(format!("Closed months: {error}")))?,
+        };
         let place = Place {
             bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
@@ -118,7 +124,7 @@ impl SourceForm {
         };
         let name = self.name.trim().to_owned();
         let place = place.trimmed(kind);
-        Ok(Setting { name, kind, layout, restatement, format, place, schedule, expected_every_hours })
+        Ok(Setting { name, kind, layout, restatement, format, place, schedule, expected_every_hours, late_bills })
     }
 
     /// The credentials that were entered; `None` where the present ones stay.

@@ -7,7 +7,7 @@ use super::source_change::{self, By};
 use super::webhooks::key;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
 use crate::rollup::Format;
-use crate::sources::kind::{Kind, Layout, Restatement};
+use crate::sources::kind::{Kind, LateBills, Layout, Restatement};
 use crate::sources::objects::PlaceError;
 use crate::store::source_settings::{self, SourceSetting};
 use askama::Template;
@@ -58,6 +58,10 @@ impl SourceFormPage {
     /// The rules among which there is a choice.
     fn rules(&self) -> &'static [Restatement] {
         Layout::Files.restatements()
+    }
+
+    fn late_bills(&self) -> [LateBills; 2] {
+        LateBills::ALL
     }
 
     fn formats(&self) -> [Format; 6] {

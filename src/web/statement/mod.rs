@@ -27,10 +27,11 @@ use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::converted_costs::CostPart;
+use crate::store::late_bills::Waiting;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
 use crate::store::statement_ties::{Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
-use crate::store::{Scope, Snapshot, month_closing, statement_ties, statements};
+use crate::store::{Scope, Snapshot, late_bills, month_closing, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -80,11 +81,14 @@ async fn show(
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let forecast = ForecastSection::of_month(&mut snapshot, &scope, month.first_day()).await?;
     let shows_receipts = Policy::Bills.allows(&principal);
+    let waiting =
+        if shows_receipts { late_bills::waiting_for(&mut snapshot, month.first_day()).await? } else { Vec::new() };
     Ok(StatementPage {
         page,
         month,
         state,
         shows_receipts,
+        waiting,
         shows_organisation: scope.is_everything(),
         view,
         sections,
@@ -212,6 +216,8 @@ struct StatementPage {
     month: BillingPeriod,
     state: MonthState,
     shows_receipts: bool,
+    /// Deliveries that would change the closed month.
+    waiting: Vec<Waiting>,
     shows_organisation: bool,
     view: View,
     asked: Asked,

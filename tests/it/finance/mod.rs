@@ -4,6 +4,7 @@ mod api;
 mod cross_view;
 mod currency;
 mod invoices;
+mod late;
 mod missing_bills;
 mod months;
 mod restated;
@@ -13,7 +14,7 @@ use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use costwake::focus::BillingPeriod;
-use costwake::rollup::{ImportRequest, Person, import_file, verify};
+use costwake::rollup::{ImportRequest, Person, accept, import_file, verify};
 use costwake::store::Role;
 use costwake::store::receipts::Receipt;
 use costwake::web::{self, AppState};
@@ -113,13 +114,28 @@ impl World {
         self.import_text(&bill(lines), now).await
     }
 
-    /// Imports this text in the same way.
+    /// Imports this text in the same way. What waits because it changes a closed month is accepted, so that the test
+    /// is about what comes then.
     pub async fn import_text(&self, text: &str, now: &str) -> Receipt {
         self.import_as("cloud-one", text, now).await
     }
 
-    /// Imports this text as a bill of this source.
+    /// Imports this text as a bill of this source, and accepts what waits in the same way.
     pub async fn import_as(&self, source: &str, text: &str, now: &str) -> Receipt {
+        let mut receipt = self.hand_in_as(source, text, now).await;
+        if receipt.waits_for_closed_month {
+            receipt = accept(&self.app.state.pools, receipt.delivery_id, BY, time(now)).await.unwrap();
+        }
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+        receipt
+    }
+
+    /// Imports this text as a bill of the source `cloud-one`, whatever becomes of it.
+    pub async fn hand_in(&self, text: &str, now: &str) -> Receipt {
+        self.hand_in_as("cloud-one", text, now).await
+    }
+
+    async fn hand_in_as(&self, source: &str, text: &str, now: &str) -> Receipt {
         let path = self.folder.path().join("bill.csv");
         std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
@@ -130,9 +146,7 @@ impl World {
             received_by: "test".into(),
             now: time(now),
         };
-        let receipt = import_file(&self.app.state.pools, request, |_, _, _| {}).await.unwrap();
-        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
-        receipt
+        import_file(&self.app.state.pools, request, |_, _, _| {}).await.unwrap()
     }
 
     pub async fn finance(&self) -> TestApp {

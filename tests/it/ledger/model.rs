@@ -181,7 +181,7 @@ impl StateMachineTest for Ledger {
         });
         let kind = format!("{step:?}").split(['(', ' ']).next().unwrap_or_default().to_owned();
         let outcome = match step {
-            Step::Deliver(..) | Step::DeliverAgain(..) => oracle.delivery_states().last().copied().unwrap_or_default(),
+            Step::Deliver(..) | Step::DeliverAgain(..) => oracle.outcome(),
             _ if goes_through => "done",
             _ => "refused",
         };
@@ -339,6 +339,7 @@ async fn the_ledger_equals_its_oracle_after_every_step(pool: PgPool) {
         for kind in [
             "Deliver published",
             "Deliver refused",
+            "Deliver late",
             "DeliverAgain unchanged",
             "Accept done",
             "Revert done",

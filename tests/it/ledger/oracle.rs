@@ -1,5 +1,7 @@
 //! What the ledger must say, told by a few lists in memory: no SQL, no rollups, nothing of the crate's own logic.
 
+mod late;
+
 use super::{Line, bill};
 use bigdecimal::BigDecimal;
 use sha2::{Digest, Sha256};
@@ -151,11 +153,16 @@ impl Oracle {
             }
             return "quarantined";
         }
-        for scope in scopes_where(&scopes, &decisions, |decision| decision != Decision::Older) {
+        let counting = scopes_where(&scopes, &decisions, |decision| decision != Decision::Older);
+        let is_late = self.is_late(content, &counting);
+        for scope in counting.clone() {
             self.generations.push(Generation::ready(delivery, scope, version));
-            self.make_current(self.generations.len() - 1, content);
+            if !is_late {
+                self.make_current(self.generations.len() - 1, content);
+            }
         }
-        "published"
+        self.replace_waiting(delivery, &counting, version);
+        if is_late { "quarantined" } else { "published" }
     }
 
     /// Counts one that waits, or one that was taken back. False where that is refused.
@@ -186,9 +193,11 @@ impl Oracle {
                 self.generations[*index].has_lines = false;
             }
         }
+        let scopes: Vec<Scope> = counting.iter().map(|index| self.generations[*index].scope.clone()).collect();
         for index in counting {
             self.make_current(index, content);
         }
+        self.replace_waiting(delivery, &scopes, version);
         self.deliveries[delivery].state = "published";
         self.settle();
         self.drop_old_lines();

@@ -19,7 +19,7 @@ use bigdecimal::BigDecimal;
 use chrono::Utc;
 use costwake::config::Config;
 use costwake::jobs::Worker;
-use costwake::sources::kind::{Kind, Layout};
+use costwake::sources::kind::{Kind, LateBills, Layout};
 use costwake::sources::place::{Credentials, Place};
 use costwake::sources::setting::Setting;
 use costwake::store::jobs::Lane;
@@ -116,6 +116,7 @@ pub fn folder_setting(name: &str, layout: Layout, folder: &Path) -> Setting {
         place: Place { prefix: folder.to_str().unwrap().into(), ..Place::default() },
         schedule: None,
         expected_every_hours: None,
+        late_bills: LateBills::Hold,
     }
 }
 

@@ -1,9 +1,11 @@
 //! When sources are read: by schedule, once however many processes there are, and never while they are paused.
 
-use super::{Home, assert_counts, by, folder_setting, october};
+use super::{Home, assert_counts, by, delivery, folder_setting, october};
+use crate::ledger::{ANN, Line, bill};
 use crate::support;
 use chrono::{TimeDelta, Utc};
 use costwake::jobs::ask_for_due_reads;
+use costwake::rollup::close_month;
 use costwake::sources::kind::Layout;
 use costwake::sources::place::Credentials;
 use costwake::sources::setting::Setting;
@@ -107,4 +109,27 @@ async fn a_read_whose_process_died_is_taken_over(pool: PgPool) {
     let reads = source_reads::list(&pool, source_id, 10).await.unwrap();
     assert_eq!((reads[0].result.as_str(), reads[1].result.as_str()), ("new", "failed"));
     assert_counts(&pool, "files", 1, "1.5").await;
+}
+
+/// A delivery that waits because it changes a closed month keeps nobody from reading what comes after it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_waits_for_a_closed_month_does_not_hold_up_the_next(pool: PgPool) {
+    let home = Home::new();
+    home.put("a.csv", october("1.5"));
+    home.age("a.csv", 30);
+    let source_id = scheduled(&home, &pool, "every 30 minutes").await;
+    assert_eq!(home.read(&pool, source_id).await.result, "new");
+    let month = "2026-10".parse().unwrap();
+    close_month::close(&support::pools(&pool), month, "Done.", ANN, Utc::now()).await.unwrap();
+    home.put("b.csv", october("2.5"));
+    home.age("b.csv", 20);
+    home.put("c.csv", bill(&[Line::of("2026-11", 3, "shop", "4")]));
+    home.age("c.csv", 10);
+    let read = home.read(&pool, source_id).await;
+    assert!(read.message.as_ref().unwrap().contains("1 waiting for a decision"), "{:?}", read.message);
+    let (state, reason) = delivery(&pool, read.delivery_ids[0]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("October 2026 is closed"), "{reason}");
+    assert_counts(&pool, "files", 2, "5.5").await;
+    assert_eq!(home.read(&pool, source_id).await.result, "nothing-new", "and it is not read again");
 }

@@ -5,7 +5,7 @@ use super::fake_store::{self as fake, FakeStore};
 use super::{Home, assert_counts, october};
 use crate::ledger::assert_clean;
 use crate::support;
-use costwake::sources::kind::{Kind, Layout};
+use costwake::sources::kind::{Kind, LateBills, Layout};
 use costwake::sources::place::{Credentials, Place};
 use costwake::sources::setting::Setting;
 use costwake::store::source_settings;
@@ -58,6 +58,7 @@ fn setting(kind: Kind, layout: Layout, place: Place) -> Setting {
         place,
         schedule: None,
         expected_every_hours: None,
+        late_bills: LateBills::Hold,
     }
 }
 

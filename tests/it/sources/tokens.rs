@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
-use costwake::sources::kind::{Kind, Layout};
+use costwake::sources::kind::{Kind, LateBills, Layout};
 use costwake::sources::place::{Credentials, Place};
 use costwake::sources::setting::Setting;
 use costwake::store::source_settings;
@@ -204,6 +204,7 @@ async fn a_client_secret_is_exchanged_for_a_token(pool: PgPool) {
         place,
         schedule: None,
         expected_every_hours: None,
+        late_bills: LateBills::Hold,
     };
     let application = |secret: &str| Credentials {
         tenant_id: "tenant-1".into(),
