@@ -5,10 +5,11 @@ use super::reporting;
 use crate::focus::Money;
 use crate::store::converted_costs::CostPart;
 use crate::store::costs::{self, CostRow, Dimension};
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::{Scope, Snapshot, month_closing};
 use crate::web::csv::{Cell, Table};
+use crate::web::missing_bills;
 use crate::web::query::{Accepts, Period, View};
 use crate::web::reporting::RatedParts;
 use crate::web::statement::month_view;
@@ -227,7 +228,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let dimension = Dimension::from_key(view.by()).unwrap_or(Dimension::Service);
     let scope = principal.scope();
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = view.bills(&mut snapshot).await?;
     let mut costs = Costs {
         view: month_view.key().into(),
         column: view.basis.focus_column().into(),
@@ -241,6 +242,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
         reporting: None,
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
+    costs.notes.extend(missing_bills::sentence(&bills));
     match month_view {
         MonthView::ChargeDay => by_charge_day(&mut snapshot, &scope, &view, &bills, dimension, &mut costs).await?,
         MonthView::BillingPeriod => by_billing_period(&mut snapshot, &scope, &view, dimension, &mut costs).await?,

@@ -2,7 +2,6 @@
 
 use super::costs::NO_COMPLETE_DAY;
 use super::error::{ErrorBody, Result};
-use crate::store::freshness;
 use crate::web::query::View;
 use crate::web::statement::month_why;
 use crate::web::why::{self, Explained};
@@ -121,7 +120,7 @@ pub(super) async fn show(
 ) -> Result<Json<Why>> {
     let view = View::parse(query.as_deref(), why::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = view.bills(&mut snapshot).await?;
     let mut answer = Why {
         column: view.basis.focus_column().into(),
         first_day: None,

@@ -72,6 +72,9 @@ pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
              run that version again, or restore a backup made before"
         ),
         Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
+        Err(error) if error.to_string().contains("No space left on device") => anyhow::bail!(
+            "the disk that holds the database is full: free some space on it and start again; nothing is half done"
+        ),
         Err(error) => Err(error).context("could not migrate the database"),
     }
 }

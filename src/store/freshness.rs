@@ -1,7 +1,9 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
+use super::missing_bills::{self, Missing, Shares};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
 const LAG_DAYS_USUAL: u64 = 2;
@@ -45,20 +47,44 @@ pub struct Freshness {
     pub publication_id: i64,
     /// Rollup keys that no rule maps to a service, counted up to [`UNMAPPED_COUNT_MAX`].
     pub unmapped_count: i64,
+    /// What late sources leave out of the services that are looked at: all, or those of [`Self::of_services`].
+    pub missing: Vec<Missing>,
+    /// What each source has of each service's cost; read only where a source is late.
+    pub shares: Shares,
 }
 
 /// More is shown as "99+".
 pub const UNMAPPED_COUNT_MAX: i64 = 100;
 
 impl Freshness {
-    /// The last day on which every source that keeps up is complete.
+    /// The last day on which every source that keeps up is complete, and every late one that makes a material part of
+    /// this cost. What the other late ones leave out is in [`Self::partial_from`].
     pub fn complete_to(&self) -> Option<NaiveDate> {
         let newest = self.newest()?;
-        self.sources
-            .iter()
-            .map(|source| source.complete_to)
-            .filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest)
-            .min()
+        let keeping_up = self.sources.iter().map(|source| source.complete_to);
+        let keeping_up = keeping_up.filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest);
+        let late = self.missing.iter().filter(|missing| missing.is_material()).map(|missing| missing.complete_to);
+        keeping_up.chain(late).min()
+    }
+
+    /// The first day whose figures lack a late source that makes no material part of them.
+    pub fn partial_from(&self) -> Option<NaiveDate> {
+        let first = self.missing.iter().filter(|missing| !missing.is_material()).map(Missing::since).min()?;
+        self.complete_to().filter(|last| first <= *last).map(|_| first)
+    }
+
+    /// How far the bills of these services reach.
+    pub fn of_services(&self, service_ids: &[i64]) -> Self {
+        let missing = missing_bills::of(&self.shares, self.late(), |service_id| service_ids.contains(&service_id));
+        Self { missing, ..self.clone() }
+    }
+
+    /// The services that late sources hold back, each with the first day that is not complete for it.
+    pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
+        let Some(complete_to) = self.complete_to() else { return BTreeMap::new() };
+        let last = |service_id| self.of_services(&[service_id]).complete_to();
+        let services = self.shares.service_ids().into_iter().filter_map(|id| Some((id, last(id)?)));
+        services.filter(|(_, last)| *last < complete_to).map(|(id, last)| (id, last + Days::new(1))).collect()
     }
 
     /// The last day that any source is complete to.
@@ -133,7 +159,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         "#,
         UNMAPPED_COUNT_MAX
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
     let sources = rows.into_iter().map(|row| SourceReach {
         source_id: row.source_id,
@@ -143,16 +169,23 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         read_at: row.read_at,
         settles_after_days: row.settles_after_days,
     });
-    Ok(Freshness {
+    let mut bills = Freshness {
         sources: sources.collect(),
         publication_id: state.publication_id,
         unmapped_count: state.unmapped_count,
-    })
+        ..Freshness::default()
+    };
+    if let Some(first) = bills.late().map(|source| source.complete_to).min() {
+        bills.shares = missing_bills::shares(&mut *conn, first).await?;
+        bills.missing = missing_bills::of(&bills.shares, bills.late(), |_| true);
+    }
+    Ok(bills)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bigdecimal::BigDecimal;
 
     fn source(name: &str, day: u32) -> SourceReach {
         let complete_to = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
@@ -167,15 +200,41 @@ mod tests {
         }
     }
 
+    fn day(day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 11, day).unwrap()
+    }
+
+    fn with(share: &str) -> Freshness {
+        let mut cloudflare = source("cloudflare", 18);
+        cloudflare.source_id = 3;
+        let mut freshness =
+            Freshness { sources: vec![source("aws", 22), source("gcp", 20), cloudflare], ..Freshness::default() };
+        let part: BigDecimal = share.parse().unwrap();
+        let rest = BigDecimal::from(100) - &part;
+        freshness.shares = Shares::from_iter([(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())]);
+        freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), |_| true);
+        freshness
+    }
+
     #[test]
-    fn a_late_source_is_named_and_does_not_hold_the_others_back() {
-        let freshness = Freshness {
-            sources: vec![source("aws", 22), source("gcp", 20), source("cloudflare", 18)],
-            ..Freshness::default()
-        };
-        assert_eq!(freshness.complete_to(), NaiveDate::from_ymd_opt(2026, 11, 20));
+    fn a_late_source_is_named_and_holds_back_what_it_is_a_material_part_of() {
+        let freshness = with("4.9");
+        assert_eq!(freshness.complete_to(), Some(day(20)));
+        assert_eq!(freshness.partial_from(), Some(day(19)));
         let late: Vec<&str> = freshness.late().map(|source| source.name.as_str()).collect();
         assert_eq!(late, ["cloudflare"]);
         assert_eq!(freshness.state(&freshness.sources[2]), SourceState::Late(2));
+        assert!(freshness.missing_since().is_empty());
+        let material = with("5");
+        assert_eq!((material.complete_to(), material.partial_from()), (Some(day(18)), None));
+    }
+
+    #[test]
+    fn a_service_without_the_late_source_is_not_held_back() {
+        let freshness = with("4");
+        let other = freshness.of_services(&[8]);
+        assert_eq!((other.complete_to(), other.partial_from()), (Some(day(20)), None));
+        let own = with("60").of_services(&[7]);
+        assert_eq!((own.complete_to(), own.missing[0].since()), (Some(day(18)), day(19)));
     }
 }

@@ -62,6 +62,7 @@ pub mod metric_lists;
 pub mod metric_points;
 pub mod metric_queries;
 pub mod metrics;
+pub mod missing_bills;
 pub mod month_closing;
 pub mod moved_by_rules;
 pub mod moved_lines;

@@ -7,7 +7,7 @@ use super::query::{Accepts, Period, View, is_supported, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use crate::store::moved_lines::{self, MovedRow};
 use crate::store::{Scope, Snapshot, catalogue_names};
 use askama::Template;
@@ -65,6 +65,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Lines", NavItem::None).await?;
+    let page = page.narrowed(&mut snapshot, &view).await?;
     let scope = principal.scope();
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
@@ -88,7 +89,7 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let (place, reader) = app.exports.enter(principal.user_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = view.bills(&mut snapshot).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let (scope, basis) = (principal.scope(), view.basis);
     let mut lines =

@@ -1,5 +1,7 @@
 //! What every page has around its content: navigation, freshness, the person, the theme.
 
+use super::missing_bills::MissingBills;
+use super::query::View;
 use super::{AppState, Policy, Principal, Result};
 use crate::store::Snapshot;
 use crate::store::freshness::{self, Freshness, UNMAPPED_COUNT_MAX};
@@ -92,6 +94,28 @@ impl Page {
             theme: principal.theme.clone(),
             now,
         })
+    }
+
+    /// The same page, of these services: how far their bills reach.
+    pub fn of_services(self, service_ids: &[i64]) -> Self {
+        let bills = self.bills.of_services(service_ids);
+        self.with(bills)
+    }
+
+    /// The same page, of what its view is narrowed to.
+    pub async fn narrowed(mut self, snapshot: &mut Snapshot, view: &View) -> Result<Self> {
+        let all = std::mem::take(&mut self.bills);
+        let bills = view.narrowed(snapshot, all).await?;
+        Ok(self.with(bills))
+    }
+
+    fn with(self, bills: Freshness) -> Self {
+        Self { freshness: freshness_line(&bills, self.now), bills, ..self }
+    }
+
+    /// What late sources leave out of the page's cost.
+    pub fn missing(&self) -> MissingBills<'_> {
+        MissingBills { bills: &self.bills, shows_sources: self.shows_bills }
     }
 
     /// `aria-current="page"` for the open entry.

@@ -3,11 +3,12 @@
 //! Unknown keys are ignored and named in a note; a wrong value is refused with the list of what is allowed.
 
 use super::error::{Error, Result, UNSTORABLE};
+pub use super::span::{Span, range_label};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
-use crate::store::catalogue_names;
 use crate::store::costs::CostFilter;
-use crate::store::freshness::Freshness;
-use chrono::{Datelike, Days, Months, NaiveDate};
+use crate::store::freshness::{self, Freshness};
+use crate::store::{catalogue_names, team_heads};
+use chrono::{Datelike, Days, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
@@ -215,9 +216,32 @@ impl View {
         self.text("period").unwrap_or("30d").to_owned()
     }
 
+    /// How far bills reach, of the service or the team that this view is narrowed to: a late source is no matter of those
+    /// that it does not bill.
+    pub async fn bills(&self, conn: &mut PgConnection) -> Result<Freshness> {
+        let all = freshness::read(&mut *conn).await?;
+        self.narrowed(conn, all).await
+    }
+
+    /// The same, where all bills are read already.
+    pub async fn narrowed(&self, conn: &mut PgConnection, all: Freshness) -> Result<Freshness> {
+        let (service, team) = (self.text("service"), self.text("team"));
+        if all.missing.is_empty() || (service.is_none() && team.is_none()) {
+            return Ok(all);
+        }
+        let named = catalogue_names::ids(&mut *conn, service, None, team).await?;
+        Ok(match (named.service_id, named.team_id) {
+            (Some(service_id), _) => all.of_services(&[service_id]),
+            (None, Some(team_id)) => all.of_services(&team_heads::service_ids(conn, team_id).await?),
+            (None, None) => all,
+        })
+    }
+
     /// The days of this view; `None` before the first bill, or where none of them is complete yet.
     pub fn span(&self, bills: &Freshness) -> Option<Span> {
-        Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)
+        let mut span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
+        span.partial_from = bills.partial_from();
+        Some(span)
     }
 
     /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.
@@ -299,128 +323,6 @@ pub fn is_supported(day: NaiveDate) -> bool {
     (1990..=2100).contains(&day.year())
 }
 
-/// The days of a page, once it is known how far the bills are complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// What figures are made of: complete days only.
-    pub days: DateRange,
-    /// What they are compared with.
-    pub before: DateRange,
-    /// What charts show: the comparison where it lies directly before, the days, and those still arriving.
-    pub chart: DateRange,
-    /// The last complete day.
-    pub complete_to: NaiveDate,
-    period: Period,
-    versus: Versus,
-}
-
-impl Span {
-    fn new(period: Period, versus: Versus, complete_to: NaiveDate, last_charge_date: NaiveDate) -> Option<Self> {
-        let asked = match period {
-            Period::LastDays(count) => DateRange::days_to(complete_to, count),
-            Period::TwelveMonths => {
-                DateRange::new(complete_to - Months::new(12) + Days::new(1), complete_to + Days::new(1))?
-            }
-            Period::MonthToDate => {
-                DateRange::new(BillingPeriod::containing(complete_to).first_day(), complete_to + Days::new(1))?
-            }
-            Period::Month(month) => month.days(),
-            Period::Days(range) => range,
-        };
-        let days = DateRange::new(asked.start(), asked.end().min(complete_to + Days::new(1)))?;
-        let before = match (versus, period) {
-            (Versus::PreviousYear, _) => {
-                DateRange::new(days.start() - Months::new(12), days.last_day() - Months::new(12) + Days::new(1))?
-            }
-            (Versus::Previous, Period::MonthToDate | Period::Month(_)) => same_days_of_month_before(days, asked)?,
-            (Versus::Previous, _) => days.previous(),
-        };
-        let is_relative = matches!(period, Period::LastDays(_) | Period::TwelveMonths | Period::MonthToDate);
-        let end = if is_relative { (last_charge_date + Days::new(1)).max(days.end()) } else { asked.end() };
-        let arriving_to = end.min((last_charge_date + Days::new(1)).max(days.end()));
-        let start = match (versus, period) {
-            (Versus::Previous, Period::LastDays(count)) if count <= 90 => before.start(),
-            _ => days.start(),
-        };
-        let chart = DateRange::new(start, arriving_to)?;
-        Some(Self { days, before, chart, complete_to, period, versus })
-    }
-
-    /// "30 complete days", "October 2026", "1 to 20 Nov 2026".
-    pub fn label(&self) -> String {
-        match self.period {
-            Period::LastDays(_) => format!("{} complete days", self.days.day_count()),
-            Period::TwelveMonths => "12 months".into(),
-            Period::Month(month) if month.days() == self.days => month.label(),
-            _ => range_label(self.days),
-        }
-    }
-
-    /// "the 30 days before", "September 2026", "the same days a year before".
-    pub fn before_label(&self) -> String {
-        match (self.versus, self.period) {
-            (Versus::PreviousYear, _) => "the same days a year before".into(),
-            (_, Period::MonthToDate | Period::Month(_)) => {
-                let month = BillingPeriod::containing(self.before.start());
-                if month.days() == self.before { month.label() } else { format!("{} before", range_label(self.before)) }
-            }
-            _ => format!("the {} days before", self.days.day_count()),
-        }
-    }
-
-    /// "30 days", for the head of a column.
-    pub fn short_label(&self) -> String {
-        match self.period {
-            Period::LastDays(_) | Period::Days(_) => format!("{} days", self.days.day_count()),
-            Period::TwelveMonths => "12 months".into(),
-            Period::MonthToDate => "To date".into(),
-            Period::Month(month) => month.first_day().format("%b %Y").to_string(),
-        }
-    }
-
-    /// "30 days to 20 Nov against 30 before".
-    pub fn comparison_label(&self) -> String {
-        format!("{} against {}", range_label(self.days), range_label(self.before))
-    }
-
-    /// The days as a fixed period of an address, so that a shared link does not drift.
-    pub fn fixed(&self) -> String {
-        format!("{}..{}", self.days.start(), self.days.last_day())
-    }
-
-    /// Whether the period moves with time.
-    pub fn is_relative(&self) -> bool {
-        !matches!(self.period, Period::Month(_) | Period::Days(_))
-    }
-
-    /// Days on the chart that are still arriving.
-    pub fn provisional(&self) -> Option<DateRange> {
-        DateRange::new(self.days.end(), self.chart.end())
-    }
-}
-
-fn same_days_of_month_before(days: DateRange, asked: DateRange) -> Option<DateRange> {
-    let month = BillingPeriod::containing(days.start()).previous().days();
-    if days == asked && days.end() == BillingPeriod::containing(days.start()).days().end() {
-        return Some(month);
-    }
-    DateRange::new(month.start(), (month.start() + Days::new(u64::from(days.day_count()))).min(month.end()))
-}
-
-/// `1 to 20 Nov 2026`, `28 Oct to 20 Nov 2026`.
-pub fn range_label(range: DateRange) -> String {
-    let (first, last) = (range.start(), range.last_day());
-    if first == last {
-        return first.format("%-d %b %Y").to_string();
-    }
-    let head = match (first.year() == last.year(), first.month() == last.month()) {
-        (true, true) => "%-d",
-        (true, false) => "%-d %b",
-        (false, _) => "%-d %b %Y",
-    };
-    format!("{} to {}", first.format(head), last.format("%-d %b %Y"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,38 +350,6 @@ mod tests {
         for wrong in ["period=0d", "period=2026-13", "period=2026-02-30..2026-03-01", "period=9999-01", "basis=free"] {
             assert!(View::parse(Some(wrong), ACCEPTS).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn days_still_arriving_are_shown_and_not_counted() {
-        let span = Span::new(Period::LastDays(30), Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
-        assert_eq!((span.days.start(), span.days.last_day()), (day("2026-10-22"), day("2026-11-20")));
-        assert_eq!((span.chart.start(), span.chart.last_day()), (day("2026-09-22"), day("2026-11-22")));
-        assert_eq!(span.provisional().map(|range| range.day_count()), Some(2));
-    }
-
-    #[test]
-    fn a_month_is_compared_with_the_month_before() {
-        let full = Span::new(
-            Period::Month("2026-10".parse().unwrap()),
-            Versus::Previous,
-            day("2026-11-20"),
-            day("2026-11-22"),
-        );
-        let full = full.unwrap();
-        assert_eq!((full.before.start(), full.before.last_day()), (day("2026-09-01"), day("2026-09-30")));
-        assert_eq!((full.label(), full.before_label()), ("October 2026".into(), "September 2026".into()));
-        let open = Span::new(Period::MonthToDate, Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
-        assert_eq!((open.before.start(), open.before.last_day()), (day("2026-10-01"), day("2026-10-20")));
-        assert!(
-            Span::new(
-                Period::Month("2027-01".parse().unwrap()),
-                Versus::Previous,
-                day("2026-11-20"),
-                day("2026-11-22")
-            )
-            .is_none()
-        );
     }
 
     #[test]

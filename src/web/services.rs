@@ -15,7 +15,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 const ACCEPTS: Accepts = Accepts {
@@ -43,6 +43,8 @@ struct ServicesPage {
     comparison: String,
     sorts: Vec<Switch>,
     csv_href: String,
+    /// The first day that a service lacks a source that makes much of it.
+    missing_since: BTreeMap<i64, NaiveDate>,
 }
 
 /// One service, or what is not allocated.
@@ -78,6 +80,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         sorts: sorts(&list.view),
+        missing_since: list.page.bills.missing_since(),
         csv_href: list.view.link("/services.csv", &[]),
         reporting: list.rated.as_ref().and_then(Reporting::new),
         rows: list.rows.into_iter().zip(lines).collect(),
@@ -120,6 +123,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Services", NavItem::Services).await?;
+    let page = page.narrowed(&mut snapshot, &view).await?;
     let scope = principal.scope();
     let span = view.span(&page.bills);
     let team_id = match view.text("team") {

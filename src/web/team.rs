@@ -55,6 +55,7 @@ async fn show(
     let scope = principal.scope();
     let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
+    let page = page.of_services(&team_heads::service_ids(&mut snapshot, team.team_id).await?);
     let span = view.span(&page.bills).filter(|_| shows_cost);
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;

@@ -123,6 +123,7 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
+    assert!(overview.body.contains("Latest deployments"), "those that nothing is said of yet are there too");
     let cause = format!("<a href=\"/deployments/{step}\">Release v1, +$");
     assert!(overview.body.contains(&cause), "a claimed release is the main cause of what moved: {}", overview.body);
     let method = finance.get("/docs/method").await;

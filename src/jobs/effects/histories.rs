@@ -78,7 +78,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
         series.push(Series {
             history: History {
                 first_day: range.start(),
-                complete_to: inputs.complete_to,
+                complete_to: inputs.complete_to_of(key.service_id),
                 cost: usage.clone(),
                 traffic: of_place(&traffic, key).cloned(),
                 // Those of a month are added where a day of it is asked about.

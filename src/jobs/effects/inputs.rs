@@ -8,6 +8,7 @@ use crate::store::service_plans::{self, ServicePlan};
 use crate::store::{freshness, retagging, variance_costs};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// The metric that tells how many replicas or machines ran.
 const REPLICAS_METRIC: &str = "replicas";
@@ -21,6 +22,8 @@ pub(in crate::jobs) struct Inputs {
     pub range: Option<DateRange>,
     /// The last day on which the bills are complete.
     pub complete_to: NaiveDate,
+    /// Services whose cost is complete only to the day before this.
+    pub missing_since: BTreeMap<i64, NaiveDate>,
     pub releases: Vec<LiveRelease>,
     pub days: Vec<DayFigure>,
     pub traffic: Vec<MetricDay>,
@@ -35,6 +38,11 @@ pub(in crate::jobs) struct Inputs {
 }
 
 impl Inputs {
+    /// The last day on which everything that bills this service is complete.
+    pub fn complete_to_of(&self, service_id: i64) -> NaiveDate {
+        self.missing_since.get(&service_id).map_or(self.complete_to, |since| *since - Days::new(1))
+    }
+
     /// Reads all of production that effects are estimated from. Without bills or without a release there is nothing.
     pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
         let releases = impact_series::releases(&mut *conn, Environments::Production).await?;
@@ -54,7 +62,8 @@ impl Inputs {
         releases: Vec<LiveRelease>,
         first: impl Fn(NaiveDate) -> NaiveDate,
     ) -> sqlx::Result<Self> {
-        let complete_to = freshness::read(&mut *conn).await?.complete_to();
+        let bills = freshness::read(&mut *conn).await?;
+        let complete_to = bills.complete_to();
         let reach = impact_series::reach(&mut *conn).await?;
         let (Some(complete_to), Some(reach)) = (complete_to, reach) else { return Ok(Self::default()) };
         let start = reach.start().max(first(complete_to));
@@ -62,6 +71,7 @@ impl Inputs {
         Ok(Self {
             range: Some(range),
             complete_to,
+            missing_since: bills.missing_since(),
             releases,
             days: impact_series::days(&mut *conn, range, environments).await?,
             traffic: impact_series::metric(&mut *conn, variance_costs::TRAFFIC_METRIC, range).await?,

@@ -91,12 +91,15 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     snapshot.commit().await?;
 
     let publication_id = mark.publication_id;
+    let missing = bills.missing_since();
     let work = move || {
         let mut all = Vec::new();
         for (one, known) in asked.iter().zip(&known) {
             series.know(known);
             all.extend(answers(&series, one, &levels, publication_id));
         }
+        // While a bill is missing that makes much of a service, what is known of its last days says nothing.
+        all.retain(|one| one.is_hindcast || one.scope != "service" || !missing.contains_key(&one.scope_id));
         all
     };
     let all = tokio::task::spawn_blocking(work).await.context("the forecasts")?;

@@ -135,12 +135,13 @@ async fn show(
     };
     let open: Vec<ServedService> = services.iter().filter(allowed).cloned().collect();
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
+    let context_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
+    let page = page.of_services(&context_ids);
     let day = at(&row).date_naive();
     let complete_to = page.bills.complete_to();
     let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
-    let context_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
     let context = ContextEvents::read(&mut snapshot, &context_ids, environment_id, around.whole()).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {

@@ -54,7 +54,9 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     if open.is_empty() && !services.is_empty() {
         return Err(Error::Forbidden);
     }
-    let Some(complete_to) = freshness::read(&mut snapshot).await?.complete_to() else { return Ok(Vec::new()) };
+    let service_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
+    let bills = freshness::read(&mut snapshot).await?.of_services(&service_ids);
+    let Some(complete_to) = bills.complete_to() else { return Ok(Vec::new()) };
     let around = Around::new(at(&row).date_naive(), complete_to, FOUR_WEEKS);
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();

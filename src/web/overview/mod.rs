@@ -35,7 +35,7 @@ use findings::Finding;
 use movers::Mover;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
-const DEPLOYMENT_COUNT: i64 = 6;
+const DEPLOYMENT_COUNT: i64 = 4;
 const FINDING_COUNT: i64 = 6;
 
 /// The routes of this file.
@@ -135,11 +135,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
     let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?;
     let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
-    // They stand where there are no findings, and where there is no cost.
-    let mut deployments = Vec::new();
-    if newest.is_empty() || cost.is_none() {
-        deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
-    }
+    let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
     let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
@@ -219,8 +215,8 @@ fn figures(
     if none.values.is_empty() {
         none.values.push("not yet".into());
     }
-    let deployments = Figure::plain("Deployments gone live", live.to_string(), span.label());
-    Figures(vec![spend, to_date, findings::figure(&counts, span.label()), deployments, none])
+    let deployments = Figure::plain("Deployments gone live", live.to_string(), span.days_label());
+    Figures(vec![spend, to_date, findings::figure(&counts, span.days_label()), deployments, none])
 }
 
 fn facts(costs: &[ServiceCost], page: &Page, view: &View, currencies: &[String]) -> Vec<String> {

@@ -134,7 +134,7 @@ impl Loaded {
             let row = rows[0];
             let cost: BigDecimal = rows.iter().map(|row| &row.cost).sum();
             let environment = self.environment(row.environment_id).map_or("Not allocated", |one| &one.name);
-            let status = if row.charge_date < span.days.end() { "complete" } else { "provisional" };
+            let status = span.day_status(row.charge_date);
             let mut converted = Converted::default();
             let mut cells: Vec<Cell<'_>> = vec![
                 row.charge_date.to_string().into(),

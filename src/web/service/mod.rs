@@ -138,7 +138,7 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     if !may_see(principal, &service) {
         return Err(Error::Forbidden);
     }
-    let bills = crate::store::freshness::read(&mut snapshot).await?;
+    let bills = crate::store::freshness::read(&mut snapshot).await?.of_services(&[service.service_id]);
     let span = view.span(&bills).ok_or_else(|| Error::Invalid("None of these days is complete yet.".into()))?;
     let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
     let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;
@@ -185,6 +185,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
     let title = format!("{} · Services", service.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
+    let page = page.of_services(&[service.service_id]);
     let scope = principal.scope();
     let shows_cost = may_see(principal, &service);
     let span = view.span(&page.bills);

@@ -131,6 +131,12 @@ fn a_full_disk_is_named_and_the_cluster_comes_back_when_there_is_room() {
     assert!(!data_dir.join("postgres.new").exists(), "what was begun is taken away");
     drop(tiny);
 
+    // Room for the cluster, and none for the schema.
+    let narrow = SmallDisk::mount(&data_dir, "60m").unwrap();
+    let (done, text) = said(&["migrate"]);
+    assert!(!done && text.contains("is full: free some space on it and start again"), "{text}");
+    drop(narrow);
+
     let _small = SmallDisk::mount(&data_dir, "160m").unwrap();
     assert!(said(&["migrate"]).0);
     let filler = data_dir.join("filler");

@@ -5,6 +5,7 @@ mod cross_view;
 mod currency;
 mod drill;
 mod invoices;
+mod missing_bills;
 mod months;
 mod restated;
 mod why;
@@ -115,12 +116,17 @@ impl World {
 
     /// Imports this text in the same way.
     pub async fn import_text(&self, text: &str, now: &str) -> Receipt {
+        self.import_as("cloud-one", text, now).await
+    }
+
+    /// Imports this text as a bill of this source.
+    pub async fn import_as(&self, source: &str, text: &str, now: &str) -> Receipt {
         let path = self.folder.path().join("bill.csv");
         std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
             path,
             file_name: "bill.csv".into(),
-            source: Some("cloud-one".into()),
+            source: Some(source.into()),
             as_of: None,
             received_by: "test".into(),
             now: time(now),

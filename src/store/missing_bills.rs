@@ -1,0 +1,113 @@
+//! What late sources leave out: the part of a cost that they usually make, by which it is told whether days without them
+//! can be added up.
+
+use super::freshness::SourceReach;
+use crate::focus::BillingPeriod;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// In percent: what makes less of a cost than this changes it less than a release has to, to be told of.
+const MATERIAL_PERCENT: i64 = 5;
+
+/// A late source, beside the cost that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The source.
+    pub source_id: i64,
+    /// The source's name.
+    pub name: String,
+    /// Its last complete day.
+    pub complete_to: NaiveDate,
+    /// When its newest bill became visible.
+    pub read_at: DateTime<Utc>,
+    /// What it makes of this cost, in percent with one decimal: of the currency in which that is most.
+    pub percent: BigDecimal,
+}
+
+impl Missing {
+    /// The first day without it.
+    pub fn since(&self) -> NaiveDate {
+        self.complete_to + Days::new(1)
+    }
+
+    /// Whether days without it say nothing about this cost.
+    pub fn is_material(&self) -> bool {
+        self.percent >= BigDecimal::from(MATERIAL_PERCENT)
+    }
+}
+
+/// EffectiveCost by service, source and currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shares(BTreeMap<(i64, i64, String), BigDecimal>);
+
+impl Shares {
+    /// The services that have any.
+    pub fn service_ids(&self) -> BTreeSet<i64> {
+        self.0.keys().map(|(service_id, ..)| *service_id).collect()
+    }
+}
+
+impl<'a> FromIterator<(i64, i64, &'a str, BigDecimal)> for Shares {
+    fn from_iter<I: IntoIterator<Item = (i64, i64, &'a str, BigDecimal)>>(rows: I) -> Self {
+        Self(
+            rows.into_iter()
+                .map(|(service, source, currency, cost)| ((service, source, currency.to_owned()), cost))
+                .collect(),
+        )
+    }
+}
+
+/// Reads the two billing periods to the one of this day.
+pub async fn shares(conn: &mut PgConnection, day: NaiveDate) -> sqlx::Result<Shares> {
+    let last = BillingPeriod::containing(day);
+    let rows = sqlx::query!(
+        r#"SELECT m.service_id, g.source_id, m.billing_currency, sum(m.effective_cost) AS "cost!"
+           FROM monthly_cost m JOIN generation g USING (generation_id)
+           WHERE g.state = 'current' AND m.billing_period_start BETWEEN $1 AND $2
+           GROUP BY 1, 2, 3"#,
+        last.previous().first_day(),
+        last.first_day()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Shares(rows.into_iter().map(|row| ((row.service_id, row.source_id, row.billing_currency), row.cost)).collect()))
+}
+
+/// What these late sources leave out of the cost of some services. A source that makes nothing of it is not there.
+pub fn of<'a>(
+    shares: &Shares,
+    late: impl Iterator<Item = &'a SourceReach>,
+    is_asked: impl Fn(i64) -> bool,
+) -> Vec<Missing> {
+    let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
+    let mut by_source: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
+    for ((_, source_id, currency), cost) in shares.0.iter().filter(|((service_id, ..), _)| is_asked(*service_id)) {
+        *totals.entry(currency).or_default() += cost;
+        *by_source.entry((*source_id, currency)).or_default() += cost;
+    }
+    let percent = |source_id: i64| {
+        let own = by_source.iter().filter(|((source, _), _)| *source == source_id);
+        own.map(|((_, currency), cost)| percent(cost, &totals[currency])).max()
+    };
+    late.filter_map(|source| {
+        Some(Missing {
+            source_id: source.source_id,
+            name: source.name.clone(),
+            complete_to: source.complete_to,
+            read_at: source.read_at,
+            percent: percent(source.source_id)?,
+        })
+    })
+    .collect()
+}
+
+// Where credits make the whole nothing or less, a part of it has no share: it is taken for all.
+fn percent(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
+    let all = BigDecimal::from(100);
+    if *whole <= BigDecimal::default() {
+        return all;
+    }
+    (part.abs() * &all / whole).min(all).with_scale_round(1, bigdecimal::RoundingMode::HalfEven)
+}

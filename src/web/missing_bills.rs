@@ -1,0 +1,39 @@
+//! The state of a page whose figures lack a late source: which, since when, and what it makes of them.
+
+use crate::store::freshness::Freshness;
+use crate::store::missing_bills::Missing;
+use askama::Template;
+
+/// A box for each late source that the page's cost is partly made of; nothing where none is late.
+#[derive(Template)]
+#[template(path = "partials/missing_bills.html")]
+pub struct MissingBills<'a> {
+    /// How far the bills of the page reach.
+    pub bills: &'a Freshness,
+    /// Whether the reader may see sources.
+    pub shows_sources: bool,
+}
+
+impl askama::filters::HtmlSafe for MissingBills<'_> {}
+
+impl MissingBills<'_> {
+    fn consequence(&self, missing: &Missing) -> String {
+        let part = format!("It makes {} % of this cost", missing.percent);
+        if missing.is_material() {
+            let last = missing.complete_to.format("%a %-d %b");
+            return format!("{part}: figures end with {last}, and later days are not added up.");
+        }
+        format!("{part}: totals of days without it are marked partial.")
+    }
+}
+
+/// The same in one sentence, for the API; nothing where none is late.
+pub fn sentence(bills: &Freshness) -> Option<String> {
+    let one = |missing: &Missing| {
+        let what =
+            if missing.is_material() { "days from then on are not complete" } else { "totals with them are partial" };
+        format!("{} is missing since {}: {what}.", missing.name, missing.since())
+    };
+    let all: Vec<String> = bills.missing.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(" "))
+}
