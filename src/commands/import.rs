@@ -214,11 +214,13 @@ fn total_line(total: &Total) -> String {
 fn movement_line(movement: &Movement) -> String {
     let replaced: Vec<String> = movement.replaced_delivery_ids.iter().map(ToString::to_string).collect();
     format!(
-        "  {} {:4}  moved by BilledCost {}, EffectiveCost {}; replaces delivery {}",
+        "  {} {:4}  moved by BilledCost {}, EffectiveCost {}, ListCost {}, ContractedCost {}; replaces delivery {}",
         movement.billing_period.format("%Y-%m"),
         movement.billing_currency.as_deref().unwrap_or("–"),
         amount(movement.BilledCost.as_ref()),
         amount(movement.EffectiveCost.as_ref()),
+        amount(movement.ListCost.as_ref()),
+        amount(movement.ContractedCost.as_ref()),
         replaced.join(", "),
     )
 }

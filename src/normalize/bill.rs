@@ -88,6 +88,7 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
         Some(format) => format,
         None => recognize::format(names).map_err(|looks_like| match looks_like.as_str() {
             recognize::OPENSHIFT | recognize::OPENCOST => BillError::ClusterUsage { looks_like },
+            recognize::INVOICE_DETAIL => BillError::Invoices { looks_like },
             _ => BillError::NotABill { looks_like },
         })?,
     };

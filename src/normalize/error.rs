@@ -13,6 +13,15 @@ pub enum BillError {
         /// What it looks like, with its article.
         looks_like: String,
     },
+    /// It holds totals of invoices.
+    #[error(
+        "This is no bill but {looks_like}: it says what invoices add up to, and is held against the lines of bills. Hand \
+         it to `costwake invoices import`; no total changes by it."
+    )]
+    Invoices {
+        /// What it is, with its article.
+        looks_like: String,
+    },
     /// It says how a cluster was used.
     #[error(
         "This is no bill but {looks_like}: it says how a cluster was used, and splits costs that bills have. Hand it to \
@@ -32,8 +41,9 @@ pub enum BillError {
     #[error("The file is refused: {0}.")]
     OutOfBounds(String),
     /// It could not be read from the disk.
+    // The sentence holds the system's own: as a source it would be said twice.
     #[error("The file could not be read: {0}.")]
-    Io(#[source] std::io::Error),
+    Io(std::io::Error),
 }
 
 impl From<SourceError> for BillError {

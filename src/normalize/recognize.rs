@@ -3,6 +3,8 @@
 use super::format::Format;
 use crate::focus::columns;
 
+/// Totals of invoices; they are read elsewhere.
+pub(super) const INVOICE_DETAIL: &str = "a FOCUS Invoice Detail dataset";
 /// Reports of how a cluster was used; they are read elsewhere.
 pub(super) const OPENSHIFT: &str = "an OpenShift usage report";
 pub(super) const OPENCOST: &str = "an OpenCost allocation export";
@@ -17,7 +19,7 @@ pub(super) fn format(names: &[String]) -> Result<Format, String> {
     } else if has("BillingPeriodStatus") && !has("BilledCost") {
         "a FOCUS Billing Period dataset"
     } else if is_invoice_detail {
-        "a FOCUS Invoice Detail dataset"
+        INVOICE_DETAIL
     } else if is_focus(names) {
         return Ok(Format::Focus);
     } else if has("cost/myCost") {

@@ -53,7 +53,11 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 /// The sentence for a failure that whoever runs the machine can mend; `None` for all others.
 pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
     let (mut is_full, mut lacks_memory, mut meets_others) = (false, false, false);
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    // The file's own error holds the system's in its sentence, not as its source.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        ImportError::Bill(BillError::Io(error)) => Some(error),
+        error => Some(error),
+    };
     while let Some(at) = cause {
         let database = at.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
         let code = database.and_then(sqlx::error::DatabaseError::code);

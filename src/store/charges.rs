@@ -52,11 +52,41 @@ pub struct ChargeFilter {
     pub invoice_issuer_name: Option<String>,
     /// Whether FOCUS ChargeClass says "Correction".
     pub is_correction: Option<bool>,
+    /// The tags that rules look at, all of them and no others.
+    pub mapping_tags: Option<serde_json::Value>,
+    /// A dimension and its value, which is empty for lines without one. As on the dimension's page, the cost center of
+    /// what no rule gives one is that of the service's team.
+    pub dimension: Option<(String, String)>,
+    /// FOCUS CommitmentDiscountId; empty for lines that name none.
+    pub commitment_id: Option<String>,
+    /// FOCUS CommitmentDiscountStatus: `Used` or `Unused`.
+    pub commitment_status: Option<String>,
 }
 
 impl ChargeFilter {
+    /// Whether it narrows by what shared cost is not kept by: a resource, an account, what was bought, an invoice.
+    /// A figure with such a condition is made of lines alone.
+    pub fn is_of_lines_only(&self) -> bool {
+        let texts = [
+            &self.resource_id,
+            &self.sub_account_id,
+            &self.service_name,
+            &self.region_id,
+            &self.sku_id,
+            &self.invoice_id,
+            &self.invoice_issuer_name,
+            &self.commitment_id,
+            &self.commitment_status,
+        ];
+        self.mapping_tags.is_some()
+            || self.dimension.is_some()
+            || self.group_id.is_some()
+            || self.is_correction.is_some()
+            || texts.iter().any(|text| text.is_some())
+    }
+
     // The generations whose lines can match: few, so that only their partitions are read.
-    async fn generations(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+    pub(super) async fn generations(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
         sqlx::query_scalar!(
             "SELECT generation_id FROM generation
              WHERE has_charges
@@ -171,6 +201,7 @@ pub async fn lines(
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
            LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
            LEFT JOIN environment ON environment.environment_id = m.environment_id
            CROSS JOIN LATERAL (SELECT coalesce(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
                       WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END, 0) AS amount) cost
@@ -184,15 +215,20 @@ pub async fn lines(
              AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
              AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
              AND ($11::text IS NULL OR c.billing_currency = $11)
-             AND ($12::text IS NULL OR cg.resource_id = $12)
-             AND ($13::text IS NULL OR k.sub_account_id = $13)
+             AND ($12::text IS NULL OR coalesce(cg.resource_id, '') = $12)
+             AND ($13::text IS NULL OR coalesce(k.sub_account_id, '') = $13)
              AND ($14::uuid IS NULL OR c.group_id = $14)
-             AND ($15::text IS NULL OR k.service_name = $15)
+             AND ($15::text IS NULL OR coalesce(k.service_name, '') = $15)
              AND ($16::text IS NULL OR k.region_id = $16)
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
              AND ($23::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $23)
              AND ($24::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $24)
+             AND ($25::jsonb IS NULL OR k.mapping_tags = $25)
+             AND ($26::text IS NULL OR coalesce(m.dimensions -> $26 ->> 'value',
+                      CASE WHEN $26 = 'cost_center' THEN team.cost_center END, '') = $27::text)
+             AND ($28::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $28)
+             AND ($29::text IS NULL OR k.commitment_discount_status = $29)
              AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
            ORDER BY -cost.amount, c.generation_id, c.line
            LIMIT $22"#,
@@ -219,7 +255,12 @@ pub async fn lines(
         after.map_or(0, |cursor| cursor.line),
         limit,
         filter.invoice_id,
-        filter.invoice_issuer_name
+        filter.invoice_issuer_name,
+        filter.mapping_tags,
+        filter.dimension.as_ref().map(|(name, _)| name),
+        filter.dimension.as_ref().map(|(_, value)| value),
+        filter.commitment_id,
+        filter.commitment_status
     )
     .fetch_all(conn)
     .await
@@ -256,6 +297,7 @@ pub async fn totals(
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
            LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
            WHERE c.generation_id = ANY($3::bigint[])
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
@@ -266,15 +308,20 @@ pub async fn totals(
              AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
              AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
              AND ($11::text IS NULL OR c.billing_currency = $11)
-             AND ($12::text IS NULL OR cg.resource_id = $12)
-             AND ($13::text IS NULL OR k.sub_account_id = $13)
+             AND ($12::text IS NULL OR coalesce(cg.resource_id, '') = $12)
+             AND ($13::text IS NULL OR coalesce(k.sub_account_id, '') = $13)
              AND ($14::uuid IS NULL OR c.group_id = $14)
-             AND ($15::text IS NULL OR k.service_name = $15)
+             AND ($15::text IS NULL OR coalesce(k.service_name, '') = $15)
              AND ($16::text IS NULL OR k.region_id = $16)
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
              AND ($19::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $19)
              AND ($20::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $20)
+             AND ($21::jsonb IS NULL OR k.mapping_tags = $21)
+             AND ($22::text IS NULL OR coalesce(m.dimensions -> $22 ->> 'value',
+                      CASE WHEN $22 = 'cost_center' THEN team.cost_center END, '') = $23::text)
+             AND ($24::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $24)
+             AND ($25::text IS NULL OR k.commitment_discount_status = $25)
            GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
         scope.team_ids(),
         basis.key(),
@@ -295,7 +342,12 @@ pub async fn totals(
         filter.sku_id,
         filter.is_correction,
         filter.invoice_id,
-        filter.invoice_issuer_name
+        filter.invoice_issuer_name,
+        filter.mapping_tags,
+        filter.dimension.as_ref().map(|(name, _)| name),
+        filter.dimension.as_ref().map(|(_, value)| value),
+        filter.commitment_id,
+        filter.commitment_status
     )
     .fetch_all(conn)
     .await

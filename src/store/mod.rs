@@ -66,6 +66,7 @@ pub mod metrics;
 pub mod missing_bills;
 pub mod month_closing;
 pub mod moved_by_rules;
+pub mod moved_lines;
 pub mod operational_events;
 pub mod otlp_series;
 pub mod pipeline_runs;

@@ -1,6 +1,7 @@
 //! What the catalogue says of a service beyond its own row: product, cost center, repositories, runbook.
 
-use chrono::{DateTime, Utc};
+use super::Scope;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
 /// The details of a service.
@@ -69,4 +70,32 @@ pub async fn put(conn: &mut PgConnection, detail: &ServiceDetail, by: &str, now:
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// The days of which anything is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CostReach {
+    /// The first charge day of all current bills.
+    pub bills_from: Option<NaiveDate>,
+    /// The first day on which the service has a row of cost, shared cost included.
+    pub first_day: Option<NaiveDate>,
+    /// The last such day.
+    pub last_day: Option<NaiveDate>,
+}
+
+/// Where bills begin, and where the cost of a service begins and ends.
+pub async fn cost_reach(conn: &mut PgConnection, scope: &Scope, service_id: i64) -> sqlx::Result<CostReach> {
+    sqlx::query_as!(
+        CostReach,
+        r#"SELECT (SELECT min(first_charge_date) FROM generation WHERE state = 'current') AS bills_from,
+                  min(d.charge_date) AS first_day, max(d.charge_date) AS last_day
+           FROM daily_cost d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           JOIN service s ON s.service_id = d.service_id
+           WHERE d.service_id = $1 AND ($2::bigint[] IS NULL OR s.team_id = ANY($2))"#,
+        service_id,
+        scope.team_ids(),
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -2,11 +2,13 @@
 
 use super::csv::{Cell, Table};
 use super::export::{self, Spool};
+use super::moved_lines::Moved;
 use super::query::{Accepts, Period, View, is_supported, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
 use crate::store::freshness::Freshness;
+use crate::store::moved_lines::{self, MovedRow};
 use crate::store::{Scope, Snapshot, catalogue_names};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -26,8 +28,29 @@ const FILE_NAME: &str = "charges.csv";
 
 const ACCEPTS: Accepts = Accepts {
     texts: &[
-        "day", "billing", "service", "env", "team", "provider", "charge", "source", "delivery", "resource", "account",
-        "group", "bought", "region", "sku", "class", "invoice", "issuer", "page",
+        "day",
+        "billing",
+        "service",
+        "env",
+        "team",
+        "provider",
+        "charge",
+        "source",
+        "delivery",
+        "resource",
+        "account",
+        "group",
+        "bought",
+        "region",
+        "sku",
+        "class",
+        "invoice",
+        "issuer",
+        "tags",
+        "dimension",
+        "commitment",
+        "commitment_status",
+        "page",
     ],
     by: &[],
     sort: &[],
@@ -47,6 +70,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
     let totals = charges::totals(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
+    let sums = moved_lines::sums(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
+    let moved = Moved::new(&view, &filter, &totals, &sums);
     let mut rows = charges::lines(&mut snapshot, &scope, &filter, view.basis, after.as_ref(), PAGE_LINE_COUNT + 1)
         .await
         .map_err(too_much)?;
@@ -54,9 +79,10 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     rows.truncate(PAGE_LINE_COUNT as usize);
     let next = rows.last().filter(|_| has_more).map(cursor_text);
     let shows_receipts = Policy::Bills.allows(&principal);
-    let lede = lede(&totals);
+    let lede = lede(&totals) + &moved.sentence();
     let is_first = after.is_none();
-    Ok(ChargesPage { page, view, conditions, totals, lede, rows, next, is_first, shows_receipts }.into_response())
+    Ok(ChargesPage { page, view, conditions, totals, moved, lede, rows, next, is_first, shows_receipts }
+        .into_response())
 }
 
 async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
@@ -106,6 +132,24 @@ struct Lines {
 }
 
 impl Lines {
+    // What splits moved makes the file add up to the figure that led to it, unless lines are missing already.
+    async fn end(&mut self, is_whole: bool) -> sqlx::Result<()> {
+        if !is_whole {
+            let text = format!("Cut after {} lines, what splits moved is left out: narrow the filter", self.sent);
+            self.table.row(&[text.into()]);
+            return Ok(());
+        }
+        if self.filter.is_of_lines_only() {
+            return Ok(());
+        }
+        let rows = moved_lines::rows(&mut self.snapshot, &self.scope, &self.filter, self.basis, None).await?;
+        rows.iter().for_each(|row| write_moved(&mut self.table, row));
+        if rows.len() >= moved_lines::ROW_COUNT_MAX as usize {
+            self.table.row(&["Cut within what splits moved: narrow the filter".into()]);
+        }
+        Ok(())
+    }
+
     async fn next(&mut self) -> sqlx::Result<Vec<u8>> {
         let Self { snapshot, scope, filter, basis, after, .. } = self;
         let rows = charges::lines(snapshot, scope, filter, *basis, after.as_ref(), CSV_BATCH).await?;
@@ -116,8 +160,8 @@ impl Lines {
         self.after = rows.last().map(cursor_of);
         let is_last = rows.len() < CSV_BATCH as usize;
         self.is_done = is_last || self.sent >= CSV_LINE_COUNT_MAX || self.bytes >= export::BYTES_MAX;
-        if self.is_done && !is_last {
-            self.table.row(&[format!("Cut after {} lines: narrow the filter", self.sent).into()]);
+        if self.is_done {
+            self.end(is_last).await?;
             return Ok([bytes, self.table.take()].concat());
         }
         Ok(bytes)
@@ -167,14 +211,42 @@ fn write(table: &mut Table, row: &ChargeRow) {
     ]);
 }
 
-/// A condition in words, and the key that takes it away.
-struct Condition {
-    key: &'static str,
-    text: String,
+// A row of shared cost has no line: it stands for a day of a bill, and says which split moved it.
+fn write_moved(table: &mut Table, row: &MovedRow) {
+    let origin = row.origin_name.as_deref().unwrap_or("what is not allocated");
+    let next = row.charge_date.succ_opt().unwrap_or(row.charge_date);
+    table.row(&[
+        row.billing_period_start.to_string().into(),
+        format!("{}T00:00:00Z", row.charge_date).into(),
+        format!("{next}T00:00:00Z").into(),
+        (&row.provider_name).into(),
+        Cell::Empty,
+        Cell::Empty,
+        (&row.charge_category).into(),
+        Cell::Empty,
+        format!("Shared cost: {}, from {origin}", row.split_name).into(),
+        (&row.service_name).into(),
+        (&row.environment).into(),
+        Cell::Empty,
+        (&row.billing_currency).into(),
+        (&row.cost).into(),
+        row.delivery_id.into(),
+        Cell::Empty,
+    ]);
 }
 
-// What the address narrows, as a filter and in words.
-async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(ChargeFilter, Vec<Condition>)> {
+/// A condition in words, and the key that takes it away.
+pub(super) struct Condition {
+    key: &'static str,
+    pub(super) text: String,
+}
+
+/// What an address narrows, as a filter and in words.
+pub(super) async fn filter(
+    conn: &mut Snapshot,
+    view: &View,
+    bills: &Freshness,
+) -> Result<(ChargeFilter, Vec<Condition>)> {
     let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
     let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
     let is_bounded = ["billing", "delivery", "group", "invoice"].iter().any(|key| view.text(key).is_some());
@@ -191,15 +263,15 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
         service_id: found("service", view.text("service"), named.service_id)?,
         environment_id: found("env", view.text("env"), named.environment_id)?,
         team_id: found("team", view.text("team"), named.team_id)?,
-        provider_name: view.text("provider").map(Into::into),
-        charge_category: view.text("charge").map(Into::into),
+        provider_name: view.text("provider").map(without_none),
+        charge_category: view.text("charge").map(without_none),
         billing_currency: view.text("cur").map(Into::into),
         source_id: number("source", view.text("source"), "the number of a source")?,
         delivery_id: number("delivery", view.text("delivery"), "the number of a delivery")?,
-        resource_id: view.text("resource").map(Into::into),
-        sub_account_id: view.text("account").map(Into::into),
+        resource_id: view.text("resource").map(without_none),
+        sub_account_id: view.text("account").map(without_none),
         group_id: number("group", view.text("group"), "the id of a charge group")?,
-        service_name: view.text("bought").map(Into::into),
+        service_name: view.text("bought").map(without_none),
         region_id: view.text("region").map(Into::into),
         sku_id: view.text("sku").map(Into::into),
         invoice_id: view.text("invoice").map(without_none),
@@ -212,6 +284,10 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
                 return Err(Error::Invalid(format!("class={other} is not known. Allowed: correction, other.")));
             }
         },
+        mapping_tags: view.text("tags").map(tags).transpose()?,
+        dimension: view.text("dimension").map(dimension).transpose()?,
+        commitment_id: view.text("commitment").map(without_none),
+        commitment_status: view.text("commitment_status").map(Into::into),
     };
     Ok((filter, conditions(view, days, billing)))
 }
@@ -219,6 +295,18 @@ async fn filter(conn: &mut Snapshot, view: &View, bills: &Freshness) -> Result<(
 // An address has no empty values: "none" stands for lines without one.
 fn without_none(value: &str) -> String {
     if value == super::query::NONE { String::new() } else { value.to_owned() }
+}
+
+fn tags(text: &str) -> Result<serde_json::Value> {
+    let tags = serde_json::from_str(text).ok().filter(serde_json::Value::is_object);
+    tags.ok_or_else(|| Error::Invalid("tags is not a JSON object like {\"service\": \"shop\"}.".into()))
+}
+
+fn dimension(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once(':').ok_or_else(|| {
+        Error::Invalid(format!("dimension={text} is not known. Give a name and a value like product:Shop."))
+    })?;
+    Ok((name.to_owned(), without_none(value)))
 }
 
 fn day(text: &str) -> Result<DateRange> {
@@ -246,7 +334,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
     if let Some(month) = billing {
         out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
     }
-    const WORDS: [(&str, &str); 17] = [
+    const WORDS: [(&str, &str); 21] = [
         ("service", "service"),
         ("env", "environment"),
         ("team", "team"),
@@ -262,14 +350,17 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
         ("region", "region"),
         ("sku", "SKU"),
         ("class", "class"),
+        ("tags", "tags"),
+        ("dimension", "dimension"),
+        ("commitment", "commitment"),
+        ("commitment_status", "commitment"),
         ("invoice", "invoice"),
         ("issuer", "issued by"),
     ];
     for (key, word) in WORDS {
         if let Some(value) = view.text(key) {
             let value = match (key, value) {
-                ("invoice" | "issuer", "none") => "none",
-                (_, "none") => "not allocated",
+                ("service" | "env" | "team", "none") => "not allocated",
                 _ => value,
             };
             out.push(Condition { key, text: format!("{word} {value}") });
@@ -352,6 +443,7 @@ struct ChargesPage {
     view: View,
     conditions: Vec<Condition>,
     totals: Vec<ChargeTotal>,
+    moved: Moved,
     lede: String,
     rows: Vec<ChargeRow>,
     next: Option<String>,
@@ -381,7 +473,7 @@ impl ChargesPage {
     }
 
     fn is_zero_shown(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.moved.tables.is_empty()
     }
 
     fn what<'a>(&self, row: &'a ChargeRow) -> impl Display + use<'a> {

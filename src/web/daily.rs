@@ -1,7 +1,8 @@
 //! Daily cost as a chart, a legend that is a table, and a table of every day: one set a currency.
 
 use super::charts::{BarSeries, Buckets, DayBars, Event, Marker, position};
-use super::display::{Compared, Delta, columns, decimals, money, shown};
+use super::display::{Compared, Delta, decimals, figures, money, shown};
+use super::drill;
 use super::query::{Span, range_label};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
@@ -45,7 +46,7 @@ pub struct Setting<'a> {
     pub caption: &'a str,
     /// "daily cost by environment of checkout-api".
     pub subject: &'a str,
-    /// The lines behind a day: `&day=` is added to it; empty where the reader may not open them.
+    /// The lines behind the days ([`drill::lines`]); empty where the reader may not open them.
     pub charges_href: &'a str,
 }
 
@@ -81,7 +82,11 @@ pub struct Daily {
     day_head: String,
     period_head: String,
     legend: Vec<LegendRow>,
+    /// What rounding leaves between the rows and the total.
+    rounding: Option<(String, Delta)>,
     total: LegendRow,
+    /// The lines behind the total; may be empty.
+    total_href: String,
     heads: Vec<String>,
     rows: Vec<DayRow>,
     scrub_start: Option<usize>,
@@ -145,8 +150,9 @@ fn chart(
         }
     }
     let last = buckets.provisional_from().saturating_sub(1);
-    let rows = day_rows(&matrix, &buckets, currency, setting.charges_href);
-    let (legend, total) = legend(&kept, all_series, &compared, &rows, last, currency);
+    let charges_href = setting.charges_href;
+    let rows = day_rows(&matrix, &buckets, currency, charges_href);
+    let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, currency);
     let bars: Vec<BarSeries> = kept
         .iter()
         .zip(&matrix)
@@ -172,12 +178,23 @@ fn chart(
         day_head: rows.get(last).map(|row| row.label.clone()).unwrap_or_default(),
         period_head: span.short_label(),
         legend,
+        rounding,
         total,
+        total_href: total_href(charges_href, currency, several, span),
         heads: kept.iter().map(|series| all_series[*series].label.clone()).collect(),
         rows,
         scrub_start: has_scrub.then_some(last),
         has_markers: !setting.markers.is_empty(),
         notice: notice(span),
+    }
+}
+
+// The lines of the whole period; of one currency where there are several. A day's say each currency by itself.
+fn total_href(charges_href: &str, currency: &str, several: bool, span: &Span) -> String {
+    match (charges_href, several) {
+        ("", _) => String::new(),
+        (lines, true) => drill::on(&format!("{lines}&cur={currency}"), span.days),
+        (lines, false) => drill::on(lines, span.days),
     }
 }
 
@@ -190,10 +207,9 @@ fn day_rows(matrix: &[Vec<BigDecimal>], buckets: &Buckets, currency: &str, charg
         let values: Vec<BigDecimal> = matrix.iter().map(|values| values[bucket].clone()).collect();
         let shown = shown(&values, &totals[bucket], decimals);
         let range = buckets.ranges()[bucket];
-        let has_link = !charges_href.is_empty() && range.day_count() == 1;
         DayRow {
             label: buckets.label(bucket),
-            href: if has_link { format!("{charges_href}&day={}", range.start()) } else { String::new() },
+            href: if charges_href.is_empty() { String::new() } else { drill::on(charges_href, range) },
             cells: shown.iter().map(|value| money(value, currency, decimals)).collect(),
             total: money(&totals[bucket], currency, decimals),
             is_complete: bucket < buckets.provisional_from(),
@@ -209,8 +225,8 @@ fn legend(
     rows: &[DayRow],
     last: usize,
     currency: &str,
-) -> (Vec<LegendRow>, LegendRow) {
-    let columns = columns(&[currency.to_owned()], compared);
+) -> (Vec<LegendRow>, Option<(String, Delta)>, LegendRow) {
+    let columns = figures(&[currency.to_owned()], compared, None);
     let day = |column: usize| rows.get(last).map(|row| row.cells[column].clone()).unwrap_or_default();
     let mut legend: Vec<LegendRow> = Vec::with_capacity(kept.len());
     for (column, index) in kept.iter().enumerate() {
@@ -232,7 +248,8 @@ fn legend(
         cost: columns.total[0].cost.clone(),
         delta: columns.total[0].delta.clone(),
     };
-    (legend, total)
+    let rounding = columns.rounding.into_iter().next().map(|line| (line.cost, line.delta));
+    (legend, rounding, total)
 }
 
 fn summary(setting: &Setting, buckets: &Buckets, total: &str) -> String {

@@ -1,9 +1,10 @@
 //! `/dimensions`: cost by product, cost center, and dimensions of the organisation's own (virtual tags).
 
 use super::csv::{self, Table};
-use super::display::{Columns, Compared, Line, columns};
+use super::display::{Columns, Compared, Line, figures};
+use super::drill;
 use super::parts::Filters;
-use super::query::{Accepts, Span, View, range_label};
+use super::query::{self, Accepts, Span, View, range_label};
 use super::service::change_sentence;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::allocate;
@@ -52,7 +53,9 @@ struct DimensionPage {
     period_head: String,
     comparison: String,
     csv_href: String,
-    rows: Vec<(String, Vec<Line>)>,
+    /// Value, its lines, and its costs.
+    rows: Vec<(String, String, Vec<Line>)>,
+    rounding: Vec<Line>,
     total: Vec<Line>,
 }
 
@@ -85,7 +88,7 @@ async fn show(
     }
     let label = allocate::dimension_label(name);
     let compared: Vec<Compared> = read.rows.iter().map(|(_, compared)| compared.clone()).collect();
-    let Columns { rows: lines, total } = columns(&read.currencies, &compared);
+    let Columns { rows: lines, rounding, total } = figures(&read.currencies, &compared, None);
     let path = format!("/dimensions/{name}");
     let page = DimensionPage {
         answer: answer(&read, &label),
@@ -94,12 +97,24 @@ async fn show(
         period_head: read.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: read.span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href: read.view.link(&format!("{path}.csv"), &[]),
-        rows: read.rows.iter().map(|(value, _)| shown_value(value)).zip(lines).collect(),
+        rows: read
+            .rows
+            .iter()
+            .zip(lines)
+            .map(|((value, _), lines)| (shown_value(value), lines_href(&read, name, value), lines))
+            .collect(),
+        rounding,
         total,
         label,
         page: read.page,
     };
     Ok(page.into_response())
+}
+
+fn lines_href(read: &Read, name: &str, value: &Option<String>) -> String {
+    let asked = format!("{name}:{}", value.as_deref().unwrap_or(query::NONE));
+    let lines = drill::lines(&read.view, &[("dimension", &asked)]);
+    read.span.map(|span| drill::on(&lines, span.days)).unwrap_or_default()
 }
 
 fn export(read: &Read, name: &str) -> Result<Response> {

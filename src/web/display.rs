@@ -1,4 +1,9 @@
 //! How amounts become text: rounded so that shown rows add up to the shown total, never before.
+//!
+//! One figure has one rounding. What a page, a row or a total of its own shows (a service, a team, an environment, a
+//! source, a month) is rounded by itself, half away from zero: [`alone`], [`figures`]. Where rows so rounded do not add
+//! up to their total, a row "Rounding" says by how much. Only parts that stand nowhere else (the cells of a day, causes,
+//! percentages) are rounded together, so that they add up without such a row: [`shown`], [`columns`].
 
 use super::filters::grouped;
 pub use crate::focus::minor_units;
@@ -44,6 +49,14 @@ pub fn shown(values: &[BigDecimal], total: &BigDecimal, decimals: i64) -> Vec<Bi
     rounded
 }
 
+/// Rounds each value by itself, and says what is left to the rounded total: less than half a unit a value.
+pub fn alone(values: &[BigDecimal], total: &BigDecimal, decimals: i64) -> (Vec<BigDecimal>, BigDecimal) {
+    let round = |value: &BigDecimal| value.with_scale_round(decimals, RoundingMode::HalfUp);
+    let rounded: Vec<BigDecimal> = values.iter().map(round).collect();
+    let left = round(total) - rounded.iter().sum::<BigDecimal>();
+    (rounded, left)
+}
+
 /// The change from one amount to another as it is shown: the difference of both as they are shown, so that a reader who
 /// takes one from the other finds it. It differs from the exact change by less than one unit.
 pub fn change_shown(now: &BigDecimal, before: &BigDecimal, decimals: i64) -> BigDecimal {
@@ -76,6 +89,12 @@ pub fn signed(amount: &BigDecimal, currency: &str, decimals: i64) -> String {
         Direction::Down => text,
         Direction::Flat => format!("±{text}"),
     }
+}
+
+/// An amount with all its digits and a sign on both sides of zero: `+$0.0123`.
+pub fn signed_exact(amount: &BigDecimal, currency: &str) -> String {
+    let (_, scale) = amount.normalized().into_bigint_and_exponent();
+    signed(amount, currency, scale.max(minor_units(currency)))
 }
 
 /// The sign that people write before or instead of the code; `None` for most currencies.
@@ -286,6 +305,8 @@ pub struct Line {
 pub struct Columns {
     /// For each row, its currencies in the page's order; those it has no cost in are left out.
     pub rows: Vec<Vec<Line>>,
+    /// What rounding leaves between rows and total, in the currencies in which it leaves anything.
+    pub rounding: Vec<Line>,
     /// The last row.
     pub total: Vec<Line>,
 }
@@ -306,9 +327,46 @@ pub fn under_subtotal(values: &[BigDecimal], parts: &[BigDecimal], currency: &st
     amounts.iter().enumerate().map(|(index, amount)| (money(amount, currency, decimals), share(index))).collect()
 }
 
-/// Rounds rows that are compared with an earlier period.
+/// Rounds rows that stand nowhere else together, so that they add up without a row for what rounding leaves.
 pub fn columns(currencies: &[String], rows: &[Compared]) -> Columns {
-    let mut out = Columns { rows: vec![Vec::new(); rows.len()], total: Vec::new() };
+    rounded(currencies, rows, &Rounding::Together)
+}
+
+/// Rounds rows each by itself, as on the page of its own that a row leads to. What rounding leaves is the row
+/// `rounding`, or is taken by the row of the rest (an index), which has no page; by the last row in currencies in which
+/// the rest has no cost.
+pub fn figures(currencies: &[String], rows: &[Compared], rest: Option<usize>) -> Columns {
+    rounded(currencies, rows, &Rounding::Alone { rest })
+}
+
+type Shown = (Vec<BigDecimal>, BigDecimal);
+
+enum Rounding {
+    Together,
+    Alone { rest: Option<usize> },
+}
+
+impl Rounding {
+    // What is shown of a column, and what is left to its total; `taker` is the row that takes it.
+    fn apply(&self, values: &[BigDecimal], total: &BigDecimal, decimals: i64, taker: Option<usize>) -> Shown {
+        if let Self::Together = self {
+            return (shown(values, total, decimals), BigDecimal::zero());
+        }
+        let (mut rounded, left) = alone(values, total, decimals);
+        let Some(row) = taker.and_then(|index| rounded.get_mut(index)) else { return (rounded, left) };
+        *row += left;
+        (rounded, BigDecimal::zero())
+    }
+
+    fn taker(&self, rows: &[Compared], currency: &str) -> Option<usize> {
+        let Self::Alone { rest: Some(rest) } = self else { return None };
+        let has = |index: &usize| rows.get(*index).is_some_and(|row| row.has(currency));
+        Some(*rest).filter(has).or_else(|| rows.iter().rposition(|row| row.has(currency)))
+    }
+}
+
+fn rounded(currencies: &[String], rows: &[Compared], rounding: &Rounding) -> Columns {
+    let mut out = Columns { rows: vec![Vec::new(); rows.len()], rounding: Vec::new(), total: Vec::new() };
     for currency in currencies {
         let now: Vec<BigDecimal> = rows.iter().map(|row| row.cost(currency)).collect();
         let before: Vec<BigDecimal> = rows.iter().map(|row| row.cost_before(currency)).collect();
@@ -316,9 +374,14 @@ pub fn columns(currencies: &[String], rows: &[Compared]) -> Columns {
         let (now_total, before_total): (BigDecimal, BigDecimal) = (now.iter().sum(), before.iter().sum());
         let decimals = decimals(currency, &now_total.abs().max(before_total.abs()));
         let change_total = change_shown(&now_total, &before_total, decimals);
-        let now_shown = shown(&now, &now_total, decimals);
-        let before_shown = shown(&before, &before_total, decimals);
-        let change_shown = shown(&change, &change_total, decimals);
+        let taker = rounding.taker(rows, currency);
+        let (now_shown, now_left) = rounding.apply(&now, &now_total, decimals, taker);
+        let (before_shown, before_left) = rounding.apply(&before, &before_total, decimals, taker);
+        // Rows that are rounded by themselves change by what their two amounts show.
+        let change_shown = match rounding {
+            Rounding::Together => shown(&change, &change_total, decimals),
+            Rounding::Alone { .. } => now_shown.iter().zip(&before_shown).map(|(now, before)| now - before).collect(),
+        };
         let share = shares(&now, &now_total);
         let line = |now: &BigDecimal, before: &BigDecimal, change: &BigDecimal, share: String| Line {
             currency: currency.clone(),
@@ -334,6 +397,9 @@ pub fn columns(currencies: &[String], rows: &[Compared]) -> Columns {
                 line.delta.relative = "new".into();
             }
             out.rows[index].push(line);
+        }
+        if !now_left.is_zero() || !before_left.is_zero() {
+            out.rounding.push(line(&now_left, &before_left, &(&now_left - &before_left), String::new()));
         }
         let share = if share.is_some() { "100.0%".to_owned() } else { String::new() };
         out.total.push(line(&now_total, &before_total, &change_total, share));
@@ -388,6 +454,26 @@ mod tests {
         assert_eq!(costs, ["$101", "€7.01", "$100"]);
         assert_eq!(columns.total[0].cost, "$201");
         assert_eq!(columns.total[1].cost, "€7.01");
+    }
+
+    #[test]
+    fn a_figure_is_rounded_the_same_in_a_list_and_on_its_page() {
+        let row = |cost: &str, before: &str| {
+            let mut row = Compared::default();
+            row.add(true, "EUR", &decimal(cost));
+            row.add(false, "EUR", &decimal(before));
+            row
+        };
+        let rows = [row("100.4", "50.5"), row("200.4", "50.5"), row("300.4", "50.5")];
+        let list = figures(&["EUR".into()], &rows, None);
+        let text = |line: &Line| format!("{} {} {}", line.cost, line.before, line.delta.amount);
+        let lines: Vec<String> = list.rows.iter().flatten().map(text).collect();
+        assert_eq!(lines, ["€100 €51 +€49", "€200 €51 +€149", "€300 €51 +€249"]);
+        assert_eq!(list.rounding.iter().map(text).collect::<Vec<_>>(), ["€1 \u{2212}€1 +€2"]);
+        assert_eq!(list.total.iter().map(text).collect::<Vec<_>>(), ["€601 €152 +€449"]);
+        // The row of the rest takes it.
+        let list = figures(&["EUR".into()], &rows, Some(2));
+        assert!(list.rounding.is_empty() && text(&list.rows[2][0]) == "€301 €50 +€251", "{:?}", list.rows[2]);
     }
 
     // Mixed signs, zeros, single rows; 0, 2 and 3 decimals.

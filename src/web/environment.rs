@@ -3,7 +3,8 @@
 use super::charts::{Buckets, Marker, Shape, ranked_class};
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
-use super::display::{Columns, Compared, Delta, Line, columns, decimals, money};
+use super::display::{Columns, Compared, Delta, Line, decimals, figures as figures_of, money};
+use super::drill;
 use super::environment_end::End;
 use super::parts::{Figure, Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
@@ -49,6 +50,7 @@ struct EnvironmentPage {
     charts: Vec<Daily>,
     switches: Vec<Switch>,
     services: Vec<(String, String, Vec<Line>)>,
+    rounding: Vec<Line>,
     total: Vec<Line>,
     period_head: String,
     comparison: String,
@@ -107,7 +109,7 @@ async fn show(
     if let Some(span) = span.as_ref().filter(|_| !currencies.is_empty()) {
         charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployments);
     }
-    let (services, total) = service_rows(&services, &currencies);
+    let (services, rounding, total) = service_rows(&environment, &view, &services, &currencies);
     let is_gone = super::environments::is_gone(life.as_ref(), page.bills.complete_to());
     Ok(EnvironmentPage {
         answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
@@ -129,6 +131,7 @@ async fn show(
         is_gone,
         end,
         charts,
+        rounding,
         total,
         deployments,
     }
@@ -137,13 +140,18 @@ async fn show(
 
 type ServiceRow = (String, String, Compared);
 
-fn service_rows(costs: &[ServiceCost], currencies: &[String]) -> (Vec<ServiceRow>, Vec<Line>) {
+fn service_rows(
+    environment: &ListedEnvironment,
+    view: &View,
+    costs: &[ServiceCost],
+    currencies: &[String],
+) -> (Vec<ServiceRow>, Vec<Line>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, ServiceRow> = BTreeMap::new();
     for cost in costs {
         let href = match cost.service_id {
             0 => "/unmapped".to_owned(),
             _ if cost.slug.is_empty() => String::new(),
-            _ => format!("/services/{}", cost.slug),
+            _ => service_page(environment, view, &cost.slug),
         };
         let row = by_id.entry(cost.service_id).or_insert_with(|| (cost.name.clone(), href, Compared::default()));
         row.2.add(true, &cost.currency, &cost.cost);
@@ -159,13 +167,18 @@ fn service_rows(costs: &[ServiceCost], currencies: &[String]) -> (Vec<ServiceRow
         rows.push((format!("{} other services", rest.len()), String::new(), others));
     }
     let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
-    let total = columns(currencies, &compared).total;
-    (rows, total)
+    let table = figures_of(currencies, &compared, rest_of(&rows));
+    (rows, table.rounding, table.total)
+}
+
+// The row of the services that are not listed takes what rounding leaves.
+fn rest_of(rows: &[ServiceRow]) -> Option<usize> {
+    (rows.len() > SERVICE_ROW_COUNT_MAX).then(|| rows.len() - 1)
 }
 
 fn lines(rows: Vec<ServiceRow>, currencies: &[String]) -> Vec<(String, String, Vec<Line>)> {
     let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
-    let Columns { rows: lines, .. } = columns(currencies, &compared);
+    let Columns { rows: lines, .. } = figures_of(currencies, &compared, rest_of(&rows));
     rows.into_iter().zip(lines).map(|((name, href, _), lines)| (name, href, lines)).collect()
 }
 
@@ -213,8 +226,11 @@ fn daily_charts(
     let mut ranked: Vec<(&str, BigDecimal)> = totals.into_iter().collect();
     ranked.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
     let kept = if ranked.len() > SERIES_COUNT_MAX { SERIES_COUNT_MAX - 1 } else { ranked.len() };
-    let mut series: Vec<Series> =
-        ranked[..kept].iter().enumerate().map(|(rank, (key, _))| one_series(view.by(), key, rank, services)).collect();
+    let mut series: Vec<Series> = ranked[..kept]
+        .iter()
+        .enumerate()
+        .map(|(rank, (key, _))| one_series((environment, view), key, rank, services))
+        .collect();
     if kept < ranked.len() {
         series.push(Series { label: format!("Other, {}", ranked.len() - kept), href: String::new(), class: "other" });
     }
@@ -234,20 +250,30 @@ fn daily_charts(
         markers: &markers(span, environment, deployments),
         caption,
         subject: &format!("daily cost of {}, {}", environment.name, caption.to_lowercase()),
-        charges_href: &format!("/charges?env={}", environment.slug),
+        charges_href: &drill::lines(view, &[("env", &environment.slug)]),
     };
     daily::charts(&points, &series, &setting)
 }
 
-fn one_series(by: &str, key: &str, rank: usize, services: &[ServiceCost]) -> Series {
+// A service within this environment: the page with the figure that stands here.
+fn service_page(environment: &ListedEnvironment, view: &View, slug: &str) -> String {
+    drill::page(&format!("/services/{slug}"), view, &[("env", &environment.slug)])
+}
+
+fn one_series(
+    (environment, view): (&ListedEnvironment, &View),
+    key: &str,
+    rank: usize,
+    services: &[ServiceCost],
+) -> Series {
     let class = ranked_class(rank);
-    if by != "service" {
+    if view.by() != "service" {
         let label = if key.is_empty() { "Not named".into() } else { key.to_owned() };
         return Series { label, href: String::new(), class };
     }
     match services.iter().find(|service| service.service_id.to_string() == key) {
         Some(service) if !service.slug.is_empty() => {
-            Series { label: service.name.clone(), href: format!("/services/{}", service.slug), class }
+            Series { label: service.name.clone(), href: service_page(environment, view, &service.slug), class }
         }
         Some(service) => Series { label: service.name.clone(), href: String::new(), class },
         None => Series { label: format!("Service {key}"), href: String::new(), class },

@@ -2,7 +2,8 @@
 
 use super::charts::environment_class;
 use super::csv::Table;
-use super::display::{Columns, Compared, Line, columns};
+use super::display::{Columns, Compared, Line, figures};
+use super::drill;
 use super::environment_end::{self, End};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Span, View, range_label};
@@ -33,6 +34,7 @@ struct EnvironmentsPage {
     filters: Filters,
     answer: String,
     rows: Vec<(EnvironmentRow, Vec<Line>)>,
+    rounding: Vec<Line>,
     total: Vec<Line>,
     period_head: String,
     comparison: String,
@@ -42,6 +44,8 @@ struct EnvironmentsPage {
 struct EnvironmentRow {
     environment: Option<ListedEnvironment>,
     class: &'static str,
+    /// Its page, or what is not allocated.
+    href: String,
     life: Option<EnvironmentLife>,
     /// Its cost ended before the bills do.
     is_gone: bool,
@@ -71,7 +75,7 @@ async fn show(
 ) -> Result<EnvironmentsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, total } = columns(&list.currencies, &compared);
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
     Ok(EnvironmentsPage {
         answer: answer(&list),
         filters: Filters::new("/environments", &list.view, list.span.as_ref(), list.selects),
@@ -79,6 +83,7 @@ async fn show(
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href: list.view.link("/environments.csv", &[]),
         rows: list.rows.into_iter().zip(lines).collect(),
+        rounding,
         total,
         page: list.page,
     })
@@ -143,7 +148,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let ends = environment_ends::list(&mut snapshot, None).await?;
     let after = environment_ends::costs_after(&mut snapshot, &scope, view.basis, None).await?;
     let ends = environment_end::by_environment(ends, page.now.date_naive(), after);
-    let mut rows = merge(listed, lives, ends, &costs, complete_to);
+    let mut rows = merge(&view, listed, lives, ends, &costs, complete_to);
     let first = currencies.first().map(String::as_str).unwrap_or_default();
     rows.sort_by(|left, right| {
         let ordering = match view.sort() {
@@ -167,6 +172,7 @@ fn currencies(costs: &[EnvironmentCost]) -> Vec<String> {
 }
 
 fn merge(
+    view: &View,
     listed: Vec<ListedEnvironment>,
     lives: Vec<EnvironmentLife>,
     mut ends: HashMap<i64, End>,
@@ -186,6 +192,11 @@ fn merge(
             let life = lives.remove(&one.environment_id);
             EnvironmentRow {
                 class: environment_class(Some(&one.kind)),
+                href: drill::page(
+                    &format!("/environments/{}", one.slug),
+                    view,
+                    &[("env", ""), ("team", view.field("team"))],
+                ),
                 is_gone: is_gone(life.as_ref(), complete_to),
                 end: ends.remove(&one.environment_id),
                 life,
@@ -202,6 +213,7 @@ fn merge(
         rows.push(EnvironmentRow {
             environment: None,
             class: "other",
+            href: "/unmapped".into(),
             life: None,
             is_gone: false,
             end: None,

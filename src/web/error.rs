@@ -135,7 +135,10 @@ impl IntoResponse for Error {
 /// An error page.
 pub fn page(status: StatusCode, message: String) -> Response {
     let request_id = if status.is_server_error() { super::request_id::current() } else { String::new() };
-    let page = ErrorPage { status, message, request_id };
+    // What is wrong with an address stays wrong; what the server could not do just now may work.
+    let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT);
+    let is_read = super::request_id::is_read();
+    let page = ErrorPage { can_try_again: may_pass && is_read, is_form: !is_read, status, message, request_id };
     match page.render() {
         Ok(html) => (page.status, Html(html)).into_response(),
         Err(_) => (page.status, page.message).into_response(),
@@ -199,4 +202,7 @@ struct ErrorPage {
     status: StatusCode,
     message: String,
     request_id: String,
+    can_try_again: bool,
+    /// A form was sent: the browser still has what was entered.
+    is_form: bool,
 }

@@ -2,9 +2,11 @@
 
 use super::csv::{Cell, Table};
 use super::display::{decimals, money, percent_change};
+use super::drill;
 use super::parts::{Switch, switches};
 use super::query::{Accepts, View};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::focus::DateRange;
 use crate::store::forecasts::{self, ForecastFilter, ForecastRow};
 use crate::store::{Scope, Snapshot};
 use askama::Template;
@@ -38,6 +40,8 @@ pub struct PeriodRow {
     pub interval: String,
     /// What it is made of.
     pub made_of: String,
+    /// The lines of the days that are known; may be empty.
+    pub known_href: String,
     /// How, and how far that was off before.
     pub method: String,
     /// Whether there is a figure.
@@ -89,6 +93,7 @@ impl PeriodRow {
                 point: "not yet".into(),
                 interval: String::new(),
                 made_of: format!("{known} known so far"),
+                known_href: known_href(row),
                 method: format!("History too short: {}", row.no_forecast),
                 is_known: false,
             };
@@ -106,6 +111,7 @@ impl PeriodRow {
                 |(low, high)| format!("{} to {}", text(low), text(high)),
             ),
             made_of: made_of(row, digits),
+            known_href: known_href(row),
             method: method(row),
             is_known: true,
         }
@@ -164,6 +170,22 @@ fn href(row: &ForecastRow) -> String {
     match (row.scope.as_str(), &row.slug) {
         ("service", Some(slug)) => format!("/services/{slug}"),
         ("team", Some(slug)) => format!("/teams/{slug}"),
+        _ => String::new(),
+    }
+}
+
+// Known days are exact, so they lead to their lines; the rest of a forecast is an estimate.
+fn known_href(row: &ForecastRow) -> String {
+    let about = match (row.scope.as_str(), &row.slug) {
+        ("total", _) => ("", ""),
+        ("service", Some(slug)) => ("service", slug.as_str()),
+        ("team", Some(slug)) => ("team", slug.as_str()),
+        _ => return String::new(),
+    };
+    match DateRange::new(row.first_day, row.asked_on + chrono::Days::new(1)) {
+        Some(days) if !row.known.is_zero() => {
+            drill::on(&drill::lines_of(&[about, ("cur", &row.billing_currency)]), days)
+        }
         _ => String::new(),
     }
 }

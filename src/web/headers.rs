@@ -19,7 +19,7 @@ use tracing::Instrument;
 /// Requests that are worked on at once; each page needs one of a few database connections.
 const REQUESTS_MAX: usize = 512;
 
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";
 
@@ -50,7 +50,8 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let method = telemetry::method_label(request.method());
     let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
-    let answer = request_id::with(id.clone(), async {
+    let is_read = request.method().is_safe();
+    let answer = request_id::with(id.clone(), is_read, async {
         let is_health = matches!(route.as_str(), "/healthz" | "/readyz");
         let Ok(_slot) = guard.slots.try_acquire() else {
             if is_health {

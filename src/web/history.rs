@@ -1,7 +1,7 @@
 //! `/finance/history`: what a month or a day said at each delivery, and what the difference is made of.
 
 use super::csv::{Cell, Table};
-use super::display::{Delta, minor_units, money, shown};
+use super::display::{Delta, alone, change_shown, minor_units, money};
 use super::query::{Accepts, View, is_supported};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, CostBasis};
@@ -263,24 +263,26 @@ fn table(read: &Read, currency: &str) -> Difference {
     let column = |pick: fn(&(Option<String>, BigDecimal, BigDecimal)) -> BigDecimal| {
         let values: Vec<BigDecimal> = rows.iter().map(|(_, sum)| pick(sum)).collect();
         let total: BigDecimal = values.iter().sum();
-        (shown(&values, &total, decimals), total)
+        let (rounded, left) = alone(&values, &total, decimals);
+        (rounded, left, total)
     };
-    let (before, before_total) = column(|sum| sum.1.clone());
-    let (after, after_total) = column(|sum| sum.2.clone());
-    let (change, change_total) = column(|sum| &sum.2 - &sum.1);
+    let (before, before_left, before_total) = column(|sum| sum.1.clone());
+    let (after, after_left, after_total) = column(|sum| sum.2.clone());
+    let change_total = change_shown(&after_total, &before_total, decimals);
     let text = |amount: &BigDecimal| money(amount, currency, decimals);
+    let line = |name: &str, href: Option<String>, before: &BigDecimal, after: &BigDecimal| DifferenceLine {
+        name: if name.is_empty() { "Category not named".into() } else { name.to_owned() },
+        href,
+        before: text(before),
+        after: text(after),
+        change: Delta::amount(&(after - before), currency, decimals),
+    };
+    let rounding = (before_left != after_left || before_left != BigDecimal::default())
+        .then(|| line("Rounding", None, &before_left, &after_left));
+    let lines = rows.iter().enumerate();
+    let lines = lines.map(|(index, (name, (href, ..)))| line(name, href.clone(), &before[index], &after[index]));
     Difference {
-        rows: rows
-            .iter()
-            .enumerate()
-            .map(|(index, (name, (href, _, _)))| DifferenceLine {
-                name: if name.is_empty() { "Category not named".into() } else { name.clone() },
-                href: href.clone(),
-                before: text(&before[index]),
-                after: text(&after[index]),
-                change: Delta::amount(&change[index], currency, decimals),
-            })
-            .collect(),
+        rows: lines.chain(rounding).collect(),
         currency: currency.to_owned(),
         before: text(&before_total),
         after: text(&after_total),

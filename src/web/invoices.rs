@@ -1,7 +1,7 @@
 //! `/finance/invoices`: what invoices total beside Σ BilledCost of the lines that name them.
 
 use super::csv::{Cell, Table};
-use super::display::{minor_units, money, money_exact, shown};
+use super::display::{alone, minor_units, money, money_exact};
 use super::invoice_list::{Compared, List, read};
 use super::query::NONE;
 use super::spool::form_error;
@@ -16,7 +16,7 @@ use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Multipart, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
 use serde::Deserialize;
 
@@ -183,6 +183,8 @@ async fn import(
 struct Section {
     currency: String,
     rows: Vec<Shown>,
+    /// What rounding leaves between the rows and the totals: invoiced and billed.
+    rounding: Option<(String, String)>,
     invoiced: String,
     billed: String,
     /// Of those that could be compared.
@@ -213,13 +215,14 @@ fn section(all: &[Compared], currency: &str) -> Section {
     let column = |pick: fn(&InvoiceRow) -> &Option<BigDecimal>| {
         let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| pick(&one.row).clone().unwrap_or_default()).collect();
         let total: BigDecimal = values.iter().sum();
-        let texts = shown(&values, &total, decimals).into_iter().zip(&rows).map(|(value, (_, one))| {
+        let (rounded, left) = alone(&values, &total, decimals);
+        let texts = rounded.into_iter().zip(&rows).map(|(value, (_, one))| {
             if pick(&one.row).is_some() { money(&value, currency, decimals) } else { String::new() }
         });
-        (texts.collect::<Vec<String>>(), money(&total, currency, decimals))
+        (texts.collect::<Vec<String>>(), left, money(&total, currency, decimals))
     };
-    let (invoiced, invoiced_total) = column(|row| &row.invoiced);
-    let (billed, billed_total) = column(|row| &row.billed);
+    let (invoiced, invoiced_left, invoiced_total) = column(|row| &row.invoiced);
+    let (billed, billed_left, billed_total) = column(|row| &row.billed);
     let difference: BigDecimal = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).sum();
     let rows = rows.iter().zip(invoiced).zip(billed).map(|(((index, one), invoiced), billed)| Shown {
         index: *index,
@@ -236,6 +239,8 @@ fn section(all: &[Compared], currency: &str) -> Section {
     Section {
         rows: rows.collect(),
         currency: currency.to_owned(),
+        rounding: (!invoiced_left.is_zero() || !billed_left.is_zero())
+            .then(|| (money(&invoiced_left, currency, decimals), money(&billed_left, currency, decimals))),
         invoiced: invoiced_total,
         billed: billed_total,
         difference: money_exact(&difference, currency),

@@ -15,13 +15,15 @@ use std::collections::BTreeMap;
 /// No period is longer than this.
 const DAY_COUNT_MAX: i64 = 800;
 /// No value is longer than this.
-const VALUE_BYTES_MAX: usize = 400;
+pub(super) const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
-const KEYS: [&str; 35] = [
+#[rustfmt::skip]
+const KEYS: [&str; 39] = [
     "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status", "finding",
-    "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "invoice",
-    "issuer", "state", "month", "from", "to", "day", "q", "cur", "basis", "by", "sort", "page",
+    "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "tags",
+    "dimension", "commitment", "commitment_status", "invoice", "issuer", "state", "month", "from", "to", "day", "q",
+    "cur", "basis", "by", "sort", "page",
 ];
 
 /// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).

@@ -1,7 +1,8 @@
 //! `/services`: which services cost most and which grew most.
 
 use super::csv::{Cell, Table};
-use super::display::{Columns, Compared, Line, columns, decimals, money};
+use super::display::{Columns, Compared, Line, decimals, figures, money};
+use super::drill;
 use super::parts::{Filters, Select, Switch};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -35,6 +36,7 @@ struct ServicesPage {
     filters: Filters,
     answer: String,
     rows: Vec<(ServiceRow, Vec<Line>)>,
+    rounding: Vec<Line>,
     total: Vec<Line>,
     reporting: Option<Reporting>,
     period_head: String,
@@ -70,7 +72,7 @@ struct List {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, total } = columns(&list.currencies, &compared);
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
     let answer = answer(&list);
     Ok(ServicesPage {
         filters: Filters::new("/services", &list.view, list.span.as_ref(), list.selects).with_search(&list.view),
@@ -82,6 +84,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         csv_href: list.view.link("/services.csv", &[]),
         reporting: list.rated.as_ref().and_then(Reporting::new),
         rows: list.rows.into_iter().zip(lines).collect(),
+        rounding,
         total,
         page: list.page,
     })
@@ -143,7 +146,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     };
     let choices = service_costs::choices(&mut snapshot).await?;
     let currencies = currencies(&costs);
-    let mut rows = merge(catalogue, costs, text.is_some());
+    let mut rows = merge(&view, catalogue, costs, text.is_some());
     sort(&mut rows, view.sort(), currencies.first().map(String::as_str).unwrap_or_default());
     let all = |label: &str| vec![(String::new(), label.to_owned())];
     let with_none = |mut pairs: Vec<(String, String)>| {
@@ -173,7 +176,7 @@ pub(super) fn currencies(costs: &[ServiceCost]) -> Vec<String> {
 }
 
 // Services of the catalogue have a row also without cost; what is not allocated has one where nothing is searched.
-fn merge(catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: bool) -> Vec<ServiceRow> {
+fn merge(view: &View, catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: bool) -> Vec<ServiceRow> {
     let mut compared: HashMap<i64, Compared> = HashMap::new();
     for cost in &costs {
         let row = compared.entry(cost.service_id).or_default();
@@ -183,7 +186,7 @@ fn merge(catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: b
     let mut rows: Vec<ServiceRow> = catalogue
         .into_iter()
         .map(|service| ServiceRow {
-            href: format!("/services/{}", service.slug),
+            href: drill::page(&format!("/services/{}", service.slug), view, &[]),
             team: service.team_slug.zip(service.team_name),
             deployed: service
                 .last_deployment_id

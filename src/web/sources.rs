@@ -65,6 +65,7 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
     match found.map(|source| page.bills.state(source)) {
         None => Reach { word: "No bill counted".into(), is_late: true },
         Some(SourceState::Complete) => Reach { word: "Complete".into(), is_late: false },
+        Some(SourceState::Late(1)) => Reach { word: "Late by 1 day".into(), is_late: true },
         Some(SourceState::Late(days)) => Reach { word: format!("Late by {days} days"), is_late: true },
         Some(SourceState::Ended) => Reach { word: "Ended".into(), is_late: false },
     }

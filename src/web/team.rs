@@ -5,7 +5,8 @@ use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
-use super::display::{Compared, Delta, Line, columns, decimals, money};
+use super::display::{Compared, Delta, Line, decimals, figures as figures_of, money};
+use super::drill;
 use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
@@ -256,8 +257,10 @@ struct CostView {
     reporting: Option<Reporting>,
     charts: Vec<Daily>,
     services: Vec<ServiceRow>,
+    service_rounding: Vec<Line>,
     service_total: Vec<Line>,
     environments: Vec<(String, Vec<Line>)>,
+    environment_rounding: Vec<Line>,
     environment_total: Vec<Line>,
     walks: Vec<WhyWalk>,
 }
@@ -274,17 +277,19 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     let mut total = Compared::default();
     compared.iter().for_each(|(_, row)| total.add_row(row));
     let sentence: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
-    let (charts, table) = (charts(team, view, span, read, &compared, deployments), columns_of(read, &compared));
+    let (charts, table) = (charts(team, view, span, read, &compared, deployments), columns_of(read, view, &compared));
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
-    let environments = columns(&read.currencies, &costs);
+    let environments = figures_of(&read.currencies, &costs, None);
     CostView {
         sentence: sentence.join("; "),
         figures: figures(span, read, &total, deployments),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
-        service_total: table.1,
+        service_rounding: table.1,
+        service_total: table.2,
         environments: read.environments.keys().cloned().zip(environments.rows).collect(),
+        environment_rounding: environments.rounding,
         environment_total: environments.total,
         walks: walks(team, view, span, &read.explained),
     }
@@ -297,16 +302,20 @@ fn walks(team: &TeamHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyW
     WhyWalk::all(explained, &labels)
 }
 
-fn columns_of(read: &Read, compared: &[(&ServiceCost, Compared)]) -> (Vec<ServiceRow>, Vec<Line>) {
+fn columns_of(
+    read: &Read,
+    view: &View,
+    compared: &[(&ServiceCost, Compared)],
+) -> (Vec<ServiceRow>, Vec<Line>, Vec<Line>) {
     let costs: Vec<Compared> = compared.iter().map(|(_, row)| row.clone()).collect();
-    let table = columns(&read.currencies, &costs);
+    let table = figures_of(&read.currencies, &costs, None);
     let rows = compared.iter().zip(table.rows).map(|((service, _), lines)| ServiceRow {
         name: service.name.clone(),
-        href: format!("/services/{}", service.slug),
+        href: drill::page(&format!("/services/{}", service.slug), view, &[]),
         spark: read.spark(service.service_id),
         lines,
     });
-    (rows.collect(), table.total)
+    (rows.collect(), table.rounding, table.total)
 }
 
 fn charts(
@@ -323,7 +332,7 @@ fn charts(
         .enumerate()
         .map(|(rank, (service, _))| Series {
             label: service.name.clone(),
-            href: format!("/services/{}", service.slug),
+            href: drill::page(&format!("/services/{}", service.slug), view, &[]),
             class: ranked_class(rank),
         })
         .collect();
@@ -347,7 +356,7 @@ fn charts(
             cost: &day.cost,
         })
         .collect();
-    let charges_href = view.link("/charges", &[("team", &team.slug), ("period", ""), ("vs", "")]);
+    let charges_href = drill::lines(view, &[("team", &team.slug)]);
     daily::charts(
         &points,
         &series,

@@ -1,9 +1,10 @@
 //! `/teams`: which teams cost most and which grew most.
 
 use super::csv::Table;
-use super::display::{Columns, Compared, Line, columns};
+use super::display::{Columns, Compared, Line, figures};
+use super::drill;
 use super::parts::{Filters, Select};
-use super::query::{Accepts, Span, View, range_label};
+use super::query::{self, Accepts, Span, View, range_label};
 use super::service::change_sentence;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::costs::{self, Dimension};
@@ -42,7 +43,7 @@ struct List {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<TeamsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, total } = columns(&list.currencies, &compared);
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
     let all = vec![(String::new(), "All".to_owned())];
     let select = Select::new("env", "Environment", list.view.field("env"), [all, list.environments.clone()].concat());
     Ok(TeamsPage {
@@ -52,6 +53,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href: list.view.link("/teams.csv", &[]),
         rows: list.rows.into_iter().zip(lines).collect(),
+        rounding,
         total,
         page: list.page,
     })
@@ -108,16 +110,22 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let mut currencies: Vec<(String, i64)> = counts.into_iter().collect();
     currencies.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     let currencies: Vec<String> = currencies.into_iter().map(|(currency, _)| currency).collect();
-    let rows = rows(heads, costs, unallocated, currencies.first().map_or("", String::as_str));
+    let rows = rows(&view, heads, costs, unallocated, currencies.first().map_or("", String::as_str));
     Ok(List { view, span, page, rows, currencies, environments })
 }
 
-fn rows(heads: Vec<TeamHead>, mut costs: BTreeMap<i64, Compared>, unallocated: Compared, currency: &str) -> Vec<Row> {
+fn rows(
+    view: &View,
+    heads: Vec<TeamHead>,
+    mut costs: BTreeMap<i64, Compared>,
+    unallocated: Compared,
+    currency: &str,
+) -> Vec<Row> {
     let mut rows: Vec<Row> = heads
         .into_iter()
         .map(|head| Row {
             name: head.name.clone(),
-            href: format!("/teams/{}", head.slug),
+            href: drill::page(&format!("/teams/{}", head.slug), view, &[]),
             compared: costs.remove(&head.team_id).unwrap_or_default(),
             head: Some(head),
         })
@@ -135,7 +143,7 @@ fn rows(heads: Vec<TeamHead>, mut costs: BTreeMap<i64, Compared>, unallocated: C
             rows.push(Row { name: name.into(), href: href.into(), head: None, compared });
         }
     };
-    rest("Services without a team", "/services?team=none", teamless);
+    rest("Services without a team", &drill::page("/services", view, &[("team", query::NONE)]), teamless);
     rest("Not allocated", "/unmapped", unallocated);
     rows
 }
@@ -165,5 +173,6 @@ struct TeamsPage {
     comparison: String,
     csv_href: String,
     rows: Vec<(Row, Vec<Line>)>,
+    rounding: Vec<Line>,
     total: Vec<Line>,
 }

@@ -3,7 +3,7 @@
 use super::csv::{Cell, Table};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::suggestions::{Suggester, Suggestion};
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, drill, moves, query, rules};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
 use crate::store::event_deliveries;
@@ -48,6 +48,8 @@ struct ChargeRow {
     reason: String,
     cost: String,
     charge_count: i64,
+    /// Its lines.
+    lines_href: String,
     rule_url: String,
     suggestion: Option<Suggestion>,
 }
@@ -83,6 +85,7 @@ struct UnmappedPage {
     charges: Vec<ChargeRow>,
     charge_rows_in_all: i64,
     totals: Vec<String>,
+    lines_href: String,
     deployments: Vec<DeploymentRow>,
     deployment_count: i64,
     pipelines: Vec<PipelineRow>,
@@ -112,7 +115,12 @@ async fn show(
         sees_charges: scope.is_everything(),
         can_edit: Policy::Bills.allows(&principal),
         charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
-        charges: charges.iter().zip(shown).map(|(row, cost)| charge_row(row, cost, &stored, &suggester)).collect(),
+        charges: charges
+            .iter()
+            .zip(shown)
+            .map(|(row, cost)| charge_row(row, (cost, recent), &stored, &suggester))
+            .collect(),
+        lines_href: drill::on(&drill::lines_of(&[("service", query::NONE)]), recent),
         totals,
         failed_event_count,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
@@ -186,7 +194,29 @@ fn shown(rows: &[UnmappedCharges]) -> Vec<String> {
     texts
 }
 
-fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule], suggester: &Suggester) -> ChargeRow {
+// The lines of a row: no narrower where its tags do not fit into an address.
+fn lines_href(row: &UnmappedCharges, days: DateRange) -> String {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| query::NONE.into());
+    let (provider, account, bought) =
+        (or_none(&row.provider_name), or_none(&row.sub_account_id), or_none(&row.service_name));
+    let tags = row.mapping_tags.to_string();
+    let lines = drill::lines_of(&[
+        ("service", query::NONE),
+        ("provider", &provider),
+        ("account", &account),
+        ("bought", &bought),
+        ("tags", if tags.len() <= query::VALUE_BYTES_MAX { &tags } else { "" }),
+        ("cur", &row.billing_currency),
+    ]);
+    drill::on(&lines, days)
+}
+
+fn charge_row(
+    row: &UnmappedCharges,
+    (cost, days): (String, DateRange),
+    stored: &[MappingRule],
+    suggester: &Suggester,
+) -> ChargeRow {
     let account = match (&row.sub_account_name, &row.sub_account_id) {
         (Some(name), Some(id)) if name != id => format!("{name} ({id})"),
         (Some(one), _) | (None, Some(one)) => one.clone(),
@@ -200,6 +230,7 @@ fn charge_row(row: &UnmappedCharges, cost: String, stored: &[MappingRule], sugge
         reason: charge_reason(row, stored),
         cost,
         charge_count: row.charge_count,
+        lines_href: lines_href(row, days),
         rule_url: charge_rule(row).url("/rules/new"),
         suggestion: suggester.of_tags(tags(row)),
     }

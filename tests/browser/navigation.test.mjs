@@ -1,7 +1,8 @@
 // Every page answers, without a complaint of the browser, and within the weight that a page may have.
 
 import assert from "node:assert/strict";
-import { listen, testEachPage } from "./support.mjs";
+import { test } from "node:test";
+import { TEST_MAX_MS, listen, testEachPage, withPage } from "./support.mjs";
 
 const BYTES_MAX = 100 * 1024;
 const HTML_BYTES_MAX = 80 * 1024;
@@ -34,6 +35,35 @@ testEachPage("pages answer and are light", { prepare }, async (page, { path }, t
   assert.ok(html <= HTML_BYTES_MAX, `the HTML has ${html} bytes`);
   assert.ok(measured.nodes <= NODES_MAX, `${measured.nodes} elements`);
   assert.ok(measured.shift <= LAYOUT_SHIFT_MAX, `layout shift ${measured.shift}`);
+});
+
+// All pages of a kind, the longest periods included: the weight of one says nothing of the next.
+const KINDS = [
+  { list: "/services", link: "main th a[href^='/services/']", queries: ["", "?period=90d", "?by=charge&period=60d"] },
+  { list: "/teams", link: "main th a[href^='/teams/']", queries: ["", "?period=90d"] },
+  { list: "/environments", link: "main th a[href^='/environments/']", queries: ["", "?period=90d"] },
+  { list: "/finance/statements", link: "main th a[href^='/finance/statements/2']", queries: ["", "?by=service", "?view=charge"] },
+  { list: "/anomalies", link: "main a[href^='/anomalies/']:not([href*='.csv'])", queries: [""] },
+];
+
+test("the heaviest page of each kind is light", { timeout: 4 * TEST_MAX_MS }, async (t) => {
+  await withPage({}, async (page) => {
+    for (const { list, link, queries } of KINDS) {
+      await page.goto(list);
+      const hrefs = await page.locator(link).evaluateAll((links) => links.map((link) => new URL(link.href).pathname));
+      const weights = [];
+      for (const path of [...new Set(hrefs)].slice(0, 40).flatMap((href) => queries.map((query) => href + query))) {
+        const response = await page.request.get(path);
+        assert.equal(response.status(), 200, path);
+        weights.push({ path, bytes: (await response.body()).length });
+      }
+      weights.sort((left, right) => right.bytes - left.bytes);
+      assert.ok(weights.length > 0, `${list} leads to no page`);
+      t.diagnostic(`${list}: ${weights.length} pages, the heaviest ${weights[0].path} with ${weights[0].bytes} bytes`);
+      const heavy = weights.filter(({ bytes }) => bytes > HTML_BYTES_MAX).map(({ path, bytes }) => `${path}: ${bytes}`);
+      assert.deepEqual(heavy, []);
+    }
+  });
 });
 
 async function prepare(page, context) {

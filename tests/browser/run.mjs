@@ -3,6 +3,7 @@
 
 import "./navigation.test.mjs";
 import "./totals.test.mjs";
+import "./figures.test.mjs";
 import "./markup.test.mjs";
 import "./accessibility.test.mjs";
 import "./layout.test.mjs";

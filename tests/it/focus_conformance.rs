@@ -250,10 +250,16 @@ fn other_exports_are_refused_with_what_they_look_like() {
     for (name, _) in others.filter(|(name, _)| *name != AZURE_WITHOUT_ROWS) {
         let path = stored(&folder, name);
         let Some(error) = open(&path).err() else { panic!("{name} was taken for a bill") };
-        let (BillError::NotABill { looks_like } | BillError::ClusterUsage { looks_like }) = &error else {
+        let (BillError::NotABill { looks_like }
+        | BillError::Invoices { looks_like }
+        | BillError::ClusterUsage { looks_like }) = &error
+        else {
             panic!("{name}: {error}")
         };
         assert!(!looks_like.starts_with("a table"), "{name} was not recognized: {looks_like}");
+        if looks_like.ends_with("Invoice Detail dataset") {
+            assert!(error.to_string().contains("`costwake invoices import`"), "{error}");
+        }
         count += 1;
     }
     assert!(count >= 10, "only {count} other exports were found in data.json");

@@ -14,6 +14,7 @@ fn is_safe(page: &Page, what: &str) {
     let value = |name: &str| page.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let policy = value("content-security-policy");
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{what}: {policy}");
+    assert!(!policy.contains("data:") && policy.contains("img-src 'self';"), "{what}: {policy}");
     assert!(!policy.contains("unsafe"), "{what}: {policy}");
     assert_eq!(value("x-content-type-options"), "nosniff", "{what}");
     assert_eq!(value("referrer-policy"), "same-origin", "{what}");
@@ -71,6 +72,13 @@ async fn every_kind_of_answer_carries_the_headers(pool: PgPool) {
     assert!(!panicked.body.contains("a handler breaks"));
     let id = panicked.headers["x-request-id"].to_str().unwrap();
     assert!(panicked.body.contains(id), "the page names the request");
+    // A page of an error leads on: by its navigation, and by another try where that can help.
+    let body = |name: &str| &answers.iter().find(|(what, ..)| *what == name).unwrap().1.body;
+    let leads_on =
+        |name: &str| body(name).contains(r#"<nav class="nav""#) && body(name).contains(r#"href="/services""#);
+    assert!(leads_on("panic") && leads_on("unknown") && leads_on("incomplete form"));
+    assert!(body("panic").contains("Try again") && !body("unknown").contains("Try again"));
+    assert!(body("incomplete form").contains("what you entered is still there"), "{}", body("incomplete form"));
     let json = answers.iter().find(|(what, ..)| *what == "unknown of the API").unwrap().1.json();
     assert!(json["error"].is_string());
 

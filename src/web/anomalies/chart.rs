@@ -6,6 +6,8 @@ use super::super::charts::{BandPoint, BarSeries, Buckets, ChangeBar, DayBars, Ev
 use super::super::context_events::ContextEvents;
 use super::super::deployment_marker::deployment_marker;
 use super::super::display::{decimals, money, shown, signed};
+use super::super::drill;
+use super::super::query::NONE;
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{AnomalyDetail, ListedAnomaly};
 use crate::store::deployment_list::ListedDeployment;
@@ -49,6 +51,8 @@ pub struct AnomalyChart {
 /// A row of the table.
 pub struct DayRow {
     pub label: String,
+    /// The lines of the day; empty where they cannot be narrowed to the anomaly.
+    pub href: String,
     pub actual: String,
     pub expected: String,
     pub above: String,
@@ -61,6 +65,7 @@ pub fn chart(
     days: &[Day],
     deployments: &[ListedDeployment],
     context: &ContextEvents,
+    lines_href: &str,
 ) -> Option<AnomalyChart> {
     let (first, last) = (days.first()?.day, days.last()?.day);
     let shown_days = DateRange::new(first, last + Days::new(1))?;
@@ -100,18 +105,22 @@ pub fn chart(
             last.format("%-d %B %Y"),
             one.start_date.format("%-d %B")
         ),
-        rows: rows(one, days, is_own),
+        rows: rows(one, days, is_own, lines_href),
         has_band: band.len() > 1,
         has_events: !events.is_empty(),
     })
 }
 
-fn rows(one: &ListedAnomaly, days: &[Day], is_own: impl Fn(NaiveDate) -> bool) -> Vec<DayRow> {
+fn rows(one: &ListedAnomaly, days: &[Day], is_own: impl Fn(NaiveDate) -> bool, lines_href: &str) -> Vec<DayRow> {
     let currency = &one.billing_currency;
     let highest = days.iter().map(|day| day.actual.abs()).max().unwrap_or_default();
     let digits = decimals(currency, &highest);
     let row = |day: &Day| DayRow {
         label: day.day.format("%a %-d %b %Y").to_string(),
+        href: match (lines_href, DateRange::new(day.day, day.day + Days::new(1))) {
+            ("", _) | (_, None) => String::new(),
+            (lines, Some(day)) => drill::on(lines, day),
+        },
         actual: money(&day.actual, currency, digits),
         expected: day
             .expected
@@ -137,6 +146,8 @@ fn markers(deployments: &[ListedDeployment], buckets: &Buckets) -> Vec<Marker> {
 /// A group of charges.
 pub struct PartRow {
     pub name: String,
+    /// Its lines on the days of the anomaly; may be empty.
+    pub href: String,
     pub note: String,
     pub bar: ChangeBar,
     pub expected: String,
@@ -153,7 +164,7 @@ pub struct Parts {
 }
 
 /// The groups of charges that make the difference.
-pub fn parts(one: &ListedAnomaly, detail: &AnomalyDetail) -> Parts {
+pub fn parts(one: &ListedAnomaly, detail: &AnomalyDetail, lines_href: &str) -> Parts {
     let kept: Vec<&Value> = detail.parts.as_array().into_iter().flatten().collect();
     let amount = |row: &Value, key: &str| -> BigDecimal {
         row.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or_else(BigDecimal::zero)
@@ -171,6 +182,7 @@ pub fn parts(one: &ListedAnomaly, detail: &AnomalyDetail) -> Parts {
         let (name, note) = names(row);
         PartRow {
             name,
+            href: part_href(one, row, lines_href),
             note,
             bar,
             expected: money(&expected_shown[index], currency, digits),
@@ -184,6 +196,19 @@ pub fn parts(one: &ListedAnomaly, detail: &AnomalyDetail) -> Parts {
         actual: money(&one.actual_total, currency, digits),
         above: signed(&excess, currency, digits),
     }
+}
+
+fn part_href(one: &ListedAnomaly, row: &Value, lines_href: &str) -> String {
+    let Some(days) = DateRange::new(one.start_date, one.end_date + Days::new(1)).filter(|_| !lines_href.is_empty())
+    else {
+        return String::new();
+    };
+    let text = |key: &str| row.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let or_none = |key: &str| text(key).unwrap_or(NONE);
+    let mut narrowed = vec![("resource", or_none("resource_id")), ("bought", or_none("service_name"))];
+    narrowed.extend(text("region_id").map(|region| ("region", region)));
+    let narrowed = serde_urlencoded::to_string(narrowed).unwrap_or_default();
+    drill::on(&format!("{lines_href}&{narrowed}"), days)
 }
 
 fn names(row: &Value) -> (String, String) {

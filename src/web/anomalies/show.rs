@@ -8,10 +8,12 @@ use crate::store::anomalies::{self, AnomalyEvent};
 use crate::store::anomaly_lists::{self, ListedAnomaly};
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects;
+use crate::store::environment_costs;
 use crate::web::context_events::{ContextEvents, ContextRow};
 use crate::web::display::{decimals, money, signed};
+use crate::web::drill;
 use crate::web::parts::{Figure, Figures};
-use crate::web::query::View;
+use crate::web::query::{NONE, View};
 use crate::web::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -93,13 +95,14 @@ async fn show(
     let near: Vec<&ListedDeployment> = deployments.iter().filter(is_near).collect();
     let causes = causes(&one, &near, &estimates);
     let history = anomalies::events(&mut snapshot, id).await?;
+    let lines_href = lines_href(&mut snapshot, &one).await?;
     let lesson = lesson(&mut snapshot, &scope, &one).await?;
     Ok(AnomalyPage {
         lede: lede(&one, &causes),
         facts: facts(&one),
         figures: figures(&one),
-        chart: chart::chart(&one, &days, &deployments, &context),
-        parts: chart::parts(&one, &detail),
+        chart: chart::chart(&one, &days, &deployments, &context, &lines_href),
+        parts: chart::parts(&one, &detail, &lines_href),
         context: context.rows(),
         can_answer: Policy::Review.allows(&principal),
         today: page.now.date_naive(),
@@ -113,6 +116,31 @@ async fn show(
         one,
     }
     .into_response())
+}
+
+// The usage of a service in an environment, before splits. A team's kind of cost leaves previews out, which no address of
+// lines can say.
+async fn lines_href(conn: &mut crate::store::Snapshot, one: &ListedAnomaly) -> Result<String> {
+    let Some(service_id) = one.service_id else { return Ok(String::new()) };
+    let service = match (&one.service_slug, service_id) {
+        (Some(slug), _) => slug.as_str(),
+        (None, 0) => NONE,
+        (None, _) => return Ok(String::new()),
+    };
+    let environment = match one.environment_id {
+        None => String::new(),
+        Some(0) => NONE.to_owned(),
+        Some(id) => {
+            let all = environment_costs::environments(conn, None).await?;
+            all.into_iter().find(|environment| environment.environment_id == id).map(|one| one.slug).unwrap_or_default()
+        }
+    };
+    Ok(drill::lines_of(&[
+        ("service", service),
+        ("env", &environment),
+        ("charge", "Usage"),
+        ("cur", &one.billing_currency),
+    ]))
 }
 
 fn window(one: &ListedAnomaly, days: &[chart::Day]) -> DateRange {

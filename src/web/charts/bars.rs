@@ -181,10 +181,13 @@ fn paths(series: &[BarSeries], count: usize, scale: &Scale) -> Vec<(String, Stri
             let side = if value > 0.0 { &mut above } else { &mut below };
             let (from, to) = (side[index], side[index] + value);
             side[index] = to;
-            let (top, bottom) = (scale.below_top(from.max(to)) * 1000.0, scale.below_top(from.min(to)) * 1000.0);
-            let height = short(bottom - top);
-            // Writing to a String cannot fail.
-            let _ = write!(path, "M{} {}h8v{height}h-8z", index * 10 + 1, short(top));
+            // A thousandth of the height is a quarter of a pixel. Edges are rounded, not heights: stacked bars touch.
+            let edge = |value: f64| (scale.below_top(value) * 1000.0).round();
+            let (top, height) = (edge(from.max(to)), edge(from.min(to)) - edge(from.max(to)));
+            if height > 0.0 {
+                // Writing to a String cannot fail.
+                let _ = write!(path, "M{} {top}h8v{height}h-8z", index * 10 + 1);
+            }
         }
         if !path.is_empty() {
             out.push((one.class.clone(), path));
@@ -217,7 +220,7 @@ mod tests {
             shape: Shape::Plain,
         };
         let chart = DayBars::new("Deployments", "USD", &buckets, &series, &[marker(1, "1"), marker(1, "2")]);
-        insta::assert_snapshot!(format!("{:?}", chart.paths), @r#"[("f-production", "M1 333.33h8v333.33h-8zM11 0h8v666.67h-8zM21 500h8v166.67h-8z"), ("f-staging", "M1 0h8v333.33h-8zM11 666.67h8v333.33h-8z")]"#);
+        insta::assert_snapshot!(format!("{:?}", chart.paths), @r#"[("f-production", "M1 333h8v334h-8zM11 0h8v667h-8zM21 500h8v167h-8z"), ("f-staging", "M1 0h8v333h-8zM11 667h8v333h-8z")]"#);
         insta::assert_snapshot!(format!("{:?}", chart.ticks), @r#"[("281.5", "−$100"), ("204.17", "0"), ("126.83", "$100"), ("49.5", "$200")]"#);
         assert_eq!(chart.provisional, Some(("66.67%".into(), "33.33%".into())));
         assert_eq!(chart.markers.len(), 1);

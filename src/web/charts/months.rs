@@ -48,10 +48,11 @@ impl MonthBars {
         let (mut others, mut open) = (String::new(), String::new());
         for (index, month) in months.iter().enumerate() {
             let (high, low) = (month.value.max(0.0), month.value.min(0.0));
-            let (top, bottom) = (scale.below_top(high) * 1000.0, scale.below_top(low) * 1000.0);
+            // A thousandth of the height is less than a quarter of a pixel.
+            let (top, bottom) = ((scale.below_top(high) * 1000.0).round(), (scale.below_top(low) * 1000.0).round());
             let path = if month.is_open { &mut open } else { &mut others };
             // Writing to a String cannot fail.
-            let _ = write!(path, "M{} {}h7v{}h-7z", short(index as f64 * 10.0 + 1.5), short(top), short(bottom - top));
+            let _ = write!(path, "M{}.5 {top}h7v{}h-7z", index * 10 + 1, bottom - top);
         }
         let count = months.len() as f64;
         let ticks = scale.ticks();
@@ -72,6 +73,8 @@ impl MonthBars {
             labels: months
                 .iter()
                 .enumerate()
+                // Of many bars only some have a label.
+                .filter(|(_, month)| !month.label.is_empty())
                 .map(|(index, month)| (in_percent(index as f64 + 0.5, count), month.label.clone(), index % 2 == 1))
                 .collect(),
         }

@@ -3,7 +3,8 @@
 pub mod trend;
 
 use super::csv::{Cell, Table};
-use super::query::{Accepts, View};
+use super::drill;
+use super::query::{self, Accepts, View};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, charts, display, moves, rules};
 use crate::focus::{BillingPeriod, DateRange};
@@ -31,8 +32,11 @@ struct CommitmentRow {
     provider: String,
     amortized: String,
     used: String,
+    used_href: String,
     unused: String,
+    unused_href: String,
     purchased: String,
+    purchased_href: String,
     utilization: String,
 }
 
@@ -50,6 +54,7 @@ struct UnusedRow {
     href: String,
     is_divided: bool,
     unused: String,
+    lines_href: String,
     rule_url: String,
 }
 
@@ -81,9 +86,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let month_label = |days: &DateRange| BillingPeriod::containing(days.start()).label();
     Ok(CommitmentsPage {
         answer: answer(&commitments),
-        rows: commitments.iter().map(commitment).collect(),
+        rows: commitments.iter().map(|one| commitment(one, days)).collect(),
         coverage: coverage.iter().map(coverage_row).collect(),
-        unused: unused.iter().map(unused_row).collect(),
+        unused: unused.iter().map(|one| unused_row(one, days)).collect(),
         can_edit: Policy::Bills.allows(&principal),
         days: format!("{} to {}", days.start(), days.last_day()),
         note: view.note(),
@@ -156,7 +161,21 @@ fn answer(commitments: &[CommitmentCost]) -> String {
     if parts.is_empty() { "No commitment has cost on these days.".into() } else { format!("{}.", parts.join("; ")) }
 }
 
-fn commitment(one: &CommitmentCost) -> CommitmentRow {
+// The lines of a commitment with this status, or those of its purchase.
+fn lines_href(one: &CommitmentCost, status: &str, purchase: (&str, &str), days: DateRange) -> String {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| query::NONE.into());
+    let lines = drill::lines_of(&[
+        ("commitment", &or_none(&one.commitment_id)),
+        ("commitment_status", status),
+        ("provider", &or_none(&one.provider_name)),
+        ("charge", purchase.0),
+        ("cur", &one.currency),
+        ("basis", purchase.1),
+    ]);
+    drill::on(&lines, days)
+}
+
+fn commitment(one: &CommitmentCost, days: DateRange) -> CommitmentRow {
     let whole = &one.used + &one.unused;
     // Rounded so that used and unused add up to the amortized cost as shown.
     let digits = display::minor_units(&one.currency);
@@ -168,6 +187,9 @@ fn commitment(one: &CommitmentCost) -> CommitmentRow {
         amortized: text(&whole),
         used: shown.first().map(text).unwrap_or_default(),
         unused: shown.get(1).map(text).unwrap_or_default(),
+        used_href: lines_href(one, "Used", ("", ""), days),
+        unused_href: lines_href(one, "Unused", ("", ""), days),
+        purchased_href: lines_href(one, "", ("Purchase", "billed"), days),
         purchased: text(&one.purchased),
         utilization: display::percent(&one.used, &whole).unwrap_or_else(|| "no use".into()),
     }
@@ -183,7 +205,7 @@ fn coverage_row(one: &CommitmentCoverage) -> CoverageRow {
     }
 }
 
-fn unused_row(one: &UnusedCost) -> UnusedRow {
+fn unused_row(one: &UnusedCost, days: DateRange) -> UnusedRow {
     let condition = |attribute: &str, value: &str| ConditionFields {
         attribute: attribute.into(),
         operator: "equals".into(),
@@ -199,6 +221,15 @@ fn unused_row(one: &UnusedCost) -> UnusedRow {
         href: if one.slug.is_empty() { "/unmapped".into() } else { format!("/services/{}", one.slug) },
         is_divided: one.is_divided,
         unused: moves::text(&one.unused, &one.currency),
+        lines_href: drill::on(
+            &drill::lines_of(&[
+                ("commitment_status", "Unused"),
+                ("service", if one.slug.is_empty() { query::NONE } else { &one.slug }),
+                ("account", one.sub_account_id.as_deref().unwrap_or(query::NONE)),
+                ("cur", &one.currency),
+            ]),
+            days,
+        ),
         rule_url: form.url("/rules/new"),
     }
 }

@@ -61,6 +61,8 @@ pub fn by_month(days: &[CommitmentDay], range: DateRange) -> Vec<Step> {
 /// A row of a table over time.
 pub(super) struct TrendRow {
     pub label: String,
+    /// Its days, for the page of them.
+    pub period: String,
     pub amortized: String,
     pub used: String,
     pub unused: String,
@@ -83,6 +85,7 @@ pub(super) fn rows(steps: &[Step], label: impl Fn(&DateRange) -> String) -> Vec<
         let currency = if currencies.len() > 1 { format!(", {}", sums.currency) } else { String::new() };
         TrendRow {
             label: label(&step.days) + &currency,
+            period: format!("{}..{}", step.days.start(), step.days.last_day()),
             amortized: text(&whole),
             used: shown.first().map(text).unwrap_or_default(),
             unused: shown.get(1).map(text).unwrap_or_default(),

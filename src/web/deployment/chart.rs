@@ -3,6 +3,7 @@ use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
 use super::super::deployment_marker::deployment_marker;
 use super::super::display::{decimals, money};
+use super::super::drill;
 use super::super::query::range_label;
 use crate::focus::DateRange;
 use crate::store::deployment_costs::{FigureChange, ServiceDayCost};
@@ -29,6 +30,8 @@ pub struct BeforeAfter {
 /// One day.
 pub struct DayRow {
     pub label: String,
+    /// The lines of the day; empty where they are of several services.
+    pub href: String,
     pub cost: String,
     pub side: &'static str,
 }
@@ -41,6 +44,8 @@ pub struct Setting<'a> {
     pub figure_changes: &'a [FigureChange],
     pub context: &'a ContextEvents,
     pub bills: &'a Freshness,
+    /// The lines of the deployment's service in its environment; empty where there are several.
+    pub lines_href: &'a str,
     pub shows_bills: bool,
     /// What cost would have been without the deployment, by service.
     pub lines: &'a [ServiceLine],
@@ -112,6 +117,10 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
     let digits = decimals(currency, &costs.values().map(BigDecimal::abs).max().unwrap_or_default());
     let rows = shown.days().map(|day| DayRow {
         label: day.format("%a %-d %b %Y").to_string(),
+        href: match (setting.lines_href, DateRange::new(day, day + Days::new(1))) {
+            ("", _) | (_, None) => String::new(),
+            (lines, Some(day)) => drill::on(&format!("{lines}&cur={currency}"), day),
+        },
         cost: money(&costs.get(&day).cloned().unwrap_or_default(), currency, digits),
         side: side(around, day),
     });

@@ -11,7 +11,8 @@ mod units;
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
 use super::context_events::{ContextEvents, ContextRow};
 use super::csv::{self, Table};
-use super::display::{Compared, Delta, Direction, Line, change_shown, columns, decimals, money};
+use super::display::{Delta, Direction, Line, change_shown, decimals, money};
+use super::drill;
 use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
 use super::unit_costs::UnitSection;
@@ -97,6 +98,8 @@ struct DeploymentPage {
     changes: ChangeList,
     releases: Vec<ListedRelease>,
     runs: Vec<ListedRun>,
+    /// The days of the comparison and the environment, for the pages of its services.
+    service_query: String,
     csv_href: String,
     note: String,
 }
@@ -161,6 +164,13 @@ async fn show(
     let effect = effect::view(&answers, calibration.as_ref());
     let is_of_production = row.environment_kind.as_deref() == Some("production");
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
+    let env = row.environment_slug.as_deref().unwrap_or_default();
+    let lines_href = match open.as_slice() {
+        [one] => drill::lines(&view, &[("service", &one.slug), ("env", env)]),
+        _ => String::new(),
+    };
+    let period = format!("{}..{}", around.whole().start(), around.whole().last_day());
+    let service_query = drill::page("", &view, &[("period", &period), ("env", env)]);
     let mut cost = None;
     if !days.is_empty() {
         let resources = match around.after.filter(|after| after.day_count() >= WEEK && went_live(&row)) {
@@ -179,13 +189,14 @@ async fn show(
             context: &context,
             bills: &page.bills,
             shows_bills: page.shows_bills,
+            lines_href: &lines_href,
             lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
         };
         cost = Some(CostView {
             figures: figures(&days, &around, state.is_none()),
             charts: chart::charts(&days, &chart),
-            by_service: by_service(&days, &open, &around),
-            resources: resources::tables(&resources, &days, &around),
+            by_service: resources::by_service(&days, &open, &around),
+            resources: resources::tables(&resources, &days, &around, &lines_href),
             basis: view.basis.label(),
             days_after: around.days_after(),
         });
@@ -239,6 +250,7 @@ async fn show(
             .map(|(s, c)| (c, s))
             .collect(),
         environment: environment.unwrap_or_else(|| "environment not known".into()),
+        service_query,
         csv_href: if days.is_empty() { String::new() } else { view.link(&format!("/deployments/{id}.csv"), &[]) },
         note: view.note(),
         page,
@@ -451,24 +463,6 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         "the day itself is on neither side",
     ));
     Figures(all)
-}
-
-fn by_service(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Vec<(ServedService, Vec<Line>)> {
-    if open.len() < 2 {
-        return Vec::new();
-    }
-    let mut currencies: Vec<String> = days.iter().map(|day| day.currency.clone()).collect();
-    currencies.sort();
-    currencies.dedup();
-    let compared: Vec<Compared> = open
-        .iter()
-        .map(|service| {
-            let own = days.iter().filter(|day| day.service_id == service.service_id);
-            let averages = Averages::over(around, own.map(|day| (day.charge_date, day.currency.as_str(), &day.cost)));
-            resources::compared(averages.rows().iter().map(|row| (row.currency.as_str(), &row.after, &row.before)))
-        })
-        .collect();
-    open.iter().cloned().zip(columns(&currencies, &compared).rows).collect()
 }
 
 fn sentence(change: &FigureChange) -> String {

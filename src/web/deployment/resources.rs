@@ -1,7 +1,8 @@
 use super::super::charts::{ChangeBar, position};
 use super::super::comparison::{Around, Averages, average};
 use super::super::display::{Compared, Line, columns};
-use crate::store::deployment_costs::{ResourceCost, ServiceDayCost};
+use super::super::drill;
+use crate::store::deployment_costs::{ResourceCost, ServedService, ServiceDayCost};
 
 /// The change of one currency by resource: the largest, the others, the total.
 pub struct ResourceTable {
@@ -16,6 +17,9 @@ pub struct ResourceRow {
     pub name: String,
     pub note: String,
     pub line: Line,
+    /// The lines of the days before, and of those after; empty for the row of the others.
+    pub before_href: String,
+    pub after_href: String,
     pub bar: ChangeBar,
 }
 
@@ -31,9 +35,33 @@ pub fn compared<'a>(
     compared
 }
 
+/// Averages of each service, where there are several.
+pub fn by_service(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Vec<(ServedService, Vec<Line>)> {
+    if open.len() < 2 {
+        return Vec::new();
+    }
+    let mut currencies: Vec<String> = days.iter().map(|day| day.currency.clone()).collect();
+    currencies.sort();
+    currencies.dedup();
+    let compared: Vec<Compared> = open
+        .iter()
+        .map(|service| {
+            let own = days.iter().filter(|day| day.service_id == service.service_id);
+            let averages = Averages::over(around, own.map(|day| (day.charge_date, day.currency.as_str(), &day.cost)));
+            compared(averages.rows().iter().map(|row| (row.currency.as_str(), &row.after, &row.before)))
+        })
+        .collect();
+    open.iter().cloned().zip(columns(&currencies, &compared).rows).collect()
+}
+
 /// One table a currency. What the largest do not explain is the row of the others, so that the rows add up to
 /// the change of the whole.
-pub fn tables(resources: &[ResourceCost], days: &[ServiceDayCost], around: &Around) -> Vec<ResourceTable> {
+pub fn tables(
+    resources: &[ResourceCost],
+    days: &[ServiceDayCost],
+    around: &Around,
+    lines_href: &str,
+) -> Vec<ResourceTable> {
     if resources.is_empty() {
         return Vec::new();
     }
@@ -44,6 +72,7 @@ pub fn tables(resources: &[ResourceCost], days: &[ServiceDayCost], around: &Arou
         .map(|total| {
             let own: Vec<&ResourceCost> = resources.iter().filter(|one| one.currency == total.currency).collect();
             let mut labels: Vec<(String, String)> = own.iter().map(|one| label(one)).collect();
+            let links: Vec<(String, String)> = own.iter().map(|one| links(one, around, lines_href)).collect();
             let mut rows: Vec<Compared> = own
                 .iter()
                 .map(|one| {
@@ -61,20 +90,38 @@ pub fn tables(resources: &[ResourceCost], days: &[ServiceDayCost], around: &Arou
                 labels.push(("Other resources".into(), String::new()));
                 rows.push(compared(std::iter::once((total.currency.as_str(), &after, &before))));
             }
-            table(&total.currency, labels, &rows)
+            table(&total.currency, labels, &links, &rows)
         })
         .collect()
 }
 
-fn table(currency: &str, labels: Vec<(String, String)>, rows: &[Compared]) -> ResourceTable {
+// An average has no lines of its own: its days do, which it is an average of.
+fn links(resource: &ResourceCost, around: &Around, lines_href: &str) -> (String, String) {
+    if lines_href.is_empty() {
+        return Default::default();
+    }
+    let id = if resource.resource_id.is_empty() { super::super::query::NONE } else { &resource.resource_id };
+    let narrowed = serde_urlencoded::to_string([("resource", id), ("cur", &resource.currency)]).unwrap_or_default();
+    let lines = format!("{lines_href}&{narrowed}");
+    (drill::on(&lines, around.before), around.after.map(|after| drill::on(&lines, after)).unwrap_or_default())
+}
+
+fn table(
+    currency: &str,
+    labels: Vec<(String, String)>,
+    links: &[(String, String)],
+    rows: &[Compared],
+) -> ResourceTable {
     let bars = ChangeBar::rows(&rows.iter().map(|row| position(&row.change(currency))).collect::<Vec<_>>());
     let columns = columns(&[currency.to_owned()], rows);
     let rows = labels
         .into_iter()
         .zip(columns.rows)
         .zip(bars)
-        .filter_map(|(((name, note), lines), bar)| {
-            Some(ResourceRow { name, note, line: lines.into_iter().next()?, bar })
+        .enumerate()
+        .filter_map(|(index, (((name, note), lines), bar))| {
+            let (before_href, after_href) = links.get(index).cloned().unwrap_or_default();
+            Some(ResourceRow { name, note, line: lines.into_iter().next()?, before_href, after_href, bar })
         })
         .collect();
     ResourceTable { currency: currency.to_owned(), rows, total: columns.total.into_iter().next() }

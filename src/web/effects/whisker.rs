@@ -10,7 +10,7 @@ const REACH: f64 = 4.0;
 /// A dot-and-whisker cell. Written into a template as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
-    source = r#"<svg height="28" aria-hidden="true" class="{{ class }}"><line class="zero" x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="28"/>{% if let Some(mark) = mark %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.high }}" y1="14" y2="14"/>{% if mark.ends_low %}<line class="whisker" x1="{{ mark.low }}" x2="{{ mark.low }}" y1="10" y2="18"/>{% endif %}{% if mark.ends_high %}<line class="whisker" x1="{{ mark.high }}" x2="{{ mark.high }}" y1="10" y2="18"/>{% endif %}<circle class="dot{% if hollow %} hollow{% endif %}" cx="{{ mark.at }}" cy="14" r="4"/>{% endif %}</svg>"#,
+    source = r#"<svg height="28" aria-hidden="true" class="{{ class }}"><line class="zero" x1="{{ zero }}" x2="{{ zero }}" y1="0" y2="28"/>{% if let Some(mark) = mark %}<g class="whisker"><line x1="{{ mark.low }}" x2="{{ mark.high }}" y1="14" y2="14"/>{% if mark.ends_low %}<line x1="{{ mark.low }}" x2="{{ mark.low }}" y1="10" y2="18"/>{% endif %}{% if mark.ends_high %}<line x1="{{ mark.high }}" x2="{{ mark.high }}" y1="10" y2="18"/>{% endif %}</g><circle class="dot{% if hollow %} hollow{% endif %}" cx="{{ mark.at }}" cy="14" r="4"/>{% endif %}</svg>"#,
     ext = "html"
 )]
 pub struct Whisker {
@@ -50,7 +50,7 @@ impl Whisker {
         let low = values().map(|(_, low, _)| low.max(-limit)).fold(0.0, f64::min);
         let high = values().map(|(.., high)| high.min(limit)).fold(0.0, f64::max);
         let spread = if high - low > 0.0 { high - low } else { 1.0 };
-        let place = |value: f64| format!("{:.2}%", 3.0 + 94.0 * ((value - low) / spread).clamp(0.0, 1.0));
+        let place = |value: f64| format!("{:.1}%", 3.0 + 94.0 * ((value - low) / spread).clamp(0.0, 1.0));
         rows.iter()
             .map(|row| Self {
                 class: row.class,
@@ -81,10 +81,10 @@ mod tests {
         let rows =
             Whisker::rows(&[estimate(Some((10.0, 0.0, 20.0))), estimate(None), estimate(Some((0.0, -500.0, 500.0)))]);
         let mark = |index: usize| rows[index].mark.clone().unwrap();
-        assert_eq!(rows[0].zero, "50.00%");
-        assert_eq!((mark(0).at.as_str(), mark(0).ends_low), ("61.75%", true));
+        assert_eq!(rows[0].zero, "50.0%");
+        assert_eq!((mark(0).at.as_str(), mark(0).ends_low), ("61.8%", true));
         assert!(rows[1].mark.is_none());
-        assert_eq!((mark(2).low.as_str(), mark(2).ends_low, mark(2).ends_high), ("3.00%", false, false));
+        assert_eq!((mark(2).low.as_str(), mark(2).ends_low, mark(2).ends_high), ("3.0%", false, false));
         assert!(Whisker::rows(&[estimate(Some((0.0, 0.0, 0.0)))])[0].mark.is_some());
     }
 }

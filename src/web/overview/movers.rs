@@ -1,5 +1,5 @@
 use super::super::charts::{SparkBars, position};
-use super::super::display::{Columns, Compared, Line, columns};
+use super::super::display::{Columns, Compared, Line, figures};
 use super::findings::Cause;
 use crate::store::service_costs::{ServiceCost, WeekCost};
 use std::collections::BTreeMap;
@@ -70,7 +70,9 @@ pub fn table(
         movers.push(row("Not allocated".into(), "/unmapped"));
         rows.push(unallocated);
     }
-    let Columns { rows: lines, total } = columns(currencies, &rows);
+    // The row of the others takes what rounding leaves: it has no page of its own.
+    let rest = movers.iter().position(|mover| mover.href == "/services").or(rows.len().checked_sub(1));
+    let Columns { rows: lines, total, .. } = figures(currencies, &rows, rest);
     for (mover, lines) in movers.iter_mut().zip(lines) {
         mover.lines = lines;
     }

@@ -209,7 +209,7 @@ fn rows(found: &[&Found], read: &Savings) -> Vec<Row> {
         key: one.saving.key(),
         kind: words::kind_label(one.saving.waste.kind()),
         service_name: one.service_name.clone(),
-        service_href: href(&one.service_slug),
+        service_href: href(&one.service_slug, &one.environment_slug),
         environment: one.environment_name.clone(),
         team: one.team_name.clone().unwrap_or_default(),
         amount: amounts.get(&index).cloned().unwrap_or_default(),
@@ -229,15 +229,20 @@ fn rows(found: &[&Found], read: &Savings) -> Vec<Row> {
     found.iter().enumerate().map(row).collect()
 }
 
-fn href(slug: &str) -> String {
-    if slug.is_empty() { "/unmapped".into() } else { format!("/services/{slug}") }
+// An estimate leads to the days that it is worked out from, in its environment.
+fn href(slug: &str, environment: &str) -> String {
+    match (slug, environment) {
+        ("", _) => "/unmapped".into(),
+        (slug, "") => format!("/services/{slug}"),
+        (slug, environment) => format!("/services/{slug}?env={environment}"),
+    }
 }
 
 fn idle_row(one: &IdleShare) -> IdleRow {
     let text = |amount: &BigDecimal| money(amount, &one.row.currency, decimals(&one.row.currency, &one.row.capacity));
     IdleRow {
         service_name: one.row.service_name.clone(),
-        service_href: href(&one.row.service_slug),
+        service_href: href(&one.row.service_slug, &one.row.environment_slug),
         environment: one.row.environment_name.clone(),
         idle: percent(&one.idle, &BigDecimal::from(1)).unwrap_or_default(),
         amount: text(&one.amount),

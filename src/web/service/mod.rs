@@ -1,5 +1,6 @@
 //! `/services/{slug}`: what a service costs, why that changed, and which deployments lie in those days.
 
+mod empty;
 mod figures;
 mod kept;
 mod loaded;
@@ -17,6 +18,7 @@ use super::csv;
 use super::daily::{self, Daily, Point, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
 use super::display::Line;
+use super::drill;
 use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
@@ -35,7 +37,7 @@ use crate::store::effects::{self, EffectBrief};
 use crate::store::metric_points;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
-use crate::store::service_details::{self, ServiceDetail};
+use crate::store::service_details::{self, CostReach, ServiceDetail};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -173,6 +175,7 @@ pub struct Material {
     detail: ServiceDetail,
     forecast: ForecastSection,
     anomalies: Vec<ListedAnomaly>,
+    reach: CostReach,
 }
 
 /// Reads what the page of a service shows to a person.
@@ -209,6 +212,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let mut delivery = DeliverySection::default();
     let detail = service_details::get(&mut snapshot, service.service_id).await?;
     let mut days = Loaded::default();
+    let mut reach = CostReach::default();
     if let Some(span) = &span {
         let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
         delivery = live.section(span);
@@ -234,6 +238,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
             let states_goals = Policy::Review.allows(principal);
             units = Some(unit_section(&mut snapshot, &service, &span, &days, states_goals).await?);
+        } else {
+            reach = service_details::cost_reach(&mut snapshot, &scope, service.service_id).await?;
         }
     }
     let can_plan = shows_cost && Policy::Review.allows(principal);
@@ -277,6 +283,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
         detail,
         forecast,
         anomalies: unusual,
+        reach,
     };
     Ok(own)
 }
@@ -334,7 +341,7 @@ impl Material {
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
         ServicePage {
             answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
-            empty: empty(&view, span.as_ref(), &page),
+            empty: empty::empty(&view, span.as_ref(), !page.bills.sources.is_empty(), &page.freshness, &self.reach),
             own_team,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
@@ -400,7 +407,7 @@ fn cost_view(
         "provider" => "By provider",
         _ => "By environment",
     };
-    let charges_href = format!("/charges?service={}", service.slug);
+    let charges_href = drill::lines(view, &[("service", &service.slug)]);
     let setting = Setting {
         span,
         currencies: &days.currencies,
@@ -443,24 +450,6 @@ fn answer(
     let filtered = if view.is_filtered() { " Within these filters." } else { "" };
     let main = cost.why.first().and_then(WhyTable::main_cause).unwrap_or_default();
     format!("{sentence} from {} against {}.{main}{filtered}", range_label(span.days), span.before_label())
-}
-
-fn empty(view: &View, span: Option<&Span>, page: &Page) -> String {
-    match span {
-        _ if page.bills.sources.is_empty() => "No billing data yet. Import a FOCUS file to see cost.".into(),
-        None => format!(
-            "None of these days is complete yet: {}. Cost of days that are still arriving is not added up.",
-            page.freshness
-        ),
-        Some(span) if view.is_filtered() => {
-            format!("No cost matches these filters from {}. Bills are complete for these days.", range_label(span.days))
-        }
-        Some(span) => format!(
-            "No cost from {} nor in {}. This is a true zero where bills are complete; if the service should have cost, see what is not mapped.",
-            range_label(span.days),
-            span.before_label()
-        ),
-    }
 }
 
 fn deployments_note(deployments: &[ListedDeployment], listed: DateRange) -> String {

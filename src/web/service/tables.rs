@@ -178,7 +178,7 @@ fn why_in(currency: &str, parts: &BTreeMap<(usize, String), Compared>) -> WhyTab
     let table = columns(&[currency.to_owned()], &rows);
     let bars = ChangeBar::rows(&rows.iter().map(|row| position(&row.change(currency))).collect::<Vec<_>>());
     let main = main_sentence(ranked.first(), currency);
-    let Columns { rows: lines, total } = table;
+    let Columns { rows: lines, total, .. } = table;
     let rows = labels
         .into_iter()
         .zip(lines)

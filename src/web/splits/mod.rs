@@ -4,11 +4,11 @@ mod edit;
 pub(crate) mod form;
 mod preview;
 mod restore;
+mod shares;
 mod words;
 
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
 use crate::allocate::split::{Plan, Split, Stayed};
-use crate::focus::DateRange;
 use crate::rollup::splits as rollup_splits;
 use crate::store::metric_lists::{self, MetricHead};
 use crate::store::split_costs::{self, SplitCost};
@@ -16,10 +16,11 @@ use crate::store::splits::{self, StoredSplit};
 use crate::store::{Snapshot, catalogue};
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use shares::Shares;
+use std::collections::{BTreeMap, HashMap};
 
 pub(crate) use edit::{add_split, change_split, delete_split};
 pub(crate) use restore::restore_split;
@@ -136,14 +137,6 @@ async fn service_names(snapshot: &mut Snapshot) -> Result<HashMap<i64, String>> 
     Ok(services.into_iter().map(|one| (one.service_id, one.name)).collect())
 }
 
-/// What a service got or gave.
-struct ShareRow {
-    name: String,
-    href: String,
-    recent: String,
-    currency: String,
-}
-
 /// A state that the split was in.
 struct VersionRow {
     version: i32,
@@ -164,14 +157,18 @@ struct SplitPage {
     id: i64,
     /// None where it is deleted.
     split: Option<SplitRow>,
-    shares: Vec<ShareRow>,
+    shares: Shares,
     versions: Vec<VersionRow>,
     can_edit: bool,
     shows_money: bool,
-    days: String,
 }
 
-async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<i64>) -> Result<SplitPage> {
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(id): Path<i64>,
+    RawQuery(query): RawQuery,
+) -> Result<SplitPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let versions = splits::versions(&mut snapshot, id).await?;
     let first = versions.first().ok_or(Error::NotFound)?;
@@ -183,10 +180,11 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<
     let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
     let scope = principal.scope();
     let shows_money = Policy::Money.allows(&principal);
-    let mut costs = Vec::new();
+    let (mut costs, mut shares) = (Vec::new(), Shares::default());
     let mut stayed = Vec::new();
     if shows_money {
         costs = split_costs::moved(&mut snapshot, &scope, Some(id), recent).await?;
+        shares = shares::read(&mut snapshot, &scope, id, query.as_deref(), (&page.bills, recent)).await?;
     }
     if shows_money && scope.is_everything() {
         stayed = rollup_splits::worked_out(&mut snapshot, &plan, recent).await?.1;
@@ -199,35 +197,11 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<
         page,
         id,
         split,
-        shares: shares(&costs, recent),
+        shares,
         versions: version_rows,
         can_edit: Policy::Bills.allows(&principal),
         shows_money,
-        days: format!("{} to {}", recent.start(), recent.last_day()),
     })
-}
-
-fn shares(costs: &[SplitCost], days: DateRange) -> Vec<ShareRow> {
-    // Rounded by currency, so that what is given and what is got add up to nothing as shown.
-    let currencies: BTreeSet<&str> = costs.iter().map(|cost| cost.currency.as_str()).collect();
-    let mut rows = Vec::new();
-    for currency in currencies {
-        let of_currency: Vec<&SplitCost> = costs.iter().filter(|cost| cost.currency == currency).collect();
-        let values: Vec<BigDecimal> = of_currency.iter().map(|cost| cost.cost.clone()).collect();
-        let total: BigDecimal = values.iter().sum();
-        let digits = super::display::minor_units(currency);
-        let shown = super::display::shown(&values, &total, digits);
-        rows.extend(of_currency.iter().zip(shown).map(|(cost, value)| ShareRow {
-            name: cost.name.clone(),
-            href: match cost.slug.as_str() {
-                "" => "/unmapped".into(),
-                slug => format!("/services/{slug}?period={}..{}", days.start(), days.last_day()),
-            },
-            recent: super::display::signed(&value, currency, digits),
-            currency: currency.to_owned(),
-        }));
-    }
-    rows
 }
 
 fn version_row(id: i64, version: &splits::SplitVersion, names: &HashMap<i64, String>) -> Result<VersionRow> {

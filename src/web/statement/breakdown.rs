@@ -213,7 +213,8 @@ fn environment(row: &StatementRow) -> (String, Node) {
 
 fn named(value: &str, key: &'static str, missing: &str) -> (String, Node) {
     let name = if value.is_empty() { missing } else { value };
-    let lines_query = if value.is_empty() { Vec::new() } else { vec![(key, value.to_owned())] };
+    let asked = if value.is_empty() { crate::web::query::NONE } else { value };
+    let lines_query = vec![(key, asked.to_owned())];
     (value.to_owned(), Node { name: name.into(), lines_query, ..Node::default() })
 }
 
@@ -227,6 +228,8 @@ pub struct Row {
     pub is_child: bool,
     /// Whether rows under it follow.
     pub is_group: bool,
+    /// Whether it is what rounding leaves between the rows and their sum.
+    pub is_rounding: bool,
     /// Shown amount of the month before.
     pub before: BigDecimal,
     /// Shown amount of the month.
@@ -261,7 +264,8 @@ pub struct Breakdown {
     pub total: Row,
 }
 
-/// Rounds the rows: top rows add up to the total, the rows of a group to the group.
+/// Rounds the rows, each by itself; what that leaves is a row: top rows add up to the total, the rows of a group to the
+/// group.
 pub fn breakdown(nodes: &[Node], currency: &str) -> Breakdown {
     let decimals = display::minor_units(currency);
     let sum = |pick: fn(&Node) -> &BigDecimal| nodes.iter().map(pick).sum::<BigDecimal>();
@@ -274,31 +278,47 @@ pub fn breakdown(nodes: &[Node], currency: &str) -> Breakdown {
     };
     let shares = display::shares(&nodes.iter().map(|node| node.now.clone()).collect::<Vec<_>>(), &total.now);
     let largest = nodes.iter().map(|node| node.now.abs()).max().unwrap_or_default();
-    let tops = rounded(nodes, &total.now, &total.before, decimals);
+    let round = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
+    let (now, before) = (round(&total.now), round(&total.before));
+    let (tops, left) = rounded(nodes, &now, &before, decimals);
     let mut rows = Vec::new();
     for (index, (node, (now, before))) in nodes.iter().zip(tops).enumerate() {
         let share = shares.as_ref().map(|all| all[index].clone()).unwrap_or_default();
-        let children = rounded(&node.children, &now, &before, decimals);
+        let (children, left) = rounded(&node.children, &now, &before, decimals);
         let mut top = row(node, now, before, currency, &largest);
         top.share = share;
         top.is_group = !node.children.is_empty();
+        let is_group = top.is_group;
         rows.push(top);
         for (child, (now, before)) in node.children.iter().zip(children) {
             let mut row = row(child, now, before, currency, &largest);
             row.is_child = true;
             rows.push(row);
         }
+        rows.extend(rounding(left, currency).filter(|_| is_group).map(|row| Row { is_child: true, ..row }));
     }
-    let now = total.now.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
-    let before = total.before.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
+    rows.extend(rounding(left, currency));
     Breakdown { rows, total: row(&total, now, before, currency, &BigDecimal::zero()) }
 }
 
-fn rounded(nodes: &[Node], now: &BigDecimal, before: &BigDecimal, decimals: i64) -> Vec<(BigDecimal, BigDecimal)> {
+type Pair = (BigDecimal, BigDecimal);
+
+// Both columns by themselves, and what is left of each to the sum as it is shown.
+fn rounded(nodes: &[Node], now: &BigDecimal, before: &BigDecimal, decimals: i64) -> (Vec<Pair>, Pair) {
     let column = |pick: fn(&Node) -> &BigDecimal| nodes.iter().map(|node| pick(node).clone()).collect::<Vec<_>>();
-    let now = display::shown(&column(|node| &node.now), now, decimals);
-    let before = display::shown(&column(|node| &node.before), before, decimals);
-    now.into_iter().zip(before).collect()
+    let (now, now_left) = display::alone(&column(|node| &node.now), now, decimals);
+    let (before, before_left) = display::alone(&column(|node| &node.before), before, decimals);
+    (now.into_iter().zip(before).collect(), (now_left, before_left))
+}
+
+fn rounding((now, before): Pair, currency: &str) -> Option<Row> {
+    let node = Node { name: "Rounding".into(), ..Node::default() };
+    let is_even = now.is_zero() && before.is_zero();
+    (!is_even).then(|| Row {
+        is_rounding: true,
+        relative: String::new(),
+        ..row(&node, now, before, currency, &BigDecimal::zero())
+    })
 }
 
 fn row(node: &Node, now: BigDecimal, before: BigDecimal, currency: &str, largest: &BigDecimal) -> Row {
@@ -307,6 +327,7 @@ fn row(node: &Node, now: BigDecimal, before: BigDecimal, currency: &str, largest
     Row {
         is_child: false,
         is_group: false,
+        is_rounding: false,
         before_text: display::money(&before, currency, decimals),
         now_text: display::money(&now, currency, decimals),
         delta: Delta::amount(&(&now - &before), currency, decimals),
@@ -372,7 +393,8 @@ mod tests {
             [
                 "payments $30.01 +$21.01",
                 "checkout $20.01 +$20.01",
-                "ledger $10.00 +$1.00",
+                "ledger $10.01 +$1.01",
+                "Rounding \u{2212}$0.01 \u{2212}$0.01",
                 "No team $1.00 +$1.00",
                 "orphan $1.00 +$1.00",
                 "Not allocated $100.00 +$100.00",
@@ -406,7 +428,7 @@ mod tests {
                 if row.is_group {
                     if let Some((shown, sum)) = group.take() { prop_assert_eq!(shown, sum); }
                     group = Some((row.now.clone(), BigDecimal::zero()));
-                } else if let Some((_, sum)) = &mut group {
+                } else if let Some((_, sum)) = group.as_mut().filter(|_| row.is_child) {
                     *sum += &row.now;
                 }
             }

@@ -48,6 +48,8 @@ pub(super) struct Ties {
     pub stated: String,
     pub difference: String,
     pub is_even: bool,
+    /// What rounding leaves between the rows and the total: stated and delivered.
+    pub rounding: Option<(String, String)>,
 }
 
 pub(super) struct TieRow {
@@ -199,7 +201,7 @@ fn lede(asked: &Asked, state: &MonthState, table: &Breakdown, nodes: &[Node], cu
 
 // The row that rose most and the one that fell most, by name: facts, no causes.
 fn movers(table: &Breakdown) -> String {
-    let tops = || table.rows.iter().filter(|row| !row.is_child);
+    let tops = || table.rows.iter().filter(|row| !row.is_child && !row.is_rounding);
     let rise = tops().filter(|row| row.change() > BigDecimal::zero()).max_by_key(|row| row.change());
     let fall = tops().filter(|row| row.change() < BigDecimal::zero()).min_by_key(|row| row.change());
     let name = |row: &super::breakdown::Row| {
@@ -227,8 +229,8 @@ fn ties(all: &[SourceTie], currency: &str) -> Ties {
     let stated: Vec<BigDecimal> = rows.iter().map(|tie| tie.stated.clone()).collect();
     let delivered: Vec<BigDecimal> = rows.iter().map(|tie| tie.delivered.clone().unwrap_or_default()).collect();
     let (stated_total, delivered_total): (BigDecimal, BigDecimal) = (stated.iter().sum(), delivered.iter().sum());
-    let stated_shown = display::shown(&stated, &stated_total, decimals);
-    let delivered_shown = display::shown(&delivered, &delivered_total, decimals);
+    let (stated_shown, stated_left) = display::alone(&stated, &stated_total, decimals);
+    let (delivered_shown, delivered_left) = display::alone(&delivered, &delivered_total, decimals);
     let text = |amount: &BigDecimal| display::money(amount, currency, decimals);
     let difference = |stated: &BigDecimal, delivered: &BigDecimal| {
         let difference = stated - delivered;
@@ -246,6 +248,8 @@ fn ties(all: &[SourceTie], currency: &str) -> Ties {
         is_even: stated[index] == delivered[index],
     });
     Ties {
+        rounding: (!stated_left.is_zero() || !delivered_left.is_zero())
+            .then(|| (text(&stated_left), text(&delivered_left))),
         rows: tie_rows.collect(),
         charge_count: rows.iter().map(|tie| tie.charge_count).sum(),
         delivered: text(&delivered_total),

@@ -3,6 +3,7 @@
 mod api;
 mod cross_view;
 mod currency;
+mod drill;
 mod invoices;
 mod late;
 mod missing_bills;

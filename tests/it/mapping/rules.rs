@@ -64,7 +64,7 @@ async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
     app.post_form("/catalogue/add-service", &[("name", "Warehouse")]).await;
 
     let unmapped = app.get("/unmapped").await;
-    assert!(unmapped.body.contains("$5.25 of these 30 days belong to no service"), "{}", unmapped.body);
+    assert!(unmapped.body.contains("$5.25</a> of these 30 days belong to no service"), "{}", unmapped.body);
     assert!(unmapped.body.contains("team: data"));
     let form = app.get(&link(&unmapped.body, "Make a rule").unwrap()).await;
     assert_eq!(form.status, StatusCode::OK);

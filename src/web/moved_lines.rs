@@ -1,0 +1,181 @@
+//! From the lines of the bills to the figure that led to them: what splits moved in and out, by name.
+
+use super::display;
+use super::query::View;
+use crate::focus::DateRange;
+use crate::store::charges::{ChargeFilter, ChargeTotal};
+use crate::store::moved_lines::MovedSum;
+use bigdecimal::{BigDecimal, Zero};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What lies between the lines of a filter and its figures.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    /// One a currency in which splits changed the sum.
+    pub tables: Vec<MovedTable>,
+    /// Why there is no table although splits moved something; may be empty.
+    pub note: &'static str,
+}
+
+/// The way from the sum of the lines to the figure, in one currency. Every digit is shown, so it adds up.
+#[derive(Debug)]
+pub(super) struct MovedTable {
+    pub currency: String,
+    pub lines: String,
+    pub line_count: i64,
+    pub rows: Vec<MovedPart>,
+    pub total: String,
+}
+
+/// What one split added or took away.
+#[derive(Debug)]
+pub(super) struct MovedPart {
+    pub name: String,
+    pub detail: String,
+    pub amount: String,
+    /// The lines of the service that is divided; empty where those are the lines of this page.
+    pub origin_href: String,
+    pub origin_label: String,
+    /// Who got which share.
+    pub split_href: String,
+}
+
+const LINES_ONLY: &str = "Shared cost is kept by service, environment, provider and charge category. These conditions go \
+                          further, so what splits moved is no part of this sum.";
+const NO_CHANGE: &str =
+    "Splits moved cost between the services of these conditions, which changes nothing of their sum.";
+
+impl Moved {
+    /// From what was asked, the sums of its lines and what splits moved.
+    pub(super) fn new(view: &View, filter: &ChargeFilter, totals: &[ChargeTotal], sums: &[MovedSum]) -> Self {
+        let changed = changed_currencies(sums);
+        if sums.is_empty() || filter.is_of_lines_only() || changed.is_empty() {
+            let note = match (sums.is_empty(), filter.is_of_lines_only()) {
+                (true, _) => "",
+                (false, true) => LINES_ONLY,
+                (false, false) => NO_CHANGE,
+            };
+            return Self { tables: Vec::new(), note };
+        }
+        Self {
+            tables: changed.into_iter().map(|currency| table(view, filter, totals, sums, currency)).collect(),
+            note: "",
+        }
+    }
+
+    /// The sentence that leads from the lines to the figures; empty where the lines are all.
+    pub(super) fn sentence(&self) -> String {
+        if self.tables.is_empty() {
+            return String::new();
+        }
+        let totals: Vec<&str> = self.tables.iter().map(|table| table.total.as_str()).collect();
+        format!(" With what splits moved in and out this is {}.", totals.join(" and "))
+    }
+}
+
+// A split may move the same amount in and out: it then changes no sum.
+fn changed_currencies(sums: &[MovedSum]) -> BTreeSet<&str> {
+    let mut by_split: BTreeMap<(&str, i64), BigDecimal> = BTreeMap::new();
+    for one in sums {
+        *by_split.entry((&one.billing_currency, one.split_id)).or_default() += &one.cost;
+    }
+    by_split.into_iter().filter(|(_, sum)| !sum.is_zero()).map(|((currency, _), _)| currency).collect()
+}
+
+fn table(view: &View, filter: &ChargeFilter, totals: &[ChargeTotal], sums: &[MovedSum], currency: &str) -> MovedTable {
+    let lines = totals.iter().find(|total| total.billing_currency == currency);
+    let own: Vec<&MovedSum> = sums.iter().filter(|one| one.billing_currency == currency).collect();
+    let of_lines = lines.map(|total| total.cost.clone()).unwrap_or_default();
+    let total = own.iter().map(|one| &one.cost).sum::<BigDecimal>() + &of_lines;
+    MovedTable {
+        currency: currency.to_owned(),
+        lines: display::money_exact(&of_lines, currency),
+        line_count: lines.map_or(0, |total| total.charge_count),
+        rows: own.into_iter().map(|one| part(view, filter, one)).collect(),
+        total: display::money_exact(&total, currency),
+    }
+}
+
+fn part(view: &View, filter: &ChargeFilter, one: &MovedSum) -> MovedPart {
+    let origin = one.origin_name.as_deref().unwrap_or("what is not allocated");
+    let slug = one.origin_slug.as_deref().unwrap_or(super::query::NONE);
+    let days = fixed_days(view, filter);
+    let shared = [("service", ""), ("team", ""), ("cur", one.billing_currency.as_str()), ("page", "")];
+    let changes: Vec<(&'static str, &str)> =
+        shared.into_iter().chain(days.as_deref().map(|days| ("period", days))).collect();
+    let of_origin: Vec<(&'static str, &str)> = changes.iter().copied().chain([("service", slug)]).collect();
+    let is_here = view.text("service") == Some(slug);
+    MovedPart {
+        name: format!("Shared cost: {}", one.split_name),
+        detail: if one.is_origin {
+            format!("left {origin} for those who share it")
+        } else {
+            format!("shares of {origin}")
+        },
+        amount: display::signed_exact(&one.cost, &one.billing_currency),
+        origin_href: if is_here { String::new() } else { view.link("/charges", &of_origin) },
+        origin_label: format!("Lines of {origin}"),
+        split_href: view.link(&format!("/splits/{}", one.split_id), &changes),
+    }
+}
+
+/// The days of a filter as a period of an address, unless it names one day or none.
+pub(super) fn fixed_days(view: &View, filter: &ChargeFilter) -> Option<String> {
+    let days = DateRange::new(filter.first_day?, filter.end_day?)?;
+    view.text("day").is_none().then(|| format!("{}..{}", days.start(), days.last_day()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::query::Accepts;
+
+    fn sum(split_id: i64, is_origin: bool, cost: &str) -> MovedSum {
+        MovedSum {
+            billing_currency: "USD".into(),
+            split_id,
+            split_name: "Network".into(),
+            origin_slug: Some("net".into()),
+            origin_name: Some("Network services".into()),
+            is_origin,
+            cost: cost.parse().unwrap(),
+        }
+    }
+
+    fn lines(cost: &str) -> ChargeTotal {
+        ChargeTotal { billing_currency: "USD".into(), charge_count: 3, cost: cost.parse().unwrap() }
+    }
+
+    fn view(query: &str) -> View {
+        View::parse(Some(query), Accepts { texts: &["service", "billing", "day", "env"], by: &[], sort: &[] }).unwrap()
+    }
+
+    #[test]
+    fn lines_and_what_splits_moved_make_the_figure() {
+        let view = view("service=shop&billing=2026-10&env=production");
+        let moved = Moved::new(&view, &ChargeFilter::default(), &[lines("40.1")], &[sum(1, false, "0.0000000001")]);
+        let table = &moved.tables[0];
+        assert_eq!((table.lines.as_str(), table.total.as_str()), ("$40.10", "$40.1000000001"));
+        assert_eq!(table.rows[0].amount, "+$0.0000000001");
+        assert_eq!(table.rows[0].origin_href, "/charges?billing=2026-10&service=net&env=production&cur=USD");
+        assert_eq!(table.rows[0].split_href, "/splits/1?billing=2026-10&env=production&cur=USD");
+    }
+
+    #[test]
+    fn an_origin_is_left_with_nothing_and_its_lines_are_these() {
+        let moved = Moved::new(&view("service=net"), &ChargeFilter::default(), &[lines("12")], &[sum(1, true, "-12")]);
+        let table = &moved.tables[0];
+        assert_eq!((table.total.as_str(), table.rows[0].origin_href.as_str()), ("$0.00", ""));
+        assert_eq!(table.rows[0].amount, "\u{2212}$12.00");
+    }
+
+    #[test]
+    fn a_sum_that_splits_do_not_change_says_so() {
+        let sums = [sum(1, false, "12"), sum(1, true, "-12")];
+        let moved = Moved::new(&view(""), &ChargeFilter::default(), &[lines("12")], &sums);
+        assert!(moved.tables.is_empty() && moved.note == NO_CHANGE && moved.sentence().is_empty());
+        let of_resource = ChargeFilter { resource_id: Some("vm-1".into()), ..ChargeFilter::default() };
+        let moved = Moved::new(&view(""), &of_resource, &[lines("12")], &sums[..1]);
+        assert!(moved.tables.is_empty() && moved.note == LINES_ONLY);
+    }
+}
