@@ -1,7 +1,7 @@
 //! Speed and cost read together: what each service of a team delivered, and what a unit of it cost.
 
 use super::Result;
-use super::delivery_figures::{Deliveries, failures, frequency, time_or};
+use super::delivery_figures::{Deliveries, failures, frequency, restore, time_or};
 use super::query::Span;
 use super::service::usage::{UnitLine, per, unit_line};
 use crate::analyze::unit_cost::UnitCost;
@@ -74,7 +74,7 @@ pub(super) async fn read(
             frequency: frequency(&delivery),
             lead_time: time_or(delivery.lead_time, "not known"),
             failures: failures(&delivery),
-            restore_time: time_or(delivery.restore_time, "no failure"),
+            restore_time: restore(&delivery),
             per: metric.map(per).unwrap_or_default(),
             costs,
         });
