@@ -24,6 +24,8 @@ pub(in crate::web) struct UnitChart {
     /// Each day with its unit cost, or that it is not known.
     pub days: Vec<(String, String)>,
     pub has_unknown: bool,
+    /// Days that have a unit cost.
+    pub known_days: usize,
 }
 
 /// Cost and usage of days in one currency.
@@ -60,6 +62,7 @@ impl UnitChart {
             per,
             bars: MonthBars::new(&bars, days.currency),
             has_unknown: known.len() < all.len(),
+            known_days: known.len(),
             days: all.iter().map(|(day, cost)| (day.format("%-d %b %Y").to_string(), written(cost))).collect(),
         })
     }

@@ -21,6 +21,7 @@ use bigdecimal::{BigDecimal, One};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::json;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Runs of days without a value that are written out.
@@ -34,7 +35,7 @@ const SIGNIFICANT_DIGITS: i64 = 3;
 pub(super) struct UsageSection {
     slug: String,
     rows: Vec<UsageRow>,
-    /// Of the chosen metric, else the first that has one.
+    /// Of the chosen metric, else of the one that is known on most days.
     chart: Option<UnitChart>,
     /// The metric that was chosen for the service; empty where none was.
     chosen: String,
@@ -61,6 +62,8 @@ pub(super) struct UsageRow {
     /// One a currency.
     pub costs: Vec<UnitLine>,
     note: String,
+    /// Days of the page's period on which it is known.
+    known_days: usize,
 }
 
 /// A unit cost in one currency.
@@ -75,7 +78,7 @@ pub struct UnitLine {
 }
 
 impl UsageSection {
-    /// The chosen metric's row, else the first that has a unit cost.
+    /// The chosen metric's row, else that of the unit cost that is known on most days.
     pub fn main(&self) -> Option<&UsageRow> {
         let chosen = self.rows.iter().find(|row| row.metric == self.chosen && !row.costs.is_empty());
         chosen.or_else(|| self.rows.iter().find(|row| !row.costs.is_empty()))
@@ -104,8 +107,8 @@ pub(super) async fn read(
         rows.push(row(metric, &known, span, days));
         charts.extend(chart(metric, &known, span, days));
     }
-    charts.sort_by_key(|chart| chart.metric != chosen);
-    rows.sort_by_key(|row| row.costs.is_empty());
+    charts.sort_by_key(|chart| (chart.metric != chosen, Reverse(chart.known_days)));
+    rows.sort_by_key(|row| (row.costs.is_empty(), Reverse(row.known_days)));
     Ok(UsageSection {
         slug: service.slug.clone(),
         rows,
@@ -138,6 +141,7 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded) -> Usag
         per: per(metric),
         costs,
         note: unknown(&of_range, span.days),
+        known_days: span.days.days().filter(|day| usage.contains_key(day)).count(),
     }
 }
 
