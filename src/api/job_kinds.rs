@@ -3,6 +3,7 @@
 use super::catalogue::{parse, unprocessable};
 use super::error::{ErrorBody, Result};
 use crate::allocate::{Condition, Operator};
+use crate::rollup::pipeline_usage::job_kind_rule;
 use crate::store::job_kinds::{self, KeptRule};
 use crate::web::job_kinds::{Wanted, keep, set_deleted};
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
@@ -52,10 +53,10 @@ pub struct JobKind {
     pub is_deleted: bool,
 }
 
-impl From<KeptRule> for JobKind {
-    fn from(rule: KeptRule) -> Self {
-        let Condition { attribute, operator, value } = rule.condition.0;
-        Self {
+impl JobKind {
+    fn of(rule: KeptRule) -> anyhow::Result<Self> {
+        let Condition { attribute, operator, value } = job_kind_rule(&rule)?.condition;
+        Ok(Self {
             id: rule.job_kind_rule_id,
             source: rule.source_name,
             attribute,
@@ -67,7 +68,7 @@ impl From<KeptRule> for JobKind {
             changed_by: rule.changed_by,
             changed_at: rule.changed_at,
             is_deleted: rule.is_deleted,
-        }
+        })
     }
 }
 
@@ -92,7 +93,8 @@ pub struct NewJobKind {
 #[utoipa::path(get, path = "/api/v1/job-kinds", tag = "metrics", responses((status = 200, body = Vec<JobKind>)))]
 pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<JobKind>>> {
     let mut snapshot = app.pools.snapshot().await?;
-    Ok(Json(job_kinds::list(&mut snapshot).await?.into_iter().map(JobKind::from).collect()))
+    let rules = job_kinds::list(&mut snapshot).await?;
+    Ok(Json(rules.into_iter().map(JobKind::of).collect::<anyhow::Result<_>>()?))
 }
 
 /// Add a rule; runs of the last 92 days are counted anew with it.

@@ -5,14 +5,15 @@
 use super::mapper::{self, Mapper};
 use super::pipeline_deployments;
 use super::usage::{Taking, UsageError};
-use crate::allocate::{self, JobKinds, Target, jobs_metric, minutes_metric};
+use crate::allocate::{self, JobKindRule, JobKinds, Target, jobs_metric, minutes_metric};
 use crate::events::{self, Event};
 use crate::focus::DateRange;
 use crate::store::Pools;
-use crate::store::job_kinds;
+use crate::store::job_kinds::{self, KeptRule};
 use crate::store::metric_points::{MetricPoint, Slot, Write};
 use crate::store::service_details;
 use crate::store::usage_unmapped::{self, Lost, Reason};
+use anyhow::Context;
 use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures_util::TryStreamExt;
@@ -60,7 +61,7 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     let mut taking = Taking::begin(pools, None).await?;
     let places = Places::load(taking.conn()).await?;
     let kept = job_kinds::list(taking.conn()).await?;
-    let rules = kept.iter().filter(|rule| !rule.is_deleted).map(|rule| rule.rule()).collect();
+    let rules = kept.iter().filter(|rule| !rule.is_deleted).map(job_kind_rule).collect::<anyhow::Result<Vec<_>>>()?;
     let kinds = JobKinds::compile(rules).map_err(anyhow::Error::from)?;
     let first = now.date_naive() - Days::new(u64::from(DAYS));
     let through = sqlx::query_scalar!("SELECT counted_through FROM pipeline_usage FOR UPDATE");
@@ -88,6 +89,17 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     Ok(Counted {
         run_count: runs.map(|(_, sum)| sum.runs).sum(),
         unmapped_count: count.lost.values().map(|count| count.unsigned_abs()).sum(),
+    })
+}
+
+/// A kept rule as runs are asked about it.
+pub fn job_kind_rule(kept: &KeptRule) -> anyhow::Result<JobKindRule> {
+    let condition = serde_json::from_value(kept.condition.clone());
+    Ok(JobKindRule {
+        job_kind_rule_id: kept.job_kind_rule_id,
+        source_name: kept.source_name.clone(),
+        condition: condition.with_context(|| format!("reading rule {} for kinds of jobs", kept.job_kind_rule_id))?,
+        kind: kept.kind.clone(),
     })
 }
 

@@ -1,16 +1,12 @@
 //! Rules that say what runs of pipelines and their jobs do, and what came of each when runs were counted last.
 
-use super::metrics::{self, Metric};
-use crate::allocate::{Condition, JobKindRule, jobs_metric, minutes_metric};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use std::collections::BTreeMap;
 
 /// Rules that an installation may have.
 pub const RULES_MAX: i64 = 200;
-/// The kind whose metrics have a meaning of their own.
-pub const TRAINING: &str = "training";
 
 /// A rule as it is kept.
 #[derive(Debug, Clone)]
@@ -19,8 +15,8 @@ pub struct KeptRule {
     pub job_kind_rule_id: i64,
     /// Whose runs; of any source, for none.
     pub source_name: Option<String>,
-    /// What must hold of a run or job.
-    pub condition: Json<Condition>,
+    /// What must hold of a run or job, as `allocate` knows it.
+    pub condition: Value,
     /// `training`, say.
     pub kind: String,
     /// How many runs and jobs of the last 92 days it fits, and none before they were counted with it.
@@ -35,23 +31,11 @@ pub struct KeptRule {
     pub is_deleted: bool,
 }
 
-impl KeptRule {
-    /// As runs are asked about.
-    pub fn rule(&self) -> JobKindRule {
-        JobKindRule {
-            job_kind_rule_id: self.job_kind_rule_id,
-            source_name: self.source_name.clone(),
-            condition: self.condition.0.clone(),
-            kind: self.kind.clone(),
-        }
-    }
-}
-
 /// All rules in their order, with those that were taken away.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<KeptRule>> {
     sqlx::query_as!(
         KeptRule,
-        r#"SELECT r.job_kind_rule_id, s.name AS "source_name?", r.condition AS "condition: Json<Condition>", r.kind,
+        r#"SELECT r.job_kind_rule_id, s.name AS "source_name?", r.condition, r.kind,
                   r.run_count, r.unmapped_count, r.changed_by, r.changed_at, r.deleted_at IS NOT NULL AS "is_deleted!"
            FROM job_kind_rule r LEFT JOIN event_source s USING (event_source_id) ORDER BY r.job_kind_rule_id"#
     )
@@ -59,65 +43,28 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<KeptRule>> {
     .await
 }
 
-/// Adds a rule, and the metrics of its kind where there are none. `None` where there are [`RULES_MAX`].
+/// Adds a rule. `None` where there are [`RULES_MAX`].
 pub async fn add(
     conn: &mut PgConnection,
     event_source_id: Option<i64>,
-    condition: &Condition,
+    condition: &Value,
     kind: &str,
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<i64>> {
-    let id = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         "INSERT INTO job_kind_rule (event_source_id, condition, kind, changed_by, changed_at)
          SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM job_kind_rule WHERE deleted_at IS NULL) < $6
          RETURNING job_kind_rule_id",
         event_source_id,
-        serde_json::json!(condition),
+        condition,
         kind,
         by,
         now,
         RULES_MAX
     )
-    .fetch_optional(&mut *conn)
-    .await?;
-    if id.is_some() {
-        describe(conn, kind, by, now).await?;
-    }
-    Ok(id)
-}
-
-// What somebody said of these metrics before stays.
-async fn describe(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
-    let words = kind.replace('_', " ");
-    let meaning = if kind == TRAINING { "training-jobs" } else { "other" };
-    for (name, meaning, unit, description) in [
-        (jobs_metric(kind), meaning, "jobs", format!("Jobs of {words} that ended, counted from what CI senders tell.")),
-        (
-            minutes_metric(kind),
-            "other",
-            "minutes",
-            format!("Minutes that jobs of {words} took, counted from what CI senders tell."),
-        ),
-    ] {
-        if metrics::get(&mut *conn, &name).await?.is_none_or(|metric| metric.is_assumed) {
-            let metric = Metric {
-                metric: name,
-                meaning: meaning.into(),
-                unit: unit.into(),
-                over_hours: "sum".into(),
-                over_services: "sum".into(),
-                unit_cost_per: 1,
-                description,
-                otlp_names: Vec::new(),
-                is_assumed: false,
-                changed_by: by.to_owned(),
-                changed_at: now,
-            };
-            metrics::put(&mut *conn, &metric).await?;
-        }
-    }
-    Ok(())
+    .fetch_optional(conn)
+    .await
 }
 
 /// Takes a rule away, or puts it back. False where there is none, or it is so already.

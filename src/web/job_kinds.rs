@@ -6,21 +6,25 @@ use super::{
     metrics as metric_pages, moments,
 };
 use crate::allocate::{
-    Condition, JOB_ATTRIBUTES, Operator, check_job_kind, jobs_metric, label, minutes_metric, tag_key,
+    Condition, JOB_ATTRIBUTES, JobKindRule, Operator, check_job_kind, jobs_metric, label, minutes_metric, tag_key,
 };
-use crate::rollup::pipeline_usage::COUNT_PIPELINES;
-use crate::store::job_kinds::{self, KeptRule, RULES_MAX, TRAINING};
+use crate::rollup::pipeline_usage::{COUNT_PIPELINES, job_kind_rule};
+use crate::store::job_kinds::{self, KeptRule, RULES_MAX};
+use crate::store::metrics::{self, Metric};
 use crate::store::{audit, event_sources, jobs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgConnection;
 
 const PAGE_PATH: &str = "/settings/job-kinds";
+/// The kind whose metrics have a meaning of their own.
+const TRAINING: &str = "training";
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -67,7 +71,7 @@ struct JobKindsPage {
 
 impl JobKindsPage {
     fn sentence(&self, rule: &KeptRule) -> String {
-        let condition = &rule.condition.0;
+        let Ok(JobKindRule { condition, .. }) = job_kind_rule(rule) else { return "not readable any more".into() };
         let attribute = match condition.attribute.as_str() {
             name if tag_key(name).is_some() => label(name),
             name => {
@@ -167,16 +171,48 @@ pub async fn keep(app: &AppState, by: &str, from: &str, wanted: Wanted) -> Resul
                 Some(source.ok_or_else(unknown)?.event_source_id)
             }
         };
-        let added = job_kinds::add(&mut transaction, source_id, &wanted.condition, &wanted.kind, &by, now).await?;
+        let condition = json!(wanted.condition);
+        let added = job_kinds::add(&mut transaction, source_id, &condition, &wanted.kind, &by, now).await?;
         let id =
             added.ok_or_else(|| Error::Conflict(format!("There are {RULES_MAX} rules already: take one away.")))?;
         let details = json!({ "source": wanted.source, "condition": wanted.condition, "kind": wanted.kind });
         audit::insert(&mut transaction, now, &by, &from, "job_kind.added", &format!("rule {id}"), details).await?;
+        describe(&mut transaction, &wanted.kind, &by, now).await?;
         count_anew(&mut transaction).await?;
         transaction.commit().await?;
         Ok(id)
     })
     .await
+}
+
+// Says what the metrics of a kind are; what somebody said before stays.
+async fn describe(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime<Utc>) -> Result<()> {
+    let words = kind.replace('_', " ");
+    let meaning = if kind == TRAINING { "training-jobs" } else { "other" };
+    let took = format!("Minutes that jobs of {words} took, counted from what CI senders tell.");
+    let ended = format!("Jobs of {words} that ended, counted from what CI senders tell.");
+    for (name, meaning, unit, description) in
+        [(jobs_metric(kind), meaning, "jobs", ended), (minutes_metric(kind), "other", "minutes", took)]
+    {
+        if metrics::get(&mut *conn, &name).await?.is_some_and(|metric| !metric.is_assumed) {
+            continue;
+        }
+        let metric = Metric {
+            metric: name,
+            meaning: meaning.into(),
+            unit: unit.into(),
+            over_hours: "sum".into(),
+            over_services: "sum".into(),
+            unit_cost_per: 1,
+            description,
+            otlp_names: Vec::new(),
+            is_assumed: false,
+            changed_by: by.to_owned(),
+            changed_at: now,
+        };
+        metrics::put(&mut *conn, &metric).await?;
+    }
+    Ok(())
 }
 
 /// Takes a rule away, or puts it back; runs are counted anew. Not found where there is none that could be.

@@ -34,7 +34,9 @@ fn payloads_are_read_as_expected() {
         let read = read.unwrap_or_else(|error| panic!("{file}: {error}"));
         let report = events::report(&read);
         let expected = entry["expected"].as_object().unwrap();
-        if !expected.contains_key("items") && !report["items"].is_null() {
+        // A pipeline's jobs are read beside it; those that deploy are compared below.
+        let is_list = expected.contains_key("items") || expected.contains_key("deploy_jobs");
+        if !is_list && !report["items"].is_null() {
             differences.push(format!("{file}: several things were read instead of one"));
         }
         let expected = &of_use(sender, expected);

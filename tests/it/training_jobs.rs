@@ -263,7 +263,7 @@ async fn a_job_is_posted_by_whoever_ran_it(db: PgPool) {
     assert_eq!(value(&db, "training_minutes", at).await, Some(BigDecimal::from(90)));
     // Whatever rules say of pipelines, it is no deployment.
     let fixed = json!({"applies_to": "deployments", "conditions": [{"attribute": "pipeline", "operator": "present"}],
-        "service": "checkout", "environment": "production"});
+        "service": "checkout", "environment": "production", "reason": "A rule for all pipelines."});
     let added = world.app.api("POST", "/api/v1/rules", &admin, fixed).await;
     assert!(added.status.is_success(), "{}", added.body);
     assert_eq!(count(&db, "SELECT count(*) FROM deployment").await, 0);

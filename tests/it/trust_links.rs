@@ -44,12 +44,14 @@ fn links(body: &str) -> impl Iterator<Item = &str> {
 }
 
 async fn outside(pool: &PgPool) -> i64 {
-    let id = "SELECT deployment_id FROM deployment ORDER BY finished_at LIMIT 1";
+    // The second one: what it brought is listed from the first on.
+    let id = "SELECT deployment_id FROM deployment ORDER BY finished_at LIMIT 1 OFFSET 1";
     let id: i64 = sqlx::query_scalar(id).fetch_one(pool).await.unwrap();
     for statement in [
-        "UPDATE deployment SET repo = 'acme/shop', sha = repeat('a', 40), artifact = NULL",
+        "UPDATE deployment SET repo = 'acme/shop', artifact = NULL,
+             sha = repeat(CASE WHEN finished_at = (SELECT min(finished_at) FROM deployment) THEN 'b' ELSE 'a' END, 40)",
         "INSERT INTO change (repo, external_id, sha, title, state, happened_at)
-         SELECT 'acme/shop', 'acme/shop#1', repeat('a', 40), 'A change', 'merged', min(finished_at) - interval '1 hour' FROM deployment",
+         SELECT 'acme/shop', 'acme/shop#1', repeat('a', 40), 'A change', 'merged', min(finished_at) + interval '5 minutes' FROM deployment",
         "INSERT INTO release (repo, tag, external_id, sha, state, state_rank, facts_received_at, published_at, title)
          SELECT 'acme/shop', 'v-of-outside', '1', repeat('a', 40), 'published', 1, now(), min(finished_at), 'v-of-outside' FROM deployment",
         "INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, repo, name, status, sha, finished_at,
@@ -99,6 +101,7 @@ async fn s26_links_from_outside_are_of_the_web_and_know_nothing_of_this_page(poo
             }
             assert_eq!(is_linked, address == GOOD, "{what}: {address}");
         }
+        sqlx::query(statement).bind(None::<String>).execute(&pool).await.unwrap();
     }
     // What comes in by an event is stored only where it is such an address, and without a name and password.
     for address in HOSTILE {
