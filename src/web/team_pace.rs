@@ -91,8 +91,8 @@ async fn unit_metric<'a>(
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
         return Ok(all.get(&chosen));
     }
-    let known = metric_points::of_service(snapshot, service_id, span.days).await?;
-    Ok(known.iter().filter_map(|name| all.get(name)).find(|metric| metric.is_summed()))
+    let known = metrics::most_known(snapshot, service_id, span.days).await?;
+    Ok(known.and_then(|name| all.get(&name)))
 }
 
 async fn unit_costs(
