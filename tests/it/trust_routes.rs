@@ -16,10 +16,10 @@ GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
 GET /api/v1/deliveries/{id} finance read
-GET /api/v1/deployment-pins signed-in read
 POST /api/v1/deliveries/{id}/accept finance admin
 POST /api/v1/deliveries/{id}/revert finance admin
 POST /api/v1/deliveries/{id}/withdraw finance admin
+GET /api/v1/deployment-pins signed-in read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
