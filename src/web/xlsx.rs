@@ -183,7 +183,7 @@ mod tests {
         }
         assert_eq!(csv_address(&Method::POST, &Uri::from_static("/upload.xlsx")), None);
         assert_eq!(href("/services.csv?q=a.csv"), "/services.xlsx?q=a.csv");
-        assert_eq!(href("/tags.csv".to_owned()), "/tags.xlsx");
+        assert_eq!(href("/tags.csv"), "/tags.xlsx");
     }
 
     #[test]
