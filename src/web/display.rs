@@ -6,6 +6,7 @@
 //! percentages) are rounded together, so that they add up without such a row: [`shown`], [`columns`].
 
 use super::filters::grouped;
+use super::percents::percentage;
 pub use super::percents::{percent, percent_change, shares};
 pub use crate::focus::minor_units;
 use askama::Template;

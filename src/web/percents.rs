@@ -35,7 +35,8 @@ pub fn shares(values: &[BigDecimal], total: &BigDecimal) -> Option<Vec<String>> 
     Some(rows.iter().map(|share| format!("{}%", grouped(share, 1))).collect())
 }
 
-fn percentage(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
+/// A part in percent of a whole that is not zero.
+pub(super) fn percentage(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
     // Twenty digits are far more than the one decimal that is shown; the default hundred cost time.
     (part * BigDecimal::from(100)).with_prec(20) / whole.abs().with_prec(20)
 }
