@@ -6,14 +6,14 @@
 //! percentages) are rounded together, so that they add up without such a row: [`shown`], [`columns`].
 
 use super::filters::grouped;
+use super::percents::percentage;
+pub use super::percents::{percent, percent_change, shares};
 pub use crate::focus::minor_units;
 use askama::Template;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use std::collections::BTreeMap;
 
-/// What is there and too small for one decimal.
-const LEAST_PERCENT: &str = "<0.1%";
 /// Against less than this, a percentage says nothing.
 const SMALL_BASE: i64 = 50;
 /// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
@@ -106,38 +106,6 @@ pub fn symbol(currency: &str) -> Option<&'static str> {
         "JPY" => Some("¥"),
         _ => None,
     }
-}
-
-/// `4.2%`, with a true minus; `<0.1%` where something would be written as nothing.
-pub fn percent(part: &BigDecimal, whole: &BigDecimal) -> Option<String> {
-    if whole.is_zero() {
-        return None;
-    }
-    let share = percentage(part, whole);
-    let is_lost = !share.is_zero() && share.with_scale_round(1, RoundingMode::HalfUp).is_zero();
-    Some(if is_lost { LEAST_PERCENT.into() } else { format!("{}%", grouped(&share, 1)) })
-}
-
-/// A change in percent: `+4.2%`, `−4.2%`, `0.0%`, and `<0.1%` where there is one that would be written as none.
-pub fn percent_change(change: &BigDecimal, before: &BigDecimal) -> Option<String> {
-    let text = percent(change, before)?;
-    let is_up = change.sign() == Sign::Plus && text != LEAST_PERCENT;
-    Some(if is_up { format!("+{text}") } else { text })
-}
-
-/// Shares of a total in tenths of a percent that add up to 100.0%; `None` where the total is not above zero.
-pub fn shares(values: &[BigDecimal], total: &BigDecimal) -> Option<Vec<String>> {
-    if total.sign() != Sign::Plus {
-        return None;
-    }
-    let exact: Vec<BigDecimal> = values.iter().map(|value| percentage(value, total)).collect();
-    let rows = shown(&exact, &exact.iter().sum(), 1);
-    Some(rows.iter().map(|share| format!("{}%", grouped(share, 1))).collect())
-}
-
-fn percentage(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
-    // Twenty digits are far more than the one decimal that is shown; the default hundred cost time.
-    (part * BigDecimal::from(100)).with_prec(20) / whole.abs().with_prec(20)
 }
 
 fn is_shown_negative(amount: &BigDecimal, decimals: i64) -> bool {

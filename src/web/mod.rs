@@ -61,6 +61,7 @@ mod paced;
 pub mod page;
 pub mod parts;
 pub mod password;
+mod percents;
 pub mod preferences;
 pub mod principal;
 pub mod profile;
