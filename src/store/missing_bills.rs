@@ -34,7 +34,7 @@ impl Missing {
 
     /// Whether days without it say nothing about this cost.
     pub fn is_material(&self) -> bool {
-        self.percent >= BigDecimal::from(MATERIAL_PERCENT)
+        self.percent >= MATERIAL_PERCENT
     }
 }
 
