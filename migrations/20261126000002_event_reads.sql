@@ -55,26 +55,6 @@ CREATE TABLE event_read_run (
 );
 CREATE INDEX event_read_run_by_source ON event_read_run (event_source_id, event_read_run_id DESC);
 
--- Environments that end: on a day that somebody named, or, of previews, because their sender took the environment away
--- or its newest deployment down, and nothing went live there since. Derived, so that no order of arrival matters.
-CREATE VIEW environment_end AS
-SELECT e.environment_id, coalesce(e.last_day, least(gone.day, down.day)) AS last_day, e.last_day IS NULL AS is_told
-FROM environment e
-LEFT JOIN LATERAL (
-    SELECT (max(o.started_at) AT TIME ZONE 'UTC')::date AS day
-    FROM operational_event o
-    WHERE o.environment_id = e.environment_id AND o.kind = 'environment' AND o.status = 'deleted'
-      AND NOT EXISTS (SELECT FROM deployment d WHERE d.environment_id = e.environment_id
-                        AND d.status IN ('succeeded', 'superseded') AND d.finished_at > o.started_at)
-) gone ON e.kind = 'preview'
-LEFT JOIN LATERAL (
-    SELECT (max(d.status_at) AT TIME ZONE 'UTC')::date AS day
-    FROM deployment d
-    WHERE d.environment_id = e.environment_id AND d.status = 'superseded'
-      AND NOT EXISTS (SELECT FROM deployment n WHERE n.environment_id = e.environment_id AND n.status = 'succeeded')
-) down ON e.kind = 'preview'
-WHERE coalesce(e.last_day, gone.day, down.day) IS NOT NULL;
-
 -- How far runs of pipelines are counted as usage, by when they came.
 CREATE TABLE pipeline_usage (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),

@@ -6,6 +6,7 @@
 mod attributes;
 mod dimension;
 mod environment_kind;
+mod job_kind;
 mod names;
 mod rule;
 mod rules;
@@ -21,6 +22,9 @@ pub use attributes::{
 };
 pub use dimension::{COST_CENTER, DimensionError, DimensionTarget, PRODUCT, dimension_key, dimension_label};
 pub use environment_kind::EnvironmentKind;
+pub use job_kind::{
+    JOB_ATTRIBUTES, JobKindError, JobKindRule, JobKinds, LABEL_SEPARATOR, check_job_kind, jobs_metric, minutes_metric,
+};
 pub use names::Names;
 pub use rule::{AppliesTo, Condition, NAME_CHARS_MAX, Operator, Rule, RuleError, TargetRule};
 pub use rules::{

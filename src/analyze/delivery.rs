@@ -23,6 +23,27 @@ pub struct Live {
     pub committed_at: Option<DateTime<Utc>>,
 }
 
+/// A reason for which a deployment failed though it went live, beside that an earlier version came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// Its service that failed.
+    pub service_id: i64,
+    /// An incident says so; else a revert, or somebody.
+    pub is_incident: bool,
+    /// The incident's start, else when the deployment went live.
+    pub began_at: DateTime<Utc>,
+    /// The incident's end, else when the next deployment of the service went live; none while it lasts.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl Failure {
+    fn time(&self) -> Option<Duration> {
+        self.ended_at.map(|end| (end - self.began_at).max(Duration::zero()))
+    }
+}
+
 /// The four figures of a period, each with what it was made from. What has nothing to be made from is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
@@ -34,16 +55,18 @@ pub struct Delivery {
     pub lead_time: Option<Duration>,
     /// Changes whose commit is known.
     pub lead_count: usize,
-    /// Changes after which the version before came back.
+    /// Changes that failed.
     pub failure_count: usize,
-    /// From a failed change to the version before being back, the median.
+    /// Of these, those whose failure is not over.
+    pub open_count: usize,
+    /// How long a failure took, the median.
     pub restore_time: Option<Duration>,
 }
 
 impl Delivery {
     /// The figures of the changes that went live in a period. `live` reaches past its end, as far as is known: a change
     /// may be taken back later.
-    pub fn of(live: &[Live], days: DateRange) -> Self {
+    pub fn of(live: &[Live], failures: &[Failure], days: DateRange) -> Self {
         let mut places: BTreeMap<(i64, i64), Vec<&Live>> = BTreeMap::new();
         for one in live {
             places.entry((one.service_id, one.environment_id)).or_default().push(one);
@@ -71,16 +94,46 @@ impl Delivery {
                 }
             }
         }
+        let times = restore_times(&changes, &restored, failures);
         let leads: Vec<Duration> = changes.values().flatten().copied().collect();
         Self {
             change_count: changes.len(),
             day_count: days.day_count(),
             lead_count: leads.len(),
             lead_time: median(leads),
-            failure_count: restored.len(),
-            restore_time: median(restored.into_values().collect()),
+            failure_count: times.len(),
+            open_count: times.values().filter(|time| time.is_none()).count(),
+            restore_time: median(times.into_values().flatten().collect()),
         }
     }
+}
+
+// How long each failed change took to be mended; none while it is not. What an incident tells is nearer to what people
+// felt than when versions went live; of several incidents, or services, the longest counts.
+fn restore_times(
+    changes: &BTreeMap<i64, Option<Duration>>,
+    restored: &BTreeMap<i64, Duration>,
+    failures: &[Failure],
+) -> BTreeMap<i64, Option<Duration>> {
+    let mut times: BTreeMap<i64, Option<Duration>> = BTreeMap::new();
+    let longer = |one: Option<Duration>, other: Option<Duration>| Some(one?.max(other?));
+    let known = || failures.iter().filter(|failure| changes.contains_key(&failure.deployment_id));
+    for failure in known().filter(|failure| failure.is_incident) {
+        let time = times.entry(failure.deployment_id).or_insert_with(|| failure.time());
+        *time = longer(*time, failure.time());
+    }
+    let incidents: BTreeSet<i64> = times.keys().copied().collect();
+    for (deployment_id, time) in restored {
+        times.entry(*deployment_id).or_insert(Some(*time));
+    }
+    for failure in known().filter(|failure| !failure.is_incident) {
+        let is_told = incidents.contains(&failure.deployment_id) || restored.contains_key(&failure.deployment_id);
+        let time = times.entry(failure.deployment_id).or_insert_with(|| failure.time());
+        if !is_told {
+            *time = longer(*time, failure.time());
+        }
+    }
+    times
 }
 
 /// The services that have a change, a failed one, or any deployment here.
@@ -128,7 +181,7 @@ mod tests {
     fn a_change_that_is_taken_back_has_failed_and_the_rollback_is_no_change() {
         let back = Live { is_rollback: true, ..live(3, 1, 14) };
         let again = Live { is_noop: true, ..live(9, 1, 12) };
-        let found = Delivery::of(&[live(1, 1, 6), live(2, 1, 10), again, back, live(4, 1, 30)], october());
+        let found = Delivery::of(&[live(1, 1, 6), live(2, 1, 10), again, back, live(4, 1, 30)], &[], october());
         assert_eq!((found.change_count, found.failure_count), (3, 1));
         assert_eq!(found.restore_time, Some(Duration::hours(4)));
         assert_eq!(found.lead_time, Some(Duration::hours(5)));
@@ -139,7 +192,7 @@ mod tests {
         let late = Live { committed_at: Some(at(1)), ..live(1, 2, 11) };
         let unknown = Live { committed_at: None, ..live(2, 1, 20) };
         let wrong = Live { committed_at: Some(at(99)), ..live(3, 1, 22) };
-        let found = Delivery::of(&[live(1, 1, 10), late, unknown, wrong], october());
+        let found = Delivery::of(&[live(1, 1, 10), late, unknown, wrong], &[], october());
         assert_eq!((found.change_count, found.lead_count), (3, 1));
         assert_eq!(found.lead_time, Some(Duration::hours(10)), "until its last service is live");
     }
@@ -148,11 +201,48 @@ mod tests {
     fn what_lies_outside_counts_only_as_what_took_a_change_back() {
         let last = live(1, 1, 31 * 24 - 1);
         let back = Live { is_rollback: true, ..live(2, 1, 31 * 24 + 1) };
-        let found = Delivery::of(&[live(7, 1, -3), last, back, live(8, 1, 31 * 24 + 5)], october());
+        let found = Delivery::of(&[live(7, 1, -3), last, back, live(8, 1, 31 * 24 + 5)], &[], october());
         assert_eq!((found.change_count, found.failure_count), (1, 1));
         assert_eq!(found.restore_time, Some(Duration::hours(2)));
-        let none = Delivery::of(&[], october());
+        let none = Delivery::of(&[], &[], october());
         assert_eq!((none.change_count, none.lead_time, none.restore_time), (0, None, None));
+    }
+
+    #[test]
+    fn an_incident_a_revert_and_a_mark_are_failures_too() {
+        let failure = |deployment_id, is_incident, began: i64, ended: Option<i64>| Failure {
+            deployment_id,
+            service_id: 1,
+            is_incident,
+            began_at: at(began),
+            ended_at: ended.map(at),
+        };
+        let all = [
+            live(1, 1, 10),
+            live(2, 1, 20),
+            live(3, 1, 30),
+            live(4, 1, 40),
+            Live { is_rollback: true, ..live(5, 1, 46) },
+        ];
+        let failures = [
+            // Two incidents of one change: one failure, as long as the longer one.
+            failure(1, true, 11, Some(12)),
+            failure(1, true, 11, Some(14)),
+            // Reverted by the next deployment, and one that lasts.
+            failure(2, false, 20, Some(30)),
+            failure(3, true, 31, None),
+            // Rolled back after six hours, marked besides, and its incident took one.
+            failure(4, false, 40, Some(46)),
+            failure(4, true, 41, Some(42)),
+            // Of a deployment that is no change of the period.
+            failure(99, true, 1, Some(2)),
+        ];
+        let found = Delivery::of(&all, &failures, october());
+        assert_eq!((found.change_count, found.failure_count, found.open_count), (4, 4, 1));
+        // One, three and ten hours.
+        assert_eq!(found.restore_time, Some(Duration::hours(3)));
+        let rolled_back = Delivery::of(&all[3..], &failures[4..5], october());
+        assert_eq!(rolled_back.restore_time, Some(Duration::hours(6)));
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! `/api/v1/services`, `/teams`, `/environments`: the catalogue for scripts that keep it elsewhere.
+//! `/api/v1/services`, `/teams`: the catalogue for scripts that keep it elsewhere.
 
 use super::error::{Error, ErrorBody, Result};
-use crate::allocate::{self, EnvironmentKind};
-use crate::store::catalogue::environment::{self, EnvironmentValues};
+use crate::allocate;
 use crate::store::catalogue::service::{self, ServiceValues};
 use crate::store::catalogue::team::{self, TeamValues};
 use crate::store::service_details::{self, ServiceDetail};
@@ -14,7 +13,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -27,9 +25,6 @@ pub fn routes(routes: Routes) -> Routes {
         .api_get("/api/v1/services", read, list_services)
         .api_post("/api/v1/services", admin, add_service)
         .api_patch("/api/v1/services/{slug}", admin, change_service)
-        .api_get("/api/v1/environments", read, list_environments)
-        .api_post("/api/v1/environments", admin, add_environment)
-        .api_patch("/api/v1/environments/{slug}", admin, change_environment)
         .api_get("/api/v1/teams", read, list_teams)
         .api_post("/api/v1/teams", admin, add_team)
         .api_patch("/api/v1/teams/{slug}", admin, change_team)
@@ -121,56 +116,6 @@ pub struct ServiceChange {
     pub runbook: Option<String>,
 }
 
-/// An environment.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Environment {
-    /// Its short name in addresses; never changes.
-    pub slug: String,
-    /// Its name.
-    pub name: String,
-    /// `production`, `staging`, `test`, `development`, `preview` or `other`.
-    pub kind: String,
-    /// When it ends, where somebody says so: what it costs afterwards is listed.
-    pub last_day: Option<NaiveDate>,
-    /// Who added it: `user`, `rule` or `api`.
-    pub origin: String,
-    /// Other names that mean it, lower case.
-    pub aliases: Vec<String>,
-}
-
-/// An environment to add.
-#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewEnvironment {
-    /// Its name.
-    pub name: String,
-    /// Its short name; made from the name when absent.
-    pub slug: Option<String>,
-    /// What it is for; what the name suggests when absent.
-    pub kind: Option<EnvironmentKind>,
-    /// When it ends.
-    pub last_day: Option<NaiveDate>,
-    /// Other names that mean it.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-}
-
-/// What changes of an environment; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnvironmentChange {
-    /// Its name.
-    pub name: Option<String>,
-    /// What it is for.
-    pub kind: Option<EnvironmentKind>,
-    /// When it ends; `null` for no end.
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<NaiveDate>)]
-    pub last_day: Option<Option<NaiveDate>>,
-    /// All its other names, instead of those that it has.
-    pub aliases: Option<Vec<String>>,
-}
-
 /// A team.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Team {
@@ -207,7 +152,9 @@ pub struct TeamChange {
 }
 
 // Tells `null` from an absent field.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -231,7 +178,7 @@ pub(super) fn answer<T: Serialize>(status: StatusCode, done: web::Result<Done<T>
     }
 }
 
-fn slug_for(slug: Option<&String>, name: &str) -> String {
+pub(super) fn slug_for(slug: Option<&String>, name: &str) -> String {
     slug.map_or_else(|| allocate::slug(name), |slug| slug.trim().to_owned())
 }
 
@@ -326,69 +273,6 @@ pub async fn change_service(
     answer(StatusCode::OK, done.await)
 }
 
-/// List environments.
-#[utoipa::path(get, path = "/api/v1/environments", tag = "catalogue",
-    responses((status = 200, body = Vec<Environment>)))]
-pub async fn list_environments(State(app): State<AppState>) -> Result<Json<Vec<Environment>>> {
-    let mut snapshot = app.pools.snapshot().await?;
-    Ok(Json(environment::list(&mut snapshot).await?.into_iter().map(Environment::from).collect()))
-}
-
-/// Add an environment.
-#[utoipa::path(post, path = "/api/v1/environments", tag = "catalogue", request_body = NewEnvironment, responses(
-    (status = 201, body = Environment), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub async fn add_environment(
-    State(app): State<AppState>,
-    principal: Principal,
-    address: ClientAddress,
-    body: Bytes,
-) -> Result<Response> {
-    let new: NewEnvironment = parse(&body)?;
-    let done = mapping_change::run(async move {
-        let slug = slug_for(new.slug.as_ref(), &new.name);
-        let kind = new.kind.unwrap_or_else(|| EnvironmentKind::guess(&new.name)).key().to_owned();
-        let values = EnvironmentValues { name: new.name, kind, last_day: new.last_day, aliases: new.aliases };
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        environment::insert(change.conn(), &slug, &values, "api").await?;
-        change.audit("environment.added", &slug, values.details()).await?;
-        let added = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
-        change.finish().await?;
-        Ok(Environment::from(added))
-    });
-    answer(StatusCode::CREATED, done.await)
-}
-
-/// Change an environment.
-#[utoipa::path(patch, path = "/api/v1/environments/{slug}", tag = "catalogue", request_body = EnvironmentChange,
-    params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, body = Environment), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-    (status = 422, body = ErrorBody)))]
-pub async fn change_environment(
-    State(app): State<AppState>,
-    principal: Principal,
-    address: ClientAddress,
-    Path(slug): Path<String>,
-    body: Bytes,
-) -> Result<Response> {
-    let wanted: EnvironmentChange = parse(&body)?;
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        let before = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
-        let mut values = before.values();
-        values.name = wanted.name.unwrap_or(values.name);
-        values.kind = wanted.kind.map_or(values.kind, |kind| kind.key().to_owned());
-        values.last_day = wanted.last_day.unwrap_or(values.last_day);
-        values.aliases = wanted.aliases.unwrap_or(values.aliases);
-        environment::update(change.conn(), &before, &values).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details() });
-        change.audit("environment.changed", &slug, both).await?;
-        let after = environment::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
-        change.finish().await?;
-        Ok(Environment::from(after))
-    });
-    answer(StatusCode::OK, done.await)
-}
-
 /// List teams.
 #[utoipa::path(get, path = "/api/v1/teams", tag = "catalogue", responses((status = 200, body = Vec<Team>)))]
 pub async fn list_teams(State(app): State<AppState>) -> Result<Json<Vec<Team>>> {
@@ -458,13 +342,6 @@ fn service_body(row: service::Service, detail: ServiceDetail) -> Service {
     let service::Service { slug, name, team_slug: team, tier, lifecycle, origin, aliases, .. } = row;
     let ServiceDetail { cost_center, product, repositories, runbook, .. } = detail;
     Service { slug, name, team, tier, lifecycle, origin, aliases, cost_center, product, repositories, runbook }
-}
-
-impl From<environment::Environment> for Environment {
-    fn from(row: environment::Environment) -> Self {
-        let environment::Environment { slug, name, kind, last_day, origin, aliases, .. } = row;
-        Self { slug, name, kind, last_day, origin, aliases }
-    }
 }
 
 impl From<team::Team> for Team {

@@ -243,7 +243,7 @@ fn texts(fields: &[(&str, &Option<String>)]) -> Result<()> {
 }
 
 // What is longer would be cut, and two could then be one.
-fn length(name: &str, value: &str) -> Result<()> {
+pub(super) fn length(name: &str, value: &str) -> Result<()> {
     if value.trim().chars().count() > events::TEXT_LENGTH_MAX {
         return Err(wrong(&format!("{name} is longer than {} characters.", events::TEXT_LENGTH_MAX)));
     }
@@ -251,7 +251,7 @@ fn length(name: &str, value: &str) -> Result<()> {
 }
 
 // The id that is kept is the one that is looked up again.
-fn is_plain_id(id: Option<&str>) -> Result<()> {
+pub(super) fn is_plain_id(id: Option<&str>) -> Result<()> {
     let is_plain = |id: &str| events::clean_text(id).is_none_or(|clean| clean == id.trim());
     match id {
         Some(id) if id.chars().count() <= events::TEXT_LENGTH_MAX && !is_plain(id) => {

@@ -355,6 +355,13 @@ fn parse_cursor(text: &str) -> Option<(DateTime<Utc>, i64)> {
 }
 
 async fn find(app: &AppState, id: &str) -> Result<Row> {
+    let deployment_id = id_of(app, id).await?;
+    let mut snapshot = app.pools.snapshot().await?;
+    Ok(deployment_lists::get(&mut snapshot, deployment_id).await?.ok_or(web::Error::NotFound)?)
+}
+
+/// The number of the deployment that a path names: by number, or by what its sender called it.
+pub(super) async fn id_of(app: &AppState, id: &str) -> Result<i64> {
     let mut snapshot = app.pools.snapshot().await?;
     let deployment_id = match id.strip_prefix(EXTERNAL_ID_PREFIX) {
         Some(external_id) => {
@@ -363,8 +370,7 @@ async fn find(app: &AppState, id: &str) -> Result<Row> {
         }
         None => id.parse().ok(),
     };
-    let deployment_id = deployment_id.ok_or(web::Error::NotFound)?;
-    Ok(deployment_lists::get(&mut snapshot, deployment_id).await?.ok_or(web::Error::NotFound)?)
+    Ok(deployment_id.ok_or(web::Error::NotFound)?)
 }
 
 // Each person's keys are their own: two jobs that both call one "1" do not meet.

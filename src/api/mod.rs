@@ -2,19 +2,24 @@
 
 pub mod anomalies;
 pub mod catalogue;
+pub mod catalogue_refreshes;
 pub mod clusters;
 pub mod commitments;
 pub mod costs;
 pub mod deliveries;
 pub mod deployment_body;
+pub mod deployment_pins;
 mod deployment_record;
 pub mod deployments;
 pub mod dimensions;
+pub mod environments;
 pub mod error;
 pub mod event_sources;
 pub mod forecast;
 pub mod impact;
 pub mod invoices;
+pub mod job_kinds;
+pub mod job_runs;
 pub mod metrics;
 pub mod months;
 pub mod openapi;

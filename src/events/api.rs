@@ -1,11 +1,12 @@
-//! Deployments that a CI job posts to the API, or mends there later. The body was checked when it came.
+//! Deployments that a CI job posts to the API, or mends there later, and jobs that ran. The body was checked when it came.
 
 use super::clean;
+use super::fields::{Fields, joined};
 use super::{Commit, Event, EventError, EventKind, Headers, Status, Step};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// Says that a body mends a deployment instead of recording one.
+/// Says that a body mends a deployment instead of recording one, or is of a job that ran.
 pub const EVENT_HEADER: &str = "x-costwake-event";
 /// The deployment's identity within the source.
 pub const EXTERNAL_ID_HEADER: &str = "x-costwake-external-id";
@@ -13,6 +14,9 @@ pub const EXTERNAL_ID_HEADER: &str = "x-costwake-external-id";
 /// Reads one body. What began and ended gives two events, so that both go through the same state machine.
 pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) -> Result<Vec<Event>, EventError> {
     let Some(fields) = root.as_object() else { return Err(EventError::Unfit("the body is not an object".into())) };
+    if headers.get(EVENT_HEADER) == Some("job_run") {
+        return job_run(headers, Fields::new(root, received_at)).map(|event| vec![event]);
+    }
     let is_update = headers.get(EVENT_HEADER) == Some("deployment_update");
     let text = |name: &str| fields.get(name).and_then(Value::as_str).and_then(clean::text);
     let mut event = Event { kind: EventKind::Deployment, ..Event::default() };
@@ -46,6 +50,25 @@ pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) 
         event.path = event.attributes.get("path").cloned();
     }
     Ok(statuses(event, fields, is_update, received_at))
+}
+
+// It has neither a pipeline around it nor an environment, so that no rule makes it a deployment.
+fn job_run(headers: &Headers, fields: Fields<'_>) -> Result<Event, EventError> {
+    let id = headers.get(EXTERNAL_ID_HEADER).map_or_else(|| fields.id("/id"), |id| Ok(id.to_owned()))?;
+    let mut event = Event { kind: EventKind::PipelineRun, ..Event::default() };
+    event.external_id = Some(joined(&["job_run", &id]));
+    event.pipeline = fields.text("/name");
+    event.services = fields.text("/service").into_iter().collect();
+    event.repo = fields.name("/repo");
+    let status = fields.text("/status").unwrap_or_else(|| Status::Succeeded.as_str().into());
+    event.status = Some(Status::parse(&status).unwrap_or(Status::Unknown));
+    event.status_raw = Some(status);
+    event.started_at = fields.time("/started_at", &mut event);
+    event.finished_at = Some(fields.needed_time("/finished_at", &mut event));
+    event.occurred_at = event.finished_at;
+    event.url = fields.url("/url");
+    fields.keep_attributes("/labels", &mut event);
+    Ok(event)
 }
 
 fn statuses(
@@ -136,6 +159,21 @@ mod tests {
         );
         assert_eq!(events[1].sha.as_deref(), Some("abcdef12"));
         assert_eq!(events[1].repo.as_deref(), Some("acme/shop"));
+    }
+
+    #[test]
+    fn a_job_that_ran_is_a_run_with_a_duration() {
+        let mut headers = Headers::default();
+        headers.insert(EVENT_HEADER, "job_run");
+        headers.insert(EXTERNAL_ID_HEADER, "train-7");
+        let body = json!({"id": "train-7", "name": "train-ranker", "service": "ranker", "labels": {"mode": "train"},
+            "started_at": 1772272800, "finished_at": "2026-02-28T11:30:00Z", "url": "javascript:alert(1)"});
+        let event = read(&headers, &body, "2026-03-01T12:00:00Z".parse().unwrap()).unwrap().remove(0);
+        assert_eq!((event.kind, event.status), (EventKind::PipelineRun, Some(Status::Succeeded)));
+        assert_eq!((event.key(), event.pipeline.as_deref()), (Some("job_run/train-7"), Some("train-ranker")));
+        assert_eq!(event.finished_at.unwrap() - event.started_at.unwrap(), chrono::TimeDelta::minutes(90));
+        assert!(!event.is_job(), "it is no part of another run");
+        assert_eq!((event.attributes["mode"].as_str(), event.url), ("train", None));
     }
 
     #[test]

@@ -154,6 +154,8 @@ impl Subject<'_> {
         event.title = self.data.text("/subject/content/name").or_else(|| event.external_id.clone());
         event.url = self.data.url("/subject/content/url");
         event.object_key = event.external_id.as_deref().map(|id| joined(&["environment", &self.source, id]));
+        // Deployments name the environment by the same id: what went is the one that they are in.
+        event.environment = event.external_id.clone().filter(|_| self.predicate == "deleted");
         Ok(event)
     }
 

@@ -34,6 +34,9 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     event.actor = vcs.text("/commit/author/name").or_else(|| git.text("/commit_author_name"));
     event.title = vcs.text("/commit/subject");
     fields.keep("job", "/job/name", &mut event);
+    if let Some(run_id) = fields.text("/workflow/id").filter(|_| event.is_job()) {
+        event.keep_job_of(&run_id, std::iter::empty());
+    }
     fields.keep("project", "/project/slug", &mut event);
     Ok(vec![event])
 }

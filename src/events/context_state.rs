@@ -39,7 +39,7 @@ pub fn derive_context(told: &[Told]) -> Option<Context> {
     let (started_at, ended_at) = match kind {
         EventKind::Incident | EventKind::InfraChange => (earliest, last.event.finished_at),
         EventKind::Marker => (earliest, last.event.finished_at.or(Some(earliest))),
-        EventKind::Environment => (earliest, (last.event.status_raw.as_deref() == Some("deleted")).then(|| at(last))),
+        EventKind::Environment => (earliest, is_gone(&last.event).then(|| at(last))),
         _ => (at(last), Some(at(last))),
     };
     let facts = facts(&order);
@@ -55,6 +55,10 @@ pub fn derive_context(told: &[Told]) -> Option<Context> {
         time_is_received: order.iter().any(|told| told.event.time_is_received),
         facts,
     })
+}
+
+fn is_gone(environment: &Event) -> bool {
+    matches!(environment.status_raw.as_deref(), Some("deleted" | "stopped"))
 }
 
 fn at(told: &Told) -> DateTime<Utc> {

@@ -2,6 +2,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The attribute that names a job of a pipeline.
+pub const JOB: &str = "job";
+/// The attribute that names the run which a job is part of.
+pub const RUN: &str = "run";
+/// The attribute that lists by which labels a job's machine was chosen, with commas between.
+pub const LABELS: &str = "labels";
+
 /// What an event is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -252,6 +259,20 @@ impl Event {
     /// What identifies its object among all of its source.
     pub fn key(&self) -> Option<&str> {
         self.object_key.as_deref().or(self.external_id.as_deref())
+    }
+
+    /// Remembers of a job which run it is part of, and by which labels its machine was chosen.
+    pub(super) fn keep_job_of(&mut self, run_id: &str, labels: impl Iterator<Item = String>) {
+        self.attributes.insert(RUN.into(), run_id.to_owned());
+        let labels: Vec<String> = labels.collect();
+        if !labels.is_empty() {
+            self.attributes.insert(LABELS.into(), labels.join(","));
+        }
+    }
+
+    /// Whether it is a job: a part of a pipeline's run.
+    pub fn is_job(&self) -> bool {
+        self.attributes.contains_key(JOB)
     }
 
     /// Of a pipeline run: what all its attempts have in common, and the number of this one.

@@ -185,7 +185,7 @@ pub(super) fn status_of(word: &str) -> super::Status {
         "canceled" | "cancelled" | "stopped" | "skipped" | "rejected" | "aborted" | "abandoned" | "not_run" => {
             Status::Canceled
         }
-        "inactive" | "superseded" => Status::Superseded,
+        "inactive" | "destroyed" | "superseded" => Status::Superseded,
         _ => Status::Unknown,
     }
 }

@@ -1,4 +1,4 @@
-//! GitHub webhooks: deployment, deployment_status, release, pull_request, push, workflow_run, ping.
+//! GitHub webhooks: deployment, deployment_status, release, pull_request, push, workflow_run, workflow_job, ping.
 //!
 //! The object is believed, never `action`: a captured `in_progress` holds a run that had completed. An
 //! unmerged pull request has a `merge_commit_sha` too (of the test merge), and `target_commitish` of a release
@@ -6,7 +6,7 @@
 
 use super::clean;
 use super::fields::Fields;
-use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, Status};
+use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, JOB, Status};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) 
         "pull_request" => payload.pull_request(),
         "push" => payload.push(),
         "workflow_run" => payload.workflow_run(),
+        "workflow_job" => payload.workflow_job(),
         "ping" => Ok(payload.ignored("GitHub says that the webhook is set up")),
         other => Ok(payload.ignored(&format!("\"{other}\" events are not used; deselect them in the webhook"))),
     };
@@ -44,6 +45,7 @@ pub(super) fn infer(root: &Value) -> Option<&'static str> {
         ("deployment", has("deployment")),
         ("release", has("release")),
         ("pull_request", has("pull_request") && has("number")),
+        ("workflow_job", has("workflow_job")),
         ("workflow_run", has("workflow_run")),
         ("push", has("after") && has("ref")),
         ("ping", has("zen")),
@@ -149,7 +151,8 @@ impl Payload<'_> {
             Some("success") => Status::Succeeded,
             Some("failure" | "error") => Status::Failed,
             Some("canceled" | "cancelled") => Status::Canceled,
-            Some("inactive") => Status::Superseded,
+            // Both say that what was deployed is not there any more.
+            Some("inactive" | "destroyed") => Status::Superseded,
             _ => Status::Unknown,
         });
         event.status_raw = state;
@@ -238,6 +241,30 @@ impl Payload<'_> {
         })
     }
 
+    // A job counts once it has ended, for what it took.
+    fn workflow_job(&self) -> Result<Event, EventError> {
+        if self.text("/workflow_job/status").as_deref() != Some("completed") {
+            return Ok(self.ignored("a job counts once it has ended"));
+        }
+        let mut event = self.event(EventKind::PipelineRun);
+        let attempt = self.root.pointer("/workflow_job/run_attempt").and_then(Value::as_i64).unwrap_or(1);
+        let run_id = format!("{}/{attempt}", self.id("/workflow_job/run_id")?);
+        event.external_id = Some(format!("{run_id}/jobs/{}", self.id("/workflow_job/id")?));
+        event.status_raw = self.text("/workflow_job/conclusion");
+        event.status = Some(ended(event.status_raw.as_deref()));
+        event.sha = self.sha("/workflow_job/head_sha");
+        event.reference = self.text("/workflow_job/head_branch");
+        event.created_at = self.time("/workflow_job/created_at", &mut event);
+        event.started_at = self.time("/workflow_job/started_at", &mut event);
+        event.occurred_at = Some(self.needed_time("/workflow_job/completed_at", &mut event));
+        event.finished_at = event.occurred_at;
+        event.url = self.url("/workflow_job/html_url");
+        event.pipeline = self.text("/workflow_job/workflow_name");
+        self.keep(JOB, "/workflow_job/name", &mut event);
+        event.keep_job_of(&run_id, self.list("/workflow_job/labels").filter_map(|label| label.text("")));
+        Ok(event)
+    }
+
     fn workflow_run(&self) -> Result<Event, EventError> {
         let mut event = self.event(EventKind::PipelineRun);
         let attempt = self.root.pointer("/workflow_run/run_attempt").and_then(Value::as_i64).unwrap_or(1);
@@ -245,13 +272,7 @@ impl Payload<'_> {
         event.attempt = Some(attempt);
         let has_completed = self.text("/workflow_run/status").as_deref() == Some("completed");
         let conclusion = self.text("/workflow_run/conclusion");
-        event.status = Some(match (has_completed, conclusion.as_deref()) {
-            (false, _) => Status::InProgress,
-            (true, Some("success")) => Status::Succeeded,
-            (true, Some("failure" | "timed_out" | "startup_failure")) => Status::Failed,
-            (true, Some("cancelled" | "skipped" | "stale")) => Status::Canceled,
-            (true, _) => Status::Unknown,
-        });
+        event.status = Some(if has_completed { ended(conclusion.as_deref()) } else { Status::InProgress });
         event.status_raw = conclusion.or_else(|| self.text("/workflow_run/status"));
         event.sha = self.sha("/workflow_run/head_sha");
         event.reference = self.text("/workflow_run/head_branch");
@@ -266,6 +287,15 @@ impl Payload<'_> {
         event.pipeline = self.text("/workflow_run/name").or_else(|| self.text("/workflow/name"));
         event.path = self.text("/workflow_run/path").or_else(|| self.text("/workflow/path"));
         Ok(event)
+    }
+}
+
+fn ended(conclusion: Option<&str>) -> Status {
+    match conclusion {
+        Some("success") => Status::Succeeded,
+        Some("failure" | "timed_out" | "startup_failure") => Status::Failed,
+        Some("cancelled" | "skipped" | "stale") => Status::Canceled,
+        _ => Status::Unknown,
     }
 }
 

@@ -1,8 +1,9 @@
-//! GitLab webhooks: deployment, release, pipeline with its jobs, feature flag, tag push, push, merge request;
-//! and deployments as GitLab's API lists them.
+//! GitLab webhooks: deployment, release, pipeline with its jobs, job, feature flag, tag push, push, merge request;
+//! and deployments and environments as GitLab's API lists them.
 //!
 //! A pipeline that succeeded may hold a deploy job that was skipped, so that each job with an environment is a run
-//! of its own. "Approved" is not live. Times come in two forms.
+//! of its own. "Approved" is not live. Times come in two forms. That an environment was stopped, no webhook of its own
+//! tells: the job that stopped it does, and the list of environments.
 
 use super::clean;
 use super::fields::{Fields, joined, status_of};
@@ -11,23 +12,27 @@ use serde_json::Value;
 
 const EVENT_HEADER: &str = "x-gitlab-event";
 const LIST_MAX: usize = 1000;
+const STOPPED: &str = "stopped";
 
 /// Reads one webhook, one deployment of the API, or a list of these.
 pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if fields.root.is_array() {
         return fields.list("").take(LIST_MAX).map(|one| deployment_of_api(&one)).collect();
     }
+    let is_stopped_environment = fields.word("/state") == "stopped" && fields.has("/name") && !fields.has("/sha");
     let kind = fields.word("/object_kind");
     Ok(match kind {
         "deployment" => vec![deployment(&fields)?],
         "release" => vec![release(&fields)?],
         "pipeline" => pipeline(&fields)?,
+        "build" => vec![job(&fields)?],
         "feature_flag" => vec![feature_flag(&fields)?],
         "push" | "tag_push" => vec![push(&fields)],
         "merge_request" => vec![merge_request(&fields)?],
         "" if fields.has("/deployable") || (fields.has("/environment/name") && fields.has("/sha")) => {
             vec![deployment_of_api(&fields)?]
         }
+        "" if is_stopped_environment => vec![environment_of_api(&fields)],
         _ => {
             let name = if kind.is_empty() { headers.get(EVENT_HEADER).unwrap_or("unnamed") } else { kind };
             vec![fields.ignored(&format!("\"{name}\" events are not used; deselect them in the webhook"))]
@@ -100,16 +105,19 @@ fn pipeline(fields: &Fields<'_>) -> Result<Vec<Event>, EventError> {
     Ok(std::iter::once(run).chain(jobs).collect())
 }
 
-// A job that puts something into an environment; "stop" takes it away again.
+// A job that puts something into an environment, or takes one away; any other once it has run, for what it took.
 fn job_of(run: &Event, pipeline_id: &str, job: &Fields<'_>) -> Option<Event> {
-    let environment = job.text("/environment/name")?;
-    if !matches!(job.word("/environment/action"), "" | "start") {
-        return None;
-    }
     let status = status_of(job.word("/status"));
+    let environment = job.text("/environment/name");
+    match (&environment, job.word("/environment/action")) {
+        (None, _) | (Some(_), "" | "start") => {}
+        (Some(environment), "stop") if status == Status::Succeeded => return Some(stop_of(run, environment, job)),
+        // What prepares, checks or enters an environment changes nothing of it, nor does a stop that is not done.
+        _ => return None,
+    }
     let mut event = Event {
         external_id: Some(joined(&[pipeline_id, "jobs", &job.text("/id")?])),
-        environment: Some(environment),
+        environment,
         environment_kind: job.text("/environment/deployment_tier"),
         status: Some(status),
         status_raw: job.text("/status"),
@@ -120,9 +128,65 @@ fn job_of(run: &Event, pipeline_id: &str, job: &Fields<'_>) -> Option<Event> {
     event.started_at = job.time("/started_at", &mut event);
     event.finished_at = job.time("/finished_at", &mut event).filter(|_| status.is_terminal());
     event.occurred_at = event.finished_at.or(event.started_at).or(event.created_at);
+    if event.environment.is_none() && (event.started_at.is_none() || event.finished_at.is_none()) {
+        return None;
+    }
     job.keep("job", "/name", &mut event);
     job.keep("stage", "/stage", &mut event);
+    event.keep_job_of(pipeline_id, job.list("/runner/tags").filter_map(|tag| tag.text("")));
     Some(event)
+}
+
+fn stop_of(run: &Event, environment: &str, job: &Fields<'_>) -> Event {
+    let by = job.text("/user/username").or_else(|| run.actor.clone());
+    let mut event = stopped(run.repo.clone(), environment.to_owned());
+    (event.repo_url, event.actor, event.url) = (run.repo_url.clone(), by, run.url.clone());
+    event.environment_kind = job.text("/environment/deployment_tier");
+    event.occurred_at = Some(job.needed_time("/finished_at", &mut event));
+    job.keep("job", "/name", &mut event);
+    event
+}
+
+// One environment of a project is one thing, however often it is stopped and started again.
+fn stopped(repo: Option<String>, environment: String) -> Event {
+    Event {
+        kind: EventKind::Environment,
+        object_key: Some(joined(&["environment", repo.as_deref().unwrap_or_default(), &environment])),
+        status_raw: Some(STOPPED.into()),
+        title: Some(format!("{environment} was stopped")),
+        repo,
+        environment: Some(environment),
+        ..Event::default()
+    }
+}
+
+// The pipeline's own event tells of its jobs with more beside each. A stop may come days after it, in a job alone.
+fn job(fields: &Fields<'_>) -> Result<Event, EventError> {
+    let is_stop = fields.word("/environment/action") == "stop";
+    let Some(environment) = fields.text("/environment/name").filter(|_| is_stop) else {
+        return Ok(fields.ignored("jobs are read from pipeline events; only one that stops an environment counts"));
+    };
+    if status_of(fields.word("/build_status")) != Status::Succeeded {
+        return Ok(fields.ignored("an environment is stopped once the job that stops it has succeeded"));
+    }
+    let of = event(fields, EventKind::Environment);
+    let mut event = Event { repo_url: of.repo_url, actor: of.actor, ..stopped(of.repo, environment) };
+    event.environment_kind = fields.text("/environment/deployment_tier");
+    event.external_id = Some(fields.id("/build_id")?);
+    event.occurred_at = Some(fields.needed_time("/build_finished_at", &mut event));
+    fields.keep("job", "/build_name", &mut event);
+    Ok(event)
+}
+
+// Stopped by hand or by its time, where there is no job that does it.
+fn environment_of_api(fields: &Fields<'_>) -> Event {
+    let mut event = stopped(fields.name("/project/path_with_namespace"), fields.text("/name").unwrap_or_default());
+    event.external_id = fields.text("/id");
+    event.repo_url = fields.url("/project/web_url");
+    event.environment_kind = fields.text("/tier");
+    event.environment_url = fields.url("/external_url");
+    event.occurred_at = Some(fields.needed_time("/updated_at", &mut event));
+    event
 }
 
 // Neither an environment nor a time is told.

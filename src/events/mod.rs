@@ -36,7 +36,7 @@ pub use api::{EVENT_HEADER, EXTERNAL_ID_HEADER};
 pub use body::{plain_body, without_credentials};
 pub use clean::{TEXT_LENGTH_MAX, text as clean_text, time as clean_time, url as clean_url};
 pub use context_state::{Context, derive_context};
-pub use event::{Commit, Event, EventKind, Status, Step};
+pub use event::{Commit, Event, EventKind, JOB, LABELS, RUN, Status, Step};
 pub use headers::Headers;
 pub use history::{Live, Verdict, judge};
 pub use report::report;

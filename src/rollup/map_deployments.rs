@@ -1,5 +1,6 @@
 //! Says of each deployment which services and which environment it belongs to.
 
+use super::map_operational_events;
 use super::mapped_keys::tag;
 use super::mapper::Mapper;
 use crate::allocate::{self, Assignment};
@@ -44,6 +45,9 @@ pub async fn map_deployments(conn: &mut PgConnection, deployment_ids: &[i64]) ->
     let answers = answers(conn, &mut mapper, &rows).await?;
     for (row, answer) in rows.iter().zip(&answers) {
         write(conn, row, answer).await?;
+    }
+    if mapper.entries_added() > 0 {
+        map_operational_events::map_lacking(conn, &mapper).await?;
     }
     Ok(moved(&rows, &answers))
 }

@@ -13,6 +13,20 @@ pub async fn map_operational_events(conn: &mut PgConnection, operational_event_i
     map(conn, &mapper, Some(operational_event_ids)).await
 }
 
+/// Maps those again that name an environment or a service which the catalogue lacked: deployments and bills add some, and
+/// which came first must not matter.
+pub(super) async fn map_lacking(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<()> {
+    let lacking = sqlx::query_scalar!(
+        "SELECT o.operational_event_id FROM operational_event o
+         WHERE (o.environment_id IS NULL AND o.environment_raw IS NOT NULL)
+            OR cardinality(o.service_raw) > (SELECT count(*) FROM operational_event_service os
+                                             WHERE os.operational_event_id = o.operational_event_id)"
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if lacking.is_empty() { Ok(()) } else { map(conn, mapper, Some(&lacking)).await }
+}
+
 /// Maps all of them again, after rules or the catalogue changed.
 pub(super) async fn map_all(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<()> {
     map(conn, mapper, None).await
@@ -59,6 +73,16 @@ async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Op
         .await?;
     }
     Ok(())
+}
+
+/// Whether one names an environment that the catalogue has by now.
+pub(super) async fn lacks_known(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let is_lacking = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM operational_event o
+                          JOIN environment e ON lower(o.environment_raw) IN (lower(e.name), e.slug)
+                          WHERE o.environment_id IS NULL) AS "lacks!""#
+    );
+    is_lacking.fetch_one(conn).await
 }
 
 // Rules see an operational event as they see a deployment: under its own number here.

@@ -4,7 +4,8 @@
 use super::events::settle;
 use super::mapper::{self, Mapper};
 use crate::allocate::{self, Assignment, Target};
-use crate::events::{Event, EventKind, Status};
+use crate::events::{self, Event, EventKind, Status};
+use crate::store::event_sources::API_SOURCE;
 use crate::store::{deployments, locks, mapping_rules};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
@@ -20,12 +21,15 @@ const PIPELINE: &str = "pipeline";
 pub struct PipelineRules<'a> {
     mapper: &'a Mapper,
     looking: HashSet<i64>,
+    // Those that look at the job too: only they make a deployment of a job that names no environment.
+    looking_at_job: HashSet<i64>,
 }
 
 impl<'a> PipelineRules<'a> {
     /// These rules.
     pub fn of(mapper: &'a Mapper) -> Self {
-        Self { mapper, looking: mapper.deployments.looking_at(PIPELINE) }
+        let looking_at_job = mapper.deployments.looking_at(&format!("{}{}", allocate::TAG_PREFIX, events::JOB));
+        Self { mapper, looking: mapper.deployments.looking_at(PIPELINE), looking_at_job }
     }
 
     /// Whether this answer makes a run a deployment.
@@ -37,10 +41,21 @@ impl<'a> PipelineRules<'a> {
             && is_named(&assignment.environment)
     }
 
+    fn looks_at_job(&self, assignment: &Assignment) -> bool {
+        let mut by = [assignment.service_rule_id, assignment.environment_rule_id].into_iter().flatten();
+        by.any(|rule_id| self.looking_at_job.contains(&rule_id))
+    }
+
     // Whose deployment the run is, where it is one.
     fn assign(&self, source_name: &str, run: &Event) -> Option<Assignment> {
+        // What the API tells of a job that ran is no pipeline: a deployment is told there as one.
+        if source_name == API_SOURCE {
+            return None;
+        }
         let assignment = allocate::assign(&self.mapper.deployments, |name| attribute(run, source_name, name));
-        Some(assignment).filter(|assignment| self.make(assignment))
+        let is_part = run.is_job() && run.environment.is_none();
+        let is_meant = !is_part || self.looks_at_job(&assignment);
+        Some(assignment).filter(|assignment| is_meant && self.make(assignment))
     }
 }
 
@@ -169,6 +184,7 @@ pub(super) fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) ->
         "repo" => run.repo.as_deref(),
         "ref" => run.reference.as_deref(),
         "environment" => run.environment.as_deref(),
+        "service" => run.services.first().map(String::as_str),
         "source" => Some(source_name),
         _ => None,
     };

@@ -1,22 +1,26 @@
 //! Runs of pipelines as usage: how many of a service ended on a day, and how many minutes they took, so that a run has a
-//! unit cost. Counted from the stored runs, anew whenever some came, so that no order of arrival matters.
+//! unit cost; and apart from that the runs and jobs that a rule names, training for example. Counted from the stored runs,
+//! anew whenever some came, so that no order of arrival matters.
 
 use super::mapper::{self, Mapper};
 use super::pipeline_deployments;
 use super::usage::{Taking, UsageError};
-use crate::allocate::{self, Target};
-use crate::events::Event;
+use crate::allocate::{self, JobKindRule, JobKinds, Target, jobs_metric, minutes_metric};
+use crate::events::{self, Event};
 use crate::focus::DateRange;
 use crate::store::Pools;
+use crate::store::job_kinds::{self, KeptRule};
 use crate::store::metric_points::{MetricPoint, Slot, Write};
 use crate::store::service_details;
 use crate::store::usage_unmapped::{self, Lost, Reason};
+use anyhow::Context;
 use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The job that counts.
 pub const COUNT_PIPELINES: &str = "count_pipelines";
@@ -56,33 +60,57 @@ pub async fn take_due(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Resu
 pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageError> {
     let mut taking = Taking::begin(pools, None).await?;
     let places = Places::load(taking.conn()).await?;
+    let kept = job_kinds::list(taking.conn()).await?;
+    let rules = kept.iter().filter(|rule| !rule.is_deleted).map(job_kind_rule).collect::<anyhow::Result<Vec<_>>>()?;
+    let kinds = JobKinds::compile(rules).map_err(anyhow::Error::from)?;
     let first = now.date_naive() - Days::new(u64::from(DAYS));
     let through = sqlx::query_scalar!("SELECT counted_through FROM pipeline_usage FOR UPDATE");
     let through = through.fetch_one(taking.conn()).await?;
-    let (sums, mut lost, newest) = sums(taking.conn(), &places, first, through).await?;
-    // An earlier count may have had another service for a run.
+    let mut count = Count::read(taking.conn(), &places, &kinds, first, through).await?;
+    // An earlier count may have had another service for a run, or another kind; a rule that is gone counts none.
     let days = DateRange::days_to(now.date_naive(), DAYS + 1);
-    for metric in [RUNS, MINUTES] {
-        taking.delete(metric, None, days).await?;
+    let of_kinds = kept.iter().flat_map(|rule| [jobs_metric(&rule.kind), minutes_metric(&rule.kind)]);
+    let metrics: BTreeSet<String> = [RUNS, MINUTES].map(str::to_owned).into_iter().chain(of_kinds).collect();
+    for metric in &metrics {
+        taking.delete_of(metric, BY, days).await?;
     }
-    let points: Vec<MetricPoint> = sums.iter().flat_map(|(place, sum)| sum.points(*place)).collect();
+    let points: Vec<MetricPoint> = count.sums.iter().flat_map(|(place, sum)| sum.points(place)).collect();
     taking.write(&points, Write::Replace, None, BY, now).await?;
-    lost.retain(|_, count| *count > 0);
-    usage_unmapped::count(taking.conn(), BY, &lost, now).await?;
-    if let Some(newest) = newest {
+    count.lost.retain(|_, count| *count > 0);
+    usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
+    job_kinds::counted(taking.conn(), &count.by_rule).await?;
+    if let Some(newest) = count.newest {
         sqlx::query!("UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1)", newest)
             .execute(taking.conn())
             .await?;
     }
     taking.finish(BY, now).await?;
+    let runs = count.sums.iter().filter(|(place, _)| place.kind.is_none());
     Ok(Counted {
-        run_count: sums.values().map(|sum| sum.runs).sum(),
-        unmapped_count: lost.values().map(|count| count.unsigned_abs()).sum(),
+        run_count: runs.map(|(_, sum)| sum.runs).sum(),
+        unmapped_count: count.lost.values().map(|count| count.unsigned_abs()).sum(),
     })
 }
 
-type Place = (i64, NaiveDate);
-type Sums = BTreeMap<Place, Sum>;
+/// A kept rule as runs are asked about it.
+pub fn job_kind_rule(kept: &KeptRule) -> anyhow::Result<JobKindRule> {
+    let condition = serde_json::from_value(kept.condition.clone());
+    Ok(JobKindRule {
+        job_kind_rule_id: kept.job_kind_rule_id,
+        source_name: kept.source_name.clone(),
+        condition: condition.with_context(|| format!("reading rule {} for kinds of jobs", kept.job_kind_rule_id))?,
+        kind: kept.kind.clone(),
+    })
+}
+
+// What runs are added up by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    // None for all runs of pipelines.
+    kind: Option<String>,
+    service_id: i64,
+    day: NaiveDate,
+}
 
 #[derive(Debug, Default)]
 struct Sum {
@@ -91,59 +119,147 @@ struct Sum {
 }
 
 impl Sum {
-    fn points(&self, (service_id, day): Place) -> [MetricPoint; 2] {
-        let point = |metric: &str, value: BigDecimal| MetricPoint {
-            metric: metric.to_owned(),
-            service_id,
+    fn points(&self, place: &Place) -> [MetricPoint; 2] {
+        let point = |metric: String, value: BigDecimal| MetricPoint {
+            metric,
+            service_id: place.service_id,
             environment_id: 0,
-            slot: Slot::Day(day),
+            slot: Slot::Day(place.day),
             value,
+        };
+        let (jobs, took) = match &place.kind {
+            None => (RUNS.to_owned(), MINUTES.to_owned()),
+            Some(kind) => (jobs_metric(kind), minutes_metric(kind)),
         };
         let minutes = BigDecimal::from(self.seconds) / BigDecimal::from(60);
         [
-            point(RUNS, BigDecimal::from(self.runs)),
-            point(MINUTES, minutes.with_scale_round(MINUTE_DECIMALS, RoundingMode::HalfEven)),
+            point(jobs, BigDecimal::from(self.runs)),
+            point(took, minutes.with_scale_round(MINUTE_DECIMALS, RoundingMode::HalfEven)),
         ]
     }
 }
 
-// There may be many runs, so that they pass one by one. Jobs of a run are part of it and count with it. What belongs to no
-// service is told once, when it came.
-async fn sums(
-    conn: &mut PgConnection,
-    places: &Places,
-    first: NaiveDate,
-    counted_through: DateTime<Utc>,
-) -> sqlx::Result<(Sums, BTreeMap<Lost, i64>, Option<DateTime<Utc>>)> {
-    let mut runs = sqlx::query!(
-        r#"SELECT s.name AS source_name, p.received_at, (p.finished_at AT TIME ZONE 'UTC')::date AS "day!",
-                  greatest(extract(epoch FROM p.finished_at - coalesce(p.started_at, p.finished_at)), 0)::bigint
-                      AS "seconds!",
-                  p.facts AS "facts: Json<Event>"
-           FROM pipeline_run p JOIN event_source s USING (event_source_id)
-           WHERE p.finished_at >= $1::date::timestamp AT TIME ZONE 'UTC'
-             AND NOT coalesce(p.facts -> 'attributes' ? 'job', false)
-           ORDER BY p.pipeline_run_id"#,
-        first
-    )
-    .fetch(conn);
-    let (mut sums, mut lost, mut newest) = (Sums::new(), BTreeMap::new(), None);
-    while let Some(run) = runs.try_next().await? {
-        newest = newest.max(Some(run.received_at));
-        match places.of(&run.source_name, &run.facts.0) {
-            Some(service_id) => {
-                let sum = sums.entry((service_id, run.day)).or_default();
-                sum.runs += 1;
-                sum.seconds += run.seconds;
+// A run or a job, as it is added up.
+struct Run {
+    day: NaiveDate,
+    seconds: i64,
+    service_id: Option<i64>,
+    // The repository; what to say of one that belongs to no service.
+    repo: String,
+    is_new: bool,
+}
+
+// A job that a rule names: counted unless its whole run is of that kind already.
+struct NamedJob {
+    run: Run,
+    kind: String,
+    rule_id: i64,
+    // The source and id of the run that it is part of.
+    of: (String, String),
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    sums: BTreeMap<Place, Sum>,
+    lost: BTreeMap<Lost, i64>,
+    // Runs and jobs that each rule names, and how many of these belong to no service.
+    by_rule: BTreeMap<i64, (i64, i64)>,
+    newest: Option<DateTime<Utc>>,
+}
+
+impl Count {
+    // There may be many runs, so that they pass one by one.
+    async fn read(
+        conn: &mut PgConnection,
+        places: &Places,
+        kinds: &JobKinds,
+        first: NaiveDate,
+        counted_through: DateTime<Utc>,
+    ) -> sqlx::Result<Self> {
+        let mut rows = sqlx::query!(
+            r#"SELECT s.name AS source_name, p.external_id, p.received_at,
+                      (p.finished_at AT TIME ZONE 'UTC')::date AS "day!", p.started_at IS NOT NULL AS "has_duration!",
+                      greatest(extract(epoch FROM p.finished_at - coalesce(p.started_at, p.finished_at)), 0)::bigint
+                          AS "seconds!",
+                      p.facts AS "facts: Json<Event>"
+               FROM pipeline_run p JOIN event_source s USING (event_source_id)
+               WHERE p.finished_at >= $1::date::timestamp AT TIME ZONE 'UTC'
+               ORDER BY p.pipeline_run_id"#,
+            first
+        )
+        .fetch(conn);
+        let (mut count, mut jobs, mut named_runs) = (Self::default(), Vec::new(), HashSet::new());
+        while let Some(row) = rows.try_next().await? {
+            let (event, source) = (row.facts.0, row.source_name);
+            let is_job = event.is_job();
+            let rule = kinds.of(is_job, &source, |name| attribute(&event, &source, name)).filter(|_| row.has_duration);
+            count.newest = count.newest.max(Some(row.received_at));
+            if is_job && rule.is_none() {
+                continue;
             }
-            None => {
-                let service = run.facts.0.repo.clone().unwrap_or_default();
-                let what = Lost { metric: RUNS.into(), service, environment: String::new(), reason: Reason::Service };
-                *lost.entry(what).or_default() += i64::from(run.received_at > counted_through);
+            let run = Run {
+                day: row.day,
+                seconds: row.seconds,
+                service_id: places.of(&source, &event),
+                is_new: row.received_at > counted_through,
+                repo: event.repo.clone().unwrap_or_default(),
+            };
+            let named = rule.map(|rule| (rule.kind.clone(), rule.job_kind_rule_id));
+            match (is_job, named) {
+                // Jobs of a run are part of it and count with it.
+                (true, Some((kind, rule_id))) => {
+                    let of = event.attributes.get(events::RUN).cloned().unwrap_or_default();
+                    jobs.push(NamedJob { run, kind, rule_id, of: (source, of) });
+                }
+                (true, None) => {}
+                (false, named) => {
+                    count.add(&run, None);
+                    if let Some((kind, rule_id)) = named {
+                        count.add_named(&run, &kind, rule_id);
+                        named_runs.insert((source, row.external_id, kind));
+                    }
+                }
             }
         }
+        for job in jobs {
+            let (source, run_id) = job.of;
+            if !named_runs.contains(&(source, run_id, job.kind.clone())) {
+                count.add_named(&job.run, &job.kind, job.rule_id);
+            }
+        }
+        Ok(count)
     }
-    Ok((sums, lost, newest))
+
+    fn add_named(&mut self, run: &Run, kind: &str, rule_id: i64) {
+        let (runs, unmapped) = self.by_rule.entry(rule_id).or_default();
+        *runs += 1;
+        *unmapped += i64::from(run.service_id.is_none());
+        self.add(run, Some(kind));
+    }
+
+    // What belongs to no service is told once, when it came.
+    fn add(&mut self, run: &Run, kind: Option<&str>) {
+        if let Some(service_id) = run.service_id {
+            let place = Place { kind: kind.map(str::to_owned), service_id, day: run.day };
+            let sum = self.sums.entry(place).or_default();
+            sum.runs += 1;
+            sum.seconds += run.seconds;
+            return;
+        }
+        let metric = kind.map_or_else(|| RUNS.to_owned(), jobs_metric);
+        let lost = Lost { metric, service: run.repo.clone(), environment: String::new(), reason: Reason::Service };
+        *self.lost.entry(lost).or_default() += i64::from(run.is_new);
+    }
+}
+
+// What rules for kinds of jobs look at.
+fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let own = |key: &str| run.attributes.get(key).map(|value| Cow::Borrowed(value.as_str()));
+    match name {
+        "job" | "stage" => own(name),
+        "label" => own(events::LABELS),
+        _ => pipeline_deployments::attribute(run, source_name, name),
+    }
 }
 
 // Whose a run is: by a rule for deployments, else of the one service that has its repository.

@@ -42,8 +42,10 @@ pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
     let (_, changes) = mapped_keys::changes(conn, &mapper, Which::NotMappedYet).await?;
     let added = mapper.add_missing(conn, changes.iter().flat_map(KeyChange::assignments)).await?;
     mapped_keys::apply(conn, &mapper, &changes).await?;
-    // A rule that only knows names may have missed one that another rule has just added.
-    if added > 0 && (mapper.charges.may_miss_names() || mapper.deployments.may_miss_names()) {
+    // A rule that only knows names may have missed one that another rule has just added, and so may what stands beside
+    // deployments, which adds none.
+    let may_miss = mapper.charges.may_miss_names() || mapper.deployments.may_miss_names();
+    if added > 0 && (may_miss || map_operational_events::lacks_known(conn).await?) {
         jobs::enqueue(conn, "remap", "", &serde_json::json!({})).await?;
     }
     Ok(changes.len())

@@ -129,6 +129,12 @@ impl Taking {
         Ok(metric_points::delete(&mut self.transaction, metric, service_id, days).await?)
     }
 
+    /// Takes the days of a metric away that this one brought, and remembers which days that touched.
+    pub async fn delete_of(&mut self, metric: &str, by: &str, days: DateRange) -> Result<u64, UsageError> {
+        self.touched = Some(days);
+        Ok(metric_points::delete_of(&mut self.transaction, metric, by, days).await?)
+    }
+
     /// Remembers that any day may be another one now.
     pub fn touch_all(&mut self) {
         self.touched = Some(all_days());

@@ -93,20 +93,31 @@ pub struct NewSource {
     pub kind: String,
     pub repository: String,
     pub address: String,
-    pub token: String,
+    pub token: Option<String>,
 }
 
-/// Adds one; it is fetched at once. `None` where the name is taken.
-pub async fn insert(
+/// The number of the one of this name; nobody else changes it meanwhile.
+pub async fn find_for_update(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!("SELECT catalogue_source_id FROM catalogue_source WHERE name = $1 FOR UPDATE", name)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Adds one, or changes the one of this name: what it said before is read anew. Gives its number.
+pub async fn put(
     conn: &mut PgConnection,
     key: &Key,
     new: &NewSource,
     by: &str,
     now: DateTime<Utc>,
-) -> sqlx::Result<Option<i64>> {
+) -> sqlx::Result<i64> {
     let id = sqlx::query_scalar!(
         "INSERT INTO catalogue_source (name, kind, repository, address, next_read_at, changed_by, changed_at)
-         VALUES ($1, $2, $3, $4, $6, $5, $6) ON CONFLICT (name) DO NOTHING RETURNING catalogue_source_id",
+         VALUES ($1, $2, $3, $4, $6, $5, $6)
+         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, repository = excluded.repository,
+             address = excluded.address, etag = NULL, next_read_at = excluded.next_read_at,
+             changed_by = excluded.changed_by, changed_at = excluded.changed_at
+         RETURNING catalogue_source_id",
         new.name,
         new.kind,
         new.repository,
@@ -114,14 +125,14 @@ pub async fn insert(
         by,
         now
     )
-    .fetch_optional(&mut *conn)
+    .fetch_one(&mut *conn)
     .await?;
-    let Some(id) = id.filter(|_| !new.token.is_empty()) else { return Ok(id) };
-    let sealed = key.seal(place(id), new.token.as_bytes());
+    let Some(token) = &new.token else { return Ok(id) };
+    let sealed = (!token.is_empty()).then(|| key.seal(place(id), token.as_bytes()));
     sqlx::query!("UPDATE catalogue_source SET token_sealed = $2 WHERE catalogue_source_id = $1", id, sealed)
         .execute(conn)
         .await?;
-    Ok(Some(id))
+    Ok(id)
 }
 
 /// Fetches it no more, and forgets its token; what it brought stays. False where there is none.

@@ -53,3 +53,40 @@ pub async fn unpin(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<
     let gone = sqlx::query!("DELETE FROM deployment_pin WHERE deployment_id = $1", deployment_id);
     Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
+
+/// A match that somebody pinned.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// The id that its sender gave.
+    pub external_id: String,
+    /// Who told of it.
+    pub source_name: String,
+    /// Short name of its environment.
+    pub environment_slug: Option<String>,
+    /// Short names of its services.
+    pub service_slugs: Vec<String>,
+    /// Who pinned it.
+    pub pinned_by: String,
+    /// When.
+    pub pinned_at: DateTime<Utc>,
+}
+
+/// What is pinned, the latest first.
+pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin>> {
+    sqlx::query_as!(
+        Pin,
+        r#"SELECT d.deployment_id, d.external_id, s.name AS source_name, e.slug AS "environment_slug?",
+                  coalesce((SELECT array_agg(v.slug ORDER BY v.slug)
+                            FROM deployment_service ds JOIN service v USING (service_id)
+                            WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_slugs!",
+                  p.pinned_by, p.pinned_at
+           FROM deployment_pin p JOIN deployment d USING (deployment_id) JOIN event_source s USING (event_source_id)
+           LEFT JOIN environment e USING (environment_id)
+           ORDER BY p.pinned_at DESC, d.deployment_id DESC LIMIT $1"#,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -4,7 +4,7 @@
 use super::Scope;
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
 /// When an environment ended, or will.
@@ -16,18 +16,47 @@ pub struct EnvironmentEnd {
     pub last_day: NaiveDate,
     /// Its sender told that it went; else somebody named the day.
     pub is_told: bool,
+    /// Somebody says that it still runs, though its sender told that it went: it has not ended.
+    pub is_refused: bool,
+    /// Who said so last; none where nobody did, or somebody took it back.
+    pub refused_by: Option<String>,
+    /// When: what was told up to then ends nothing.
+    pub refused_through: Option<DateTime<Utc>>,
 }
 
-/// All environments that have an end; of one where one is given. No money, so no scope.
+/// All environments that have an end; of one where one is given. No money, so no scope. One whose end was refused is
+/// among them and says so.
 pub async fn list(conn: &mut PgConnection, environment_id: Option<i64>) -> sqlx::Result<Vec<EnvironmentEnd>> {
     sqlx::query_as!(
         EnvironmentEnd,
-        r#"SELECT environment_id AS "environment_id!", last_day AS "last_day!", is_told AS "is_told!"
+        r#"SELECT environment_id AS "environment_id!", last_day AS "last_day!", is_told AS "is_told!",
+                  coalesce(is_refused, false) AS "is_refused!", refused_by, refused_through
            FROM environment_end WHERE $1::bigint IS NULL OR environment_id = $1 ORDER BY 1 LIMIT 20000"#,
         environment_id
     )
     .fetch_all(conn)
     .await
+}
+
+/// Lets an environment run on, whatever its sender told up to now. False where somebody had said so already.
+pub async fn refuse(conn: &mut PgConnection, environment_id: i64, by: &str, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let refused = sqlx::query!(
+        "INSERT INTO environment_end_refusal AS known (environment_id, refused_through, refused_by)
+         SELECT $1, $2, $3
+         WHERE NOT EXISTS (SELECT FROM environment_end WHERE environment_id = $1 AND is_refused)
+         ON CONFLICT (environment_id) DO UPDATE SET refused_through = excluded.refused_through,
+             refused_by = excluded.refused_by",
+        environment_id,
+        now,
+        by
+    );
+    Ok(refused.execute(conn).await?.rows_affected() == 1)
+}
+
+/// Lets the sender's word hold again. False where nobody had said otherwise.
+pub async fn accept(conn: &mut PgConnection, environment_id: i64) -> sqlx::Result<bool> {
+    let gone = sqlx::query!("DELETE FROM environment_end_refusal WHERE environment_id = $1", environment_id);
+    Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
 
 /// What a service cost in an environment after its end, in one currency.
@@ -73,7 +102,7 @@ pub async fn costs_after(
         JOIN daily_cost d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
-        WHERE ($2::bigint[] IS NULL OR service.team_id = ANY($2))
+        WHERE e.is_refused IS NOT TRUE AND ($2::bigint[] IS NULL OR service.team_id = ANY($2))
           AND ($3::bigint IS NULL OR d.environment_id = $3)
         GROUP BY d.environment_id, d.service_id, service.name, service.slug, d.billing_currency
         ORDER BY 9 DESC, 1, 2, 5

@@ -458,13 +458,35 @@ pub async fn delete(
     .execute(&mut *conn)
     .await?
     .rows_affected();
-    // A service without values is not known up to anywhere.
+    forget_reach(conn, metric).await?;
+    Ok(deleted)
+}
+
+/// Takes the days of a metric away that were given by one who counts them whole, and leaves what others gave. Gives how
+/// many.
+pub async fn delete_of(conn: &mut PgConnection, metric: &str, by: &str, days: DateRange) -> sqlx::Result<u64> {
+    let deleted = sqlx::query!(
+        "DELETE FROM metric_point WHERE metric = $1 AND loaded_by = $2 AND charge_date >= $3 AND charge_date < $4",
+        metric,
+        by,
+        days.start(),
+        days.end(),
+    )
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
+    forget_reach(conn, metric).await?;
+    Ok(deleted)
+}
+
+// A service without values is not known up to anywhere.
+async fn forget_reach(conn: &mut PgConnection, metric: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "DELETE FROM metric_reach r WHERE r.metric = $1 AND NOT EXISTS (
              SELECT FROM metric_point p WHERE p.metric = r.metric AND p.service_id = r.service_id)",
         metric,
     )
     .execute(conn)
-    .await?;
-    Ok(deleted)
+    .await
+    .map(drop)
 }

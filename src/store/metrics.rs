@@ -1,5 +1,6 @@
 //! What metrics mean: unit, and how their values are combined.
 
+use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -129,6 +130,21 @@ pub async fn assume(conn: &mut PgConnection, names: &[String], by: &str, now: Da
     .await?;
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM metric"#).fetch_one(conn).await?;
     Ok(count <= METRICS_MAX)
+}
+
+/// Of the metrics whose values add up, the one that a service has values of on most of these days.
+pub async fn most_known(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
+         WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
+           AND m.over_hours = 'sum' AND m.over_services = 'sum'
+         GROUP BY p.metric ORDER BY count(DISTINCT p.charge_date) DESC, p.metric LIMIT 1",
+        service_id,
+        days.start(),
+        days.end(),
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Which metric the unit cost of a service is shown for, where someone chose one.

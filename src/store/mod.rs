@@ -52,6 +52,7 @@ pub mod generations;
 pub mod history;
 pub mod impact_series;
 pub mod invoices;
+pub mod job_kinds;
 pub mod jobs;
 pub mod joined_exports;
 pub mod late_bills;

@@ -70,7 +70,7 @@ pub struct ListedRun {
     pub url: Option<String>,
 }
 
-/// The runs of a deployment's commits, the newest first.
+/// The runs of a deployment's commits, the newest first; of their jobs only those that deploy.
 pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i64) -> sqlx::Result<Vec<ListedRun>> {
     sqlx::query_as!(
         ListedRun,
@@ -78,7 +78,8 @@ pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i
                   coalesce(p.finished_at, p.started_at, p.received_at) AS "at!",
                   (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
            FROM pipeline_run p
-           WHERE p.sha IN (SELECT sha FROM deployment WHERE deployment_id = $1 AND sha IS NOT NULL
+           WHERE NOT (coalesce(p.facts -> 'attributes' ? 'job', false) AND p.facts -> 'environment' IS NULL)
+             AND p.sha IN (SELECT sha FROM deployment WHERE deployment_id = $1 AND sha IS NOT NULL
                            UNION SELECT sha FROM deployment_commit WHERE deployment_id = $1)
            ORDER BY 4 DESC, p.pipeline_run_id DESC LIMIT $2"#,
         deployment_id,

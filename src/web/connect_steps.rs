@@ -33,7 +33,7 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
                 ("SSL verification", "Enabled".into()),
                 (
                     "Individual events",
-                    "Deployments, Deployment statuses, Pull requests, Pushes, Releases, Workflow runs".into(),
+                    "Deployments, Deployment statuses, Pull requests, Pushes, Releases, Workflow runs, and Workflow jobs where jobs are counted".into(),
                 ),
             ],
         ),
@@ -77,7 +77,7 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
             vec![("Token", secret.into())],
         ),
         "spinnaker" => (
-            "In Echo's configuration, add a REST listener with this address and this header:",
+            "In Echo's configuration, add a REST listener with this address and this header, as docs/connect/spinnaker.md shows:",
             vec![("Header", bearer())],
         ),
         "cdevents" => (

@@ -3,9 +3,9 @@
 use super::Result;
 use super::filters::grouped;
 use super::query::Span;
-use crate::analyze::delivery::{Delivery, Live};
+use crate::analyze::delivery::{Delivery, Failure, Live};
 use crate::store::Snapshot;
-use crate::store::live_deployments::{self, LiveDeployment};
+use crate::store::live_deployments::{self, LiveDeployment, LiveFailure};
 use askama::Template;
 use bigdecimal::BigDecimal;
 use chrono::Duration;
@@ -31,7 +31,10 @@ struct DeliveryRow {
 
 /// What is known of a service's or a team's deployments to production.
 #[derive(Clone, Default)]
-pub struct Deliveries(Vec<Live>);
+pub struct Deliveries {
+    live: Vec<Live>,
+    failures: Vec<Failure>,
+}
 
 impl Deliveries {
     /// Reads what both ranges of a page need.
@@ -43,12 +46,14 @@ impl Deliveries {
     ) -> Result<Self> {
         let since = span.days.start().min(span.before.start());
         let rows = live_deployments::in_production(snapshot, service_id, team_id, since).await?;
-        Ok(Self(rows.into_iter().map(live).collect()))
+        let failures = live_deployments::failures(snapshot, service_id, team_id, since).await?;
+        Ok(Self { live: rows.into_iter().map(live).collect(), failures: failures.into_iter().map(failure).collect() })
     }
 
     /// The section for all of them.
     pub fn section(&self, span: &Span) -> DeliverySection {
-        let (now, before) = (Delivery::of(&self.0, span.days), Delivery::of(&self.0, span.before));
+        let of = |days| Delivery::of(&self.live, &self.failures, days);
+        let (now, before) = (of(span.days), of(span.before));
         if now.change_count + before.change_count == 0 {
             return DeliverySection::default();
         }
@@ -57,8 +62,9 @@ impl Deliveries {
 
     /// The figures of one service in the period of the page.
     pub fn of_service(&self, service_id: i64, span: &Span) -> Delivery {
-        let own: Vec<Live> = self.0.iter().filter(|one| one.service_id == service_id).cloned().collect();
-        Delivery::of(&own, span.days)
+        let own: Vec<Live> = self.live.iter().filter(|one| one.service_id == service_id).cloned().collect();
+        let failures: Vec<Failure> = self.failures.iter().filter(|one| one.service_id == service_id).cloned().collect();
+        Delivery::of(&own, &failures, span.days)
     }
 }
 
@@ -74,12 +80,27 @@ fn live(row: LiveDeployment) -> Live {
     }
 }
 
+fn failure(row: LiveFailure) -> Failure {
+    Failure {
+        deployment_id: row.deployment_id,
+        service_id: row.service_id,
+        is_incident: row.is_incident,
+        began_at: row.began_at,
+        ended_at: row.ended_at,
+    }
+}
+
 fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
     let unknown = now.change_count - now.lead_count;
     let lead = match unknown {
         0 => String::new(),
         1 => " One change is left out: no repository told of its commit.".into(),
         count => format!(" {count} changes are left out: no repository told of their commits."),
+    };
+    let open = match now.open_count {
+        0 => String::new(),
+        1 => " One failure is not over yet and left out.".into(),
+        count => format!(" {count} failures are not over yet and left out."),
     };
     vec![
         DeliveryRow {
@@ -100,13 +121,19 @@ fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
             name: "Change failure rate",
             now: failures(now),
             before: failures(before),
-            definition: "Changes after which the version before came back, of all changes.".into(),
+            definition:
+                "Changes that were rolled back or reverted, that an incident of the service followed within a day \
+                         and before the next deployment, or that somebody marked as failed, of all changes."
+                    .into(),
         },
         DeliveryRow {
             name: "Time to restore",
-            now: time_or(now.restore_time, "no failure"),
-            before: time_or(before.restore_time, "no failure"),
-            definition: "From a failed change being live to the version before being live again, the median.".into(),
+            now: restore(now),
+            before: restore(before),
+            definition: format!(
+                "From the start of the incident to its end; where none is told, from the failed change being live to the \
+                 deployment that took its place. The median.{open}"
+            ),
         },
     ]
 }
@@ -128,6 +155,12 @@ pub fn failures(delivery: &Delivery) -> String {
         None => "no change".into(),
         Some(rate) => format!("{rate}, {failed} of {all}"),
     }
+}
+
+/// `1 h 30 min`, or why there is none.
+pub fn restore(delivery: &Delivery) -> String {
+    let none = if delivery.failure_count == 0 { "no failure" } else { "not over yet" };
+    time_or(delivery.restore_time, none)
 }
 
 /// A time in the two largest units that say something: `3 d 4 h`, `25 min`.

@@ -42,12 +42,16 @@ impl End {
             }
             totals.push(money(&total, currency, places));
         }
-        Self { is_over: end.last_day < today, end, rows, totals }
+        Self { is_over: end.last_day < today && !end.is_refused, end, rows, totals }
     }
 
     /// `It ended on 12 Nov 2026, as its sender told.`
     pub(super) fn sentence(&self) -> String {
         let day = self.end.last_day.format("%-d %b %Y");
+        if let (true, Some(by), Some(at)) = (self.end.is_refused, &self.end.refused_by, self.end.refused_through) {
+            let said = at.format("%-d %b %Y %H:%M");
+            return format!("Its sender told that it ended on {day}. {by} said at {said} UTC that it still runs.");
+        }
         let why = if self.end.is_told { "as its sender told" } else { "as the catalogue says" };
         let verb = if self.is_over { "ended" } else { "ends" };
         format!("It {verb} on {day}, {why}.")
@@ -66,7 +70,7 @@ fn row(cost: &CostAfterEnd, amount: String) -> Row {
     }
 }
 
-/// The ends of all environments with what each cost afterwards.
+/// The ends of all environments that have one with what each cost afterwards.
 pub(super) fn by_environment(
     ends: Vec<EnvironmentEnd>,
     today: NaiveDate,
@@ -80,5 +84,5 @@ pub(super) fn by_environment(
         let costs = by_id.remove(&end.environment_id).unwrap_or_default();
         (end.environment_id, End::new(end, today, &costs))
     };
-    ends.into_iter().map(end).collect()
+    ends.into_iter().filter(|end| !end.is_refused).map(end).collect()
 }

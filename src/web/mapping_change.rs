@@ -88,6 +88,14 @@ pub enum Done<T> {
 }
 
 impl<T> Done<T> {
+    /// The same with another value.
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Done<U> {
+        match self {
+            Self::Now(value) => Done::Now(to(value)),
+            Self::Later => Done::Later,
+        }
+    }
+
     /// To this page, or to the one that shows the progress.
     pub fn redirect(self, to: impl FnOnce(T) -> String) -> Response {
         match self {

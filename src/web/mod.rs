@@ -47,6 +47,7 @@ pub mod health;
 mod history;
 pub mod invoice_list;
 mod invoices;
+pub mod job_kinds;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
@@ -183,16 +184,21 @@ impl AppState {
 const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::anomalies::routes,
     crate::api::catalogue::routes,
+    crate::api::catalogue_refreshes::routes,
     crate::api::clusters::routes,
     crate::api::commitments::routes,
     crate::api::costs::routes,
     crate::api::deliveries::routes,
+    crate::api::deployment_pins::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
+    crate::api::environments::routes,
     crate::api::event_sources::routes,
     crate::api::forecast::routes,
     crate::api::impact::routes,
     crate::api::invoices::routes,
+    crate::api::job_kinds::routes,
+    crate::api::job_runs::routes,
     crate::api::metrics::routes,
     crate::api::months::routes,
     crate::api::openapi::routes,
@@ -229,6 +235,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     health::routes,
     history::routes,
     invoices::routes,
+    job_kinds::routes,
     metric_queries::routes,
     method::routes,
     metrics::routes,

@@ -1,7 +1,7 @@
 //! Speed and cost read together: what each service of a team delivered, and what a unit of it cost.
 
 use super::Result;
-use super::delivery_figures::{Deliveries, failures, frequency, time_or};
+use super::delivery_figures::{Deliveries, failures, frequency, restore, time_or};
 use super::query::Span;
 use super::service::usage::{UnitLine, per, unit_line};
 use crate::analyze::unit_cost::UnitCost;
@@ -74,7 +74,7 @@ pub(super) async fn read(
             frequency: frequency(&delivery),
             lead_time: time_or(delivery.lead_time, "not known"),
             failures: failures(&delivery),
-            restore_time: time_or(delivery.restore_time, "no failure"),
+            restore_time: restore(&delivery),
             per: metric.map(per).unwrap_or_default(),
             costs,
         });
@@ -91,8 +91,8 @@ async fn unit_metric<'a>(
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
         return Ok(all.get(&chosen));
     }
-    let known = metric_points::of_service(snapshot, service_id, span.days).await?;
-    Ok(known.iter().filter_map(|name| all.get(name)).find(|metric| metric.is_summed()))
+    let known = metrics::most_known(snapshot, service_id, span.days).await?;
+    Ok(known.and_then(|name| all.get(&name)))
 }
 
 async fn unit_costs(

@@ -197,6 +197,7 @@ const OTHERS = [
   { name: "API of deployments", path: "/docs/api/deployments" },
   { name: "unmapped deployments", path: "/unmapped?show=deployments" },
   { name: "new metric", path: "/metrics/new" },
+  { name: "kinds of jobs", path: "/settings/job-kinds" },
   { name: "metric queries", path: "/settings/metric-queries" },
   { name: "why spend changed", path: "/why" },
   { name: "method", path: "/docs/method" },

@@ -101,6 +101,9 @@ async fn curl_as_it_stands(pool: PgPool) {
         server.run(&script, &[]).await;
     }
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment WHERE version = '2.14.0'").await, 1);
+    read_new(&pool).await.unwrap();
+    let job = "SELECT count(*) FROM pipeline_run WHERE name = 'train-ranker' AND finished_at - started_at = interval '90 minutes'";
+    assert_eq!(support::count(&pool, job).await, 1);
     let told = server.shown("release-481").await;
     assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some("succeeded"), Some("2.15.0")));
 }
@@ -143,13 +146,15 @@ async fn ci_systems_as_they_stand(pool: PgPool) {
     let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
     let jenkins = groovy.split("'''").nth(1).unwrap();
     let variables = [
+        ("STATUS", "failed"),
         ("BUILD_TAG", "jenkins-shop-5"),
         ("BUILD_NUMBER", "5"),
         ("GIT_COMMIT", sha),
         ("BUILD_URL", "https://ci.example.com/5"),
     ];
     server.run(jenkins, &variables).await;
-    assert_eq!(server.shown("jenkins-shop-5").await["version"], "5");
+    let told = server.shown("jenkins-shop-5").await;
+    assert_eq!((told["version"].as_str(), told["status"].as_str()), (Some("5"), Some("failed")));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -163,7 +168,8 @@ async fn octopus_as_it_stands(pool: PgPool) {
         case "$1" in
             Costwake.Url) echo "$COSTWAKE_URL" ;;
             Costwake.Token) echo "$COSTWAKE_TOKEN" ;;
-            Octopus.Deployment.Id) echo "Deployments-9" ;;
+            Octopus.Deployment.Error) echo "$ERROR" ;;
+            Octopus.Deployment.Id) echo "Deployments-9$ERROR" ;;
             Octopus.Project.Name) echo "checkout" ;;
             Octopus.Environment.Name) echo "production" ;;
             Octopus.Release.Number) echo "1.2.3" ;;
@@ -172,9 +178,63 @@ async fn octopus_as_it_stands(pool: PgPool) {
         esac
     }"#;
     let script = format!("{prelude}\n{}", blocks(&page("octopus.md"), "sh")[0]);
-    server.run(&script, &[]).await;
-    let told = server.shown("octopus-Deployments-9").await;
-    assert_eq!((told["version"].as_str(), told["actor"].as_str()), (Some("1.2.3"), Some("ada")));
+    for (error, status) in [("", "succeeded"), ("x", "failed")] {
+        server.run(&script, &[("ERROR", error)]).await;
+        let told = server.shown(&format!("octopus-Deployments-9{error}")).await;
+        assert_eq!((told["version"].as_str(), told["actor"].as_str()), (Some("1.2.3"), Some("ada")));
+        assert_eq!(told["status"], status);
+    }
+}
+
+// Spinnaker's stage, filled in as its expressions are, is a deployment; what its headers say lets it in.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_stage_of_spinnaker_as_it_stands(pool: PgPool) {
+    let server = Server::new(&pool).await;
+    let mut text = blocks(&page("spinnaker.md"), "json")[0].clone();
+    for (expression, value) in [
+        ("parameters.costwake_token", server.token.as_str()),
+        ("execution.id", "01H"),
+        ("execution.application", "checkout"),
+        ("execution.name", "Deploy"),
+        ("trigger.buildInfo.number", "77"),
+        ("execution.authentication.user", "ada"),
+    ] {
+        text = text.replace(&format!("${{{expression}}}"), value);
+    }
+    assert!(!text.contains("${"), "{text}");
+    let stage: Value = serde_json::from_str(&text).unwrap();
+    let path = stage["url"].as_str().unwrap().strip_prefix("https://costs.example.com").unwrap();
+    let mut request = server.app.request(axum::http::Method::POST, path);
+    for (name, values) in stage["customHeaders"].as_object().unwrap() {
+        request = request.header(name.as_str(), values[0].as_str().unwrap());
+    }
+    let told = server.app.send(request.body(stage["payload"].to_string().into()).unwrap()).await;
+    assert_eq!(told.status, axum::http::StatusCode::CREATED, "{}", told.body);
+    let told = server.shown("spinnaker-01H").await;
+    assert_eq!((told["version"].as_str(), told["status"].as_str()), (Some("77"), Some("succeeded")));
+    // The body of its listener is what the adapter reads: the address is that of a source of its own kind.
+    let listener = &blocks(&page("spinnaker.md"), "yaml")[0];
+    assert!(listener.contains("/webhooks/spinnaker/") && listener.contains("Authorization: Bearer"), "{listener}");
+}
+
+// The provider of Flux signs as its source asks, and sends to an address of its kind.
+#[test]
+fn the_provider_of_flux_is_what_is_proven() {
+    let yaml = &blocks(&page("flux.md"), "yaml")[0];
+    let sender = costwake::events::Sender::of("flux").unwrap();
+    assert!(
+        matches!(sender.proof, costwake::events::Proof::NamedAlgorithm(name) if name.eq_ignore_ascii_case("x-signature"))
+    );
+    for text in [
+        "type: generic-hmac",
+        "/webhooks/flux/",
+        "name: costwake",
+        "kind: Kustomization",
+        "kind: HelmRelease",
+        "env: production",
+    ] {
+        assert!(yaml.contains(text), "{text}: {yaml}");
+    }
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

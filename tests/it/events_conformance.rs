@@ -34,7 +34,9 @@ fn payloads_are_read_as_expected() {
         let read = read.unwrap_or_else(|error| panic!("{file}: {error}"));
         let report = events::report(&read);
         let expected = entry["expected"].as_object().unwrap();
-        if !expected.contains_key("items") && !report["items"].is_null() {
+        // A pipeline's jobs are read beside it; those that deploy are compared below.
+        let is_list = expected.contains_key("items") || expected.contains_key("deploy_jobs");
+        if !is_list && !report["items"].is_null() {
             differences.push(format!("{file}: several things were read instead of one"));
         }
         let expected = &of_use(sender, expected);
@@ -117,9 +119,9 @@ fn differing_in_kind(
         }
     }
     if let Some(jobs) = expected.get("deploy_jobs").and_then(Value::as_array)
-        && jobs.len() != read.len() - 1
+        && jobs.len() != read[1..].iter().filter(|event| event.environment.is_some()).count()
     {
-        differences.push(format!("{} jobs deploy", read.len() - 1));
+        differences.push(format!("not {} of {} jobs deploy", jobs.len(), read.len() - 1));
     }
     differences.into_iter()
 }

@@ -279,10 +279,14 @@ fn own_bodies(sender: &str) -> Vec<Value> {
     }
 }
 
-struct Given {
-    headers: Headers,
-    body: Vec<u8>,
-    received_at: DateTime<Utc>,
+/// A body as its sender sends it.
+pub struct Given {
+    /// With it.
+    pub headers: Headers,
+    /// Itself.
+    pub body: Vec<u8>,
+    /// When it comes.
+    pub received_at: DateTime<Utc>,
 }
 
 // The bodies of a sender, in the order in which they would come.
@@ -303,8 +307,8 @@ fn given(sender: &str, folder: &std::path::Path) -> Vec<Given> {
     shared.chain(own).zip(received).map(|((headers, body), received_at)| Given { headers, body, received_at }).collect()
 }
 
-// Stores a delivery as the front door does.
-async fn deliver(pool: &PgPool, sender: &str, key: &str, given: &Given) {
+/// Stores a delivery as the front door does.
+pub async fn deliver(pool: &PgPool, sender: &str, key: &str, given: &Given) {
     let mut conn = pool.acquire().await.unwrap();
     let source = event_sources::find(&mut conn, sender).await.unwrap().unwrap();
     let new = NewDelivery {
@@ -321,6 +325,11 @@ async fn deliver(pool: &PgPool, sender: &str, key: &str, given: &Given) {
 
 const TABLES: &str = "deployment, deployment_service, deployment_status, operational_event, operational_event_status,
     pipeline_run, release, change, event_delivery, job";
+
+/// Nothing was told.
+pub async fn emptied(pool: &PgPool) {
+    sqlx::query(sqlx::AssertSqlSafe(format!("TRUNCATE {TABLES} CASCADE"))).execute(pool).await.unwrap();
+}
 
 // All that is known, without numbers that depend on the order of arrival.
 async fn timeline(pool: &PgPool) -> Vec<Value> {
@@ -355,7 +364,7 @@ async fn the_bodies_of_each_sender_give_the_same_timeline_in_any_order(pool: PgP
     for sender in &WEBHOOK_SENDERS {
         let all = given(sender.key, &folder);
         assert!(!all.is_empty(), "{}", sender.key);
-        sqlx::query(sqlx::AssertSqlSafe(format!("TRUNCATE {TABLES} CASCADE"))).execute(&pool).await.unwrap();
+        emptied(&pool).await;
         for (number, given) in all.iter().enumerate() {
             deliver(&pool, sender.key, &number.to_string(), given).await;
         }
@@ -364,7 +373,7 @@ async fn the_bodies_of_each_sender_give_the_same_timeline_in_any_order(pool: PgP
         let expected = timeline(&pool).await;
         assert!(!expected.is_empty(), "{}", sender.key);
         for round in 0..4 {
-            sqlx::query(sqlx::AssertSqlSafe(format!("TRUNCATE {TABLES} CASCADE"))).execute(&pool).await.unwrap();
+            emptied(&pool).await;
             let order: Vec<usize> = (0..all.len()).chain(0..all.len().div_ceil(2)).collect();
             let mixed = Just(order).prop_shuffle().new_tree(&mut runner).unwrap().current();
             for (place, number) in mixed.iter().enumerate() {

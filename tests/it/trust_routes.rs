@@ -6,6 +6,10 @@ GET / signed-in
 GET /api/v1/anomalies money read
 GET /api/v1/anomalies/{id} money read
 POST /api/v1/anomalies/{id}/state review admin
+GET /api/v1/catalogue-refreshes bills read
+PUT /api/v1/catalogue-refreshes/{name} admin admin
+DELETE /api/v1/catalogue-refreshes/{name} admin admin
+POST /api/v1/catalogue-refreshes/{name}/now bills admin
 GET /api/v1/clusters organisation read
 PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/commitments money read
@@ -15,10 +19,13 @@ GET /api/v1/deliveries/{id} finance read
 POST /api/v1/deliveries/{id}/accept finance admin
 POST /api/v1/deliveries/{id}/revert finance admin
 POST /api/v1/deliveries/{id}/withdraw finance admin
+GET /api/v1/deployment-pins signed-in read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
 GET /api/v1/deployments/{id} signed-in read
 PATCH /api/v1/deployments/{id} signed-in ingest
+PUT /api/v1/deployments/{id}/pin bills admin
+DELETE /api/v1/deployments/{id}/pin bills admin
 GET /api/v1/deployments/{id}/unit-costs money read
 GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
@@ -35,6 +42,11 @@ GET /api/v1/goals signed-in read
 GET /api/v1/invoices organisation read
 POST /api/v1/invoices finance admin
 POST /api/v1/invoices/{id}/delete finance admin
+GET /api/v1/job-kinds bills read
+POST /api/v1/job-kinds bills admin
+POST /api/v1/job-kinds/{id}/delete bills admin
+POST /api/v1/job-kinds/{id}/restore bills admin
+POST /api/v1/job-runs signed-in ingest
 GET /api/v1/metrics signed-in read
 PUT /api/v1/metrics/{name} bills admin
 GET /api/v1/metrics/{name}/points signed-in read
@@ -96,6 +108,8 @@ GET /catalogue/environments/{slug} bills
 POST /catalogue/environments/{slug} bills
 GET /catalogue/environments/{slug}/delete bills
 POST /catalogue/environments/{slug}/delete bills
+POST /catalogue/environments/{slug}/ended bills
+POST /catalogue/environments/{slug}/still-runs bills
 POST /catalogue/move bills
 GET /catalogue/import bills
 POST /catalogue/import bills
@@ -178,6 +192,7 @@ POST /metrics/new bills
 GET /metrics/{name} signed-in
 POST /metrics/{name} bills
 POST /metrics/{name}/delete-values bills
+GET /metrics/{name}/unit-costs.csv money
 POST /preferences public
 GET /readyz public
 GET /rules signed-in
@@ -218,6 +233,10 @@ POST /settings/event-sources/{id}/reading/pause admin
 POST /settings/event-sources/{id}/reading/resume admin
 POST /settings/event-sources/{id}/reading/stop admin
 POST /settings/event-sources/{id}/rotate admin
+GET /settings/job-kinds bills
+POST /settings/job-kinds bills
+POST /settings/job-kinds/{id}/delete bills
+POST /settings/job-kinds/{id}/restore bills
 GET /settings/metric-queries admin
 POST /settings/metric-queries admin
 GET /settings/metric-queries/{id} admin

@@ -30,6 +30,59 @@ async fn a_token_counts_until_it_is_revoked_expired_or_its_owner_changes(pool: P
     }
 }
 
+/// S14 as a table: what a token of each scope may, in which place it is read, and when it has ended. That it is in no log
+/// line, `secrets_are_neither_in_logs_nor_in_errors_nor_in_metrics` shows; what each route asks for, `trust_matrix.rs`.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn s14_scope_expiry_revoked_and_place_of_a_token(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let (sends, rules) = ("/api/v1/deployments", "/api/v1/rules");
+    let unfit = StatusCode::UNPROCESSABLE_ENTITY;
+    for (scope, read, send, change) in [
+        (TokenScope::Read, StatusCode::OK, StatusCode::FORBIDDEN, StatusCode::FORBIDDEN),
+        (TokenScope::Ingest, StatusCode::FORBIDDEN, unfit, StatusCode::FORBIDDEN),
+        (TokenScope::Admin, StatusCode::OK, unfit, unfit),
+    ] {
+        let token = app.token(scope, Role::Finance).await;
+        let name = scope.as_str();
+        assert_eq!(status(&app, &token).await, read, "{name} reads");
+        for (path, expected) in [(sends, send), (rules, change)] {
+            let page = app.api("POST", path, &token, serde_json::json!({ "no": "such field" })).await;
+            assert_eq!(page.status, expected, "{name} posts to {path}: {}", page.body);
+            assert!(!page.body.contains(&token), "{}", page.body);
+        }
+        // Anywhere but in its header it is not looked at.
+        for (method, path, header) in [
+            (Method::GET, format!("{READ}?access_token={token}"), None),
+            (Method::GET, format!("{READ}?token={token}"), None),
+            (Method::GET, format!("{READ}/{token}"), None),
+            (Method::GET, READ.to_owned(), Some(("cookie", format!("costwake_token={token}; token={token}")))),
+            (Method::GET, READ.to_owned(), Some(("x-api-key", token.clone()))),
+            (Method::GET, READ.to_owned(), Some(("authorization", format!("Basic {token}")))),
+            (Method::POST, sends.to_owned(), None),
+        ] {
+            let mut request = app.request(method, &path);
+            if let Some((name, value)) = &header {
+                request = request.header(*name, value);
+            }
+            let body = serde_json::json!({ "token": token, "access_token": token }).to_string();
+            let page = app.send(request.body(Body::from(body)).unwrap()).await;
+            assert!(matches!(page.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND), "{path}: {}", page.status);
+            assert!(!page.body.contains(&token), "{path}: {}", page.body);
+        }
+        for (what, change) in [
+            ("expired", "UPDATE api_token SET expires_at = now() - interval '1 second'"),
+            ("revoked", "UPDATE api_token SET expires_at = NULL, revoked_at = now()"),
+        ] {
+            sqlx::query(change).execute(&pool).await.unwrap();
+            for (method, path) in [("GET", READ), ("POST", sends), ("POST", rules)] {
+                let page = app.api(method, path, &token, Value::Null).await;
+                assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{what} {name} {path}");
+            }
+        }
+        sqlx::query("DELETE FROM api_token").execute(&pool).await.unwrap();
+    }
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_token_is_shown_once_kept_as_a_hash_and_read_from_the_header_only(pool: PgPool) {
     let app = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;

@@ -18,7 +18,8 @@ ServiceName,SubAccountId,ResourceId,RegionId,SkuId,PricingQuantity,PricingUnit,T
 const LAST: &str = "2026-11-18";
 const RELEASED: &str = "2026-11-02";
 
-fn day(text: &str) -> NaiveDate {
+/// A day as it is written.
+pub fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
@@ -29,8 +30,9 @@ fn requests(at: NaiveDate) -> i64 {
     weekday + (days * 7919).rem_euclid(101)
 }
 
-// 100.00 a day and 0.10 a request, 0.12 since the release, with some cents of noise.
-fn checkout_cents(at: NaiveDate) -> i64 {
+/// What the checkout costs in production on a day: 100.00 and 0.10 a request, 0.12 since the release, with some cents of
+/// noise.
+pub fn checkout_cents(at: NaiveDate) -> i64 {
     own_cents(at) + if at < day("2026-11-06") { 0 } else { 700 }
 }
 
@@ -111,11 +113,13 @@ async fn measure(world: &World) {
     metrics_import::import(&world.app.state.pools, metrics.as_bytes(), "test", "", now).await.unwrap();
 }
 
-async fn deploy(db: &PgPool, service: &str, environment: &str, at: &str) -> i64 {
+/// A version went live.
+pub async fn deploy(db: &PgPool, service: &str, environment: &str, at: &str) -> i64 {
     deployed(db, (&format!("{service} {environment} {at}"), "v1"), service, environment, at).await
 }
 
-async fn filled(db: &PgPool) -> World {
+/// Bills of four months, with requests beside them.
+pub async fn filled(db: &PgPool) -> World {
     let world = world(db).await;
     for month in ["2026-08", "2026-09", "2026-10", "2026-11"] {
         import(&world, month).await;

@@ -2,6 +2,7 @@
 
 use super::{Found, Repository, Tells, person, text};
 use crate::events::Headers;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 pub(super) fn repository(answer: &Value) -> Option<Repository> {
@@ -28,6 +29,21 @@ pub(super) fn deployment(repository: &Repository, row: &Value) -> Option<Found> 
         headers: Headers::default(),
         body,
         tells: Tells::Deployment { external_id, status: Some((status, 0)) },
+    })
+}
+
+// The row tells no moment of its own for the stop. Later changes of a stopped environment move it, so that each is told and
+// the first counts.
+pub(super) fn stopped_environment(repository: &Repository, row: &Value, at: DateTime<Utc>) -> Option<Found> {
+    let id = text(&row["id"]).filter(|_| row["state"].as_str() == Some("stopped"))?;
+    let mut body = row.clone();
+    body["project"] = repository.about.clone();
+    Some(Found {
+        event_name: "environment",
+        dedupe_key: format!("read/environment/{id}/stopped/{}", at.timestamp()),
+        headers: Headers::default(),
+        body,
+        tells: Tells::Environment,
     })
 }
 

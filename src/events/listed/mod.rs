@@ -32,12 +32,12 @@ pub enum List {
     Changes,
     /// Commits of the default branch.
     Commits,
+    /// Environments that were stopped, which no webhook tells where no job does it.
+    Environments,
 }
 
-impl List {
-    /// All that is read of a repository, in this order: commits come before what was deployed of them.
-    pub const ALL: [Self; 3] = [Self::Commits, Self::Changes, Self::Deployments];
-}
+/// All that is read of a repository, in this order: commits come before what was deployed of them.
+const LISTS: [List; 4] = [List::Commits, List::Changes, List::Deployments, List::Environments];
 
 /// A repository as its API describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub enum Tells {
         /// `merged` or `abandoned`.
         state: &'static str,
     },
+    /// An environment was stopped.
+    Environment,
 }
 
 /// A body as a webhook would have brought it.
@@ -135,6 +137,11 @@ impl Api {
         name.len() <= 200 && count_fits && parts.iter().all(fits)
     }
 
+    /// What is listed of a repository, in the order in which it is read. Only GitLab tells of environments.
+    pub fn lists(self) -> &'static [List] {
+        if self == Self::GitLab { &LISTS } else { &LISTS[..3] }
+    }
+
     /// Where a repository describes itself.
     pub fn repository_path(self, name: &str) -> String {
         match self {
@@ -173,6 +180,7 @@ impl Api {
             (Self::GitLab, List::Commits) => {
                 format!("{base}/repository/commits?ref_name={branch}&since={since}&per_page={PAGE_ROWS}")
             }
+            (_, List::Environments) => format!("{base}/environments?states=stopped&per_page={PAGE_ROWS}"),
             (Self::Bitbucket, List::Deployments) => {
                 format!("{base}/deployments/?sort=-state.started_on&pagelen={PAGE_ROWS}")
             }
@@ -198,10 +206,10 @@ impl Api {
         Some(format!("{}/deployments/{id}/statuses?per_page={PAGE_ROWS}", self.repository_path(repository)))
     }
 
-    /// The rows of a page; none where the answer is no page.
-    pub fn rows(self, answer: &Value) -> Option<&[Value]> {
-        let rows = if self == Self::Bitbucket { answer.get("values")? } else { answer };
-        rows.as_array().map(Vec::as_slice)
+    /// Takes the rows out of a page; none where the answer is no page.
+    pub fn take_rows(self, answer: &mut Value) -> Option<Vec<Value>> {
+        let rows = if self == Self::Bitbucket { answer.get_mut("values")? } else { answer };
+        rows.as_array_mut().map(std::mem::take)
     }
 
     /// The address of the next page, where the answer itself names it.
@@ -261,6 +269,12 @@ impl Api {
             Self::GitLab => gitlab::change(repository, row),
             Self::Bitbucket => bitbucket::change(repository, row),
         }
+    }
+
+    /// The body that a stopped environment makes, where it was stopped since a moment.
+    pub fn stopped_environment(self, repository: &Repository, row: &Value, since: DateTime<Utc>) -> Option<Found> {
+        let stopped_at = row.get("updated_at").and_then(time).filter(|at| *at >= since)?;
+        gitlab::stopped_environment(repository, row, stopped_at)
     }
 
     /// The body that pushes these commits of the default branch, newest first as they are listed. Gives its name, key,

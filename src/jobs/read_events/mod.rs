@@ -4,6 +4,7 @@
 //! what to do, and the next time asks again; only what is wrong here makes the job fail.
 
 mod asking;
+mod pages;
 mod repository;
 
 use crate::config::Config;

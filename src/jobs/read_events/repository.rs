@@ -1,7 +1,8 @@
 //! One repository: its commits, merged requests and deployments, page by page. What is known is left out, the rest is
 //! stored as deliveries with the mark of the answer that held it, both or neither.
 
-use super::asking::{Asking, Stop};
+use super::asking::{Asking, Problem, Stop};
+use super::pages::{Mark, Pages};
 use crate::events;
 use crate::events::listed::{Found, List, Repository, Tells};
 use crate::store::event_deliveries::{self, NewDelivery};
@@ -23,9 +24,6 @@ const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
 /// Deployments that have not ended and are asked for again.
 const OPEN_MAX: i64 = 200;
 
-/// The mark of an answer.
-type Mark = (String, String);
-
 /// Reads a repository whole; then it is read up to when the read began.
 pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
     let answer = asking.get(&asking.api.repository_path(&setting.repository), None).await?;
@@ -36,8 +34,12 @@ pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> R
     // Whole days, so that the address is the same all day, and with it the mark.
     let since = since.date_naive().and_time(NaiveTime::MIN).and_utc();
     let mut marks = Vec::new();
-    for list in List::ALL {
-        read_list(asking, &setting.repository, &repository, list, since, &mut marks).await?;
+    for list in asking.api.lists() {
+        match read_list(asking, &setting.repository, &repository, *list, since, &mut marks).await {
+            // A project whose environments are switched off has none that could stop.
+            Err(Stop::Problem(Problem { is_of_all: false, .. })) if *list == List::Environments => {}
+            read => read?,
+        }
     }
     read_open(asking, &setting.repository, &repository).await?;
     let mut transaction = asking.pools.jobs.begin().await?;
@@ -50,7 +52,6 @@ pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> R
     Ok(())
 }
 
-// The mark of the first page counts once all pages are stored: else a read that broke off would hide the rest.
 async fn read_list(
     asking: &mut Asking<'_>,
     path_name: &str,
@@ -60,28 +61,20 @@ async fn read_list(
     marks: &mut Vec<Mark>,
 ) -> Result<(), Stop> {
     let first = asking.api.list_path(list, path_name, &repository.default_branch, since);
-    let mark = event_reads::mark(&asking.pools.jobs, asking.event_source_id, &first).await?;
-    let mut next = Some((first.clone(), mark));
-    while let Some((path, mark)) = next.take() {
-        let answer = asking.get(&path, mark.as_deref()).await?;
-        if answer.is_unchanged() {
-            return Ok(());
-        }
-        if let Some(etag) = answer.etag.clone().filter(|_| path == first) {
-            marks.push((path, etag));
-        }
-        let body = asking.json(&answer)?;
-        let rows = asking.api.rows(&body).ok_or_else(|| asking.not_the_api())?;
+    let mut pages = Pages::from(asking, first).await?;
+    while let Some(page) = pages.turn(asking).await? {
+        marks.extend(page.mark);
         let is_wanted = |row: &&Value| asking.api.falls_to(list, row).is_none_or(|at| at >= since);
-        let wanted: Vec<&Value> = rows.iter().take_while(is_wanted).collect();
-        let has_ended = wanted.len() < rows.len() || rows.is_empty();
+        let wanted: Vec<&Value> = page.rows.iter().take_while(is_wanted).collect();
+        if wanted.len() < page.rows.len() {
+            pages.end();
+        }
         match list {
             List::Commits => take_commits(asking, repository, &wanted).await?,
             List::Changes => take_changes(asking, repository, &wanted).await?,
             List::Deployments => take_deployments(asking, path_name, repository, &wanted).await?,
+            List::Environments => take_environments(asking, repository, &wanted, since).await?,
         }
-        let following = answer.next.as_deref().or_else(|| asking.api.next(&body));
-        next = following.filter(|_| !has_ended).map(|path| (path.to_owned(), None));
     }
     Ok(())
 }
@@ -107,7 +100,7 @@ async fn take_changes(asking: &mut Asking<'_>, repository: &Repository, rows: &[
     let found: Vec<Found> = rows.iter().filter_map(|row| asking.api.change(repository, row)).collect();
     let id = |found: &Found| match &found.tells {
         Tells::Change { external_id, state } => Some((external_id.clone(), *state)),
-        Tells::Deployment { .. } => None,
+        _ => None,
     };
     let ids: Vec<String> = found.iter().filter_map(|found| id(found).map(|(id, _)| id)).collect();
     let mut conn = asking.pools.jobs.acquire().await?;
@@ -116,6 +109,20 @@ async fn take_changes(asking: &mut Asking<'_>, repository: &Repository, rows: &[
     let is_new = |found: &Found| id(found).is_some_and(|(id, state)| known.get(&id).is_none_or(|known| known != state));
     let lacking: Vec<Found> = found.into_iter().filter(is_new).collect();
     asking.run.change_count += store(asking, &lacking, &[]).await?;
+    Ok(())
+}
+
+// The list is in no order of time, so that each row says by itself whether it is wanted. What is told already has the
+// same key.
+async fn take_environments(
+    asking: &mut Asking<'_>,
+    repository: &Repository,
+    rows: &[&Value],
+    since: DateTime<Utc>,
+) -> Result<(), Stop> {
+    let found = rows.iter().filter_map(|row| asking.api.stopped_environment(repository, row, since));
+    let found: Vec<Found> = found.collect();
+    asking.run.status_count += store(asking, &found, &[]).await?;
     Ok(())
 }
 
@@ -154,17 +161,13 @@ async fn take_deployment(
         if is_told {
             return Ok(());
         }
-        let mark = event_reads::mark(&asking.pools.jobs, asking.event_source_id, &first).await?;
-        let mut next = Some((first.clone(), mark));
-        while let Some((path, mark)) = next.take() {
-            let answer = asking.get(&path, mark.as_deref()).await?;
-            if answer.is_unchanged() {
-                return Ok(());
-            }
-            let body = asking.json(&answer)?;
-            statuses.extend_from_slice(asking.api.rows(&body).ok_or_else(|| asking.not_the_api())?);
-            next = answer.next.map(|path| (path, None));
-            marks.extend(answer.etag.filter(|_| path == first).map(|etag| (path, etag)));
+        let mut pages = Pages::from(asking, first).await?;
+        while let Some(page) = pages.turn(asking).await? {
+            statuses.extend(page.rows);
+            marks.extend(page.mark);
+        }
+        if pages.is_unchanged() {
+            return Ok(());
         }
     }
     let is_new = |found: &Found| match (&found.tells, &known) {

@@ -3,8 +3,9 @@
 mod csv;
 pub mod details;
 mod environment;
+pub mod environment_end;
 mod import;
-mod refresh;
+pub mod refresh;
 mod remove;
 mod service;
 mod team;
@@ -45,6 +46,8 @@ pub fn routes(routes: Routes) -> Routes {
         .post("/catalogue/add-environment", Policy::Bills, environment::add)
         .get("/catalogue/environments/{slug}", Policy::Bills, environment::edit_form)
         .post("/catalogue/environments/{slug}", Policy::Bills, environment::edit)
+        .post("/catalogue/environments/{slug}/still-runs", Policy::Bills, environment_end::still_runs)
+        .post("/catalogue/environments/{slug}/ended", Policy::Bills, environment_end::ended)
         .get("/catalogue/environments/{slug}/delete", Policy::Bills, remove::ask_environment)
         .post("/catalogue/environments/{slug}/delete", Policy::Bills, remove::environment)
         .get("/catalogue/add-team", Policy::Bills, team::add_form)

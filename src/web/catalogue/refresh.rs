@@ -29,11 +29,39 @@ pub(super) struct RefreshForm {
 }
 
 impl RefreshForm {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            repository: self.repository.clone(),
+            address: self.address.clone(),
+            token: Some(self.token.clone()),
+        }
+    }
+}
+
+/// What somebody wants to be fetched.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What it is called.
+    pub name: String,
+    /// `backstage`, `table` or `codeowners`.
+    pub kind: String,
+    /// Of CODEOWNERS: the repository that they lie in.
+    pub repository: String,
+    /// Where it is.
+    pub address: String,
+    /// `None` leaves the token that is kept, an empty one forgets it.
+    pub token: Option<String>,
+}
+
+impl Wanted {
     fn checked(&self) -> Result<NewSource> {
         let refuse = |text: &str| Err(Error::Invalid(text.into()));
-        let (name, address, token) = (self.name.trim(), self.address.trim(), self.token.trim());
+        let (name, address) = (self.name.trim(), self.address.trim());
+        let token = self.token.as_deref().map(str::trim);
         if !KINDS.contains(&self.kind.as_str()) {
-            return refuse("Choose what the file is.");
+            return refuse("Choose what the file is: backstage, table or codeowners.");
         }
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
             return refuse("Name the description with 1 to 100 visible characters.");
@@ -50,7 +78,7 @@ impl RefreshForm {
         if self.kind == "codeowners" && described::repository(&self.repository).is_none() {
             return refuse("Say which repository the CODEOWNERS are of, as owner/name.");
         }
-        if token.len() > TOKEN_CHARS_MAX || token.chars().any(|c| !c.is_ascii_graphic()) {
+        if token.is_some_and(|token| token.len() > TOKEN_CHARS_MAX || token.chars().any(|c| !c.is_ascii_graphic())) {
             return refuse("A token is up to 1,000 letters, digits and signs without spaces.");
         }
         Ok(NewSource {
@@ -58,7 +86,7 @@ impl RefreshForm {
             kind: self.kind.clone(),
             repository: self.repository.trim().to_owned(),
             address: address.to_owned(),
-            token: token.to_owned(),
+            token: token.map(str::to_owned),
         })
     }
 }
@@ -83,36 +111,66 @@ pub(super) async fn add(
 }
 
 async fn keep(app: &AppState, principal: &Principal, from: ClientAddress, form: &RefreshForm) -> Result<()> {
-    let new = form.checked()?;
+    save(app, &principal.login, &from.to_string(), form.wanted(), false).await.map(drop)
+}
+
+/// Lets a description be fetched every night, and at once. One of the same name is changed where that is allowed. Whether it
+/// is a new one.
+pub async fn save(app: &AppState, by: &str, from: &str, wanted: Wanted, may_change: bool) -> Result<bool> {
+    let new = wanted.checked()?;
     let key = key(app).await?;
-    let (app, by) = (app.clone(), principal.login.clone());
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
     detached(async move {
         let now = app.now();
         let mut transaction = app.pools.web.begin().await?;
-        if catalogue_sources::list(&mut *transaction).await?.len() as i64 >= SOURCES_MAX {
-            return Err(Error::Conflict(format!("{SOURCES_MAX} descriptions are fetched already.")));
-        }
-        if catalogue_sources::insert(&mut transaction, &key, &new, &by, now).await?.is_none() {
+        let known = catalogue_sources::find_for_update(&mut transaction, &new.name).await?;
+        if known.is_some() && !may_change {
             return Err(Error::Conflict(format!("A description called “{}” is fetched already.", new.name)));
         }
-        let details = json!({ "kind": new.kind, "address": new.address, "repository": new.repository });
-        let action = "catalogue.refresh_added";
-        audit::insert(&mut transaction, now, &by, &from.to_string(), action, &new.name, details).await?;
+        if known.is_none() && catalogue_sources::list(&mut *transaction).await?.len() as i64 >= SOURCES_MAX {
+            return Err(Error::Conflict(format!("{SOURCES_MAX} descriptions are fetched already.")));
+        }
+        // It is due at once.
+        catalogue_sources::put(&mut transaction, &key, &new, &by, now).await?;
+        let details = json!({ "kind": new.kind, "address": new.address, "repository": new.repository,
+            "token_changed": new.token.is_some() });
+        let action = if known.is_some() { "catalogue.refresh_changed" } else { "catalogue.refresh_added" };
+        audit::insert(&mut transaction, now, &by, &from, action, &new.name, details).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(known.is_none())
+    })
+    .await
+}
+
+/// Fetches a description at once.
+pub async fn fetch_now(app: &AppState, id: i64) -> Result<()> {
+    let app = app.clone();
+    detached(async move {
+        let mut conn = app.pools.web.acquire().await?;
+        catalogue_sources::get(&mut *conn, id).await?.ok_or(Error::NotFound)?;
+        let payload = json!({ "catalogue_source_id": id });
+        Ok(jobs::enqueue(&mut conn, REFRESH_CATALOGUE, &id.to_string(), &payload).await.map(drop)?)
+    })
+    .await
+}
+
+/// Fetches a description no more, and forgets its token; what it brought stays.
+pub async fn forget(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let mut transaction = app.pools.web.begin().await?;
+        let source = catalogue_sources::get(&mut *transaction, id).await?.ok_or(Error::NotFound)?;
+        catalogue_sources::delete(&mut transaction, id).await?;
+        let action = "catalogue.refresh_removed";
+        audit::insert(&mut transaction, app.now(), &by, &from, action, &source.name, json!({})).await?;
+        Ok(transaction.commit().await?)
     })
     .await
 }
 
 pub(super) async fn now(State(app): State<AppState>, Path(id): Path<i64>) -> Result<Redirect> {
-    detached(async move {
-        let mut conn = app.pools.web.acquire().await?;
-        catalogue_sources::get(&mut *conn, id).await?.ok_or(Error::NotFound)?;
-        let payload = json!({ "catalogue_source_id": id });
-        jobs::enqueue(&mut conn, REFRESH_CATALOGUE, &id.to_string(), &payload).await?;
-        Ok(Redirect::to(PAGE_PATH))
-    })
-    .await
+    fetch_now(&app, id).await?;
+    Ok(Redirect::to(PAGE_PATH))
 }
 
 pub(super) async fn remove(
@@ -121,15 +179,6 @@ pub(super) async fn remove(
     from: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Redirect> {
-    detached(async move {
-        let now = app.now();
-        let mut transaction = app.pools.web.begin().await?;
-        let source = catalogue_sources::get(&mut *transaction, id).await?.ok_or(Error::NotFound)?;
-        catalogue_sources::delete(&mut transaction, id).await?;
-        let (by, from, action) = (&principal.login, from.to_string(), "catalogue.refresh_removed");
-        audit::insert(&mut transaction, now, by, &from, action, &source.name, json!({})).await?;
-        transaction.commit().await?;
-        Ok(Redirect::to(PAGE_PATH))
-    })
-    .await
+    forget(&app, &principal.login, &from.to_string(), id).await?;
+    Ok(Redirect::to(PAGE_PATH))
 }

@@ -1,6 +1,6 @@
 //! By which rules a deployment came to its services and environment, and pinning that.
 
-use super::super::mapping_change::{self, MappingChange};
+use super::super::mapping_change::{self, Done, MappingChange};
 use super::super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
 use crate::store::deployment_pins::{self, Matching};
 use axum::extract::{Path, State};
@@ -41,7 +41,8 @@ async fn pin(
     address: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    set(app, principal, address, id, true).await
+    let done = set(app, principal, address, id, true).await?;
+    Ok(done.redirect(|_| page_of(id)))
 }
 
 async fn unpin(
@@ -50,18 +51,23 @@ async fn unpin(
     address: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    set(app, principal, address, id, false).await
+    let done = set(app, principal, address, id, false).await?;
+    Ok(done.redirect(|_| page_of(id)))
 }
 
-// Pinning moves nothing; letting go asks the rules again.
-async fn set(
+fn page_of(id: i64) -> String {
+    format!("/deployments/{id}#h-match")
+}
+
+/// Pins a match, which moves nothing, or lets rules decide again. Whether it was otherwise before.
+pub async fn set(
     app: AppState,
     principal: Principal,
     address: ClientAddress,
     id: i64,
     is_pinned: bool,
-) -> Result<Response> {
-    let done = mapping_change::run(async move {
+) -> Result<Done<bool>> {
+    mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         deployment_pins::matching(change.conn(), id).await?.ok_or(Error::NotFound)?;
         let (by, now) = (change.actor().to_owned(), change.now());
@@ -74,7 +80,12 @@ async fn set(
             let action = if is_pinned { "deployment.pinned" } else { "deployment.unpinned" };
             change.audit(action, &format!("deployment {id}"), json!({})).await?;
         }
-        if has_changed && !is_pinned { change.finish().await.map(drop) } else { change.finish_without_remap().await }
-    });
-    Ok(done.await?.redirect(|()| format!("/deployments/{id}#h-match")))
+        if has_changed && !is_pinned {
+            change.finish().await?;
+        } else {
+            change.finish_without_remap().await?;
+        }
+        Ok(has_changed)
+    })
+    .await
 }

@@ -4,7 +4,7 @@ mod causes;
 mod chart;
 mod effect;
 mod failure;
-mod matching;
+pub(crate) mod matching;
 mod resources;
 mod units;
 

@@ -6,7 +6,9 @@ use crate::store::event_sources::{self, EventSource};
 use crate::store::{audit, jobs};
 use crate::web::webhooks::key;
 use crate::web::{AppState, Error, Result, detached};
-use serde_json::json;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
 use std::collections::BTreeSet;
 
 const ADDRESS_CHARS_MAX: usize = 500;
@@ -72,6 +74,29 @@ fn repository(written: &str) -> &str {
     path.strip_suffix(".git").unwrap_or(path)
 }
 
+// A change of one source: nobody else changes it meanwhile, and it happens with its line in the audit log or not at all.
+struct Change {
+    transaction: Transaction<'static, Postgres>,
+    source: EventSource,
+    by: String,
+    from: String,
+    now: DateTime<Utc>,
+}
+
+impl Change {
+    async fn begin(app: &AppState, by: &str, from: &str, id: i64) -> Result<Self> {
+        let mut transaction = app.pools.web.begin().await?;
+        let source = event_sources::get_for_update(&mut transaction, id).await?.ok_or(Error::NotFound)?;
+        Ok(Self { transaction, source, by: by.to_owned(), from: from.to_owned(), now: app.now() })
+    }
+
+    async fn finish(mut self, action: &str, details: Value) -> Result<()> {
+        let Self { transaction, source, by, from, now } = &mut self;
+        audit::insert(transaction, *now, by, from, action, &source.name, details).await?;
+        Ok(self.transaction.commit().await?)
+    }
+}
+
 /// Lets a source be read, or changes how; it is read at once. Gives what is kept.
 pub async fn save(app: &AppState, by: &str, from: &str, id: i64, wanted: Wanted) -> Result<ReadValues> {
     let mut conn = app.pools.web.acquire().await?;
@@ -84,14 +109,12 @@ pub async fn save(app: &AppState, by: &str, from: &str, id: i64, wanted: Wanted)
     let key = key(app).await?;
     let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
     detached(async move {
-        let now = app.now();
-        let mut transaction = app.pools.web.begin().await?;
-        locked(&mut transaction, id).await?;
-        event_reads::put(&mut transaction, &key, id, &values, wanted.token.as_deref(), &by, now).await?;
+        let mut change = Change::begin(&app, &by, &from, id).await?;
+        let token = wanted.token.as_deref();
+        event_reads::put(&mut change.transaction, &key, id, &values, token, &by, change.now).await?;
         let details = json!({ "address": values.address, "repositories": values.repositories,
             "every_minutes": values.every_minutes, "token_changed": wanted.token.is_some() });
-        audit::insert(&mut transaction, now, &by, &from, "event_source.reading_changed", &source.name, details).await?;
-        transaction.commit().await?;
+        change.finish("event_source.reading_changed", details).await?;
         Ok(values)
     })
     .await
@@ -101,20 +124,17 @@ pub async fn save(app: &AppState, by: &str, from: &str, id: i64, wanted: Wanted)
 pub async fn read_now(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
     let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
     detached(async move {
-        let mut transaction = app.pools.web.begin().await?;
-        let source = locked(&mut transaction, id).await?;
-        if event_reads::get(&mut *transaction, id).await?.is_none() {
-            return Err(Error::Conflict(format!("{} is not read yet: say first what of it.", source.name)));
+        let mut change = Change::begin(&app, &by, &from, id).await?;
+        let name = &change.source.name;
+        if event_reads::get(&mut *change.transaction, id).await?.is_none() {
+            return Err(Error::Conflict(format!("{name} is not read yet: say first what of it.")));
         }
-        if !source.enabled {
-            return Err(Error::Conflict(format!("{} is switched off: switch it on first.", source.name)));
+        if !change.source.enabled {
+            return Err(Error::Conflict(format!("{name} is switched off: switch it on first.")));
         }
         let payload = json!({ "event_source_id": id, "asked_by": by });
-        jobs::enqueue(&mut transaction, READ_EVENT_SOURCE, &id.to_string(), &payload).await?;
-        let action = "event_source.read_asked_for";
-        audit::insert(&mut transaction, app.now(), &by, &from, action, &source.name, json!({})).await?;
-        transaction.commit().await?;
-        Ok(())
+        jobs::enqueue(&mut change.transaction, READ_EVENT_SOURCE, &id.to_string(), &payload).await?;
+        change.finish("event_source.read_asked_for", json!({})).await
     })
     .await
 }
@@ -123,16 +143,12 @@ pub async fn read_now(app: &AppState, by: &str, from: &str, id: i64) -> Result<(
 pub async fn set_paused(app: &AppState, by: &str, from: &str, id: i64, is_paused: bool) -> Result<()> {
     let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
     detached(async move {
-        let now = app.now();
-        let mut transaction = app.pools.web.begin().await?;
-        let source = locked(&mut transaction, id).await?;
-        if !event_reads::set_paused(&mut transaction, id, is_paused, now).await? {
+        let mut change = Change::begin(&app, &by, &from, id).await?;
+        if !event_reads::set_paused(&mut change.transaction, id, is_paused, change.now).await? {
             return Err(Error::NotFound);
         }
         let action = if is_paused { "event_source.reading_paused" } else { "event_source.reading_resumed" };
-        audit::insert(&mut transaction, now, &by, &from, action, &source.name, json!({})).await?;
-        transaction.commit().await?;
-        Ok(())
+        change.finish(action, json!({})).await
     })
     .await
 }
@@ -141,22 +157,13 @@ pub async fn set_paused(app: &AppState, by: &str, from: &str, id: i64, is_paused
 pub async fn stop(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
     let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
     detached(async move {
-        let now = app.now();
-        let mut transaction = app.pools.web.begin().await?;
-        let source = locked(&mut transaction, id).await?;
-        if !event_reads::delete(&mut transaction, id).await? {
+        let mut change = Change::begin(&app, &by, &from, id).await?;
+        if !event_reads::delete(&mut change.transaction, id).await? {
             return Err(Error::NotFound);
         }
-        let action = "event_source.reading_stopped";
-        audit::insert(&mut transaction, now, &by, &from, action, &source.name, json!({})).await?;
-        transaction.commit().await?;
-        Ok(())
+        change.finish("event_source.reading_stopped", json!({})).await
     })
     .await
-}
-
-async fn locked(conn: &mut sqlx::PgConnection, id: i64) -> Result<EventSource> {
-    event_sources::get_for_update(conn, id).await?.ok_or(Error::NotFound)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod change;
 mod definition;
+mod unit_cost;
 mod upload;
 
 use super::csv::{Table, split_suffix};
@@ -18,6 +19,7 @@ use bigdecimal::BigDecimal;
 use definition::DefinitionForm;
 use serde::Deserialize;
 use std::collections::HashMap;
+use unit_cost::UnitCostSection;
 
 pub(crate) use change::from_usage;
 pub(crate) use definition::{check, put};
@@ -36,6 +38,7 @@ pub fn routes(routes: Routes) -> Routes {
         .post("/metrics/new", Policy::Bills, change::add)
         .get("/metrics/{name}", Policy::SignedIn, show)
         .post("/metrics/{name}", Policy::Bills, change::save)
+        .get("/metrics/{name}/unit-costs.csv", Policy::Money, unit_cost::export)
         .post("/metrics/{name}/delete-values", Policy::Bills, change::delete_values)
         .post("/metrics/forget-unmapped", Policy::Bills, change::forget_unmapped)
 }
@@ -141,6 +144,7 @@ struct MetricPage {
     page: Page,
     metric: Metric,
     services: Vec<ServiceRow>,
+    unit_cost: Option<UnitCostSection>,
     form: DefinitionForm,
     message: String,
     can_change: bool,
@@ -177,7 +181,9 @@ async fn one(
     let services = metric_lists::services(&mut snapshot, name).await?;
     let services = services.into_iter().map(|reach| service_row(reach, &gaps)).collect();
     let form = form.unwrap_or_else(|| DefinitionForm::of(&metric));
-    Ok(MetricPage { page, metric, services, form, message, can_change: Policy::Bills.allows(principal), done })
+    let unit_cost = unit_cost::section(&mut snapshot, principal, &metric, &page.bills).await?;
+    let can_change = Policy::Bills.allows(principal);
+    Ok(MetricPage { page, metric, services, unit_cost, form, message, can_change, done })
 }
 
 fn service_row(reach: ServiceReach, gaps: &[Gap]) -> ServiceRow {

@@ -8,7 +8,7 @@ mod moved;
 mod releases;
 mod series;
 mod tables;
-mod unit_chart;
+pub(super) mod unit_chart;
 pub(super) mod usage;
 
 use super::anomalies;

@@ -16,7 +16,7 @@ const LABEL_EVERY: usize = 7;
 
 /// The chart with what is written beside it.
 #[derive(Clone)]
-pub(super) struct UnitChart {
+pub(in crate::web) struct UnitChart {
     pub metric: String,
     /// `per 1,000 requests`.
     pub per: String,
@@ -29,7 +29,7 @@ pub(super) struct UnitChart {
 }
 
 /// Cost and usage of days in one currency.
-pub(super) struct Days<'a> {
+pub(in crate::web) struct Days<'a> {
     pub range: DateRange,
     pub costs: &'a BTreeMap<NaiveDate, BigDecimal>,
     pub usage: &'a BTreeMap<NaiveDate, BigDecimal>,
@@ -39,7 +39,7 @@ pub(super) struct Days<'a> {
 
 impl UnitChart {
     /// None where fewer than two days have a unit cost, or the days are too many.
-    pub(super) fn new(metric: &str, per: String, days: &Days<'_>) -> Option<Self> {
+    pub(in crate::web) fn new(metric: &str, per: String, days: &Days<'_>) -> Option<Self> {
         let all: Vec<(NaiveDate, Option<BigDecimal>)> = days.range.days().map(|day| (day, days.on(day))).collect();
         let known: Vec<&BigDecimal> = all.iter().filter_map(|(_, cost)| cost.as_ref()).collect();
         if known.len() < 2 || all.len() > DAYS_MAX {

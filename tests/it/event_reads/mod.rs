@@ -351,15 +351,25 @@ async fn gitlab_is_read(pool: PgPool) {
         json!([{ "id": "e".repeat(40), "message": "Merge", "committed_date": at(day),
         "author_name": "Ann", "web_url": "https://gitlab.com/acme/group/shop/-/commit/1" }]),
     );
+    let stopped = |id: i64, name: &str, moment: DateTime<Utc>| {
+        json!({ "id": id, "name": name, "slug": name, "state": "stopped", "tier": "development", "external_url": null,
+            "created_at": at(day), "updated_at": at(moment) })
+    };
+    // The second one was stopped before anything is read.
+    let environments = json!([stopped(1, "review/a", day), stopped(2, "review/old", day - Duration::days(300))]);
+    api.put(&format!("{project}/environments"), environments);
     place.set_up(&api, "acme/group/shop", TOKEN).await;
     for _ in 0..3 {
         place.read().await;
+        let told: Vec<String> =
+            sqlx::query_scalar("SELECT status || ' ' || title FROM operational_event").fetch_all(&pool).await.unwrap();
+        assert_eq!(told, ["stopped review/a was stopped"]);
         let live = |id, status| finished(id, status, day + Duration::minutes(5));
         let expected = [live(7, "succeeded"), live(8, "failed"), live(9, "succeeded")];
         assert_eq!(place.deployments().await, expected, "{}", place.last("error").await);
         assert_eq!(count(&pool, "SELECT count(*) FROM change").await, 2);
     }
-    assert_eq!(place.last("unchanged_count").await, "3");
+    assert_eq!(place.last("unchanged_count").await, "4");
     let asked = api.taken();
     assert!(asked.iter().any(|(path, ..)| path.contains("updated_after=") && path.contains("order_by=updated_at")));
 }

@@ -87,4 +87,22 @@ async fn a_pinned_match_does_not_move(pool: PgPool) {
     assert_eq!(app.post_form(&format!("/deployments/{id}/unpin"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 0);
     assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'deployment.%pinned'").await, 2);
+    // Programs pin, list and let go too.
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let nothing = serde_json::Value::Null;
+    let pinned = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, nothing.clone()).await;
+    assert_eq!((pinned.status, pinned.json()["has_changed"].clone()), (StatusCode::OK, json!(true)), "{}", pinned.body);
+    let again = app.api("PUT", &format!("/api/v1/deployments/{id}/pin"), &token, nothing.clone()).await;
+    assert_eq!(again.json()["has_changed"], json!(false), "{}", again.body);
+    let listed = app.api("GET", "/api/v1/deployment-pins", &token, nothing.clone()).await.json();
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["environment"], listed.as_array().unwrap().len()),
+        (&json!("1"), &json!("prod"), 1)
+    );
+    let freed = app.api("DELETE", "/api/v1/deployments/id:1/pin", &token, nothing.clone()).await;
+    assert_eq!((freed.status, freed.json()["is_pinned"].clone()), (StatusCode::OK, json!(false)), "{}", freed.body);
+    let none = app.api("GET", "/api/v1/deployment-pins", &token, nothing.clone()).await.json();
+    assert_eq!(none, json!([]));
+    let absent = app.api("PUT", "/api/v1/deployments/id:nobody/pin", &token, nothing).await;
+    assert_eq!(absent.status, StatusCode::NOT_FOUND);
 }

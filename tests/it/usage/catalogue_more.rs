@@ -117,10 +117,64 @@ async fn a_preview_ends_when_its_sender_says_so(pool: PgPool) {
     }
     sqlx::query(deployment).bind("2").bind("succeeded").bind(at("2026-10-31T09:00:00Z")).execute(&pool).await.unwrap();
     assert!(!app.get(path).await.body.contains("Costs after its end"));
+    // A later one takes the place of an earlier one whose end was never told, where nobody knows a service.
+    let third = at("2026-10-31T10:00:00Z");
+    sqlx::query(deployment).bind("3").bind("superseded").bind(third).execute(&pool).await.unwrap();
+    assert!(app.get(path).await.body.contains("It ended on 31 Oct 2026, as its sender told."));
+    sqlx::query("DELETE FROM deployment WHERE external_id = '3'").execute(&pool).await.unwrap();
     // Production does not end because a deployment was taken down.
     sqlx::query("DELETE FROM deployment WHERE external_id = '2'").execute(&pool).await.unwrap();
     sqlx::query("UPDATE environment SET kind = 'production'").execute(&pool).await.unwrap();
     assert!(!app.get(path).await.body.contains("Costs after its end"));
+}
+
+/// Somebody who knows better lets it run on; that is written down, can be taken back, and holds until its sender tells of
+/// another end.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_person_knows_better_than_the_sender(pool: PgPool) {
+    let app = shop(&pool).await;
+    environment(&pool, "pr-12", "preview").await;
+    let (path, token) = ("/environments/pr-12?period=2026-10", admin_token(&app).await);
+    let refused = app.post_form("/catalogue/environments/pr-12/still-runs", &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+    let down = |at: DateTime<Utc>| {
+        sqlx::query(
+            "INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at, finished_at)
+             SELECT (SELECT min(event_source_id) FROM event_source), $1::text, environment_id, 'superseded', $1, $1, $1
+             FROM environment WHERE slug = 'pr-12'",
+        )
+        .bind(at)
+        .execute(&pool)
+    };
+    down("2026-10-30T09:00:00Z".parse().unwrap()).await.unwrap();
+    assert!(app.get(path).await.body.contains("It still runs</button>"));
+    let still_runs = async || {
+        let listed = app.api("GET", "/api/v1/environments", &token, Value::Null).await.json();
+        let one = listed.as_array().unwrap().iter().find(|one| one["slug"] == "pr-12").unwrap();
+        (one["told_last_day"].clone(), one["still_runs"].clone())
+    };
+    assert_eq!(still_runs().await, (json!("2026-10-30"), json!(false)));
+    let answered = app.post_form("/catalogue/environments/pr-12/still-runs", &[]).await;
+    assert_eq!(answered.status, StatusCode::SEE_OTHER, "{}", answered.body);
+    let page = app.get(path).await.body;
+    assert!(page.contains("that it still runs.") && page.contains("It did end</button>"), "{page}");
+    assert!(!page.contains("after its end"), "{page}");
+    assert!(!app.get("/environments?period=2026-10").await.body.contains("after its end"));
+    assert_eq!(still_runs().await, (json!("2026-10-30"), json!(true)));
+    // Taken back, and said again by a script.
+    let back = app.post_form("/catalogue/environments/pr-12/ended", &[]).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.body);
+    assert!(app.get(path).await.body.contains("$95.00 after its end"));
+    let changed = app.api("PATCH", "/api/v1/environments/pr-12", &token, json!({ "still_runs": true })).await;
+    assert_eq!((changed.status, &changed.json()["still_runs"]), (StatusCode::OK, &json!(true)), "{}", changed.body);
+    let audited =
+        "SELECT count(*) FROM audit_log WHERE action IN ('environment.end_refused', 'environment.end_accepted')";
+    assert_eq!(count(&pool, audited).await, 3);
+    // What is told from now on counts again.
+    down(Utc::now() + chrono::TimeDelta::days(1)).await.unwrap();
+    assert_eq!(still_runs().await.1, json!(false));
+    let nobody = app.browser(Role::Viewer, false, &[]).await;
+    assert_eq!(nobody.post_form("/catalogue/environments/pr-12/still-runs", &[]).await.status, StatusCode::FORBIDDEN);
 }
 
 async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds: i64, attributes: Value) {

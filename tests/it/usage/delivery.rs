@@ -39,10 +39,28 @@ async fn the_four_figures_stand_beside_cost(pool: PgPool) {
         "One change is left out: no repository told of its commit",
         "33.3%, 1 of 3",
         "1 h 30 min",
-        "Changes after which the version before came back",
+        "Changes that were rolled back or reverted, that an incident",
     ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
+    // An incident that began an hour after the third change and took half an hour: it failed too.
+    sqlx::query(
+        "WITH o AS (INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at, ended_at,
+                        time_is_received)
+                    SELECT min(event_source_id), 'i', 'incident', 'resolved', 'Orders fail', '2026-10-31T13:00:00Z'::timestamptz,
+                        '2026-10-31T13:30:00Z'::timestamptz, false FROM event_source RETURNING operational_event_id)
+         INSERT INTO operational_event_service SELECT operational_event_id, service_id FROM o, service WHERE slug = 'shop'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let page = app.get(url).await;
+    // Of 90 and 30 minutes the middle.
+    for part in ["66.7%, 2 of 3", "1 h</td>"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    sqlx::query("UPDATE operational_event SET ended_at = NULL").execute(&pool).await.unwrap();
+    assert!(app.get(url).await.body.contains("One failure is not over yet and left out."));
     sqlx::query(
         "WITH t AS (INSERT INTO team (slug, name) VALUES ('web', 'Web') RETURNING team_id)
          UPDATE service SET team_id = (SELECT team_id FROM t) WHERE slug = 'shop'",

@@ -8,6 +8,7 @@ use chrono::Utc;
 use costwake::jobs::{Worker, ask_for_due_refreshes};
 use costwake::store::Role;
 use costwake::store::jobs::Lane;
+use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::path::Path;
@@ -96,4 +97,57 @@ async fn a_description_is_fetched_every_night(pool: PgPool) {
     assert_eq!(admin.post_form(&format!("/catalogue/refreshes/{id}/now"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(admin.post_form(&format!("/catalogue/refreshes/{id}/remove"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(count(&pool, "SELECT count(*) FROM catalogue_source").await, 0);
+}
+
+/// What the page does, programs do: set, list, change, fetch at once and forget. The token never shows.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn programs_set_what_is_fetched(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = shop(&pool).await;
+    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.router = costwake::web::router(app.state.clone());
+    let api = FakeApi::start().await;
+    let address = format!("{}/catalog-info.yaml", api.address);
+    let token = app.token(TokenScope::Admin, Role::Admin).await;
+    let path = "/api/v1/catalogue-refreshes/acme";
+    let set = async |body: Value| app.api("PUT", path, &token, body).await;
+    let refused = set(json!({ "kind": "backstage", "address": "ftp://x" })).await;
+    assert!(
+        refused.status == StatusCode::UNPROCESSABLE_ENTITY && refused.body.contains("Write where"),
+        "{}",
+        refused.body
+    );
+    let new = set(json!({ "kind": "backstage", "address": address, "token": "wrong" })).await;
+    assert_eq!(new.status, StatusCode::CREATED, "{}", new.body);
+    let list = async || {
+        let listed = app.api("GET", "/api/v1/catalogue-refreshes", &token, Value::Null).await;
+        assert!(!listed.body.contains(TOKEN) && !listed.body.contains("sealed"), "{}", listed.body);
+        listed.json()
+    };
+    api.put("/catalog-info.yaml", component("ledger", "experimental"));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert!(list().await[0]["last_error"].as_str().unwrap().contains("401"), "{}", list().await);
+    // Another token; the next change keeps it.
+    for body in [
+        json!({ "kind": "backstage", "address": address, "token": TOKEN }),
+        json!({ "kind": "backstage", "address": address }),
+    ] {
+        let changed = set(body).await;
+        assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.body);
+        fetch(&pool, folder.path(), "127.0.0.0/8").await;
+        assert_eq!((&list().await[0]["last_error"], &list().await[0]["has_token"]), (&Value::Null, &json!(true)));
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE slug = 'ledger'").await, 1);
+    let now = app.api("POST", &format!("{path}/now"), &token, Value::Null).await;
+    assert_eq!(now.status, StatusCode::ACCEPTED, "{}", now.body);
+    assert_eq!(
+        count(&pool, "SELECT count(*) FROM job WHERE kind = 'refresh_catalogue' AND state = 'waiting'").await,
+        1
+    );
+    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
+        assert_eq!(app.api("DELETE", path, &token, Value::Null).await.status, status);
+    }
+    let finance = app.token(TokenScope::Admin, Role::Finance).await;
+    let of_person = app.api("PUT", path, &finance, json!({ "kind": "backstage", "address": address })).await;
+    assert_eq!(of_person.status, StatusCode::FORBIDDEN, "only an administrator lets the server ask an address");
 }

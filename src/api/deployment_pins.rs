@@ -1,0 +1,118 @@
+//! `/api/v1/deployment-pins`: matches of deployments that rules do not move.
+
+use super::catalogue::answer;
+use super::deployments::id_of;
+use super::error::{ErrorBody, Result};
+use crate::store::deployment_pins::{self, Pin};
+use crate::web::deployment::matching;
+use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+const LIST_MAX: i64 = 1000;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    let admin = ApiPolicy::admin(Policy::Bills);
+    routes
+        .api_get("/api/v1/deployment-pins", ApiPolicy::read(Policy::SignedIn), list)
+        .api_put("/api/v1/deployments/{id}/pin", admin, pin)
+        .api_delete("/api/v1/deployments/{id}/pin", admin, unpin)
+}
+
+/// A match of a deployment that somebody pinned.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeploymentPin {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// The id that its sender gave.
+    pub id: String,
+    /// The event source.
+    pub source: String,
+    /// Short name of the environment that it stays in.
+    pub environment: Option<String>,
+    /// Short names of the services that it stays with.
+    pub services: Vec<String>,
+    /// Who pinned it.
+    pub pinned_by: String,
+    /// When.
+    pub pinned_at: DateTime<Utc>,
+}
+
+impl From<Pin> for DeploymentPin {
+    fn from(pin: Pin) -> Self {
+        Self {
+            deployment_id: pin.deployment_id,
+            id: pin.external_id,
+            source: pin.source_name,
+            environment: pin.environment_slug,
+            services: pin.service_slugs,
+            pinned_by: pin.pinned_by,
+            pinned_at: pin.pinned_at,
+        }
+    }
+}
+
+/// Whether a match is pinned now.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PinState {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// Rules do not move it.
+    pub is_pinned: bool,
+    /// It was otherwise before.
+    pub has_changed: bool,
+}
+
+/// List pinned matches, the latest 1,000.
+#[utoipa::path(get, path = "/api/v1/deployment-pins", tag = "deployments",
+    responses((status = 200, body = Vec<DeploymentPin>)))]
+pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<DeploymentPin>>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let pins = deployment_pins::list(&mut snapshot, LIST_MAX).await?;
+    Ok(Json(pins.into_iter().map(DeploymentPin::from).collect()))
+}
+
+/// Pin a deployment's match: its services and environment stay, whatever rules say from now on.
+#[utoipa::path(put, path = "/api/v1/deployments/{id}/pin", tag = "deployments",
+    params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
+    responses((status = 200, body = PinState), (status = 404, body = ErrorBody)))]
+pub async fn pin(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    set(app, principal, address, &id, true).await
+}
+
+/// Let rules decide about a deployment again.
+#[utoipa::path(delete, path = "/api/v1/deployments/{id}/pin", tag = "deployments",
+    params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
+    responses((status = 200, body = PinState), (status = 202, description = "The rules are still being asked"),
+        (status = 404, body = ErrorBody)))]
+pub async fn unpin(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    set(app, principal, address, &id, false).await
+}
+
+async fn set(
+    app: AppState,
+    principal: Principal,
+    address: ClientAddress,
+    id: &str,
+    is_pinned: bool,
+) -> Result<Response> {
+    let deployment_id = id_of(&app, id).await?;
+    let done = matching::set(app, principal, address, deployment_id, is_pinned).await;
+    let state = |has_changed| PinState { deployment_id, is_pinned, has_changed };
+    answer(StatusCode::OK, done.map(|done| done.map(state)))
+}

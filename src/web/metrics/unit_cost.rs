@@ -1,0 +1,203 @@
+//! What a unit of a metric cost on each of the last days: the services that it is known of, together.
+
+use super::super::csv::{Cell, Table};
+use super::super::display::{decimals, money};
+use super::super::service::unit_chart::{Days, UnitChart};
+use super::super::service::usage::{per, unit_decimals};
+use super::super::{AppState, Error, Policy, Principal, Result};
+use super::{href, written};
+use crate::analyze::unit_cost::UnitCost;
+use crate::focus::{CostBasis, DateRange};
+use crate::store::costs::CostFilter;
+use crate::store::freshness::{self, Freshness};
+use crate::store::metrics::{self, Metric};
+use crate::store::unit_costs::{self, UnitGroup};
+use crate::store::{Scope, Snapshot};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Complete days that are looked at.
+const DAYS: u32 = 90;
+
+/// The section of the metric's page.
+#[derive(Template)]
+#[template(path = "partials/metric_unit_cost.html")]
+pub(super) struct UnitCostSection {
+    /// The days, in words; empty before the first bill.
+    label: String,
+    per: String,
+    /// One a currency.
+    totals: Vec<Total>,
+    chart: Option<UnitChart>,
+    csv_href: String,
+    services_href: String,
+    /// Why there is nothing, and what to do.
+    empty: &'static str,
+}
+
+impl askama::filters::HtmlSafe for UnitCostSection {}
+
+struct Total {
+    unit_cost: String,
+    cost: String,
+    usage: String,
+    known_days: usize,
+    unknown_days: usize,
+}
+
+/// Cost and usage by day, of those services and days of which both are known.
+#[derive(Default)]
+struct Sums {
+    costs: BTreeMap<NaiveDate, BigDecimal>,
+    usage: BTreeMap<NaiveDate, BigDecimal>,
+    charge_days: usize,
+}
+
+// By service and day.
+type ByService = BTreeMap<String, BTreeMap<NaiveDate, BigDecimal>>;
+
+struct Read {
+    days: DateRange,
+    // By currency.
+    costs: BTreeMap<String, ByService>,
+    usage: ByService,
+}
+
+impl Read {
+    async fn of(conn: &mut Snapshot, scope: &Scope, metric: &Metric, bills: &Freshness) -> Result<Option<Self>> {
+        let Some(last) = bills.complete_to() else { return Ok(None) };
+        let days = DateRange::days_to(last, DAYS);
+        let filter = CostFilter::new(days, CostBasis::default());
+        let group = UnitGroup::Service;
+        let mut read = Self { days, costs: BTreeMap::new(), usage: BTreeMap::new() };
+        for row in unit_costs::costs(conn, scope, &filter, &metric.metric, group, days).await? {
+            let of = read.costs.entry(row.currency).or_default().entry(row.key).or_default();
+            *of.entry(row.charge_date).or_default() += row.cost;
+        }
+        let usage = unit_costs::usage(conn, scope, &filter, &metric.metric, group, days).await?;
+        for row in usage.into_iter().filter(|row| row.is_whole) {
+            read.usage.entry(row.key).or_default().insert(row.charge_date, row.value);
+        }
+        Ok(Some(read))
+    }
+
+    // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.
+    fn sums(&self, costs: &ByService) -> Sums {
+        let mut sums = Sums::default();
+        for (service, by_day) in costs {
+            sums.charge_days += by_day.len();
+            for (day, value) in self.usage.get(service).into_iter().flatten() {
+                *sums.usage.entry(*day).or_default() += value;
+                *sums.costs.entry(*day).or_default() += by_day.get(day).cloned().unwrap_or_default();
+            }
+        }
+        sums
+    }
+}
+
+/// The section; none for whoever sees no money.
+pub(super) async fn section(
+    conn: &mut Snapshot,
+    principal: &Principal,
+    metric: &Metric,
+    bills: &Freshness,
+) -> Result<Option<UnitCostSection>> {
+    if !Policy::Money.allows(principal) {
+        return Ok(None);
+    }
+    let mut section = UnitCostSection {
+        label: String::new(),
+        per: per(metric),
+        totals: Vec::new(),
+        chart: None,
+        csv_href: format!("{}/unit-costs.csv", href(&metric.metric)),
+        services_href: format!(
+            "/unit-costs?{}",
+            serde_urlencoded::to_string([("metric", &metric.metric)]).unwrap_or_default()
+        ),
+        empty: "",
+    };
+    if !metric.is_summed() {
+        section.empty = "Values of this metric do not add up, so that no cost can be divided by them.";
+        return Ok(Some(section));
+    }
+    let Some(read) = Read::of(conn, &principal.scope(), metric, bills).await? else {
+        section.empty = "No complete day of bills is known yet. Once there is one, the cost of a unit stands here.";
+        return Ok(Some(section));
+    };
+    section.label = format!("{} to {}", written_day(read.days.start()), written_day(read.days.last_day()));
+    let mut all: Vec<(&String, Sums)> =
+        read.costs.iter().map(|(currency, costs)| (currency, read.sums(costs))).collect();
+    // The currency of most days is the one of the chart.
+    all.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.charge_days));
+    for (currency, sums) in &all {
+        let unit = UnitCost::of(read.days, &sums.costs, &sums.usage);
+        if let Some(cost) = unit.per(metric.unit_cost_per) {
+            section.totals.push(Total {
+                unit_cost: money(&cost, currency, unit_decimals(&cost.abs(), currency)),
+                cost: money(&unit.cost, currency, decimals(currency, &unit.cost)),
+                usage: written(&unit.usage),
+                known_days: unit.day_count,
+                unknown_days: unit.unknown_days.len(),
+            });
+        }
+    }
+    if let Some((currency, sums)) = all.first() {
+        let (range, units) = (read.days, metric.unit_cost_per);
+        let days = Days { range, costs: &sums.costs, usage: &sums.usage, units, currency };
+        section.chart = UnitChart::new(&metric.metric, per(metric), &days);
+    }
+    if section.totals.is_empty() {
+        section.empty = "No unit cost is known of these days: no service has both cost and a value that is not zero on one of \
+                         them. Values count for the service that they name, and cost for the one that the rules name.";
+    }
+    Ok(Some(section))
+}
+
+fn written_day(day: NaiveDate) -> String {
+    day.format("%-d %b %Y").to_string()
+}
+
+/// Every service, day and currency behind the chart; a unit cost only where the usage is known.
+pub(super) async fn export(
+    State(app): State<AppState>,
+    principal: Principal,
+    Path(name): Path<String>,
+) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let metric = metrics::get(&mut snapshot, &name).await?.ok_or(Error::NotFound)?;
+    let bills = freshness::read(&mut snapshot).await?;
+    let mut table =
+        Table::new(&["Metric", "Service", "Day", "BillingCurrency", "Cost", "Usage", "UnitCostPer", "UnitCost"]);
+    let read =
+        if metric.is_summed() { Read::of(&mut snapshot, &principal.scope(), &metric, &bills).await? } else { None };
+    for read in read.iter() {
+        for (currency, costs) in &read.costs {
+            for (service, by_day) in costs {
+                let none = BTreeMap::new();
+                let used = read.usage.get(service).unwrap_or(&none);
+                let days: BTreeSet<&NaiveDate> = by_day.keys().chain(used.keys()).collect();
+                for day in days {
+                    let unit = UnitCost::of(DateRange::days_to(*day, 1), by_day, used);
+                    let unit_cost = unit.per(metric.unit_cost_per).map(|cost| cost.with_prec(30).normalized());
+                    let (cost, usage) = (by_day.get(day).cloned(), used.get(day).cloned());
+                    table.row(&[
+                        (&name).into(),
+                        service.into(),
+                        day.to_string().into(),
+                        currency.into(),
+                        Cell::from(&cost),
+                        Cell::from(&usage),
+                        i64::from(metric.unit_cost_per).into(),
+                        Cell::from(&unit_cost),
+                    ]);
+                }
+            }
+        }
+    }
+    Ok(table.into_response(&format!("unit-costs-{name}.csv")))
+}
