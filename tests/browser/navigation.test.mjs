@@ -6,6 +6,8 @@ import { TEST_MAX_MS, listen, testEachPage, withPage } from "./support.mjs";
 
 const BYTES_MAX = 100 * 1024;
 const HTML_BYTES_MAX = 80 * 1024;
+/** Of the heaviest page of a kind: a service that is billed in two currencies shows each chart and table twice. */
+const HEAVIEST_BYTES_MAX = 88 * 1024;
 const NODES_MAX = 2_500;
 const LAYOUT_SHIFT_MAX = 0.01;
 
@@ -60,7 +62,7 @@ test("the heaviest page of each kind is light", { timeout: 4 * TEST_MAX_MS }, as
       weights.sort((left, right) => right.bytes - left.bytes);
       assert.ok(weights.length > 0, `${list} leads to no page`);
       t.diagnostic(`${list}: ${weights.length} pages, the heaviest ${weights[0].path} with ${weights[0].bytes} bytes`);
-      const heavy = weights.filter(({ bytes }) => bytes > HTML_BYTES_MAX).map(({ path, bytes }) => `${path}: ${bytes}`);
+      const heavy = weights.filter(({ bytes }) => bytes > HEAVIEST_BYTES_MAX).map(({ path, bytes }) => `${path}: ${bytes}`);
       assert.deepEqual(heavy, []);
     }
   });
