@@ -221,10 +221,12 @@ struct Told {
 
 impl Told {
     async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
-        settle_context(conn, self.operational_event_ids).await?;
         self.deployment_ids.sort_unstable();
         self.deployment_ids.dedup();
-        settle(conn, self.deployment_ids).await
+        // Deployments may add an environment, where what happened beside them belongs.
+        let kept = settle(conn, self.deployment_ids).await?;
+        settle_context(conn, self.operational_event_ids).await?;
+        Ok(kept)
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Setting<'a> {
     pub caption: &'a str,
     /// "daily cost by environment of checkout-api".
     pub subject: &'a str,
-    /// The lines behind the days ([`drill::lines`]); empty where the reader may not open them.
+    /// The lines behind the days (`drill::lines`); empty where the reader may not open them.
     pub charges_href: &'a str,
 }
 

@@ -79,7 +79,8 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     let done = effects::settle(&support::pools(&db), now).await.unwrap();
     assert!(done.release_count > 100, "{done:?}");
     // Releases within a day of each other share an answer, which is about what all of them did.
-    let rows: Vec<(String, Vec<NaiveDate>, String, f64, f64, f64, f64)> = sqlx::query_as(
+    type Verdict = (String, Vec<NaiveDate>, String, f64, f64, f64, f64);
+    let rows: Vec<Verdict> = sqlx::query_as(
         "SELECT DISTINCT s.slug, ARRAY(SELECT jsonb_array_elements_text(
                     coalesce(e.joint -> 'days', jsonb_build_array(e.release_date)))::date), e.finding, e.per_day::float8,
                 e.per_day_low::float8, e.per_day_high::float8, e.before_per_day::float8

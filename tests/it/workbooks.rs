@@ -70,7 +70,7 @@ async fn compared(browser: &TestApp, path: &str, query: &str) -> (usize, usize) 
 
 fn note(book: &[u8], word: &str) -> String {
     let rows = sheet(book, "Notes");
-    let row = rows.iter().find(|row| row[0].to_string() == word);
+    let row = rows.iter().find(|row| row[0] == *word);
     row.unwrap_or_else(|| panic!("{word}: {rows:?}"))[1].to_string()
 }
 
