@@ -91,18 +91,52 @@ async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
     dribble.abort();
 }
 
+// Half of a request's head, half of its body, or a request whose answer is never read: one after the other.
+const SLOW: [&str; 3] = [
+    "GET /healthz HTTP/1.1\r\nHost: loc",
+    "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\nlogin=",
+    "GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n",
+];
+const SLOW_COUNT: u64 = 2000;
+/// What a busy machine adds to one request in a hundred.
+const NOISE: Duration = Duration::from_millis(50);
+
+/// F26: two thousand slow clients of three kinds do not make others wait twice as long.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn slow_clients_do_not_slow_down_others(pool: PgPool) {
     let running = running(pool, Limits::default()).await;
+    // Both ends of each connection are in this process.
+    let fit = open_files_max().saturating_sub(400) / 2;
+    if fit < SLOW_COUNT {
+        support::skipped(&format!("2000 slow clients: this process may open too few files, so {fit} are tried"));
+    }
+    let alone = p99(running.address).await;
     let mut slow = Vec::new();
-    for _ in 0..300 {
+    for part in SLOW.iter().cycle().take(SLOW_COUNT.min(fit) as usize) {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: loc").await.unwrap();
+        stream.write_all(part.as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    let began = Instant::now();
-    assert!(ask(running.address, "/healthz").await.contains("200 OK"));
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    let beside = p99(running.address).await;
+    assert!(beside <= alone * 2 + NOISE, "{beside:?} beside {} slow clients, {alone:?} alone", slow.len());
+}
+
+fn open_files_max() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(1024)
+}
+
+async fn p99(address: SocketAddr) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let began = Instant::now();
+        assert!(ask(address, "/healthz").await.contains("200 OK"));
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times[197]
 }
 
 async fn ask(address: SocketAddr, path: &str) -> String {
