@@ -138,7 +138,9 @@ fn moves(table: &Breakdown) -> Vec<Move> {
         .collect();
     if !others.is_empty() {
         let change = others.iter().map(|row| row.change()).sum();
-        out.push(Move { change, name: format!("{} others", others.len()), href: None, detail: String::new() });
+        // What rounding leaves is nobody's: it goes with them and is not counted.
+        let count = others.iter().filter(|row| !row.is_rounding).count();
+        out.push(Move { change, name: format!("{count} others"), href: None, detail: String::new() });
     }
     out
 }
