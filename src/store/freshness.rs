@@ -49,6 +49,8 @@ pub struct Freshness {
     pub unmapped_count: i64,
     /// What late sources leave out of the services that are looked at: all, or those of [`Self::of_services`].
     pub missing: Vec<Missing>,
+    /// The last day that all figures wait for, where a late source makes most of all cost.
+    pub held_to: Option<NaiveDate>,
     /// What each source has of each service's cost; read only where a source is late.
     pub shares: Shares,
 }
@@ -57,19 +59,18 @@ pub struct Freshness {
 pub const UNMAPPED_COUNT_MAX: i64 = 100;
 
 impl Freshness {
-    /// The last day on which every source that keeps up is complete, and every late one that makes a material part of
-    /// this cost. What the other late ones leave out is in [`Self::partial_from`].
+    /// The last day on which every source that keeps up is complete, and every late one that makes most of all cost. It
+    /// is the same for every page, so that a figure is the same wherever it stands; what other late sources leave out of
+    /// it is in [`Self::partial_from`].
     pub fn complete_to(&self) -> Option<NaiveDate> {
         let newest = self.newest()?;
         let keeping_up = self.sources.iter().map(|source| source.complete_to);
-        let keeping_up = keeping_up.filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest);
-        let late = self.missing.iter().filter(|missing| missing.is_material()).map(|missing| missing.complete_to);
-        keeping_up.chain(late).min()
+        keeping_up.filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest).chain(self.held_to).min()
     }
 
-    /// The first day whose figures lack a late source that makes no material part of them.
+    /// The first day whose figures lack a late source.
     pub fn partial_from(&self) -> Option<NaiveDate> {
-        let first = self.missing.iter().filter(|missing| !missing.is_material()).map(Missing::since).min()?;
+        let first = self.missing.iter().map(Missing::since).min()?;
         self.complete_to().filter(|last| first <= *last).map(|_| first)
     }
 
@@ -79,12 +80,15 @@ impl Freshness {
         Self { missing, ..self.clone() }
     }
 
-    /// The services that late sources hold back, each with the first day that is not complete for it.
+    /// The services that a late source makes a material part of, each with the first day without it.
     pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
         let Some(complete_to) = self.complete_to() else { return BTreeMap::new() };
-        let last = |service_id| self.of_services(&[service_id]).complete_to();
-        let services = self.shares.service_ids().into_iter().filter_map(|id| Some((id, last(id)?)));
-        services.filter(|(_, last)| *last < complete_to).map(|(id, last)| (id, last + Days::new(1))).collect()
+        let first = |service_id| {
+            let missing = self.of_services(&[service_id]).missing;
+            missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()
+        };
+        let services = self.shares.service_ids().into_iter().filter_map(|id| Some((id, first(id)?)));
+        services.filter(|(_, first)| *first <= complete_to).collect()
     }
 
     /// The last day that any source is complete to.
@@ -178,6 +182,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         bills.shares = missing_bills::shares(&mut *conn, first).await?;
         bills.missing = missing_bills::of(&bills.shares, bills.late(), |_| true);
+        bills.held_to = missing_bills::held_to(&bills.missing);
     }
     Ok(bills)
 }
@@ -204,37 +209,49 @@ mod tests {
         NaiveDate::from_ymd_opt(2026, 11, day).unwrap()
     }
 
-    fn with(share: &str) -> Freshness {
+    // What the late source has of the first service in EUR, and of the second in USD, where others have 100 and 1,000.
+    fn with(share: &str, of_second: &str) -> Freshness {
         let mut cloudflare = source("cloudflare", 18);
         cloudflare.source_id = 3;
         let mut freshness =
             Freshness { sources: vec![source("aws", 22), source("gcp", 20), cloudflare], ..Freshness::default() };
         let part: BigDecimal = share.parse().unwrap();
         let rest = BigDecimal::from(100) - &part;
-        freshness.shares = Shares::from_iter([(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())]);
+        let second = of_second.parse().unwrap();
+        let first = [(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())];
+        let rows = first.into_iter().chain([(8, 3, "USD", second)]);
+        freshness.shares = rows.filter(|row| row.3 != BigDecimal::default()).collect();
         freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), |_| true);
+        freshness.held_to = missing_bills::held_to(&freshness.missing);
         freshness
     }
 
     #[test]
-    fn a_late_source_is_named_and_holds_back_what_it_is_a_material_part_of() {
-        let freshness = with("4.9");
+    fn a_late_source_is_named_and_what_it_leaves_out_is_partial() {
+        let freshness = with("60", "0");
         assert_eq!(freshness.complete_to(), Some(day(20)));
         assert_eq!(freshness.partial_from(), Some(day(19)));
         let late: Vec<&str> = freshness.late().map(|source| source.name.as_str()).collect();
         assert_eq!(late, ["cloudflare"]);
         assert_eq!(freshness.state(&freshness.sources[2]), SourceState::Late(2));
-        assert!(freshness.missing_since().is_empty());
-        let material = with("5");
-        assert_eq!((material.complete_to(), material.partial_from()), (Some(day(18)), None));
     }
 
     #[test]
-    fn a_service_without_the_late_source_is_not_held_back() {
-        let freshness = with("4");
+    fn a_source_that_makes_most_of_every_currency_holds_all_figures_back() {
+        let freshness = with("60", "2000");
+        assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(18)), None));
+        let other = freshness.of_services(&[9]);
+        assert_eq!(other.complete_to(), Some(day(18)), "the same days on every page");
+    }
+
+    #[test]
+    fn a_service_is_partial_where_the_late_source_bills_it() {
+        let freshness = with("4.9", "0");
         let other = freshness.of_services(&[8]);
         assert_eq!((other.complete_to(), other.partial_from()), (Some(day(20)), None));
-        let own = with("60").of_services(&[7]);
-        assert_eq!((own.complete_to(), own.missing[0].since()), (Some(day(18)), day(19)));
+        let own = freshness.of_services(&[7]);
+        assert_eq!((own.complete_to(), own.partial_from()), (Some(day(20)), Some(day(19))));
+        assert!(freshness.missing_since().is_empty(), "a small part is no reason to wait");
+        assert_eq!(with("5", "0").missing_since(), BTreeMap::from([(7, day(19))]));
     }
 }

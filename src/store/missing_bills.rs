@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// In percent: what makes less of a cost than this changes it less than a release has to, to be told of.
 const MATERIAL_PERCENT: i64 = 5;
+/// In percent: without what makes more of all cost than this, figures say nothing.
+const MOST_PERCENT: i64 = 50;
 
 /// A late source, beside the cost that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Missing {
     pub read_at: DateTime<Utc>,
     /// What it makes of this cost, in percent with one decimal: of the currency in which that is most.
     pub percent: BigDecimal,
+    /// The same of the currency in which it is least; 0 where it does not bill one of them.
+    pub percent_least: BigDecimal,
 }
 
 impl Missing {
@@ -32,7 +36,7 @@ impl Missing {
         self.complete_to + Days::new(1)
     }
 
-    /// Whether days without it say nothing about this cost.
+    /// Whether days without it mislead about this cost.
     pub fn is_material(&self) -> bool {
         self.percent >= MATERIAL_PERCENT
     }
@@ -87,20 +91,30 @@ pub fn of<'a>(
         *totals.entry(currency).or_default() += cost;
         *by_source.entry((*source_id, currency)).or_default() += cost;
     }
-    let percent = |source_id: i64| {
+    let percents = |source_id: i64| -> Vec<BigDecimal> {
         let own = by_source.iter().filter(|((source, _), _)| *source == source_id);
-        own.map(|((_, currency), cost)| percent(cost, &totals[currency])).max()
+        own.map(|((_, currency), cost)| percent(cost, &totals[currency])).collect()
     };
     late.filter_map(|source| {
+        let percents = percents(source.source_id);
+        let is_everywhere = percents.len() == totals.len();
+        let percent_least = percents.iter().min().filter(|_| is_everywhere).cloned().unwrap_or_default();
         Some(Missing {
+            percent_least,
             source_id: source.source_id,
             name: source.name.clone(),
             complete_to: source.complete_to,
             read_at: source.read_at,
-            percent: percent(source.source_id)?,
+            percent: percents.into_iter().max()?,
         })
     })
     .collect()
+}
+
+/// The day that all figures wait for: that of late sources which make most of the cost in every currency.
+pub fn held_to(missing: &[Missing]) -> Option<NaiveDate> {
+    let most = missing.iter().filter(|missing| missing.percent_least > BigDecimal::from(MOST_PERCENT));
+    most.map(|missing| missing.complete_to).min()
 }
 
 // Where credits make the whole nothing or less, a part of it has no share: it is taken for all.
