@@ -113,7 +113,7 @@ pub fn of<'a>(
 
 /// The day that all figures wait for: that of late sources which make most of the cost in every currency.
 pub fn held_to(missing: &[Missing]) -> Option<NaiveDate> {
-    let most = missing.iter().filter(|missing| missing.percent_least > BigDecimal::from(MOST_PERCENT));
+    let most = missing.iter().filter(|missing| missing.percent_least > MOST_PERCENT);
     most.map(|missing| missing.complete_to).min()
 }
 
