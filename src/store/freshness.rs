@@ -74,9 +74,14 @@ impl Freshness {
         self.complete_to().filter(|last| first <= *last).map(|_| first)
     }
 
+    /// Whether all figures end before the first day without this source.
+    pub fn waits_for(&self, missing: &Missing) -> bool {
+        self.complete_to().is_some_and(|last| last < missing.since())
+    }
+
     /// How far the bills of these services reach.
     pub fn of_services(&self, service_ids: &[i64]) -> Self {
-        let missing = missing_bills::of(&self.shares, self.late(), |service_id| service_ids.contains(&service_id));
+        let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
         Self { missing, ..self.clone() }
     }
 
@@ -84,10 +89,10 @@ impl Freshness {
     pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
         let Some(complete_to) = self.complete_to() else { return BTreeMap::new() };
         let first = |service_id| {
-            let missing = self.of_services(&[service_id]).missing;
+            let missing = missing_bills::of(&self.shares, self.late(), Some(&[service_id]));
             missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()
         };
-        let services = self.shares.service_ids().into_iter().filter_map(|id| Some((id, first(id)?)));
+        let services = self.shares.service_ids().filter_map(|id| Some((id, first(id)?)));
         services.filter(|(_, first)| *first <= complete_to).collect()
     }
 
@@ -181,7 +186,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     };
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         bills.shares = missing_bills::shares(&mut *conn, first).await?;
-        bills.missing = missing_bills::of(&bills.shares, bills.late(), |_| true);
+        bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }
     Ok(bills)
@@ -221,7 +226,7 @@ mod tests {
         let first = [(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())];
         let rows = first.into_iter().chain([(8, 3, "USD", second)]);
         freshness.shares = rows.filter(|row| row.3 != BigDecimal::default()).collect();
-        freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), |_| true);
+        freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
         freshness.held_to = missing_bills::held_to(&freshness.missing);
         freshness
     }

@@ -1,12 +1,12 @@
-//! What late sources leave out: the part of a cost that they usually make, by which it is told whether days without them
-//! can be added up.
+//! What late sources leave out: the part of a cost that they usually make, by which it is told what days without them
+//! are worth.
 
 use super::freshness::SourceReach;
 use crate::focus::BillingPeriod;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// In percent: what makes less of a cost than this changes it less than a release has to, to be told of.
 const MATERIAL_PERCENT: i64 = 5;
@@ -42,24 +42,31 @@ impl Missing {
     }
 }
 
-/// EffectiveCost by service, source and currency.
+/// EffectiveCost of each service, by source and currency.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shares(BTreeMap<(i64, i64, String), BigDecimal>);
+pub struct Shares(BTreeMap<i64, BTreeMap<(i64, String), BigDecimal>>);
 
 impl Shares {
     /// The services that have any.
-    pub fn service_ids(&self) -> BTreeSet<i64> {
-        self.0.keys().map(|(service_id, ..)| *service_id).collect()
+    pub fn service_ids(&self) -> impl Iterator<Item = i64> {
+        self.0.keys().copied()
+    }
+
+    // Of these services, or of all.
+    fn of<'a>(&'a self, service_ids: Option<&'a [i64]>) -> impl Iterator<Item = (&'a (i64, String), &'a BigDecimal)> {
+        let asked = service_ids.map(|ids| ids.iter().filter_map(|id| self.0.get(id)));
+        let all = service_ids.is_none().then(|| self.0.values());
+        asked.into_iter().flatten().chain(all.into_iter().flatten()).flatten()
     }
 }
 
 impl<'a> FromIterator<(i64, i64, &'a str, BigDecimal)> for Shares {
     fn from_iter<I: IntoIterator<Item = (i64, i64, &'a str, BigDecimal)>>(rows: I) -> Self {
-        Self(
-            rows.into_iter()
-                .map(|(service, source, currency, cost)| ((service, source, currency.to_owned()), cost))
-                .collect(),
-        )
+        let mut shares = Self::default();
+        for (service_id, source_id, currency, cost) in rows {
+            shares.0.entry(service_id).or_default().insert((source_id, currency.to_owned()), cost);
+        }
+        shares
     }
 }
 
@@ -76,18 +83,20 @@ pub async fn shares(conn: &mut PgConnection, day: NaiveDate) -> sqlx::Result<Sha
     )
     .fetch_all(conn)
     .await?;
-    Ok(Shares(rows.into_iter().map(|row| ((row.service_id, row.source_id, row.billing_currency), row.cost)).collect()))
+    let costs = rows.iter().map(|row| (row.service_id, row.source_id, row.billing_currency.as_str(), row.cost.clone()));
+    Ok(costs.collect())
 }
 
-/// What these late sources leave out of the cost of some services. A source that makes nothing of it is not there.
+/// What these late sources leave out of the cost of these services, or of all. A source that makes nothing of it is not
+/// there.
 pub fn of<'a>(
     shares: &Shares,
     late: impl Iterator<Item = &'a SourceReach>,
-    is_asked: impl Fn(i64) -> bool,
+    service_ids: Option<&[i64]>,
 ) -> Vec<Missing> {
     let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
     let mut by_source: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
-    for ((_, source_id, currency), cost) in shares.0.iter().filter(|((service_id, ..), _)| is_asked(*service_id)) {
+    for ((source_id, currency), cost) in shares.of(service_ids) {
         *totals.entry(currency).or_default() += cost;
         *by_source.entry((*source_id, currency)).or_default() += cost;
     }

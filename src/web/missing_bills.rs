@@ -17,13 +17,9 @@ pub struct MissingBills<'a> {
 impl askama::filters::HtmlSafe for MissingBills<'_> {}
 
 impl MissingBills<'_> {
-    fn is_held_back(&self, missing: &Missing) -> bool {
-        self.bills.complete_to().is_some_and(|last| last < missing.since())
-    }
-
     fn consequence(&self, missing: &Missing) -> String {
         let part = format!("It makes {} % of this cost", missing.percent);
-        if self.is_held_back(missing) {
+        if self.bills.waits_for(missing) {
             let last = missing.complete_to.format("%a %-d %b");
             return format!("{part}: figures end with {last}, and later days are not added up.");
         }
@@ -34,10 +30,8 @@ impl MissingBills<'_> {
 
 /// The same in one sentence, for the API; nothing where none is late.
 pub fn sentence(bills: &Freshness) -> Option<String> {
-    let last = bills.complete_to();
     let one = |missing: &Missing| {
-        let is_held_back = last.is_some_and(|last| last < missing.since());
-        let what = if is_held_back { "figures end before" } else { "totals with later days are partial" };
+        let what = if bills.waits_for(missing) { "figures end before" } else { "totals with later days are partial" };
         format!("{} is missing since {}: {what}.", missing.name, missing.since())
     };
     let all: Vec<String> = bills.missing.iter().map(one).collect();

@@ -15,7 +15,7 @@ pub struct Span {
     pub chart: DateRange,
     /// The last complete day.
     pub complete_to: NaiveDate,
-    /// The first day that lacks a late source which makes little of this cost.
+    /// The first day that lacks a late source of this cost.
     pub partial_from: Option<NaiveDate>,
     period: Period,
     versus: Versus,
