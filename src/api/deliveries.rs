@@ -1,10 +1,9 @@
 //! `/api/v1/deliveries/{id}`: receipts, and the decisions about deliveries: the same as on their pages.
 
 use super::error::{ErrorBody, Result};
-use crate::rollup::{self, Person};
 use crate::store::receipts::{self, Receipt};
-use crate::web::delivery_decision::refusal;
-use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
+use crate::web::delivery_decision::{self, Decision};
+use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::extract::{Path, State};
 
@@ -30,14 +29,6 @@ pub async fn show(State(app): State<AppState>, Path(delivery_id): Path<i64>) -> 
 async fn receipt(app: &AppState, delivery_id: i64) -> web::Result<Receipt> {
     let mut snapshot = app.pools.snapshot().await?;
     receipts::get(&mut snapshot, delivery_id).await?.ok_or(web::Error::NotFound)
-}
-
-/// What is decided.
-#[derive(Debug, Clone, Copy)]
-enum Decision {
-    Accept,
-    Revert,
-    Withdraw,
 }
 
 /// Count a delivery that waits for a decision, or one that was withdrawn. What it changes in closed months is booked to
@@ -80,18 +71,6 @@ async fn decide(
     delivery_id: i64,
     decision: Decision,
 ) -> Result<Json<Receipt>> {
-    let work = {
-        let app = app.clone();
-        async move {
-            let (now, from) = (app.now(), address.to_string());
-            let by = Person { login: &principal.login, address: &from };
-            match decision {
-                Decision::Accept => rollup::accept(&app.pools, delivery_id, by, now).await.map(drop),
-                Decision::Revert => rollup::revert(&app.pools, delivery_id, by, now).await,
-                Decision::Withdraw => rollup::withdraw(&app.pools, delivery_id, by, now).await,
-            }
-        }
-    };
-    detached(work).await.map_err(refusal)?;
+    delivery_decision::decide(&app, principal, address, delivery_id, decision).await?;
     Ok(Json(receipt(&app, delivery_id).await?))
 }

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 pub const GRACE_HOURS: i64 = 24;
 /// What was posted to the API belongs to the source of this name.
 pub const API_SOURCE: &str = "api";
+/// Remembering this often that something came is enough, and keeps a flood from waiting for one row.
+const RECEIPT_SECONDS: i64 = 10;
 const TABLE: &str = "event_source";
 const SOURCES_MAX: i64 = 500;
 
@@ -58,7 +60,8 @@ impl EventSource {
 
     /// Whether something that came then is to be remembered by [`received`].
     pub fn should_remember_receipt(&self, at: DateTime<Utc>) -> bool {
-        self.last_error.is_some() || self.last_received_at.is_none_or(|last| last + TimeDelta::seconds(10) < at)
+        self.last_error.is_some()
+            || self.last_received_at.is_none_or(|last| last + TimeDelta::seconds(RECEIPT_SECONDS) < at)
     }
 
     /// Until when the secret before is valid, if it still is.
@@ -197,13 +200,14 @@ pub async fn set_enabled(conn: &mut PgConnection, event_source_id: i64, enabled:
     Ok(updated.rows_affected() == 1)
 }
 
-/// Remembers that something came from these. Every ten seconds is enough, and keeps a flood from waiting for one row.
+/// Remembers that something came from these, where that is due: several processes may remember it at once.
 pub async fn received(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE event_source SET last_received_at = $2, last_error = NULL WHERE event_source_id = ANY($1)
-           AND (last_received_at IS NULL OR last_received_at + interval '10 seconds' < $2 OR last_error IS NOT NULL)",
+           AND (last_received_at IS NULL OR last_received_at < $3 OR last_error IS NOT NULL)",
         ids,
-        now
+        now,
+        now - TimeDelta::seconds(RECEIPT_SECONDS),
     )
     .execute(conn)
     .await

@@ -28,9 +28,12 @@ pub fn routes(routes: Routes) -> Routes {
 
 /// What is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
+pub enum Decision {
+    /// It counts.
     Accept,
+    /// What it replaced counts again.
     Revert,
+    /// Nothing of it counts.
     Withdraw,
 }
 
@@ -57,15 +60,15 @@ async fn ask_withdraw(app: State<AppState>, principal: Principal, id: Path<i64>)
 }
 
 async fn accept(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
-    decide(app, who, from, id, Decision::Accept).await
+    decide_by_form(app, who, from, id, Decision::Accept).await
 }
 
 async fn revert(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
-    decide(app, who, from, id, Decision::Revert).await
+    decide_by_form(app, who, from, id, Decision::Revert).await
 }
 
 async fn withdraw(app: State<AppState>, who: Principal, from: ClientAddress, id: Path<i64>) -> Result<Redirect> {
-    decide(app, who, from, id, Decision::Withdraw).await
+    decide_by_form(app, who, from, id, Decision::Withdraw).await
 }
 
 async fn ask(
@@ -143,13 +146,26 @@ fn obstacle(
     }
 }
 
-async fn decide(
+async fn decide_by_form(
     State(app): State<AppState>,
     principal: Principal,
     address: ClientAddress,
     Path(delivery_id): Path<i64>,
     decision: Decision,
 ) -> Result<Redirect> {
+    decide(&app, principal, address, delivery_id, decision).await?;
+    Ok(Redirect::to(&format!("/deliveries/{delivery_id}")))
+}
+
+/// Does what was decided; it goes on when its reader is gone. What the ledger refuses is said as it says it.
+pub async fn decide(
+    app: &AppState,
+    principal: Principal,
+    address: ClientAddress,
+    delivery_id: i64,
+    decision: Decision,
+) -> Result<()> {
+    let app = app.clone();
     detached(async move {
         let (now, address) = (app.now(), address.to_string());
         let by = Person { login: &principal.login, address: &address };
@@ -158,13 +174,13 @@ async fn decide(
             Decision::Revert => rollup::revert(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
             Decision::Withdraw => rollup::withdraw(&app.pools, delivery_id, by, now).await.map_err(refusal)?,
         }
-        Ok(Redirect::to(&format!("/deliveries/{delivery_id}")))
+        Ok(())
     })
     .await
 }
 
-/// What the ledger refuses is said as it says it; anything else is a fault of ours.
-pub fn refusal(error: LedgerError) -> Error {
+// What the ledger refuses is said as it says it; anything else is a fault of ours.
+fn refusal(error: LedgerError) -> Error {
     match error {
         LedgerError::UnknownDelivery(_) => Error::NotFound,
         LedgerError::Database(error) => error.into(),
