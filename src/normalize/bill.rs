@@ -63,12 +63,7 @@ pub fn open_lines(path: &Path, measures: &[String]) -> Result<Bill, BillError> {
     let names: Vec<String> = (0..cells.spans.len()).map(|column| cells.get(column).to_owned()).collect();
     records.skips_blank_lines = true;
     let is_measure: Vec<bool> = names.iter().map(|name| measures.contains(name)).collect();
-    let known = names.len();
-    let columns = Understood {
-        format: Format::Focus,
-        header: Header::of_native(names, known, &is_measure, |column| column),
-        native: None,
-    };
+    let columns = Understood { format: Format::Focus, header: Header::of_lines(names, &is_measure), native: None };
     Ok(Bill::of(columns, "CSV", Rows::Csv(records), source.file_bytes, source.progress))
 }
 

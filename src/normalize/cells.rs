@@ -10,6 +10,36 @@ pub(super) struct Span {
 pub(super) struct Cells<'a> {
     pub text: &'a str,
     pub spans: &'a [Span],
+    /// The columns whose cells are not empty, in order. Wide files leave most of their columns empty on each line:
+    /// what goes through the columns of a line goes through these.
+    pub filled: &'a [u16],
+}
+
+/// The columns of a row whose cells are not empty; the buffer is used again for each row.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    columns: Vec<u16>,
+    count: usize,
+}
+
+impl Filled {
+    /// Finds those of a row.
+    #[inline]
+    pub fn of(&mut self, spans: &[Span]) {
+        if self.columns.len() < spans.len() {
+            self.columns.resize(spans.len(), 0);
+        }
+        self.count = 0;
+        for (column, span) in spans.iter().enumerate() {
+            // Written in any case and kept only where the cell is filled: no branch to be wrong about.
+            self.columns[self.count] = column as u16;
+            self.count += usize::from(span.start < span.end);
+        }
+    }
+
+    pub fn columns(&self) -> &[u16] {
+        &self.columns[..self.count]
+    }
 }
 
 impl<'a> Cells<'a> {
@@ -49,9 +79,25 @@ pub(super) fn present(cell: &str) -> Option<&str> {
     }
 }
 
+/// The cell without blanks around it; most have none, which their ends tell.
+#[inline]
+pub(super) fn trimmed(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => cell,
+        _ => cell.trim(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::present;
+    use super::{present, trimmed};
+
+    #[test]
+    fn blanks_around_a_cell_go() {
+        for cell in ["", " ", "a", " a", "a ", "ab", "\u{a0}ab", "é", " é\t", "a\u{2003}"] {
+            assert_eq!(trimmed(cell), cell.trim());
+        }
+    }
 
     #[test]
     fn null_in_any_case_empty_and_blank_are_null() {

@@ -1,5 +1,5 @@
 use super::cells::{Cells, present};
-use super::header::Header;
+use super::header::{Header, Role};
 use super::tags;
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
@@ -81,9 +81,9 @@ impl<'a> Charge<'a> {
     /// units, names, `x_` columns, and `x_unreadable_tags`.
     pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let (header, cells) = (self.header, self.cells);
-        let others = header.attribute_columns.iter().filter_map(move |&column| {
-            let value = present(cells.get(column))?;
-            Some((header.names[column].as_str(), header.mended(column, value)))
+        let others = header.attributes.iter().filter_map(move |&(column, place)| {
+            let value = present(cells.get(place))?;
+            Some((header.names[column].as_str(), header.mended(place, value)))
         });
         others.chain(self.unreadable_tags.map(|text| ("x_unreadable_tags", text)))
     }
@@ -92,10 +92,12 @@ impl<'a> Charge<'a> {
     /// They differ from row to row, so they are no part of what charges share.
     pub fn measures(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let (header, cells) = (self.header, self.cells);
-        header
-            .measure_columns
-            .iter()
-            .filter_map(move |&column| Some((header.names[column].as_str(), present(cells.get(column))?)))
+        cells.filled.iter().filter_map(move |&place| match header.roles.get(usize::from(place)) {
+            Some(Role::Measure(column)) => {
+                Some((header.names[usize::from(*column)].as_str(), present(cells.get(usize::from(place)))?))
+            }
+            _ => None,
+        })
     }
 
     /// Writes what the columns that make up a charge group say into `to`, for hashing. Two rows of one file with
@@ -108,18 +110,35 @@ impl<'a> Charge<'a> {
         for &(first, last) in &header.group_runs {
             to.extend_from_slice(cells.between(first, last).as_bytes());
         }
-        // Where a cell ends is part of what it says: quoted text can look like a border.
-        let texts = to.len();
-        to.resize(texts + header.group_columns.len() * size_of::<u32>(), 0);
-        let lengths = to[texts..].chunks_exact_mut(size_of::<u32>());
-        for (length, &column) in lengths.zip(&header.group_columns) {
-            length.copy_from_slice(&cells.length(column).to_le_bytes());
+        // Where a cell ends is part of what it says: quoted text can look like a border. How many lengths there are
+        // stands last, so that they cannot be taken for text.
+        let mut count = 0_u32;
+        for &place in cells.filled {
+            if header.roles.get(usize::from(place)) == Some(&Role::Group) {
+                write_length(to, u32::from(place), cells.length(usize::from(place)));
+                count += 1;
+            }
         }
+        to.extend_from_slice(&count.to_le_bytes());
     }
 
     /// The tags as a flat object; empty where there are none or they cannot be read.
     pub fn tag_map(&self) -> serde_json::Map<String, serde_json::Value> {
         self.tags.and_then(|text| tags::read(text).ok()).unwrap_or_default()
+    }
+}
+
+/// The place and the length of a cell in one word, or in three where it is longer than a CSV record can be.
+#[inline]
+fn write_length(to: &mut Vec<u8>, place: u32, length: u32) {
+    const LENGTH_BITS: u32 = 20;
+    if length >> LENGTH_BITS == 0 {
+        to.extend_from_slice(&(place << LENGTH_BITS | length).to_le_bytes());
+        return;
+    }
+    // No file has as many columns as the place that these bits say.
+    for word in [u32::MAX, place, length] {
+        to.extend_from_slice(&word.to_le_bytes());
     }
 }
 

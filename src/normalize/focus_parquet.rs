@@ -1,6 +1,6 @@
 //! Rows of a Parquet file as cells of text, so that one reader serves both containers.
 
-use super::cells::{Cells, Span};
+use super::cells::{Cells, Filled, Span};
 use super::error::BillError;
 use super::parquet_column::{BATCH_ROWS, Column};
 use super::parquet_pages;
@@ -35,6 +35,7 @@ pub(super) struct ParquetRows {
     batch_row: usize,
     text: String,
     spans: Vec<Span>,
+    filled: Filled,
 }
 
 impl ParquetRows {
@@ -68,6 +69,7 @@ impl ParquetRows {
                 batch_row: 0,
                 text: String::new(),
                 spans: Vec::new(),
+                filled: Filled::default(),
             };
             Ok((rows, names))
         })
@@ -87,7 +89,7 @@ impl ParquetRows {
         if self.text.len() > RECORD_BYTES_MAX {
             return Err(BillError::OutOfBounds(format!("row {} is longer than 1 MiB", self.read_count)));
         }
-        Ok(Some((self.read_count, Cells { text: &self.text, spans: &self.spans })))
+        Ok(Some((self.read_count, Cells { text: &self.text, spans: &self.spans, filled: self.filled.columns() })))
     }
 
     /// What the receipt must say of the columns.
@@ -121,6 +123,7 @@ impl ParquetRows {
             column.write_next(self.batch_row, &mut self.text)?;
             self.spans.push(Span { start, end: self.text.len() as u32 });
         }
+        self.filled.of(&self.spans);
         self.batch_row += 1;
         Ok(true)
     }

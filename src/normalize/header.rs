@@ -1,3 +1,4 @@
+use super::cells::trimmed;
 use super::charge::Rejection;
 use super::error::BillError;
 use crate::focus::columns::{self, Version};
@@ -29,18 +30,44 @@ pub(super) struct Header {
     pub version: Version,
     pub extra_columns: Vec<String>,
     pub warnings: Vec<String>,
-    /// Columns that say what was charged and have no field of their own.
-    pub attribute_columns: Vec<usize>,
-    /// Other costs and quantities.
-    pub measure_columns: Vec<usize>,
-    /// All columns that make up a charge group: the fields that are text, and the attributes.
-    pub group_columns: Vec<usize>,
-    /// The same as runs of neighbouring columns, first and last.
+    /// Columns that say what was charged and have no field of their own, and the places of their cells in a row.
+    pub attributes: Vec<(usize, usize)>,
+    /// What the cell at each place of a row is to a charge.
+    pub roles: Vec<Role>,
+    /// The places that make up a charge group as runs of neighbours, first and last.
     pub group_runs: Vec<(usize, usize)>,
     /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
     pub native_names: Vec<String>,
     pub slots: Slots,
+    /// The place of each column's cell in a row.
+    places: Vec<usize>,
+    /// By place.
     allowed_values: Vec<Option<&'static [&'static str]>>,
+}
+
+/// What the cell at one place of a row is to a charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A cost, quantity or period that has a field, or nothing.
+    Line,
+    /// Makes up the charge group, by itself or as what such a text is made of.
+    Group,
+    /// Another cost or quantity, under the name of this column.
+    Measure(u16),
+}
+
+/// Where the cells of the rows lie that an adapter makes.
+pub(super) struct Places<'a> {
+    /// The place of each column.
+    pub columns: &'a [usize],
+    /// How many there are in a row.
+    pub count: usize,
+    /// Those up to here lie in the text of the row in their order.
+    pub in_order: usize,
+    /// Columns with a place from here on are computed of what has another place and makes up the group there.
+    pub computed_from: usize,
+    /// Places that no column has and computed texts are made of.
+    pub sources: &'a [usize],
 }
 
 /// One slot for each field of a charge.
@@ -87,11 +114,8 @@ impl Header {
         let has_preview_names = file_names.iter().any(|name| columns::is_preview_name(name.trim()));
         let version = Version::of_columns(&known, has_preview_names);
         let extra_columns = names.iter().filter(|name| columns::canonical(name).is_none()).cloned().collect();
-        let mut header = Self::unsorted(names, version, extra_columns);
-        let measures: Vec<bool> = header.names.iter().map(|name| columns::is_measure(name)).collect();
-        header.sort_columns(&measures);
-        header.group_runs = runs(&header.group_columns, |column| column);
-        header.warn_of_absent_costs();
+        let measures: Vec<bool> = names.iter().map(|name| columns::is_measure(name)).collect();
+        let mut header = Self::sorted(names, version, extra_columns, &measures, &Places::as_in_file(&all(&measures)));
         header.warnings.extend(repeated.into_iter().map(|Repeated { name, own }| {
             format!("Column {name} stands in the file more than once: this one is kept as {own}.")
         }));
@@ -99,37 +123,47 @@ impl Header {
     }
 
     /// The columns of rows that an adapter makes: FOCUS names, and behind `focus_count` of them those of the format
-    /// that FOCUS has no name for. `place` says where a column's cell lies in the text of a row: neighbours there
-    /// are hashed in one go.
-    pub fn of_native(
-        names: Vec<String>,
-        focus_count: usize,
-        measures: &[bool],
-        place: impl Fn(usize) -> usize,
-    ) -> Self {
+    /// that FOCUS has no name for.
+    pub fn of_native(names: Vec<String>, focus_count: usize, measures: &[bool], places: &Places<'_>) -> Self {
         let extra_columns = names[focus_count..].to_vec();
-        let mut header = Self::unsorted(names, Version::V1_2, extra_columns);
-        header.sort_columns(measures);
-        header.group_columns.sort_by_key(|column| place(*column));
-        header.group_runs = runs(&header.group_columns, place);
-        header.warn_of_absent_costs();
-        header
+        Self::sorted(names, Version::V1_2, extra_columns, measures, places)
     }
 
-    fn unsorted(names: Vec<String>, version: Version, extra_columns: Vec<String>) -> Self {
-        Self {
-            allowed_values: names.iter().map(|name| columns::allowed_values(name)).collect(),
-            slots: Slots::of(&names),
+    /// The columns of rows whose cells lie as in the file, none of which FOCUS lacks a name for.
+    pub fn of_lines(names: Vec<String>, measures: &[bool]) -> Self {
+        let known = names.len();
+        Self::of_native(names, known, measures, &Places::as_in_file(&all(measures)))
+    }
+
+    fn sorted(
+        names: Vec<String>,
+        version: Version,
+        extra_columns: Vec<String>,
+        measures: &[bool],
+        places: &Places<'_>,
+    ) -> Self {
+        let position = |name: &str| names.iter().position(|known| known == name);
+        let mut header = Self {
+            allowed_values: vec![None; places.count],
+            slots: Slots::of(|name| position(name).map_or(ABSENT, |column| places.columns[column])),
             warnings: Vec::new(),
-            attribute_columns: Vec::new(),
-            measure_columns: Vec::new(),
-            group_columns: Vec::new(),
+            attributes: Vec::new(),
+            roles: vec![Role::Line; places.count],
             group_runs: Vec::new(),
             native_names: Vec::new(),
-            names,
+            places: places.columns.to_vec(),
             version,
             extra_columns,
+            names: Vec::new(),
+        };
+        header.sort_columns(&Slots::of(|name| position(name).unwrap_or(ABSENT)), measures, places);
+        for (name, place) in names.iter().zip(places.columns) {
+            let allowed = &mut header.allowed_values[*place];
+            *allowed = allowed.or(columns::allowed_values(name));
         }
+        header.names = names;
+        header.warn_of_absent_costs();
+        header
     }
 
     /// The same rejection with the name that the column has in the file.
@@ -153,28 +187,48 @@ impl Header {
         self.names.iter().any(|known| known == name)
     }
 
-    /// A value with the letter case that FOCUS gives it, where the column has a fixed set of values.
-    pub fn mended<'a>(&self, column: usize, value: &'a str) -> &'a str {
-        let Some(Some(allowed)) = self.allowed_values.get(column) else { return value };
-        allowed.iter().find(|known| known.eq_ignore_ascii_case(value.trim())).copied().unwrap_or(value)
+    /// The column whose cell has a place.
+    pub fn name_at(&self, place: usize) -> &str {
+        let column = self.places.iter().position(|own| *own == place);
+        column.and_then(|column| self.names.get(column)).map_or("", String::as_str)
     }
 
-    fn sort_columns(&mut self, measures: &[bool]) {
-        let amounts = self.slots.amounts_and_periods().map(|slot| slot.first);
-        let texts = self.slots.texts().map(|slot| slot.first);
-        for (column, is_measure) in measures.iter().enumerate() {
+    /// A value with the letter case that FOCUS gives it, where the column at this place has a fixed set of values.
+    pub fn mended<'a>(&self, place: usize, value: &'a str) -> &'a str {
+        let Some(Some(allowed)) = self.allowed_values.get(place) else { return value };
+        let wanted = trimmed(value);
+        allowed.iter().find(|known| known.eq_ignore_ascii_case(wanted)).copied().unwrap_or(value)
+    }
+
+    /// `own` are the slots by column. What is computed is no part of a group by itself: rows that agree in what it is
+    /// computed from agree in it.
+    fn sort_columns(&mut self, own: &Slots, measures: &[bool], places: &Places<'_>) {
+        let amounts = own.amounts_and_periods().map(|slot| slot.first);
+        let texts = own.texts().map(|slot| slot.first);
+        for (column, (is_measure, &place)) in measures.iter().zip(places.columns).enumerate() {
             if amounts.contains(&column) {
                 continue;
             }
-            if texts.contains(&column) {
-                self.group_columns.push(column);
-            } else if *is_measure {
-                self.measure_columns.push(column);
-            } else {
-                self.attribute_columns.push(column);
-                self.group_columns.push(column);
+            let is_text = texts.contains(&column);
+            if *is_measure && !is_text {
+                if self.roles[place] == Role::Line {
+                    self.roles[place] = Role::Measure(column as u16);
+                }
+                continue;
+            }
+            if !is_text {
+                self.attributes.push((column, place));
+            }
+            if place < places.computed_from {
+                self.roles[place] = Role::Group;
             }
         }
+        for place in places.sources {
+            self.roles[*place] = Role::Group;
+        }
+        let group: Vec<usize> = (0..places.count).filter(|place| self.roles[*place] == Role::Group).collect();
+        let runs = group.chunk_by(|left, right| left + 1 == *right && *right < places.in_order);
+        self.group_runs = runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect();
     }
 
     fn warn_of_absent_costs(&mut self) {
@@ -186,14 +240,20 @@ impl Header {
     }
 }
 
-fn runs(columns: &[usize], place: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
-    let neighbours = columns.chunk_by(|left, right| place(*left) + 1 == place(*right));
-    neighbours.filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
+impl<'a> Places<'a> {
+    /// Each column has its own, in the order of the file.
+    fn as_in_file(columns: &'a [usize]) -> Self {
+        let count = columns.len();
+        Self { columns, count, in_order: count, computed_from: count, sources: &[] }
+    }
+}
+
+fn all(columns: &[bool]) -> Vec<usize> {
+    (0..columns.len()).collect()
 }
 
 impl Slots {
-    fn of(names: &[String]) -> Self {
-        let position = |name: &str| names.iter().position(|known| known == name).unwrap_or(ABSENT);
+    fn of(position: impl Fn(&str) -> usize) -> Self {
         let slot = |name: &str| Slot { first: position(name), second: ABSENT };
         let provider = match (position("ServiceProviderName"), position("ProviderName")) {
             (ABSENT, older) => Slot { first: older, second: ABSENT },
@@ -329,8 +389,9 @@ mod tests {
         assert_eq!(header.names, ["ChargePeriodStart", "BilledCost", "EffectiveCost", "x_Project", "RegionId"]);
         assert_eq!(header.version, Version::Preview1_0);
         assert_eq!(header.extra_columns, ["x_Project"]);
-        assert_eq!(header.attribute_columns, [3]);
-        assert_eq!((header.group_columns, header.group_runs), (vec![3, 4], vec![(3, 4)]));
+        assert_eq!(header.attributes, [(3, 3)]);
+        assert_eq!(header.roles, [Role::Line, Role::Line, Role::Line, Role::Group, Role::Group]);
+        assert_eq!(header.group_runs, [(3, 4)]);
     }
 
     #[test]
@@ -351,6 +412,6 @@ mod tests {
     fn the_newer_provider_column_comes_first() {
         let header = header("BilledCost,EffectiveCost,ChargePeriodStart,ProviderName,ServiceProviderName").unwrap();
         assert_eq!((header.slots.provider_name.first, header.slots.provider_name.second), (4, 3));
-        assert_eq!(header.attribute_columns, [3], "the older one is kept as an attribute");
+        assert_eq!(header.attributes, [(3, 3)], "the older one is kept as an attribute");
     }
 }

@@ -1,6 +1,5 @@
 //! Lines of JSON as records: Google Cloud's billing export, as BigQuery writes it.
 
-use super::cells::Cells;
 use super::error::BillError;
 use super::json_scan::{Members, Scanner};
 use super::records::{RECORD_BYTES_MAX, Record};
@@ -110,7 +109,7 @@ impl<R: Read> JsonLines<R> {
         }
         let line = self.line;
         Ok(Some(match self.scan() {
-            Ok(()) => Record::Cells { line, cells: Cells { text: &self.scanner.text, spans: &self.scanner.spans } },
+            Ok(()) => Record::Cells { line, cells: self.scanner.cells() },
             Err(reason) => {
                 let shown = &self.bytes[..self.bytes.len().min(400)];
                 let value = String::from_utf8_lossy(shown).trim_end().replace('\0', "\u{fffd}");

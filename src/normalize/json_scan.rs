@@ -1,6 +1,6 @@
 //! One JSON object as cells: its members by dotted name, without building a tree of it.
 
-use super::cells::Span;
+use super::cells::{Cells, Filled, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Objects within objects, at most.
@@ -29,6 +29,7 @@ pub(super) struct Scanner {
     pub text: String,
     /// One for each member that has a cell, and a last one for all others, as an object by dotted name.
     pub spans: Vec<Span>,
+    filled: Filled,
     /// Whether a member stands in it twice: which of both is meant nobody can tell.
     pub repeats: bool,
     path: String,
@@ -65,7 +66,13 @@ impl Scanner {
             self.text.push_str(&self.others);
             self.spans[members.count] = span(start, self.text.len());
         }
+        self.filled.of(&self.spans);
         true
+    }
+
+    /// The cells of the object that was read last.
+    pub fn cells(&self) -> Cells<'_> {
+        Cells { text: &self.text, spans: &self.spans, filled: self.filled.columns() }
     }
 
     /// The members of an object, whose own name is the path.

@@ -1,4 +1,4 @@
-use super::cells::{Cells, present};
+use super::cells::{Cells, present, trimmed};
 use super::charge::{Charge, Rejection, Row};
 use super::header::{Header, Slot};
 use super::warnings::Warnings;
@@ -42,8 +42,8 @@ impl Reading {
     }
 
     fn charge<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Result<Charge<'a>, Rejection> {
-        if cells.spans.len() != header.names.len() {
-            return Err(ragged(header.names.len(), line, cells));
+        if cells.spans.len() != header.roles.len() {
+            return Err(ragged(header.roles.len(), line, cells));
         }
         let slots = &header.slots;
         let text = |slot: Slot| present(cells.get(slot.first)).or_else(|| present(cells.get(slot.second)));
@@ -59,7 +59,7 @@ impl Reading {
             contracted_cost: self.optional_cost(row, slots.contracted_cost, "ContractedCost"),
             pricing_quantity: self.optional(row, slots.pricing_quantity, "PricingQuantity"),
             consumed_quantity: self.optional(row, slots.consumed_quantity, "ConsumedQuantity"),
-            billing_currency: row.required(slots.billing_currency, "BillingCurrency", |text| Ok(text.trim()))?,
+            billing_currency: row.required(slots.billing_currency, "BillingCurrency", |text| Ok(trimmed(text)))?,
             billing_period_start: self.moment(0, row, slots.billing_period_start, "BillingPeriodStart")?,
             billing_period_end: self.moment(1, row, slots.billing_period_end, "BillingPeriodEnd")?,
             charge_period_start: self.moment(2, row, slots.charge_period_start, "ChargePeriodStart")?,
@@ -108,7 +108,7 @@ impl Reading {
         // A billing period is the provider's label: the day that it writes, whatever the zone.
         let read_text = if column.starts_with("Billing") { timestamp::read_label } else { timestamp::read };
         let read = row.required(slot, column, |text| {
-            read_text(text.trim()).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
+            read_text(trimmed(text)).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
         })?;
         if let Some(read) = read {
             last.text.clear();
@@ -128,7 +128,7 @@ impl Reading {
 
     fn optional(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
         let text = present(row.cells.get(slot.first))?;
-        let value = Decimal::parse(text.trim());
+        let value = Decimal::parse(trimmed(text));
         if value.is_err() {
             self.warnings.unreadable(column, row.line);
         }
@@ -141,7 +141,7 @@ impl Reading {
             self.known_tags.clear();
         }
         let hash = std::hash::BuildHasher::hash_one(&rustc_hash::FxBuildHasher, text);
-        if *self.known_tags.entry(hash).or_insert_with(|| tags::read(text).is_ok()) {
+        if *self.known_tags.entry(hash).or_insert_with(|| tags::is_plain(text) || tags::read(text).is_ok()) {
             return (Some(text), None);
         }
         (None, Some(text))
@@ -158,7 +158,7 @@ fn used_or_unused(subcategory: Option<&str>) -> Option<&'static str> {
 }
 
 fn amount(text: &str) -> Result<Decimal, String> {
-    Decimal::parse(text.trim()).map_err(|error| error.to_string())
+    Decimal::parse(trimmed(text)).map_err(|error| error.to_string())
 }
 
 /// A line that has more or fewer cells than the header.
@@ -205,10 +205,10 @@ impl<'a> RowCells<'a> {
         ];
         for (slot, bytes_max) in bounds {
             // The second column is looked at where the first is null.
-            for column in [slot.first, slot.second] {
-                let cell = self.cells.get(column);
+            for place in [slot.first, slot.second] {
+                let cell = self.cells.get(place);
                 if cell.len() > bytes_max {
-                    let name = &header.names[column];
+                    let name = header.name_at(place);
                     return Err(rejection(self.line, name, cell, format!("{name} is longer than {bytes_max} bytes")));
                 }
             }

@@ -4,18 +4,15 @@
 //! has one, knows the physical line of each record, borrows cells instead of copying them, and is checked against
 //! the `csv` crate by a property test.
 
-use super::cells::{Cells, Span};
+use super::cells::Cells;
 use super::error::BillError;
 use super::header::COLUMNS_MAX;
-use super::separators::Separators;
+use super::split::{Outcome, Split};
 use memchr::memchr;
 use std::io::Read;
 
 /// Longest record, quotes and line ends included.
 pub(super) const RECORD_BYTES_MAX: usize = 1024 * 1024;
-
-/// Fewer bytes than this are moved one by one.
-const SHORT_BYTES: usize = 16;
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -39,25 +36,6 @@ pub(super) struct Records<R> {
 pub(super) enum Record<'a> {
     Cells { line: u64, cells: Cells<'a> },
     Unreadable { line: u64, value: String, reason: &'static str },
-}
-
-/// What the splitter found; its vectors are used again for each record.
-#[derive(Default)]
-struct Split {
-    spans: Vec<Span>,
-    /// Columns whose doubled quotes must become single ones, and how many of them each has.
-    doubled_columns: Vec<(u32, u32)>,
-    /// Where the pairs of quotes stand, column by column.
-    doubled_quotes: Vec<u32>,
-    length: usize,
-    line_count: u64,
-    fault: Option<&'static str>,
-}
-
-enum Outcome {
-    Complete,
-    NeedsMore,
-    TooManyColumns,
 }
 
 impl<R: Read> Records<R> {
@@ -153,122 +131,20 @@ impl<R: Read> Records<R> {
 
     /// Mends doubled quotes in place and checks the text.
     fn finish(&mut self, start: usize, line: u64) -> Record<'_> {
-        let Split { spans, doubled_columns, doubled_quotes, length, fault, .. } = &mut self.record;
-        let bytes = &mut self.buffer[start..start + *length];
-        let mut places = doubled_quotes.as_slice();
-        for &(column, count) in doubled_columns.iter() {
-            let (own, others) = places.split_at(count as usize);
-            mend_doubled_quotes(bytes, &mut spans[column as usize], own);
-            places = others;
-        }
+        let bytes = &mut self.buffer[start..start + self.record.length];
+        self.record.mend(bytes);
+        let Split { spans, filled, fault, .. } = &self.record;
         let reason = match std::str::from_utf8(bytes) {
             Err(_) => "the line is not UTF-8 text",
             Ok(_) if memchr(0, bytes).is_some() => "the line has a NUL byte",
             Ok(text) => match *fault {
-                None => return Record::Cells { line, cells: Cells { text, spans } },
+                None => return Record::Cells { line, cells: Cells { text, spans, filled: filled.columns() } },
                 Some(fault) => fault,
             },
         };
         let value = String::from_utf8_lossy(&bytes[..bytes.len().min(400)]).trim_end().replace('\0', "\u{fffd}");
         Record::Unreadable { line, value, reason }
     }
-}
-
-impl Split {
-    fn split(&mut self, data: &[u8], at_end: bool) -> Outcome {
-        self.spans.clear();
-        self.doubled_columns.clear();
-        self.doubled_quotes.clear();
-        self.line_count = 0;
-        self.fault = None;
-        let mut separators = Separators::of(data);
-        let mut start = 0;
-        loop {
-            if self.spans.len() == COLUMNS_MAX {
-                return Outcome::TooManyColumns;
-            }
-            let mut quoted_end = None;
-            if data.get(start) == Some(&b'"') {
-                start += 1;
-                let Some(end) = self.quoted(data, &mut separators, at_end) else { return Outcome::NeedsMore };
-                quoted_end = Some(end);
-            }
-            // A quote within a cell that does not start with one is text.
-            let stop = separators.find(|&place| data[place] != b'"');
-            if stop.is_none() && !at_end {
-                return Outcome::NeedsMore;
-            }
-            let end = stop.unwrap_or(data.len());
-            if quoted_end.is_some_and(|quoted_end| end > quoted_end + 1) {
-                self.fault = Some("text stands behind a closing quote");
-            }
-            self.spans.push(Span { start: start as u32, end: quoted_end.unwrap_or(end) as u32 });
-            match stop.map(|at| data[at]) {
-                Some(b',') => start = end + 1,
-                Some(b'\r') if end + 1 == data.len() && !at_end => return Outcome::NeedsMore,
-                Some(b'\r') if data.get(end + 1) == Some(&b'\n') => return self.complete(end + 2),
-                Some(_) => return self.complete(end + 1),
-                None => return self.complete(end),
-            }
-        }
-    }
-
-    fn complete(&mut self, length: usize) -> Outcome {
-        self.length = length;
-        self.line_count += 1;
-        Outcome::Complete
-    }
-
-    /// The position of the closing quote of a cell whose opening one comes next; `None` where more is needed.
-    fn quoted(&mut self, data: &[u8], separators: &mut Separators<'_>, at_end: bool) -> Option<usize> {
-        separators.next();
-        let doubled_before = self.doubled_quotes.len();
-        let end = loop {
-            match separators.next() {
-                Some(place) if data[place] == b'"' => match data.get(place + 1) {
-                    Some(b'"') => {
-                        self.doubled_quotes.push(place as u32);
-                        separators.next();
-                    }
-                    None if !at_end => return None,
-                    _ => break place,
-                },
-                Some(place) => self.line_count += u64::from(data[place] == b'\n'),
-                None if at_end => {
-                    self.fault = Some("a quote is opened and never closed");
-                    break data.len();
-                }
-                None => return None,
-            }
-        };
-        let doubled = self.doubled_quotes.len() - doubled_before;
-        if doubled > 0 {
-            self.doubled_columns.push((self.spans.len() as u32, doubled as u32));
-        }
-        Some(end)
-    }
-}
-
-/// `""` becomes `"`; what the cell no longer needs becomes spaces, so that the record stays valid text. `places` are
-/// those of the first quote of each pair.
-fn mend_doubled_quotes(bytes: &mut [u8], span: &mut Span, places: &[u32]) {
-    let (mut from, mut to) = (span.start as usize, span.start as usize);
-    let ends = places.iter().map(|place| *place as usize + 1).chain([span.end as usize]);
-    for end in ends {
-        // Pairs stand close together: most of these are shorter than a call to copy them would take.
-        if end - from < SHORT_BYTES {
-            for place in from..end {
-                bytes[to + place - from] = bytes[place];
-            }
-        } else {
-            bytes.copy_within(from..end, to);
-        }
-        to += end - from;
-        // Behind the second quote of the pair.
-        from = end + 1;
-    }
-    bytes[to..span.end as usize].fill(b' ');
-    span.end = to as u32;
 }
 
 #[cfg(test)]

@@ -28,6 +28,52 @@ pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
     Ok(tags.into_iter().map(|(key, value)| (key, storable(value))).collect())
 }
 
+/// Whether a text is surely such an object: of nothing but texts without escapes, as most are. Nothing is built to
+/// find that out. What is not plain may be readable all the same.
+pub(super) fn is_plain(text: &str) -> bool {
+    let blank = |rest: &mut &[u8]| *rest = rest.trim_ascii_start();
+    let take = |rest: &mut &[u8], wanted: u8| match *rest {
+        [first, others @ ..] if *first == wanted => {
+            *rest = others;
+            true
+        }
+        _ => false,
+    };
+    let string = |rest: &mut &[u8]| {
+        let Some(inside) = rest.strip_prefix(b"\"") else { return false };
+        let end = inside.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
+        match end {
+            Some(end) if inside[end] == b'"' => {
+                *rest = &inside[end + 1..];
+                true
+            }
+            _ => false,
+        }
+    };
+    let mut rest = text.as_bytes();
+    if !take(&mut rest, b'{') {
+        return false;
+    }
+    loop {
+        blank(&mut rest);
+        if !string(&mut rest) {
+            return false;
+        }
+        blank(&mut rest);
+        if !take(&mut rest, b':') {
+            return false;
+        }
+        blank(&mut rest);
+        if !string(&mut rest) {
+            return false;
+        }
+        blank(&mut rest);
+        if !take(&mut rest, b',') {
+            return rest == b"}";
+        }
+    }
+}
+
 /// Null is `true`; a number beyond what a bill can mean becomes its text, because no column could hold it.
 fn storable(value: Value) -> Value {
     match value {
@@ -53,6 +99,24 @@ fn from_pairs(pairs: Vec<Map<String, Value>>) -> Result<Map<String, Value>, Unre
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_can_be_read(text in "\\{[ \"a:,\\\\\u{c}\n}é]{0,24}\\}?") {
+            prop_assert!(!is_plain(&text) || read(&text).is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn plain_objects_are_told_from_others() {
+        for text in [r#"{"a":"b"}"#, r#"{ "a" : "b" , "é":"" }"#] {
+            assert!(is_plain(text) && read(text).is_ok(), "{text}");
+        }
+        for text in ["", "{}", r#"{"a":1}"#, r#"{"a":"\u0000"}"#, r#"{"a":"b",}"#, r#"{"a":"b"}x"#, r#""a":"b""#] {
+            assert!(!is_plain(text), "{text}");
+        }
+    }
 
     fn shown(text: &str) -> String {
         read(text).map_or_else(|error| error.to_string(), |tags| Value::Object(tags).to_string())

@@ -7,6 +7,9 @@ const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
 /// without seconds, with an offset, or a plain date. An hour 30 is no moment.
 pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
     let (moment, offset) = parse(text)?;
+    if offset.local_minus_utc() == 0 {
+        return Some(moment.and_utc());
+    }
     Some(offset.from_local_datetime(&moment).single()?.with_timezone(&Utc))
 }
 
@@ -18,6 +21,9 @@ pub(super) fn read_label(text: &str) -> Option<DateTime<Utc>> {
 fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
     let utc = FixedOffset::east_opt(0)?;
     let bytes = text.as_bytes();
+    if let Some(moment) = parse_usual(bytes) {
+        return Some((moment, utc));
+    }
     let date = read_date(bytes.get(..10)?)?;
     let rest = text.get(10..)?;
     if rest.is_empty() {
@@ -31,6 +37,25 @@ fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
         "" | "Z" | "z" | "UTC" => Some((moment, utc)),
         offset => Some((moment, read_offset(offset)?)),
     }
+}
+
+/// `2024-09-01T00:00:00Z`, which nearly every bill writes, or the same with a space, without zone or with `+00:00`.
+/// What is written otherwise is for [`parse`] to read or refuse.
+fn parse_usual(bytes: &[u8]) -> Option<NaiveDateTime> {
+    let (moment, zone) = bytes.split_first_chunk::<19>()?;
+    if !matches!(zone, b"" | b"Z" | b"+00:00") || !matches!(moment[10], b'T' | b' ') {
+        return None;
+    }
+    if (moment[4], moment[7], moment[13], moment[16]) != (b'-', b'-', b':', b':') {
+        return None;
+    }
+    let two = |at: usize| {
+        let (tens, ones) = (moment[at].wrapping_sub(b'0'), moment[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
+    };
+    let year = Some(two(0)? * 100 + two(2)?).filter(|year| YEARS.contains(year))?;
+    let date = NaiveDate::from_ymd_opt(year as i32, two(5)?, two(8)?)?;
+    date.and_hms_opt(two(11)?, two(14)?, two(17)?)
 }
 
 fn read_date(bytes: &[u8]) -> Option<NaiveDate> {
@@ -149,6 +174,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_any_other(
+            day in "20[0-9]{2}-[0-3][0-9]-[0-3][0-9]", clock in "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
+            between in "[T t]", zone in prop_oneof![Just(""), Just("Z"), Just("+00:00")],
+        ) {
+            let usual = read(&format!("{day}{between}{clock}{zone}"));
+            // A fraction of nothing is the same moment, and not the usual form.
+            prop_assert_eq!(usual, read(&format!("{day}{between}{clock}.0{zone}")));
+        }
+
         #[test]
         fn no_text_panics(text in "\\PC{0,30}", digits in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.+Z-]{0,20}") {
             let _ = (read(&text), read(&digits));

@@ -5,10 +5,10 @@ use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::plan::Plan;
 use super::row::{Place, RowText};
-use super::text::{json_pairs, string_member, without_key_prefix};
+use super::text::{TagColumns, string_member, without_key_prefix};
 use super::{Fault, first};
 use crate::focus::Decimal;
-use crate::normalize::cells::{Cells, present};
+use crate::normalize::cells::{Cells, present, trimmed};
 
 /// Tags that users made carry this in front of their keys.
 const USER_PREFIXES: [&str; 2] = ["user:", "user_"];
@@ -35,7 +35,7 @@ pub(super) struct AwsCur {
     rate_code: usize,
     rate_id: usize,
     tag_map: usize,
-    tags: Vec<(usize, String)>,
+    tags: TagColumns,
     categories: Categories,
     to: Computed,
 }
@@ -126,7 +126,7 @@ impl AwsCur {
             rate_code: plan.used(&["pricingratecode"]),
             rate_id: plan.native.find(&["pricingrateid"]),
             tag_map: plan.used(&["resourcetags"]),
-            tags: tag_columns(plan),
+            tags: TagColumns::of(tag_columns(plan)),
             categories: Categories::of(categories::AWS),
             to,
         }
@@ -135,7 +135,7 @@ impl AwsCur {
     /// Computes what no column says by itself.
     pub fn write(&self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
         let to = &self.to;
-        let line_item_type = cells.get(self.line_item_type).trim();
+        let line_item_type = trimmed(cells.get(self.line_item_type));
         let (category, frequency) = line_kind(line_item_type);
         row.put(to.provider, "AWS");
         row.put(to.charge_category, category);
@@ -216,7 +216,7 @@ impl AwsCur {
             row.write(self.to.tags, |text| without_key_prefix(text, map, &USER_PREFIXES));
             return;
         }
-        row.write(self.to.tags, |text| json_pairs(text, cells, &self.tags));
+        row.write(self.to.tags, |text| self.tags.write(text, cells));
     }
 }
 

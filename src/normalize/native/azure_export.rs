@@ -3,11 +3,11 @@
 
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
-use super::days::Day;
+use super::days::{Day, Days};
 use super::plan::Plan;
 use super::row::{Place, RowText};
 use super::{Fault, first};
-use crate::normalize::cells::{Cells, present};
+use crate::normalize::cells::{Cells, present, trimmed};
 
 /// What the receipt says of every such file that is not joined with its counterpart.
 pub const ONE_COST: &str = "An Azure cost export has one cost: BilledCost and EffectiveCost are both that. In an \
@@ -34,9 +34,9 @@ pub(super) struct AzureExport {
     reservation_name: usize,
     location: usize,
     other_location: usize,
-    day: Day,
-    first_day: Day,
-    last_day: Day,
+    days: Days,
+    first_days: Days,
+    last_days: Days,
     categories: Categories,
     to: Computed,
 }
@@ -86,12 +86,12 @@ impl AzureExport {
         plan.rename("ListUnitPrice", &["paygprice"]);
         plan.rename("ContractedUnitPrice", &["unitprice"]);
         plan.rename("Tags", &["tags"]);
-        let date = plan.used(&["date", "usagedatetime", "usagedate"]);
+        let date = plan.used_for_line(&["date", "usagedatetime", "usagedate"]);
         let location = plan.used(&["resourcelocation", "location"]);
         Self {
             date,
-            period_start: plan.used(&["billingperiodstartdate", "billingperiodstart"]),
-            period_end: plan.used(&["billingperiodenddate", "billingperiodend"]),
+            period_start: plan.used_for_line(&["billingperiodstartdate", "billingperiodstart"]),
+            period_end: plan.used_for_line(&["billingperiodenddate", "billingperiodend"]),
             billing_account: plan.used(&["billingaccountid", "billingaccountnumber"]),
             subscription,
             charge_type: plan.native.find(&["chargetype"]),
@@ -106,9 +106,9 @@ impl AzureExport {
             reservation_name: plan.native.find(&["reservationname"]),
             location,
             other_location: plan.native.find(&["location", "meterregion"]),
-            day: Day::default(),
-            first_day: Day::default(),
-            last_day: Day::default(),
+            days: Days::default(),
+            first_days: Days::default(),
+            last_days: Days::default(),
             categories: Categories::of(categories::AZURE),
             to: Computed::of(plan, date, subscription),
         }
@@ -129,13 +129,13 @@ impl AzureExport {
 
     /// The last day of a period belongs to it; the billing period is the day's month where the file has none.
     fn periods(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
-        let Self { to, day, first_day, last_day, .. } = self;
-        read_day(day, cells, self.date, "ChargePeriodStart")?;
+        let Self { to, days, first_days, last_days, .. } = self;
+        let day = read_day(days, cells, self.date, "ChargePeriodStart")?;
         row.put(to.charge_period_start, &day.start);
         row.put(to.charge_period_end, &day.end);
         if present(cells.get(self.period_start)).is_some() && present(cells.get(self.period_end)).is_some() {
-            read_day(first_day, cells, self.period_start, "BillingPeriodStart")?;
-            read_day(last_day, cells, self.period_end, "BillingPeriodEnd")?;
+            let first_day = read_day(first_days, cells, self.period_start, "BillingPeriodStart")?;
+            let last_day = read_day(last_days, cells, self.period_end, "BillingPeriodEnd")?;
             row.put(to.billing_period_start, &first_day.start);
             row.put(to.billing_period_end, &last_day.end);
         } else {
@@ -146,7 +146,7 @@ impl AzureExport {
     }
 
     fn charge(&self, cells: Cells<'_>, row: &mut RowText) {
-        let charge_type = cells.get(self.charge_type).trim();
+        let charge_type = trimmed(cells.get(self.charge_type));
         let is = |wanted: &str| charge_type.eq_ignore_ascii_case(wanted);
         let category = if charge_type.is_empty() || is("Usage") || is("UnusedReservation") || is("UnusedSavingsPlan") {
             "Usage"
@@ -160,7 +160,7 @@ impl AzureExport {
             "Adjustment"
         };
         row.put(self.to.charge_category, category);
-        let frequency = match cells.get(self.frequency).trim().as_bytes() {
+        let frequency = match trimmed(cells.get(self.frequency)).as_bytes() {
             [b'O' | b'o', ..] => "One-Time",
             [b'R' | b'r', ..] => "Recurring",
             [b'U' | b'u', ..] => "Usage-Based",
@@ -171,7 +171,7 @@ impl AzureExport {
 
     fn commitment(&self, cells: Cells<'_>, row: &mut RowText) {
         let to = &self.to;
-        let model = cells.get(self.pricing_model).trim();
+        let model = trimmed(cells.get(self.pricing_model));
         let is = |wanted: &str| model.eq_ignore_ascii_case(wanted);
         let (is_reservation, is_plan) = (is("Reservation"), is("SavingsPlan") || is("Savings Plan"));
         let category = match model {
@@ -192,7 +192,7 @@ impl AzureExport {
             row.put(to.commitment_category, "Spend");
             row.put(to.commitment_type, "Savings Plan");
         }
-        let charge_type = cells.get(self.charge_type).trim();
+        let charge_type = trimmed(cells.get(self.charge_type));
         if charge_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("Unused")) {
             row.put(to.commitment_status, "Unused");
         } else if (is_reservation || is_plan) && charge_type.eq_ignore_ascii_case("Usage") {
@@ -244,13 +244,10 @@ impl Computed {
     }
 }
 
-fn read_day(day: &mut Day, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<(), Fault> {
+fn read_day<'a>(days: &'a mut Days, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<&'a Day, Fault> {
     let cell = cells.get(column);
-    if day.read(cell) {
-        return Ok(());
-    }
     let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
-    Err(Fault { focus, column, reason: reason.to_owned() })
+    days.read(cell).ok_or_else(|| Fault { focus, column, reason: reason.to_owned() })
 }
 
 /// Columns that differ from line to line: their keys.

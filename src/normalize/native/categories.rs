@@ -1,5 +1,6 @@
 //! Which FOCUS ServiceCategory a provider's service belongs to. What stands in no list is `Other`.
 
+use crate::normalize::cells::trimmed;
 use rustc_hash::FxHashMap;
 
 /// By product code, which mostly is the service code too.
@@ -117,7 +118,7 @@ impl Categories {
     }
 
     pub fn get(&self, service: &str) -> Option<&'static str> {
-        self.0.get(service.trim()).copied()
+        self.0.get(trimmed(service)).copied()
     }
 }
 

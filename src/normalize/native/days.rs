@@ -1,12 +1,15 @@
 //! Days as native exports write them, and the periods that follow from them.
 
+use crate::normalize::recent::Recent;
 use crate::normalize::timestamp;
 use chrono::{Datelike, NaiveDate};
 
-/// What follows from one text of a day, as text. Most lines repeat it, so the last one is remembered.
+/// More than a month has.
+const REMEMBERED: usize = 64;
+
+/// What follows from one text of a day, as text.
 #[derive(Default)]
 pub(super) struct Day {
-    cell: String,
     /// The day's own midnight, and the next.
     pub start: String,
     pub end: String,
@@ -15,30 +18,32 @@ pub(super) struct Day {
     pub month_end: String,
 }
 
+/// The days of one column: most lines repeat one of a month's.
+pub(super) struct Days(Recent<Day>);
+
+impl Default for Days {
+    fn default() -> Self {
+        Self(Recent::new(REMEMBERED))
+    }
+}
+
+impl Days {
+    /// The day of a cell, where it is one.
+    pub fn read(&mut self, cell: &str) -> Option<&Day> {
+        self.0.of(cell, |day| read_day(cell.trim()).is_some_and(|read| day.set(read)))
+    }
+
+    /// The first day of a month `202611`. A column has months or days.
+    pub fn read_month(&mut self, cell: &str) -> Option<&Day> {
+        self.0.of(cell, |day| read_month(cell.trim()).is_some_and(|read| day.set(read)))
+    }
+}
+
 impl Day {
-    /// The day of a cell; false where it is none.
-    pub fn read(&mut self, cell: &str) -> bool {
-        self.read_by(cell, read_day)
-    }
-
-    /// The first day of a month `202611`.
-    pub fn read_month(&mut self, cell: &str) -> bool {
-        self.read_by(cell, |text| {
-            let (year, month) = text.split_at_checked(4).filter(|_| text.len() == 6)?;
-            timestamp::read(&format!("{year}-{month}-01")).map(|moment| moment.date_naive())
-        })
-    }
-
-    fn read_by(&mut self, cell: &str, read: impl Fn(&str) -> Option<NaiveDate>) -> bool {
-        if !cell.is_empty() && cell == self.cell {
-            return true;
-        }
-        let Some(day) = read(cell.trim()) else { return false };
+    fn set(&mut self, day: NaiveDate) -> bool {
         let Some(end) = day.succ_opt() else { return false };
         let month_start = day - chrono::Days::new(u64::from(day.day0()));
         let month_end = month_start + chrono::Months::new(1);
-        self.cell.clear();
-        self.cell.push_str(cell);
         for (text, day) in [
             (&mut self.start, day),
             (&mut self.end, end),
@@ -68,6 +73,11 @@ fn write_midnight(to: &mut String, day: NaiveDate) {
     to.push_str("T00:00:00Z");
 }
 
+fn read_month(text: &str) -> Option<NaiveDate> {
+    let (year, month) = text.split_at_checked(4).filter(|_| text.len() == 6)?;
+    timestamp::read(&format!("{year}-{month}-01")).map(|moment| moment.date_naive())
+}
+
 /// `2026-05-31`, whatever clock follows, or `05/31/2026` and `5/31/2026`: the month first.
 fn read_day(text: &str) -> Option<NaiveDate> {
     if let Some(moment) = timestamp::read(text) {
@@ -90,10 +100,8 @@ mod tests {
     use super::*;
 
     fn shown(cell: &str) -> String {
-        let mut day = Day::default();
-        if !day.read(cell) {
-            return "none".into();
-        }
+        let mut days = Days::default();
+        let Some(day) = days.read(cell) else { return "none".into() };
         [&day.start, &day.end, &day.month_start, &day.month_end].map(|text| &text[..10]).join(" ")
     }
 
@@ -110,9 +118,9 @@ mod tests {
 
     #[test]
     fn months_are_read() {
-        let mut month = Day::default();
-        assert!(month.read_month("202612"));
+        let mut months = Days::default();
+        let month = months.read_month("202612").unwrap();
         assert_eq!((&month.month_start[..10], &month.month_end[..10]), ("2026-12-01", "2027-01-01"));
-        assert!(!month.read_month("202613") && !month.read_month("2026-1") && !month.read_month(""));
+        assert!(["202613", "2026-1", ""].into_iter().all(|cell| months.read_month(cell).is_none()));
     }
 }

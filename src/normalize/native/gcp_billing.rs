@@ -2,15 +2,19 @@
 
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
-use super::days::Day;
+use super::days::Days;
 use super::plan::Plan;
 use super::python;
 use super::row::{Place, RowText};
 use super::{Fault, first};
 use crate::focus::Decimal;
-use crate::normalize::cells::{Cells, present};
+use crate::normalize::cells::{Cells, present, trimmed};
+use crate::normalize::recent::Recent;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// Sets of labels that are remembered.
+const LABELS_REMEMBERED: usize = 256;
 
 pub(super) struct GcpBilling {
     cost: usize,
@@ -22,7 +26,9 @@ pub(super) struct GcpBilling {
     location: usize,
     seller: usize,
     labels: usize,
-    month: Day,
+    months: Days,
+    /// Labels as Python prints them, as JSON.
+    labels_as_json: Recent<String>,
     categories: Categories,
     scratch: String,
     to: Computed,
@@ -67,7 +73,7 @@ impl GcpBilling {
         plan.rename("ResourceId", &["resourceglobalname"]);
         plan.rename("ResourceName", &["resourcename"]);
         let service = plan.rename("ServiceName", &["servicedescription", "serviceid"]);
-        let invoice_month = plan.used(&["invoicemonth"]);
+        let invoice_month = plan.used_for_line(&["invoicemonth"]);
         let labels = plan.used(&["labels"]);
         let (region, location) = (plan.used(&["locationregion"]), plan.native.find(&["locationlocation"]));
         let billed = plan.compute_from("BilledCost", cost);
@@ -82,7 +88,8 @@ impl GcpBilling {
             location,
             seller: plan.used(&["sellername"]),
             labels,
-            month: Day::default(),
+            months: Days::default(),
+            labels_as_json: Recent::new(LABELS_REMEMBERED),
             categories: Categories::of(categories::GOOGLE),
             scratch: String::new(),
             to: Computed {
@@ -110,7 +117,7 @@ impl GcpBilling {
             Some(_) => row.same(to.publisher, self.seller),
             None => row.put(to.publisher, "Google Cloud"),
         }
-        let category = match cells.get(self.cost_type).trim() {
+        let category = match trimmed(cells.get(self.cost_type)) {
             "tax" => "Tax",
             "adjustment" | "rounding_error" => "Adjustment",
             "credit" => "Credit",
@@ -119,9 +126,14 @@ impl GcpBilling {
         row.put(to.charge_category, category);
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
         row.same(to.region, first(cells, self.region, self.location));
-        let labels = cells.get(self.labels).trim();
+        let labels = trimmed(cells.get(self.labels));
         if python::is_python(labels) {
-            row.write(to.tags, |text| python::write_json(text, labels));
+            let json = self.labels_as_json.of(labels, |json| {
+                json.clear();
+                python::write_json(json, labels);
+                true
+            });
+            row.put(to.tags, json.map_or("", String::as_str));
         } else if labels != "[]" {
             row.same(to.tags, self.labels);
         }
@@ -132,7 +144,7 @@ impl GcpBilling {
     fn cost(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
         let credits = present(cells.get(self.credits)).filter(|text| text.trim() != "[]");
         // A cost that cannot be read is rejected as one that no credit stands against.
-        let cost = credits.and_then(|credits| Some((credits, Decimal::parse(cells.get(self.cost).trim()).ok()?)));
+        let cost = credits.and_then(|credits| Some((credits, Decimal::parse(trimmed(cells.get(self.cost))).ok()?)));
         let Some((credits, mut cost)) = cost else {
             row.same(self.to.cost, self.cost);
             return Ok(());
@@ -161,12 +173,15 @@ impl GcpBilling {
     /// The month of the invoice is the provider's own name for it; it begins at midnight in UTC here as all do.
     fn period(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
         let cell = cells.get(self.invoice_month);
-        if !self.month.read_month(cell) && self.invoice_month != ABSENT {
+        let month = self.months.read_month(cell);
+        if month.is_none() && self.invoice_month != ABSENT {
             let reason = if present(cell).is_none() { "is null" } else { "is not a month like 202610" };
             return Err(Fault { focus: "BillingPeriodStart", column: self.invoice_month, reason: reason.to_owned() });
         }
-        row.put(self.to.billing_period_start, &self.month.month_start);
-        row.put(self.to.billing_period_end, &self.month.month_end);
+        if let Some(month) = month {
+            row.put(self.to.billing_period_start, &month.month_start);
+            row.put(self.to.billing_period_end, &month.month_end);
+        }
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ mod row;
 mod tests;
 mod text;
 
-use super::cells::{Cells, Span, present};
+use super::cells::{Cells, present};
 use super::charge::Rejection;
 use super::format::Format;
 use super::header::Header;
@@ -38,13 +38,10 @@ enum Adapter {
 /// Makes FOCUS rows of the records of a native file.
 pub(super) struct Native {
     adapter: Adapter,
-    native_count: usize,
     computed_count: usize,
-    places: Vec<usize>,
     /// The columns of the file.
     column_names: Vec<String>,
     row: RowText,
-    spans: Vec<Span>,
 }
 
 /// Why a record is no row: a value of the file that cannot be used.
@@ -81,26 +78,17 @@ impl Native {
                 (Adapter::OciReport(adapter), plan.finish(oci_report::is_measure))
             }
         };
-        let Layout { mut header, computed_count, places, column_names } = layout;
+        let Layout { mut header, computed_count, column_names } = layout;
         if format == Format::AzureExport {
             header.warnings.push(azure_export::ONE_COST.to_owned());
         }
-        let native = Self {
-            adapter,
-            native_count: column_names.len(),
-            computed_count,
-            places,
-            column_names,
-            row: RowText::default(),
-            spans: Vec::new(),
-        };
-        Some((native, header))
+        Some((Self { adapter, computed_count, column_names, row: RowText::default() }, header))
     }
 
     /// The FOCUS row of a record.
     pub fn row(&mut self, header: &Header, line: u64, cells: Cells<'_>) -> Result<Cells<'_>, Rejection> {
-        if cells.spans.len() != self.native_count {
-            return Err(ragged(self.native_count, line, cells));
+        if cells.spans.len() != self.column_names.len() {
+            return Err(ragged(self.column_names.len(), line, cells));
         }
         self.row.begin(cells, self.computed_count);
         let made = match &mut self.adapter {
@@ -110,18 +98,7 @@ impl Native {
             Adapter::OciReport(adapter) => adapter.write(cells, &mut self.row),
         };
         made.map_err(|fault| self.rejected(line, cells, &fault))?;
-        self.spans.clear();
-        self.spans.extend(self.places.iter().map(|place| self.row.span(*place)));
-        let text = self.row.text();
-        // Most measures of most lines are zero, and a zero says no more than nothing does.
-        for &column in &header.measure_columns {
-            let span = &mut self.spans[column];
-            let cell = text.as_bytes().get(span.start as usize..span.end as usize).unwrap_or_default();
-            if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) || matches!(cell, b"[]" | b"{}") {
-                span.end = span.start;
-            }
-        }
-        Ok(Cells { text, spans: &self.spans })
+        Ok(self.row.finish(cells, header))
     }
 
     fn rejected(&self, line: u64, cells: Cells<'_>, fault: &Fault) -> Rejection {

@@ -2,10 +2,10 @@
 
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
-use super::days::Day;
+use super::days::Days;
 use super::plan::Plan;
 use super::row::{Place, RowText};
-use super::text::json_pairs;
+use super::text::TagColumns;
 use super::{Fault, first};
 use crate::normalize::cells::{Cells, present};
 
@@ -15,8 +15,8 @@ pub(super) struct OciReport {
     tenant: usize,
     service: usize,
     is_correction: usize,
-    tags: Vec<(usize, String)>,
-    day: Day,
+    tags: TagColumns,
+    days: Days,
     categories: Categories,
     to: Computed,
 }
@@ -62,8 +62,8 @@ impl OciReport {
             tenant,
             service,
             is_correction,
-            tags: plan.tag_columns("tags/", |own| own.to_owned()),
-            day: Day::default(),
+            tags: TagColumns::of(plan.tag_columns("tags/", |own| own.to_owned())),
+            days: Days::default(),
             categories: Categories::of(categories::ORACLE),
             to: Computed {
                 billing_period_start: plan.compute_from("BillingPeriodStart", usage_start),
@@ -83,9 +83,9 @@ impl OciReport {
     pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
         let to = &self.to;
         // What is no moment is rejected where ChargePeriodStart is read, with the cell as it stands.
-        if self.day.read(cells.get(self.usage_start).get(..10).unwrap_or_default()) {
-            row.put(to.billing_period_start, &self.day.month_start);
-            row.put(to.billing_period_end, &self.day.month_end);
+        if let Some(day) = self.days.read(cells.get(self.usage_start).get(..10).unwrap_or_default()) {
+            row.put(to.billing_period_start, &day.month_start);
+            row.put(to.billing_period_end, &day.month_end);
         } else {
             row.same(to.billing_period_start, self.usage_start);
             row.same(to.billing_period_end, self.usage_start);
@@ -98,7 +98,7 @@ impl OciReport {
             row.put(to.charge_class, "Correction");
         }
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
-        row.write(to.tags, |text| json_pairs(text, cells, &self.tags));
+        row.write(to.tags, |text| self.tags.write(text, cells));
         Ok(())
     }
 }

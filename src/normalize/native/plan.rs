@@ -3,7 +3,7 @@
 use super::columns::{ABSENT, Columns};
 use super::row::Place;
 use crate::focus::columns as focus;
-use crate::normalize::header::Header;
+use crate::normalize::header::{Header, Places};
 
 /// A column of the made rows.
 struct Column {
@@ -20,16 +20,16 @@ pub(in crate::normalize) struct Plan {
     columns: Vec<Column>,
     computed_count: usize,
     in_order: bool,
-    /// Columns of the file that need no place of their own any more.
+    /// Columns of the file that need no column of their own any more.
     is_used: Vec<bool>,
+    /// Those of them that computed texts are made of.
+    sources: Vec<Place>,
 }
 
 /// The finished columns.
 pub(in crate::normalize) struct Layout {
     pub header: Header,
     pub computed_count: usize,
-    /// One for each column of the header.
-    pub places: Vec<Place>,
     /// The columns of the file.
     pub column_names: Vec<String>,
 }
@@ -37,7 +37,14 @@ pub(in crate::normalize) struct Layout {
 impl Plan {
     pub fn new(names: &[String], in_order: bool) -> Self {
         let native = Columns::new(names);
-        Self { columns: Vec::new(), computed_count: 0, in_order, is_used: vec![false; native.names.len()], native }
+        Self {
+            columns: Vec::new(),
+            computed_count: 0,
+            in_order,
+            is_used: vec![false; native.names.len()],
+            sources: Vec::new(),
+            native,
+        }
     }
 
     /// A FOCUS column that says exactly what a column of the file says, the first of these keys that it has.
@@ -63,7 +70,8 @@ impl Plan {
         if column == ABSENT { ABSENT } else { self.compute(name, column) }
     }
 
-    /// A column that the adapter computes, whatever the file has.
+    /// A column that the adapter computes, whatever the file has: a text of nothing but columns that make up a charge
+    /// group, or an amount or period.
     pub fn compute(&mut self, name: &str, column: usize) -> Place {
         let place = self.native.names.len() + self.computed_count;
         self.computed_count += 1;
@@ -85,12 +93,22 @@ impl Plan {
         let tags: Vec<_> = own.filter(|(_, own)| !own.is_empty()).map(|(column, own)| (column, key(own))).collect();
         for (column, _) in &tags {
             self.is_used[*column] = true;
+            self.sources.push(*column);
         }
         tags
     }
 
-    /// What this column says is said elsewhere.
+    /// What this column says is said by computed texts.
     pub fn used(&mut self, keys: &[&str]) -> usize {
+        let column = self.used_for_line(keys);
+        if column != ABSENT {
+            self.sources.push(column);
+        }
+        column
+    }
+
+    /// What this column says is said by a computed amount or period, which differs from line to line.
+    pub fn used_for_line(&mut self, keys: &[&str]) -> usize {
         let column = self.native.find(keys);
         if let Some(used) = self.is_used.get_mut(column) {
             *used = true;
@@ -118,12 +136,18 @@ impl Plan {
         let measures: Vec<bool> = self.columns.iter().map(|column| column.is_measure).collect();
         let places: Vec<Place> = self.columns.iter().map(|column| column.place).collect();
         let names = self.columns.iter().map(|column| column.name.clone()).collect();
-        // Computed cells, and those of objects, lie anywhere in the text: none of them has a neighbour.
         let native_count = self.native.names.len();
-        let apart = |place: Place| if self.in_order && place < native_count { place } else { place * 2 };
-        let mut header = Header::of_native(names, focus_count, &measures, |column| apart(places[column]));
+        let places = Places {
+            columns: &places,
+            count: native_count + self.computed_count,
+            // The cells of objects lie anywhere in the text.
+            in_order: if self.in_order { native_count } else { 0 },
+            computed_from: native_count,
+            sources: &self.sources,
+        };
+        let mut header = Header::of_native(names, focus_count, &measures, &places);
         header.native_names = self.columns.into_iter().map(|column| column.native_name).collect();
-        Layout { header, computed_count: self.computed_count, column_names: self.native.names, places }
+        Layout { header, computed_count: self.computed_count, column_names: self.native.names }
     }
 
     fn add(&mut self, name: &str, place: Place, column: usize) {

@@ -1,6 +1,7 @@
 //! One native record and what was made of it: a text, and the places of its cells.
 
 use crate::normalize::cells::{Cells, Span};
+use crate::normalize::header::{Header, Role};
 use std::fmt::{Display, Write};
 
 /// Where a cell of a made row comes from: a column of the file, or behind those a computed one.
@@ -12,6 +13,8 @@ pub(in crate::normalize) struct RowText {
     text: String,
     /// The cells of the file, then the computed ones.
     spans: Vec<Span>,
+    /// The places of those that are not empty.
+    filled: Vec<u16>,
 }
 
 impl RowText {
@@ -24,11 +27,26 @@ impl RowText {
         self.spans.resize(native.spans.len() + computed_count, Span::default());
     }
 
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The row that was made of a record.
+    pub fn finish(&mut self, native: Cells<'_>, header: &Header) -> Cells<'_> {
+        let text = self.text.as_bytes();
+        self.filled.clear();
+        for &place in native.filled {
+            let span = &mut self.spans[usize::from(place)];
+            let is_measure = matches!(header.roles.get(usize::from(place)), Some(Role::Measure(_)));
+            // Most measures of most lines are zero, and a zero says no more than nothing does.
+            if is_measure && says_nothing(text.get(span.start as usize..span.end as usize).unwrap_or_default()) {
+                span.end = span.start;
+            } else {
+                self.filled.push(place);
+            }
+        }
+        let computed = self.spans.iter().enumerate().skip(native.spans.len());
+        self.filled.extend(computed.filter(|(_, span)| span.start < span.end).map(|(place, _)| place as u16));
+        Cells { text: &self.text, spans: &self.spans, filled: &self.filled }
     }
 
-    pub fn span(&self, place: Place) -> Span {
+    fn span(&self, place: Place) -> Span {
         self.spans.get(place).copied().unwrap_or_default()
     }
 
@@ -64,5 +82,13 @@ impl RowText {
         if let Some(cell) = self.spans.get_mut(place) {
             *cell = span;
         }
+    }
+}
+
+fn says_nothing(cell: &[u8]) -> bool {
+    match cell {
+        [b'0' | b'.', ..] => cell.iter().all(|byte| matches!(byte, b'0' | b'.')),
+        b"" | b"[]" | b"{}" => true,
+        _ => false,
     }
 }

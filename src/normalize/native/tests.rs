@@ -3,6 +3,7 @@
 mod aws;
 mod azure;
 mod gcp;
+mod groups;
 mod oci;
 
 use crate::normalize::{Charge, Rejection, Row, open};

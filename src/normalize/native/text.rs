@@ -23,24 +23,50 @@ fn json_string(to: &mut String, value: &str) {
     to.push('"');
 }
 
-/// Writes a pair of a JSON object that begins at `start` of the text.
-fn json_pair(to: &mut String, start: usize, key: &str, value: &str) {
-    to.push(if to.len() == start { '{' } else { ',' });
-    json_string(to, key);
-    to.push(':');
-    json_string(to, value);
+/// The columns that hold a tag each.
+pub(super) struct TagColumns {
+    /// The first of them.
+    from: u16,
+    /// From there on, the key of each column as JSON; empty where a column is none.
+    keys: Vec<String>,
 }
 
-/// Writes the filled ones of these columns as one JSON object under these keys; nothing where none is.
-pub(super) fn json_pairs(to: &mut String, cells: Cells<'_>, columns: &[(usize, String)]) {
-    let start = to.len();
-    for (column, key) in columns {
-        if let Some(value) = present(cells.get(*column)) {
-            json_pair(to, start, key, value);
+impl TagColumns {
+    /// Columns and the keys of their tags.
+    pub fn of(columns: Vec<(usize, String)>) -> Self {
+        let from = columns.iter().map(|(column, _)| *column).min().unwrap_or_default();
+        let mut keys = Vec::new();
+        for (column, key) in columns {
+            let place = column - from;
+            if keys.len() <= place {
+                keys.resize(place + 1, String::new());
+            }
+            json_string(&mut keys[place], &key);
         }
+        Self { from: from as u16, keys }
     }
-    if to.len() > start {
-        to.push('}');
+
+    /// Writes the filled ones as one JSON object; nothing where none is.
+    pub fn write(&self, to: &mut String, cells: Cells<'_>) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let start = to.len();
+        let first = cells.filled.partition_point(|column| *column < self.from);
+        for &column in &cells.filled[first..] {
+            let Some(key) = self.keys.get(usize::from(column - self.from)) else { break };
+            if !key.is_empty()
+                && let Some(value) = present(cells.get(usize::from(column)))
+            {
+                to.push(if to.len() == start { '{' } else { ',' });
+                to.push_str(key);
+                to.push(':');
+                json_string(to, value);
+            }
+        }
+        if to.len() > start {
+            to.push('}');
+        }
     }
 }
 
@@ -109,6 +135,7 @@ pub(super) fn string_member(json: &str, member: &str) -> Option<std::ops::Range<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::normalize::cells::Span;
 
     #[test]
     fn prefixes_go_from_keys_only() {
@@ -139,13 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_valid_json() {
+    fn tag_columns_are_valid_json() {
+        let columns = TagColumns::of(vec![(1, "a\"b".to_owned()), (3, "é".to_owned()), (4, "empty".to_owned())]);
+        let text = "xline\nend\\yzlast";
+        let places = [(0, 1), (1, 10), (10, 11), (11, 12), (12, 12), (12, 16)];
+        let spans = places.map(|(start, end)| Span { start, end });
         let mut to = String::from("before");
-        let start = to.len();
-        json_pair(&mut to, start, "a\"b", "line\nend\\");
-        json_pair(&mut to, start, "é", "");
-        to.push('}');
-        let value: serde_json::Value = serde_json::from_str(&to[start..]).unwrap();
-        assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": ""}));
+        columns.write(&mut to, Cells { text, spans: &spans, filled: &[0, 1, 2, 3, 5] });
+        let value: serde_json::Value = serde_json::from_str(&to["before".len()..]).unwrap();
+        assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": "z"}));
+        let mut nothing = String::new();
+        columns.write(&mut nothing, Cells { text, spans: &spans, filled: &[0, 2, 5] });
+        assert_eq!(nothing, "");
     }
 }
