@@ -66,6 +66,7 @@ pub mod preferences;
 pub mod principal;
 pub mod profile;
 pub mod query;
+mod query_reads;
 pub mod rates;
 pub mod reporting;
 pub mod request_id;

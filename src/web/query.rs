@@ -5,11 +5,7 @@
 use super::error::{Error, Result, UNSTORABLE};
 pub use super::span::{Span, range_label};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
-use crate::store::costs::CostFilter;
-use crate::store::freshness::{self, Freshness};
-use crate::store::{catalogue_names, team_heads};
 use chrono::{Datelike, Days, NaiveDate};
-use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// No period is longer than this.
@@ -215,70 +211,10 @@ impl View {
     pub fn period_key(&self) -> String {
         self.text("period").unwrap_or("30d").to_owned()
     }
-
-    /// How far bills reach, of the service or the team that this view is narrowed to: a late source is no matter of those
-    /// that it does not bill.
-    pub async fn bills(&self, conn: &mut PgConnection) -> Result<Freshness> {
-        let all = freshness::read(&mut *conn).await?;
-        self.narrowed(conn, all).await
-    }
-
-    /// The same, where all bills are read already.
-    pub async fn narrowed(&self, conn: &mut PgConnection, all: Freshness) -> Result<Freshness> {
-        let (service, team) = (self.text("service"), self.text("team"));
-        if all.missing.is_empty() || (service.is_none() && team.is_none()) {
-            return Ok(all);
-        }
-        let named = catalogue_names::ids(&mut *conn, service, None, team).await?;
-        Ok(match (named.service_id, named.team_id) {
-            (Some(service_id), _) => all.of_services(&[service_id]),
-            (None, Some(team_id)) => all.of_services(&team_heads::service_ids(conn, team_id).await?),
-            (None, None) => all,
-        })
-    }
-
-    /// The days of this view; `None` before the first bill, or where none of them is complete yet.
-    pub fn span(&self, bills: &Freshness) -> Option<Span> {
-        let mut span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
-        span.partial_from = bills.partial_from();
-        Some(span)
-    }
-
-    /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.
-    pub async fn filter(&self, conn: &mut PgConnection, days: DateRange) -> Result<CostFilter> {
-        let named = catalogue_names::ids(conn, self.text("service"), self.text("env"), self.text("team")).await?;
-        Ok(CostFilter {
-            service_id: found("service", self.text("service"), named.service_id)?,
-            environment_id: found("env", self.text("env"), named.environment_id)?,
-            team_id: found("team", self.text("team"), named.team_id)?,
-            provider_name: self.text("provider").map(str::to_owned),
-            charge_category: self.text("charge").map(str::to_owned),
-            currency: self.text("cur").map(str::to_owned),
-            ..CostFilter::new(days, self.basis)
-        })
-    }
 }
 
 /// The slug that stands for "not allocated" in a filter.
 pub const NONE: &str = "none";
-
-fn found(key: &str, slug: Option<&str>, id: Option<i64>) -> Result<Option<i64>> {
-    match (slug, id) {
-        (None, _) => Ok(None),
-        (Some(NONE), None) => Ok(Some(0)),
-        (Some(slug), None) => {
-            let list = match key {
-                "env" => "/environments",
-                "team" => "/teams",
-                _ => "/services",
-            };
-            Err(Error::Invalid(format!(
-                "{key}={slug} is not in the catalogue. Allowed: a name listed at {list}, or \"{NONE}\" for what is not allocated."
-            )))
-        }
-        (Some(_), id) => Ok(id),
-    }
-}
 
 fn one_of(key: &str, value: &str, allowed: &[&str]) -> Result<usize> {
     allowed
