@@ -7,7 +7,7 @@ use crate::normalize::Format;
 use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
-use crate::store::receipts::{LateDifference, LateMonth, Movement, Receipt, Total};
+use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Receipt, Total};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -200,13 +200,10 @@ fn more(line: &mut impl FnMut(String), count: usize) {
 
 fn total_line(total: &Total) -> String {
     format!(
-        "  {} {:4}  BilledCost {}  EffectiveCost {}  ListCost {}  ContractedCost {}  ({} rows)",
+        "  {} {:4}  {}  ({} rows)",
         total.billing_period.format("%Y-%m"),
         total.billing_currency.as_deref().unwrap_or("–"),
-        amount(total.BilledCost.as_ref()),
-        amount(total.EffectiveCost.as_ref()),
-        amount(total.ListCost.as_ref()),
-        amount(total.ContractedCost.as_ref()),
+        costs(&total.costs),
         total.rows,
     )
 }
@@ -214,13 +211,10 @@ fn total_line(total: &Total) -> String {
 fn movement_line(movement: &Movement) -> String {
     let replaced: Vec<String> = movement.replaced_delivery_ids.iter().map(ToString::to_string).collect();
     format!(
-        "  {} {:4}  moved by BilledCost {}, EffectiveCost {}, ListCost {}, ContractedCost {}; replaces delivery {}",
+        "  {} {:4}  moved by {}; replaces delivery {}",
         movement.billing_period.format("%Y-%m"),
         movement.billing_currency.as_deref().unwrap_or("–"),
-        amount(movement.BilledCost.as_ref()),
-        amount(movement.EffectiveCost.as_ref()),
-        amount(movement.ListCost.as_ref()),
-        amount(movement.ContractedCost.as_ref()),
+        costs(&movement.costs),
         replaced.join(", "),
     )
 }
@@ -234,23 +228,19 @@ fn late_line(month: &LateMonth) -> String {
 }
 
 fn difference_line(one: &LateDifference) -> String {
-    let service = match (&one.service, one.is_mapped) {
-        (Some(name), _) => name,
-        (None, true) => "not allocated",
-        (None, false) => "not mapped yet",
-    };
     format!(
-        "    {service}, {}, {}: BilledCost {}  EffectiveCost {}  ListCost {}  ContractedCost {}  ({} rows)",
+        "    {}, {}, {}: {}  ({} rows)",
+        one.service_words(),
         one.charge_category,
         one.billing_currency.as_deref().unwrap_or("–"),
-        amount(one.BilledCost.as_ref()),
-        amount(one.EffectiveCost.as_ref()),
-        amount(one.ListCost.as_ref()),
-        amount(one.ContractedCost.as_ref()),
+        costs(&one.costs),
         one.rows,
     )
 }
 
-fn amount(value: Option<&BigDecimal>) -> String {
-    value.map_or_else(|| "–".to_owned(), BigDecimal::to_plain_string)
+/// The four costs with all their digits.
+fn costs(costs: &FocusCosts) -> String {
+    let [billed, effective, list, contracted] =
+        costs.each().map(|cost| cost.as_ref().map_or_else(|| "–".to_owned(), BigDecimal::to_plain_string));
+    format!("BilledCost {billed}  EffectiveCost {effective}  ListCost {list}  ContractedCost {contracted}")
 }

@@ -72,6 +72,47 @@ pub struct Receipt {
     pub closed_months: Vec<LateMonth>,
 }
 
+/// Σ of the four costs of FOCUS; `None` where no file in question has the column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
+pub struct FocusCosts {
+    /// Σ BilledCost.
+    #[serde(serialize_with = "plain")]
+    pub BilledCost: Option<BigDecimal>,
+    /// Σ EffectiveCost.
+    #[serde(serialize_with = "plain")]
+    pub EffectiveCost: Option<BigDecimal>,
+    /// Σ ListCost.
+    #[serde(serialize_with = "plain")]
+    pub ListCost: Option<BigDecimal>,
+    /// Σ ContractedCost.
+    #[serde(serialize_with = "plain")]
+    pub ContractedCost: Option<BigDecimal>,
+}
+
+impl FocusCosts {
+    /// In the order billed, effective, list, contracted.
+    pub fn of(costs: [Option<BigDecimal>; 4]) -> Self {
+        let [billed, effective, list, contracted] = costs;
+        Self { BilledCost: billed, EffectiveCost: effective, ListCost: list, ContractedCost: contracted }
+    }
+
+    /// In the same order.
+    pub fn each(&self) -> [&Option<BigDecimal>; 4] {
+        [&self.BilledCost, &self.EffectiveCost, &self.ListCost, &self.ContractedCost]
+    }
+
+    fn read(costs: [Option<String>; 4]) -> sqlx::Result<Self> {
+        let [billed, effective, list, contracted] = costs;
+        Ok(Self {
+            BilledCost: number(billed)?,
+            EffectiveCost: number(effective)?,
+            ListCost: number(list)?,
+            ContractedCost: number(contracted)?,
+        })
+    }
+}
+
 /// What a waiting delivery would change in a closed month.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LateMonth {
@@ -85,7 +126,6 @@ pub struct LateMonth {
 
 /// By how much the bills of a service move, in one charge category and currency.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct LateDifference {
     /// The service of the catalogue; `None` where no rule gives it one.
     pub service: Option<String>,
@@ -97,23 +137,13 @@ pub struct LateDifference {
     pub billing_currency: Option<String>,
     /// Lines more, or fewer where below zero.
     pub rows: i64,
-    /// Σ BilledCost after, less before.
-    #[serde(serialize_with = "plain")]
-    pub BilledCost: Option<BigDecimal>,
-    /// Σ EffectiveCost.
-    #[serde(serialize_with = "plain")]
-    pub EffectiveCost: Option<BigDecimal>,
-    /// Σ ListCost.
-    #[serde(serialize_with = "plain")]
-    pub ListCost: Option<BigDecimal>,
-    /// Σ ContractedCost.
-    #[serde(serialize_with = "plain")]
-    pub ContractedCost: Option<BigDecimal>,
+    /// Their sums after, less before.
+    #[serde(flatten)]
+    pub costs: FocusCosts,
 }
 
 /// Sums of one billing period in one currency.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct Total {
     /// First day of the period.
     pub billing_period: NaiveDate,
@@ -121,23 +151,13 @@ pub struct Total {
     pub billing_currency: Option<String>,
     /// Readable rows.
     pub rows: i64,
-    /// Σ BilledCost; `None` where the file lacks the column.
-    #[serde(serialize_with = "plain")]
-    pub BilledCost: Option<BigDecimal>,
-    /// Σ EffectiveCost.
-    #[serde(serialize_with = "plain")]
-    pub EffectiveCost: Option<BigDecimal>,
-    /// Σ ListCost.
-    #[serde(serialize_with = "plain")]
-    pub ListCost: Option<BigDecimal>,
-    /// Σ ContractedCost.
-    #[serde(serialize_with = "plain")]
-    pub ContractedCost: Option<BigDecimal>,
+    /// Their sums.
+    #[serde(flatten)]
+    pub costs: FocusCosts,
 }
 
 /// What a delivery replaced in one billing period and currency, and by how much that moved the totals.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct Movement {
     /// First day of the period.
     pub billing_period: NaiveDate,
@@ -149,18 +169,9 @@ pub struct Movement {
     pub rows_before: i64,
     /// Rows since.
     pub rows_after: i64,
-    /// Σ BilledCost after, less before.
-    #[serde(serialize_with = "plain")]
-    pub BilledCost: Option<BigDecimal>,
-    /// Σ EffectiveCost after, less before.
-    #[serde(serialize_with = "plain")]
-    pub EffectiveCost: Option<BigDecimal>,
-    /// Σ ListCost after, less before; `None` where neither has the column.
-    #[serde(serialize_with = "plain")]
-    pub ListCost: Option<BigDecimal>,
-    /// Σ ContractedCost after, less before.
-    #[serde(serialize_with = "plain")]
-    pub ContractedCost: Option<BigDecimal>,
+    /// The sums after, less before.
+    #[serde(flatten)]
+    pub costs: FocusCosts,
 }
 
 /// The receipt of a delivery.
@@ -242,10 +253,19 @@ impl LateDifference {
             charge_category: row.charge_category.clone(),
             billing_currency: currency(row.billing_currency.clone()),
             rows: row.charge_count,
-            BilledCost: Some(row.billed_cost.normalized()),
-            EffectiveCost: Some(row.effective_cost.normalized()),
-            ListCost: Some(row.list_cost.normalized()),
-            ContractedCost: Some(row.contracted_cost.normalized()),
+            costs: FocusCosts::of(
+                [&row.billed_cost, &row.effective_cost, &row.list_cost, &row.contracted_cost]
+                    .map(|cost| Some(cost.normalized())),
+            ),
+        }
+    }
+
+    /// Whose cost moves, in words.
+    pub fn service_words(&self) -> &str {
+        match (&self.service, self.is_mapped) {
+            (Some(name), _) => name,
+            (None, true) => "Not allocated",
+            (None, false) => "Not mapped yet: the rules are asked when it counts",
         }
     }
 }
@@ -270,10 +290,12 @@ async fn totals(conn: &mut PgConnection, delivery_id: i64, missing: &[String]) -
                 billing_period: row.billing_period_start,
                 billing_currency: currency(row.billing_currency),
                 rows: row.row_count,
-                BilledCost: number(Some(row.billed_cost).filter(|_| !lacks("BilledCost")))?,
-                EffectiveCost: number(Some(row.effective_cost).filter(|_| !lacks("EffectiveCost")))?,
-                ListCost: number(row.list_cost)?,
-                ContractedCost: number(row.contracted_cost)?,
+                costs: FocusCosts::read([
+                    Some(row.billed_cost).filter(|_| !lacks("BilledCost")),
+                    Some(row.effective_cost).filter(|_| !lacks("EffectiveCost")),
+                    row.list_cost,
+                    row.contracted_cost,
+                ])?,
             })
         })
         .collect()
@@ -319,10 +341,12 @@ async fn movements(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Ve
                 replaced_delivery_ids: row.replaced_delivery_ids,
                 rows_before: row.rows_before,
                 rows_after: row.rows_after,
-                BilledCost: number(Some(row.billed_cost))?,
-                EffectiveCost: number(Some(row.effective_cost))?,
-                ListCost: number(row.list_cost)?,
-                ContractedCost: number(row.contracted_cost)?,
+                costs: FocusCosts::read([
+                    Some(row.billed_cost),
+                    Some(row.effective_cost),
+                    row.list_cost,
+                    row.contracted_cost,
+                ])?,
             })
         })
         .collect()

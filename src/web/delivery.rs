@@ -140,12 +140,7 @@ impl TotalRow {
             period: total.billing_period,
             currency: total.billing_currency.clone().unwrap_or_else(|| "none".into()),
             rows: total.rows,
-            amounts: [
-                text(&total.BilledCost),
-                text(&total.EffectiveCost),
-                text(&total.ListCost),
-                text(&total.ContractedCost),
-            ],
+            amounts: total.costs.each().map(text),
         }
     }
 }
@@ -164,12 +159,7 @@ impl MovementRow {
         };
         Self {
             currency: movement.billing_currency.clone().unwrap_or_else(|| "none".into()),
-            amounts: [
-                text(&movement.BilledCost),
-                text(&movement.EffectiveCost),
-                text(&movement.ListCost),
-                text(&movement.ContractedCost),
-            ],
+            amounts: movement.costs.each().map(text),
             movement: movement.clone(),
         }
     }

@@ -89,14 +89,9 @@ fn month(late: &LateMonth) -> Month {
 
 fn row(one: &LateDifference) -> Row {
     let currency = one.billing_currency.as_deref().unwrap_or_default();
-    let name = match (&one.service, one.is_mapped) {
-        (Some(name), _) => name.clone(),
-        (None, true) => "Not allocated".into(),
-        (None, false) => "Not mapped yet: the rules are asked when it counts".into(),
-    };
     let mut sums = Sums::default();
     sums.add(one);
-    Row { charge_category: one.charge_category.clone(), ..sums.row(name, currency) }
+    Row { charge_category: one.charge_category.clone(), ..sums.row(one.service_words().to_owned(), currency) }
 }
 
 #[derive(Default)]
@@ -108,8 +103,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, one: &LateDifference) {
         self.lines += one.rows;
-        let costs = [&one.BilledCost, &one.EffectiveCost, &one.ListCost, &one.ContractedCost];
-        for (sum, cost) in self.costs.iter_mut().zip(costs) {
+        for (sum, cost) in self.costs.iter_mut().zip(one.costs.each()) {
             *sum += cost.clone().unwrap_or_default();
         }
     }
@@ -132,6 +126,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::receipts::FocusCosts;
 
     fn difference(service: &str, cost: &str) -> LateDifference {
         let cost: Option<BigDecimal> = cost.parse().ok();
@@ -141,10 +136,7 @@ mod tests {
             charge_category: "Usage".into(),
             billing_currency: Some("USD".into()),
             rows: 1,
-            BilledCost: cost.clone(),
-            EffectiveCost: cost.clone(),
-            ListCost: cost.clone(),
-            ContractedCost: cost,
+            costs: FocusCosts::of([0; 4].map(|_| cost.clone())),
         }
     }
 

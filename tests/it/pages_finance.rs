@@ -162,7 +162,7 @@ async fn one_month_has_one_total_everywhere(db: PgPool) {
     for currency in ["USD", "EUR"] {
         let exact = sum_of(&october(), currency);
         let total = receipt.totals.iter().find(|total| total.billing_currency.as_deref() == Some(currency)).unwrap();
-        assert_eq!(total.EffectiveCost.as_ref(), Some(&exact));
+        assert_eq!(total.costs.EffectiveCost.as_ref(), Some(&exact));
         for by in ["team", "cost-center", "service", "env", "provider", "charge"] {
             let csv = finance.get(&format!("/finance/statements/2026-10.csv?by={by}")).await;
             assert_eq!(csv.status, StatusCode::OK);

@@ -76,7 +76,7 @@ async fn it_waits_and_is_booked_when_finance_says_so(db: PgPool) {
         (change.service.as_deref(), change.charge_category.as_str(), change.rows),
         (Some("checkout"), "Usage", 0)
     );
-    assert_eq!(change.EffectiveCost, Some(decimal("2.9900001")));
+    assert_eq!(change.costs.EffectiveCost, Some(decimal("2.9900001")));
     assert_eq!(says(&world).await, [decimal("107.135"), decimal("107.135")], "nothing of it counts");
     assert!(booked(&world).await.is_empty());
     world.assert_clean().await;

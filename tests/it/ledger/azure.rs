@@ -56,8 +56,8 @@ async fn actual_and_amortized_are_joined(pool: PgPool) {
         let receipt = import(&pool, &files).await;
         assert_eq!((receipt.state.as_str(), receipt.rows), ("published", rows), "{:?}", receipt.reason);
         let total = &receipt.totals[0];
-        assert_eq!(total.BilledCost, Some(number("104.923456789012345678")));
-        assert_eq!(total.EffectiveCost, Some(number("10.5000000000000000000000000001")));
+        assert_eq!(total.costs.BilledCost, Some(number("104.923456789012345678")));
+        assert_eq!(total.costs.EffectiveCost, Some(number("10.5000000000000000000000000001")));
         assert_eq!(total.rows, 6, "two machines and the covered one are one charge each");
         let told = receipt.warnings.iter().find(|warning| warning.contains("stand in both")).unwrap();
         assert!(told.contains("3 rows stand in both") && told.contains("1 stand in the actual export only"), "{told}");
@@ -72,7 +72,7 @@ async fn actual_and_amortized_are_joined(pool: PgPool) {
     let before = counted(&pool, "azure").await;
     let receipt = import(&pool, &[actual]).await;
     assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 4), "{:?}", receipt.reason);
-    assert_eq!(receipt.totals[0].EffectiveCost, Some(number("10.5000000000000000000000000001")));
+    assert_eq!(receipt.totals[0].costs.EffectiveCost, Some(number("10.5000000000000000000000000001")));
     assert_eq!(counted(&pool, "azure").await, before);
 }
 
@@ -91,8 +91,8 @@ async fn a_part_that_may_be_either_is_refused_until_it_is_named(pool: PgPool) {
     std::fs::rename(unclear, &named).unwrap();
     let receipt = import(&pool, &[actual, named, amortized]).await;
     assert_eq!((receipt.state.as_str(), receipt.totals[0].rows), ("published", 3), "{:?}", receipt.reason);
-    assert_eq!(receipt.totals[0].BilledCost, Some(number("102.523456789012345678")));
-    assert_eq!(receipt.totals[0].EffectiveCost, Some(number("5.5000000000000000000000000001")));
+    assert_eq!(receipt.totals[0].costs.BilledCost, Some(number("102.523456789012345678")));
+    assert_eq!(receipt.totals[0].costs.EffectiveCost, Some(number("5.5000000000000000000000000001")));
     assert_clean(&pool).await;
 }
 
@@ -110,8 +110,8 @@ async fn the_published_samples_keep_both_sums(pool: PgPool) {
     assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 39), "{:?}", receipt.reason);
     let (mut billed, mut effective, mut rows) = (BigDecimal::from(0), BigDecimal::from(0), 0);
     for total in &receipt.totals {
-        billed += total.BilledCost.as_ref().unwrap();
-        effective += total.EffectiveCost.as_ref().unwrap();
+        billed += total.costs.BilledCost.as_ref().unwrap();
+        effective += total.costs.EffectiveCost.as_ref().unwrap();
         rows += total.rows;
     }
     assert_eq!(billed, number("8.5450077867419368"));
@@ -192,7 +192,10 @@ async fn two_deliveries_of_one_source_are_joined_in_either_order(pool: PgPool) {
             assert!(told.is_some_and(|told| told.contains("3 rows stand in both")), "{:?}", receipt.warnings);
             assert_eq!(receipt.rows, if second == &actual { 4 } else { 5 }, "the rows of the file itself");
             let total = &receipt.totals[0];
-            assert_eq!((total.BilledCost.clone(), total.EffectiveCost.clone()), (Some(both().1), Some(both().2)));
+            assert_eq!(
+                (total.costs.BilledCost.clone(), total.costs.EffectiveCost.clone()),
+                (Some(both().1), Some(both().2))
+            );
             let whole = figures(&pool, &source).await;
             assert_clean(&pool).await;
             // The same bytes of either change nothing.

@@ -41,10 +41,10 @@ async fn a_cost_column_is_null_only_where_the_file_lacks_it(pool: PgPool) {
     let mut line = Line::of("2026-10", 3, "shop", "1.5");
     line.costs[2] = String::new();
     let receipt = import_as_of(&pool, "acme", &bill(std::slice::from_ref(&line)), 1).await;
-    assert_eq!(receipt.totals[0].ListCost.as_ref().unwrap().to_plain_string(), "0");
+    assert_eq!(receipt.totals[0].costs.ListCost.as_ref().unwrap().to_plain_string(), "0");
     let without = bill(&[line]).replace(",ListCost,", ",x_Other,");
     let receipt = import_as_of(&pool, "acme", &without, 2).await;
-    assert_eq!((receipt.state.as_str(), receipt.totals[0].ListCost.as_ref()), ("published", None));
+    assert_eq!((receipt.state.as_str(), receipt.totals[0].costs.ListCost.as_ref()), ("published", None));
     assert_clean(&pool).await;
 }
 

@@ -16,7 +16,7 @@ async fn a_quarantined_file_counts_only_once_accepted(pool: PgPool) {
     let receipt = import_as_of(&pool, "acme", &broken, 1).await;
     assert_eq!((receipt.state.as_str(), receipt.rows, receipt.rejected_rows), ("quarantined", 2, 1));
     assert_eq!(receipt.rejections[0].line, 3);
-    assert_eq!(receipt.totals[0].BilledCost.as_ref().unwrap().to_plain_string(), "1.00");
+    assert_eq!(receipt.totals[0].costs.BilledCost.as_ref().unwrap().to_plain_string(), "1.00");
     assert!(figures(&pool, "acme").await.is_empty());
     assert_clean(&pool).await;
 
@@ -66,7 +66,7 @@ async fn a_restatement_can_be_undone(pool: PgPool) {
     let before = figures(&pool, "acme").await;
     let restated = import_as_of(&pool, "acme", &october("7.25"), 2).await;
     assert_eq!(restated.movements.len(), 1);
-    assert_eq!(restated.movements[0].BilledCost.as_ref().unwrap().to_plain_string(), "6.15");
+    assert_eq!(restated.movements[0].costs.BilledCost.as_ref().unwrap().to_plain_string(), "6.15");
     assert_ne!(figures(&pool, "acme").await, before);
     import_as_of(&pool, "acme", &october("1.10"), 3).await;
     assert_eq!(figures(&pool, "acme").await, before);
@@ -188,6 +188,6 @@ async fn parts_are_one_delivery_and_the_file_names_its_source(pool: PgPool) {
     let options = ImportOptions { more_parts: vec![second], ..ImportOptions::default() };
     let receipt = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
     assert_eq!((receipt.state.as_str(), receipt.rows, receipt.source.as_deref()), ("published", 3, Some("Acme 00123")));
-    assert_eq!(receipt.totals[0].BilledCost.as_ref().unwrap().to_plain_string(), "7.50");
+    assert_eq!(receipt.totals[0].costs.BilledCost.as_ref().unwrap().to_plain_string(), "7.50");
     assert_clean(&pool).await;
 }
