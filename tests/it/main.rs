@@ -61,4 +61,5 @@ mod trust_tokens;
 mod units;
 mod usage;
 mod webhooks;
+mod workbook_memory;
 mod workbooks;

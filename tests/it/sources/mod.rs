@@ -7,7 +7,7 @@ mod faulty_stores;
 mod layouts;
 mod pages;
 mod push;
-mod push_sockets;
+pub mod push_sockets;
 mod queue;
 mod setup;
 mod stores;

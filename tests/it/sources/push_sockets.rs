@@ -26,7 +26,8 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 /// `costwake serve` on a test's database.
 pub struct Server {
     child: Child,
-    address: SocketAddr,
+    /// Where it answers.
+    pub address: SocketAddr,
 }
 
 impl Drop for Server {
@@ -71,7 +72,8 @@ impl Server {
         stream.write_all(head.as_bytes()).is_ok() && answer(stream).0 == 200
     }
 
-    fn peak_kib(&self) -> u64 {
+    /// The most memory that it ever held.
+    pub fn peak_kib(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
