@@ -29,6 +29,7 @@ pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow
         eprintln!("month {} of {months}: {:.1} s, {} MiB", place + 1, seconds[place as usize], imported.peak_mib);
     }
     let target = pages::target(&server).await?;
+    server.idle().await?;
     let mut page_ms = pages::alone(&target).await?;
     let page_p50_ms = pages::percentile(&mut page_ms, 50);
     eprintln!("service page alone: p50 {page_p50_ms:.1} ms");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub const SLUG: &str = "app000";
 const WARM_UP_COUNT: u32 = 50;
 const ALONE_COUNT: u32 = 500;
+const ANEW_DAYS: std::ops::Range<u32> = 8..90;
 const VIEWER_COUNT: u32 = 200;
 const VIEW_EVERY: Duration = Duration::from_secs(5);
 const VIEWS_EACH: u32 = 6;
@@ -20,6 +21,8 @@ const RATE_FOR: Duration = Duration::from_secs(5);
 pub struct Pages {
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// Each view with days that nobody looked at before.
+    pub read_anew_p50_ms: f64,
     pub p99_with_viewers_ms: f64,
     pub rate_vs_render_only: f64,
 }
@@ -50,9 +53,23 @@ pub async fn alone(target: &Target) -> anyhow::Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Measures against the running server.
+/// How long one reader waits for days that nobody looked at since the last bill; milliseconds.
+async fn read_anew(target: &Target) -> anyhow::Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for day_count in ANEW_DAYS {
+        let url = format!("{}?period={day_count}d", target.url);
+        times.push(open(&Target { url, ..target.clone() }).await?);
+    }
+    Ok(times)
+}
+
+/// Measures against the running server, once it has done what follows a bill.
 pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
+    server.idle().await?;
     let target = target(server).await?;
+    let mut anew = read_anew(&target).await?;
+    let read_anew_p50_ms = percentile(&mut anew, 50);
+    eprintln!("service page with days not looked at before: p50 {read_anew_p50_ms:.2} ms");
     let mut alone = alone(&target).await?;
     eprintln!("service page alone: p50 {:.2} ms, p99 {:.2} ms", percentile(&mut alone, 50), percentile(&mut alone, 99));
     let mut viewed = with_viewers(&target).await?;
@@ -65,6 +82,7 @@ pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     Ok(Pages {
         p50_ms: percentile(&mut alone, 50),
         p99_ms: percentile(&mut alone, 99),
+        read_anew_p50_ms,
         p99_with_viewers_ms: percentile(&mut viewed, 99),
         rate_vs_render_only: rate / render_rate,
     })

@@ -25,6 +25,7 @@ pub fn print(figures: &Figures, as_json: bool) {
             "import_peak_mib": imported.peak_mib,
             "rollup_share": rounded(imported.rollup_share, 3),
             "page_p50_ms": rounded(pages.p50_ms, 2),
+            "page_read_anew_p50_ms": rounded(pages.read_anew_p50_ms, 2),
             "page_p99_200_viewers_ms": rounded(pages.p99_with_viewers_ms, 2),
             "page_vs_render_only": rounded(pages.rate_vs_render_only, 3),
         });
@@ -38,6 +39,7 @@ pub fn print(figures: &Figures, as_json: bool) {
     println!("peak memory of the import         {} MiB (bar 256)", imported.peak_mib);
     println!("rollup share of the import        {:.1} %", imported.rollup_share * 100.0);
     println!("service page p50, p99 alone       {:.2} ms, {:.2} ms (bar p50 3 ms)", pages.p50_ms, pages.p99_ms);
+    println!("the same, days not seen before    {:.2} ms", pages.read_anew_p50_ms);
     println!("service page p99, 200 viewers     {:.2} ms (bar 50 ms)", pages.p99_with_viewers_ms);
     println!("page rate against render only     {:.2}× (bar 0.2×)", pages.rate_vs_render_only);
 }

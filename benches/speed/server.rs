@@ -25,6 +25,8 @@ pub fn config(data_dir: &Path) -> Config {
 }
 
 const START_MAX: Duration = Duration::from_secs(60);
+/// What follows a bill: effects, anomalies, forecasts.
+const IDLE_WITHIN: Duration = Duration::from_secs(600);
 
 /// A running server with its own cluster.
 pub struct Server {
@@ -106,6 +108,19 @@ impl Server {
     /// How to connect to the server's cluster.
     pub fn connect_options(&self) -> PgConnectOptions {
         self.cluster.connect_options()
+    }
+
+    /// Waits until nothing is left to do in the background.
+    pub async fn idle(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let mut conn = PgConnection::connect_with(&self.connect_options()).await?;
+        let count = "SELECT count(*) FROM job WHERE state = 'running' OR state = 'waiting' AND run_after <= now()";
+        while sqlx::query_scalar::<_, i64>(count).fetch_one(&mut conn).await? > 0 {
+            ensure!(start.elapsed() < IDLE_WITHIN, "work in the background did not end within {IDLE_WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        eprintln!("background work ended {:.1} s later", start.elapsed().as_secs_f64());
+        Ok(())
     }
 
     /// Adds a sender of GitHub's webhooks with this secret.

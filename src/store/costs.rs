@@ -4,6 +4,7 @@
 //! Only current generations count, and only what the [`Scope`] allows.
 
 use super::Scope;
+use super::own_plan;
 use crate::focus::{CostBasis, DateRange, Money};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -204,7 +205,8 @@ pub(super) async fn cells(
     dimension: Option<Dimension>,
     by_day: bool,
 ) -> sqlx::Result<Vec<Cell>> {
-    sqlx::query_as!(
+    own_plan::begin(&mut *conn).await?;
+    let rows = sqlx::query_as!(
         Cell,
         r#"
         SELECT
@@ -267,6 +269,8 @@ pub(super) async fn cells(
         dimension.map_or("", Dimension::key),
         by_day,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
 }

@@ -1,6 +1,7 @@
 //! What the page of one deployment reads: its services, their cost around it, and what else happened then.
 
 use super::Scope;
+use super::own_plan;
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -137,7 +138,8 @@ pub async fn resources(
     )
     .fetch_all(&mut *conn)
     .await?;
-    sqlx::query_as!(
+    own_plan::begin(&mut *conn).await?;
+    let rows = sqlx::query_as!(
         ResourceCost,
         r#"
         SELECT resource_id AS "resource_id!", resource_name, service_name, currency AS "currency!",
@@ -188,8 +190,10 @@ pub async fn resources(
         scope.team_ids(),
         limit,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
 }
 
 /// A visible change of the figures that was not a day's usual delivery.

@@ -2,6 +2,7 @@
 
 use super::Scope;
 use super::costs::CostFilter;
+use super::own_plan;
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -70,7 +71,8 @@ pub async fn by_environment(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<EnvironmentCost>> {
-    sqlx::query_as!(
+    own_plan::begin(&mut *conn).await?;
+    let rows = sqlx::query_as!(
         EnvironmentCost,
         r#"
         SELECT
@@ -112,8 +114,10 @@ pub async fn by_environment(
         filter.currency,
         filter.service_id,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
 }
 
 /// When an environment had cost.
@@ -173,7 +177,8 @@ pub async fn by_source(
     days: DateRange,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<SourceDay>> {
-    sqlx::query_as!(
+    own_plan::begin(&mut *conn).await?;
+    let rows = sqlx::query_as!(
         SourceDay,
         r#"
         SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
@@ -191,8 +196,10 @@ pub async fn by_source(
         basis.key(),
         scope.team_ids(),
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
 }
 
 /// What waits for someone.

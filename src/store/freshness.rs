@@ -53,6 +53,8 @@ pub struct Freshness {
     pub held_to: Option<NaiveDate>,
     /// What each source has of each service's cost; read only where a source is late.
     pub shares: Shares,
+    /// The transactions that the view of the database sees. Two views that say the same see the same rows.
+    pub seen: String,
 }
 
 /// More is shown as "99+".
@@ -162,6 +164,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     let state = sqlx::query!(
         r#"
         SELECT
+            pg_current_snapshot()::text AS "seen!",
             (SELECT coalesce(max(publication_id), 0) FROM publication) AS "publication_id!",
             (SELECT count(*) FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u)
                 AS "unmapped_count!"
@@ -182,6 +185,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         sources: sources.collect(),
         publication_id: state.publication_id,
         unmapped_count: state.unmapped_count,
+        seen: state.seen,
         ..Freshness::default()
     };
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {

@@ -109,6 +109,7 @@ pub mod verifications;
 pub mod visits;
 pub mod workload_goals;
 
+mod own_plan;
 mod pools;
 
 pub use pools::{Pools, Snapshot, guarded};

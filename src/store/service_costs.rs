@@ -2,6 +2,7 @@
 
 use super::Scope;
 use super::costs::CostFilter;
+use super::own_plan;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -298,7 +299,8 @@ pub async fn by_service(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<ServiceCost>> {
-    sqlx::query_as!(
+    own_plan::begin(&mut *conn).await?;
+    let rows = sqlx::query_as!(
         ServiceCost,
         r#"
         SELECT
@@ -347,8 +349,10 @@ pub async fn by_service(
         filter.charge_category,
         filter.currency,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
 }
 
 /// A service of the catalogue and when it was last deployed.

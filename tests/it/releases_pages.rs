@@ -53,3 +53,27 @@ async fn releases_and_runs_stand_beside_deployments(pool: PgPool) {
     let admin = github.app.browser(Role::Admin, false, &[]).await;
     assert!(!admin.get("/search?q=v2").await.body.contains("/services/"));
 }
+
+/// What a page read is kept until anything is written: the next view shows it, and nobody sees what another may.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_service_looked_at_twice_shows_what_was_written_between(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    github.signed("deployment_status", "1", &status(1, "1", 0, "success", 4)).await;
+    github.signed("release", "2", &release(5, "v1", "https://example.com/1")).await;
+    read_new(&pool).await.unwrap();
+    let finance = github.app.browser(Role::Finance, false, &[]).await;
+    let stranger = github.app.browser(Role::Member, false, &[]).await;
+    for _ in 0..2 {
+        let page = finance.get("/services/checkout").await;
+        assert!(page.body.contains(">v1<") && !page.body.contains(">v2<"), "{}", page.body);
+        assert!(!page.body.contains("is open to its team and to finance"), "{}", page.body);
+        let page = stranger.get("/services/checkout").await;
+        assert!(page.body.contains("is open to its team and to finance"), "{}", page.body);
+    }
+    github.signed("release", "3", &release(6, "v2", "https://example.com/2")).await;
+    read_new(&pool).await.unwrap();
+    for browser in [&finance, &stranger] {
+        let page = browser.get("/services/checkout").await;
+        assert!(page.body.contains(">v2<"), "{}", page.body);
+    }
+}

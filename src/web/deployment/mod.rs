@@ -4,6 +4,7 @@ mod causes;
 mod chart;
 mod effect;
 mod failure;
+mod figure_changes;
 pub(crate) mod matching;
 mod resources;
 mod units;
@@ -21,7 +22,7 @@ use crate::events;
 use crate::focus::{CostBasis, DateRange};
 use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList};
-use crate::store::deployment_costs::{self, FigureChange, ServedService, ServiceDayCost, Sides};
+use crate::store::deployment_costs::{self, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
@@ -83,7 +84,7 @@ struct DeploymentPage {
     can_write_note: bool,
     json_href: String,
     others: Vec<ListedDeployment>,
-    figure_changes: Vec<(FigureChange, String)>,
+    figure_changes: Vec<FigureChangeRow>,
     context: Vec<ContextRow>,
     context_note: String,
     /// Why it counts as failed although it went live.
@@ -244,11 +245,7 @@ async fn show(
         matching,
         can_pin: Policy::Bills.allows(&principal),
         change_set: change_set(&row, environment_id, day, &others),
-        figure_changes: figure_changes
-            .into_iter()
-            .map(|change| (sentence(&change), change))
-            .map(|(s, c)| (c, s))
-            .collect(),
+        figure_changes: figure_changes::rows(&figure_changes),
         environment: environment.unwrap_or_else(|| "environment not known".into()),
         service_query,
         csv_href: if days.is_empty() { String::new() } else { view.link(&format!("/deployments/{id}.csv"), &[]) },
@@ -463,19 +460,6 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         "the day itself is on neither side",
     ));
     Figures(all)
-}
-
-fn sentence(change: &FigureChange) -> String {
-    let source = change.source_name.as_deref().unwrap_or("a source");
-    match (change.kind.as_str(), change.billing_period_start) {
-        ("remap", _) => "Rules or catalogue changed: cost was mapped again".into(),
-        ("split", _) => "Shared costs changed: they were divided again".into(),
-        ("accept", _) => format!("A delivery of {source} was accepted with what it lacks"),
-        ("revert", _) => format!("{source} went back to the delivery before"),
-        ("withdraw", _) => format!("A delivery of {source} was withdrawn"),
-        (_, Some(month)) => format!("{source} restated {}", month.format("%B %Y")),
-        _ => format!("{source} was published again"),
-    }
 }
 
 fn export(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Table {

@@ -1,6 +1,10 @@
 //! What services cost, kept between requests. Cost changes only with a publication, so its number makes what
 //! is kept exact: a newer publication empties it. Whether a person may see a service is decided before.
+//!
+//! All that a page reads is kept beside it for as long as nothing at all is written, which two views of the database
+//! that see the same transactions prove. Where bills or webhooks stream in, that is no time, and pages read again.
 
+use super::material::Readings;
 use crate::store::moved_by_rules::MovedByRule;
 use crate::store::savings::PlaceCostRow;
 use crate::store::service_costs::{Bought, ServiceDay};
@@ -10,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads that are kept at once.
 const ENTRY_COUNT_MAX: usize = 64;
+/// Whole readings that are kept at once.
+const READING_COUNT_MAX: usize = 32;
 /// Longer ones are read anew: with this, all that is kept stays below 64 MiB.
 const ROW_COUNT_MAX: usize = 3_000;
 
@@ -28,6 +34,38 @@ pub struct KeptCosts {
     pub variance_sums: Kept<Sums>,
     /// What savings are found from.
     pub place_costs: Kept<PlaceCostRow>,
+    /// All that a service's page is read from.
+    pub readings: KeptReadings,
+}
+
+/// Whole readings of service pages, all of one view of the database.
+#[derive(Default)]
+pub struct KeptReadings(Mutex<(String, HashMap<String, Arc<Readings>>)>);
+
+impl std::fmt::Debug for KeptReadings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("KeptReadings").finish_non_exhaustive()
+    }
+}
+
+impl KeptReadings {
+    /// What was read for this question by a view that saw the same ([`crate::store::freshness::Freshness::seen`]).
+    pub fn get(&self, seen: &str, question: &str) -> Option<Arc<Readings>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.1.get(question).filter(|_| kept.0 == seen).cloned()
+    }
+
+    /// Keeps it; `row_count` are its rows of cost.
+    pub fn keep(&self, seen: String, question: String, read: &Arc<Readings>, row_count: usize) {
+        if seen.is_empty() || row_count > ROW_COUNT_MAX {
+            return;
+        }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != seen || kept.1.len() >= READING_COUNT_MAX {
+            *kept = (seen, HashMap::new());
+        }
+        kept.1.insert(question, Arc::clone(read));
+    }
 }
 
 /// Kept reads of one kind, by what was asked.

@@ -4,6 +4,7 @@ mod empty;
 mod figures;
 mod kept;
 mod loaded;
+mod material;
 mod moved;
 mod releases;
 mod series;
@@ -13,41 +14,37 @@ pub(super) mod usage;
 
 use super::anomalies;
 use super::charts::Buckets;
-use super::context_events::{ContextEvents, ContextRow};
+use super::context_events::ContextRow;
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
-use super::delivery_figures::{Deliveries, DeliverySection};
+use super::delivery_figures::DeliverySection;
 use super::display::Line;
 use super::drill;
 use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
-use super::reporting::{RatedParts, Reporting};
-use super::savings::{self, PlanSection};
-use super::unit_costs::{self, ServiceCosts, Sides, UnitSection};
-use super::why::{self, WalkLabels, Why, WhyWalk};
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::reporting::Reporting;
+use super::savings::PlanSection;
+use super::unit_costs::UnitSection;
+use super::why::{WalkLabels, Why, WhyWalk};
+use super::{AppState, Error, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
-use crate::store::Snapshot;
-use crate::store::anomaly_lists::{self, AnomalyFilter, ListedAnomaly};
-use crate::store::costs::{CostFilter, Dimension};
-use crate::store::deployment_costs::ServedService;
-use crate::store::deployment_list::{self, ListedDeployment};
-use crate::store::effects::{self, EffectBrief};
-use crate::store::metric_points;
-use crate::store::moved_by_rules::{self, MovedByRule};
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::effects::EffectBrief;
+use crate::store::moved_by_rules::MovedByRule;
 use crate::store::service_costs::{self, Bought, ServiceHead};
-use crate::store::service_details::{self, CostReach, ServiceDetail};
+use crate::store::service_details::ServiceDetail;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use chrono::Days;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
+pub use material::{Material, read};
+use material::{Readings, may_see};
 use moved::MovedRow;
-use releases::{ReleasesSection, releases};
+use releases::ReleasesSection;
 use series::{markers, series};
 use std::sync::Arc;
 pub(super) use tables::{AnswerCell, answer_cells, change_sentence, change_sentences};
@@ -126,11 +123,6 @@ async fn show(
     }
 }
 
-fn may_see(principal: &Principal, service: &ServiceHead) -> bool {
-    let scope = principal.scope();
-    scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
-}
-
 async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<Response> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
@@ -146,192 +138,21 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     Ok(days.csv(&span, rates.as_ref()).into_response(&format!("{}.csv", service.slug)))
 }
 
-/// Everything that the page of a service is made from. Making and rendering the page needs no database.
-#[derive(Clone)]
-pub struct Material {
-    page: Page,
-    view: View,
-    service: ServiceHead,
-    shows_cost: bool,
-    own_team: Option<String>,
-    span: Option<Span>,
-    listed: DateRange,
-    deployments: Vec<ListedDeployment>,
-    releases: ReleasesSection,
-    context: ContextEvents,
-    days: Loaded,
-    /// `None` where there is no cost to show.
-    bought: Option<Arc<Vec<Bought>>>,
-    reporting: Option<Reporting>,
-    moved: Arc<Vec<MovedByRule>>,
-    /// The causes of the change.
-    explained: Why,
-    /// What is said of the deployments' effects.
-    effects: Vec<EffectBrief>,
-    usage: UsageSection,
-    units: Option<UnitSection>,
-    plans: PlanSection,
-    delivery: DeliverySection,
-    detail: ServiceDetail,
-    forecast: ForecastSection,
-    anomalies: Vec<ListedAnomaly>,
-    reach: CostReach,
-}
-
-/// Reads what the page of a service shows to a person.
-pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Option<&str>) -> Result<Material> {
-    let view = View::parse(query, ACCEPTS)?;
-    let mut snapshot = app.pools.snapshot().await?;
-    let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
-    let title = format!("{} · Services", service.name);
-    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
-    let page = page.of_services(&[service.service_id]);
-    let scope = principal.scope();
-    let shows_cost = may_see(principal, &service);
-    let span = view.span(&page.bills);
-    let listed = match &span {
-        Some(span) => span.chart,
-        None => DateRange::days_to(page.now.date_naive(), 60),
-    };
-    let until = listed.end().max(page.now.date_naive() + Days::new(1));
-    let whole = DateRange::new(listed.start(), until).unwrap_or(listed);
-    let deployments =
-        deployment_list::of_service(&mut snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
-            .await?;
-    let mut answers = Vec::new();
-    if shows_cost {
-        let ids: Vec<i64> = deployments.iter().map(|one| one.deployment_id).collect();
-        answers = effects::briefs(&mut snapshot, &scope, &ids, Some(service.service_id)).await?;
-    }
-    let mut bought = None;
-    let mut reporting = None;
-    let mut moved = Arc::default();
-    let mut explained = Why::default();
-    let mut usage = UsageSection::default();
-    let mut units = None;
-    let mut delivery = DeliverySection::default();
-    let detail = service_details::get(&mut snapshot, service.service_id).await?;
-    let mut days = Loaded::default();
-    let mut reach = CostReach::default();
-    if let Some(span) = &span {
-        let live = Deliveries::read(&mut snapshot, Some(service.service_id), None, span).await?;
-        delivery = live.section(span);
-    }
-    if let Some(span) = span.filter(|_| shows_cost) {
-        let (kept, publication_id) = (&app.kept_costs, page.publication_id);
-        days = load(kept, publication_id, &mut snapshot, &scope, &service, &view, &span).await?;
-        if days.kept().next().is_some() {
-            let filter = bought_filter(&view, &span, &days);
-            let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
-            let own = CostFilter { service_id: Some(service.service_id), ..filter.clone() };
-            let rated = RatedParts::read(&mut snapshot, &scope, &own, Dimension::ChargeCategory).await?;
-            reporting = rated.as_ref().and_then(Reporting::new);
-            let reading = service_costs::bought(&mut snapshot, &scope, service.service_id, &filter, span.before);
-            bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
-            let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
-            let id = service.service_id;
-            let reading = moved_by_rules::between(&mut snapshot, &scope, id, span.days, span.before, view.basis);
-            moved = kept.moved.get_or_read(publication_id, question, reading).await?;
-            let asked = why::by_day(&own, span.before);
-            explained = why::read(app, publication_id, &mut snapshot, &scope, asked, None).await?;
-            let can_choose = Policy::Bills.allows(principal);
-            usage = usage::read(&mut snapshot, &service, &span, &days, can_choose).await?;
-            let states_goals = Policy::Review.allows(principal);
-            units = Some(unit_section(&mut snapshot, &service, &span, &days, states_goals).await?);
-        } else {
-            reach = service_details::cost_reach(&mut snapshot, &scope, service.service_id).await?;
-        }
-    }
-    let can_plan = shows_cost && Policy::Review.allows(principal);
-    let today = page.now.date_naive();
-    let plans = savings::plan_section(&mut snapshot, service.service_id, &service.slug, today, can_plan).await?;
-    let mut forecast = ForecastSection::default();
-    let mut unusual = Vec::new();
-    if shows_cost {
-        forecast = ForecastSection::read(&mut snapshot, &scope, "service", service.service_id).await?;
-        let filter = AnomalyFilter {
-            service_id: Some(service.service_id),
-            from: Some(listed.start()),
-            ..AnomalyFilter::default()
-        };
-        unusual = anomaly_lists::list(&mut snapshot, &scope, filter, ANOMALY_COUNT_MAX).await?;
-    }
-    let releases = releases(&mut snapshot, service.service_id).await?;
-    let context = ContextEvents::read(&mut snapshot, &[service.service_id], days.environment_id, whole).await?;
-    let own_team = own_team(principal);
-    let own = Material {
-        page,
-        view,
-        service,
-        shows_cost,
-        own_team,
-        span,
-        listed,
-        deployments,
-        releases,
-        context,
-        days,
-        bought,
-        reporting,
-        moved,
-        explained,
-        effects: answers,
-        usage,
-        units,
-        plans,
-        delivery,
-        detail,
-        forecast,
-        anomalies: unusual,
-        reach,
-    };
-    Ok(own)
-}
-
-// The period of the page against the one before it: the workloads of pipelines and jobs have no deployment.
-async fn unit_section(
-    snapshot: &mut Snapshot,
-    service: &ServiceHead,
-    span: &Span,
-    days: &Loaded,
-    states_goals: bool,
-) -> Result<UnitSection> {
-    let mut costs = ServiceCosts::new();
-    for row in days.kept() {
-        let own = costs.entry((service.service_id, row.currency.clone())).or_default();
-        *own.entry(row.charge_date).or_default() += &row.cost;
-    }
-    let served = ServedService {
-        service_id: service.service_id,
-        slug: service.slug.clone(),
-        name: service.name.clone(),
-        team_id: service.team_id,
-    };
-    let sides = Sides { environment_id: days.environment_id, before: span.before, after: span.days };
-    let workloads = unit_costs::workloads(snapshot, &[served], sides, &costs).await?;
-    let mut section =
-        UnitSection::new(&workloads, format!("{} against {}", span.label(), span.before_label()), String::new());
-    if states_goals {
-        let both = DateRange::new(span.before.start().min(span.days.start()), span.days.end().max(span.before.end()));
-        let own = metric_points::of_service(snapshot, service.service_id, both.unwrap_or(span.days)).await?;
-        section.goal_form = Some(unit_costs::goal_form(snapshot, service.service_id, &service.slug, &own).await?);
-    }
-    Ok(section)
-}
-
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
-        let Self { page, view, service, shows_cost, own_team, span, listed, deployments, releases, days, .. } = self;
-        let (bought, reporting, moved, usage) = (self.bought, self.reporting, self.moved, self.usage);
-        let (explained, effects, delivery) = (self.explained, self.effects, self.delivery);
-        let (detail, units, plans) = (self.detail, self.units, self.plans);
-        let (forecast, unusual) = (self.forecast, self.anomalies);
+        let Self { page, view, own_team, readings } = self;
+        let readings = Arc::unwrap_or_clone(readings);
+        let Readings { service, shows_cost, span, listed, deployments, releases, context, days, .. } = readings;
+        let (bought, reporting, moved, usage) = (readings.bought, readings.reporting, readings.moved, readings.usage);
+        let (explained, effects, delivery) = (readings.explained, readings.effects, readings.delivery);
+        let (detail, units, plans) = (readings.detail, readings.units, readings.plans);
+        let (forecast, unusual, reach) = (readings.forecast, readings.anomalies, readings.reach);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
             let made =
                 cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
             let buckets = Buckets::new(span.chart, span.complete_to);
-            let mut events = self.context.on_chart(&buckets, "#h-context");
+            let mut events = context.on_chart(&buckets, "#h-context");
             events.extend(anomalies::events_on_chart(&unusual, &buckets));
             events.sort_by_key(|event| event.index);
             let charts = made.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
@@ -341,7 +162,7 @@ impl Material {
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
         ServicePage {
             answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
-            empty: empty::empty(&view, span.as_ref(), !page.bills.sources.is_empty(), &page.freshness, &self.reach),
+            empty: empty::empty(&view, span.as_ref(), !page.bills.sources.is_empty(), &page.freshness, &reach),
             own_team,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
@@ -349,8 +170,8 @@ impl Material {
             deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
             deployments_note: deployments_note(&deployments, listed),
             releases,
-            context: self.context.rows(),
-            context_note: self.context.note(),
+            context: context.rows(),
+            context_note: context.note(),
             usage,
             units,
             plans,
@@ -372,21 +193,6 @@ fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &Why) -> Ve
     let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
     let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
     WhyWalk::all(explained, &labels)
-}
-
-fn own_team(principal: &Principal) -> Option<String> {
-    (principal.role == crate::store::Role::Member && principal.team_ids.is_empty())
-        .then(|| "You are in no team yet; an administrator can add you to one.".to_owned())
-}
-
-fn bought_filter(view: &View, span: &Span, days: &Loaded) -> CostFilter {
-    CostFilter {
-        environment_id: days.environment_id,
-        provider_name: days.provider_name.clone(),
-        charge_category: days.charge_category.clone(),
-        currency: days.currency.clone(),
-        ..CostFilter::new(span.days, view.basis)
-    }
 }
 
 fn cost_view(
