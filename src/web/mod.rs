@@ -5,6 +5,7 @@ pub mod anomalies;
 pub mod api_description;
 pub mod assets;
 pub mod audit;
+pub mod beside;
 pub mod catalogue;
 mod charge;
 mod charge_parts;
@@ -48,6 +49,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod job_kinds;
+mod json_table;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
@@ -109,7 +111,6 @@ pub mod webhooks;
 pub mod welcome;
 pub mod why;
 mod workbook;
-pub mod xlsx;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -284,5 +285,5 @@ pub fn router(app: AppState) -> axum::Router {
 /// Puts around routes what every answer has.
 pub fn finish(routes: Routes) -> axum::Router {
     let app = routes.app().clone();
-    xlsx::beside(headers::wrap(routes.into_router(), &app), &app)
+    beside::around(headers::wrap(routes.into_router(), &app), &app)
 }
