@@ -25,7 +25,7 @@ use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::savings::{self, PlanSection};
 use super::unit_costs::{self, ServiceCosts, Sides, UnitSection};
-use super::why::{self, WalkLabels, Why, WhyWalk};
+use super::why::{self, WalkLabels, WalkLines, Why, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::Snapshot;
@@ -220,7 +220,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     if let Some(span) = span.filter(|_| shows_cost) {
         let (kept, publication_id) = (&app.kept_costs, page.publication_id);
         days = load(kept, publication_id, &mut snapshot, &scope, &service, &view, &span).await?;
-        if days.kept().next().is_some() {
+        if days.has_cost(&span) {
             let filter = bought_filter(&view, &span, &days);
             let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
             let own = CostFilter { service_id: Some(service.service_id), ..filter.clone() };
@@ -370,7 +370,9 @@ impl Material {
 fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyWalk> {
     let (before, now) = (range_label(span.before), range_label(span.days));
     let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
-    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    let lines = WalkLines::on(&drill::lines(view, &[("service", &service.slug)]), span.before, span.days);
+    let (more_href, csv_href) = (&href("/why"), &href("/why.csv"));
+    let labels = WalkLabels { before: &before, now: &now, more_href, csv_href, lines: Some(&lines) };
     WhyWalk::all(explained, &labels)
 }
 
