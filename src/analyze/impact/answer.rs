@@ -110,14 +110,14 @@ pub struct Effect {
 
 impl Effect {
     #[expect(clippy::float_arithmetic, reason = "shares of cost")]
-    pub(super) fn of(raw: &super::Raw, (low, high): (f64, f64)) -> Self {
+    pub(super) fn of(raw: &super::Raw, per_day: f64, (low, high): (f64, f64)) -> Self {
         let share = |amount: f64| amount / raw.before_per_day;
         Self {
-            per_day: raw.estimate,
+            per_day,
             low,
             high,
             before_per_day: raw.before_per_day,
-            relative: share(raw.estimate),
+            relative: share(per_day),
             relative_low: share(low),
             relative_high: share(high),
             probability: raw.probability,
@@ -247,7 +247,7 @@ pub(super) fn answered(
     let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
     let fit = super::fit::Fit::of(window, model);
     let raw = super::Raw::of(window, &fit);
-    let effect = Effect::of(&raw, calibration.interval(impact.phase, &raw));
+    let effect = Effect::of(&raw, calibration.estimate(impact.phase, &raw), calibration.interval(impact.phase, &raw));
     (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = Some(smallest_visible(&fit, model, raw.before_per_day));

@@ -19,11 +19,38 @@ pub struct Calibration {
     placebo_count: usize,
 }
 
-/// The factors of the side away from zero and of the side towards it.
+/// The factors of the side away from zero and of the side towards it, and what else an answer is told by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Sides {
     outer: Factors,
     inner: Factors,
+    /// By which power of its own width an interval is narrowed: those of noisy services are wider than they need be, those
+    /// of quiet ones narrower. 0 leaves them as they are.
+    width_power: f64,
+    odds: Odds,
+}
+
+/// How the odds of an effect become the share of it that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Odds {
+    power: f64,
+    factor: f64,
+}
+
+impl Odds {
+    /// The share that is told is the probability itself.
+    const PLAIN: Self = Self { power: 1.0, factor: 1.0 };
+
+    /// The share of an effect that is told, against its probability.
+    fn told(self, probability: f64) -> f64 {
+        if self == Self::PLAIN || probability <= 0.0 || probability >= 1.0 {
+            return 1.0;
+        }
+        let odds = self.factor * (probability / (1.0 - probability)).powf(self.power);
+        // Odds beyond all numbers are certainty.
+        let share = if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 };
+        share / probability
+    }
 }
 
 /// The factor of a side is the product of one of each.
@@ -41,6 +68,11 @@ struct Factors {
 const NEIGHBOUR_EDGES: [f64; 3] = [1.5, 2.5, 7.5];
 const NOISE_EDGES: [f64; 3] = [0.025, 0.05, 0.12];
 
+/// The half-width of an interval, as a share of cost, that is neither narrowed nor widened.
+const USUAL_WIDTH: f64 = 0.08;
+/// How far an interval is narrowed or widened by its own width, as a factor.
+const NARROWED_MOST: f64 = 2.0;
+
 /// Factors by the probability of an effect alone.
 fn by_probability(probability: [f64; 6]) -> Factors {
     Factors { probability, neighbour: [1.0; 4], noise: [1.0; 4] }
@@ -55,10 +87,15 @@ impl Default for Calibration {
             provisional: Sides {
                 outer: by_probability([0.6, 0.75, 1.0, 1.05, 1.95, 2.15]),
                 inner: by_probability([0.95, 0.95, 1.1, 1.45, 2.05, 3.15]),
+                width_power: 0.2,
+                // With few days every probability is near the one beforehand: taken as it is, it would tell too little.
+                odds: Odds { power: 1.9, factor: 2.2 },
             },
             settled: Sides {
                 outer: by_probability([0.7, 0.7, 0.7, 0.67, 1.05, 2.5]),
                 inner: by_probability([0.85, 0.95, 1.1, 1.9, 2.7, 2.5]),
+                width_power: 0.15,
+                odds: Odds::PLAIN,
             },
             placebo_count: 0,
         }
@@ -81,6 +118,8 @@ impl Calibration {
                     neighbour: [1.078, 1.148, 0.972, 0.975],
                     noise: [1.284, 0.98, 0.806, 0.811],
                 },
+                width_power: 0.0,
+                odds: Odds::PLAIN,
             },
             settled: Sides {
                 outer: Factors {
@@ -93,27 +132,43 @@ impl Calibration {
                     neighbour: [1.94, 1.069, 0.979, 1.15],
                     noise: [1.204, 1.032, 0.932, 0.793],
                 },
+                width_power: 0.0,
+                odds: Odds::PLAIN,
             },
             placebo_count: 0,
         }
     }
 
+    /// The effect that is told, in units of the currency a day: what it is given that there is one, times a share that
+    /// grows with how likely it is.
+    pub(super) fn estimate(&self, phase: Phase, raw: &Raw) -> f64 {
+        raw.estimate * self.of(phase).odds.told(raw.probability)
+    }
+
     /// The 90 % interval of an effect, in units of the currency a day: the model's own, given that there is an effect,
     /// each side stretched; it always holds the estimate.
     pub(super) fn interval(&self, phase: Phase, raw: &Raw) -> (f64, f64) {
-        let sides = if phase == Phase::Settled { &self.settled } else { &self.provisional };
+        let sides = self.of(phase);
+        let (low, high) = (raw.given_low, raw.given_high);
+        let width = ((high - low) / 2.0 / raw.before_per_day / USUAL_WIDTH).max(1e-6);
+        let narrowed = width.powf(-sides.width_power).clamp(1.0 / NARROWED_MOST, NARROWED_MOST);
         let factor = |factors: &Factors| {
             factors.probability[class(raw.probability, &self.probability_edges)]
                 * factors.neighbour[class(f64::from(raw.nearest), &NEIGHBOUR_EDGES)]
                 * factors.noise[class(raw.noise, &NOISE_EDGES)]
+                * narrowed
         };
         let (outer, inner) = (factor(&sides.outer), factor(&sides.inner));
         let (above, below) = if raw.given_mean >= 0.0 { (outer, inner) } else { (inner, outer) };
-        let (low, high) = (raw.given_low, raw.given_high);
+        let estimate = self.estimate(phase, raw);
         (
-            (raw.given_mean - below * (raw.given_mean - low)).min(raw.estimate),
-            (raw.given_mean + above * (high - raw.given_mean)).max(raw.estimate),
+            (raw.given_mean - below * (raw.given_mean - low)).min(estimate),
+            (raw.given_mean + above * (high - raw.given_mean)).max(estimate),
         )
+    }
+
+    fn of(&self, phase: Phase) -> &Sides {
+        if phase == Phase::Settled { &self.settled } else { &self.provisional }
     }
 }
 
@@ -205,6 +260,33 @@ mod tests {
             undoes_a_shift: false,
         };
         (0..count).map(|at| Placebo { phase: Phase::Settled, raw, truth: miss * at as f64 / count as f64 }).collect()
+    }
+
+    #[test]
+    fn a_share_of_an_effect_is_told_that_grows_with_its_probability_and_never_exceeds_it() {
+        let shipped = Calibration::default();
+        let raw = |probability: f64| Raw { estimate: 10.0 * probability, probability, ..placebos(1, 0.0)[0].raw };
+        for probability in [0.0, 1e-12, 0.2, 0.5, 0.9, 1.0 - 1e-15, 1.0] {
+            // Settled answers tell the mean.
+            assert_eq!(shipped.estimate(Phase::Settled, &raw(probability)), raw(probability).estimate);
+            let told = shipped.estimate(Phase::Provisional, &raw(probability));
+            assert!((0.0..=10.0 + 1e-9).contains(&told), "{told} at {probability}");
+        }
+        let told = |probability: f64| shipped.estimate(Phase::Provisional, &raw(probability));
+        assert!(told(0.2) < 2.0 && told(0.5) > 5.0 && told(0.9) > told(0.5) && told(0.5) > told(0.2));
+    }
+
+    #[test]
+    fn wide_intervals_are_narrowed_and_narrow_ones_widened() {
+        let shipped = Calibration::default();
+        let width = |half: f64| {
+            let raw = Raw { given_low: -half, given_high: half, ..placebos(1, 0.0)[0].raw };
+            let (low, high) = shipped.interval(Phase::Settled, &raw);
+            (high - low) / half
+        };
+        assert!(width(2.0) > width(8.0) && width(8.0) > width(40.0));
+        // No further than by a factor of two either way.
+        assert!((width(1e-6) / width(8.0) - 2.0).abs() < 1e-9 && (width(1e9) / width(8.0) - 0.5).abs() < 1e-9);
     }
 
     #[test]

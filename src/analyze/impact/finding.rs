@@ -18,11 +18,11 @@ const QUIET_PROBABILITY: f64 = 0.5;
 /// What is said, and why. A claim's interval may reach zero: about one claim in ten is something else's doing, and an
 /// interval that is honest about that has to say so.
 pub(super) fn finding(raw: &Raw, effect: &Effect) -> (Finding, Reason) {
-    let share = raw.estimate.abs() / raw.before_per_day;
+    let share = effect.per_day.abs() / raw.before_per_day;
     let likely = raw.probability > CLAIM_PROBABILITY;
     let large = share > CLAIM_SHARE;
     if likely && large && raw.nearest >= CLAIM_DISTANCE && !raw.undoes_a_shift {
-        let finding = if raw.estimate > 0.0 { Finding::Increase } else { Finding::Decrease };
+        let finding = if effect.per_day > 0.0 { Finding::Increase } else { Finding::Decrease };
         return (finding, Reason::ClearEffect);
     }
     let reach = effect.low.abs().max(effect.high.abs());

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-4";
+pub const METHOD: &str = "impact-5";
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
