@@ -14,9 +14,11 @@ for (const fig of document.querySelectorAll("[data-inspect]")) {
     const c = rows[i].cells;
     const x = ((i + 0.5) / n) * 100 + "%";
     for (const l of lines) { l.setAttribute("x1", x); l.setAttribute("x2", x); l.classList.remove("off"); }
-    head.textContent = c[0].textContent;
+    const status = c[Number(fig.dataset.totalCol) + 1];
+    const day = c[0].textContent + (status ? ", " + status.textContent : "");
+    head.textContent = day;
     for (const td of cells) td.textContent = c[Number(td.dataset.dayCol)].textContent;
-    scrub.setAttribute("aria-valuetext", c[0].textContent + ": total " + c[Number(fig.dataset.totalCol)].textContent);
+    scrub.setAttribute("aria-valuetext", day + ": total " + c[Number(fig.dataset.totalCol)].textContent);
   };
   scrub.max = String(n - 1);
   scrub.value = fig.dataset.start;

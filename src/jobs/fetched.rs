@@ -1,6 +1,7 @@
 //! The files of one delivery, fetched beside each other into a folder that goes with this value.
 
 use crate::config::Config;
+use crate::sources::held::Held;
 use crate::sources::layout::Chosen;
 use crate::sources::objects::{Opened, PlaceError};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 pub(super) struct Fetched {
     folder: PathBuf,
     pub paths: Vec<PathBuf>,
+    _held: Held,
 }
 
 impl Drop for Fetched {
@@ -25,13 +27,15 @@ impl Fetched {
     pub async fn all(config: &Config, opened: &Opened, chosen: &Chosen) -> Result<Self, PlaceError> {
         let unique = Uuid::from_bytes(crate::store::seal::random::<16>()).simple().to_string();
         let folder = config.data_dir().join("spool").join(format!("read-{unique}"));
-        let mut fetched = Self { folder, paths: Vec::new() };
-        tokio::fs::create_dir_all(&fetched.folder).await.map_err(|error| {
+        let made = folder.clone();
+        let held = tokio::task::spawn_blocking(move || Held::create_folder(&made)).await;
+        let held = held.unwrap_or_else(|error| Err(error.into())).map_err(|error| {
             PlaceError::passing(
                 format!("The data directory cannot be written to: {error}."),
                 "Check that the server may write there; the read is tried again.",
             )
         })?;
+        let mut fetched = Self { folder, paths: Vec::new(), _held: held };
         for (number, part) in chosen.parts.iter().enumerate() {
             let path = fetched.folder.join(file_name(number, &part.key));
             opened.fetch(part, &path).await?;

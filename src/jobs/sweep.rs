@@ -2,16 +2,17 @@
 
 use crate::config::Config;
 use crate::rollup::retention;
+use crate::sources::held::{Held, left_behind};
 use crate::store::{Pools, event_deliveries, expired, forecasts, jobs, otlp_series, pushes, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const JOBS_KEPT_DAYS: i32 = 30;
 /// A series that was silent for longer begins anew.
 const SERIES_KEPT_DAYS: i64 = 7;
-/// An upload that is under way writes to its file all the time.
+/// An upload that is under way writes to its file all the time; it is held besides, where the disk knows locks.
 const SPOOL_AGE_MIN: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> anyhow::Result<()> {
@@ -30,10 +31,12 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     if event_deliveries::counts(&mut conn).await?.unread > 0 {
         jobs::enqueue(&mut conn, jobs::READ_EVENTS, "", &serde_json::json!({})).await?;
     }
+    let folder = config.data_dir().join("spool");
+    let left = tokio::task::spawn_blocking(move || left_behind(&folder, SPOOL_AGE_MIN)).await?;
+    // Asked only now: who lets go of a file has written down before who wants it.
     let mut wanted: HashSet<PathBuf> = uploads::wanted(&mut *conn).await?.iter().flat_map(uploads::files).collect();
     wanted.extend(pushes::wanted(&mut *conn).await?);
-    let folder = config.data_dir().join("spool");
-    tokio::task::spawn_blocking(move || delete_unwanted(&folder, &wanted)).await?;
+    tokio::task::spawn_blocking(move || delete_unwanted(&left, &wanted)).await?;
     Ok(())
 }
 
@@ -66,14 +69,9 @@ async fn expire_uploads(pools: &Pools) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn delete_unwanted(folder: &Path, wanted: &HashSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > SPOOL_AGE_MIN) && !wanted.contains(&entry.path()) {
-            // Gone is gone: another process may sweep as well.
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let _ = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
-        }
+fn delete_unwanted(left: &[(PathBuf, Held)], wanted: &HashSet<PathBuf>) {
+    for (path, _) in left.iter().filter(|(path, _)| !wanted.contains(path)) {
+        // Gone is gone: another process may sweep as well.
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     }
 }

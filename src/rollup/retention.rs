@@ -74,14 +74,15 @@ pub(super) async fn discard(pools: &Pools, delivery_id: i64) -> sqlx::Result<()>
     )
     .execute(&mut *transaction)
     .await?;
-    let counted = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM generation WHERE delivery_id = $1) AS "counted!""#,
+    // A generation whose lines are not kept any more needs no table either, though its figures stay.
+    let has_lines = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM generation WHERE delivery_id = $1 AND has_charges) AS "has_lines!""#,
         delivery_id
     )
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    if counted { Ok(()) } else { partition::drop(&mut conn, delivery_id).await }
+    if has_lines { Ok(()) } else { partition::drop(&mut conn, delivery_id).await }
 }
 
 /// Takes away scopes of a delivery that were loaded aside and never counted; others of it are.

@@ -1,6 +1,7 @@
 //! Where bills come from: a file on this machine, plain or compressed, behind limits; the places of sources, how
 //! deliveries lie there, and when they are looked at.
 
+pub mod held;
 pub mod kind;
 pub mod layout;
 pub mod objects;

@@ -61,6 +61,65 @@ pub struct ChargeFilter {
     pub commitment_id: Option<String>,
     /// FOCUS CommitmentDiscountStatus: `Used` or `Unused`.
     pub commitment_status: Option<String>,
+    /// What a figure of another page is made of.
+    pub part: Option<ChargePart>,
+    /// The cost center of the service's team; empty for what has none, what is not allocated included.
+    pub cost_center: Option<String>,
+    /// Whether a rule gives it to a service.
+    pub is_allocated: Option<bool>,
+    /// No lines at all: only what splits moved.
+    pub is_shared_only: bool,
+}
+
+/// Lines that a figure of another page is made of, which no one column tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChargePart {
+    /// Usage, but for what a commitment left unused.
+    Usage,
+    /// Of it, what was under commitment.
+    Covered,
+    /// Credits that correct nothing.
+    Credits,
+    /// Tax that corrects nothing.
+    Tax,
+    /// Corrections of any category, and adjustments.
+    Corrections,
+    /// Purchases, and what a commitment left unused.
+    Commitments,
+    /// Usage that corrects nothing, but for what a commitment left unused: what a change of spend is divided of.
+    Used,
+}
+
+impl ChargePart {
+    /// In no order.
+    pub const ALL: [Self; 7] =
+        [Self::Usage, Self::Covered, Self::Credits, Self::Tax, Self::Corrections, Self::Commitments, Self::Used];
+
+    /// In an address, and for the database.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Covered => "covered",
+            Self::Credits => "credits",
+            Self::Tax => "tax",
+            Self::Corrections => "corrections",
+            Self::Commitments => "commitments",
+            Self::Used => "used",
+        }
+    }
+
+    /// As a condition.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Usage => "usage, without unused commitments",
+            Self::Covered => "usage under commitment",
+            Self::Credits => "credits, without corrections",
+            Self::Tax => "tax, without corrections",
+            Self::Corrections => "corrections and adjustments",
+            Self::Commitments => "purchases and unused commitments",
+            Self::Used => "usage, without corrections and unused commitments",
+        }
+    }
 }
 
 impl ChargeFilter {
@@ -82,7 +141,18 @@ impl ChargeFilter {
             || self.dimension.is_some()
             || self.group_id.is_some()
             || self.is_correction.is_some()
+            || self.part.is_some()
             || texts.iter().any(|text| text.is_some())
+    }
+
+    /// Whether a month's statement knows the figure of this filter: it keeps nothing by day, source or delivery.
+    pub fn is_of_a_statement(&self) -> bool {
+        !self.is_of_lines_only()
+            && !self.is_shared_only
+            && self.first_day.is_none()
+            && self.end_day.is_none()
+            && self.source_id.is_none()
+            && self.delivery_id.is_none()
     }
 
     // The generations whose lines can match: few, so that only their partitions are read.
@@ -186,6 +256,9 @@ pub async fn lines(
     after: Option<&Cursor>,
     limit: i64,
 ) -> sqlx::Result<Vec<ChargeRow>> {
+    if filter.is_shared_only {
+        return Ok(Vec::new());
+    }
     let generations = filter.generations(conn).await?;
     sqlx::query_as!(
         ChargeRow,
@@ -229,6 +302,17 @@ pub async fn lines(
                       CASE WHEN $26 = 'cost_center' THEN team.cost_center END, '') = $27::text)
              AND ($28::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $28)
              AND ($29::text IS NULL OR k.commitment_discount_status = $29)
+             AND ($30::text IS NULL OR CASE WHEN $30 IN ('usage', 'covered')
+                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
+                           AND ($30 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
+                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
+                      ELSE $30 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
+                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
+                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
+                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
+                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($31::text IS NULL OR coalesce(team.cost_center, '') = $31)
+             AND ($32::bool IS NULL OR (m.service_id <> 0) = $32)
              AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
            ORDER BY -cost.amount, c.generation_id, c.line
            LIMIT $22"#,
@@ -260,7 +344,10 @@ pub async fn lines(
         filter.dimension.as_ref().map(|(name, _)| name),
         filter.dimension.as_ref().map(|(_, value)| value),
         filter.commitment_id,
-        filter.commitment_status
+        filter.commitment_status,
+        filter.part.map(ChargePart::key),
+        filter.cost_center,
+        filter.is_allocated
     )
     .fetch_all(conn)
     .await
@@ -284,6 +371,9 @@ pub async fn totals(
     filter: &ChargeFilter,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<ChargeTotal>> {
+    if filter.is_shared_only {
+        return Ok(Vec::new());
+    }
     let generations = filter.generations(conn).await?;
     sqlx::query_as!(
         ChargeTotal,
@@ -322,6 +412,17 @@ pub async fn totals(
                       CASE WHEN $22 = 'cost_center' THEN team.cost_center END, '') = $23::text)
              AND ($24::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $24)
              AND ($25::text IS NULL OR k.commitment_discount_status = $25)
+             AND ($26::text IS NULL OR CASE WHEN $26 IN ('usage', 'covered')
+                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
+                           AND ($26 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
+                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
+                      ELSE $26 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
+                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
+                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
+                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
+                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($27::text IS NULL OR coalesce(team.cost_center, '') = $27)
+             AND ($28::bool IS NULL OR (m.service_id <> 0) = $28)
            GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
         scope.team_ids(),
         basis.key(),
@@ -347,7 +448,10 @@ pub async fn totals(
         filter.dimension.as_ref().map(|(name, _)| name),
         filter.dimension.as_ref().map(|(_, value)| value),
         filter.commitment_id,
-        filter.commitment_status
+        filter.commitment_status,
+        filter.part.map(ChargePart::key),
+        filter.cost_center,
+        filter.is_allocated
     )
     .fetch_all(conn)
     .await

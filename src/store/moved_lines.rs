@@ -50,6 +50,7 @@ pub async fn sums(
                  FROM split_version ORDER BY split_id, version DESC) last ON last.split_id = d.split_id
            LEFT JOIN service origin ON origin.service_id = last.source_id
            LEFT JOIN service ON service.service_id = d.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
            WHERE d.generation_id = ANY($3::bigint[]) AND d.split_id <> 0
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($4::date IS NULL OR d.charge_date >= $4)
@@ -60,6 +61,8 @@ pub async fn sums(
              AND ($9::text IS NULL OR d.provider_name = $9)
              AND ($10::text IS NULL OR d.charge_category = $10)
              AND ($11::text IS NULL OR d.billing_currency = $11)
+             AND ($12::text IS NULL OR coalesce(team.cost_center, '') = $12)
+             AND ($13::bool IS NULL OR (d.service_id <> 0) = $13)
            GROUP BY d.billing_currency, d.split_id, last.name, origin.slug, origin.name, 6
            ORDER BY d.billing_currency, d.split_id, 6 LIMIT 10000"#,
         scope.team_ids(),
@@ -73,6 +76,8 @@ pub async fn sums(
         filter.provider_name,
         filter.charge_category,
         filter.billing_currency,
+        filter.cost_center,
+        filter.is_allocated,
     )
     .fetch_all(conn)
     .await
@@ -135,6 +140,7 @@ pub async fn rows(
                  FROM split_version ORDER BY split_id, version DESC) last ON last.split_id = d.split_id
            LEFT JOIN service origin ON origin.service_id = last.source_id
            LEFT JOIN service ON service.service_id = d.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
            LEFT JOIN environment ON environment.environment_id = d.environment_id
            WHERE d.generation_id = ANY($3::bigint[]) AND d.split_id <> 0
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
@@ -147,6 +153,8 @@ pub async fn rows(
              AND ($10::text IS NULL OR d.charge_category = $10)
              AND ($11::text IS NULL OR d.billing_currency = $11)
              AND ($12::bigint IS NULL OR d.split_id = $12)
+             AND ($14::text IS NULL OR coalesce(team.cost_center, '') = $14)
+             AND ($15::bool IS NULL OR (d.service_id <> 0) = $15)
            ORDER BY d.charge_date, d.split_id, d.generation_id, d.service_id, d.environment_id, d.provider_name,
                     d.charge_category, d.billing_currency
            LIMIT $13"#,
@@ -163,6 +171,8 @@ pub async fn rows(
         filter.billing_currency,
         split_id,
         ROW_COUNT_MAX,
+        filter.cost_center,
+        filter.is_allocated,
     )
     .fetch_all(conn)
     .await

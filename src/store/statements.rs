@@ -1,6 +1,7 @@
 //! What a month cost: by billing period (what the invoices say) and by charge day (when it was used).
 
 use super::Scope;
+use super::charges::ChargeFilter;
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -338,6 +339,8 @@ pub struct ShiftedCost {
     pub charge_month: NaiveDate,
     /// Whether the bill calls it so: FOCUS ChargeClass "Correction".
     pub is_correction: bool,
+    /// Whether it is what splits moved to or from the services of the scope.
+    pub is_shared: bool,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
     /// Lines behind it.
@@ -356,29 +359,93 @@ pub async fn shifted(
     let (start, end) = (month.first_day(), month.next().first_day());
     sqlx::query_as!(
         ShiftedCost,
-        r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
-                  date_trunc('month', d.charge_date::timestamp)::date AS "charge_month!",
-                  (coalesce(k.charge_class, '') = 'Correction') AS "is_correction!",
-                  d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!",
-                  sum(CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
-           FROM daily_cost_by_key d
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           JOIN rollup_key k ON k.rollup_key_id = d.rollup_key_id AND k.sub_account_key = d.sub_account_key
-           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           WHERE ((g.billing_period_start >= $3 AND g.billing_period_start < $4
-                   AND (d.charge_date < $3 OR d.charge_date >= $4))
-               OR (d.charge_date >= $3 AND d.charge_date < $4
-                   AND (g.billing_period_start < $3 OR g.billing_period_start >= $4)))
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-           GROUP BY 1, 2, 3, d.billing_currency
-           ORDER BY 1, 2, 3, d.billing_currency LIMIT 1000"#,
+        r#"WITH part AS (
+               SELECT g.billing_period_start, d.charge_date, coalesce(k.charge_class, '') = 'Correction' AS is_correction,
+                      false AS is_shared, m.service_id, d.billing_currency, d.charge_count, d.billed_cost,
+                      d.effective_cost, d.list_cost, d.contracted_cost
+               FROM daily_cost_by_key d
+               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+               JOIN rollup_key k ON k.rollup_key_id = d.rollup_key_id AND k.sub_account_key = d.sub_account_key
+               JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+                   AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+               WHERE (g.billing_period_start >= $3 AND g.billing_period_start < $4)
+                  <> (d.charge_date >= $3 AND d.charge_date < $4)
+               UNION ALL
+               SELECT g.billing_period_start, d.charge_date, false, true, d.service_id, d.billing_currency,
+                      d.charge_count, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
+               FROM daily_cost d
+               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+               WHERE d.split_id <> 0
+                 AND (g.billing_period_start >= $3 AND g.billing_period_start < $4)
+                  <> (d.charge_date >= $3 AND d.charge_date < $4)
+           )
+           SELECT date_trunc('month', p.billing_period_start::timestamp)::date AS "billing_month!",
+                  date_trunc('month', p.charge_date::timestamp)::date AS "charge_month!",
+                  p.is_correction AS "is_correction!", p.is_shared AS "is_shared!", p.billing_currency AS "billing_currency!",
+                  sum(p.charge_count)::bigint AS "charge_count!",
+                  sum(CASE $2::text WHEN 'billed' THEN p.billed_cost WHEN 'list' THEN p.list_cost
+                      WHEN 'contracted' THEN p.contracted_cost ELSE p.effective_cost END) AS "cost!"
+           FROM part p LEFT JOIN service ON service.service_id = p.service_id
+           WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
+           GROUP BY 1, 2, 3, 4, 5
+           -- All shares together move nothing.
+           HAVING NOT p.is_shared OR sum(CASE $2::text WHEN 'billed' THEN p.billed_cost WHEN 'list' THEN p.list_cost
+                      WHEN 'contracted' THEN p.contracted_cost ELSE p.effective_cost END) <> 0
+           ORDER BY 1, 2, 3, 4, 5 LIMIT 1000"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a month's statement says of a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatedCost {
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// In the asked basis, shared cost included.
+    pub cost: BigDecimal,
+}
+
+/// What the statement of a billing month says of the cost of a filter, as closed where the month is closed. Only what
+/// statements are kept by is looked at: service, environment, team, cost center, provider, charge category, currency.
+pub async fn stated(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    month: BillingPeriod,
+    filter: &ChargeFilter,
+) -> sqlx::Result<Vec<StatedCost>> {
+    sqlx::query_as!(
+        StatedCost,
+        r#"SELECT s.billing_currency AS "billing_currency!",
+                  sum(CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
+                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END) AS "cost!"
+           FROM statement_cost s
+           WHERE s.month = $3 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
+             AND ($4::bigint IS NULL OR s.service_id = $4)
+             AND ($5::bigint IS NULL OR s.environment_id = $5)
+             AND ($6::bigint IS NULL OR coalesce(s.team_id, 0) = $6)
+             AND ($7::text IS NULL OR coalesce(s.cost_center, '') = $7)
+             AND ($8::bool IS NULL OR (s.service_id <> 0) = $8)
+             AND ($9::text IS NULL OR s.provider_name = $9)
+             AND ($10::text IS NULL OR s.charge_category = $10)
+             AND ($11::text IS NULL OR s.billing_currency = $11)
+           GROUP BY s.billing_currency ORDER BY s.billing_currency LIMIT 200"#,
+        scope.team_ids(),
+        basis.key(),
+        month.first_day(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.cost_center,
+        filter.is_allocated,
+        filter.provider_name,
+        filter.charge_category,
+        filter.billing_currency,
     )
     .fetch_all(conn)
     .await

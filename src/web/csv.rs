@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use std::borrow::Cow;
 
-/// The header of an answer whose cells say what they are, for [`super::xlsx`] alone: it never leaves the service.
+/// The header of an answer whose cells say what they are, for [`super::beside`] alone: it never leaves the service.
 pub const TYPED_CELLS: &str = "x-costwake-typed-cells";
 /// What a typed cell begins with: a text, an amount or a count, or nothing known.
 pub const TEXT: u8 = b'T';
@@ -18,7 +18,7 @@ tokio::task_local! {
     static TYPED: ();
 }
 
-/// Runs a handler so that each cell of its table begins with what it is, unguarded: for a workbook.
+/// Runs a handler so that each cell of its table begins with what it is, unguarded: for another form of it.
 pub async fn typed<T>(work: impl Future<Output = T>) -> T {
     TYPED.scope((), work).await
 }

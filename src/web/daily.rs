@@ -4,9 +4,10 @@ use super::charts::{BarSeries, Buckets, DayBars, Event, Marker, position};
 use super::display::{Compared, Delta, decimals, figures, money, shown};
 use super::drill;
 use super::query::{Span, range_label};
+use crate::focus::DateRange;
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use std::collections::HashMap;
 
 /// Cost of one series on one day.
@@ -66,7 +67,15 @@ struct DayRow {
     href: String,
     cells: Vec<String>,
     total: String,
-    is_complete: bool,
+    /// "partial", "provisional"; empty where the day is complete.
+    status: &'static str,
+}
+
+impl DayRow {
+    // "Thu 19 Nov, partial".
+    fn head(&self) -> String {
+        if self.status.is_empty() { self.label.clone() } else { format!("{}, {}", self.label, self.status) }
+    }
 }
 
 /// The chart of one currency with its tables. Written into a template as it is.
@@ -91,6 +100,8 @@ pub struct Daily {
     rows: Vec<DayRow>,
     scrub_start: Option<usize>,
     has_markers: bool,
+    /// Whether some days are hatched.
+    has_arriving: bool,
     notice: String,
 }
 
@@ -105,6 +116,67 @@ impl Daily {
 
     fn total_column(&self) -> usize {
         self.heads.len() + 1
+    }
+}
+
+/// What a day says that no bill tells of yet.
+const NOT_YET: &str = "not yet";
+/// A series that had cost so many days before the first incomplete one is waited for on the days after. What ended earlier
+/// costs nothing on them.
+const AWAITED_DAYS: u64 = 7;
+
+/// Which cells of the days are not known yet, because their bill is late or still arriving. They are no zeros.
+struct Unknown {
+    /// Of each bar.
+    statuses: Vec<&'static str>,
+    /// By column and bar: waited for, and without any charge.
+    cells: Vec<Vec<bool>>,
+    /// By bar: whether any column has a charge.
+    has_charges: Vec<bool>,
+}
+
+impl Unknown {
+    fn new(points: &[Point], column_of: &HashMap<usize, usize>, buckets: &Buckets, span: &Span) -> Self {
+        let status = |range: &DateRange| Some(span.day_status(range.last_day())).filter(|status| *status != "complete");
+        let statuses: Vec<&'static str> =
+            buckets.ranges().iter().map(|range| status(range).unwrap_or_default()).collect();
+        let after_complete = span.complete_to + Days::new(1);
+        let first = span.partial_from.map_or(after_complete, |first| first.min(after_complete));
+        // Where the chart shows nothing that is known, everything on it is waited for.
+        let mut is_awaited = vec![first <= span.chart.start(); column_of.len()];
+        let is_open: Vec<bool> = statuses.iter().map(|status| !status.is_empty()).collect();
+        let mut cells = vec![is_open; column_of.len()];
+        let mut has_charges = vec![false; buckets.len()];
+        for point in points {
+            let column = column_of[&point.series];
+            is_awaited[column] |= point.day < first && first <= point.day + Days::new(AWAITED_DAYS);
+            if let Some(bucket) = buckets.index_of(point.day) {
+                cells[column][bucket] = false;
+                has_charges[bucket] = true;
+            }
+        }
+        for (cells, _) in cells.iter_mut().zip(is_awaited).filter(|(_, is_awaited)| !is_awaited) {
+            cells.fill(false);
+        }
+        Self { statuses, cells, has_charges }
+    }
+
+    fn is_cell(&self, column: usize, bucket: usize) -> bool {
+        self.cells[column][bucket]
+    }
+
+    // Nothing of the day is known.
+    fn is_total(&self, bucket: usize) -> bool {
+        !self.has_charges[bucket] && self.cells.iter().any(|cells| cells[bucket])
+    }
+
+    // Where a late source leaves out days that are counted as they stand.
+    fn sentence(&self, buckets: &Buckets) -> Option<String> {
+        let first = self.statuses.iter().position(|status| *status == "partial")?;
+        let since = buckets.ranges()[first].start().format("%a %-d %b");
+        Some(format!(
+            "A source is late: from {since} on, what it bills is not known yet, and counts as nothing so far."
+        ))
     }
 }
 
@@ -151,7 +223,8 @@ fn chart(
     }
     let last = buckets.provisional_from().saturating_sub(1);
     let charges_href = setting.charges_href;
-    let rows = day_rows(&matrix, &buckets, currency, charges_href);
+    let unknown = Unknown::new(points, &column_of, &buckets, span);
+    let rows = day_rows(&matrix, &unknown, &buckets, currency, charges_href);
     let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, currency);
     let bars: Vec<BarSeries> = kept
         .iter()
@@ -173,9 +246,9 @@ fn chart(
         index,
         currency_note: if several { currency.to_owned() } else { String::new() },
         chart: drawn,
-        summary: summary(setting, &buckets, &total.cost),
+        summary: summary(setting, &buckets, &unknown, &total.cost),
         caption: setting.caption.to_owned(),
-        day_head: rows.get(last).map(|row| row.label.clone()).unwrap_or_default(),
+        day_head: rows.get(last).map(DayRow::head).unwrap_or_default(),
         period_head: span.short_label(),
         legend,
         rounding,
@@ -185,7 +258,8 @@ fn chart(
         rows,
         scrub_start: has_scrub.then_some(last),
         has_markers: !setting.markers.is_empty(),
-        notice: notice(span),
+        has_arriving: span.provisional().is_some(),
+        notice: notice(span, &unknown, &buckets),
     }
 }
 
@@ -198,7 +272,13 @@ fn total_href(charges_href: &str, currency: &str, several: bool, span: &Span) ->
     }
 }
 
-fn day_rows(matrix: &[Vec<BigDecimal>], buckets: &Buckets, currency: &str, charges_href: &str) -> Vec<DayRow> {
+fn day_rows(
+    matrix: &[Vec<BigDecimal>],
+    unknown: &Unknown,
+    buckets: &Buckets,
+    currency: &str,
+    charges_href: &str,
+) -> Vec<DayRow> {
     let sum = |bucket: usize| -> BigDecimal { matrix.iter().map(|values| &values[bucket]).sum() };
     let totals: Vec<BigDecimal> = (0..buckets.len()).map(sum).collect();
     let largest = totals.iter().map(BigDecimal::abs).max().unwrap_or_default();
@@ -207,12 +287,19 @@ fn day_rows(matrix: &[Vec<BigDecimal>], buckets: &Buckets, currency: &str, charg
         let values: Vec<BigDecimal> = matrix.iter().map(|values| values[bucket].clone()).collect();
         let shown = shown(&values, &totals[bucket], decimals);
         let range = buckets.ranges()[bucket];
+        let cell = |(column, value): (usize, &BigDecimal)| match unknown.is_cell(column, bucket) {
+            true => NOT_YET.to_owned(),
+            false => money(value, currency, decimals),
+        };
         DayRow {
             label: buckets.label(bucket),
             href: if charges_href.is_empty() { String::new() } else { drill::on(charges_href, range) },
-            cells: shown.iter().map(|value| money(value, currency, decimals)).collect(),
-            total: money(&totals[bucket], currency, decimals),
-            is_complete: bucket < buckets.provisional_from(),
+            cells: shown.iter().enumerate().map(cell).collect(),
+            total: match unknown.is_total(bucket) {
+                true => NOT_YET.to_owned(),
+                false => money(&totals[bucket], currency, decimals),
+            },
+            status: unknown.statuses[bucket],
         }
     };
     (0..buckets.len()).map(row).collect()
@@ -252,7 +339,7 @@ fn legend(
     (legend, rounding, total)
 }
 
-fn summary(setting: &Setting, buckets: &Buckets, total: &str) -> String {
+fn summary(setting: &Setting, buckets: &Buckets, unknown: &Unknown, total: &str) -> String {
     let span = setting.span;
     let each = if buckets.is_weekly() { "Each bar is a week. " } else { "" };
     let markers = match setting.markers.len() {
@@ -264,22 +351,26 @@ fn summary(setting: &Setting, buckets: &Buckets, total: &str) -> String {
         .provisional()
         .map(|range| format!(" Bills for {} are still arriving.", range_label(range)))
         .unwrap_or_default();
+    let not_yet = unknown.sentence(buckets).map(|sentence| format!(" {sentence}")).unwrap_or_default();
     format!(
-        "Stacked bars of {} from {}, with {markers}. {each}The {} add up to {total}.{arriving} All values are in the table below the chart.",
+        "Stacked bars of {} from {}, with {markers}. {each}The {} add up to {total}.{arriving}{not_yet} All values are in the table below the chart.",
         setting.subject,
         range_label(span.chart),
         span.label(),
     )
 }
 
-fn notice(span: &Span) -> String {
-    let Some(range) = span.provisional() else { return String::new() };
-    let days = match range.day_count() {
-        1 => "The hatched day is".into(),
-        count => format!("The {count} hatched days are"),
-    };
-    format!(
-        "Bills are complete to {}. {days} part of what will arrive and left out of totals.",
-        span.complete_to.format("%a %-d %b")
-    )
+fn notice(span: &Span, unknown: &Unknown, buckets: &Buckets) -> String {
+    let arriving = span.provisional().map(|range| {
+        let days = match range.day_count() {
+            1 => "The hatched day is".into(),
+            count => format!("The {count} hatched days are"),
+        };
+        format!(
+            "Bills are complete to {}. {days} part of what will arrive and left out of totals.",
+            span.complete_to.format("%a %-d %b")
+        )
+    });
+    let sentences: Vec<String> = arriving.into_iter().chain(unknown.sentence(buckets)).collect();
+    sentences.join(" ")
 }

@@ -1,5 +1,6 @@
 //! What a page can fail with, and the page that each failure shows.
 
+use crate::api::error::ErrorBody;
 use crate::store::locks;
 use askama::Template;
 use axum::http::response::Parts;
@@ -132,8 +133,11 @@ impl IntoResponse for Error {
     }
 }
 
-/// An error page.
+/// An error page, or the same sentence as JSON where a table was asked for in that form.
 pub fn page(status: StatusCode, message: String) -> Response {
+    if super::beside::is_json() {
+        return (status, axum::Json(ErrorBody { error: message })).into_response();
+    }
     let request_id = if status.is_server_error() { super::request_id::current() } else { String::new() };
     // What is wrong with an address stays wrong; what the server could not do just now may work.
     let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT);
@@ -163,7 +167,7 @@ pub async fn as_json(response: Response) -> Response {
     match plain_error(response).await {
         Ok(dressed) => dressed,
         Err((mut parts, message)) => {
-            let body = axum::Json(crate::api::error::ErrorBody { error: message }).into_response();
+            let body = axum::Json(ErrorBody { error: message }).into_response();
             parts.headers.extend(body.headers().clone());
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, body.into_body())

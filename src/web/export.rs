@@ -129,11 +129,17 @@ impl Spool {
 // It has a name only between these lines; whatever happens later, nothing is left behind.
 async fn unnamed(folder: &Path) -> io::Result<(File, File)> {
     fs::create_dir_all(folder).await?;
-    let path = folder.join(format!("{}.export", super::secret::random()));
-    let writer = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
-    let reader = File::open(&path).await;
-    fs::remove_file(&path).await?;
-    Ok((writer, reader?))
+    loop {
+        let path = folder.join(format!("{}.export", super::secret::random()));
+        let writer = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
+        let reader = File::open(&path).await;
+        // The clean-up may have been quicker: then there is no name to take away, and perhaps nothing to read.
+        let _ = fs::remove_file(&path).await;
+        match reader {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            reader => return Ok((writer, reader?)),
+        }
+    }
 }
 
 struct Following {

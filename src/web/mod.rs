@@ -5,13 +5,16 @@ pub mod anomalies;
 pub mod api_description;
 pub mod assets;
 pub mod audit;
+pub mod beside;
 pub mod catalogue;
 mod charge;
+mod charge_filter;
 mod charge_parts;
 mod charges;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+mod closed_lines;
 pub mod clusters;
 pub(crate) mod commitments;
 pub mod comparison;
@@ -48,6 +51,7 @@ mod history;
 pub mod invoice_list;
 mod invoices;
 pub mod job_kinds;
+mod json_table;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
@@ -110,7 +114,6 @@ pub mod webhooks;
 pub mod welcome;
 pub mod why;
 mod workbook;
-pub mod xlsx;
 
 pub use client_address::ClientAddress;
 pub use detached::{detached, wait_for_detached};
@@ -285,5 +288,5 @@ pub fn router(app: AppState) -> axum::Router {
 /// Puts around routes what every answer has.
 pub fn finish(routes: Routes) -> axum::Router {
     let app = routes.app().clone();
-    xlsx::beside(headers::wrap(routes.into_router(), &app), &app)
+    beside::around(headers::wrap(routes.into_router(), &app), &app)
 }

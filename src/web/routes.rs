@@ -2,7 +2,7 @@
 
 use super::error::{self, Error};
 use super::principal::Principal;
-use super::{AppState, Role, cross_site, xlsx};
+use super::{AppState, Role, beside, cross_site};
 use crate::api;
 use crate::store::tokens::TokenScope;
 use axum::Router;
@@ -286,7 +286,7 @@ async fn authorize(
 
 // After signing in the reader is where they wanted to be; what a form would have done is not repeated.
 fn to_sign_in(request: &Request) -> Response {
-    let asked = request.extensions().get::<xlsx::Asked>().map(|asked| asked.0.as_str());
+    let asked = request.extensions().get::<beside::Asked>().map(|asked| asked.0.as_str());
     let wanted = asked.or(request.uri().path_and_query().map(|path| path.as_str())).unwrap_or("/");
     if request.method() != Method::GET || wanted == "/" {
         return Redirect::to("/sign-in").into_response();

@@ -1,6 +1,7 @@
 //! Uploaded files on disk until a job has read them: `<data directory>/spool`.
 
 use super::{Error, Result};
+use crate::sources::held::Held;
 use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::http::StatusCode;
@@ -25,6 +26,8 @@ pub struct Spooled {
     /// Its size.
     pub file_bytes: i64,
     is_kept: bool,
+    // Until it is written down who looks after the file, the clean-up must not take it for what a dead process left.
+    _held: Held,
 }
 
 impl Spooled {
@@ -46,10 +49,7 @@ impl Drop for Spooled {
 /// Writes a part of a form to disk, to the last byte and through to the platter.
 pub async fn receive(folder: &Path, mut field: Field<'_>) -> Result<Spooled> {
     let file_name = clean_name(field.file_name().unwrap_or_default());
-    fs::create_dir_all(folder).await.map_err(|error| disk_error(&error))?;
-    let path = folder.join(format!("{}{}", super::secret::random(), suffix(&file_name)));
-    let mut spooled = Spooled { path: path.clone(), file_name, file_bytes: 0, is_kept: false };
-    let mut file = fs::File::create_new(&path).await.map_err(|error| disk_error(&error))?;
+    let (mut spooled, mut file) = create(folder, file_name).await?;
     while let Some(chunk) = field.chunk().await.map_err(|error| form_error(&error))? {
         file.write_all(&chunk).await.map_err(|error| disk_error(&error))?;
         spooled.file_bytes += chunk.len() as i64;
@@ -60,10 +60,7 @@ pub async fn receive(folder: &Path, mut field: Field<'_>) -> Result<Spooled> {
 
 /// Writes a body to disk, to the last byte and through to the platter. Gives its SHA-256 too, in hexadecimal.
 pub async fn receive_body(folder: &Path, body: Body) -> Result<(Spooled, String)> {
-    fs::create_dir_all(folder).await.map_err(|error| disk_error(&error))?;
-    let path = folder.join(super::secret::random());
-    let mut spooled = Spooled { path: path.clone(), file_name: String::new(), file_bytes: 0, is_kept: false };
-    let mut file = fs::File::create_new(&path).await.map_err(|error| disk_error(&error))?;
+    let (mut spooled, mut file) = create(folder, String::new()).await?;
     let mut hash = Sha256::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -74,6 +71,18 @@ pub async fn receive_body(folder: &Path, body: Body) -> Result<(Spooled, String)
     }
     finish(folder, file).await?;
     Ok((spooled, hex::encode(hash.finalize())))
+}
+
+async fn create(folder: &Path, file_name: String) -> Result<(Spooled, fs::File)> {
+    let path = folder.join(format!("{}{}", super::secret::random(), suffix(&file_name)));
+    let (folder, to) = (folder.to_owned(), path.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(folder)?;
+        Held::create(&to)
+    });
+    let made = made.await.map_err(|error| Error::Internal(error.into()))?;
+    let (file, held) = made.map_err(|error| disk_error(&error))?;
+    Ok((Spooled { path, file_name, file_bytes: 0, is_kept: false, _held: held }, fs::File::from_std(file)))
 }
 
 async fn finish(folder: &Path, mut file: fs::File) -> Result<()> {

@@ -13,7 +13,7 @@ use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
-use super::why::{self, WalkLabels, Why, WhyWalk};
+use super::why::{self, WalkLabels, WalkLines, Why, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{self, AnomalyFilter};
@@ -298,7 +298,9 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
 fn walks(team: &TeamHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyWalk> {
     let (before, now) = (range_label(span.before), range_label(span.days));
     let href = |path: &str| view.link(path, &[("team", &team.slug)]);
-    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    let lines = WalkLines::on(&drill::lines(view, &[("team", &team.slug)]), span.before, span.days);
+    let (more_href, csv_href) = (&href("/why"), &href("/why.csv"));
+    let labels = WalkLabels { before: &before, now: &now, more_href, csv_href, lines: Some(&lines) };
     WhyWalk::all(explained, &labels)
 }
 

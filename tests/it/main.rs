@@ -47,6 +47,7 @@ mod releases_pages;
 mod senders;
 mod sources;
 mod support;
+mod table_forms;
 mod training_jobs;
 mod trust_cancelled;
 mod trust_compare;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 // Two teams with a service each, a bill in two versions, deployments, an event, a link that nobody used.
-async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
+pub async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
     let text = |alpha: &str, beta: &str| {
         bill(&[Line::of("2026-10", 3, "alpha-svc", alpha), Line::of("2026-10", 4, "beta-svc", beta)])
     };
@@ -63,7 +63,7 @@ async fn id(pool: &PgPool, sql: &'static str) -> String {
 }
 
 // The path with the names and numbers of things that exist.
-async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
+pub async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
     let slug = match path {
         path if path.contains("/teams/") => "alpha",
         path if path.contains("/environments/") => "production",

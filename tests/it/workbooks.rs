@@ -37,7 +37,7 @@ fn sheet(bytes: &[u8], name: &str) -> Vec<Vec<Data>> {
 }
 
 /// Compares a workbook with the CSV cell by cell. Gives how many cells are numbers, and how many hold one as text.
-async fn compared(browser: &TestApp, path: &str, query: &str) -> (usize, usize) {
+pub async fn compared(browser: &TestApp, path: &str, query: &str) -> (usize, usize) {
     let csv = browser.get(&format!("{path}.csv{query}")).await;
     assert_eq!(csv.status, StatusCode::OK, "{path}");
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.body.as_bytes());

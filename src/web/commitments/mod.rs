@@ -7,8 +7,9 @@ use super::drill;
 use super::query::{self, Accepts, View};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, charts, display, moves, rules};
-use crate::focus::{BillingPeriod, DateRange};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::Scope;
+use crate::store::charges::ChargePart;
 use crate::store::commitment_costs::{self, CommitmentCost, CommitmentCoverage, UnusedCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -44,7 +45,9 @@ struct CoverageRow {
     name: String,
     provider: String,
     covered: String,
+    covered_href: String,
     usage: String,
+    usage_href: String,
     coverage: String,
 }
 
@@ -87,7 +90,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     Ok(CommitmentsPage {
         answer: answer(&commitments),
         rows: commitments.iter().map(|one| commitment(one, days)).collect(),
-        coverage: coverage.iter().map(coverage_row).collect(),
+        coverage: coverage.iter().map(|one| coverage_row(one, days)).collect(),
         unused: unused.iter().map(|one| unused_row(one, days)).collect(),
         can_edit: Policy::Bills.allows(&principal),
         days: format!("{} to {}", days.start(), days.last_day()),
@@ -195,8 +198,21 @@ fn commitment(one: &CommitmentCost, days: DateRange) -> CommitmentRow {
     }
 }
 
-fn coverage_row(one: &CommitmentCoverage) -> CoverageRow {
+fn coverage_row(one: &CommitmentCoverage, days: DateRange) -> CoverageRow {
+    let lines = |part: ChargePart| {
+        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| query::NONE.into());
+        let lines = drill::lines_of(&[
+            ("part", part.key()),
+            ("bought", &or_none(&one.service_name)),
+            ("provider", &or_none(&one.provider_name)),
+            ("cur", &one.currency),
+            ("basis", CostBasis::List.key()),
+        ]);
+        drill::on(&lines, days)
+    };
     CoverageRow {
+        covered_href: lines(ChargePart::Covered),
+        usage_href: lines(ChargePart::Usage),
         name: one.service_name.clone().unwrap_or_else(|| "not named in the bill".into()),
         provider: one.provider_name.clone().unwrap_or_default(),
         covered: moves::text(&one.covered, &one.currency),

@@ -7,10 +7,10 @@ use crate::store::costs::CostFilter;
 use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_lists::Row;
 use crate::store::{Scope, Snapshot};
-use crate::web::AppState;
 use crate::web::comparison::{Around, WEEK};
 use crate::web::query::{View, range_label};
-use crate::web::why::{self, WalkLabels, WhyWalk};
+use crate::web::why::{self, WalkLabels, WalkLines, WhyWalk};
+use crate::web::{AppState, drill};
 use chrono::Days;
 
 /// The causes for one service.
@@ -43,7 +43,9 @@ pub(super) async fn read(
         CostFilter { service_id: Some(service.service_id), environment_id, ..CostFilter::new(after, view.basis) };
     let why = why::read(app, publication_id, snapshot, scope, why::by_day(&filter, before), None).await?;
     let (now, then) = (range_label(after), range_label(before));
-    let labels = WalkLabels { before: &then, now: &now, more_href: "", csv_href: "" };
+    let env = row.environment_slug.as_deref().unwrap_or_default();
+    let lines = WalkLines::on(&drill::lines(view, &[("service", &service.slug), ("env", env)]), before, after);
+    let labels = WalkLabels { before: &then, now: &now, more_href: "", csv_href: "", lines: Some(&lines) };
     Ok(Some(Causes {
         service_name: service.name.clone(),
         comparison: format!("{now} against {then}"),

@@ -22,6 +22,9 @@ pub(super) fn empty(view: &View, span: Option<&Span>, has_bills: bool, freshness
         Some(first) if span.days.start() < first => {
             format!("No cost from {days}. Bills begin on {}; before it nothing is known.{own}", day(first))
         }
+        _ if span.is_partial() => format!(
+            "No cost from {days} is known yet: a source is late, and what it bills of these days is not there.{own}"
+        ),
         _ if view.is_filtered() => {
             format!("No cost matches these filters from {days}. Bills are complete for these days.{own}")
         }

@@ -81,6 +81,12 @@ impl Loaded {
         })
     }
 
+    /// Whether there is anything to say: any row, but not only from before a late source left out all of the page's days.
+    pub fn has_cost(&self, span: &Span) -> bool {
+        let is_unknown = span.partial_from.is_some_and(|first| first <= span.days.start());
+        self.kept().any(|row| !is_unknown || span.days.start() <= row.charge_date)
+    }
+
     pub fn environment(&self, id: i64) -> Option<&EnvironmentLabel> {
         self.environments.iter().find(|environment| environment.environment_id == id)
     }

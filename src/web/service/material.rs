@@ -137,7 +137,7 @@ impl Readings {
         if let Some(span) = span.filter(|_| shows_cost) {
             let (kept, publication_id) = (&app.kept_costs, page.publication_id);
             days = load(kept, publication_id, snapshot, &scope, &service, view, &span).await?;
-            if days.kept().next().is_some() {
+            if days.has_cost(&span) {
                 let filter = bought_filter(view, &span, &days);
                 let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
                 let own = CostFilter { service_id: Some(service.service_id), ..filter.clone() };

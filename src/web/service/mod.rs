@@ -26,7 +26,7 @@ use super::query::{Accepts, Span, View, range_label};
 use super::reporting::Reporting;
 use super::savings::PlanSection;
 use super::unit_costs::UnitSection;
-use super::why::{WalkLabels, Why, WhyWalk};
+use super::why::{WalkLabels, WalkLines, Why, WhyWalk};
 use super::{AppState, Error, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::deployment_list::ListedDeployment;
@@ -191,7 +191,9 @@ impl Material {
 fn walks(service: &ServiceHead, view: &View, span: &Span, explained: &Why) -> Vec<WhyWalk> {
     let (before, now) = (range_label(span.before), range_label(span.days));
     let href = |path: &str| view.link(path, &[("service", &service.slug), ("by", "")]);
-    let labels = WalkLabels { before: &before, now: &now, more_href: &href("/why"), csv_href: &href("/why.csv") };
+    let lines = WalkLines::on(&drill::lines(view, &[("service", &service.slug)]), span.before, span.days);
+    let (more_href, csv_href) = (&href("/why"), &href("/why.csv"));
+    let labels = WalkLabels { before: &before, now: &now, more_href, csv_href, lines: Some(&lines) };
     WhyWalk::all(explained, &labels)
 }
 

@@ -1,6 +1,6 @@
 //! Who got which share of a split, with every digit: the proof of the rows that `/charges` shows for shared cost.
 
-use super::super::charges;
+use super::super::charge_filter;
 use super::super::moved_lines::fixed_days;
 use super::super::query::{Accepts, View};
 use super::super::{Result, display};
@@ -11,8 +11,11 @@ use crate::store::{Scope, Snapshot};
 use bigdecimal::BigDecimal;
 use std::collections::BTreeMap;
 
-const ACCEPTS: Accepts =
-    Accepts { texts: &["day", "billing", "env", "provider", "charge", "source", "delivery"], by: &[], sort: &[] };
+const ACCEPTS: Accepts = Accepts {
+    texts: &["day", "billing", "env", "provider", "charge", "source", "delivery", "center", "allocated"],
+    by: &[],
+    sort: &[],
+};
 
 /// What a service got or gave.
 pub(super) struct ShareRow {
@@ -45,7 +48,7 @@ pub(super) async fn read(
     let fallback = format!("period={}..{}", recent.start(), recent.last_day());
     let asked = query.filter(|text| !text.is_empty()).unwrap_or(&fallback);
     let view = View::parse(Some(asked), ACCEPTS)?;
-    let (filter, conditions) = charges::filter(snapshot, &view, bills).await?;
+    let (filter, conditions) = charge_filter::filter(snapshot, &view, bills).await?;
     let mut sums: BTreeMap<(String, i64), Sum> = BTreeMap::new();
     for row in moved_lines::rows(snapshot, scope, &filter, view.basis, Some(split_id)).await? {
         let removed = if row.service_id == 0 { "Not allocated" } else { "Removed service" };

@@ -146,7 +146,10 @@ fn group_of(row: &StatementRow, by: By) -> (String, Node) {
         By::CostCenter if row.service_id == 0 => ("~".into(), unallocated()),
         By::CostCenter => {
             let name = row.cost_center.clone().unwrap_or_else(|| "No cost center".into());
-            (format!("{}{name}", u8::from(row.cost_center.is_none())), Node { name, ..Node::default() })
+            let asked = row.cost_center.clone().unwrap_or_else(|| crate::web::query::NONE.into());
+            // What is not allocated is a row of its own.
+            let lines_query = vec![("center", asked), ("allocated", "yes".into())];
+            (format!("{}{name}", u8::from(row.cost_center.is_none())), Node { name, lines_query, ..Node::default() })
         }
         By::Service => service(row),
         By::Environment => environment(row),
@@ -181,7 +184,10 @@ fn team(row: &StatementRow) -> (String, Node) {
             let lines_query = vec![("team", slug.clone())];
             (format!("0{slug}"), Node { name: name.clone(), detail, href, lines_query, ..Node::default() })
         }
-        _ => ("1".into(), Node { name: "No team".into(), ..Node::default() }),
+        _ => {
+            let lines_query = vec![("team", crate::web::query::NONE.into()), ("allocated", "yes".into())];
+            ("1".into(), Node { name: "No team".into(), lines_query, ..Node::default() })
+        }
     }
 }
 

@@ -30,6 +30,19 @@ pub struct Step {
     pub from: String,
     /// Where it goes on, percent.
     pub to: String,
+    /// The lines of the bills behind it; may be empty.
+    pub lines: Vec<LinesLink>,
+}
+
+/// A way down to lines of the bills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinesLink {
+    /// The address.
+    pub href: String,
+    /// What stands on the page: "October 2026".
+    pub text: String,
+    /// What tells it apart for those who hear it: "Credits of October 2026".
+    pub name: String,
 }
 
 /// A bar of a whole month: first and last row.
@@ -37,6 +50,8 @@ pub struct Step {
 pub struct End {
     /// `$1,213,210.16`.
     pub amount: String,
+    /// The lines of the bills behind it; may be empty.
+    pub href: String,
     /// Right end, percent.
     pub x: String,
 }
@@ -78,6 +93,8 @@ pub struct Move {
     pub href: Option<String>,
     /// What stands below the name; may be empty.
     pub detail: String,
+    /// The lines of the bills behind it; may be empty.
+    pub lines: Vec<LinesLink>,
 }
 
 /// A bridge in the order of its moves, which must add up to the difference of both ends.
@@ -85,7 +102,7 @@ pub fn walk(start: &BigDecimal, now: &BigDecimal, moves: Vec<Move>, currency: &s
     let axis = Axis::new(start, moves.iter().map(|one| &one.change));
     let mut running = start.clone();
     let mut steps = Vec::new();
-    for Move { change, name, href, detail } in moves {
+    for Move { change, name, href, detail, lines } in moves {
         let next = &running + &change;
         let (left, right) = (axis.at(running.clone().min(next.clone())), axis.at(running.clone().max(next.clone())));
         let delta = Delta::amount(&change, currency, decimals);
@@ -100,11 +117,13 @@ pub fn walk(start: &BigDecimal, now: &BigDecimal, moves: Vec<Move>, currency: &s
             width: percent(span(left, right)),
             from: percent(axis.at(running.clone())),
             to: percent(axis.at(next.clone())),
+            lines,
         });
         running = next;
     }
     let end = |amount: &BigDecimal| End {
         amount: display::money(amount, currency, decimals),
+        href: String::new(),
         x: percent(axis.at(amount.clone())),
     };
     Bridge {
@@ -134,13 +153,15 @@ fn moves(table: &Breakdown) -> Vec<Move> {
             name: row.node.name.clone(),
             href: row.node.href.clone(),
             detail: format!("from {} to {}", row.before_text, row.now_text),
+            lines: Vec::new(),
         })
         .collect();
     if !others.is_empty() {
         let change = others.iter().map(|row| row.change()).sum();
         // What rounding leaves is nobody's: it goes with them and is not counted.
         let count = others.iter().filter(|row| !row.is_rounding).count();
-        out.push(Move { change, name: format!("{count} others"), href: None, detail: String::new() });
+        let name = format!("{count} others");
+        out.push(Move { change, name, href: None, detail: String::new(), lines: Vec::new() });
     }
     out
 }

@@ -144,7 +144,7 @@ fn month_link(asked: &Asked, month: BillingPeriod) -> String {
     format!("/finance/statements/{month}{mark}{query}")
 }
 
-fn lines_query(asked: &Asked, currency: &str) -> String {
+pub(super) fn lines_query(asked: &Asked, currency: &str) -> String {
     // Days, not a month: the whole month counts here, also days that other pages leave out as provisional.
     let (key, value) = match asked.view {
         MonthView::BillingPeriod => ("billing", asked.month.to_string()),

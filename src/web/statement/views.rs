@@ -83,10 +83,11 @@ pub fn views(
 }
 
 fn name(month: BillingPeriod, row: &ShiftedCost) -> String {
-    let what = match (row.is_correction, row.billing_month < row.charge_month) {
-        (true, _) => "corrections",
-        (false, true) => "billed ahead",
-        (false, false) => "late lines",
+    let what = match (row.is_shared, row.is_correction, row.billing_month < row.charge_month) {
+        (true, ..) => "what splits moved",
+        (false, true, _) => "corrections",
+        (false, false, true) => "billed ahead",
+        (false, false, false) => "late lines",
     };
     let label = |day: NaiveDate| BillingPeriod::containing(day).label();
     if row.billing_month == month.first_day() {
@@ -99,7 +100,11 @@ fn name(month: BillingPeriod, row: &ShiftedCost) -> String {
 fn lines(row: &ShiftedCost, currency: &str, basis_key: &str) -> String {
     let billing = BillingPeriod::containing(row.billing_month).to_string();
     let period = super::section::days_of(BillingPeriod::containing(row.charge_month));
-    let class = if row.is_correction { "correction" } else { "other" };
+    let class = match (row.is_shared, row.is_correction) {
+        (true, _) => "shared",
+        (false, true) => "correction",
+        (false, false) => "other",
+    };
     let query =
         [("period", period.as_str()), ("billing", &billing), ("class", class), ("cur", currency), ("basis", basis_key)];
     format!("/charges?{}", serde_urlencoded::to_string(query).unwrap_or_default())
@@ -114,6 +119,7 @@ mod tests {
             billing_month: billed.parse().unwrap(),
             charge_month: charged.parse().unwrap(),
             is_correction,
+            is_shared: false,
             billing_currency: "USD".into(),
             charge_count: 1,
             cost: cost.parse().unwrap(),

@@ -1,5 +1,6 @@
 //! The causes of what a month moved against the one before, on its page, as CSV and for the API.
 
+use super::section::lines_query;
 use super::{ACCEPTS, Asked, By, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
@@ -7,7 +8,7 @@ use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
 use crate::store::{Scope, Snapshot, freshness};
 use crate::web::query::View;
-use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, Why, WhyWalk};
+use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, WalkLines, Why, WhyWalk};
 use crate::web::{AppState, Error, Principal, Result, display};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -51,7 +52,9 @@ pub(super) fn walk_of(causes: &Why, asked: &Asked, currency: &str) -> Option<Why
         MonthView::BillingPeriod => String::new(),
     };
     let csv = csv_href(asked);
-    let labels = WalkLabels { before: &before, now: &now, more_href: &more, csv_href: &csv };
+    let lines = |month| format!("/charges?{}", lines_query(&Asked { month, ..asked.clone() }, currency));
+    let lines = WalkLines::new(lines(asked.before), lines(asked.month));
+    let labels = WalkLabels { before: &before, now: &now, more_href: &more, csv_href: &csv, lines: Some(&lines) };
     WhyWalk::new(own, &labels, display::minor_units(currency))
 }
 
@@ -59,7 +62,7 @@ pub(super) fn walk_of(causes: &Why, asked: &Asked, currency: &str) -> Option<Why
 pub(super) fn reported_walk(causes: &Why, asked: &Asked) -> Option<WhyWalk> {
     let reported = causes.reported.as_ref()?;
     let (before, now) = (asked.before.label(), asked.month.label());
-    let labels = WalkLabels { before: &before, now: &now, more_href: "", csv_href: "" };
+    let labels = WalkLabels { before: &before, now: &now, more_href: "", csv_href: "", lines: None };
     WhyWalk::reported(reported, &labels, display::minor_units(&reported.explained.currency))
 }
 

@@ -3,11 +3,13 @@
 
 mod converted;
 mod csv;
+mod lines;
 mod page;
 mod words;
 
 pub use converted::{ConvertedParts, Reported};
 pub use csv::table;
+pub use lines::WalkLines;
 pub use page::{ACCEPTS, routes};
 
 use super::AppState;
@@ -241,6 +243,8 @@ pub struct WalkLabels<'a> {
     pub more_href: &'a str,
     /// The rows as CSV.
     pub csv_href: &'a str,
+    /// The lines of both periods; `None` where the amounts are converted.
+    pub lines: Option<&'a WalkLines>,
 }
 
 impl WhyWalk {
@@ -261,9 +265,16 @@ impl WhyWalk {
             name: row.label.clone(),
             href: row.href.clone(),
             detail: row.detail.clone(),
+            lines: labels.lines.map_or_else(Vec::new, |lines| {
+                lines.of_cause(row.cause, &explained.currency, [labels.before, labels.now])
+            }),
         });
+        let mut bridge = walk(&before, &now, moves.collect(), &explained.currency, decimals);
+        if let Some(lines) = labels.lines {
+            [bridge.start.href, bridge.end.href] = lines.of_currency(&explained.currency);
+        }
         Some(Self {
-            bridge: Some(walk(&before, &now, moves.collect(), &explained.currency, decimals)),
+            bridge: Some(bridge),
             change: display::signed(&change, &explained.currency, decimals),
             currency: explained.currency.clone(),
             before_label: labels.before.to_owned(),
@@ -287,7 +298,7 @@ impl WhyWalk {
     /// The walk in the reporting currency, or the sentence that says which rate it lacks.
     pub fn reported(reported: &Reported, labels: &WalkLabels<'_>, digits: i64) -> Option<Self> {
         let one = &reported.explained;
-        let labels = WalkLabels { more_href: "", csv_href: "", ..labels.clone() };
+        let labels = WalkLabels { more_href: "", csv_href: "", lines: None, ..labels.clone() };
         let walk = Self::new(one, &labels, digits);
         let missing = || Self {
             currency: one.currency.clone(),

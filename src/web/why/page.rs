@@ -1,11 +1,11 @@
 //! `/why`: why spend changed between two periods, for any scope.
 
-use super::{Explained, WalkLabels, Why, WhyWalk, by_day, read, table};
+use super::{Explained, WalkLabels, WalkLines, Why, WhyWalk, by_day, read, table};
 use crate::store::service_costs;
 use crate::web::display::{Delta, decimals};
 use crate::web::parts::{Filters, Select};
 use crate::web::query::{Accepts, NONE, Span, View, range_label};
-use crate::web::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use crate::web::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -45,9 +45,10 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         explained = read(&app, page.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
     }
     let csv_href = view.link("/why.csv", &[]);
+    let lines = span.as_ref().map(|span| WalkLines::on(&drill::lines(&view, &[]), span.before, span.days));
     let labels = span.as_ref().map(|span| (range_label(span.before), range_label(span.days)));
     let walks = labels.as_ref().map_or_else(Vec::new, |(before, now)| {
-        WhyWalk::all(&explained, &WalkLabels { before, now, more_href: "", csv_href: "" })
+        WhyWalk::all(&explained, &WalkLabels { before, now, more_href: "", csv_href: "", lines: lines.as_ref() })
     });
     Ok(WhyPage {
         answer: answer(&explained.changes, span.as_ref()),

@@ -18,6 +18,7 @@ fn october() -> String {
             ("checkout", "staging", "1.0101".into(), "0.9090909".into()),
             ("ledger", "production", "5.055".into(), "4.444".into()),
             ("net", "production", "4.0000001".into(), "3.0000003".into()),
+            ("spare", "staging", "0.7500001".into(), "0.5".into()),
             ("", "production", "2.505".into(), "2.2".into()),
         ];
         for (service, environment, billed, effective) in lines {
@@ -35,7 +36,7 @@ fn october() -> String {
     text
 }
 
-async fn seeded(db: &PgPool) -> World {
+pub async fn seeded(db: &PgPool) -> World {
     let world = world(db).await;
     world.import_text(&october(), "2026-11-02T06:00:00Z").await;
     sqlx::query(
@@ -53,35 +54,40 @@ async fn seeded(db: &PgPool) -> World {
     world
 }
 
-fn select(selector: &str) -> Selector {
+pub fn select(selector: &str) -> Selector {
     Selector::parse(selector).unwrap()
 }
 
-fn text(element: ElementRef) -> String {
+pub fn text(element: ElementRef) -> String {
     element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn amount(text: &str) -> BigDecimal {
+pub fn amount(text: &str) -> BigDecimal {
     let word = text.split_whitespace().next().unwrap_or_default();
     let plain = word.replace(['$', ',', '+', '±'], "").replace('\u{2212}', "-");
     plain.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// What the first figure of a page says.
+pub fn first_figure(body: &str) -> String {
+    texts(body, ".figures .value").swap_remove(0)
+}
+
 /// What `/charges` says that its lines and shares make, with every digit.
-fn figure(body: &str) -> BigDecimal {
+pub fn figure(body: &str) -> BigDecimal {
     let all = texts(body, ".figures dd.value");
     amount(all.last().unwrap_or_else(|| panic!("no figure: {body}")))
 }
 
 /// Rounded as this text is, by itself.
-fn is_shown_as(exact: &BigDecimal, shown: &str) -> bool {
+pub fn is_shown_as(exact: &BigDecimal, shown: &str) -> bool {
     let decimals =
         shown.split_once('.').map_or(0, |(_, digits)| digits.chars().take_while(char::is_ascii_digit).count());
     exact.with_scale_round(decimals as i64, RoundingMode::HalfUp) == amount(shown)
 }
 
 /// Addresses and what is shown beside them: `cell` counts from the end of the row.
-fn links(body: &str, rows: &str, link: &str, cell_from_end: usize) -> Vec<(String, String)> {
+pub fn links(body: &str, rows: &str, link: &str, cell_from_end: usize) -> Vec<(String, String)> {
     let page = Html::parse_document(body);
     let of_row = |row: ElementRef| {
         let cells: Vec<ElementRef> = row.select(&select("td")).collect();
@@ -192,6 +198,12 @@ async fn statements_unmapped_cost_dimensions_and_deployments_lead_to_lines(db: P
             "td a[href^='/charges']",
             6,
         ),
+        (
+            "/finance/statements/2026-10?by=cost-center&basis=billed".to_owned(),
+            "table.sticky-col tbody tr",
+            "td a[href^='/charges']",
+            6,
+        ),
         ("/unmapped".to_owned(), "tbody tr", "td a[href^='/charges']", 2),
         ("/dimensions/cost_center?period=2026-10&basis=billed".to_owned(), "tbody tr", "th a[href^='/charges']", 3),
         (format!("/deployments/{id}?basis=billed"), "details tbody tr", "th a[href^='/charges']", 2),
@@ -206,6 +218,15 @@ async fn statements_unmapped_cost_dimensions_and_deployments_lead_to_lines(db: P
             assert_eq!(lines.status, StatusCode::OK, "{href}: {}", lines.body);
             assert!(is_shown_as(&figure(&lines.body), shown), "{path} says {shown}, {href} {}", figure(&lines.body));
         }
+    }
+    // No row of a statement is without its lines but what rounding leaves.
+    for by in ["team", "cost-center", "service", "env", "provider", "charge"] {
+        let page = finance.get(&format!("/finance/statements/2026-10?by={by}")).await.body;
+        let rows = texts(&page, "table.sticky-col tbody th");
+        let linked = links(&page, "table.sticky-col tbody tr", "td a[href^='/charges']", 6).len();
+        assert_eq!(linked, rows.iter().filter(|name| *name != "Rounding").count(), "{by}: {rows:?}");
+        assert!(by != "team" || rows.contains(&"No team".to_owned()), "{rows:?}");
+        assert!(by != "cost-center" || rows.contains(&"No cost center".to_owned()), "{rows:?}");
     }
     // An average a day leads to the lines of its days.
     let page = finance.get(&format!("/deployments/{id}")).await;

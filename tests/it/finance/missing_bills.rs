@@ -1,7 +1,7 @@
 //! A source that is late: what it bills is called partial, all figures wait for what makes most of them, and what it does
 //! not bill is as complete as ever. Missing days are never zero.
 
-use super::{Line, World, bill, column, texts, world};
+use super::{HEADER, Line, World, bill, column, texts, world};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
@@ -17,6 +17,47 @@ async fn deliver(world: &World, source: &str, service: &'static str, cost: &'sta
     }
 }
 
+// The cells of a day in the table below the chart.
+fn day_row(page: &str, day: &str) -> Vec<String> {
+    let rows = texts(page, "table[id^=daily-] tbody tr");
+    let row = rows.iter().find_map(|row| row.strip_prefix(day)).unwrap_or_else(|| panic!("{day}: {rows:?}"));
+    let words = row.trim().replace("not yet", "not-yet");
+    words.split_whitespace().map(|word| word.replace('-', " ")).collect()
+}
+
+// Cost of one day of one service in one environment.
+fn line_in(environment: &str, day: u32, cost: &str) -> String {
+    let tags = format!("{{\"\"service\"\":\"\"shop\"\",\"\"env\"\":\"\"{environment}\"\"}}");
+    format!(
+        "{cost},{cost},{cost},{cost},USD,acct-1,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,2026-11-{day:02}T00:00:00Z,\
+         2026-11-{day:02}T23:00:00Z,Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,\
+         vm-{environment},eu-1,sku-1,1,Hours,\"{tags}\"\n"
+    )
+}
+
+/// Where a late source bills a part of a service, that part is not known, what others bill is, and what ended before is
+/// nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_day_without_a_late_source_is_not_known_in_its_part(db: PgPool) {
+    let world = world(&db).await;
+    let file = |lines: Vec<String>| format!("{HEADER}\n{}", lines.concat());
+    let late = (1..=15).map(|day| line_in("production", day, "3")).collect();
+    world.import_as("edge-one", &file(late), "2026-11-16T06:00:00Z").await;
+    let ended = (1..=4).map(|day| line_in("preview", day, "2"));
+    let kept = (1..=19).map(|day| line_in("staging", day, "5")).chain(ended).collect();
+    world.import_as("cloud-one", &file(kept), "2026-11-20T06:00:00Z").await;
+    let page = world.finance().await.get("/services/shop").await.body;
+    // From the bottom of the stack: production, staging, preview; then the total.
+    assert_eq!(day_row(&page, "Wed 4 Nov"), ["$3.00", "$5.00", "$2.00", "$10.00"]);
+    assert_eq!(day_row(&page, "Sun 15 Nov"), ["$3.00", "$5.00", "$0.00", "$8.00"]);
+    for day in ["Mon 16 Nov", "Thu 19 Nov"] {
+        assert_eq!(day_row(&page, day), ["not yet", "$5.00", "$0.00", "$5.00", "partial"], "{day}");
+    }
+    // The topmost first, as the stack stands.
+    assert_eq!(texts(&page, "[data-day-head]"), ["Thu 19 Nov, partial"]);
+    assert_eq!(texts(&page, "[data-day-col]"), ["$0.00", "$5.00", "not yet", "$5.00"]);
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPool) {
     let world = world(&db).await;
@@ -28,11 +69,22 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     assert!(edge.contains("edge-one is missing since Mon 16 Nov 2026"), "{edge}");
     assert!(edge.contains("It makes 100.0 % of this cost: totals of days without it are marked partial, and part"));
     assert!(edge.contains("30 days, partial") && !edge.contains("30 complete days"), "{edge}");
+    assert_eq!(texts(&edge, "[data-day-head]"), ["Thu 19 Nov, partial"], "{edge}");
+    assert!(texts(&edge, "[data-day-col]").iter().all(|cell| cell == "not yet"), "{edge}");
+    assert_eq!(day_row(&edge, "Sun 15 Nov"), ["$1.00", "$1.00"]);
+    assert_eq!(day_row(&edge, "Mon 16 Nov"), ["not yet", "not yet", "partial"]);
+    assert!(edge.contains("A source is late: from Mon 16 Nov on, what it bills is not known yet"), "{edge}");
     let days = finance.get("/services/edge.csv").await.body;
     assert_eq!(column(&days, "ChargeDate").last().unwrap(), "2026-11-15", "no day is told as zero: {days}");
 
     let checkout = finance.get("/services/checkout").await.body;
     assert!(!checkout.contains("is missing since") && checkout.contains("30 complete days"), "{checkout}");
+    assert_eq!(texts(&checkout, "[data-day-head]"), ["Thu 19 Nov"], "{checkout}");
+    assert!(!checkout.contains("not yet") && !checkout.contains("A source is late"), "{checkout}");
+    assert_eq!(day_row(&checkout, "Thu 19 Nov"), ["$100", "$100"]);
+    // Where no day of the page is known, that is no zero either.
+    let none = finance.get("/services/edge?period=2026-11-17..2026-11-19&vs=py").await.body;
+    assert!(none.contains("No cost from 17 to 19 Nov 2026 is known yet: a source is late"), "{none}");
 
     let overview = finance.get("/").await.body;
     assert!(overview.contains("edge-one is missing since Mon 16 Nov 2026"), "{overview}");

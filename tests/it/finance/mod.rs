@@ -4,6 +4,8 @@ mod api;
 mod cross_view;
 mod currency;
 mod drill;
+mod drill_causes;
+mod drill_closed;
 mod invoices;
 mod late;
 mod missing_bills;

@@ -9,6 +9,7 @@ mod conformance;
 mod faults;
 mod files;
 mod jobs;
+mod killed;
 mod kills;
 mod memory;
 mod model;

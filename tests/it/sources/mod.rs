@@ -4,6 +4,7 @@ mod append;
 mod broken_disk;
 mod fake_store;
 mod faulty_stores;
+mod killed;
 mod layouts;
 mod pages;
 mod push;

@@ -79,13 +79,17 @@ impl Server {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    fn open(&self, method: &str, path: &str, token: &str, headers: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+    /// Begins a request about a delivery; its body comes after.
+    pub fn open(&self, method: &str, path: &str, token: &str, headers: &str) -> TcpStream {
         let path = format!("/api/v1/sources/pipeline/deliveries/{path}");
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{headers}\r\n",
-            self.address
-        );
+        self.send(method, &path, &format!("Authorization: Bearer {token}\r\n{headers}"))
+    }
+
+    /// Begins any request.
+    pub fn send(&self, method: &str, path: &str, headers: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let address = self.address;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         stream
     }

@@ -1,0 +1,178 @@
+//! What the address of `/charges` narrows its lines by, as a filter and in words.
+
+use super::query::{NONE, Period, View, is_supported, range_label};
+use super::{Error, Result};
+use crate::focus::{BillingPeriod, DateRange};
+use crate::store::charges::{ChargeFilter, ChargePart};
+use crate::store::freshness::Freshness;
+use crate::store::{Snapshot, catalogue_names};
+use std::str::FromStr;
+
+/// A condition in words, and the key that takes it away.
+pub(super) struct Condition {
+    pub(super) key: &'static str,
+    pub(super) text: String,
+}
+
+/// What an address narrows, as a filter and in words.
+pub(super) async fn filter(
+    conn: &mut Snapshot,
+    view: &View,
+    bills: &Freshness,
+) -> Result<(ChargeFilter, Vec<Condition>)> {
+    let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
+    let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
+    let is_bounded = ["billing", "delivery", "group", "invoice"].iter().any(|key| view.text(key).is_some());
+    let days = match view.text("day") {
+        Some(text) => Some(day(text)?),
+        None => days(view, bills, is_bounded),
+    };
+    let class = view.text("class");
+    let filter = ChargeFilter {
+        first_day: days.map(DateRange::start),
+        end_day: days.map(DateRange::end),
+        billing_start: billing.map(BillingPeriod::first_day),
+        billing_end: billing.map(|month| month.next().first_day()),
+        service_id: found("service", view.text("service"), named.service_id)?,
+        environment_id: found("env", view.text("env"), named.environment_id)?,
+        team_id: found("team", view.text("team"), named.team_id)?,
+        provider_name: view.text("provider").map(without_none),
+        charge_category: view.text("charge").map(without_none),
+        billing_currency: view.text("cur").map(Into::into),
+        source_id: number("source", view.text("source"), "the number of a source")?,
+        delivery_id: number("delivery", view.text("delivery"), "the number of a delivery")?,
+        resource_id: view.text("resource").map(without_none),
+        sub_account_id: view.text("account").map(without_none),
+        group_id: number("group", view.text("group"), "the id of a charge group")?,
+        service_name: view.text("bought").map(without_none),
+        region_id: view.text("region").map(Into::into),
+        sku_id: view.text("sku").map(Into::into),
+        invoice_id: view.text("invoice").map(without_none),
+        invoice_issuer_name: view.text("issuer").map(without_none),
+        is_correction: match class {
+            None | Some("shared") => None,
+            Some("correction") => Some(true),
+            Some("other") => Some(false),
+            Some(other) => {
+                return Err(Error::Invalid(format!("class={other} is not known. Allowed: correction, other, shared.")));
+            }
+        },
+        is_shared_only: class == Some("shared"),
+        part: view.text("part").map(part).transpose()?,
+        cost_center: view.text("center").map(without_none),
+        is_allocated: match view.text("allocated") {
+            None => None,
+            Some("yes") => Some(true),
+            Some("no") => Some(false),
+            Some(other) => return Err(Error::Invalid(format!("allocated={other} is not known. Allowed: yes, no."))),
+        },
+        mapping_tags: view.text("tags").map(tags).transpose()?,
+        dimension: view.text("dimension").map(dimension).transpose()?,
+        commitment_id: view.text("commitment").map(without_none),
+        commitment_status: view.text("commitment_status").map(Into::into),
+    };
+    Ok((filter, conditions(view, days, billing)))
+}
+
+// An address has no empty values: "none" stands for lines without one.
+fn without_none(value: &str) -> String {
+    if value == NONE { String::new() } else { value.to_owned() }
+}
+
+fn part(text: &str) -> Result<ChargePart> {
+    ChargePart::ALL.into_iter().find(|part| part.key() == text).ok_or_else(|| {
+        let keys: Vec<&str> = ChargePart::ALL.iter().map(|part| part.key()).collect();
+        Error::Invalid(format!("part={text} is not known. Allowed: {}.", keys.join(", ")))
+    })
+}
+
+fn tags(text: &str) -> Result<serde_json::Value> {
+    let tags = serde_json::from_str(text).ok().filter(serde_json::Value::is_object);
+    tags.ok_or_else(|| Error::Invalid("tags is not a JSON object like {\"service\": \"shop\"}.".into()))
+}
+
+fn dimension(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once(':').ok_or_else(|| {
+        Error::Invalid(format!("dimension={text} is not known. Give a name and a value like product:Shop."))
+    })?;
+    Ok((name.to_owned(), without_none(value)))
+}
+
+fn day(text: &str) -> Result<DateRange> {
+    let day: Option<chrono::NaiveDate> = text.parse().ok().filter(|day| is_supported(*day));
+    day.and_then(|day| DateRange::new(day, day.succ_opt()?))
+        .ok_or_else(|| Error::Invalid(format!("day={text} is not known. Give a day like 2026-11-03.")))
+}
+
+fn days(view: &View, bills: &Freshness, is_bounded: bool) -> Option<DateRange> {
+    match view.period {
+        // Given days are taken as they are, those still arriving too.
+        Period::Days(range) => Some(range),
+        // Nothing but the default period was meant to narrow a delivery or a bill.
+        Period::LastDays(_) if is_bounded && view.text("period").is_none() => None,
+        _ => view.span(bills).map(|span| span.days),
+    }
+}
+
+fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPeriod>) -> Vec<Condition> {
+    let mut out = Vec::new();
+    if let Some(days) = days {
+        let key = if view.text("day").is_some() { "day" } else { "period" };
+        out.push(Condition { key, text: format!("charged {}", range_label(days)) });
+    }
+    if let Some(month) = billing {
+        out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
+    }
+    const WORDS: [(&str, &str); 24] = [
+        ("service", "service"),
+        ("env", "environment"),
+        ("team", "team"),
+        ("provider", "provider"),
+        ("charge", "category"),
+        ("cur", "currency"),
+        ("source", "source"),
+        ("delivery", "delivery"),
+        ("resource", "resource"),
+        ("account", "account"),
+        ("group", "charge group"),
+        ("bought", "bought"),
+        ("region", "region"),
+        ("sku", "SKU"),
+        ("class", "class"),
+        ("part", ""),
+        ("center", "cost center"),
+        ("allocated", ""),
+        ("tags", "tags"),
+        ("dimension", "dimension"),
+        ("commitment", "commitment"),
+        ("commitment_status", "commitment"),
+        ("invoice", "invoice"),
+        ("issuer", "issued by"),
+    ];
+    for (key, word) in WORDS {
+        if let Some(value) = view.text(key) {
+            let value = match (key, value) {
+                ("service" | "env", "none") => "not allocated",
+                ("allocated", "yes") => "given to a service",
+                ("allocated", _) => "given to no service",
+                ("part", _) => part(value).map_or_else(|_| value, |part| part.words()),
+                _ => value,
+            };
+            out.push(Condition { key, text: format!("{word} {value}").trim().to_owned() });
+        }
+    }
+    out
+}
+
+fn number<T: FromStr>(key: &str, text: Option<&str>, form: &str) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|_| Error::Invalid(format!("{key}={text} is not known. Give {form}."))))
+        .transpose()
+}
+
+fn found(key: &str, slug: Option<&str>, id: Option<i64>) -> Result<Option<i64>> {
+    match (slug, id) {
+        (Some(NONE), None) => Ok(Some(0)),
+        (Some(slug), None) => Err(Error::Invalid(format!("{key}={slug} is not in the catalogue."))),
+        (_, id) => Ok(id),
+    }
+}

@@ -1,0 +1,129 @@
+//! N11: each table of the service, as CSV, as workbook and as JSON: the same cells, for the same people.
+
+use crate::finance::{Line, world};
+use crate::support::{Page, TestApp};
+use crate::trust_matrix::table;
+use crate::trust_objects::{filled, with_real_names};
+use crate::workbooks;
+use axum::http::{StatusCode, header};
+use costwake::store::Role;
+use serde_json::Value;
+use sqlx::PgPool;
+use std::collections::BTreeSet;
+
+/// Pages whose last part is a name or a number: page and CSV share a route.
+const OF_NAMED_THINGS: [&str; 9] = [
+    "/deliveries/{id}",
+    "/deployments/{id}",
+    "/dimensions/{name}",
+    "/environments/{slug}",
+    "/finance/statements/{month}",
+    "/metrics/{name}",
+    "/services/{slug}",
+    "/sources/{id}",
+    "/teams/{slug}",
+];
+
+fn is(page: &Page, kind: &str) -> bool {
+    let told = page.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    page.status == StatusCode::OK && told.is_some_and(|told| told.starts_with(kind))
+}
+
+/// Compares the JSON with the CSV cell by cell, and gives how many cells have something in them.
+async fn compared(browser: &TestApp, path: &str, query: &str) -> usize {
+    let csv = browser.get(&format!("{path}.csv{query}")).await.body;
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+    let mut expected: Vec<Vec<String>> =
+        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
+    let page = browser.get(&format!("{path}.json{query}")).await;
+    assert!(is(&page, "application/json"), "{path}: {} {}", page.status, page.body);
+    let name = page.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert!(name.ends_with(".json\""), "{name}");
+    assert_eq!(page.headers[header::CONTENT_LENGTH].to_str().unwrap(), page.body.len().to_string());
+    assert!(!page.headers.contains_key("x-costwake-typed-cells"));
+    let told = page.json();
+    let cells = |row: &Value| -> Vec<Value> { row.as_array().unwrap().clone() };
+    let rows = [&told["columns"]].into_iter().chain(told["rows"].as_array().unwrap()).map(cells);
+    let rows: Vec<Vec<Value>> = rows.collect();
+    assert_eq!(rows.len(), expected.len(), "{path}");
+    let mut filled = 0;
+    for (cells, expected) in rows.iter().zip(&mut expected) {
+        assert_eq!(cells.len(), expected.len(), "{path}: {cells:?}");
+        for (cell, expected) in cells.iter().zip(expected) {
+            match cell {
+                Value::Null => assert_eq!(expected, ""),
+                // A text that a spreadsheet would take for a formula has a sign before it in the CSV alone.
+                Value::String(text) => assert!(text == expected || format!("'{text}") == *expected, "{path}: {text}"),
+                other => panic!("{path}: {other} is no string"),
+            }
+            filled += usize::from(!cell.is_null() && cell != "");
+        }
+    }
+    let note = |name: &str| told["notes"].as_array().unwrap().iter().find(|note| note["name"] == name).unwrap();
+    assert_eq!(note("Page")["value"], path);
+    assert_eq!(note("Rows")["value"], (rows.len() - 1).to_string());
+    filled
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_table_has_the_same_cells_in_all_three_forms(pool: PgPool) {
+    let (app, link, _folder) = filled(&pool).await;
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    let query = "?period=2026-10&month=2026-10";
+    let mut found = BTreeSet::new();
+    let mut without_rows = Vec::new();
+    let is_page = |path: &str| !path.starts_with("/static/") && !path.contains("{delivery}");
+    for row in table().iter().filter(|row| row.method == "GET" && is_page(row.path)) {
+        let stem = row.path.strip_suffix(".csv").unwrap_or(row.path);
+        let path = with_real_names(&pool, stem, &link).await;
+        // What may be asked of history's difference is not what the other pages are asked.
+        let query = if stem.ends_with("/difference") { "?from=1&to=2" } else { query };
+        if found.contains(stem) || !is(&browser.get(&format!("{path}.csv{query}")).await, "text/csv") {
+            continue;
+        }
+        found.insert(stem);
+        workbooks::compared(&browser, &path, query).await;
+        if stem == "/deliveries/{id}" {
+            let receipt = browser.get(&format!("{path}.json")).await.json();
+            assert!(receipt["rejections"].is_array(), "a receipt has a JSON of its own: {receipt}");
+        } else if compared(&browser, &path, query).await == 0 {
+            without_rows.push(stem);
+        }
+    }
+    let registered = table().iter().filter_map(|row| row.path.strip_suffix(".csv")).collect::<BTreeSet<_>>();
+    let expected: BTreeSet<&str> = registered.into_iter().chain(OF_NAMED_THINGS).collect();
+    assert_eq!(found, expected, "a table of these was not looked at");
+    assert_eq!(without_rows, [""; 0]);
+}
+
+/// Who may see a CSV may see its JSON, and nobody else; what is wrong is told in JSON too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_json_is_for_whom_its_csv_is(db: PgPool) {
+    let world = world(&db).await;
+    world
+        .import(&[Line { cost: "12345678901234567890.123456789012", ..Line::default() }], "2026-11-02T06:00:00Z")
+        .await;
+    let nobody = world.app.get("/services.json?period=60d").await;
+    assert_eq!(nobody.location(), "/sign-in?return_to=%2Fservices.json%3Fperiod%3D60d");
+    let member = world.app.browser(Role::Member, false, &[]).await;
+    let refused = member.get("/finance/invoices.json").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.json()["error"], "Your role does not include this page.");
+    assert_eq!(member.get("/services.json?period=2026-10").await.json()["rows"], serde_json::json!([]));
+    let finance = world.finance().await;
+    let missing = finance.get("/nothing.json").await;
+    assert_eq!(
+        (missing.status, &missing.json()["error"]),
+        (StatusCode::NOT_FOUND, &"That page does not exist.".into())
+    );
+    let wrong = finance.get("/services.json?period=nonsense").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.json()["error"].as_str().unwrap().starts_with("period=nonsense"), "{}", wrong.body);
+    assert!(finance.get("/services.csv?period=nonsense").await.body.contains("<html"), "a page stays a page");
+    assert_eq!(finance.post_form("/services.json", &[]).await.status, StatusCode::NOT_FOUND);
+    let told = finance.get("/charges.json?billing=2026-10").await.json();
+    let at = told["columns"].as_array().unwrap().iter().position(|name| name == "EffectiveCost").unwrap();
+    assert_eq!(told["rows"][0][at], "12345678901234567890.123456789012", "every digit");
+    let page = finance.get("/services?period=2026-10").await.body;
+    assert!(page.contains("href=\"/services.json?period=2026-10\">JSON</a>"), "{page}");
+}
