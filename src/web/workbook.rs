@@ -205,4 +205,51 @@ mod tests {
         assert_eq!(rows[1][0].to_string().chars().count(), CELL_UNITS_MAX);
         assert!(notes.last().unwrap()[1].to_string().starts_with("1 are cut"));
     }
+
+    /// Typed rows that are made while they are read, and stand nowhere as a whole.
+    struct Rows {
+        line: std::io::Cursor<Vec<u8>>,
+        made: u32,
+    }
+
+    const ROWS: u32 = SHEET_ROWS_MAX + 5_000;
+
+    impl Read for Rows {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.line.read(buffer)?;
+            if count > 0 || self.made == ROWS {
+                return Ok(count);
+            }
+            let n = self.made;
+            self.made += 1;
+            let row = format!("T2026-10-01,TService {n},T/subscriptions/{n}/machines/vm-{n},TUSD,N{n}.25,N{n}\r\n");
+            self.line = std::io::Cursor::new(row.into_bytes());
+            self.line.read(buffer)
+        }
+    }
+
+    fn peak_mebibytes() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+    }
+
+    /// More rows than a sheet holds and five times what a CSV of charges has, in a process of its own: what other
+    /// tests hold does not count.
+    #[test]
+    fn more_than_a_million_rows_take_little_memory() {
+        const CHILD: &str = "COSTWAKE_TEST_OF_WORKBOOK_MEMORY";
+        if std::env::var_os(CHILD).is_none() {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            command.args(["more_than_a_million_rows_take_little_memory", "--nocapture"]).env(CHILD, "yes");
+            assert!(command.status().unwrap().success());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let header = std::io::Cursor::new(b"TDay,TService,TResource,TCurrency,TCost,TLines\r\n".to_vec());
+        let file = write(Rows { line: header, made: 0 }, Vec::new(), folder.path()).unwrap();
+        let (bytes, peak) = (file.metadata().unwrap().len(), peak_mebibytes());
+        println!("{ROWS} rows are {bytes} bytes; at most {peak} MiB were held");
+        assert!(bytes > 10_000_000 && peak < 64, "{bytes} bytes, {peak} MiB");
+    }
 }

@@ -62,5 +62,4 @@ mod trust_tokens;
 mod units;
 mod usage;
 mod webhooks;
-mod workbook_memory;
 mod workbooks;

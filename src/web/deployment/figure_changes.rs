@@ -38,7 +38,8 @@ fn row(changes: &[FigureChange]) -> Option<FigureChangeRow> {
     })
 }
 
-fn sentence(change: &FigureChange) -> String {
+/// What happened, in words.
+pub(super) fn sentence(change: &FigureChange) -> String {
     let source = change.source_name.as_deref().unwrap_or("a source");
     match (change.kind.as_str(), change.billing_period_start) {
         ("remap", _) => "Rules or catalogue changed: cost was mapped again".into(),

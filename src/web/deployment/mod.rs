@@ -40,6 +40,7 @@ use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::standing;
 use failure::FailureRow;
+use figure_changes::FigureChangeRow;
 use matching::RuleRow;
 use resources::ResourceTable;
 pub use units::unit_costs;
