@@ -189,7 +189,11 @@ fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
                 Some(id) => format!("/deliveries/{id}"),
                 None => "#h-else".into(),
             },
-            label: format!("Context, {}: {}", change.published_at.format("%-d %b"), super::figure_changes::sentence(change)),
+            label: format!(
+                "Context, {}: {}",
+                change.published_at.format("%-d %b"),
+                super::figure_changes::sentence(change)
+            ),
         })
     };
     let context = setting.context.on_chart(buckets, "#h-else");
