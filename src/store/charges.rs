@@ -1,11 +1,16 @@
 //! The lines behind a figure.
 
-use super::Scope;
+use super::{Scope, own_plan};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
+
+/// Pages have five seconds for a statement; this one finds and sorts the lines of a whole file.
+const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
 
 /// Which lines. Absent means any; every condition must hold.
 #[derive(Debug, Clone, Default)]
@@ -260,6 +265,39 @@ pub async fn lines(
         return Ok(Vec::new());
     }
     let generations = filter.generations(conn).await?;
+    own_plan::begin(conn).await?;
+    let rows = found(conn, scope, filter, basis, &generations, after, limit).try_collect().await?;
+    own_plan::end(conn).await?;
+    Ok(rows)
+}
+
+/// The same from the first one on, one by one as they come, so that many take no memory. They are found and sorted once,
+/// for which the rest of this transaction has more time than a page.
+pub async fn stream<'c>(
+    conn: &'c mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+    limit: i64,
+) -> sqlx::Result<BoxStream<'c, sqlx::Result<ChargeRow>>> {
+    if filter.is_shared_only {
+        return Ok(Box::pin(futures_util::stream::empty()));
+    }
+    let generations = filter.generations(conn).await?;
+    own_plan::begin(conn).await?;
+    conn.execute(STREAM_TIMEOUT).await?;
+    Ok(found(conn, scope, filter, basis, &generations, None, limit))
+}
+
+fn found<'c>(
+    conn: &'c mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+    generations: &[i64],
+    after: Option<&Cursor>,
+    limit: i64,
+) -> BoxStream<'c, sqlx::Result<ChargeRow>> {
     sqlx::query_as!(
         ChargeRow,
         r#"SELECT c.generation_id, g.delivery_id, c.line, g.billing_period_start, c.charge_period_start,
@@ -318,7 +356,7 @@ pub async fn lines(
            LIMIT $22"#,
         scope.team_ids(),
         basis.key(),
-        &generations,
+        generations,
         filter.start(),
         filter.end(),
         filter.service_id,
@@ -349,8 +387,7 @@ pub async fn lines(
         filter.cost_center,
         filter.is_allocated
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn)
 }
 
 /// What the lines of a filter add up to in one currency.

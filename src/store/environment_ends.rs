@@ -92,18 +92,22 @@ pub async fn costs_after(
     sqlx::query_as!(
         CostAfterEnd,
         r#"
+        -- Once for each environment: without figures about fresh tables it was worked out again for each day's cost.
+        WITH ended AS MATERIALIZED (
+            SELECT environment_id, last_day FROM environment_end
+            WHERE is_refused IS NOT TRUE AND last_day IS NOT NULL AND ($3::bigint IS NULL OR environment_id = $3)
+        )
         SELECT d.environment_id, d.service_id, coalesce(service.name, '') AS "service_name!",
             coalesce(service.slug, '') AS "service_slug!", d.billing_currency AS currency,
             min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!",
             sum(d.charge_count)::bigint AS "charge_count!",
             sum(CASE $1::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
                 WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
-        FROM environment_end e
+        FROM ended e
         JOIN daily_cost d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
-        WHERE e.is_refused IS NOT TRUE AND ($2::bigint[] IS NULL OR service.team_id = ANY($2))
-          AND ($3::bigint IS NULL OR d.environment_id = $3)
+        WHERE $2::bigint[] IS NULL OR service.team_id = ANY($2)
         GROUP BY d.environment_id, d.service_id, service.name, service.slug, d.billing_currency
         ORDER BY 9 DESC, 1, 2, 5
         LIMIT 10000

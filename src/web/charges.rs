@@ -16,14 +16,16 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
+use futures_util::TryStreamExt;
 use std::fmt::Display;
+use tokio::sync::mpsc;
 
 /// Lines a page.
 const PAGE_LINE_COUNT: i64 = 100;
 /// Lines of a CSV file: more are for the provider's own file.
 const CSV_LINE_COUNT_MAX: usize = 200_000;
-/// Lines that a CSV file is read in.
-const CSV_BATCH: i64 = 5_000;
+/// Lines that are handed on at once.
+const CHUNK_LINE_COUNT: usize = 5_000;
 const FILE_NAME: &str = "charges.csv";
 
 const ACCEPTS: Accepts = Accepts {
@@ -96,50 +98,87 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let bills = view.bills(&mut snapshot).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let (scope, basis) = (principal.scope(), view.basis);
-    let mut lines =
-        Lines { snapshot, scope, filter, basis, table: header(basis), after: None, sent: 0, bytes: 0, is_done: false };
-    let first = lines.next().await.map_err(too_much)?;
-    if lines.is_done {
+    let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
+    let (sender, mut chunks) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if let Err(error) = lines.read(&sender).await {
+            let _ = sender.send(Err(error)).await;
+        }
+        // The connection is free now; the client may take its time.
+        drop(reader);
+    });
+    let first = chunks.recv().await.transpose().map_err(too_much)?.unwrap_or_default();
+    let Some(second) = chunks.recv().await else {
         return Ok(super::csv::response(first.into(), FILE_NAME));
-    }
+    };
     let (spool, body) = Spool::create(&app.config.data_dir().join("spool"), place).await?;
     tokio::spawn(async move {
-        if let Err(error) = spool_lines(lines, first, spool).await {
+        if let Err(error) = spool_chunks(first, second, chunks, spool).await {
             tracing::warn!("A CSV of charges broke off: {error:#}");
         }
-        drop(reader);
     });
     Ok(super::csv::response(body, FILE_NAME))
 }
 
-async fn spool_lines(mut lines: Lines, first: Vec<u8>, mut spool: Spool) -> anyhow::Result<()> {
+type Chunk = sqlx::Result<Vec<u8>>;
+
+async fn spool_chunks(
+    first: Vec<u8>,
+    second: Chunk,
+    mut chunks: mpsc::Receiver<Chunk>,
+    mut spool: Spool,
+) -> anyhow::Result<()> {
     spool.write(&first).await?;
-    while !lines.is_done {
-        let bytes = lines.next().await?;
-        spool.write(&bytes).await?;
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        spool.write(&chunk?).await?;
+        next = chunks.recv().await;
     }
     spool.finish();
     Ok(())
 }
 
-/// The lines of a CSV file, in one snapshot from first to last; a batch at a time, so that memory stays small.
+/// The lines of a CSV file, in one snapshot from first to last; a chunk at a time, so that memory stays small.
 struct Lines {
     snapshot: Snapshot,
     scope: Scope,
     filter: ChargeFilter,
     basis: CostBasis,
     table: Table,
-    after: Option<Cursor>,
-    sent: usize,
-    bytes: usize,
-    is_done: bool,
 }
 
 impl Lines {
+    // Ends where nobody takes the chunks any more.
+    async fn read(mut self, chunks: &mpsc::Sender<Chunk>) -> sqlx::Result<()> {
+        let Self { snapshot, scope, filter, basis, table } = &mut self;
+        let (mut sent, mut bytes, mut is_whole) = (0, 0, true);
+        let limit = CSV_LINE_COUNT_MAX as i64 + 1;
+        let mut rows = charges::stream(snapshot, scope, filter, *basis, limit).await?;
+        while let Some(row) = rows.try_next().await? {
+            if sent == CSV_LINE_COUNT_MAX || bytes >= export::BYTES_MAX {
+                is_whole = false;
+                break;
+            }
+            write(table, &row);
+            sent += 1;
+            if sent % CHUNK_LINE_COUNT == 0 {
+                let chunk = table.take();
+                bytes += chunk.len();
+                if chunks.send(Ok(chunk)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        drop(rows);
+        self.end(sent, is_whole).await?;
+        let _ = chunks.send(Ok(self.table.take())).await;
+        Ok(())
+    }
+
     // What splits moved makes the file add up to the figure that led to it, unless lines are missing already.
-    async fn end(&mut self, is_whole: bool) -> sqlx::Result<()> {
+    async fn end(&mut self, sent: usize, is_whole: bool) -> sqlx::Result<()> {
         if !is_whole {
-            let text = format!("Cut after {} lines, what splits moved is left out: narrow the filter", self.sent);
+            let text = format!("Cut after {sent} lines, what splits moved is left out: narrow the filter");
             self.table.row(&[text.into()]);
             return Ok(());
         }
@@ -152,23 +191,6 @@ impl Lines {
             self.table.row(&["Cut within what splits moved: narrow the filter".into()]);
         }
         Ok(())
-    }
-
-    async fn next(&mut self) -> sqlx::Result<Vec<u8>> {
-        let Self { snapshot, scope, filter, basis, after, .. } = self;
-        let rows = charges::lines(snapshot, scope, filter, *basis, after.as_ref(), CSV_BATCH).await?;
-        rows.iter().for_each(|row| write(&mut self.table, row));
-        let bytes = self.table.take();
-        self.sent += rows.len();
-        self.bytes += bytes.len();
-        self.after = rows.last().map(cursor_of);
-        let is_last = rows.len() < CSV_BATCH as usize;
-        self.is_done = is_last || self.sent >= CSV_LINE_COUNT_MAX || self.bytes >= export::BYTES_MAX;
-        if self.is_done {
-            self.end(is_last).await?;
-            return Ok([bytes, self.table.take()].concat());
-        }
-        Ok(bytes)
     }
 }
 
@@ -248,10 +270,6 @@ fn too_much(error: sqlx::Error) -> Error {
         );
     }
     error.into()
-}
-
-fn cursor_of(row: &ChargeRow) -> Cursor {
-    Cursor { cost: row.cost.clone(), generation_id: row.generation_id, line: row.line }
 }
 
 fn cursor_text(row: &ChargeRow) -> String {
