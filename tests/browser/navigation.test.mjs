@@ -5,9 +5,10 @@ import { test } from "node:test";
 import { TEST_MAX_MS, listen, testEachPage, withPage } from "./support.mjs";
 
 const BYTES_MAX = 100 * 1024;
-const HTML_BYTES_MAX = 80 * 1024;
+/** Before compression. Each cause of a statement leads to its lines in both periods, in each currency. */
+const HTML_BYTES_MAX = 88 * 1024;
 /** Of the heaviest page of a kind: a service that is billed in two currencies shows each chart and table twice. */
-const HEAVIEST_BYTES_MAX = 104 * 1024;
+const HEAVIEST_BYTES_MAX = 112 * 1024;
 const NODES_MAX = 2_500;
 const LAYOUT_SHIFT_MAX = 0.01;
 
