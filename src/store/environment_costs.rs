@@ -2,7 +2,6 @@
 
 use super::Scope;
 use super::costs::CostFilter;
-use super::own_plan;
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -71,8 +70,7 @@ pub async fn by_environment(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<EnvironmentCost>> {
-    own_plan::begin(&mut *conn).await?;
-    let rows = sqlx::query_as!(
+    sqlx::query_as!(
         EnvironmentCost,
         r#"
         SELECT
@@ -114,10 +112,8 @@ pub async fn by_environment(
         filter.currency,
         filter.service_id,
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    own_plan::end(conn).await?;
-    Ok(rows)
+    .fetch_all(conn)
+    .await
 }
 
 /// When an environment had cost.
@@ -177,8 +173,7 @@ pub async fn by_source(
     days: DateRange,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<SourceDay>> {
-    own_plan::begin(&mut *conn).await?;
-    let rows = sqlx::query_as!(
+    sqlx::query_as!(
         SourceDay,
         r#"
         SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
@@ -196,10 +191,8 @@ pub async fn by_source(
         basis.key(),
         scope.team_ids(),
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    own_plan::end(conn).await?;
-    Ok(rows)
+    .fetch_all(conn)
+    .await
 }
 
 /// What waits for someone.
