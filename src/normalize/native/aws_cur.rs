@@ -181,6 +181,10 @@ impl AwsCur {
         if is_committed {
             row.put(to.pricing_category, "Committed");
             row.put(to.commitment_status, "Used");
+        } else if matches!(line_item_type, "SavingsPlanRecurringFee" | "RIFee") {
+            // The EffectiveCost of a fee is the part that was left unused. The status must follow from the type of
+            // line alone, because lines of one charge group share it.
+            row.put(to.commitment_status, "Unused");
         } else if line_item_type == "Usage" {
             let is_spot = memchr::memmem::find(cells.get(self.usage_type).as_bytes(), b"SpotUsage").is_some();
             row.put(to.pricing_category, if is_spot { "Dynamic" } else { "Standard" });

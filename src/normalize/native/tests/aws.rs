@@ -46,6 +46,24 @@ fn effective_cost_follows_the_type_of_line() {
     assert!(read.rejections.is_empty());
 }
 
+/// What a commitment leaves unused is the effective cost of its fee, so that used and unused parts add up to it.
+#[test]
+fn the_effective_cost_of_a_fee_is_the_unused_part() {
+    let text = [
+        line("SavingsPlanCoveredUsage", "10", "10,,,,,arn:sp,7,,,,,"),
+        line("SavingsPlanRecurringFee", "8", ",,,,,arn:sp,,8,7,,,"),
+        line("SavingsPlanUpfrontFee", "99", ",,,,,arn:sp,,,,,,"),
+        line("DiscountedUsage", "0", "5,3,arn:ri,,,,,,,,,"),
+        line("RIFee", "4", ",,arn:ri,1,0,,,,,,,"),
+        line("Usage", "2.5", "2.5,,,,,,,,,,,"),
+    ];
+    let read = read(&format!("{LEGACY}\n{}", text.concat()), |charge| {
+        let status = charge.commitment_discount_status.unwrap_or("-");
+        format!("{status} {}", attribute(charge, "CommitmentDiscountId").unwrap_or("-"))
+    });
+    assert_eq!(read.shown, ["Used arn:sp", "Unused arn:sp", "- arn:sp", "Used arn:ri", "Unused arn:ri", "- -"]);
+}
+
 #[test]
 fn a_value_at_fault_is_named_as_the_file_names_it() {
     let text = [

@@ -108,3 +108,45 @@ fn a_line_shorter_than_the_header_is_rejected() {
     let read = read(&format!("{EA}\n0042,09/01/2023,09/30/2023,sub\n"), costs);
     assert_eq!(read.rejections[0].reason, "the line has 4 cells, the header 19");
 }
+
+/// Exports of enterprise agreements have unit prices and no list cost: it is quantity by price, where that is known.
+#[test]
+fn list_and_contracted_cost_are_derived_where_prices_make_the_cost() {
+    const HEADER: &str = "BillingAccountId,Date,MeterCategory,BillingCurrency,PricingCurrency,exchangeRatePricingToBilling,\
+        ChargeType,PricingModel,Quantity,Cost,EffectivePrice,UnitPrice,PayGPrice";
+    let cases = [
+        ("USD,,,Usage,OnDemand,24,2.64,0.11,0.11,0.12", "2.64 2.64 2.88 2.64"),
+        // The quantity is cut off at its eighth decimal.
+        ("USD,,,Usage,OnDemand,0.03225806,0.4838709677419368,15,15,16", "0.4838709677419368 - 0.51612896 0.48387090"),
+        ("USD,,,Usage,OnDemand,0.03225806,0.4838799677419368,15,15,16", "0.4838799677419368 - - -"),
+        // Reserved usage: PayGPrice is not known, UnitPrice is.
+        ("USD,,,Usage,Reservation,8,0.493152,0.061644,0.146,0", "0.493152 - - 1.168"),
+        ("USD,,,Usage,Reservation,8,0,0,0.146,0.2", "0 0 1.6 1.168"),
+        ("USD,,,UnusedReservation,Reservation,8,0.493152,0.061644,0.146,0.2", "0.493152 - - -"),
+        ("EUR,USD,0.9,Usage,OnDemand,10,9,1,2,3", "9 9 27.0 18.0"),
+        ("EUR,USD,,Usage,OnDemand,10,9,1,2,3", "9 9 - -"),
+        ("USD,usd,7,Usage,OnDemand,10,10,1,2,3", "10 10 30 20"),
+        ("USD,,,Usage,OnDemand,,10,1,2,3", "10 10 - -"),
+        ("USD,,,Usage,OnDemand,x,10,1,2,3", "10 10 - -"),
+    ];
+    let text: String = cases.iter().map(|(end, _)| format!("0042,2023-09-04,Virtual Machines,{end}\n")).collect();
+    let read = read(&format!("{HEADER}\n{text}"), costs);
+    let expected = cases.map(|(_, expected)| {
+        // Both costs of an export are the same.
+        let mut words: Vec<&str> = expected.split(' ').collect();
+        if words[1] == "-" {
+            words[1] = words[0];
+        }
+        words.join(" ")
+    });
+    assert_eq!(read.shown, expected, "{:?}", read.rejections.iter().map(|one| &one.reason).collect::<Vec<_>>());
+}
+
+/// Exports from before savings plans have no pricing model; what was left unused is told by the type of charge alone.
+#[test]
+fn unused_reservations_are_seen_without_a_pricing_model() {
+    let text = "BillingAccountId,Date,MeterCategory,BillingCurrency,ChargeType,ReservationId,Cost\n\
+        0042,2023-09-04,Virtual Machines,USD,UnusedReservation,r,2\n0042,2023-09-04,Virtual Machines,USD,Usage,r,1\n";
+    let read = read(text, |charge| charge.commitment_discount_status.unwrap_or("-").to_owned());
+    assert_eq!(read.shown, ["Unused", "-"]);
+}
