@@ -1,7 +1,7 @@
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use std::fmt;
-use std::ops::{AddAssign, Neg, SubAssign};
+use std::ops::{AddAssign, Mul, Neg, SubAssign};
 
 /// Longest text that is looked at, and most digits that a number may have when written without exponent.
 const DIGITS_MAX: usize = 4096;
@@ -131,6 +131,20 @@ impl AddAssign<&Decimal> for Decimal {
 impl SubAssign<&Decimal> for Decimal {
     fn sub_assign(&mut self, other: &Decimal) {
         *self += &-other;
+    }
+}
+
+/// Exact: where the fixed point would overflow, the product moves to [`BigDecimal`].
+impl Mul for &Decimal {
+    type Output = Decimal;
+
+    fn mul(self, other: &Decimal) -> Decimal {
+        if let (Some((left, left_scale)), Some((right, right_scale))) = (self.fixed(), other.fixed())
+            && let Some(product) = left.checked_mul(right)
+        {
+            return Decimal::new(product, left_scale + right_scale);
+        }
+        Decimal::big(self.to_big_decimal() * other.to_big_decimal())
     }
 }
 

@@ -285,6 +285,7 @@ impl AzureJoin {
         // The amortized export has the price of all usage: a second one would be counted twice.
         if charge.charge_category == Some("Usage") {
             charge.list_cost = None;
+            charge.contracted_cost = None;
         }
         true
     }

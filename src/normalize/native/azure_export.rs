@@ -1,6 +1,7 @@
 //! Azure cost exports, actual and amortized, of enterprise agreements, customer agreements and pay-as-you-go, with
 //! the column names of any of them and in any language.
 
+use super::azure_prices::Prices;
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::days::{Day, Days};
@@ -34,6 +35,8 @@ pub(super) struct AzureExport {
     reservation_name: usize,
     location: usize,
     other_location: usize,
+    own_list_cost: usize,
+    prices: Prices,
     days: Days,
     first_days: Days,
     last_days: Days,
@@ -49,6 +52,8 @@ struct Computed {
     billing_account: Place,
     provider: Place,
     issuer: Place,
+    list_cost: Place,
+    contracted_cost: Place,
     charge_category: Place,
     charge_frequency: Place,
     pricing_category: Place,
@@ -66,7 +71,8 @@ impl AzureExport {
     pub fn of(plan: &mut Plan) -> Self {
         let cost = plan.rename("BilledCost", &["costinbillingcurrency", "cost", "pretaxcost", "extendedcost"]);
         plan.copy("EffectiveCost", cost);
-        plan.rename("ListCost", &["paygcostinbillingcurrency"]);
+        let own_list_cost = plan.used_for_line(&["paygcostinbillingcurrency"]);
+        let prices = Prices::of(plan, cost);
         plan.rename("BillingCurrency", &["billingcurrency", "billingcurrencycode", "currency"]);
         plan.rename("BillingAccountName", &["billingaccountname"]);
         let subscription = plan.rename("SubAccountId", &["subscriptionid", "subscriptionguid"]);
@@ -110,7 +116,9 @@ impl AzureExport {
             first_days: Days::default(),
             last_days: Days::default(),
             categories: Categories::of(categories::AZURE),
-            to: Computed::of(plan, date, subscription),
+            to: Computed::of(plan, date, subscription, own_list_cost, &prices),
+            own_list_cost,
+            prices,
         }
     }
 
@@ -122,6 +130,7 @@ impl AzureExport {
         row.put(to.issuer, "Microsoft");
         row.same(to.region, first(cells, self.location, self.other_location));
         self.charge(cells, row);
+        self.other_costs(cells, row);
         self.commitment(cells, row);
         self.service(cells, row);
         Ok(())
@@ -169,6 +178,26 @@ impl AzureExport {
         row.put(self.to.charge_frequency, frequency);
     }
 
+    /// What a commitment left unused was priced as nothing's use.
+    fn other_costs(&self, cells: Cells<'_>, row: &mut RowText) {
+        let to = &self.to;
+        if present(cells.get(self.own_list_cost)).is_some() {
+            row.same(to.list_cost, self.own_list_cost);
+        }
+        if (to.list_cost, to.contracted_cost) == (ABSENT, ABSENT) || is_unused(trimmed(cells.get(self.charge_type))) {
+            return;
+        }
+        let derived = self.prices.derive(cells);
+        if let Some(list_cost) = derived.list_cost
+            && present(cells.get(self.own_list_cost)).is_none()
+        {
+            row.show(to.list_cost, &list_cost);
+        }
+        if let Some(contracted_cost) = derived.contracted_cost {
+            row.show(to.contracted_cost, &contracted_cost);
+        }
+    }
+
     fn commitment(&self, cells: Cells<'_>, row: &mut RowText) {
         let to = &self.to;
         let model = trimmed(cells.get(self.pricing_model));
@@ -193,7 +222,7 @@ impl AzureExport {
             row.put(to.commitment_type, "Savings Plan");
         }
         let charge_type = trimmed(cells.get(self.charge_type));
-        if charge_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("Unused")) {
+        if is_unused(charge_type) {
             row.put(to.commitment_status, "Unused");
         } else if (is_reservation || is_plan) && charge_type.eq_ignore_ascii_case("Usage") {
             row.put(to.commitment_status, "Used");
@@ -209,7 +238,7 @@ impl AzureExport {
 }
 
 impl Computed {
-    fn of(plan: &mut Plan, date: usize, subscription: usize) -> Self {
+    fn of(plan: &mut Plan, date: usize, subscription: usize, own_list_cost: usize, prices: &Prices) -> Self {
         let find = |keys: &[&str]| plan.native.find(keys);
         let start = find(&["billingperiodstartdate", "billingperiodstart"]);
         let end = find(&["billingperiodenddate", "billingperiodend"]);
@@ -229,6 +258,8 @@ impl Computed {
             billing_account: plan.compute_from("BillingAccountId", either(account, subscription)),
             provider: plan.compute("ProviderName", ABSENT),
             issuer: plan.compute("InvoiceIssuerName", ABSENT),
+            list_cost: plan.compute_from("ListCost", either(own_list_cost, prices.list_column())),
+            contracted_cost: plan.compute_from("ContractedCost", prices.contracted_column()),
             charge_category: plan.compute("ChargeCategory", charge_type),
             charge_frequency: plan.compute_from("ChargeFrequency", frequency),
             pricing_category: plan.compute_from("PricingCategory", pricing_model),
@@ -236,12 +267,17 @@ impl Computed {
             commitment_name: plan.compute_from("CommitmentDiscountName", commitment_name),
             commitment_category: plan.compute_from("CommitmentDiscountCategory", pricing_model),
             commitment_type: plan.compute_from("CommitmentDiscountType", pricing_model),
-            commitment_status: plan.compute_from("CommitmentDiscountStatus", pricing_model),
+            commitment_status: plan.compute_from("CommitmentDiscountStatus", either(pricing_model, charge_type)),
             service_category: plan.compute_from("ServiceCategory", service),
             service_name: plan.compute_from("ServiceName", service),
             region: plan.compute_from("RegionId", location),
         }
     }
+}
+
+/// `UnusedReservation` and `UnusedSavingsPlan`.
+fn is_unused(charge_type: &str) -> bool {
+    charge_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("Unused"))
 }
 
 fn read_day<'a>(days: &'a mut Days, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<&'a Day, Fault> {

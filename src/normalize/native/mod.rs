@@ -3,6 +3,7 @@
 
 mod aws_cur;
 mod azure_export;
+mod azure_prices;
 mod categories;
 mod columns;
 mod days;

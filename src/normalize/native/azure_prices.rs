@@ -1,0 +1,113 @@
+//! List and contracted cost of Azure's lines, from unit prices: most exports have no such columns. A product is taken
+//! only where quantity and effective price make the cost of the line, so that both are known to be of that quantity.
+
+use super::columns::ABSENT;
+use super::plan::Plan;
+use crate::focus::Decimal;
+use crate::normalize::cells::{Cells, present, trimmed};
+use bigdecimal::BigDecimal;
+
+/// Exports cut quantities off at this decimal.
+const QUANTITY_SCALE: i64 = 8;
+/// And write costs as floating point numbers, of which so many digits are right.
+const COST_DIGITS: i64 = 12;
+
+/// The columns that prices are read from.
+pub(super) struct Prices {
+    cost: usize,
+    quantity: usize,
+    effective_price: usize,
+    list_price: usize,
+    contracted_price: usize,
+    exchange_rate: usize,
+    pricing_currency: usize,
+    billing_currency: usize,
+}
+
+/// What a line would have cost at list and at contracted prices, where that can be told.
+#[derive(Default)]
+pub(super) struct Derived {
+    pub list_cost: Option<Decimal>,
+    pub contracted_cost: Option<Decimal>,
+}
+
+impl Prices {
+    pub fn of(plan: &Plan, cost: usize) -> Self {
+        let find = |keys: &[&str]| plan.native.find(keys);
+        Self {
+            cost,
+            quantity: find(&["quantity", "usagequantity", "consumedquantity"]),
+            effective_price: find(&["effectiveprice"]),
+            list_price: find(&["paygprice"]),
+            contracted_price: find(&["unitprice"]),
+            exchange_rate: find(&["exchangeratepricingtobilling"]),
+            pricing_currency: find(&["pricingcurrency", "pricingcurrencycode"]),
+            billing_currency: find(&["billingcurrency", "billingcurrencycode", "currency"]),
+        }
+    }
+
+    /// The column that a list cost comes from; `ABSENT` where none can be derived.
+    pub fn list_column(&self) -> usize {
+        self.if_derivable(self.list_price)
+    }
+
+    /// The same of a contracted cost.
+    pub fn contracted_column(&self) -> usize {
+        self.if_derivable(self.contracted_price)
+    }
+
+    fn if_derivable(&self, price: usize) -> usize {
+        let needed = [self.cost, self.quantity, self.effective_price, price];
+        if needed.contains(&ABSENT) { ABSENT } else { price }
+    }
+
+    /// Both costs of a line, in its billing currency.
+    pub fn derive(&self, cells: Cells<'_>) -> Derived {
+        self.read(cells).unwrap_or_default()
+    }
+
+    fn read(&self, cells: Cells<'_>) -> Option<Derived> {
+        let cost = number(cells, self.cost)?;
+        let mut quantity = number(cells, self.quantity)?;
+        let effective_price = number(cells, self.effective_price)?;
+        // From here on the quantity has the exchange rate in it: each product needs both.
+        if let Some(rate) = self.exchange_rate(cells)? {
+            quantity = &quantity * &rate;
+        }
+        if !makes(&quantity, &effective_price, &cost) {
+            return None;
+        }
+        let at = |price: usize| {
+            // A price of zero beside a cost is one that the export does not know.
+            let price = number(cells, price).filter(|price| cost.is_zero() || !price.is_zero())?;
+            Some(&price * &quantity)
+        };
+        Some(Derived { list_cost: at(self.list_price), contracted_cost: at(self.contracted_price) })
+    }
+
+    // Some(None) where prices are in the billing currency; None where they are not and no rate is given.
+    fn exchange_rate(&self, cells: Cells<'_>) -> Option<Option<Decimal>> {
+        let (pricing, billing) = (trimmed(cells.get(self.pricing_currency)), trimmed(cells.get(self.billing_currency)));
+        if pricing.is_empty() || pricing.eq_ignore_ascii_case(billing) {
+            return Some(None);
+        }
+        number(cells, self.exchange_rate).filter(|rate| !rate.is_zero()).map(Some)
+    }
+}
+
+fn number(cells: Cells<'_>, column: usize) -> Option<Decimal> {
+    Decimal::parse(present(cells.get(column))?.trim()).ok()
+}
+
+/// Whether a quantity at a price is a cost, but for digits that exports cut off.
+fn makes(quantity: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
+    let mut difference = price * quantity;
+    difference -= cost;
+    if difference.is_zero() {
+        return true;
+    }
+    let (price, cost) = (price.to_big_decimal(), cost.to_big_decimal());
+    let cut =
+        price.abs() * BigDecimal::new(1.into(), QUANTITY_SCALE) + cost.abs() * BigDecimal::new(1.into(), COST_DIGITS);
+    difference.to_big_decimal().abs() <= cut
+}
