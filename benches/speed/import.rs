@@ -31,7 +31,7 @@ pub fn plain_copy(server: &Server, bill: &Path) -> anyhow::Result<Duration> {
 pub fn import(server: &Server, source: &str, bill: &Path) -> anyhow::Result<Imported> {
     let start = Instant::now();
     let mut process = Command::new(env!("CARGO_BIN_EXE_costwake"))
-        .args(["import", "--json", "--source", source, "--data-dir"])
+        .args(["import", "--json", "--counted-elsewhere-too", "--source", source, "--data-dir"])
         .arg(server.data_dir())
         .arg(bill)
         .env("COSTWAKE_LOG_FORMAT", "json")

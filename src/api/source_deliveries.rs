@@ -328,7 +328,6 @@ async fn complete(
         "received_by": principal.login,
         "delivery_id": delivery_id,
         "format": source.setting.format,
-        "holds_overlaps": true,
     });
     jobs::enqueue(&mut transaction, "import_upload", &delivery_id.to_string(), &payload).await?;
     pushes::commit(&mut transaction, push.push_delivery_id, &sha256, delivery_id, now).await?;

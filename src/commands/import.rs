@@ -37,6 +37,10 @@ pub struct Arguments {
     /// All files are parts of one delivery.
     #[arg(long)]
     parts: bool,
+    /// Count the bills also where another source counts the same billing account and period; otherwise such a file
+    /// waits for a decision.
+    #[arg(long)]
+    counted_elsewhere_too: bool,
     /// What the files are, where their columns do not show it: focus, aws-cur, aws-cur-2, azure, google-cloud, oci.
     #[arg(long, value_name = "FORMAT", value_parser = clap::value_parser!(Format))]
     format: Option<Format>,
@@ -115,6 +119,7 @@ async fn import(
     let options = ImportOptions {
         format: arguments.format,
         more_parts: more.to_vec(),
+        is_counted_elsewhere_too: arguments.counted_elsewhere_too,
         stop: Some(stop.clone()),
         phase: Some(told),
         ..ImportOptions::default()

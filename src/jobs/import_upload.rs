@@ -28,9 +28,9 @@ struct Upload {
     delivery_id: Option<i64>,
     /// What the file is, where its columns do not show it.
     format: Option<String>,
-    /// Whether a bill that another source counts waits for a decision.
+    /// Whether a bill that another source counts is counted here too.
     #[serde(default)]
-    holds_overlaps: bool,
+    is_counted_elsewhere_too: bool,
 }
 
 pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
@@ -53,7 +53,7 @@ pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
         format: format.map_err(|error| anyhow::anyhow!("the format of the source: {error}"))?,
         more_parts: upload.more_parts,
         delivery_id: upload.delivery_id,
-        holds_overlaps: upload.holds_overlaps,
+        is_counted_elsewhere_too: upload.is_counted_elsewhere_too,
         fence: Some(job.fence()),
         ..ImportOptions::default()
     };

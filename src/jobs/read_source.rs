@@ -286,7 +286,6 @@ impl Look<'_> {
             more_parts: more.to_vec(),
             version: Some((plausible(chosen.version_at, now, now), basis)),
             expected_rows: chosen.row_count,
-            holds_overlaps: true,
             fence: Some(self.job.fence()),
             ..ImportOptions::default()
         };

@@ -198,6 +198,14 @@ impl Bill {
         &self.header.extra_columns
     }
 
+    /// Those of them that no row so far had a value of, where the file has no column names of its own: JSON lines.
+    pub fn unmet_columns(&self) -> Vec<&str> {
+        let Rows::JsonLines(lines) = &self.rows else { return Vec::new() };
+        let unmet = lines.unmet_names();
+        let is_unmet = |name: &&str| unmet.contains(&name.strip_prefix("x_").unwrap_or(name)) || unmet.contains(name);
+        self.header.extra_columns.iter().map(String::as_str).filter(is_unmet).collect()
+    }
+
     /// Columns that a bill cannot do without and this file lacks: such a file is quarantined.
     pub fn missing_mandatory(&self) -> Vec<&'static str> {
         self.header.missing_mandatory()

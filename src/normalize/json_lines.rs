@@ -76,6 +76,8 @@ pub(super) struct JsonLines<R> {
     bytes: Vec<u8>,
     members: Members,
     scanner: Scanner,
+    /// Which members any line had a value of.
+    is_met: Vec<bool>,
     /// The first line was read to see what the file is, and is to be handed out.
     is_pending: bool,
 }
@@ -89,6 +91,7 @@ impl<R: Read> JsonLines<R> {
             bytes: Vec::new(),
             members: Members::of(&NAMES),
             scanner: Scanner::default(),
+            is_met: vec![false; NAMES.len() + 1],
             is_pending: true,
         };
         let is_export = lines.read_line()?
@@ -102,6 +105,12 @@ impl<R: Read> JsonLines<R> {
         NAMES.iter().chain([&OTHERS]).map(|name| (*name).to_owned()).collect()
     }
 
+    /// The columns that no line so far had a value of: members are not written where they are null.
+    pub fn unmet_names(&self) -> Vec<&'static str> {
+        let names = NAMES.iter().copied().chain([OTHERS]);
+        names.zip(&self.is_met).filter(|(_, is_met)| !**is_met).map(|(name, _)| name).collect()
+    }
+
     /// The next record; empty lines are passed over.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, BillError> {
         if !std::mem::take(&mut self.is_pending) && !self.read_line()? {
@@ -109,7 +118,13 @@ impl<R: Read> JsonLines<R> {
         }
         let line = self.line;
         Ok(Some(match self.scan() {
-            Ok(()) => Record::Cells { line, cells: self.scanner.cells() },
+            Ok(()) => {
+                let cells = self.scanner.cells();
+                for place in cells.filled {
+                    self.is_met[usize::from(*place)] = true;
+                }
+                Record::Cells { line, cells }
+            }
             Err(reason) => {
                 let shown = &self.bytes[..self.bytes.len().min(400)];
                 let value = String::from_utf8_lossy(shown).trim_end().replace('\0', "\u{fffd}");

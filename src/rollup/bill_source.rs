@@ -2,6 +2,7 @@
 
 use super::reader::Found;
 use crate::store::billers::{self, Beside};
+use crate::store::sources;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -13,8 +14,12 @@ const NAMED_MAX: usize = 3;
 /// The source of a file: the one that was named, else the one that its bills came to before, else a new one.
 pub(super) async fn source(conn: &mut PgConnection, named: Option<&str>, found: &Found) -> sqlx::Result<Option<i64>> {
     let scopes = found.scopes.list();
+    // Of a file without a bill no source is made; one that is there already shows what became of it.
     if scopes.is_empty() {
-        return Ok(None);
+        return match named {
+            Some(name) => sources::id(conn, name).await,
+            None => Ok(None),
+        };
     }
     let providers: BTreeSet<&str> = scopes.iter().flat_map(|scope| &scope.providers).map(String::as_str).collect();
     let provider = one(&providers);
@@ -44,18 +49,18 @@ fn one<'a>(names: &BTreeSet<&'a str>) -> Option<&'a str> {
 pub fn counted_twice(beside: &[Beside]) -> Option<String> {
     let first = beside.first()?;
     Some(format!(
-        "Source “{}” counts this bill already: {}. Counting it here too would count it twice; accept it if both are \
-         meant.",
+        "Source “{}” counts this bill already: {}. Counting it here too would count it twice. Accept it if both are \
+         meant; otherwise withdraw it here, or the other one first and import this file again.",
         first.source_name,
         bills(beside),
     ))
 }
 
-/// What the receipt says where a person named the source, and so decided that its bills are meant.
+/// What the receipt says where a person decided beforehand that both are meant.
 pub(super) fn counted_beside(beside: &[Beside]) -> Option<String> {
     let first = beside.first()?;
     Some(format!(
-        "Source “{}” counts this bill too: {}. It is counted in both, because the source of this file was named; \
+        "Source “{}” counts this bill too: {}. It is counted in both, as was asked for; \
          withdraw one of them if they are the same bill.",
         first.source_name,
         bills(beside),

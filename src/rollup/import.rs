@@ -60,8 +60,8 @@ pub struct ImportOptions {
     pub version: Option<(DateTime<Utc>, &'static str)>,
     /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
     pub expected_rows: Option<i64>,
-    /// Whether a bill that another source counts waits for a decision although a source was named.
-    pub holds_overlaps: bool,
+    /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
+    pub is_counted_elsewhere_too: bool,
     /// The delivery that waits for this file, where it was handed in before it is read.
     pub delivery_id: Option<i64>,
     /// The job on whose behalf this happens: a worker that lost it cannot publish.
@@ -381,7 +381,7 @@ impl Import<'_> {
         let publishing = Publishing {
             delivery_id: self.begun.delivery_id,
             kind: "publish",
-            source_is_named: self.request.source.is_some() && !self.options.holds_overlaps,
+            counts_beside: self.options.is_counted_elsewhere_too,
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,

@@ -32,8 +32,8 @@ pub(super) struct Publishing<'a> {
     pub delivery_id: i64,
     /// `publish` or `accept`.
     pub kind: &'a str,
-    /// Whether a person named the source: its bills count also where another source counts the same ones.
-    pub source_is_named: bool,
+    /// Whether a person said so: its bills count also where another source counts the same ones.
+    pub counts_beside: bool,
     pub by: &'a str,
     pub now: DateTime<Utc>,
     pub fence: Option<Fence>,
@@ -143,7 +143,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let twice = bill_source::counted_twice(&beside);
-    if let Some(reason) = twice.as_ref().filter(|_| !publishing.source_is_named) {
+    if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
         return Ok(Published::Held { reason: reason.clone() });
     }
     let counting = sorted.counting_ids();
@@ -274,7 +274,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     let publishing = Publishing {
         delivery_id,
         kind: "accept",
-        source_is_named: true,
+        counts_beside: true,
         by: by.login,
         now,
         fence: None,

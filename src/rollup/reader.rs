@@ -194,12 +194,17 @@ impl Reader {
 
     fn file(&mut self, path: &Path, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
         self.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extra_before = self.found.extra_columns.clone();
         if !self.is_beside {
             self.describe(bill);
         }
         // Another file may have other columns in another order: the same cells would mean something else.
         self.groups.clear();
-        self.rows(bill, bytes_before, bytes_total)
+        self.rows(bill, bytes_before, bytes_total)?;
+        let unmet = bill.unmet_columns();
+        let is_kept = |column: &String| extra_before.contains(column) || !unmet.contains(&column.as_str());
+        self.found.extra_columns.retain(is_kept);
+        Ok(())
     }
 
     // The parts of a delivery should be alike; what any of them lacks, the delivery lacks.
@@ -284,6 +289,10 @@ impl Reader {
     }
 
     fn charge(&mut self, charge: &Charge<'_>) -> Result<(), ImportError> {
+        // The file has no such column: a total of no billing period says nothing.
+        if charge.billing_period_start.is_none() {
+            return Ok(());
+        }
         let day = charge.charge_period_start.or(charge.billing_period_start).unwrap_or_default();
         let day = day.timestamp().div_euclid(86_400) as i32;
         let scope = self.found.scopes.scope(charge, day)?;

@@ -2,7 +2,7 @@
 
 use super::spool::{self, Spooled};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
-use crate::rollup;
+use crate::rollup::{self, Format};
 use crate::store::{audit, jobs, sources};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -43,6 +43,8 @@ struct Form {
     files: Vec<Spooled>,
     source: Option<String>,
     as_of: Option<DateTime<Utc>>,
+    format: Option<Format>,
+    is_counted_elsewhere_too: bool,
 }
 
 async fn receive(
@@ -85,6 +87,8 @@ async fn read(app: &AppState, mut multipart: Multipart) -> Result<Form> {
             }
             Some("source") => form.source = source(&text(field).await?)?,
             Some("as_of") => form.as_of = as_of(&text(field).await?)?,
+            Some("format") => form.format = format(&text(field).await?)?,
+            Some("counted_elsewhere_too") => form.is_counted_elsewhere_too = !text(field).await?.is_empty(),
             _ => {}
         }
     }
@@ -127,6 +131,13 @@ fn as_of(text: &str) -> Result<Option<DateTime<Utc>>> {
     })
 }
 
+fn format(text: &str) -> Result<Option<Format>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error| Error::Invalid(format!("Format “{text}”: {error}.")))
+}
+
 // The list, the queue and the audit log change together or not at all; only then are the files kept.
 async fn enqueue(app: AppState, principal: Principal, address: ClientAddress, mut form: Form) -> Result<Vec<i64>> {
     let now = app.now();
@@ -151,6 +162,8 @@ async fn enqueue(app: AppState, principal: Principal, address: ClientAddress, mu
             "as_of": form.as_of,
             "received_by": principal.login,
             "delivery_id": delivery_id,
+            "format": form.format.map(Format::name),
+            "is_counted_elsewhere_too": form.is_counted_elsewhere_too,
         });
         jobs::enqueue(&mut transaction, "import_upload", &delivery_id.to_string(), &payload).await?;
         let subject = format!("delivery {delivery_id}");
@@ -171,6 +184,12 @@ struct UploadPage {
     page: Page,
     source: String,
     names: Vec<String>,
+}
+
+impl UploadPage {
+    fn formats(&self) -> [Format; 6] {
+        Format::ALL
+    }
 }
 
 #[cfg(test)]

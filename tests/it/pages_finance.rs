@@ -398,6 +398,18 @@ async fn an_upload_becomes_a_receipt(db: PgPool) {
     assert!(waiting.body.contains("october.csv") && waiting.body.contains("http-equiv=\"refresh\""));
     let spool = world.folder.path().join("data/spool");
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 1);
+
+    let wrong = upload(&[("file", Some("a.csv"), &text), ("format", None, "excel")]).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.body.contains("aws-cur"), "{}", wrong.body);
+    let told = [("format", None, "focus"), ("counted_elsewhere_too", None, "yes"), ("source", None, "cloud-two")];
+    upload(&[&[("file", Some("b.csv"), text.as_str())], told.as_slice()].concat()).await;
+    let payload: serde_json::Value =
+        sqlx::query_scalar("SELECT payload FROM job WHERE payload->>'file_name' = 'b.csv'")
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!((&payload["format"], &payload["is_counted_elsewhere_too"]), (&"focus".into(), &true.into()));
 }
 
 /// The proof holds, says when, and is asked for again with a button.

@@ -1,6 +1,7 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
 mod api;
+mod commitments;
 mod cross_view;
 mod currency;
 mod drill;
@@ -17,7 +18,7 @@ use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use costwake::focus::BillingPeriod;
-use costwake::rollup::{ImportRequest, Person, accept, import_file, verify};
+use costwake::rollup::{ImportOptions, ImportRequest, Person, accept, import_with, verify};
 use costwake::store::Role;
 use costwake::store::receipts::Receipt;
 use costwake::web::{self, AppState};
@@ -149,7 +150,9 @@ impl World {
             received_by: "test".into(),
             now: time(now),
         };
-        import_file(&self.app.state.pools, request, |_, _, _| {}).await.unwrap()
+        // Bills of several sources are of one account here, and all of them are meant.
+        let options = ImportOptions { is_counted_elsewhere_too: true, ..ImportOptions::default() };
+        import_with(&self.app.state.pools, request, options, |_, _, _| {}).await.unwrap()
     }
 
     pub async fn finance(&self) -> TestApp {

@@ -2,6 +2,7 @@
 
 use super::{Line, assert_clean, bill, file, import_as_of, request, time};
 use crate::support;
+use costwake::normalize::Format;
 use costwake::rollup::{ImportOptions, import_with};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -124,4 +125,44 @@ async fn a_stopped_import_says_so(pool: PgPool) {
     assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery WHERE state = 'failed'").await, 2);
     assert_eq!(support::count(&pool, "SELECT count(*) FROM pg_class WHERE relname ~ '^charge_d[0-9]+$'").await, 0);
     assert_clean(&pool).await;
+}
+
+/// A file of something else, read as FOCUS because someone said so: no month of 1970 and no source come of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_without_billing_periods_makes_no_source(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    for source in [None, Some("acme")] {
+        let request = request(file(folder.path(), "a,b\n1,2\n"), source, None);
+        let options = ImportOptions { format: Some(Format::Focus), ..ImportOptions::default() };
+        let receipt = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
+        assert_eq!((receipt.state.as_str(), receipt.rows), ("quarantined", 1), "{:?}", receipt.reason);
+        assert!(receipt.totals.is_empty() && receipt.billing_periods.is_empty(), "{:?}", receipt.totals);
+        assert!(receipt.missing_columns.iter().any(|column| column == "BillingPeriodStart"));
+        assert_eq!(support::count(&pool, "SELECT count(*) FROM source").await, 0);
+    }
+    // Where the source is there already, it shows what became of the file.
+    import_as_of(&pool, "acme", &many(1), 1).await;
+    let request = request(file(folder.path(), "a,b\n1,2\n"), Some("acme"), None);
+    let options = ImportOptions { format: Some(Format::Focus), ..ImportOptions::default() };
+    let receipt = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
+    assert_eq!((receipt.state.as_str(), receipt.source.as_deref()), ("quarantined", Some("acme")));
+    assert_clean(&pool).await;
+}
+
+/// JSON lines have no header: what no line has a value of was not there, and nothing is said of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn columns_kept_of_json_lines_are_those_that_stand_there(pool: PgPool) {
+    let line = r#"{"billing_account_id":"G1","service":{"description":"Compute Engine"},"sku":{"id":"S1"},
+        "usage_start_time":"2026-10-05T03:00:00Z","usage_end_time":"2026-10-05T04:00:00Z","cost":1,"currency":"USD",
+        "labels":[],"project":{"number":"7","name":null},"tags":[{"key":"a","value":"b"}],
+        "invoice":{"month":"202610"},"cost_type":"regular","novel":{"x":1}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bill.jsonl");
+    std::fs::write(&path, line.replace('\n', "") + "\n").unwrap();
+    let request = request(path, Some("google"), None);
+    let receipt = import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    let mut kept = receipt.extra_columns.clone();
+    kept.sort_unstable();
+    assert_eq!(kept, ["cost_type", "project.number", "x_other_members", "x_tags"]);
 }

@@ -84,14 +84,30 @@ async fn the_same_bill_from_another_source_waits_for_a_decision(pool: PgPool) {
     assert!(wrong[0].name.starts_with("No bill is counted from two sources"));
 }
 
-/// Whoever names a source says which bills it holds: they count, and the receipt says that they count elsewhere too.
+/// Naming a source does not say that a bill is meant twice: that is asked for, beforehand or on the receipt.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn a_named_source_counts_its_bills_and_says_so(pool: PgPool) {
+async fn a_named_source_counts_what_another_counts_only_where_that_is_asked_for(pool: PgPool) {
     import_as_of(&pool, "one", &bill(&[of_account("A1", "1")]), 1).await;
-    let other = import_as_of(&pool, "other", &bill(&[of_account("A1", "2")]), 2).await;
-    assert_eq!((other.state.as_str(), current(&pool).await), ("published", 2));
-    let warnings = other.warnings.join(" ");
+    let text = bill(&[of_account("A1", "2")]);
+    let held = import_as_of(&pool, "other", &text, 2).await;
+    assert_eq!((held.state.as_str(), current(&pool).await), ("quarantined", 1));
+    let reason = held.reason.unwrap();
+    assert!(reason.contains("“one” counts this bill already: 2026-10 of account A1 (delivery 1)"), "{reason}");
+    withdraw(&support::pools(&pool), held.delivery_id, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let request = request(file(folder.path(), &text), Some("other"), Some(time("2026-11-02T00:00:00Z")));
+    let options = ImportOptions { is_counted_elsewhere_too: true, ..ImportOptions::default() };
+    let asked_for = import_with(&support::pools(&pool), request, options, |_, _, _| {}).await.unwrap();
+    assert_eq!((asked_for.state.as_str(), current(&pool).await), ("published", 2));
+    let warnings = asked_for.warnings.join(" ");
     assert!(warnings.contains("“one” counts this bill too: 2026-10 of account A1 (delivery 1)"), "{warnings}");
+    assert_clean(&pool).await;
+    // What was decided holds for the next files of both.
+    for (source, day) in [("one", 3), ("other", 4)] {
+        let next = import_as_of(&pool, source, &bill(&[of_account("A1", "5")]), day).await;
+        assert_eq!(next.state, "published", "{source}");
+    }
     assert_clean(&pool).await;
 }
 
