@@ -161,9 +161,10 @@ CREATE TABLE invoice (
     -- Lines of InvoiceDetail that make the total.
     detail_count bigint,
     recorded_at timestamptz NOT NULL,
-    recorded_by text NOT NULL,
-    UNIQUE (invoice_id, invoice_issuer_name, billing_currency)
+    recorded_by text NOT NULL
 );
+-- People write an issuer in any letter case.
+CREATE UNIQUE INDEX invoice_by_name ON invoice (invoice_id, lower(btrim(invoice_issuer_name)), billing_currency);
 
 -- From which publication to which (not included) a generation counted: what bills said at each delivery.
 CREATE TABLE counted_span (

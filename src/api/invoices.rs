@@ -168,9 +168,10 @@ pub async fn enter(
     detached(work).await.map_err(|error| unprocessable(error.into()))?;
     let mut snapshot = app.pools.snapshot().await?;
     let list = invoice_list::read(&app, &mut snapshot, &principal, None).await?;
+    let issuer = new.invoice_issuer_name.trim().to_lowercase();
     let is_it = |one: &Compared| {
         one.row.invoice_id == new.invoice_id.trim()
-            && one.row.invoice_issuer_name == new.invoice_issuer_name.trim()
+            && one.row.recorded_issuer.as_deref().is_some_and(|name| name.trim().to_lowercase() == issuer)
             && one.row.billing_currency == new.billing_currency.trim()
     };
     let entered = list.rows.into_iter().find(is_it).ok_or(web::Error::NotFound)?;

@@ -17,8 +17,12 @@ pub struct InvoiceRow {
     pub invoice_key: Option<i64>,
     /// FOCUS InvoiceId.
     pub invoice_id: String,
-    /// FOCUS InvoiceIssuerName; may be empty.
+    /// FOCUS InvoiceIssuerName as the invoice has it, else as its lines have it; may be empty.
     pub invoice_issuer_name: String,
+    /// The same as the recorded total has it.
+    pub recorded_issuer: Option<String>,
+    /// The same as its lines have it.
+    pub lines_issuer: Option<String>,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
     /// What the invoice says.
@@ -41,7 +45,9 @@ pub struct InvoiceRow {
     pub recorded_by: Option<String>,
 }
 
-/// Every invoice of a month, or of all months. Organisation only: an invoice belongs to no team, so a restricted scope
+/// Every invoice of a month, or of all months. Issuers are the same whatever their letter case and the blanks around
+/// them; where one side names none, and both sides have one invoice with that id and currency, it is the same invoice.
+/// Organisation only: an invoice belongs to no team, so a restricted scope
 /// sees none.
 pub async fn list(
     conn: &mut PgConnection,
@@ -54,23 +60,40 @@ pub async fn list(
     sqlx::query_as!(
         InvoiceRow,
         r#"WITH lines AS (
-             SELECT c.invoice_id, c.invoice_issuer_name, c.billing_currency, sum(c.charge_count)::bigint AS charge_count,
-                    sum(c.billed_cost) AS billed_cost,
+             SELECT c.invoice_id, lower(btrim(c.invoice_issuer_name)) AS issuer, min(btrim(c.invoice_issuer_name)) AS name,
+                    c.billing_currency, sum(c.charge_count)::bigint AS charge_count, sum(c.billed_cost) AS billed_cost,
                     min(date_trunc('month', g.billing_period_start::timestamp)::date) AS first_month,
-                    bool_or(date_trunc('month', g.billing_period_start::timestamp)::date = $1) AS is_of_month
+                    bool_or(date_trunc('month', g.billing_period_start::timestamp)::date = $1) AS is_of_month,
+                    count(*) OVER (PARTITION BY c.invoice_id, c.billing_currency) AS issuer_count
              FROM invoice_cost c
              JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
-             WHERE c.invoice_id <> '' GROUP BY 1, 2, 3
+             WHERE c.invoice_id <> '' GROUP BY 1, 2, 4
+         ), totals AS (
+             SELECT i.*, lower(btrim(i.invoice_issuer_name)) AS issuer,
+                    count(*) OVER (PARTITION BY i.invoice_id, i.billing_currency) AS issuer_count
+             FROM invoice i
+         ), unnamed AS (
+             SELECT l.invoice_id, l.billing_currency
+             FROM lines l JOIN totals i ON i.invoice_id = l.invoice_id AND i.billing_currency = l.billing_currency
+             WHERE l.issuer_count = 1 AND i.issuer_count = 1 AND (l.issuer = '' OR i.issuer = '')
+         ), l AS (
+             SELECT lines.*, CASE WHEN u.invoice_id IS NULL THEN issuer ELSE '' END AS matched
+             FROM lines LEFT JOIN unnamed u
+                 ON u.invoice_id = lines.invoice_id AND u.billing_currency = lines.billing_currency
+         ), i AS (
+             SELECT totals.*, CASE WHEN u.invoice_id IS NULL THEN issuer ELSE '' END AS matched
+             FROM totals LEFT JOIN unnamed u
+                 ON u.invoice_id = totals.invoice_id AND u.billing_currency = totals.billing_currency
          )
          SELECT i.invoice_key AS "invoice_key?", coalesce(i.invoice_id, l.invoice_id) AS "invoice_id!",
-                coalesce(i.invoice_issuer_name, l.invoice_issuer_name) AS "invoice_issuer_name!",
+                coalesce(nullif(i.invoice_issuer_name, ''), l.name, '') AS "invoice_issuer_name!", l.name AS "lines_issuer?",
+                i.invoice_issuer_name AS "recorded_issuer?",
                 coalesce(i.billing_currency, l.billing_currency) AS "billing_currency!",
                 i.billed_cost AS "invoiced?", l.billed_cost AS "billed?", coalesce(l.charge_count, 0) AS "charge_count!",
                 coalesce(i.month, l.first_month) AS month, i.issue_date AS "issue_date?", i.due_date AS "due_date?",
                 i.issue_status AS "issue_status?", i.origin AS "origin?", i.recorded_by AS "recorded_by?"
-         FROM invoice i
-         FULL JOIN lines l ON l.invoice_id = i.invoice_id AND l.invoice_issuer_name = i.invoice_issuer_name
-              AND l.billing_currency = i.billing_currency
+         FROM i
+         FULL JOIN l ON l.invoice_id = i.invoice_id AND l.billing_currency = i.billing_currency AND l.matched = i.matched
          WHERE $1::date IS NULL OR i.month = $1 OR l.is_of_month
          ORDER BY month DESC NULLS FIRST, 2, 3, 4 LIMIT $2"#,
         month.map(BillingPeriod::first_day),
@@ -131,8 +154,8 @@ pub async fn store(
             r#"INSERT INTO invoice (invoice_id, invoice_issuer_name, billing_currency, billed_cost, month, issue_date,
                    due_date, issue_status, origin, detail_count, recorded_at, recorded_by)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-               ON CONFLICT (invoice_id, invoice_issuer_name, billing_currency) DO UPDATE SET
-                   billed_cost = excluded.billed_cost, month = coalesce(excluded.month, invoice.month),
+               ON CONFLICT (invoice_id, lower(btrim(invoice_issuer_name)), billing_currency) DO UPDATE SET
+                   invoice_issuer_name = excluded.invoice_issuer_name, billed_cost = excluded.billed_cost, month = coalesce(excluded.month, invoice.month),
                    issue_date = coalesce(excluded.issue_date, invoice.issue_date),
                    due_date = coalesce(excluded.due_date, invoice.due_date), issue_status = excluded.issue_status,
                    origin = excluded.origin, detail_count = excluded.detail_count,

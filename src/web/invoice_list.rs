@@ -40,7 +40,7 @@ impl Compared {
 
     /// The page of its lines.
     pub(super) fn lines_href(&self) -> String {
-        let issuer = if self.row.invoice_issuer_name.is_empty() { NONE } else { &self.row.invoice_issuer_name };
+        let issuer = self.row.lines_issuer.as_deref().filter(|issuer| !issuer.is_empty()).unwrap_or(NONE);
         let query = [
             ("invoice", self.row.invoice_id.as_str()),
             ("issuer", issuer),

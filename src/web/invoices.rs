@@ -189,6 +189,8 @@ struct Section {
     billed: String,
     /// Of those that could be compared.
     difference: String,
+    /// How many could be compared; `None` where all could.
+    compared_count: Option<i64>,
 }
 
 /// One invoice as text.
@@ -223,7 +225,9 @@ fn section(all: &[Compared], currency: &str) -> Section {
     };
     let (invoiced, invoiced_left, invoiced_total) = column(|row| &row.invoiced);
     let (billed, billed_left, billed_total) = column(|row| &row.billed);
-    let difference: BigDecimal = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).sum();
+    let differences: Vec<&BigDecimal> = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).collect();
+    let difference: BigDecimal = differences.iter().copied().sum();
+    let compared_count = (differences.len() < rows.len()).then_some(differences.len() as i64);
     let rows = rows.iter().zip(invoiced).zip(billed).map(|(((index, one), invoiced), billed)| Shown {
         index: *index,
         invoiced,
@@ -244,6 +248,7 @@ fn section(all: &[Compared], currency: &str) -> Section {
         invoiced: invoiced_total,
         billed: billed_total,
         difference: money_exact(&difference, currency),
+        compared_count,
     }
 }
 

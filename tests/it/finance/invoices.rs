@@ -88,6 +88,62 @@ async fn every_invoice_has_its_state(db: PgPool) {
     assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
 }
 
+/// People write issuers in other letters than bills do, and lists leave them out.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_issuer_is_known_in_other_letters_and_where_it_is_not_named(db: PgPool) {
+    let world = world(&db).await;
+    let text = super::bill(&[
+        Line { cost: "14", invoice: "INV-1", ..Line::default() },
+        Line { cost: "20", invoice: "INV-2", ..Line::default() },
+        Line { cost: "30", invoice: "INV-3", ..Line::default() },
+        Line { cost: "31", invoice: "INV-3", service: "mail", ..Line::default() },
+    ]);
+    // The last line is of another issuer with the same numbers.
+    let (rest, last) = text.trim_end().rsplit_once('\n').unwrap();
+    let last = last.replacen("Cloud One,Cloud One,Cloud One", "Cloud One,Cloud One,Reseller", 1);
+    world.import_text(&format!("{rest}\n{last}\n"), "2026-11-02T06:00:00Z").await;
+    let pool = &world.app.state.pools.jobs;
+    let now = time("2026-11-20T10:00:00Z");
+    let unnamed = "InvoiceId,BillingCurrency,BilledCost\nINV-1,USD,14\nINV-3,USD,31\nINV-4,USD,50\n";
+    invoices::import(pool, "list.csv", unnamed.into(), BY, now).await.unwrap();
+    let named = "InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost\nINV-2,  cloud ONE ,USD,19\n";
+    assert_eq!(invoices::import(pool, "list.csv", named.into(), BY, now).await.unwrap().new, 1);
+    let again = named.replace("  cloud ONE ", "CLOUD one").replace("19", "20");
+    assert_eq!(invoices::import(pool, "list.csv", again.into(), BY, now).await.unwrap().replaced, 1);
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/invoices.csv").await.body;
+    let mut rows: Vec<String> = column(&csv, "InvoiceId")
+        .iter()
+        .zip(column(&csv, "InvoiceIssuerName"))
+        .zip(column(&csv, "State"))
+        .map(|((id, issuer), state)| format!("{id} {issuer} {state}"))
+        .collect();
+    rows.sort_unstable();
+    let expected = [
+        // Two issuers have it: nobody can tell which one the list means.
+        "INV-1 Cloud One tied",
+        "INV-2 CLOUD one tied",
+        "INV-3  missing-bill",
+        "INV-3 Cloud One missing-invoice",
+        "INV-3 Reseller missing-invoice",
+        "INV-4  missing-bill",
+    ];
+    assert_eq!(rows, expected, "{csv}");
+    let page = finance.get("/finance/invoices").await.body;
+    let total = texts(&page, "tr.total").join(" ");
+    assert!(total.contains("$0.00 of the 2 with both sides"), "{total}");
+    for invoice in ["INV-1", "INV-2"] {
+        let lines = scraper::Html::parse_document(&page);
+        let links = scraper::Selector::parse("td a").unwrap();
+        let start = format!("/charges?invoice={invoice}&");
+        let href = lines.select(&links).find_map(|link| link.attr("href").filter(|href| href.starts_with(&start)));
+        let csv = finance.get(&href.unwrap().replacen("/charges", "/charges.csv", 1)).await.body;
+        assert_eq!(column(&csv, "BilledCost").len(), 1, "{invoice}: {csv}");
+    }
+    let charges = finance.get("/charges.csv?invoice=INV-2&issuer=+cloud+one&cur=USD&basis=billed").await.body;
+    assert_eq!(sum(&charges, "BilledCost"), decimal("20"));
+}
+
 /// Entered by hand: kept when wrong, replaced when entered again, removed with a line in the audit log.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_total_is_entered_replaced_and_removed(db: PgPool) {
