@@ -144,7 +144,9 @@ pub struct DifferenceRow {
     pub after: BigDecimal,
 }
 
-/// The difference between what was said at two publications, by service and charge category. Organisation only.
+/// The difference between what was said at two publications, by service and charge category. Organisation only. What
+/// splits move is left out on both sides: it adds up to nothing, and a split that is saved later is applied to the bill
+/// that counts and to none that it replaced.
 pub async fn difference(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -176,7 +178,7 @@ pub async fn difference(
          CROSS JOIN LATERAL (SELECT CASE $1::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
                       WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
          LEFT JOIN service ON service.service_id = d.service_id
-         WHERE (span.is_before OR span.is_after) AND ($4::date IS NULL OR d.charge_date = $4)
+         WHERE (span.is_before OR span.is_after) AND ($4::date IS NULL OR d.charge_date = $4) AND d.split_id = 0
          GROUP BY 1, 2, 3, 4, 5 ORDER BY d.billing_currency, d.service_id, d.charge_category LIMIT 100000"#,
         basis.key(),
         start,
@@ -202,14 +204,27 @@ pub struct Restated {
     pub after: BigDecimal,
 }
 
-/// What was restated after a publication, within a scope; of one billing month, or of all. Days that the earlier bill
-/// could not hold in full are arriving and not restated: they are left out on both sides.
+/// What a question about restatements is narrowed to, by the catalogue and the rules of today; all by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestatedOf {
+    /// A billing month.
+    pub month: Option<BillingPeriod>,
+    /// A service; 0 for what no rule gives to one.
+    pub service_id: Option<i64>,
+    /// A team.
+    pub team_id: Option<i64>,
+    /// An environment.
+    pub environment_id: Option<i64>,
+}
+
+/// What was restated after a publication, within a scope. Days that the earlier bill
+/// could not hold in full are arriving and not restated: they are left out on both sides, as is what splits move.
 pub async fn restated_since(
     conn: &mut PgConnection,
     scope: &Scope,
     basis: CostBasis,
     publication_id: i64,
-    month: Option<BillingPeriod>,
+    of: RestatedOf,
 ) -> sqlx::Result<Vec<Restated>> {
     sqlx::query_as!(
         Restated,
@@ -233,7 +248,9 @@ pub async fn restated_since(
              CROSS JOIN LATERAL (SELECT CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
                       WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
              LEFT JOIN service ON service.service_id = d.service_id
-             WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
+             WHERE d.split_id = 0 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+               AND ($5::bigint IS NULL OR d.service_id = $5) AND ($6::bigint IS NULL OR service.team_id = $6)
+               AND ($7::bigint IS NULL OR d.environment_id = $7)
              GROUP BY 1, 2
          )
          SELECT month AS "month!", billing_currency, before AS "before!", after AS "after!"
@@ -241,7 +258,10 @@ pub async fn restated_since(
         scope.team_ids(),
         basis.key(),
         publication_id,
-        month.map(BillingPeriod::first_day)
+        of.month.map(BillingPeriod::first_day),
+        of.service_id,
+        of.team_id,
+        of.environment_id
     )
     .fetch_all(conn)
     .await

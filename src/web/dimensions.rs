@@ -5,10 +5,12 @@ use super::display::{Columns, Compared, Line, figures};
 use super::drill;
 use super::parts::Filters;
 use super::query::{self, Accepts, Span, View, range_label};
+use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentence;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::allocate;
 use crate::store::dimension_costs;
+use crate::store::history::RestatedOf;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -46,6 +48,7 @@ async fn list(State(app): State<AppState>, principal: Principal) -> Result<Dimen
 #[template(path = "dimension.html")]
 struct DimensionPage {
     page: Page,
+    restated: Option<RestatedNotice>,
     label: String,
     is_cost_center: bool,
     answer: String,
@@ -86,6 +89,12 @@ async fn show(
     if is_csv {
         return export(&read, name);
     }
+    // The page is about all cost that the person may see, as the overview is.
+    let word = format!("dimension {name}");
+    let (publication_id, basis) = (read.page.publication_id, read.view.basis);
+    let looked = Looked { page: &word, publication_id, basis, of: RestatedOf::default() };
+    let mut snapshot = app.pools.snapshot().await?;
+    let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let label = allocate::dimension_label(name);
     let compared: Vec<Compared> = read.rows.iter().map(|(_, compared)| compared.clone()).collect();
     let Columns { rows: lines, rounding, total } = figures(&read.currencies, &compared, None);
@@ -106,6 +115,7 @@ async fn show(
         rounding,
         total,
         label,
+        restated,
         page: read.page,
     };
     Ok(page.into_response())

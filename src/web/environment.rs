@@ -9,6 +9,7 @@ use super::environment_end::End;
 use super::parts::{Figure, Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
+use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
@@ -16,6 +17,7 @@ use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
 use crate::store::environment_ends;
+use crate::store::history::RestatedOf;
 use crate::store::service_costs::{self, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -42,6 +44,7 @@ struct EnvironmentPage {
     environment: ListedEnvironment,
     life: Option<EnvironmentLife>,
     is_gone: bool,
+    restated: Option<RestatedNotice>,
     end: Option<End>,
     filters: Filters,
     answer: String,
@@ -103,6 +106,10 @@ async fn show(
         ..DeploymentFilter::default()
     };
     let deployments = deployment_list::list(&mut snapshot, &filter, 20).await?;
+    let word = format!("environment {id}");
+    let of = RestatedOf { environment_id: Some(id), ..RestatedOf::default() };
+    let looked = Looked { page: &word, publication_id: page.publication_id, basis: view.basis, of };
+    let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let currencies = currencies(&services);
     let path = format!("/environments/{}", environment.slug);
     let mut charts = Vec::new();
@@ -129,6 +136,7 @@ async fn show(
         environment,
         life,
         is_gone,
+        restated,
         end,
         charts,
         rounding,

@@ -3,7 +3,7 @@
 use super::display::{Delta, minor_units};
 use super::{AppState, Principal, Result, detached};
 use crate::focus::{BillingPeriod, CostBasis};
-use crate::store::history::{self, Restated};
+use crate::store::history::{self, Restated, RestatedOf};
 use crate::store::visits::{self, Visit};
 use askama::Template;
 use sqlx::PgConnection;
@@ -29,14 +29,14 @@ struct Row {
 /// What a page is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Looked<'a> {
-    /// The page's own word, unique among pages: "overview", "statement 2026-10".
+    /// The page's own word, unique among pages: "overview", "statement 2026-10", "service 7".
     pub page: &'a str,
     /// The publication that it shows.
     pub publication_id: i64,
     /// The cost column.
     pub basis: CostBasis,
-    /// The billing month, where it is about one.
-    pub month: Option<BillingPeriod>,
+    /// The month, service, team or environment that it is about.
+    pub of: RestatedOf,
 }
 
 impl RestatedNotice {
@@ -48,7 +48,7 @@ impl RestatedNotice {
         conn: &mut PgConnection,
         looked: Looked<'_>,
     ) -> Result<Option<Self>> {
-        let Looked { page, publication_id, basis, month } = looked;
+        let Looked { page, publication_id, basis, of } = looked;
         let Visit { before, note } = visits::look(conn, principal.user_id, page, publication_id, app.now()).await?;
         if let Some(note) = note {
             let (app, user_id, page) = (app.clone(), principal.user_id, page.to_owned());
@@ -62,7 +62,7 @@ impl RestatedNotice {
         }
         let Some(before) = before.filter(|before| before.publication_id < publication_id) else { return Ok(None) };
         let scope = principal.scope();
-        let rows = history::restated_since(conn, &scope, basis, before.publication_id, month).await?;
+        let rows = history::restated_since(conn, &scope, basis, before.publication_id, of).await?;
         let rows: Vec<Row> = rows.iter().map(Row::new).collect();
         Ok((!rows.is_empty()).then(|| Self {
             since: before.at.format("%-d %b %Y %H:%M UTC").to_string(),

@@ -11,6 +11,7 @@ use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
+use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentence;
 use super::team_pace::{self, Listed, TeamPace};
 use super::why::{self, WalkLabels, WalkLines, Why, WhyWalk};
@@ -19,6 +20,7 @@ use crate::focus::DateRange;
 use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::history::RestatedOf;
 use crate::store::service_costs::{self, ServiceCost, WeekCost};
 use crate::store::team_heads::{self, TeamHead};
 use crate::store::{Scope, Snapshot};
@@ -73,6 +75,13 @@ async fn show(
     };
     let (forecast, anomalies) =
         if shows_cost { ahead(&mut snapshot, &scope, &team).await? } else { Default::default() };
+    let word = format!("team {}", team.team_id);
+    let of = RestatedOf { team_id: Some(team.team_id), ..RestatedOf::default() };
+    let looked = Looked { page: &word, publication_id: page.publication_id, basis: view.basis, of };
+    let restated = match shows_cost {
+        true => RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?,
+        false => None,
+    };
     let path = format!("/teams/{}", team.slug);
     let environments = service_costs::choices(&mut snapshot).await?.environments;
     let all = vec![(String::new(), "All".to_owned())];
@@ -92,6 +101,7 @@ async fn show(
         page,
         team,
         shows_cost,
+        restated,
         cost,
         delivery,
         pace,
@@ -436,6 +446,7 @@ struct TeamPage {
     page: Page,
     team: TeamHead,
     shows_cost: bool,
+    restated: Option<RestatedNotice>,
     answer: String,
     filters: Filters,
     csv_href: String,

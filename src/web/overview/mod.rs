@@ -23,6 +23,7 @@ use crate::store::effect_digest::{self, FindingCounts};
 use crate::store::effects::{self, ClaimedFilter};
 use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
+use crate::store::history::RestatedOf;
 use crate::store::service_costs::{self, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -136,7 +137,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?.compact();
     let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
     let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
-    let looked = Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, month: None };
+    let looked =
+        Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, of: RestatedOf::default() };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
         restated,

@@ -6,6 +6,7 @@ use super::super::delivery_figures::{Deliveries, DeliverySection};
 use super::super::forecast::ForecastSection;
 use super::super::query::{Span, View};
 use super::super::reporting::{RatedParts, Reporting};
+use super::super::restated::{Looked, RestatedNotice};
 use super::super::savings::{self, PlanSection};
 use super::super::unit_costs::{self, ServiceCosts, Sides, UnitSection};
 use super::super::why::{self, Why};
@@ -21,6 +22,7 @@ use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
+use crate::store::history::RestatedOf;
 use crate::store::metric_points;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
@@ -34,6 +36,7 @@ pub struct Material {
     pub(super) page: Page,
     pub(super) view: View,
     pub(super) own_team: Option<String>,
+    pub(super) restated: Option<RestatedNotice>,
     pub(super) readings: Arc<Readings>,
 }
 
@@ -74,6 +77,10 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let title = format!("{} · Services", service.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
     let page = page.of_services(&[service.service_id]);
+    let restated = match may_see(principal, &service) {
+        true => restated(app, principal, &mut snapshot, &page, &view, service.service_id).await?,
+        false => None,
+    };
     let question = question(principal, &page, slug, query);
     let seen = page.bills.seen.clone();
     let readings = match app.kept_costs.readings.get(&seen, &question) {
@@ -84,7 +91,22 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
             read
         }
     };
-    Ok(Material { page, view, own_team: own_team(principal), readings })
+    Ok(Material { page, view, own_team: own_team(principal), restated, readings })
+}
+
+// Of a person and not of the data: it is never kept.
+async fn restated(
+    app: &AppState,
+    principal: &Principal,
+    snapshot: &mut Snapshot,
+    page: &Page,
+    view: &View,
+    service_id: i64,
+) -> Result<Option<RestatedNotice>> {
+    let word = format!("service {service_id}");
+    let of = RestatedOf { service_id: Some(service_id), ..RestatedOf::default() };
+    let looked = Looked { page: &word, publication_id: page.publication_id, basis: view.basis, of };
+    RestatedNotice::read(app, principal, snapshot, looked).await
 }
 
 // All that decides what is read, beside the data.

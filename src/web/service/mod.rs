@@ -24,6 +24,7 @@ use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::Reporting;
+use super::restated::RestatedNotice;
 use super::savings::PlanSection;
 use super::unit_costs::UnitSection;
 use super::why::{WalkLabels, WalkLines, Why, WhyWalk};
@@ -75,6 +76,7 @@ pub struct ServicePage {
     /// False where the service belongs to another team: the page then shows no money.
     shows_cost: bool,
     own_team: Option<String>,
+    restated: Option<RestatedNotice>,
     filters: Filters,
     answer: String,
     cost: Option<CostView>,
@@ -141,7 +143,7 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
 impl Material {
     /// The page, every figure and chart of it made.
     pub fn into_page(self) -> ServicePage {
-        let Self { page, view, own_team, readings } = self;
+        let Self { page, view, own_team, restated, readings } = self;
         let readings = Arc::unwrap_or_clone(readings);
         let Readings { service, shows_cost, span, listed, deployments, releases, context, days, .. } = readings;
         let (bought, reporting, moved, usage) = (readings.bought, readings.reporting, readings.moved, readings.usage);
@@ -164,6 +166,7 @@ impl Material {
             answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
             empty: empty::empty(&view, span.as_ref(), !page.bills.sources.is_empty(), &page.freshness, &reach),
             own_team,
+            restated,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
             has_answers: !effects.is_empty(),

@@ -27,6 +27,7 @@ use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::converted_costs::CostPart;
+use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
 use crate::store::statement_ties::{Restatement, SourceTie};
@@ -77,7 +78,8 @@ async fn show(
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
     let (publication_id, basis) = (page.publication_id, asked.basis);
-    let looked = Looked { page: &word, publication_id, basis, month: Some(month) };
+    let looked =
+        Looked { page: &word, publication_id, basis, of: RestatedOf { month: Some(month), ..RestatedOf::default() } };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let forecast = ForecastSection::of_month(&mut snapshot, &scope, month.first_day()).await?;
     let shows_receipts = Policy::Bills.allows(&principal);

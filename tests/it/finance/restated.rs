@@ -1,8 +1,10 @@
 //! What bills said at each delivery, what was restated since a person looked, and how long days keep arriving.
 
 use super::{BY, Line, column, decimal, sum, texts, time, world};
+use crate::support;
 use costwake::rollup::revert;
-use costwake::store::{completeness, freshness};
+use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, completeness, freshness};
 use sqlx::PgPool;
 
 fn october(checkout: &'static str, credit: &'static str) -> Vec<Line> {
@@ -50,6 +52,30 @@ async fn the_history_of_a_month_adds_up(db: PgPool) {
     world.assert_clean().await;
 }
 
+/// A split that is saved later is applied to the bill that counts and not to the one before it: it is no difference.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_split_made_later_is_no_difference(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&october("100", "-1"), "2026-11-02T06:00:00Z").await;
+    world.import(&october("102.5", "-1"), "2026-11-03T06:00:00Z").await;
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let split = serde_json::json!({"name": "Ledger", "source": "ledger", "method": "fixed",
+        "targets": [{"service": "checkout", "percent": "100"}], "reason": "The checkout alone uses it."});
+    let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
+    assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
+    assert!(support::count(&db, "SELECT count(*) FROM daily_cost WHERE split_id <> 0").await > 0);
+    let difference = world.finance().await.get("/finance/history/difference.csv?month=2026-10&from=1&to=2").await.body;
+    let mut rows: Vec<(String, String, String)> = column(&difference, "Service")
+        .into_iter()
+        .zip(column(&difference, "ChargeCategory"))
+        .zip(column(&difference, "Change"))
+        .map(|((service, category), change)| (service, category, change))
+        .collect();
+    rows.sort_unstable();
+    let expected = [("checkout", "Credit", "0"), ("checkout", "Usage", "2.5"), ("ledger", "Usage", "0")];
+    assert_eq!(rows, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())), "{difference}");
+}
+
 /// A person is told what changed since the visit before, until that visit ends; another person is not.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn restated_since_you_last_looked(db: PgPool) {
@@ -77,6 +103,49 @@ async fn restated_since_you_last_looked(db: PgPool) {
     world.import(&[Line { billed: "2026-11", day: "2026-11-02", ..Line::default() }], "2026-11-03T07:00:00Z").await;
     sqlx::query("UPDATE page_visit SET latest_at = latest_at - interval '1 day'").execute(&db).await.unwrap();
     assert!(!says(&finance.get("/").await.body));
+}
+
+/// Pages of a service, a team, an environment and a dimension tell it within what they are about.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn pages_tell_what_was_restated_of_what_they_are_about(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&october("100", "-1"), "2026-11-02T06:00:00Z").await;
+    let setup = [
+        "INSERT INTO team (slug, name) VALUES ('shop', 'Shop')",
+        "INSERT INTO environment (slug, name, kind) VALUES ('production', 'Production', 'production')
+         ON CONFLICT DO NOTHING",
+        "UPDATE service SET team_id = (SELECT team_id FROM team WHERE slug = 'shop') WHERE slug = 'checkout'",
+    ];
+    for statement in setup {
+        sqlx::query(statement).execute(&db).await.unwrap();
+    }
+    let finance = world.finance().await;
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let rule = serde_json::json!({"applies_to": "charges", "service": "checkout", "environment": "production", "place": "first", "note": "All of it.",
+        "conditions": [{"attribute": "tag:service", "operator": "equals", "value": "checkout"}]});
+    let made = world.app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
+    let paths = [
+        ("/services/checkout", "+$2.50"),
+        ("/services/ledger", "+$7.00"),
+        ("/teams/shop", "+$2.50"),
+        ("/environments/production", "+$2.50"),
+        ("/dimensions/product", "+$9.50"),
+    ];
+    for (path, _) in paths {
+        assert!(!finance.get(path).await.body.contains("Restated since"), "{path}");
+    }
+    let again = [
+        Line { cost: "102.5", ..Line::default() },
+        Line { cost: "57.0000001", day: "2026-10-06", service: "ledger", ..Line::default() },
+        Line { cost: "-1", category: "Credit", ..Line::default() },
+    ];
+    world.import(&again, "2026-11-03T06:00:00Z").await;
+    for (path, change) in paths {
+        let page = finance.get(path).await.body;
+        let notice = texts(&page, "div.state.warn p").join(" ");
+        assert!(notice.contains("October 2026") && notice.contains(change), "{path}: {notice}");
+    }
 }
 
 /// From daily deliveries in which the day before is half there, a source learns to wait one day more.
