@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What stands for the part of a machine that nobody used.
 pub const NOT_USED: &str = "(not used)";
+/// How OpenCost calls it.
+const IDLE: &str = "__idle__";
 
 /// What the machines of one cluster cost, by one kind of usage.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +27,8 @@ pub struct ClusterCosts {
     pub totals: BTreeMap<String, Costs>,
     /// By currency and namespace; each currency adds up to its total.
     pub namespaces: BTreeMap<String, BTreeMap<String, Costs>>,
+    /// The machines whose charges were split, the dearest first; each currency adds up to its total.
+    pub machines: Vec<MachineCosts>,
     /// Machines of which the bills have no charge on days on which they were used: they count nothing.
     pub without_charge: Vec<WithoutCharge>,
 }
@@ -39,6 +43,21 @@ pub struct Costs {
     pub BilledCost: BigDecimal,
     #[serde(serialize_with = "plain")]
     pub EffectiveCost: BigDecimal,
+}
+
+/// The charges of a machine on days that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineCosts {
+    /// FOCUS ResourceId, as the bills have it.
+    pub resource_id: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The first of the days.
+    pub first_day: NaiveDate,
+    /// The last of them, included.
+    pub last_day: NaiveDate,
+    /// What the bills say of them.
+    pub costs: Costs,
 }
 
 /// A machine without charges.
@@ -88,7 +107,7 @@ pub async fn cluster_costs(
         capacities.insert((capacity.cluster_id, capacity.kind, machine), capacity.capacity);
     }
     let mut clusters: BTreeMap<(String, String), BTreeMap<MachineDay, Vec<DailyUsage>>> = BTreeMap::new();
-    for usage in usage {
+    for usage in with_idle_named(usage) {
         let machine = (usage.day, usage.resource_id.clone(), usage.node.clone());
         let cluster = (usage.cluster_id.clone(), usage.kind.clone());
         clusters.entry(cluster).or_default().entry(machine).or_default().push(usage);
@@ -103,6 +122,20 @@ pub async fn cluster_costs(
         .collect())
 }
 
+// Idle that names its node only is that of the machine that other usage of the day knows the node by.
+fn with_idle_named(mut usage: Vec<DailyUsage>) -> Vec<DailyUsage> {
+    let key = |usage: &DailyUsage| (usage.cluster_id.clone(), usage.kind.clone(), usage.day, usage.node.clone());
+    let is_named = |usage: &&DailyUsage| !usage.node.is_empty() && !usage.resource_id.is_empty();
+    let ids: HashMap<_, String> =
+        usage.iter().filter(is_named).map(|usage| (key(usage), usage.resource_id.clone())).collect();
+    for usage in usage.iter_mut().filter(|usage| usage.namespace == IDLE && usage.resource_id.is_empty()) {
+        if let Some(id) = ids.get(&key(usage)) {
+            usage.resource_id.clone_from(id);
+        }
+    }
+    usage
+}
+
 fn of_cluster(
     cluster_id: String,
     kind: String,
@@ -115,13 +148,18 @@ fn of_cluster(
         kind,
         totals: BTreeMap::new(),
         namespaces: BTreeMap::new(),
+        machines: Vec::new(),
         without_charge: Vec::new(),
     };
+    let spread = SpreadIdle::of(machines);
     // A volume or machine that two nodes report on one day is one: its cost is split once.
     let mut resources: BTreeMap<(NaiveDate, &str), Shares> = BTreeMap::new();
     let mut without: BTreeMap<(String, String), usize> = BTreeMap::new();
     for (machine, usage) in machines {
         let (day, resource_id, node) = machine;
+        if spread.is_spread(machine, usage) {
+            continue;
+        }
         if !costs.contains_key(&(resource_id.clone(), *day)) {
             *without.entry((node.clone(), resource_id.clone())).or_default() += 1;
             continue;
@@ -130,21 +168,93 @@ fn of_cluster(
         let mut used = BigDecimal::default();
         for usage in usage {
             used += &usage.usage;
-            *shares.entry(usage.namespace.clone()).or_default() += &usage.usage;
+            let namespace = if usage.namespace == IDLE { NOT_USED } else { &usage.namespace };
+            *shares.entry(namespace.to_owned()).or_default() += &usage.usage;
         }
         let idle = capacity(machine).map(|capacity| capacity - used).filter(|idle| *idle > BigDecimal::default());
         if let Some(idle) = idle {
             *shares.entry(NOT_USED.to_owned()).or_default() += idle;
         }
     }
-    for ((day, resource_id), shares) in resources {
+    let mut by_machine: BTreeMap<(&str, &str), Vec<(NaiveDate, &MachineCost)>> = BTreeMap::new();
+    for ((day, resource_id), mut shares) in resources {
+        spread.add(day, &mut shares);
         for cost in costs.get(&(resource_id.to_owned(), day)).into_iter().flatten() {
             found.add(cost, &shares);
+            by_machine.entry((&cost.resource_id, &cost.billing_currency)).or_default().push((day, cost));
         }
     }
+    found.machines = by_machine.into_iter().flat_map(|(_, days)| runs(&days)).collect();
+    found.machines.sort_by(|left, right| right.costs.EffectiveCost.cmp(&left.costs.EffectiveCost));
     let without = without.into_iter().map(|((node, resource_id), days)| WithoutCharge { node, resource_id, days });
     found.without_charge = without.collect();
     found
+}
+
+// The days of one machine in one currency, in their order, as runs of days without a gap.
+fn runs(days: &[(NaiveDate, &MachineCost)]) -> Vec<MachineCosts> {
+    let mut runs: Vec<MachineCosts> = Vec::new();
+    for (day, cost) in days {
+        let follows = |run: &&mut MachineCosts| run.last_day.succ_opt() == Some(*day) || run.last_day == *day;
+        match runs.last_mut().filter(follows) {
+            Some(run) => {
+                run.last_day = *day;
+                run.costs.add(cost.charge_count, &cost.billed_cost, &cost.effective_cost);
+            }
+            None => runs.push(MachineCosts {
+                resource_id: cost.resource_id.clone(),
+                billing_currency: cost.billing_currency.clone(),
+                first_day: *day,
+                last_day: *day,
+                costs: Costs {
+                    charges: cost.charge_count,
+                    BilledCost: cost.billed_cost.clone(),
+                    EffectiveCost: cost.effective_cost.clone(),
+                },
+            }),
+        }
+    }
+    runs
+}
+
+/// What OpenCost calls idle of a whole cluster, without naming a machine: each machine of the day bears it in proportion
+/// to what was used of it, so that the same share of each is not used.
+struct SpreadIdle {
+    /// By day: idle of the whole cluster, and all that its machines were used.
+    days: HashMap<NaiveDate, (BigDecimal, BigDecimal)>,
+}
+
+impl SpreadIdle {
+    fn of(machines: &BTreeMap<MachineDay, Vec<DailyUsage>>) -> Self {
+        let mut days: HashMap<NaiveDate, (BigDecimal, BigDecimal)> = HashMap::new();
+        for ((day, resource_id, _), usage) in machines {
+            let (idle, used) = days.entry(*day).or_default();
+            for usage in usage {
+                match (resource_id.is_empty(), usage.namespace == IDLE) {
+                    (true, true) => *idle += &usage.usage,
+                    (false, false) => *used += &usage.usage,
+                    _ => {}
+                }
+            }
+        }
+        days.retain(|_, (idle, used)| *idle > BigDecimal::default() && *used > BigDecimal::default());
+        Self { days }
+    }
+
+    /// Whether this is nothing but such idle, and there are machines to bear it.
+    fn is_spread(&self, (day, resource_id, _): &MachineDay, usage: &[DailyUsage]) -> bool {
+        resource_id.is_empty() && self.days.contains_key(day) && usage.iter().all(|usage| usage.namespace == IDLE)
+    }
+
+    /// Adds a machine's part. All shares grow by the same factor, so that the part is exact without a division.
+    fn add(&self, day: NaiveDate, shares: &mut Shares) {
+        let Some((idle, all)) = self.days.get(&day) else { return };
+        let own: BigDecimal = shares.iter().filter(|(name, _)| name.as_str() != NOT_USED).map(|(_, usage)| usage).sum();
+        for usage in shares.values_mut() {
+            *usage = &*usage * all;
+        }
+        *shares.entry(NOT_USED.to_owned()).or_default() += idle * own;
+    }
 }
 
 type Shares = BTreeMap<String, BigDecimal>;

@@ -192,6 +192,7 @@ pub async fn capacities(conn: &mut PgConnection, from: NaiveDate, to: NaiveDate)
 #[expect(missing_docs, reason = "FOCUS columns under their own names")]
 pub struct MachineCost {
     pub resource_key: String,
+    pub resource_id: String,
     pub day: NaiveDate,
     pub billing_currency: String,
     pub charge_count: i64,
@@ -210,6 +211,7 @@ pub async fn machine_costs(
     sqlx::query_as!(
         MachineCost,
         r#"SELECT lower(reverse(split_part(reverse(cg.resource_id), '/', 1))) AS "resource_key!",
+                  cg.resource_id AS "resource_id!",
                   (c.charge_period_start AT TIME ZONE 'UTC')::date AS "day!", c.billing_currency,
                   count(*) AS "charge_count!", sum(c.billed_cost) AS "billed_cost!",
                   sum(c.effective_cost) AS "effective_cost!"
@@ -225,8 +227,8 @@ pub async fn machine_costs(
              AND lower(reverse(split_part(reverse(cg.resource_id), '/', 1))) = ANY($2)
              AND c.charge_period_start >= $3::date AT TIME ZONE 'UTC'
              AND c.charge_period_start < $4::date AT TIME ZONE 'UTC'
-           GROUP BY 1, 2, 3
-           ORDER BY 1, 2, 3"#,
+           GROUP BY 1, 2, 3, 4
+           ORDER BY 1, 2, 3, 4"#,
         scope.team_ids() as Option<&[i64]>,
         resource_keys,
         from,

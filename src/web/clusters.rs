@@ -3,11 +3,12 @@
 
 use super::csv::Table;
 use super::display::{minor_units, money, percent, shown};
+use super::drill;
 use super::spool::{self, form_error};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters};
-use crate::focus::BillingPeriod;
+use crate::focus::{BillingPeriod, DateRange};
 use crate::rollup::Person;
-use crate::rollup::cluster_costs::{ClusterCosts, Costs, NOT_USED, WithoutCharge, cluster_costs};
+use crate::rollup::cluster_costs::{ClusterCosts, Costs, MachineCosts, NOT_USED, WithoutCharge, cluster_costs};
 use crate::rollup::cluster_reports::{self, ClusterReportError, unit};
 use crate::store::Snapshot;
 use crate::store::cluster_usage::{self, StoredReport};
@@ -19,6 +20,9 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// Machines that are listed one by one.
+const MACHINE_COUNT_MAX: usize = 200;
 
 /// A report, packed or not.
 const FILE_BYTES_MAX: usize = 1 << 30;
@@ -92,7 +96,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
         page,
         month: list.month.map(|month| month.to_string()).unwrap_or_default(),
         lede: lede(&list),
-        sections: list.clusters.iter().map(section).collect(),
+        sections: list.clusters.iter().enumerate().map(section).collect(),
         reports,
         done: asked.done.chars().take(300).collect(),
         may_change: Policy::Bills.allows(&principal),
@@ -190,6 +194,8 @@ fn lede(list: &List) -> String {
 /// One cluster, split by one kind of usage.
 struct Section {
     cluster_id: String,
+    /// In the addresses within the page.
+    anchor: usize,
     unit: &'static str,
     tables: Vec<NamespaceTable>,
     without_charge: Vec<WithoutCharge>,
@@ -199,9 +205,20 @@ struct Section {
 struct NamespaceTable {
     currency: String,
     rows: Vec<NamespaceRow>,
+    machines: Vec<MachineRow>,
     billed: String,
     effective: String,
     charge_count: i64,
+}
+
+/// The charges of a machine that were split; without an address, those of all machines that are not listed.
+struct MachineRow {
+    name: String,
+    days: String,
+    href: String,
+    charge_count: i64,
+    billed: String,
+    effective: String,
 }
 
 struct NamespaceRow {
@@ -212,8 +229,9 @@ struct NamespaceRow {
     share: String,
 }
 
-fn section(cluster: &ClusterCosts) -> Section {
+fn section((anchor, cluster): (usize, &ClusterCosts)) -> Section {
     Section {
+        anchor,
         cluster_id: cluster.cluster_id.clone(),
         unit: unit(&cluster.kind),
         tables: cluster.totals.iter().map(|(currency, total)| namespaces(cluster, currency, total)).collect(),
@@ -243,11 +261,61 @@ fn namespaces(cluster: &ClusterCosts, currency: &str, total: &Costs) -> Namespac
     });
     NamespaceTable {
         rows: rows.collect(),
+        machines: machines(cluster, currency, total),
         billed: text(&total.BilledCost),
         effective: text(&total.EffectiveCost),
         charge_count: total.charges,
         currency: currency.to_owned(),
     }
+}
+
+// The dearest, and what the others are together; the columns add up as shown.
+fn machines(cluster: &ClusterCosts, currency: &str, total: &Costs) -> Vec<MachineRow> {
+    let mut all: Vec<MachineCosts> =
+        cluster.machines.iter().filter(|one| one.billing_currency == currency).cloned().collect();
+    let rest = all.split_off(all.len().min(MACHINE_COUNT_MAX));
+    let rest_count = rest.len();
+    let decimals = minor_units(currency);
+    if let Some(sum) = rest.into_iter().reduce(|mut sum, one| {
+        sum.costs.charges += one.costs.charges;
+        sum.costs.BilledCost += one.costs.BilledCost;
+        sum.costs.EffectiveCost += one.costs.EffectiveCost;
+        sum
+    }) {
+        all.push(MachineCosts { resource_id: String::new(), ..sum });
+    }
+    let column = |pick: fn(&Costs) -> &BigDecimal| {
+        let values: Vec<BigDecimal> = all.iter().map(|one| pick(&one.costs).clone()).collect();
+        shown(&values, pick(total), decimals)
+    };
+    let (billed, effective) = (column(|costs| &costs.BilledCost), column(|costs| &costs.EffectiveCost));
+    let rows = all.iter().zip(billed.iter().zip(&effective)).map(|(one, (billed, effective))| {
+        let is_rest = one.resource_id.is_empty();
+        MachineRow {
+            name: if is_rest { format!("{rest_count} more") } else { one.resource_id.clone() },
+            days: if is_rest { String::new() } else { days_label(one) },
+            href: if is_rest { String::new() } else { lines_href(one) },
+            charge_count: one.costs.charges,
+            billed: money(billed, currency, decimals),
+            effective: money(effective, currency, decimals),
+        }
+    });
+    rows.collect()
+}
+
+fn days_label(one: &MachineCosts) -> String {
+    let first = one.first_day.format("%-d %b");
+    if one.first_day == one.last_day {
+        first.to_string()
+    } else {
+        format!("{first} to {}", one.last_day.format("%-d %b"))
+    }
+}
+
+fn lines_href(one: &MachineCosts) -> String {
+    let lines = drill::lines_of(&[("resource", &one.resource_id), ("cur", &one.billing_currency)]);
+    let days = one.last_day.succ_opt().and_then(|end| DateRange::new(one.first_day, end));
+    days.map_or_else(|| lines.clone(), |days| drill::on(&lines, days))
 }
 
 #[derive(Template, WebTemplate)]

@@ -186,6 +186,75 @@ fn published_reports_are_read_to_the_last_row() {
     }
 }
 
+/// OpenCost's idle is what nobody used: of its machine where it names one, else of all machines of the day. The machines
+/// of the page lead to the lines that were split.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn idle_of_open_cost_is_not_used_and_machines_lead_to_their_lines(db: sqlx::PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", place.path().join("data").to_str().unwrap()]);
+    let app = support::app_with(db, config).await;
+    let request = ImportRequest {
+        path: bill(place.path()),
+        file_name: "bill.csv".into(),
+        source: Some("own".into()),
+        as_of: None,
+        received_by: "test".into(),
+        now: chrono::Utc::now(),
+    };
+    import_file(&app.state.pools, request, |_, _, _| {}).await.unwrap();
+    let allocation = |day: u32, name: &str, properties: &str, cost: u32| {
+        let (start, end) = (format!("2026-10-{day:02}T00:00:00Z"), format!("2026-10-{:02}T00:00:00Z", day + 1));
+        format!(
+            "\"{name}\": {{\"properties\": {{\"cluster\": \"c5\"{properties}}}, \"start\": \"{start}\", \
+             \"end\": \"{end}\", \"totalCost\": {cost}}}"
+        )
+    };
+    let on = |node: &str, id: &str, namespace: &str| {
+        format!(r#", "node": "{node}", "providerID": "{id}", "namespace": "{namespace}""#)
+    };
+    let third = [
+        allocation(3, "c5/n1/shop", &on("n1", "aws:///a/i-0abc", "shop"), 2),
+        allocation(3, "c5/n2/search", &on("n2", "aws:///a/i-0other", "search"), 1),
+        allocation(3, "c5/__idle__", "", 3),
+    ];
+    let fourth = [
+        allocation(4, "c5/n1/shop", &on("n1", "aws:///a/i-0abc", "shop"), 2),
+        allocation(4, "c5/n1/__idle__", r#", "node": "n1""#, 1),
+        allocation(4, "c5/n1/i-0abc/__idle__", r#", "node": "n1", "providerID": "aws:///a/i-0abc""#, 1),
+    ];
+    let report = format!(r#"{{"code": 200, "data": [{{{}}}, {{{}}}]}}"#, third.join(","), fourth.join(","));
+    let ingest = app.token(TokenScope::Ingest, Role::Finance).await;
+    let put = app.request(Method::PUT, "/api/v1/cluster-reports/opencost.json");
+    let put = put.header(header::AUTHORIZATION, format!("Bearer {ingest}"));
+    let taken = app.send(put.body(Body::from(report)).unwrap()).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.body);
+
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let csv = finance.get("/clusters.csv?month=2026-10").await.body;
+    let mut rows: Vec<&str> = csv.trim_start_matches('\u{feff}').lines().skip(1).collect();
+    rows.sort_unstable();
+    let expected = [
+        "c5,allocations,(not used),USD,11.5,11.5,4",
+        "c5,allocations,search,USD,3.5,3.5,1",
+        "c5,allocations,shop,USD,8,8,3",
+    ];
+    assert_eq!(rows, expected, "{csv}");
+    let page = finance.get("/clusters?month=2026-10").await.body;
+    assert!(page.contains("$23.00 of machines were split, $11.50 (50.0%) of it used by nobody"), "{page}");
+    assert!(!page.contains("count nothing"), "idle of the cluster is borne: {page}");
+    for (id, cost) in
+        [("arn:aws:ec2:eu-west-1:1:instance/i-0ABC", "16"), ("arn:aws:ec2:eu-west-1:1:instance/i-0other", "7")]
+    {
+        let html = scraper::Html::parse_document(&page);
+        let row = scraper::Selector::parse("th a.row").unwrap();
+        let link = html.select(&row).find(|link| link.text().collect::<String>() == id).expect(id);
+        let lines = link.attr("href").unwrap().replacen("/charges", "/charges.csv", 1);
+        let lines = finance.get(&lines).await.body;
+        let sum: BigDecimal = super::finance::sum(&lines, "EffectiveCost");
+        assert_eq!(sum, cost.parse::<BigDecimal>().unwrap(), "{lines}");
+    }
+}
+
 /// The same split on the page, in its file and by the API, and reports handed in by both.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn clusters_have_a_page_and_an_api(db: sqlx::PgPool) {
