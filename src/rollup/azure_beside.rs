@@ -8,7 +8,8 @@ use super::azure_join::{self, BillKey, FROM_BOTH, MARK, Side};
 use super::focus_row::Columns;
 use super::import::ImportError;
 use crate::normalize::Format;
-use crate::store::focus_export::{self, ExportFilter, ExportedCharge, ExtraColumns};
+use crate::store::charges::ChargeFilter;
+use crate::store::focus_export::{self, ExportedCharge, ExtraColumns};
 use crate::store::joined_exports::{self, Held};
 use crate::store::{Pools, Scope, billers, locks};
 use anyhow::Context;
@@ -129,7 +130,7 @@ async fn written(
     let file = NamedTempFile::with_suffix(".csv").context("making a file for the lines of the other export")?;
     let mut writer = csv::Writer::from_writer(file.as_file());
     writer.write_record(columns.header()).context("writing the lines of the other export")?;
-    let (scope, filter) = (Scope::everything(), ExportFilter::default());
+    let (scope, filter) = (Scope::everything(), ChargeFilter::default());
     let mut row = Vec::new();
     for held in held {
         let mut lines = std::pin::pin!(focus_export::charges(&mut *conn, &scope, &filter, held.generation_id));

@@ -1,5 +1,6 @@
 //! The lines behind a figure.
 
+pub use super::charge_filter::{ChargeFilter, ChargePart};
 use super::{Scope, own_plan};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
@@ -11,194 +12,6 @@ use uuid::Uuid;
 
 /// Pages have five seconds for a statement; this one finds and sorts the lines of a whole file.
 const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
-
-/// Which lines. Absent means any; every condition must hold.
-#[derive(Debug, Clone, Default)]
-pub struct ChargeFilter {
-    /// First charge day.
-    pub first_day: Option<NaiveDate>,
-    /// The day after the last charge day.
-    pub end_day: Option<NaiveDate>,
-    /// First day of the billing month.
-    pub billing_start: Option<NaiveDate>,
-    /// First day of the month after the billing month.
-    pub billing_end: Option<NaiveDate>,
-    /// 0 for what no rule gives to a service.
-    pub service_id: Option<i64>,
-    /// 0 for what no rule gives to an environment.
-    pub environment_id: Option<i64>,
-    /// The team that owns the service; 0 for services without one, what is not allocated included.
-    pub team_id: Option<i64>,
-    /// FOCUS ProviderName.
-    pub provider_name: Option<String>,
-    /// FOCUS ChargeCategory.
-    pub charge_category: Option<String>,
-    /// FOCUS BillingCurrency.
-    pub billing_currency: Option<String>,
-    /// Where the bill came from.
-    pub source_id: Option<i64>,
-    /// One delivery, also one that is not current any more.
-    pub delivery_id: Option<i64>,
-    /// FOCUS ResourceId, exactly.
-    pub resource_id: Option<String>,
-    /// FOCUS SubAccountId.
-    pub sub_account_id: Option<String>,
-    /// The charge group.
-    pub group_id: Option<Uuid>,
-    /// FOCUS ServiceName: what was bought.
-    pub service_name: Option<String>,
-    /// FOCUS RegionId.
-    pub region_id: Option<String>,
-    /// FOCUS SkuId.
-    pub sku_id: Option<String>,
-    /// FOCUS InvoiceId, exactly.
-    pub invoice_id: Option<String>,
-    /// FOCUS InvoiceIssuerName, exactly.
-    pub invoice_issuer_name: Option<String>,
-    /// Whether FOCUS ChargeClass says "Correction".
-    pub is_correction: Option<bool>,
-    /// The tags that rules look at, all of them and no others.
-    pub mapping_tags: Option<serde_json::Value>,
-    /// A dimension and its value, which is empty for lines without one. As on the dimension's page, the cost center of
-    /// what no rule gives one is that of the service's team.
-    pub dimension: Option<(String, String)>,
-    /// FOCUS CommitmentDiscountId; empty for lines that name none.
-    pub commitment_id: Option<String>,
-    /// FOCUS CommitmentDiscountStatus: `Used` or `Unused`.
-    pub commitment_status: Option<String>,
-    /// What a figure of another page is made of.
-    pub part: Option<ChargePart>,
-    /// The cost center of the service's team; empty for what has none, what is not allocated included.
-    pub cost_center: Option<String>,
-    /// Whether a rule gives it to a service.
-    pub is_allocated: Option<bool>,
-    /// No lines at all: only what splits moved.
-    pub is_shared_only: bool,
-}
-
-/// Lines that a figure of another page is made of, which no one column tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChargePart {
-    /// Usage, but for what a commitment left unused.
-    Usage,
-    /// Of it, what was under commitment.
-    Covered,
-    /// Credits that correct nothing.
-    Credits,
-    /// Tax that corrects nothing.
-    Tax,
-    /// Corrections of any category, and adjustments.
-    Corrections,
-    /// Purchases, and what a commitment left unused.
-    Commitments,
-    /// Usage that corrects nothing, but for what a commitment left unused: what a change of spend is divided of.
-    Used,
-}
-
-impl ChargePart {
-    /// In no order.
-    pub const ALL: [Self; 7] =
-        [Self::Usage, Self::Covered, Self::Credits, Self::Tax, Self::Corrections, Self::Commitments, Self::Used];
-
-    /// In an address, and for the database.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Usage => "usage",
-            Self::Covered => "covered",
-            Self::Credits => "credits",
-            Self::Tax => "tax",
-            Self::Corrections => "corrections",
-            Self::Commitments => "commitments",
-            Self::Used => "used",
-        }
-    }
-
-    /// As a condition.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Usage => "usage, without unused commitments",
-            Self::Covered => "usage under commitment",
-            Self::Credits => "credits, without corrections",
-            Self::Tax => "tax, without corrections",
-            Self::Corrections => "corrections and adjustments",
-            Self::Commitments => "purchases and unused commitments",
-            Self::Used => "usage, without corrections and unused commitments",
-        }
-    }
-}
-
-impl ChargeFilter {
-    /// Whether it narrows by what shared cost is not kept by: a resource, an account, what was bought, an invoice.
-    /// A figure with such a condition is made of lines alone.
-    pub fn is_of_lines_only(&self) -> bool {
-        let texts = [
-            &self.resource_id,
-            &self.sub_account_id,
-            &self.service_name,
-            &self.region_id,
-            &self.sku_id,
-            &self.invoice_id,
-            &self.invoice_issuer_name,
-            &self.commitment_id,
-            &self.commitment_status,
-        ];
-        self.mapping_tags.is_some()
-            || self.dimension.is_some()
-            || self.group_id.is_some()
-            || self.is_correction.is_some()
-            || self.part.is_some()
-            || texts.iter().any(|text| text.is_some())
-    }
-
-    /// Whether a month's statement knows the figure of this filter: it keeps nothing by day, source or delivery.
-    pub fn is_of_a_statement(&self) -> bool {
-        !self.is_of_lines_only()
-            && !self.is_shared_only
-            && self.first_day.is_none()
-            && self.end_day.is_none()
-            && self.source_id.is_none()
-            && self.delivery_id.is_none()
-    }
-
-    // The generations whose lines can match: few, so that only their partitions are read.
-    pub(super) async fn generations(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar!(
-            "SELECT generation_id FROM generation
-             WHERE has_charges
-               AND (CASE WHEN $1::bigint IS NULL THEN state = 'current'
-                    ELSE delivery_id = $1 AND state IN ('current', 'superseded', 'ready', 'withdrawn') END)
-               AND ($2::bigint IS NULL OR source_id = $2)
-               AND ($3::date IS NULL OR billing_period_start >= $3)
-               AND ($4::date IS NULL OR billing_period_start < $4)
-               AND ($5::date IS NULL OR last_charge_date IS NULL OR last_charge_date >= $5)
-               AND ($6::date IS NULL OR first_charge_date IS NULL OR first_charge_date < $6)
-               AND ($7::text IS NULL OR EXISTS (SELECT FROM invoice_cost c
-                        WHERE c.generation_id = generation.generation_id AND c.invoice_id = $7))
-             ORDER BY generation_id LIMIT 20000",
-            self.delivery_id,
-            self.source_id,
-            self.billing_start,
-            self.billing_end,
-            self.first_day,
-            self.end_day,
-            self.invoice_id
-        )
-        .fetch_all(conn)
-        .await
-    }
-
-    fn start(&self) -> Option<DateTime<Utc>> {
-        self.first_day.map(midnight)
-    }
-
-    fn end(&self) -> Option<DateTime<Utc>> {
-        self.end_day.map(midnight)
-    }
-}
-
-fn midnight(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(chrono::NaiveTime::MIN).and_utc()
-}
 
 /// A line of a bill, with what was made of it.
 #[derive(Debug, Clone)]
@@ -334,7 +147,7 @@ fn found<'c>(
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
              AND ($23::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $23)
-             AND ($24::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $24)
+             AND ($24::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($24)))
              AND ($25::jsonb IS NULL OR k.mapping_tags = $25)
              AND ($26::text IS NULL OR coalesce(m.dimensions -> $26 ->> 'value',
                       CASE WHEN $26 = 'cost_center' THEN team.cost_center END, '') = $27::text)
@@ -351,6 +164,7 @@ fn found<'c>(
                                WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
              AND ($31::text IS NULL OR coalesce(team.cost_center, '') = $31)
              AND ($32::bool IS NULL OR (m.service_id <> 0) = $32)
+             AND ($33::text IS NULL OR coalesce(cg.tags ->> $33, '') = $34::text)
              AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
            ORDER BY -cost.amount, c.generation_id, c.line
            LIMIT $22"#,
@@ -385,7 +199,9 @@ fn found<'c>(
         filter.commitment_status,
         filter.part.map(ChargePart::key),
         filter.cost_center,
-        filter.is_allocated
+        filter.is_allocated,
+        filter.tag.as_ref().map(|(key, _)| key),
+        filter.tag.as_ref().map(|(_, value)| value)
     )
     .fetch(conn)
 }
@@ -443,7 +259,7 @@ pub async fn totals(
              AND ($17::text IS NULL OR k.sku_id = $17)
              AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
              AND ($19::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $19)
-             AND ($20::text IS NULL OR coalesce(k.invoice_issuer_name, '') = $20)
+             AND ($20::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($20)))
              AND ($21::jsonb IS NULL OR k.mapping_tags = $21)
              AND ($22::text IS NULL OR coalesce(m.dimensions -> $22 ->> 'value',
                       CASE WHEN $22 = 'cost_center' THEN team.cost_center END, '') = $23::text)
@@ -460,6 +276,7 @@ pub async fn totals(
                                WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
              AND ($27::text IS NULL OR coalesce(team.cost_center, '') = $27)
              AND ($28::bool IS NULL OR (m.service_id <> 0) = $28)
+             AND ($29::text IS NULL OR coalesce(cg.tags ->> $29, '') = $30::text)
            GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
         scope.team_ids(),
         basis.key(),
@@ -488,7 +305,9 @@ pub async fn totals(
         filter.commitment_status,
         filter.part.map(ChargePart::key),
         filter.cost_center,
-        filter.is_allocated
+        filter.is_allocated,
+        filter.tag.as_ref().map(|(key, _)| key),
+        filter.tag.as_ref().map(|(_, value)| value)
     )
     .fetch_all(conn)
     .await

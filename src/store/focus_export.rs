@@ -1,25 +1,13 @@
 //! The lines of bills as a FOCUS export reads them, one generation after the other.
 
-use super::Scope;
+use super::charges::{self, ChargeFilter, ChargePart};
+use super::{Scope, own_plan};
+use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::Stream;
 use sqlx::PgConnection;
-
-/// Which lines. What is `None` is not restricted; `Some(0)` is what no rule maps.
-#[derive(Debug, Clone, Default)]
-pub struct ExportFilter {
-    /// Of this source.
-    pub source_id: Option<i64>,
-    /// Of bills of this period.
-    pub billing_period_start: Option<NaiveDate>,
-    /// Of this service.
-    pub service_id: Option<i64>,
-    /// Of services of this team.
-    pub team_id: Option<i64>,
-    /// Of this `ProviderName`.
-    pub provider_name: Option<String>,
-}
+use std::collections::BTreeMap;
 
 /// A line with everything that its file said of it.
 #[derive(Debug, Clone)]
@@ -61,25 +49,31 @@ pub struct ExportedCharge {
     pub measures: Option<String>,
 }
 
-/// The current generations that hold lines of the filter, in the order of their bills.
-pub async fn generations(conn: &mut PgConnection, filter: &ExportFilter) -> sqlx::Result<Vec<i64>> {
+/// The generations that hold lines of the filter, in the order of their bills.
+pub async fn generations(conn: &mut PgConnection, filter: &ChargeFilter) -> sqlx::Result<Vec<i64>> {
+    if filter.is_shared_only {
+        return Ok(Vec::new());
+    }
+    let found = filter.generations(conn).await?;
     sqlx::query_scalar!(
-        "SELECT generation_id FROM generation
-         WHERE state = 'current' AND ($1::bigint IS NULL OR source_id = $1)
-           AND ($2::date IS NULL OR billing_period_start = $2)
-         ORDER BY billing_period_start, source_id, billing_account_id",
-        filter.source_id,
-        filter.billing_period_start,
+        "SELECT generation_id FROM generation WHERE generation_id = ANY($1)
+         ORDER BY billing_period_start, source_id, billing_account_id, generation_id",
+        &found,
     )
     .fetch_all(conn)
     .await
+}
+
+/// From here on each statement of the transaction is planned for its own conditions.
+pub async fn plan_for_each(conn: &mut PgConnection) -> sqlx::Result<()> {
+    own_plan::begin(conn).await
 }
 
 /// The lines of one generation in the order of its file.
 pub fn charges(
     conn: &mut PgConnection,
     scope: &Scope,
-    filter: &ExportFilter,
+    filter: &ChargeFilter,
     generation_id: i64,
 ) -> impl Stream<Item = sqlx::Result<ExportedCharge>> {
     sqlx::query_as!(
@@ -99,17 +93,73 @@ pub fn charges(
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
                AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
            LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN team ON team.team_id = service.team_id
            WHERE c.generation_id = $2
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($3::bigint IS NULL OR m.service_id = $3)
-             AND ($4::bigint IS NULL OR coalesce(service.team_id, 0) = $4)
-             AND ($5::text IS NULL OR coalesce(k.provider_name, '') = $5)
+             AND ($3::uuid IS NULL OR c.group_id = $3)
+             AND ($4::bigint IS NULL OR m.service_id = $4)
+             AND ($5::bigint IS NULL OR m.environment_id = $5)
+             AND ($6::bigint IS NULL OR coalesce(service.team_id, 0) = $6)
+             AND ($7::text IS NULL OR coalesce(k.provider_name, '') = $7)
+             AND ($8::text IS NULL OR coalesce(k.charge_category, '') = $8)
+             AND ($9::text IS NULL OR c.billing_currency = $9)
+             AND ($10::text IS NULL OR coalesce(k.sub_account_id, '') = $10)
+             AND ($11::text IS NULL OR coalesce(k.service_name, '') = $11)
+             AND ($12::text IS NULL OR k.region_id = $12)
+             AND ($13::text IS NULL OR k.sku_id = $13)
+             AND ($14::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $14)
+             AND ($15::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($15)))
+             AND ($16::jsonb IS NULL OR k.mapping_tags = $16)
+             AND ($17::text IS NULL OR coalesce(m.dimensions -> $17 ->> 'value',
+                      CASE WHEN $17 = 'cost_center' THEN team.cost_center END, '') = $18::text)
+             AND ($19::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $19)
+             AND ($20::text IS NULL OR k.commitment_discount_status = $20)
+             AND ($21::text IS NULL OR CASE WHEN $21 IN ('usage', 'covered')
+                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
+                           AND ($21 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
+                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
+                      ELSE $21 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
+                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
+                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
+                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
+                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($22::text IS NULL OR coalesce(team.cost_center, '') = $22)
+             AND ($23::bool IS NULL OR (m.service_id <> 0) = $23)
+             AND ($24::date IS NULL OR (c.charge_period_start AT TIME ZONE 'UTC')::date >= $24)
+             AND ($25::date IS NULL OR (c.charge_period_start AT TIME ZONE 'UTC')::date < $25)
+             AND ($26::text IS NULL OR coalesce(cg.resource_id, '') = $26)
+             AND ($27::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $27)
+             AND ($28::text IS NULL OR coalesce(cg.tags ->> $28, '') = $29::text)
            ORDER BY c.line"#,
         scope.team_ids() as Option<&[i64]>,
         generation_id,
+        filter.group_id,
         filter.service_id,
+        filter.environment_id,
         filter.team_id,
-        filter.provider_name.as_deref() as Option<&str>,
+        filter.provider_name,
+        filter.charge_category,
+        filter.billing_currency,
+        filter.sub_account_id,
+        filter.service_name,
+        filter.region_id,
+        filter.sku_id,
+        filter.is_correction,
+        filter.invoice_issuer_name,
+        filter.mapping_tags,
+        filter.dimension.as_ref().map(|(name, _)| name),
+        filter.dimension.as_ref().map(|(_, value)| value),
+        filter.commitment_id,
+        filter.commitment_status,
+        filter.part.map(ChargePart::key),
+        filter.cost_center,
+        filter.is_allocated,
+        filter.first_day,
+        filter.end_day,
+        filter.resource_id,
+        filter.invoice_id,
+        filter.tag.as_ref().map(|(key, _)| key),
+        filter.tag.as_ref().map(|(_, value)| value)
     )
     .fetch(conn)
 }
@@ -165,32 +215,127 @@ pub struct ExportTotal {
     pub contracted_cost: BigDecimal,
 }
 
-/// The totals of the filter by the rollups that pages read, to compare an export with.
+/// The totals of the filter by the rollups that pages read, to compare an export with; where it asks for what rollups
+/// are not kept by (a resource, an invoice, a tag), by the lines, added up by the database.
 pub async fn totals(
     conn: &mut PgConnection,
     scope: &Scope,
-    filter: &ExportFilter,
+    filter: &ChargeFilter,
     generation_ids: &[i64],
 ) -> sqlx::Result<Vec<ExportTotal>> {
+    if filter.is_of_single_lines() {
+        return totals_of_lines(conn, scope, filter).await;
+    }
     sqlx::query_as!(
         ExportTotal,
-        r#"SELECT m.billing_currency, sum(m.charge_count)::bigint AS "charge_count!", sum(m.billed_cost) AS "billed_cost!",
-                  sum(m.effective_cost) AS "effective_cost!", sum(m.list_cost) AS "list_cost!",
-                  sum(m.contracted_cost) AS "contracted_cost!"
-           FROM monthly_cost m
+        r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!", sum(d.billed_cost) AS "billed_cost!",
+                  sum(d.effective_cost) AS "effective_cost!", sum(d.list_cost) AS "list_cost!",
+                  sum(d.contracted_cost) AS "contracted_cost!"
+           FROM daily_cost_by_key d
+           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
            LEFT JOIN service ON service.service_id = m.service_id
-           WHERE m.generation_id = ANY($2)
+           LEFT JOIN team ON team.team_id = service.team_id
+           WHERE d.generation_id = ANY($2)
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($3::bigint IS NULL OR m.service_id = $3)
-             AND ($4::bigint IS NULL OR coalesce(service.team_id, 0) = $4)
-             AND ($5::text IS NULL OR m.provider_name = $5)
-           GROUP BY m.billing_currency ORDER BY m.billing_currency COLLATE "C""#,
+             AND ($4::bigint IS NULL OR m.environment_id = $4)
+             AND ($5::bigint IS NULL OR coalesce(service.team_id, 0) = $5)
+             AND ($6::text IS NULL OR coalesce(k.provider_name, '') = $6)
+             AND ($7::text IS NULL OR coalesce(k.charge_category, '') = $7)
+             AND ($8::text IS NULL OR d.billing_currency = $8)
+             AND ($9::text IS NULL OR coalesce(k.sub_account_id, '') = $9)
+             AND ($10::text IS NULL OR coalesce(k.service_name, '') = $10)
+             AND ($11::text IS NULL OR k.region_id = $11)
+             AND ($12::text IS NULL OR k.sku_id = $12)
+             AND ($13::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $13)
+             AND ($14::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($14)))
+             AND ($15::jsonb IS NULL OR k.mapping_tags = $15)
+             AND ($16::text IS NULL OR coalesce(m.dimensions -> $16 ->> 'value',
+                      CASE WHEN $16 = 'cost_center' THEN team.cost_center END, '') = $17::text)
+             AND ($18::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $18)
+             AND ($19::text IS NULL OR k.commitment_discount_status = $19)
+             AND ($20::text IS NULL OR CASE WHEN $20 IN ('usage', 'covered')
+                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
+                           AND ($20 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
+                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
+                      ELSE $20 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
+                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
+                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
+                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
+                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($21::text IS NULL OR coalesce(team.cost_center, '') = $21)
+             AND ($22::bool IS NULL OR (m.service_id <> 0) = $22)
+             AND ($23::date IS NULL OR d.charge_date >= $23)
+             AND ($24::date IS NULL OR d.charge_date < $24)
+           GROUP BY d.billing_currency ORDER BY d.billing_currency COLLATE "C""#,
         scope.team_ids(),
         generation_ids,
         filter.service_id,
+        filter.environment_id,
         filter.team_id,
         filter.provider_name,
+        filter.charge_category,
+        filter.billing_currency,
+        filter.sub_account_id,
+        filter.service_name,
+        filter.region_id,
+        filter.sku_id,
+        filter.is_correction,
+        filter.invoice_issuer_name,
+        filter.mapping_tags,
+        filter.dimension.as_ref().map(|(name, _)| name),
+        filter.dimension.as_ref().map(|(_, value)| value),
+        filter.commitment_id,
+        filter.commitment_status,
+        filter.part.map(ChargePart::key),
+        filter.cost_center,
+        filter.is_allocated,
+        filter.first_day,
+        filter.end_day
     )
     .fetch_all(conn)
     .await
+}
+
+async fn totals_of_lines(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+) -> sqlx::Result<Vec<ExportTotal>> {
+    let mut sums: BTreeMap<String, ExportTotal> = BTreeMap::new();
+    for basis in CostBasis::ALL {
+        for total in charges::totals(&mut *conn, scope, filter, basis).await? {
+            let sum = sums.entry(total.billing_currency.clone()).or_insert_with(|| ExportTotal {
+                billing_currency: total.billing_currency,
+                charge_count: total.charge_count,
+                billed_cost: BigDecimal::default(),
+                effective_cost: BigDecimal::default(),
+                list_cost: BigDecimal::default(),
+                contracted_cost: BigDecimal::default(),
+            });
+            match basis {
+                CostBasis::Billed => sum.billed_cost = total.cost,
+                CostBasis::Amortized => sum.effective_cost = total.cost,
+                CostBasis::List => sum.list_cost = total.cost,
+                CostBasis::Contracted => sum.contracted_cost = total.cost,
+            }
+        }
+    }
+    Ok(sums.into_values().collect())
+}
+
+/// A `ProviderName` of the bills as they write it, whatever the letter case it is asked for in; `Err` with those that
+/// there are where it is none of them.
+pub async fn provider(conn: &mut PgConnection, asked: &str) -> sqlx::Result<Result<String, Vec<String>>> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT DISTINCT provider_name AS "provider_name!" FROM rollup_key WHERE provider_name IS NOT NULL ORDER BY 1"#
+    )
+    .fetch_all(conn)
+    .await?;
+    // The same letters first: two providers may differ by case alone.
+    let exact = names.iter().find(|name| *name == asked);
+    let found = exact.or_else(|| names.iter().find(|name| name.to_lowercase() == asked.trim().to_lowercase()));
+    Ok(found.cloned().ok_or(names))
 }

@@ -1,5 +1,6 @@
 //! What the address of `/charges` narrows its lines by, as a filter and in words.
 
+use super::charges::ACCEPTS;
 use super::query::{NONE, Period, View, is_supported, range_label};
 use super::{Error, Result};
 use crate::focus::{BillingPeriod, DateRange};
@@ -67,11 +68,29 @@ pub(super) async fn filter(
             Some(other) => return Err(Error::Invalid(format!("allocated={other} is not known. Allowed: yes, no."))),
         },
         mapping_tags: view.text("tags").map(tags).transpose()?,
+        tag: view.text("tag").map(tag).transpose()?,
         dimension: view.text("dimension").map(dimension).transpose()?,
         commitment_id: view.text("commitment").map(without_none),
         commitment_status: view.text("commitment_status").map(Into::into),
     };
     Ok((filter, conditions(view, days, billing)))
+}
+
+/// The same for a file of lines: what an address says of `/charges`, and any day where it names none.
+///
+/// # Errors
+/// Where a condition is not known; nothing is passed over, as a page does that shows what it passed over.
+pub async fn for_export(conn: &mut Snapshot, query: &str) -> Result<ChargeFilter> {
+    let view = View::parse(Some(query), ACCEPTS)?;
+    if !view.note().is_empty() {
+        return Err(Error::Invalid(view.note()));
+    }
+    let bills = view.bills(conn).await?;
+    let (mut filter, _) = filter(conn, &view, &bills).await?;
+    if view.text("day").is_none() && view.text("period").is_none() {
+        (filter.first_day, filter.end_day) = (None, None);
+    }
+    Ok(filter)
 }
 
 // An address has no empty values: "none" stands for lines without one.
@@ -89,6 +108,14 @@ fn part(text: &str) -> Result<ChargePart> {
 fn tags(text: &str) -> Result<serde_json::Value> {
     let tags = serde_json::from_str(text).ok().filter(serde_json::Value::is_object);
     tags.ok_or_else(|| Error::Invalid("tags is not a JSON object like {\"service\": \"shop\"}.".into()))
+}
+
+// Keys may have a colon, as `aws:createdBy` has.
+fn tag(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| {
+        Error::Invalid(format!("tag={text} is not known. Give a key and a value like team=shop, or team=none."))
+    })?;
+    Ok((key.trim().to_owned(), without_none(value.trim())))
 }
 
 fn dimension(text: &str) -> Result<(String, String)> {
@@ -123,7 +150,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
     if let Some(month) = billing {
         out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
     }
-    const WORDS: [(&str, &str); 24] = [
+    const WORDS: [(&str, &str); 25] = [
         ("service", "service"),
         ("env", "environment"),
         ("team", "team"),
@@ -143,6 +170,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
         ("center", "cost center"),
         ("allocated", ""),
         ("tags", "tags"),
+        ("tag", "tag"),
         ("dimension", "dimension"),
         ("commitment", "commitment"),
         ("commitment_status", "commitment"),

@@ -28,7 +28,7 @@ const CSV_LINE_COUNT_MAX: usize = 200_000;
 const CHUNK_LINE_COUNT: usize = 5_000;
 const FILE_NAME: &str = "charges.csv";
 
-const ACCEPTS: Accepts = Accepts {
+pub(super) const ACCEPTS: Accepts = Accepts {
     texts: &[
         "day",
         "billing",
@@ -52,6 +52,7 @@ const ACCEPTS: Accepts = Accepts {
         "invoice",
         "issuer",
         "tags",
+        "tag",
         "dimension",
         "commitment",
         "commitment_status",

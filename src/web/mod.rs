@@ -8,7 +8,7 @@ pub mod audit;
 pub mod beside;
 pub mod catalogue;
 mod charge;
-mod charge_filter;
+pub mod charge_filter;
 mod charge_parts;
 mod charges;
 pub mod charts;

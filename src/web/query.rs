@@ -15,10 +15,11 @@ pub(super) const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
 #[rustfmt::skip]
-const KEYS: [&str; 42] = [
+const KEYS: [&str; 43] = [
     "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status", "finding",
     "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "part", "center",
     "allocated", "tags",
+    "tag",
     "dimension", "commitment", "commitment_status", "invoice", "issuer", "state", "month", "from", "to", "day", "q",
     "cur", "basis", "by", "sort", "page",
 ];

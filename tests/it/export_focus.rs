@@ -12,7 +12,10 @@ const HEADER: &str = "BilledCost,EffectiveCost,BillingAccountId,BillingCurrency,
 
 /// Imports a file and gives back its receipt.
 fn import(data_dir: &Path, source: &str, file: &Path) -> serde_json::Value {
-    let output = costwake(data_dir, &["import", "--json", "--source", source, file.to_str().unwrap()]);
+    let output = costwake(
+        data_dir,
+        &["import", "--json", "--counted-elsewhere-too", "--source", source, file.to_str().unwrap()],
+    );
     let receipt: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
     assert_eq!(receipt["state"], "published", "{}: {receipt}", file.display());
@@ -82,7 +85,7 @@ fn what_is_exported_is_the_same_bill_again() {
     let refused = costwake(&data, &["export", "focus", other.to_str().unwrap()]);
     assert!(!refused.status.success() && said(&refused).contains("names no form"), "{}", said(&refused));
     let none = costwake(&data, &["export", "focus", other.to_str().unwrap(), "--service", "nobody"]);
-    assert!(said(&none).contains("there is no service nobody"), "{}", said(&none));
+    assert!(said(&none).contains("service=nobody is not in the catalogue"), "{}", said(&none));
     assert!(!other.with_extension("partial").exists() && !other.exists());
 
     for (name, file) in shared() {
@@ -124,4 +127,71 @@ fn shared() -> Vec<(String, PathBuf)> {
         "derived/focus10_dev_azure_style.parquet",
     ];
     names.into_iter().map(|name| (name.replace(['/', '.'], "-"), folder.join(name))).collect()
+}
+
+/// Any condition of the page of lines narrows an export, and what it does not know it says.
+#[test]
+fn an_export_is_narrowed_by_any_condition() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let bill = place.path().join("bill.csv");
+    let row = |cost: &str, month: u32, day: u32, category: &str, account: &str, provider: &str, tag: &str| {
+        format!(
+            "{cost},{cost},1,USD,2026-{month:02}-01T00:00:00Z,2026-{:02}-01T00:00:00Z,2026-{month:02}-{day:02}T00:00:00Z,\
+             2026-{month:02}-{day:02}T01:00:00Z,{category},Compute,Machines,{provider},{account},\
+             \"{{\"\"aws:team\"\": \"\"{tag}\"\"}}\"\n",
+            month + 1
+        )
+    };
+    let header = "BilledCost,EffectiveCost,BillingAccountId,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,\
+        ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,ServiceName,ProviderName,SubAccountId,Tags";
+    let rows = row("1", 8, 3, "Usage", "a1", "Acme", "shop")
+        + &row("2", 9, 3, "Usage", "a1", "Acme", "search")
+        + &row("4", 9, 4, "Tax", "a2", "Acme", "shop")
+        + &row("8", 10, 5, "Usage", "a2", "Other Cloud", "shop");
+    fs::write(&bill, format!("{header}\n{rows}")).unwrap();
+    import(&data, "own", &bill);
+
+    let mut number = 0;
+    let mut export = |conditions: &[&str]| {
+        number += 1;
+        let file = place.path().join(format!("{number}.csv"));
+        let output = costwake(&data, &[&["export", "focus", file.to_str().unwrap()], conditions].concat());
+        if !output.status.success() {
+            assert!(!file.exists());
+            return Err(said(&output));
+        }
+        let mut table = csv::Reader::from_path(&file).unwrap();
+        let at = table.headers().unwrap().iter().position(|name| name == "EffectiveCost").unwrap();
+        Ok(table.records().map(|row| row.unwrap()[at].parse::<i64>().unwrap()).sum::<i64>())
+    };
+    let cases: [(&[&str], i64); 12] = [
+        (&[], 15),
+        (&["--provider", "acme"], 7),
+        (&["--account", "a2"], 12),
+        (&["--billing-period", "2026-08..2026-09"], 7),
+        (&["--billing-period", "2026-10"], 8),
+        (&["--charge-days", "2026-09-03..2026-09-04"], 6),
+        (&["--charge-days", "2026-09-04"], 4),
+        (&["--category", "tax"], 4),
+        (&["--tag", "aws:team=shop", "--provider", "Acme"], 5),
+        (&["--currency", "USD", "--account", "a1", "--tag", "aws:team=search"], 2),
+        (&["--service-name", "Machines", "--environment", "none", "--source", "own"], 15),
+        (&["--dimension", "product=none"], 15),
+    ];
+    for (conditions, sum) in cases {
+        assert_eq!(export(conditions), Ok(sum), "{conditions:?}");
+    }
+    let refused = [
+        (["--provider", "nobody"], "there is no provider nobody: bills are of Acme, Other Cloud"),
+        (["--environment", "moon"], "env=moon is not in the catalogue"),
+        (["--category", "free"], "it is one of Usage, Purchase, Tax, Credit, Adjustment"),
+        (["--billing-period", "2026-10..2026-08"], "the first is after the last"),
+        (["--tag", "team"], "Give a key and a value like team=shop"),
+        (["--account", "a3"], "no line that counts now meets these conditions"),
+    ];
+    for (conditions, words) in refused {
+        let told = export(&conditions).unwrap_err();
+        assert!(told.contains(words), "{conditions:?}: {told}");
+    }
 }

@@ -2,23 +2,24 @@
 
 mod file;
 mod parquet;
+mod which;
 
 use super::database;
 use crate::config::Config;
-use crate::focus::BillingPeriod;
 use crate::patience::Patience;
 use crate::rollup::focus_row::Columns;
-use crate::store::focus_export::{self, ExportFilter, ExportTotal};
-use crate::store::{Scope, Snapshot, catalogue_names, sources};
-use anyhow::{Context, bail, ensure};
+use crate::store::focus_export::{self, ExportTotal};
+use crate::store::{Scope, Snapshot};
+use anyhow::ensure;
 use bigdecimal::BigDecimal;
 use file::ExportFile;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use which::FocusArguments;
 
 /// What to export.
 #[derive(clap::Args)]
@@ -32,28 +33,6 @@ pub struct Arguments {
 enum Form {
     /// FOCUS 1.2 cost and usage, as CSV or Parquet.
     Focus(FocusArguments),
-}
-
-/// Without a restriction all lines that count now are written.
-#[derive(clap::Args)]
-struct FocusArguments {
-    /// The file to write: `.csv`, `.csv.gz`, `.csv.zst` or `.parquet`. One that exists is kept.
-    file: PathBuf,
-    /// Only bills of this source.
-    #[arg(long)]
-    source: Option<String>,
-    /// Only bills of this billing period, such as 2026-10.
-    #[arg(long)]
-    billing_period: Option<BillingPeriod>,
-    /// Only lines of this service of the catalogue, by its address; `none` for those of no service.
-    #[arg(long)]
-    service: Option<String>,
-    /// Only lines of services of this team, by its address; `none` for those of no team.
-    #[arg(long)]
-    team: Option<String>,
-    /// Only lines of this ProviderName.
-    #[arg(long)]
-    provider: Option<String>,
 }
 
 /// Runs the command.
@@ -103,7 +82,7 @@ fn print(file: &Path, Written { totals, notes }: &Written) {
 // One snapshot: a bill that is restated meanwhile is exported as it was, whole.
 async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Result<Written> {
     let mut snapshot: Snapshot = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let filter = filter(&mut snapshot, arguments).await?;
+    let filter = arguments.filter(&mut snapshot).await?;
     let scope = Scope::everything();
     let generation_ids = focus_export::generations(&mut snapshot, &filter).await?;
     let extra = focus_export::extra_columns(&mut snapshot, &generation_ids).await?;
@@ -114,6 +93,7 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Resul
         let count = count.clone();
         move |lasted| eprintln!("  {} rows written: {} s", count.load(Ordering::Relaxed), lasted.as_secs())
     });
+    focus_export::plan_for_each(&mut snapshot).await?;
     let mut sums = Sums::default();
     let mut row = Vec::new();
     for generation_id in &generation_ids {
@@ -133,35 +113,9 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Resul
         "The lines do not add up to what the pages show; nothing was exported. Run `costwake verify`. Lines: \
          {written:?}. Rollups: {totals:?}"
     );
+    ensure!(!written.is_empty(), "no line that counts now meets these conditions, so nothing was written");
     let notes = file.finish()?;
     Ok(Written { totals, notes })
-}
-
-async fn filter(snapshot: &mut Snapshot, arguments: &FocusArguments) -> anyhow::Result<ExportFilter> {
-    let source_id = match &arguments.source {
-        None => None,
-        Some(name) => {
-            Some(sources::id(&mut *snapshot, name).await?.with_context(|| format!("there is no source {name}"))?)
-        }
-    };
-    let [service, team] = [&arguments.service, &arguments.team].map(Option::as_deref);
-    let named = catalogue_names::ids(&mut *snapshot, service, None, team).await?;
-    Ok(ExportFilter {
-        source_id,
-        billing_period_start: arguments.billing_period.map(BillingPeriod::first_day),
-        service_id: found("service", service, named.service_id)?,
-        team_id: found("team", team, named.team_id)?,
-        provider_name: arguments.provider.clone(),
-    })
-}
-
-fn found(what: &str, asked: Option<&str>, id: Option<i64>) -> anyhow::Result<Option<i64>> {
-    match (asked, id) {
-        (None, _) => Ok(None),
-        (Some("none"), None) => Ok(Some(0)),
-        (Some(_), Some(id)) => Ok(Some(id)),
-        (Some(slug), None) => bail!("there is no {what} {slug}"),
-    }
 }
 
 /// What was written, added up apart from the rollups that it is compared with.
