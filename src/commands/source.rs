@@ -154,6 +154,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
         }
         Action::Add(options) => {
             let setting = options.apply_to(None)?;
+            source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?.unwrap_or_default();
             let key = Key::load_or_create(&config.key_file())?;
             let source_id = source_change::add(&mut transaction, &key, &setting, &credentials, &by).await?;
@@ -162,6 +163,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
         Action::Change(options) => {
             let source = find(&mut transaction, &options.name).await?;
             let setting = options.apply_to(Some(&source.setting))?;
+            source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?;
             let key = Key::load_or_create(&config.key_file())?;
             let change = source_change::change(&mut transaction, &key, &source, &setting, credentials.as_ref(), &by);

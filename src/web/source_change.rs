@@ -3,7 +3,7 @@
 
 use super::{Error, Result};
 use crate::config::Config;
-use crate::sources::kind::Restatement;
+use crate::sources::kind::{Kind, Restatement};
 use crate::sources::objects::{Opened, PlaceError};
 use crate::sources::place::Credentials;
 use crate::sources::setting::Setting;
@@ -57,6 +57,21 @@ fn details(setting: &Setting, credentials: Option<&Credentials>) -> Value {
         "schedule": setting.schedule.map(|schedule| schedule.to_string()),
         "credentials_changed": credentials.is_some(),
     })
+}
+
+/// Whether a folder of the server may be read: what never can be is said at once, and not at the first read.
+///
+/// # Errors
+/// Where the folder is not there, or lies in none that sources may read.
+pub async fn check_folder(config: &Config, setting: &Setting) -> Result<()> {
+    if setting.kind != Kind::Directory || setting.fault().is_some() {
+        return Ok(());
+    }
+    let reach = config.reach().map_err(|error| Error::Invalid(format!("{error}.")))?;
+    match Opened::new(setting.kind, &setting.place, &Credentials::default(), &reach).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Invalid(format!("{} {}", error.sentence, error.remedy))),
+    }
 }
 
 /// Adds a source, or sets up one that files were handed in for so far. Gives its number.

@@ -157,6 +157,7 @@ async fn add(
 ) -> Result<Response> {
     let done = async {
         let setting = form.setting()?;
+        source_change::check_folder(&app.config, &setting).await?;
         let credentials = form.credentials().unwrap_or_default();
         let (key, by, app) = (key(&app).await?, by(&app, &principal, &address), app.clone());
         detached(async move {
@@ -192,6 +193,7 @@ async fn change(
     form.name = source.setting.name.clone();
     let done = async {
         let (setting, credentials) = (form.setting()?, form.credentials());
+        source_change::check_folder(&app.config, &setting).await?;
         let (key, by, app, source) = (key(&app).await?, by(&app, &principal, &address), app.clone(), source.clone());
         detached(async move {
             let mut transaction = app.pools.web.begin().await?;

@@ -14,12 +14,13 @@ use crate::store::tag_rules;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bigdecimal::{BigDecimal, Zero};
 use chrono::Months;
 use form::TagForm;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -81,6 +82,8 @@ struct TagsPage {
     keys: Vec<String>,
     teams: Vec<CoverageRow>,
     months: Vec<CoverageRow>,
+    /// Whose months are shown; empty for all together.
+    team: String,
     offenders: Vec<OffenderRow>,
     offender_count: usize,
     can_edit: bool,
@@ -95,25 +98,54 @@ pub(crate) fn ranges(page_days: DateRange) -> (DateRange, DateRange) {
     (DateRange::new(first, page_days.end()).unwrap_or(page_days), page_days)
 }
 
-async fn show(State(app): State<AppState>, principal: Principal) -> Result<TagsPage> {
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    team: String,
+}
+
+/// What stands for services without a team.
+const NO_TEAM: &str = "No team";
+
+async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<TagsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
     let (months, recent) = ranges(rules::ranges(&page).0);
     let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
     let keys = coverage.rules.iter().map(|rule| rule.values.tag_key.clone()).collect();
-    let by_team = |key: &CoverageKey| key.team.clone().unwrap_or_else(|| "No team".into());
+    let by_team = |key: &CoverageKey| key.team.clone().unwrap_or_else(|| NO_TEAM.into());
     let by_month = |key: &CoverageKey| key.month.format("%Y-%m").to_string();
+    let teams = table(&coverage, &coverage.recent, by_team);
+    let of_team = |key: &CoverageKey| asked.team.is_empty() || by_team(key) == asked.team;
+    let is_known = asked.team.is_empty() || coverage.by_month.keys().chain(coverage.recent.keys()).any(of_team);
+    if !is_known {
+        return Err(Error::Invalid(format!("team={} has no cost that a tag is asked of.", asked.team)));
+    }
+    let of_months: BTreeMap<CoverageKey, BigDecimal> = coverage
+        .by_month
+        .iter()
+        .filter(|(key, _)| of_team(key))
+        .map(|(key, cost)| (key.clone(), cost.clone()))
+        .collect();
     Ok(TagsPage {
         rows: standard(&coverage),
         keys,
-        teams: table(&coverage, &coverage.recent, by_team),
-        months: table(&coverage, &coverage.by_month, by_month),
+        teams,
+        months: table(&coverage, &of_months, by_month),
+        team: asked.team,
         offenders: coverage.offenders.iter().take(OFFENDER_ROWS_MAX).map(offender).collect(),
         offender_count: coverage.offenders.len(),
         can_edit: Policy::Bills.allows(&principal),
         days: format!("{} to {}", recent.start(), recent.last_day()),
         page,
     })
+}
+
+impl TagsPage {
+    fn team_href(&self, name: &str) -> String {
+        let query = serde_urlencoded::to_string([("team", name)]).unwrap_or_default();
+        format!("/tags?{query}#h-months")
+    }
 }
 
 fn standard(coverage: &Coverage) -> Vec<StandardRow> {

@@ -7,7 +7,9 @@ use costwake::rollup::{ImportOptions, import_with};
 use costwake::store::jobs::{self, Lane};
 use costwake::store::{sources, uploads};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 fn worker(pool: &PgPool, lane: Lane, data_dir: &str) -> Worker {
@@ -62,6 +64,65 @@ async fn a_zombie_cannot_publish(pool: PgPool) {
     assert_eq!(import(&heir).await.unwrap().state, "published");
     assert_eq!(figures(&pool, "acme").await.len(), 3);
     assert_clean(&pool).await;
+}
+
+/// F29 as it happens: the program is stopped in the middle of an import, another worker does the job, and the program
+/// goes on.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_program_that_was_frozen_cannot_publish(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<Line> = (0..60_000).map(|n| Line::of("2026-10", 1 + n % 28, "shop", "0.25")).collect();
+    let path = file(folder.path(), &bill(&lines));
+    let payload = json!({ "path": path, "file_name": "bill.csv", "source": "acme", "received_by": "ann" });
+    jobs::enqueue(&mut pool.acquire().await.unwrap(), "import_upload", "1", &payload).await.unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_costwake"));
+    program.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+    program.args(["serve", "--jobs-only", "--metrics-listen", "off", "--data-dir"]).arg(folder.path());
+    let mut program = Killed(program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until(&pool, "SELECT count(*) FROM delivery WHERE state = 'loading'", 1).await;
+    program.signal("-STOP");
+    let frozen = "SELECT count(*) FROM delivery WHERE state = 'loading'";
+    assert_eq!(support::count(&pool, frozen).await, 1, "it was stopped before its end");
+    sqlx::query("UPDATE job SET leased_until = now() - interval '1 second'").execute(&pool).await.unwrap();
+    let heir = worker(&pool, Lane::Imports, folder.path().to_str().unwrap());
+    assert!(heir.take_one().await.unwrap());
+    let published = "SELECT count(*) FROM delivery WHERE state = 'published'";
+    assert_eq!((support::count(&pool, published).await, support::count(&pool, frozen).await), (1, 1));
+    let figures_of_the_heir = figures(&pool, "acme").await;
+
+    program.signal("-CONT");
+    until(&pool, frozen, 0).await;
+    assert_eq!(support::count(&pool, published).await, 1);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM publication").await, 1);
+    assert_eq!(figures(&pool, "acme").await, figures_of_the_heir);
+    assert_eq!(jobs::find(&pool, "import_upload", "1").await.unwrap().unwrap().state, "done");
+    assert!(program.0.try_wait().unwrap().is_none(), "it lost a job, not its life");
+    assert_clean(&pool).await;
+}
+
+/// A program that does not outlive its test.
+struct Killed(Child);
+
+impl Killed {
+    fn signal(&mut self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap();
+        assert!(done.success(), "{signal}");
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn until(pool: &PgPool, sql: &'static str, wanted: i64) {
+    let began = Instant::now();
+    while support::count(pool, sql).await != wanted {
+        assert!(began.elapsed() < Duration::from_secs(120), "{sql}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn upload(pool: &PgPool, path: &std::path::Path) -> i64 {

@@ -4,6 +4,7 @@ use super::{Line, assert_clean, bill, figures, import_as_of, withdraw_source};
 use crate::support;
 use sqlx::PgPool;
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const PERIODS: [&str; 2] = ["2026-09", "2026-10"];
 
@@ -66,6 +67,44 @@ fn orders() -> Vec<[usize; 4]> {
     let all =
         (0..4).flat_map(|a| (0..4).flat_map(move |b| (0..4).map(move |c| [a, b, c, 6_usize.wrapping_sub(a + b + c)])));
     all.filter(|order| order.iter().collect::<BTreeSet<_>>().iter().map(|n| **n).eq(0..4)).collect()
+}
+
+/// N03 at random: fifty deliveries of several periods and versions, in orders that nobody chose.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn fifty_deliveries_in_any_order_end_in_the_same_figures(pool: PgPool) {
+    let seed = std::env::var("COSTWAKE_ORDER_SEED").ok().and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
+    println!("COSTWAKE_ORDER_SEED={seed}");
+    let mut random = Random(seed | 1);
+    let periods: [&[usize]; 3] = [&[0], &[1], &[0, 1]];
+    let mut deliveries: Vec<(&[usize], u32, u32)> =
+        (0..50).map(|_| (periods[random.below(3)], 1 + random.below(12) as u32, 1 + random.below(18) as u32)).collect();
+    let mut expected = None;
+    for round in 0..3 {
+        let source = format!("order {round}");
+        for (periods, content, version) in &deliveries {
+            import_as_of(&pool, &source, &text(periods, *content), *version).await;
+        }
+        let figures = figures(&pool, &source).await;
+        assert_eq!(*expected.get_or_insert(figures.clone()), figures, "COSTWAKE_ORDER_SEED={seed} {source}");
+        withdraw_source(&pool, &source).await;
+        for place in (1..deliveries.len()).rev() {
+            deliveries.swap(place, random.below(place + 1));
+        }
+    }
+    assert_clean(&pool).await;
+}
+
+/// Xorshift: enough to shuffle.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
 }
 
 /// I10: what is older of a file replaces nothing and is named on its receipt; the rest of it counts.

@@ -45,6 +45,18 @@ async fn tags_are_asked_for_and_what_lacks_them_is_listed(pool: PgPool) {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(!page.contains("$500"), "development is not asked");
+    // The months of one team.
+    sqlx::query("INSERT INTO team (slug, name) VALUES ('shop-team', 'Shop team')").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE service SET team_id = (SELECT team_id FROM team WHERE slug = 'shop-team') WHERE slug = 'shop'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let covered = |page: &str| crate::finance::texts(page, "section[aria-labelledby=h-months] tbody tr").join("; ");
+    let (all, team) = (app.get("/tags").await.body, app.get("/tags?team=Shop+team").await.body);
+    assert!(all.contains("/tags?team=Shop+team#h-months") && covered(&all).contains("50.0%"), "{}", covered(&all));
+    assert!(!covered(&team).is_empty() && !covered(&team).contains("50.0%"), "{}", covered(&team));
+    assert_eq!(app.get("/tags?team=Moon").await.status, StatusCode::BAD_REQUEST);
+    sqlx::query("UPDATE service SET team_id = NULL").execute(&pool).await.unwrap();
     let csv = app.get("/tags.csv").await.body;
     assert!(csv.contains("owner,missing,,,search,222,Compute,USD,30"), "{csv}");
     assert!(csv.contains("owner,not allowed,nobody,,search,222,Compute,USD,20"), "{csv}");

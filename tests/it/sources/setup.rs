@@ -152,7 +152,8 @@ async fn the_test_of_a_connection_reaches_nothing_private(pool: PgPool) {
     let tested = app.post_form(&format!("{}/test", added.location()), &[]).await;
     assert!(tested.body.contains("COSTWAKE_OUTGOING_NETWORKS"), "{}", tested.body);
     let outside = [("name", "etc"), ("kind", "directory"), ("layout", "files"), ("prefix", "/etc")];
-    let added = app.post_form("/sources/add", &outside).await;
-    let tested = app.post_form(&format!("{}/test", added.location()), &[]).await;
-    assert!(tested.body.contains("COSTWAKE_SOURCE_FOLDERS"), "{}", tested.body);
+    // A folder is looked at before the source is set up.
+    let refused = app.post_form("/sources/add", &outside).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    assert!(refused.body.contains("COSTWAKE_SOURCE_FOLDERS") && refused.body.contains("value=\"/etc\""));
 }
