@@ -82,8 +82,7 @@ pub async fn days(
         SELECT
             d.charge_date, d.environment_id, d.provider_name, d.charge_category, d.billing_currency AS currency,
             date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
-            sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
@@ -152,11 +151,9 @@ pub async fn bought(
         SELECT
             coalesce(k.charge_category, '') AS "charge_category!", k.service_category, k.pricing_category,
             k.commitment_discount_status, d.billing_currency AS "currency!",
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0) AS "cost!",
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0) AS "cost_before!",
             0::bigint AS "split_id!", NULL::text AS split_name
         FROM key_mapping m
@@ -178,11 +175,9 @@ pub async fn bought(
         GROUP BY 1, 2, 3, 4, 5
         UNION ALL
         SELECT '', NULL, NULL, NULL, d.billing_currency,
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0),
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0),
             d.split_id, max(split.name)
         FROM daily_cost d
@@ -313,11 +308,9 @@ pub async fn by_service(
                 d.service_id, d.billing_currency AS currency,
                 coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0)::bigint
                     AS charge_count,
-                coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                     FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS cost,
-                coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                     FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS cost_before
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -436,8 +429,7 @@ pub async fn weekly(
         r#"
         SELECT
             d.service_id, (d.charge_date - $1::date) / 7 AS "week!", d.billing_currency AS currency,
-            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
