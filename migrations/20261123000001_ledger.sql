@@ -75,6 +75,16 @@ CREATE TABLE delivery_rejection (
     PRIMARY KEY (delivery_id, line)
 );
 
+-- What can be read of the amounts of all those rows. An absent currency is ''.
+CREATE TABLE delivery_rejected_total (
+    delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    billing_currency text NOT NULL,
+    row_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    PRIMARY KEY (delivery_id, billing_currency)
+);
+
 -- The immutable content of one scope (source, billing account, billing period, and the object where the source
 -- appends) as one delivery gave it.
 -- generation_id = delivery_id * 4096 + ordinal, so that one partition of charge holds one delivery.

@@ -268,14 +268,20 @@ pub struct Choices {
     pub environments: Vec<(String, String)>,
 }
 
-/// What a list can be narrowed to. Ephemeral environments are left out: they are reached from their list.
+/// Previews that a list can be narrowed to, the newest ones: there may be one for each change. All are on their own list.
+const PREVIEW_CHOICE_COUNT_MAX: i64 = 12;
+
+/// What a list can be narrowed to.
 pub async fn choices(conn: &mut PgConnection) -> sqlx::Result<Choices> {
     let rows = sqlx::query!(
         r#"
         (SELECT 'team' AS "what!", slug AS "slug!", name AS "name!" FROM team ORDER BY name LIMIT 1000)
         UNION ALL
         (SELECT 'env', slug, name FROM environment WHERE kind <> 'preview' ORDER BY name LIMIT 1000)
-        "#
+        UNION ALL
+        (SELECT 'env', slug, name FROM environment WHERE kind = 'preview' ORDER BY environment_id DESC LIMIT $1)
+        "#,
+        PREVIEW_CHOICE_COUNT_MAX
     )
     .fetch_all(conn)
     .await?;

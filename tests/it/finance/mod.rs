@@ -10,6 +10,7 @@ mod invoices;
 mod late;
 mod missing_bills;
 mod months;
+mod prices;
 mod restated;
 mod why;
 
