@@ -77,6 +77,8 @@ pub enum ChargePart {
     Usage,
     /// Of it, what was under commitment.
     Covered,
+    /// Of it, what was bought of providers' services that commitments cover.
+    Committed,
     /// Credits that correct nothing.
     Credits,
     /// Tax that corrects nothing.
@@ -91,14 +93,23 @@ pub enum ChargePart {
 
 impl ChargePart {
     /// In no order.
-    pub const ALL: [Self; 7] =
-        [Self::Usage, Self::Covered, Self::Credits, Self::Tax, Self::Corrections, Self::Commitments, Self::Used];
+    pub const ALL: [Self; 8] = [
+        Self::Usage,
+        Self::Covered,
+        Self::Committed,
+        Self::Credits,
+        Self::Tax,
+        Self::Corrections,
+        Self::Commitments,
+        Self::Used,
+    ];
 
     /// In an address, and for the database.
     pub fn key(self) -> &'static str {
         match self {
             Self::Usage => "usage",
             Self::Covered => "covered",
+            Self::Committed => "committed",
             Self::Credits => "credits",
             Self::Tax => "tax",
             Self::Corrections => "corrections",
@@ -112,6 +123,7 @@ impl ChargePart {
         match self {
             Self::Usage => "usage, without unused commitments",
             Self::Covered => "usage under commitment",
+            Self::Committed => "usage of services that commitments cover",
             Self::Credits => "credits, without corrections",
             Self::Tax => "tax, without corrections",
             Self::Corrections => "corrections and adjustments",

@@ -114,15 +114,13 @@ pub fn charges(
                       CASE WHEN $17 = 'cost_center' THEN team.cost_center END, '') = $18::text)
              AND ($19::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $19)
              AND ($20::text IS NULL OR k.commitment_discount_status = $20)
-             AND ($21::text IS NULL OR CASE WHEN $21 IN ('usage', 'covered')
-                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-                           AND ($21 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
-                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
-                      ELSE $21 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
-                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
-                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
-                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
-                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($21::text IS NULL
+                  OR $21 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
+                          IN (SELECT provider_name, service_name FROM committed_service)
+                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
+                          k.pricing_category)
+                  OR is_charge_part($21, k.charge_category, k.charge_class, k.commitment_discount_status,
+                      k.pricing_category))
              AND ($22::text IS NULL OR coalesce(team.cost_center, '') = $22)
              AND ($23::bool IS NULL OR (m.service_id <> 0) = $23)
              AND ($24::date IS NULL OR (c.charge_period_start AT TIME ZONE 'UTC')::date >= $24)
@@ -256,15 +254,13 @@ pub async fn totals(
                       CASE WHEN $16 = 'cost_center' THEN team.cost_center END, '') = $17::text)
              AND ($18::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $18)
              AND ($19::text IS NULL OR k.commitment_discount_status = $19)
-             AND ($20::text IS NULL OR CASE WHEN $20 IN ('usage', 'covered')
-                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-                           AND ($20 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
-                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
-                      ELSE $20 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
-                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
-                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
-                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
-                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($20::text IS NULL
+                  OR $20 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
+                          IN (SELECT provider_name, service_name FROM committed_service)
+                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
+                          k.pricing_category)
+                  OR is_charge_part($20, k.charge_category, k.charge_class, k.commitment_discount_status,
+                      k.pricing_category))
              AND ($21::text IS NULL OR coalesce(team.cost_center, '') = $21)
              AND ($22::bool IS NULL OR (m.service_id <> 0) = $22)
              AND ($23::date IS NULL OR d.charge_date >= $23)

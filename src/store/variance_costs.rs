@@ -88,8 +88,7 @@ pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
                 d.billing_currency AS currency, k.provider_name, k.service_name AS bought, k.sku_id, k.region_id,
                 p.day >= $1 AND p.day < $2 AS is_now,
-                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost,
+                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity
             FROM key_mapping m
             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
@@ -171,8 +170,7 @@ pub async fn sums(conn: &mut PgConnection, scope: &Scope, question: Question<'_>
             coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id <> 0), 0) AS "shared_before!"
         FROM (
             SELECT d.billing_currency AS currency, d.split_id, p.day >= $1 AND p.day < $2 AS is_now,
-                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost
+                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p

@@ -6,7 +6,7 @@ use super::{Error, Result};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::charges::{ChargeFilter, ChargePart};
 use crate::store::freshness::Freshness;
-use crate::store::{Snapshot, catalogue_names};
+use crate::store::{Scope, Snapshot, catalogue_names};
 use std::str::FromStr;
 
 /// A condition in words, and the key that takes it away.
@@ -80,12 +80,12 @@ pub(super) async fn filter(
 ///
 /// # Errors
 /// Where a condition is not known; nothing is passed over, as a page does that shows what it passed over.
-pub async fn for_export(conn: &mut Snapshot, query: &str) -> Result<ChargeFilter> {
+pub async fn for_export(conn: &mut Snapshot, scope: &Scope, query: &str) -> Result<ChargeFilter> {
     let view = View::parse(Some(query), ACCEPTS)?;
     if !view.note().is_empty() {
         return Err(Error::Invalid(view.note()));
     }
-    let bills = view.bills(conn).await?;
+    let bills = view.bills(conn, scope).await?;
     let (mut filter, _) = filter(conn, &view, &bills).await?;
     if view.text("day").is_none() && view.text("period").is_none() {
         (filter.first_day, filter.end_day) = (None, None);

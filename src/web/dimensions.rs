@@ -6,7 +6,7 @@ use super::drill;
 use super::parts::Filters;
 use super::query::{self, Accepts, Span, View, range_label};
 use super::restated::{Looked, RestatedNotice};
-use super::service::change_sentence;
+use super::service::change_sentences;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::allocate;
 use crate::store::dimension_costs;
@@ -90,9 +90,8 @@ async fn show(
         return export(&read, name);
     }
     // The page is about all cost that the person may see, as the overview is.
-    let word = format!("dimension {name}");
     let (publication_id, basis) = (read.page.publication_id, read.view.basis);
-    let looked = Looked { page: &word, publication_id, basis, of: RestatedOf::default() };
+    let looked = Looked { page: "dimensions", publication_id, basis, of: RestatedOf::default() };
     let mut snapshot = app.pools.snapshot().await?;
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let label = allocate::dimension_label(name);
@@ -188,6 +187,6 @@ fn answer(read: &Read, label: &str) -> String {
     }
     let mut total = Compared::default();
     read.rows.iter().for_each(|(_, compared)| total.add_row(compared));
-    let parts: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
-    format!("{} by {label} from {} against {}.", parts.join("; "), range_label(span.days), span.before_label())
+    let changes = change_sentences(&total, &read.currencies);
+    format!("{changes} by {label} from {} against {}.", range_label(span.days), span.before_label())
 }

@@ -18,6 +18,7 @@ use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
 use crate::store::environment_ends;
 use crate::store::history::RestatedOf;
+use crate::store::missing_bills::Part;
 use crate::store::service_costs::{self, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -76,6 +77,8 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Environments).await?;
     let scope = principal.scope();
     let id = environment.environment_id;
+    let part = Part { environment_id: Some(id), ..view.part(&mut snapshot).await? };
+    let page = page.of_part(&mut snapshot, &scope, part).await?;
     let span = view.span(&page.bills);
     let (mut services, mut days, mut rated) = (Vec::new(), Vec::new(), None);
     if let Some(span) = &span {
@@ -106,9 +109,8 @@ async fn show(
         ..DeploymentFilter::default()
     };
     let deployments = deployment_list::list(&mut snapshot, &filter, 20).await?;
-    let word = format!("environment {id}");
     let of = RestatedOf { environment_id: Some(id), ..RestatedOf::default() };
-    let looked = Looked { page: &word, publication_id: page.publication_id, basis: view.basis, of };
+    let looked = Looked { page: "environments", publication_id: page.publication_id, basis: view.basis, of };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let currencies = currencies(&services);
     let path = format!("/environments/{}", environment.slug);

@@ -29,7 +29,7 @@ struct Row {
 /// What a page is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Looked<'a> {
-    /// The page's own word, unique among pages: "overview", "statement 2026-10", "service 7".
+    /// The page's own word, unique among pages: "overview", "statement 2026-10", or one for all of a kind: "services".
     pub page: &'a str,
     /// The publication that it shows.
     pub publication_id: i64,

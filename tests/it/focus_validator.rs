@@ -73,7 +73,7 @@ fn an_export_fails_no_rule_but_the_named_ones() {
 
     // That it can fail: a currency that ISO 4217 does not have.
     fs::write(&bill, BILL.replace(",EUR,", ",euro,")).unwrap();
-    let imported = costwake(&data, &["import", "--source", "odd", bill.to_str().unwrap()]);
+    let imported = costwake(&data, &["import", "--counted-elsewhere-too", "--source", "odd", bill.to_str().unwrap()]);
     assert!(imported.status.success(), "{}", said(&imported));
     let odd = place.path().join("odd.parquet");
     let output = costwake(&data, &["export", "focus", odd.to_str().unwrap(), "--source", "odd"]);

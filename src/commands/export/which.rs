@@ -2,7 +2,7 @@
 
 use crate::focus::BillingPeriod;
 use crate::store::charges::ChargeFilter;
-use crate::store::{Snapshot, focus_export, sources};
+use crate::store::{Scope, Snapshot, focus_export, sources};
 use crate::web::charge_filter;
 use anyhow::{Context, bail};
 use chrono::NaiveDate;
@@ -102,8 +102,9 @@ impl FocusArguments {
         let given: Vec<(&str, &str)> =
             conditions.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
         let query = serde_urlencoded::to_string(&given).context("the conditions cannot be written as an address")?;
-        let mut filter =
-            charge_filter::for_export(snapshot, &query).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+        let mut filter = charge_filter::for_export(snapshot, &Scope::everything(), &query)
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
         if let Some((first, last)) = self.billing_period {
             filter.billing_start = Some(first.first_day());
             filter.billing_end = Some(last.next().first_day());

@@ -24,6 +24,7 @@ use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
 use crate::store::history::RestatedOf;
 use crate::store::metric_points;
+use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use crate::store::service_details::{self, CostReach, ServiceDetail};
@@ -76,7 +77,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
     let title = format!("{} · Services", service.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
-    let page = page.of_services(&[service.service_id]);
+    let part = Part { service_id: Some(service.service_id), ..view.part(&mut snapshot).await? };
+    let page = page.of_part(&mut snapshot, &principal.scope(), part).await?;
     let restated = match may_see(principal, &service) {
         true => restated(app, principal, &mut snapshot, &page, &view, service.service_id).await?,
         false => None,
@@ -103,9 +105,9 @@ async fn restated(
     view: &View,
     service_id: i64,
 ) -> Result<Option<RestatedNotice>> {
-    let word = format!("service {service_id}");
+    // One visit for all services: noting each would write all the time, and what is kept would be read again.
     let of = RestatedOf { service_id: Some(service_id), ..RestatedOf::default() };
-    let looked = Looked { page: &word, publication_id: page.publication_id, basis: view.basis, of };
+    let looked = Looked { page: "services", publication_id: page.publication_id, basis: view.basis, of };
     RestatedNotice::read(app, principal, snapshot, looked).await
 }
 

@@ -50,7 +50,9 @@ async fn import(pool: &PgPool, name: &str, text: &str) -> Receipt {
         received_by: "test".into(),
         now: now(),
     };
-    rollup::import_file(&pools(pool), request, |_, _, _| {}).await.unwrap()
+    // Several sources have the same bill here, and all of them are meant.
+    let options = rollup::ImportOptions { is_counted_elsewhere_too: true, ..rollup::ImportOptions::default() };
+    rollup::import_with(&pools(pool), request, options, |_, _, _| {}).await.unwrap()
 }
 
 /// A loader's keys and those of a rule that came later are the same; a bill that waited to be accepted knows the rule.
@@ -73,7 +75,7 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
     let keys = "SELECT count(*) FROM rollup_key WHERE mapping_tags ? 'cell'";
     let keyed = crate::support::count(&pool, keys).await;
     assert_eq!(keyed, 2);
-    // The same bill from another source that a person named: it counts there too.
+    // The same bill from another source, which is meant: it counts there too.
     assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
     assert_eq!(crate::support::count(&pool, keys).await, keyed, "the loader meets the same keys");
     rollup::accept(&pools(&pool), waiting.delivery_id, rollup::Person { login: "test", address: "" }, now())
