@@ -184,7 +184,7 @@ fn of_cluster(
             by_machine.entry((&cost.resource_id, &cost.billing_currency)).or_default().push((day, cost));
         }
     }
-    found.machines = by_machine.into_iter().flat_map(|(_, days)| runs(&days)).collect();
+    found.machines = by_machine.into_values().flat_map(|days| runs(&days)).collect();
     found.machines.sort_by(|left, right| right.costs.EffectiveCost.cmp(&left.costs.EffectiveCost));
     let without = without.into_iter().map(|((node, resource_id), days)| WithoutCharge { node, resource_id, days });
     found.without_charge = without.collect();
