@@ -336,7 +336,7 @@ async fn an_answer_says_which_part_of_it_is_another(db: PgPool) {
     let id = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
     settle(&world).await;
     // Something that has nothing to do with it is published.
-    import(&world, "2026-06", "2026-06-03", 0, "2026-11-19T07:00:00Z").await;
+    import(&world, "2026-03", "2026-03-03", 0, "2026-11-19T07:00:00Z").await;
     let mut text = "metric,service,day,value\n".to_owned();
     for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
         let requests = cents(0, at, if at > day("2026-10-28") { 4000 } else { 0 }) * 10;

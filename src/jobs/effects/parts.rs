@@ -85,7 +85,8 @@ impl Parts {
     /// looks at: days that became complete since are said elsewhere.
     pub fn changed_to(&self, now: &History, calibration: &str) -> Vec<&'static str> {
         let is_later = now.complete_to > self.complete_to;
-        let now = Self::of(&up_to(now, self.complete_to), calibration);
+        let is_longer = now.first_day < self.first_day;
+        let now = Self::of(&within(now, self.first_day, self.complete_to), calibration);
         let parts = [
             (
                 &self.cost,
@@ -102,19 +103,23 @@ impl Parts {
             (&self.method, &now.method, "the method is a newer one"),
         ];
         // How the others moved is told about a level that every new day shifts: with new days that is no news.
-        let is_news =
-            |before: &String, now: &String| before != now && !(is_later && std::ptr::eq(before, &self.siblings));
-        parts.into_iter().filter(|(before, now, _)| is_news(before, now)).map(|(.., words)| words).collect()
+        let is_news = |before: &String, now: &String| {
+            before != now && !((is_later || is_longer) && std::ptr::eq(before, &self.siblings))
+        };
+        let others = parts.into_iter().filter(|(before, now, _)| is_news(before, now)).map(|(.., words)| words);
+        longer.into_iter().chain(others).collect()
     }
 }
 
-// The same history as it would have been asked about on an earlier day.
-fn up_to(history: &History, last: NaiveDate) -> History {
-    let length = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
-    let part = |days: &Vec<Option<f64>>| days[..length.min(days.len())].to_vec();
-    let known = |days: &[f64]| days[..length.min(days.len())].to_vec();
+// The same history as it would have been asked about when only these days were known.
+fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
+    let first = first.max(history.first_day);
+    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
+    let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
+    let part = |days: &Vec<Option<f64>>| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
+    let known = |days: &[f64]| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
     History {
-        first_day: history.first_day,
+        first_day: first,
         complete_to: history.complete_to.min(last),
         cost: part(&history.cost),
         traffic: history.traffic.as_ref().map(part),
@@ -123,9 +128,14 @@ fn up_to(history: &History, last: NaiveDate) -> History {
             .siblings
             .as_ref()
             .map(|both| Siblings { cost: known(&both.cost), traffic: known(&both.traffic) }),
-        releases: history.releases.iter().filter(|one| one.day <= last).cloned().collect(),
-        price_events: history.price_events.iter().filter(|one| one.day <= last).cloned().collect(),
-        notes: history.notes.iter().filter(|one| one.day <= last).cloned().collect(),
+        releases: history.releases.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
+        price_events: history.price_events.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
+        notes: history
+            .notes
+            .iter()
+            .filter(|one| one.last_day.unwrap_or(one.day) >= first && one.day <= last)
+            .cloned()
+            .collect(),
     }
 }
 

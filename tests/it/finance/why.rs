@@ -330,8 +330,9 @@ async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
     assert!(own.contains("1,200 requests a day against 1,000"), "{own}");
     let page = finance.get(&format!("/why?{query}")).await.body;
     let lede = texts(&page, ".lede").join(" ");
-    let shown = lede.split_once("more traffic or use (").unwrap().1.split_once(')').unwrap().0;
+    let (label, shown) = lede.split_once("the largest part: ").unwrap().1.split_once(" (").unwrap();
+    let shown = shown.split_once(')').unwrap().0;
     let rows = texts(&page, "table.bridge tbody tr");
-    let row = rows.iter().find(|row| row.contains("More traffic or use")).unwrap();
+    let row = rows.iter().find(|row| row.to_lowercase().contains(label)).unwrap_or_else(|| panic!("{lede}: {rows:?}"));
     assert!(row.contains(shown), "{shown} in {row}");
 }
