@@ -75,6 +75,16 @@ CREATE TABLE delivery_rejection (
     PRIMARY KEY (delivery_id, line)
 );
 
+-- What can be read of the amounts of all those rows. An absent currency is ''.
+CREATE TABLE delivery_rejected_total (
+    delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    billing_currency text NOT NULL,
+    row_count bigint NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL,
+    PRIMARY KEY (delivery_id, billing_currency)
+);
+
 -- The immutable content of one scope (source, billing account, billing period, and the object where the source
 -- appends) as one delivery gave it.
 -- generation_id = delivery_id * 4096 + ordinal, so that one partition of charge holds one delivery.
@@ -110,6 +120,32 @@ CREATE UNIQUE INDEX generation_current
 CREATE INDEX generation_by_bill ON generation (billing_account_id, billing_period_start) WHERE state = 'current';
 CREATE INDEX generation_by_delivery ON generation (delivery_id);
 CREATE INDEX generation_by_scope ON generation (source_id, billing_account_id, billing_period_start, generation_id DESC);
+
+-- One of the four costs, by the basis that is asked for. A plain expression, so that the planner puts it in place of
+-- the call.
+CREATE FUNCTION cost_in(basis text, billed numeric, effective numeric, list numeric, contracted numeric)
+RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE basis WHEN 'billed' THEN billed WHEN 'list' THEN list WHEN 'contracted' THEN contracted ELSE effective END;
+
+-- Whether a line, or a key of lines, is of a part that figures are made of (`ChargePart` in src/store/charges.rs).
+-- Usage that a commitment left unused is no usage; a correction is nothing else, whatever it corrects.
+CREATE FUNCTION is_charge_part(
+    part text, charge_category text, charge_class text, commitment_discount_status text, pricing_category text
+)
+RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE part
+    WHEN 'usage' THEN charge_category = 'Usage' AND commitment_discount_status IS DISTINCT FROM 'Unused'
+    WHEN 'covered' THEN charge_category = 'Usage' AND commitment_discount_status IS DISTINCT FROM 'Unused'
+        AND (commitment_discount_status IS NOT DISTINCT FROM 'Used' OR pricing_category IS NOT DISTINCT FROM 'Committed')
+    ELSE part = CASE
+        WHEN charge_class = 'Correction' OR charge_category = 'Adjustment' THEN 'corrections'
+        WHEN charge_category = 'Credit' THEN 'credits'
+        WHEN charge_category = 'Tax' THEN 'tax'
+        WHEN charge_category = 'Purchase' OR charge_category = 'Usage' AND commitment_discount_status = 'Unused'
+            THEN 'commitments'
+        WHEN charge_category = 'Usage' THEN 'used'
+        ELSE '' END
+    END;
 
 -- What the current generations of a delivery took the place of, past what was taken back since: what going back from
 -- it makes current again.

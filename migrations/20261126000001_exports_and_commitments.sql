@@ -17,10 +17,10 @@ CREATE VIEW commitment_day AS
 SELECT d.charge_date, d.billing_currency, d.billed_cost, d.effective_cost, d.list_cost, k.provider_name, k.service_name,
     k.sub_account_id, k.sub_account_name, k.charge_category, k.commitment_discount_status,
     k.mapping_tags ->> '@column:CommitmentDiscountId' AS commitment_id,
-    k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused' AS is_usage,
-    k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-        AND (k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
-             OR k.pricing_category IS NOT DISTINCT FROM 'Committed') AS is_covered,
+    is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
+        AS is_usage,
+    is_charge_part('covered', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
+        AS is_covered,
     m.service_id, service.team_id, service.slug, service.name
 FROM daily_cost_by_key d
 JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -28,3 +28,10 @@ JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id =
 JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
     AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
 LEFT JOIN service ON service.service_id = m.service_id;
+
+-- What commitments cover: providers' services of which some bill tells usage under commitment. Coverage is measured
+-- against all their usage, on whatever days are asked about, so that the days of a month add up to the month.
+CREATE VIEW committed_service AS
+SELECT DISTINCT coalesce(provider_name, '') AS provider_name, coalesce(service_name, '') AS service_name
+FROM rollup_key
+WHERE is_charge_part('covered', charge_category, charge_class, commitment_discount_status, pricing_category);

@@ -15,8 +15,27 @@ CREATE TABLE list_price_change (
 );
 CREATE INDEX list_price_change_by_day ON list_price_change (charge_date);
 
--- Which generations they were worked out from. One row.
+-- What they were worked out from: the generations that counted. One row.
 CREATE TABLE list_price_run (
     is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
-    generation_mark text NOT NULL
+    generation_ids bigint[] NOT NULL
+);
+
+-- Cost that moved between services because resources began to say otherwise whose they are, worked out once for all that
+-- look at it.
+CREATE TABLE retag_step (
+    service_id bigint NOT NULL,
+    environment_id bigint NOT NULL,
+    billing_currency text NOT NULL,
+    -- The first day.
+    day date NOT NULL,
+    -- The mean of what came, less what went. For estimates only.
+    amount_per_day double precision NOT NULL,
+    PRIMARY KEY (service_id, environment_id, billing_currency, day)
+);
+
+-- The last publication that it was worked out from. One row.
+CREATE TABLE retag_run (
+    is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
+    publication_id bigint NOT NULL
 );

@@ -8,9 +8,13 @@ use crate::store::{MIGRATIONS, Pools, backup};
 use anyhow::{Context, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a server has to answer at first.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open database. The own cluster stops with the last process that lets go of it.
 #[derive(Debug)]
@@ -44,15 +48,24 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
     };
     let database = Database { pools: Pools::connect_lazy(options.clone()), options, cluster };
     if database.cluster.is_none() {
-        refuse_old_server(&database.pools).await?;
+        refuse_old_server(&database.options).await?;
     }
     Ok(database)
 }
 
 /// Before the schema meets a server that does not understand it.
-async fn refuse_old_server(pools: &Pools) -> anyhow::Result<()> {
-    let mut conn = pools.jobs.acquire().await.context("could not reach the database")?;
-    let major = backup::server_major(&mut conn).await.context("could not reach the database")?;
+async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
+    // By a connection of its own: a pool would try until its time is over, and not say what was wrong.
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
+    let unreachable = || {
+        format!(
+            "could not reach the database at {}:{}, which DATABASE_URL names: see that it runs and lets this machine in",
+            options.get_host(),
+            options.get_port()
+        )
+    };
+    let mut conn = connecting.map_err(anyhow::Error::from).and_then(|tried| Ok(tried?)).with_context(unreachable)?;
+    let major = backup::server_major(&mut conn).await.with_context(unreachable)?;
     ensure!(
         major >= OLDEST_MAJOR,
         "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \

@@ -8,6 +8,7 @@ use crate::patience::Patience;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
 use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Receipt, Total};
+use crate::store::rejected_totals::RejectedTotal;
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -163,6 +164,9 @@ pub(super) fn text(receipt: &Receipt) -> String {
         line(format!("  source    {source}"));
     }
     line(format!("  rows      {} ({} could not be read)", receipt.rows, receipt.rejected_rows));
+    for missing in &receipt.rejected_totals {
+        line(rejected_line(missing));
+    }
     for total in receipt.totals.iter().take(SHOWN_MAX) {
         line(total_line(total));
     }
@@ -175,9 +179,13 @@ pub(super) fn text(receipt: &Receipt) -> String {
         month.differences.iter().take(SHOWN_MAX).for_each(|one| line(difference_line(one)));
         more(&mut line, month.differences.len());
     }
-    if !receipt.closed_months.is_empty() {
+    if receipt.state == "quarantined" {
         let id = receipt.delivery_id;
-        line(format!("  finance decides: costwake delivery accept {id}, or costwake delivery withdraw {id}"));
+        let accept = match crate::rollup::cannot_accept(&receipt.missing_columns) {
+            None => format!("costwake delivery accept {id}, or "),
+            Some(_) => String::new(),
+        };
+        line(format!("  finance decides: {accept}costwake delivery withdraw {id}"));
     }
     for rejection in receipt.rejections.iter().take(SHOWN_MAX) {
         line(format!("  line {}: {} (“{}”)", rejection.line, rejection.reason, rejection.value));
@@ -205,6 +213,16 @@ fn total_line(total: &Total) -> String {
         total.billing_currency.as_deref().unwrap_or("–"),
         costs(&total.costs),
         total.rows,
+    )
+}
+
+fn rejected_line(missing: &RejectedTotal) -> String {
+    format!(
+        "  missing   {:4}  at least BilledCost {}  EffectiveCost {}  ({} of the rejected rows)",
+        missing.billing_currency.as_deref().unwrap_or("–"),
+        missing.BilledCost.to_plain_string(),
+        missing.EffectiveCost.to_plain_string(),
+        missing.rows,
     )
 }
 

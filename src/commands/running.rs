@@ -50,6 +50,11 @@ pub struct Running {
 /// Starts it.
 pub async fn start(database: &Database, config: &Config, parts: Parts, ports: Ports) -> anyhow::Result<Running> {
     let app = AppState::new(config.clone(), database.pools.clone())?;
+    if ports.pages.is_some()
+        && let Err(error) = welcome::note_address(config).await
+    {
+        tracing::warn!("Commands will not know where the pages are served: {error}");
+    }
     let stop = CancellationToken::new();
     let running = Running {
         pages: ports.pages.map(|listener| {

@@ -162,6 +162,6 @@ fn line(account: &Account) -> String {
 }
 
 fn print_link(config: &Config, path: &str) {
-    println!("{}", welcome::address_of(config, path));
+    println!("{}", welcome::address_beside(config, path));
     eprintln!("The link works once, for 24 hours.");
 }

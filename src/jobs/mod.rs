@@ -181,6 +181,9 @@ impl Worker {
                 Ok(())
             }
             MAKE_DAYS => Box::pin(pull_metrics::make_days(&self.pools)).await,
+            // One that was asked for while the last one ran finds its work done.
+            effects::SETTLE_EFFECTS if !effects::is_behind(&self.pools).await? => Ok(()),
+            anomalies::DETECT_ANOMALIES if !anomalies::is_behind(&self.pools).await? => Ok(()),
             effects::SETTLE_EFFECTS => {
                 let done = Box::pin(effects::settle(&self.pools, Utc::now())).await?;
                 tracing::info!(

@@ -143,7 +143,7 @@ fn write_length(to: &mut Vec<u8>, place: u32, length: u32) {
 }
 
 /// A row that could not be read, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
     /// As [`Charge::line`].
     pub line: u64,
@@ -153,6 +153,19 @@ pub struct Rejection {
     pub value: String,
     /// A sentence for the receipt.
     pub reason: String,
+    /// What can be read of its amounts all the same; `None` where nothing can.
+    pub amounts: Option<Box<RejectedAmounts>>,
+}
+
+/// Amounts of a row that cannot be counted: a receipt tells what is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RejectedAmounts {
+    /// BilledCost.
+    pub billed_cost: Option<Decimal>,
+    /// EffectiveCost.
+    pub effective_cost: Option<Decimal>,
+    /// BillingCurrency; empty where the row has none.
+    pub currency: String,
 }
 
 /// One data row of a bill.

@@ -1,5 +1,5 @@
 use super::cells::{Cells, present, trimmed};
-use super::charge::{Charge, Rejection, Row};
+use super::charge::{Charge, RejectedAmounts, Rejection, Row};
 use super::header::{Header, Slot};
 use super::warnings::Warnings;
 use super::{tags, timestamp};
@@ -37,7 +37,10 @@ impl Reading {
     pub fn row<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Row<'a> {
         match self.charge(header, line, cells) {
             Ok(charge) => Row::Charge(charge),
-            Err(rejection) => Row::Rejected(header.named(rejection)),
+            Err(mut rejection) => {
+                rejection.amounts = readable_amounts(header, cells);
+                Row::Rejected(header.named(rejection))
+            }
         }
     }
 
@@ -169,7 +172,22 @@ pub(super) fn ragged(expected: usize, line: u64, cells: Cells<'_>) -> Rejection 
 
 /// A rejection whose value is short enough to be shown.
 pub(super) fn rejection(line: u64, column: &str, value: &str, reason: String) -> Rejection {
-    Rejection { line, column: column.to_owned(), value: value.chars().take(VALUE_CHARS_MAX).collect(), reason }
+    let value = value.chars().take(VALUE_CHARS_MAX).collect();
+    Rejection { line, column: column.to_owned(), value, reason, amounts: None }
+}
+
+// Of a line with other cells than the header nothing is where it should be.
+fn readable_amounts(header: &Header, cells: Cells<'_>) -> Option<Box<RejectedAmounts>> {
+    if cells.spans.len() != header.roles.len() {
+        return None;
+    }
+    let text = |slot: Slot| present(cells.get(slot.first)).map(trimmed);
+    let cost = |slot: Slot| Decimal::parse(text(slot)?).ok();
+    let slots = &header.slots;
+    let (billed_cost, effective_cost) = (cost(slots.billed_cost), cost(slots.effective_cost));
+    let currency = text(slots.billing_currency).unwrap_or_default().to_owned();
+    let is_any = billed_cost.is_some() || effective_cost.is_some();
+    is_any.then(|| Box::new(RejectedAmounts { billed_cost, effective_cost, currency }))
 }
 
 #[derive(Clone, Copy)]

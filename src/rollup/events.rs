@@ -23,7 +23,7 @@ const BATCH_MAX: i64 = 50;
 /// Bodies in memory at once.
 const BATCH_BYTES_MAX: i64 = 8 << 20;
 /// How long reading rests in a flood, as a multiple of how long it worked, and at most.
-const RESTS_IN_FLOOD: u32 = 4;
+const RESTS_IN_FLOOD: u32 = 9;
 const REST_MAX: Duration = Duration::from_secs(2);
 
 /// How reading went.

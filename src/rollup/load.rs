@@ -15,7 +15,7 @@ use super::{bill_source, partition, staging, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
-use crate::store::{Pools, billers, invoices, joined_exports, locks};
+use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
@@ -308,7 +308,11 @@ pub(super) async fn keep_content(
             reason: rejection.reason.clone(),
         })
         .collect();
-    deliveries::insert_rejections(conn, load.delivery_id, &rejections).await?;
+    deliveries::insert_rejections(&mut *conn, load.delivery_id, &rejections).await?;
+    for (currency, sums) in &found.rejected_totals {
+        let [billed, effective] = [0, 1].map(|index| sums.costs[index].to_big_decimal());
+        rejected_totals::insert(&mut *conn, load.delivery_id, currency, sums.count, &billed, &effective).await?;
+    }
     Ok(())
 }
 

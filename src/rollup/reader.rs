@@ -15,6 +15,7 @@ use crate::focus::Decimal;
 use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub(super) struct Found {
     pub rejected_row_count: i64,
     /// The first ones.
     pub rejections: Vec<Rejection>,
+    /// Sums of all that can be read of their amounts, by currency.
+    pub rejected_totals: BTreeMap<String, Sums>,
     pub scopes: Scopes,
     /// Whether the files are the two exports of an Azure bill.
     pub has_both_exports: bool,
@@ -273,6 +276,10 @@ impl Reader {
 
     fn rejected(&mut self, mut rejection: Rejection) {
         self.found.rejected_row_count += 1;
+        if let Some(amounts) = rejection.amounts.take() {
+            let sums = self.found.rejected_totals.entry(amounts.currency).or_insert(Sums::ZERO);
+            sums.add(&[amounts.billed_cost.as_ref(), amounts.effective_cost.as_ref(), None, None]);
+        }
         if self.found.rejections.len() < crate::store::receipts::REJECTIONS_SHOWN_MAX as usize {
             // Lines of parts are counted through: which line of which part that is, is said as well.
             if self.plan.paths.len() > 1 {

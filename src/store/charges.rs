@@ -83,6 +83,8 @@ pub enum ChargePart {
     Usage,
     /// Of it, what was under commitment.
     Covered,
+    /// Of it, what was bought of providers' services that commitments cover.
+    Committed,
     /// Credits that correct nothing.
     Credits,
     /// Tax that corrects nothing.
@@ -97,14 +99,23 @@ pub enum ChargePart {
 
 impl ChargePart {
     /// In no order.
-    pub const ALL: [Self; 7] =
-        [Self::Usage, Self::Covered, Self::Credits, Self::Tax, Self::Corrections, Self::Commitments, Self::Used];
+    pub const ALL: [Self; 8] = [
+        Self::Usage,
+        Self::Covered,
+        Self::Committed,
+        Self::Credits,
+        Self::Tax,
+        Self::Corrections,
+        Self::Commitments,
+        Self::Used,
+    ];
 
     /// In an address, and for the database.
     pub fn key(self) -> &'static str {
         match self {
             Self::Usage => "usage",
             Self::Covered => "covered",
+            Self::Committed => "committed",
             Self::Credits => "credits",
             Self::Tax => "tax",
             Self::Corrections => "corrections",
@@ -118,6 +129,7 @@ impl ChargePart {
         match self {
             Self::Usage => "usage, without unused commitments",
             Self::Covered => "usage under commitment",
+            Self::Committed => "usage of services that commitments cover",
             Self::Credits => "credits, without corrections",
             Self::Tax => "tax, without corrections",
             Self::Corrections => "corrections and adjustments",
@@ -314,8 +326,7 @@ fn found<'c>(
            LEFT JOIN service ON service.service_id = m.service_id
            LEFT JOIN team ON team.team_id = service.team_id
            LEFT JOIN environment ON environment.environment_id = m.environment_id
-           CROSS JOIN LATERAL (SELECT coalesce(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
-                      WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END, 0) AS amount) cost
+           CROSS JOIN LATERAL (SELECT coalesce(cost_in($2::text, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost), 0) AS amount) cost
            WHERE c.generation_id = ANY($3::bigint[])
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
              AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
@@ -340,15 +351,13 @@ fn found<'c>(
                       CASE WHEN $26 = 'cost_center' THEN team.cost_center END, '') = $27::text)
              AND ($28::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $28)
              AND ($29::text IS NULL OR k.commitment_discount_status = $29)
-             AND ($30::text IS NULL OR CASE WHEN $30 IN ('usage', 'covered')
-                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-                           AND ($30 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
-                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
-                      ELSE $30 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
-                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
-                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
-                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
-                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($30::text IS NULL
+                  OR $30 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
+                          IN (SELECT provider_name, service_name FROM committed_service)
+                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
+                          k.pricing_category)
+                  OR is_charge_part($30, k.charge_category, k.charge_class, k.commitment_discount_status,
+                      k.pricing_category))
              AND ($31::text IS NULL OR coalesce(team.cost_center, '') = $31)
              AND ($32::bool IS NULL OR (m.service_id <> 0) = $32)
              AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
@@ -415,8 +424,7 @@ pub async fn totals(
     sqlx::query_as!(
         ChargeTotal,
         r#"SELECT c.billing_currency, count(*) AS "charge_count!",
-                  coalesce(sum(CASE $2::text WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost
-                      WHEN 'contracted' THEN c.contracted_cost ELSE c.effective_cost END), 0) AS "cost!"
+                  coalesce(sum(cost_in($2::text, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost)), 0) AS "cost!"
            FROM charge c
            JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
            JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
@@ -449,15 +457,13 @@ pub async fn totals(
                       CASE WHEN $22 = 'cost_center' THEN team.cost_center END, '') = $23::text)
              AND ($24::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $24)
              AND ($25::text IS NULL OR k.commitment_discount_status = $25)
-             AND ($26::text IS NULL OR CASE WHEN $26 IN ('usage', 'covered')
-                      THEN k.charge_category = 'Usage' AND k.commitment_discount_status IS DISTINCT FROM 'Unused'
-                           AND ($26 = 'usage' OR k.commitment_discount_status IS NOT DISTINCT FROM 'Used'
-                                OR k.pricing_category IS NOT DISTINCT FROM 'Committed')
-                      ELSE $26 = CASE WHEN k.charge_class = 'Correction' OR k.charge_category = 'Adjustment' THEN 'corrections'
-                               WHEN k.charge_category = 'Credit' THEN 'credits' WHEN k.charge_category = 'Tax' THEN 'tax'
-                               WHEN k.charge_category = 'Purchase' OR k.charge_category = 'Usage'
-                                    AND k.commitment_discount_status = 'Unused' THEN 'commitments'
-                               WHEN k.charge_category = 'Usage' THEN 'used' ELSE '' END END)
+             AND ($26::text IS NULL
+                  OR $26 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
+                          IN (SELECT provider_name, service_name FROM committed_service)
+                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
+                          k.pricing_category)
+                  OR is_charge_part($26, k.charge_category, k.charge_class, k.commitment_discount_status,
+                      k.pricing_category))
              AND ($27::text IS NULL OR coalesce(team.cost_center, '') = $27)
              AND ($28::bool IS NULL OR (m.service_id <> 0) = $28)
            GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,

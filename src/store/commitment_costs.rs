@@ -63,7 +63,7 @@ pub struct CommitmentCoverage {
     pub usage: BigDecimal,
 }
 
-/// Coverage of every provider's service with usage under commitment on these days.
+/// Coverage of every provider's service that commitments cover, also where none covers it on these days.
 pub async fn coverage(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -73,10 +73,11 @@ pub async fn coverage(
         CommitmentCoverage,
         r#"SELECT provider_name, service_name, billing_currency AS "currency!",
                   coalesce(sum(list_cost) FILTER (WHERE is_covered), 0) AS "covered!", sum(list_cost) AS "usage!"
-           FROM commitment_day
+           FROM commitment_day d
            WHERE charge_date >= $2 AND charge_date < $3 AND is_usage AND ($1::bigint[] IS NULL OR team_id = ANY($1))
+             AND (coalesce(provider_name, ''), coalesce(service_name, '')) IN
+                 (SELECT provider_name, service_name FROM committed_service)
            GROUP BY 1, 2, 3
-           HAVING bool_or(is_covered)
            ORDER BY 5 DESC, 1, 2, 3 LIMIT $4"#,
         scope.team_ids(),
         days.start(),
@@ -100,7 +101,7 @@ pub struct CommitmentDay {
     pub unused: BigDecimal,
     /// `ListCost` of usage under commitment.
     pub covered: BigDecimal,
-    /// `ListCost` of all usage of what is under commitment at some time of these days.
+    /// `ListCost` of all usage of services that commitments cover.
     pub usage: BigDecimal,
     /// `BilledCost` of purchases.
     pub purchased: BigDecimal,
@@ -110,26 +111,21 @@ pub struct CommitmentDay {
 pub async fn by_day(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<CommitmentDay>> {
     sqlx::query_as!(
         CommitmentDay,
-        r#"SELECT charge_date AS "day!", billing_currency AS "currency!", sum(used) AS "used!", sum(unused) AS "unused!",
-                  sum(covered) AS "covered!", coalesce(sum(usage) FILTER (WHERE is_bought), 0) AS "usage!",
-                  sum(purchased) AS "purchased!"
-           FROM (
-             SELECT charge_date, billing_currency,
-               coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Used'), 0) AS used,
-               coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Unused'), 0) AS unused,
-               coalesce(sum(list_cost) FILTER (WHERE is_covered), 0) AS covered,
-               coalesce(sum(list_cost) FILTER (WHERE is_usage), 0) AS usage,
-               coalesce(sum(billed_cost) FILTER (WHERE charge_category = 'Purchase'
-                   AND (commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL)), 0) AS purchased,
-               bool_or(bool_or(is_covered)) OVER (PARTITION BY provider_name, service_name, billing_currency) AS is_bought,
-               bool_or(is_covered OR commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL)
-                 AS is_of_commitment
-             FROM commitment_day
-             WHERE charge_date >= $2 AND charge_date < $3 AND ($1::bigint[] IS NULL OR team_id = ANY($1))
-             GROUP BY charge_date, billing_currency, provider_name, service_name
-           ) parts
+        r#"SELECT charge_date AS "day!", billing_currency AS "currency!",
+                  coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Used'), 0) AS "used!",
+                  coalesce(sum(effective_cost) FILTER (WHERE commitment_discount_status = 'Unused'), 0) AS "unused!",
+                  coalesce(sum(list_cost) FILTER (WHERE is_covered), 0) AS "covered!",
+                  coalesce(sum(list_cost) FILTER (WHERE is_usage AND is_committed), 0) AS "usage!",
+                  coalesce(sum(billed_cost) FILTER (WHERE charge_category = 'Purchase' AND is_of_commitment), 0)
+                    AS "purchased!"
+           FROM commitment_day d
+           CROSS JOIN LATERAL (SELECT
+               commitment_discount_status IN ('Used', 'Unused') OR commitment_id IS NOT NULL AS is_of_commitment,
+               (coalesce(provider_name, ''), coalesce(service_name, '')) IN
+                   (SELECT provider_name, service_name FROM committed_service) AS is_committed) c
+           WHERE charge_date >= $2 AND charge_date < $3 AND ($1::bigint[] IS NULL OR team_id = ANY($1))
            GROUP BY 1, 2
-           HAVING bool_or(is_of_commitment) OR bool_or(is_bought)
+           HAVING bool_or(is_of_commitment OR is_usage AND is_committed)
            ORDER BY 1, 2"#,
         scope.team_ids(),
         days.start(),

@@ -233,8 +233,7 @@ pub(super) async fn cells(
                 CASE WHEN $13::bool THEN d.charge_date END AS charge_date,
                 date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
                 d.billing_currency AS currency,
-                sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS cost,
+                sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost,
                 sum(d.charge_count)::bigint AS charge_count
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'

@@ -91,7 +91,7 @@ pub async fn set_content(db: impl PgExecutor<'_>, delivery_id: i64, content: &Co
     Ok(())
 }
 
-/// Says what became of a delivery.
+/// Says what became of a delivery. A decision about one that was read before does not change when that was done.
 pub async fn finish(
     db: impl PgExecutor<'_>,
     delivery_id: i64,
@@ -100,7 +100,9 @@ pub async fn finish(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE delivery SET state = $2, reason = $3, finished_at = $4 WHERE delivery_id = $1",
+        "UPDATE delivery SET state = $2, reason = $3,
+             finished_at = CASE WHEN state IN ('waiting', 'loading') THEN $4 ELSE coalesce(finished_at, $4) END
+         WHERE delivery_id = $1",
         delivery_id,
         state,
         reason,

@@ -67,8 +67,7 @@ pub async fn days(
         ServiceDayCost,
         r#"
         SELECT d.charge_date, d.service_id, d.billing_currency AS currency,
-            sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
@@ -160,8 +159,7 @@ pub async fn resources(
                 JOIN charge_group cg
                     ON cg.rollup_key_id = k.rollup_key_id AND cg.sub_account_key = k.sub_account_key
                 JOIN charge c ON c.group_id = cg.group_id AND c.sub_account_key = cg.sub_account_key
-                CROSS JOIN LATERAL (SELECT coalesce(CASE $8::text WHEN 'amortized' THEN c.effective_cost
-                    WHEN 'billed' THEN c.billed_cost WHEN 'list' THEN c.list_cost ELSE c.contracted_cost END, 0) AS cost) a
+                CROSS JOIN LATERAL (SELECT coalesce(cost_in($8::text, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost), 0) AS cost) a
                 WHERE m.service_id = ANY($1) AND ($2::bigint IS NULL OR m.environment_id = $2)
                   AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
                   AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day

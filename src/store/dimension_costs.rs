@@ -47,8 +47,7 @@ pub async fn by_value(
         ValueCost,
         r#"SELECT coalesce(m.dimensions -> $1 ->> 'value', CASE WHEN $1 = 'cost_center' THEN team.cost_center END) AS value,
                   d.billing_currency AS currency,
-                  sum(CASE $4::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                      WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!",
+                  sum(cost_in($4::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!",
                   sum(d.charge_count)::bigint AS "charge_count!"
            FROM daily_cost_by_key d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'

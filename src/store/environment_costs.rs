@@ -77,11 +77,9 @@ pub async fn by_environment(
             d.environment_id, d.billing_currency AS currency,
             coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0)::bigint
                 AS "charge_count!",
-            coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS "cost!",
-            coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS "cost_before!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -177,8 +175,7 @@ pub async fn by_source(
         SourceDay,
         r#"
         SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
-            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         WHERE d.charge_date >= $1 AND d.charge_date < $2 AND $4::bigint[] IS NULL

@@ -101,8 +101,7 @@ pub async fn costs_after(
             coalesce(service.slug, '') AS "service_slug!", d.billing_currency AS currency,
             min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!",
             sum(d.charge_count)::bigint AS "charge_count!",
-            sum(CASE $1::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM ended e
         JOIN daily_cost d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'

@@ -1,6 +1,7 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
-use super::missing_bills::{self, Missing, Shares};
+use super::Scope;
+use super::missing_bills::{self, Missing, Part, Shares};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -85,6 +86,15 @@ impl Freshness {
     pub fn of_services(&self, service_ids: &[i64]) -> Self {
         let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
         Self { missing, ..self.clone() }
+    }
+
+    /// How far the bills of this part of all cost reach, as far as these readers may see it.
+    pub async fn of_part(self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
+        let first = self.late().map(|source| source.complete_to).min();
+        let Some(first) = first.filter(|_| part != Part::default() || !scope.is_everything()) else { return Ok(self) };
+        let shares = missing_bills::shares(conn, scope, first, part).await?;
+        let missing = missing_bills::of(&shares, self.late(), None);
+        Ok(Self { missing, ..self })
     }
 
     /// The services that a late source makes a material part of, each with the first day without it.
@@ -190,7 +200,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
         ..Freshness::default()
     };
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
-        bills.shares = missing_bills::shares(&mut *conn, first).await?;
+        bills.shares = missing_bills::shares(&mut *conn, &Scope::everything(), first, Part::default()).await?;
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }

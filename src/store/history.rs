@@ -101,8 +101,7 @@ pub async fn steps(
              UNION SELECT end_publication_id FROM span WHERE end_publication_id IS NOT NULL
          ), said AS (
              SELECT d.generation_id, d.billing_currency,
-                    sum(CASE $1::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                        WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS cost
+                    sum(cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost
              FROM daily_cost d
              WHERE d.generation_id IN (SELECT generation_id FROM span) AND ($4::date IS NULL OR d.charge_date = $4)
              GROUP BY 1, 2
@@ -173,8 +172,7 @@ pub async fn difference(
                 coalesce(sum(cost.amount) FILTER (WHERE span.is_before), 0) AS "before!",
                 coalesce(sum(cost.amount) FILTER (WHERE span.is_after), 0) AS "after!"
          FROM span JOIN daily_cost d ON d.generation_id = span.generation_id
-         CROSS JOIN LATERAL (SELECT CASE $1::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
+         CROSS JOIN LATERAL (SELECT cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS amount) cost
          LEFT JOIN service ON service.service_id = d.service_id
          WHERE (span.is_before OR span.is_after) AND ($4::date IS NULL OR d.charge_date = $4)
          GROUP BY 1, 2, 3, 4, 5 ORDER BY d.billing_currency, d.service_id, d.charge_category LIMIT 100000"#,
@@ -230,8 +228,7 @@ pub async fn restated_since(
                     coalesce(sum(cost.amount) FILTER (WHERE side.is_before), 0) AS before,
                     coalesce(sum(cost.amount) FILTER (WHERE NOT side.is_before), 0) AS after
              FROM side JOIN daily_cost d ON d.generation_id = side.generation_id AND d.charge_date < side.version_date
-             CROSS JOIN LATERAL (SELECT CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS amount) cost
+             CROSS JOIN LATERAL (SELECT cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS amount) cost
              LEFT JOIN service ON service.service_id = d.service_id
              WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
              GROUP BY 1, 2

@@ -1,6 +1,7 @@
 //! What late sources leave out: the part of a cost that they usually make, by which it is told what days without them
 //! are worth.
 
+use super::Scope;
 use super::freshness::SourceReach;
 use crate::focus::BillingPeriod;
 use bigdecimal::BigDecimal;
@@ -26,6 +27,8 @@ pub struct Missing {
     pub read_at: DateTime<Utc>,
     /// What it makes of this cost, in percent with one decimal: of the currency in which that is most.
     pub percent: BigDecimal,
+    /// That currency, where this cost is in several.
+    pub currency: Option<String>,
     /// The same of the currency in which it is least; 0 where it does not bill one of them.
     pub percent_least: BigDecimal,
 }
@@ -70,16 +73,48 @@ impl<'a> FromIterator<(i64, i64, &'a str, BigDecimal)> for Shares {
     }
 }
 
+/// Which part of all cost is looked at; what is absent narrows nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// 0 for what no rule gives to a service.
+    pub service_id: Option<i64>,
+    /// 0 for what no rule gives to an environment.
+    pub environment_id: Option<i64>,
+    /// 0 for services without a team.
+    pub team_id: Option<i64>,
+    /// FOCUS ProviderName.
+    pub provider_name: Option<&'a str>,
+    /// FOCUS ChargeCategory.
+    pub charge_category: Option<&'a str>,
+    /// FOCUS BillingCurrency.
+    pub currency: Option<&'a str>,
+}
+
 /// Reads the two billing periods to the one of this day.
-pub async fn shares(conn: &mut PgConnection, day: NaiveDate) -> sqlx::Result<Shares> {
+pub async fn shares(conn: &mut PgConnection, scope: &Scope, day: NaiveDate, part: Part<'_>) -> sqlx::Result<Shares> {
     let last = BillingPeriod::containing(day);
     let rows = sqlx::query!(
         r#"SELECT m.service_id, g.source_id, m.billing_currency, sum(m.effective_cost) AS "cost!"
-           FROM monthly_cost m JOIN generation g USING (generation_id)
+           FROM monthly_cost m JOIN generation g ON g.generation_id = m.generation_id
+           LEFT JOIN service ON service.service_id = m.service_id
            WHERE g.state = 'current' AND m.billing_period_start BETWEEN $1 AND $2
+             AND ($3::bigint[] IS NULL OR service.team_id = ANY($3))
+             AND ($4::bigint IS NULL OR m.service_id = $4)
+             AND ($5::bigint IS NULL OR m.environment_id = $5)
+             AND ($6::bigint IS NULL OR coalesce(service.team_id, 0) = $6)
+             AND ($7::text IS NULL OR m.provider_name = $7)
+             AND ($8::text IS NULL OR m.charge_category = $8)
+             AND ($9::text IS NULL OR m.billing_currency = $9)
            GROUP BY 1, 2, 3"#,
         last.previous().first_day(),
-        last.first_day()
+        last.first_day(),
+        scope.team_ids(),
+        part.service_id,
+        part.environment_id,
+        part.team_id,
+        part.provider_name,
+        part.charge_category,
+        part.currency
     )
     .fetch_all(conn)
     .await?;
@@ -100,21 +135,24 @@ pub fn of<'a>(
         *totals.entry(currency).or_default() += cost;
         *by_source.entry((*source_id, currency)).or_default() += cost;
     }
-    let percents = |source_id: i64| -> Vec<BigDecimal> {
+    let percents = |source_id: i64| -> Vec<(BigDecimal, &str)> {
         let own = by_source.iter().filter(|((source, _), _)| *source == source_id);
-        own.map(|((_, currency), cost)| percent(cost, &totals[currency])).collect()
+        own.map(|((_, currency), cost)| (percent(cost, &totals[currency]), *currency)).collect()
     };
     late.filter_map(|source| {
         let percents = percents(source.source_id);
         let is_everywhere = percents.len() == totals.len();
-        let percent_least = percents.iter().min().filter(|_| is_everywhere).cloned().unwrap_or_default();
+        let least = percents.iter().map(|(percent, _)| percent).min();
+        let percent_least = least.filter(|_| is_everywhere).cloned().unwrap_or_default();
+        let (percent, currency) = percents.into_iter().max()?;
         Some(Missing {
             percent_least,
+            percent,
+            currency: (totals.len() > 1).then(|| currency.to_owned()),
             source_id: source.source_id,
             name: source.name.clone(),
             complete_to: source.complete_to,
             read_at: source.read_at,
-            percent: percents.into_iter().max()?,
         })
     })
     .collect()

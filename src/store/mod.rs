@@ -75,6 +75,7 @@ pub mod price_changes;
 pub mod pushes;
 pub mod rates;
 pub mod receipts;
+pub mod rejected_totals;
 pub mod release_lists;
 pub mod releases;
 pub mod retagging;

@@ -317,8 +317,7 @@ pub async fn adjustments(
         Adjustment,
         r#"SELECT k.month AS closed_month, a.booked_month, a.publication_id, a.delivery_id,
                   source.name AS source_name, a.billing_account_id, a.billing_currency, a.charge_count,
-                  CASE $2::text WHEN 'billed' THEN a.billed_cost WHEN 'list' THEN a.list_cost
-                      WHEN 'contracted' THEN a.contracted_cost ELSE a.effective_cost END AS "cost!",
+                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost) AS "cost!",
                   a.booked_at
            FROM month_adjustment a
            JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
@@ -355,8 +354,7 @@ pub async fn moved_since(
         r#"SELECT billing_currency AS "billing_currency!", sum(charge_count)::bigint AS "charge_count!",
                   sum(cost) AS "cost!"
            FROM (SELECT m.billing_currency, m.charge_count,
-                        CASE $2::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
-                            WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END AS cost
+                        cost_in($2::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost) AS cost
                  FROM monthly_cost m
                  JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
                  LEFT JOIN service ON service.service_id = m.service_id
@@ -364,8 +362,7 @@ pub async fn moved_since(
                    AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
                  UNION ALL
                  SELECT s.billing_currency, -s.charge_count,
-                        -CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
-                            WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END
+                        -cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)
                  FROM statement_cost s
                  WHERE s.month = $3 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))) side
            WHERE EXISTS (SELECT FROM month_closing WHERE reopened_at IS NULL AND month = $3)

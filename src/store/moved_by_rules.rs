@@ -41,8 +41,7 @@ pub async fn between(
                    ELSE r.service_rule_id END AS rule_id, d.billing_currency AS currency,
                    sum(CASE WHEN m.service_id = $1 THEN 1 ELSE -1 END
                      * CASE WHEN d.charge_date >= $2 AND d.charge_date < $3 THEN 1 ELSE -1 END
-                     * CASE $7::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                       WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS cost
+                     * cost_in($7::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost
                FROM reference r
                JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
                JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'

@@ -42,8 +42,7 @@ pub async fn sums(
         MovedSum,
         r#"SELECT d.billing_currency, d.split_id, last.name AS "split_name!", origin.slug AS "origin_slug?",
                   origin.name AS "origin_name?", (d.service_id = last.source_id) AS "is_origin!",
-                  sum(CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
+                  sum(cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
            FROM daily_cost d
            JOIN (SELECT DISTINCT ON (split_id) split_id, content->>'name' AS name,
                         (content->>'source_service_id')::bigint AS source_id
@@ -131,8 +130,7 @@ pub async fn rows(
                   origin.name AS "origin_name?", d.service_id, service.slug AS "service_slug?",
                   service.name AS "service_name?", environment.name AS "environment?", d.provider_name,
                   d.charge_category, d.billing_currency, g.delivery_id,
-                  (CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
+                  (cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
            FROM daily_cost d
            JOIN generation g ON g.generation_id = d.generation_id
            JOIN (SELECT DISTINCT ON (split_id) split_id, content->>'name' AS name,

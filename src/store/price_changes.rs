@@ -1,50 +1,93 @@
 //! Changes of list prices by SKU: worked out once where other bills count, not by each analysis that looks at them.
 
+use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 
-/// Works out anew which list prices changed, where bills count that did not when it was done last. Gives whether it did.
-/// To be called in a transaction of its own, before the view that the changes are read in.
+/// Days of a SKU are neighbours where no more than so many lie between them: further back a price says nothing of today's.
+/// It bounds what a new bill can change.
+const NEIGHBOUR_DAYS: i32 = 7;
+
+/// Works out anew which list prices changed, around the days of bills that began or ended to count since it was done last.
+/// Gives whether there were any. To be called in a transaction of its own, before the view that the changes are read in.
 pub async fn bring_up_to_date(conn: &mut PgConnection) -> sqlx::Result<bool> {
     // "prices" in ASCII: a number that nothing else locks. Whoever waits finds the work done.
     sqlx::query!("SELECT pg_advisory_xact_lock(123636696704371)").execute(&mut *conn).await?;
-    let mark = sqlx::query_scalar!(
-        r#"SELECT coalesce(md5(string_agg(generation_id::text, ' ' ORDER BY generation_id)), '') AS "mark!"
-           FROM generation WHERE state = 'current'"#
+    let changed = sqlx::query!(
+        r#"WITH done AS (SELECT unnest(generation_ids) AS generation_id FROM list_price_run),
+           now AS (SELECT generation_id FROM generation WHERE state = 'current'),
+           changed AS (
+             (SELECT generation_id FROM done EXCEPT SELECT generation_id FROM now)
+             UNION ALL (SELECT generation_id FROM now EXCEPT SELECT generation_id FROM done)
+           )
+           SELECT count(*) AS "count!", min(g.first_charge_date) AS first_day, max(g.last_charge_date) AS last_day,
+                  bool_or(g.generation_id IS NULL) AS is_any_gone
+           FROM changed LEFT JOIN generation g USING (generation_id)"#
     )
     .fetch_one(&mut *conn)
     .await?;
-    let last = sqlx::query_scalar!("SELECT generation_mark FROM list_price_run").fetch_optional(&mut *conn).await?;
-    if last.as_ref() == Some(&mark) {
+    if changed.count == 0 {
         return Ok(false);
     }
-    sqlx::query!("DELETE FROM list_price_change").execute(&mut *conn).await?;
+    // Of a generation that was purged nobody knows the days any more: then all are looked at.
+    let known = |day: Option<NaiveDate>| day.filter(|_| changed.is_any_gone != Some(true));
+    let (first, last) = (known(changed.first_day), known(changed.last_day));
+    compare(&mut *conn, first.unwrap_or(NaiveDate::MIN), last.unwrap_or(NaiveDate::MAX)).await?;
     sqlx::query!(
-        "WITH daily AS (
-             SELECT k.provider_name, k.sku_id, k.region_id, d.billing_currency, d.charge_date,
-                    sum(d.list_cost) / nullif(sum(d.pricing_quantity), 0) AS price
-             FROM daily_cost_by_key d
-             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-             WHERE k.charge_category = 'Usage' AND k.sku_id IS NOT NULL AND d.pricing_quantity > 0 AND d.list_cost > 0
-             GROUP BY 1, 2, 3, 4, 5
-         ), steps AS (
-             SELECT *, lag(price) OVER days AS price_before, lag(price, 2) OVER days AS price_two_before,
-                    lead(price) OVER days AS price_after
-             FROM daily WINDOW days AS (PARTITION BY provider_name, sku_id, region_id, billing_currency ORDER BY charge_date)
-         )
-         INSERT INTO list_price_change (provider_name, sku_id, region_id, billing_currency, charge_date, price_before, price)
-         SELECT provider_name, sku_id, region_id, billing_currency, charge_date, price_before, price FROM steps
-         WHERE abs(price / price_before - 1) > 0.005 AND abs(price_after / price - 1) < 0.001
-           AND abs(price_before / price_two_before - 1) < 0.001"
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO list_price_run (generation_mark) VALUES ($1)
-         ON CONFLICT (is_the_one) DO UPDATE SET generation_mark = excluded.generation_mark",
-        mark
+        "INSERT INTO list_price_run (generation_ids)
+         SELECT coalesce(array_agg(generation_id), '{}') FROM generation WHERE state = 'current'
+         ON CONFLICT (is_the_one) DO UPDATE SET generation_ids = excluded.generation_ids"
     )
     .execute(conn)
     .await?;
     Ok(true)
+}
+
+// A price is told by the two days before and the one after it: so far around changed days it may have changed.
+async fn compare(conn: &mut PgConnection, first: NaiveDate, last: NaiveDate) -> sqlx::Result<()> {
+    let around = |days: i32| {
+        let days = Days::new(days.unsigned_abs().into());
+        (first.checked_sub_days(days), last.checked_add_days(days))
+    };
+    let ((told_from, told_to), (read_from, read_to)) = (around(2 * NEIGHBOUR_DAYS), around(4 * NEIGHBOUR_DAYS));
+    sqlx::query!(
+        "DELETE FROM list_price_change
+         WHERE ($1::date IS NULL OR charge_date >= $1) AND ($2::date IS NULL OR charge_date <= $2)",
+        told_from,
+        told_to
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "WITH daily AS MATERIALIZED (
+             SELECT k.provider_name, k.sku_id, k.region_id, d.billing_currency, d.charge_date,
+                    sum(d.list_cost) / nullif(sum(d.pricing_quantity), 0) AS price
+             FROM generation g
+             JOIN daily_cost_by_key d ON d.generation_id = g.generation_id
+                 AND ($4::date IS NULL OR d.charge_date >= $4) AND ($5::date IS NULL OR d.charge_date <= $5)
+             JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+             WHERE g.state = 'current'
+               AND ($4::date IS NULL OR g.last_charge_date >= $4) AND ($5::date IS NULL OR g.first_charge_date <= $5)
+               AND k.charge_category = 'Usage' AND k.sku_id IS NOT NULL AND d.pricing_quantity > 0 AND d.list_cost > 0
+             GROUP BY 1, 2, 3, 4, 5
+         ), steps AS (
+             SELECT *, lag(price) OVER days AS price_before, lag(price, 2) OVER days AS price_two_before,
+                    lead(price) OVER days AS price_after, lag(charge_date) OVER days AS day_before,
+                    lag(charge_date, 2) OVER days AS day_two_before, lead(charge_date) OVER days AS day_after
+             FROM daily WINDOW days AS (PARTITION BY provider_name, sku_id, region_id, billing_currency ORDER BY charge_date)
+         )
+         INSERT INTO list_price_change (provider_name, sku_id, region_id, billing_currency, charge_date, price_before, price)
+         SELECT provider_name, sku_id, region_id, billing_currency, charge_date, price_before, price FROM steps
+         WHERE ($2::date IS NULL OR charge_date >= $2) AND ($3::date IS NULL OR charge_date <= $3)
+           AND abs(price / price_before - 1) > 0.005 AND abs(price_after / price - 1) < 0.001
+           AND abs(price_before / price_two_before - 1) < 0.001
+           AND charge_date - day_before <= $1 AND day_before - day_two_before <= $1 AND day_after - charge_date <= $1",
+        NEIGHBOUR_DAYS,
+        told_from,
+        told_to,
+        read_from,
+        read_to
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::deliveries::Rejection;
 use super::late_bills::{self, Difference};
+use super::rejected_totals::{self, RejectedTotal};
 use super::{generations, month_closing};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -38,6 +39,8 @@ pub struct Receipt {
     pub totals: Vec<Total>,
     /// By how much it moved the figures of its scopes, where it was ever counted.
     pub movements: Vec<Movement>,
+    /// What can be read of the amounts of rejected rows: what is missing at least.
+    pub rejected_totals: Vec<RejectedTotal>,
     /// Mandatory columns that the file lacks.
     pub missing_columns: Vec<String>,
     /// Columns that FOCUS does not know; they are kept.
@@ -194,6 +197,7 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
     billing_periods.dedup();
     let movements = movements(conn, delivery_id).await?;
     let rejections = rejections(conn, delivery_id).await?;
+    let rejected_totals = rejected_totals::of(conn, delivery_id).await?;
     let closed_months = if row.state == "quarantined" { late(conn, delivery_id).await? } else { Vec::new() };
     Ok(Some(Receipt {
         file: row.file_name,
@@ -208,6 +212,7 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
         billing_periods,
         totals,
         movements,
+        rejected_totals,
         missing_columns: row.missing_columns,
         extra_columns: row.extra_columns,
         warnings: row.warnings,
@@ -370,6 +375,11 @@ fn currency(stored: String) -> Option<String> {
 
 fn number(text: Option<String>) -> sqlx::Result<Option<BigDecimal>> {
     text.map(|text| text.parse()).transpose().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// With all its digits, as a string.
+pub(super) fn plain_amount<S: Serializer>(value: &BigDecimal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.normalized().to_plain_string())
 }
 
 fn plain<S: Serializer>(value: &Option<BigDecimal>, serializer: S) -> Result<S::Ok, S::Error> {

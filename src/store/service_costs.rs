@@ -82,8 +82,7 @@ pub async fn days(
         SELECT
             d.charge_date, d.environment_id, d.provider_name, d.charge_category, d.billing_currency AS currency,
             date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
-            sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
@@ -152,11 +151,9 @@ pub async fn bought(
         SELECT
             coalesce(k.charge_category, '') AS "charge_category!", k.service_category, k.pricing_category,
             k.commitment_discount_status, d.billing_currency AS "currency!",
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0) AS "cost!",
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0) AS "cost_before!",
             0::bigint AS "split_id!", NULL::text AS split_name
         FROM key_mapping m
@@ -178,11 +175,9 @@ pub async fn bought(
         GROUP BY 1, 2, 3, 4, 5
         UNION ALL
         SELECT '', NULL, NULL, NULL, d.billing_currency,
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $2 AND d.charge_date < $3), 0),
-            coalesce(sum(CASE $6::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+            coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0),
             d.split_id, max(split.name)
         FROM daily_cost d
@@ -273,14 +268,20 @@ pub struct Choices {
     pub environments: Vec<(String, String)>,
 }
 
-/// What a list can be narrowed to. Ephemeral environments are left out: they are reached from their list.
+/// Previews that a list can be narrowed to, the newest ones: there may be one for each change. All are on their own list.
+const PREVIEW_CHOICE_COUNT_MAX: i64 = 12;
+
+/// What a list can be narrowed to.
 pub async fn choices(conn: &mut PgConnection) -> sqlx::Result<Choices> {
     let rows = sqlx::query!(
         r#"
         (SELECT 'team' AS "what!", slug AS "slug!", name AS "name!" FROM team ORDER BY name LIMIT 1000)
         UNION ALL
         (SELECT 'env', slug, name FROM environment WHERE kind <> 'preview' ORDER BY name LIMIT 1000)
-        "#
+        UNION ALL
+        (SELECT 'env', slug, name FROM environment WHERE kind = 'preview' ORDER BY environment_id DESC LIMIT $1)
+        "#,
+        PREVIEW_CHOICE_COUNT_MAX
     )
     .fetch_all(conn)
     .await?;
@@ -313,11 +314,9 @@ pub async fn by_service(
                 d.service_id, d.billing_currency AS currency,
                 coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0)::bigint
                     AS charge_count,
-                coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                     FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS cost,
-                coalesce(sum(CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END)
+                coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                     FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS cost_before
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -436,8 +435,7 @@ pub async fn weekly(
         r#"
         SELECT
             d.service_id, (d.charge_date - $1::date) / 7 AS "week!", d.billing_currency AS currency,
-            sum(CASE $3::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END) AS "cost!"
+            sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id

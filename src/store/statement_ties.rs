@@ -82,15 +82,13 @@ pub async fn ties(
         SourceTie,
         r#"WITH stated AS (
                SELECT m.generation_id, m.billing_currency, sum(m.charge_count)::bigint AS charge_count,
-                      sum(CASE $1::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
-                          WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END) AS cost
+                      sum(cost_in($1::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost)) AS cost
                FROM monthly_cost m WHERE m.billing_period_start >= $2 AND m.billing_period_start < $3
                GROUP BY m.generation_id, m.billing_currency)
            SELECT g.source_id, source.name AS source_name, source.provider_name, g.billing_account_id,
                   g.delivery_id, g.generation_id, g.published_at,
                   stated.billing_currency AS "billing_currency!", stated.charge_count AS "charge_count!",
-                  CASE $1::text WHEN 'billed' THEN t.billed_cost WHEN 'list' THEN t.list_cost
-                      WHEN 'contracted' THEN t.contracted_cost ELSE t.effective_cost END AS "delivered?",
+                  cost_in($1::text, t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost) AS "delivered?",
                   stated.cost AS "stated!"
            FROM generation g
            JOIN source ON source.source_id = g.source_id
@@ -145,8 +143,7 @@ pub async fn restatements(
         Restatement,
         r#"WITH total AS (
                SELECT m.generation_id, m.billing_currency,
-                      sum(CASE $1::text WHEN 'billed' THEN m.billed_cost WHEN 'list' THEN m.list_cost
-                          WHEN 'contracted' THEN m.contracted_cost ELSE m.effective_cost END) AS cost
+                      sum(cost_in($1::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost)) AS cost
                FROM monthly_cost m WHERE m.billing_period_start >= $2 AND m.billing_period_start < $3
                GROUP BY m.generation_id, m.billing_currency),
            pair AS (

@@ -101,8 +101,7 @@ async fn billed_rows(
                   s.environment_slug AS "environment_slug?", s.environment_name AS "environment_name?",
                   s.provider_name AS "provider_name!", s.charge_category AS "charge_category!",
                   s.billing_currency AS "billing_currency!", sum(s.charge_count)::bigint AS "charge_count!",
-                  sum(CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
-                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END) AS "cost!"
+                  sum(cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)) AS "cost!"
            FROM statement_cost s
            WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
            GROUP BY s.month, s.service_id, s.service_slug, s.service_name, s.team_id, s.team_slug, s.team_name,
@@ -134,8 +133,7 @@ async fn charged_rows(
                   d.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
                   d.provider_name, d.charge_category, d.billing_currency,
                   sum(d.charge_count)::bigint AS "charge_count!",
-                  sum(CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END) AS "cost!"
+                  sum(cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
            FROM daily_cost d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            LEFT JOIN service ON service.service_id = d.service_id
@@ -262,8 +260,7 @@ async fn billed_months(
         MonthTotal,
         r#"WITH cell AS (
                SELECT s.month, s.billing_currency, s.charge_category, s.service_id, s.charge_count,
-                      CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
-                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END AS cost
+                      cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost) AS cost
                FROM statement_cost s
                WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1)))
            SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
@@ -293,8 +290,7 @@ async fn charged_months(
                SELECT date_trunc('month', d.charge_date::timestamp)::date AS month,
                       date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
                       d.billing_currency, d.charge_category, d.service_id, d.charge_count,
-                      CASE $2::text WHEN 'billed' THEN d.billed_cost WHEN 'list' THEN d.list_cost
-                      WHEN 'contracted' THEN d.contracted_cost ELSE d.effective_cost END AS cost
+                      cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
                FROM daily_cost d
                JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
                LEFT JOIN service ON service.service_id = d.service_id
@@ -383,14 +379,12 @@ pub async fn shifted(
                   date_trunc('month', p.charge_date::timestamp)::date AS "charge_month!",
                   p.is_correction AS "is_correction!", p.is_shared AS "is_shared!", p.billing_currency AS "billing_currency!",
                   sum(p.charge_count)::bigint AS "charge_count!",
-                  sum(CASE $2::text WHEN 'billed' THEN p.billed_cost WHEN 'list' THEN p.list_cost
-                      WHEN 'contracted' THEN p.contracted_cost ELSE p.effective_cost END) AS "cost!"
+                  sum(cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost, p.contracted_cost)) AS "cost!"
            FROM part p LEFT JOIN service ON service.service_id = p.service_id
            WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
            GROUP BY 1, 2, 3, 4, 5
            -- All shares together move nothing.
-           HAVING NOT p.is_shared OR sum(CASE $2::text WHEN 'billed' THEN p.billed_cost WHEN 'list' THEN p.list_cost
-                      WHEN 'contracted' THEN p.contracted_cost ELSE p.effective_cost END) <> 0
+           HAVING NOT p.is_shared OR sum(cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost, p.contracted_cost)) <> 0
            ORDER BY 1, 2, 3, 4, 5 LIMIT 1000"#,
         scope.team_ids(),
         basis.key(),
@@ -422,8 +416,7 @@ pub async fn stated(
     sqlx::query_as!(
         StatedCost,
         r#"SELECT s.billing_currency AS "billing_currency!",
-                  sum(CASE $2::text WHEN 'billed' THEN s.billed_cost WHEN 'list' THEN s.list_cost
-                      WHEN 'contracted' THEN s.contracted_cost ELSE s.effective_cost END) AS "cost!"
+                  sum(cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)) AS "cost!"
            FROM statement_cost s
            WHERE s.month = $3 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
              AND ($4::bigint IS NULL OR s.service_id = $4)

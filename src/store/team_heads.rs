@@ -38,13 +38,6 @@ pub async fn list(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Vec<Te
     .await
 }
 
-/// The services that a team owns.
-pub async fn service_ids(conn: &mut PgConnection, team_id: i64) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!("SELECT service_id FROM service WHERE team_id = $1 ORDER BY service_id", team_id)
-        .fetch_all(conn)
-        .await
-}
-
 /// A team by its address, whoever asks: a name is no secret, its money is.
 pub async fn get(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<TeamHead>> {
     sqlx::query_as!(

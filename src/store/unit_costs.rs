@@ -76,8 +76,7 @@ pub async fn costs(
             SELECT CASE $1 WHEN 'service' THEN s.slug WHEN 'env' THEN e.slug ELSE detail.product END AS key,
                 CASE $1 WHEN 'service' THEN s.name WHEN 'env' THEN e.name ELSE detail.product END AS label,
                 d.charge_date, d.billing_currency AS currency,
-                CASE $2::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost
+                cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation ON generation.generation_id = d.generation_id AND generation.state = 'current'
             JOIN service s ON s.service_id = d.service_id

@@ -96,10 +96,10 @@ pub async fn lines(
             SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
-                d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id, k.region_id,
+                d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id,
+                k.region_id,
                 p.day >= $1 AND p.day < $2 AS is_now,
-                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost,
+                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity
             FROM key_mapping m
             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
@@ -198,9 +198,9 @@ pub async fn sums(
             coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END)
                 FILTER (WHERE split_id = 0 AND charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
         FROM (
-            SELECT d.billing_currency AS currency, d.split_id, d.charge_date, late.since AS late_since, p.day >= $1 AND p.day < $2 AS is_now,
-                CASE $5::text WHEN 'amortized' THEN d.effective_cost WHEN 'billed' THEN d.billed_cost
-                    WHEN 'list' THEN d.list_cost ELSE d.contracted_cost END AS cost
+            SELECT d.billing_currency AS currency, d.split_id, d.charge_date, late.since AS late_since,
+                p.day >= $1 AND p.day < $2 AS is_now,
+                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p

@@ -70,8 +70,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Lines", NavItem::None).await?;
-    let page = page.narrowed(&mut snapshot, &view).await?;
     let scope = principal.scope();
+    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
     let totals = charges::totals(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
@@ -95,9 +95,9 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let (place, reader) = app.exports.enter(principal.user_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(&mut snapshot).await?;
-    let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let (scope, basis) = (principal.scope(), view.basis);
+    let bills = view.bills(&mut snapshot, &scope).await?;
+    let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
     let (sender, mut chunks) = mpsc::channel(1);
     tokio::spawn(async move {

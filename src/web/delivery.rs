@@ -7,6 +7,7 @@ use super::delivery_late::{self, LateSection};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
+use crate::store::rejected_totals::RejectedTotal;
 use crate::store::sources::{self, AuditRow};
 use crate::store::{generations, jobs};
 use askama::Template;
@@ -46,6 +47,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
     let current = sources::consequences(&mut snapshot, &scope, delivery_id).await?;
     if !scope.is_everything() {
         receipt.totals.clear();
+        receipt.rejected_totals.clear();
         receipt.movements.clear();
         receipt.closed_months.iter_mut().for_each(|month| month.differences.clear());
     }
@@ -106,8 +108,11 @@ fn lede(receipt: &Receipt) -> String {
         }
         "published" => format!("All {rows} lines count."),
         "unchanged" => "The same bytes count already, so nothing changed.".into(),
-        "quarantined" if receipt.rejected_rows > 0 => {
+        "quarantined" if receipt.rejected_rows > 0 && rollup::cannot_accept(&receipt.missing_columns).is_none() => {
             format!("{rejected} of {rows} lines cannot be read, so nothing of this file counts until someone decides.")
+        }
+        "quarantined" if rollup::cannot_accept(&receipt.missing_columns).is_some() => {
+            "Nothing of this file can be counted.".into()
         }
         "quarantined" => "Nothing of this file counts until someone decides.".into(),
         "refused" => "Nothing of this file counts.".into(),
@@ -116,6 +121,19 @@ fn lede(receipt: &Receipt) -> String {
         "superseded" => "A later delivery replaced this one. Its totals are kept as the history of the figures.".into(),
         other => format!("State: {other}."),
     }
+}
+
+/// What can be read of the amounts of rejected lines: "$12.34 BilledCost and $11 EffectiveCost on 3 lines", one a currency.
+pub(super) fn missing_amounts(receipt: &Receipt) -> Vec<String> {
+    let words = |total: &RejectedTotal| {
+        let currency = total.billing_currency.as_deref().unwrap_or_default();
+        let amount = |amount: &BigDecimal| display::money_exact(amount, currency);
+        let (billed, effective) = (amount(&total.BilledCost), amount(&total.EffectiveCost));
+        let lines = if total.rows == 1 { "line" } else { "lines" };
+        let rows = filters::grouped(&total.rows.into(), 0);
+        format!("{billed} BilledCost and {effective} EffectiveCost on {rows} {lines}")
+    };
+    receipt.rejected_totals.iter().map(words).collect()
 }
 
 /// An exact amount, or that the file lacks the column.

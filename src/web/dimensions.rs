@@ -5,7 +5,7 @@ use super::display::{Columns, Compared, Line, figures};
 use super::drill;
 use super::parts::Filters;
 use super::query::{self, Accepts, Span, View, range_label};
-use super::service::change_sentence;
+use super::service::change_sentences;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::allocate;
 use crate::store::dimension_costs;
@@ -178,6 +178,6 @@ fn answer(read: &Read, label: &str) -> String {
     }
     let mut total = Compared::default();
     read.rows.iter().for_each(|(_, compared)| total.add_row(compared));
-    let parts: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
-    format!("{} by {label} from {} against {}.", parts.join("; "), range_label(span.days), span.before_label())
+    let changes = change_sentences(&total, &read.currencies);
+    format!("{changes} by {label} from {} against {}.", range_label(span.days), span.before_label())
 }

@@ -16,6 +16,7 @@ use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
 use crate::store::environment_ends;
+use crate::store::missing_bills::Part;
 use crate::store::service_costs::{self, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -73,6 +74,8 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Environments).await?;
     let scope = principal.scope();
     let id = environment.environment_id;
+    let part = Part { environment_id: Some(id), ..view.part(&mut snapshot).await? };
+    let page = page.of_part(&mut snapshot, &scope, part).await?;
     let span = view.span(&page.bills);
     let (mut services, mut days, mut rated) = (Vec::new(), Vec::new(), None);
     if let Some(span) = &span {

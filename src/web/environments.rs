@@ -128,6 +128,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Environments", NavItem::Environments).await?;
     let scope = principal.scope();
+    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let listed = environment_costs::environments(&mut snapshot, None).await?;
     let lives = environment_costs::lives(&mut snapshot, &scope, None).await?;

@@ -132,9 +132,13 @@ use tokio_util::sync::CancellationToken;
 /// A quarter of the connections that pages have.
 const RECORDING_AT_ONCE: usize = 4;
 
-/// What every handler can reach.
+/// What every handler can reach. Each layer that a request passes takes a copy, which is therefore one pointer.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<AppParts>);
+
+/// The parts of [`AppState`].
+#[derive(Clone)]
+pub struct AppParts {
     /// The settings.
     pub config: Arc<Config>,
     /// Connections.
@@ -164,7 +168,7 @@ impl AppState {
     pub fn new(config: Config, pools: Pools) -> anyhow::Result<Self> {
         let trusted_proxies = client_address::networks(&config.trusted_proxies)?.into();
         let draining = CancellationToken::new();
-        Ok(Self {
+        let parts = AppParts {
             config: Arc::new(config),
             pools,
             clock: Utc::now,
@@ -176,12 +180,28 @@ impl AppState {
             webhook_intake: Arc::default(),
             exports: export::Places::default(),
             draining,
-        })
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// The same with other parts, such as a clock that tests set.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut AppParts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The time now.
     pub fn now(&self) -> DateTime<Utc> {
         (self.clock)()
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
     }
 }
 

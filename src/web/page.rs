@@ -3,9 +3,10 @@
 use super::missing_bills::MissingBills;
 use super::query::View;
 use super::{AppState, Policy, Principal, Result};
-use crate::store::Snapshot;
 use crate::store::anomaly_lists::{self, OPEN_COUNT_MAX};
 use crate::store::freshness::{self, Freshness, UNMAPPED_COUNT_MAX};
+use crate::store::missing_bills::Part;
+use crate::store::{Scope, Snapshot};
 use chrono::{DateTime, Datelike, Utc};
 
 /// The entries of the navigation; the open one is marked.
@@ -81,6 +82,7 @@ impl Page {
         nav: NavItem,
     ) -> Result<Self> {
         let bills = freshness::read(snapshot).await?;
+        let bills = bills.of_part(snapshot, &principal.scope(), Part::default()).await?;
         let now = app.now();
         let shows_money = Policy::Money.allows(principal);
         let open_anomaly_count = match shows_money && bills.publication_id > 0 {
@@ -112,9 +114,18 @@ impl Page {
     }
 
     /// The same page, of what its view is narrowed to.
-    pub async fn narrowed(mut self, snapshot: &mut Snapshot, view: &View) -> Result<Self> {
+    pub async fn narrowed(self, snapshot: &mut Snapshot, scope: &Scope, view: &View) -> Result<Self> {
+        if self.bills.missing.is_empty() {
+            return Ok(self);
+        }
+        let part = view.part(snapshot).await?;
+        self.of_part(snapshot, scope, part).await
+    }
+
+    /// The same page, of this part of all cost: how far its bills reach.
+    pub async fn of_part(mut self, snapshot: &mut Snapshot, scope: &Scope, part: Part<'_>) -> Result<Self> {
         let all = std::mem::take(&mut self.bills);
-        let bills = view.narrowed(snapshot, all).await?;
+        let bills = all.of_part(snapshot, scope, part).await?;
         Ok(self.with(bills))
     }
 

@@ -6,28 +6,33 @@ use super::span::Span;
 use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::{self, Freshness};
-use crate::store::{catalogue_names, team_heads};
+use crate::store::missing_bills::Part;
+use crate::store::{Scope, catalogue_names};
 use sqlx::PgConnection;
 
 impl View {
-    /// How far bills reach, of the service or the team that this view is narrowed to: a late source is no matter of those
-    /// that it does not bill.
-    pub async fn bills(&self, conn: &mut PgConnection) -> Result<Freshness> {
+    /// How far bills reach, of what this view is narrowed to and these readers may see: a late source is no matter of
+    /// what it does not bill.
+    pub async fn bills(&self, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
         let all = freshness::read(&mut *conn).await?;
-        self.narrowed(conn, all).await
-    }
-
-    /// The same, where all bills are read already.
-    pub async fn narrowed(&self, conn: &mut PgConnection, all: Freshness) -> Result<Freshness> {
-        let (service, team) = (self.text("service"), self.text("team"));
-        if all.missing.is_empty() || (service.is_none() && team.is_none()) {
+        if all.missing.is_empty() {
             return Ok(all);
         }
-        let named = catalogue_names::ids(&mut *conn, service, None, team).await?;
-        Ok(match (named.service_id, named.team_id) {
-            (Some(service_id), _) => all.of_services(&[service_id]),
-            (None, Some(team_id)) => all.of_services(&team_heads::service_ids(conn, team_id).await?),
-            (None, None) => all,
+        let part = self.part(&mut *conn).await?;
+        Ok(all.of_part(conn, scope, part).await?)
+    }
+
+    /// The part of all cost that it is narrowed to. A name that the catalogue does not know narrows nothing here.
+    pub async fn part(&self, conn: &mut PgConnection) -> Result<Part<'_>> {
+        let named = catalogue_names::ids(conn, self.text("service"), self.text("env"), self.text("team")).await?;
+        let id = |key, id: Option<i64>| id.or_else(|| (self.text(key) == Some(NONE)).then_some(0));
+        Ok(Part {
+            service_id: id("service", named.service_id),
+            environment_id: id("env", named.environment_id),
+            team_id: id("team", named.team_id),
+            provider_name: self.text("provider"),
+            charge_category: self.text("charge"),
+            currency: self.text("cur"),
         })
     }
 

@@ -123,8 +123,8 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Services", NavItem::Services).await?;
-    let page = page.narrowed(&mut snapshot, &view).await?;
     let scope = principal.scope();
+    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let team_id = match view.text("team") {
         None => None,

@@ -11,7 +11,7 @@ use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters, Select};
 use super::query::{Accepts, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
-use super::service::change_sentence;
+use super::service::change_sentences;
 use super::team_pace::{self, Listed, TeamPace};
 use super::why::{self, WalkLabels, WalkLines, Why, WhyWalk};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters};
@@ -20,6 +20,7 @@ use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::freshness::Freshness;
+use crate::store::missing_bills::Part;
 use crate::store::service_costs::{self, ServiceCost, WeekCost};
 use crate::store::team_heads::{self, TeamHead};
 use crate::store::{Scope, Snapshot};
@@ -56,7 +57,8 @@ async fn show(
     let scope = principal.scope();
     let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
-    let page = page.of_services(&team_heads::service_ids(&mut snapshot, team.team_id).await?);
+    let part = Part { team_id: Some(team.team_id), ..view.part(&mut snapshot).await? };
+    let page = page.of_part(&mut snapshot, &scope, part).await?;
     let span = view.span(&page.bills).filter(|_| shows_cost);
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
@@ -278,12 +280,11 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     let compared = read.compared();
     let mut total = Compared::default();
     compared.iter().for_each(|(_, row)| total.add_row(row));
-    let sentence: Vec<String> = read.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
     let (charts, table) = (charts(team, view, span, read, &compared, deployments), columns_of(read, view, &compared));
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
     let environments = figures_of(&read.currencies, &costs, None);
     CostView {
-        sentence: sentence.join("; "),
+        sentence: change_sentences(&total, &read.currencies),
         figures: figures(span, read, &total, deployments),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,

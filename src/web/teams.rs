@@ -5,7 +5,7 @@ use super::display::{Columns, Compared, Line, figures};
 use super::drill;
 use super::parts::{Filters, Select};
 use super::query::{self, Accepts, Span, View, range_label};
-use super::service::change_sentence;
+use super::service::change_sentences;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::costs::{self, Dimension};
 use crate::store::service_costs;
@@ -85,6 +85,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Teams", NavItem::Teams).await?;
     let scope = principal.scope();
+    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let heads = team_heads::list(&mut snapshot, &scope).await?;
     let environments = service_costs::choices(&mut snapshot).await?.environments;
@@ -159,8 +160,8 @@ fn answer(list: &List) -> String {
     if list.currencies.is_empty() {
         return format!("No cost from {}.", range_label(span.days));
     }
-    let parts: Vec<String> = list.currencies.iter().map(|currency| change_sentence(&total, currency)).collect();
-    format!("{} from {} against {}.", parts.join("; "), range_label(span.days), span.before_label())
+    let changes = change_sentences(&total, &list.currencies);
+    format!("{changes} from {} against {}.", range_label(span.days), span.before_label())
 }
 
 #[derive(Template, WebTemplate)]

@@ -1,5 +1,5 @@
-//! Stores what senders post, many requests in one commit. While one batch is written to disk the next gathers, so
-//! that a flood costs as many commits as the disk makes, and a lone request waits for nobody.
+//! Stores what senders post, many requests in one commit. While two batches are on their way to the disk the next
+//! gathers, so that a flood costs few commits, and a lone request waits for nobody.
 
 use super::{Error, webhooks::READ_EVENTS_JOB};
 use crate::events::Headers;
@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING_MAX: usize = 80;
 /// Requests of one commit.
 const BATCH_MAX: usize = 80;
+/// Batches at once: one is made ready while the database works on the other.
+const WRITERS: usize = 2;
 /// What one is told that finds no place.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -79,7 +81,10 @@ impl Intake {
             return writer.clone();
         }
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(write(pools.clone(), receiver));
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        for _ in 0..WRITERS {
+            tokio::spawn(write(pools.clone(), Arc::clone(&receiver)));
+        }
         writer.insert(sender).clone()
     }
 
@@ -123,9 +128,13 @@ fn mark_of(path: &Path) -> Option<Mark> {
 }
 
 // Ends with the last way in.
-async fn write(pools: Pools, mut waiting: mpsc::Receiver<Waiting>) {
+async fn write(pools: Pools, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
     let mut batch = Vec::new();
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    loop {
+        let count = waiting.lock().await.recv_many(&mut batch, BATCH_MAX).await;
+        if count == 0 {
+            return;
+        }
         let (requests, answers): (Vec<Proven>, Vec<_>) =
             batch.drain(..).map(|waiting| (waiting.request, waiting.answer)).unzip();
         for (result, answer) in commit(&pools, requests).await.into_iter().zip(answers) {

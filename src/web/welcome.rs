@@ -145,6 +145,24 @@ pub async fn announce_bootstrap(app: &AppState) -> anyhow::Result<Option<String>
     Ok(Some(address))
 }
 
+/// Notes where the pages are served, for commands beside the server that print links.
+pub async fn note_address(config: &Config) -> std::io::Result<()> {
+    tokio::fs::write(address_file(config), address_of(config, "")).await
+}
+
+/// A path as a reader opens it, for a command beside the server: where that serves, or served last.
+pub fn address_beside(config: &Config, path: &str) -> String {
+    let noted = std::fs::read_to_string(address_file(config)).ok().filter(|_| config.public_url.is_none());
+    match noted.as_deref().map(str::trim).filter(|noted| noted.starts_with("http://")) {
+        Some(noted) => format!("{noted}{path}"),
+        None => address_of(config, path),
+    }
+}
+
+fn address_file(config: &Config) -> PathBuf {
+    config.data_dir().join("address")
+}
+
 /// A path as a reader opens it.
 pub fn address_of(config: &Config, path: &str) -> String {
     match &config.public_url {

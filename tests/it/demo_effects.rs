@@ -125,7 +125,7 @@ async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
     take_in(&db, now).await;
     effects::settle(&support::pools(&db), now).await.unwrap();
     let mut app = support::app(db.clone()).await;
-    app.state.clock = || "2026-11-23T06:00:00Z".parse().unwrap();
+    app.state = app.state.with(|parts| parts.clock = || "2026-11-23T06:00:00Z".parse().unwrap());
     app.router = costwake::web::router(app.state.clone());
     let finance = app.browser(costwake::store::Role::Finance, false, &[]).await;
     let by_currency = |text: &str, amount: &str, skip_service: Option<&str>| {

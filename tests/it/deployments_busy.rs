@@ -31,7 +31,8 @@ async fn post_with_key(app: &TestApp, token: &str, key: &str, body: &Value) -> s
 async fn a_change_of_the_rules_blocks_nobody(pool: PgPool) {
     let mut github = Github::new(&pool).await;
     // The pool as it is in service: of sixteen connections.
-    github.app.state.pools = Pools::connect_lazy((*pool.connect_options()).clone());
+    let pools = Pools::connect_lazy((*pool.connect_options()).clone());
+    github.app.state = github.app.state.with(|parts| parts.pools = pools);
     github.app.router = web::router(github.app.state.clone());
     let app = &github.app;
     let token = app.token(TokenScope::Ingest, Role::Viewer).await;

@@ -85,7 +85,7 @@ fn three_days() -> Vec<(i64, Value)> {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn three_days_at_once_end_in_the_same_timeline(pool: PgPool) {
     let mut github = Github::new(&pool).await;
-    github.app.state.clock = clock;
+    github.app.state = github.app.state.with(|parts| parts.clock = clock);
     github.app.router = costwake::web::router(github.app.state.clone());
     for (number, (at, body)) in three_days().iter().enumerate() {
         NOW.store(at + 1, Ordering::Relaxed);

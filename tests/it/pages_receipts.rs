@@ -91,3 +91,37 @@ async fn a_field_of_the_form_cannot_fill_the_memory(pool: PgPool) {
         assert!(page.body.contains(says), "{}", page.body);
     }
 }
+
+/// What can be read of the amounts of rejected lines is told where people decide, on the page and in the JSON; a decision
+/// does not change how long the reading took.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_receipt_tells_what_is_missing_from_its_totals(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let broken = LINE.replace("2026-10-04T00:00:00Z", "soon").replace("1.5,1.5,", "2.0000000001,1.25,");
+    let unreadable = LINE.replace("1.5,1.5,", "much,more,");
+    let receipt = import(&app, &format!("{HEADER}\n{LINE}\n{broken}\n{broken}\n{unreadable}\n")).await;
+    assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("quarantined", 3));
+    let path = format!("/deliveries/{}", receipt.delivery_id);
+    let missing = "$4.0000000002 BilledCost and $2.50 EffectiveCost on 2 lines";
+    assert!(finance.get(&path).await.body.contains(missing), "{}", finance.get(&path).await.body);
+    assert!(finance.get(&format!("{path}/accept")).await.body.contains(missing));
+    let json = finance.get(&format!("{path}.json")).await.json();
+    let total = json!({ "billing_currency": "USD", "rows": 2, "BilledCost": "4.0000000002", "EffectiveCost": "2.5" });
+    assert_eq!(json["rejected_totals"], json!([total]), "{json}");
+    let admin = app.browser(Role::Admin, false, &[]).await;
+    assert!(!admin.get(&path).await.body.contains("4.0000000002"), "amounts are open to finance");
+    sqlx::query("UPDATE delivery SET received_at = received_at - interval '1 hour', finished_at = received_at - interval '59 minutes'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(finance.get(&path).await.body.contains("60,000 ms"));
+    assert_eq!(finance.post_form(&format!("{path}/accept"), &[]).await.status, StatusCode::SEE_OTHER);
+    let page = finance.get(&path).await.body;
+    assert!(page.contains("60,000 ms") && page.contains("Counted, with 3 of 4 lines missing"), "{page}");
+
+    let without = import(&app, &format!("{HEADER}\n{LINE}\n").replace("BillingPeriodStart", "x_start")).await;
+    let page = finance.get(&format!("/deliveries/{}", without.delivery_id)).await.body;
+    assert!(page.contains("Nothing of this file can be counted.") && !page.contains("someone decides"), "{page}");
+    assert!(!page.contains("The rejected lines below"), "{page}");
+}

@@ -151,7 +151,7 @@ fn standing() -> DateTime<Utc> {
 async fn known_and_unknown_logins_wait_alike(pool: PgPool) {
     let mut app = support::app(pool.clone()).await;
     // The clock stands still, so that nothing depends on how fast this runs.
-    app.state.clock = standing;
+    app.state = app.state.with(|parts| parts.clock = standing);
     app.router = costwake::web::router(app.state.clone());
     let (_, known) = person_with_password(&app, Role::Viewer).await;
     let (gone_id, gone) = person_with_password(&app, Role::Viewer).await;

@@ -63,13 +63,22 @@ pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
 /// whether it did.
 pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
     let mut conn = pools.jobs.acquire().await?;
-    let mark = analysis_runs::mark(&mut conn, Analysis::Anomalies, METHOD).await?;
-    let last = analysis_runs::last(&mut conn, Analysis::Anomalies).await?;
-    let is_due = mark.publication_id > 0 && last.is_none_or(|last| last != mark);
+    let is_due = is_due(&mut conn).await?;
     if is_due {
         jobs::enqueue(&mut conn, DETECT_ANOMALIES, "", &serde_json::json!({})).await?;
     }
     Ok(is_due)
+}
+
+/// Whether anything of that changed since all anomalies were brought up to date.
+pub(super) async fn is_behind(pools: &Pools) -> sqlx::Result<bool> {
+    is_due(&mut *pools.jobs.acquire().await?).await
+}
+
+async fn is_due(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let mark = analysis_runs::mark(&mut *conn, Analysis::Anomalies, METHOD).await?;
+    let last = analysis_runs::last(conn, Analysis::Anomalies).await?;
+    Ok(mark.publication_id > 0 && last.is_none_or(|last| last != mark))
 }
 
 /// What a run did.

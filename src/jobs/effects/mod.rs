@@ -13,7 +13,7 @@ pub(super) mod verdict;
 use crate::analyze::impact::{self, Calibration, Effect, Impact, Model, ReleaseDay};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
-use crate::store::{Pools, jobs, price_changes};
+use crate::store::{Pools, jobs, price_changes, retagging};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use histories::{Key, Series};
@@ -112,6 +112,7 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
 pub(super) async fn bring_prices_up_to_date(pools: &Pools) -> sqlx::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;
+    retagging::bring_up_to_date(&mut transaction).await?;
     transaction.commit().await
 }
 

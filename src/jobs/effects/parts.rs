@@ -103,6 +103,7 @@ impl Parts {
             (&self.method, &now.method, "the method is a newer one"),
         ];
         // How the others moved is told about a level that every new day shifts: with new days that is no news.
+        let longer = is_longer.then_some("bills of earlier days came in");
         let is_news = |before: &String, now: &String| {
             before != now && !((is_later || is_longer) && std::ptr::eq(before, &self.siblings))
         };

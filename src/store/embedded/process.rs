@@ -51,6 +51,27 @@ impl Process {
     }
 }
 
+/// Tells the backends to end that a killed server left behind: in the middle of a long statement they do not notice by
+/// themselves, and no new server starts beside them. To be called only where no server runs.
+pub(super) fn end_orphans(folder: &Path, owner: &Owner) {
+    let Ok(folder) = fs::canonicalize(folder) else { return };
+    let works_here = |pid: &u32| {
+        let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok().or_else(|| works_in_as_owner(*pid, owner));
+        works_in.is_some_and(|works_in| works_in == folder)
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let orphans: Vec<u32> = pids.filter(|pid| is_named_server(*pid, owner)).filter(works_here).collect();
+    if orphans.is_empty() {
+        return;
+    }
+    tracing::warn!("Ending {} processes of a database server that was killed", orphans.len());
+    let mut kill = owner.command(Path::new("/"), Path::new("sh"));
+    kill.args(["-c", "kill -TERM \"$@\"", "sh"]).args(orphans.iter().map(ToString::to_string));
+    // Those that ended meanwhile are no fault.
+    let _ = kill.output();
+}
+
 /// Whether the server says in its pid file that it takes connections.
 pub(super) fn is_ready(folder: &Path) -> bool {
     let text = fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
@@ -59,6 +80,10 @@ pub(super) fn is_ready(folder: &Path) -> bool {
 
 fn pid_in_file(folder: &Path) -> Option<u32> {
     fs::read_to_string(folder.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
+fn is_named_server(pid: u32, owner: &Owner) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| is_server_of(&status, owner))
 }
 
 /// By what everybody may see of a process: its name and its user.

@@ -24,6 +24,7 @@ const SOCKET_FILE_BYTES: usize = "/.s.PGSQL.5432".len() + 1;
 const START_SECONDS_MAX: &str = "900";
 const STOP_SECONDS_MAX: &str = "120";
 const ORPHANS_WAIT: Duration = Duration::from_secs(20);
+const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a cluster beside its place and moves it there when it is whole.
 pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
@@ -84,8 +85,12 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
             return Ok(());
         };
         let said = said + &fs::read_to_string(&log).unwrap_or_default();
-        // Backends of a killed server end by themselves; until then its memory is in use.
+        // Backends of a killed server end by themselves where they wait, and are told to where they work; until then its
+        // memory is in use.
         if said.contains("pre-existing shared memory block") && began.elapsed() < ORPHANS_WAIT {
+            if began.elapsed() > ORPHANS_PATIENCE {
+                process::end_orphans(folder, owner);
+            }
             std::thread::sleep(Duration::from_millis(200));
             continue;
         }

@@ -1,9 +1,10 @@
 //! Commitments over time: by day with a chart, and by month.
 
-use crate::focus::{BillingPeriod, DateRange};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::charges::ChargePart;
 use crate::store::commitment_costs::CommitmentDay;
 use crate::web::charts::{self, BarSeries, Buckets, DayBars};
-use crate::web::{display, moves};
+use crate::web::{display, drill, moves};
 use bigdecimal::BigDecimal;
 use chrono::{Months, NaiveDate};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,10 +66,14 @@ pub(super) struct TrendRow {
     pub period: String,
     pub amortized: String,
     pub used: String,
+    pub used_href: String,
     pub unused: String,
+    pub unused_href: String,
     pub utilization: String,
     pub covered: String,
+    pub covered_href: String,
     pub usage: String,
+    pub usage_href: String,
     pub coverage: String,
 }
 
@@ -82,6 +87,10 @@ pub(super) fn rows(steps: &[Step], label: impl Fn(&DateRange) -> String) -> Vec<
         let digits = display::minor_units(&sums.currency);
         let shown = display::shown(&[sums.used.clone(), sums.unused.clone()], &whole, digits);
         let text = |amount: &BigDecimal| moves::text(amount, &sums.currency);
+        let lines = |conditions: &[(&str, &str)]| {
+            drill::on(&drill::lines_of(&[conditions, &[("cur", sums.currency.as_str())]].concat()), step.days)
+        };
+        let of_part = |part: ChargePart| lines(&[("part", part.key()), ("basis", CostBasis::List.key())]);
         let currency = if currencies.len() > 1 { format!(", {}", sums.currency) } else { String::new() };
         TrendRow {
             label: label(&step.days) + &currency,
@@ -89,9 +98,13 @@ pub(super) fn rows(steps: &[Step], label: impl Fn(&DateRange) -> String) -> Vec<
             amortized: text(&whole),
             used: shown.first().map(text).unwrap_or_default(),
             unused: shown.get(1).map(text).unwrap_or_default(),
+            used_href: lines(&[("commitment_status", "Used")]),
+            unused_href: lines(&[("commitment_status", "Unused")]),
             utilization: display::percent(&sums.used, &whole).unwrap_or_else(|| "no cost".into()),
             covered: text(&sums.covered),
+            covered_href: of_part(ChargePart::Covered),
             usage: text(&sums.usage),
+            usage_href: of_part(ChargePart::Committed),
             coverage: display::percent(&sums.covered, &sums.usage).unwrap_or_else(|| "no list prices".into()),
         }
     };

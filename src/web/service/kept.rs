@@ -23,68 +23,100 @@ const ROW_COUNT_MAX: usize = 3_000;
 #[derive(Debug, Default)]
 pub struct KeptCosts {
     /// Cost by day.
-    pub days: Kept<ServiceDay>,
+    pub days: KeptRows<ServiceDay>,
     /// What was bought.
-    pub bought: Kept<Bought>,
+    pub bought: KeptRows<Bought>,
     /// What rules moved.
-    pub moved: Kept<MovedByRule>,
+    pub moved: KeptRows<MovedByRule>,
     /// What a change of spend is explained from.
-    pub variance_lines: Kept<VarianceLine>,
+    pub variance_lines: KeptRows<VarianceLine>,
     /// The sums that the causes add up to.
-    pub variance_sums: Kept<Sums>,
+    pub variance_sums: KeptRows<Sums>,
     /// What savings are found from.
-    pub place_costs: Kept<PlaceCostRow>,
-    /// All that a service's page is read from.
-    pub readings: KeptReadings,
+    pub place_costs: KeptRows<PlaceCostRow>,
+    /// All that a service's page is read from, by what a view of the database saw
+    /// ([`crate::store::freshness::Freshness::seen`]).
+    pub readings: Kept<String, Readings, READING_COUNT_MAX>,
 }
 
-/// Whole readings of service pages, all of one view of the database.
-#[derive(Default)]
-pub struct KeptReadings(Mutex<(String, HashMap<String, Arc<Readings>>)>);
+/// Rows of one kind, by the last publication.
+pub type KeptRows<T> = Kept<i64, Vec<T>, ENTRY_COUNT_MAX>;
 
-impl std::fmt::Debug for KeptReadings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KeptReadings").finish_non_exhaustive()
+/// What was read, by what was asked, all of one state of the data; `COUNT_MAX` answers at once.
+pub struct Kept<S, T, const COUNT_MAX: usize>(Mutex<Entries<S, T>>);
+
+struct Entries<S, T> {
+    state: S,
+    answers: HashMap<String, Arc<T>>,
+}
+
+/// A state of the data that answers are exact for.
+pub trait DataState: Default + PartialEq {
+    /// Whether it tells anything at all.
+    fn is_known(&self) -> bool;
+    /// Whether what is kept of `kept` gives way to it.
+    fn takes_over_from(&self, kept: &Self) -> bool;
+}
+
+/// A publication: a slow reader of an older one keeps nothing; before the first nothing is exact.
+impl DataState for i64 {
+    fn is_known(&self) -> bool {
+        *self != 0
+    }
+
+    fn takes_over_from(&self, kept: &Self) -> bool {
+        self > kept
     }
 }
 
-impl KeptReadings {
-    /// What was read for this question by a view that saw the same ([`crate::store::freshness::Freshness::seen`]).
-    pub fn get(&self, seen: &str, question: &str) -> Option<Arc<Readings>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.1.get(question).filter(|_| kept.0 == seen).cloned()
+/// What a view saw. Which of two is newer cannot be told: the last reader's is kept.
+impl DataState for String {
+    fn is_known(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn takes_over_from(&self, kept: &Self) -> bool {
+        self != kept
+    }
+}
+
+impl<S: DataState, T, const COUNT_MAX: usize> Default for Kept<S, T, COUNT_MAX> {
+    fn default() -> Self {
+        Self(Mutex::new(Entries { state: S::default(), answers: HashMap::new() }))
+    }
+}
+
+impl<S, T, const COUNT_MAX: usize> std::fmt::Debug for Kept<S, T, COUNT_MAX> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
+impl<S: DataState, T, const COUNT_MAX: usize> Kept<S, T, COUNT_MAX> {
+    /// What was read for this question in this state.
+    pub fn get(&self, state: &S, question: &str) -> Option<Arc<T>> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.answers.get(question).filter(|_| entries.state == *state).cloned()
     }
 
     /// Keeps it; `row_count` are its rows of cost.
-    pub fn keep(&self, seen: String, question: String, read: &Arc<Readings>, row_count: usize) {
-        if seen.is_empty() || row_count > ROW_COUNT_MAX {
+    pub fn keep(&self, state: S, question: String, answer: &Arc<T>, row_count: usize) {
+        if !state.is_known() || row_count > ROW_COUNT_MAX {
             return;
         }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 != seen || kept.1.len() >= READING_COUNT_MAX {
-            *kept = (seen, HashMap::new());
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newer = state.takes_over_from(&entries.state);
+        if !is_newer && state != entries.state {
+            return;
         }
-        kept.1.insert(question, Arc::clone(read));
+        if is_newer || entries.answers.len() >= COUNT_MAX {
+            *entries = Entries { state, answers: HashMap::new() };
+        }
+        entries.answers.insert(question, Arc::clone(answer));
     }
 }
 
-/// Kept reads of one kind, by what was asked.
-#[derive(Debug)]
-pub struct Kept<T>(Mutex<Entries<T>>);
-
-#[derive(Debug)]
-struct Entries<T> {
-    publication_id: i64,
-    rows: HashMap<String, Arc<Vec<T>>>,
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self(Mutex::new(Entries { publication_id: 0, rows: HashMap::new() }))
-    }
-}
-
-impl<T> Kept<T> {
+impl<T> KeptRows<T> {
     /// What was read for this question when `publication_id` was the last publication, or reads it.
     pub async fn get_or_read(
         &self,
@@ -92,30 +124,12 @@ impl<T> Kept<T> {
         question: String,
         read: impl Future<Output = sqlx::Result<Vec<T>>>,
     ) -> sqlx::Result<Arc<Vec<T>>> {
-        if let Some(rows) = self.get(publication_id, &question) {
+        if let Some(rows) = self.get(&publication_id, &question) {
             return Ok(rows);
         }
         let rows = Arc::new(read.await?);
-        self.keep(publication_id, question, &rows);
+        self.keep(publication_id, question, &rows, rows.len());
         Ok(rows)
-    }
-
-    fn get(&self, publication_id: i64, question: &str) -> Option<Arc<Vec<T>>> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.rows.get(question).filter(|_| entries.publication_id == publication_id).cloned()
-    }
-
-    fn keep(&self, publication_id: i64, question: String, rows: &Arc<Vec<T>>) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A slow reader of an older view keeps nothing; before the first publication nothing is exact.
-        if publication_id < entries.publication_id || publication_id == 0 || rows.len() > ROW_COUNT_MAX {
-            return;
-        }
-        if publication_id > entries.publication_id || entries.rows.len() >= ENTRY_COUNT_MAX {
-            entries.rows.clear();
-            entries.publication_id = publication_id;
-        }
-        entries.rows.insert(question, Arc::clone(rows));
     }
 }
 
@@ -125,12 +139,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_publication_empties_it_and_an_older_view_is_not_kept() {
-        let kept = Kept::default();
+        let kept = KeptRows::default();
         let read = |publication_id, value| kept.get_or_read(publication_id, "q".into(), async move { Ok(vec![value]) });
         assert_eq!(*read(1, 10).await.unwrap(), [10]);
         assert_eq!(*read(1, 11).await.unwrap(), [10]);
         assert_eq!(*read(2, 20).await.unwrap(), [20]);
         assert_eq!(*read(1, 12).await.unwrap(), [12]);
         assert_eq!(*read(2, 21).await.unwrap(), [20]);
+    }
+
+    #[test]
+    fn what_another_view_saw_empties_it() {
+        let kept = Kept::<String, i32, 2>::default();
+        let keep = |seen: &str, question: &str| kept.keep(seen.into(), question.into(), &Arc::new(1), 1);
+        keep("", "a");
+        assert!(kept.get(&String::new(), "a").is_none(), "a view that is not known keeps nothing");
+        keep("7", "a");
+        keep("7", "b");
+        assert!(kept.get(&"7".into(), "a").is_some() && kept.get(&"7".into(), "b").is_some());
+        keep("7", "c");
+        assert!(kept.get(&"7".into(), "a").is_none() && kept.get(&"7".into(), "c").is_some(), "no more than two");
+        keep("6", "a");
+        assert!(kept.get(&"7".into(), "c").is_none() && kept.get(&"6".into(), "a").is_some());
     }
 }

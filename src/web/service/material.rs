@@ -23,6 +23,7 @@ use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
 use crate::store::freshness::Freshness;
 use crate::store::metric_points;
+use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use crate::store::service_details::{self, CostReach, ServiceDetail};
@@ -74,7 +75,8 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
     let title = format!("{} · Services", service.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
-    let page = page.of_services(&[service.service_id]);
+    let part = Part { service_id: Some(service.service_id), ..view.part(&mut snapshot).await? };
+    let page = page.of_part(&mut snapshot, &principal.scope(), part).await?;
     let question = question(principal, &page, slug, query);
     let seen = page.bills.seen.clone();
     let readings = match app.kept_costs.readings.get(&seen, &question) {

@@ -286,7 +286,7 @@ pub fn change_sentences(total: &Compared, currencies: &[String]) -> String {
 }
 
 /// "Spend rose $1,777 (4.2%) to $44,190".
-pub fn change_sentence(total: &Compared, currency: &str) -> String {
+fn change_sentence(total: &Compared, currency: &str) -> String {
     let (now, before) = (total.cost(currency), total.cost_before(currency));
     let digits = decimals(currency, &now.abs().max(before.abs()));
     let delta = Delta::between(&now, &before, currency, digits);

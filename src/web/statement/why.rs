@@ -5,6 +5,7 @@ use super::{ACCEPTS, Asked, By, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
+use crate::store::missing_bills::Part;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
 use crate::store::{Scope, Snapshot, freshness};
@@ -118,7 +119,8 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     if let Some(currency) = &asked.currency {
         rows.retain(|row| row.billing_currency == *currency);
     }
-    let bills = freshness::read(&mut snapshot).await?;
+    let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
+    let bills = freshness::read(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
     Ok(MonthWhy { month, before: asked.before, view, bills, why })
 }

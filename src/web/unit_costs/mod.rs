@@ -71,7 +71,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Unit costs", NavItem::UnitCosts).await?;
-    let page = page.narrowed(&mut snapshot, &view).await?;
+    let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
     let read = groups(&mut snapshot, &principal.scope(), &view, &page.bills).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = read.span;

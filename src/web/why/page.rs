@@ -54,7 +54,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services).await?;
-    let page = page.narrowed(&mut snapshot, &view).await?;
+    let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = span(&view, &page.bills)?;
     let mut explained = Why::default();
@@ -89,7 +89,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(&mut snapshot).await?;
+    let bills = view.bills(&mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
     if let Some(span) = span(&view, &bills)? {
         let filter = view.filter(&mut snapshot, span.days).await?;

@@ -214,6 +214,25 @@ fn serve_starts_a_cluster_again_that_was_killed_under_it() {
     assert!(place.pid().is_none());
 }
 
+/// A backend in the middle of a long statement does not notice that its server is gone, and holds its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_starts_a_cluster_again_that_was_killed_under_a_long_statement() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let cluster = place.open();
+    let mut conn = connect(&cluster).await;
+    let statement = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+    let long = tokio::spawn(async move { conn.execute(statement).await.map(|_| ()) });
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!long.is_finished());
+    let killed = place.pid().unwrap();
+    signal("-KILL", killed);
+    until("a new server runs", || place.is_running() && place.pid() != Some(killed));
+    assert!(long.await.unwrap().is_err());
+    drop(cluster);
+    assert!(server.stop());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_a_running_server_does_not_grow_without_bound() {
     let place = Place::new();

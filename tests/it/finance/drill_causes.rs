@@ -70,6 +70,27 @@ async fn coverage_leads_to_the_usage_at_list_prices(db: PgPool) {
     }
 }
 
+/// Each month leads to the lines of what was used, left unused, covered, and of all usage of what commitments cover.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn each_month_of_commitments_leads_to_its_lines(db: PgPool) {
+    let world = seeded(&db).await;
+    let finance = world.finance().await;
+    let page = finance.get("/commitments?period=2026-10").await.body;
+    let rows = "[aria-label='Commitments by month table'] tbody tr";
+    let mut shown_of_october = Vec::new();
+    for (column, from_end) in [(2, 6), (3, 5), (5, 3), (6, 2)] {
+        let cells = links(&page, rows, &format!("td:nth-of-type({column}) a"), from_end);
+        assert_eq!(cells.len(), 2, "September and October: {page}");
+        shown_of_october.push(cells[0].1.clone());
+        for (href, shown) in cells {
+            let lines = finance.get(&href).await;
+            assert!(!lines.body.contains("Ignored:"), "{href}");
+            assert!(is_shown_as(&figure(&lines.body), &shown), "{shown}, {href} {}", figure(&lines.body));
+        }
+    }
+    assert_eq!(shown_of_october, ["$63.75", "$26.25", "$127.50", "$480.00"]);
+}
+
 struct Cause {
     name: String,
     shown: String,

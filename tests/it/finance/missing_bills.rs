@@ -173,3 +173,53 @@ async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
     let other = api("/api/v1/why?service=checkout&period=2026-11-10..2026-11-19").await;
     assert_eq!(other["notes"].as_array().map(Vec::len), Some(0), "{other}");
 }
+
+/// A late source is no matter of a list that is narrowed to what it does not bill, nor of readers who see nothing of it;
+/// what it makes is told of its own currency.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: PgPool) {
+    let world = world(&db).await;
+    let euro = |day: &'static str| Line {
+        cost: "2",
+        currency: "EUR",
+        billed: "2026-11",
+        day,
+        service: "edge",
+        ..Line::default()
+    };
+    let days = ["2026-11-13", "2026-11-14", "2026-11-15"];
+    world.import_as("edge-one", &bill(&days.map(euro)), "2026-11-16T06:00:00Z").await;
+    let other = Line { cost: "6", ..euro("2026-11-14") };
+    deliver(&world, "cloud-one", "checkout", "100", 19).await;
+    world.import_as("third-one", &bill(&[other, Line { day: "2026-11-19", ..other }]), "2026-11-20T06:00:00Z").await;
+    let finance = world.finance().await;
+    let says = async |browser: &crate::support::TestApp, path: &str| {
+        let body = browser.get(path).await.body;
+        let boxes = texts(&body, ".state.warn p");
+        let told = boxes.iter().find_map(|text| text.split("It makes ").nth(1)).unwrap_or_default();
+        (told.split(':').next().unwrap_or_default().to_owned(), body.contains("days, partial"))
+    };
+    let in_euro = ("33.3 % of this cost in EUR".to_owned(), true);
+    for path in ["/services", "/", "/environments", "/teams"] {
+        assert_eq!(says(&finance, path).await, in_euro, "{path}");
+    }
+    let of_itself = ("33.3 % of this cost".to_owned(), true);
+    for path in ["/services?cur=EUR", "/services/edge", "/services?team=none&cur=EUR"] {
+        assert_eq!(says(&finance, path).await, of_itself, "{path}");
+    }
+    for path in ["/services?cur=USD", "/services?provider=Elsewhere", "/services/checkout"] {
+        assert!(says(&finance, path).await.0.is_empty(), "{path}");
+    }
+    let checkout: i64 = sqlx::query_scalar(
+        "WITH made AS (INSERT INTO team (slug, name) VALUES ('buyers', 'Buyers') RETURNING team_id)
+         UPDATE service SET team_id = (SELECT team_id FROM made) WHERE slug = 'checkout' RETURNING team_id",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let member = world.app.browser(Role::Member, false, &[checkout]).await;
+    for path in ["/services", "/", "/teams/buyers"] {
+        assert_eq!(says(&member, path).await, (String::new(), false), "{path}");
+    }
+    assert_eq!(says(&finance, "/environments?team=buyers").await, (String::new(), false));
+}

@@ -10,6 +10,7 @@ mod invoices;
 mod late;
 mod missing_bills;
 mod months;
+mod prices;
 mod restated;
 mod why;
 
@@ -103,8 +104,8 @@ pub struct World {
 pub async fn world(db: &PgPool) -> World {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
-    let mut state = AppState::new(config(&["--data-dir", data_dir.to_str().unwrap()]), pools(db)).unwrap();
-    state.clock = clock;
+    let state = AppState::new(config(&["--data-dir", data_dir.to_str().unwrap()]), pools(db)).unwrap();
+    let state = state.with(|parts| parts.clock = clock);
     let mut app = support::app(db.clone()).await;
     app.router = web::router(state.clone());
     app.state = state;

@@ -22,7 +22,7 @@ fn now() -> DateTime<Utc> {
 /// The service at that time, with a browser of finance.
 async fn finance(pool: &PgPool) -> TestApp {
     let mut app = crate::support::app(pool.clone()).await;
-    app.state.clock = now;
+    app.state = app.state.with(|parts| parts.clock = now);
     app.router = costwake::web::router(app.state.clone());
     app.sign_in(Role::Finance).await;
     app

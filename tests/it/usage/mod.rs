@@ -31,7 +31,7 @@ async fn shop(pool: &PgPool) -> TestApp {
     }
     assert_eq!(import_as_of(pool, "aws", &bill(&lines), 1).await.state, "published");
     let mut app = crate::support::app(pool.clone()).await;
-    app.state.clock = now;
+    app.state = app.state.with(|parts| parts.clock = now);
     app.router = costwake::web::router(app.state.clone());
     app.sign_in(Role::Finance).await;
     app

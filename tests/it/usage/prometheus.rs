@@ -120,7 +120,8 @@ async fn the_last_hours_of_a_real_prometheus_are_read(pool: PgPool) {
     }
     let mut app = administrator(&pool).await;
     let folder = tempfile::tempdir().unwrap();
-    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
     app.router = costwake::web::router(app.state.clone());
     sqlx::query("INSERT INTO environment (slug, name, kind) VALUES ('prod', 'prod', 'production')")
         .execute(&pool)
@@ -163,7 +164,8 @@ async fn the_last_hours_of_a_real_prometheus_are_read(pool: PgPool) {
 async fn private_addresses_are_not_asked(pool: PgPool) {
     let mut app = administrator(&pool).await;
     let folder = tempfile::tempdir().unwrap();
-    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
     app.router = costwake::web::router(app.state.clone());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -43,7 +43,8 @@ async fn page(app: &TestApp) -> String {
 async fn a_description_is_fetched_every_night(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let mut app = shop(&pool).await;
-    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
     app.router = costwake::web::router(app.state.clone());
     let admin = app.browser(Role::Admin, true, &[]).await;
     let api = FakeApi::start().await;
@@ -104,7 +105,8 @@ async fn a_description_is_fetched_every_night(pool: PgPool) {
 async fn programs_set_what_is_fetched(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let mut app = shop(&pool).await;
-    app.state.config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
     app.router = costwake::web::router(app.state.clone());
     let api = FakeApi::start().await;
     let address = format!("{}/catalog-info.yaml", api.address);
