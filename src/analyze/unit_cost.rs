@@ -14,7 +14,7 @@ pub struct UnitCost {
     pub usage: BigDecimal,
     /// How many days that are.
     pub day_count: usize,
-    /// Days of the range whose usage is not known: neither their cost is counted.
+    /// Days of the range whose usage, or part of whose cost, is not known: neither their cost is counted.
     pub unknown_days: Vec<NaiveDate>,
 }
 
@@ -45,6 +45,18 @@ impl UnitCost {
     pub fn per(&self, units: i32) -> Option<BigDecimal> {
         (!self.usage.is_zero()).then(|| &self.cost * BigDecimal::from(units) / &self.usage)
     }
+}
+
+/// Usage of the days whose bills are all there: a day without the bill of a late source has no unit cost, since part of
+/// its cost is not known. `missing_since` is the first of them.
+pub fn billed(
+    mut usage: BTreeMap<NaiveDate, BigDecimal>,
+    missing_since: Option<NaiveDate>,
+) -> BTreeMap<NaiveDate, BigDecimal> {
+    if let Some(since) = missing_since {
+        drop(usage.split_off(&since));
+    }
+    usage
 }
 
 /// Days in a row, written as first and last.
@@ -89,6 +101,15 @@ mod tests {
         let costs = values(&[(1, "10")]);
         assert_eq!(UnitCost::of(days, &costs, &values(&[(1, "0"), (2, "0")])).per(1000), None);
         assert_eq!(UnitCost::of(days, &costs, &values(&[])).per(1000), None);
+    }
+
+    #[test]
+    fn a_day_without_a_bill_is_not_known_although_its_usage_is() {
+        let days = DateRange::new(day(1), day(5)).unwrap();
+        let costs = values(&[(1, "10"), (2, "10")]);
+        let usage = billed(values(&[(1, "1000"), (2, "1000"), (3, "1000"), (4, "1000")]), Some(day(3)));
+        let unit = UnitCost::of(days, &costs, &usage);
+        assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(3), day(4)]));
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub struct Answer {
     /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The
     /// answers of all of them are the same; count it once.
     pub joint: Option<serde_json::Value>,
-    /// Of a rollback: whether the cost came back.
+    /// Of a rollback: whether the cost came back (answer: yes, partly, no, cannot-tell; same-day where it took back a
+    /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back.
     pub came_back: Option<serde_json::Value>,
     /// What is different from the answer before.
     pub what_changed: String,

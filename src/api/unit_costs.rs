@@ -3,8 +3,8 @@
 use super::catalogue::{parse, unprocessable};
 use super::error::{ErrorBody, Result};
 use crate::analyze::unit_economics::{Comparison, Figure, Side};
-use crate::store::freshness;
 use crate::store::workload_goals::{self, WorkloadGoal};
+use crate::web::missing_bills;
 use crate::web::query::View;
 use crate::web::unit_costs::{self as pages, StatedGoal, Workload, decimal, figure, per_unit};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
@@ -177,7 +177,7 @@ pub(super) async fn show(
 ) -> Result<Json<UnitCosts>> {
     let view = View::parse(query.as_deref(), pages::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = view.bills(&mut snapshot, &principal.scope()).await?;
     let read = pages::groups(&mut snapshot, &principal.scope(), &view, &bills).await?;
     let groups = read.units.iter().map(|unit| UnitGroupBody {
         group: unit.key.clone(),
@@ -193,7 +193,11 @@ pub(super) async fn show(
         compared_last_day: read.span.map(|span| span.before.last_day()),
         groups: groups.collect(),
         publication_id: bills.publication_id,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Some(view.note())
+            .filter(|note| !note.is_empty())
+            .into_iter()
+            .chain(missing_bills::sentence(&bills))
+            .collect(),
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use super::costs::NO_COMPLETE_DAY;
 use super::error::{ErrorBody, Result};
+use crate::web::missing_bills;
 use crate::web::query::View;
 use crate::web::statement::month_why;
 use crate::web::why::{self, Explained};
@@ -75,8 +76,8 @@ pub struct ReportingChange {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CauseRow {
     /// exchange-rate, restatement, allocation-rules, shared-cost, credits, tax, corrections, commitments, new-services,
-    /// ended-services, calendar-days, list-price, discount, releases-up, releases-down, volume, mix, efficiency,
-    /// not-explained.
+    /// ended-services, calendar-days, days-to-come, bill-missing, list-price, discount, releases-up, releases-down, volume,
+    /// mix, efficiency, not-explained.
     #[schema(example = "volume")]
     pub cause: String,
     /// What people call it.
@@ -96,7 +97,7 @@ pub struct CauseRow {
     tag = "costs",
     params(
         ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out."),
-        ("vs" = Option<String>, Query, description = "prev (default): the period before. py: the same days a year before."),
+        ("vs" = Option<String>, Query, description = "prev (default): the period before. py: the same days a year before. A month, 2026-09, or days, 2026-08-01..2026-08-15, that share none with the period."),
         ("service" = Option<String>, Query, description = "Slug of a service; none: what is not allocated"),
         ("env" = Option<String>, Query, description = "Slug of an environment; none: without one"),
         ("team" = Option<String>, Query, description = "Slug of a team; none: without one"),
@@ -132,13 +133,14 @@ pub(super) async fn show(
         publication_id: bills.publication_id,
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
-    let Some(span) = view.span(&bills) else {
+    answer.notes.extend(missing_bills::sentence(&bills));
+    let Some(span) = why::span(&view, &bills)? else {
         answer.notes.push(NO_COMPLETE_DAY.into());
         return Ok(Json(answer));
     };
     let filter = view.filter(&mut snapshot, span.days).await?;
     let question = why::by_day(&filter, span.before);
-    let explained = why::read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+    let explained = why::read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.compared_first_day = Some(span.before.start());
     answer.compared_last_day = Some(span.before.last_day());
@@ -183,9 +185,11 @@ pub(super) async fn show_month(
         compared_last_day: Some(read.before.days().last_day()),
         changes: Vec::new(),
         reporting: None,
-        publication_id: read.publication_id,
+        publication_id: read.bills.publication_id,
         notes: Some(read.view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
+    answer.notes.extend(read.note());
+    answer.notes.extend(missing_bills::sentence(&read.bills));
     fill(&mut answer, read.why);
     Ok(Json(answer))
 }

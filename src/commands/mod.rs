@@ -1,5 +1,17 @@
 //! The command line: one file a command, each a thin wrapper around what the server does too.
 
+/// Prints a line as the macro of the library does, but is quiet where the reader has gone (`costwake impact | head`): a
+/// command ends its work and tells its exit code instead of panicking. All commands below print with it.
+macro_rules! println {
+    () => { $crate::commands::output::write(format_args!("\n")) };
+    ($($words:tt)*) => { $crate::commands::output::write(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+/// The same without the end of a line.
+macro_rules! print {
+    ($($words:tt)*) => { $crate::commands::output::write(format_args!($($words)*)) };
+}
+
 pub mod database;
 
 mod archive;
@@ -17,6 +29,7 @@ mod invoices;
 mod metrics;
 mod migrate;
 mod month;
+mod output;
 mod postgres_tools;
 mod rates;
 mod rebuild;

@@ -40,6 +40,7 @@ pub struct NewEffect {
     pub came_back: Option<Value>,
     pub method: String,
     pub fingerprint: String,
+    pub parts: Value,
     pub what_changed: String,
     pub supersedes: Option<i64>,
     /// For the chart; not a column of the table.
@@ -54,17 +55,17 @@ pub async fn append(conn: &mut PgConnection, effects: &[NewEffect], now: DateTim
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
                 horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
-                flags, joint, came_back, method, fingerprint, what_changed, supersedes)
+                flags, joint, came_back, method, fingerprint, parts, what_changed, supersedes)
              SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
                 $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
-                nullif(joint, 'null'), nullif(came_back, 'null'), method, fingerprint, what_changed, supersedes
+                nullif(joint, 'null'), nullif(came_back, 'null'), method, fingerprint, parts, what_changed, supersedes
              FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
                 billing_currency text, release_date date, effect_date date, asked_on date, publication_id bigint,
                 phase text, finding text, reason text, days_before integer, days_after integer, horizon_days integer,
                 per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
                 smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
-                joint jsonb, came_back jsonb, method text, fingerprint text, what_changed text,
+                joint jsonb, came_back jsonb, method text, fingerprint text, parts jsonb, what_changed text,
                 supersedes bigint)",
             rows,
             now
@@ -108,6 +109,7 @@ pub struct Standing {
     pub before_per_day: Option<BigDecimal>,
     pub is_joint: bool,
     pub fingerprint: String,
+    pub parts: Value,
 }
 
 /// Every answer that stands. No person reads this: the work in the background does.
@@ -119,7 +121,7 @@ pub async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<Standing>> {
                   billing_currency AS "billing_currency!", release_date AS "release_date!", asked_on AS "asked_on!",
                   publication_id AS "publication_id!", phase AS "phase!", finding AS "finding!", reason AS "reason!",
                   days_after AS "days_after!", per_day, per_day_low, per_day_high, before_per_day,
-                  (joint IS NOT NULL) AS "is_joint!", fingerprint AS "fingerprint!"
+                  (joint IS NOT NULL) AS "is_joint!", fingerprint AS "fingerprint!", parts AS "parts!"
            FROM current_deployment_effect LIMIT 10000000"#
     )
     .fetch_all(conn)

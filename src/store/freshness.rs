@@ -99,13 +99,14 @@ impl Freshness {
 
     /// The services that a late source makes a material part of, each with the first day without it.
     pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
-        let Some(complete_to) = self.complete_to() else { return BTreeMap::new() };
-        let first = |service_id| {
-            let missing = missing_bills::of(&self.shares, self.late(), Some(&[service_id]));
-            missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()
-        };
-        let services = self.shares.service_ids().filter_map(|id| Some((id, first(id)?)));
-        services.filter(|(_, first)| *first <= complete_to).collect()
+        self.shares.service_ids().filter_map(|id| Some((id, self.missing_since_of(&[id])?))).collect()
+    }
+
+    /// The first complete day without a late source that makes a material part of these services together.
+    pub fn missing_since_of(&self, service_ids: &[i64]) -> Option<NaiveDate> {
+        let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
+        let first = missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()?;
+        self.complete_to().filter(|last| first <= *last).map(|_| first)
     }
 
     /// The last day that any source is complete to.

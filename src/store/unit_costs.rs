@@ -174,6 +174,28 @@ pub async fn usage(
     .await
 }
 
+/// The services that each group's cost is of in these days: what a late bill leaves out of a group is known by them.
+pub async fn services(conn: &mut PgConnection, group: UnitGroup, days: DateRange) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT CASE $1 WHEN 'service' THEN s.slug WHEN 'env' THEN e.slug ELSE detail.product END AS key,
+               s.service_id
+           FROM (SELECT DISTINCT d.service_id, d.environment_id FROM daily_cost d
+                 JOIN generation ON generation.generation_id = d.generation_id AND generation.state = 'current'
+                 WHERE d.charge_date >= $2 AND d.charge_date < $3) places
+           JOIN service s ON s.service_id = places.service_id
+           LEFT JOIN environment e ON e.environment_id = places.environment_id
+           LEFT JOIN service_detail detail ON detail.service_id = places.service_id
+           LIMIT $4"#,
+        group.key(),
+        days.start(),
+        days.end(),
+        ROW_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.key?, row.service_id))).collect())
+}
+
 /// Metrics whose values add up and that have values on these days, the one of most services first.
 pub async fn metrics(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(

@@ -4,6 +4,7 @@
 use super::Scope;
 use super::costs::CostFilter;
 use super::statements::MonthView;
+use super::variance_known::Known;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
@@ -47,6 +48,8 @@ pub struct VarianceLine {
     pub commitment_discount_status: String,
     /// FOCUS BillingCurrency.
     pub currency: String,
+    /// The source that bills it; the last of several.
+    pub source_id: i64,
     /// In the basis, in the period.
     pub cost: BigDecimal,
     /// ListCost in the period.
@@ -65,15 +68,22 @@ pub struct VarianceLine {
     pub quantity_before: BigDecimal,
 }
 
-/// The lines of both periods, every key with the owner that it has on the last compared day.
-pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<VarianceLine>> {
+/// The lines of both periods on the days that are known, every key with the owner that it has on the last compared day.
+pub async fn lines(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    known: &Known,
+) -> sqlx::Result<Vec<VarianceLine>> {
     let Question { filter, compared, .. } = question;
+    let (late_ids, late_days) = known.late_sources();
     sqlx::query_as!(
         VarianceLine,
         r#"
         SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
+            max(source_id) AS "source_id!",
             coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "cost!",
             coalesce(sum(list_cost) FILTER (WHERE is_now), 0) AS "list_cost!",
             coalesce(sum(contracted_cost) FILTER (WHERE is_now), 0) AS "contracted_cost!",
@@ -86,7 +96,8 @@ pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_
             SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
-                d.billing_currency AS currency, k.provider_name, k.service_name AS bought, k.sku_id, k.region_id,
+                d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id,
+                k.region_id,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity
@@ -97,7 +108,8 @@ pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
-            WHERE m.first_day <= $14 AND m.end_day > $14
+            LEFT JOIN unnest($17::bigint[], $18::date[]) late (source_id, since) ON late.source_id = g.source_id
+            WHERE d.charge_date < least($16::date, late.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
                 AND g.first_charge_date < greatest($2::date, $4::date)
                 AND g.last_charge_date >= least($1::date, $3::date)))
@@ -130,6 +142,9 @@ pub async fn lines(conn: &mut PgConnection, scope: &Scope, question: Question<'_
         question.is_by_bill(),
         compared.last_day(),
         LINE_COUNT_MAX,
+        known.end,
+        &late_ids,
+        &late_days,
     )
     .fetch_all(conn)
     .await
@@ -148,6 +163,10 @@ pub struct Sums {
     pub shared: BigDecimal,
     /// The same in the compared period.
     pub shared_before: BigDecimal,
+    /// What has arrived of own cost on days that are not complete yet: of the period, less of the compared one.
+    pub arriving: BigDecimal,
+    /// The same of late sources on days that are complete otherwise.
+    pub arriving_late: BigDecimal,
 }
 
 impl Sums {
@@ -158,8 +177,14 @@ impl Sums {
 }
 
 /// The sums of both periods by currency.
-pub async fn sums(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<Sums>> {
+pub async fn sums(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    known: &Known,
+) -> sqlx::Result<Vec<Sums>> {
     let Question { filter, compared, .. } = question;
+    let (late_ids, late_days) = known.late_sources();
     sqlx::query_as!(
         Sums,
         r#"
@@ -167,14 +192,20 @@ pub async fn sums(conn: &mut PgConnection, scope: &Scope, question: Question<'_>
             coalesce(sum(cost) FILTER (WHERE is_now AND split_id = 0), 0) AS "own!",
             coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id = 0), 0) AS "own_before!",
             coalesce(sum(cost) FILTER (WHERE is_now AND split_id <> 0), 0) AS "shared!",
-            coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id <> 0), 0) AS "shared_before!"
+            coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id <> 0), 0) AS "shared_before!",
+            coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END)
+                FILTER (WHERE split_id = 0 AND charge_date >= $14), 0) AS "arriving!",
+            coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END)
+                FILTER (WHERE split_id = 0 AND charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
         FROM (
-            SELECT d.billing_currency AS currency, d.split_id, p.day >= $1 AND p.day < $2 AS is_now,
+            SELECT d.billing_currency AS currency, d.split_id, d.charge_date, late.since AS late_since,
+                p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
+            LEFT JOIN unnest($15::bigint[], $16::date[]) late (source_id, since) ON late.source_id = g.source_id
             WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
               AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
@@ -200,6 +231,9 @@ pub async fn sums(conn: &mut PgConnection, scope: &Scope, question: Question<'_>
         filter.charge_category,
         filter.currency,
         question.is_by_bill(),
+        known.end,
+        &late_ids,
+        &late_days,
     )
     .fetch_all(conn)
     .await
@@ -216,10 +250,18 @@ pub struct Traffic {
     pub before: f64,
 }
 
-/// Traffic of the services that have values on at least half of the days of both periods. What is told for all
+/// Traffic of the services that have values on at least half of the complete days of both periods. What is told for all
 /// environments together stands for a service where it is told; else its environments are added up.
-pub async fn traffic(conn: &mut PgConnection, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<Traffic>> {
-    let Question { filter, compared, .. } = question;
+pub async fn traffic(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    known: &Known,
+) -> sqlx::Result<Vec<Traffic>> {
+    let filter = question.filter;
+    let Some((now, compared)) = known.complete(filter.days).zip(known.complete(question.compared)) else {
+        return Ok(Vec::new());
+    };
     sqlx::query_as!(
         Traffic,
         r#"
@@ -242,8 +284,8 @@ pub async fn traffic(conn: &mut PgConnection, scope: &Scope, question: Question<
            AND avg(value) FILTER (WHERE is_now) > 0 AND avg(value) FILTER (WHERE NOT is_now) > 0
         ORDER BY service_id LIMIT 100000
         "#,
-        filter.days.start(),
-        filter.days.end(),
+        now.start(),
+        now.end(),
         compared.start(),
         compared.end(),
         TRAFFIC_METRIC,

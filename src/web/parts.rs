@@ -2,7 +2,7 @@
 
 use super::display::Delta;
 use super::query::{Span, View};
-use crate::focus::CostBasis;
+use crate::focus::{BillingPeriod, CostBasis};
 use askama::Template;
 
 /// One choice of a select.
@@ -40,6 +40,19 @@ impl Select {
     }
 }
 
+/// A text field of the filter form, with what may be written into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The key in the address.
+    pub name: &'static str,
+    /// What people read.
+    pub label: &'static str,
+    /// What is written there.
+    pub value: String,
+    /// Values and what they mean.
+    pub choices: Vec<(String, String)>,
+}
+
 /// The filter form: one setting for the whole page. Written into a template as it is.
 #[derive(Debug, Clone, Template)]
 #[template(path = "partials/filters.html")]
@@ -47,6 +60,7 @@ pub struct Filters {
     action: String,
     summary: String,
     search: Option<String>,
+    fields: Vec<Field>,
     selects: Vec<Select>,
     hidden: Vec<(&'static str, String)>,
     note: String,
@@ -71,11 +85,18 @@ impl Filters {
                 hidden.push((key, value.to_owned()));
             }
         }
-        let summary = span.map(|span| format!("Filters: {}, {}", span.label(), view.basis.label())).unwrap_or_default();
+        let against = |span: &Span| match span.names_both() {
+            true => format!(" against {}", span.before_label()),
+            false => String::new(),
+        };
+        let summary = span
+            .map(|span| format!("Filters: {}{}, {}", span.label(), against(span), view.basis.label()))
+            .unwrap_or_default();
         Self {
             action: path.to_owned(),
             summary: if summary.is_empty() { "Filters".into() } else { summary },
             search: None,
+            fields: Vec::new(),
             selects,
             hidden,
             note: view.note(),
@@ -93,6 +114,7 @@ impl Filters {
             action: path.to_owned(),
             summary: "Filters".into(),
             search: None,
+            fields: Vec::new(),
             selects: own,
             hidden: Vec::new(),
             note: view.note(),
@@ -103,6 +125,29 @@ impl Filters {
                 String::new()
             },
         }
+    }
+
+    /// Takes any two periods: both are text fields, with the words of the selects and these months to choose from.
+    pub fn with_any_days(mut self, view: &View, months: &[BillingPeriod]) -> Self {
+        self.selects.retain(|select| !matches!(select.name, "period" | "vs"));
+        let months = months.iter().map(|month| (month.to_string(), month.label()));
+        let choices = |select: Select| -> Vec<(String, String)> {
+            select.choices.into_iter().map(|choice| (choice.value, choice.label)).chain(months.clone()).collect()
+        };
+        self.fields = vec![
+            Field { name: "period", label: "Period", value: view.period_key(), choices: choices(periods(view)) },
+            Field {
+                name: "vs",
+                label: "Compare with",
+                value: view.text("vs").unwrap_or("prev").to_owned(),
+                choices: choices(versus(view)),
+            },
+        ];
+        for field in &mut self.fields {
+            let mut seen = std::collections::BTreeSet::new();
+            field.choices.retain(|(value, _)| seen.insert(value.clone()));
+        }
+        self
     }
 
     /// Adds a text field `q`.

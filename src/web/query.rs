@@ -27,7 +27,7 @@ const KEYS: [&str; 43] = [
 /// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Accepts {
-    /// Further keys with a text value, of `KEYS`.
+    /// Further keys with a text value, of `KEYS`. With `vs` among them, days may be compared with a month or other days.
     pub texts: &'static [&'static str],
     /// Values of `by`, the default first.
     pub by: &'static [&'static str],
@@ -58,6 +58,10 @@ pub enum Versus {
     Previous,
     /// The same days a year before.
     PreviousYear,
+    /// This calendar month.
+    Month(BillingPeriod),
+    /// These days.
+    Days(DateRange),
 }
 
 /// A query string, checked.
@@ -122,10 +126,7 @@ impl View {
                 self.period == Period::LastDays(30)
             }
             "vs" => {
-                self.versus = match one_of("vs", value, &["prev", "py"])? {
-                    0 => Versus::Previous,
-                    _ => Versus::PreviousYear,
-                };
+                self.versus = parse_versus(value, self.accepts.texts.contains(&"vs"))?;
                 self.versus == Versus::default()
             }
             "basis" => {
@@ -203,7 +204,7 @@ impl View {
             return String::new();
         }
         let mut known = vec!["period", "vs", "cur", "basis"];
-        known.extend(self.accepts.texts);
+        known.extend(self.accepts.texts.iter().filter(|text| **text != "vs"));
         known.extend((!self.accepts.by.is_empty()).then_some("by"));
         known.extend((!self.accepts.sort.is_empty()).then_some("sort"));
         format!("Ignored: {}. This page knows {}.", self.ignored.join(", "), known.join(", "))
@@ -223,6 +224,21 @@ fn one_of(key: &str, value: &str, allowed: &[&str]) -> Result<usize> {
         .iter()
         .position(|word| *word == value)
         .ok_or_else(|| Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", allowed.join(", "))))
+}
+
+fn parse_versus(text: &str, takes_days: bool) -> Result<Versus> {
+    match text {
+        "prev" => return Ok(Versus::Previous),
+        "py" => return Ok(Versus::PreviousYear),
+        _ => {}
+    }
+    let more = if takes_days { ", 2026-09, 2026-08-01..2026-08-15" } else { "" };
+    let wrong = || Error::Invalid(format!("vs={text} is not known. Allowed: prev, py{more}."));
+    match parse_period(text).ok().filter(|_| takes_days) {
+        Some(Period::Month(month)) => Ok(Versus::Month(month)),
+        Some(Period::Days(days)) => Ok(Versus::Days(days)),
+        _ => Err(wrong()),
+    }
 }
 
 fn parse_period(text: &str) -> Result<Period> {
@@ -288,6 +304,25 @@ mod tests {
         for wrong in ["period=0d", "period=2026-13", "period=2026-02-30..2026-03-01", "period=9999-01", "basis=free"] {
             assert!(View::parse(Some(wrong), ACCEPTS).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn days_are_compared_with_a_month_or_other_days_where_a_page_takes_them() {
+        const DAYS: Accepts = Accepts { texts: &["vs"], by: &[], sort: &[] };
+        let versus = |text: &str| View::parse(Some(text), DAYS).map(|view| view.versus);
+        assert_eq!(versus("vs=2026-08").unwrap(), Versus::Month("2026-08".parse().unwrap()));
+        let days = DateRange::new(day("2026-08-01"), day("2026-08-16")).unwrap();
+        assert_eq!(versus("vs=2026-08-01..2026-08-15").unwrap(), Versus::Days(days));
+        assert_eq!(versus("vs=py").unwrap(), Versus::PreviousYear);
+        for wrong in ["30d", "2026-13", "2026-08-15..2026-08-01", "later"] {
+            let refused = versus(&format!("vs={wrong}")).unwrap_err().to_string();
+            assert!(
+                refused.ends_with("is not known. Allowed: prev, py, 2026-09, 2026-08-01..2026-08-15."),
+                "{refused}"
+            );
+        }
+        let elsewhere = View::parse(Some("vs=2026-08"), ACCEPTS).unwrap_err().to_string();
+        assert_eq!(elsewhere, "vs=2026-08 is not known. Allowed: prev, py.");
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl Span {
             (Versus::PreviousYear, _) => {
                 DateRange::new(days.start() - Months::new(12), days.last_day() - Months::new(12) + Days::new(1))?
             }
+            (Versus::Month(month), _) => up_to(month.days(), complete_to)?,
+            (Versus::Days(days), _) => up_to(days, complete_to)?,
             (Versus::Previous, Period::MonthToDate | Period::Month(_)) => same_days_of_month_before(days, asked)?,
             (Versus::Previous, _) => days.previous(),
         };
@@ -97,12 +99,24 @@ impl Span {
     pub fn before_label(&self) -> String {
         match (self.versus, self.period) {
             (Versus::PreviousYear, _) => "the same days a year before".into(),
+            (Versus::Month(month), _) if month.days() == self.before => month.label(),
+            (Versus::Month(_) | Versus::Days(_), _) => range_label(self.before),
             (_, Period::MonthToDate | Period::Month(_)) => {
                 let month = BillingPeriod::containing(self.before.start());
                 if month.days() == self.before { month.label() } else { format!("{} before", range_label(self.before)) }
             }
             _ => format!("the {} days before", self.days.day_count()),
         }
+    }
+
+    /// Whether the days are compared with others that were named.
+    pub fn names_both(&self) -> bool {
+        matches!(self.versus, Versus::Month(_) | Versus::Days(_))
+    }
+
+    /// Whether a day lies in both periods.
+    pub fn overlaps(&self) -> bool {
+        self.days.start() < self.before.end() && self.before.start() < self.days.end()
     }
 
     /// "30 days", for the head of a column.
@@ -134,6 +148,10 @@ impl Span {
     pub fn provisional(&self) -> Option<DateRange> {
         DateRange::new(self.days.end(), self.chart.end())
     }
+}
+
+fn up_to(days: DateRange, complete_to: NaiveDate) -> Option<DateRange> {
+    DateRange::new(days.start(), days.end().min(complete_to + Days::new(1)))
 }
 
 fn same_days_of_month_before(days: DateRange, asked: DateRange) -> Option<DateRange> {

@@ -21,6 +21,7 @@ use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::history::RestatedOf;
+use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::service_costs::{self, ServiceCost, WeekCost};
 use crate::store::team_heads::{self, TeamHead};
@@ -64,7 +65,7 @@ async fn show(
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
     let read = match &span {
-        Some(span) => Some(Read::new(&app, page.publication_id, &mut snapshot, &scope, &team, &view, span).await?),
+        Some(span) => Some(Read::new(&app, &page.bills, &mut snapshot, &scope, &team, &view, span).await?),
         None => None,
     };
     if is_csv {
@@ -72,7 +73,7 @@ async fn show(
         return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
     }
     let (delivery, pace) = match &span {
-        Some(span) => speed(&mut snapshot, &team, read.as_ref(), span).await?,
+        Some(span) => speed(&mut snapshot, &team, read.as_ref(), span, &page.bills).await?,
         None => Default::default(),
     };
     let (forecast, anomalies) =
@@ -125,6 +126,7 @@ async fn speed(
     team: &TeamHead,
     read: Option<&Read>,
     span: &Span,
+    bills: &Freshness,
 ) -> Result<(DeliverySection, TeamPace)> {
     let deliveries = Deliveries::read(conn, None, Some(team.team_id), span).await?;
     let section = deliveries.section(span);
@@ -134,7 +136,7 @@ async fn speed(
         .iter()
         .map(|(one, _)| Listed { service_id: one.service_id, name: &one.name, slug: &one.slug })
         .collect();
-    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span).await?;
+    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span, bills).await?;
     Ok((section, pace))
 }
 
@@ -169,7 +171,7 @@ struct Read {
 impl Read {
     async fn new(
         app: &AppState,
-        publication_id: i64,
+        bills: &Freshness,
         conn: &mut Snapshot,
         scope: &Scope,
         team: &TeamHead,
@@ -195,7 +197,7 @@ impl Read {
             None => Vec::new(),
         };
         let environment_id = filter.environment_id;
-        let explained = why::read(app, publication_id, conn, scope, why::by_day(&filter, span.before), None).await?;
+        let explained = why::read(app, bills, conn, scope, why::by_day(&filter, span.before), None).await?;
         let currencies = currencies(&services);
         Ok(Self { currencies, services, days, environments, weeks, environment_id, rated, explained })
     }

@@ -4,9 +4,10 @@ use super::Result;
 use super::delivery_figures::{Deliveries, failures, frequency, restore, time_or};
 use super::query::Span;
 use super::service::usage::{UnitLine, per, unit_line};
-use crate::analyze::unit_cost::UnitCost;
+use crate::analyze::unit_cost::{UnitCost, billed};
 use crate::focus::DateRange;
 use crate::store::costs::DayCost;
+use crate::store::freshness::Freshness;
 use crate::store::metrics::{self, Metric};
 use crate::store::{Snapshot, metric_points};
 use askama::Template;
@@ -54,6 +55,7 @@ pub(super) async fn read(
     deliveries: &Deliveries,
     environment_id: Option<i64>,
     span: &Span,
+    bills: &Freshness,
 ) -> Result<TeamPace> {
     let all: BTreeMap<String, Metric> =
         metrics::list(&mut *snapshot).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
@@ -62,7 +64,10 @@ pub(super) async fn read(
         let delivery = deliveries.of_service(service.service_id, span);
         let metric = unit_metric(&mut *snapshot, service.service_id, &all, span).await?;
         let costs = match metric {
-            Some(metric) => unit_costs(&mut *snapshot, service, metric, costs, environment_id, span).await?,
+            Some(metric) => {
+                let missing_since = bills.missing_since_of(&[service.service_id]);
+                unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, missing_since)).await?
+            }
             None => Vec::new(),
         };
         if delivery.change_count == 0 && costs.is_empty() {
@@ -101,13 +106,14 @@ async fn unit_costs(
     metric: &Metric,
     costs: &[DayCost],
     environment_id: Option<i64>,
-    span: &Span,
+    (span, missing_since): (&Span, Option<NaiveDate>),
 ) -> Result<Vec<UnitLine>> {
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let days = metric_points::daily(snapshot, &metric.metric, service.service_id, environment_id, both).await?;
     let whole = days.into_iter().filter(|day| day.is_whole);
     let usage: BTreeMap<NaiveDate, BigDecimal> = whole.map(|day| (day.charge_date, day.value)).collect();
+    let usage = billed(usage, missing_since);
     let key = service.service_id.to_string();
     let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
     for day in costs.iter().filter(|day| day.key == key) {

@@ -123,6 +123,13 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let service = finance.get("/services/checkout").await;
     assert!(service.body.contains("Effect a day") && service.body.contains("marker up"), "{}", service.body);
     assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
+    // November is billed to the eighteenth: its claims are of those days, less three of October.
+    for view in ["billing", "charge"] {
+        let csv = finance.get(&format!("/finance/statements/2026-11/causes.csv?view={view}")).await.body;
+        let raised = column(&csv, "Cause").into_iter().zip(column(&csv, "Amount"));
+        let raised: Vec<f64> = raised.filter(|row| row.0 == "releases-up").map(|row| row.1.parse().unwrap()).collect();
+        assert!((raised[0] - 15.0 * per_day).abs() < 0.01, "{raised:?} for {per_day} a day: {csv}");
+    }
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
     assert!(overview.body.contains("Latest deployments"), "those that nothing is said of yet are there too");
@@ -149,7 +156,7 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert_eq!(after[1].0, "revised");
     assert_ne!(after[1].1, "increase");
     let page = finance.get(&format!("/deployments/{step}")).await;
-    assert!(page.body.contains("Revised: bills or rules changed"), "{}", page.body);
+    assert!(page.body.contains("Revised: the cost of its days is another: bills were restated"), "{}", page.body);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -291,4 +298,60 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["came_back"]["answer"], "yes", "{api}");
+}
+
+/// A rollback on the day of its release is not compared with the release before: bills cannot tell.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rollback_of_the_same_day_cannot_be_told_by_bills(db: PgPool) {
+    let world = filled(&db).await;
+    let old = deploy(&db, "4", "checkout", "production", "2026-10-06T12:00:00Z").await;
+    let taken_back = deploy(&db, "5", "checkout", "production", "2026-10-28T08:00:00Z").await;
+    let back = deploy(&db, "6", "checkout", "production", "2026-10-28T15:00:00Z").await;
+    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
+        .bind(back)
+        .execute(&db)
+        .await
+        .unwrap();
+    settle(&world).await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let came_back = async |id: i64| {
+        let path = format!("/api/v1/deployments/{id}/impact");
+        world.app.api("GET", &path, &token, Value::Null).await.json()["answers"][0]["came_back"].clone()
+    };
+    let expected = serde_json::json!({ "answer": "same-day", "share": null, "deployment_ids": [taken_back] });
+    assert_eq!(came_back(back).await, expected);
+    assert_eq!((came_back(taken_back).await, came_back(old).await), (Value::Null, Value::Null));
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/deployments/{back}")).await.body;
+    assert!(page.contains("released and rolled back on one day"), "{page}");
+    assert!(page.contains(&format!("It took back <a href=\"/deployments/{taken_back}\">v5</a>.")), "{page}");
+    let page = finance.get(&format!("/deployments/{taken_back}")).await.body;
+    assert!(!page.contains("went back to an earlier version"), "{page}");
+}
+
+/// Traffic that comes in later changes an answer, and the answer says so, whatever was published in between.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_answer_says_which_part_of_it_is_another(db: PgPool) {
+    let world = filled(&db).await;
+    let id = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    settle(&world).await;
+    // Something that has nothing to do with it is published.
+    import(&world, "2026-03", "2026-03-03", 0, "2026-11-19T07:00:00Z").await;
+    let mut text = "metric,service,day,value\n".to_owned();
+    for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
+        let requests = cents(0, at, if at > day("2026-10-28") { 4000 } else { 0 }) * 10;
+        text.push_str(&format!("requests,checkout,{at},{requests}\n"));
+    }
+    let (pools, now) = (&world.app.state.pools, time("2026-11-20T06:00:00Z"));
+    costwake::rollup::metrics_import::import(pools, text.as_bytes(), "test", "", now).await.unwrap();
+    settle(&world).await;
+    let changed: String = sqlx::query_scalar(
+        "SELECT what_changed FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id DESC LIMIT 1",
+    )
+    .bind(id)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert!(changed.contains("traffic of its days came in later or was corrected"), "{changed}");
+    assert!(!changed.contains("the cost of its days is another"), "{changed}");
 }

@@ -2,7 +2,7 @@
 //! `cargo bench --bench worlds -- score`.
 
 #[path = "../../examples/evaluate_world/anomalies.rs"]
-#[allow(dead_code, reason = "anomalies are scored at full size")]
+#[allow(dead_code, reason = "subjects are for files of answers")]
 mod anomalies;
 #[path = "../../examples/evaluate_world/forecasts.rs"]
 #[allow(dead_code, reason = "scopes and months are for files of answers")]
@@ -11,10 +11,11 @@ mod forecasts;
 #[allow(dead_code, reason = "what is written to files")]
 mod generator;
 #[path = "../../benches/worlds/score.rs"]
-#[allow(dead_code, reason = "anomalies are scored at full size")]
+#[allow(dead_code, reason = "printed as a whole")]
 mod score;
 
 use crate::impact_reference::{effects, world};
+use crate::support;
 use costwake::analyze::impact::{Calibration, Model};
 use generator::{Course, MakeUp, Size, generate};
 
@@ -24,13 +25,19 @@ const SIZE: Size = Size { services: 6, days: 140 };
 fn answers_about_generated_worlds_hold_what_is_true() {
     let (model, calibration) = (Model::default(), Calibration::default());
     let (mut releases, mut held, mut large, mut found, mut findings, mut wrong) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    let (mut planted, mut noticed) = (0, 0);
     for make_up in MakeUp::ALL {
         let truth = generate(make_up, 7, SIZE);
         let folder = tempfile::tempdir().unwrap();
         truth.write(folder.path()).unwrap();
         let world = world::World::read(folder.path()).unwrap();
         let [settled, early] = score::effects_of(&world, &truth, &model, &calibration);
-        println!("{}: settled {settled:?}\n  early {early:?}", make_up.word());
+        let mut lines = vec![format!("{}: settled {settled:?}\n  early {early:?}", make_up.word())];
+        let anomalies = score::anomalies_of(&world, &truth, &model);
+        lines.push(format!("  anomalies: {anomalies:?}"));
+        planted += anomalies.planted;
+        noticed += anomalies.found;
+        assert!(anomalies.wrong_per_100_days <= 5.0, "{}: {anomalies:?}", make_up.word());
         for figures in [settled, early] {
             releases += figures.releases as f64;
             held += figures.coverage * figures.releases as f64;
@@ -40,14 +47,17 @@ fn answers_about_generated_worlds_hold_what_is_true() {
             wrong += figures.wrong * figures.findings as f64;
         }
         for (kind, figures) in score::forecasts_of(&world) {
-            println!("  forecast, {kind}: {figures:?}");
+            lines.push(format!("  forecast, {kind}: {figures:?}"));
             assert!(figures.asked == 0 || figures.median_error < 0.15, "{kind}: {figures:?}");
         }
+        support::figures(&lines.join("\n"));
     }
     let figures = format!(
-        "{releases} answers, {held} hold the truth; {found} of {large} large effects found; {wrong} of {findings} findings false"
+        "{releases} answers, {held} hold the truth; {found} of {large} large effects found; {wrong} of {findings} findings false; \
+         {noticed} of {planted} anomalies found"
     );
-    println!("{figures}");
+    support::figures(&figures);
+    assert!(planted > 0 && 4 * noticed >= planted, "{figures}");
     assert!(releases >= 100.0 && large >= 10.0, "the worlds are too small to tell: {figures}");
     assert!(held >= 0.8 * releases, "{figures}");
     assert!(found >= 0.3 * large, "{figures}");

@@ -93,6 +93,16 @@ pub fn skipped(what: &str) {
     }
 }
 
+/// Tells figures of a method, which no test holds to the digit: in its output, and in the file that `COSTWAKE_FIGURES`
+/// names, which `scripts/test` shows at its end.
+pub fn figures(what: &str) {
+    println!("{what}");
+    if let Some(file) = std::env::var_os("COSTWAKE_FIGURES") {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+        writeln!(file, "{what}").unwrap();
+    }
+}
+
 /// The one number that a statement gives.
 pub async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()

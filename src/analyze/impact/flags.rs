@@ -126,11 +126,31 @@ fn notes(history: &History, day: NaiveDate, horizon: i32, estimated: &[NaiveDate
         NoteKind::AllocationRule => FlagKind::AllocationRule,
         NoteKind::Retagging => FlagKind::Retagging,
     };
-    history
+    let amount = |note: &super::Note| {
+        // A rule or a tag lasts: it moved the days asked from its day on.
+        let from = (note.day - day).num_days().clamp(1, i64::from(horizon) + 1);
+        let share = (i64::from(horizon) + 1 - from) as f64 / f64::from(horizon.max(1));
+        note.amount_per_day.filter(|amount| amount.is_finite()).map(|amount| amount * share)
+    };
+    let mut flags: Vec<Flag> = history
         .notes
         .iter()
         .filter(near)
+        .filter(|note| note.kind != NoteKind::CreditOrFee)
         .filter(|note| note.kind != NoteKind::Launch || !estimated.contains(&note.day))
-        .map(|note| plain(kind(note.kind), note.amount_per_day.filter(|amount| amount.is_finite()), Some(note.day)))
-        .collect()
+        .map(|note| plain(kind(note.kind), amount(note), Some(note.day)))
+        .collect();
+    flags.extend(credits(history, day, horizon));
+    flags
+}
+
+/// Credits and fees of the days asked, as one: a one-off amount is the mean over these days, as all others are.
+fn credits(history: &History, day: NaiveDate, horizon: i32) -> Option<Flag> {
+    let is_asked = |note: &&super::Note| {
+        note.kind == NoteKind::CreditOrFee && (1..=i64::from(horizon)).contains(&(note.day - day).num_days())
+    };
+    let asked: Vec<&super::Note> = history.notes.iter().filter(is_asked).collect();
+    let total: f64 = asked.iter().filter_map(|note| note.amount_per_day).filter(|amount| amount.is_finite()).sum();
+    let first = asked.iter().map(|note| note.day).min()?;
+    Some(plain(FlagKind::CreditOrFee, Some(total / f64::from(horizon.max(1))), Some(first)))
 }

@@ -5,9 +5,9 @@
 use super::Effect;
 
 /// Whether a newer answer about the same release is a revision: it moved by more than half of the older interval's
-/// width.
-pub fn is_revision(before: &Effect, after: &Effect) -> bool {
-    (after.per_day - before.per_day).abs() > (before.high - before.low) / 2.0
+/// width. The interval and the amount of the older answer, in units of the currency a day.
+pub fn is_revision((low, high): (f64, f64), per_day: f64, after: &Effect) -> bool {
+    (after.per_day - per_day).abs() > (high - low) / 2.0
 }
 
 /// What a rollback did about the effect of the release that it takes back.

@@ -178,6 +178,112 @@ fn a_launch_has_an_amount_of_its_own() {
     assert_eq!((launch.amount_per_day, launch.day), (None, Some(day(DAY + 5))));
 }
 
+fn amount_of(impact: &Impact, kind: FlagKind) -> (f64, Option<NaiveDate>) {
+    let all: Vec<&Flag> = impact.flags.iter().filter(|flag| flag.kind == kind).collect();
+    assert_eq!(all.len(), 1, "{kind:?} in {:?}", impact.flags);
+    (all[0].amount_per_day.unwrap(), all[0].day)
+}
+
+fn mean_after(history: &History) -> f64 {
+    history.cost[DAY as usize + 1..].iter().flatten().sum::<f64>() / 14.0
+}
+
+fn scaled(history: &mut History, from: i32, factor: f64) {
+    history.cost[from as usize..].iter_mut().flatten().for_each(|cost| *cost *= factor);
+}
+
+/// More requests from the release on: their part of the cost is theirs.
+#[test]
+fn traffic_that_moved_has_its_amount() {
+    let mut busier = history(1.0, 14);
+    let traffic = |index: i32| if index > DAY { 1500.0 } else { 1000.0 };
+    busier.traffic = Some((0..=DAY + 14).map(|index| Some(traffic(index))).collect());
+    scaled(&mut busier, DAY + 1, 1.5f64.sqrt());
+    let (amount, _) = amount_of(&ask(&busier), FlagKind::Traffic);
+    let truth = mean_after(&busier) * (1.0 - 1.0 / 1.5f64.sqrt());
+    assert!(amount > 0.4 * truth && amount < 1.5 * truth, "{amount} for {truth}");
+    let mut steady = history(1.0, 14);
+    steady.traffic = Some(vec![Some(1000.0); steady.cost.len()]);
+    assert!(ask(&steady).flags.iter().all(|flag| flag.kind != FlagKind::Traffic));
+}
+
+/// Half as many replicas again, each at the same cost.
+#[test]
+fn replicas_that_moved_with_cost_have_their_amount() {
+    let mut scaled_out = history(1.0, 14);
+    scaled_out.replicas = Some((0..=DAY + 14).map(|index| Some(if index > DAY { 6.0 } else { 4.0 })).collect());
+    let before = mean_after(&scaled_out);
+    scaled(&mut scaled_out, DAY + 1, 1.5);
+    let (amount, _) = amount_of(&ask(&scaled_out), FlagKind::Autoscaling);
+    assert!((amount - 0.5 * before).abs() < 0.05 * before, "{amount} for {}", 0.5 * before);
+}
+
+/// One-off credits and fees are one row, as a mean over the days asked; those before the release moved none of them.
+#[test]
+fn credits_are_one_amount_a_day() {
+    let mut credited = history(1.0, 14);
+    for (index, amount) in [(DAY - 5, -900.0), (DAY + 2, -700.0), (DAY + 9, 140.0)] {
+        let (day, kind) = (day(index), NoteKind::CreditOrFee);
+        credited.notes.push(Note { day, last_day: None, kind, amount_per_day: Some(amount) });
+    }
+    let (amount, on) = amount_of(&ask(&credited), FlagKind::CreditOrFee);
+    assert!((amount + 40.0).abs() < 1e-9, "{amount}");
+    assert_eq!(on, Some(day(DAY + 2)));
+}
+
+/// A known change of price has the amount of its size.
+#[test]
+fn a_price_that_changed_has_its_amount() {
+    let mut dearer = history(1.0, 14);
+    scaled(&mut dearer, DAY + 3, 1.2);
+    let size = Some(KnownSize { log_ratio: 1.2f64.ln(), log_ratio_sd: 0.01 });
+    dearer.price_events.push(PriceEvent { day: day(DAY + 3), kind: PriceEventKind::PriceChange, size });
+    let impact = ask(&dearer);
+    let (amount, on) = amount_of(&impact, FlagKind::PriceOrCommitment);
+    let truth = dearer.cost[DAY as usize + 3..].iter().flatten().sum::<f64>() * (1.0 - 1.0 / 1.2) / 14.0;
+    assert!((amount - truth).abs() < 0.2 * truth, "{amount} for {truth}");
+    assert_eq!(on, Some(day(DAY + 3)));
+    assert_ne!(impact.finding, Finding::Increase, "the price is not the release's doing");
+}
+
+/// A shift ten days before the release that no release explains.
+#[test]
+fn a_shift_before_has_its_amount() {
+    let mut shifted = history(1.0, 14);
+    scaled(&mut shifted, DAY - 10, 1.5);
+    let (amount, on) = amount_of(&ask(&shifted), FlagKind::ShiftBefore);
+    let truth = mean_after(&shifted) * (1.0 - 1.0 / 1.5);
+    assert!((amount - truth).abs() < 0.2 * truth, "{amount} for {truth}");
+    assert_eq!(on, Some(day(DAY - 10)));
+}
+
+/// Everything else rose alike.
+#[test]
+fn siblings_that_moved_alike_have_their_amount() {
+    let mut alike = history(1.0, 14);
+    // Before the release too they moved together, so that it is known that they do.
+    let wave = |index: i32| 0.15 * (f64::from(index) / 9.0).sin() + if index > DAY { 0.3 } else { 0.0 };
+    let index: Vec<f64> = (0..=DAY + 14).map(wave).collect();
+    for (cost, moved) in alike.cost.iter_mut().flatten().zip(&index) {
+        *cost *= moved.exp();
+    }
+    alike.siblings = Some(Siblings { cost: index, traffic: Vec::new() });
+    let (amount, _) = amount_of(&ask(&alike), FlagKind::SiblingsMoved);
+    assert!(amount > 0.1 * mean_after(&alike), "{amount} of {}", mean_after(&alike));
+}
+
+/// What a rule or a tag moved is a mean over the days asked: all of it where it came before, a half where half is left.
+#[test]
+fn rules_and_tags_count_from_their_day_on() {
+    let mut moved = history(1.0, 14);
+    let note = |index: i32, kind, amount| Note { day: day(index), last_day: None, kind, amount_per_day: Some(amount) };
+    moved.notes.push(note(DAY - 4, NoteKind::AllocationRule, 12.0));
+    moved.notes.push(note(DAY + 8, NoteKind::Retagging, -10.0));
+    let impact = ask(&moved);
+    assert_eq!(amount_of(&impact, FlagKind::AllocationRule), (12.0, Some(day(DAY - 4))));
+    assert_eq!(amount_of(&impact, FlagKind::Retagging), (-5.0, Some(day(DAY + 8))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -18,6 +18,11 @@ impl Factor {
         Self { now, before }
     }
 
+    /// Each side divided by that of another.
+    pub fn over(self, other: Self) -> Self {
+        Self::new(self.now / other.now, self.before / other.before)
+    }
+
     fn is_gone_on_one_side(self) -> bool {
         (self.now == 0.0) != (self.before == 0.0)
     }

@@ -38,6 +38,10 @@ pub enum Cause {
     EndedServices,
     /// More or fewer days.
     CalendarDays,
+    /// Days of a period that are not complete yet.
+    DaysToCome,
+    /// Days whose bill is late.
+    BillMissing,
     /// List prices.
     ListPrice,
     /// Discounts on list prices.
@@ -58,7 +62,7 @@ pub enum Cause {
 
 impl Cause {
     /// In the order in which causes claim an amount.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ExchangeRate,
         Self::Restatement,
         Self::AllocationRules,
@@ -70,6 +74,8 @@ impl Cause {
         Self::NewServices,
         Self::EndedServices,
         Self::CalendarDays,
+        Self::DaysToCome,
+        Self::BillMissing,
         Self::ListPrice,
         Self::Discount,
         Self::ReleasesUp,
@@ -94,6 +100,8 @@ impl Cause {
             Self::NewServices => "new-services",
             Self::EndedServices => "ended-services",
             Self::CalendarDays => "calendar-days",
+            Self::DaysToCome => "days-to-come",
+            Self::BillMissing => "bill-missing",
             Self::ListPrice => "list-price",
             Self::Discount => "discount",
             Self::ReleasesUp => "releases-up",
@@ -137,6 +145,8 @@ pub struct Line {
     pub now: Side,
     /// In the one that it is compared with.
     pub before: Side,
+    /// Complete days of both periods that lack the bill of this line: of the period, of the compared one.
+    pub lacking_days: (u32, u32),
 }
 
 impl Line {
@@ -159,6 +169,18 @@ impl Line {
             // A charge that does not say what it is proves nothing.
             _ => Some(Cause::NotExplained),
         }
+    }
+
+    // What lies on no day that is known says nothing of prices, traffic or releases.
+    fn unknown_cause(&self, complete: (u32, u32)) -> Option<Cause> {
+        let is_unknown =
+            |days: u32, lacking: u32, cost: &BigDecimal| lacking > 0 && (lacking >= days || cost.is_zero());
+        if is_unknown(complete.0, self.lacking_days.0, &self.now.cost)
+            || is_unknown(complete.1, self.lacking_days.1, &self.before.cost)
+        {
+            return Some(Cause::BillMissing);
+        }
+        (complete.0 == 0 || complete.1 == 0).then_some(Cause::DaysToCome)
     }
 
     fn is_committed(&self) -> bool {
@@ -184,12 +206,29 @@ pub struct Input {
     pub days: u32,
     /// Days of the one before.
     pub days_before: u32,
+    /// Days of both that are not complete yet: of the period, of the one before. No line holds cost of them.
+    pub days_to_come: (u32, u32),
     /// The lines of both periods.
     pub lines: Vec<Line>,
     /// Amounts that the ledger states as they are: moved by rules, moved by splits, restated.
     pub stated: Vec<(Cause, BigDecimal)>,
     /// By service.
     pub facts: BTreeMap<i64, ServiceFacts>,
+}
+
+impl Input {
+    fn complete_days(&self) -> (u32, u32) {
+        (self.days.saturating_sub(self.days_to_come.0), self.days_before.saturating_sub(self.days_to_come.1))
+    }
+}
+
+/// Days of the period and of the one before.
+#[derive(Debug, Clone, Copy)]
+struct Days {
+    /// Of the calendar.
+    all: (u32, u32),
+    /// Those of them that are complete.
+    complete: (u32, u32),
 }
 
 /// One cause and its amount.
@@ -210,15 +249,16 @@ pub fn explain(input: &Input) -> Vec<Row> {
     }
     let mut usage: BTreeMap<i64, Vec<&Line>> = BTreeMap::new();
     for line in &input.lines {
-        match line.proven_cause() {
+        match line.proven_cause().or_else(|| line.unknown_cause(input.complete_days())) {
             Some(cause) => amounts.add(cause, &line.change()),
             None => usage.entry(line.service_id).or_default().push(line),
         }
     }
     let nothing = ServiceFacts::default();
+    let days = Days { all: (input.days, input.days_before), complete: input.complete_days() };
     for (service_id, lines) in &usage {
         let facts = input.facts.get(service_id).unwrap_or(&nothing);
-        service::explain(lines, facts, (input.days, input.days_before), &mut amounts);
+        service::explain(lines, facts, &days, &mut amounts);
     }
     // A release of a service without usage in these periods changes nothing here, so that nothing is taken out twice.
     let told: BigDecimal = amounts.0.values().sum();

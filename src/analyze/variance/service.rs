@@ -6,7 +6,7 @@
 )]
 
 use super::lmdi::{Factor, effects};
-use super::{Amounts, Cause, Line, ServiceFacts};
+use super::{Amounts, Cause, Days, Line, ServiceFacts};
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive, Zero};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const PART_DIGITS: u64 = 15;
 
 /// Adds the causes of the service's usage to `amounts`.
-pub(super) fn explain(lines: &[&Line], facts: &ServiceFacts, days: (u32, u32), amounts: &mut Amounts) {
+pub(super) fn explain(lines: &[&Line], facts: &ServiceFacts, days: &Days, amounts: &mut Amounts) {
     let now: BigDecimal = lines.iter().map(|line| &line.now.cost).sum();
     let before: BigDecimal = lines.iter().map(|line| &line.before.cost).sum();
     if before.is_zero() || now.is_zero() {
@@ -118,8 +118,10 @@ enum Step {
     Cost,
 }
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 9] = [
     Cause::CalendarDays,
+    Cause::DaysToCome,
+    Cause::BillMissing,
     Cause::Volume,
     Cause::Efficiency,
     Cause::Mix,
@@ -128,28 +130,43 @@ const CAUSES: [Cause; 7] = [
     Cause::Commitments,
 ];
 
-// Cost = days × traffic a day × quantity for the traffic × share of the line × list price × discount × commitment.
-fn divide(lines: &[&Line], facts: &ServiceFacts, days: (u32, u32), is_counted: bool, own: &mut Amounts) {
+// Cost = days × share of them that is complete × share of those that is billed × traffic a day × quantity for the
+// traffic × share of the line × list price × discount × commitment.
+fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, own: &mut Amounts) {
     let change: BigDecimal = lines.iter().map(|line| line.change()).sum();
-    let priced: Vec<Priced<'_>> = lines.iter().map(|line| Priced::new(line, is_counted)).collect();
-    let whole =
-        Factor::new(priced.iter().map(|line| line.used.now).sum(), priced.iter().map(|line| line.used.before).sum());
+    let priced: Vec<(Priced<'_>, Factor)> =
+        lines.iter().map(|line| (Priced::new(line, is_counted), billed_days(line, days))).collect();
+    let a_day = Factor::new(
+        priced.iter().map(|(line, billed)| line.used.now / billed.now).sum(),
+        priced.iter().map(|(line, billed)| line.used.before / billed.before).sum(),
+    );
     // Of lines that say no quantity, how much was used is not known: it is not told apart from the rest.
     let unknown = |cause: Cause| if is_counted { cause } else { Cause::NotExplained };
     let mut parts: BTreeMap<Cause, f64> = BTreeMap::new();
-    if whole.now == 0.0 || whole.before == 0.0 {
+    if a_day.now == 0.0 || a_day.before == 0.0 {
         own.add(unknown(Cause::Mix), &change);
         return;
     }
-    let days = Factor::new(f64::from(days.0), f64::from(days.1));
-    let a_day = Factor::new(whole.now / days.now, whole.before / days.before);
+    let calendar = Factor::new(f64::from(days.all.0), f64::from(days.all.1));
+    let complete = Factor::new(f64::from(days.complete.0), f64::from(days.complete.1));
     let (volume, efficiency) = match facts.traffic {
         Some((now, before)) => (Factor::new(now, before), Factor::new(a_day.now / now, a_day.before / before)),
         None => (a_day, Factor::ONE),
     };
-    for line in &priced {
-        let share = Factor::new(line.used.now / whole.now, line.used.before / whole.before);
-        let factors = [days, volume, efficiency, share, line.list_price, line.discount, line.commitment];
+    for (line, billed) in &priced {
+        let own_a_day = Factor::new(line.used.now / billed.now, line.used.before / billed.before);
+        let share = own_a_day.over(a_day);
+        let factors = [
+            calendar,
+            complete.over(calendar),
+            billed.over(complete),
+            volume,
+            efficiency,
+            share,
+            line.list_price,
+            line.discount,
+            line.commitment,
+        ];
         match effects(factors) {
             Some(effects) => {
                 for (cause, effect) in CAUSES.into_iter().zip(effects) {
@@ -165,6 +182,12 @@ fn divide(lines: &[&Line], facts: &ServiceFacts, days: (u32, u32), is_counted: b
         }
     }
     add_exactly(&parts, &change, own);
+}
+
+// Days that a line is known on; one that is known on none never comes here.
+fn billed_days(line: &Line, days: &Days) -> Factor {
+    let billed = |complete: u32, lacking: u32| f64::from(complete.saturating_sub(lacking).max(1));
+    Factor::new(billed(days.complete.0, line.lacking_days.0), billed(days.complete.1, line.lacking_days.1))
 }
 
 // Parts as decimals; the largest takes what rounding leaves, so that they are the change to the last digit.

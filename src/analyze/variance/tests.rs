@@ -67,6 +67,43 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert_eq!(sum(&rows), number("32"));
 }
 
+/// Half of a month that has gone as the one before: what is missing of it is days to come, and nothing else.
+#[test]
+fn days_to_come_are_no_saving() {
+    let mut open = input(vec![usage(1, side("150", "150", "150"), side("310", "310", "310"))]);
+    (open.days, open.days_before, open.days_to_come) = (30, 31, (15, 0));
+    open.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
+    let rows = explain(&open);
+    let mean = 160.0 / (310.0f64 / 150.0).ln();
+    assert!((amount(&rows, Cause::CalendarDays) - mean * (30.0f64 / 31.0).ln()).abs() < 1e-9, "{rows:?}");
+    assert!((amount(&rows, Cause::DaysToCome) - mean * 0.5f64.ln()).abs() < 1e-9, "{rows:?}");
+    assert_eq!((amount(&rows, Cause::Efficiency), amount(&rows, Cause::Volume)), (0.0, 0.0), "{rows:?}");
+    assert_eq!(sum(&rows), number("-160"));
+    // Before the first complete day nothing else can be said.
+    open.days_to_come = (30, 0);
+    let rows = explain(&open);
+    assert_eq!(rows[0], Row { cause: Cause::DaysToCome, amount: number("-160") });
+}
+
+/// A line whose bill is late is known on fewer days than one whose bill is there.
+#[test]
+fn a_bill_that_is_missing_is_no_saving() {
+    let mut late = usage(1, side("90", "90", "90"), side("120", "120", "120"));
+    late.lacking_days = (3, 0);
+    let mut input = input(vec![late, usage(1, side("24", "24", "24"), side("24", "24", "24"))]);
+    (input.days, input.days_before) = (12, 12);
+    input.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
+    let rows = explain(&input);
+    assert!((amount(&rows, Cause::BillMissing) + 30.0).abs() < 1e-9, "{rows:?}");
+    assert!(rows.iter().all(|row| row.cause == Cause::BillMissing || row.amount.is_zero()), "{rows:?}");
+    // Known on no day of the period: a service does not end because its bill is late.
+    let mut gone = usage(2, Side::default(), side("50", "50", "50"));
+    gone.lacking_days = (12, 0);
+    input.lines = vec![gone];
+    input.change = number("-50");
+    assert_eq!(explain(&input)[0], Row { cause: Cause::BillMissing, amount: number("-50") });
+}
+
 #[test]
 fn what_a_line_says_of_itself_comes_first() {
     let of = |category: &str, class: &str, status: &str, change: &str| Line {
@@ -166,6 +203,8 @@ proptest! {
     fn the_rows_add_up_to_the_change_to_the_last_digit(
         lines in prop::collection::vec(any_line(), 0..30),
         days in (1u32..400, 1u32..400),
+        to_come in (0u32..40, 0u32..40),
+        lacking in (0u32..40, 0u32..40),
         unknown in -1_000_000i64..1_000_000,
         traffic in prop::option::of((0.1f64..1e9, 0.1f64..1e9)),
         releases in prop::collection::vec(-1_000_000i64..1_000_000, 0..4),
@@ -173,6 +212,8 @@ proptest! {
     ) {
         let mut input = input(lines);
         (input.days, input.days_before) = days;
+        input.days_to_come = to_come;
+        input.lines.iter_mut().step_by(2).for_each(|line| line.lacking_days = lacking);
         input.change += BigDecimal::new(unknown.into(), 9);
         input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
         let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();

@@ -6,6 +6,7 @@ use super::life::{self, Episode};
 use crate::analyze::anomaly::{Anomaly, AnomalyKind, Idle, Sensitivity, detect, expected_days, idle, same_cause};
 use crate::analyze::impact::{Calibration, History, Model};
 use crate::jobs::effects::histories::{self, Series};
+use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::store::anomalies::Subject;
 use crate::store::anomaly_watch::{Lesson, Watched};
 use chrono::{Days, NaiveDate};
@@ -134,7 +135,7 @@ pub(super) fn look(
 ) -> Option<Outcome> {
     let complete_to = looked.history().complete_to;
     let now = looked.as_of(complete_to);
-    let fingerprint = histories::fingerprint(&now, &Calibration::default());
+    let fingerprint = Parts::of(&now, &of_calibration(&Calibration::default())).fingerprint();
     let fingerprint = format!("{fingerprint} {:x}", short_hash(&format!("{taught:?}")));
     if before.is_some_and(|before| before.fingerprint == fingerprint) {
         return None;

@@ -2,17 +2,14 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
-use super::METHOD;
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
-    Calibration, HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay,
-    SETTLED_DAYS, Siblings,
+    HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::{MetricDay, RuleStep};
 use chrono::{Days, NaiveDate, Timelike};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Days of a history beyond those that an estimate looks at.
@@ -36,8 +33,8 @@ pub(in crate::jobs) struct Key {
 pub(in crate::jobs) struct Series {
     pub key: Key,
     pub history: History,
-    /// Days on which something went back to an earlier version.
-    pub rollback_days: BTreeSet<NaiveDate>,
+    /// Deployments that went back to an earlier version.
+    pub rollbacks: BTreeSet<i64>,
     /// How the others moved around the releases of each month, and around placebos.
     siblings: BTreeMap<BillingPeriod, Monthly>,
 }
@@ -70,7 +67,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
     let mut siblings = siblings::of(&costs, &traffic, range, months);
     let mut series = Vec::new();
     for (key, (usage, other)) in &costs {
-        let (days, rollback_days) = match releases.get(&(key.service_id, key.environment_id)) {
+        let (days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
             Some(released) => released.clone(),
             None if without_releases_too => Released::default(),
             None => continue,
@@ -89,7 +86,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
                 notes: notes(inputs, key, other, range),
             },
             key: key.clone(),
-            rollback_days,
+            rollbacks,
             siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
         });
     }
@@ -153,7 +150,7 @@ pub(super) fn of_place<'a>(places: &'a ByPlace, key: &Key) -> Option<&'a Vec<Opt
     places.get(&(key.service_id, key.environment_id)).or_else(|| places.get(&(key.service_id, 0)))
 }
 
-type Released = (Vec<ReleaseDay>, BTreeSet<NaiveDate>);
+type Released = (Vec<ReleaseDay>, BTreeSet<i64>);
 
 // Bills know days: what was released on one is one unit.
 fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> {
@@ -174,7 +171,7 @@ fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> 
             }),
         }
         if one.is_rollback {
-            rollbacks.insert(day);
+            rollbacks.insert(one.deployment_id);
         }
     }
     releases
@@ -273,32 +270,6 @@ fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize)
     let start = usize::try_from((first - monthly.first_day).num_days()).ok()?;
     let part = |days: &[f64]| days.get(start..start + length).map(<[f64]>::to_vec);
     Some(Siblings { cost: part(&monthly.cost)?, traffic: part(&monthly.traffic).unwrap_or_default() })
-}
-
-/// Of everything that an answer is made from.
-pub(in crate::jobs) fn fingerprint(window: &History, calibration: &Calibration) -> String {
-    let mut hash = Sha256::new();
-    hash.update(METHOD);
-    hash.update(serde_json::to_vec(calibration).unwrap_or_default());
-    hash.update(window.first_day.to_string());
-    hash.update(window.complete_to.to_string());
-    let mut numbers = |name: &str, days: &[Option<f64>]| {
-        hash.update(name);
-        for day in days {
-            // No figure and every figure differ.
-            hash.update([u8::from(day.is_some())]);
-            hash.update(day.unwrap_or_default().to_bits().to_le_bytes());
-        }
-    };
-    numbers("cost", &window.cost);
-    numbers("traffic", window.traffic.as_deref().unwrap_or_default());
-    numbers("replicas", window.replicas.as_deref().unwrap_or_default());
-    if let Some(siblings) = &window.siblings {
-        numbers("siblings", &siblings.cost.iter().copied().map(Some).collect::<Vec<_>>());
-        numbers("sibling traffic", &siblings.traffic.iter().copied().map(Some).collect::<Vec<_>>());
-    }
-    hash.update(format!("{:?}{:?}{:?}", window.releases, window.price_events, window.notes));
-    hex::encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 mod calibrate;
 pub(super) mod histories;
 pub(super) mod inputs;
+pub(super) mod parts;
 mod siblings;
 pub(super) mod verdict;
 
-use crate::analyze::impact::{self, Calibration, Effect, Impact, Model};
+use crate::analyze::impact::{self, Calibration, Effect, Impact, Model, ReleaseDay};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
 use crate::store::{Pools, jobs, price_changes, retagging};
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-5";
+pub const METHOD: &str = "impact-6";
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
@@ -151,7 +152,13 @@ fn work(
     let calibration = calibrate::calibration(stored.as_ref(), &series, &model);
     let learnt = calibrate::learn(stored.as_ref(), &series, &model, &calibration, now);
     let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
-    let asked = Asked { model: &model, calibration: &calibration, standing: &standing, publication_id };
+    let asked = Asked {
+        model: &model,
+        calibration: &calibration,
+        calibrated: &parts::of_calibration(&calibration),
+        standing: &standing,
+        publication_id,
+    };
     let answers = in_parallel(&series, |one| asked.of_series(one));
     let mut done = Done { effects: Vec::new(), learnt, settled: Settled::default() };
     for answer in answers {
@@ -184,6 +191,8 @@ pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R 
 struct Asked<'a> {
     model: &'a Model,
     calibration: &'a Calibration,
+    /// Its fingerprint.
+    calibrated: &'a str,
     standing: &'a HashMap<StandingKey, Standing>,
     publication_id: i64,
 }
@@ -218,7 +227,8 @@ impl Asked<'_> {
         let releases = series.history.releases.iter().filter(|release| days.contains(&release.day));
         answers.release_count += days.len();
         let window = histories::window(series, *last);
-        let mut fingerprint = histories::fingerprint(&window, self.calibration);
+        let parts = parts::Parts::of(&window, self.calibrated);
+        let mut fingerprint = parts.fingerprint();
         if days.len() > 1 {
             // Which releases share an answer follows from those before the window too.
             fingerprint.push_str(&format!("+{}", days.len() - 1));
@@ -234,7 +244,6 @@ impl Asked<'_> {
             let is_shared = days.len() > 1;
             let own = is_shared.then(|| impact::estimate(&window, release.day, self.model, self.calibration));
             let alone = own.as_ref().unwrap_or(&impact);
-            let came_back = self.came_back(series, alone, release.day, known);
             for deployment_id in &release.deployment_ids {
                 let verdict = verdict::Verdict {
                     key: series.key(),
@@ -245,7 +254,10 @@ impl Asked<'_> {
                     asked_on: series.history.complete_to,
                     publication_id: self.publication_id,
                     fingerprint: &fingerprint,
-                    came_back: came_back.clone(),
+                    parts: &parts,
+                    window: &window,
+                    calibrated: self.calibrated,
+                    came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };
                 answers.effects.push(verdict.into_effect());
@@ -254,18 +266,25 @@ impl Asked<'_> {
         }
     }
 
-    // Of a rollback: whether it took back what the release before it did.
+    // Of a rollback: whether it took back what the release before it did. Deployments of a day are in the order of time.
     fn came_back(
         &self,
         series: &Series,
         rollback: &Impact,
-        day: NaiveDate,
+        (release, deployment_id): (&ReleaseDay, i64),
         known: &mut BTreeMap<NaiveDate, Impact>,
     ) -> Option<serde_json::Value> {
-        if !series.rollback_days.contains(&day) {
+        if !series.rollbacks.contains(&deployment_id) {
             return None;
         }
-        let earlier = series.history.releases.iter().rfind(|release| release.day < day)?;
+        let at = release.deployment_ids.iter().position(|id| *id == deployment_id)?;
+        if let Some(taken_back) = at.checked_sub(1).and_then(|before| release.deployment_ids.get(before)) {
+            // Bills know days: what came and went on one day is in no difference of two.
+            return Some(serde_json::json!({
+                "answer": "same-day", "share": null, "deployment_ids": [taken_back],
+            }));
+        }
+        let earlier = series.history.releases.iter().rfind(|one| one.day < release.day)?;
         let of = known.entry(earlier.day).or_insert_with(|| {
             let window = histories::window(series, earlier.day);
             impact::estimate(&window, earlier.day, self.model, self.calibration)

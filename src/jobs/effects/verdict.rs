@@ -2,7 +2,10 @@
 
 use super::METHOD;
 use super::histories::Key;
-use crate::analyze::impact::{self, Effect, Finding, Flag, FlagKind, Impact, Phase, Reason, Returned, UnitEffect};
+use super::parts::{Kept, Parts, Told};
+use crate::analyze::impact::{
+    self, Effect, Finding, Flag, FlagKind, History, Impact, Phase, Reason, Returned, UnitEffect,
+};
 use crate::store::effects::{LineDay, NewEffect, Standing};
 use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive};
 use chrono::NaiveDate;
@@ -24,6 +27,11 @@ pub(super) struct Verdict<'a> {
     pub asked_on: NaiveDate,
     pub publication_id: i64,
     pub fingerprint: &'a str,
+    pub parts: &'a Parts,
+    /// What the answer is made from.
+    pub window: &'a History,
+    /// The fingerprint of the calibration.
+    pub calibrated: &'a str,
     pub came_back: Option<Value>,
     /// The answer that stands.
     pub before: Option<&'a Standing>,
@@ -33,6 +41,8 @@ impl Verdict<'_> {
     /// The answer to keep.
     pub fn into_effect(self) -> NewEffect {
         let impact = self.impact;
+        let phase = self.phase();
+        let kept = Kept { parts: self.parts.clone(), told: self.told(phase) };
         let effect = impact.effect.as_ref();
         let amount = |pick: fn(&Effect) -> f64| effect.map(|effect| estimate(pick(effect)));
         NewEffect {
@@ -44,7 +54,7 @@ impl Verdict<'_> {
             effect_date: impact.day,
             asked_on: self.asked_on,
             publication_id: self.publication_id,
-            phase: self.phase(),
+            phase,
             finding: finding_key(impact.finding),
             reason: reason_key(impact.reason),
             days_before: impact.days_before,
@@ -63,6 +73,7 @@ impl Verdict<'_> {
             came_back: self.came_back,
             method: METHOD.into(),
             fingerprint: self.fingerprint.to_owned(),
+            parts: serde_json::to_value(kept).unwrap_or_default(),
             supersedes: self.before.map(|before| before.deployment_effect_id),
             line: line(impact),
         }
@@ -87,12 +98,27 @@ impl Verdict<'_> {
         self.before.is_some_and(|before| before.phase == phase)
     }
 
+    // Against the answer that was told last, not the one that stands: many small moves add up.
     fn is_moved(&self) -> bool {
         let Some(before) = self.before else { return false };
-        match (effect_of(before), &self.impact.effect) {
-            (Some(before), Some(after)) => impact::is_revision(&before, after),
+        match (self.told_before(before), &self.impact.effect) {
+            (Some(before), Some(after)) => impact::is_revision((before.low, before.high), before.per_day, after),
             (None, None) => false,
             _ => true,
+        }
+    }
+
+    fn told_before(&self, before: &Standing) -> Option<Told> {
+        kept(before).and_then(|kept| kept.told).or_else(|| told_of(before))
+    }
+
+    // What the next answer is measured against.
+    fn told(&self, phase: &str) -> Option<Told> {
+        let own = self.impact.effect.as_ref().map(Told::from);
+        match self.before.filter(|before| matches!(before.phase.as_str(), "settled" | "revised")) {
+            _ if !matches!(phase, "settled" | "revised") => None,
+            Some(before) if !self.is_moved() => self.told_before(before).or(own),
+            _ => own,
         }
     }
 
@@ -110,11 +136,16 @@ impl Verdict<'_> {
             (true, false) => changes.push("no other release shares the answer any more".into()),
             _ => {}
         }
-        if before.publication_id != self.publication_id && days <= 0 {
-            changes.push(format!(
-                "bills or rules changed between publications {} and {}",
-                before.publication_id, self.publication_id
-            ));
+        match kept(before) {
+            Some(kept) => {
+                let parts = kept.parts.changed_to(self.window, self.calibrated);
+                changes.extend(parts.into_iter().map(str::to_owned));
+            }
+            // An answer from before the parts were kept.
+            None => changes.push("what it rests on is another".into()),
+        }
+        if changes.is_empty() {
+            changes.push("which releases share an answer is another".into());
         }
         if before.finding != finding_key(self.impact.finding) {
             let (from, to) = (finding_words(&before.finding), finding_words(finding_key(self.impact.finding)));
@@ -124,19 +155,17 @@ impl Verdict<'_> {
     }
 }
 
-/// Of a standing answer, as far as a revision looks at it.
-fn effect_of(before: &Standing) -> Option<Effect> {
+fn kept(before: &Standing) -> Option<Kept> {
+    serde_json::from_value(before.parts.clone()).ok()
+}
+
+// Of an answer from before it was kept what was told.
+fn told_of(before: &Standing) -> Option<Told> {
     let number = |amount: &Option<BigDecimal>| amount.as_ref().and_then(ToPrimitive::to_f64);
-    Some(Effect {
+    Some(Told {
         per_day: number(&before.per_day)?,
         low: number(&before.per_day_low)?,
         high: number(&before.per_day_high)?,
-        before_per_day: number(&before.before_per_day)?,
-        relative: 0.0,
-        relative_low: 0.0,
-        relative_high: 0.0,
-        probability: 0.0,
-        per_unit: None,
     })
 }
 
@@ -231,5 +260,95 @@ pub(super) fn returned_key(returned: Returned) -> &'static str {
         Returned::Partly => "partly",
         Returned::No => "no",
         Returned::CannotTell => "cannot-tell",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::float_arithmetic, reason = "made-up moves")]
+
+    use super::*;
+    use crate::analyze::impact::{Calibration, Model, ReleaseDay, estimate as estimated};
+    use crate::jobs::effects::parts::of_calibration;
+    use chrono::Days;
+
+    fn history() -> History {
+        let first_day: NaiveDate = "2026-06-01".parse().unwrap();
+        let day = first_day + Days::new(84);
+        History {
+            first_day,
+            cost: (0..99)
+                .map(|index| Some(100.0 + f64::from(index * 7919 % 11) + if index > 84 { 40.0 } else { 0.0 }))
+                .collect(),
+            complete_to: first_day + Days::new(98),
+            traffic: None,
+            siblings: None,
+            replicas: None,
+            releases: vec![ReleaseDay { day, deployment_ids: vec![1], share_before: None }],
+            price_events: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn standing(effect: &NewEffect) -> Standing {
+        Standing {
+            deployment_effect_id: 1,
+            deployment_id: effect.deployment_id,
+            service_id: effect.service_id,
+            environment_id: effect.environment_id,
+            billing_currency: effect.billing_currency.clone(),
+            release_date: effect.release_date,
+            asked_on: effect.asked_on,
+            publication_id: effect.publication_id,
+            phase: effect.phase.into(),
+            finding: effect.finding.into(),
+            reason: effect.reason.into(),
+            days_after: 14,
+            per_day: effect.per_day.clone(),
+            per_day_low: effect.per_day_low.clone(),
+            per_day_high: effect.per_day_high.clone(),
+            before_per_day: effect.before_per_day.clone(),
+            is_joint: false,
+            fingerprint: effect.fingerprint.clone(),
+            parts: effect.parts.clone(),
+        }
+    }
+
+    /// Each move alone is less than half of the interval; together they are more, and are told once.
+    #[test]
+    fn small_moves_add_up_to_a_revision() {
+        let window = history();
+        let release = window.releases[0].day;
+        let mut impact = estimated(&window, release, &Model::default(), &Calibration::default());
+        let calibrated = of_calibration(&Calibration::default());
+        let parts = Parts::of(&window, &calibrated);
+        let key = Key { service_id: 1, environment_id: 7, billing_currency: "USD".into() };
+        let width = impact.effect.as_ref().map(|effect| effect.high - effect.low).unwrap();
+        let mut before: Option<Standing> = None;
+        let mut phases = Vec::new();
+        for _ in 0..5 {
+            let verdict = Verdict {
+                key: &key,
+                deployment_id: 1,
+                release_date: release,
+                impact: &impact,
+                alone: None,
+                asked_on: window.complete_to,
+                publication_id: 1,
+                fingerprint: "",
+                parts: &parts,
+                window: &window,
+                calibrated: &calibrated,
+                came_back: None,
+                before: before.as_ref(),
+            };
+            let told = verdict.into_effect();
+            phases.push(told.phase);
+            before = Some(standing(&told));
+            let effect = impact.effect.as_mut().unwrap();
+            (effect.per_day, effect.low, effect.high) =
+                (effect.per_day + 0.3 * width, effect.low + 0.3 * width, effect.high + 0.3 * width);
+        }
+        assert_eq!(phases, ["settled", "settled", "revised", "revised", "revised"]);
     }
 }

@@ -6,6 +6,7 @@ use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_lists::Row;
+use crate::store::freshness::Freshness;
 use crate::store::{Scope, Snapshot};
 use crate::web::comparison::{Around, WEEK};
 use crate::web::query::{View, range_label};
@@ -27,7 +28,7 @@ pub struct Causes {
 /// page is about, where there are several; none while a week is not complete.
 pub(super) async fn read(
     app: &AppState,
-    publication_id: i64,
+    bills: &Freshness,
     snapshot: &mut Snapshot,
     scope: &Scope,
     asked: (&Row, Option<i64>, &View, &Around),
@@ -41,7 +42,7 @@ pub(super) async fn read(
     };
     let filter =
         CostFilter { service_id: Some(service.service_id), environment_id, ..CostFilter::new(after, view.basis) };
-    let why = why::read(app, publication_id, snapshot, scope, why::by_day(&filter, before), None).await?;
+    let why = why::read(app, bills, snapshot, scope, why::by_day(&filter, before), None).await?;
     let (now, then) = (range_label(after), range_label(before));
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let lines = WalkLines::on(&drill::lines(view, &[("service", &service.slug), ("env", env)]), before, after);

@@ -18,6 +18,10 @@ pub struct EffectView {
     pub reason: &'static str,
     /// What replaced the answer before, where it was revised; what cannot be told apart; whether the cost came back.
     pub notices: Vec<String>,
+    /// Of a rollback: what it took back.
+    pub taken_back: Vec<i64>,
+    /// What the interval is given, where it leaves out zero and no change is claimed; may be empty.
+    pub given: String,
     /// The other deployments that share the answer.
     pub shared_with: Vec<i64>,
     /// Whether it is about releases of several days.
@@ -109,6 +113,8 @@ pub fn view(rows: &[EffectRow], calibration: Option<&StoredCalibration>) -> Opti
         phase: answer.phase_words(),
         reason: answer.reason_sentence(),
         notices: notices(main, &own),
+        taken_back: taken_back(main),
+        given: given(answer.is_claimed(), answer.positions(), main.probability),
         is_of_several_days: main
             .joint
             .as_ref()
@@ -154,12 +160,34 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
                 Some("yes") => "This deployment went back to an earlier version, and the cost came back with it.",
                 Some("partly") => "This deployment went back to an earlier version, and the cost came back in part.",
                 Some("no") => "This deployment went back to an earlier version, and the cost did not come back.",
+                Some("same-day") => {
+                    "This deployment took back a release of the same day: released and rolled back on one day, so that daily bills cannot tell what that release cost, nor whether it came back."
+                }
                 _ => "This deployment went back to an earlier version; whether the cost came back cannot be told.",
             }
             .into(),
         );
     }
     notices
+}
+
+// Beside "no material change" an interval without zero looks like a contradiction.
+fn given(is_claimed: bool, positions: Option<(f64, f64, f64)>, probability: Option<f64>) -> String {
+    let leaves_out_zero = positions.is_some_and(|(_, low, high)| low > 0.0 || high < 0.0);
+    let Some(probability) = probability.filter(|_| leaves_out_zero && !is_claimed) else { return String::new() };
+    let likely = super::super::display::percent(
+        &bigdecimal::FromPrimitive::from_f64(probability).unwrap_or_default(),
+        &BigDecimal::from(1),
+    );
+    format!(
+        "The interval says how large an effect is, given that there is one. How likely that is, is said apart: {} here. The finding rests on both, so that no change is claimed although the interval leaves out zero.",
+        likely.unwrap_or_default()
+    )
+}
+
+fn taken_back(main: &EffectRow) -> Vec<i64> {
+    let ids = main.came_back.as_ref().and_then(|returned| returned["deployment_ids"].as_array());
+    ids.map(|ids| ids.iter().filter_map(Value::as_i64).collect()).unwrap_or_default()
 }
 
 // The days say little of one release that another stands beside, but what they say is not kept back.
@@ -268,7 +296,7 @@ fn flags(main: &EffectRow) -> Vec<FlagRow> {
                     None => what.to_owned(),
                 },
                 amount: amount.map_or_else(
-                    || "not known".into(),
+                    || if flag["kind"] == "incomplete-days" { "none yet".into() } else { "not known".into() },
                     |amount| signed(&amount, &main.billing_currency, decimals(&main.billing_currency, &amount.abs())),
                 ),
                 deployments: flag["deployment_ids"]
@@ -331,4 +359,18 @@ fn left_out(main: &EffectRow) -> String {
         "Days whose bills are still arriving (after {}), tax, credits, fees, corrections and shares of shared costs. Amounts are amortized (EffectiveCost).",
         main.asked_on.format("%-d %b %Y")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::given;
+
+    #[test]
+    fn an_interval_without_zero_beside_a_quiet_finding_is_explained() {
+        let told = given(false, Some((6.43, 6.43, 49.35)), Some(0.34));
+        assert!(told.contains("given that there is one") && told.contains("34"), "{told}");
+        assert!(given(true, Some((6.43, 6.43, 49.35)), Some(0.95)).is_empty(), "a claim needs no excuse");
+        assert!(given(false, Some((6.43, -1.0, 49.35)), Some(0.34)).is_empty());
+        assert!(given(false, None, None).is_empty());
+    }
 }

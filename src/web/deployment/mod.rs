@@ -211,11 +211,11 @@ async fn show(
             .and_then(|id| open.iter().find(|one| one.service_id == id));
         let asked = (&row, environment_id, &view, &around);
         let whose = main.or(open.first());
-        causes = causes::read(&app, page.publication_id, &mut snapshot, &scope, asked, whose).await?;
+        causes = causes::read(&app, &page.bills, &mut snapshot, &scope, asked, whose).await?;
     }
     let mut units = None;
     if cost.is_some() && view.basis == CostBasis::Amortized {
-        let workloads = units::of_days(&mut snapshot, &row, &open, environment_id, &around, &days).await?;
+        let workloads = units::of_days(&mut snapshot, &row, &open, environment_id, &around, &days, &page.bills).await?;
         units = units::section(&workloads, &around, id);
     }
     let changes = changes::changes_of(&mut snapshot, id).await?;

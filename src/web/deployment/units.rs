@@ -5,7 +5,7 @@ use crate::focus::CostBasis;
 use crate::store::Snapshot;
 use crate::store::deployment_costs::{self, ServedService, ServiceDayCost};
 use crate::store::deployment_lists::{self, Row};
-use crate::store::freshness;
+use crate::store::freshness::{self, Freshness};
 use crate::web::comparison::{Around, FOUR_WEEKS};
 use crate::web::csv;
 use crate::web::unit_costs::{ServiceCosts, Sides, UnitSection, Workload, csv as workloads_csv, workloads};
@@ -21,6 +21,7 @@ pub(super) async fn of_days(
     environment_id: Option<i64>,
     around: &Around,
     days: &[ServiceDayCost],
+    bills: &Freshness,
 ) -> sqlx::Result<Vec<Workload>> {
     let Some(after) = around.after.filter(|_| went_live(row)) else { return Ok(Vec::new()) };
     let mut costs = ServiceCosts::new();
@@ -29,7 +30,7 @@ pub(super) async fn of_days(
         *own.entry(day.charge_date).or_default() += &day.cost;
     }
     let sides = Sides { environment_id, before: around.before, after };
-    workloads(snapshot, services, sides, &costs).await
+    workloads(snapshot, services, sides, &costs, bills).await
 }
 
 /// The section of the page; `None` before the deployment has complete days.
@@ -62,7 +63,7 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
     let basis = CostBasis::default();
     let days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), basis).await?;
-    Ok(of_days(&mut snapshot, &row, &open, environment_id, &around, &days).await?)
+    Ok(of_days(&mut snapshot, &row, &open, environment_id, &around, &days, &bills).await?)
 }
 
 /// The same as CSV.

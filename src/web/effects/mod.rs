@@ -293,9 +293,13 @@ pub fn flag_words(kind: &str) -> (&'static str, &'static str) {
         "traffic" => ("Traffic", "more or fewer requests than before"),
         "neighbour" => ("Another release", "of the same service, near this one"),
         "autoscaling" => ("Autoscaling", "replicas moved while the cost of each did not"),
-        "credit-or-fee" => ("Credit, refund or fee", "not usage: left out of the estimate"),
+        "credit-or-fee" => {
+            ("Credits, refunds and fees", "not usage: left out of the estimate; their sum over the days asked, a day")
+        }
         "price-or-commitment" => ("Price or commitment", "changed in these days"),
-        "incomplete-days" => ("Incomplete days", "bills are still arriving"),
+        "incomplete-days" => {
+            ("Incomplete days", "bills are still arriving: no amount, since nothing is guessed of them")
+        }
         "launch" => ("Launch", "registered for these days"),
         "shift-before" => ("Shift before the release", "that no release explains"),
         "siblings-moved" => ("Other services", "moved alike"),

@@ -4,6 +4,7 @@ use super::super::csv::{Cell, Table};
 use super::super::display::{decimals, money};
 use super::super::service::unit_chart::{Days, UnitChart};
 use super::super::service::usage::{per, unit_decimals};
+use super::super::unit_costs::missing_since;
 use super::super::{AppState, Error, Policy, Principal, Result};
 use super::{href, written};
 use crate::analyze::unit_cost::UnitCost;
@@ -65,6 +66,8 @@ struct Read {
     // By currency.
     costs: BTreeMap<String, ByService>,
     usage: ByService,
+    // Services of which a late source makes a material part, each with the first day without it.
+    missing_since: BTreeMap<String, NaiveDate>,
 }
 
 impl Read {
@@ -73,7 +76,8 @@ impl Read {
         let days = DateRange::days_to(last, DAYS);
         let filter = CostFilter::new(days, CostBasis::default());
         let group = UnitGroup::Service;
-        let mut read = Self { days, costs: BTreeMap::new(), usage: BTreeMap::new() };
+        let missing_since = missing_since(conn, group, days, bills).await?;
+        let mut read = Self { days, costs: BTreeMap::new(), usage: BTreeMap::new(), missing_since };
         for row in unit_costs::costs(conn, scope, &filter, &metric.metric, group, days).await? {
             let of = read.costs.entry(row.currency).or_default().entry(row.key).or_default();
             *of.entry(row.charge_date).or_default() += row.cost;
@@ -85,12 +89,19 @@ impl Read {
         Ok(Some(read))
     }
 
+    // Whether everything that bills the service is there.
+    fn is_billed(&self, service: &str, day: &NaiveDate) -> bool {
+        self.missing_since.get(service).is_none_or(|since| day < since)
+    }
+
     // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.
     fn sums(&self, costs: &ByService) -> Sums {
         let mut sums = Sums::default();
         for (service, by_day) in costs {
             sums.charge_days += by_day.len();
-            for (day, value) in self.usage.get(service).into_iter().flatten() {
+            for (day, value) in
+                self.usage.get(service).into_iter().flatten().filter(|(day, _)| self.is_billed(service, day))
+            {
                 *sums.usage.entry(*day).or_default() += value;
                 *sums.costs.entry(*day).or_default() += by_day.get(day).cloned().unwrap_or_default();
             }
@@ -183,7 +194,8 @@ pub(super) async fn export(
                 let days: BTreeSet<&NaiveDate> = by_day.keys().chain(used.keys()).collect();
                 for day in days {
                     let unit = UnitCost::of(DateRange::days_to(*day, 1), by_day, used);
-                    let unit_cost = unit.per(metric.unit_cost_per).map(|cost| cost.with_prec(30).normalized());
+                    let known = unit.per(metric.unit_cost_per).filter(|_| read.is_billed(service, day));
+                    let unit_cost = known.map(|cost| cost.with_prec(30).normalized());
                     let (cost, usage) = (by_day.get(day).cloned(), used.get(day).cloned());
                     table.row(&[
                         (&name).into(),

@@ -23,6 +23,7 @@ use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects::{self, EffectBrief};
 use crate::store::history::RestatedOf;
+use crate::store::freshness::Freshness;
 use crate::store::metric_points;
 use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::{self, MovedByRule};
@@ -174,11 +175,11 @@ impl Readings {
                 let reading = moved_by_rules::between(snapshot, &scope, id, span.days, span.before, view.basis);
                 moved = kept.moved.get_or_read(publication_id, question, reading).await?;
                 let asked = why::by_day(&own, span.before);
-                explained = why::read(app, publication_id, snapshot, &scope, asked, None).await?;
+                explained = why::read(app, &page.bills, snapshot, &scope, asked, None).await?;
                 let can_choose = Policy::Bills.allows(principal);
-                usage = usage::read(snapshot, &service, &span, &days, can_choose).await?;
+                usage = usage::read(snapshot, &service, &span, &days, can_choose, &page.bills).await?;
                 let states_goals = Policy::Review.allows(principal);
-                units = Some(unit_section(snapshot, &service, &span, &days, states_goals).await?);
+                units = Some(unit_section(snapshot, &service, &span, &days, states_goals, &page.bills).await?);
             } else {
                 reach = service_details::cost_reach(snapshot, &scope, service.service_id).await?;
             }
@@ -238,6 +239,7 @@ async fn unit_section(
     span: &Span,
     days: &Loaded,
     states_goals: bool,
+    bills: &Freshness,
 ) -> Result<UnitSection> {
     let mut costs = ServiceCosts::new();
     for row in days.kept() {
@@ -251,7 +253,7 @@ async fn unit_section(
         team_id: service.team_id,
     };
     let sides = Sides { environment_id: days.environment_id, before: span.before, after: span.days };
-    let workloads = unit_costs::workloads(snapshot, &[served], sides, &costs).await?;
+    let workloads = unit_costs::workloads(snapshot, &[served], sides, &costs, bills).await?;
     let mut section =
         UnitSection::new(&workloads, format!("{} against {}", span.label(), span.before_label()), String::new());
     if states_goals {

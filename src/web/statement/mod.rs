@@ -74,7 +74,7 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
     let mut sections = section::sections(&asked, &read, &state, scope.is_everything());
-    let causes = why::causes(&app, page.publication_id, &mut snapshot, &scope, &asked, &read.rows).await?;
+    let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &asked, &read.rows).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
     let (publication_id, basis) = (page.publication_id, asked.basis);
@@ -127,7 +127,10 @@ impl Asked {
     fn new(month: BillingPeriod, view: &View) -> Result<Self> {
         let before = match view.versus {
             Versus::Previous => month.previous(),
-            Versus::PreviousYear => (0..12).fold(month, |month, _| month.previous()),
+            // A statement does not take named days (`ACCEPTS`).
+            Versus::PreviousYear | Versus::Month(_) | Versus::Days(_) => {
+                (0..12).fold(month, |month, _| month.previous())
+            }
         };
         Ok(Self {
             month,

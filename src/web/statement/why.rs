@@ -4,6 +4,8 @@ use super::section::lines_query;
 use super::{ACCEPTS, Asked, By, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
+use crate::store::freshness::Freshness;
+use crate::store::missing_bills::Part;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
 use crate::store::{Scope, Snapshot, freshness};
@@ -17,7 +19,7 @@ use std::collections::BTreeSet;
 /// The causes by currency. What a closed month states otherwise than its bills do now is a cause of its own.
 pub(super) async fn causes(
     app: &AppState,
-    publication_id: i64,
+    bills: &Freshness,
     conn: &mut Snapshot,
     scope: &Scope,
     asked: &Asked,
@@ -25,7 +27,7 @@ pub(super) async fn causes(
 ) -> sqlx::Result<Why> {
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
     let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view };
-    why::read(app, publication_id, conn, scope, question, Some(&stated(asked, rows))).await
+    why::read(app, bills, conn, scope, question, Some(&stated(asked, rows))).await
 }
 
 fn stated(asked: &Asked, rows: &[StatementRow]) -> Stated {
@@ -86,10 +88,21 @@ pub struct MonthWhy {
     pub before: BillingPeriod,
     /// What is asked for beside it.
     pub view: View,
-    /// The publication that the figures include.
-    pub publication_id: i64,
+    /// How far the bills reach.
+    pub bills: Freshness,
     /// The causes.
     pub why: Why,
+}
+
+impl MonthWhy {
+    /// What is said of a month that the bills do not know to its end yet.
+    pub fn note(&self) -> Option<String> {
+        let last = self.bills.complete_to().filter(|last| *last < self.month.days().last_day())?;
+        Some(format!(
+            "Bills are complete to {}: causes are told of the complete days, and what the others lack is the cause days-to-come.",
+            last.format("%-d %b %Y")
+        ))
+    }
 }
 
 /// Reads it with the parameters of the statement's page.
@@ -106,9 +119,10 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     if let Some(currency) = &asked.currency {
         rows.retain(|row| row.billing_currency == *currency);
     }
-    let publication_id = freshness::read(&mut snapshot).await?.publication_id;
-    let why = causes(app, publication_id, &mut snapshot, &scope, &asked, &rows).await?;
-    Ok(MonthWhy { month, before: asked.before, view, publication_id, why })
+    let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
+    let bills = freshness::read(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
+    let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
+    Ok(MonthWhy { month, before: asked.before, view, bills, why })
 }
 
 /// The causes as CSV.

@@ -1,5 +1,6 @@
 //! Unit costs of services, environments or products in a period, against the one before.
 
+use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{Comparison, Side, compare};
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
@@ -74,6 +75,9 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
         let filter = view.filter(conn, span.days).await?;
         let costs = unit_costs::costs(conn, scope, &filter, &metric.metric, group, both).await?;
         let usage = whole_days(unit_costs::usage(conn, scope, &filter, &metric.metric, group, both).await?);
+        let mut missing = missing_since(conn, group, both, bills).await?;
+        let usage: BTreeMap<String, _> =
+            usage.into_iter().map(|(key, used)| (key.clone(), billed(used, missing.remove(&key)))).collect();
         let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
         for row in costs {
             let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
@@ -98,6 +102,23 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
         });
     }
     Ok(read)
+}
+
+/// The groups of whose cost a late source makes a material part, each with the first day without it.
+pub async fn missing_since(
+    conn: &mut Snapshot,
+    group: UnitGroup,
+    days: DateRange,
+    bills: &Freshness,
+) -> Result<BTreeMap<String, NaiveDate>> {
+    if bills.late().next().is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let mut services: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for (key, service_id) in unit_costs::services(conn, group, days).await? {
+        services.entry(key).or_default().push(service_id);
+    }
+    Ok(services.into_iter().filter_map(|(key, ids)| Some((key, bills.missing_since_of(&ids)?))).collect())
 }
 
 // A day on which a service is missing says less than there was: it is not known.

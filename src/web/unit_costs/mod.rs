@@ -8,7 +8,7 @@ mod table;
 mod words;
 
 pub use goals::{StatedGoal, form as goal_form, state as state_goal};
-pub use groups::{ACCEPTS, GroupUnit, Groups, groups};
+pub use groups::{ACCEPTS, GroupUnit, Groups, groups, missing_since};
 pub use read::{Duration, ServiceCosts, Sides, Workload, workloads};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};
 pub use words::verdict as verdict_words;
@@ -71,6 +71,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Unit costs", NavItem::UnitCosts).await?;
+    let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
     let read = groups(&mut snapshot, &principal.scope(), &view, &page.bills).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = read.span;

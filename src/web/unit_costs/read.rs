@@ -1,9 +1,11 @@
 //! Unit costs of workloads on two sides: what is read for the pages of a deployment and of a service, for CSV and the API.
 
+use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{
     Comparison, Figure, Goal, Measure, Side, Verdict, compare, mean, relative, verdict,
 };
 use crate::focus::DateRange;
+use crate::store::freshness::Freshness;
 use crate::store::metric_points::{self, MetricDay};
 use crate::store::metrics::{self, Metric};
 use crate::store::workload_goals::{self, WorkloadGoal};
@@ -87,6 +89,7 @@ pub async fn workloads(
     services: &[ServedService],
     sides: Sides,
     costs: &ServiceCosts,
+    bills: &Freshness,
 ) -> sqlx::Result<Vec<Workload>> {
     let known: BTreeMap<String, Metric> =
         metrics::list(conn).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
@@ -107,10 +110,12 @@ pub async fn workloads(
         for metric in own.iter().filter(|metric| metric.is_summed()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(&own, goal, &usage, sides);
+            let missing_since = bills.missing_since_of(&[service.service_id]);
+            let used = billed(usage[metric.metric.as_str()].clone(), missing_since);
             for currency in &currencies {
                 let key = (service.service_id, (*currency).clone());
-                let (costs, used) = (&costs[&key], &usage[metric.metric.as_str()]);
-                let side = |days| Side::of(days, costs, used);
+                let costs = &costs[&key];
+                let side = |days| Side::of(days, costs, &used);
                 let comparison = compare(side(sides.before), side(sides.after));
                 if comparison.before.per_unit.is_none() && comparison.after.per_unit.is_none() {
                     continue;

@@ -61,6 +61,8 @@ fn narrowing(cause: Cause) -> Option<(&'static str, &'static str, &'static str)>
         Cause::NewServices
         | Cause::EndedServices
         | Cause::CalendarDays
+        | Cause::DaysToCome
+        | Cause::BillMissing
         | Cause::ListPrice
         | Cause::Discount
         | Cause::ReleasesUp

@@ -10,7 +10,7 @@ mod words;
 pub use converted::{ConvertedParts, Reported};
 pub use csv::table;
 pub use lines::WalkLines;
-pub use page::{ACCEPTS, routes};
+pub use page::{ACCEPTS, routes, span};
 
 use super::AppState;
 use super::display;
@@ -18,8 +18,10 @@ use super::statement::{Bridge, Move, walk};
 use crate::analyze::variance::{self, Cause, Input, Line, ServiceFacts, Side};
 use crate::focus::{CostBasis, DateRange};
 use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
+use crate::store::freshness::Freshness;
 use crate::store::statements::MonthView;
 use crate::store::variance_costs::{self, Question, Sums, Traffic, VarianceLine};
+use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
@@ -37,6 +39,22 @@ pub struct Explained {
     pub now: BigDecimal,
     /// Causes in their order, "not explained" always among them. They add up to the change exactly.
     pub rows: Vec<ExplainedRow>,
+}
+
+impl Explained {
+    /// The amounts of the rows as they are shown with so many digits: rounded so that they add up to what is shown of
+    /// the change.
+    fn shown(&self, decimals: i64) -> Vec<BigDecimal> {
+        let change = display::change_shown(&self.now, &self.before, decimals);
+        let amounts: Vec<BigDecimal> = self.rows.iter().map(|row| row.amount.clone()).collect();
+        display::shown(&amounts, &change, decimals)
+    }
+
+    /// The largest cause, with the amount that its row shows.
+    fn largest(&self, decimals: i64) -> Option<(&ExplainedRow, BigDecimal)> {
+        let rows = self.rows.iter().zip(self.shown(decimals));
+        rows.max_by(|left, right| left.0.amount.abs().cmp(&right.0.amount.abs()))
+    }
 }
 
 /// One cause of a change.
@@ -74,25 +92,28 @@ pub struct Stated {
     pub parts: ConvertedParts,
 }
 
-/// Explains the change between two periods.
+/// Explains the change between two periods. Only days that the bills know, complete and of every source, tell anything
+/// of prices, traffic and releases; what the others lack is a cause of its own.
 pub async fn read(
     app: &AppState,
-    publication_id: i64,
+    bills: &Freshness,
     conn: &mut Snapshot,
     scope: &Scope,
     question: Question<'_>,
     stated: Option<&Stated>,
 ) -> sqlx::Result<Why> {
     // Whose cost it is decides what is kept, so the scope is a part of the question.
-    let asked = format!("{scope:?} {question:?}");
-    let reading = variance_costs::lines(conn, scope, question);
+    let publication_id = bills.publication_id;
+    let known = Known::of(bills, question.filter.days.end().max(question.compared.end()));
+    let asked = format!("{scope:?} {question:?} {known:?}");
+    let reading = variance_costs::lines(conn, scope, question, &known);
     let lines = app.kept_costs.variance_lines.get_or_read(publication_id, asked.clone(), reading).await?;
-    let reading = variance_costs::sums(conn, scope, question);
+    let reading = variance_costs::sums(conn, scope, question, &known);
     let sums = app.kept_costs.variance_sums.get_or_read(publication_id, asked, reading).await?;
     // Traffic and verdicts come without a publication.
-    let traffic = variance_costs::traffic(conn, scope, question).await?;
+    let traffic = variance_costs::traffic(conn, scope, question, &known).await?;
     let claimed = claimed(conn, scope, question).await?;
-    let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed };
+    let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed, known: &known };
     let changes = explained(&sums, &facts, stated);
     let reported = converted::read(conn, scope, stated, &changes, &facts).await?;
     Ok(Why { changes, reported })
@@ -115,6 +136,14 @@ struct Facts<'a> {
     lines: &'a Arc<Vec<VarianceLine>>,
     traffic: &'a [Traffic],
     claimed: &'a [ClaimedRelease],
+    known: &'a Known,
+}
+
+impl Facts<'_> {
+    /// The period and the one that it is compared with.
+    fn periods(&self) -> (DateRange, DateRange) {
+        (self.question.filter.days, self.question.compared)
+    }
 }
 
 fn explained(sums: &[Sums], facts: &Facts<'_>, stated: Option<&Stated>) -> Vec<Explained> {
@@ -128,6 +157,8 @@ fn explained(sums: &[Sums], facts: &Facts<'_>, stated: Option<&Stated>) -> Vec<E
         own_before: BigDecimal::zero(),
         shared: BigDecimal::zero(),
         shared_before: BigDecimal::zero(),
+        arriving: BigDecimal::zero(),
+        arriving_late: BigDecimal::zero(),
     };
     let mut all: Vec<Explained> = currencies
         .into_iter()
@@ -145,7 +176,7 @@ fn explained(sums: &[Sums], facts: &Facts<'_>, stated: Option<&Stated>) -> Vec<E
 }
 
 fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explained {
-    let Question { filter, compared, .. } = facts.question;
+    let (days, compared) = facts.periods();
     let billed = (&sums.own + &sums.shared, &sums.own_before + &sums.shared_before);
     let (now, before) = match stated {
         Some(stated) => (
@@ -154,15 +185,22 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
         ),
         None => billed.clone(),
     };
-    let lines: Vec<Line> = facts.lines.iter().filter(|line| line.currency == sums.currency).map(line).collect();
+    let lines: Vec<Line> =
+        facts.lines.iter().filter(|line| line.currency == sums.currency).map(|row| line(row, facts)).collect();
     let under_one_mapping: BigDecimal = lines.iter().map(|line| &line.now.cost - &line.before.cost).sum();
     let change = &now - &before;
     let input = Input {
-        days: filter.days.day_count(),
+        days: days.day_count(),
         days_before: compared.day_count(),
+        days_to_come: (facts.known.to_come(days), facts.known.to_come(compared)),
         stated: vec![
             (Cause::Restatement, &change - sums.change()),
-            (Cause::AllocationRules, &sums.own - &sums.own_before - under_one_mapping),
+            (
+                Cause::AllocationRules,
+                &sums.own - &sums.own_before - under_one_mapping - &sums.arriving - &sums.arriving_late,
+            ),
+            (Cause::DaysToCome, sums.arriving.clone()),
+            (Cause::BillMissing, sums.arriving_late.clone()),
             (Cause::SharedCost, &sums.shared - &sums.shared_before),
         ],
         facts: service_facts(&sums.currency, facts),
@@ -173,7 +211,8 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
     Explained { currency: sums.currency, before, now, rows }
 }
 
-fn line(row: &VarianceLine) -> Line {
+fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
+    let (days, compared) = facts.periods();
     let side = |cost: &BigDecimal, list: &BigDecimal, contracted: &BigDecimal, quantity: &BigDecimal| Side {
         cost: cost.clone(),
         list_cost: list.clone(),
@@ -188,6 +227,7 @@ fn line(row: &VarianceLine) -> Line {
         commitment_discount_status: row.commitment_discount_status.clone(),
         now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
         before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
+        lacking_days: (facts.known.lacking(row.source_id, days), facts.known.lacking(row.source_id, compared)),
     }
 }
 
@@ -197,7 +237,7 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
         by_service.entry(one.service_id).or_default().traffic = Some((one.now, one.before));
     }
     for release in facts.claimed.iter().filter(|release| release.billing_currency == currency) {
-        let amount = contribution(release, facts.question);
+        let amount = contribution(release, facts);
         if !amount.is_zero() {
             by_service.entry(release.service_id).or_default().releases.push(amount);
         }
@@ -206,11 +246,11 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
 }
 
 /// What a release, or several that share an answer, added to the difference: the amount a day, on the days of each period
-/// that lie after it.
-fn contribution(release: &ClaimedRelease, question: Question<'_>) -> BigDecimal {
-    let after = |range: DateRange| range.days().filter(|day| *day > release.effect_date).count() as i64;
-    let days = after(question.filter.days) - after(question.compared);
-    &release.per_day * BigDecimal::from(days)
+/// that lie after it and are billed.
+fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
+    let after = |days: DateRange| i64::from(facts.known.known_after(release.effect_date, release.service_id, days));
+    let (days, compared) = facts.periods();
+    &release.per_day * BigDecimal::from(after(days) - after(compared))
 }
 
 /// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.
@@ -258,9 +298,7 @@ impl WhyWalk {
         let (now, before) = (rounded(&explained.now), rounded(&explained.before));
         // The figure at the head of the page is this one too.
         let change = display::change_shown(&explained.now, &explained.before, decimals);
-        let amounts: Vec<BigDecimal> = explained.rows.iter().map(|row| row.amount.clone()).collect();
-        let shown = display::shown(&amounts, &change, decimals);
-        let moves = explained.rows.iter().zip(shown).map(|(row, change)| Move {
+        let moves = explained.rows.iter().zip(explained.shown(decimals)).map(|(row, change)| Move {
             change,
             name: row.label.clone(),
             href: row.href.clone(),

@@ -1,18 +1,37 @@
 //! `/why`: why spend changed between two periods, for any scope.
 
 use super::{Explained, WalkLabels, WalkLines, Why, WhyWalk, by_day, read, table};
+use crate::focus::BillingPeriod;
+use crate::store::freshness::Freshness;
 use crate::store::service_costs;
 use crate::web::display::{Delta, decimals};
 use crate::web::parts::{Filters, Select};
 use crate::web::query::{Accepts, NONE, Span, View, range_label};
-use crate::web::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
+use crate::web::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 
 /// What the page and the API take.
-pub const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "team", "provider", "charge"], by: &[], sort: &[] };
+pub const ACCEPTS: Accepts =
+    Accepts { texts: &["vs", "service", "env", "team", "provider", "charge"], by: &[], sort: &[] };
+
+/// Months to choose from in the form.
+const MONTH_COUNT: usize = 13;
+
+/// Both periods; `None` where none of their days is complete yet. A day of both would be on neither side.
+pub fn span(view: &View, bills: &Freshness) -> Result<Option<Span>> {
+    let span = view.span(bills);
+    match span.filter(Span::overlaps) {
+        Some(span) => Err(Error::Invalid(format!(
+            "The days of period ({}) and of vs ({}) overlap. Name two periods that share no day.",
+            range_label(span.days),
+            range_label(span.before)
+        ))),
+        None => Ok(span),
+    }
+}
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -37,13 +56,19 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services).await?;
     let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
-    let span = view.span(&page.bills);
+    let span = span(&view, &page.bills)?;
     let mut explained = Why::default();
     if let Some(span) = &span {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
-        explained = read(&app, page.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+        explained = read(&app, &page.bills, &mut snapshot, &principal.scope(), question, None).await?;
     }
+    let months: Vec<BillingPeriod> = page
+        .bills
+        .complete_to()
+        .map(BillingPeriod::containing)
+        .map(|last| std::iter::successors(Some(last), |month| Some(month.previous())).take(MONTH_COUNT).collect())
+        .unwrap_or_default();
     let csv_href = view.link("/why.csv", &[]);
     let lines = span.as_ref().map(|span| WalkLines::on(&drill::lines(&view, &[]), span.before, span.days));
     let labels = span.as_ref().map(|span| (range_label(span.before), range_label(span.days)));
@@ -53,7 +78,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     Ok(WhyPage {
         answer: answer(&explained.changes, span.as_ref()),
         note: view.note(),
-        filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices)),
+        filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices)).with_any_days(&view, &months),
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href,
         walks,
@@ -66,10 +91,10 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let bills = view.bills(&mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
-    if let Some(span) = view.span(&bills) {
+    if let Some(span) = span(&view, &bills)? {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
-        why = read(&app, bills.publication_id, &mut snapshot, &principal.scope(), question, None).await?;
+        why = read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
     }
     Ok(table(&why).into_response("why.csv").into_response())
 }
@@ -102,8 +127,8 @@ fn answer(explained: &[Explained], span: Option<&Span>) -> String {
 fn sentence(one: &Explained) -> Option<String> {
     let digits = decimals(&one.currency, &one.now.abs().max(one.before.abs()));
     let change = Delta::between(&one.now, &one.before, &one.currency, digits);
-    let largest = one.rows.iter().max_by(|left, right| left.amount.abs().cmp(&right.amount.abs()))?;
-    let part = Delta::amount(&largest.amount, &one.currency, digits);
+    let (largest, shown) = one.largest(digits)?;
+    let part = Delta::amount(&shown, &one.currency, digits);
     Some(format!(
         "spend {} {} in {}, the largest part: {} ({})",
         change.direction.verb(),

@@ -2,6 +2,7 @@
 
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
+use crate::focus::DateRange;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
@@ -28,6 +29,8 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::NewServices => ("New services".into(), services(facts, currency, true)),
         Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
         Cause::CalendarDays => days(facts),
+        Cause::DaysToCome => days_to_come(facts),
+        Cause::BillMissing => ("Bill missing".into(), bill_missing(facts)),
         Cause::ListPrice => {
             ("List prices".into(), either("higher for the same quantity", "lower for the same quantity"))
         }
@@ -61,20 +64,47 @@ fn days(facts: &Facts<'_>) -> (String, String) {
     (format!("{count} {days} {word}"), format!("{now} days against {before}"))
 }
 
+fn days_to_come(facts: &Facts<'_>) -> (String, String) {
+    let (days, compared) = facts.periods();
+    let (to_come, to_come_before) = (facts.known.to_come(days), facts.known.to_come(compared));
+    let label = match (to_come, to_come_before) {
+        (1, 0) => "1 day still to come".to_owned(),
+        (count, 0) => format!("{count} days still to come"),
+        _ => "Days still to come".into(),
+    };
+    let of = |days: DateRange, to_come: u32| format!("{} of {}", days.day_count() - to_come, days.day_count());
+    let before = match to_come_before {
+        0 => String::new(),
+        count => format!(" against {} before", of(compared, count)),
+    };
+    (label, format!("bills are complete for {} days{before}; less what has arrived of the others", of(days, to_come)))
+}
+
+fn bill_missing(facts: &Facts<'_>) -> String {
+    let is_here = |source_id: i64| facts.lines.iter().any(|line| line.source_id == source_id);
+    let late = facts.known.late.iter().filter(|late| is_here(late.source_id));
+    let names = late.map(|late| format!("{} since {}", late.name, late.since.format("%-d %b")));
+    format!("{}; these days say nothing of the other causes", listed(names.collect()))
+}
+
 fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
     let word = if rises { "More" } else { "Less" };
     match facts.traffic {
-        [one] => {
+        // Said of the one service that is asked about: beside others its traffic is not the whole of the row.
+        [one] if facts.question.filter.service_id == Some(one.service_id) => {
             (format!("{word} traffic"), format!("{} requests a day against {}", whole(one.now), whole(one.before)))
         }
         [] => (
             format!("{word} used"),
             "quantities at former prices; no traffic is known to tell it from efficiency".into(),
         ),
-        several => (
-            format!("{word} traffic or use"),
-            format!("requests of {} services, quantities of the others", several.len()),
-        ),
+        told => {
+            let services = if told.len() == 1 { "service" } else { "services" };
+            (
+                format!("{word} traffic or use"),
+                format!("requests of {} {services}, quantities of the others", told.len()),
+            )
+        }
     }
 }
 
@@ -119,7 +149,7 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
     let own =
         facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
     let mut sized: Vec<(BigDecimal, String)> = own
-        .map(|release| (contribution(release, facts.question), release))
+        .map(|release| (contribution(release, facts), release))
         .filter(|(amount, _)| amount.sign() == wanted)
         .map(|(amount, release)| {
             let version = release.version.clone().unwrap_or_else(|| format!("deployment {}", release.deployment_id));

@@ -120,6 +120,60 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     assert!(!overview.contains("is missing since") && overview.contains("30 complete days"), "{overview}");
 }
 
+/// Days without the bill of a late source are a cause of their own and no unit cost: nothing was saved on them.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "edge-one", "edge", "10", 15).await;
+    deliver(&world, "cloud-one", "checkout", "100", 19).await;
+    let days = chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap().iter_days().take(50);
+    let values: Vec<String> = days.map(|day| format!("requests,edge,{day},1000")).collect();
+    let text = format!("metric,service,day,value\n{}\n", values.join("\n"));
+    costwake::rollup::metrics_import::import(
+        &world.app.state.pools,
+        text.as_bytes(),
+        "test",
+        "",
+        super::time("2026-11-20T06:00:00Z"),
+    )
+    .await
+    .unwrap();
+    let finance = world.finance().await;
+    let query = "service=edge&period=2026-11-10..2026-11-19";
+    let csv = finance.get(&format!("/why.csv?{query}")).await.body;
+    let rows: Vec<(String, f64)> = column(&csv, "Cause")
+        .into_iter()
+        .zip(column(&csv, "Amount").iter().map(|amount| amount.parse().unwrap()))
+        .collect();
+    for (cause, amount) in &rows {
+        let expected = if cause == "bill-missing" { -40.0 } else { 0.0 };
+        assert!((amount - expected).abs() < 1e-6, "{cause}: {csv}");
+    }
+    assert!(csv.contains("edge-one since 16 Nov"), "{csv}");
+    let page = finance.get(&format!("/why?{query}")).await.body;
+    assert!(page.contains("edge-one is missing since Mon 16 Nov 2026"), "{page}");
+    assert!(!page.contains("Days are UTC and complete;"), "{page}");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = async |path: &str| world.app.api("GET", path, &token, Value::Null).await.json();
+    let why = api(&format!("/api/v1/why?{query}")).await;
+    assert_eq!(why["notes"][0], "edge-one is missing since 2026-11-16: totals with later days are partial.", "{why}");
+
+    let unit = api("/api/v1/unit-costs?service=edge&period=2026-11-10..2026-11-19").await;
+    let (before, after) = (&unit["groups"][0]["before"], &unit["groups"][0]["after"]);
+    assert_eq!((&after["known_days"], &after["unknown_days"]), (&6.into(), &4.into()), "{unit}");
+    assert_eq!((&after["cost_per_unit"], &before["cost_per_unit"]), (&"0.01".into(), &"0.01".into()), "{unit}");
+    assert_eq!(unit["notes"].as_array().map(Vec::len), Some(1), "{unit}");
+    let page = finance.get("/unit-costs?service=edge&period=2026-11-10..2026-11-19").await.body;
+    assert!(page.contains("4 days are not known, and left out with their cost"), "{page}");
+    assert!(page.contains("edge-one is missing since"), "{page}");
+    let metric = finance.get("/metrics/requests/unit-costs.csv").await.body;
+    let known = column(&metric, "Day").into_iter().zip(column(&metric, "UnitCost"));
+    assert!(known.filter(|(day, _)| day.as_str() > "2026-11-15").all(|(_, unit)| unit.is_empty()), "{metric}");
+    // A service that the late source does not bill has its own.
+    let other = api("/api/v1/why?service=checkout&period=2026-11-10..2026-11-19").await;
+    assert_eq!(other["notes"].as_array().map(Vec::len), Some(0), "{other}");
+}
+
 /// A late source is no matter of a list that is narrowed to what it does not bill, nor of readers who see nothing of it;
 /// what it makes is told of its own currency.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

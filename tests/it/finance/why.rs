@@ -204,3 +204,135 @@ async fn the_head_of_a_page_and_its_walk_say_the_same(db: PgPool) {
         assert!(page.body.contains("rose $1"), "{path}");
     }
 }
+
+fn daily(
+    month: &'static str,
+    days: std::ops::RangeInclusive<u32>,
+    cost: &'static str,
+    service: &'static str,
+) -> Vec<Line> {
+    let line = |day: u32| Line {
+        cost,
+        billed: month,
+        day: String::leak(format!("{month}-{day:02}")),
+        service,
+        ..Line::default()
+    };
+    days.map(line).collect()
+}
+
+fn amounts(csv: &str) -> Vec<(String, bigdecimal::BigDecimal)> {
+    column(csv, "Cause").into_iter().zip(column(csv, "Amount").iter().map(|amount| decimal(amount))).collect()
+}
+
+fn amount(rows: &[(String, bigdecimal::BigDecimal)], cause: &str) -> bigdecimal::BigDecimal {
+    rows.iter().filter(|row| row.0 == cause).map(|row| row.1.clone()).sum()
+}
+
+/// A month of which half is billed, as much a day as before: what is missing of it is days to come. Nothing was saved.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_rest_of_an_open_month_is_no_saving(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&daily("2026-10", 1..=31, "10", "checkout"), "2026-11-01T06:00:00Z").await;
+    let mut half = daily("2026-11", 1..=15, "10", "checkout");
+    // The sixteenth is arriving.
+    half.push(Line { cost: "4", billed: "2026-11", day: "2026-11-16", ..Line::default() });
+    world.import(&half, "2026-11-16T12:00:00Z").await;
+    let finance = world.finance().await;
+    for view in ["", "?view=charge"] {
+        let csv = finance.get(&format!("/finance/statements/2026-11/causes.csv{view}")).await.body;
+        let rows = amounts(&csv);
+        assert_eq!(rows.iter().map(|row| row.1.clone()).sum::<bigdecimal::BigDecimal>(), decimal("-156"), "{csv}");
+        let calendar = amount(&rows, "calendar-days");
+        assert!(decimal("-8") < calendar && calendar < decimal("-6"), "one day fewer of thirty: {csv}");
+        // Fifteen days of ten, less the four that have arrived.
+        let rest = amount(&rows, "days-to-come") + calendar;
+        assert!((rest - decimal("-156")).abs() < decimal("0.000001"), "{csv}");
+        for cause in ["efficiency", "volume", "mix", "allocation-rules", "not-explained"] {
+            assert!(amount(&rows, cause).abs() < decimal("0.000001"), "{cause}: {csv}");
+        }
+        assert!(csv.contains("15 days still to come") && csv.contains("bills are complete for 15 of 30 days"), "{csv}");
+        assert!(csv.contains("30 days against 31"), "{csv}");
+    }
+    let page = finance.get("/finance/statements/2026-11").await.body;
+    assert!(page.contains("15 days still to come"), "{page}");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", "/api/v1/months/2026-11/why", &token, Value::Null).await.json();
+    assert!(api["notes"][0].as_str().is_some_and(|note| note.contains("complete to 15 Nov 2026")), "{api}");
+}
+
+/// Any two periods: a month or days stand beside "the period before"; days of both are refused.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn any_two_periods_are_compared(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&daily("2026-08", 1..=31, "7", "checkout"), "2026-09-01T06:00:00Z").await;
+    world.import(&daily("2026-10", 1..=31, "10", "checkout"), "2026-11-01T06:00:00Z").await;
+    let finance = world.finance().await;
+    for (vs, before, label) in [
+        ("2026-08", "217", "August 2026"),
+        ("2026-08-01..2026-08-15", "105", "1 to 15 Aug 2026"),
+        ("2026-08-30..2026-09-02", "14", "30 Aug to 2 Sep 2026"),
+    ] {
+        let query = format!("period=2026-10&vs={vs}");
+        let csv = finance.get(&format!("/why.csv?{query}")).await.body;
+        let total: bigdecimal::BigDecimal = amounts(&csv).into_iter().map(|row| row.1).sum();
+        assert_eq!(total, decimal("310") - decimal(before), "{csv}");
+        let page = finance.get(&format!("/why?{query}")).await.body;
+        assert!(page.contains(&format!("Filters: October 2026 against {label}")), "{page}");
+        assert!(page.contains(&format!("name=\"vs\" value=\"{vs}\"")), "{page}");
+        let token = world.app.token(TokenScope::Read, Role::Finance).await;
+        let api = world.app.api("GET", &format!("/api/v1/why?{query}"), &token, Value::Null).await.json();
+        assert_eq!(decimal(api["changes"][0]["compared_cost"].as_str().unwrap()), decimal(before), "{api}");
+    }
+    // The later may be the one that is compared with.
+    let turned = finance.get("/why.csv?period=2026-08&vs=2026-10").await.body;
+    assert_eq!(
+        amounts(&turned).into_iter().map(|row| row.1).sum::<bigdecimal::BigDecimal>(),
+        decimal("-93"),
+        "{turned}"
+    );
+    let overlap = finance.get("/why?period=2026-10&vs=2026-09-15..2026-10-02").await;
+    assert_eq!(overlap.status, 400);
+    assert!(overlap.body.contains("Name two periods that share no day."), "{}", overlap.body);
+    let wrong = finance.get("/why?vs=later").await;
+    assert!(wrong.status == 400 && wrong.body.contains("prev, py, 2026-09, 2026-08-01..2026-08-15"), "{}", wrong.body);
+}
+
+/// Traffic of one service says nothing of requests where others spend too; and the sentence has the row's amount.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
+    let world = world(&db).await;
+    for (month, cost, now) in [("2026-09", "10.3", "2026-10-01T06:00:00Z"), ("2026-10", "12.4", "2026-11-01T06:00:00Z")]
+    {
+        let mut lines = daily(month, 1..=30, cost, "checkout");
+        lines.extend(daily(month, 1..=30, "1.1", "search"));
+        world.import(&lines, now).await;
+    }
+    let values = (1..=30).flat_map(|day| {
+        [format!("requests,checkout,2026-09-{day:02},1000"), format!("requests,checkout,2026-10-{day:02},1200")]
+    });
+    let text = format!("metric,service,day,value\n{}\n", values.collect::<Vec<_>>().join("\n"));
+    costwake::rollup::metrics_import::import(
+        &world.app.state.pools,
+        text.as_bytes(),
+        "test",
+        "",
+        time("2026-11-02T06:00:00Z"),
+    )
+    .await
+    .unwrap();
+    let finance = world.finance().await;
+    let query = "period=2026-10-01..2026-10-30&vs=2026-09";
+    let all = finance.get(&format!("/why.csv?{query}")).await.body;
+    assert!(all.contains("More traffic or use") && all.contains("requests of 1 service"), "{all}");
+    assert!(!all.contains("requests a day against"), "{all}");
+    let own = finance.get(&format!("/why.csv?{query}&service=checkout")).await.body;
+    assert!(own.contains("1,200 requests a day against 1,000"), "{own}");
+    let page = finance.get(&format!("/why?{query}")).await.body;
+    let lede = texts(&page, ".lede").join(" ");
+    let (label, shown) = lede.split_once("the largest part: ").unwrap().1.split_once(" (").unwrap();
+    let shown = shown.split_once(')').unwrap().0;
+    let rows = texts(&page, "table.bridge tbody tr");
+    let row = rows.iter().find(|row| row.to_lowercase().contains(label)).unwrap_or_else(|| panic!("{lede}: {rows:?}"));
+    assert!(row.contains(shown), "{shown} in {row}");
+}

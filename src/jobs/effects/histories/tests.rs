@@ -1,5 +1,6 @@
 use super::*;
-use crate::analyze::impact::sibling_index;
+use crate::analyze::impact::{Calibration, sibling_index};
+use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
 use chrono::{DateTime, Utc};
 
@@ -70,7 +71,7 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert_eq!((history.cost[4], history.cost[5].is_some(), history.cost[20]), (None, true, Some(0.0)));
     assert_eq!(history.releases[0].deployment_ids, [10, 11]);
     assert_eq!(history.releases[0].share_before, Some(0.25));
-    assert_eq!(series[0].rollback_days, BTreeSet::from([day(45)]));
+    assert_eq!(series[0].rollbacks, BTreeSet::from([12]));
     let credit = Note { day: day(30), last_day: None, kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
     assert_eq!(history.notes, [credit]);
     let size = history.price_events[0].size.unwrap();
@@ -118,10 +119,10 @@ fn the_others_are_what_the_estimator_says_they_are() {
 
 #[test]
 fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
-    let calibration = Calibration::reference();
+    let calibration = of_calibration(&Calibration::reference());
     let of = |inputs: &Inputs| {
         let series = build(inputs);
-        fingerprint(&window(&series[0], day(40)), &calibration)
+        Parts::of(&window(&series[0], day(40)), &calibration).fingerprint()
     };
     let before = of(&inputs());
     assert_eq!(before, of(&inputs()));
@@ -138,4 +139,32 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     another.releases.push(release(13, 44, 3));
     another.releases.sort_by_key(|release| release.at);
     assert_ne!(before, of(&another));
+}
+
+/// The next answer says which part of what it rests on is another, and calls days that became complete by nothing else.
+#[test]
+fn the_part_that_is_another_is_named() {
+    let calibration = of_calibration(&Calibration::reference());
+    let asked = |inputs: &Inputs| window(&build(inputs)[0], day(40));
+    let before = Parts::of(&asked(&inputs()), &calibration);
+    let changed = |inputs: &Inputs| before.changed_to(&asked(inputs), &calibration);
+    assert!(changed(&inputs()).is_empty());
+    let mut restated = inputs();
+    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
+        1.0;
+    assert!(changed(&restated)[0].starts_with("the cost of its days is another"), "{:?}", changed(&restated));
+    assert_eq!(changed(&restated).len(), 1);
+    let mut busier = inputs();
+    busier.traffic.push(MetricDay { service_id: 1, environment_id: 7, charge_date: day(41), value: 5.0 });
+    assert_eq!(changed(&busier), ["traffic of its days came in later or was corrected"]);
+    let mut released = inputs();
+    released.releases.push(release(13, 44, 3));
+    released.releases.sort_by_key(|release| release.at);
+    assert_eq!(changed(&released), ["releases near it are others than were known"]);
+    assert_eq!(before.changed_to(&asked(&inputs()), "other"), ["intervals were calibrated anew"]);
+    // Asked when fewer days were complete: what came since is no change of what was known.
+    let mut earlier = inputs();
+    earlier.complete_to = day(50);
+    let young = Parts::of(&asked(&earlier), &calibration);
+    assert!(young.changed_to(&asked(&earlier), &calibration).is_empty());
 }

@@ -1,0 +1,152 @@
+//! What an answer rests on, part by part: by its fingerprints the next answer says which part is another. Pure.
+
+use super::METHOD;
+use crate::analyze::impact::{Calibration, Effect, History, Siblings};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a digest that are kept of each part.
+const PART_BYTES: usize = 8;
+/// Bytes of the digest of all of them.
+const WHOLE_BYTES: usize = 16;
+
+/// A fingerprint of each part of what an answer is made from, and the days that they are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::jobs) struct Parts {
+    first_day: NaiveDate,
+    complete_to: NaiveDate,
+    cost: String,
+    traffic: String,
+    replicas: String,
+    siblings: String,
+    releases: String,
+    prices: String,
+    notes: String,
+    calibration: String,
+    method: String,
+}
+
+/// What is kept of the parts with an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub parts: Parts,
+    /// The answer that moves are measured against: the first settled one, then the last that was a revision.
+    pub told: Option<Told>,
+}
+
+/// A settled or revised answer. Units of the currency a day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub per_day: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl From<&Effect> for Told {
+    fn from(effect: &Effect) -> Self {
+        Self { per_day: effect.per_day, low: effect.low, high: effect.high }
+    }
+}
+
+/// The fingerprint of what intervals are stretched by: the same for every answer of a run.
+pub(in crate::jobs) fn of_calibration(calibration: &Calibration) -> String {
+    digest(&serde_json::to_vec(calibration).unwrap_or_default(), PART_BYTES)
+}
+
+impl Parts {
+    /// Of everything that an estimate looks at.
+    pub fn of(window: &History, calibration: &str) -> Self {
+        let text = |text: String| digest(text.as_bytes(), PART_BYTES);
+        let siblings = window.siblings.as_ref();
+        let known = |days: &[f64]| -> Vec<Option<f64>> { days.iter().copied().map(Some).collect() };
+        let both = siblings.map(|both| [numbers(&known(&both.cost)), numbers(&known(&both.traffic))].concat());
+        Self {
+            first_day: window.first_day,
+            complete_to: window.complete_to,
+            cost: digest(&numbers(&window.cost), PART_BYTES),
+            traffic: digest(&numbers(window.traffic.as_deref().unwrap_or_default()), PART_BYTES),
+            replicas: digest(&numbers(window.replicas.as_deref().unwrap_or_default()), PART_BYTES),
+            siblings: digest(&both.unwrap_or_default(), PART_BYTES),
+            releases: text(format!("{:?}", window.releases)),
+            prices: text(format!("{:?}", window.price_events)),
+            notes: text(format!("{:?}", window.notes)),
+            calibration: calibration.to_owned(),
+            method: METHOD.into(),
+        }
+    }
+
+    /// Of all parts together.
+    pub fn fingerprint(&self) -> String {
+        digest(&serde_json::to_vec(self).unwrap_or_default(), WHOLE_BYTES)
+    }
+
+    /// What is another than it was, in words, on the days that the answer before knew. `now` is what the newer answer
+    /// looks at: days that became complete since are said elsewhere.
+    pub fn changed_to(&self, now: &History, calibration: &str) -> Vec<&'static str> {
+        let is_later = now.complete_to > self.complete_to;
+        let is_longer = now.first_day < self.first_day;
+        let now = Self::of(&within(now, self.first_day, self.complete_to), calibration);
+        let parts = [
+            (
+                &self.cost,
+                &now.cost,
+                "the cost of its days is another: bills were restated, or rules gave it other cost",
+            ),
+            (&self.traffic, &now.traffic, "traffic of its days came in later or was corrected"),
+            (&self.replicas, &now.replicas, "replicas of its days came in later or were corrected"),
+            (&self.siblings, &now.siblings, "the other services moved otherwise than was known"),
+            (&self.releases, &now.releases, "releases near it are others than were known"),
+            (&self.prices, &now.prices, "changes of price or commitment are others than were known"),
+            (&self.notes, &now.notes, "credits, fees, launches, rules or tags are others than were known"),
+            (&self.calibration, &now.calibration, "intervals were calibrated anew"),
+            (&self.method, &now.method, "the method is a newer one"),
+        ];
+        // How the others moved is told about a level that every new day shifts: with new days that is no news.
+        let longer = is_longer.then_some("bills of earlier days came in");
+        let is_news = |before: &String, now: &String| {
+            before != now && !((is_later || is_longer) && std::ptr::eq(before, &self.siblings))
+        };
+        let others = parts.into_iter().filter(|(before, now, _)| is_news(before, now)).map(|(.., words)| words);
+        longer.into_iter().chain(others).collect()
+    }
+}
+
+// The same history as it would have been asked about when only these days were known.
+fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
+    let first = first.max(history.first_day);
+    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
+    let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
+    let part = |days: &Vec<Option<f64>>| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
+    let known = |days: &[f64]| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
+    History {
+        first_day: first,
+        complete_to: history.complete_to.min(last),
+        cost: part(&history.cost),
+        traffic: history.traffic.as_ref().map(part),
+        replicas: history.replicas.as_ref().map(part),
+        siblings: history
+            .siblings
+            .as_ref()
+            .map(|both| Siblings { cost: known(&both.cost), traffic: known(&both.traffic) }),
+        releases: history.releases.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
+        price_events: history.price_events.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
+        notes: history
+            .notes
+            .iter()
+            .filter(|one| one.last_day.unwrap_or(one.day) >= first && one.day <= last)
+            .cloned()
+            .collect(),
+    }
+}
+
+// No figure and every figure differ.
+fn numbers(days: &[Option<f64>]) -> Vec<u8> {
+    days.iter()
+        .flat_map(|day| std::iter::once(u8::from(day.is_some())).chain(day.unwrap_or_default().to_bits().to_le_bytes()))
+        .collect()
+}
+
+fn digest(bytes: &[u8], length: usize) -> String {
+    hex::encode(&Sha256::digest(bytes)[..length])
+}
