@@ -84,7 +84,7 @@ pub enum Command {
     /// Close a billing month, or open it again.
     Month(month::Arguments),
     /// Write lines of bills as a FOCUS file, from which they can be imported again.
-    Export(export::Arguments),
+    Export(Box<export::Arguments>),
     /// Add all rollups up again from the lines.
     Rebuild(rebuild::Arguments),
     /// Write the database and the key into one file, also while the server runs.
@@ -126,7 +126,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rates(arguments) => until_interrupted(rates::run(arguments, config)).await,
         Command::Invoices(arguments) => until_interrupted(invoices::run(arguments, config)).await,
         Command::Month(arguments) => until_interrupted(month::run(arguments, config)).await,
-        Command::Export(arguments) => until_interrupted(export::run(arguments, config)).await,
+        Command::Export(arguments) => until_interrupted(export::run(*arguments, config)).await,
         Command::Rebuild(arguments) => until_interrupted(rebuild::run(arguments, config)).await,
         Command::Backup(arguments) => until_interrupted(backup::run(arguments, config)).await,
         Command::Restore(arguments) => until_interrupted(restore::run(arguments, config)).await,
