@@ -10,6 +10,10 @@ CREATE TABLE event_source (
     secret_current_sealed bytea,
     secret_previous_sealed bytea,
     secret_previous_valid_until timestamptz,
+    -- Of a sender that may sign or show a plain token: since it signed first, the token is refused, unless somebody
+    -- allows it all the same.
+    signed_since timestamptz,
+    plain_token_allowed boolean NOT NULL DEFAULT false,
     enabled boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(),
     last_received_at timestamptz,
@@ -50,7 +54,10 @@ CREATE TABLE change (
     UNIQUE (repo, external_id)
 );
 CREATE INDEX change_by_time ON change (repo, happened_at);
-CREATE INDEX change_by_sha ON change (sha);
+-- Whether two hashes name one commit. Senders cut them: at least the first 8 characters must be there and be the same.
+CREATE FUNCTION is_same_commit(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    $$ SELECT left($1, 8) = left($2, 8) AND (starts_with($1, $2) OR starts_with($2, $1)) $$;
+CREATE INDEX change_by_sha ON change (left(sha, 8));
 
 -- A version exists. It never goes live by itself.
 CREATE TABLE release (
@@ -97,6 +104,9 @@ CREATE TABLE deployment (
     time_is_received boolean NOT NULL DEFAULT false,
     attempts integer NOT NULL DEFAULT 1,
     superseded_at timestamptz,
+    -- How it stands: what went live and was followed by another is superseded, whether its sender says so or not.
+    standing text NOT NULL GENERATED ALWAYS AS
+        (CASE WHEN status = 'succeeded' AND superseded_at IS NOT NULL THEN 'superseded' ELSE status END) STORED,
     version text,
     sha text,
     -- What runs: images, or a package's address with its digest. Never a commit.
@@ -135,12 +145,15 @@ CREATE TABLE deployment_service (
 );
 CREATE INDEX deployment_service_by_service ON deployment_service (service_id);
 
+-- What was deployed, of one or several repositories; the deployment's own commit is among them.
 CREATE TABLE deployment_commit (
     deployment_id bigint NOT NULL REFERENCES deployment ON DELETE CASCADE,
+    -- Empty where the sender does not say.
     repo text NOT NULL,
     sha text NOT NULL,
     PRIMARY KEY (deployment_id, repo, sha)
 );
+CREATE INDEX deployment_commit_by_sha ON deployment_commit (sha);
 
 -- Every status that was told, append-only.
 CREATE TABLE deployment_status (

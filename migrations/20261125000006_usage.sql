@@ -22,8 +22,7 @@ CREATE TABLE metric (
 INSERT INTO metric (metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, changed_by, changed_at) VALUES
     ('requests', 'requests', 'requests', 'sum', 'sum', 1000, 'Requests that were answered.', '{http.server.request.duration,http.server.request.count}', 'costwake', '2026-11-25T00:00:00Z'),
     ('orders', 'orders', 'orders', 'sum', 'sum', 1000, 'Orders that were placed.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
-    ('pipeline-runs', 'pipeline-runs', 'runs', 'sum', 'sum', 1, 'Runs of pipelines.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
-    ('training-jobs', 'training-jobs', 'jobs', 'sum', 'sum', 1, 'Training jobs that ended.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
+    ('training_jobs', 'training-jobs', 'jobs', 'sum', 'sum', 1, 'Training jobs that ended.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
     ('errors', 'errors', 'errors', 'sum', 'sum', 1, 'Requests that failed.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
     ('latency', 'latency', 'ms', 'mean', 'mean', 1, 'How long an answer takes, on average.', '{}', 'costwake', '2026-11-25T00:00:00Z'),
     ('utilization', 'utilization', '%', 'mean', 'mean', 1, 'Used part of what is provided.', '{}', 'costwake', '2026-11-25T00:00:00Z'),

@@ -83,7 +83,7 @@ WHERE o.kind = 'incident' AND (o.environment_id IS NULL OR o.environment_id = x.
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL, NULL, r.change_id
 FROM live x
-JOIN change c ON c.sha = x.sha AND c.state <> 'abandoned'
+JOIN change c ON is_same_commit(c.sha, x.sha) AND c.state <> 'abandoned'
 JOIN change r ON r.repo = c.repo AND r.state <> 'abandoned' AND r.title = 'Revert "' || c.title || '"'
     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
 UNION ALL

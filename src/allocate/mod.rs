@@ -28,7 +28,8 @@ pub use job_kind::{
 pub use names::Names;
 pub use rule::{AppliesTo, Condition, NAME_CHARS_MAX, Operator, Rule, RuleError, TargetRule};
 pub use rules::{
-    Assignment, Catalogue, DatedAssignment, DimensionValue, Rules, Subject, Target, TeamShare, assign, assign_by_day,
+    Assignment, Catalogue, DatedAssignment, DimensionValue, Entry, Rules, Subject, Target, TeamShare, assign,
+    assign_by_day, assign_known,
 };
 pub use slug::slug;
 pub use tag_standard::{AllowedValue, TagRule, TagRuleError, TagState};

@@ -51,6 +51,15 @@ pub struct Rules {
     catalogue: Catalogue,
 }
 
+/// What of the catalogue a rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// A service.
+    Service,
+    /// An environment.
+    Environment,
+}
+
 /// What a rule names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
@@ -172,7 +181,17 @@ impl Rules {
 /// each dimension, the first rule that matches and names one. A rule whose naming attribute is blank names nothing,
 /// and the next is asked.
 pub fn assign<'a>(rules: &Rules, attribute: impl Fn(&str) -> Option<Cow<'a, str>>) -> Assignment {
-    assign_where(rules, |_| true, &attribute)
+    assign_where(rules, |_| true, |_, _| true, &attribute)
+}
+
+/// The same for what only stands beside deployments and adds nothing to the catalogue: a rule that names what is not
+/// known decides only where no later rule names what is.
+pub fn assign_known<'a>(
+    rules: &Rules,
+    is_known: impl Fn(Entry, &Target) -> bool,
+    attribute: impl Fn(&str) -> Option<Cow<'a, str>>,
+) -> Assignment {
+    assign_where(rules, |_| true, is_known, &attribute)
 }
 
 /// Who a charge with these attributes belongs to, for every charge day there can be: in order, without a gap, and
@@ -185,7 +204,7 @@ pub fn assign_by_day<'a>(rules: &Rules, attribute: impl Fn(&str) -> Option<Cow<'
     let ends = bounds.iter().copied().chain(std::iter::once(END_DAY));
     let mut found: Vec<DatedAssignment> = Vec::new();
     for days in starts.zip(ends).filter_map(|(start, end)| DateRange::new(start, end)) {
-        let assignment = assign_where(rules, |rule| rule.validity.holds_on(days.start()), &attribute);
+        let assignment = assign_where(rules, |rule| rule.validity.holds_on(days.start()), |_, _| true, &attribute);
         match found.last_mut() {
             Some(last) if last.assignment == assignment => {
                 last.days = DateRange::new(last.days.start(), days.end()).unwrap_or(last.days);
@@ -199,9 +218,11 @@ pub fn assign_by_day<'a>(rules: &Rules, attribute: impl Fn(&str) -> Option<Cow<'
 fn assign_where<'a>(
     rules: &Rules,
     holds: impl Fn(&CompiledRule) -> bool,
+    decides: impl Fn(Entry, &Target) -> bool,
     attribute: &impl Fn(&str) -> Option<Cow<'a, str>>,
 ) -> Assignment {
     let mut assignment = Assignment::default();
+    let mut undecided = Assignment::default();
     let mut team: Option<(Target, i64)> = None;
     for rule in rules.rules.iter().filter(|rule| holds(rule)) {
         let asks_service = assignment.service.is_none() && rule.service != TargetRule::Nothing;
@@ -212,14 +233,14 @@ fn assign_where<'a>(
             continue;
         }
         if asks_service && let Some(target) = rule.target(&rule.service, &rules.catalogue.services, attribute) {
-            assignment.service = Some(target);
-            assignment.service_rule_id = Some(rule.mapping_rule_id);
+            let place = if decides(Entry::Service, &target) { &mut assignment } else { &mut undecided };
+            place.name_service(target, rule.mapping_rule_id);
         }
         if asks_environment
             && let Some(target) = rule.target(&rule.environment, &rules.catalogue.environments, attribute)
         {
-            assignment.environment = Some(target);
-            assignment.environment_rule_id = Some(rule.mapping_rule_id);
+            let place = if decides(Entry::Environment, &target) { &mut assignment } else { &mut undecided };
+            place.name_environment(target, rule.mapping_rule_id);
         }
         if asks_team {
             team = rule.team(&rules.catalogue, attribute).map(|target| (target, rule.mapping_rule_id));
@@ -228,10 +249,30 @@ fn assign_where<'a>(
     }
     // A service's cost is its own team's. Only what has no service goes to the team that a rule names.
     if let (None, Some((target, rule_id))) = (&assignment.service, team) {
-        assignment.service = Some(target);
-        assignment.service_rule_id = Some(rule_id);
+        assignment.name_service(target, rule_id);
+    }
+    if let (Some(target), Some(rule_id)) = (undecided.service, undecided.service_rule_id) {
+        assignment.name_service(target, rule_id);
+    }
+    if let (Some(target), Some(rule_id)) = (undecided.environment, undecided.environment_rule_id) {
+        assignment.name_environment(target, rule_id);
     }
     assignment
+}
+
+impl Assignment {
+    // The first that is named stays.
+    fn name_service(&mut self, target: Target, rule_id: i64) {
+        if self.service.is_none() {
+            (self.service, self.service_rule_id) = (Some(target), Some(rule_id));
+        }
+    }
+
+    fn name_environment(&mut self, target: Target, rule_id: i64) {
+        if self.environment.is_none() {
+            (self.environment, self.environment_rule_id) = (Some(target), Some(rule_id));
+        }
+    }
 }
 
 fn compile_rule(rule: &Rule) -> Result<CompiledRule, RuleError> {

@@ -7,7 +7,7 @@ use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
 use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
 use crate::events::{self, Status};
-use crate::store::deployment_lists::{self, CommitOf, Filter, Row, ServiceOf, StepOf};
+use crate::store::deployment_lists::{self, CommitOf, Filter, Row, STANDINGS, ServiceOf, StepOf};
 use crate::store::event_deliveries;
 use crate::store::event_sources::{self, API_SOURCE};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, detached};
@@ -23,7 +23,6 @@ use sha2::{Digest, Sha256};
 
 const LIST_MAX: i64 = 200;
 const LIST_DEFAULT: i64 = 50;
-/// Nobody deploys for a day; the message that it ended was lost.
 /// `id:run-7` names a deployment by the id that its sender gave.
 const EXTERNAL_ID_PREFIX: &str = "id:";
 
@@ -294,7 +293,7 @@ pub struct ListQuery {
     service: Option<String>,
     /// Slug of an environment.
     environment: Option<String>,
-    /// Status.
+    /// How it stands: `succeeded` is what is live, `superseded` what was.
     status: Option<String>,
     /// `owner/name`.
     repo: Option<String>,
@@ -321,6 +320,10 @@ pub async fn list(State(app): State<AppState>, Query(query): Query<ListQuery>) -
     let limit = query.limit.unwrap_or(LIST_DEFAULT);
     if !(1..=LIST_MAX).contains(&limit) {
         return Err(web::Error::Invalid(format!("limit must be from 1 to {LIST_MAX}.")).into());
+    }
+    if let Some(status) = query.status.as_deref().filter(|status| !STANDINGS.contains(status)) {
+        let known = STANDINGS.join(", ");
+        return Err(web::Error::Invalid(format!("status={status} is not known. Allowed: {known}.")).into());
     }
     let after = query.after.as_deref().map(|after| {
         parse_cursor(after).ok_or_else(|| web::Error::Invalid("after must be the \"next\" of a page before.".into()))

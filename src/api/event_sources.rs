@@ -32,6 +32,8 @@ pub struct EventSourceBody {
     pub kind: String,
     /// Whether it is taken.
     pub enabled: bool,
+    /// It signed before, so that a request which only shows its plain token is refused.
+    pub requires_signature: bool,
     /// When it sent something last.
     pub last_received_at: Option<DateTime<Utc>>,
     /// How it is read; `null` where it is not.
@@ -129,8 +131,10 @@ pub(super) async fn list(State(app): State<AppState>) -> Result<Json<Vec<EventSo
             Some(reading) => Some(body(&mut snapshot, reading).await?),
             None => None,
         };
+        let requires_signature = source.requires_signature();
         let (name, kind, enabled) = (source.name, source.kind, source.enabled);
-        bodies.push(EventSourceBody { name, kind, enabled, last_received_at: source.last_received_at, reading });
+        let last_received_at = source.last_received_at;
+        bodies.push(EventSourceBody { name, kind, enabled, requires_signature, last_received_at, reading });
     }
     Ok(Json(bodies))
 }

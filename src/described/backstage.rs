@@ -44,6 +44,7 @@ struct Spec {
     system: Option<String>,
     domain: Option<String>,
     dependency_of: Vec<String>,
+    depends_on: Vec<String>,
     profile: Profile,
     #[serde(flatten)]
     _rest: BTreeMap<String, IgnoredAny>,
@@ -96,6 +97,12 @@ fn first_lines(text: &str) -> String {
 fn referred(text: &str) -> String {
     let name = text.rsplit([':', '/']).next().unwrap_or_default();
     slug(name)
+}
+
+/// The resource that a reference of a component names, where it names one: without a kind it is a component.
+fn referred_resource(text: &str) -> Option<String> {
+    let (kind, _) = text.split_once(':')?;
+    kind.trim().eq_ignore_ascii_case("resource").then(|| referred(text))
 }
 
 /// The product of each system: its domain, else itself.
@@ -207,6 +214,13 @@ fn read_annotations(service: &mut DescribedService, metadata: &Metadata) {
     if let Some(value) = metadata.annotations.get("backstage.io/kubernetes-label-selector") {
         service.rules.extend(selector_rule(value));
     }
+    if let Some(value) = metadata.annotations.get("pagerduty.com/service-id").filter(|value| !value.trim().is_empty()) {
+        service.rules.push(DescribedRule {
+            applies_to: "deployments".into(),
+            conditions: vec![("tag:service_id".into(), value.trim().to_owned())],
+            evidence: format!("pagerduty.com/service-id: {value}"),
+        });
+    }
     if let Some(value) = metadata.annotations.get("argocd/app-name") {
         service.aliases.push(value.trim().to_owned());
     }
@@ -231,8 +245,16 @@ fn selector_rule(selector: &str) -> Option<DescribedRule> {
 /// What only one component needs belongs to it, by the name of the resource.
 fn add_resources(entities: &[Entity], described: &mut Described) {
     let mut shared = 0;
+    // Either side may say it: the component that it depends on the resource, or the resource whose dependency it is.
+    let mut needed_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for component in entities.iter().filter(|entity| entity.kind == "Component") {
+        for resource in component.spec.depends_on.iter().filter_map(|reference| referred_resource(reference)) {
+            needed_by.entry(resource).or_default().insert(slug(&component.metadata.name));
+        }
+    }
     for resource in entities.iter().filter(|entity| entity.kind == "Resource") {
-        let users: BTreeSet<String> = resource.spec.dependency_of.iter().map(|user| referred(user)).collect();
+        let mut users: BTreeSet<String> = resource.spec.dependency_of.iter().map(|user| referred(user)).collect();
+        users.extend(needed_by.remove(&slug(&resource.metadata.name)).unwrap_or_default());
         let only = if users.len() == 1 { users.first() } else { None };
         let service = only.and_then(|only| described.services.iter_mut().find(|service| service.slug == *only));
         let Some(service) = service else {
@@ -290,6 +312,7 @@ metadata:
     backstage.io/source-location: url:https://github.com/acme/checkout/tree/main/
     backstage.io/kubernetes-label-selector: app=checkout,part=api
     argocd/app-name: checkout-prod
+    pagerduty.com/service-id: PT4KHLK
     example.com/cost-center: "4711"
   labels: {tier: "1"}
   links:
@@ -305,12 +328,12 @@ spec:
 apiVersion: backstage.io/v1alpha1
 kind: Component
 metadata: {name: cart, annotations: {github.com/project-slug: acme/web}}
-spec: {type: service, lifecycle: experimental, owner: payments}
+spec: {type: service, lifecycle: experimental, owner: payments, dependsOn: ["resource:default/cart-cache", "Resource:queue", component:search]}
 ---
 apiVersion: backstage.io/v1alpha1
 kind: Component
 metadata: {name: search, annotations: {github.com/project-slug: acme/web}}
-spec: {type: service, lifecycle: old, owner: user:jane}
+spec: {type: service, lifecycle: old, owner: user:jane, dependsOn: [resource:queue]}
 ---
 apiVersion: backstage.io/v1alpha1
 kind: System
@@ -331,6 +354,16 @@ apiVersion: backstage.io/v1alpha1
 kind: Resource
 metadata: {name: checkout-db}
 spec: {type: database, owner: payments, dependencyOf: [component:checkout]}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Resource
+metadata: {name: cart-cache}
+spec: {type: cache, owner: payments}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Resource
+metadata: {name: queue}
+spec: {type: queue, owner: payments}
 ---
 apiVersion: backstage.io/v1alpha1
 kind: Location
@@ -360,6 +393,7 @@ metadata: {name: x}
             [
                 r#"deployments [("repo", "acme/checkout")]"#,
                 r#"charges [("tag:app", "checkout"), ("tag:part", "api")]"#,
+                r#"deployments [("tag:service_id", "PT4KHLK")]"#,
                 r#"charges [("resource_id", "checkout-db")]"#,
             ]
         );
@@ -373,12 +407,18 @@ metadata: {name: x}
     #[test]
     fn a_shared_repository_says_of_nobody_and_what_is_left_out_is_told() {
         let found = backstage(TEXT).unwrap();
-        assert!(found.services[1].rules.is_empty() && found.services[2].rules.is_empty());
+        // What only the component says counts too; a queue of two belongs to neither.
+        assert_eq!(found.services[1].rules.len(), 1);
+        assert_eq!(found.services[1].rules[0].conditions, [("resource_id".to_owned(), "cart-cache".to_owned())]);
+        assert!(found.services[2].rules.is_empty());
         assert_eq!(found.services[1].repositories, ["acme/web"]);
         let notes = found.notes.join("\n");
-        for part in
-            ["1 documents are not of Backstage", "1 of kind Location", "2 components share the repository acme/web"]
-        {
+        for part in [
+            "1 documents are not of Backstage",
+            "1 of kind Location",
+            "2 components share the repository acme/web",
+            "1 resources are needed by no component of the text or by several",
+        ] {
             assert!(notes.contains(part), "{part}: {notes}");
         }
         assert!(backstage("a: [").unwrap_err().contains("not readable as YAML"));

@@ -29,6 +29,8 @@ pub(super) fn read_pagerduty(fields: Fields<'_>) -> Result<Vec<Event>, EventErro
     event.actor = fields.text("/event/agent/summary");
     event.title = of.text("/title");
     of.keep("team", "/teams/0/summary", &mut event);
+    // What Backstage calls pagerduty.com/service-id: rules know it, whatever the service is called there.
+    of.keep("service_id", "/service/id", &mut event);
     Ok(vec![event])
 }
 
@@ -67,6 +69,18 @@ fn alert(fields: &Fields<'_>, of: &Fields<'_>) -> Result<Event, EventError> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_service_of_pagerduty_is_known_by_its_id() {
+        let body = json!({"event": {"event_type": "incident.triggered", "resource_type": "incident",
+            "occurred_at": "2026-03-01T10:00:00Z", "data": {"id": "Q1", "type": "incident", "status": "triggered",
+                "title": "Orders fail", "service": {"id": "PT4KHLK", "summary": "Checkout (24x7)"}}}});
+        let event = read_pagerduty(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap().remove(0);
+        assert_eq!(
+            (event.attributes["service_id"].as_str(), event.services[0].as_str()),
+            ("PT4KHLK", "Checkout (24x7)")
+        );
+    }
 
     #[test]
     fn an_alert_that_is_over_has_an_end_even_in_the_year_one() {

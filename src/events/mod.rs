@@ -41,7 +41,7 @@ pub use headers::Headers;
 pub use history::{Live, Verdict, judge};
 pub use report::report;
 pub use senders::{ALL as WEBHOOK_SENDERS, Proof, Sender, dedupe_key, event_name, is_known_by_headers};
-pub use signature::{is_proven, is_signed_by, new_secret, proof_headers};
+pub use signature::{is_proven, is_signed, is_signed_by, new_secret, proof_headers};
 pub use state::{Derived, Told, derive, is_stale};
 
 use chrono::{DateTime, Utc};

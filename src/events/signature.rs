@@ -41,6 +41,11 @@ pub fn new_secret(proof: Proof, random: &[u8; 32]) -> String {
     }
 }
 
+/// Whether a request carries a signature where its sender may show a plain token instead.
+pub fn is_signed<'a>(proof: Proof, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    matches!(proof, Proof::Gitlab) && header("webhook-signature").is_some()
+}
+
 /// Whether one of these secrets fits. `header` gives a header's value by lower-case name.
 pub fn is_proven<'a>(
     proof: Proof,

@@ -3,7 +3,7 @@
 use super::map_operational_events;
 use super::mapped_keys::tag;
 use super::mapper::Mapper;
-use crate::allocate::{self, Assignment};
+use crate::allocate::{self, Assignment, Entry, Target};
 use crate::store::deployment_history::{self, Places};
 use crate::store::locks;
 use sqlx::PgConnection;
@@ -47,7 +47,7 @@ pub async fn map_deployments(conn: &mut PgConnection, deployment_ids: &[i64]) ->
         write(conn, row, answer).await?;
     }
     if mapper.entries_added() > 0 {
-        map_operational_events::map_lacking(conn, &mapper).await?;
+        map_operational_events::map_naming_added(conn, &mapper).await?;
     }
     Ok(moved(&rows, &answers))
 }
@@ -124,15 +124,28 @@ pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sq
 
 /// What the rules say of a deployment. A service that its event names is asked about by itself.
 pub fn assign(mapper: &Mapper, row: &DeploymentRow) -> DeploymentAssignment {
-    let ask = |service: Option<&str>| allocate::assign(&mapper.deployments, |name| row.attribute(name, service));
-    let answers = match row.service_raw.as_slice() {
-        [] => vec![ask(None)],
-        named => named.iter().map(|service| ask(Some(service))).collect(),
+    row.ask(|service| allocate::assign(&mapper.deployments, |name| row.attribute(name, service)))
+}
+
+/// What the rules say of an operational event, which adds nothing to the catalogue: names that are not known leave it to
+/// later rules.
+pub(super) fn assign_known(mapper: &Mapper, row: &DeploymentRow) -> DeploymentAssignment {
+    let is_known = |entry, target: &Target| match entry {
+        Entry::Service => mapper.service_id(Some(target)).is_some(),
+        Entry::Environment => mapper.environment_id(Some(target)).is_some(),
     };
-    DeploymentAssignment { answers }
+    row.ask(|service| allocate::assign_known(&mapper.deployments, is_known, |name| row.attribute(name, service)))
 }
 
 impl DeploymentRow {
+    fn ask(&self, ask: impl Fn(Option<&str>) -> Assignment) -> DeploymentAssignment {
+        let answers = match self.service_raw.as_slice() {
+            [] => vec![ask(None)],
+            named => named.iter().map(|service| ask(Some(service))).collect(),
+        };
+        DeploymentAssignment { answers }
+    }
+
     fn attribute<'a>(&'a self, name: &str, service: Option<&'a str>) -> Option<Cow<'a, str>> {
         if let Some(key) = allocate::tag_key(name) {
             return tag(&self.attributes, key);

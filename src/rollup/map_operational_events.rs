@@ -1,7 +1,8 @@
 //! Says of each operational event which services and which environment it belongs to, by the rules for deployments.
-//! What is only context adds nothing to the catalogue.
+//! What is only context adds nothing to the catalogue, so that a rule which names what the catalogue lacks leaves it to the
+//! next.
 
-use super::map_deployments::{DeploymentRow, assign};
+use super::map_deployments::{DeploymentRow, assign_known};
 use super::mapper::Mapper;
 use crate::store::locks;
 use sqlx::PgConnection;
@@ -13,18 +14,11 @@ pub async fn map_operational_events(conn: &mut PgConnection, operational_event_i
     map(conn, &mapper, Some(operational_event_ids)).await
 }
 
-/// Maps those again that name an environment or a service which the catalogue lacked: deployments and bills add some, and
-/// which came first must not matter.
-pub(super) async fn map_lacking(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<()> {
-    let lacking = sqlx::query_scalar!(
-        "SELECT o.operational_event_id FROM operational_event o
-         WHERE (o.environment_id IS NULL AND o.environment_raw IS NOT NULL)
-            OR cardinality(o.service_raw) > (SELECT count(*) FROM operational_event_service os
-                                             WHERE os.operational_event_id = o.operational_event_id)"
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    if lacking.is_empty() { Ok(()) } else { map(conn, mapper, Some(&lacking)).await }
+/// Maps those again that name a service or an environment which these rules have just added: deployments and bills add
+/// some, and which came first must not matter.
+pub(super) async fn map_naming_added(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<()> {
+    let ids = naming_added(&mut *conn, mapper).await?;
+    if ids.is_empty() { Ok(()) } else { map(conn, mapper, Some(&ids)).await }
 }
 
 /// Maps all of them again, after rules or the catalogue changed.
@@ -34,7 +28,7 @@ pub(super) async fn map_all(conn: &mut PgConnection, mapper: &Mapper) -> anyhow:
 
 async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Option<&[i64]>) -> anyhow::Result<()> {
     for row in rows(conn, operational_event_ids).await? {
-        let assignment = assign(mapper, &row);
+        let assignment = assign_known(mapper, &row);
         let first = assignment.first();
         let environment_id = first.and_then(|one| mapper.environment_id(one.environment.as_ref()));
         let environment_rule_id = first.and_then(|one| one.environment_rule_id);
@@ -75,14 +69,31 @@ async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Op
     Ok(())
 }
 
-/// Whether one names an environment that the catalogue has by now.
-pub(super) async fn lacks_known(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    let is_lacking = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM operational_event o
-                          JOIN environment e ON lower(o.environment_raw) IN (lower(e.name), e.slug)
-                          WHERE o.environment_id IS NULL) AS "lacks!""#
-    );
-    is_lacking.fetch_one(conn).await
+/// Those that name a service or an environment which these rules have just added.
+pub(super) async fn naming_added(conn: &mut PgConnection, mapper: &Mapper) -> sqlx::Result<Vec<i64>> {
+    let mut services = sqlx::query_scalar!(
+        r#"SELECT DISTINCT named.service AS "service!"
+           FROM operational_event o CROSS JOIN LATERAL unnest(o.service_raw) AS named (service)"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    services.retain(|name| mapper.has_added_service(name));
+    let mut environments = sqlx::query_scalar!(
+        r#"SELECT DISTINCT environment_raw AS "environment!" FROM operational_event WHERE environment_raw IS NOT NULL"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    environments.retain(|name| mapper.has_added_environment(name));
+    if services.is_empty() && environments.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "SELECT operational_event_id FROM operational_event WHERE service_raw && $1 OR environment_raw = ANY($2)",
+        &services,
+        &environments
+    )
+    .fetch_all(conn)
+    .await
 }
 
 // Rules see an operational event as they see a deployment: under its own number here.

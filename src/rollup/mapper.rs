@@ -82,6 +82,16 @@ impl Mapper {
         self.added_services.len() + self.added_environments.len()
     }
 
+    /// Whether this is the name of a service that the rules have added.
+    pub fn has_added_service(&self, name: &str) -> bool {
+        self.added_services.contains_key(&crate::allocate::slug(name))
+    }
+
+    /// Whether this is the name of an environment that the rules have added.
+    pub fn has_added_environment(&self, name: &str) -> bool {
+        self.added_environments.contains_key(&crate::allocate::slug(name))
+    }
+
     /// The service's id, after [`Self::add_missing`]. `None` where none is named or the catalogue lacks it.
     pub fn service_id(&self, target: Option<&Target>) -> Option<i64> {
         id_of(target, &self.added_services)

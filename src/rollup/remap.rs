@@ -45,7 +45,7 @@ pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
     // A rule that only knows names may have missed one that another rule has just added, and so may what stands beside
     // deployments, which adds none.
     let may_miss = mapper.charges.may_miss_names() || mapper.deployments.may_miss_names();
-    if added > 0 && (may_miss || map_operational_events::lacks_known(conn).await?) {
+    if added > 0 && (may_miss || !map_operational_events::naming_added(conn, &mapper).await?.is_empty()) {
         jobs::enqueue(conn, "remap", "", &serde_json::json!({})).await?;
     }
     Ok(changes.len())

@@ -98,46 +98,95 @@ pub struct ChangeList {
 }
 
 /// The changes of the deployment's repositories between the deployment of the same service and environment that
-/// was live before it, and itself. Where the deployed commit is known, its own time bounds the list, else the
-/// time at which the deployment was made. A first deployment has no list: it did not bring all of history.
+/// was live before it, and itself, repository by repository. Where the deployed commit is known, its own time bounds the
+/// list, else the time at which the deployment was made. A first deployment has no list: it did not bring all of history.
 pub async fn changes_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<ChangeList> {
-    let previous = sqlx::query!(
-        r#"SELECT p.deployment_id, coalesce((SELECT max(c.happened_at) FROM change c WHERE c.sha = p.sha), p.created_at) AS "after!",
-                  coalesce((SELECT max(c.happened_at) FROM change c WHERE c.sha = d.sha), d.created_at) AS "until!"
-           FROM deployment d
-           JOIN deployment_service ds USING (deployment_id)
-           JOIN deployment p ON p.environment_id = d.environment_id AND p.deployment_id <> d.deployment_id
-               AND p.status IN ('succeeded', 'superseded')
-               AND p.finished_at < coalesce(d.finished_at, d.started_at, d.created_at)
-           JOIN deployment_service ps ON ps.deployment_id = p.deployment_id AND ps.service_id = ds.service_id
-           WHERE d.deployment_id = $1
-           ORDER BY p.finished_at DESC, p.deployment_id DESC LIMIT 1"#,
+    let previous = sqlx::query_scalar!(
+        "SELECT p.deployment_id
+         FROM deployment d
+         JOIN deployment_service ds USING (deployment_id)
+         JOIN deployment p ON p.environment_id = d.environment_id AND p.deployment_id <> d.deployment_id
+             AND p.status IN ('succeeded', 'superseded')
+             AND p.finished_at < coalesce(d.finished_at, d.started_at, d.created_at)
+         JOIN deployment_service ps ON ps.deployment_id = p.deployment_id AND ps.service_id = ds.service_id
+         WHERE d.deployment_id = $1
+         ORDER BY p.finished_at DESC, p.deployment_id DESC LIMIT 1",
         deployment_id
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(previous) = previous else { return Ok(ChangeList::default()) };
+    let Some(previous_deployment_id) = previous else { return Ok(ChangeList::default()) };
     // A commit that is the merge of a listed pull request, or names it in its title, is that pull request.
     let mut changes = sqlx::query_as!(
         Change,
-        "SELECT c.* FROM change c
-         WHERE c.repo IN (SELECT d.repo FROM deployment d WHERE d.deployment_id = $1 AND d.repo IS NOT NULL
-                          UNION SELECT dc.repo FROM deployment_commit dc WHERE dc.deployment_id = $1)
-           AND c.happened_at > $2 AND c.happened_at <= $3 AND c.state IN ('merged', 'pushed')
+        "WITH place AS (
+             SELECT d.deployment_id, d.created_at, r.repo FROM deployment d
+             CROSS JOIN (SELECT repo FROM deployment WHERE deployment_id = $1
+                         UNION SELECT repo FROM deployment_commit WHERE deployment_id = $1) r
+             WHERE d.deployment_id IN ($1, $2) AND r.repo <> ''),
+         known AS (
+             SELECT p.deployment_id, p.repo, coalesce(
+                 (SELECT max(c.happened_at) FROM deployment_commit k
+                  JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = p.repo
+                  WHERE k.deployment_id = p.deployment_id AND k.repo IN ('', p.repo)), p.created_at) AS at
+             FROM place p)
+         SELECT c.* FROM change c
+         JOIN known until ON until.deployment_id = $1 AND until.repo = c.repo
+         JOIN known after ON after.deployment_id = $2 AND after.repo = c.repo
+         WHERE c.happened_at > after.at AND c.happened_at <= until.at AND c.state IN ('merged', 'pushed')
            AND NOT (c.state = 'pushed' AND EXISTS (
                SELECT FROM change m WHERE m.repo = c.repo AND m.state = 'merged'
                  AND (m.sha = c.sha OR right(c.title, length(m.external_id) - length(m.repo) + 2)
                                        = '(' || substr(m.external_id, length(m.repo) + 1) || ')'
                       OR c.title LIKE 'Merge pull request ' || substr(m.external_id, length(m.repo) + 1) || ' %')))
-         ORDER BY c.happened_at DESC, c.change_id DESC LIMIT $4",
+         ORDER BY c.happened_at DESC, c.change_id DESC LIMIT $3",
         deployment_id,
-        previous.after,
-        previous.until,
+        previous_deployment_id,
         CHANGES_MAX + 1,
     )
     .fetch_all(conn)
     .await?;
     let is_cut = changes.len() as i64 > CHANGES_MAX;
     changes.truncate(CHANGES_MAX as usize);
-    Ok(ChangeList { previous_deployment_id: Some(previous.deployment_id), changes, is_cut })
+    Ok(ChangeList { previous_deployment_id: Some(previous_deployment_id), changes, is_cut })
+}
+
+/// A commit that was deployed, with what its repository told of it.
+#[derive(Debug, Clone)]
+pub struct DeployedCommit {
+    /// `owner/name`; empty where the sender does not say.
+    pub repo: String,
+    /// As the sender gives it, cut or whole.
+    pub sha: String,
+    /// Title or first line, where a repository told of it.
+    pub title: Option<String>,
+    /// When it was merged or made.
+    pub happened_at: Option<DateTime<Utc>>,
+    /// Its page.
+    pub url: Option<String>,
+}
+
+impl DeployedCommit {
+    /// The repository, or that it is not known.
+    pub fn repo_shown(&self) -> &str {
+        if self.repo.is_empty() { "repository not told" } else { &self.repo }
+    }
+}
+
+/// The commits that were deployed, by repository.
+pub async fn commits_of(conn: &mut PgConnection, deployment_id: i64, limit: i64) -> sqlx::Result<Vec<DeployedCommit>> {
+    sqlx::query_as!(
+        DeployedCommit,
+        r#"SELECT k.repo, k.sha, c.title AS "title?", c.happened_at AS "happened_at?", c.url AS "url?"
+           FROM deployment_commit k
+           LEFT JOIN LATERAL (
+               SELECT c.title, c.happened_at, c.url FROM change c
+               WHERE is_same_commit(c.sha, k.sha) AND (k.repo = '' OR c.repo = k.repo) AND c.state <> 'abandoned'
+               ORDER BY c.state, c.change_id LIMIT 1) c ON true
+           WHERE k.deployment_id = $1 ORDER BY k.repo, k.sha LIMIT $2"#,
+        deployment_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await
 }

@@ -73,7 +73,10 @@ async fn judge_place(
     let lives = sqlx::query_as!(
         Live,
         r#"WITH live AS (
-               SELECT d.deployment_id, d.finished_at, d.version, d.sha, d.artifact, d.event_source_id, d.external_id
+               SELECT d.deployment_id, d.finished_at, d.version, d.artifact, d.event_source_id, d.external_id,
+                      -- Of several commits one may be as before and another new.
+                      coalesce((SELECT string_agg(k.sha, ' ' ORDER BY k.sha) FROM deployment_commit k
+                                WHERE k.deployment_id = d.deployment_id), d.sha) AS sha
                FROM deployment_service ds JOIN deployment d USING (deployment_id)
                WHERE ds.service_id = $1 AND d.environment_id = $2 AND d.finished_at IS NOT NULL
                  AND d.status IN ('succeeded', 'superseded'))

@@ -5,6 +5,10 @@ use crate::events;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
+const REPOSITORIES_SHOWN: usize = 3;
+/// What is said of a deployment that brought nothing new.
+pub const SAME_VERSION: &str = "the same version again";
+
 /// A deployment in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedDeployment {
@@ -20,6 +24,10 @@ pub struct ListedDeployment {
     pub status_at: DateTime<Utc>,
     /// `deploy`, `rollback`, …
     pub kind: String,
+    /// Its version was live already, for each of its services.
+    pub is_noop: bool,
+    /// What was deployed, as `owner/name@commit`, in order.
+    pub commits: Vec<String>,
     /// What was deployed.
     pub version: Option<String>,
     /// The commit.
@@ -52,6 +60,33 @@ impl ListedDeployment {
             (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
             _ => format!("Deployment {}", self.deployment_id),
         }
+    }
+
+    /// Where the code lies: the repositories of all commits, else the one that its sender names.
+    pub fn repositories(&self) -> Vec<&str> {
+        let mut found: Vec<&str> =
+            self.commits.iter().filter_map(|commit| commit.rsplit_once('@')).map(|(repo, _)| repo).collect();
+        found.extend(self.repo.as_deref());
+        found.retain(|repo| !repo.is_empty());
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The first of [`Self::repositories`], and how many more there are.
+    pub fn repositories_shown(&self) -> String {
+        let all = self.repositories();
+        let shown = all[..all.len().min(REPOSITORIES_SHOWN)].join(", ");
+        match all.len() - all.len().min(REPOSITORIES_SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+
+    /// How it came to be, beside a plain deployment: `rollback`, `config sync`, `the same version again`.
+    pub fn remarks(&self) -> Vec<String> {
+        let kind = (self.kind != "deploy").then(|| self.kind.replace('_', " "));
+        kind.into_iter().chain(self.is_noop.then(|| SAME_VERSION.to_owned())).collect()
     }
 
     /// Whether nobody said for more than a day how it ended.
@@ -98,7 +133,9 @@ pub async fn list(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-            d.status, d.status_at, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            d.standing AS status, CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!",
+            d.kind, d.version, d.sha, d.title, d.actor, d.repo, s.is_noop AS "is_noop!",
+            c.commits AS "commits!",
             coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
             coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
             s.slugs AS "service_slugs!", s.names AS "service_names!"
@@ -106,17 +143,22 @@ pub async fn list(
         LEFT JOIN environment e ON e.environment_id = d.environment_id
         CROSS JOIN LATERAL (
             SELECT coalesce(array_agg(service.slug ORDER BY service.name), '{}') AS slugs,
-                coalesce(array_agg(service.name ORDER BY service.name), '{}') AS names
+                coalesce(array_agg(service.name ORDER BY service.name), '{}') AS names,
+                coalesce(bool_and(ds.is_noop), false) AS is_noop
             FROM deployment_service ds JOIN service ON service.service_id = ds.service_id
             WHERE ds.deployment_id = d.deployment_id
         ) s
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(k.repo || '@' || k.sha ORDER BY k.repo, k.sha), '{}') AS commits
+            FROM deployment_commit k WHERE k.deployment_id = d.deployment_id
+        ) c
         WHERE ($1::bigint IS NULL OR d.deployment_id IN (SELECT deployment_id FROM deployment_service WHERE service_id = $1)
                 OR ($1 = 0 AND NOT EXISTS (SELECT 1 FROM deployment_service ds WHERE ds.deployment_id = d.deployment_id)))
           AND ($2::bigint IS NULL OR coalesce(d.environment_id, 0) = $2)
           AND ($3::bigint IS NULL OR EXISTS (
                 SELECT 1 FROM deployment_service ds JOIN service ON service.service_id = ds.service_id
                 WHERE ds.deployment_id = d.deployment_id AND coalesce(service.team_id, 0) = $3))
-          AND ($4::text IS NULL OR d.status = $4)
+          AND ($4::text IS NULL OR d.standing = $4)
           AND ($5::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) >= $5::date::timestamp AT TIME ZONE 'UTC')
           AND ($6::date IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) < $6::date::timestamp AT TIME ZONE 'UTC')
           AND ($10::text IS NULL OR EXISTS (
@@ -161,13 +203,19 @@ pub async fn of_service(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-            d.status, d.status_at, d.kind, d.version, d.sha, d.title, d.actor, d.repo,
+            d.standing AS status, CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!",
+            d.kind, d.version, d.sha, d.title, d.actor, d.repo, ds.is_noop AS "is_noop!",
+            c.commits AS "commits!",
             coalesce(d.environment_id, 0) AS "environment_id!", e.slug AS "environment_slug?",
             coalesce(e.name, d.environment_raw) AS environment_name, e.kind AS "environment_kind?",
             '{}'::text[] AS "service_slugs!", '{}'::text[] AS "service_names!"
         FROM deployment_service ds
         JOIN deployment d ON d.deployment_id = ds.deployment_id
         LEFT JOIN environment e ON e.environment_id = d.environment_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(k.repo || '@' || k.sha ORDER BY k.repo, k.sha), '{}') AS commits
+            FROM deployment_commit k WHERE k.deployment_id = d.deployment_id
+        ) c
         WHERE ds.service_id = $1
           AND coalesce(d.finished_at, d.started_at, d.created_at) >= $2::date::timestamp AT TIME ZONE 'UTC'
           AND coalesce(d.finished_at, d.started_at, d.created_at) < $3::date::timestamp AT TIME ZONE 'UTC'

@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+/// How a deployment can stand.
+pub const STANDINGS: [&str; 7] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded", "unknown"];
+
 /// Which deployments. Everything absent takes all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -11,7 +14,7 @@ pub struct Filter {
     pub service: Option<String>,
     /// Slug of the environment.
     pub environment: Option<String>,
-    /// Status.
+    /// How it stands.
     pub status: Option<String>,
     /// `owner/name`.
     pub repo: Option<String>,
@@ -139,7 +142,8 @@ async fn select(
         Row,
         r#"SELECT d.deployment_id, s.name AS source_name, d.external_id, d.repo, d.environment_raw, d.service_raw,
                   d.service_unmapped, d.attributes, e.slug AS "environment_slug?", e.name AS "environment_name?",
-                  e.kind AS "environment_kind?", d.status, d.status_at, d.created_at, d.started_at, d.finished_at,
+                  e.kind AS "environment_kind?", d.standing AS status,
+                  CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!", d.created_at, d.started_at, d.finished_at,
                   d.superseded_at, d.time_is_received, d.attempts, d.version, d.sha, d.ref AS git_ref, d.title,
                   d.actor, d.url, d.environment_url, d.kind, d.strategy, d.group_id,
                   d.steps AS "steps: Json<Vec<StepOf>>",
@@ -158,7 +162,7 @@ async fn select(
              AND ($2::text IS NULL OR EXISTS (SELECT FROM deployment_service ds JOIN service v USING (service_id)
                                               WHERE ds.deployment_id = d.deployment_id AND v.slug = $2))
              AND ($3::text IS NULL OR e.slug = $3)
-             AND ($4::text IS NULL OR d.status = $4)
+             AND ($4::text IS NULL OR d.standing = $4)
              AND ($5::text IS NULL OR d.repo = $5)
              AND ($6::text IS NULL OR d.version = $6)
              AND ($7::timestamptz IS NULL OR coalesce(d.finished_at, d.started_at, d.created_at) >= $7)

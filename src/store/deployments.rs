@@ -138,9 +138,14 @@ async fn write(conn: &mut PgConnection, deployment_id: i64, derived: &Derived) -
     .map(drop)
 }
 
+// A sender that tells of one commit does so beside the list.
 async fn write_commits(conn: &mut PgConnection, deployment_id: i64, facts: &Event) -> sqlx::Result<()> {
-    let (repos, shas): (Vec<String>, Vec<String>) =
+    let (mut repos, mut shas): (Vec<String>, Vec<String>) =
         facts.commits.iter().map(|commit| (commit.repo.clone(), commit.sha.clone())).unzip();
+    if let Some(sha) = facts.sha.as_ref().filter(|sha| !shas.contains(sha)) {
+        repos.push(facts.repo.clone().unwrap_or_default());
+        shas.push(sha.clone());
+    }
     sqlx::query!(
         "DELETE FROM deployment_commit WHERE deployment_id = $1
            AND (repo, sha) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))",

@@ -29,6 +29,10 @@ pub struct EventSource {
     pub secret_previous_sealed: Option<Vec<u8>>,
     /// Until when the one before is valid.
     pub secret_previous_valid_until: Option<DateTime<Utc>>,
+    /// When it signed first, of a sender that may show a plain token instead.
+    pub signed_since: Option<DateTime<Utc>>,
+    /// Somebody allows the plain token though it signs.
+    pub plain_token_allowed: bool,
     /// Whether what it sends is taken.
     pub enabled: bool,
     /// When it was set up.
@@ -53,9 +57,14 @@ impl EventSource {
     pub fn takes_like(&self, other: &Self) -> bool {
         let takes = |one: &'_ Self| {
             let secrets = (one.secret_current_sealed.clone(), one.secret_previous_sealed.clone());
-            (one.enabled, secrets, one.secret_previous_valid_until, one.kind.clone())
+            (one.enabled, secrets, one.secret_previous_valid_until, one.kind.clone(), one.requires_signature())
         };
         takes(self) == takes(other)
+    }
+
+    /// Whether the plain token is refused: it signed before, and who only knows the token may have read it on the way.
+    pub fn requires_signature(&self) -> bool {
+        self.signed_since.is_some() && !self.plain_token_allowed
     }
 
     /// Whether something that came then is to be remembered by [`received`].
@@ -185,6 +194,30 @@ pub async fn end_previous(conn: &mut PgConnection, event_source_id: i64) -> sqlx
         "UPDATE event_source SET secret_previous_sealed = NULL, secret_previous_valid_until = NULL
          WHERE event_source_id = $1",
         event_source_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Remembers that these signed, where none had before.
+pub async fn signed(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE event_source SET signed_since = $2 WHERE event_source_id = ANY($1) AND signed_since IS NULL",
+        ids,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Lets a source that signs show the plain token too, or no longer.
+pub async fn allow_plain_token(conn: &mut PgConnection, event_source_id: i64, is_allowed: bool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE event_source SET plain_token_allowed = $2 WHERE event_source_id = $1",
+        event_source_id,
+        is_allowed
     )
     .execute(conn)
     .await

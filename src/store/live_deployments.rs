@@ -21,7 +21,7 @@ pub struct LiveDeployment {
     pub is_rollback: bool,
     /// The version was live already.
     pub is_noop: bool,
-    /// When its commit was merged or pushed first, where a repository told of it.
+    /// When its commit, of several the first that was new, was merged or pushed, where a repository told of it.
     pub committed_at: Option<DateTime<Utc>>,
 }
 
@@ -37,9 +37,17 @@ pub async fn in_production(
         r#"SELECT * FROM (
              SELECT d.deployment_id, ds.service_id, d.environment_id AS "environment_id!",
                  coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", ds.is_rollback, ds.is_noop,
-                 (SELECT min(c.happened_at) FROM change c
-                  WHERE c.sha = d.sha AND c.state <> 'abandoned' AND (d.repo IS NULL OR c.repo = d.repo))
-                     AS committed_at
+                 -- Of several repositories those wait that the service did not have here before.
+                 (SELECT coalesce(min(c.happened_at) FILTER (WHERE NOT EXISTS (
+                             SELECT FROM deployment_commit bk JOIN deployment b USING (deployment_id)
+                             JOIN deployment_service bs USING (deployment_id)
+                             WHERE bk.sha = k.sha AND bk.repo = k.repo AND bs.service_id = ds.service_id
+                               AND b.environment_id = d.environment_id AND b.status IN ('succeeded', 'superseded')
+                               AND b.finished_at < d.finished_at)), min(c.happened_at))
+                  FROM deployment_commit k
+                  JOIN change c ON is_same_commit(c.sha, k.sha) AND c.state <> 'abandoned'
+                      AND (k.repo = '' OR c.repo = k.repo)
+                  WHERE k.deployment_id = d.deployment_id) AS committed_at
              FROM deployment d JOIN deployment_service ds USING (deployment_id)
              JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
              JOIN service s ON s.service_id = ds.service_id

@@ -149,14 +149,19 @@ pub struct Listed {
 impl Listed {
     /// `incident`, `feature flag`, …
     pub fn kind_in_words(&self) -> &'static str {
-        match self.kind.as_str() {
-            "incident" => "incident",
-            "feature_flag" => "feature flag",
-            "infra_change" => "infrastructure change",
-            "scale" => "autoscaling",
-            "environment" => "environment",
-            _ => "marker",
-        }
+        kind_in_words(&self.kind)
+    }
+}
+
+/// `incident`, `feature flag`, …
+pub fn kind_in_words(kind: &str) -> &'static str {
+    match kind {
+        "incident" => "incident",
+        "feature_flag" => "feature flag",
+        "infra_change" => "infrastructure change",
+        "scale" => "autoscaling",
+        "environment" => "environment",
+        _ => "marker",
     }
 }
 

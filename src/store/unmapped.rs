@@ -59,6 +59,9 @@ pub async fn charges(conn: &mut PgConnection, scope: &Scope, days: DateRange) ->
     .await
 }
 
+/// Attributes that tell the deployments of one repository apart.
+pub const HINTS: [&str; 5] = ["pipeline", "stage", "job", "app", "namespace"];
+
 /// Deployments of one kind that lack a service or an environment.
 #[derive(Debug, Clone)]
 pub struct UnmappedDeployments {
@@ -72,6 +75,8 @@ pub struct UnmappedDeployments {
     pub service_raw: Vec<String>,
     /// Of these, the ones that no service was found for.
     pub service_unmapped: Vec<String>,
+    /// What its sender says of [`HINTS`]: where names are missing, this tells one kind of deployment from another.
+    pub hints: serde_json::Value,
     /// Whether no service has them, or one that they name is not known.
     pub lacks_service: bool,
     /// Whether they are in no environment.
@@ -93,7 +98,7 @@ pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDe
     sqlx::query_as!(
         UnmappedDeployments,
         r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw, d.service_unmapped,
-                  d.service_unmapped <> '{}'
+                  h.hints AS "hints!", d.service_unmapped <> '{}'
                       OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
                       AS "lacks_service!",
                   d.environment_id IS NULL AS "lacks_environment!", d.service_rule_id,
@@ -101,12 +106,15 @@ pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDe
                   max(coalesce(d.finished_at, d.started_at, d.created_at)) AS "last_at!",
                   count(*) OVER () AS "row_count!"
            FROM deployment d JOIN event_source s USING (event_source_id)
+           CROSS JOIN LATERAL (SELECT coalesce(jsonb_object_agg(a.key, a.value), '{}') AS hints
+                               FROM jsonb_each(d.attributes) a WHERE a.key = ANY($2)) h
            WHERE d.environment_id IS NULL OR d.service_unmapped <> '{}'
               OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
-           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-           ORDER BY 11 DESC, 1, 2, 3, 4
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+           ORDER BY 12 DESC, 1, 2, 3, 4, 6
            LIMIT $1"#,
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        &HINTS.map(str::to_owned)
     )
     .fetch_all(conn)
     .await
@@ -138,6 +146,50 @@ pub async fn pipelines(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedPipe
                              WHERE d.event_source_id = p.event_source_id
                                AND d.external_id = 'workflow_run/' || p.run_id)
            GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
+        ROW_COUNT_MAX
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Operational events of one kind that belong to no service.
+#[derive(Debug, Clone)]
+pub struct UnmappedEvents {
+    /// The event source.
+    pub source_name: String,
+    /// `incident`, `feature_flag`, …
+    pub kind: String,
+    /// Services as the sender names them.
+    pub service_raw: Vec<String>,
+    /// The environment as the sender names it.
+    pub environment_raw: Option<String>,
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// The rule that named a service which the catalogue lacks.
+    pub service_rule_id: Option<i64>,
+    /// How many.
+    pub event_count: i64,
+    /// One line about the newest.
+    pub last_title: String,
+    /// When the newest began.
+    pub last_at: DateTime<Utc>,
+    /// Rows there are in all.
+    pub row_count: i64,
+}
+
+/// Operational events without a service, the newest first.
+pub async fn events(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedEvents>> {
+    sqlx::query_as!(
+        UnmappedEvents,
+        r#"SELECT s.name AS source_name, o.kind, o.service_raw, o.environment_raw, o.repo, o.service_rule_id,
+                  count(*) AS "event_count!", max(o.started_at) AS "last_at!",
+                  (array_agg(o.title ORDER BY o.started_at DESC, o.operational_event_id DESC))[1] AS "last_title!",
+                  count(*) OVER () AS "row_count!"
+           FROM operational_event o JOIN event_source s USING (event_source_id)
+           WHERE NOT EXISTS (SELECT FROM operational_event_service os
+                             WHERE os.operational_event_id = o.operational_event_id)
+           GROUP BY 1, 2, 3, 4, 5, 6
+           ORDER BY 8 DESC, 1, 2, 3, 4, 5 LIMIT $1"#,
         ROW_COUNT_MAX
     )
     .fetch_all(conn)

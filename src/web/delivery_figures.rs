@@ -57,7 +57,7 @@ impl Deliveries {
         if now.change_count + before.change_count == 0 {
             return DeliverySection::default();
         }
-        DeliverySection { rows: rows(&now, &before), label: span.label(), before_label: span.before_label() }
+        DeliverySection { rows: rows(&now, &before), label: span.days_label(), before_label: span.before_label() }
     }
 
     /// The figures of one service in the period of the page.
@@ -114,7 +114,8 @@ fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
             now: time_or(now.lead_time, "not known"),
             before: time_or(before.lead_time, "not known"),
             definition: format!(
-                "From the merge or push of the commit that was deployed to being live, the median.{lead}"
+                "From the merge or push of the commit that was deployed, of several the first that was new, to being live, the \
+                 median.{lead}"
             ),
         },
         DeliveryRow {

@@ -11,6 +11,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::Snapshot;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_lists::STANDINGS;
 use crate::store::effects::{self, EffectBrief};
 use crate::store::service_costs;
 use askama::Template;
@@ -24,7 +25,6 @@ const ACCEPTS: Accepts =
     Accepts { texts: &["service", "env", "team", "status", "finding", "page"], by: &[], sort: &[] };
 const PAGE_ROW_COUNT: usize = 50;
 const EXPORT_ROW_COUNT_MAX: i64 = 20_000;
-const STATUSES: [&str; 7] = ["pending", "in_progress", "succeeded", "failed", "canceled", "superseded", "unknown"];
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -91,7 +91,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 /// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day in the
 /// currency of the answer.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 23] = [
     "Id",
     "ReleasedAt",
     "Services",
@@ -100,9 +100,11 @@ const COLUMNS: [&str; 21] = [
     "Title",
     "Status",
     "Kind",
+    "SameVersionAgain",
     "Actor",
     "Repository",
     "Commit",
+    "Commits",
     "Finding",
     "Phase",
     "Reason",
@@ -149,9 +151,11 @@ fn deployment_cells(row: &ListedDeployment) -> Vec<Cell<'_>> {
         (&row.title).into(),
         row.status.as_str().into(),
         row.kind.as_str().into(),
+        if row.is_noop { "true" } else { "false" }.into(),
         (&row.actor).into(),
         (&row.repo).into(),
         (&row.sha).into(),
+        row.commits.join(" ").into(),
     ]
 }
 
@@ -190,8 +194,8 @@ async fn filter(
 ) -> Result<DeploymentFilter> {
     let days = days(view, today);
     let named = view.filter(snapshot, days.unwrap_or(DateRange::days_to(today, 1))).await?;
-    if let Some(status) = view.text("status").filter(|status| !STATUSES.contains(status)) {
-        return Err(Error::Invalid(format!("status={status} is not known. Allowed: {}.", STATUSES.join(", "))));
+    if let Some(status) = view.text("status").filter(|status| !STANDINGS.contains(status)) {
+        return Err(Error::Invalid(format!("status={status} is not known. Allowed: {}.", STANDINGS.join(", "))));
     }
     let finding = view.text("finding");
     if let Some(finding) = finding.filter(|finding| FINDINGS.iter().all(|(known, _)| known != finding)) {
@@ -235,7 +239,7 @@ fn cursor(text: &str) -> Result<(DateTime<Utc>, i64)> {
 fn selects(view: &View, choices: service_costs::Choices, shows_money: bool) -> Vec<Select> {
     let all = || vec![(String::new(), "All".to_owned())];
     let none = (NONE.to_owned(), "Not mapped".to_owned());
-    let statuses = STATUSES.iter().map(|status| ((*status).to_owned(), status.replace('_', " ")));
+    let statuses = STANDINGS.iter().map(|status| ((*status).to_owned(), status.replace('_', " ")));
     let mut selects = vec![
         Select::new("team", "Team", view.field("team"), [all(), choices.teams].concat()),
         Select::new(

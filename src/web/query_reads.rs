@@ -8,6 +8,7 @@ use crate::store::costs::CostFilter;
 use crate::store::freshness::{self, Freshness};
 use crate::store::missing_bills::Part;
 use crate::store::{Scope, catalogue_names};
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 impl View {
@@ -41,6 +42,11 @@ impl View {
         let mut span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
         span.partial_from = bills.partial_from();
         Some(span)
+    }
+
+    /// The days of this view up to today: for what no bill tells.
+    pub fn span_to(&self, today: NaiveDate) -> Option<Span> {
+        Span::new(self.period, self.versus, today, today)
     }
 
     /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.

@@ -56,9 +56,9 @@ impl Suggester {
     }
 
     /// For deployments of a repository that no service has: by the one service that the catalogue says lives there, else
-    /// by the one that is called like it.
-    pub fn of_repository(&self, repository: &str) -> Option<Suggestion> {
-        let conditions = vec![equals("repo", repository)];
+    /// by the one that is called like it. `more` has to hold too.
+    pub fn of_repository(&self, repository: &str, more: Vec<ConditionFields>) -> Option<Suggestion> {
+        let conditions = [vec![equals("repo", repository)], more].concat();
         if let Some(owners) = self.repositories.get(&repository.to_lowercase()) {
             // Of several, the repository says of none.
             let (Some(id), 1) = (owners.first(), owners.len()) else { return None };
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_speaks_before_a_name_and_of_several_services_none_is_suggested() {
-        let service = |repository: &str| suggester().of_repository(repository).map(|one| one.service);
+        let service = |repository: &str| suggester().of_repository(repository, Vec::new()).map(|one| one.service);
         assert_eq!(service("Acme/Pay").as_deref(), Some("Checkout"));
         assert_eq!(service("acme/checkout"), None, "two services live there, whatever it is called");
         assert_eq!(service("other/search").as_deref(), Some("Search"));

@@ -72,8 +72,10 @@ async fn show(
         let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
         return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
     }
-    let (delivery, pace) = match &span {
-        Some(span) => speed(&mut snapshot, &team, read.as_ref(), span, &page.bills).await?,
+    // Deployments are there before the first bill is, and open to everyone.
+    let (delivery, pace) = match span.or_else(|| view.span(&page.bills)).or_else(|| view.span_to(page.now.date_naive()))
+    {
+        Some(span) => speed(&mut snapshot, &team, read.as_ref(), &span, &page.bills).await?,
         None => Default::default(),
     };
     let (forecast, anomalies) =

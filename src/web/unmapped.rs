@@ -1,4 +1,6 @@
-//! `/unmapped`: cost and deployments that belong to nobody yet, each one click from a rule.
+//! `/unmapped`: cost, deployments and operational events that belong to nobody yet, each one click from a rule.
+
+mod told;
 
 use super::csv::{Cell, Table};
 use super::rules::form::{ConditionFields, RuleForm};
@@ -6,18 +8,18 @@ use super::suggestions::{Suggester, Suggestion};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, drill, moves, query, rules};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
-use crate::store::event_deliveries;
 use crate::store::mapping_rules::{self, MappingRule};
-use crate::store::unmapped::{self, UnmappedCharges, UnmappedDeployments, UnmappedPipeline};
+use crate::store::unmapped::{self, UnmappedCharges};
 use crate::store::{Scope, Snapshot};
+use crate::store::{event_deliveries, operational_events};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipeline_row};
 
 /// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.
 pub fn routes(routes: Routes) -> Routes {
@@ -31,6 +33,7 @@ enum Show {
     Charges,
     Deployments,
     Pipelines,
+    Events,
 }
 
 #[derive(Deserialize)]
@@ -54,27 +57,6 @@ struct ChargeRow {
     suggestion: Option<Suggestion>,
 }
 
-/// Deployments of one kind.
-struct DeploymentRow {
-    source: String,
-    repo: String,
-    environment: String,
-    services: String,
-    lacks: &'static str,
-    reason: String,
-    count: i64,
-    last_id: i64,
-    last_at: DateTime<Utc>,
-    rule_url: String,
-    suggestion: Option<Suggestion>,
-}
-
-/// Runs of one pipeline.
-struct PipelineRow {
-    pipeline: UnmappedPipeline,
-    rule_url: String,
-}
-
 #[derive(Template, WebTemplate)]
 #[template(path = "unmapped.html")]
 struct UnmappedPage {
@@ -88,7 +70,11 @@ struct UnmappedPage {
     lines_href: String,
     deployments: Vec<DeploymentRow>,
     deployment_count: i64,
+    deployment_rows_in_all: i64,
     pipelines: Vec<PipelineRow>,
+    events: Vec<EventRow>,
+    event_count: i64,
+    event_rows_in_all: i64,
     /// Events that could not be read: whatever they told is in none of the lists.
     failed_event_count: i64,
     days: String,
@@ -109,6 +95,8 @@ async fn show(
     let shown = shown(&charges);
     let suggester = Suggester::read(&mut snapshot).await?;
     let deployments = unmapped::deployments(&mut snapshot).await?;
+    let events = unmapped::events(&mut snapshot).await?;
+    let (_, event_count) = operational_events::counts(&mut snapshot).await?;
     let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
         show: query.show,
@@ -124,7 +112,11 @@ async fn show(
         totals,
         failed_event_count,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
+        deployment_rows_in_all: deployments.first().map_or(0, |row| row.row_count),
         deployments: deployments.iter().map(|row| deployment_row(row, &stored, &suggester)).collect(),
+        event_count,
+        event_rows_in_all: events.first().map_or(0, |row| row.row_count),
+        events: events.iter().map(|row| event_row(row, &stored)).collect(),
         pipelines: unmapped::pipelines(&mut snapshot).await?.into_iter().map(pipeline_row).collect(),
         days: format!("{} to {}", recent.start(), recent.last_day()),
         page,
@@ -284,59 +276,6 @@ fn charge_rule(row: &UnmappedCharges) -> RuleForm {
         conditions.extend(equals(&format!("tag:{key}"), &value));
     }
     RuleForm { applies_to: "charges".into(), conditions, place: "last".into(), ..RuleForm::default() }
-}
-
-fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggester: &Suggester) -> DeploymentRow {
-    let value = |name: &str| match name {
-        "service" => row.service_unmapped.first().or(row.service_raw.first()).cloned(),
-        "environment" => row.environment_raw.clone(),
-        "repo" => row.repo.clone(),
-        _ => None,
-    };
-    let lacks = match (row.lacks_service, row.lacks_environment) {
-        (true, true) => "a service and an environment",
-        (true, false) => "a service",
-        _ => "an environment",
-    };
-    let reason = if row.lacks_service { reason(row.service_rule_id, stored, value) } else { String::new() };
-    DeploymentRow {
-        source: row.source_name.clone(),
-        repo: row.repo.clone().unwrap_or_else(|| "no repository".into()),
-        environment: row.environment_raw.clone().unwrap_or_else(|| "not named".into()),
-        services: if row.service_raw.is_empty() { "not named".into() } else { row.service_raw.join(", ") },
-        lacks,
-        reason,
-        count: row.deployment_count,
-        last_id: row.last_deployment_id,
-        last_at: row.last_at,
-        rule_url: deployment_rule(row).url("/rules/new"),
-        suggestion: row.repo.as_deref().filter(|_| row.lacks_service).and_then(|repo| suggester.of_repository(repo)),
-    }
-}
-
-fn deployment_rule(row: &UnmappedDeployments) -> RuleForm {
-    let mut conditions = Vec::new();
-    conditions.extend(row.repo.as_deref().and_then(|repo| equals("repo", repo)));
-    // Where some of its services are known, the rule is about the one that is not.
-    if row.service_unmapped.len() < row.service_raw.len() {
-        conditions.extend(row.service_unmapped.first().and_then(|service| equals("service", service)));
-    }
-    if row.lacks_environment {
-        conditions.extend(row.environment_raw.as_deref().and_then(|raw| equals("environment", raw)));
-    }
-    if conditions.is_empty() {
-        conditions.extend(row.service_raw.first().and_then(|service| equals("service", service)));
-        conditions.extend(equals("source", &row.source_name));
-    }
-    RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
-}
-
-// By name and repository: the path of its file is not sent with each run.
-fn pipeline_row(pipeline: UnmappedPipeline) -> PipelineRow {
-    let mut conditions: Vec<_> = equals("pipeline", &pipeline.name).into_iter().collect();
-    conditions.extend(pipeline.repo.as_deref().and_then(|repo| equals("repo", repo)));
-    let form = RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
-    PipelineRow { rule_url: form.url("/rules/new"), pipeline }
 }
 
 fn equals(attribute: &str, value: &str) -> Option<ConditionFields> {

@@ -29,6 +29,8 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 pub struct Proven {
     /// Who sent it, as it was when the proof was made.
     pub source: Arc<EventSource>,
+    /// It carries a signature where a plain token would do.
+    pub is_signed: bool,
     /// Same key, same delivery.
     pub dedupe_key: String,
     /// The sender's name of the event.
@@ -179,6 +181,15 @@ async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<St
     let stored = event_deliveries::insert_all(&mut transaction, &new).await?;
     if stored.iter().any(|stored| stored.is_new) {
         jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
+    }
+    let signed: Vec<i64> = fitting
+        .iter()
+        .filter(|request| request.is_signed)
+        .map(|request| request.source.event_source_id)
+        .filter(|id| now.get(id).is_some_and(|source| source.signed_since.is_none()))
+        .collect();
+    if let Some(first) = fitting.iter().map(|request| request.received_at).min().filter(|_| !signed.is_empty()) {
+        event_sources::signed(&mut transaction, &signed, first).await?;
     }
     let remembered: Vec<i64> = new
         .iter()

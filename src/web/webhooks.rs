@@ -40,6 +40,9 @@ pub const TURNS_MAX: usize = 80;
 const TURN_RETRY_SECONDS: u64 = 1;
 /// Proofs of one request, where its source is changed again and again meanwhile.
 const PROOFS_MAX: usize = 3;
+/// What one is told that shows the plain token of a source that signs.
+const UNSIGNED: &str = "This source signs what it sends, so that its plain token is not accepted any more. Let the webhook \
+     sign with the source's secret, or allow the plain token on the source's page.";
 /// Until a body is whole: GitHub and GitLab give up after ten seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request waits for another's body to be done.
@@ -72,13 +75,11 @@ async fn receive(
         Err(refused) => return Ok(refused),
     };
     // A source as it was read before may have got another secret since.
-    if !is_proven(&app, &source, sender, &headers, &body).await? {
+    if !is_taken(&app, &source, sender, &headers, &body).await? {
         app.webhook_intake.forget(&name);
         source = source_of(&app, sender, &name).await?;
-        if !is_proven(&app, &source, sender, &headers, &body).await? {
-            refuse(&app, &source, "a request was refused: its signature or token does not fit the secret".into())
-                .await?;
-            return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        if !is_taken(&app, &source, sender, &headers, &body).await? {
+            return Ok(refused(&app, &source, sender, &headers, &body).await?);
         }
     }
     if sender.key == "github" && !headers.contains_key("x-github-event") {
@@ -87,7 +88,7 @@ async fn receive(
     let Ok(plain) = events::plain_body(&body) else {
         return Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json."));
     };
-    let mut request = proven(&app, source, sender, kept(&headers), &body, &plain);
+    let mut request = proven(&app, source, sender, &headers, &body, &plain);
     let event_name = request.event_name.clone();
     for _ in 0..PROOFS_MAX {
         let changed = match store(&app, request).await? {
@@ -108,8 +109,8 @@ async fn receive(
         };
         app.webhook_intake.forget(&name);
         let source = source_of(&app, sender, &name).await?;
-        if !is_proven(&app, &source, sender, &headers, &body).await? {
-            return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        if !is_taken(&app, &source, sender, &headers, &body).await? {
+            return Ok(refused(&app, &source, sender, &headers, &body).await?);
         }
         request = Proven { source, ..*changed };
     }
@@ -171,16 +172,19 @@ fn proven(
     app: &AppState,
     source: Arc<EventSource>,
     sender: &Sender,
-    headers: Headers,
+    headers: &HeaderMap,
     body: &[u8],
     plain: &[u8],
 ) -> Proven {
+    let is_signed = is_signed(sender, headers);
+    let headers = kept(headers);
     let received_at = app.now();
     let body_sha256 = hex::encode(Sha256::digest(body));
     let is_looked_at = !events::is_known_by_headers(sender);
     let root = is_looked_at.then(|| serde_json::from_slice(plain).ok()).flatten().unwrap_or_default();
     Proven {
         source,
+        is_signed,
         dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
         event_name: events::event_name(sender, &headers, &root),
         headers,
@@ -213,6 +217,41 @@ async fn is_proven(
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     Ok(events::is_proven(sender.proof, &secrets, header, body, app.now()))
+}
+
+// Whether a request proves who sent it, in the way that its source asks for.
+async fn is_taken(
+    app: &AppState,
+    source: &EventSource,
+    sender: &Sender,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<bool, Error> {
+    Ok(!lacks_signature(source, sender, headers) && is_proven(app, source, sender, headers, body).await?)
+}
+
+// What a request is told that is not taken; its source remembers the same.
+async fn refused(
+    app: &AppState,
+    source: &EventSource,
+    sender: &Sender,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Response, Error> {
+    if lacks_signature(source, sender, headers) && is_proven(app, source, sender, headers, body).await? {
+        refuse(app, source, UNSIGNED.into()).await?;
+        return Ok(refusal(StatusCode::UNAUTHORIZED, UNSIGNED));
+    }
+    refuse(app, source, "a request was refused: its signature or token does not fit the secret".into()).await?;
+    Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)))
+}
+
+fn lacks_signature(source: &EventSource, sender: &Sender, headers: &HeaderMap) -> bool {
+    source.requires_signature() && matches!(sender.proof, Proof::Gitlab) && !is_signed(sender, headers)
+}
+
+fn is_signed(sender: &Sender, headers: &HeaderMap) -> bool {
+    events::is_signed(sender.proof, |name| headers.get(name).and_then(|value| value.to_str().ok()))
 }
 
 async fn refuse(app: &AppState, source: &EventSource, sentence: String) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 // Names come from outside: none of them runs as a script, on any page that shows it.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { TEST_MAX_MS, WAIT_MAX_MS, listen, withPage } from "./support.mjs";
 
@@ -15,11 +16,67 @@ const HOSTILE = [
   `{{7*7}}\${${RUNS}}<!--`,
   `\u202Eevil\u202C &lt;b&gt;&#x3C;script&#x3E;`,
 ];
+/** Ways into a page that the ones above do not try: together they are sixty. */
+const MORE = [
+  `<SCRIPT>${RUNS}</SCRIPT>`,
+  `<script/src=data:text/javascript,${RUNS}></script>`,
+  `<scr<script>ipt>${RUNS}</scr</script>ipt>`,
+  `<script>${RUNS}//`,
+  `</script><script>${RUNS}</script>`,
+  `'-${RUNS}-'`,
+  `";${RUNS};//`,
+  `\\";${RUNS};//`,
+  `<img src=x onerror="${RUNS}">`,
+  `<img/src/onerror=${RUNS}>`,
+  `<IMG SRC=x OnErRoR=${RUNS}>`,
+  `<img src=x onerror&#61;${RUNS}>`,
+  `<image src=x onerror=${RUNS}>`,
+  `<svg/onload=${RUNS}>`,
+  `<svg><script>${RUNS}</script></svg>`,
+  `<svg><animate onbegin=${RUNS} attributeName=x dur=1s>`,
+  `<svg><a xlink:href="javascript:${RUNS}"><text x=20 y=20>go</text></a></svg>`,
+  `<svg><use href="data:image/svg+xml,<svg id='x' onload='${RUNS}'/>#x">`,
+  `<svg><foreignObject><body onload=${RUNS}></foreignObject></svg>`,
+  `<math><mtext></mtext><mglyph><style><img src=x onerror=${RUNS}></style></mglyph></math>`,
+  `<math href="javascript:${RUNS}">go</math>`,
+  `<body onload=${RUNS}>`,
+  `<body onpageshow=${RUNS}>`,
+  `<input autofocus onfocus=${RUNS}>`,
+  `<select autofocus onfocus=${RUNS}>`,
+  `<textarea autofocus onfocus=${RUNS}>`,
+  `<details open ontoggle=${RUNS}>`,
+  `<video><source onerror=${RUNS}></video>`,
+  `<audio src=x onerror=${RUNS}>`,
+  `<marquee onstart=${RUNS}>x</marquee>`,
+  `<iframe src="javascript:${RUNS}"></iframe>`,
+  `<iframe srcdoc="<script>parent.ran=1</script>"></iframe>`,
+  `<object data="data:text/html,<script>${RUNS}</script>"></object>`,
+  `<embed src="javascript:${RUNS}">`,
+  `<a href="javascript:${RUNS}" autofocus onfocus=${RUNS}>x</a>`,
+  `<a href="java&#9;script:${RUNS}">x</a>`,
+  `<form action="javascript:${RUNS}"><button>x</button></form>`,
+  `<button formaction="javascript:${RUNS}" autofocus onfocus=${RUNS}>x</button>`,
+  `<meta http-equiv=refresh content="0;url=javascript:${RUNS}">`,
+  `<base href="javascript:${RUNS}//">`,
+  `<link rel=stylesheet href="data:text/css,*{color:red}" onload=${RUNS}>`,
+  `<style>@import "data:text/css,*{color:red}";</style>`,
+  `<style onload=${RUNS}></style>`,
+  `<div style="animation-name:x" onanimationstart=${RUNS}>x</div>`,
+  `" onmouseover=${RUNS} x="`,
+  `' onmouseover=${RUNS} x='`,
+  `\` onmouseover=${RUNS} x=\``,
+  `--><img src=x onerror=${RUNS}><!--`,
+  `]]><img src=x onerror=${RUNS}>`,
+  `<noscript><p title="</noscript><img src=x onerror=${RUNS}>">`,
+  `<template><script>${RUNS}</script></template>`,
+  `=HYPERLINK("javascript:${RUNS}","x")<img src=x onerror=${RUNS}>`,
+];
 const URLS = [`javascript:${RUNS}`, `data:text/html,<script>${RUNS}</script>`, `https://example.com/"onmouseover=${RUNS} x="`];
 
 /** Where names of all kinds are listed. */
 const EVERYWHERE = [
   "/", "/services", "/teams", "/environments", "/deployments", "/catalogue", "/unmapped", "/unmapped?show=deployments",
+  "/unmapped?show=pipelines", "/unmapped?show=events", "/settings/event-sources",
   "/rules", "/rules/new", "/splits", "/splits/new", "/tags", "/commitments", "/dimensions", "/dimensions/cost_center", "/sources", "/settings/users", "/settings/tokens", "/settings/audit",
 ];
 
@@ -29,6 +86,118 @@ test("hostile names run nowhere", { timeout: TEST_MAX_MS }, () => withPage({}, a
   const complaints = await listen(page);
   for (const path of paths) await lookAt(page, path, complaints);
 }));
+
+test("sixty hostile names, in a deployment of each, run nowhere", { timeout: 2 * TEST_MAX_MS }, () => withPage({}, async (page) => {
+  assert.equal(new Set([...HOSTILE, ...MORE]).size, 60);
+  const token = await makeToken(page);
+  const run = Date.now();
+  const paths = [];
+  for (const [index, name] of MORE.entries()) {
+    const data = {
+      id: `more ${run}/${index}`, service: `${name} ${run}`, environment: `${name} ${run}`, version: name, title: name,
+      actor: name, ref: name, repo: name, commits: [{ repo: name, sha: "a".repeat(40) }], strategy: name,
+      attributes: { pipeline: name, stage: name, [name]: name },
+    };
+    const response = await page.request.post("/api/v1/deployments", { data, headers: { authorization: `Bearer ${token}` } });
+    assert.ok(response.ok(), `${name}: ${response.status()} ${await response.text()}`);
+    paths.push(`/deployments/${(await response.json()).deployment_id}`);
+  }
+  const complaints = await listen(page);
+  for (const path of [...paths, ...EVERYWHERE]) await lookAt(page, path, complaints);
+}));
+
+test("hostile names in webhooks run nowhere", { timeout: 2 * TEST_MAX_MS }, () => withPage({}, async (page) => {
+  const run = Date.now();
+  const names = [...HOSTILE, ...MORE];
+  const sources = await Promise.all(["github", "pagerduty"].map((kind) => makeSource(page, kind, run)));
+  const [github, pagerduty] = sources;
+  for (const [index, name] of names.entries()) {
+    await github("deployment_status", `${index}-deployment`, ofDeployment(name, run, index));
+    await github("push", `${index}-push`, ofPush(name, run, index));
+    await pagerduty("", `${index}`, ofIncident(name, run, index));
+  }
+  // They are read by a job in the background.
+  const last = names.length - 1;
+  await expectSoon(async () => {
+    await page.goto("/unmapped?show=events");
+    const isThere = (await page.locator("main").innerText()).includes(`incident ${run} ${last}`);
+    await page.goto(`/search?q=${versionOf(run, last)}`);
+    return isThere && (await page.locator("main a[href^='/deployments/']").count()) > 0;
+  });
+  const complaints = await listen(page);
+  let shown = 0;
+  for (const index of names.keys()) {
+    await page.goto(`/search?q=${versionOf(run, index)}`);
+    const link = page.locator("main a[href^='/deployments/']").first();
+    await lookAt(page, await link.getAttribute("href"), complaints);
+    if ((await page.locator("main").innerText()).includes(RUNS)) shown += 1;
+  }
+  assert.ok(shown > 50, `the names are shown on ${shown} pages of deployments`);
+  await page.goto("/unmapped?show=events");
+  assert.ok((await page.locator("main").innerText()).split(RUNS).length > 50);
+  for (const path of EVERYWHERE) await lookAt(page, path, complaints);
+}));
+
+/** Adds an event source; gives what signs and posts a body to it. */
+async function makeSource(page, kind, run) {
+  const name = `hostile-${kind}-${run}`;
+  const secret = `secret-of-${run}`;
+  const headers = { "sec-fetch-site": "same-origin" };
+  const made = await page.request.post("/settings/event-sources", { form: { name, kind, secret }, headers });
+  assert.ok(made.ok(), `${made.status()}`);
+  return async (event, delivery, body) => {
+    const text = JSON.stringify(body);
+    const digits = createHmac("sha256", secret).update(text).digest("hex");
+    const proof = kind === "github"
+      ? { "x-hub-signature-256": `sha256=${digits}`, "x-github-event": event, "x-github-delivery": `${run}-${delivery}` }
+      : { "x-pagerduty-signature": `v1=${digits}` };
+    // Told to come again, a sender does.
+    for (let attempt = 0; ; attempt += 1) {
+      const response = await page.request.post(`/webhooks/${kind}/${name}`, {
+        data: Buffer.from(text), headers: { "content-type": "application/json", ...proof },
+      });
+      if (response.ok()) return;
+      assert.ok([429, 503].includes(response.status()) && attempt < 20, `${response.status()} ${await response.text()}`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  };
+}
+
+// None begins with another.
+const versionOf = (run, index) => `v${run}-${String(index).padStart(3, "0")}`;
+const hostileRepository = (name) => ({ full_name: "acme/hostile-webhook", html_url: URLS[0], default_branch: name, name });
+
+function ofDeployment(name, run, index) {
+  const at = new Date(Date.now() - 3_600_000).toISOString();
+  return {
+    action: "created", repository: hostileRepository(name), sender: { login: name },
+    deployment: {
+      id: run * 100 + index, environment: `hooked ${name}`, sha: "b".repeat(40), ref: name, task: name, description: name,
+      creator: { login: name }, created_at: at, payload: { service: `hooked ${name}`, version: versionOf(run, index), [name]: name },
+    },
+    deployment_status: {
+      id: run * 100 + index, state: "success", description: name, environment: `hooked ${name}`, created_at: at,
+      target_url: URLS[0], log_url: URLS[1], environment_url: URLS[2], creator: { login: name },
+    },
+  };
+}
+
+function ofPush(name, run, index) {
+  const repository = { ...hostileRepository("main"), default_branch: "main" };
+  const id = `${run}${index}`.padStart(40, "0");
+  const commit = { id, message: name, timestamp: new Date().toISOString(), url: URLS[0], author: { name, username: name } };
+  return { ref: "refs/heads/main", after: id, repository, sender: { login: name }, pusher: { name }, commits: [commit], head_commit: commit };
+}
+
+function ofIncident(name, run, index) {
+  const id = `H${run}${index}`;
+  const data = {
+    id, type: "incident", status: "triggered", title: `incident ${run} ${index} ${name}`, html_url: URLS[0], urgency: name,
+    created_at: new Date().toISOString(), service: { id: name, summary: `paged ${name}` }, teams: [{ summary: name }],
+    priority: { summary: name },
+  };
+  return { event: { id, event_type: "incident.triggered", resource_type: "incident", occurred_at: new Date().toISOString(), agent: { summary: name }, data } };
+}
 
 test("hostile names in a bill run nowhere", { timeout: TEST_MAX_MS }, () => withPage({}, async (page) => {
   const name = HOSTILE[1];

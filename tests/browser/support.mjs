@@ -196,6 +196,7 @@ const OTHERS = [
   { name: "API of the catalogue", path: "/docs/api/catalogue" },
   { name: "API of deployments", path: "/docs/api/deployments" },
   { name: "unmapped deployments", path: "/unmapped?show=deployments" },
+  { name: "unmapped operational events", path: "/unmapped?show=events" },
   { name: "new metric", path: "/metrics/new" },
   { name: "kinds of jobs", path: "/settings/job-kinds" },
   { name: "metric queries", path: "/settings/metric-queries" },

@@ -115,33 +115,30 @@ async fn ci_systems_as_they_stand(pool: PgPool) {
     }
     let server = Server::new(&pool).await;
     let sha = "0123456789abcdef0123456789abcdef01234567";
-    let github = scalar(&blocks(&page("github-actions.md"), "yaml")[0], "run: |");
-    let variables = [
-        ("STATUS", "failed"),
-        ("GITHUB_RUN_ID", "77"),
-        ("GITHUB_RUN_ATTEMPT", "2"),
-        ("GITHUB_REF_NAME", "v3"),
-        ("GITHUB_REPOSITORY", "acme/checkout"),
-        ("GITHUB_SHA", sha),
-        ("GITHUB_ACTOR", "ada"),
-        ("GITHUB_SERVER_URL", "https://github.example.com"),
-    ];
-    server.run(&github, &variables).await;
-    let told = server.shown("github-77-2").await;
-    assert_eq!((told["status"].as_str(), told["commits"][0]["sha"].as_str()), (Some("failed"), Some(sha)));
-    assert_eq!(told["url"], "https://github.example.com/acme/checkout/actions/runs/77");
-
-    let gitlab = scalar(&blocks(&page("gitlab-ci.md"), "yaml")[0], "- |");
-    let variables = [
-        ("CI_PIPELINE_ID", "12"),
-        ("CI_COMMIT_REF_NAME", "v4"),
-        ("CI_PROJECT_PATH", "acme/checkout"),
-        ("CI_COMMIT_SHA", sha),
-        ("GITLAB_USER_LOGIN", "ada"),
-        ("CI_PIPELINE_URL", "https://gitlab.example.com/p/12"),
-    ];
-    server.run(&gitlab, &variables).await;
-    assert_eq!(server.shown("gitlab-12").await["version"], "v4");
+    let yaml = &blocks(&page("github-actions.md"), "yaml")[0];
+    let step: Value = serde_saphyr::from_str::<Value>(yaml).unwrap()[0].clone();
+    assert_eq!(step["if"], "always()", "what failed or was canceled is told too");
+    let github = step["run"].as_str().unwrap();
+    for (number, (job, status)) in
+        [("success", "succeeded"), ("failure", "failed"), ("cancelled", "canceled")].into_iter().enumerate()
+    {
+        let attempt = number.to_string();
+        let status_of_job = chosen(step["env"]["STATUS"].as_str().unwrap(), "job.status", job);
+        let variables = [
+            ("STATUS", status_of_job.as_str()),
+            ("GITHUB_RUN_ID", "77"),
+            ("GITHUB_RUN_ATTEMPT", attempt.as_str()),
+            ("GITHUB_REF_NAME", "v3"),
+            ("GITHUB_REPOSITORY", "acme/checkout"),
+            ("GITHUB_SHA", sha),
+            ("GITHUB_ACTOR", "ada"),
+            ("GITHUB_SERVER_URL", "https://github.example.com"),
+        ];
+        server.run(github, &variables).await;
+        let told = server.shown(&format!("github-77-{attempt}")).await;
+        assert_eq!((told["status"].as_str(), told["commits"][0]["sha"].as_str()), (Some(status), Some(sha)));
+        assert_eq!(told["url"], "https://github.example.com/acme/checkout/actions/runs/77");
+    }
 
     let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
     let jenkins = groovy.split("'''").nth(1).unwrap();
@@ -155,6 +152,73 @@ async fn ci_systems_as_they_stand(pool: PgPool) {
     server.run(jenkins, &variables).await;
     let told = server.shown("jenkins-shop-5").await;
     assert_eq!((told["version"].as_str(), told["status"].as_str()), (Some("5"), Some("failed")));
+}
+
+/// What an expression of GitHub, `a == 'x' && 'y' || … || 'z'`, gives where `name` has this value.
+fn chosen(expression: &str, name: &str, value: &str) -> String {
+    let inner = expression.trim().strip_prefix("${{").unwrap().strip_suffix("}}").unwrap();
+    let quoted = |text: &str| text.trim().trim_matches('\'').to_owned();
+    let found = inner.split("||").find_map(|part| match part.split_once("&&") {
+        Some((condition, result)) => {
+            let (left, right) = condition.split_once("==").unwrap();
+            assert_eq!(left.trim(), name);
+            (quoted(right) == value).then(|| quoted(result))
+        }
+        None => Some(quoted(part)),
+    });
+    found.unwrap()
+}
+
+/// Whether one of a job's rules, each `$A == $B`, lets it run. A job without rules always runs.
+fn runs(job: &Value, variables: &[(&str, &str)]) -> bool {
+    let value = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let Some(rules) = job["rules"].as_array() else { return true };
+    rules.iter().any(|rule| {
+        assert_eq!(rule.as_object().unwrap().len(), 1, "{rule}");
+        let (left, right) = rule["if"].as_str().unwrap().split_once("==").unwrap();
+        value(left.trim().trim_start_matches('$')) == value(right.trim().trim_start_matches('$'))
+    })
+}
+
+// GitLab's job tells what it deployed from the default branch, however it ended, and nothing of other branches and tags.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn gitlab_s_job_as_it_stands(pool: PgPool) {
+    if !has("curl") {
+        return;
+    }
+    let yaml = &blocks(&page("gitlab-ci.md"), "yaml")[0];
+    let job = serde_saphyr::from_str::<Value>(yaml).unwrap()["deploy"].clone();
+    let of_branch = |branch: &'static str| [("CI_DEFAULT_BRANCH", "main"), ("CI_COMMIT_BRANCH", branch)];
+    assert!(runs(&job, &of_branch("main")));
+    assert!(!runs(&job, &of_branch("try-something")));
+    let of_tag = [("CI_DEFAULT_BRANCH", "main"), ("CI_COMMIT_TAG", "v4")];
+    assert!(!runs(&job, &of_tag) && !runs(&job, &[("CI_DEFAULT_BRANCH", "main")]));
+    let server = Server::new(&pool).await;
+    let script = job["after_script"][0].as_str().unwrap();
+    let sha = "0123456789abcdef0123456789abcdef01234567";
+    for (id, (ended, status)) in
+        [("success", "succeeded"), ("failed", "failed"), ("canceled", "canceled")].into_iter().enumerate()
+    {
+        let id = id.to_string();
+        let variables = [
+            ("CI_JOB_STATUS", ended),
+            ("CI_JOB_ID", id.as_str()),
+            ("CI_ENVIRONMENT_NAME", job["environment"]["name"].as_str().unwrap()),
+            ("CI_COMMIT_SHORT_SHA", &sha[..8]),
+            ("CI_PROJECT_PATH", "acme/checkout"),
+            ("CI_COMMIT_SHA", sha),
+            ("CI_JOB_STARTED_AT", "2026-03-01T10:00:00Z"),
+            ("GITLAB_USER_LOGIN", "ada"),
+            ("CI_JOB_URL", "https://gitlab.example.com/acme/checkout/-/jobs/12"),
+        ];
+        server.run(script, &variables).await;
+        let told = server.shown(&format!("gitlab-{id}")).await;
+        assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some(status), Some("01234567")));
+        assert_eq!(
+            (told["started_at"].as_str(), &told["environment"]["slug"]),
+            (Some("2026-03-01T10:00:00Z"), &json!("production"))
+        );
+    }
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -277,29 +341,54 @@ async fn a_page_of_bitbucket_s_api_as_it_stands(pool: PgPool) {
     assert_eq!(told, ("acme/shop".to_owned(), "Production".to_owned()));
 }
 
-// The template of Argo CD, filled in as its engine does for `{{toJson .path}}`, is what the adapter reads.
+/// A template filled in as Argo CD's engine does for `{{toJson .path}}` and `{{if .path}}…{{else}}…{{end}}`.
+fn filled(template: &str, app: &Value) -> String {
+    let value = |path: &str| app.pointer(&path.trim().replace('.', "/")).cloned().unwrap_or(Value::Null);
+    let mut text = String::new();
+    let mut rest = template;
+    // Whether the branch that is read counts.
+    let mut counts = true;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (action, after) = after.split_once("}}").unwrap();
+        if counts {
+            text.push_str(before);
+        }
+        match action.trim().split_once(' ') {
+            Some(("toJson", path)) if counts => text.push_str(&value(path).to_string()),
+            Some(("toJson", _)) => {}
+            Some(("if", path)) => counts = value(path).as_str().is_some_and(|text| !text.is_empty()),
+            None if action.trim() == "else" => counts = !counts,
+            None if action.trim() == "end" => counts = true,
+            _ => panic!("{action} is not known here"),
+        }
+        rest = after;
+    }
+    text + rest
+}
+
+// The template of Argo CD, filled in, is what the adapter reads; a destination has an address or a name.
 #[test]
 fn the_argo_cd_template_is_what_is_read() {
     let yaml = &blocks(&page("argocd.md"), "yaml")[0];
     let body = scalar(yaml, "body: |");
-    let app = json!({"app": {
-        "metadata": {"name": "checkout-eu", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
-        "spec": {"project": "shop", "destination": {"namespace": "checkout", "server": "https://kubernetes.default.svc"}},
-        "status": {"health": {"status": "Healthy"}, "summary": {"images": ["registry/checkout:1.4"]},
-            "operationState": {"phase": "Succeeded", "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z",
-                "syncResult": {"revision": "abc"}, "operation": {"initiatedBy": {"username": "ada"}}}}}});
-    let mut filled = String::new();
-    let mut rest = body.as_str();
-    while let Some((before, after)) = rest.split_once("{{toJson ") {
-        let (path, after) = after.split_once("}}").unwrap();
-        let pointer = path.replace('.', "/");
-        filled.push_str(before);
-        filled.push_str(&app.pointer(&pointer).unwrap_or(&Value::Null).to_string());
-        rest = after;
+    for (destination, cluster) in [
+        (
+            json!({"namespace": "checkout", "server": "https://kubernetes.default.svc"}),
+            "https://kubernetes.default.svc",
+        ),
+        (json!({"namespace": "checkout", "server": "", "name": "eu-1"}), "eu-1"),
+        (json!({"namespace": "checkout", "name": "eu-1"}), "eu-1"),
+    ] {
+        let app = json!({"app": {
+            "metadata": {"name": "checkout-eu", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
+            "spec": {"project": "shop", "destination": destination},
+            "status": {"health": {"status": "Healthy"}, "summary": {"images": ["registry/checkout:1.4"]},
+                "operationState": {"phase": "Succeeded", "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z",
+                    "syncResult": {"revision": "abc"}, "operation": {"initiatedBy": {"username": "ada"}}}}}});
+        let filled = filled(&body, &app);
+        let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
+        assert_eq!((read[0].services[0].as_str(), read[0].version.as_deref()), ("checkout", Some("1.4")));
+        assert_eq!((read[0].status, read[0].environment.as_deref()), (Some(Status::Succeeded), Some("production")));
+        assert_eq!((read[0].actor.as_deref(), read[0].attributes["cluster"].as_str()), (Some("ada"), cluster));
     }
-    filled.push_str(rest);
-    let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
-    assert_eq!((read[0].services[0].as_str(), read[0].version.as_deref()), ("checkout", Some("1.4")));
-    assert_eq!((read[0].status, read[0].environment.as_deref()), (Some(Status::Succeeded), Some("production")));
-    assert_eq!(read[0].actor.as_deref(), Some("ada"));
 }

@@ -37,7 +37,13 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
     let admin = doors.app.browser(Role::Admin, false, &[]).await;
     sqlx::query("DELETE FROM operational_event_service").execute(&pool).await.unwrap();
     let sources = admin.get("/settings/event-sources").await;
-    assert!(sources.body.contains("3 operational events, 3 of no service that a rule knows"), "{}", sources.body);
+    assert!(
+        sources
+            .body
+            .contains("3 operational events, <a href=\"/unmapped?show=events\">3 of no service that a rule knows</a>"),
+        "{}",
+        sources.body
+    );
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -39,7 +39,11 @@ fn payloads_are_read_as_expected() {
         if !is_list && !report["items"].is_null() {
             differences.push(format!("{file}: several things were read instead of one"));
         }
-        let expected = &of_use(sender, expected);
+        for (_, key) in READ_OTHERWISE.iter().filter(|(excepted, _)| *excepted == file) {
+            let one = Map::from_iter([((*key).to_owned(), expected[*key].clone())]);
+            assert!(!differing(&report, &one).is_empty(), "{file}: {key} is as expected by now and needs no exception");
+        }
+        let expected = &without_read_otherwise(file, expected);
         differences.extend(differing(&report, expected).into_iter().map(|text| format!("{file}: {text}")));
         differences
             .extend(differing_in_kind(sender, &headers, &body, &read, expected).map(|text| format!("{file}: {text}")));
@@ -50,11 +54,16 @@ fn payloads_are_read_as_expected() {
     assert!(compared >= 51, "only {compared} payloads were compared");
 }
 
-// Of GitHub's, what is compared word by word: who made a deployment is its creator here and whoever caused the
-// event there, and a run is named by its workflow where its own name is empty.
-fn of_use(sender: &str, expected: &Map<String, Value>) -> Map<String, Value> {
-    let is_of_use = |key: &str| sender != "github" || !["actor", "pipeline", "commits"].contains(&key);
-    expected.clone().into_iter().filter(|(key, _)| is_of_use(key)).collect()
+/// What is read otherwise than the data set says; docs/decisions.md says why.
+const READ_OTHERWISE: [(&str, &str); 3] = [
+    ("github/deployment_created_pages_with_workflow_run.json", "actor"),
+    ("github/deployment_status_in_progress_pages.json", "actor"),
+    ("github/workflow_run_completed_success.json", "pipeline"),
+];
+
+fn without_read_otherwise(file: &str, expected: &Map<String, Value>) -> Map<String, Value> {
+    let is_compared = |key: &str| !READ_OTHERWISE.contains(&(file, key));
+    expected.clone().into_iter().filter(|(key, _)| is_compared(key)).collect()
 }
 
 fn differing(report: &Value, expected: &Map<String, Value>) -> Vec<String> {
@@ -99,11 +108,18 @@ fn differing_in_kind(
     let mut differences = Vec::new();
     if let Some(sender) = Sender::of(sender) {
         let key = events::dedupe_key(sender, headers, &root, "no id", RECEIVED_AT.parse().unwrap());
-        if let Some(id) = expected.get("event_id").and_then(Value::as_str)
-            && sender.key != "azure_devops"
-            && key.rsplit('/').next() != Some(id)
-        {
-            differences.push(format!("the delivery's key is {key}, expected {id}"));
+        if let Some(id) = expected.get("event_id").and_then(Value::as_str) {
+            // Where a service hook numbers its notifications, these stay when one is sent again.
+            let part =
+                |name: &str| Some(root.get(name)?).map(|part| part.as_str().map_or(part.to_string(), str::to_owned));
+            let is_azure = sender.key == "azure_devops";
+            let id = match part("subscriptionId").zip(part("notificationId")).filter(|_| is_azure) {
+                Some((subscription, notification)) => format!("{subscription}/{notification}"),
+                None => id.to_owned(),
+            };
+            if !key.ends_with(&id) {
+                differences.push(format!("the delivery's key is {key}, expected {id}"));
+            }
         }
         let name = events::event_name(sender, headers, &root);
         if let Some(kind) = expected.get("ce_type").and_then(Value::as_str)
@@ -114,7 +130,8 @@ fn differing_in_kind(
     }
     if let Some(commits) = expected.get("commits") {
         let pairs: Vec<_> = read[0].commits.iter().map(|commit| json!([commit.repo, commit.sha])).collect();
-        if json!(pairs) != *commits {
+        // Of a push only how many there are.
+        if json!(pairs) != *commits && json!(pairs.len()) != *commits {
             differences.push(format!("the commits are {pairs:?}"));
         }
     }

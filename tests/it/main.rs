@@ -48,6 +48,7 @@ mod senders;
 mod sources;
 mod support;
 mod table_forms;
+mod timeline;
 mod training_jobs;
 mod trust_cancelled;
 mod trust_compare;

@@ -58,7 +58,8 @@ impl Doors {
         self.app.send(request.body(Body::from(body.to_vec())).unwrap()).await
     }
 
-    async fn send(&self, sender: &Sender, more: &[(&str, &str)], body: &[u8]) -> Page {
+    /// Sends a body with what proves its sender.
+    pub async fn send(&self, sender: &Sender, more: &[(&str, &str)], body: &[u8]) -> Page {
         let mut headers = proof(sender, &self.secrets[sender.key], body);
         headers.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.post(sender, &headers, body).await
@@ -173,6 +174,45 @@ async fn both_secrets_of_a_token_sender_are_valid_while_one_replaces_the_other(p
         StatusCode::SEE_OTHER
     );
     assert_eq!(doors.send(sender, &[], b"{}").await.status, StatusCode::UNAUTHORIZED);
+}
+
+// Whoever reads GitLab's plain token on the way must not send in its name once it signs.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn after_the_first_signature_the_plain_token_is_refused_until_it_is_allowed(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let gitlab = Sender::of("gitlab").unwrap();
+    let token = [("x-gitlab-token".to_owned(), doors.secrets["gitlab"].clone())];
+    let id = support::count(&pool, "SELECT event_source_id FROM event_source WHERE name = 'gitlab'").await;
+    let path = format!("/settings/event-sources/{id}");
+    let browser = doors.app.browser(costwake::store::Role::Admin, false, &[]).await;
+    let early = browser.post_form(&format!("{path}/plain-token/allow"), &[]).await;
+    assert_eq!(early.status, StatusCode::CONFLICT, "it has not signed yet");
+    assert!(!browser.get(&path).await.body.contains("Signs what it sends"));
+    assert_eq!(doors.post(gitlab, &token, b"{\"a\": 1}").await.status, StatusCode::ACCEPTED);
+    // A signature that is wrong teaches nothing.
+    let forged = proof(gitlab, &events::new_secret(gitlab.proof, &[8; 32]), b"{}");
+    assert_eq!(doors.post(gitlab, &forged, b"{}").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(doors.post(gitlab, &token, b"{\"a\": 2}").await.status, StatusCode::ACCEPTED);
+
+    assert_eq!(doors.send(gitlab, &[], b"{\"a\": 3}").await.status, StatusCode::ACCEPTED);
+    let refused = doors.post(gitlab, &token, b"{\"a\": 4}").await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert!(refused.body.contains("This source signs what it sends"), "{}", refused.body);
+    let page = browser.get(&path).await.body;
+    assert!(page.contains("Signs what it sends since") && page.contains("Allow the plain token again"), "{page}");
+    assert!(page.contains("Last refusal: This source signs what it sends"), "{page}");
+    assert_eq!(doors.send(gitlab, &[], b"{\"a\": 5}").await.status, StatusCode::ACCEPTED);
+
+    assert_eq!(browser.post_form(&format!("{path}/plain-token/allow"), &[]).await.status, StatusCode::SEE_OTHER);
+    for body in [b"{\"a\": 6}", b"{\"a\": 7}"] {
+        assert_eq!(doors.post(gitlab, &token, body).await.status, StatusCode::ACCEPTED);
+        assert_eq!(doors.send(gitlab, &[], &[body.as_slice(), b" "].concat()).await.status, StatusCode::ACCEPTED);
+    }
+    assert!(browser.get(&path).await.body.contains("Require the signature again"));
+    assert_eq!(browser.post_form(&format!("{path}/plain-token/refuse"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(doors.post(gitlab, &token, b"{\"a\": 8}").await.status, StatusCode::UNAUTHORIZED);
+    let audited = "SELECT count(*) FROM audit_log WHERE action LIKE 'event_source.plain_token_%'";
+    assert_eq!(support::count(&pool, audited).await, 2);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

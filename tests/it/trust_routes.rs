@@ -226,6 +226,8 @@ GET /settings/event-sources/{id} admin
 POST /settings/event-sources/{id}/disable admin
 POST /settings/event-sources/{id}/end-old-secret admin
 POST /settings/event-sources/{id}/enable admin
+POST /settings/event-sources/{id}/plain-token/allow admin
+POST /settings/event-sources/{id}/plain-token/refuse admin
 POST /settings/event-sources/{id}/read-again admin
 POST /settings/event-sources/{id}/reading admin
 POST /settings/event-sources/{id}/reading/now admin

@@ -35,6 +35,13 @@ pub fn rows(matching: &Matching) -> Vec<RuleRow> {
     service.into_iter().chain(environment).collect()
 }
 
+/// What its sender told beside names, `stage: Deploy`: rules can look at each, as `pipeline`, `path` or a tag.
+pub fn told(attributes: &serde_json::Value) -> Vec<String> {
+    let pairs = attributes.as_object().into_iter().flatten();
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    pairs.map(|(key, value)| format!("{key}: {}", text(value))).collect()
+}
+
 async fn pin(
     State(app): State<AppState>,
     principal: Principal,

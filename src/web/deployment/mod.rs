@@ -1,6 +1,7 @@
 //! `/deployments/{id}`: what the services cost before and after a deployment. A comparison, not an estimate.
 
 mod causes;
+mod change_set;
 mod chart;
 mod effect;
 mod failure;
@@ -21,7 +22,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
 use crate::focus::{CostBasis, DateRange};
 use crate::store::change_failures;
-use crate::store::changes::{self, ChangeList};
+use crate::store::changes::{self, ChangeList, DeployedCommit};
 use crate::store::deployment_costs::{self, ServedService, ServiceDayCost, Sides};
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
@@ -48,6 +49,7 @@ pub use units::unit_costs;
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const RESOURCE_COUNT_MAX: i64 = 15;
 const OTHER_COUNT_MAX: i64 = 100;
+const COMMIT_COUNT_MAX: i64 = 50;
 /// Releases and runs of its version and commit.
 const BESIDE_COUNT_MAX: i64 = 20;
 
@@ -92,12 +94,18 @@ struct DeploymentPage {
     failures: Vec<FailureRow>,
     matching: Matching,
     match_rules: Vec<RuleRow>,
+    /// What rules can look at beside names.
+    told: Vec<String>,
     can_pin: bool,
     is_marked: bool,
     /// Others of the same billing day, which its cost cannot be told from.
     change_set: Vec<ListedDeployment>,
     window: String,
+    /// Where it brought to a service what was live there already.
+    same_version: String,
     changes: ChangeList,
+    commits: Vec<DeployedCommit>,
+    commits_are_cut: bool,
     releases: Vec<ListedRelease>,
     runs: Vec<ListedRun>,
     /// The days of the comparison and the environment, for the pages of its services.
@@ -219,6 +227,9 @@ async fn show(
         units = units::section(&workloads, &around, id);
     }
     let changes = changes::changes_of(&mut snapshot, id).await?;
+    let mut commits = changes::commits_of(&mut snapshot, id, COMMIT_COUNT_MAX + 1).await?;
+    let commits_are_cut = commits.len() as i64 > COMMIT_COUNT_MAX;
+    commits.truncate(COMMIT_COUNT_MAX as usize);
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
@@ -243,9 +254,11 @@ async fn show(
         is_marked: failures.iter().any(|one| one.reason == "marked"),
         failures: failures.iter().map(failure::row).collect(),
         match_rules: matching::rows(&matching),
+        told: matching::told(&row.attributes),
         matching,
         can_pin: Policy::Bills.allows(&principal),
-        change_set: change_set(&row, environment_id, day, &others),
+        change_set: change_set::change_set(&row, environment_id, day, &others),
+        same_version: change_set::same_version(&row),
         figure_changes: figure_changes::rows(&figure_changes),
         environment: environment.unwrap_or_else(|| "environment not known".into()),
         service_query,
@@ -259,6 +272,8 @@ async fn show(
         cost,
         others,
         changes,
+        commits,
+        commits_are_cut,
         releases,
         runs,
     }
@@ -284,20 +299,6 @@ fn went_live(row: &Row) -> bool {
 /// An address that a browser may be sent to; senders can write anything.
 pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-}
-
-// Bills know days: of several deployments of one service on one day, none has a cost of its own.
-fn change_set(
-    row: &Row,
-    environment_id: Option<i64>,
-    day: chrono::NaiveDate,
-    others: &[ListedDeployment],
-) -> Vec<ListedDeployment> {
-    if !went_live(row) || environment_id.is_none() {
-        return Vec::new();
-    }
-    let is_beside = |one: &&ListedDeployment| Some(one.environment_id) == environment_id && one.at.date_naive() == day;
-    others.iter().filter(is_beside).filter(|one| one.kind != "config_sync").cloned().collect()
 }
 
 async fn others(

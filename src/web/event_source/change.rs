@@ -120,6 +120,21 @@ pub async fn save(app: &AppState, by: &str, from: &str, id: i64, wanted: Wanted)
     .await
 }
 
+/// Lets a source that signs show its plain token too, or no longer.
+pub async fn allow_plain_token(app: &AppState, by: &str, from: &str, id: i64, is_allowed: bool) -> Result<()> {
+    let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());
+    detached(async move {
+        let mut change = Change::begin(&app, &by, &from, id).await?;
+        let Some(since) = change.source.signed_since else {
+            return Err(Error::Conflict(format!("{} has not signed anything yet.", change.source.name)));
+        };
+        event_sources::allow_plain_token(&mut change.transaction, id, is_allowed).await?;
+        let action = if is_allowed { "event_source.plain_token_allowed" } else { "event_source.plain_token_refused" };
+        change.finish(action, json!({ "signed_since": since })).await
+    })
+    .await
+}
+
 /// Asks for a read at once.
 pub async fn read_now(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
     let (app, by, from) = (app.clone(), by.to_owned(), from.to_owned());

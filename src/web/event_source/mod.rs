@@ -31,6 +31,8 @@ pub fn routes(routes: Routes) -> Routes {
         .post("/settings/event-sources/{id}/reading/pause", Policy::Admin, pause)
         .post("/settings/event-sources/{id}/reading/resume", Policy::Admin, resume)
         .post("/settings/event-sources/{id}/reading/stop", Policy::Admin, stop)
+        .post("/settings/event-sources/{id}/plain-token/allow", Policy::Admin, allow_token)
+        .post("/settings/event-sources/{id}/plain-token/refuse", Policy::Admin, refuse_token)
 }
 
 /// The form as it was filled in.
@@ -214,4 +216,24 @@ async fn stop(
 ) -> Result<Redirect> {
     change::stop(&app, &principal.login, &from.to_string(), id).await?;
     Ok(Redirect::to(&path(id)))
+}
+
+async fn allow_token(
+    app: State<AppState>,
+    principal: Principal,
+    from: ClientAddress,
+    id: Path<i64>,
+) -> Result<Redirect> {
+    change::allow_plain_token(&app, &principal.login, &from.to_string(), id.0, true).await?;
+    Ok(Redirect::to(&path(id.0)))
+}
+
+async fn refuse_token(
+    app: State<AppState>,
+    principal: Principal,
+    from: ClientAddress,
+    id: Path<i64>,
+) -> Result<Redirect> {
+    change::allow_plain_token(&app, &principal.login, &from.to_string(), id.0, false).await?;
+    Ok(Redirect::to(&path(id.0)))
 }

@@ -155,9 +155,10 @@ impl Readings {
         let detail = service_details::get(snapshot, service.service_id).await?;
         let mut days = Loaded::default();
         let mut reach = CostReach::default();
-        if let Some(span) = &span {
-            let live = Deliveries::read(snapshot, Some(service.service_id), None, span).await?;
-            delivery = live.section(span);
+        // Deployments are there before the first bill is.
+        if let Some(span) = span.or_else(|| view.span_to(page.now.date_naive())) {
+            let live = Deliveries::read(snapshot, Some(service.service_id), None, &span).await?;
+            delivery = live.section(&span);
         }
         if let Some(span) = span.filter(|_| shows_cost) {
             let (kept, publication_id) = (&app.kept_costs, page.publication_id);
