@@ -44,7 +44,8 @@ struct Spec {
     system: Option<String>,
     domain: Option<String>,
     dependency_of: Vec<String>,
-    depends_on: Vec<String>,
+    // A key without a value is no list.
+    depends_on: Option<Vec<String>>,
     profile: Profile,
     #[serde(flatten)]
     _rest: BTreeMap<String, IgnoredAny>,
@@ -248,7 +249,8 @@ fn add_resources(entities: &[Entity], described: &mut Described) {
     // Either side may say it: the component that it depends on the resource, or the resource whose dependency it is.
     let mut needed_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for component in entities.iter().filter(|entity| entity.kind == "Component") {
-        for resource in component.spec.depends_on.iter().filter_map(|reference| referred_resource(reference)) {
+        for resource in component.spec.depends_on.iter().flatten().filter_map(|reference| referred_resource(reference))
+        {
             needed_by.entry(resource).or_default().insert(slug(&component.metadata.name));
         }
     }
@@ -334,6 +336,11 @@ apiVersion: backstage.io/v1alpha1
 kind: Component
 metadata: {name: search, annotations: {github.com/project-slug: acme/web}}
 spec: {type: service, lifecycle: old, owner: user:jane, dependsOn: [resource:queue]}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: ads}
+spec: {type: service, lifecycle: production, owner: payments, dependsOn: }
 ---
 apiVersion: backstage.io/v1alpha1
 kind: System
