@@ -2,6 +2,7 @@
 //! not bill is as complete as ever. Missing days are never zero.
 
 use super::{HEADER, Line, World, bill, column, texts, world};
+use bigdecimal::BigDecimal;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
@@ -141,13 +142,14 @@ async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
     let finance = world.finance().await;
     let query = "service=edge&period=2026-11-10..2026-11-19";
     let csv = finance.get(&format!("/why.csv?{query}")).await.body;
-    let rows: Vec<(String, f64)> = column(&csv, "Cause")
+    let rows: Vec<(String, BigDecimal)> = column(&csv, "Cause")
         .into_iter()
         .zip(column(&csv, "Amount").iter().map(|amount| amount.parse().unwrap()))
         .collect();
     for (cause, amount) in &rows {
-        let expected = if cause == "bill-missing" { -40.0 } else { 0.0 };
-        assert!((amount - expected).abs() < 1e-6, "{cause}: {csv}");
+        let expected = if cause == "bill-missing" { -40 } else { 0 };
+        let rounded = amount.with_scale_round(6, bigdecimal::RoundingMode::HalfUp);
+        assert_eq!(rounded, BigDecimal::from(expected), "{cause}: {csv}");
     }
     assert!(csv.contains("edge-one since 16 Nov"), "{csv}");
     let page = finance.get(&format!("/why?{query}")).await.body;
