@@ -41,7 +41,7 @@ fn kill_a_process() {
 async fn import(pools: &Pools, source: &str, text: &str, limits: Limits) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let request = request(file(folder.path(), text), Some(source), None);
-    let options = ImportOptions { limits, ..ImportOptions::default() };
+    let options = ImportOptions { limits, is_counted_elsewhere_too: true, ..ImportOptions::default() };
     import_with(pools, request, options, |_, _, _| {}).await.ok().map(|receipt| receipt.state)
 }
 

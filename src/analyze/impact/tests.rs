@@ -269,7 +269,8 @@ fn siblings_that_moved_alike_have_their_amount() {
     }
     alike.siblings = Some(Siblings { cost: index, traffic: Vec::new() });
     let (amount, _) = amount_of(&ask(&alike), FlagKind::SiblingsMoved);
-    assert!(amount > 0.1 * mean_after(&alike), "{amount} of {}", mean_after(&alike));
+    // A release at the same time could have done it as well: the rise is divided between them.
+    assert!(amount > 0.05 * mean_after(&alike), "{amount} of {}", mean_after(&alike));
 }
 
 /// What a rule or a tag moved is a mean over the days asked: all of it where it came before, a half where half is left.
