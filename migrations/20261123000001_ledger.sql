@@ -127,7 +127,7 @@ CREATE FUNCTION cost_in(basis text, billed numeric, effective numeric, list nume
 RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE basis WHEN 'billed' THEN billed WHEN 'list' THEN list WHEN 'contracted' THEN contracted ELSE effective END;
 
--- Whether a line, or a key of lines, is of a part that figures are made of (`ChargePart` in src/store/charges.rs).
+-- Whether a line, or a key of lines, is of a part that figures are made of (`ChargePart` in src/store/charge_filter.rs).
 -- Usage that a commitment left unused is no usage; a correction is nothing else, whatever it corrects.
 CREATE FUNCTION is_charge_part(
     part text, charge_category text, charge_class text, commitment_discount_status text, pricing_category text
