@@ -93,9 +93,10 @@ CREATE TABLE effect_run (
 
 CREATE INDEX metric_point_by_load ON metric_point (loaded_at);
 
--- How often the method is wrong here: the same question asked on days without a release (placebos). One row.
+-- How often the method is wrong here: the same question asked on days without a release (placebos). A row for
+-- environments of the kind production and one for the others, whose cost moves otherwise.
 CREATE TABLE effect_calibration (
-    is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
+    environments text PRIMARY KEY CHECK (environments IN ('production', 'others')),
     -- What the intervals are stretched by, as the method keeps it.
     constants jsonb NOT NULL,
     method text NOT NULL,

@@ -2,6 +2,7 @@
 
 use super::error::{ErrorBody, Result};
 use crate::store::effects::{self, EffectRow};
+use crate::store::impact_series::Environments;
 use crate::store::{deployment_costs, deployment_lists, deployment_notes, effect_runs};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
 use axum::Json;
@@ -162,7 +163,7 @@ impl From<&EffectRow> for Answer {
 pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<Json<Impact>> {
     let id: i64 = id.parse().map_err(|_| web::Error::NotFound)?;
     let mut snapshot = app.pools.snapshot().await?;
-    deployment_lists::get(&mut snapshot, id).await?.ok_or(web::Error::NotFound)?;
+    let deployment = deployment_lists::get(&mut snapshot, id).await?.ok_or(web::Error::NotFound)?;
     let scope = principal.scope();
     let services = deployment_costs::services(&mut snapshot, id).await?;
     let is_own = |team: Option<i64>| scope.team_ids().is_none_or(|own| team.is_some_and(|team| own.contains(&team)));
@@ -182,7 +183,8 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
         written_by: note.written_by,
         written_at: note.written_at,
     });
-    let learnt = effect_runs::calibration(&mut snapshot).await?;
+    let environments = Environments::of_kind(deployment.environment_kind.as_deref());
+    let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
     let rank = |answer: &Answer| {
         let probability = answer.probability.filter(|_| matches!(answer.finding.as_str(), "increase" | "decrease"));
         learnt.as_ref().zip(probability).map(|(learnt, probability)| learnt.claimed_as_strongly(probability))

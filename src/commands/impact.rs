@@ -60,7 +60,7 @@ async fn one(pools: &Pools, id: i64, as_json: bool) -> anyhow::Result<ExitCode> 
     let standing = crate::web::deployment::standing(&rows);
     if standing.is_empty() && !as_json {
         println!(
-            "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment of the kind production."
+            "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment that is known and no preview."
         );
     }
     for row in standing {

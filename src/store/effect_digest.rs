@@ -1,4 +1,5 @@
-//! The answers about releases in short, for the start page: the newest ones, and how many there are of each finding.
+//! The answers about releases to production in short, for the start page: the newest ones, and how many there are of
+//! each finding.
 
 use super::Scope;
 use crate::focus::DateRange;
@@ -31,6 +32,7 @@ pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx:
                JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
+               JOIN environment v ON v.environment_id = e.environment_id AND v.kind = 'production'
                WHERE e.phase <> 'measuring' AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
                ORDER BY e.effect_date DESC, e.service_id, e.environment_id, e.before_per_day DESC NULLS LAST,
                         e.release_date DESC, e.deployment_id DESC
@@ -105,6 +107,7 @@ pub async fn counts(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> 
                JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
+               JOIN environment v ON v.environment_id = e.environment_id AND v.kind = 'production'
                WHERE e.effect_date >= $1 AND e.effect_date < $2 AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
                GROUP BY e.effect_date, e.service_id, e.environment_id
            ) release"#,

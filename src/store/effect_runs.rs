@@ -1,5 +1,6 @@
 //! How far the answers about deployments are, and how often the method is wrong on days without a release.
 
+use super::impact_series::Environments;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -116,27 +117,36 @@ impl StoredCalibration {
     }
 }
 
-/// What was learnt last; `None` before.
-pub async fn calibration(conn: &mut PgConnection) -> sqlx::Result<Option<StoredCalibration>> {
+/// What was learnt last in these environments; `None` before.
+pub async fn calibration(
+    conn: &mut PgConnection,
+    environments: Environments,
+) -> sqlx::Result<Option<StoredCalibration>> {
     sqlx::query_as!(
         StoredCalibration,
         "SELECT constants, method, placebo_count, claimed_count, outside_count, claimed_probabilities, computed_at
-         FROM effect_calibration"
+         FROM effect_calibration WHERE environments = $1",
+        environments.key()
     )
     .fetch_optional(conn)
     .await
 }
 
-/// Keeps what was learnt.
-pub async fn keep_calibration(conn: &mut PgConnection, learnt: &StoredCalibration) -> sqlx::Result<()> {
+/// Keeps what was learnt in these environments.
+pub async fn keep_calibration(
+    conn: &mut PgConnection,
+    environments: Environments,
+    learnt: &StoredCalibration,
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO effect_calibration (constants, method, placebo_count, claimed_count, outside_count,
+        "INSERT INTO effect_calibration (environments, constants, method, placebo_count, claimed_count, outside_count,
              claimed_probabilities, computed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (is_the_one) DO UPDATE SET constants = excluded.constants, method = excluded.method,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (environments) DO UPDATE SET constants = excluded.constants, method = excluded.method,
              placebo_count = excluded.placebo_count, claimed_count = excluded.claimed_count,
              outside_count = excluded.outside_count, claimed_probabilities = excluded.claimed_probabilities,
              computed_at = excluded.computed_at",
+        environments.key(),
         learnt.constants,
         learnt.method,
         learnt.placebo_count,

@@ -252,6 +252,8 @@ pub struct ClaimedRelease {
     pub version: Option<String>,
     /// The service.
     pub service_id: i64,
+    /// Where, unless it was production.
+    pub elsewhere: Option<String>,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
     /// The day of the release; of the last of several that share the answer.
@@ -260,6 +262,14 @@ pub struct ClaimedRelease {
     pub other_day_count: i64,
     /// Units of the currency a day.
     pub per_day: BigDecimal,
+}
+
+impl ClaimedRelease {
+    /// "v1.42.0", "v1.42.0 in staging", "deployment 7": what it is called among others.
+    pub fn name(&self) -> String {
+        let version = self.version.clone().unwrap_or_else(|| format!("deployment {}", self.deployment_id));
+        self.elsewhere.as_ref().map_or_else(|| version.clone(), |place| format!("{version} in {place}"))
+    }
 }
 
 /// Which releases.
@@ -286,6 +296,7 @@ pub async fn claimed(
         ClaimedRelease,
         r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.effect_date)
                   e.deployment_id AS "deployment_id!", d.version, e.service_id AS "service_id!",
+                  CASE WHEN v.kind <> 'production' THEN v.name END AS elsewhere,
                   e.billing_currency AS "billing_currency!", e.effect_date AS "effect_date!",
                   coalesce(jsonb_array_length(e.joint -> 'days') - 1, 0)::bigint AS "other_day_count!",
                   e.per_day AS "per_day!"
@@ -293,6 +304,7 @@ pub async fn claimed(
            JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
            JOIN service s ON s.service_id = e.service_id
+           JOIN environment v ON v.environment_id = e.environment_id
            WHERE e.finding IN ('increase', 'decrease') AND e.effect_date >= $1 AND e.effect_date < $2
              AND ($3::bigint IS NULL OR e.service_id = $3) AND ($4::bigint IS NULL OR e.environment_id = $4)
              AND ($5::bigint IS NULL OR coalesce(s.team_id, 0) = $5)

@@ -80,11 +80,14 @@ pub struct Restart {
     pub effect_date: NaiveDate,
 }
 
-/// Releases whose settled answers claim a change, since a day.
+/// Releases to production whose answers claim a change, since a day. What a release changes elsewhere is too little of a
+/// service to start its level anew.
 pub async fn restarts(conn: &mut PgConnection, since: NaiveDate) -> sqlx::Result<Vec<Restart>> {
     sqlx::query_as!(
         Restart,
-        r#"SELECT DISTINCT service_id AS "service_id!", effect_date AS "effect_date!" FROM current_deployment_effect
+        r#"SELECT DISTINCT f.service_id AS "service_id!", f.effect_date AS "effect_date!"
+           FROM current_deployment_effect f
+           JOIN environment e ON e.environment_id = f.environment_id AND e.kind = 'production'
            WHERE finding IN ('increase', 'decrease') AND phase <> 'measuring' AND effect_date >= $1
            ORDER BY 1, 2 LIMIT $2"#,
         since,

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 /// Rows of one kind that are read at most.
 const ROW_COUNT_MAX: i64 = 20_000_000;
 
-/// A production release that went live.
+/// A release that went live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveRelease {
     /// The deployment.
@@ -35,6 +35,19 @@ pub enum Environments {
 }
 
 impl Environments {
+    /// Both of them, each of which is estimated by itself.
+    pub const ALL: [Self; 2] = [Self::Production, Self::Others];
+
+    /// Those that an environment of this kind is among.
+    pub fn of_kind(kind: Option<&str>) -> Self {
+        if kind == Some("production") { Self::Production } else { Self::Others }
+    }
+
+    /// The word that the database knows them by.
+    pub fn key(self) -> &'static str {
+        if self.is_production() { "production" } else { "others" }
+    }
+
     fn is_production(self) -> bool {
         self == Self::Production
     }

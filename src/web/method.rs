@@ -4,6 +4,7 @@
 use super::display::percent;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::effect_runs::{self, Run, StoredCalibration};
+use crate::store::impact_series::Environments;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
@@ -19,10 +20,13 @@ pub fn routes(routes: Routes) -> Routes {
 struct MethodPage {
     page: Page,
     run: Option<Run>,
-    placebos: Option<Placebos>,
+    /// Of production, then of all other environments, as far as they were measured.
+    placebos: Vec<Placebos>,
 }
 
 struct Placebos {
+    /// "Production".
+    environments: &'static str,
     learnt: StoredCalibration,
     /// `2.3%`.
     claimed: String,
@@ -32,15 +36,25 @@ struct Placebos {
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<MethodPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Method", NavItem::Deployments).await?;
-    let learnt = effect_runs::calibration(&mut snapshot).await?.filter(|learnt| learnt.placebo_count > 0);
-    let share = |count: i64, of: i64| percent(&BigDecimal::from(count), &BigDecimal::from(of)).unwrap_or_default();
-    Ok(MethodPage {
-        run: effect_runs::last(&mut snapshot).await?,
-        placebos: learnt.map(|learnt| Placebos {
-            claimed: share(learnt.claimed_count, learnt.placebo_count),
-            outside: share(learnt.outside_count, learnt.placebo_count),
-            learnt,
-        }),
-        page,
-    })
+    let mut placebos = Vec::new();
+    for environments in Environments::ALL {
+        let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
+        placebos.extend(learnt.filter(|learnt| learnt.placebo_count > 0).map(|learnt| of_placebos(environments, learnt)));
+    }
+    Ok(MethodPage { run: effect_runs::last(&mut snapshot).await?, placebos, page })
+}
+
+fn of_placebos(environments: Environments, learnt: StoredCalibration) -> Placebos {
+    let share = |count: i64| {
+        percent(&BigDecimal::from(count), &BigDecimal::from(learnt.placebo_count)).unwrap_or_default()
+    };
+    Placebos {
+        environments: match environments {
+            Environments::Production => "Production",
+            Environments::Others => "Other environments",
+        },
+        claimed: share(learnt.claimed_count),
+        outside: share(learnt.outside_count),
+        learnt,
+    }
 }

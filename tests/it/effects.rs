@@ -260,6 +260,35 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
 }
 
 /// List prices are compared once for all analyses, and anew where other bills count.
+/// What is released elsewhere is answered as well, among its own kind; the start page tells of production only.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_release_to_staging_has_an_answer_too(db: PgPool) {
+    let world = filled(&db).await;
+    let become_kind = async |kind: &str| {
+        sqlx::query("UPDATE environment SET kind = $1 WHERE slug = 'production'").bind(kind).execute(&db).await.unwrap();
+    };
+    become_kind("preview").await;
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    assert_eq!(settle(&world).await.release_count, 0, "previews end too soon");
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/deployments/{step}")).await;
+    assert!(page.body.contains("Effects are not estimated for previews"), "{}", page.body);
+
+    become_kind("staging").await;
+    assert!(effects::is_behind(&world.app.state.pools).await.unwrap(), "the kind of an environment decides");
+    assert_eq!(settle(&world).await.written_count, 1);
+    assert_eq!(phases(&db, step).await, [of("settled", "increase")]);
+    let page = finance.get(&format!("/deployments/{step}")).await;
+    assert!(page.body.contains("This deployment makes checkout cost about $"), "{}", page.body);
+    let why = finance.get("/why?service=checkout&period=2026-11").await;
+    assert!(why.body.contains("v1 in production of 28 Oct"), "another place is named: {}", why.body);
+    let overview = finance.get("/").await;
+    assert!(!overview.body.contains("Latest findings"), "{}", overview.body);
+    let learnt: Vec<String> =
+        sqlx::query_scalar("SELECT environments FROM effect_calibration").fetch_all(&db).await.unwrap();
+    assert_eq!(learnt, ["others"]);
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn prices_are_compared_once_for_each_set_of_bills(db: PgPool) {
     let world = world(&db).await;

@@ -43,11 +43,12 @@ impl Inputs {
         self.missing_since.get(&service_id).map_or(self.complete_to, |since| *since - Days::new(1))
     }
 
-    /// Reads all of production that effects are estimated from. Without bills or without a release there is nothing.
-    pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let releases = impact_series::releases(&mut *conn, Environments::Production).await?;
+    /// Reads all that effects in these environments are estimated from. Without bills or without a release there is
+    /// nothing.
+    pub async fn read(conn: &mut PgConnection, environments: Environments) -> sqlx::Result<Self> {
+        let releases = impact_series::releases(&mut *conn, environments).await?;
         let Some(first) = releases.first().map(|release| release.at.date_naive()) else { return Ok(Self::default()) };
-        Self::since(conn, Environments::Production, releases, |_| first - Days::new(DAYS_BEFORE)).await
+        Self::since(conn, environments, releases, |_| first - Days::new(DAYS_BEFORE)).await
     }
 
     /// Reads the last days of these environments, releases or not. Without bills there is nothing to read.

@@ -1,4 +1,5 @@
-//! What each production release did to cost, brought up to date after every change of bills, deployments and traffic.
+//! What each release did to cost, brought up to date after every change of bills, deployments and traffic: those to
+//! production, and those to all other environments but previews, each among its own kind.
 //!
 //! All series are read in one view, the estimates are worked out without the database, and what is new is appended.
 //! An answer whose inputs did not change is not worked out again: the fingerprint of the inputs tells.
@@ -13,6 +14,7 @@ pub(super) mod verdict;
 use crate::analyze::impact::{self, Calibration, Effect, Impact, Model, ReleaseDay};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
+use crate::store::impact_series::Environments;
 use crate::store::{Pools, jobs, price_changes, retagging};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -78,20 +80,26 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     bring_prices_up_to_date(pools).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mark = effect_runs::mark(&mut snapshot).await?;
-    let inputs = inputs::Inputs::read(&mut snapshot).await?;
+    let mut questions = Vec::new();
+    for environments in Environments::ALL {
+        questions.push(Questions {
+            environments,
+            inputs: inputs::Inputs::read(&mut snapshot, environments).await?,
+            stored: effect_runs::calibration(&mut snapshot, environments).await?,
+        });
+    }
     let standing = effects::standing(&mut snapshot).await?;
-    let stored = effect_runs::calibration(&mut snapshot).await?;
     snapshot.commit().await?;
 
     let publication_id = mark.publication_id;
-    let work = move || work(inputs, standing, stored, publication_id, now);
+    let work = move || work(questions, standing, publication_id, now);
     let done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
 
     let mut transaction = pools.jobs.begin().await?;
     // Another process may have written meanwhile: what it answered stands, and the next look finds the rest.
     if effect_runs::try_lock(&mut transaction).await? {
-        if let Some(learnt) = &done.learnt {
-            effect_runs::keep_calibration(&mut transaction, learnt).await?;
+        for (environments, learnt) in &done.learnt {
+            effect_runs::keep_calibration(&mut transaction, *environments, learnt).await?;
         }
         let fresh = still_new(&mut transaction, done.effects).await?;
         effects::append(&mut transaction, &fresh, now).await?;
@@ -134,37 +142,42 @@ fn standing_key(one: &Standing) -> StandingKey {
     (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone())
 }
 
+/// What there is to answer about some environments.
+struct Questions {
+    environments: Environments,
+    inputs: inputs::Inputs,
+    stored: Option<effect_runs::StoredCalibration>,
+}
+
+#[derive(Default)]
 struct Done {
     effects: Vec<NewEffect>,
-    learnt: Option<effect_runs::StoredCalibration>,
+    learnt: Vec<(Environments, effect_runs::StoredCalibration)>,
     settled: Settled,
 }
 
-fn work(
-    inputs: inputs::Inputs,
-    standing: Vec<Standing>,
-    stored: Option<effect_runs::StoredCalibration>,
-    publication_id: i64,
-    now: DateTime<Utc>,
-) -> Done {
-    let series = histories::build(&inputs);
-    let model = Model::default();
-    let calibration = calibrate::calibration(stored.as_ref(), &series, &model);
-    let learnt = calibrate::learn(stored.as_ref(), &series, &model, &calibration, now);
+fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64, now: DateTime<Utc>) -> Done {
     let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
-    let asked = Asked {
-        model: &model,
-        calibration: &calibration,
-        calibrated: &parts::of_calibration(&calibration),
-        standing: &standing,
-        publication_id,
-    };
-    let answers = in_parallel(&series, |one| asked.of_series(one));
-    let mut done = Done { effects: Vec::new(), learnt, settled: Settled::default() };
-    for answer in answers {
-        done.settled.release_count += answer.release_count;
-        done.settled.computed_count += answer.computed_count;
-        done.effects.extend(answer.effects);
+    let model = Model::default();
+    let mut done = Done::default();
+    for question in questions {
+        let series = histories::build(&question.inputs);
+        let stored = question.stored.as_ref();
+        let calibration = calibrate::calibration(stored, &series, &model);
+        let learnt = calibrate::learn(stored, &series, &model, &calibration, now);
+        done.learnt.extend(learnt.map(|learnt| (question.environments, learnt)));
+        let asked = Asked {
+            model: &model,
+            calibration: &calibration,
+            calibrated: &parts::of_calibration(&calibration),
+            standing: &standing,
+            publication_id,
+        };
+        for answer in in_parallel(&series, |one| asked.of_series(one)) {
+            done.settled.release_count += answer.release_count;
+            done.settled.computed_count += answer.computed_count;
+            done.effects.extend(answer.effects);
+        }
     }
     done.settled.written_count = done.effects.len();
     done

@@ -28,6 +28,7 @@ use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
 use crate::store::deployment_pins::{self, Matching};
+use crate::store::impact_series::Environments;
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
 use crate::store::{effect_runs, effects};
@@ -170,9 +171,9 @@ async fn show(
         answers = effects::of_deployment(&mut snapshot, &scope, id).await?;
         lines = effects::lines(&mut snapshot, &scope, id).await?;
     }
-    let calibration = effect_runs::calibration(&mut snapshot).await?;
+    let environments = Environments::of_kind(row.environment_kind.as_deref());
+    let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
     let effect = effect::view(&answers, calibration.as_ref());
-    let is_of_production = row.environment_kind.as_deref() == Some("production");
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let lines_href = match open.as_slice() {
@@ -241,7 +242,7 @@ async fn show(
             Some(effect) => effect.sentence.clone(),
             None => answer(&row, &open, &days, &around, state.as_ref()),
         },
-        no_effect: no_effect(&row, is_of_production, effect.is_some()),
+        no_effect: no_effect(&row, effect.is_some()),
         can_write_note: !ids.is_empty() && Policy::Review.allows(&principal),
         json_href: if ids.is_empty() { String::new() } else { format!("/api/v1/deployments/{id}/impact") },
         effect,
@@ -368,13 +369,12 @@ fn state(
 }
 
 // What is not estimated says why: nothing is left to be guessed.
-fn no_effect(row: &Row, is_of_production: bool, is_there: bool) -> String {
-    match () {
-        () if is_there || !went_live(row) => String::new(),
-        () if !is_of_production => {
-            "Effects are estimated in environments of the kind production.".into()
-        }
-        () => "The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
+fn no_effect(row: &Row, is_there: bool) -> String {
+    match row.environment_kind.as_deref() {
+        _ if is_there || !went_live(row) => String::new(),
+        None => "Effects are estimated where the environment is known.".into(),
+        Some("preview") => "Effects are not estimated for previews: they end before there is enough to compare.".into(),
+        Some(_) => "The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
     }
 }
 

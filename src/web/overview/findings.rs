@@ -74,9 +74,8 @@ pub fn cause(service: &ServiceCost, claimed: &[ClaimedRelease]) -> Option<Cause>
         .filter(|one| one.per_day.sign() == change.sign())
         .max_by(|left, right| left.per_day.abs().cmp(&right.per_day.abs()))?;
     let amount = signed(&release.per_day, &service.currency, decimals(&service.currency, &release.per_day.abs()));
-    let version = version(release.version.as_deref(), release.deployment_id);
     Some(Cause {
-        text: format!("Release {version}, {amount} a day"),
+        text: format!("Release {}, {amount} a day", release.name()),
         href: format!("/deployments/{}", release.deployment_id),
     })
 }

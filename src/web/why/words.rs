@@ -152,13 +152,12 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
         .map(|release| (contribution(release, facts), release))
         .filter(|(amount, _)| amount.sign() == wanted)
         .map(|(amount, release)| {
-            let version = release.version.clone().unwrap_or_else(|| format!("deployment {}", release.deployment_id));
             let others = match release.other_day_count {
                 0 => String::new(),
                 1 => " with one a day before".to_owned(),
                 count => format!(" with those of {count} days before"),
             };
-            (amount.abs(), format!("{version} of {}{others}", release.effect_date.format("%-d %b")))
+            (amount.abs(), format!("{} of {}{others}", release.name(), release.effect_date.format("%-d %b")))
         })
         .collect();
     sized.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
