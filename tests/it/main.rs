@@ -46,6 +46,7 @@ mod permuted_streams;
 mod releases_pages;
 mod senders;
 mod sources;
+mod spreadsheets;
 mod support;
 mod table_forms;
 mod timeline;

@@ -15,7 +15,8 @@ use tower::ServiceExt;
 
 const ATTACK: &str = "=HYPERLINK(1)";
 
-async fn bytes(browser: &TestApp, path: &str) -> Vec<u8> {
+/// The workbook at this address.
+pub async fn bytes(browser: &TestApp, path: &str) -> Vec<u8> {
     let mut request = browser.request(Method::GET, path).body(Body::empty()).unwrap();
     request.extensions_mut().insert(ConnectInfo(browser.peer));
     let response = browser.router.clone().oneshot(request).await.unwrap();

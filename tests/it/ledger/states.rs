@@ -97,7 +97,7 @@ async fn all_orders_of_six_deliveries_end_in_the_same_figures(pool: PgPool) {
                 let mut file = Vec::new();
                 for order in orders.iter().filter(|order| order[step] == delivery) {
                     let digits: String = order.iter().map(usize::to_string).collect();
-                    let of_account = |line| Line { account: format!("set-{number}-order-{digits}"), ..line };
+                    let of_account = |line: Line| Line { account: format!("set-{number}-order-{digits}"), ..line };
                     file.extend(lines(periods, *content).into_iter().map(of_account));
                 }
                 import_as_of(&pool, &source, &bill(&file), *version).await;
