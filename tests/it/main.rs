@@ -4,6 +4,7 @@ mod anomalies;
 mod architecture;
 mod backup;
 mod breaking_proxy;
+mod charges_focus;
 mod clusters;
 mod connect_snippets;
 mod context_events;

@@ -127,6 +127,7 @@ GET /catalogue/teams/{slug}/delete bills
 POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
+GET /charges.focus.csv.gz money
 GET /charges/{generation_id}/{line} money
 GET /clusters organisation
 GET /clusters.csv organisation
