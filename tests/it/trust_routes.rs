@@ -299,6 +299,7 @@ GET /unit-costs money
 GET /unit-costs.csv money
 GET /unmapped signed-in
 GET /unmapped.csv organisation
+GET /unmapped/events.csv signed-in
 GET /upload bills
 POST /upload bills
 POST /v1/metrics signed-in ingest
