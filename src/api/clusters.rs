@@ -3,7 +3,7 @@
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
 use crate::rollup::Person;
-use crate::rollup::cluster_costs::{ClusterCosts, Costs};
+use crate::rollup::cluster_costs::{ClusterCosts, Costs, MachineCosts};
 use crate::rollup::cluster_reports;
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, clusters, detached, spool};
 use axum::Json;
@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 /// A report, packed or not.
@@ -48,6 +49,8 @@ pub struct ClusterBody {
     pub totals: Vec<NamespaceCostBody>,
     /// One a currency and namespace; those of a currency add up to its total.
     pub namespaces: Vec<NamespaceCostBody>,
+    /// The machines whose charges were split, the dearest first; those of a currency add up to its total.
+    pub machines: Vec<MachineCostBody>,
     /// Machines of which the bills have no charge: they count nothing.
     pub without_charge: Vec<WithoutChargeBody>,
 }
@@ -64,6 +67,25 @@ pub struct NamespaceCostBody {
     /// FOCUS `EffectiveCost`.
     pub effective_cost: String,
     /// Charges that it is a part of.
+    pub charge_count: i64,
+}
+
+/// The charges of a machine, or of a volume, on days that follow each other; amounts are strings, exact.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct MachineCostBody {
+    /// FOCUS `ResourceId`, as the bills have it.
+    pub resource_id: String,
+    /// FOCUS `BillingCurrency`.
+    pub billing_currency: String,
+    /// The first of the days.
+    pub first_day: NaiveDate,
+    /// The last of them, included.
+    pub last_day: NaiveDate,
+    /// FOCUS `BilledCost`.
+    pub billed_cost: String,
+    /// FOCUS `EffectiveCost`.
+    pub effective_cost: String,
+    /// Charges that were split.
     pub charge_count: i64,
 }
 
@@ -103,7 +125,7 @@ pub(super) struct Named {
     cluster: String,
 }
 
-/// List what the machines of each cluster cost by namespace.
+/// List what the machines of each cluster cost, by namespace and by machine.
 #[utoipa::path(get, path = "/api/v1/clusters", tag = "clusters",
     params(("month" = Option<String>, Query, description = "Like 2026-10; the newest with a report when absent")),
     responses((status = 200, body = ClustersBody),
@@ -169,6 +191,7 @@ impl From<ClusterCosts> for ClusterBody {
         Self {
             totals: cluster.totals.iter().map(|(currency, costs)| body(None, currency, costs)).collect(),
             namespaces: namespaces.collect(),
+            machines: cluster.machines.into_iter().map(MachineCostBody::from).collect(),
             without_charge: cluster
                 .without_charge
                 .into_iter()
@@ -176,6 +199,20 @@ impl From<ClusterCosts> for ClusterBody {
                 .collect(),
             cluster: cluster.cluster_id,
             kind: cluster.kind,
+        }
+    }
+}
+
+impl From<MachineCosts> for MachineCostBody {
+    fn from(machine: MachineCosts) -> Self {
+        Self {
+            billed_cost: plain(&machine.costs.BilledCost),
+            effective_cost: plain(&machine.costs.EffectiveCost),
+            charge_count: machine.costs.charges,
+            resource_id: machine.resource_id,
+            billing_currency: machine.billing_currency,
+            first_day: machine.first_day,
+            last_day: machine.last_day,
         }
     }
 }

@@ -102,7 +102,7 @@ impl Other {
             return Ok(None);
         }
         let generation_ids: Vec<i64> = held.iter().map(|held| held.generation_id).collect();
-        let mut extra = focus_export::extra_columns(&mut *conn, &generation_ids).await?;
+        let mut extra = focus_export::extra_columns(&mut *conn, &Scope::everything(), &generation_ids).await?;
         extra.names.retain(|name| name != MARK);
         let measures = joined_exports::measure_names(&mut *conn, &generation_ids).await?;
         let file = written(conn, &held, side, &extra).await?;

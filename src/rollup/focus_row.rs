@@ -1,10 +1,12 @@
-//! A line of the ledger as a row of a FOCUS file.
+//! A line of the ledger as a row of a FOCUS file, and what such rows add up to.
 
 use crate::focus::columns::{self, Version};
-use crate::store::focus_export::{ExportedCharge, ExtraColumns};
+use crate::store::focus_export::{ExportTotal, ExportedCharge, ExtraColumns};
 use anyhow::Context;
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The columns of an export: those of FOCUS 1.2, then what the files had besides.
 pub struct Columns {
@@ -132,6 +134,40 @@ fn midnight(day: NaiveDate) -> String {
 
 fn moment(at: DateTime<Utc>) -> String {
     at.format(if at.timestamp_subsec_nanos() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.fZ" }).to_string()
+}
+
+/// What was written, added up apart from the rollups that it is compared with.
+#[derive(Default)]
+pub struct Sums(BTreeMap<String, ExportTotal>);
+
+impl Sums {
+    /// Adds a line.
+    pub fn add(&mut self, charge: &ExportedCharge) -> anyhow::Result<()> {
+        if !self.0.contains_key(&charge.billing_currency) {
+            let none = ExportTotal {
+                billing_currency: charge.billing_currency.clone(),
+                charge_count: 0,
+                billed_cost: 0.into(),
+                effective_cost: 0.into(),
+                list_cost: 0.into(),
+                contracted_cost: 0.into(),
+            };
+            self.0.insert(charge.billing_currency.clone(), none);
+        }
+        let Some(total) = self.0.get_mut(&charge.billing_currency) else { return Ok(()) };
+        let number = |text: &Option<String>| text.as_deref().unwrap_or("0").parse::<BigDecimal>();
+        total.charge_count += 1;
+        total.billed_cost += charge.billed_cost.parse::<BigDecimal>()?;
+        total.effective_cost += charge.effective_cost.parse::<BigDecimal>()?;
+        total.list_cost += number(&charge.list_cost)?;
+        total.contracted_cost += number(&charge.contracted_cost)?;
+        Ok(())
+    }
+
+    /// The totals, by currency.
+    pub fn into_totals(self) -> Vec<ExportTotal> {
+        self.0.into_values().collect()
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::Person;
 use crate::focus::{BillingPeriod, Decimal};
 use crate::normalize::{self, InvoiceTotal, InvoicesError};
 use crate::sources::{self, ArchiveError};
-use crate::store::{audit, invoices};
+use crate::store::audit;
+use crate::store::invoices::{self, StoredInvoices};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sqlx::PgPool;
@@ -105,12 +106,13 @@ impl InvoiceForm {
 pub async fn enter(pool: &PgPool, form: &InvoiceForm, by: Person<'_>, now: DateTime<Utc>) -> Result<(), InvoiceError> {
     let total = form.read()?;
     let mut transaction = pool.begin().await?;
-    let (new, _) = invoices::store(&mut transaction, std::slice::from_ref(&total), "entered", by.login, now).await?;
+    let stored = invoices::store(&mut transaction, std::slice::from_ref(&total), "entered", by.login, now).await?;
     let details = json!({
         "issuer": total.invoice_issuer_name,
         "billing_currency": total.billing_currency,
         "BilledCost": total.billed_cost.to_plain_string(),
-        "replaced": new == 0,
+        "replaced": stored.replaced == 1,
+        "issuer_was_missing": stored.named == 1,
     });
     audit::insert(&mut transaction, now, by.login, by.address, "invoice.entered", &total.invoice_id, details).await?;
     Ok(transaction.commit().await?)
@@ -136,11 +138,17 @@ pub struct ImportedInvoices {
     pub new: u64,
     /// Totals that replaced others.
     pub replaced: u64,
+    /// Of these, totals that took the place of one without an issuer.
+    pub named: u64,
 }
 
 impl std::fmt::Display for ImportedInvoices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} new invoices, {} replaced.", self.new, self.replaced)
+        write!(f, "{} new invoices, {} replaced", self.new, self.replaced)?;
+        match self.named {
+            0 => write!(f, "."),
+            named => write!(f, ", {named} of them recorded without an issuer before."),
+        }
     }
 }
 
@@ -159,9 +167,11 @@ pub async fn import(
     let totals = reading.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
     let origin = if totals.iter().any(|total| total.detail_count.is_some()) { "invoice detail" } else { "imported" };
     let mut transaction = pool.begin().await?;
-    let (new, replaced) = invoices::store(&mut transaction, &totals, origin, by.login, now).await?;
-    let details = json!({ "file": file_name, "origin": origin, "new": new, "replaced": replaced });
+    let StoredInvoices { new, replaced, named } =
+        invoices::store(&mut transaction, &totals, origin, by.login, now).await?;
+    let details =
+        json!({ "file": file_name, "origin": origin, "new": new, "replaced": replaced, "issuer_was_missing": named });
     audit::insert(&mut transaction, now, by.login, by.address, "invoices.imported", "invoices", details).await?;
     transaction.commit().await?;
-    Ok(ImportedInvoices { new, replaced })
+    Ok(ImportedInvoices { new, replaced, named })
 }

@@ -11,7 +11,7 @@ use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
 /// Pages have five seconds for a statement; this one finds and sorts the lines of a whole file.
-const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
+pub(super) const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
 
 /// A line of a bill, with what was made of it.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::Stream;
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 use std::collections::BTreeMap;
 
 /// A line with everything that its file said of it.
@@ -67,6 +67,11 @@ pub async fn generations(conn: &mut PgConnection, filter: &ChargeFilter) -> sqlx
 /// From here on each statement of the transaction is planned for its own conditions.
 pub async fn plan_for_each(conn: &mut PgConnection) -> sqlx::Result<()> {
     own_plan::begin(conn).await
+}
+
+/// From here on a statement of the transaction has more time than one of a page.
+pub async fn take_time(conn: &mut PgConnection) -> sqlx::Result<()> {
+    conn.execute(charges::STREAM_TIMEOUT).await.map(drop)
 }
 
 /// The lines of one generation in the order of its file.
@@ -173,18 +178,35 @@ pub struct ExtraColumns {
     pub has_contracted_cost: bool,
 }
 
-/// Reads the names over these generations; other costs and quantities are looked for in the lines themselves.
-pub async fn extra_columns(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<ExtraColumns> {
+/// Reads the names over these generations, of lines in the scope; other costs and quantities are looked for in the
+/// lines themselves.
+pub async fn extra_columns(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    generation_ids: &[i64],
+) -> sqlx::Result<ExtraColumns> {
     let names = sqlx::query_scalar!(
         r#"SELECT name AS "name!" FROM (
              SELECT DISTINCT json_object_keys(cg.attributes) AS name
              FROM (SELECT DISTINCT sub_account_key, group_id FROM charge WHERE generation_id = ANY($1)) c
-             JOIN charge_group cg USING (sub_account_key, group_id)
+             JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
+             WHERE $2::bigint[] IS NULL
+                OR EXISTS (SELECT FROM key_mapping m JOIN service ON service.service_id = m.service_id
+                           WHERE m.sub_account_key = cg.sub_account_key AND m.rollup_key_id = cg.rollup_key_id
+                             AND service.team_id = ANY($2))
              UNION
-             SELECT DISTINCT json_object_keys(measures::json) FROM charge
-             WHERE generation_id = ANY($1) AND measures IS NOT NULL
+             SELECT DISTINCT json_object_keys(c.measures::json) FROM charge c
+             WHERE c.generation_id = ANY($1) AND c.measures IS NOT NULL
+               AND ($2::bigint[] IS NULL
+                    OR EXISTS (SELECT FROM charge_group cg
+                               JOIN key_mapping m ON m.sub_account_key = cg.sub_account_key
+                                   AND m.rollup_key_id = cg.rollup_key_id
+                               JOIN service ON service.service_id = m.service_id
+                               WHERE cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
+                                 AND service.team_id = ANY($2)))
          ) names ORDER BY name COLLATE "C""#,
         generation_ids,
+        scope.team_ids(),
     )
     .fetch_all(&mut *conn)
     .await?;

@@ -6,6 +6,7 @@ use crate::normalize::InvoiceTotal;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgExecutor};
+use std::collections::HashMap;
 
 /// More invoices than a page of a year has.
 const INVOICE_COUNT_MAX: i64 = 20_000;
@@ -140,16 +141,34 @@ pub async fn without_invoice(
     .await
 }
 
-/// Stores totals; one that is known already is replaced. Gives how many were new, and how many replaced another.
+/// What became of totals that were stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoredInvoices {
+    /// Those that were not known.
+    pub new: u64,
+    /// Those that replaced another.
+    pub replaced: u64,
+    /// Of these, those that took the place of one without an issuer.
+    pub named: u64,
+}
+
+/// Stores totals; one that is known already is replaced, also one without an issuer by one that names it.
 pub async fn store(
     conn: &mut PgConnection,
     totals: &[InvoiceTotal],
     origin: &str,
     by: &str,
     now: DateTime<Utc>,
-) -> sqlx::Result<(u64, u64)> {
-    let (mut new, mut replaced) = (0, 0);
+) -> sqlx::Result<StoredInvoices> {
+    let mut stored = StoredInvoices::default();
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
     for total in totals {
+        *counts.entry((total.invoice_id.as_str(), total.billing_currency.as_str())).or_default() += 1;
+    }
+    for total in totals {
+        // Of several with one number, nobody can tell which the earlier one was.
+        let is_only = counts[&(total.invoice_id.as_str(), total.billing_currency.as_str())] == 1;
+        let is_named = is_only && name_issuer(&mut *conn, total).await?;
         let is_new = sqlx::query_scalar!(
             r#"INSERT INTO invoice (invoice_id, invoice_issuer_name, billing_currency, billed_cost, month, issue_date,
                    due_date, issue_status, origin, detail_count, recorded_at, recorded_by)
@@ -176,9 +195,35 @@ pub async fn store(
         )
         .fetch_one(&mut *conn)
         .await?;
-        if is_new { new += 1 } else { replaced += 1 }
+        stored.new += u64::from(is_new && !is_named);
+        stored.replaced += u64::from(!is_new || is_named);
+        stored.named += u64::from(is_named);
     }
-    Ok((new, replaced))
+    Ok(stored)
+}
+
+// Gives the total without an issuer this one's, so that this one replaces it. Not where the number may be another
+// issuer's too: another total has it, or lines of another issuer name it.
+async fn name_issuer(conn: &mut PgConnection, total: &InvoiceTotal) -> sqlx::Result<bool> {
+    if total.invoice_issuer_name.trim().is_empty() {
+        return Ok(false);
+    }
+    let done = sqlx::query!(
+        "UPDATE invoice SET invoice_issuer_name = $2::text
+         WHERE invoice_id = $1 AND billing_currency = $3 AND btrim(invoice_issuer_name) = ''
+           AND NOT EXISTS (SELECT FROM invoice o
+                           WHERE o.invoice_id = $1 AND o.billing_currency = $3 AND o.invoice_key <> invoice.invoice_key)
+           AND NOT EXISTS (SELECT FROM invoice_cost c
+                           JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
+                           WHERE c.invoice_id = $1 AND c.billing_currency = $3
+                             AND lower(btrim(c.invoice_issuer_name)) NOT IN ('', lower(btrim($2::text))))",
+        total.invoice_id,
+        total.invoice_issuer_name,
+        total.billing_currency
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// A removed total, for the audit log.

@@ -1,9 +1,10 @@
 //! `/charges`: the lines of the bills that make a figure, with their total on top.
 
 use super::charge_filter::{Condition, filter};
+use super::charges_focus;
 use super::closed_lines::{self, ClosedLines};
 use super::csv::{Cell, Table};
-use super::export::{self, Spool};
+use super::export::{self, Place, Spool};
 use super::moved_lines::Moved;
 use super::query::{Accepts, View};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
@@ -13,6 +14,7 @@ use crate::store::moved_lines::{self, MovedRow};
 use crate::store::{Scope, Snapshot};
 use askama::Template;
 use askama_web::WebTemplate;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
@@ -100,28 +102,34 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let bills = view.bills(&mut snapshot, &scope).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
-    let (sender, mut chunks) = mpsc::channel(1);
+    let (sender, chunks) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(error) = lines.read(&sender).await {
-            let _ = sender.send(Err(error)).await;
+            let _ = sender.send(Err(error.into())).await;
         }
         // The connection is free now; the client may take its time.
         drop(reader);
     });
-    let first = chunks.recv().await.transpose().map_err(too_much)?.unwrap_or_default();
-    let Some(second) = chunks.recv().await else {
-        return Ok(super::csv::response(first.into(), FILE_NAME));
-    };
+    Ok(super::csv::response(body(&app, place, chunks).await?, FILE_NAME))
+}
+
+/// A part of a file, or why there is no more of it.
+pub(super) type Chunk = anyhow::Result<Vec<u8>>;
+
+/// What is read in chunks, as a body: through the disk where it is more than one, so that a slow client holds nothing
+/// else. It breaks off at an error.
+pub(super) async fn body(app: &AppState, place: Place, mut chunks: mpsc::Receiver<Chunk>) -> Result<Body> {
+    let failed = |error: anyhow::Error| error.downcast().map_or_else(Error::Internal, too_much);
+    let first = chunks.recv().await.transpose().map_err(failed)?.unwrap_or_default();
+    let Some(second) = chunks.recv().await else { return Ok(first.into()) };
     let (spool, body) = Spool::create(&app.config.data_dir().join("spool"), place).await?;
     tokio::spawn(async move {
         if let Err(error) = spool_chunks(first, second, chunks, spool).await {
-            tracing::warn!("A CSV of charges broke off: {error:#}");
+            tracing::warn!("A file of charges broke off: {error:#}");
         }
     });
-    Ok(super::csv::response(body, FILE_NAME))
+    Ok(body)
 }
-
-type Chunk = sqlx::Result<Vec<u8>>;
 
 async fn spool_chunks(
     first: Vec<u8>,
@@ -263,7 +271,7 @@ fn write_moved(table: &mut Table, row: &MovedRow) {
 }
 
 // A filter over too many lines is stopped by the database; the reader can do something about it.
-fn too_much(error: sqlx::Error) -> Error {
+pub(super) fn too_much(error: sqlx::Error) -> Error {
     let is_timeout = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014");
     if is_timeout {
         return Error::Conflict(
@@ -340,6 +348,10 @@ impl ChargesPage {
 
     fn csv(&self) -> String {
         self.view.link("/charges.csv", &[("page", "")])
+    }
+
+    fn focus(&self) -> String {
+        self.view.link(charges_focus::PATH, &[("page", ""), ("basis", "")])
     }
 
     fn amount(&self, row: &ChargeRow) -> String {

@@ -14,6 +14,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tracing::Instrument;
 
 /// Requests that are worked on at once; each page needs one of a few database connections.
@@ -32,9 +33,12 @@ struct Guard {
 /// Puts the layers around the routes.
 pub fn wrap(router: Router, app: &AppState) -> Router {
     let guard = Guard { slots: Arc::new(Semaphore::new(REQUESTS_MAX)), is_https: transport::is_https(&app.config) };
+    // A file that is packed twice is unpacked once by some browsers.
+    let not_packed = NotForContentType::const_new("application/gzip");
+    let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(not_packed));
     router
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(CompressionLayer::new())
+        .layer(compression)
         .layer(from_fn_with_state(guard, around))
 }
 

@@ -11,6 +11,7 @@ mod charge;
 pub mod charge_filter;
 mod charge_parts;
 mod charges;
+mod charges_focus;
 pub mod charts;
 pub mod client_address;
 mod close_month;
@@ -242,6 +243,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     catalogue::routes,
     charge::routes,
     charges::routes,
+    charges_focus::routes,
     close_month::routes,
     clusters::routes,
     commitments::routes,

@@ -23,7 +23,10 @@ use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipe
 
 /// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/unmapped", Policy::SignedIn, show).get("/unmapped.csv", Policy::OrganisationMoney, show_csv)
+    routes
+        .get("/unmapped", Policy::SignedIn, show)
+        .get("/unmapped.csv", Policy::OrganisationMoney, show_csv)
+        .get("/unmapped/events.csv", Policy::SignedIn, show_events_csv)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -157,6 +160,37 @@ async fn show_csv(State(app): State<AppState>, principal: Principal) -> Result<R
         ]);
     }
     Ok(table.into_response("unmapped.csv"))
+}
+
+async fn show_events_csv(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let mut table = Table::new(&[
+        "Source",
+        "ServiceAsSent",
+        "Kind",
+        "EnvironmentAsSent",
+        "Repository",
+        "Why",
+        "Events",
+        "LastTitle",
+        "LastStarted",
+    ]);
+    for row in unmapped::events(&mut snapshot).await? {
+        let shown = event_row(&row, &stored);
+        table.row(&[
+            Cell::from(&row.source_name),
+            Cell::from(row.service_raw.join(", ")),
+            Cell::from(shown.kind),
+            Cell::from(&row.environment_raw),
+            Cell::from(&row.repo),
+            Cell::from(shown.reason),
+            Cell::from(row.event_count),
+            Cell::from(&row.last_title),
+            Cell::from(row.last_at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        ]);
+    }
+    Ok(table.into_response("unmapped-events.csv"))
 }
 
 // The whole, also where the list is cut: the same figure as "Not allocated" elsewhere.

@@ -307,6 +307,16 @@ async fn clusters_have_a_page_and_an_api(db: sqlx::PgPool) {
     assert_eq!(parts["shop"], "2.75");
     let sum: BigDecimal = parts.values().map(|cost| cost.parse::<BigDecimal>().unwrap()).sum();
     assert_eq!(sum, BigDecimal::from(11));
+    let machine = serde_json::json!({
+        "resource_id": "arn:aws:ec2:eu-west-1:1:instance/i-0ABC",
+        "billing_currency": "USD",
+        "first_day": "2026-10-03",
+        "last_day": "2026-10-03",
+        "billed_cost": "11",
+        "effective_cost": "11",
+        "charge_count": 2,
+    });
+    assert_eq!(cluster["machines"], serde_json::json!([machine]));
     assert_eq!(cluster["without_charge"][0]["node"], "n2");
     let wrong = app.api("GET", "/api/v1/clusters?month=Oct", &read, Value::Null).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);

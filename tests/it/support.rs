@@ -155,6 +155,16 @@ impl TestApp {
         self.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
     }
 
+    /// What is at this address, byte by byte.
+    pub async fn download(&self, path: &str) -> (HeaderMap, Vec<u8>) {
+        let mut request = self.request(Method::GET, path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let (parts, body) = response.into_parts();
+        (parts.headers, axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec())
+    }
+
     /// Sends a form, as a browser on a page of the service does.
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let body = serde_urlencoded::to_string(fields).unwrap();

@@ -68,7 +68,16 @@ async fn compared(browser: &TestApp, path: &str, query: &str) -> usize {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn every_table_has_the_same_cells_in_all_three_forms(pool: PgPool) {
     let (app, link, _folder) = filled(&pool).await;
+    let event = "INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
+                     time_is_received, service_raw)
+                 SELECT min(event_source_id), 'e1', 'feature_flag', 'on', '=1+1', '2026-10-10T10:00:00Z', false,
+                     '{\"cart, old\"}' FROM event_source";
+    sqlx::query(event).execute(&pool).await.unwrap();
     let browser = app.browser(Role::Admin, true, &[]).await;
+    let events = browser.get("/unmapped/events.csv").await.body;
+    assert!(events.contains(",\"cart, old\",feature flag,,,no rule matches,1,\"'=1+1\",2026-10-10T10:00:00Z"), "{events}");
+    let page = browser.get("/unmapped?show=events").await.body;
+    assert!(page.contains("href=\"/unmapped/events.csv\"") && !page.contains("/unmapped.csv"), "{page}");
     let query = "?period=2026-10&month=2026-10";
     let mut found = BTreeSet::new();
     let mut without_rows = Vec::new();

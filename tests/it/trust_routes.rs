@@ -127,6 +127,7 @@ GET /catalogue/teams/{slug}/delete bills
 POST /catalogue/teams/{slug}/delete bills
 GET /charges money
 GET /charges.csv money
+GET /charges.focus.csv.gz money
 GET /charges/{generation_id}/{line} money
 GET /clusters organisation
 GET /clusters.csv organisation
@@ -298,6 +299,7 @@ GET /unit-costs money
 GET /unit-costs.csv money
 GET /unmapped signed-in
 GET /unmapped.csv organisation
+GET /unmapped/events.csv signed-in
 GET /upload bills
 POST /upload bills
 POST /v1/metrics signed-in ingest

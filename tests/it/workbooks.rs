@@ -2,32 +2,25 @@
 
 use crate::finance::{BY, Line, World, bill, decimal, deployed, month, time, world};
 use crate::support::TestApp;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use bigdecimal::BigDecimal;
 use calamine::{Data, Reader, Xlsx};
 use costwake::rollup::close_month::close;
 use costwake::store::Role;
 use sqlx::PgPool;
 use std::io::Cursor;
-use tower::ServiceExt;
 
 const ATTACK: &str = "=HYPERLINK(1)";
 
-async fn bytes(browser: &TestApp, path: &str) -> Vec<u8> {
-    let mut request = browser.request(Method::GET, path).body(Body::empty()).unwrap();
-    request.extensions_mut().insert(ConnectInfo(browser.peer));
-    let response = browser.router.clone().oneshot(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK, "{path}");
-    let headers = response.headers().clone();
+/// The workbook at this address.
+pub async fn bytes(browser: &TestApp, path: &str) -> Vec<u8> {
+    let (headers, bytes) = browser.download(path).await;
     let kind = headers[header::CONTENT_TYPE].to_str().unwrap();
     assert_eq!(kind, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "{path}");
     assert!(headers[header::CONTENT_DISPOSITION].to_str().unwrap().ends_with(".xlsx\""), "{headers:?}");
     assert!(headers.contains_key("content-security-policy") && !headers.contains_key("x-costwake-typed-cells"));
-    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert_eq!(headers[header::CONTENT_LENGTH].to_str().unwrap(), bytes.len().to_string());
-    bytes.to_vec()
+    bytes
 }
 
 fn sheet(bytes: &[u8], name: &str) -> Vec<Vec<Data>> {

@@ -7,14 +7,12 @@ mod which;
 use super::database;
 use crate::config::Config;
 use crate::patience::Patience;
-use crate::rollup::focus_row::Columns;
+use crate::rollup::focus_row::{Columns, Sums};
 use crate::store::focus_export::{self, ExportTotal};
 use crate::store::{Scope, Snapshot};
 use anyhow::ensure;
-use bigdecimal::BigDecimal;
 use file::ExportFile;
 use futures_util::TryStreamExt;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -85,7 +83,7 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Resul
     let filter = arguments.filter(&mut snapshot).await?;
     let scope = Scope::everything();
     let generation_ids = focus_export::generations(&mut snapshot, &filter).await?;
-    let extra = focus_export::extra_columns(&mut snapshot, &generation_ids).await?;
+    let extra = focus_export::extra_columns(&mut snapshot, &scope, &generation_ids).await?;
     let columns = Columns::new(&extra);
     let mut file = ExportFile::create(&arguments.file, columns.header())?;
     let count = Arc::new(AtomicI64::new(0));
@@ -116,36 +114,4 @@ async fn write(pool: &sqlx::PgPool, arguments: &FocusArguments) -> anyhow::Resul
     ensure!(!written.is_empty(), "no line that counts now meets these conditions, so nothing was written");
     let notes = file.finish()?;
     Ok(Written { totals, notes })
-}
-
-/// What was written, added up apart from the rollups that it is compared with.
-#[derive(Default)]
-struct Sums(BTreeMap<String, ExportTotal>);
-
-impl Sums {
-    fn add(&mut self, charge: &focus_export::ExportedCharge) -> anyhow::Result<()> {
-        if !self.0.contains_key(&charge.billing_currency) {
-            let none = ExportTotal {
-                billing_currency: charge.billing_currency.clone(),
-                charge_count: 0,
-                billed_cost: 0.into(),
-                effective_cost: 0.into(),
-                list_cost: 0.into(),
-                contracted_cost: 0.into(),
-            };
-            self.0.insert(charge.billing_currency.clone(), none);
-        }
-        let Some(total) = self.0.get_mut(&charge.billing_currency) else { return Ok(()) };
-        let number = |text: &Option<String>| text.as_deref().unwrap_or("0").parse::<BigDecimal>();
-        total.charge_count += 1;
-        total.billed_cost += charge.billed_cost.parse::<BigDecimal>()?;
-        total.effective_cost += charge.effective_cost.parse::<BigDecimal>()?;
-        total.list_cost += number(&charge.list_cost)?;
-        total.contracted_cost += number(&charge.contracted_cost)?;
-        Ok(())
-    }
-
-    fn into_totals(self) -> Vec<ExportTotal> {
-        self.0.into_values().collect()
-    }
 }

@@ -144,6 +144,50 @@ async fn an_issuer_is_known_in_other_letters_and_where_it_is_not_named(db: PgPoo
     assert_eq!(sum(&charges, "BilledCost"), decimal("20"));
 }
 
+/// The same invoice from a list that names its issuer, or entered with it, replaces the one without; not where the
+/// number may be that of two.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_total_with_an_issuer_takes_the_place_of_the_one_without(db: PgPool) {
+    let world = world(&db).await;
+    let text = super::bill(&[Line { cost: "31", invoice: "INV-3", ..Line::default() }]);
+    let text = text.replacen("Cloud One,Cloud One,Cloud One", "Cloud One,Cloud One,Reseller", 1);
+    world.import_text(&text, "2026-11-02T06:00:00Z").await;
+    let pool = &world.app.state.pools.jobs;
+    let now = time("2026-11-20T10:00:00Z");
+    let unnamed = "InvoiceId,BillingCurrency,BilledCost\nINV-1,USD,13\nINV-1,EUR,9\nINV-2,USD,20\nINV-3,USD,31\n";
+    invoices::import(pool, "list.csv", unnamed.into(), BY, now).await.unwrap();
+    let named = "InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost\nINV-1,Cloud One,USD,14\n\
+                 INV-2,Cloud One,USD,20\nINV-2,Reseller,USD,21\nINV-3,Cloud One,USD,30\n";
+    let imported = invoices::import(pool, "named.csv", named.into(), BY, now).await.unwrap();
+    assert_eq!(imported.to_string(), "3 new invoices, 1 replaced, 1 of them recorded without an issuer before.");
+    let form = InvoiceForm {
+        invoice_id: "INV-1".into(),
+        issuer: "Cloud One".into(),
+        currency: "EUR".into(),
+        total: "9.5".into(),
+        ..InvoiceForm::default()
+    };
+    invoices::enter(pool, &form, BY, now).await.unwrap();
+    let stored = "SELECT concat_ws(' ', invoice_id, invoice_issuer_name, billing_currency, billed_cost) FROM invoice";
+    let mut stored: Vec<String> = sqlx::query_scalar(stored).fetch_all(&db).await.unwrap();
+    stored.sort_unstable();
+    let expected = [
+        "INV-1 Cloud One EUR 9.5",
+        "INV-1 Cloud One USD 14",
+        // One list has it of two issuers.
+        "INV-2  USD 20",
+        "INV-2 Cloud One USD 20",
+        "INV-2 Reseller USD 21",
+        // Lines have it of another one.
+        "INV-3  USD 31",
+        "INV-3 Cloud One USD 30",
+    ];
+    assert_eq!(stored, expected);
+    let told = "SELECT details ->> 'issuer_was_missing' FROM audit_log WHERE action LIKE 'invoice%' ORDER BY audit_log_id";
+    let told: Vec<String> = sqlx::query_scalar(told).fetch_all(&db).await.unwrap();
+    assert_eq!(told, ["0", "1", "true"]);
+}
+
 /// Entered by hand: kept when wrong, replaced when entered again, removed with a line in the audit log.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_total_is_entered_replaced_and_removed(db: PgPool) {

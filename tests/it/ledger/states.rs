@@ -3,19 +3,21 @@
 use super::{Line, assert_clean, bill, figures, import_as_of, withdraw_source};
 use crate::support;
 use sqlx::PgPool;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const PERIODS: [&str; 2] = ["2026-09", "2026-10"];
 
 fn text(periods: &[usize], content: u32) -> String {
-    let lines: Vec<Line> = periods
-        .iter()
-        .flat_map(|period| {
-            (1..=content).map(move |day| Line::of(PERIODS[*period], day, "shop", &format!("{content}.5")))
-        })
-        .collect();
-    bill(&lines)
+    bill(&lines(periods, content))
+}
+
+fn lines(periods: &[usize], content: u32) -> Vec<Line> {
+    let of = |period: &usize| {
+        let period = PERIODS[*period];
+        (1..=content).map(move |day| Line::of(period, day, "shop", &format!("{content}.5")))
+    };
+    periods.iter().flat_map(of).collect()
 }
 
 /// N03: versioned deliveries of one scope in every order end in the same figures.
@@ -49,7 +51,7 @@ async fn the_order_of_files_with_several_periods_does_not_matter(pool: PgPool) {
     ];
     for (number, set) in sets.iter().enumerate() {
         let mut expected = None;
-        for order in orders() {
+        for order in orders(4) {
             let source = format!("set {number} {order:?}");
             for index in order {
                 let (periods, content, version) = set[index];
@@ -63,10 +65,89 @@ async fn the_order_of_files_with_several_periods_does_not_matter(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
-fn orders() -> Vec<[usize; 4]> {
-    let all =
-        (0..4).flat_map(|a| (0..4).flat_map(move |b| (0..4).map(move |c| [a, b, c, 6_usize.wrapping_sub(a + b + c)])));
-    all.filter(|order| order.iter().collect::<BTreeSet<_>>().iter().map(|n| **n).eq(0..4)).collect()
+/// Every order of so many deliveries.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut orders = vec![Vec::new()];
+    for _ in 0..count {
+        let longer = |order: &Vec<usize>| -> Vec<Vec<usize>> {
+            let others = (0..count).filter(|n| !order.contains(n));
+            others.map(|n| [order.as_slice(), &[n]].concat()).collect()
+        };
+        orders = orders.iter().flat_map(longer).collect();
+    }
+    orders
+}
+
+/// N03 for all 720 orders of six deliveries. The ledger decides for each billing account by itself, so 720 accounts
+/// take the same six deliveries, each in an order of its own: a file of the first step holds the accounts that get this
+/// delivery first, and so on. That is 36 files instead of 4,320, and the way in is that of any file.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn all_orders_of_six_deliveries_end_in_the_same_figures(pool: PgPool) {
+    // Periods, content, version. Equal versions share no period: between them the hash of a file decides, and a
+    // delivery is several files here.
+    let sets: [[(&[usize], u32, u32); 6]; 2] = [
+        [(&[1], 3, 1), (&[1], 1, 2), (&[1], 6, 3), (&[1], 2, 4), (&[1], 5, 5), (&[1], 4, 6)],
+        [(&[0, 1], 3, 1), (&[0], 1, 2), (&[1], 6, 2), (&[0, 1], 2, 3), (&[1], 5, 4), (&[0], 4, 4)],
+    ];
+    let orders = orders(6);
+    for (number, set) in sets.iter().enumerate() {
+        let source = format!("set {number}");
+        for step in 0..set.len() {
+            for (delivery, (periods, content, version)) in set.iter().enumerate() {
+                let mut file = Vec::new();
+                for order in orders.iter().filter(|order| order[step] == delivery) {
+                    let digits: String = order.iter().map(usize::to_string).collect();
+                    let of_account = |line: Line| Line { account: format!("set-{number}-order-{digits}"), ..line };
+                    file.extend(lines(periods, *content).into_iter().map(of_account));
+                }
+                import_as_of(&pool, &source, &bill(&file), *version).await;
+            }
+        }
+        let figures = figures_by_account(&pool, &source).await;
+        assert_eq!(figures.len(), 720);
+        let expected = figures.values().next().unwrap();
+        for (account, figures) in &figures {
+            assert_eq!(expected, figures, "{account}");
+        }
+        let newest = |period: usize| {
+            let of_period = set.iter().filter(|(periods, ..)| periods.contains(&period));
+            of_period.max_by_key(|(.., version)| *version).map_or(0, |(_, content, _)| *content)
+        };
+        let charges = expected.iter().filter(|figure| figure.starts_with("charge")).count();
+        assert_eq!(charges as u32, newest(0) + newest(1));
+    }
+    assert_clean(&pool).await;
+}
+
+/// All that readers see of each billing account of a source, but on which line of a file a charge stands.
+async fn figures_by_account(pool: &PgPool, source: &str) -> BTreeMap<String, Vec<String>> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT g.billing_account_id, concat_ws(' ', 'day', s.slug, d.charge_date, d.provider_name, d.charge_category,
+             d.billing_currency, d.charge_count, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)
+         FROM daily_cost d JOIN generation g USING (generation_id) JOIN source o USING (source_id)
+         LEFT JOIN service s USING (service_id) WHERE g.state = 'current' AND o.name = $1
+         UNION ALL
+         SELECT g.billing_account_id, concat_ws(' ', 'month', s.slug, m.billing_period_start, m.provider_name,
+             m.charge_category, m.billing_currency, m.charge_count, m.billed_cost, m.effective_cost, m.list_cost,
+             m.contracted_cost)
+         FROM monthly_cost m JOIN generation g USING (generation_id) JOIN source o USING (source_id)
+         LEFT JOIN service s USING (service_id) WHERE g.state = 'current' AND o.name = $1
+         UNION ALL
+         SELECT g.billing_account_id, concat_ws(' ', 'charge', c.charge_period_start, c.billing_currency,
+             c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost, c.measures)
+         FROM charge c JOIN generation g USING (generation_id) JOIN source o USING (source_id)
+         WHERE g.state = 'current' AND o.name = $1
+         ORDER BY 1, 2",
+    )
+    .bind(source)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut figures: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (account, figure) in rows {
+        figures.entry(account).or_default().push(figure);
+    }
+    figures
 }
 
 /// N03 at random: fifty deliveries of several periods and versions, in orders that nobody chose.
