@@ -145,6 +145,30 @@ async fn commits_of_several_repositories_are_shown_and_counted(pool: PgPool) {
     }
 }
 
+/// A deployment of two repositories failed where a change of either was reverted, and the reason stands there once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_revert_of_any_commit_of_a_deployment_is_a_failure(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    let commits = json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb1"}]});
+    let deployed = deploy(&app, &token, "a", days_ago(5, 9), commits).await;
+    let change = "INSERT INTO change (repo, external_id, sha, title, state, happened_at)
+                  VALUES ($1, $1 || $2, $2, $3, $4, $5)";
+    for (repo, sha, title, state, at) in [
+        ("acme/web", "bbbbbbbb10000", "Faster checkout", "merged", days_ago(5, 8)),
+        ("acme/web", "bbbbbbbb10000f", "Faster checkout", "pushed", days_ago(5, 8)),
+        ("acme/web", "cccccccc1", "Revert \"Faster checkout\"", "merged", days_ago(4, 8)),
+        // Of another repository is another change.
+        ("acme/docs", "bbbbbbbb10000", "Typo", "merged", days_ago(5, 8)),
+        ("acme/docs", "dddddddd1", "Revert \"Typo\"", "merged", days_ago(4, 8)),
+    ] {
+        sqlx::query(change).bind(repo).bind(sha).bind(title).bind(state).bind(at).execute(&pool).await.unwrap();
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM change_failure WHERE reason = 'revert'").await, 1);
+    let page = app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{deployed}")).await.body;
+    assert_eq!(page.matches("Reverted: ").count(), 1, "{page}");
+}
+
 /// Before the first bill, the figures of delivery are those of the last 30 days, for the service and its team.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn delivery_needs_no_bill(pool: PgPool) {
