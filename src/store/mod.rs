@@ -15,6 +15,7 @@ pub mod catalogue_names;
 pub mod catalogue_sources;
 pub mod change_failures;
 pub mod changes;
+mod charge_conditions;
 mod charge_filter;
 pub mod charge_shares;
 pub mod charge_trace;
