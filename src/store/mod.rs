@@ -89,6 +89,7 @@ pub mod service_costs;
 pub mod service_details;
 pub mod service_plans;
 pub mod sessions;
+mod shared_analysis;
 pub mod sign_in_failures;
 pub mod sign_in_links;
 pub mod source_finds;
