@@ -241,6 +241,12 @@ CREATE TABLE charge (
     line bigint NOT NULL
 ) PARTITION BY RANGE (generation_id);
 
+-- A line with its group and its charge day: what conditions on lines look at (src/store/charge_conditions.rs).
+CREATE VIEW charge_line AS
+SELECT c.*, (c.charge_period_start AT TIME ZONE 'UTC')::date AS charge_date, cg.rollup_key_id, cg.resource_id,
+    cg.resource_name, cg.resource_type, cg.charge_description, cg.tags, cg.attributes
+FROM charge c JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id;
+
 -- Rollup level 2: rollup key by charge day. Costs of absent columns count as zero here and NULL in charge.
 CREATE TABLE daily_cost_by_key (
     generation_id bigint NOT NULL,

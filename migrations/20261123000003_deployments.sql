@@ -195,4 +195,4 @@ CREATE TABLE pipeline_run (
     facts jsonb NOT NULL,
     UNIQUE (event_source_id, external_id)
 );
-CREATE INDEX pipeline_run_by_sha ON pipeline_run (sha);
+CREATE INDEX pipeline_run_by_sha ON pipeline_run (left(sha, 8));

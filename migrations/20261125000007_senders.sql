@@ -57,12 +57,12 @@ CREATE TABLE deployment_failure_mark (
 
 -- Which deployments failed though they went live, why, and by which evidence. One row a reason and service:
 --   rollback  the deployment that took its place went back to an earlier version
---   revert    the change that it deployed was reverted afterwards
+--   revert    a change that it deployed, of whichever repository, was reverted afterwards
 --   incident  one of the service began within a day after it went live, before the next deployment
 --   marked    somebody said so
 CREATE VIEW change_failure AS
 WITH live AS (
-    SELECT d.deployment_id, ds.service_id, d.environment_id, d.finished_at, ds.superseded_at, d.repo, d.sha,
+    SELECT d.deployment_id, ds.service_id, d.environment_id, d.finished_at, ds.superseded_at,
            ds.is_rollback OR d.kind = 'rollback' AS is_rollback
     FROM deployment d JOIN deployment_service ds USING (deployment_id)
     WHERE d.status IN ('succeeded', 'superseded') AND d.finished_at IS NOT NULL AND d.environment_id IS NOT NULL
@@ -81,9 +81,10 @@ WHERE o.kind = 'incident' AND (o.environment_id IS NULL OR o.environment_id = x.
   AND o.started_at >= x.finished_at AND o.started_at < x.finished_at + interval '24 hours'
   AND (x.superseded_at IS NULL OR o.started_at < x.superseded_at)
 UNION ALL
-SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL, NULL, r.change_id
+SELECT DISTINCT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL::bigint, NULL::bigint, r.change_id
 FROM live x
-JOIN change c ON is_same_commit(c.sha, x.sha) AND c.state <> 'abandoned'
+JOIN deployment_commit k USING (deployment_id)
+JOIN change c ON is_same_commit(c.sha, k.sha) AND (k.repo = '' OR c.repo = k.repo) AND c.state <> 'abandoned'
 JOIN change r ON r.repo = c.repo AND r.state <> 'abandoned' AND r.title = 'Revert "' || c.title || '"'
     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
 UNION ALL

@@ -1,4 +1,10 @@
--- Changes of list prices, worked out once for all that look at them.
+-- What is worked out once for all analyses that look at it: changes of list prices, and cost that moved with tags.
+
+-- What each was made from last, by ids: list prices from the generations that counted, retags from the publication.
+CREATE TABLE shared_analysis (
+    analysis text PRIMARY KEY CHECK (analysis IN ('list_prices', 'retags')),
+    made_from bigint[] NOT NULL
+);
 
 -- A SKU in a region whose list price changed on a day by more than half a percent and held on the day after. Worked out
 -- anew where other bills count; who buys the SKU is not kept here, so that rules may change.
@@ -15,14 +21,7 @@ CREATE TABLE list_price_change (
 );
 CREATE INDEX list_price_change_by_day ON list_price_change (charge_date);
 
--- What they were worked out from: the generations that counted. One row.
-CREATE TABLE list_price_run (
-    is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
-    generation_ids bigint[] NOT NULL
-);
-
--- Cost that moved between services because resources began to say otherwise whose they are, worked out once for all that
--- look at it.
+-- Cost that moved between services because resources began to say otherwise whose they are.
 CREATE TABLE retag_step (
     service_id bigint NOT NULL,
     environment_id bigint NOT NULL,
@@ -32,10 +31,4 @@ CREATE TABLE retag_step (
     -- The mean of what came, less what went. For estimates only.
     amount_per_day double precision NOT NULL,
     PRIMARY KEY (service_id, environment_id, billing_currency, day)
-);
-
--- The last publication that it was worked out from. One row.
-CREATE TABLE retag_run (
-    is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
-    publication_id bigint NOT NULL
 );

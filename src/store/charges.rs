@@ -1,5 +1,6 @@
 //! The lines behind a figure.
 
+use super::charge_conditions::select_lines;
 pub use super::charge_filter::{ChargeFilter, ChargePart};
 use super::{Scope, own_plan};
 use crate::focus::CostBasis;
@@ -111,94 +112,28 @@ fn found<'c>(
     after: Option<&Cursor>,
     limit: i64,
 ) -> BoxStream<'c, sqlx::Result<ChargeRow>> {
-    sqlx::query_as!(
+    select_lines!(
         ChargeRow,
-        r#"SELECT c.generation_id, g.delivery_id, c.line, g.billing_period_start, c.charge_period_start,
-                  c.charge_period_end, c.group_id, k.provider_name, k.sub_account_id, k.service_name,
-                  k.charge_category, cg.resource_id, cg.charge_description, service.name AS "catalogue_service?",
-                  environment.name AS "environment?", c.pricing_quantity, c.billing_currency, cost.amount AS "cost!"
-           FROM charge c
-           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
-           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           JOIN generation g ON g.generation_id = c.generation_id
-           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           LEFT JOIN environment ON environment.environment_id = m.environment_id
-           CROSS JOIN LATERAL (SELECT coalesce(cost_in($2::text, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost), 0) AS amount) cost
-           WHERE c.generation_id = ANY($3::bigint[])
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
-             AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
-             AND ($6::bigint IS NULL OR m.service_id = $6)
-             AND ($7::bigint IS NULL OR m.environment_id = $7)
-             AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
-             AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
-             AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
-             AND ($11::text IS NULL OR c.billing_currency = $11)
-             AND ($12::text IS NULL OR coalesce(cg.resource_id, '') = $12)
-             AND ($13::text IS NULL OR coalesce(k.sub_account_id, '') = $13)
-             AND ($14::uuid IS NULL OR c.group_id = $14)
-             AND ($15::text IS NULL OR coalesce(k.service_name, '') = $15)
-             AND ($16::text IS NULL OR k.region_id = $16)
-             AND ($17::text IS NULL OR k.sku_id = $17)
-             AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
-             AND ($23::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $23)
-             AND ($24::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($24)))
-             AND ($25::jsonb IS NULL OR k.mapping_tags = $25)
-             AND ($26::text IS NULL OR coalesce(m.dimensions -> $26 ->> 'value',
-                      CASE WHEN $26 = 'cost_center' THEN team.cost_center END, '') = $27::text)
-             AND ($28::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $28)
-             AND ($29::text IS NULL OR k.commitment_discount_status = $29)
-             AND ($30::text IS NULL
-                  OR $30 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
-                          IN (SELECT provider_name, service_name FROM committed_service)
-                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
-                          k.pricing_category)
-                  OR is_charge_part($30, k.charge_category, k.charge_class, k.commitment_discount_status,
-                      k.pricing_category))
-             AND ($31::text IS NULL OR coalesce(team.cost_center, '') = $31)
-             AND ($32::bool IS NULL OR (m.service_id <> 0) = $32)
-             AND ($33::text IS NULL OR coalesce(cg.tags ->> $33, '') = $34::text)
-             AND ($19::numeric IS NULL OR (-cost.amount, c.generation_id, c.line) > (-$19::numeric, $20::bigint, $21::bigint))
-           ORDER BY -cost.amount, c.generation_id, c.line
-           LIMIT $22"#,
-        scope.team_ids(),
-        basis.key(),
+        scope,
+        filter,
         generations,
-        filter.start(),
-        filter.end(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.billing_currency,
-        filter.resource_id,
-        filter.sub_account_id,
-        filter.group_id,
-        filter.service_name,
-        filter.region_id,
-        filter.sku_id,
-        filter.is_correction,
+        [r#"SELECT d.generation_id AS "generation_id!", g.delivery_id, d.line AS "line!", g.billing_period_start,
+                  d.charge_period_start AS "charge_period_start!", d.charge_period_end AS "charge_period_end!",
+                  d.group_id AS "group_id!", k.provider_name, k.sub_account_id, k.service_name, k.charge_category,
+                  d.resource_id, d.charge_description, service.name AS "catalogue_service?",
+                  environment.name AS "environment?", d.pricing_quantity, d.billing_currency AS "billing_currency!",
+                  cost.amount AS "cost!"
+           FROM charge_line d
+           JOIN generation g ON g.generation_id = d.generation_id
+           CROSS JOIN LATERAL (SELECT coalesce(cost_in($30::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
+        [r#"  AND ($31::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$31::numeric, $32::bigint, $33::bigint))
+           ORDER BY -cost.amount, d.generation_id, d.line
+           LIMIT $34"#],
+        basis.key(),
         after.map(|cursor| cursor.cost.clone()),
         after.map_or(0, |cursor| cursor.generation_id),
         after.map_or(0, |cursor| cursor.line),
         limit,
-        filter.invoice_id,
-        filter.invoice_issuer_name,
-        filter.mapping_tags,
-        filter.dimension.as_ref().map(|(name, _)| name),
-        filter.dimension.as_ref().map(|(_, value)| value),
-        filter.commitment_id,
-        filter.commitment_status,
-        filter.part.map(ChargePart::key),
-        filter.cost_center,
-        filter.is_allocated,
-        filter.tag.as_ref().map(|(key, _)| key),
-        filter.tag.as_ref().map(|(_, value)| value)
     )
     .fetch(conn)
 }
@@ -225,83 +160,16 @@ pub async fn totals(
         return Ok(Vec::new());
     }
     let generations = filter.generations(conn).await?;
-    sqlx::query_as!(
+    select_lines!(
         ChargeTotal,
-        r#"SELECT c.billing_currency, count(*) AS "charge_count!",
-                  coalesce(sum(cost_in($2::text, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost)), 0) AS "cost!"
-           FROM charge c
-           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
-           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           WHERE c.generation_id = ANY($3::bigint[])
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($4::timestamptz IS NULL OR c.charge_period_start >= $4)
-             AND ($5::timestamptz IS NULL OR c.charge_period_start < $5)
-             AND ($6::bigint IS NULL OR m.service_id = $6)
-             AND ($7::bigint IS NULL OR m.environment_id = $7)
-             AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
-             AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
-             AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
-             AND ($11::text IS NULL OR c.billing_currency = $11)
-             AND ($12::text IS NULL OR coalesce(cg.resource_id, '') = $12)
-             AND ($13::text IS NULL OR coalesce(k.sub_account_id, '') = $13)
-             AND ($14::uuid IS NULL OR c.group_id = $14)
-             AND ($15::text IS NULL OR coalesce(k.service_name, '') = $15)
-             AND ($16::text IS NULL OR k.region_id = $16)
-             AND ($17::text IS NULL OR k.sku_id = $17)
-             AND ($18::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $18)
-             AND ($19::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $19)
-             AND ($20::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($20)))
-             AND ($21::jsonb IS NULL OR k.mapping_tags = $21)
-             AND ($22::text IS NULL OR coalesce(m.dimensions -> $22 ->> 'value',
-                      CASE WHEN $22 = 'cost_center' THEN team.cost_center END, '') = $23::text)
-             AND ($24::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $24)
-             AND ($25::text IS NULL OR k.commitment_discount_status = $25)
-             AND ($26::text IS NULL
-                  OR $26 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
-                          IN (SELECT provider_name, service_name FROM committed_service)
-                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
-                          k.pricing_category)
-                  OR is_charge_part($26, k.charge_category, k.charge_class, k.commitment_discount_status,
-                      k.pricing_category))
-             AND ($27::text IS NULL OR coalesce(team.cost_center, '') = $27)
-             AND ($28::bool IS NULL OR (m.service_id <> 0) = $28)
-             AND ($29::text IS NULL OR coalesce(cg.tags ->> $29, '') = $30::text)
-           GROUP BY c.billing_currency ORDER BY c.billing_currency LIMIT 200"#,
-        scope.team_ids(),
-        basis.key(),
+        scope,
+        filter,
         &generations,
-        filter.start(),
-        filter.end(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.billing_currency,
-        filter.resource_id,
-        filter.sub_account_id,
-        filter.group_id,
-        filter.service_name,
-        filter.region_id,
-        filter.sku_id,
-        filter.is_correction,
-        filter.invoice_id,
-        filter.invoice_issuer_name,
-        filter.mapping_tags,
-        filter.dimension.as_ref().map(|(name, _)| name),
-        filter.dimension.as_ref().map(|(_, value)| value),
-        filter.commitment_id,
-        filter.commitment_status,
-        filter.part.map(ChargePart::key),
-        filter.cost_center,
-        filter.is_allocated,
-        filter.tag.as_ref().map(|(key, _)| key),
-        filter.tag.as_ref().map(|(_, value)| value)
+        [r#"SELECT d.billing_currency AS "billing_currency!", count(*) AS "charge_count!",
+                  coalesce(sum(cost_in($30::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!"
+           FROM charge_line d"#],
+        ["GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"],
+        basis.key(),
     )
     .fetch_all(conn)
     .await

@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
-    /// Changes with each deployment that comes, moves or changes state, with each kind of an environment, with each metric
-    /// that is taken in, and with each launch that is registered or told.
+    /// Changes with each deployment that comes, moves, changes state or turns out to be a rollback, with each kind of an
+    /// environment, with each metric that is taken in, and with each launch that is registered or told.
     pub deployment_mark: String,
 }
 
@@ -21,8 +21,10 @@ pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
         Mark,
         r#"SELECT coalesce((SELECT max(publication_id) FROM publication), 0) AS "publication_id!",
                   coalesce((SELECT max(deployment_status_id) FROM deployment_status), 0) || '/'
-                  || (SELECT count(*) || '/' || coalesce(sum(environment_id), 0) FROM deployment) || '/'
-                  || (SELECT count(*) || '/' || coalesce(sum(service_id), 0) FROM deployment_service) || '/'
+                  || (SELECT concat_ws('/', count(*), sum(environment_id), count(*) FILTER (WHERE kind = 'rollback'))
+                      FROM deployment) || '/'
+                  || (SELECT concat_ws('/', count(*), sum(service_id), count(*) FILTER (WHERE is_rollback))
+                      FROM deployment_service) || '/'
                   || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
                   || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
                                FROM environment), '') || '/'

@@ -1,6 +1,7 @@
 //! The lines of bills as a FOCUS export reads them, one generation after the other.
 
-use super::charges::{self, ChargeFilter, ChargePart};
+use super::charge_conditions::{select_by_key, select_lines};
+use super::charges::{self, ChargeFilter};
 use super::{Scope, own_plan};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
@@ -81,88 +82,25 @@ pub fn charges(
     filter: &ChargeFilter,
     generation_id: i64,
 ) -> impl Stream<Item = sqlx::Result<ExportedCharge>> {
-    sqlx::query_as!(
+    select_lines!(
         ExportedCharge,
-        r#"SELECT g.billing_account_id, g.billing_period_start, g.billing_period_end, c.billing_currency,
-                  c.charge_period_start, c.charge_period_end, c.billed_cost::text AS "billed_cost!",
-                  c.effective_cost::text AS "effective_cost!", c.list_cost::text, c.contracted_cost::text,
-                  c.pricing_quantity::text, c.consumed_quantity::text, k.provider_name, k.invoice_issuer_name,
+        scope,
+        filter,
+        std::slice::from_ref(&generation_id),
+        [r#"SELECT g.billing_account_id, g.billing_period_start, g.billing_period_end,
+                  d.billing_currency AS "billing_currency!", d.charge_period_start AS "charge_period_start!",
+                  d.charge_period_end AS "charge_period_end!", d.billed_cost::text AS "billed_cost!",
+                  d.effective_cost::text AS "effective_cost!", d.list_cost::text, d.contracted_cost::text,
+                  d.pricing_quantity::text, d.consumed_quantity::text, k.provider_name, k.invoice_issuer_name,
                   k.sub_account_id, k.sub_account_name, k.service_category, k.service_name, k.region_id, k.sku_id,
-                  k.charge_category, k.charge_class, k.pricing_category, k.commitment_discount_status, cg.resource_id,
-                  cg.resource_name, cg.resource_type, cg.charge_description, cg.tags, cg.attributes, c.measures
-           FROM charge c
-           JOIN generation g ON g.generation_id = c.generation_id
-           JOIN charge_group cg ON cg.sub_account_key = c.sub_account_key AND cg.group_id = c.group_id
-           JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = k.sub_account_key AND m.rollup_key_id = k.rollup_key_id
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date >= m.first_day
-               AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           WHERE c.generation_id = $2
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($3::uuid IS NULL OR c.group_id = $3)
-             AND ($4::bigint IS NULL OR m.service_id = $4)
-             AND ($5::bigint IS NULL OR m.environment_id = $5)
-             AND ($6::bigint IS NULL OR coalesce(service.team_id, 0) = $6)
-             AND ($7::text IS NULL OR coalesce(k.provider_name, '') = $7)
-             AND ($8::text IS NULL OR coalesce(k.charge_category, '') = $8)
-             AND ($9::text IS NULL OR c.billing_currency = $9)
-             AND ($10::text IS NULL OR coalesce(k.sub_account_id, '') = $10)
-             AND ($11::text IS NULL OR coalesce(k.service_name, '') = $11)
-             AND ($12::text IS NULL OR k.region_id = $12)
-             AND ($13::text IS NULL OR k.sku_id = $13)
-             AND ($14::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $14)
-             AND ($15::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($15)))
-             AND ($16::jsonb IS NULL OR k.mapping_tags = $16)
-             AND ($17::text IS NULL OR coalesce(m.dimensions -> $17 ->> 'value',
-                      CASE WHEN $17 = 'cost_center' THEN team.cost_center END, '') = $18::text)
-             AND ($19::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $19)
-             AND ($20::text IS NULL OR k.commitment_discount_status = $20)
-             AND ($21::text IS NULL
-                  OR $21 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
-                          IN (SELECT provider_name, service_name FROM committed_service)
-                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
-                          k.pricing_category)
-                  OR is_charge_part($21, k.charge_category, k.charge_class, k.commitment_discount_status,
-                      k.pricing_category))
-             AND ($22::text IS NULL OR coalesce(team.cost_center, '') = $22)
-             AND ($23::bool IS NULL OR (m.service_id <> 0) = $23)
-             AND ($24::date IS NULL OR (c.charge_period_start AT TIME ZONE 'UTC')::date >= $24)
-             AND ($25::date IS NULL OR (c.charge_period_start AT TIME ZONE 'UTC')::date < $25)
-             AND ($26::text IS NULL OR coalesce(cg.resource_id, '') = $26)
-             AND ($27::text IS NULL OR coalesce(cg.attributes->>'InvoiceId', '') = $27)
-             AND ($28::text IS NULL OR coalesce(cg.tags ->> $28, '') = $29::text)
-           ORDER BY c.line"#,
-        scope.team_ids() as Option<&[i64]>,
+                  k.charge_category, k.charge_class, k.pricing_category, k.commitment_discount_status, d.resource_id,
+                  d.resource_name, d.resource_type, d.charge_description, d.tags AS "tags!",
+                  d.attributes AS "attributes!", d.measures
+           FROM charge_line d
+           JOIN generation g ON g.generation_id = d.generation_id"#],
+        // Its own partition, also where generations share a plan.
+        ["AND d.generation_id = $30 ORDER BY d.line"],
         generation_id,
-        filter.group_id,
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.billing_currency,
-        filter.sub_account_id,
-        filter.service_name,
-        filter.region_id,
-        filter.sku_id,
-        filter.is_correction,
-        filter.invoice_issuer_name,
-        filter.mapping_tags,
-        filter.dimension.as_ref().map(|(name, _)| name),
-        filter.dimension.as_ref().map(|(_, value)| value),
-        filter.commitment_id,
-        filter.commitment_status,
-        filter.part.map(ChargePart::key),
-        filter.cost_center,
-        filter.is_allocated,
-        filter.first_day,
-        filter.end_day,
-        filter.resource_id,
-        filter.invoice_id,
-        filter.tag.as_ref().map(|(key, _)| key),
-        filter.tag.as_ref().map(|(_, value)| value)
     )
     .fetch(conn)
 }
@@ -246,72 +184,20 @@ pub async fn totals(
     if filter.is_of_single_lines() {
         return totals_of_lines(conn, scope, filter).await;
     }
-    sqlx::query_as!(
+    select_by_key!(
         ExportTotal,
-        r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!", sum(d.billed_cost) AS "billed_cost!",
+        scope,
+        filter,
+        generation_ids,
+        [r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!", sum(d.billed_cost) AS "billed_cost!",
                   sum(d.effective_cost) AS "effective_cost!", sum(d.list_cost) AS "list_cost!",
                   sum(d.contracted_cost) AS "contracted_cost!"
-           FROM daily_cost_by_key d
-           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
-           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-           LEFT JOIN service ON service.service_id = m.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           WHERE d.generation_id = ANY($2)
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-             AND ($3::bigint IS NULL OR m.service_id = $3)
-             AND ($4::bigint IS NULL OR m.environment_id = $4)
-             AND ($5::bigint IS NULL OR coalesce(service.team_id, 0) = $5)
-             AND ($6::text IS NULL OR coalesce(k.provider_name, '') = $6)
-             AND ($7::text IS NULL OR coalesce(k.charge_category, '') = $7)
-             AND ($8::text IS NULL OR d.billing_currency = $8)
-             AND ($9::text IS NULL OR coalesce(k.sub_account_id, '') = $9)
-             AND ($10::text IS NULL OR coalesce(k.service_name, '') = $10)
-             AND ($11::text IS NULL OR k.region_id = $11)
-             AND ($12::text IS NULL OR k.sku_id = $12)
-             AND ($13::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $13)
-             AND ($14::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($14)))
-             AND ($15::jsonb IS NULL OR k.mapping_tags = $15)
-             AND ($16::text IS NULL OR coalesce(m.dimensions -> $16 ->> 'value',
-                      CASE WHEN $16 = 'cost_center' THEN team.cost_center END, '') = $17::text)
-             AND ($18::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $18)
-             AND ($19::text IS NULL OR k.commitment_discount_status = $19)
-             AND ($20::text IS NULL
-                  OR $20 = 'committed' AND (coalesce(k.provider_name, ''), coalesce(k.service_name, ''))
-                          IN (SELECT provider_name, service_name FROM committed_service)
-                      AND is_charge_part('usage', k.charge_category, k.charge_class, k.commitment_discount_status,
-                          k.pricing_category)
-                  OR is_charge_part($20, k.charge_category, k.charge_class, k.commitment_discount_status,
-                      k.pricing_category))
-             AND ($21::text IS NULL OR coalesce(team.cost_center, '') = $21)
-             AND ($22::bool IS NULL OR (m.service_id <> 0) = $22)
-             AND ($23::date IS NULL OR d.charge_date >= $23)
+           FROM daily_cost_by_key d"#],
+        [r#"  AND ($23::date IS NULL OR d.charge_date >= $23)
              AND ($24::date IS NULL OR d.charge_date < $24)
-           GROUP BY d.billing_currency ORDER BY d.billing_currency COLLATE "C""#,
-        scope.team_ids(),
-        generation_ids,
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.billing_currency,
-        filter.sub_account_id,
-        filter.service_name,
-        filter.region_id,
-        filter.sku_id,
-        filter.is_correction,
-        filter.invoice_issuer_name,
-        filter.mapping_tags,
-        filter.dimension.as_ref().map(|(name, _)| name),
-        filter.dimension.as_ref().map(|(_, value)| value),
-        filter.commitment_id,
-        filter.commitment_status,
-        filter.part.map(ChargePart::key),
-        filter.cost_center,
-        filter.is_allocated,
+           GROUP BY d.billing_currency ORDER BY d.billing_currency COLLATE "C""#],
         filter.first_day,
-        filter.end_day
+        filter.end_day,
     )
     .fetch_all(conn)
     .await

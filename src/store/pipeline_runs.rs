@@ -79,8 +79,9 @@ pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i
                   (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
            FROM pipeline_run p
            WHERE NOT (coalesce(p.facts -> 'attributes' ? 'job', false) AND p.facts -> 'environment' IS NULL)
-             AND p.sha IN (SELECT sha FROM deployment WHERE deployment_id = $1 AND sha IS NOT NULL
-                           UNION SELECT sha FROM deployment_commit WHERE deployment_id = $1)
+             AND p.pipeline_run_id IN (SELECT r.pipeline_run_id FROM deployment_commit k
+                                       JOIN pipeline_run r ON is_same_commit(r.sha, k.sha)
+                                       WHERE k.deployment_id = $1)
            ORDER BY 4 DESC, p.pipeline_run_id DESC LIMIT $2"#,
         deployment_id,
         limit

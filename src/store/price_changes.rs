@@ -1,5 +1,6 @@
 //! Changes of list prices by SKU: worked out once where other bills count, not by each analysis that looks at them.
 
+use super::shared_analysis::SharedAnalysis;
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 
@@ -10,35 +11,25 @@ const NEIGHBOUR_DAYS: i32 = 7;
 /// Works out anew which list prices changed, around the days of bills that began or ended to count since it was done last.
 /// Gives whether there were any. To be called in a transaction of its own, before the view that the changes are read in.
 pub async fn bring_up_to_date(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    // "prices" in ASCII: a number that nothing else locks. Whoever waits finds the work done.
-    sqlx::query!("SELECT pg_advisory_xact_lock(123636696704371)").execute(&mut *conn).await?;
-    let changed = sqlx::query!(
-        r#"WITH done AS (SELECT unnest(generation_ids) AS generation_id FROM list_price_run),
-           now AS (SELECT generation_id FROM generation WHERE state = 'current'),
-           changed AS (
-             (SELECT generation_id FROM done EXCEPT SELECT generation_id FROM now)
-             UNION ALL (SELECT generation_id FROM now EXCEPT SELECT generation_id FROM done)
-           )
-           SELECT count(*) AS "count!", min(g.first_charge_date) AS first_day, max(g.last_charge_date) AS last_day,
-                  bool_or(g.generation_id IS NULL) AS is_any_gone
-           FROM changed LEFT JOIN generation g USING (generation_id)"#
+    let Some(changed) = SharedAnalysis::ListPrices.begin(&mut *conn).await? else { return Ok(false) };
+    let days = sqlx::query!(
+        "WITH changed (generation_id) AS (
+             (SELECT unnest($1::bigint[]) EXCEPT SELECT unnest($2::bigint[]))
+             UNION ALL (SELECT unnest($2::bigint[]) EXCEPT SELECT unnest($1::bigint[]))
+         )
+         SELECT min(g.first_charge_date) AS first, max(g.last_charge_date) AS last,
+                bool_or(g.generation_id IS NULL) AS is_any_gone
+         FROM changed LEFT JOIN generation g USING (generation_id)",
+        &changed.before,
+        &changed.now
     )
     .fetch_one(&mut *conn)
     .await?;
-    if changed.count == 0 {
-        return Ok(false);
-    }
     // Of a generation that was purged nobody knows the days any more: then all are looked at.
-    let known = |day: Option<NaiveDate>| day.filter(|_| changed.is_any_gone != Some(true));
-    let (first, last) = (known(changed.first_day), known(changed.last_day));
+    let known = |day: Option<NaiveDate>| day.filter(|_| days.is_any_gone != Some(true));
+    let (first, last) = (known(days.first), known(days.last));
     compare(&mut *conn, first.unwrap_or(NaiveDate::MIN), last.unwrap_or(NaiveDate::MAX)).await?;
-    sqlx::query!(
-        "INSERT INTO list_price_run (generation_ids)
-         SELECT coalesce(array_agg(generation_id), '{}') FROM generation WHERE state = 'current'
-         ON CONFLICT (is_the_one) DO UPDATE SET generation_ids = excluded.generation_ids"
-    )
-    .execute(conn)
-    .await?;
+    changed.done(conn).await?;
     Ok(true)
 }
 

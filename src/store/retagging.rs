@@ -2,6 +2,7 @@
 //! publication, not by each analysis that looks at it.
 
 use super::impact_series::RuleStep;
+use super::shared_analysis::SharedAnalysis;
 use crate::focus::DateRange;
 use sqlx::PgConnection;
 
@@ -28,27 +29,13 @@ pub async fn steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
 /// Works the steps out anew where something was published since. Gives whether it did. To be called in a transaction of
 /// its own, before the view that the steps are read in.
 pub async fn bring_up_to_date(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    // "retags" in ASCII: a number that nothing else locks. Whoever waits finds the work done.
-    sqlx::query!("SELECT pg_advisory_xact_lock(125780071344243)").execute(&mut *conn).await?;
-    let publication_id = sqlx::query_scalar!(r#"SELECT coalesce(max(publication_id), 0) AS "id!" FROM publication"#)
-        .fetch_one(&mut *conn)
-        .await?;
-    let last = sqlx::query_scalar!("SELECT publication_id FROM retag_run").fetch_optional(&mut *conn).await?;
-    if last == Some(publication_id) {
-        return Ok(false);
-    }
+    let Some(changed) = SharedAnalysis::Retags.begin(&mut *conn).await? else { return Ok(false) };
     sqlx::query!("DELETE FROM retag_step").execute(&mut *conn).await?;
     let several = of_several(&mut *conn).await?;
     if !several.is_empty() {
         write(&mut *conn, &several).await?;
     }
-    sqlx::query!(
-        "INSERT INTO retag_run (publication_id) VALUES ($1)
-         ON CONFLICT (is_the_one) DO UPDATE SET publication_id = excluded.publication_id",
-        publication_id
-    )
-    .execute(conn)
-    .await?;
+    changed.done(conn).await?;
     Ok(true)
 }
 

@@ -50,6 +50,8 @@ pub struct VarianceLine {
     pub currency: String,
     /// The source that bills it; the last of several.
     pub source_id: i64,
+    /// Charged on the first day of a month and on no other, in both periods.
+    pub is_once: bool,
     /// In the basis, in the period.
     pub cost: BigDecimal,
     /// ListCost in the period.
@@ -84,6 +86,10 @@ pub async fn lines(
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
             max(source_id) AS "source_id!",
+            coalesce(min(charge_date) FILTER (WHERE is_now) = max(charge_date) FILTER (WHERE is_now)
+                AND min(charge_date) FILTER (WHERE NOT is_now) = max(charge_date) FILTER (WHERE NOT is_now)
+                AND extract(day FROM min(charge_date)) = 1 AND extract(day FROM max(charge_date)) = 1, false)
+                AS "is_once!",
             coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "cost!",
             coalesce(sum(list_cost) FILTER (WHERE is_now), 0) AS "list_cost!",
             coalesce(sum(contracted_cost) FILTER (WHERE is_now), 0) AS "contracted_cost!",
@@ -97,7 +103,7 @@ pub async fn lines(
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
                 d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id,
-                k.region_id,
+                k.region_id, d.charge_date,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity

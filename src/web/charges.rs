@@ -72,9 +72,8 @@ pub fn routes(routes: Routes) -> Routes {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Lines", NavItem::None).await?;
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Lines", NavItem::None, &view).await?;
     let scope = principal.scope();
-    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
     let totals = charges::totals(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;

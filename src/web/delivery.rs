@@ -108,11 +108,11 @@ fn lede(receipt: &Receipt) -> String {
         }
         "published" => format!("All {rows} lines count."),
         "unchanged" => "The same bytes count already, so nothing changed.".into(),
-        "quarantined" if receipt.rejected_rows > 0 && rollup::cannot_accept(&receipt.missing_columns).is_none() => {
-            format!("{rejected} of {rows} lines cannot be read, so nothing of this file counts until someone decides.")
-        }
         "quarantined" if rollup::cannot_accept(&receipt.missing_columns).is_some() => {
             "Nothing of this file can be counted.".into()
+        }
+        "quarantined" if receipt.rejected_rows > 0 => {
+            format!("{rejected} of {rows} lines cannot be read, so nothing of this file counts until someone decides.")
         }
         "quarantined" => "Nothing of this file counts until someone decides.".into(),
         "refused" => "Nothing of this file counts.".into(),

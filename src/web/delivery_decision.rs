@@ -127,12 +127,9 @@ fn obstacle(
         Decision::Accept if !matches!(receipt.state.as_str(), "quarantined" | "withdrawn") => {
             Some("Only a delivery that waits for a decision or was taken back can be counted.".into())
         }
-        Decision::Accept if rollup::cannot_accept(&receipt.missing_columns).is_some() => {
-            rollup::cannot_accept(&receipt.missing_columns)
-        }
-        Decision::Accept if !has_lines => {
-            Some("Its lines are not kept, or none could be read: hand the file in again.".into())
-        }
+        Decision::Accept => rollup::cannot_accept(&receipt.missing_columns).or_else(|| {
+            (!has_lines).then(|| "Its lines are not kept, or none could be read: hand the file in again.".into())
+        }),
         Decision::Revert if !is_counted => {
             Some("Nothing of this delivery counts, so there is nothing to take back.".into())
         }

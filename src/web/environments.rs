@@ -126,9 +126,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(app, principal, &mut snapshot, "Environments", NavItem::Environments).await?;
+    let page = Page::of_view(app, principal, &mut snapshot, "Environments", NavItem::Environments, &view).await?;
     let scope = principal.scope();
-    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let listed = environment_costs::environments(&mut snapshot, None).await?;
     let lives = environment_costs::lives(&mut snapshot, &scope, None).await?;

@@ -83,6 +83,30 @@ impl Page {
     ) -> Result<Self> {
         let bills = freshness::read(snapshot).await?;
         let bills = bills.of_part(snapshot, &principal.scope(), Part::default()).await?;
+        Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await
+    }
+
+    /// The same, of what its view is narrowed to.
+    pub async fn of_view(
+        app: &AppState,
+        principal: &Principal,
+        snapshot: &mut Snapshot,
+        title: impl Into<String>,
+        nav: NavItem,
+        view: &View,
+    ) -> Result<Self> {
+        let bills = view.bills(snapshot, &principal.scope()).await?;
+        Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await
+    }
+
+    async fn with_bills(
+        app: &AppState,
+        principal: &Principal,
+        snapshot: &mut Snapshot,
+        title: String,
+        nav: NavItem,
+        bills: Freshness,
+    ) -> Result<Self> {
         let now = app.now();
         let shows_money = Policy::Money.allows(principal);
         let open_anomaly_count = match shows_money && bills.publication_id > 0 {
@@ -90,7 +114,7 @@ impl Page {
             false => 0,
         };
         Ok(Self {
-            title: title.into(),
+            title,
             nav,
             login: principal.login.clone(),
             shows_money,
@@ -111,15 +135,6 @@ impl Page {
     pub fn of_services(self, service_ids: &[i64]) -> Self {
         let bills = self.bills.of_services(service_ids);
         self.with(bills)
-    }
-
-    /// The same page, of what its view is narrowed to.
-    pub async fn narrowed(self, snapshot: &mut Snapshot, scope: &Scope, view: &View) -> Result<Self> {
-        if self.bills.missing.is_empty() {
-            return Ok(self);
-        }
-        let part = view.part(snapshot).await?;
-        self.of_part(snapshot, scope, part).await
     }
 
     /// The same page, of this part of all cost: how far its bills reach.

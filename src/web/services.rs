@@ -122,9 +122,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(app, principal, &mut snapshot, "Services", NavItem::Services).await?;
+    let page = Page::of_view(app, principal, &mut snapshot, "Services", NavItem::Services, &view).await?;
     let scope = principal.scope();
-    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let team_id = match view.text("team") {
         None => None,

@@ -83,9 +83,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {
     let view = View::parse(query, ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(app, principal, &mut snapshot, "Teams", NavItem::Teams).await?;
+    let page = Page::of_view(app, principal, &mut snapshot, "Teams", NavItem::Teams, &view).await?;
     let scope = principal.scope();
-    let page = page.narrowed(&mut snapshot, &scope, &view).await?;
     let span = view.span(&page.bills);
     let heads = team_heads::list(&mut snapshot, &scope).await?;
     let environments = service_costs::choices(&mut snapshot).await?.environments;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { TEST_MAX_MS, WAIT_MAX_MS, listen, withPage } from "./support.mjs";
+import { NARROW, TEST_MAX_MS, WAIT_MAX_MS, listen, overflow, withPage } from "./support.mjs";
 
 const RUNS = "window.ran=1";
 const HOSTILE = [
@@ -104,6 +104,21 @@ test("sixty hostile names, in a deployment of each, run nowhere", { timeout: 2 *
   }
   const complaints = await listen(page);
   for (const path of [...paths, ...EVERYWHERE]) await lookAt(page, path, complaints);
+}));
+
+test("long names without a space fit 320 pixels", { timeout: TEST_MAX_MS }, () => withPage({}, async (page) => {
+  const token = await makeToken(page);
+  const run = Date.now();
+  for (const name of MORE.slice(0, 12).map((text) => text.replaceAll(/\s/g, "_"))) {
+    const long = `${name}${"w".repeat(60)}${run}`;
+    const data = { id: long, service: long, environment: long, version: long, title: long, actor: long, status: "succeeded" };
+    const response = await page.request.post("/api/v1/deployments", { data, headers: { authorization: `Bearer ${token}` } });
+    assert.ok(response.ok(), `${long}: ${response.status()} ${await response.text()}`);
+  }
+  await page.setViewportSize(NARROW);
+  await page.goto("/deployments");
+  assert.ok((await page.locator(".lede").innerText()).includes("w".repeat(60)));
+  assert.deepEqual(await overflow(page), []);
 }));
 
 test("hostile names in webhooks run nowhere", { timeout: 2 * TEST_MAX_MS }, () => withPage({}, async (page) => {

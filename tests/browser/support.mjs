@@ -261,3 +261,20 @@ export async function listen(page) {
   });
   return { taken: () => complaints.splice(0) };
 }
+
+/** What stands beyond the right edge of the page, if anything does. */
+export function overflow(page) {
+  return page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    const isClipped = (element) => {
+      for (let at = element.parentElement; at; at = at.parentElement) {
+        if (getComputedStyle(at).overflowX !== "visible") return true;
+      }
+      return false;
+    };
+    const wide = [...document.body.querySelectorAll("*")].filter((element) =>
+      element.getBoundingClientRect().right > clientWidth + 0.5 && !isClipped(element));
+    return [`${scrollWidth} of ${clientWidth}`, ...wide.slice(0, 8).map((element) => element.outerHTML.slice(0, 160))];
+  });
+}

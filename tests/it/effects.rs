@@ -327,6 +327,30 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["came_back"]["answer"], "yes", "{api}");
+
+    // A mark that goes or comes later asks again, about the rollback alone.
+    let pools = &world.app.state.pools;
+    assert!(!effects::is_behind(pools).await.unwrap());
+    for (is_rollback, words) in [(false, "it is no rollback any more"), (true, "it is known to be a rollback")] {
+        sqlx::query("UPDATE deployment_service SET is_rollback = $2 WHERE deployment_id = $1")
+            .bind(back)
+            .bind(is_rollback)
+            .execute(&db)
+            .await
+            .unwrap();
+        assert!(effects::is_behind(pools).await.unwrap());
+        let done = settle(&world).await;
+        assert_eq!((done.computed_count, done.written_count), (1, 1));
+        let (came_back, changed): (bool, String) = sqlx::query_as(
+            "SELECT came_back IS NOT NULL, what_changed FROM deployment_effect WHERE deployment_id = $1
+             ORDER BY deployment_effect_id DESC LIMIT 1",
+        )
+        .bind(back)
+        .fetch_one(&db)
+        .await
+        .unwrap();
+        assert_eq!((came_back, changed.as_str()), (is_rollback, words));
+    }
 }
 
 /// A rollback on the day of its release is not compared with the release before: bills cannot tell.

@@ -145,6 +145,57 @@ async fn commits_of_several_repositories_are_shown_and_counted(pool: PgPool) {
     }
 }
 
+/// A deployment of two repositories failed where a change of either was reverted, and the reason stands there once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_revert_of_any_commit_of_a_deployment_is_a_failure(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    let commits = json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb1"}]});
+    let deployed = deploy(&app, &token, "a", days_ago(5, 9), commits).await;
+    let change = "INSERT INTO change (repo, external_id, sha, title, state, happened_at)
+                  VALUES ($1, $1 || $2, $2, $3, $4, $5)";
+    for (repo, sha, title, state, at) in [
+        ("acme/web", "bbbbbbbb10000", "Faster checkout", "merged", days_ago(5, 8)),
+        ("acme/web", "bbbbbbbb10000f", "Faster checkout", "pushed", days_ago(5, 8)),
+        ("acme/web", "cccccccc1", "Revert \"Faster checkout\"", "merged", days_ago(4, 8)),
+        // Of another repository is another change.
+        ("acme/docs", "bbbbbbbb10000", "Typo", "merged", days_ago(5, 8)),
+        ("acme/docs", "dddddddd1", "Revert \"Typo\"", "merged", days_ago(4, 8)),
+    ] {
+        sqlx::query(change).bind(repo).bind(sha).bind(title).bind(state).bind(at).execute(&pool).await.unwrap();
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM change_failure WHERE reason = 'revert'").await, 1);
+    let page = app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{deployed}")).await.body;
+    assert_eq!(page.matches("Reverted: ").count(), 1, "{page}");
+}
+
+/// Runs tell whole hashes, deployments cut ones, or the other way round.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_short_commit_finds_its_pipelines(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    let commits = json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb10000"}]});
+    let deployed = deploy(&app, &token, "a", days_ago(5, 9), commits).await;
+    let run = "WITH told AS (
+                   INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
+                       received_at, state)
+                   SELECT event_source_id, $1, 'workflow_run', '{}', '', '', now(), 'done'
+                   FROM event_source WHERE name = 'api'
+                   RETURNING event_source_id, event_delivery_id, received_at)
+               INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, name, status, sha,
+                   event_delivery_id, received_at, status_rank, facts)
+               SELECT event_source_id, $1, $1, 1, $1, 'succeeded', $2, event_delivery_id, received_at, 2, '{}' FROM told";
+    for (name, sha) in
+        [("Build-api", "aaaaaaaa10000000"), ("Build-web", "bbbbbbbb1"), ("Other", "aaaaaaaa2"), ("Too-short", "aaaaaaa")]
+    {
+        sqlx::query(run).bind(name).bind(sha).execute(&pool).await.unwrap();
+    }
+    let page = app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{deployed}")).await.body;
+    let runs = page.split("Pipelines of this commit").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(runs.contains("Build-api") && runs.contains("Build-web"), "{runs}");
+    assert!(!runs.contains("Other") && !runs.contains("Too-short"), "{runs}");
+}
+
 /// Before the first bill, the figures of delivery are those of the last 30 days, for the service and its team.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn delivery_needs_no_bill(pool: PgPool) {

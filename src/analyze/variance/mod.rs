@@ -147,6 +147,9 @@ pub struct Line {
     pub before: Side,
     /// Complete days of both periods that lack the bill of this line: of the period, of the compared one.
     pub lacking_days: (u32, u32),
+    /// Charged on the first day of a month and on no other, in both periods: it is known whole, however many days of the
+    /// month are still to come.
+    pub is_once: bool,
 }
 
 impl Line {
@@ -229,6 +232,11 @@ struct Days {
     all: (u32, u32),
     /// Those of them that are complete.
     complete: (u32, u32),
+}
+
+impl Days {
+    /// Of what is charged once in each period.
+    const ONE: Self = Self { all: (1, 1), complete: (1, 1) };
 }
 
 /// One cause and its amount.

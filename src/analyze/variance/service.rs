@@ -28,9 +28,12 @@ pub(super) fn explain(lines: &[&Line], facts: &ServiceFacts, days: &Days, amount
     for line in odd {
         own.add(Cause::NotExplained, &line.change());
     }
-    let (counted, uncounted): (Vec<&Line>, Vec<&Line>) = priced.into_iter().partition(|line| has_quantity(line));
-    divide(&counted, facts, days, true, &mut own);
-    divide(&uncounted, facts, days, false, &mut own);
+    let (once, daily): (Vec<&Line>, Vec<&Line>) = priced.into_iter().partition(|line| line.is_once);
+    for (lines, days) in [(daily, days), (once, &Days::ONE)] {
+        let (counted, uncounted): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| has_quantity(line));
+        divide(&counted, facts, days, true, &mut own);
+        divide(&uncounted, facts, days, false, &mut own);
+    }
     take_out_releases(facts, &mut own);
     for (cause, amount) in own.0 {
         amounts.add(cause, &amount);

@@ -85,6 +85,23 @@ fn days_to_come_are_no_saving() {
     assert_eq!(rows[0], Row { cause: Cause::DaysToCome, amount: number("-160") });
 }
 
+/// What is billed once for a month says the same of half of the month as of all of it.
+#[test]
+fn a_charge_of_the_whole_month_is_not_spread_over_its_days() {
+    let fee = |now: &str| Line { is_once: true, ..usage(1, side(now, now, "1"), side("100", "100", "1")) };
+    let open = |lines| Input { days: 30, days_before: 31, days_to_come: (15, 0), ..input(lines) };
+    let daily = || usage(1, side("150", "150", "150"), side("310", "310", "310"));
+    assert_eq!(explain(&open(vec![daily(), fee("100")])), explain(&open(vec![daily()])));
+    // A dearer one is a price, whatever day it is.
+    let rows = explain(&open(vec![fee("120")]));
+    assert!((amount(&rows, Cause::ListPrice) - 20.0).abs() < 1e-9, "{rows:?}");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    // Also where its source is late since.
+    let mut late = fee("120");
+    late.lacking_days = (3, 0);
+    assert_eq!(explain(&open(vec![late])), rows);
+}
+
 /// A line whose bill is late is known on fewer days than one whose bill is there.
 #[test]
 fn a_bill_that_is_missing_is_no_saving() {
@@ -214,6 +231,7 @@ proptest! {
         (input.days, input.days_before) = days;
         input.days_to_come = to_come;
         input.lines.iter_mut().step_by(2).for_each(|line| line.lacking_days = lacking);
+        input.lines.iter_mut().step_by(3).for_each(|line| line.is_once = true);
         input.change += BigDecimal::new(unknown.into(), 9);
         input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
         let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();

@@ -29,6 +29,8 @@ pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
 pub const METHOD: &str = "impact-6";
 
+/// Ends the fingerprint of the answer about a rollback.
+const WENT_BACK: &str = "-back";
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Asks for the job where something changed since it ran. Any number of processes may ask: one job waits or runs.
@@ -247,7 +249,8 @@ impl Asked<'_> {
             fingerprint.push_str(&format!("+{}", days.len() - 1));
         }
         let before = |id: &i64| self.standing.get(&key_of(series.key(), *id));
-        let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == fingerprint);
+        let own = |id: &i64| own_fingerprint(series, *id, &fingerprint);
+        let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == own(id));
         if releases.clone().all(|release| release.deployment_ids.iter().all(stands)) {
             return;
         }
@@ -255,18 +258,18 @@ impl Asked<'_> {
         let impact = impact::estimate_joint(&window, days, self.model, self.calibration);
         for release in releases {
             let is_shared = days.len() > 1;
-            let own = is_shared.then(|| impact::estimate(&window, release.day, self.model, self.calibration));
-            let alone = own.as_ref().unwrap_or(&impact);
-            for deployment_id in &release.deployment_ids {
+            let of_day = is_shared.then(|| impact::estimate(&window, release.day, self.model, self.calibration));
+            let alone = of_day.as_ref().unwrap_or(&impact);
+            for deployment_id in release.deployment_ids.iter().filter(|&id| !stands(id)) {
                 let verdict = verdict::Verdict {
                     key: series.key(),
                     deployment_id: *deployment_id,
                     release_date: release.day,
                     impact: &impact,
-                    alone: own.as_ref(),
+                    alone: of_day.as_ref(),
                     asked_on: series.history.complete_to,
                     publication_id: self.publication_id,
-                    fingerprint: &fingerprint,
+                    fingerprint: &own(deployment_id),
                     parts: &parts,
                     window: &window,
                     calibrated: self.calibrated,
@@ -304,6 +307,12 @@ impl Asked<'_> {
         });
         came_back(of, rollback)
     }
+}
+
+// Whether it went back is asked of rollbacks alone: answers about others stand when a mark comes or goes.
+fn own_fingerprint(series: &Series, deployment_id: i64, fingerprint: &str) -> String {
+    let went_back = if series.rollbacks.contains(&deployment_id) { WENT_BACK } else { "" };
+    format!("{fingerprint}{went_back}")
 }
 
 fn key_of(key: &Key, deployment_id: i64) -> StandingKey {

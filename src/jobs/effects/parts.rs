@@ -5,6 +5,7 @@ use crate::analyze::impact::{Calibration, Effect, History, Siblings};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
 /// Bytes of a digest that are kept of each part.
 const PART_BYTES: usize = 8;
@@ -58,16 +59,15 @@ impl Parts {
     /// Of everything that an estimate looks at.
     pub fn of(window: &History, calibration: &str) -> Self {
         let text = |text: String| digest(text.as_bytes(), PART_BYTES);
-        let siblings = window.siblings.as_ref();
-        let known = |days: &[f64]| -> Vec<Option<f64>> { days.iter().copied().map(Some).collect() };
-        let both = siblings.map(|both| [numbers(&known(&both.cost)), numbers(&known(&both.traffic))].concat());
+        let days = |days: Option<&[Option<f64>]>| of_numbers(days.unwrap_or_default().iter().copied());
+        let siblings = window.siblings.iter().flat_map(|both| both.cost.iter().chain(&both.traffic));
         Self {
             first_day: window.first_day,
             complete_to: window.complete_to,
-            cost: digest(&numbers(&window.cost), PART_BYTES),
-            traffic: digest(&numbers(window.traffic.as_deref().unwrap_or_default()), PART_BYTES),
-            replicas: digest(&numbers(window.replicas.as_deref().unwrap_or_default()), PART_BYTES),
-            siblings: digest(&both.unwrap_or_default(), PART_BYTES),
+            cost: days(Some(&window.cost)),
+            traffic: days(window.traffic.as_deref()),
+            replicas: days(window.replicas.as_deref()),
+            siblings: of_numbers(siblings.copied().map(Some)),
             releases: text(format!("{:?}", window.releases)),
             prices: text(format!("{:?}", window.price_events)),
             notes: text(format!("{:?}", window.notes)),
@@ -115,20 +115,18 @@ impl Parts {
 // The same history as it would have been asked about when only these days were known.
 fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
     let first = first.max(history.first_day);
-    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
-    let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
-    let part = |days: &Vec<Option<f64>>| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
-    let known = |days: &[f64]| days.iter().copied().take(end).skip(start).collect::<Vec<_>>();
+    let day = |number: i64| usize::try_from(number).unwrap_or_default();
+    let known = day((first - history.first_day).num_days())..day((last - history.first_day).num_days() + 1);
     History {
         first_day: first,
         complete_to: history.complete_to.min(last),
-        cost: part(&history.cost),
-        traffic: history.traffic.as_ref().map(part),
-        replicas: history.replicas.as_ref().map(part),
+        cost: cut(&history.cost, &known),
+        traffic: history.traffic.as_ref().map(|days| cut(days, &known)),
+        replicas: history.replicas.as_ref().map(|days| cut(days, &known)),
         siblings: history
             .siblings
             .as_ref()
-            .map(|both| Siblings { cost: known(&both.cost), traffic: known(&both.traffic) }),
+            .map(|both| Siblings { cost: cut(&both.cost, &known), traffic: cut(&both.traffic, &known) }),
         releases: history.releases.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
         price_events: history.price_events.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
         notes: history
@@ -140,13 +138,37 @@ fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
     }
 }
 
+fn cut<T: Copy>(days: &[T], known: &Range<usize>) -> Vec<T> {
+    days.iter().copied().take(known.end).skip(known.start).collect()
+}
+
 // No figure and every figure differ.
-fn numbers(days: &[Option<f64>]) -> Vec<u8> {
-    days.iter()
+fn of_numbers(days: impl Iterator<Item = Option<f64>>) -> String {
+    let bytes: Vec<u8> = days
         .flat_map(|day| std::iter::once(u8::from(day.is_some())).chain(day.unwrap_or_default().to_bits().to_le_bytes()))
-        .collect()
+        .collect();
+    digest(&bytes, PART_BYTES)
 }
 
 fn digest(bytes: &[u8], length: usize) -> String {
     hex::encode(&Sha256::digest(bytes)[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Answers are kept with these: other bytes would have all of them worked out again.
+    #[test]
+    fn the_bytes_of_a_fingerprint_stay() {
+        let known = |figure: f64| [&[1_u8][..], &figure.to_le_bytes()].concat();
+        let lacks = vec![0_u8; 9];
+        let siblings = [1.5, -2.0, 0.25];
+        let of_siblings = digest(&siblings.map(known).concat(), PART_BYTES);
+        assert_eq!(of_numbers(siblings.into_iter().map(Some)), of_siblings);
+        let of_gaps = digest(&[known(0.0), lacks, known(3.0)].concat(), PART_BYTES);
+        assert_eq!(of_numbers([Some(0.0), None, Some(3.0)].into_iter()), of_gaps);
+        assert_eq!(of_numbers(std::iter::empty()), digest(&[], PART_BYTES));
+        assert_eq!(cut(&[1, 2, 3], &(1..9)), [2, 3]);
+    }
 }

@@ -1,6 +1,6 @@
 //! From an estimate to the answer that is kept: its phase, and what is different from the one before. Pure.
 
-use super::METHOD;
+use super::{METHOD, WENT_BACK};
 use super::histories::Key;
 use super::parts::{Kept, Parts, Told};
 use crate::analyze::impact::{
@@ -134,6 +134,11 @@ impl Verdict<'_> {
         match (before.is_joint, self.is_joint()) {
             (false, true) => changes.push("another release within a day shares the answer".into()),
             (true, false) => changes.push("no other release shares the answer any more".into()),
+            _ => {}
+        }
+        match (before.fingerprint.ends_with(WENT_BACK), self.fingerprint.ends_with(WENT_BACK)) {
+            (false, true) => changes.push("it is known to be a rollback".into()),
+            (true, false) => changes.push("it is no rollback any more".into()),
             _ => {}
         }
         match kept(before) {

@@ -70,8 +70,7 @@ struct UnitCostsPage {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<UnitCostsPage> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Unit costs", NavItem::UnitCosts).await?;
-    let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Unit costs", NavItem::UnitCosts, &view).await?;
     let read = groups(&mut snapshot, &principal.scope(), &view, &page.bills).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = read.span;

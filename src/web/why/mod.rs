@@ -228,6 +228,7 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
         now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
         before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
         lacking_days: (facts.known.lacking(row.source_id, days), facts.known.lacking(row.source_id, compared)),
+        is_once: row.is_once,
     }
 }
 

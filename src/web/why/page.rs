@@ -53,8 +53,7 @@ struct WhyPage {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<WhyPage> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services).await?;
-    let page = page.narrowed(&mut snapshot, &principal.scope(), &view).await?;
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services, &view).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = span(&view, &page.bills)?;
     let mut explained = Why::default();

@@ -28,7 +28,7 @@ async fn worked_out(db: &PgPool) -> Vec<Change> {
     let mut conn = db.acquire().await.unwrap();
     assert!(price_changes::bring_up_to_date(&mut conn).await.unwrap());
     let by_new_bills = changes(db).await;
-    sqlx::query("DELETE FROM list_price_run").execute(db).await.unwrap();
+    sqlx::query("DELETE FROM shared_analysis WHERE analysis = 'list_prices'").execute(db).await.unwrap();
     sqlx::query("DELETE FROM list_price_change").execute(db).await.unwrap();
     assert!(price_changes::bring_up_to_date(&mut conn).await.unwrap());
     assert!(!price_changes::bring_up_to_date(&mut conn).await.unwrap(), "nothing changed");

@@ -233,8 +233,12 @@ fn amount(rows: &[(String, bigdecimal::BigDecimal)], cause: &str) -> bigdecimal:
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_rest_of_an_open_month_is_no_saving(db: PgPool) {
     let world = world(&db).await;
-    world.import(&daily("2026-10", 1..=31, "10", "checkout"), "2026-11-01T06:00:00Z").await;
+    // What is billed once a month, on its first day, is known whole.
+    let mut whole = daily("2026-10", 1..=31, "10", "checkout");
+    whole.extend(daily("2026-10", 1..=1, "60", "license"));
+    world.import(&whole, "2026-11-01T06:00:00Z").await;
     let mut half = daily("2026-11", 1..=15, "10", "checkout");
+    half.extend(daily("2026-11", 1..=1, "60", "license"));
     // The sixteenth is arriving.
     half.push(Line { cost: "4", billed: "2026-11", day: "2026-11-16", ..Line::default() });
     world.import(&half, "2026-11-16T12:00:00Z").await;

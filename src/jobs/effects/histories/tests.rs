@@ -1,5 +1,6 @@
 use super::*;
 use crate::analyze::impact::{Calibration, sibling_index};
+use crate::jobs::effects::own_fingerprint;
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
 use chrono::{DateTime, Utc};
@@ -139,6 +140,20 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     another.releases.push(release(13, 44, 3));
     another.releases.sort_by_key(|release| release.at);
     assert_ne!(before, of(&another));
+}
+
+/// A mark that comes or goes later asks again about the rollback, and about nothing else.
+#[test]
+fn whether_it_went_back_is_in_the_fingerprint_of_a_rollback_alone() {
+    let marked = build(&inputs());
+    let mut inputs = inputs();
+    inputs.releases.iter_mut().for_each(|release| release.is_rollback = false);
+    let unmarked = build(&inputs);
+    for (deployment_id, is_same) in [(10, true), (11, true), (12, false)] {
+        let of = |series: &[Series]| own_fingerprint(&series[0], deployment_id, "parts");
+        assert_eq!(of(&marked) == of(&unmarked), is_same, "{deployment_id}");
+        assert_eq!(of(&unmarked), "parts", "as it was before this was asked");
+    }
 }
 
 /// The next answer says which part of what it rests on is another, and calls days that became complete by nothing else.
