@@ -1,8 +1,8 @@
 //! `/api/v1/anomalies`: cost that nothing known explains, as its pages tell it, and answering it.
 
 use super::error::{ErrorBody, Result};
+use crate::store::anomalies;
 use crate::store::anomaly_lists::{self, ListedAnomaly};
-use crate::store::{anomalies, freshness};
 use crate::web::anomalies::answer::{self, AnswerForm};
 use crate::web::anomalies::{filter_of, words};
 use crate::web::query::{Accepts, View};
@@ -168,7 +168,7 @@ pub async fn list(
     let mut snapshot = app.pools.snapshot().await?;
     let filter = filter_of(&mut snapshot, &view, None).await?;
     let rows = anomaly_lists::list(&mut snapshot, &principal.scope(), filter, ROW_COUNT_MAX).await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     Ok(Json(Anomalies {
         anomalies: rows.iter().map(AnomalyBody::from).collect(),
         bills_complete_to: bills.complete_to(),

@@ -4,7 +4,6 @@
 use super::costs::{NO_COMPLETE_DAY, plain};
 use super::error::{ErrorBody, Result};
 use crate::store::commitment_costs::{CommitmentCost, CommitmentCoverage, UnusedCost};
-use crate::store::freshness;
 use crate::web::commitments::trend::Step;
 use crate::web::commitments::{self, Read};
 use crate::web::query::View;
@@ -137,7 +136,7 @@ pub(super) async fn show(
 ) -> Result<Json<Commitments>> {
     let view = View::parse(query.as_deref(), commitments::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let mut answer = Commitments {
         first_day: None,
         last_day: None,

@@ -2,8 +2,8 @@
 
 use super::catalogue::{parse, unprocessable};
 use super::error::{ErrorBody, Result};
+use crate::store::service_costs;
 use crate::store::service_plans::{self, ServicePlan};
-use crate::store::{freshness, service_costs};
 use crate::web::query::View;
 use crate::web::savings::{self as pages, Found, IdleShare, NewPlan, words};
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
@@ -151,7 +151,7 @@ pub(super) async fn show(
 ) -> Result<Json<SavingsBody>> {
     let view = View::parse(query.as_deref(), pages::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
     let mut read = pages::savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
     let team = pages::team_of(&mut snapshot, &view, app.now().date_naive()).await?;

@@ -4,7 +4,6 @@ use super::error::Result;
 use crate::allocate::TagState;
 use crate::focus::DateRange;
 use crate::rollup::tag_coverage;
-use crate::store::freshness;
 use crate::web::{ApiPolicy, AppState, Policy, Principal, Routes, tags};
 use axum::Json;
 use axum::extract::State;
@@ -41,7 +40,7 @@ pub struct TagCoverageBody {
     responses((status = 200, body = Vec<TagCoverageBody>)))]
 pub async fn coverage(State(app): State<AppState>, principal: Principal) -> Result<Json<Vec<TagCoverageBody>>> {
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let last_day = bills.complete_to().unwrap_or_else(|| app.now().date_naive() - Days::new(1));
     let (months, recent) = tags::ranges(DateRange::days_to(last_day, RECENT_DAYS));
     let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;

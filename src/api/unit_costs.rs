@@ -177,7 +177,7 @@ pub(super) async fn show(
 ) -> Result<Json<UnitCosts>> {
     let view = View::parse(query.as_deref(), pages::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(&mut snapshot, &principal.scope()).await?;
+    let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let read = pages::groups(&mut snapshot, &principal.scope(), &view, &bills).await?;
     let groups = read.units.iter().map(|unit| UnitGroupBody {
         group: unit.key.clone(),

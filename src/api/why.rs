@@ -121,7 +121,7 @@ pub(super) async fn show(
 ) -> Result<Json<Why>> {
     let view = View::parse(query.as_deref(), why::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(&mut snapshot, &principal.scope()).await?;
+    let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let mut answer = Why {
         column: view.basis.focus_column().into(),
         first_day: None,

@@ -5,6 +5,7 @@ use super::missing_bills::{self, Missing, Part, Shares};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
 const LAG_DAYS_USUAL: u64 = 2;
@@ -53,7 +54,7 @@ pub struct Freshness {
     /// The last day that all figures wait for, where a late source makes most of all cost.
     pub held_to: Option<NaiveDate>,
     /// What each source has of each service's cost; read only where a source is late.
-    pub shares: Shares,
+    pub shares: Arc<Shares>,
     /// The transactions that the view of the database sees. Two views that say the same see the same rows.
     pub seen: String,
 }
@@ -141,12 +142,38 @@ impl Freshness {
     }
 }
 
+/// What a view of the database sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The transactions ([`Freshness::seen`]).
+    pub transactions: String,
+    /// The number of the last visible change; 0 before the first.
+    pub publication_id: i64,
+}
+
+/// What is visible now: the same for two views that see the same rows.
+pub async fn seen(conn: &mut PgConnection) -> sqlx::Result<Seen> {
+    sqlx::query_as!(
+        Seen,
+        r#"SELECT pg_current_snapshot()::text AS "transactions!",
+               (SELECT coalesce(max(publication_id), 0) FROM publication) AS "publication_id!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Reads what is visible now.
+pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
+    let seen = seen(&mut *conn).await?;
+    read_of(conn, seen).await
+}
+
+/// Reads how far the bills of this view are complete.
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
 /// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
 /// shows that its days keep arriving for longer, they are complete only after that.
-pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
+pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
         SELECT
@@ -172,14 +199,8 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     )
     .fetch_all(&mut *conn)
     .await?;
-    let state = sqlx::query!(
-        r#"
-        SELECT
-            pg_current_snapshot()::text AS "seen!",
-            (SELECT coalesce(max(publication_id), 0) FROM publication) AS "publication_id!",
-            (SELECT count(*) FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u)
-                AS "unmapped_count!"
-        "#,
+    let unmapped_count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u"#,
         UNMAPPED_COUNT_MAX
     )
     .fetch_one(&mut *conn)
@@ -194,13 +215,13 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
     });
     let mut bills = Freshness {
         sources: sources.collect(),
-        publication_id: state.publication_id,
-        unmapped_count: state.unmapped_count,
-        seen: state.seen,
+        publication_id: seen.publication_id,
+        unmapped_count,
+        seen: seen.transactions,
         ..Freshness::default()
     };
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
-        bills.shares = missing_bills::shares(&mut *conn, &Scope::everything(), first, Part::default()).await?;
+        bills.shares = Arc::new(missing_bills::shares(&mut *conn, &Scope::everything(), first, Part::default()).await?);
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }
@@ -240,7 +261,7 @@ mod tests {
         let second = of_second.parse().unwrap();
         let first = [(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())];
         let rows = first.into_iter().chain([(8, 3, "USD", second)]);
-        freshness.shares = rows.filter(|row| row.3 != BigDecimal::default()).collect();
+        freshness.shares = Arc::new(rows.filter(|row| row.3 != BigDecimal::default()).collect());
         freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
         freshness.held_to = missing_bills::held_to(&freshness.missing);
         freshness

@@ -26,11 +26,10 @@ impl SharedAnalysis {
     /// where nothing changed.
     pub async fn begin(self, conn: &mut PgConnection) -> sqlx::Result<Option<Changed>> {
         sqlx::query!("SELECT pg_advisory_xact_lock($1)", self.lock()).execute(&mut *conn).await?;
-        let before =
-            sqlx::query_scalar!("SELECT made_from FROM shared_analysis WHERE analysis = $1", self.key())
-                .fetch_optional(&mut *conn)
-                .await?
-                .unwrap_or_default();
+        let before = sqlx::query_scalar!("SELECT made_from FROM shared_analysis WHERE analysis = $1", self.key())
+            .fetch_optional(&mut *conn)
+            .await?
+            .unwrap_or_default();
         let now = self.made_from(conn).await?;
         Ok((before != now).then_some(Changed { analysis: self, before, now }))
     }

@@ -4,7 +4,7 @@
 use super::error::{self, Error};
 use super::{AppState, csv, json_table, workbook};
 use crate::focus::CostBasis;
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
@@ -221,7 +221,7 @@ fn basis(begin: &[u8], of_page: CostBasis) -> Option<String> {
 
 async fn version(app: &AppState) -> Option<Freshness> {
     let mut snapshot = app.pools.snapshot().await.ok()?;
-    freshness::read(&mut snapshot).await.ok()
+    app.bills(&mut snapshot).await.ok()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::query::{NONE, Period, View, is_supported, range_label};
 use super::{Error, Result};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::charges::{ChargeFilter, ChargePart};
-use crate::store::freshness::Freshness;
+use crate::store::freshness::{self, Freshness};
 use crate::store::{Scope, Snapshot, catalogue_names};
 use std::str::FromStr;
 
@@ -85,7 +85,7 @@ pub async fn for_export(conn: &mut Snapshot, scope: &Scope, query: &str) -> Resu
     if !view.note().is_empty() {
         return Err(Error::Invalid(view.note()));
     }
-    let bills = view.bills(conn, scope).await?;
+    let bills = view.narrowed(freshness::read(conn).await?, conn, scope).await?;
     let (mut filter, _) = filter(conn, &view, &bills).await?;
     if view.text("day").is_none() && view.text("period").is_none() {
         (filter.first_day, filter.end_day) = (None, None);

@@ -98,7 +98,7 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let (place, reader) = app.exports.enter(principal.user_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
     let (scope, basis) = (principal.scope(), view.basis);
-    let bills = view.bills(&mut snapshot, &scope).await?;
+    let bills = view.bills(&app, &mut snapshot, &scope).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
     let (sender, chunks) = mpsc::channel(1);

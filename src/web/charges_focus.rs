@@ -39,7 +39,7 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let (place, reader) = app.exports.enter(principal.user_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
     let scope = principal.scope();
-    let bills = view.bills(&mut snapshot, &scope).await?;
+    let bills = view.bills(&app, &mut snapshot, &scope).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     focus_export::take_time(&mut snapshot).await?;
     let generation_ids = focus_export::generations(&mut snapshot, &filter).await?;

@@ -36,10 +36,7 @@ pub fn wrap(router: Router, app: &AppState) -> Router {
     // A file that is packed twice is unpacked once by some browsers.
     let not_packed = NotForContentType::const_new("application/gzip");
     let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(not_packed));
-    router
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(compression)
-        .layer(from_fn_with_state(guard, around))
+    router.layer(CatchPanicLayer::custom(panicked)).layer(compression).layer(from_fn_with_state(guard, around))
 }
 
 // The panic itself is in the log by the panic hook; the reader gets the neutral sentence.

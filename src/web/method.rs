@@ -39,15 +39,15 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Metho
     let mut placebos = Vec::new();
     for environments in Environments::ALL {
         let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
-        placebos.extend(learnt.filter(|learnt| learnt.placebo_count > 0).map(|learnt| of_placebos(environments, learnt)));
+        placebos
+            .extend(learnt.filter(|learnt| learnt.placebo_count > 0).map(|learnt| of_placebos(environments, learnt)));
     }
     Ok(MethodPage { run: effect_runs::last(&mut snapshot).await?, placebos, page })
 }
 
 fn of_placebos(environments: Environments, learnt: StoredCalibration) -> Placebos {
-    let share = |count: i64| {
-        percent(&BigDecimal::from(count), &BigDecimal::from(learnt.placebo_count)).unwrap_or_default()
-    };
+    let share =
+        |count: i64| percent(&BigDecimal::from(count), &BigDecimal::from(learnt.placebo_count)).unwrap_or_default();
     Placebos {
         environments: match environments {
             Environments::Production => "Production",

@@ -6,6 +6,7 @@ pub mod api_description;
 pub mod assets;
 pub mod audit;
 pub mod beside;
+mod bills;
 pub mod catalogue;
 mod charge;
 pub mod charge_filter;

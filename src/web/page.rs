@@ -4,7 +4,7 @@ use super::missing_bills::MissingBills;
 use super::query::View;
 use super::{AppState, Policy, Principal, Result};
 use crate::store::anomaly_lists::{self, OPEN_COUNT_MAX};
-use crate::store::freshness::{self, Freshness, UNMAPPED_COUNT_MAX};
+use crate::store::freshness::{Freshness, UNMAPPED_COUNT_MAX};
 use crate::store::missing_bills::Part;
 use crate::store::{Scope, Snapshot};
 use chrono::{DateTime, Datelike, Utc};
@@ -81,7 +81,7 @@ impl Page {
         title: impl Into<String>,
         nav: NavItem,
     ) -> Result<Self> {
-        let bills = freshness::read(snapshot).await?;
+        let bills = app.bills(snapshot).await?;
         let bills = bills.of_part(snapshot, &principal.scope(), Part::default()).await?;
         Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await
     }
@@ -95,7 +95,7 @@ impl Page {
         nav: NavItem,
         view: &View,
     ) -> Result<Self> {
-        let bills = view.bills(snapshot, &principal.scope()).await?;
+        let bills = view.bills(app, snapshot, &principal.scope()).await?;
         Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await
     }
 

@@ -1,11 +1,12 @@
 //! What the database says to a query string: the days that it means, and the charges.
 
+use super::AppState;
 use super::error::{Error, Result};
 use super::query::{NONE, View};
 use super::span::Span;
 use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::{Scope, catalogue_names};
 use chrono::NaiveDate;
@@ -14,8 +15,13 @@ use sqlx::PgConnection;
 impl View {
     /// How far bills reach, of what this view is narrowed to and these readers may see: a late source is no matter of
     /// what it does not bill.
-    pub async fn bills(&self, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
-        let all = freshness::read(&mut *conn).await?;
+    pub async fn bills(&self, app: &AppState, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
+        let all = app.bills(&mut *conn).await?;
+        self.narrowed(all, conn, scope).await
+    }
+
+    /// Of all bills, what [`Self::bills`] gives.
+    pub async fn narrowed(&self, all: Freshness, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
         if all.missing.is_empty() {
             return Ok(all);
         }

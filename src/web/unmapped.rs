@@ -23,10 +23,11 @@ use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipe
 
 /// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.
 pub fn routes(routes: Routes) -> Routes {
-    routes
-        .get("/unmapped", Policy::SignedIn, show)
-        .get("/unmapped.csv", Policy::OrganisationMoney, show_csv)
-        .get("/unmapped/events.csv", Policy::SignedIn, show_events_csv)
+    routes.get("/unmapped", Policy::SignedIn, show).get("/unmapped.csv", Policy::OrganisationMoney, show_csv).get(
+        "/unmapped/events.csv",
+        Policy::SignedIn,
+        show_events_csv,
+    )
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -41,7 +41,8 @@ pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
         let at: DateTime<Utc> = text("finished_at").parse().unwrap();
         let change: bigdecimal::BigDecimal =
             release["change_per_day"]["EffectiveCost"].as_str().unwrap().parse().unwrap();
-        *changes.entry((text("service"), text("environment"), at.date_naive())).or_default() += change.to_f64().unwrap();
+        *changes.entry((text("service"), text("environment"), at.date_naive())).or_default() +=
+            change.to_f64().unwrap();
         sqlx::query(
             "WITH added AS (
                  INSERT INTO deployment (event_source_id, external_id, environment_id, status, status_at, created_at,

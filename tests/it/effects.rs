@@ -265,7 +265,11 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
 async fn a_release_to_staging_has_an_answer_too(db: PgPool) {
     let world = filled(&db).await;
     let become_kind = async |kind: &str| {
-        sqlx::query("UPDATE environment SET kind = $1 WHERE slug = 'production'").bind(kind).execute(&db).await.unwrap();
+        sqlx::query("UPDATE environment SET kind = $1 WHERE slug = 'production'")
+            .bind(kind)
+            .execute(&db)
+            .await
+            .unwrap();
     };
     become_kind("preview").await;
     let step = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;

@@ -75,7 +75,10 @@ async fn every_table_has_the_same_cells_in_all_three_forms(pool: PgPool) {
     sqlx::query(event).execute(&pool).await.unwrap();
     let browser = app.browser(Role::Admin, true, &[]).await;
     let events = browser.get("/unmapped/events.csv").await.body;
-    assert!(events.contains(",\"cart, old\",feature flag,,,no rule matches,1,\"'=1+1\",2026-10-10T10:00:00Z"), "{events}");
+    assert!(
+        events.contains(",\"cart, old\",feature flag,,,no rule matches,1,\"'=1+1\",2026-10-10T10:00:00Z"),
+        "{events}"
+    );
     let page = browser.get("/unmapped?show=events").await.body;
     assert!(page.contains("href=\"/unmapped/events.csv\"") && !page.contains("/unmapped.csv"), "{page}");
     let query = "?period=2026-10&month=2026-10";

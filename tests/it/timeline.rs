@@ -150,7 +150,8 @@ async fn commits_of_several_repositories_are_shown_and_counted(pool: PgPool) {
 async fn a_revert_of_any_commit_of_a_deployment_is_a_failure(pool: PgPool) {
     let app = app(pool.clone()).await;
     let token = app.token(TokenScope::Ingest, Role::Finance).await;
-    let commits = json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb1"}]});
+    let commits =
+        json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb1"}]});
     let deployed = deploy(&app, &token, "a", days_ago(5, 9), commits).await;
     let change = "INSERT INTO change (repo, external_id, sha, title, state, happened_at)
                   VALUES ($1, $1 || $2, $2, $3, $4, $5)";
@@ -174,7 +175,8 @@ async fn a_revert_of_any_commit_of_a_deployment_is_a_failure(pool: PgPool) {
 async fn a_short_commit_finds_its_pipelines(pool: PgPool) {
     let app = app(pool.clone()).await;
     let token = app.token(TokenScope::Ingest, Role::Finance).await;
-    let commits = json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb10000"}]});
+    let commits =
+        json!({"commits": [{"repo": "acme/api", "sha": "aaaaaaaa1"}, {"repo": "acme/web", "sha": "bbbbbbbb10000"}]});
     let deployed = deploy(&app, &token, "a", days_ago(5, 9), commits).await;
     let run = "WITH told AS (
                    INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
@@ -185,9 +187,12 @@ async fn a_short_commit_finds_its_pipelines(pool: PgPool) {
                INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, name, status, sha,
                    event_delivery_id, received_at, status_rank, facts)
                SELECT event_source_id, $1, $1, 1, $1, 'succeeded', $2, event_delivery_id, received_at, 2, '{}' FROM told";
-    for (name, sha) in
-        [("Build-api", "aaaaaaaa10000000"), ("Build-web", "bbbbbbbb1"), ("Other", "aaaaaaaa2"), ("Too-short", "aaaaaaa")]
-    {
+    for (name, sha) in [
+        ("Build-api", "aaaaaaaa10000000"),
+        ("Build-web", "bbbbbbbb1"),
+        ("Other", "aaaaaaaa2"),
+        ("Too-short", "aaaaaaa"),
+    ] {
         sqlx::query(run).bind(name).bind(sha).execute(&pool).await.unwrap();
     }
     let page = app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{deployed}")).await.body;

@@ -1,8 +1,8 @@
 //! From an estimate to the answer that is kept: its phase, and what is different from the one before. Pure.
 
-use super::{METHOD, WENT_BACK};
 use super::histories::Key;
 use super::parts::{Kept, Parts, Told};
+use super::{METHOD, WENT_BACK};
 use crate::analyze::impact::{
     self, Effect, Finding, Flag, FlagKind, History, Impact, Phase, Reason, Returned, UnitEffect,
 };

@@ -5,7 +5,7 @@ use crate::focus::CostBasis;
 use crate::store::Snapshot;
 use crate::store::deployment_costs::{self, ServedService, ServiceDayCost};
 use crate::store::deployment_lists::{self, Row};
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use crate::web::comparison::{Around, FOUR_WEEKS};
 use crate::web::csv;
 use crate::web::unit_costs::{ServiceCosts, Sides, UnitSection, Workload, csv as workloads_csv, workloads};
@@ -56,7 +56,7 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
         return Err(Error::Forbidden);
     }
     let service_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
-    let bills = freshness::read(&mut snapshot).await?.of_services(&service_ids);
+    let bills = app.bills(&mut snapshot).await?.of_services(&service_ids);
     let Some(complete_to) = bills.complete_to() else { return Ok(Vec::new()) };
     let around = Around::new(at(&row).date_naive(), complete_to, FOUR_WEEKS);
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;

@@ -10,7 +10,7 @@ use super::{href, written};
 use crate::analyze::unit_cost::UnitCost;
 use crate::focus::{CostBasis, DateRange};
 use crate::store::costs::CostFilter;
-use crate::store::freshness::{self, Freshness};
+use crate::store::freshness::Freshness;
 use crate::store::metrics::{self, Metric};
 use crate::store::unit_costs::{self, UnitGroup};
 use crate::store::{Scope, Snapshot};
@@ -181,7 +181,7 @@ pub(super) async fn export(
 ) -> Result<Response> {
     let mut snapshot = app.pools.snapshot().await?;
     let metric = metrics::get(&mut snapshot, &name).await?.ok_or(Error::NotFound)?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let mut table =
         Table::new(&["Metric", "Service", "Day", "BillingCurrency", "Cost", "Usage", "UnitCostPer", "UnitCost"]);
     let read =

@@ -14,7 +14,7 @@ use super::query::{Accepts, NONE, View};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
 use crate::focus::DateRange;
 use crate::store::savings::{self as stored, Dismissal};
-use crate::store::{Snapshot, audit, freshness, service_costs};
+use crate::store::{Snapshot, audit, service_costs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -254,7 +254,7 @@ fn idle_row(one: &IdleShare) -> IdleRow {
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
     let mut read = savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
     narrow(&mut read, &view, team_of(&mut snapshot, &view, app.now().date_naive()).await?);
@@ -309,7 +309,7 @@ pub async fn decide(
     reason: Option<&str>,
 ) -> Result<()> {
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let read = savings(app, bills.publication_id, &mut snapshot, &principal.scope(), bills.complete_to()).await?;
     drop(snapshot);
     let found = read.found.into_iter().find(|one| one.saving.key() == key).ok_or_else(|| {

@@ -5,6 +5,7 @@
 //! that see the same transactions prove. Where bills or webhooks stream in, that is no time, and pages read again.
 
 use super::material::Readings;
+use crate::store::freshness::Freshness;
 use crate::store::moved_by_rules::MovedByRule;
 use crate::store::savings::PlaceCostRow;
 use crate::store::service_costs::{Bought, ServiceDay};
@@ -34,6 +35,8 @@ pub struct KeptCosts {
     pub variance_sums: KeptRows<Sums>,
     /// What savings are found from.
     pub place_costs: KeptRows<PlaceCostRow>,
+    /// How far bills are complete, by what a view of the database saw.
+    pub bills: Kept<String, Freshness, 1>,
     /// All that a service's page is read from, by what a view of the database saw
     /// ([`crate::store::freshness::Freshness::seen`]).
     pub readings: Kept<String, Readings, READING_COUNT_MAX>,

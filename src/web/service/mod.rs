@@ -32,7 +32,6 @@ use super::{AppState, Error, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::deployment_list::ListedDeployment;
 use crate::store::effects::EffectBrief;
-use crate::store::freshness;
 use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::MovedByRule;
 use crate::store::service_costs::{self, Bought, ServiceHead};
@@ -135,7 +134,7 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
         return Err(Error::Forbidden);
     }
     let part = Part { service_id: Some(service.service_id), ..view.part(&mut snapshot).await? };
-    let bills = freshness::read(&mut snapshot).await?.of_part(&mut snapshot, &principal.scope(), part).await?;
+    let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &principal.scope(), part).await?;
     let span = view.span(&bills).ok_or_else(|| Error::Invalid("None of these days is complete yet.".into()))?;
     let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
     let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;

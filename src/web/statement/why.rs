@@ -8,7 +8,7 @@ use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
-use crate::store::{Scope, Snapshot, freshness};
+use crate::store::{Scope, Snapshot};
 use crate::web::query::View;
 use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, WalkLines, Why, WhyWalk};
 use crate::web::{AppState, Error, Principal, Result, display};
@@ -120,7 +120,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
         rows.retain(|row| row.billing_currency == *currency);
     }
     let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
-    let bills = freshness::read(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
+    let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
     Ok(MonthWhy { month, before: asked.before, view, bills, why })
 }

@@ -173,7 +173,7 @@ fn answer(read: &Groups) -> String {
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = crate::store::freshness::read(&mut snapshot).await?;
+    let bills = app.bills(&mut snapshot).await?;
     let read = groups(&mut snapshot, &principal.scope(), &view, &bills).await?;
     let mut table = Table::new(&[
         "Group",

@@ -88,7 +88,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(&mut snapshot, &principal.scope()).await?;
+    let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
     if let Some(span) = span(&view, &bills)? {
         let filter = view.filter(&mut snapshot, span.days).await?;

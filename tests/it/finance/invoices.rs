@@ -183,7 +183,8 @@ async fn a_total_with_an_issuer_takes_the_place_of_the_one_without(db: PgPool) {
         "INV-3 Cloud One USD 30",
     ];
     assert_eq!(stored, expected);
-    let told = "SELECT details ->> 'issuer_was_missing' FROM audit_log WHERE action LIKE 'invoice%' ORDER BY audit_log_id";
+    let told =
+        "SELECT details ->> 'issuer_was_missing' FROM audit_log WHERE action LIKE 'invoice%' ORDER BY audit_log_id";
     let told: Vec<String> = sqlx::query_scalar(told).fetch_all(&db).await.unwrap();
     assert_eq!(told, ["0", "1", "true"]);
 }
