@@ -3,6 +3,7 @@
 use super::error::ErrorBody;
 use crate::web::{ApiPolicy, Policy, Routes};
 use axum::Json;
+use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
@@ -110,8 +111,13 @@ pub fn routes(routes: Routes) -> Routes {
 )]
 struct Description;
 
-/// The description as it is served.
-pub fn description() -> utoipa::openapi::OpenApi {
+/// The description as it is served: made once, since it is the same for everybody.
+pub fn description() -> &'static utoipa::openapi::OpenApi {
+    static MADE: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(make);
+    &MADE
+}
+
+fn make() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     description.components.get_or_insert_default().add_security_scheme("token", bearer);
@@ -145,6 +151,6 @@ fn operation_id(method: &str, path: &str) -> String {
     get, operation_id = "show_openapi", path = "/api/v1/openapi.json", tag = "description",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
 )]
-pub async fn show() -> Json<utoipa::openapi::OpenApi> {
+pub async fn show() -> Json<&'static utoipa::openapi::OpenApi> {
     Json(description())
 }

@@ -8,6 +8,8 @@ use sqlx::PgConnection;
 
 /// Rows of a list; the rest is counted.
 pub const ROW_COUNT_MAX: i64 = 500;
+/// Rows of a file: all that anybody has.
+pub const FILE_ROW_COUNT_MAX: i64 = 1_000_000;
 
 /// Charges of one kind that no service has, in one currency.
 #[derive(Debug, Clone)]
@@ -35,7 +37,12 @@ pub struct UnmappedCharges {
 }
 
 /// Charges without a service on these days, the dearest first. Nothing for whoever does not see the whole.
-pub async fn charges(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> sqlx::Result<Vec<UnmappedCharges>> {
+pub async fn charges(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    days: DateRange,
+    limit: i64,
+) -> sqlx::Result<Vec<UnmappedCharges>> {
     sqlx::query_as!(
         UnmappedCharges,
         r#"SELECT k.provider_name, k.sub_account_id, k.sub_account_name, k.service_name, k.mapping_tags,
@@ -53,7 +60,7 @@ pub async fn charges(conn: &mut PgConnection, scope: &Scope, days: DateRange) ->
         days.start(),
         days.end(),
         scope.team_ids(),
-        ROW_COUNT_MAX,
+        limit,
     )
     .fetch_all(conn)
     .await
@@ -94,7 +101,7 @@ pub struct UnmappedDeployments {
 }
 
 /// Deployments without a service or an environment, the newest first. They hold no money.
-pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDeployments>> {
+pub async fn deployments(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedDeployments>> {
     sqlx::query_as!(
         UnmappedDeployments,
         r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw, d.service_unmapped,
@@ -113,7 +120,7 @@ pub async fn deployments(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedDe
            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
            ORDER BY 12 DESC, 1, 2, 3, 4, 6
            LIMIT $1"#,
-        ROW_COUNT_MAX,
+        limit,
         &HINTS.map(str::to_owned)
     )
     .fetch_all(conn)
@@ -133,20 +140,22 @@ pub struct UnmappedPipeline {
     pub run_count: i64,
     /// When it ran last.
     pub last_at: DateTime<Utc>,
+    /// Rows there are in all.
+    pub row_count: i64,
 }
 
 /// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test.
-pub async fn pipelines(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedPipeline>> {
+pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedPipeline>> {
     sqlx::query_as!(
         UnmappedPipeline,
         r#"SELECT s.name AS source_name, p.repo, p.name, count(DISTINCT p.run_id) AS "run_count!",
-                  max(coalesce(p.finished_at, p.started_at, p.received_at)) AS "last_at!"
+                  max(coalesce(p.finished_at, p.started_at, p.received_at)) AS "last_at!", count(*) OVER () AS "row_count!"
            FROM pipeline_run p JOIN event_source s USING (event_source_id)
            WHERE NOT EXISTS (SELECT FROM deployment d
                              WHERE d.event_source_id = p.event_source_id
                                AND d.external_id = 'workflow_run/' || p.run_id)
            GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
-        ROW_COUNT_MAX
+        limit
     )
     .fetch_all(conn)
     .await
@@ -178,7 +187,7 @@ pub struct UnmappedEvents {
 }
 
 /// Operational events without a service, the newest first.
-pub async fn events(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedEvents>> {
+pub async fn events(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedEvents>> {
     sqlx::query_as!(
         UnmappedEvents,
         r#"SELECT s.name AS source_name, o.kind, o.service_raw, o.environment_raw, o.repo, o.service_rule_id,
@@ -190,7 +199,7 @@ pub async fn events(conn: &mut PgConnection) -> sqlx::Result<Vec<UnmappedEvents>
                              WHERE os.operational_event_id = o.operational_event_id)
            GROUP BY 1, 2, 3, 4, 5, 6
            ORDER BY 8 DESC, 1, 2, 3, 4, 5 LIMIT $1"#,
-        ROW_COUNT_MAX
+        limit
     )
     .fetch_all(conn)
     .await

@@ -8,6 +8,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// Nested examples deeper than this are left out.
 const DEPTH_MAX: usize = 4;
@@ -78,10 +79,9 @@ struct SubjectPage {
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<ApiPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "API", NavItem::Api).await?;
-    let spec = serde_json::to_value(openapi::description()).map_err(anyhow::Error::from)?;
-    let subjects = subjects(&app, &spec);
+    let subjects = subjects(&app, spec());
     let operation_count = subjects.iter().map(|subject| subject.operations.len()).sum();
-    Ok(ApiPage { page, introduction: text(&spec["info"], "description"), operation_count, subjects })
+    Ok(ApiPage { page, introduction: text(&spec()["info"], "description"), operation_count, subjects })
 }
 
 async fn show_subject(
@@ -89,21 +89,28 @@ async fn show_subject(
     principal: Principal,
     Path(name): Path<String>,
 ) -> Result<SubjectPage> {
-    let spec = serde_json::to_value(openapi::description()).map_err(anyhow::Error::from)?;
-    let subject = subjects(&app, &spec).into_iter().find(|subject| subject.name == name).ok_or(Error::NotFound)?;
+    let subject = subjects(&app, spec()).into_iter().find(|subject| subject.name == name).ok_or(Error::NotFound)?;
     let mut snapshot = app.pools.snapshot().await?;
     let title = format!("{name} · API");
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Api).await?;
-    let schemas = schemas(&spec, &subject);
+    let schemas = schemas(spec(), &subject);
     Ok(SubjectPage { page, subject, schemas })
 }
 
+/// What programs read.
+fn spec() -> &'static Value {
+    static SPEC: OnceLock<Value> = OnceLock::new();
+    SPEC.get_or_init(|| serde_json::to_value(openapi::description()).unwrap_or_default())
+}
+
 fn subjects(app: &AppState, spec: &Value) -> Vec<Subject> {
-    let entries = super::routes(app.clone()).entries().to_vec();
+    // The same for every state.
+    static ENTRIES: OnceLock<Vec<RouteEntry>> = OnceLock::new();
+    let entries = ENTRIES.get_or_init(|| super::routes(app.clone()).entries().to_vec());
     let scheme = if transport::is_https(&app.config) { "https" } else { "http" };
     let site = app.config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", app.config.listen));
     let mut subjects: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
-    for (tag, operation) in operations(spec, &entries, site.trim_end_matches('/')) {
+    for (tag, operation) in operations(spec, entries, site.trim_end_matches('/')) {
         subjects.entry(tag).or_default().push(operation);
     }
     subjects.into_iter().map(|(name, operations)| Subject { name, operations }).collect()

@@ -1,21 +1,20 @@
 //! `/unmapped`: cost, deployments and operational events that belong to nobody yet, each one click from a rule.
 
+mod files;
 mod told;
 
-use super::csv::{Cell, Table};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::suggestions::{Suggester, Suggestion};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, drill, moves, query, rules};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
 use crate::store::mapping_rules::{self, MappingRule};
-use crate::store::unmapped::{self, UnmappedCharges};
+use crate::store::unmapped::{self, ROW_COUNT_MAX, UnmappedCharges};
 use crate::store::{Scope, Snapshot};
 use crate::store::{event_deliveries, operational_events};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
-use axum::response::Response;
 use bigdecimal::BigDecimal;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,11 +22,7 @@ use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipe
 
 /// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/unmapped", Policy::SignedIn, show).get("/unmapped.csv", Policy::OrganisationMoney, show_csv).get(
-        "/unmapped/events.csv",
-        Policy::SignedIn,
-        show_events_csv,
-    )
+    files::routes(routes.get("/unmapped", Policy::SignedIn, show))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -76,6 +71,7 @@ struct UnmappedPage {
     deployment_count: i64,
     deployment_rows_in_all: i64,
     pipelines: Vec<PipelineRow>,
+    pipeline_rows_in_all: i64,
     events: Vec<EventRow>,
     event_count: i64,
     event_rows_in_all: i64,
@@ -94,12 +90,13 @@ async fn show(
     let (recent, _) = rules::ranges(&page);
     let scope = principal.scope();
     let stored = mapping_rules::list(&mut snapshot).await?;
-    let charges = unmapped::charges(&mut snapshot, &scope, recent).await?;
+    let charges = unmapped::charges(&mut snapshot, &scope, recent, ROW_COUNT_MAX).await?;
     let totals = totals(&mut snapshot, &scope, recent).await?;
     let shown = shown(&charges);
     let suggester = Suggester::read(&mut snapshot).await?;
-    let deployments = unmapped::deployments(&mut snapshot).await?;
-    let events = unmapped::events(&mut snapshot).await?;
+    let deployments = unmapped::deployments(&mut snapshot, ROW_COUNT_MAX).await?;
+    let pipelines = unmapped::pipelines(&mut snapshot, ROW_COUNT_MAX).await?;
+    let events = unmapped::events(&mut snapshot, ROW_COUNT_MAX).await?;
     let (_, event_count) = operational_events::counts(&mut snapshot).await?;
     let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
@@ -121,77 +118,11 @@ async fn show(
         event_count,
         event_rows_in_all: events.first().map_or(0, |row| row.row_count),
         events: events.iter().map(|row| event_row(row, &stored)).collect(),
-        pipelines: unmapped::pipelines(&mut snapshot).await?.into_iter().map(pipeline_row).collect(),
+        pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
+        pipelines: pipelines.into_iter().map(pipeline_row).collect(),
         days: format!("{} to {}", recent.start(), recent.last_day()),
         page,
     })
-}
-
-async fn show_csv(State(app): State<AppState>, principal: Principal) -> Result<Response> {
-    let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
-    let (recent, _) = rules::ranges(&page);
-    let stored = mapping_rules::list(&mut snapshot).await?;
-    let mut table = Table::new(&[
-        "ProviderName",
-        "SubAccountId",
-        "SubAccountName",
-        "ServiceName",
-        "x_mapping_tags",
-        "x_reason",
-        "BillingCurrency",
-        "EffectiveCost",
-        "x_charge_count",
-        "x_first_day",
-        "x_last_day",
-    ]);
-    for row in unmapped::charges(&mut snapshot, &principal.scope(), recent).await? {
-        table.row(&[
-            Cell::from(&row.provider_name),
-            Cell::from(&row.sub_account_id),
-            Cell::from(&row.sub_account_name),
-            Cell::from(&row.service_name),
-            Cell::from(row.mapping_tags.to_string()),
-            Cell::from(charge_reason(&row, &stored)),
-            Cell::from(&row.billing_currency),
-            Cell::from(&row.effective_cost),
-            Cell::from(row.charge_count),
-            Cell::from(recent.start().to_string()),
-            Cell::from(recent.last_day().to_string()),
-        ]);
-    }
-    Ok(table.into_response("unmapped.csv"))
-}
-
-async fn show_events_csv(State(app): State<AppState>) -> Result<Response> {
-    let mut snapshot = app.pools.snapshot().await?;
-    let stored = mapping_rules::list(&mut snapshot).await?;
-    let mut table = Table::new(&[
-        "Source",
-        "ServiceAsSent",
-        "Kind",
-        "EnvironmentAsSent",
-        "Repository",
-        "Why",
-        "Events",
-        "LastTitle",
-        "LastStarted",
-    ]);
-    for row in unmapped::events(&mut snapshot).await? {
-        let shown = event_row(&row, &stored);
-        table.row(&[
-            Cell::from(&row.source_name),
-            Cell::from(row.service_raw.join(", ")),
-            Cell::from(shown.kind),
-            Cell::from(&row.environment_raw),
-            Cell::from(&row.repo),
-            Cell::from(shown.reason),
-            Cell::from(row.event_count),
-            Cell::from(&row.last_title),
-            Cell::from(row.last_at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
-        ]);
-    }
-    Ok(table.into_response("unmapped-events.csv"))
 }
 
 // The whole, also where the list is cut: the same figure as "Not allocated" elsewhere.

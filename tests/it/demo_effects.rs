@@ -81,14 +81,15 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     let done = effects::settle(&support::pools(&db), now).await.unwrap();
     assert!(done.release_count > 100, "{done:?}");
     let production = against(&db, &truth, "production").await;
-    // 286 settled, 261 (91.3 %) hold the truth, 32 claimed and none of them false, 2 of 5 found: the same bytes every time,
+    // 286 settled, 266 (93.0 %) hold the truth, 32 claimed and none of them false, 2 of 5 found: the same bytes every time,
     // so that a percent is room for rounding alone.
-    assert!(production.settled >= 283 && production.held * 100 >= production.settled * 90, "{production:?}");
+    assert!(production.settled >= 283 && production.held * 100 >= production.settled * 92, "{production:?}");
     assert!(production.claimed >= 31 && production.false_claims * 100 <= production.claimed, "{production:?}");
     assert!(production.found * 100 >= production.large * 39, "{production:?}");
     let staging = against(&db, &truth, "staging").await;
-    assert!(staging.settled >= 250 && staging.held * 100 >= staging.settled * 88, "{staging:?}");
-    assert!(staging.false_claims * 10 <= staging.claimed, "{staging:?}");
+    // 59 settled, 57 (96.6 %) hold the truth; no change of 15 % is among them, and none is claimed.
+    assert!(staging.settled >= 58 && staging.held * 100 >= staging.settled * 95, "{staging:?}");
+    assert!(staging.false_claims == 0, "{staging:?}");
 }
 
 /// Settled verdicts, and what is true of them.

@@ -203,7 +203,7 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
     let named = |list: Vec<unmapped::UnmappedPipeline>| {
         list.into_iter().map(|one| format!("{} {}", one.name, one.run_count)).collect::<Vec<_>>()
     };
-    let listed = named(unmapped::pipelines(&mut conn).await.unwrap());
+    let listed = named(unmapped::pipelines(&mut conn, 500).await.unwrap());
     assert_eq!(listed, ["Deploy 1", "Test 1"], "two attempts are one run");
 
     let values = mapping_rules::RuleValues {
@@ -239,7 +239,7 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(row, ("succeeded".to_owned(), 2, 1));
-    assert_eq!(named(unmapped::pipelines(&mut conn).await.unwrap()), ["Test 1"]);
+    assert_eq!(named(unmapped::pipelines(&mut conn, 500).await.unwrap()), ["Test 1"]);
     let again = remap::remap(&pools(&pool), "test", now).await.unwrap();
     assert_eq!((again.deployments_moved, again.publication_id), (0, None));
 

@@ -81,6 +81,10 @@ async fn every_table_has_the_same_cells_in_all_three_forms(pool: PgPool) {
     );
     let page = browser.get("/unmapped?show=events").await.body;
     assert!(page.contains("href=\"/unmapped/events.csv\"") && !page.contains("/unmapped.csv"), "{page}");
+    for list in ["deployments", "pipelines"] {
+        let page = browser.get(&format!("/unmapped?show={list}")).await.body;
+        assert!(page.contains(&format!("href=\"/unmapped/{list}.csv\"")) && !page.contains("/unmapped.csv"), "{page}");
+    }
     let query = "?period=2026-10&month=2026-10";
     let mut found = BTreeSet::new();
     let mut without_rows = Vec::new();

@@ -50,6 +50,8 @@ async fn outside(pool: &PgPool) -> i64 {
     for statement in [
         "UPDATE deployment SET repo = 'acme/shop', artifact = NULL,
              sha = repeat(CASE WHEN finished_at = (SELECT min(finished_at) FROM deployment) THEN 'b' ELSE 'a' END, 40)",
+        "DELETE FROM deployment_commit",
+        "INSERT INTO deployment_commit SELECT deployment_id, repo, sha FROM deployment",
         "INSERT INTO change (repo, external_id, sha, title, state, happened_at)
          SELECT 'acme/shop', 'acme/shop#1', repeat('a', 40), 'A change', 'merged', min(finished_at) + interval '5 minutes' FROM deployment",
         "INSERT INTO release (repo, tag, external_id, sha, state, state_rank, facts_received_at, published_at, title)

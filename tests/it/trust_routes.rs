@@ -299,7 +299,9 @@ GET /unit-costs money
 GET /unit-costs.csv money
 GET /unmapped signed-in
 GET /unmapped.csv organisation
+GET /unmapped/deployments.csv signed-in
 GET /unmapped/events.csv signed-in
+GET /unmapped/pipelines.csv signed-in
 GET /upload bills
 POST /upload bills
 POST /v1/metrics signed-in ingest

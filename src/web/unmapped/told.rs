@@ -46,8 +46,8 @@ pub struct EventRow {
     pub rule_url: String,
 }
 
-/// Deployments with what is known of them, and the rule that would take exactly these.
-pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggester: &Suggester) -> DeploymentRow {
+/// What deployments lack, and why no service has them.
+pub fn lacks(row: &UnmappedDeployments, stored: &[MappingRule]) -> (&'static str, String) {
     let value = |name: &str| match name {
         "service" => row.service_unmapped.first().or(row.service_raw.first()).cloned(),
         "environment" => row.environment_raw.clone(),
@@ -59,7 +59,12 @@ pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggest
         (true, false) => "a service",
         _ => "an environment",
     };
-    let reason = if row.lacks_service { reason(row.service_rule_id, stored, value) } else { String::new() };
+    (lacks, if row.lacks_service { reason(row.service_rule_id, stored, value) } else { String::new() })
+}
+
+/// Deployments with what is known of them, and the rule that would take exactly these.
+pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggester: &Suggester) -> DeploymentRow {
+    let (lacks, reason) = lacks(row, stored);
     DeploymentRow {
         source: row.source_name.clone(),
         repo: row.repo.clone().unwrap_or_else(|| "no repository".into()),

@@ -63,7 +63,7 @@ fn die(stage: usize, pool: &PgPool, source: &str, path: &Path) {
 }
 
 // The lock of a dead load goes with its connection, which the server notices a moment later.
-async fn sweep(pool: &PgPool) {
+pub(super) async fn sweep(pool: &PgPool) {
     let began = Instant::now();
     while orphans(pool).await > 0 {
         assert!(began.elapsed() < WAIT_MAX, "what the dead left was not swept");

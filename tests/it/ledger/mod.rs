@@ -12,6 +12,7 @@ mod jobs;
 mod killed;
 mod kills;
 mod memory;
+mod memory_limit;
 mod model;
 mod oracle;
 mod states;

@@ -1,0 +1,139 @@
+//! The lists of `/unmapped` as CSV, with every row: a page shows the first of them.
+
+use super::super::csv::{Cell, Table};
+use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, rules};
+use super::charge_reason;
+use super::told::{event_row, lacks};
+use crate::store::mapping_rules;
+use crate::store::unmapped::{self, FILE_ROW_COUNT_MAX};
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/unmapped.csv", Policy::OrganisationMoney, charges)
+        .get("/unmapped/deployments.csv", Policy::SignedIn, deployments)
+        .get("/unmapped/pipelines.csv", Policy::SignedIn, pipelines)
+        .get("/unmapped/events.csv", Policy::SignedIn, events)
+}
+
+async fn charges(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
+    let (recent, _) = rules::ranges(&page);
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let mut table = Table::new(&[
+        "ProviderName",
+        "SubAccountId",
+        "SubAccountName",
+        "ServiceName",
+        "x_mapping_tags",
+        "x_reason",
+        "BillingCurrency",
+        "EffectiveCost",
+        "x_charge_count",
+        "x_first_day",
+        "x_last_day",
+    ]);
+    for row in unmapped::charges(&mut snapshot, &principal.scope(), recent, FILE_ROW_COUNT_MAX).await? {
+        table.row(&[
+            Cell::from(&row.provider_name),
+            Cell::from(&row.sub_account_id),
+            Cell::from(&row.sub_account_name),
+            Cell::from(&row.service_name),
+            Cell::from(row.mapping_tags.to_string()),
+            Cell::from(charge_reason(&row, &stored)),
+            Cell::from(&row.billing_currency),
+            Cell::from(&row.effective_cost),
+            Cell::from(row.charge_count),
+            Cell::from(recent.start().to_string()),
+            Cell::from(recent.last_day().to_string()),
+        ]);
+    }
+    Ok(table.into_response("unmapped.csv"))
+}
+
+async fn deployments(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let mut table = Table::new(&[
+        "Source",
+        "Repository",
+        "EnvironmentAsSent",
+        "ServiceAsSent",
+        "Attributes",
+        "Lacks",
+        "Why",
+        "Deployments",
+        "LastDeployment",
+        "LastAt",
+    ]);
+    for row in unmapped::deployments(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
+        let (lacks, reason) = lacks(&row, &stored);
+        table.row(&[
+            Cell::from(&row.source_name),
+            Cell::from(&row.repo),
+            Cell::from(&row.environment_raw),
+            Cell::from(row.service_raw.join(", ")),
+            Cell::from(row.hints.to_string()),
+            Cell::from(lacks),
+            Cell::from(reason),
+            Cell::from(row.deployment_count),
+            Cell::from(row.last_deployment_id),
+            moment(row.last_at),
+        ]);
+    }
+    Ok(table.into_response("unmapped-deployments.csv"))
+}
+
+async fn pipelines(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let mut table = Table::new(&["Source", "Repository", "Pipeline", "Runs", "LastAt"]);
+    for row in unmapped::pipelines(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
+        table.row(&[
+            Cell::from(&row.source_name),
+            Cell::from(&row.repo),
+            Cell::from(&row.name),
+            Cell::from(row.run_count),
+            moment(row.last_at),
+        ]);
+    }
+    Ok(table.into_response("unmapped-pipelines.csv"))
+}
+
+async fn events(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let stored = mapping_rules::list(&mut snapshot).await?;
+    let mut table = Table::new(&[
+        "Source",
+        "ServiceAsSent",
+        "Kind",
+        "EnvironmentAsSent",
+        "Repository",
+        "Why",
+        "Events",
+        "LastTitle",
+        "LastStarted",
+    ]);
+    for row in unmapped::events(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
+        let shown = event_row(&row, &stored);
+        table.row(&[
+            Cell::from(&row.source_name),
+            Cell::from(row.service_raw.join(", ")),
+            Cell::from(shown.kind),
+            Cell::from(&row.environment_raw),
+            Cell::from(&row.repo),
+            Cell::from(shown.reason),
+            Cell::from(row.event_count),
+            Cell::from(&row.last_title),
+            moment(row.last_at),
+        ]);
+    }
+    Ok(table.into_response("unmapped-events.csv"))
+}
+
+fn moment(at: DateTime<Utc>) -> Cell<'static> {
+    Cell::from(at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
