@@ -11,7 +11,7 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
-use super::{bill_source, partition, staging, verify};
+use super::{bill_source, partition, staging, statistics, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
@@ -128,7 +128,9 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     );
     indexed?;
     days?;
-    load.timings.of(Phase::Verify, check(&mut transaction, load.delivery_id)).await?;
+    let checking = load.timings.of(Phase::Verify, check(&mut transaction, load.delivery_id));
+    let (checked, ()) = tokio::join!(checking, statistics::of_loaded(&mut side));
+    checked?;
     if let Verdict::Quarantined(reason) = &verdict {
         let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();

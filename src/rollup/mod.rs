@@ -56,6 +56,7 @@ mod rekey;
 mod request;
 mod scopes;
 mod staging;
+mod statistics;
 mod take_back;
 mod timings;
 mod unread;

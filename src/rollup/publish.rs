@@ -6,7 +6,7 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, late, learn, level_1, retention, splits, verify};
+use super::{LedgerError, bill_source, late, learn, level_1, retention, splits, statistics, verify};
 use crate::focus::BillingPeriod;
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
@@ -163,6 +163,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
     transaction.commit().await?;
+    statistics::of_published(pools).await;
     learn::from_delivery(pools, publishing.delivery_id).await;
     Ok(Published::Yes)
 }
@@ -287,6 +288,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
     transaction.commit().await?;
+    statistics::of_published(pools).await;
     learn::from_delivery(pools, delivery_id).await;
     // It is accepted; what this frees, the sweep would free too.
     if let Err(error) = retention::drop_old_charges(pools).await {

@@ -173,6 +173,7 @@ pub struct CommitmentStep {
 }
 
 /// Commitments that began or ended, as the charges of each service show it: the mean of a week against the week before.
+/// Only what is committed is read by key; the rest of a service is in its daily sums.
 pub async fn commitment_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -180,18 +181,30 @@ pub async fn commitment_steps(
 ) -> sqlx::Result<Vec<CommitmentStep>> {
     sqlx::query_as!(
         CommitmentStep,
-        r#"WITH daily AS (
+        r#"WITH committed AS (
              SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date,
-                    sum(d.list_cost) FILTER (WHERE k.commitment_discount_status = 'Used') AS used, sum(d.list_cost) AS total
-             FROM daily_cost_by_key d
+                    sum(d.list_cost) FILTER (WHERE k.commitment_discount_status = 'Used') AS used,
+                    sum(d.list_cost) FILTER (WHERE k.commitment_discount_status = 'Unused') AS unused
+             FROM rollup_key k
+             JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
              JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
                  AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
              JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
                  AND (e.kind = 'production') = $4
-             WHERE k.charge_category = 'Usage' AND coalesce(k.commitment_discount_status, '') <> 'Unused'
+             WHERE k.charge_category = 'Usage' AND k.commitment_discount_status IN ('Used', 'Unused')
                AND m.service_id <> 0 AND d.charge_date >= $1 AND d.charge_date < $2
+             GROUP BY 1, 2, 3, 4
+           ), daily AS (
+             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, max(c.used) AS used,
+                    sum(d.list_cost) - coalesce(max(c.unused), 0) AS total
+             FROM daily_cost d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             LEFT JOIN committed c ON c.service_id = d.service_id AND c.environment_id = d.environment_id
+                 AND c.billing_currency = d.billing_currency AND c.charge_date = d.charge_date
+             WHERE d.split_id = 0 AND d.charge_category = 'Usage' AND d.charge_date >= $1 AND d.charge_date < $2
+               AND (d.service_id, d.environment_id, d.billing_currency)
+                   IN (SELECT service_id, environment_id, billing_currency FROM committed)
              GROUP BY 1, 2, 3, 4
            ), shares AS (
              SELECT service_id, environment_id, billing_currency, charge_date,
@@ -236,7 +249,7 @@ pub struct PriceStep {
 }
 
 /// Changes of list prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
-/// environment and day.
+/// environment and day. Only what changed is read by key; the rest of a service is in its daily sums.
 pub async fn price_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -247,27 +260,33 @@ pub async fn price_steps(
         r#"WITH changed AS (
              SELECT * FROM list_price_change WHERE charge_date >= $1 AND charge_date < $2
            ), own AS (
-             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total,
-                    sum(d.list_cost) FILTER (WHERE c.price IS NOT NULL) AS now,
-                    sum(d.list_cost * c.price_before / c.price) FILTER (WHERE c.price IS NOT NULL) AS before
-             FROM daily_cost_by_key d
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS now,
+                    sum(d.list_cost * c.price_before / c.price) AS before
+             FROM changed c
+             JOIN rollup_key k ON k.sku_id = c.sku_id AND k.provider_name IS NOT DISTINCT FROM c.provider_name
+                 AND k.region_id IS NOT DISTINCT FROM c.region_id AND k.charge_category = 'Usage'
+             JOIN daily_cost_by_key d ON d.sub_account_key = k.sub_account_key AND d.rollup_key_id = k.rollup_key_id
+                 AND d.charge_date = c.charge_date AND d.billing_currency = c.billing_currency
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
              JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
                  AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
              JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
                  AND (e.kind = 'production') = $4
-             LEFT JOIN changed c ON c.provider_name IS NOT DISTINCT FROM k.provider_name AND c.sku_id = k.sku_id
-                 AND c.region_id IS NOT DISTINCT FROM k.region_id AND c.billing_currency = d.billing_currency
-                 AND c.charge_date = d.charge_date
-             WHERE (SELECT EXISTS (SELECT FROM changed)) AND k.charge_category = 'Usage' AND m.service_id <> 0
+             WHERE m.service_id <> 0
+             GROUP BY 1, 2, 3, 4
+           ), whole AS (
+             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total
+             FROM daily_cost d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             WHERE d.split_id = 0 AND d.charge_category = 'Usage'
                AND d.charge_date IN (SELECT charge_date FROM changed)
              GROUP BY 1, 2, 3, 4
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
                   charge_date AS "day!", now::double precision AS "list_cost!",
                   before::double precision AS "list_cost_before!", total::double precision AS "list_cost_total!"
-           FROM own WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+           FROM own JOIN whole USING (service_id, environment_id, billing_currency, charge_date)
+           WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
         ROW_COUNT_MAX,

@@ -219,3 +219,13 @@ async fn duplicates_at_once_count_once(pool: PgPool) {
     assert_eq!(support::count(&pool, "SELECT count(*) FROM charge").await, 8);
     assert_clean(&pool).await;
 }
+
+/// Pages that are opened right after the first bill are planned for what it brought.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_planner_knows_what_was_just_loaded(pool: PgPool) {
+    const KNOWN: &str = "SELECT count(*) FROM pg_class WHERE reltuples > 0 AND relnamespace = 'public'::regnamespace
+        AND relname IN ('rollup_key', 'charge_group', 'daily_cost_by_key', 'key_mapping', 'daily_cost', 'monthly_cost')";
+    assert_eq!(support::count(&pool, KNOWN).await, 0);
+    import_as_of(&pool, "acme", &text(&[0, 1], 4), 1).await;
+    assert_eq!(support::count(&pool, KNOWN).await, 6);
+}
