@@ -87,7 +87,7 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
         let names: Vec<String> = group.iter().map(|marker| format!("{}, {}", marker.name, marker.details)).collect();
         return Placed {
             x,
-            class: "cluster",
+            class: cluster_class(group),
             href: group[0].cluster_href.clone(),
             label: format!("{} deployments: {}", group.len(), names.join("; ")),
             count: group.len(),
@@ -103,6 +103,16 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
     };
     let label = format!("{}, {}", single.name, single.details);
     Placed { x, class, href: single.href.clone(), label, count: 1, shape: single.shape }
+}
+
+// What is claimed of one of them is seen on all, unless another is claimed to have done the opposite.
+fn cluster_class(group: &[&Marker]) -> &'static str {
+    let has = |shape: Shape| group.iter().any(|marker| marker.shape == shape);
+    match (has(Shape::Increase), has(Shape::Decrease)) {
+        (true, false) => "cluster up",
+        (false, true) => "cluster down",
+        _ => "cluster",
+    }
 }
 
 /// The middle of a bar, in bars.
@@ -157,6 +167,26 @@ fn placed_event(group: &[&Event], bar_count: usize) -> PlacedEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_is_seen_although_it_shares_its_place() {
+        let marker = |index: usize, shape: Shape| Marker {
+            index,
+            href: "/deployments/1".into(),
+            cluster_href: "/deployments".into(),
+            name: "v1".into(),
+            details: "production".into(),
+            shape,
+        };
+        let classes = |shapes: &[Shape]| -> Vec<&str> {
+            let markers: Vec<Marker> = shapes.iter().map(|shape| marker(7, *shape)).collect();
+            place(&markers, 60).iter().map(|one| one.class).collect()
+        };
+        assert_eq!(classes(&[Shape::Plain, Shape::Increase]), ["cluster up"]);
+        assert_eq!(classes(&[Shape::Decrease, Shape::Measuring]), ["cluster down"]);
+        assert_eq!(classes(&[Shape::Decrease, Shape::Increase]), ["cluster"]);
+        assert_eq!(classes(&[Shape::Plain, Shape::Plain]), ["cluster"]);
+    }
 
     #[test]
     fn a_year_of_events_is_some_dozen_marks_and_none_is_lost() {
