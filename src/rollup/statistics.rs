@@ -30,25 +30,22 @@ struct Grown(&'static str, &'static str);
 
 /// Has the planner look at what a load wrote, where it knows nothing of it, or less than half.
 pub(super) async fn of_loaded(conn: &mut PgConnection) {
-    look(conn, &LOADED).await;
+    tell(look(conn, &LOADED).await);
 }
 
 /// The same of what a publication wrote.
 pub(super) async fn of_published(pools: &Pools) {
-    match pools.jobs.acquire().await {
-        Ok(mut conn) => look(&mut conn, &PUBLISHED).await,
-        Err(error) => tracing::warn!("Tables that grew could not be looked at: {error}"),
-    }
+    tell(async { look(&mut *pools.jobs.acquire().await?, &PUBLISHED).await }.await);
 }
 
 // Figures are the same without, so that nothing fails by it.
-async fn look(conn: &mut PgConnection, tables: &[Grown]) {
-    if let Err(error) = try_to_look(conn, tables).await {
+fn tell(looked: sqlx::Result<()>) {
+    if let Err(error) = looked {
         tracing::warn!("Tables that grew could not be looked at: {error}");
     }
 }
 
-async fn try_to_look(conn: &mut PgConnection, tables: &[Grown]) -> sqlx::Result<()> {
+async fn look(conn: &mut PgConnection, tables: &[Grown]) -> sqlx::Result<()> {
     let names: Vec<String> = tables.iter().map(|table| table.0.to_owned()).collect();
     let grown = sqlx::query_scalar!(
         r#"SELECT name AS "name!" FROM unnest($1::text[]) AS t (name) JOIN pg_class c ON c.oid = to_regclass(name)

@@ -85,13 +85,18 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
         in_percent(group.iter().map(|marker| center(marker.index)).sum::<f64>() / group.len() as f64, bar_count as f64);
     let [single] = group else {
         let names: Vec<String> = group.iter().map(|marker| format!("{}, {}", marker.name, marker.details)).collect();
+        let shape = shared_shape(group);
         return Placed {
             x,
-            class: cluster_class(group),
+            class: match shape {
+                Shape::Increase => "cluster up",
+                Shape::Decrease => "cluster down",
+                _ => "cluster",
+            },
             href: group[0].cluster_href.clone(),
             label: format!("{} deployments: {}", group.len(), names.join("; ")),
             count: group.len(),
-            shape: Shape::Plain,
+            shape,
         };
     };
     let class = match single.shape {
@@ -106,12 +111,12 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
 }
 
 // What is claimed of one of them is seen on all, unless another is claimed to have done the opposite.
-fn cluster_class(group: &[&Marker]) -> &'static str {
+fn shared_shape(group: &[&Marker]) -> Shape {
     let has = |shape: Shape| group.iter().any(|marker| marker.shape == shape);
     match (has(Shape::Increase), has(Shape::Decrease)) {
-        (true, false) => "cluster up",
-        (false, true) => "cluster down",
-        _ => "cluster",
+        (true, false) => Shape::Increase,
+        (false, true) => Shape::Decrease,
+        _ => Shape::Plain,
     }
 }
 
