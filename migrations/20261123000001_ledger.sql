@@ -280,8 +280,11 @@ CREATE TABLE daily_cost (
     contracted_cost numeric NOT NULL,
     -- 0: the charges' own cost. Else what a split moved, with charge_count 0: negative where it came from.
     split_id bigint NOT NULL DEFAULT 0,
+    -- Usage that corrects nothing and that no commitment left unused (`is_charge_part('used', …)`): what estimates are
+    -- made from.
+    is_used boolean NOT NULL DEFAULT true,
     PRIMARY KEY (service_id, charge_date, environment_id, generation_id, provider_name, charge_category, billing_currency,
-        split_id)
+        split_id, is_used)
 );
 CREATE INDEX daily_cost_by_date ON daily_cost (charge_date);
 CREATE INDEX daily_cost_by_generation ON daily_cost (generation_id);

@@ -7,21 +7,23 @@ use sqlx::PgConnection;
 pub(super) async fn rebuild(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM daily_cost WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM monthly_cost WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
-    // Rows that were just loaded have no statistics: the planner would sort them by seven columns in several
+    // Rows that were just loaded have no statistics: the planner would sort them by eight columns in several
     // processes, which takes twice as long as hashing them. Work memory holds some 100,000 sums.
     sqlx::raw_sql("SET LOCAL work_mem = '64MB'; SET LOCAL enable_sort = off").execute(&mut *conn).await?;
     sqlx::query!(
         "INSERT INTO daily_cost (service_id, charge_date, environment_id, generation_id, provider_name,
-             charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+             charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost,
+             is_used)
          SELECT m.service_id, d.charge_date, m.environment_id, d.generation_id, coalesce(k.provider_name, ''),
              coalesce(k.charge_category, ''), d.billing_currency, sum(d.charge_count), sum(d.billed_cost),
-             sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost)
+             sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost),
+             is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
          FROM daily_cost_by_key d
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
          JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
              AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
          WHERE d.generation_id = ANY($1)
-         GROUP BY 1, 2, 3, 4, 5, 6, 7",
+         GROUP BY 1, 2, 3, 4, 5, 6, 7, 13",
         generation_ids,
     )
     .execute(&mut *conn)

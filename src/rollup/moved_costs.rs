@@ -102,10 +102,12 @@ async fn rebuild_daily(
     .await?;
     sqlx::query!(
         "INSERT INTO daily_cost (service_id, charge_date, environment_id, generation_id, provider_name,
-             charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+             charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost,
+             is_used)
          SELECT m.service_id, d.charge_date, m.environment_id, d.generation_id, coalesce(k.provider_name, ''),
              coalesce(k.charge_category, ''), d.billing_currency, sum(d.charge_count), sum(d.billed_cost),
-             sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost)
+             sum(d.effective_cost), sum(d.list_cost), sum(d.contracted_cost),
+             is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
          FROM daily_cost_by_key d
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
          JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
@@ -113,7 +115,7 @@ async fn rebuild_daily(
          JOIN unnest($2::bigint[], $3::bigint[]) AS p (service_id, environment_id)
              ON p.service_id = m.service_id AND p.environment_id = m.environment_id
          WHERE d.generation_id = ANY($1)
-         GROUP BY 1, 2, 3, 4, 5, 6, 7",
+         GROUP BY 1, 2, 3, 4, 5, 6, 7, 13",
         generation_ids,
         services,
         environments,

@@ -129,7 +129,7 @@ pub async fn days_of(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::R
 async fn source_rows(conn: &mut PgConnection, sources: &[i64], days: DateRange) -> sqlx::Result<Vec<SourceRow>> {
     let mut rows = sqlx::query!(
         "SELECT d.service_id, d.charge_date, d.generation_id, d.environment_id, d.provider_name, d.charge_category,
-             d.billing_currency, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
+             d.billing_currency, d.is_used, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
          FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
          WHERE d.split_id = 0 AND d.service_id = ANY($1) AND d.charge_date >= $2 AND d.charge_date < $3",
         sources,
@@ -148,6 +148,7 @@ async fn source_rows(conn: &mut PgConnection, sources: &[i64], days: DateRange) 
                 provider_name: row.provider_name,
                 charge_category: row.charge_category,
                 billing_currency: row.billing_currency,
+                is_used: row.is_used,
             },
             costs: [row.billed_cost, row.effective_cost, row.list_cost, row.contracted_cost],
         });
@@ -225,7 +226,7 @@ async fn write(conn: &mut PgConnection, moved: &[Moved]) -> anyhow::Result<()> {
         let mut rows = CopyBuffer::with_capacity(batch.len() * 160);
         rows.header();
         for one in batch {
-            rows.row(13);
+            rows.row(14);
             rows.int8(one.service_id);
             rows.date(one.key.charge_date);
             rows.int8(one.key.environment_id);
@@ -238,11 +239,12 @@ async fn write(conn: &mut PgConnection, moved: &[Moved]) -> anyhow::Result<()> {
                 rows.numeric(cost)?;
             }
             rows.int8(one.split_id);
+            rows.boolean(one.key.is_used);
         }
         rows.trailer();
         let statement = "COPY daily_cost (service_id, charge_date, environment_id, generation_id, provider_name,
             charge_category, billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost,
-            split_id) FROM STDIN (FORMAT binary)";
+            split_id, is_used) FROM STDIN (FORMAT binary)";
         copy(&mut *conn, statement, rows.take()).await?;
     }
     Ok(())

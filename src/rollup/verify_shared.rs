@@ -95,7 +95,7 @@ async fn adds_up_to_zero(conn: &mut PgConnection) -> sqlx::Result<Check> {
                  sum(effective_cost) AS effective, sum(list_cost) AS list, sum(contracted_cost) AS contracted
              FROM daily_cost WHERE split_id <> 0
              GROUP BY split_id, charge_date, generation_id, billing_currency, environment_id, provider_name,
-                 charge_category
+                 charge_category, is_used
          ) moved"#
     )
     .fetch_one(conn)
@@ -156,6 +156,7 @@ async fn as_worked_out(conn: &mut PgConnection) -> anyhow::Result<Check> {
             provider_name: row.provider_name,
             charge_category: row.charge_category,
             billing_currency: row.billing_currency,
+            is_used: row.is_used,
         };
         let costs = [row.billed_cost, row.effective_cost, row.list_cost, row.contracted_cost];
         let place = (row.split_id, row.service_id, key);

@@ -38,7 +38,8 @@ pub async fn team_days(conn: &mut PgConnection, categories: &[String], range: Da
                AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
            JOIN service s ON s.service_id = m.service_id
            LEFT JOIN environment e ON e.environment_id = m.environment_id
-           WHERE k.charge_category = 'Usage' AND k.service_category = ANY($1) AND s.team_id IS NOT NULL
+           WHERE is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
+             AND k.service_category = ANY($1) AND s.team_id IS NOT NULL
              AND coalesce(e.kind, '') <> 'preview' AND d.charge_date >= $2 AND d.charge_date < $3
            GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $4"#,
         categories,
@@ -67,7 +68,7 @@ pub async fn exact_days(conn: &mut PgConnection, subject: &Subject, range: DateR
             r#"SELECT d.charge_date, sum(d.effective_cost) AS "usage!"
                FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
                WHERE d.service_id = $1 AND d.environment_id = $2 AND d.billing_currency = $3 AND d.split_id = 0
-                 AND d.charge_category = 'Usage' AND d.charge_date >= $4 AND d.charge_date < $5
+                 AND d.is_used AND d.charge_date >= $4 AND d.charge_date < $5
                GROUP BY 1 ORDER BY 1 LIMIT 10000"#,
             subject.service_id,
             subject.environment_id,
@@ -88,7 +89,8 @@ pub async fn exact_days(conn: &mut PgConnection, subject: &Subject, range: DateR
                AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
            JOIN service s ON s.service_id = m.service_id
            LEFT JOIN environment e ON e.environment_id = m.environment_id
-           WHERE s.team_id = $1 AND k.service_category = $2 AND d.billing_currency = $3 AND k.charge_category = 'Usage'
+           WHERE s.team_id = $1 AND k.service_category = $2 AND d.billing_currency = $3
+             AND is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
              AND coalesce(e.kind, '') <> 'preview' AND d.charge_date >= $4 AND d.charge_date < $5
            GROUP BY 1 ORDER BY 1 LIMIT 10000"#,
         subject.team_id,
@@ -148,7 +150,7 @@ pub async fn parts(
            LEFT JOIN environment e ON e.environment_id = m.environment_id
            JOIN charge_group cg ON cg.rollup_key_id = k.rollup_key_id AND cg.sub_account_key = k.sub_account_key
            JOIN charge c ON c.group_id = cg.group_id AND c.sub_account_key = cg.sub_account_key
-           WHERE k.charge_category = 'Usage'
+           WHERE is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status, k.pricing_category)
              AND ($1::bigint = 0 OR (m.service_id = $1 AND m.environment_id = $2))
              AND ($3::bigint = 0 OR (s.team_id = $3 AND k.service_category = $4 AND coalesce(e.kind, '') <> 'preview'))
              AND c.billing_currency = $5 AND c.generation_id = ANY($6)

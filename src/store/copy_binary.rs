@@ -64,6 +64,11 @@ impl CopyBuffer {
         self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
     }
 
+    /// `boolean`.
+    pub fn boolean(&mut self, value: bool) {
+        self.field(&[u8::from(value)]);
+    }
+
     /// `integer`.
     pub fn int4(&mut self, value: i32) {
         self.field(&value.to_be_bytes());

@@ -18,7 +18,7 @@ pub struct ServiceDayFigure {
     pub billing_currency: String,
     /// The charge day.
     pub charge_date: NaiveDate,
-    /// EffectiveCost of usage, for estimates only.
+    /// EffectiveCost of usage, corrections and what commitments left unused left out: for estimates only.
     pub usage: f64,
     /// EffectiveCost of everything else: taxes, credits, fees, corrections.
     pub other: f64,
@@ -29,9 +29,9 @@ pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec
     sqlx::query_as!(
         ServiceDayFigure,
         r#"SELECT d.service_id, d.billing_currency, d.charge_date,
-                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category = 'Usage'), 0)::double precision
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.is_used), 0)::double precision
                       AS "usage!",
-                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category <> 'Usage'), 0)::double precision
+                  coalesce(sum(d.effective_cost) FILTER (WHERE NOT d.is_used), 0)::double precision
                       AS "other!"
            FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            WHERE d.charge_date >= $1 AND d.charge_date < $2

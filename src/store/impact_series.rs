@@ -84,9 +84,9 @@ pub struct DayFigure {
     pub billing_currency: String,
     /// The charge day.
     pub charge_date: NaiveDate,
-    /// EffectiveCost of usage, corrections left out: for estimates only.
+    /// EffectiveCost of usage, corrections and what commitments left unused left out: for estimates only.
     pub usage: f64,
-    /// EffectiveCost of everything else but tax: credits, fees, corrections.
+    /// EffectiveCost of everything else but tax: credits, fees, corrections, unused commitments.
     pub other: f64,
 }
 
@@ -99,9 +99,9 @@ pub async fn days(
     sqlx::query_as!(
         DayFigure,
         r#"SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date,
-                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category = 'Usage'), 0)::double precision
+                  coalesce(sum(d.effective_cost) FILTER (WHERE d.is_used), 0)::double precision
                       AS "usage!",
-                  coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_category NOT IN ('Usage', 'Tax')), 0)
+                  coalesce(sum(d.effective_cost) FILTER (WHERE NOT d.is_used AND d.charge_category <> 'Tax'), 0)
                       ::double precision AS "other!"
            FROM daily_cost d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'

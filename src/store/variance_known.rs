@@ -56,10 +56,19 @@ impl Known {
         DateRange::new(days.start().max(since), days.end()).map_or(0, DateRange::day_count)
     }
 
-    /// Days of a range on which everything that bills a service is known, of those that lie after `day`.
+    /// Days of a range on which everything that bills a service is known.
+    pub fn known_of(&self, service_id: i64, days: DateRange) -> u32 {
+        self.known_from(days.start(), service_id, days)
+    }
+
+    /// Those of them that lie after `day`.
     pub fn known_after(&self, day: NaiveDate, service_id: i64, days: DateRange) -> u32 {
+        self.known_from(day + Days::new(1), service_id, days)
+    }
+
+    fn known_from(&self, first: NaiveDate, service_id: i64, days: DateRange) -> u32 {
         let end = self.missing_since.get(&service_id).map_or(self.end, |since| self.end.min(*since));
-        DateRange::new(days.start().max(day + Days::new(1)), days.end().min(end)).map_or(0, DateRange::day_count)
+        DateRange::new(days.start().max(first), days.end().min(end)).map_or(0, DateRange::day_count)
     }
 
     /// The late sources as two lists of a query.

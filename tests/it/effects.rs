@@ -30,6 +30,10 @@ async fn import(world: &World, month: &str, last: &str, step: i64, now: &str) {
 
 // `step` is what the first service costs more on a day, in cents.
 async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) {
+    world.import_text(&bill(month, last, step), now).await;
+}
+
+fn bill(month: &str, last: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) -> String {
     let first = day(&format!("{month}-01"));
     let next = first + chrono::Months::new(1);
     let mut text = format!("{HEADER}\n");
@@ -45,7 +49,7 @@ async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &
             ));
         }
     }
-    world.import_text(&text, now).await;
+    text
 }
 
 async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {
@@ -123,12 +127,14 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let service = finance.get("/services/checkout").await;
     assert!(service.body.contains("Effect a day") && service.body.contains("marker up"), "{}", service.body);
     assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
-    // November is billed to the eighteenth: its claims are of those days, less three of October.
+    // November is billed to the eighteenth, all after the release, and three of October's 31 days are: the share of
+    // the days after it grew by 28 of 31, of a mean of 18 and 31 days.
+    let days = 28.0 / 31.0 * 13.0 / (31.0f64 / 18.0).ln();
     for view in ["billing", "charge"] {
         let csv = finance.get(&format!("/finance/statements/2026-11/causes.csv?view={view}")).await.body;
         let raised = column(&csv, "Cause").into_iter().zip(column(&csv, "Amount"));
         let raised: Vec<f64> = raised.filter(|row| row.0 == "releases-up").map(|row| row.1.parse().unwrap()).collect();
-        assert!((raised[0] - 15.0 * per_day).abs() < 0.01, "{raised:?} for {per_day} a day: {csv}");
+        assert!((raised[0] - days * per_day).abs() < 0.01, "{raised:?} for {per_day} a day: {csv}");
     }
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
@@ -157,6 +163,40 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert_ne!(after[1].1, "increase");
     let page = finance.get(&format!("/deployments/{step}")).await;
     assert!(page.body.contains("Revised: the cost of its days is another: bills were restated"), "{}", page.body);
+}
+
+/// A refund of earlier usage is category Usage too; it says nothing of what ran on its day.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_correction_is_not_what_a_release_did(db: PgPool) {
+    let world = filled(&db).await;
+    let id = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    settle(&world).await;
+    let answer = async || -> Vec<(String, String)> {
+        sqlx::query_as("SELECT finding, per_day::text FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id")
+            .bind(id)
+            .fetch_all(&db)
+            .await
+            .unwrap()
+    };
+    let before = answer().await;
+    let mut text = bill("2026-11", "2026-11-18", &|_| 4000);
+    text.push_str(
+        "-5000,-5000,-5000,-5000,USD,acct-1,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,2026-11-03T00:00:00Z,\
+         2026-11-04T00:00:00Z,Usage,Correction,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,\
+         vm-checkout,eu-1,sku-1,1,Hours,\"{\"\"service\"\":\"\"checkout\"\",\"\"environment\"\":\"\"production\"\"}\"\n",
+    );
+    world.import_text(&text, "2026-11-19T08:00:00Z").await;
+    settle(&world).await;
+    let after = answer().await;
+    assert_eq!(after.last(), before.last(), "{after:?}");
+    let kept: String = sqlx::query_scalar(
+        "SELECT sum(effective_cost)::text FROM daily_cost JOIN generation USING (generation_id)
+         WHERE state = 'current' AND charge_date = '2026-11-03' AND NOT is_used",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(kept, "-5000", "it is cost all the same");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -20,6 +20,8 @@ pub struct RowKey {
     pub provider_name: String,
     pub charge_category: String,
     pub billing_currency: String,
+    /// Usage that estimates are made from.
+    pub is_used: bool,
 }
 
 /// Cost of a service that is divided.

@@ -37,6 +37,7 @@ fn key(environment_id: i64, currency: &str) -> RowKey {
         provider_name: "Cloud".into(),
         charge_category: "Usage".into(),
         billing_currency: currency.into(),
+        is_used: true,
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn effects<const N: usize>(factors: [Factor; N]) -> Option<[f64; N]> 
 }
 
 /// `(a - b) / (ln a - ln b)`, and `a` where both are the same.
-fn logarithmic_mean(a: f64, b: f64) -> f64 {
+pub(super) fn logarithmic_mean(a: f64, b: f64) -> f64 {
     let ratio = a / b - 1.0;
     // Near equality the quotient of two tiny numbers loses its digits; its series does not.
     if ratio.abs() < 1e-5 { b * (1.0 + ratio / 2.0 - ratio * ratio / 12.0) } else { (a - b) / (a / b).ln() }

@@ -10,6 +10,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use service::release_part;
+
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;
 
@@ -30,7 +32,8 @@ pub enum Cause {
     Tax,
     /// Charges that correct an invoiced period, and adjustments.
     Corrections,
-    /// Commitments: their purchases, what was left unused, and what they took off the price.
+    /// Purchases, of commitments and of others (keys of cost do not tell them apart); what commitments left unused, and
+    /// what they took off the price.
     Commitments,
     /// Services without usage before.
     NewServices,

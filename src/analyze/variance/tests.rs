@@ -24,6 +24,11 @@ fn amount(rows: &[Row], cause: Cause) -> f64 {
     rows.iter().find(|row| row.cause == cause).map_or(0.0, |row| row.amount.to_f64().unwrap())
 }
 
+fn amount_of(amount: &BigDecimal) -> f64 {
+    use bigdecimal::ToPrimitive;
+    amount.to_f64().unwrap()
+}
+
 fn sum(rows: &[Row]) -> BigDecimal {
     rows.iter().map(|row| &row.amount).sum()
 }
@@ -65,6 +70,40 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert!((amount(&rows, Cause::Efficiency) - (mean * 1.2f64.ln() - 15.0)).abs() < 1e-9, "{rows:?}");
     assert_eq!(amount(&rows, Cause::ReleasesUp), 15.0);
     assert_eq!(sum(&rows), number("32"));
+}
+
+/// A release that raised cost raised it, however short the period is that came after it.
+#[test]
+fn a_release_is_told_by_the_share_of_days_after_it() {
+    let per_day = number("40");
+    let part = |after, known| amount_of(&release_part(&per_day, after, known));
+    // As many days in both: exactly those after it.
+    assert_eq!(release_part(&per_day, (30, 12), (30, 30)), number("720"));
+    assert_eq!(release_part(&number("0.1"), (7, 0), (7, 7)), number("0.7"));
+    // Five days of November, all after the tenth of October, against 21 of 31.
+    let mean = 26.0 / (31.0f64 / 5.0).ln();
+    assert!((part((5, 21), (5, 31)) - 40.0 * mean * (1.0 - 21.0 / 31.0)).abs() < 1e-9);
+    // February is shorter than January, and all of it lies after the second of January.
+    assert!(part((28, 29), (28, 31)) > 0.0);
+    // In force on all days of both: no difference comes from it.
+    assert_eq!(part((28, 31), (28, 31)), 0.0);
+    // Nothing is said of a period without a known day.
+    assert_eq!(part((0, 21), (0, 31)), 0.0);
+}
+
+/// What a step of a release did to the cost of each day is what its part says, beside the days: nothing is left to
+/// efficiency.
+#[test]
+fn a_release_and_fewer_days_are_not_counted_twice() {
+    // A hundred a day, then 140 from the eleventh of October on; five days of November.
+    let mut open = input(vec![usage(1, side("700", "700", "700"), side("3940", "3940", "3940"))]);
+    (open.days, open.days_before, open.days_to_come) = (30, 31, (25, 0));
+    let part = release_part(&number("40"), (5, 21), (5, 31));
+    open.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part] });
+    let rows = explain(&open);
+    assert_eq!(sum(&rows), number("-3240"));
+    assert!(amount(&rows, Cause::ReleasesUp) > 150.0, "{rows:?}");
+    assert!(amount(&rows, Cause::Efficiency).abs() < 10.0, "{rows:?}");
 }
 
 /// Half of a month that has gone as the one before: what is missing of it is days to come, and nothing else.

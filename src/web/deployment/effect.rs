@@ -356,7 +356,7 @@ fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
 
 fn left_out(main: &EffectRow) -> String {
     format!(
-        "Days whose bills are still arriving (after {}), tax, credits, fees, corrections and shares of shared costs. Amounts are amortized (EffectiveCost).",
+        "Days whose bills are still arriving (after {}), tax, credits, fees, corrections, unused commitments and shares of shared costs. Amounts are amortized (EffectiveCost).",
         main.asked_on.format("%-d %b %Y")
     )
 }

@@ -246,12 +246,13 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
     by_service
 }
 
-/// What a release, or several that share an answer, added to the difference: the amount a day, on the days of each period
-/// that lie after it and are billed.
+/// What a release, or several that share an answer, added to the difference, by the days of each period that are billed
+/// and those of them that lie after it.
 fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
-    let after = |days: DateRange| i64::from(facts.known.known_after(release.effect_date, release.service_id, days));
     let (days, compared) = facts.periods();
-    &release.per_day * BigDecimal::from(after(days) - after(compared))
+    let after = |range| facts.known.known_after(release.effect_date, release.service_id, range);
+    let known = |range: DateRange| facts.known.known_of(release.service_id, range);
+    variance::release_part(&release.per_day, (after(days), after(compared)), (known(days), known(compared)))
 }
 
 /// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.

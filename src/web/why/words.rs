@@ -25,7 +25,9 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Credits => ("Credits".into(), either("fewer than before", "more than before")),
         Cause::Tax => ("Tax".into(), String::new()),
         Cause::Corrections => ("Corrections and adjustments".into(), "of what was invoiced before".into()),
-        Cause::Commitments => ("Commitments".into(), "bought, left unused, and what they took off prices".into()),
+        Cause::Commitments => {
+            ("Commitments and purchases".into(), "bought, left unused, and what commitments took off prices".into())
+        }
         Cause::NewServices => ("New services".into(), services(facts, currency, true)),
         Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
         Cause::CalendarDays => days(facts),
