@@ -65,6 +65,12 @@ INSERT INTO pipeline_usage (counted_through, next_count_at) VALUES ('2000-01-01T
 INSERT INTO metric (metric, meaning, unit, over_hours, over_services, unit_cost_per, description, changed_by, changed_at) VALUES
     ('pipeline_runs', 'pipeline-runs', 'runs', 'sum', 'sum', 1, 'Runs of pipelines that ended, counted from what CI senders tell.', 'costwake', '2026-11-26T00:00:00Z'),
     ('pipeline_minutes', 'other', 'minutes', 'sum', 'sum', 1, 'Minutes that runs of pipelines took, counted from what CI senders tell.', 'costwake', '2026-11-26T00:00:00Z');
+-- When what namespaces of clusters used is next looked at: rules and names may have changed since a report came.
+CREATE TABLE namespace_usage (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    next_count_at timestamptz NOT NULL
+);
+INSERT INTO namespace_usage (next_count_at) VALUES ('2000-01-01T00:00:00Z');
 CREATE INDEX pipeline_run_by_end ON pipeline_run (finished_at);
 
 -- Descriptions of services that are fetched every night, and what came of the last time.

@@ -5,6 +5,7 @@ use super::error::{ErrorBody, Result};
 use crate::rollup::Person;
 use crate::rollup::cluster_costs::{ClusterCosts, Costs, MachineCosts};
 use crate::rollup::cluster_reports;
+use crate::rollup::namespace_usage::Namespaces;
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, clusters, detached, spool};
 use axum::Json;
 use axum::body::Body;
@@ -60,6 +61,8 @@ pub struct ClusterBody {
 pub struct NamespaceCostBody {
     /// The namespace; `(not used)` for capacity that nobody used, `null` in a total.
     pub namespace: Option<String>,
+    /// The slug of the service that it belongs to; `null` for none, and in a total.
+    pub service: Option<String>,
     /// FOCUS `BillingCurrency`.
     pub billing_currency: String,
     /// FOCUS `BilledCost`.
@@ -138,7 +141,8 @@ pub(super) async fn list(
     let mut snapshot = app.pools.snapshot().await?;
     let list = clusters::read(&mut snapshot, &principal, &asked.month).await?;
     let month = list.month.map(|month| month.to_string());
-    Ok(Json(ClustersBody { month, clusters: list.clusters.into_iter().map(ClusterBody::from).collect() }))
+    let clusters = list.clusters.into_iter().map(|one| ClusterBody::new(one, &list.owners));
+    Ok(Json(ClustersBody { month, clusters: clusters.collect() }))
 }
 
 /// Take in how a cluster was used. It replaces what its clusters had for the same intervals, and changes no total;
@@ -176,10 +180,11 @@ pub(super) async fn put(
     Ok((StatusCode::OK, Json(body)).into_response())
 }
 
-impl From<ClusterCosts> for ClusterBody {
-    fn from(cluster: ClusterCosts) -> Self {
+impl ClusterBody {
+    fn new(cluster: ClusterCosts, owners: &Namespaces) -> Self {
         let body = |namespace: Option<&str>, currency: &str, costs: &Costs| NamespaceCostBody {
             namespace: namespace.map(str::to_owned),
+            service: namespace.and_then(|name| owners.slug(&cluster.cluster_id, name)).map(str::to_owned),
             billing_currency: currency.to_owned(),
             billed_cost: plain(&costs.BilledCost),
             effective_cost: plain(&costs.EffectiveCost),

@@ -20,6 +20,7 @@ pub use schedule::{
 };
 
 use crate::config::Config;
+use crate::rollup::namespace_usage::{self, COUNT_NAMESPACES};
 use crate::rollup::pipeline_usage::{self, COUNT_PIPELINES};
 use crate::rollup::usage::MAKE_DAYS;
 use crate::rollup::{events, remap};
@@ -180,6 +181,15 @@ impl Worker {
                 );
                 Ok(())
             }
+            COUNT_NAMESPACES => {
+                let counted = Box::pin(namespace_usage::count(&self.pools, Utc::now())).await?;
+                tracing::info!(
+                    "Namespaces have {} days of usage, {} namespaces belong to no service",
+                    counted.point_count,
+                    counted.unmapped_count
+                );
+                Ok(())
+            }
             MAKE_DAYS => Box::pin(pull_metrics::make_days(&self.pools)).await,
             // One that was asked for while the last one ran finds its work done.
             effects::SETTLE_EFFECTS if !effects::is_behind(&self.pools).await? => Ok(()),
@@ -232,6 +242,7 @@ impl Worker {
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
     let known = [
+        COUNT_NAMESPACES,
         COUNT_PIPELINES,
         anomalies::DETECT_ANOMALIES,
         forecasts::FORECAST,

@@ -1,6 +1,7 @@
 //! Asks for the reads of sources that are due. Any number of processes may ask: each time is taken once.
 
 use super::read_events::BY_SCHEDULE;
+use crate::rollup::namespace_usage::{self, COUNT_NAMESPACES};
 use crate::rollup::pipeline_usage::{self, COUNT_PIPELINES};
 use crate::sources::schedule::Schedule;
 use crate::store::catalogue_sources::{self, REFRESH_CATALOGUE};
@@ -30,7 +31,7 @@ pub(super) async fn run(pools: Pools, stop: CancellationToken) {
             tracing::warn!("Descriptions of services could not be asked for: {error}");
         }
         if let Err(error) = ask_for_due_counts(&pools, Utc::now()).await {
-            tracing::warn!("Runs of pipelines could not be counted: {error}");
+            tracing::warn!("Runs of pipelines and namespaces could not be counted: {error}");
         }
         if let Err(error) = ask_for_due_event_reads(&pools, Utc::now()).await {
             tracing::warn!("Reads of event sources could not be asked for: {error}");
@@ -77,15 +78,20 @@ pub async fn ask_for_due_event_reads(pools: &Pools, now: DateTime<Utc>) -> sqlx:
     Ok(due.len())
 }
 
-/// Asks for runs of pipelines to be counted where some came. True where it did.
+/// Asks for runs of pipelines to be counted where some came, and for namespaces to be given to their services once an
+/// hour. True where it did.
 pub async fn ask_for_due_counts(pools: &Pools, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let mut transaction = pools.jobs.begin().await?;
     let is_due = pipeline_usage::take_due(&mut transaction, now).await?;
     if is_due {
         jobs::enqueue(&mut transaction, COUNT_PIPELINES, "", &json!({})).await?;
     }
+    let are_namespaces_due = namespace_usage::take_due(&mut transaction, now).await?;
+    if are_namespaces_due {
+        jobs::enqueue(&mut transaction, COUNT_NAMESPACES, "", &json!({})).await?;
+    }
     transaction.commit().await?;
-    Ok(is_due)
+    Ok(is_due || are_namespaces_due)
 }
 
 /// Puts every description of services that is due into the queue and moves its time on, both or neither. Gives how many.

@@ -1,11 +1,13 @@
 //! Taking in reports of how clusters were used: by command, page and API alike.
 
+use super::namespace_usage::COUNT_NAMESPACES;
 use super::publish::Person;
 use crate::normalize::BillError;
 use crate::normalize::cluster_usage::{ClusterReport, read_cluster_report};
 use crate::sources::Fingerprint;
 use crate::store::audit;
 use crate::store::cluster_usage::{self, NewReport};
+use crate::store::jobs;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
@@ -86,6 +88,7 @@ pub async fn import(
     });
     let subject = format!("cluster report {report_id}");
     audit::insert(&mut transaction, now, by.login, by.address, "cluster_report.imported", &subject, details).await?;
+    jobs::enqueue(&mut transaction, COUNT_NAMESPACES, "", &json!({})).await?;
     transaction.commit().await?;
     Ok(TakenReport { report, clusters })
 }

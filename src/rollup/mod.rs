@@ -15,6 +15,7 @@ pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
 pub mod metrics_import;
+pub mod namespace_usage;
 pub mod otlp;
 pub mod pipeline_deployments;
 pub mod pipeline_usage;

@@ -88,6 +88,29 @@ pub async fn replace(
     Ok(report_id)
 }
 
+/// What a namespace used of a cluster's machines on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as the table has them")]
+pub struct NamespaceDay {
+    pub cluster_id: String,
+    pub kind: String,
+    pub day: NaiveDate,
+    pub namespace: String,
+    pub usage: BigDecimal,
+}
+
+/// All days of all clusters. What OpenCost calls idle, and what is zero, is left out: nobody used it.
+pub async fn by_namespace(conn: &mut PgConnection) -> sqlx::Result<Vec<NamespaceDay>> {
+    sqlx::query_as!(
+        NamespaceDay,
+        r#"SELECT cluster_id, kind, (interval_start AT TIME ZONE 'UTC')::date AS "day!", namespace, sum(usage) AS "usage!"
+           FROM cluster_usage WHERE namespace NOT IN ('', '__idle__')
+           GROUP BY 1, 2, 3, 4 HAVING sum(usage) > 0 ORDER BY 1, 2, 3, 4"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// A report that was taken in.
 #[derive(Debug, Clone)]
 pub struct StoredReport {

@@ -183,3 +183,20 @@ pub fn time_text(point: &StoredPoint) -> String {
         Slot::Hour(hour) => hour.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
     }
 }
+
+/// All days that one gave who counts them whole.
+pub async fn given_by(conn: &mut PgConnection, by: &str) -> sqlx::Result<Vec<MetricPoint>> {
+    let rows = sqlx::query!(
+        "SELECT metric, service_id, environment_id, charge_date, value FROM metric_point
+         WHERE loaded_by = $1 AND hour_count IS NULL",
+        by
+    );
+    let points = rows.fetch_all(conn).await?.into_iter().map(|row| MetricPoint {
+        metric: row.metric,
+        service_id: row.service_id,
+        environment_id: row.environment_id,
+        slot: Slot::Day(row.charge_date),
+        value: row.value,
+    });
+    Ok(points.collect())
+}

@@ -132,6 +132,29 @@ pub async fn assume(conn: &mut PgConnection, names: &[String], by: &str, now: Da
     Ok(count <= METRICS_MAX)
 }
 
+/// Describes a metric that adds up, where nobody did.
+pub async fn add(
+    conn: &mut PgConnection,
+    metric: &str,
+    unit: &str,
+    description: &str,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO metric (metric, meaning, unit, over_hours, over_services, description, changed_by, changed_at)
+         VALUES ($1, 'other', $2, 'sum', 'sum', $3, $4, $5) ON CONFLICT (metric) DO NOTHING",
+        metric,
+        unit,
+        description,
+        by,
+        now,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Of the metrics whose values add up, the one that a service has values of on most of these days.
 pub async fn most_known(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(

@@ -10,6 +10,7 @@ use crate::focus::{BillingPeriod, DateRange};
 use crate::rollup::Person;
 use crate::rollup::cluster_costs::{ClusterCosts, Costs, MachineCosts, NOT_USED, WithoutCharge, cluster_costs};
 use crate::rollup::cluster_reports::{self, ClusterReportError, unit};
+use crate::rollup::namespace_usage::{Namespaces, metric_name};
 use crate::store::Snapshot;
 use crate::store::cluster_usage::{self, StoredReport};
 use askama::Template;
@@ -54,12 +55,13 @@ struct Asked {
 }
 
 /// The clusters of a month.
-#[derive(Debug)]
 pub struct List {
     /// The month; `None` before the first report.
     pub month: Option<BillingPeriod>,
     /// What the machines of each cluster cost, by kind of usage.
     pub clusters: Vec<ClusterCosts>,
+    /// Whose each namespace is, as rules and catalogue say now.
+    pub owners: Namespaces,
     /// Every cluster with its first and last interval.
     pub known: Vec<(String, DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -84,7 +86,8 @@ pub async fn read(snapshot: &mut Snapshot, principal: &Principal, month: &str) -
         }
         None => Vec::new(),
     };
-    Ok(List { month, clusters, known })
+    let owners = Namespaces::load(snapshot).await?;
+    Ok(List { month, clusters, owners, known })
 }
 
 async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<ClustersPage> {
@@ -96,7 +99,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
         page,
         month: list.month.map(|month| month.to_string()).unwrap_or_default(),
         lede: lede(&list),
-        sections: list.clusters.iter().enumerate().map(section).collect(),
+        sections: list.clusters.iter().enumerate().map(|(anchor, one)| section(anchor, one, &list.owners)).collect(),
         reports,
         done: asked.done.chars().take(300).collect(),
         may_change: Policy::Bills.allows(&principal),
@@ -106,8 +109,16 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
 async fn download(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<Response> {
     let mut snapshot = app.pools.snapshot().await?;
     let list = read(&mut snapshot, &principal, &asked.month).await?;
-    let mut table =
-        Table::new(&["Cluster", "SplitBy", "Namespace", "BillingCurrency", "BilledCost", "EffectiveCost", "Charges"]);
+    let mut table = Table::new(&[
+        "Cluster",
+        "SplitBy",
+        "Namespace",
+        "BillingCurrency",
+        "BilledCost",
+        "EffectiveCost",
+        "Charges",
+        "Service",
+    ]);
     for cluster in &list.clusters {
         for (currency, namespaces) in &cluster.namespaces {
             for (namespace, costs) in namespaces {
@@ -119,6 +130,7 @@ async fn download(State(app): State<AppState>, principal: Principal, Query(asked
                     (&costs.BilledCost).into(),
                     (&costs.EffectiveCost).into(),
                     costs.charges.into(),
+                    list.owners.slug(&cluster.cluster_id, namespace).unwrap_or_default().into(),
                 ]);
             }
         }
@@ -196,6 +208,8 @@ struct Section {
     cluster_id: String,
     /// In the addresses within the page.
     anchor: usize,
+    /// What its namespaces used, as a metric.
+    metric: String,
     unit: &'static str,
     tables: Vec<NamespaceTable>,
     without_charge: Vec<WithoutCharge>,
@@ -223,23 +237,26 @@ struct MachineRow {
 
 struct NamespaceRow {
     name: String,
+    /// The slug of its service; empty where it has none.
+    service: String,
     is_not_used: bool,
     billed: String,
     effective: String,
     share: String,
 }
 
-fn section((anchor, cluster): (usize, &ClusterCosts)) -> Section {
+fn section(anchor: usize, cluster: &ClusterCosts, owners: &Namespaces) -> Section {
     Section {
         anchor,
+        metric: metric_name(&cluster.cluster_id, &cluster.kind),
         cluster_id: cluster.cluster_id.clone(),
         unit: unit(&cluster.kind),
-        tables: cluster.totals.iter().map(|(currency, total)| namespaces(cluster, currency, total)).collect(),
+        tables: cluster.totals.iter().map(|(currency, total)| namespaces(cluster, owners, currency, total)).collect(),
         without_charge: cluster.without_charge.clone(),
     }
 }
 
-fn namespaces(cluster: &ClusterCosts, currency: &str, total: &Costs) -> NamespaceTable {
+fn namespaces(cluster: &ClusterCosts, owners: &Namespaces, currency: &str, total: &Costs) -> NamespaceTable {
     let mut parts: Vec<(&String, &Costs)> = cluster.namespaces.get(currency).into_iter().flatten().collect();
     parts.sort_by(|left, right| right.1.EffectiveCost.cmp(&left.1.EffectiveCost).then_with(|| left.0.cmp(right.0)));
     let decimals = minor_units(currency);
@@ -254,6 +271,7 @@ fn namespaces(cluster: &ClusterCosts, currency: &str, total: &Costs) -> Namespac
         NamespaceRow {
             name: if is_not_used { "Not used".into() } else { (*name).clone() },
             is_not_used,
+            service: owners.slug(&cluster.cluster_id, name).unwrap_or_default().to_owned(),
             billed: text(billed),
             effective: text(effective),
             share: percent(&costs.EffectiveCost, &total.EffectiveCost).unwrap_or_default(),

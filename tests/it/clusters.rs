@@ -234,9 +234,9 @@ async fn idle_of_open_cost_is_not_used_and_machines_lead_to_their_lines(db: sqlx
     let mut rows: Vec<&str> = csv.trim_start_matches('\u{feff}').lines().skip(1).collect();
     rows.sort_unstable();
     let expected = [
-        "c5,allocations,(not used),USD,11.5,11.5,4",
-        "c5,allocations,search,USD,3.5,3.5,1",
-        "c5,allocations,shop,USD,8,8,3",
+        "c5,allocations,(not used),USD,11.5,11.5,4,",
+        "c5,allocations,search,USD,3.5,3.5,1,",
+        "c5,allocations,shop,USD,8,8,3,",
     ];
     assert_eq!(rows, expected, "{csv}");
     let page = finance.get("/clusters?month=2026-10").await.body;

@@ -5,7 +5,7 @@ use super::{finance, hidden_fields};
 use crate::ledger::{Line, assert_clean, bill, import_as_of, withdraw_source};
 use crate::support::{TestApp, count, pools};
 use axum::http::StatusCode;
-use costwake::rollup::{metrics_import, rebuild};
+use costwake::rollup::{Person, cluster_reports, metrics_import, namespace_usage, rebuild};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
@@ -184,6 +184,47 @@ async fn shares_follow_a_metric(pool: PgPool) {
     let wrong = b"metric,service,day,value\nrequests,shop,2026-10-04,1\nrequests,nobody,2026-10-04,1\n";
     assert!(metrics_import::import(&pools(&pool), wrong, "test", "", super::now()).await.is_err());
     assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2, "all lines or none");
+}
+
+/// What namespaces of a cluster used is usage of their services, by name or by a rule, and divides what pays for it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn namespaces_of_a_cluster_divide_its_cost(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let rule = json!({"applies_to": "deployments", "service": "search", "place": "first", "note": "Its web front.",
+        "conditions": [{"attribute": "tag:namespace", "operator": "equals", "value": "front"}]});
+    let made = app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pods.csv");
+    let pods = [("shop", "3600"), ("front", "2700"), ("batch", "900")].map(|(namespace, used)| {
+        format!(
+            "x,y,2026-10-03 00:00:00 +0000 UTC,2026-10-03 00:59:59 +0000 UTC,p,{namespace},n1,i-1,{used},0,7200,l\n"
+        )
+    });
+    let header = "report_period_start,report_period_end,interval_start,interval_end,pod,namespace,node,resource_id,\
+        pod_usage_cpu_core_seconds,pod_request_cpu_core_seconds,node_capacity_cpu_core_seconds,pod_labels";
+    std::fs::write(&path, format!("{header}\n{}", pods.concat())).unwrap();
+    let by = Person { login: "test", address: "" };
+    cluster_reports::import(&pool, path, "pods.csv", Some("Blue"), by, super::now()).await.unwrap();
+    assert_eq!(count(&pool, "SELECT count(*) FROM job WHERE kind = 'count_namespaces'").await, 1);
+
+    let counted = namespace_usage::count(&pools(&pool), super::now()).await.unwrap();
+    assert_eq!((counted.point_count, counted.unmapped_count, counted.is_changed), (2, 1, true));
+    let again = namespace_usage::count(&pools(&pool), super::now()).await.unwrap();
+    assert!(!again.is_changed, "the same usage is not written again");
+
+    let mut split = net("metric");
+    split["metric"] = json!("cluster_blue_pods");
+    add(&app, &token, split).await;
+    // 100 of day 3 by 3600 and 2700; the other days are not reported on and stay.
+    let costs = costs(&pool).await;
+    assert_eq!(costs, ["net/- 8 USD", "search/- 52.8571428571 USD", "shop/- 92.1428571429 USD"]);
+    assert_clean(&pool).await;
+    let page = app.get("/clusters?month=2026-10").await;
+    assert!(page.body.contains("cluster_blue_pods"), "{}", page.body);
 }
 
 /// A changed split goes back to a version, a deleted one comes back, and what is gone is named.
