@@ -7,6 +7,7 @@ use crate::store::month_closing::{self, Closing};
 use crate::store::{Pools, audit, locks, rates};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
+use sqlx::PgConnection;
 
 /// Longer reasons are refused.
 const REASON_CHARS_MAX: usize = 1000;
@@ -72,18 +73,33 @@ pub async fn close(
         return Err(CloseError::NoBills(month));
     }
     let closing_id = month_closing::close(&mut transaction, month, reason, by.login, now).await?;
-    if let Some(rates) = rates::reporting(&mut transaction, month, month).await? {
-        for currency in month_closing::currencies(&mut transaction, closing_id).await? {
-            if let Some(rate) = rates.get(month, &currency) {
-                let into = rates.reporting_currency();
-                month_closing::keep_rate(&mut transaction, closing_id, &currency, into, &rate.value).await?;
-            }
-        }
-    }
+    keep_rates(&mut transaction, closing_id, month).await?;
     announce(&mut transaction, "close", None, by.login, now).await?;
     let details = json!({ "reason": reason, "closing_id": closing_id });
     audit::insert(&mut transaction, now, by.login, by.address, "month.closed", &month.to_string(), details).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Keeps the rates into the reporting currency that a closed month has: from then on they do not change. Those that are
+/// kept already stay.
+async fn keep_rates(conn: &mut PgConnection, closing_id: i64, month: BillingPeriod) -> sqlx::Result<()> {
+    let Some(rates) = rates::reporting(&mut *conn, month, month).await? else { return Ok(()) };
+    for currency in month_closing::currencies(&mut *conn, closing_id).await? {
+        if let Some(rate) = rates.get(month, &currency) {
+            let into = rates.reporting_currency();
+            month_closing::keep_rate(&mut *conn, closing_id, &currency, into, &rate.value).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps rates of closed months that came after their closing: a month that was closed without one can have one later, once.
+/// The caller holds the ledger's lock.
+pub(super) async fn keep_late_rates(conn: &mut PgConnection) -> sqlx::Result<()> {
+    for closing in month_closing::closed(&mut *conn).await? {
+        keep_rates(&mut *conn, closing.closing_id, BillingPeriod::containing(closing.month)).await?;
+    }
+    Ok(())
 }
 
 /// Opens a closed month again: it shows its bills as they are now, and what was booked elsewhere for it counts there

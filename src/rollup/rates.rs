@@ -1,6 +1,7 @@
 //! What people change about rates: each in one transaction under the ledger's lock, with its line in the audit log.
 
 use super::Person;
+use super::close_month::keep_late_rates;
 use crate::focus::{BillingPeriod, Decimal, is_iso_currency};
 use crate::normalize::{self, ReferenceRatesError};
 use crate::sources::{self, ArchiveError};
@@ -86,6 +87,7 @@ pub async fn set_reporting_currency(
         let details = json!({ "before": before, "after": currency });
         let (action, subject) = ("reporting_currency.changed", currency.as_deref().unwrap_or("none"));
         audit::insert(&mut transaction, now, by.login, by.address, action, subject, details).await?;
+        keep_late_rates(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(before)
@@ -108,7 +110,14 @@ pub async fn enter(
         return Err(RateError::Reason);
     }
     let mut transaction = begin(pool).await?;
-    let reporting_currency = open_reporting(&mut transaction, month).await?;
+    let reporting_currency =
+        rates::reporting_currency(&mut *transaction).await?.ok_or(RateError::NoReportingCurrency)?;
+    if let Some(closing) = month_closing::current(&mut transaction, month).await? {
+        let of = (closing.closing_id, &billing_currency, &reporting_currency);
+        if month_closing::keeps_rate(&mut transaction, of.0, of.1, of.2).await? {
+            return Err(RateError::MonthClosed(month));
+        }
+    }
     if billing_currency == reporting_currency {
         return Err(RateError::SameCurrency(billing_currency));
     }
@@ -122,6 +131,7 @@ pub async fn enter(
         entered_by: by.login.to_owned(),
     };
     let before = rates::enter(&mut transaction, &entered).await?;
+    keep_late_rates(&mut transaction).await?;
     let subject = format!("{} to {} in {month}", entered.billing_currency, entered.reporting_currency);
     let details = json!({
         "before": before.map(|rate| rate.to_plain_string()),
@@ -166,6 +176,7 @@ pub async fn import(
     let read = reading.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
     let mut transaction = begin(pool).await?;
     let imported = rates::import_market(&mut transaction, &read).await?;
+    keep_late_rates(&mut transaction).await?;
     let (first, last) = (read.first().map(|rate| rate.day), read.last().map(|rate| rate.day));
     let details = json!({ "file": file_name, "first_day": first, "last_day": last, "rates": imported });
     audit::insert(&mut transaction, now, by.login, by.address, "rates.imported", "reference rates", details).await?;

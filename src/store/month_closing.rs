@@ -134,7 +134,7 @@ pub async fn currencies(conn: &mut PgConnection, closing_id: i64) -> sqlx::Resul
     .await
 }
 
-/// Keeps a rate as it is at closing.
+/// Keeps a rate as it is, where none is kept.
 pub async fn keep_rate(
     conn: &mut PgConnection,
     closing_id: i64,
@@ -143,7 +143,8 @@ pub async fn keep_rate(
     rate: &BigDecimal,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO closed_rate (closing_id, billing_currency, reporting_currency, rate) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO closed_rate (closing_id, billing_currency, reporting_currency, rate) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (closing_id, billing_currency, reporting_currency) DO NOTHING",
         closing_id,
         billing_currency,
         reporting_currency,
@@ -165,6 +166,24 @@ pub struct ClosedRate {
     pub reporting_currency: String,
     /// The rate.
     pub rate: BigDecimal,
+}
+
+/// Whether the rate of a closed month is kept.
+pub async fn keeps_rate(
+    conn: &mut PgConnection,
+    closing_id: i64,
+    billing_currency: &str,
+    reporting_currency: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM closed_rate
+               WHERE closing_id = $1 AND billing_currency = $2 AND reporting_currency = $3) AS "keeps!""#,
+        closing_id,
+        billing_currency,
+        reporting_currency
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// The rates of all months that are closed now, as they were at closing.

@@ -196,7 +196,8 @@ impl std::fmt::Display for ImportedRates {
     }
 }
 
-/// Stores reference rates. Those of closed months are counted and left out. The caller holds the ledger's lock.
+/// Stores reference rates. Those that kept rates of closed months come from are counted and left out. The caller holds the
+/// ledger's lock.
 pub async fn import_market(conn: &mut PgConnection, rates: &[ReferenceRate]) -> sqlx::Result<ImportedRates> {
     let mut days: Vec<NaiveDate> = rates.iter().map(|rate| rate.day).collect();
     let currencies: Vec<String> = rates.iter().map(|rate| rate.currency.clone()).collect();
@@ -206,8 +207,9 @@ pub async fn import_market(conn: &mut PgConnection, rates: &[ReferenceRate]) -> 
                SELECT * FROM unnest($1::date[], $2::text[], $3::numeric[]) AS g (rate_date, currency, units_per_euro)
            ), sorted AS (
                SELECT given.*, known.units_per_euro AS known,
-                      EXISTS (SELECT FROM month_closing k WHERE k.reopened_at IS NULL
-                              AND k.month = date_trunc('month', given.rate_date::timestamp)::date) AS is_closed
+                      EXISTS (SELECT FROM month_closing k JOIN closed_rate r USING (closing_id)
+                              WHERE k.reopened_at IS NULL AND given.currency IN (r.billing_currency, r.reporting_currency)
+                                AND k.month = date_trunc('month', given.rate_date::timestamp)::date) AS is_closed
                FROM given LEFT JOIN market_rate known USING (rate_date, currency)
            ), stored AS (
                INSERT INTO market_rate (rate_date, currency, units_per_euro)

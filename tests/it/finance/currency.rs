@@ -215,6 +215,33 @@ async fn rates_of_a_closed_month_do_not_change(db: PgPool) {
     assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
 }
 
+/// A month that was closed before there was a rate can have one later, once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_month_closed_without_a_rate_can_have_one_later(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&bills(), "2026-11-02T06:00:00Z").await;
+    let pools = &world.app.state.pools;
+    let now = time("2026-11-20T10:00:00Z");
+    close_month::close(pools, month("2026-10"), "All invoices are in.", BY, now).await.unwrap();
+    rates::set_reporting_currency(&pools.jobs, "EUR", BY, now).await.unwrap();
+    let imported = rates::import(&pools.jobs, "history.csv", HISTORY.into(), BY, now).await.unwrap();
+    assert_eq!(imported.of_closed_months, 0, "{imported:?}");
+    let finance = world.finance().await;
+    let csv = finance.get("/finance/statements/2026-10.csv").await;
+    assert_eq!(sum(&csv.body, "ReportingEffectiveCost 2026-10"), expected());
+    let refused = rates::enter(&pools.jobs, "2026-10", "USD", "0.9", "No.", BY, now).await.unwrap_err();
+    assert!(refused.to_string().starts_with("October 2026 is closed, and its rates with it."), "{refused}");
+    let later = "Date,USD\n2026-10-30,2\n";
+    let imported = rates::import(&pools.jobs, "later.csv", later.into(), BY, now).await.unwrap();
+    assert_eq!((imported.changed, imported.of_closed_months), (0, 1));
+    // Another reporting currency has rates of its own, which are entered once.
+    rates::set_reporting_currency(&pools.jobs, "CHF", BY, now).await.unwrap();
+    rates::enter(&pools.jobs, "2026-10", "USD", "0.8", "Group rate", BY, now).await.unwrap();
+    let refused = rates::enter(&pools.jobs, "2026-10", "USD", "0.9", "No.", BY, now).await.unwrap_err();
+    assert!(refused.to_string().starts_with("October 2026 is closed"), "{refused}");
+    world.assert_clean().await;
+}
+
 /// The page: currency and rates by form, with what was typed kept and the audit log written.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_page_takes_rates_and_says_what_is_wrong(db: PgPool) {
