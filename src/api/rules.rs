@@ -154,7 +154,7 @@ pub async fn delete(
 ) -> Result<Response> {
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        web::rules::delete_rule(&mut change, id).await?;
+        web::rules::delete_rule(&mut change, id, "Deleted by the API.").await?;
         change.finish().await?;
         Ok(json!({ "deleted": id }))
     });

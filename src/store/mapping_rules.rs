@@ -252,7 +252,8 @@ pub async fn shift(conn: &mut PgConnection, mapping_rule_id: i64, place: Place) 
     Ok(true)
 }
 
-fn order_after(mut ids: Vec<i64>, from: usize, place: Place) -> Vec<i64> {
+/// A list with the one at `from` moved to another place.
+pub fn order_after<T>(mut ids: Vec<T>, from: usize, place: Place) -> Vec<T> {
     let id = ids.remove(from);
     let to = match place {
         Place::First => 0,

@@ -202,6 +202,7 @@ GET /rules/new bills
 GET /rules/preview bills
 POST /rules/restore bills
 GET /rules/{id} bills
+GET /rules/{id}/change bills
 POST /rules/{id}/delete bills
 GET /rules/{id}/history signed-in
 POST /rules/{id}/history/restore bills

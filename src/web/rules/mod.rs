@@ -1,5 +1,6 @@
 //! `/rules`: the ordered rules that say whose a cost or a deployment is, and what each takes.
 
+mod change;
 pub(crate) mod edit;
 pub(crate) mod form;
 mod history;
@@ -38,8 +39,9 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/rules/{id}", Policy::Bills, edit::edit_form)
         .get("/rules/{id}/history", Policy::SignedIn, history::show)
         .post("/rules/{id}/history/restore", Policy::Bills, history::restore)
-        .post("/rules/{id}/move", Policy::Bills, shift)
-        .post("/rules/{id}/delete", Policy::Bills, delete)
+        .get("/rules/{id}/change", Policy::Bills, change::preview)
+        .post("/rules/{id}/move", Policy::Bills, change::shift)
+        .post("/rules/{id}/delete", Policy::Bills, change::delete)
         .post("/rules/restore", Policy::Bills, restore)
 }
 
@@ -168,54 +170,8 @@ pub(super) fn days_in_words(values: &RuleValues) -> String {
     Validity { first_day: values.first_day, last_day: values.last_day }.in_words()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MoveForm {
-    to: String,
-}
-
-async fn shift(
-    State(app): State<AppState>,
-    principal: Principal,
-    address: ClientAddress,
-    Path(id): Path<i64>,
-    Form(form): Form<MoveForm>,
-) -> Result<Response> {
-    let place = match form.to.as_str() {
-        "up" => Place::Up,
-        "down" => Place::Down,
-        "first" => Place::First,
-        "last" => Place::Last,
-        _ => return Err(Error::Invalid("A rule moves up, down, first or last.".into())),
-    };
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        if !mapping_rules::shift(change.conn(), id, place).await? {
-            return Err(Error::NotFound);
-        }
-        edit::keep_version(&mut change, id, Action::Moved, &format!("Moved {}.", form.to)).await?;
-        change.audit("rule.moved", &id.to_string(), json!({ "to": form.to })).await?;
-        change.finish().await
-    });
-    Ok(done.await?.redirect(|_| format!("/rules#rule-{id}")))
-}
-
-async fn delete(
-    State(app): State<AppState>,
-    principal: Principal,
-    address: ClientAddress,
-    Path(id): Path<i64>,
-) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        delete_rule(&mut change, id).await?;
-        change.finish().await
-    });
-    Ok(done.await?.redirect(|_| "/rules#deleted".into()))
-}
-
 /// Takes a rule away; the audit log keeps what is needed to put it back.
-pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64) -> Result<()> {
+pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64, reason: &str) -> Result<()> {
     let rules = mapping_rules::list(change.conn()).await?;
     let number = rules.iter().position(|rule| rule.mapping_rule_id == id).ok_or(Error::NotFound)? + 1;
     let rule = &rules[number - 1];
@@ -223,10 +179,11 @@ pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64) -> Result<(
     let summary = format!("{} → {}", conditions_in_words(&rule.values).join(" and "), targets.join(", "));
     let deleted = rule.clone();
     let (login, now) = (change.actor().to_owned(), change.now());
-    let author = Author { login: &login, now, reason: "Deleted." };
+    let author = Author { login: &login, now, reason };
     mapping_rule_versions::keep(change.conn(), &deleted, Action::Deleted, author).await?;
     mapping_rules::delete(change.conn(), id).await?;
-    let details = json!({ "number": number, "rule": rule.values, "summary": summary, "created_by": rule.created_by });
+    let details = json!({ "number": number, "rule": rule.values, "summary": summary, "created_by": rule.created_by,
+        "reason": reason });
     change.audit(mapping_rules::DELETED, &id.to_string(), details).await
 }
 

@@ -125,7 +125,7 @@ async fn versions_are_kept_and_come_back(pool: PgPool) {
     assert_eq!(restored.status, StatusCode::SEE_OTHER, "{}", restored.body);
     assert_eq!(costs(&pool).await, ["shop/- 30.03 USD", "warehouse/- 8 USD"]);
     holds(&pool).await;
-    app.post_form(&format!("/rules/{id}/delete"), &[]).await;
+    app.post_form(&format!("/rules/{id}/delete"), &[("reason", "Not so.")]).await;
     let history = app.get(&format!("/rules/{id}/history")).await;
     assert!(history.body.contains("The rule is deleted"), "its versions stay");
     assert_eq!(app.post_form(&path, &[("version", "1"), ("reason", "x")]).await.status, StatusCode::CONFLICT);

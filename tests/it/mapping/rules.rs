@@ -252,9 +252,18 @@ async fn rules_move_go_and_come_back(pool: PgPool) {
             .fetch_one(&pool)
             .await
             .unwrap();
-    app.post_form(&format!("/rules/{rule}/move"), &[("to", "up")]).await;
+    // What would move is shown before, and nothing moves without a reason.
+    let preview = app.get(&format!("/rules/{rule}/change?to=up")).await;
+    assert!(preview.body.contains("What changes hands") && preview.body.contains("Move the rule"), "{}", preview.body);
+    let preview = app.get(&format!("/rules/{rule}/change?to=delete")).await;
+    assert!(preview.body.contains("Nothing changes hands"), "it takes nothing yet: {}", preview.body);
+    assert_eq!(app.get(&format!("/rules/{rule}/change?to=away")).await.status, StatusCode::BAD_REQUEST);
+    let unsaid = app.post_form(&format!("/rules/{rule}/move"), &[("to", "up"), ("reason", " ")]).await;
+    assert_eq!(unsaid.status, StatusCode::BAD_REQUEST);
+    assert_eq!(costs(&pool).await, ["a/- 1 USD"]);
+    app.post_form(&format!("/rules/{rule}/move"), &[("to", "up"), ("reason", "It is first.")]).await;
     assert_eq!(costs(&pool).await, ["b/- 1 USD"]);
-    app.post_form(&format!("/rules/{rule}/delete"), &[]).await;
+    app.post_form(&format!("/rules/{rule}/delete"), &[("reason", "Not so.")]).await;
     assert_eq!(costs(&pool).await, ["a/- 1 USD"]);
     let page = app.get("/rules").await;
     assert!(page.body.contains("Recently deleted") && page.body.contains("tag “app” is there"));
@@ -264,7 +273,7 @@ async fn rules_move_go_and_come_back(pool: PgPool) {
     assert_eq!(costs(&pool).await, ["b/- 1 USD"]);
     assert_eq!(app.post_form("/rules/restore", &fields).await.status, StatusCode::CONFLICT);
     assert!(!app.get("/rules").await.body.contains("Recently deleted"));
-    assert_eq!(app.post_form("/rules/999999/delete", &[]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(app.post_form("/rules/999999/delete", &[("reason", "x")]).await.status, StatusCode::NOT_FOUND);
 }
 
 /// What is wrong with a rule is said beside the form that was filled in; unknown fields are refused.
