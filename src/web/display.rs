@@ -64,6 +64,11 @@ pub fn change_shown(now: &BigDecimal, before: &BigDecimal, decimals: i64) -> Big
     rounded(now) - rounded(before)
 }
 
+/// `1 other`, `12 others`: what a table adds up in one row.
+pub fn others(count: usize) -> String {
+    if count == 1 { "1 other".into() } else { format!("{count} others") }
+}
+
 /// `$1,234`, `−€1.50`, `1,234 CHF`: rounded half away from zero.
 pub fn money(amount: &BigDecimal, currency: &str, decimals: i64) -> String {
     let text = grouped(&amount.abs(), decimals);

@@ -46,6 +46,8 @@ pub struct PeriodRow {
     pub method: String,
     /// Whether there is a figure.
     pub is_known: bool,
+    /// The same in other currencies, where one row is for all: figure and interval.
+    pub others: Vec<(String, String)>,
 }
 
 /// A period that is over.
@@ -96,6 +98,7 @@ impl PeriodRow {
                 known_href: known_href(row),
                 method: format!("History too short: {}", row.no_forecast),
                 is_known: false,
+                others: Vec::new(),
             };
         };
         let digits = decimals(currency, point);
@@ -114,6 +117,7 @@ impl PeriodRow {
             known_href: known_href(row),
             method: method(row),
             is_known: true,
+            others: Vec::new(),
         }
     }
 }
@@ -253,9 +257,16 @@ impl ForecastSection {
         })
     }
 
-    /// The rows alone, for a page that is about more.
-    pub fn compact(self) -> Self {
-        Self { is_compact: true, past: Vec::new(), ..self }
+    /// One row a period with all currencies, for a page that is about more.
+    pub fn compact(mut self) -> Self {
+        let mut rows: Vec<PeriodRow> = Vec::new();
+        for row in std::mem::take(&mut self.rows) {
+            match rows.iter_mut().find(|one| one.label == row.label && one.is_known && row.is_known) {
+                Some(one) => one.others.push((row.point, row.interval)),
+                None => rows.push(row),
+            }
+        }
+        Self { is_compact: true, past: Vec::new(), rows, ..self }
     }
 
     /// "November 2026 is expected to end at $1.2M, …", or nothing.

@@ -1,7 +1,7 @@
 //! `/services`: which services cost most and which grew most.
 
 use super::csv::{Cell, Table};
-use super::display::{Columns, Compared, Line, decimals, figures, money};
+use super::display::{Columns, Compared, Line, change_shown, decimals, figures, money};
 use super::drill;
 use super::parts::{Filters, Select, Switch};
 use super::query::{Accepts, NONE, Span, View, range_label};
@@ -270,8 +270,10 @@ fn answer(list: &List) -> String {
 
 fn fastest(rows: &[ServiceRow], currency: &str) -> Option<String> {
     let row = rows.iter().max_by_key(|row| row.compared.change(currency))?;
-    let change: BigDecimal = row.compared.change(currency);
-    let digits = decimals(currency, &change);
+    let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
+    // As the table below shows it.
+    let digits = decimals(currency, &now);
+    let change = change_shown(&now, &before, digits);
     (change > BigDecimal::default())
         .then(|| format!(" {} grew most, by {}.", row.name, money(&change, currency, digits)))
 }

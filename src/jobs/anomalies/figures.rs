@@ -184,8 +184,10 @@ fn part_rows(parts: &[PartCost], day_count: i32, actual_total: &BigDecimal, expe
             rows.push(json!({ "resource_id": "", "name": name, "expected": text(&expected), "actual": text(&actual) }));
         }
     };
-    if ranked.len() > named {
-        row(format!("{} others", ranked.len() - named), sum(&ranked[named..]));
+    match ranked.len().saturating_sub(named) {
+        0 => {}
+        1 => row("1 other".into(), sum(&ranked[named..])),
+        count => row(format!("{count} others"), sum(&ranked[named..])),
     }
     let (expected, actual) = sum(&ranked);
     row("Weekdays, traffic and level".into(), (expected_total - expected, actual_total - actual));

@@ -1,5 +1,5 @@
 use super::super::charts::{Pareto, position};
-use super::super::display::{Compared, Line, columns, under_subtotal};
+use super::super::display::{Compared, Line, columns, others as others_label, under_subtotal};
 use crate::store::service_costs::ServiceCost;
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ fn table(costs: &[ServiceCost], currency: &str) -> Option<Few> {
     let shown = under_subtotal(&teams.iter().map(|team| team.2.clone()).collect::<Vec<_>>(), &parts, currency);
     let mut other_rows = Vec::new();
     if other_count > 0 {
-        other_rows.push((format!("{other_count} others"), line(1)?));
+        other_rows.push((others_label(other_count), line(1)?));
     }
     if !none.is_zero() {
         other_rows.push(("Not allocated".to_owned(), line(2)?));
@@ -82,7 +82,7 @@ fn table(costs: &[ServiceCost], currency: &str) -> Option<Few> {
     let services = |count: usize| if count == 1 { "1 service".to_owned() } else { format!("{count} services") };
     Some(Few {
         currency: currency.to_owned(),
-        title: format!("{} make {share} of cost", services(few)),
+        title: format!("{} {} {share} of cost", services(few), if few == 1 { "makes" } else { "make" }),
         summary: format!("{} ranked by cost in {currency}. The first {few} make {share}.", services(ranked.len())),
         chart: Pareto::new(&positions, format!("{}, {share}", services(few))),
         few_label: services(few),

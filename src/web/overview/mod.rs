@@ -6,7 +6,7 @@ mod findings;
 mod movers;
 
 use super::anomalies;
-use super::display::{Compared, Delta, Line, decimals, money, percent};
+use super::display::{Compared, Delta, Line, change_shown, decimals, money, percent};
 use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters};
 use super::query::{Accepts, Span, View, range_label};
@@ -255,8 +255,10 @@ fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], pag
         .max_by_key(|cost| &cost.cost - &cost.cost_before)
         .filter(|cost| cost.cost > cost.cost_before)
         .map(|cost| {
-            let change = &cost.cost - &cost.cost_before;
-            format!(" {} grew most, by {}.", cost.name, money(&change, first, decimals(first, &change)))
+            // As the table below shows it.
+            let digits = decimals(first, &cost.cost);
+            let change = change_shown(&cost.cost, &cost.cost_before, digits);
+            format!(" {} grew most, by {}.", cost.name, money(&change, first, digits))
         })
         .unwrap_or_default();
     format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())

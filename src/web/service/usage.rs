@@ -1,6 +1,6 @@
 //! What a service was used for, and what a unit of it cost: beside the cost of the same days.
 
-use super::super::display::{Delta, minor_units, money};
+use super::super::display::{Delta, change_shown, minor_units, money, percent_change};
 use super::super::mapping_change::{self, MappingChange};
 use super::super::query::Span;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, metrics as metric_pages};
@@ -195,8 +195,8 @@ pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: 
         side.as_ref().map_or_else(|| "not known".to_owned(), |cost| money(cost, currency, digits))
     };
     let delta = now.as_ref().zip(before.as_ref()).map(|(now, before)| {
-        let relative = super::super::display::percent(&(now - before), before).unwrap_or_default();
-        Delta { relative, ..Delta::amount(&(now - before), currency, digits) }
+        let relative = percent_change(&(now - before), before).map(|text| format!("({text})")).unwrap_or_default();
+        Delta { relative, ..Delta::amount(&change_shown(now, before, digits), currency, digits) }
     });
     Some(UnitLine { now: text(&now), before: text(&before), delta })
 }

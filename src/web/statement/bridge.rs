@@ -160,7 +160,7 @@ fn moves(table: &Breakdown) -> Vec<Move> {
         let change = others.iter().map(|row| row.change()).sum();
         // What rounding leaves is nobody's: it goes with them and is not counted.
         let count = others.iter().filter(|row| !row.is_rounding).count();
-        let name = format!("{count} others");
+        let name = display::others(count);
         out.push(Move { change, name, href: None, detail: String::new(), lines: Vec::new() });
     }
     out
