@@ -264,15 +264,15 @@ fn answer(list: &List) -> String {
         return format!("No cost matches from {}.", range_label(span.days));
     }
     let sentence = change_sentences(&total, &list.currencies);
-    let grew = list.currencies.first().and_then(|currency| fastest(&list.rows, currency)).unwrap_or_default();
+    let grew = list.currencies.first().and_then(|currency| fastest(&list.rows, &total, currency)).unwrap_or_default();
     format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())
 }
 
-fn fastest(rows: &[ServiceRow], currency: &str) -> Option<String> {
+fn fastest(rows: &[ServiceRow], total: &Compared, currency: &str) -> Option<String> {
     let row = rows.iter().max_by_key(|row| row.compared.change(currency))?;
     let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
     // As the table below shows it.
-    let digits = decimals(currency, &now);
+    let digits = decimals(currency, &total.cost(currency).abs().max(total.cost_before(currency).abs()));
     let change = change_shown(&now, &before, digits);
     (change > BigDecimal::default())
         .then(|| format!(" {} grew most, by {}.", row.name, money(&change, currency, digits)))

@@ -256,7 +256,7 @@ fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], pag
         .filter(|cost| cost.cost > cost.cost_before)
         .map(|cost| {
             // As the table below shows it.
-            let digits = decimals(first, &cost.cost);
+            let digits = decimals(first, &total.cost(first).abs().max(total.cost_before(first).abs()));
             let change = change_shown(&cost.cost, &cost.cost_before, digits);
             format!(" {} grew most, by {}.", cost.name, money(&change, first, digits))
         })
