@@ -51,6 +51,10 @@ CREATE TABLE change (
     state text NOT NULL CHECK (state IN ('merged', 'pushed', 'abandoned')),
     happened_at timestamptz NOT NULL,
     url text,
+    -- It has a label that says so.
+    is_hotfix boolean NOT NULL DEFAULT false,
+    -- The commits that its text says it reverts.
+    reverts text[] NOT NULL DEFAULT '{}',
     UNIQUE (repo, external_id)
 );
 CREATE INDEX change_by_time ON change (repo, happened_at);
@@ -58,6 +62,8 @@ CREATE INDEX change_by_time ON change (repo, happened_at);
 CREATE FUNCTION is_same_commit(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
     $$ SELECT left($1, 8) = left($2, 8) AND (starts_with($1, $2) OR starts_with($2, $1)) $$;
 CREATE INDEX change_by_sha ON change (left(sha, 8));
+CREATE INDEX change_hotfix ON change (left(sha, 8)) WHERE is_hotfix;
+CREATE INDEX change_reverting ON change (repo) WHERE title LIKE 'Revert "%' OR reverts <> '{}';
 
 -- A version exists. It never goes live by itself.
 CREATE TABLE release (
@@ -87,6 +93,8 @@ CREATE TABLE deployment (
     deployment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_source_id bigint NOT NULL REFERENCES event_source,
     external_id text NOT NULL,
+    -- What this is one state of, where the sender tells states and not deployments.
+    object text,
     repo text,
     environment_raw text,
     service_raw text[] NOT NULL DEFAULT '{}',
@@ -125,6 +133,7 @@ CREATE TABLE deployment (
     group_id text,
     UNIQUE (event_source_id, external_id)
 );
+CREATE INDEX deployment_by_object ON deployment (event_source_id, object) WHERE object IS NOT NULL;
 CREATE INDEX deployment_by_environment ON deployment (environment_id, finished_at);
 CREATE INDEX deployment_by_time ON deployment ((coalesce(finished_at, started_at, created_at)) DESC, deployment_id DESC);
 

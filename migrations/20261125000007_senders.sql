@@ -55,38 +55,81 @@ CREATE TABLE deployment_failure_mark (
     marked_at timestamptz NOT NULL
 );
 
+-- A squashed request's commit has its number behind its title.
+CREATE FUNCTION title_without_number(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    $$ SELECT regexp_replace($1, ' \([#!][0-9]+\)$', '') $$;
+
 -- Which deployments failed though they went live, why, and by which evidence. One row a reason and service:
 --   rollback  the deployment that took its place went back to an earlier version
+--   hotfix    in production, the deployment that took its place deployed a merge request that was labelled as a hotfix
+--             and merged since
 --   revert    a change that it deployed, of whichever repository, was reverted afterwards
---   incident  one of the service began within a day after it went live, before the next deployment
+--   incident  one of the service began within a day after it went live, before another took its place; one that names
+--             no environment is one of production
 --   marked    somebody said so
+-- What brought nothing new takes nobody's place.
 CREATE VIEW change_failure AS
 WITH live AS (
-    SELECT d.deployment_id, ds.service_id, d.environment_id, d.finished_at, ds.superseded_at,
-           ds.is_rollback OR d.kind = 'rollback' AS is_rollback
+    SELECT d.deployment_id, ds.service_id, d.environment_id, e.kind = 'production' AS is_production, d.finished_at,
+           ds.is_rollback OR d.kind = 'rollback' AS is_rollback, lead(d.deployment_id) OVER place AS replaced_by,
+           lead(d.finished_at) OVER place AS replaced_at,
+           coalesce(lead(ds.is_rollback OR d.kind = 'rollback') OVER place, false) AS is_rolled_back
     FROM deployment d JOIN deployment_service ds USING (deployment_id)
-    WHERE d.status IN ('succeeded', 'superseded') AND d.finished_at IS NOT NULL AND d.environment_id IS NOT NULL
-      AND d.kind <> 'config_sync' AND NOT ds.is_noop
+    JOIN environment e ON e.environment_id = d.environment_id
+    WHERE d.status IN ('succeeded', 'superseded') AND d.finished_at IS NOT NULL
+      AND d.kind NOT IN ('config_sync', 'restart', 'scale') AND NOT ds.is_noop
+    WINDOW place AS (PARTITION BY ds.service_id, d.environment_id
+                     ORDER BY d.finished_at, d.event_source_id, d.external_id)
+), reverting AS (
+    -- `Revert "Faster checkout (#12)" (#13)`, or by the commit that the text names.
+    SELECT r.change_id, r.repo, r.happened_at, r.reverts,
+           substring(title_without_number(r.title) FROM '^Revert "(.*)"$') AS reverted_title
+    FROM change r
+    WHERE (r.title LIKE 'Revert "%' OR r.reverts <> '{}') AND r.state <> 'abandoned'
+      -- The commit of a request that says so too is that request.
+      AND NOT (r.state = 'pushed' AND EXISTS (
+          SELECT FROM change m WHERE m.repo = r.repo AND m.state = 'merged' AND is_same_commit(m.sha, r.sha)
+            AND (m.title LIKE 'Revert "%' OR m.reverts <> '{}')))
 )
-SELECT x.deployment_id, x.service_id, 'rollback' AS reason, r.finished_at AS failed_at,
-       r.deployment_id AS evidence_deployment_id, NULL::bigint AS operational_event_id, NULL::bigint AS change_id
-FROM live x JOIN live r ON r.service_id = x.service_id AND r.environment_id = x.environment_id
-    AND r.finished_at = x.superseded_at AND r.is_rollback AND r.deployment_id <> x.deployment_id
+SELECT x.deployment_id, x.service_id, 'rollback' AS reason, x.replaced_at AS failed_at,
+       x.replaced_by AS evidence_deployment_id, NULL::bigint AS operational_event_id, NULL::bigint AS change_id,
+       x.replaced_at
+FROM live x WHERE x.is_rolled_back
 UNION ALL
-SELECT x.deployment_id, x.service_id, 'incident', o.started_at, NULL, o.operational_event_id, NULL
+SELECT DISTINCT x.deployment_id, x.service_id, 'hotfix', h.happened_at, x.replaced_by, NULL::bigint, h.change_id,
+       x.replaced_at
+FROM live x
+JOIN deployment_commit k ON k.deployment_id = x.replaced_by
+JOIN change h ON h.is_hotfix AND is_same_commit(h.sha, k.sha) AND (k.repo = '' OR h.repo = k.repo)
+    AND h.state <> 'abandoned' AND h.happened_at >= x.finished_at
+WHERE x.is_production AND NOT x.is_rollback
+UNION ALL
+SELECT x.deployment_id, x.service_id, 'incident', o.started_at, NULL, o.operational_event_id, NULL, x.replaced_at
 FROM live x
 JOIN operational_event_service os USING (service_id)
 JOIN operational_event o USING (operational_event_id)
-WHERE o.kind = 'incident' AND (o.environment_id IS NULL OR o.environment_id = x.environment_id)
+WHERE o.kind = 'incident'
+  AND (o.environment_id = x.environment_id OR (o.environment_id IS NULL AND x.is_production))
   AND o.started_at >= x.finished_at AND o.started_at < x.finished_at + interval '24 hours'
-  AND (x.superseded_at IS NULL OR o.started_at < x.superseded_at)
+  AND (x.replaced_at IS NULL OR o.started_at < x.replaced_at)
 UNION ALL
-SELECT DISTINCT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL::bigint, NULL::bigint, r.change_id
-FROM live x
-JOIN deployment_commit k USING (deployment_id)
-JOIN change c ON is_same_commit(c.sha, k.sha) AND (k.repo = '' OR c.repo = k.repo) AND c.state <> 'abandoned'
-JOIN change r ON r.repo = c.repo AND r.state <> 'abandoned' AND r.title = 'Revert "' || c.title || '"'
-    AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
+(SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL::bigint, NULL::bigint, r.change_id, x.replaced_at
+ FROM live x
+ JOIN deployment_commit k USING (deployment_id)
+ JOIN change c ON is_same_commit(c.sha, k.sha) AND (k.repo = '' OR c.repo = k.repo) AND c.state <> 'abandoned'
+ JOIN reverting r ON r.repo = c.repo AND title_without_number(r.reverted_title) = title_without_number(c.title)
+     -- Of several with one title, the number tells which.
+     AND coalesce(substring(r.reverted_title FROM ' \([#!]([0-9]+)\)$') =
+                  coalesce(substring(c.title FROM ' \([#!]([0-9]+)\)$'),
+                           substring(c.external_id FROM '[#!]([0-9]+)$')), true)
+     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
+ UNION
+ SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL, NULL, r.change_id, x.replaced_at
+ FROM live x
+ JOIN deployment_commit k USING (deployment_id)
+ JOIN (SELECT r.*, t.sha AS reverted_sha FROM reverting r CROSS JOIN unnest(r.reverts) AS t (sha)) r
+     ON is_same_commit(r.reverted_sha, k.sha) AND (k.repo = '' OR r.repo = k.repo)
+     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days')
 UNION ALL
-SELECT x.deployment_id, x.service_id, 'marked', m.marked_at, NULL, NULL, NULL
+SELECT x.deployment_id, x.service_id, 'marked', m.marked_at, NULL, NULL, NULL, x.replaced_at
 FROM live x JOIN deployment_failure_mark m USING (deployment_id);

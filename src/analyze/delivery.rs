@@ -30,11 +30,11 @@ pub struct Failure {
     pub deployment_id: i64,
     /// Its service that failed.
     pub service_id: i64,
-    /// An incident says so; else a revert, or somebody.
+    /// An incident says so; else a revert, a hotfix, or somebody.
     pub is_incident: bool,
     /// The incident's start, else when the deployment went live.
     pub began_at: DateTime<Utc>,
-    /// The incident's end, else when the next deployment of the service went live; none while it lasts.
+    /// The incident's end, else when another deployment of the service took its place; none while it lasts.
     pub ended_at: Option<DateTime<Utc>>,
 }
 

@@ -152,6 +152,9 @@ pub struct Commit {
     /// Its page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The commits that its message says it reverts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reverts: Vec<String>,
 }
 
 /// A part of the traffic went to the new version.
@@ -198,6 +201,9 @@ pub struct Event {
     pub external_id: Option<String>,
     /// What tells this object from all others of its source, where the sender's id alone does not.
     pub object_key: Option<String>,
+    /// What the key is one state of, where the sender tells states of an object and not deployments: a state that comes
+    /// back after another was live is a deployment of its own.
+    pub object: Option<String>,
     /// Of a pipeline run whose id ends in it: which try this is.
     pub attempt: Option<i64>,
     /// The sender's rising number of this status, which orders two of one second.
@@ -222,6 +228,11 @@ pub struct Event {
     pub actor: Option<String>,
     /// Description, release name or pull request title.
     pub title: Option<String>,
+    /// Of a change: the commits that its description says it reverts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reverts: Vec<String>,
+    /// Of a change: one of its labels says that it mends what is live.
+    pub is_hotfix: bool,
     /// Of an incident, in the sender's words.
     pub severity: Option<String>,
     /// Of a change of a feature flag: its name.

@@ -4,7 +4,8 @@ use super::{Event, EventError, EventKind, clean};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-const COMMIT_DIGITS_MIN: usize = 8;
+/// So many digits at least tell a commit from all others.
+pub(super) const COMMIT_DIGITS_MIN: usize = 8;
 
 /// One JSON object of a delivery.
 #[derive(Clone, Copy)]

@@ -1,5 +1,8 @@
 //! Flux notification-controller (`generic` and `generic-hmac` providers): what a Kustomization or a HelmRelease
 //! came to. The same event is sent again, and silence is normal too: Flux limits the rate.
+//!
+//! Flux tells how an object stands and not what was deployed, so that a deployment is one state of one object: of its
+//! name, its cluster, and its revision.
 
 use super::fields::{Fields, joined};
 use super::{Event, EventError, EventKind, Status, clean};
@@ -31,15 +34,60 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     event.occurred_at = Some(at);
     event.started_at = (status == Status::InProgress).then_some(at);
     event.finished_at = status.is_terminal().then_some(at);
-    // The same revision rolled out twice is one deployment with two attempts; without one the moment tells them apart.
-    let which = revision.unwrap_or_else(|| at.timestamp_micros().to_string());
-    event.object_key = Some(format!("{external_id}@{}", joined(&[&which])));
-    event.external_id = Some(external_id);
     event.title = fields.first_line("/message");
     keep_metadata(&fields, &mut event);
+    event.artifact = artifact(&kind, revision.as_deref(), &event);
+    // The same revision tried twice is one deployment with two attempts; without one the moment tells them apart.
+    let which = revision.unwrap_or_else(|| at.timestamp_micros().to_string());
+    let values = event.artifact.as_deref().filter(|artifact| *artifact != which).unwrap_or_default();
+    let state = [which.as_str(), values, rollback(reason)];
+    let object = object(&external_id, of.text("/uid"), &event);
+    event.object_key = Some(format!("{object}@{}", known(&state)));
+    event.object = Some(object);
+    event.external_id = Some(external_id);
     event.attributes.extend([("namespace".to_owned(), namespace), ("kind".to_owned(), kind)]);
-    event.environment = ["environment", "env"].iter().find_map(|name| event.attributes.get(*name).cloned());
+    event.environment = environment(&event);
     Ok(vec![event])
+}
+
+// Clusters have objects of the same name; the id that Kubernetes gave it is of one cluster, unless that was copied.
+fn object(external_id: &str, uid: Option<String>, event: &Event) -> String {
+    let cluster = event.attributes.get("cluster").map(String::as_str).unwrap_or_default();
+    let environment = environment(event).unwrap_or_default();
+    known(&[external_id, uid.as_deref().unwrap_or_default(), cluster, &environment])
+}
+
+fn known(parts: &[&str]) -> String {
+    joined(&parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>())
+}
+
+fn environment(event: &Event) -> Option<String> {
+    ["environment", "env"].iter().find_map(|name| event.attributes.get(*name).cloned())
+}
+
+// Going back to what is live already, after another did not go live, is not what made it live.
+fn rollback(reason: &str) -> &'static str {
+    if reason == "RollbackSucceeded" { "rollback" } else { "" }
+}
+
+// A chart of one version runs with other values: they are known by their digest, which newer controllers leave out, else
+// by the number that Helm gave the release. Of an OCI artifact, its digest.
+fn artifact(kind: &str, revision: Option<&str>, event: &Event) -> Option<String> {
+    let revision = revision?;
+    if kind != "HelmRelease" {
+        return clean::text(revision).filter(|revision| revision.contains("@sha256:"));
+    }
+    let values = event.attributes.get("token").filter(|token| token.starts_with("sha256:"));
+    let values = values.map(|digest| format!("{revision} {digest}"));
+    values.or_else(|| event.title.as_deref().and_then(numbered_release).map(str::to_owned))
+}
+
+// "Helm upgrade succeeded for release shop/checkout.v7 with chart checkout@1.0.0".
+fn numbered_release(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once(" release ")?;
+    let name = rest.split(' ').next()?;
+    let (_, number) = name.rsplit_once(".v")?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
 
 fn status(reason: &str, severity: &str) -> Option<Status> {
@@ -90,6 +138,63 @@ fn keep_metadata(fields: &Fields<'_>, event: &mut Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn read_one(kind: &str, reason: &str, uid: &str, metadata: &Value, message: &str) -> Event {
+        let body = json!({"involvedObject": {"kind": kind, "name": "checkout", "namespace": "shop", "uid": uid},
+            "metadata": metadata, "severity": "info", "reason": reason, "message": message,
+            "timestamp": "2026-03-01T10:00:00Z"});
+        read(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap().remove(0)
+    }
+
+    #[test]
+    fn clusters_and_environments_are_told_apart() {
+        let of = |uid: &str, metadata: Value| {
+            read_one("Kustomization", "ReconciliationSucceeded", uid, &metadata, "").object_key.unwrap()
+        };
+        let revision = |more: &str, value: &str| {
+            let mut metadata = json!({"revision": format!("main@sha1:{}", "a".repeat(40))});
+            metadata[more] = json!(value);
+            metadata
+        };
+        let one = of("u1", revision("summary", "a"));
+        assert_eq!(one, of("u1", revision("summary", "b")));
+        for other in [
+            of("u2", revision("summary", "a")),
+            of("u1", revision("cluster", "west")),
+            of("u1", revision("env", "staging")),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn other_values_of_a_chart_are_another_deployment() {
+        let upgraded = |metadata: Value, message: &str| {
+            let event = read_one("HelmRelease", "UpgradeSucceeded", "u1", &metadata, message);
+            assert_eq!((event.version.as_deref(), event.sha), (Some("1.0.0"), None));
+            (event.object_key.unwrap(), event.artifact.unwrap())
+        };
+        let revision = json!({"revision": "1.0.0"});
+        let message = |number: i64| {
+            format!("Helm upgrade succeeded for release shop/checkout.v{number} with chart checkout@1.0.0")
+        };
+        let (seventh, eighth) = (upgraded(revision.clone(), &message(7)), upgraded(revision.clone(), &message(8)));
+        assert_eq!(seventh, upgraded(revision.clone(), &message(7)));
+        assert!(seventh.0 != eighth.0 && seventh.1 != eighth.1, "{seventh:?} {eighth:?}");
+        let token = |digit: &str| json!({"revision": "1.0.0", "token": format!("sha256:{}", digit.repeat(64))});
+        let (one, other) = (upgraded(token("a"), &message(7)), upgraded(token("b"), &message(8)));
+        assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+        // Back to what is live already.
+        let back = read_one("HelmRelease", "RollbackSucceeded", "u1", &token("a"), "");
+        assert_eq!((back.deployment_kind.as_deref(), back.artifact.as_ref()), (Some("rollback"), Some(&one.1)));
+        assert_ne!(back.object_key.as_ref(), Some(&one.0));
+        for none in
+            ["Helm upgrade succeeded", "Helm test failed for release shop/checkout with", "for release a.v", "x"]
+        {
+            assert_eq!(numbered_release(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn revisions_in_all_forms() {

@@ -4,6 +4,7 @@
 //! unmerged pull request has a `merge_commit_sha` too (of the test merge), and `target_commitish` of a release
 //! is a branch name as often as a hash.
 
+use super::change_text::{is_hotfix, reverted_commits};
 use super::clean;
 use super::fields::Fields;
 use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, JOB, Status};
@@ -204,6 +205,8 @@ impl Payload<'_> {
         event.url = self.url("/pull_request/html_url");
         event.actor = self.text("/pull_request/user/login").or(event.actor);
         event.title = self.text("/pull_request/title");
+        event.reverts = reverted_commits(self.word("/pull_request/body"));
+        event.is_hotfix = self.list("/pull_request/labels").any(|label| is_hotfix(label.word("/name")));
         Ok(event)
     }
 
@@ -238,6 +241,7 @@ impl Payload<'_> {
             author: text("/author/username").or_else(|| text("/author/name")),
             happened_at: clean::time(&commit["timestamp"], self.received_at).map(|(time, _)| time),
             url: commit["url"].as_str().and_then(clean::url),
+            reverts: reverted_commits(commit["message"].as_str().unwrap_or_default()),
         })
     }
 
@@ -369,6 +373,25 @@ mod tests {
         assert_eq!(event.commits.len(), 1);
         assert_eq!(event.commits[0].title.as_deref(), Some("One"));
         assert_eq!(event.finished_at, Some("2026-02-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_change_tells_what_it_mends_and_reverts() {
+        let reverts = format!("Too slow.\n\nThis reverts commit {}.", "a".repeat(40));
+        let change = read_one(
+            "pull_request",
+            &json!({"action": "closed", "repository": {"full_name": "acme/shop"}, "pull_request": {
+                "number": 7, "merged": true, "merge_commit_sha": "b".repeat(40), "title": "Old cache", "body": reverts,
+                "merged_at": "2026-02-28T10:00:00Z", "labels": [{"name": "area/cache"}, {"name": "type: hotfix"}]}}),
+        );
+        assert_eq!((change.is_hotfix, change.reverts.as_slice()), (true, &["a".repeat(40)][..]));
+        let commit = json!({"id": "b".repeat(40), "message": format!("Old cache\n\n{reverts}")});
+        let push = read_one(
+            "push",
+            &json!({"ref": "refs/heads/main", "after": "b".repeat(40), "commits": [commit],
+                    "repository": {"full_name": "acme/shop", "default_branch": "main"}}),
+        );
+        assert_eq!(push.commits[0].reverts, ["a".repeat(40)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The successes of one service in one environment, side by side: what replaced what, what changed nothing,
 //! and what went back.
 
+use super::fields::COMMIT_DIGITS_MIN;
 use chrono::{DateTime, TimeDelta, Utc};
 
 const ROLLBACK_DEPLOYMENTS_MAX: usize = 20;
@@ -15,9 +16,9 @@ pub struct Live {
     pub finished_at: DateTime<Utc>,
     /// Its version.
     pub version: Option<String>,
-    /// Its commit.
+    /// Its commit; of several repositories all of them, in order, with spaces between.
     pub sha: Option<String>,
-    /// What runs, where the sender says it: the images.
+    /// What runs, where the sender says it: the images, with spaces between.
     pub artifact: Option<String>,
 }
 
@@ -45,34 +46,69 @@ pub fn judge(lives: &[Live]) -> Vec<Verdict> {
             Verdict {
                 superseded_at: after.map(|next| next.finished_at),
                 is_noop,
-                is_config_sync: before
-                    .last()
-                    .is_some_and(|previous| live.artifact.is_some() && live.artifact == previous.artifact),
+                // A tag without a digest may be of another commit.
+                is_config_sync: before.last().is_some_and(|previous| {
+                    equal(&live.artifact, &previous.artifact) == Some(true)
+                        && equal_commits(live, previous) != Some(false)
+                }),
                 is_rollback: is_rollback(live, before),
             }
         })
         .collect()
 }
 
-// Deploying the same version once more is no rollback.
+// Deploying the same version once more is no rollback. What tells nothing that can be compared, a sync say, stands in
+// between and decides nothing.
 fn is_rollback(live: &Live, before: &[Live]) -> bool {
-    let Some((previous, earlier)) = before.split_last() else { return false };
     let oldest = live.finished_at - TimeDelta::days(ROLLBACK_DAYS_MAX);
-    is_same(live, previous) == Some(false)
-        && earlier
-            .iter()
-            .rev()
-            .take(ROLLBACK_DEPLOYMENTS_MAX - 1)
-            .take_while(|other| other.finished_at >= oldest)
-            .any(|other| is_same(live, other) == Some(true))
+    [is_same as fn(&Live, &Live) -> Option<bool>, is_back_at].into_iter().any(|is_same| {
+        let mut earlier = before.iter().rev().take(ROLLBACK_DEPLOYMENTS_MAX);
+        earlier.find_map(|other| is_same(live, other)) == Some(false)
+            && earlier.take_while(|other| other.finished_at >= oldest).any(|other| is_same(live, other) == Some(true))
+    })
 }
 
-// By version where both have one, else by commit, else by what runs; unknown where neither can be compared.
+// Whether the same runs, by all that both tell: a version may be a branch's name, and a tag may be moved. Unknown where
+// nothing can be compared.
 fn is_same(one: &Live, other: &Live) -> Option<bool> {
-    let equal = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
-    equal(&one.version, &other.version)
-        .or_else(|| equal(&one.sha, &other.sha))
-        .or_else(|| equal(&one.artifact, &other.artifact))
+    let told = [equal_commits(one, other), equal(&one.version, &other.version), equal(&one.artifact, &other.artifact)];
+    told.into_iter().flatten().reduce(|all, is_equal| all && is_equal)
+}
+
+// Whether the service is at the same version, whatever runs beside it; never where the version was built anew.
+fn is_back_at(one: &Live, other: &Live) -> Option<bool> {
+    let commits = equal_commits(one, other);
+    let by_name = equal(&one.version, &other.version).or(commits).or_else(|| equal(&one.artifact, &other.artifact))?;
+    Some(by_name && commits != Some(false) && !is_rebuilt(one, other))
+}
+
+fn equal(one: &Option<String>, other: &Option<String>) -> Option<bool> {
+    Some(one.as_ref()? == other.as_ref()?)
+}
+
+fn equal_commits(one: &Live, other: &Live) -> Option<bool> {
+    let (one, other) = (one.sha.as_ref()?, other.sha.as_ref()?);
+    let is_equal = one.split(' ').count() == other.split(' ').count()
+        && one.split(' ').zip(other.split(' ')).all(|(one, other)| is_same_commit(one, other));
+    Some(is_equal)
+}
+
+// Senders cut them.
+fn is_same_commit(one: &str, other: &str) -> bool {
+    let is_long = one.len().min(other.len()) >= COMMIT_DIGITS_MIN;
+    one == other || (is_long && (one.starts_with(other) || other.starts_with(one)))
+}
+
+// The image with the version is known by another digest.
+fn is_rebuilt(one: &Live, other: &Live) -> bool {
+    let Some(version) = &one.version else { return false };
+    let images = |live: &Live| -> Vec<(String, String)> {
+        let all = live.artifact.iter().flat_map(|artifact| artifact.split(' '));
+        let own = all.filter(|image| image.contains(version.as_str())).filter_map(|image| image.split_once('@'));
+        own.map(|(name, digest)| (name.to_owned(), digest.to_owned())).collect()
+    };
+    let known = images(other);
+    images(one).iter().any(|(name, digest)| known.iter().any(|known| known.0 == *name && known.1 != *digest))
 }
 
 #[cfg(test)]
@@ -109,6 +145,68 @@ mod tests {
         }
         let syncs: Vec<_> = judge(&lives).iter().map(|verdict| verdict.is_config_sync).collect();
         assert_eq!(syncs, [false, true, false]);
+    }
+
+    // Version, commit and images, one a day; "" is not told.
+    fn told(all: &[[&str; 3]]) -> Vec<Live> {
+        let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let days: Vec<_> = (0..all.len() as i64).map(|day| ("", day)).collect();
+        let with = |(live, [version, sha, artifact]): (Live, &[&str; 3])| Live {
+            version: known(version),
+            sha: known(sha),
+            artifact: known(artifact),
+            ..live
+        };
+        lives(&days).into_iter().zip(all).map(with).collect()
+    }
+
+    // The days on which nothing changed, and those on which something came back.
+    fn days_of(all: &[[&str; 3]]) -> (Vec<usize>, Vec<usize>) {
+        let verdicts = judge(&told(all));
+        let days =
+            |is: fn(&Verdict) -> bool| (0..verdicts.len()).filter(|day| is(&verdicts[*day])).collect::<Vec<usize>>();
+        (days(|verdict| verdict.is_noop), days(|verdict| verdict.is_rollback))
+    }
+
+    #[test]
+    fn another_commit_of_a_branch_is_new_and_the_same_commit_again_comes_back() {
+        let main = |sha: &'static str| ["main", sha, ""];
+        assert_eq!(days_of(&[main("aaaaaaaa1"), main("bbbbbbbb1"), main("bbbbbbbb"), main("cccccccc1")]).0, [2]);
+        assert_eq!(days_of(&[main("aaaaaaaa1"), main("bbbbbbbb1"), main("cccccccc1")]).1, [0usize; 0]);
+        assert_eq!(days_of(&[main("aaaaaaaa1"), main("bbbbbbbb1"), main("aaaaaaaa1")]).1, [2]);
+        // The version is as before, and what was built is not.
+        assert_eq!(days_of(&[["1", "aaaaaaaa1", ""], ["2", "bbbbbbbb1", ""], ["1", "cccccccc1", ""]]).1, [0usize; 0]);
+        // Of several repositories one may be as before; fewer than eight digits are only known when they are all there is.
+        assert_eq!(
+            days_of(&[main("aaaaaaaa1 bbbbbbbb1"), main("aaaaaaaa1 cccccccc1"), main("aaaaaaaa1")]).0,
+            [0usize; 0]
+        );
+        assert_eq!(days_of(&[main("aaaa"), main("aaaa"), main("aaaaa")]).0, [1]);
+    }
+
+    #[test]
+    fn a_moved_tag_and_another_sidecar_are_new() {
+        let image = |images: &'static str| ["latest", "", images];
+        assert_eq!(days_of(&[image("a:latest@1"), image("a:latest@2"), image("a:latest@2")]).0, [2]);
+        assert_eq!(days_of(&[image("a:latest@1"), image("a:latest@2"), image("a:latest@1")]).1, [2]);
+        let beside = |images: &'static str| ["1.4", "", images];
+        let sidecars = [beside("a:1.4 envoy:1"), beside("a:1.4 envoy:2"), beside("a:1.4 envoy:3")];
+        assert_eq!(days_of(&sidecars), (vec![], vec![]));
+        assert_eq!(days_of(&[sidecars[0], sidecars[1], sidecars[0]]), (vec![], vec![2]));
+        // Another sidecar does not hide that the service went back; another digest of its tag does.
+        let next = ["1.5", "", "a:1.5 envoy:2"];
+        assert_eq!(days_of(&[sidecars[0], next, sidecars[1]]), (vec![], vec![2]));
+        let digests = [beside("a:1.4@1 envoy:1"), ["1.5", "", "a:1.5@2 envoy:1"], beside("a:1.4@3 envoy:1")];
+        assert_eq!(days_of(&digests), (vec![], vec![]));
+        // The tag is the same, and the commit says that what it names is not.
+        let verdicts = judge(&told(&[["", "aaaaaaaa1", "a:latest"], ["", "bbbbbbbb1", "a:latest"]]));
+        assert_eq!((verdicts[1].is_noop, verdicts[1].is_config_sync), (false, false));
+    }
+
+    #[test]
+    fn what_tells_no_version_hides_no_rollback() {
+        assert_eq!(days_of(&[["1", "", ""], ["2", "", ""], ["", "", ""], ["1", "", ""]]), (vec![], vec![3]));
+        assert_eq!(days_of(&[["1", "", ""], ["2", "", ""], ["", "", ""], ["2", "", ""]]), (vec![], vec![]));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::pipeline_deployments;
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
 use crate::store::event_deliveries::{self, Unread};
-use crate::store::{changes, deployments, event_sources, locks, operational_events, pipeline_runs, releases};
+use crate::store::{
+    changes, deployment_rounds, deployments, event_sources, locks, operational_events, pipeline_runs, releases,
+};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::time::{Duration, Instant};
@@ -299,6 +301,7 @@ async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
 /// Returns those that there still are.
 pub(super) async fn settle(conn: &mut PgConnection, deployment_ids: Vec<i64>) -> anyhow::Result<Vec<i64>> {
+    let deployment_ids = deployment_rounds::part(conn, deployment_ids).await?;
     let mut places = Places::default();
     deployment_history::add_places(conn, &mut places, &deployment_ids).await?;
     let mut kept = Vec::new();

@@ -8,15 +8,15 @@ const REASON_COUNT_MAX: i64 = 50;
 /// Why a deployment counts as failed.
 #[derive(Debug, Clone)]
 pub struct ChangeFailure {
-    /// `rollback`, `incident`, `revert` or `marked`.
+    /// `rollback`, `hotfix`, `incident`, `revert` or `marked`.
     pub reason: String,
     /// When that was.
     pub failed_at: DateTime<Utc>,
-    /// The deployment that went back.
+    /// The deployment that went back, or brought the hotfix.
     pub deployment_id: Option<i64>,
     /// The version that it went back to.
     pub version: Option<String>,
-    /// The incident, or the change that reverted it.
+    /// The incident, or the change that reverted or mended it.
     pub title: Option<String>,
     /// Its page at the sender.
     pub url: Option<String>,

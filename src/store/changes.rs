@@ -37,10 +37,11 @@ pub async fn upsert(
     happened_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url, is_hotfix, reverts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (repo, external_id) DO UPDATE SET sha = excluded.sha, title = excluded.title,
-             author = excluded.author, state = excluded.state, happened_at = excluded.happened_at, url = excluded.url
+             author = excluded.author, state = excluded.state, happened_at = excluded.happened_at, url = excluded.url,
+             is_hotfix = excluded.is_hotfix, reverts = excluded.reverts
          WHERE excluded.happened_at >= change.happened_at",
         repo,
         event.external_id,
@@ -50,6 +51,8 @@ pub async fn upsert(
         event.status_raw,
         happened_at,
         event.url,
+        event.is_hotfix,
+        &event.reverts,
     )
     .execute(conn)
     .await
@@ -68,11 +71,13 @@ pub async fn insert_commits(
     let authors: Vec<Option<String>> = commits.iter().map(|commit| commit.author.clone()).collect();
     let times: Vec<DateTime<Utc>> = commits.iter().map(|commit| commit.happened_at.unwrap_or(pushed_at)).collect();
     let urls: Vec<Option<String>> = commits.iter().map(|commit| commit.url.clone()).collect();
+    // A list of lists would be one list to the database.
+    let reverts: Vec<String> = commits.iter().map(|commit| commit.reverts.join(" ")).collect();
     sqlx::query!(
-        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url)
-         SELECT $1, sha, sha, title, author, 'pushed', happened_at, url
-         FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
-             AS c (sha, title, author, happened_at, url)
+        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url, reverts)
+         SELECT $1, sha, sha, title, author, 'pushed', happened_at, url, string_to_array(reverts, ' ')
+         FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
+             AS c (sha, title, author, happened_at, url, reverts)
          ON CONFLICT (repo, external_id) DO NOTHING",
         repo,
         &shas,
@@ -80,6 +85,7 @@ pub async fn insert_commits(
         &authors as &[Option<String>],
         &times,
         &urls as &[Option<String>],
+        &reverts,
     )
     .execute(conn)
     .await
@@ -130,7 +136,8 @@ pub async fn changes_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Re
                   JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = p.repo
                   WHERE k.deployment_id = p.deployment_id AND k.repo IN ('', p.repo)), p.created_at) AS at
              FROM place p)
-         SELECT c.* FROM change c
+         SELECT c.change_id, c.repo, c.external_id, c.sha, c.title, c.author, c.state, c.happened_at, c.url
+         FROM change c
          JOIN known until ON until.deployment_id = $1 AND until.repo = c.repo
          JOIN known after ON after.deployment_id = $2 AND after.repo = c.repo
          WHERE c.happened_at > after.at AND c.happened_at <= until.at AND c.state IN ('merged', 'pushed')

@@ -17,14 +17,15 @@ pub async fn tell(
     let occurred_at = event.occurred_at.unwrap_or(received_at);
     let status = event.status.unwrap_or(Status::Unknown).as_str();
     let deployment_id = sqlx::query_scalar!(
-        "INSERT INTO deployment (event_source_id, external_id, status, status_at, created_at)
-         VALUES ($1, $2, $3, $4, $4)
+        "INSERT INTO deployment (event_source_id, external_id, status, status_at, created_at, object)
+         VALUES ($1, $2, $3, $4, $4, $5)
          ON CONFLICT (event_source_id, external_id) DO UPDATE SET external_id = excluded.external_id
          RETURNING deployment_id",
         event_source_id,
         event.key(),
         status,
         occurred_at,
+        event.object,
     )
     .fetch_one(&mut *conn)
     .await?;

@@ -72,15 +72,15 @@ pub struct LiveFailure {
     pub deployment_id: i64,
     /// Its service that failed.
     pub service_id: i64,
-    /// An incident says so; else a revert, or somebody.
+    /// An incident says so; else a revert, a hotfix, or somebody.
     pub is_incident: bool,
     /// The incident's start, else when the deployment went live.
     pub began_at: DateTime<Utc>,
-    /// The incident's end, else when the next deployment of the service went live.
+    /// The incident's end, else when another deployment of the service took its place.
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// The failures of these deployments: incidents, reverts and marks.
+/// The failures of these deployments: incidents, reverts, hotfixes and marks.
 pub async fn failures(
     conn: &mut PgConnection,
     service_id: Option<i64>,
@@ -92,10 +92,9 @@ pub async fn failures(
         r#"SELECT f.deployment_id AS "deployment_id!", f.service_id AS "service_id!",
                   f.reason = 'incident' AS "is_incident!",
                   coalesce(o.started_at, d.finished_at, d.created_at) AS "began_at!",
-                  CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE ds.superseded_at END AS ended_at
+                  CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at
            FROM change_failure f
            JOIN deployment d ON d.deployment_id = f.deployment_id AND d.kind IN ('deploy', 'rollback')
-           JOIN deployment_service ds ON ds.deployment_id = f.deployment_id AND ds.service_id = f.service_id
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
            JOIN service s ON s.service_id = f.service_id
            LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id

@@ -33,6 +33,7 @@ pub mod deployment_list;
 pub mod deployment_lists;
 pub mod deployment_notes;
 pub mod deployment_pins;
+pub mod deployment_rounds;
 pub mod deployments;
 pub mod dimension_costs;
 pub mod effect_digest;

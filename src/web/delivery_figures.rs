@@ -124,7 +124,8 @@ fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
             before: failures(before),
             definition:
                 "Changes that were rolled back or reverted, that an incident of the service followed within a day \
-                         and before the next deployment, or that somebody marked as failed, of all changes."
+                         and before another took their place, that a hotfix replaced, or that somebody marked as \
+                         failed, of all changes."
                     .into(),
         },
         DeliveryRow {

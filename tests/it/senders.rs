@@ -306,15 +306,7 @@ fn own_bodies(sender: &str) -> Vec<Value> {
             "tags": ["service:checkout", "env:production"], "text": "Load test"})],
         "honeycomb" => vec![json!({"message": "deploy 7", "type": "deploy", "start_time": 1_772_359_200,
             "service": "checkout"})],
-        "flux" => ["Progressing", "ReconciliationSucceeded"]
-            .iter()
-            .enumerate()
-            .map(|(number, reason)| {
-                json!({"involvedObject": {"kind": "Kustomization", "name": "checkout", "namespace": "shop"},
-                    "metadata": {"revision": format!("main@sha1:{}", "a".repeat(40)), "env": "production"},
-                    "severity": "info", "reason": reason, "timestamp": crate::webhooks::minute(number as i64)})
-            })
-            .collect(),
+        "flux" => crate::flux::course(),
         _ => Vec::new(),
     }
 }

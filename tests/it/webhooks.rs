@@ -80,12 +80,13 @@ pub fn repository() -> Value {
     json!({"full_name": "acme/shop", "html_url": "https://example.com/acme/shop", "default_branch": "main"})
 }
 
-/// A deployment was created.
+/// A deployment was created. A version is built from one commit.
 pub fn deployment(id: i64, version: &str, created: i64) -> Value {
+    let commit = version.parse().unwrap_or(id);
     json!({
         "action": "created", "repository": repository(), "sender": {"login": "octo"},
         "deployment": {
-            "id": id, "environment": "production", "sha": format!("{id:040x}"), "ref": "main",
+            "id": id, "environment": "production", "sha": format!("{commit:040x}"), "ref": "main",
             "created_at": minute(created), "payload": {"service": "checkout", "version": version}
         }
     })

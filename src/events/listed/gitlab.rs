@@ -53,7 +53,8 @@ pub(super) fn change(repository: &Repository, row: &Value) -> Option<Found> {
         "iid": row["iid"], "state": "merged", "merge_commit_sha": row["merge_commit_sha"],
         "squash_commit_sha": row["squash_commit_sha"], "last_commit": { "id": row["sha"] },
         "target_branch": row["target_branch"], "created_at": row["created_at"], "merged_at": row["merged_at"],
-        "updated_at": row["updated_at"], "url": row["web_url"], "title": row["title"]
+        "updated_at": row["updated_at"], "url": row["web_url"], "title": row["title"],
+        "description": row["description"], "labels": row["labels"]
     });
     Some(Found {
         event_name: "merge_request",

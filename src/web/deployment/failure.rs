@@ -34,6 +34,7 @@ pub fn row(failure: &ChangeFailure) -> FailureRow {
             format!("Rolled back to {}", failure.version.as_deref().unwrap_or("an earlier version")),
             format!("/deployments/{id}"),
         ),
+        ("hotfix", Some(id)) => (format!("Mended by a hotfix: {title}"), format!("/deployments/{id}")),
         ("incident", _) => (format!("Incident within a day: {title}"), String::new()),
         ("revert", _) => (format!("Reverted: {title}"), String::new()),
         _ => (format!("Marked by {}", failure.marked_by.as_deref().unwrap_or("somebody")), String::new()),

@@ -1,0 +1,186 @@
+//! Which deployments failed though they went live: what takes a deployment's place, whose an incident is, and what reverts
+//! and labels tell.
+
+use crate::support::{TestApp, app, count};
+use crate::webhooks::{Github, minute, repository};
+use axum::http::StatusCode;
+use costwake::rollup::events::read_new;
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+async fn deploy(app: &TestApp, token: &str, id: &str, at: i64, more: Value) {
+    let mut body = json!({"id": id, "service": "checkout", "environment": "production", "finished_at": minute(at)});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let made = app.api("POST", "/api/v1/deployments", token, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+}
+
+// Minutes after ten at which the failed ones went live, why, and when those did that are the evidence.
+async fn failures(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT concat_ws(' ', e.slug, to_char(d.finished_at AT TIME ZONE 'UTC', 'MI'), f.reason,
+             to_char(r.finished_at AT TIME ZONE 'UTC', 'MI'))
+         FROM change_failure f JOIN deployment d ON d.deployment_id = f.deployment_id
+         JOIN environment e ON e.environment_id = d.environment_id
+         LEFT JOIN deployment r ON r.deployment_id = f.evidence_deployment_id ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+// Of the service, in no environment that anybody told.
+async fn incident(pool: &PgPool, at: i64) {
+    sqlx::query(
+        "WITH o AS (INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
+                        time_is_received)
+                    SELECT min(event_source_id), $1, 'incident', 'triggered', 'Orders fail', $1::timestamptz, false
+                    FROM event_source RETURNING operational_event_id)
+         INSERT INTO operational_event_service
+         SELECT operational_event_id, service_id FROM o, service WHERE slug = 'checkout'",
+    )
+    .bind(minute(at))
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// What brings nothing new stands between: the version that was live fails by what follows it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_repetition_and_a_sync_take_nobodys_place(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    deploy(&app, &token, "a", 0, json!({"version": "1"})).await;
+    deploy(&app, &token, "b", 10, json!({"version": "2"})).await;
+    deploy(&app, &token, "c", 20, json!({"version": "2"})).await;
+    deploy(&app, &token, "d", 30, json!({"kind": "config_sync"})).await;
+    deploy(&app, &token, "e", 40, json!({"version": "1"})).await;
+    assert_eq!(failures(&pool).await, ["production 10 rollback 40"]);
+    incident(&pool, 25).await;
+    incident(&pool, 35).await;
+    let all = ["production 10 incident", "production 10 incident", "production 10 rollback 40"];
+    assert_eq!(failures(&pool).await, all);
+    // Once the next is live, it is that one's.
+    incident(&pool, 45).await;
+    assert_eq!(failures(&pool).await.last().unwrap(), "production 40 incident");
+    // The list says when each was followed by another, whatever that brought.
+    let followed = "SELECT count(*) FROM deployment WHERE superseded_at IS NOT NULL";
+    assert_eq!(count(&pool, followed).await, 4);
+}
+
+/// A branch's name as the version, as the snippet for GitHub Actions sends it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn commits_tell_deployments_of_a_branch_apart(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    let of = |sha: &str| json!({"version": "main", "commits": [{"repo": "acme/shop", "sha": sha}]});
+    for (id, at, sha) in [("a", 0, "aaaaaaaa1"), ("b", 10, "bbbbbbbb1"), ("c", 20, "bbbbbbbb1"), ("d", 30, "aaaaaaaa1")]
+    {
+        deploy(&app, &token, id, at, of(sha)).await;
+    }
+    let noops: Vec<String> = sqlx::query_scalar(
+        "SELECT to_char(d.finished_at AT TIME ZONE 'UTC', 'MI') FROM deployment_service ds
+         JOIN deployment d USING (deployment_id) WHERE ds.is_noop",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(noops, ["20"]);
+    assert_eq!(failures(&pool).await, ["production 10 rollback 30"]);
+}
+
+/// PagerDuty knows no environments: what it tells is of production.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_incident_without_an_environment_is_of_production(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    deploy(&app, &token, "a", 0, json!({"version": "1"})).await;
+    deploy(&app, &token, "b", 10, json!({"version": "2", "environment": "staging"})).await;
+    incident(&pool, 20).await;
+    assert_eq!(failures(&pool).await, ["production 00 incident"]);
+    // One that names an environment is of that one, whichever it is.
+    sqlx::query(
+        "UPDATE operational_event SET environment_id = (SELECT environment_id FROM environment WHERE slug = 'staging')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    assert_eq!(failures(&pool).await, ["staging 10 incident"]);
+}
+
+fn request(number: i64, title: &str, at: i64, more: Value) -> Value {
+    let mut body = json!({"number": number, "merged": true, "merge_commit_sha": format!("{number:040x}"),
+        "title": title, "merged_at": minute(at), "user": {"login": "octo"}});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"action": "closed", "repository": repository(), "pull_request": body})
+}
+
+fn push(sha: i64, message: &str, at: i64) -> Value {
+    let commit = json!({"id": format!("{sha:040x}"), "message": message, "timestamp": minute(at), "distinct": true});
+    json!({"ref": "refs/heads/main", "after": format!("{sha:040x}"), "repository": repository(), "head_commit": commit,
+           "commits": [commit]})
+}
+
+fn live(commit: i64, environment: &str, at: i64) -> Value {
+    json!({"repository": repository(),
+        "deployment": {"id": commit * 100 + at, "environment": environment, "sha": format!("{commit:040x}"),
+            "created_at": minute(at), "payload": {"service": "checkout"}},
+        "deployment_status": {"id": commit * 1000 + at, "state": "success", "created_at": minute(at)}})
+}
+
+async fn tell(github: &Github, pool: &PgPool, all: &[(&str, Value)]) {
+    for (number, (event, body)) in all.iter().enumerate() {
+        github.signed(event, &number.to_string(), body).await;
+    }
+    assert_eq!(read_new(pool).await.unwrap().failed, 0);
+}
+
+/// By its title, with numbers or without, and by the commit that it names, each reason once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn reverts_are_known_by_title_and_by_commit(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let names = |sha: i64| format!("Old again\n\nThis reverts commit {sha:040x}.");
+    let told = [
+        ("deployment_status", live(21, "production", 1)),
+        ("push", push(21, "Add x (#12)", 0)),
+        ("deployment_status", live(22, "production", 2)),
+        ("pull_request", request(34, "Add y", 0, json!({"merge_commit_sha": format!("{:040x}", 22)}))),
+        // Of the same title, and another change.
+        ("deployment_status", live(23, "production", 3)),
+        ("push", push(23, "Add y (#35)", 0)),
+        ("deployment_status", live(24, "production", 4)),
+        ("deployment_status", live(25, "production", 5)),
+        ("push", push(41, "Revert \"Add x (#12)\" (#13)", 20)),
+        ("pull_request", request(42, "Revert \"Add y (#34)\"", 20, json!({}))),
+        ("push", push(42, "Revert \"Add y (#34)\" (#42)", 20)),
+        // Of commits that no repository told of.
+        ("push", push(43, &names(24), 20)),
+        ("pull_request", request(44, "Old z", 20, json!({"body": names(25)}))),
+    ];
+    tell(&github, &pool, &told).await;
+    let all = [1, 2, 4, 5].map(|at| format!("production 0{at} revert"));
+    assert_eq!(failures(&pool).await, all);
+}
+
+/// What took the place of a deployment to production was labelled as mending it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_hotfix_tells_that_what_it_replaced_failed(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let labels = |name: &str| json!({"labels": [{"name": "area/api"}, {"name": name}]});
+    let told = [
+        ("deployment_status", live(51, "staging", 0)),
+        ("deployment_status", live(51, "production", 1)),
+        ("pull_request", request(52, "Mend it", 10, labels("hotfix"))),
+        ("deployment_status", live(52, "staging", 11)),
+        ("deployment_status", live(52, "production", 12)),
+        ("pull_request", request(53, "Next", 20, labels("feature"))),
+        ("deployment_status", live(53, "production", 21)),
+    ];
+    tell(&github, &pool, &told).await;
+    assert_eq!(failures(&pool).await, ["production 01 hotfix 12"]);
+    let failed = count(&pool, "SELECT deployment_id FROM change_failure").await;
+    let page = github.app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{failed}")).await.body;
+    assert!(page.contains("It counts as a failed change") && page.contains("Mended by a hotfix: Mend it"), "{page}");
+}
