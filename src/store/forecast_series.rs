@@ -71,7 +71,7 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
     .await
 }
 
-/// A release whose answer claims that it changed the cost of a service for good.
+/// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
     /// The service.
