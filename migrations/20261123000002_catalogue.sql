@@ -29,6 +29,8 @@ CREATE TABLE environment (
     kind text NOT NULL CHECK (kind IN ('production', 'staging', 'test', 'development', 'preview', 'other')),
     -- Somebody says when it ends; what its sender tells of a preview is in the view environment_end.
     last_day date,
+    -- So many days without use are told as an anomaly.
+    idle_days integer NOT NULL DEFAULT 7 CHECK (idle_days BETWEEN 1 AND 90),
     origin text NOT NULL DEFAULT 'user' CHECK (origin IN ('user', 'rule', 'api')),
     created_at timestamptz NOT NULL DEFAULT now()
 );

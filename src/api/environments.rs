@@ -44,6 +44,8 @@ pub struct Environment {
     pub told_last_day: Option<NaiveDate>,
     /// Somebody says that it still runs, though its sender told that it ended.
     pub still_runs: bool,
+    /// So many days without use are told as an anomaly.
+    pub idle_days: i32,
     /// Who added it: `user`, `rule` or `api`.
     pub origin: String,
     /// Other names that mean it, lower case.
@@ -62,6 +64,8 @@ pub struct NewEnvironment {
     pub kind: Option<EnvironmentKind>,
     /// When it ends.
     pub last_day: Option<NaiveDate>,
+    /// So many days without use are told as an anomaly, 1 to 90; 7 when absent.
+    pub idle_days: Option<i32>,
     /// Other names that mean it.
     #[serde(default)]
     pub aliases: Vec<String>,
@@ -79,6 +83,8 @@ pub struct EnvironmentChange {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<NaiveDate>)]
     pub last_day: Option<Option<NaiveDate>>,
+    /// So many days without use are told as an anomaly, 1 to 90.
+    pub idle_days: Option<i32>,
     /// Whether it still runs, though its sender told that it ended: what was told up to now then ends nothing. `false` takes
     /// that back.
     pub still_runs: Option<bool>,
@@ -113,7 +119,9 @@ pub async fn add(
     let done = mapping_change::run(async move {
         let slug = slug_for(new.slug.as_ref(), &new.name);
         let kind = new.kind.unwrap_or_else(|| EnvironmentKind::guess(&new.name)).key().to_owned();
-        let values = EnvironmentValues { name: new.name, kind, last_day: new.last_day, aliases: new.aliases };
+        let idle_days = new.idle_days.unwrap_or(environment::IDLE_DAYS);
+        let (last_day, aliases) = (new.last_day, new.aliases);
+        let values = EnvironmentValues { name: new.name, kind, last_day, idle_days, aliases };
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         environment::insert(change.conn(), &slug, &values, "api").await?;
         change.audit("environment.added", &slug, values.details()).await?;
@@ -144,6 +152,7 @@ pub async fn change(
         values.name = wanted.name.unwrap_or(values.name);
         values.kind = wanted.kind.map_or(values.kind, |kind| kind.key().to_owned());
         values.last_day = wanted.last_day.unwrap_or(values.last_day);
+        values.idle_days = wanted.idle_days.unwrap_or(values.idle_days);
         values.aliases = wanted.aliases.unwrap_or(values.aliases);
         environment::update(change.conn(), &before, &values).await?;
         let both = json!({ "before": before.values().details(), "after": values.details() });
@@ -170,7 +179,7 @@ impl Environment {
     fn of(row: environment::Environment, end: Option<&EnvironmentEnd>) -> Self {
         let told_last_day = end.filter(|end| end.is_told).map(|end| end.last_day);
         let still_runs = end.is_some_and(|end| end.is_refused);
-        let environment::Environment { slug, name, kind, last_day, origin, aliases, .. } = row;
-        Self { slug, name, kind, last_day, told_last_day, still_runs, origin, aliases }
+        let environment::Environment { slug, name, kind, last_day, idle_days, origin, aliases, .. } = row;
+        Self { slug, name, kind, last_day, told_last_day, still_runs, idle_days, origin, aliases }
     }
 }

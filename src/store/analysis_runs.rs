@@ -41,7 +41,9 @@ pub async fn mark(conn: &mut PgConnection, analysis: Analysis, method: &str) -> 
             r#"SELECT coalesce((SELECT max(changed_at) FROM anomaly WHERE state NOT IN ('open', 'closed'))::text, '')
                        || '/' || coalesce((SELECT max(reset_at) FROM anomaly_lesson_reset)::text, '')
                        || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
-                                           ORDER BY service_id)) FROM service), '') AS "mark!""#
+                                           ORDER BY service_id)) FROM service), '')
+                       || '/' || coalesce((SELECT md5(string_agg(environment_id || ' ' || idle_days, ' '
+                                           ORDER BY environment_id)) FROM environment), '') AS "mark!""#
         )
         .fetch_one(conn)
         .await?,

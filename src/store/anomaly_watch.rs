@@ -248,6 +248,14 @@ pub async fn teams(conn: &mut PgConnection) -> sqlx::Result<HashMap<i64, i64>> {
     Ok(rows.into_iter().map(|row| (row.service_id, row.team_id)).collect())
 }
 
+/// How many days without use are told, of each environment.
+pub async fn idle_days(conn: &mut PgConnection) -> sqlx::Result<HashMap<i64, i32>> {
+    let rows = sqlx::query!("SELECT environment_id, idle_days FROM environment LIMIT $1", ROW_COUNT_MAX)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.environment_id, row.idle_days)).collect())
+}
+
 /// What was answered about anomalies of a service or team since its lessons were last forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lesson {

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 /// Rows that are read at most.
 const ROW_COUNT_MAX: i64 = 20_000_000;
 
-/// What one service cost on one day in one currency.
+/// What charges of one category of a service cost on one day in one currency.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceDayFigure {
     /// The service; 0 for cost that no rule gives to one.
@@ -18,24 +18,23 @@ pub struct ServiceDayFigure {
     pub billing_currency: String,
     /// The charge day.
     pub charge_date: NaiveDate,
-    /// EffectiveCost of usage, corrections and what commitments left unused left out: for estimates only.
-    pub usage: f64,
-    /// EffectiveCost of everything else: taxes, credits, fees, corrections.
-    pub other: f64,
+    /// FOCUS ChargeCategory; `Usage, not used` for corrections of usage and what commitments left unused.
+    pub charge_category: String,
+    /// EffectiveCost, for estimates only.
+    pub cost: f64,
 }
 
-/// Daily cost of every service.
+/// Daily cost of every service by charge category.
 pub async fn days(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<ServiceDayFigure>> {
     sqlx::query_as!(
         ServiceDayFigure,
         r#"SELECT d.service_id, d.billing_currency, d.charge_date,
-                  coalesce(sum(d.effective_cost) FILTER (WHERE d.is_used), 0)::double precision
-                      AS "usage!",
-                  coalesce(sum(d.effective_cost) FILTER (WHERE NOT d.is_used), 0)::double precision
-                      AS "other!"
+                  CASE WHEN d.charge_category = 'Usage' AND NOT d.is_used THEN 'Usage, not used'
+                       ELSE d.charge_category END AS "charge_category!",
+                  sum(d.effective_cost)::double precision AS "cost!"
            FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            WHERE d.charge_date >= $1 AND d.charge_date < $2
-           GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT $3"#,
+           GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
         ROW_COUNT_MAX
@@ -71,7 +70,7 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
     .await
 }
 
-/// A release whose answer claims that it changed the cost of a service for good.
+/// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
     /// The service.

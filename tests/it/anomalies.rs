@@ -5,6 +5,7 @@
 use super::finance::{HEADER, World, texts, time, world};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::anomalies::{self, Detected};
+use costwake::rollup::metrics_import;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
@@ -179,6 +180,42 @@ async fn a_level_becomes_the_new_normal_and_false_alarms_teach(db: PgPool) {
     let forget = [("service", service.as_str()), ("team", "0"), ("lesson", "shift")];
     assert_eq!(finance.post_form("/anomalies/thresholds/reset", &forget).await.status, 303);
     assert!(finance.get("/anomalies").await.body.contains("told about at the usual thresholds"));
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
+    let world = filled(&db, (0, "2026-08-01")).await;
+    // Nobody asks the checkout anything from 9 November on: ten complete days.
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
+        let requests = if at < day("2026-11-09") { 50 * cents(0, at) } else { 0 };
+        metrics.push_str(&format!("requests,checkout,{at},{requests},production\n"));
+    }
+    let now = time("2026-11-19T07:00:00Z");
+    metrics_import::import(&world.app.state.pools, metrics.as_bytes(), "test", "", now).await.unwrap();
+    let finance = world.finance().await;
+    let policy = async |days: &'static str| {
+        let fields = [("name", "production"), ("slug", "production"), ("kind", "production"), ("idle_days", days)];
+        let saved = finance.post_form("/catalogue/environments/production", &fields).await;
+        assert_eq!(saved.status, 303, "{}", saved.body);
+        assert!(anomalies::ask_where_due(&world.app.state.pools).await.unwrap());
+        detect(&world).await;
+        let idle = rows(&db).await.into_iter().filter(|(_, kind, ..)| kind == "idle");
+        idle.map(|(id, _, state, reason, start)| (id, state, reason, start)).collect::<Vec<_>>()
+    };
+    assert!(policy("11").await.is_empty(), "they are allowed");
+    let told = policy("10").await;
+    let [(id, state, _, start)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((state.as_str(), *start), ("open", day("2026-11-09")));
+    let page = finance.get(&format!("/anomalies/{id}")).await;
+    assert!(
+        page.body.contains("in 10 days in which nobody used it; its environment\u{2019}s policy is 10 days"),
+        "{}",
+        page.body
+    );
+    let ended = policy("30").await;
+    let [(_, state, reason, _)] = &ended[..] else { panic!("{ended:?}") };
+    assert_eq!((state.as_str(), reason.as_deref()), ("closed", Some("ended")));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 const COSTS: [&str; 7] = ["100.10", "101.20", "99.30", "100.40", "98.50", "70.60", "69.70"];
 
-/// Days of one month: a weekday profile, and tax on the last day.
+/// Days of one month: a weekday profile, and tax on the last day; in October a credit.
 async fn import(world: &World, month: &'static str, last: &str, now: &str) {
     let first: NaiveDate = format!("{month}-01").parse().unwrap();
     let last: NaiveDate = last.parse().unwrap();
@@ -27,6 +27,9 @@ async fn import(world: &World, month: &'static str, last: &str, now: &str) {
         lines.push(Line { cost: "10.25", billed: month, day, service: "search", ..Line::default() });
         if at + chrono::Days::new(1) == first + chrono::Months::new(1) {
             lines.push(Line { cost: "200.5", billed: month, day, category: "Tax", ..Line::default() });
+        }
+        if day == "2026-10-25" {
+            lines.push(Line { cost: "-3000", billed: month, day, category: "Credit", ..Line::default() });
         }
     }
     world.import(&lines, now).await;
@@ -74,7 +77,7 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     .await
     .unwrap();
     assert_eq!(amount("known"), known, "exact");
-    assert_eq!(amount("fees"), decimal("200.5"), "the tax of the month's last day");
+    assert_eq!(amount("fees"), decimal("200.5"), "the tax of the month's last day, and no credit");
     // Thirty days of the profile and the tax.
     let expected = 30.0 / 7.0 * (100.1 + 101.2 + 99.3 + 100.4 + 98.5 + 70.6 + 69.7) + 200.5;
     let point: f64 = november["point"].as_str().unwrap().parse().unwrap();

@@ -8,7 +8,7 @@ use crate::analyze::impact::History;
 /// When an environment is idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Idle {
-    /// Days without use after which it is told.
+    /// So many days without use are told.
     pub days: usize,
     /// The share of the usual traffic below which there is no use.
     pub traffic_share: f64,

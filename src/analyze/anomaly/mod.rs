@@ -131,9 +131,13 @@ fn beside_a_release(history: &History, day: NaiveDate) -> bool {
 
 /// Whether an anomaly is the one that was opened before: they overlap, or lie within so many days of each other.
 pub fn same_cause(open: &Anomaly, new: &Anomaly, days: i64) -> bool {
-    let same_kind = (open.kind == AnomalyKind::Drop) == (new.kind == AnomalyKind::Drop)
-        && (open.kind == AnomalyKind::Idle) == (new.kind == AnomalyKind::Idle);
-    same_kind && (new.start - open.end).num_days() <= days && (open.start - new.end).num_days() <= days
+    same_kind(open, new) && (new.start - open.end).num_days() <= days && (open.start - new.end).num_days() <= days
+}
+
+/// Whether both are rises, both falls, or both environments that rest.
+pub fn same_kind(one: &Anomaly, other: &Anomaly) -> bool {
+    (one.kind == AnomalyKind::Drop) == (other.kind == AnomalyKind::Drop)
+        && (one.kind == AnomalyKind::Idle) == (other.kind == AnomalyKind::Idle)
 }
 
 /// The last complete day, where it alone stands out.

@@ -15,6 +15,8 @@ use chrono::NaiveDate;
 
 /// Days with a figure that a forecast needs.
 pub const HISTORY_DAYS_MIN: usize = 28;
+/// Days back from the last one within which a release that changed the level matters.
+pub const RESTART_DAYS: usize = candidate::TREND_DAYS;
 /// An incomplete day counts, scaled up, when at least this share of it is expected to be visible.
 const NOWCAST_SHARE_MIN: f64 = 0.9;
 
@@ -43,7 +45,7 @@ pub struct Question {
 pub struct Part {
     /// Usage cost a day, in units of the currency.
     pub cost: Vec<Option<f64>>,
-    /// Days on which a release changed the cost for good, as far as findings say: the level starts anew there.
+    /// Days on which a release changed the cost, as far as findings say: the level starts anew where the change lasts.
     pub restarts: Vec<NaiveDate>,
 }
 

@@ -52,6 +52,31 @@ fn a_release_that_changed_the_level_restarts_it() {
     assert!(rest(1) > 1.6 * rest(0), "{} and {}", rest(1), rest(0));
 }
 
+/// What the trend makes of three weeks, against the level alone.
+fn trend(history: &[f64], restarts: &[usize]) -> f64 {
+    let [trending, flat, _] = candidate::sums(history, 21, restarts);
+    trending / flat
+}
+
+#[test]
+fn a_release_stops_growth_only_where_it_lasts_and_is_recent() {
+    let growing = |index: usize| weekly(index) * (0.004 * index as f64).exp();
+    let with = |factor: fn(usize) -> f64| (0..98).map(|index| growing(index) * factor(index)).collect::<Vec<f64>>();
+    let plain = with(|_| 1.0);
+    let usual = trend(&plain, &[]);
+    assert!(usual > 1.01, "{usual}");
+    assert_eq!(trend(&plain, &[20]), usual, "before the days that growth looks at");
+    assert_eq!(trend(&plain, &[70]), 1.0, "too few days after it");
+    // It doubled on day 51: growth is that of the days after it.
+    let doubled = with(|index| if index > 50 { 2.0 } else { 1.0 });
+    assert!((trend(&doubled, &[50]) - usual).abs() < 0.003, "{} {usual}", trend(&doubled, &[50]));
+    assert!(trend(&doubled, &[]) > usual + 0.005);
+    // Three days cost more, and it was over.
+    let pulse = with(|index| if (80..83).contains(&index) { 1.8 } else { 1.0 });
+    assert_eq!(trend(&pulse, &[80]), trend(&pulse, &[]));
+    assert_eq!(trend(&pulse, &[20, 80]), trend(&pulse, &[]));
+}
+
 #[test]
 fn too_short_a_history_says_so() {
     let cost = (0..98).map(|index| if index < 80 { None } else { Some(1.0) }).collect();

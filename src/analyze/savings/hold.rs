@@ -5,6 +5,8 @@ use chrono::{Days, NaiveDate};
 
 /// Days ahead of a release window in which capacity is needed for it.
 pub const AHEAD_DAYS: u64 = 14;
+/// Days ahead of a launch or redesign: what is not used until then could go meanwhile.
+pub const LAUNCH_AHEAD_DAYS: u64 = 60;
 
 /// What somebody registered for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,15 +80,15 @@ pub enum Held {
     },
 }
 
-/// Why a finding about this place waits, by the last complete day of the bills. A launch or redesign holds it from when it
-/// is registered, a release window from two weeks ahead.
+/// Why a finding about this place waits, by the last complete day of the bills. A launch or redesign holds it from 60 days
+/// ahead, a release window from two weeks ahead.
 pub(super) fn hold(releases: &Releases, complete_to: NaiveDate) -> Option<Held> {
     let holds = |plan: &&Plan| {
-        let begins = match plan.kind {
-            PlanKind::Launch | PlanKind::Redesign => NaiveDate::MIN,
-            PlanKind::ReleaseWindow => plan.first_day - Days::new(AHEAD_DAYS),
+        let ahead = match plan.kind {
+            PlanKind::Launch | PlanKind::Redesign => LAUNCH_AHEAD_DAYS,
+            PlanKind::ReleaseWindow => AHEAD_DAYS,
         };
-        begins <= complete_to && complete_to <= plan.last_day
+        plan.first_day - Days::new(ahead) <= complete_to && complete_to <= plan.last_day
     };
     // The one that lasts longest: when it is over, nothing else holds.
     if let Some(plan) = releases.plans.iter().filter(holds).max_by_key(|plan| plan.last_day) {

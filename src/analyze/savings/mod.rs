@@ -2,8 +2,8 @@
 //! nobody uses. Pure.
 //!
 //! Money is exact: what bills say of 30 complete days, times a share that is stated with four decimals. A release makes
-//! low use normal for some days, so that findings about capacity are held back, and say so, while a launch or redesign is
-//! registered, ahead of a release window, and until a recent deployment has settled.
+//! low use normal for some days, so that findings about capacity are held back, and say so, ahead of a registered launch,
+//! redesign or release window to its end, and until a recent deployment has settled.
 
 #![expect(clippy::float_arithmetic, reason = "shares of use; amounts are exact products")]
 

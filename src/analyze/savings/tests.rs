@@ -109,9 +109,13 @@ fn around_a_release_findings_wait_and_say_why() {
     assert_eq!(found(&idle).unwrap().held, None, "more than two weeks ahead");
     idle.releases.plans = vec![plan(PlanKind::ReleaseWindow, "2026-12-04", "2026-12-06")];
     assert!(matches!(found(&idle).unwrap().held, Some(Held::Plan(_))));
-    let launch = plan(PlanKind::Launch, "2027-02-01", "2027-02-10");
+    let launch = plan(PlanKind::Launch, "2027-01-19", "2027-02-10");
     idle.releases.plans.push(launch.clone());
     assert_eq!(found(&idle).unwrap().held, Some(Held::Plan(launch)));
+    for kind in [PlanKind::Launch, PlanKind::Redesign] {
+        idle.releases.plans = vec![plan(kind, "2027-01-20", "2027-02-10")];
+        assert_eq!(found(&idle).unwrap().held, None, "more than 60 days ahead");
+    }
     idle.releases.plans = vec![plan(PlanKind::Redesign, "2026-10-01", "2026-11-19")];
     assert_eq!(found(&idle).unwrap().held, None, "it is over");
 }

@@ -39,11 +39,12 @@ pub(super) fn part_days(episode: &Episode) -> Option<(DateRange, DateRange)> {
     Some((before, DateRange::new(start, episode.anomaly.end + Days::new(1))?))
 }
 
-/// What is kept of an episode.
+/// What is kept of an episode. `idle_days` are those of the environment's policy.
 pub(super) fn written(
     subject: &Subject,
     episode: &Episode,
     history: &History,
+    idle_days: i32,
     exact: &[ExactDay],
     parts: &[PartCost],
     publication_id: i64,
@@ -73,7 +74,7 @@ pub(super) fn written(
         day_count,
         expected_low: mean(|one| &one.low),
         expected_high: mean(|one| &one.high),
-        evidence: evidence(episode, history),
+        evidence: evidence(episode, history, idle_days),
         parts: part_rows(parts, day_count, &actual_total, &expected_total),
         days: chart_rows(&actual, &expected, start),
         actual_total,
@@ -194,7 +195,7 @@ fn part_rows(parts: &[PartCost], day_count: i32, actual_total: &BigDecimal, expe
     Value::Array(rows)
 }
 
-fn evidence(episode: &Episode, history: &History) -> Value {
+fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
     let anomaly = &episode.anomaly;
     let near = |day: NaiveDate| (-NEAR_DAYS..=1).contains(&(day - anomaly.start).num_days());
     let deployment_ids: Vec<i64> = history
@@ -221,6 +222,7 @@ fn evidence(episode: &Episode, history: &History) -> Value {
     json!({
         "share": anomaly.share, "deployment_ids": deployment_ids, "prices": prices, "rules": rules,
         "traffic_share": traffic, "knows_traffic": history.traffic.is_some(),
+        "idle_days": (anomaly.kind == AnomalyKind::Idle).then_some(idle_days),
     })
 }
 

@@ -2,11 +2,15 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
-use crate::analyze::anomaly::{Anomaly, AnomalyKind, same_cause};
-use chrono::NaiveDate;
+use crate::analyze::anomaly::{Anomaly, AnomalyKind, same_cause, same_kind};
+use chrono::{Days, NaiveDate};
 
-/// What follows within so many days is the same cause.
+/// What follows within so many days of one that runs or ended is the same cause.
 const SAME_CAUSE_DAYS: i64 = 14;
+/// A level that was answered is told to begin up to so many days later once more days are known.
+const BEGIN_DAYS: u64 = 7;
+/// What is more than so many times as large as what was answered is another anomaly.
+const LARGER: f64 = 1.5;
 /// Complete days after its begin after which a level is the new normal.
 pub(super) const NEW_NORMAL_DAYS: i64 = 21;
 /// Complete days after a spike after which it is over.
@@ -15,6 +19,12 @@ const OVER_DAYS: i64 = 7;
 const LEFT_SHARE: f64 = 0.25;
 /// A step back that follows an anomaly of so many days ago is its end and no anomaly of its own.
 const UNDONE_DAYS: i64 = 60;
+/// It may be told to come so many days after the end that it was taken for.
+const BACK_DAYS: u64 = 3;
+/// A step back leaves less than this of the level before, in log cost: what is left would not be told as a shift.
+const BACK_SIZE: f64 = 0.18;
+/// And less than this share of what it takes back.
+const BACK_SHARE: f64 = 0.5;
 
 /// The states of an anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +72,11 @@ impl State {
     pub fn is_running(self) -> bool {
         matches!(self, Self::Open | Self::Acknowledged)
     }
+
+    /// Whether somebody answered it, or it became the new normal: it is not told again.
+    fn is_settled(self) -> bool {
+        matches!(self, Self::Explained | Self::Planned | Self::FalseAlarm | Self::NewNormal)
+    }
 }
 
 /// An anomaly with its state.
@@ -92,6 +107,25 @@ impl Episode {
     pub fn withdraw(&mut self, sentence: String) {
         self.turn(State::Withdrawn, sentence);
     }
+
+    // Whether what settled it holds for this as well: the same run of days (of a plan, to its last day) at about its size.
+    // Looked at again, the days that it was settled for may show another size; and of a level that is told as a slow rise
+    // the share is what the rise has come to, the amount its mean.
+    fn settles(&self, found: &Anomaly) -> bool {
+        let own = &self.anomaly;
+        let end = match self.state {
+            State::Planned => self.planned_until.map_or(own.end, |until| until.max(own.end)),
+            _ => own.end,
+        };
+        let is_its_run = match own.kind {
+            AnomalyKind::Spike => (own.start - Days::new(1)..=end + Days::new(1)).contains(&found.start),
+            _ => found.start <= end.max(own.start + Days::new(BEGIN_DAYS)) && found.end >= own.start,
+        };
+        let exceeds = |found: f64, own: f64| found.abs() > LARGER * own.abs();
+        let is_larger =
+            found.end > own.end && exceeds(found.share, own.share) && exceeds(found.amount_per_day, own.amount_per_day);
+        self.state.is_settled() && same_kind(own, found) && is_its_run && !is_larger
+    }
 }
 
 /// `12 November 2026`.
@@ -112,10 +146,11 @@ pub(super) fn follow(
         if undoes_another(episodes, &anomaly) {
             continue;
         }
-        let known = episodes
-            .iter()
-            .rposition(|one| one.state != State::Withdrawn && same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS));
-        match known {
+        let follows = |one: &Episode| {
+            (one.state.is_running() || one.state == State::Ended) && same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS)
+        };
+        let settled = episodes.iter().rposition(|one| one.settles(&anomaly));
+        match settled.or_else(|| episodes.iter().rposition(follows)) {
             Some(place) => {
                 seen.extend((anomaly.end >= day).then_some(place));
                 take_up(&mut episodes[place], anomaly, day);
@@ -131,42 +166,58 @@ pub(super) fn follow(
     }
 }
 
-// Every shift is told up to the last day: one that a later one takes back ended before that.
+// Every shift is told up to the last day: one that a later one takes back ended before that. In the order of their begins.
 fn until_undone(mut found: Vec<Anomaly>) -> Vec<Anomaly> {
-    let is_shift = |one: &Anomaly| !matches!(one.kind, AnomalyKind::Spike | AnomalyKind::Idle);
+    found.sort_by_key(|one| one.start);
     let shifts: Vec<(NaiveDate, bool)> =
         found.iter().filter(|one| is_shift(one)).map(|one| (one.start, one.share < 0.0)).collect();
     for one in found.iter_mut().filter(|one| is_shift(one)) {
         let undone = shifts.iter().filter(|(start, falls)| *start > one.start && *falls != (one.share < 0.0));
         if let Some((start, _)) = undone.min() {
-            one.end = *start - chrono::Days::new(1);
+            one.end = *start - Days::new(1);
         }
     }
     found
 }
 
-// A fall after a rise is the end of the rise; a rise after a fall that still runs is the end of the fall.
+fn is_shift(one: &Anomaly) -> bool {
+    !matches!(one.kind, AnomalyKind::Spike | AnomalyKind::Idle)
+}
+
+// A fall after a rise that lasts is the end of the rise; a rise after a fall that still runs is the end of the fall.
 fn undoes_another(episodes: &mut [Episode], anomaly: &Anomaly) -> bool {
-    let is_drop = |one: &Anomaly| one.kind == AnomalyKind::Drop;
-    if anomaly.kind == AnomalyKind::Idle || anomaly.kind == AnomalyKind::Spike {
-        return false;
-    }
-    let undone = episodes.iter_mut().rev().find(|one| {
-        let days = (anomaly.start - one.anomaly.start).num_days();
-        one.state != State::Withdrawn
-            && one.anomaly.kind != AnomalyKind::Idle
-            && is_drop(&one.anomaly) != is_drop(anomaly)
-            && (is_drop(anomaly) || one.state.is_running())
-            && days > 0
-            && days <= UNDONE_DAYS
-    });
-    let Some(undone) = undone else { return false };
+    let Some(undone) = episodes.iter_mut().rev().find(|one| is_undone_by(one, anomaly)) else { return false };
     if undone.state.is_running() {
-        let last = anomaly.start - chrono::Days::new(1);
+        let last = anomaly.start - Days::new(1);
         undone.anomaly.end = last.max(undone.anomaly.start);
         undone.turn(State::Ended, format!("It ended on {}: cost came back.", long(undone.anomaly.end)));
     }
     true
+}
+
+fn is_undone_by(episode: &Episode, later: &Anomaly) -> bool {
+    let own = &episode.anomaly;
+    let falls = later.kind == AnomalyKind::Drop;
+    let lasts = match episode.state {
+        State::Open | State::Acknowledged => true,
+        State::Explained | State::Planned | State::NewNormal => falls,
+        // The same step back is told on later days too, a day or so sooner or later.
+        State::Ended => later.start <= own.end + Days::new(1 + BACK_DAYS),
+        State::FalseAlarm | State::Withdrawn => false,
+    };
+    let days = (later.start - own.start).num_days();
+    lasts
+        && is_shift(own)
+        && is_shift(later)
+        && falls != (own.kind == AnomalyKind::Drop)
+        && (1..=UNDONE_DAYS).contains(&days)
+        && brings_back(own, later)
+}
+
+// Whether cost is about where it was before the first of them.
+fn brings_back(first: &Anomaly, later: &Anomaly) -> bool {
+    let size = first.share.ln_1p();
+    (size + later.share.ln_1p()).abs() <= BACK_SIZE.min(BACK_SHARE * size.abs())
 }
 
 // An answer stands; what is seen again only grows, but for plans that are over and causes that came back.
@@ -203,7 +254,7 @@ fn grow_or_close(
         }
         AnomalyKind::Spike => {}
         AnomalyKind::Idle if !is_seen => {
-            episode.turn(State::Ended, "It is used again, or costs little now.".into());
+            episode.turn(State::Ended, "It is used again, costs little now, or may be idle for longer.".into());
         }
         AnomalyKind::Idle => episode.anomaly.end = day,
         _ if is_seen => episode.anomaly.end = day,
@@ -223,101 +274,4 @@ fn grow_or_close(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use chrono::Days;
-
-    fn day(number: u64) -> NaiveDate {
-        NaiveDate::from_ymd_opt(2026, 9, 1).unwrap() + Days::new(number)
-    }
-
-    fn anomaly(kind: AnomalyKind, start: u64, end: u64) -> Anomaly {
-        let share = if kind == AnomalyKind::Drop { -0.4 } else { 0.4 };
-        Anomaly { kind, start: day(start), end: day(end), amount_per_day: 100.0 * share, share }
-    }
-
-    fn shift(start: u64, end: u64) -> Anomaly {
-        anomaly(AnomalyKind::WithoutRelease, start, end)
-    }
-
-    fn states(episodes: &[Episode]) -> Vec<State> {
-        episodes.iter().map(|one| one.state).collect()
-    }
-
-    #[test]
-    fn one_cause_is_opened_once_and_becomes_the_new_normal() {
-        let mut episodes = Vec::new();
-        for number in 10..=31 {
-            follow(&mut episodes, day(number), vec![shift(10, number)], |_, _| Some(0.4));
-            assert_eq!(states(&episodes), [State::Open]);
-        }
-        follow(&mut episodes, day(32), Vec::new(), |_, _| Some(0.4));
-        assert_eq!(states(&episodes), [State::NewNormal]);
-        assert_eq!(episodes[0].anomaly.end, day(31));
-        // The same level is not told again.
-        follow(&mut episodes, day(33), vec![shift(11, 33)], |_, _| Some(0.4));
-        assert_eq!(states(&episodes), [State::NewNormal]);
-    }
-
-    #[test]
-    fn a_step_back_is_the_end_and_no_drop() {
-        let mut episodes = Vec::new();
-        follow(&mut episodes, day(12), vec![shift(10, 12)], |_, _| Some(0.4));
-        let both = vec![shift(10, 20), anomaly(AnomalyKind::Drop, 15, 20)];
-        follow(&mut episodes, day(20), both, |_, _| Some(0.0));
-        assert_eq!(states(&episodes), [State::Ended]);
-        assert_eq!(episodes[0].anomaly.end, day(14));
-    }
-
-    #[test]
-    fn cost_that_came_back_ends_it_where_nothing_is_found_any_more() {
-        let mut episodes = Vec::new();
-        follow(&mut episodes, day(12), vec![shift(10, 12)], |_, _| Some(0.4));
-        follow(&mut episodes, day(13), Vec::new(), |_, _| Some(0.3));
-        assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Open], day(13)));
-        follow(&mut episodes, day(14), Vec::new(), |_, _| Some(0.05));
-        assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(13)));
-        follow(&mut episodes, day(20), vec![shift(18, 20)], |_, _| Some(0.4));
-        assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Open], day(20)));
-    }
-
-    #[test]
-    fn a_spike_is_over_after_a_week_and_one_that_stays_is_a_shift() {
-        let mut episodes = Vec::new();
-        follow(&mut episodes, day(10), vec![anomaly(AnomalyKind::Spike, 10, 10)], |_, _| None);
-        follow(&mut episodes, day(16), Vec::new(), |_, _| None);
-        assert_eq!(states(&episodes), [State::Open]);
-        follow(&mut episodes, day(17), Vec::new(), |_, _| None);
-        assert_eq!(states(&episodes), [State::Ended]);
-        let mut staying = Vec::new();
-        follow(&mut staying, day(10), vec![anomaly(AnomalyKind::Spike, 10, 10)], |_, _| None);
-        follow(&mut staying, day(15), vec![shift(10, 15)], |_, _| None);
-        assert_eq!((staying.len(), staying[0].anomaly.kind), (1, AnomalyKind::WithoutRelease));
-    }
-
-    #[test]
-    fn answers_stand_and_a_plan_ends_with_its_day() {
-        let mut episodes = Vec::new();
-        follow(&mut episodes, day(12), vec![shift(10, 12)], |_, _| Some(0.4));
-        episodes[0].state = State::FalseAlarm;
-        follow(&mut episodes, day(13), vec![shift(10, 13)], |_, _| Some(0.4));
-        assert_eq!(states(&episodes), [State::FalseAlarm]);
-        episodes[0].state = State::Planned;
-        episodes[0].planned_until = Some(day(15));
-        follow(&mut episodes, day(15), vec![shift(10, 15)], |_, _| Some(0.4));
-        assert_eq!(states(&episodes), [State::Planned]);
-        follow(&mut episodes, day(16), vec![shift(10, 16)], |_, _| Some(0.4));
-        assert_eq!(states(&episodes), [State::Open]);
-    }
-
-    #[test]
-    fn an_idle_environment_stays_open_until_it_is_used() {
-        let idle = |end| anomaly(AnomalyKind::Idle, 1, end);
-        let mut episodes = Vec::new();
-        follow(&mut episodes, day(8), vec![idle(8)], |_, _| None);
-        follow(&mut episodes, day(60), vec![idle(60)], |_, _| None);
-        assert_eq!(states(&episodes), [State::Open]);
-        follow(&mut episodes, day(61), Vec::new(), |_, _| None);
-        assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(60)));
-    }
-}
+mod tests;

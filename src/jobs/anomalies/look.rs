@@ -9,6 +9,7 @@ use crate::jobs::effects::histories::{self, Series};
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::store::anomalies::Subject;
 use crate::store::anomaly_watch::{Lesson, Watched};
+use crate::store::catalogue::environment::{IDLE_DAYS, IDLE_DAYS_MAX};
 use chrono::{Days, NaiveDate};
 use std::collections::HashMap;
 
@@ -75,12 +76,15 @@ pub(super) struct Taught {
     shift: Sensitivity,
     drop_factor: f64,
     idle: Idle,
+    /// Days of the environment's policy, which answers moved.
+    idle_policy: i32,
     baseline: Sensitivity,
 }
 
 impl Taught {
-    /// What answers taught about this subject; amounts below `least_per_day` are not told.
-    pub fn of(subject: &Subject, lessons: &[Lesson], least_per_day: f64) -> Self {
+    /// What answers taught about this subject; amounts below `least_per_day` are not told. `idle_days` are those of the
+    /// environment's policy.
+    pub fn of(subject: &Subject, lessons: &[Lesson], least_per_day: f64, idle_days: Option<i32>) -> Self {
         let base = Sensitivity { amount_per_day: least_per_day, ..Sensitivity::default() };
         let of = |lesson: &str| {
             let known = lessons.iter().find(|one| {
@@ -90,13 +94,14 @@ impl Taught {
             known.map_or(base, |one| base.taught(count(one.false_alarm_count), count(one.right_count)))
         };
         let factor = |taught: Sensitivity| taught.shift_share / base.shift_share;
-        let idle = Idle::default();
-        let days = (idle.days as f64 * factor(of("idle"))).round().max(1.0) as usize;
+        let idle_policy = idle_days.unwrap_or(IDLE_DAYS);
+        let days = (f64::from(idle_policy) * factor(of("idle"))).round().clamp(1.0, f64::from(IDLE_DAYS_MAX)) as usize;
         Self {
             spike: of("spike"),
             shift: of("shift"),
             drop_factor: factor(of("drop")),
-            idle: Idle { days, ..idle },
+            idle: Idle { days, ..Idle::default() },
+            idle_policy,
             baseline: of("baseline"),
         }
     }
@@ -108,6 +113,7 @@ impl Taught {
             shift: self.shift.taught(0, 3),
             drop_factor: self.drop_factor,
             idle: self.idle,
+            idle_policy: self.idle_policy,
             baseline: self.baseline.taught(0, 3),
         }
     }
@@ -121,6 +127,8 @@ pub(super) struct Outcome {
     pub watched: Watched,
     /// As of the last complete day.
     pub history: History,
+    /// Days of the environment's policy.
+    pub idle_days: i32,
     /// The states that kept anomalies had before.
     pub before: HashMap<i64, &'static str>,
 }
@@ -160,6 +168,7 @@ pub(super) fn look(
         episodes,
         watched: Watched { subject: looked.subject().clone(), fingerprint, looked_to: complete_to, costs },
         history: now,
+        idle_days: taught.idle_policy,
         before: kept.iter().filter_map(|one| Some((one.anomaly_id?, one.state.words().0))).collect(),
     })
 }
@@ -258,17 +267,36 @@ mod tests {
         NaiveDate::from_ymd_opt(2026, 9, 1).unwrap() + Days::new(number)
     }
 
-    #[test]
-    fn only_new_and_restated_days_are_looked_at() {
-        let costs: Vec<Option<f64>> = (0..40).map(|number| Some(f64::from(number))).collect();
-        let subject = Subject {
+    fn subject() -> Subject {
+        Subject {
             service_id: 1,
             environment_id: 1,
             team_id: 0,
             service_category: String::new(),
             billing_currency: "USD".into(),
+        }
+    }
+
+    #[test]
+    fn an_environment_has_the_idle_days_of_its_policy_and_answers_move_them() {
+        let lesson = |false_alarm_count, right_count| Lesson {
+            service_id: 1,
+            team_id: 0,
+            lesson: "idle".into(),
+            false_alarm_count,
+            right_count,
         };
-        let before = Watched { subject, fingerprint: String::new(), looked_to: day(39), costs: costs.clone() };
+        let days = |lessons: &[Lesson], policy| Taught::of(&subject(), lessons, 0.0, policy).idle.days;
+        assert_eq!((days(&[], None), days(&[], Some(30)), days(&[], Some(1))), (Idle::default().days, 30, 1));
+        assert_eq!((days(&[lesson(1, 0)], Some(30)), days(&[lesson(0, 1)], Some(20))), (33, 19));
+        assert_eq!(days(&[lesson(20, 0)], Some(60)), 90, "longer than that nobody knows what is usual");
+    }
+
+    #[test]
+    fn only_new_and_restated_days_are_looked_at() {
+        let costs: Vec<Option<f64>> = (0..40).map(|number| Some(f64::from(number))).collect();
+        let before =
+            Watched { subject: subject(), fingerprint: String::new(), looked_to: day(39), costs: costs.clone() };
         assert_eq!(first_day_that_differs(None, &costs, day(39)), Some(day(0)));
         assert_eq!(first_day_that_differs(Some(&before), &costs, day(39)), None);
         let mut two_more = costs.clone();

@@ -147,6 +147,8 @@ struct Read {
     kept: Vec<KeptAnomaly>,
     watched: Vec<Watched>,
     lessons: Vec<Lesson>,
+    /// Days without use that are told, of each environment.
+    idle_days: HashMap<i64, i32>,
     /// The team of each service.
     teams: HashMap<i64, i64>,
 }
@@ -170,6 +172,7 @@ impl Read {
             kept: anomalies::kept(&mut *conn, remembered).await?,
             watched: anomaly_watch::watched(&mut *conn).await?,
             lessons: anomaly_watch::lessons(&mut *conn).await?,
+            idle_days: anomaly_watch::idle_days(&mut *conn).await?,
             teams: anomaly_watch::teams(conn).await?,
         })
     }
@@ -189,7 +192,8 @@ impl Read {
         let look_at = |looked: &Looked| {
             let subject = looked.subject();
             let floor = least.get(&subject.billing_currency).copied().unwrap_or_default();
-            let taught = Taught::of(subject, &self.lessons, floor);
+            let idle_days = self.idle_days.get(&subject.environment_id).copied();
+            let taught = Taught::of(subject, &self.lessons, floor, idle_days);
             let episodes = kept.get(subject).map(Vec::as_slice).unwrap_or_default();
             look::look(looked, episodes, watched.get(subject).copied(), &taught, &model)
         };
@@ -339,7 +343,8 @@ async fn changes_of(conn: &mut PgConnection, outcome: &Outcome, publication_id: 
             Some((before, during)) => anomaly_watch::parts(&mut *conn, &outcome.subject, before, during).await?,
             None => Vec::new(),
         };
-        let written = figures::written(&outcome.subject, episode, &outcome.history, &exact, &parts, publication_id);
+        let (history, idle_days) = (&outcome.history, outcome.idle_days);
+        let written = figures::written(&outcome.subject, episode, history, idle_days, &exact, &parts, publication_id);
         changes.push(Change {
             anomaly_id: episode.anomaly_id,
             state_before: outcome.state_before(episode),

@@ -2,7 +2,7 @@
 
 mod questions;
 
-use crate::analyze::forecast::{Adaptive, Candidate, Forecast, NoForecast, Question};
+use crate::analyze::forecast::{Adaptive, Candidate, Forecast, NoForecast, Question, RESTART_DAYS};
 use crate::jobs::effects::verdict::estimate;
 use crate::store::analysis_runs::{self, Analysis};
 use crate::store::forecasts::{self, Kept, Level, NewForecast};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const FORECAST: &str = "forecast";
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-1";
+pub const METHOD: &str = "forecasts-2";
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Days of history that are read.
@@ -146,7 +146,9 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             if known == BigDecimal::default() && series.is_over(subject, asked) {
                 continue;
             }
-            let restart_count = question.parts.iter().map(|part| part.restarts.len()).sum::<usize>();
+            let matters = |day: &&NaiveDate| (asked.complete_to - **day).num_days() <= RESTART_DAYS as i64;
+            let restart_count =
+                question.parts.iter().map(|part| part.restarts.iter().filter(matters).count()).sum::<usize>();
             all.push(NewForecast {
                 scope,
                 scope_id: subject.scope_id,

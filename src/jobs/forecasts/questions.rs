@@ -6,14 +6,14 @@ use crate::analyze::forecast::{Part, Question};
 use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
-use crate::store::forecast_series::{self, KnownCost, Restart, VisibleShare};
+use crate::store::forecast_series::{self, KnownCost, Restart, ServiceDayFigure, VisibleShare};
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 
 /// Whole months whose fees say what a month brings.
-const FEE_MONTHS: usize = 3;
+const FEE_MONTHS: u32 = 3;
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +85,18 @@ pub(super) struct Subject {
 
 type Key = (i64, String);
 
+/// What charges of one category that is no usage cost on a day.
+struct OtherDay {
+    charge_date: NaiveDate,
+    charge_category: String,
+    cost: f64,
+}
+
 /// Daily cost of all services.
 pub(super) struct Series {
     range: DateRange,
     usage: BTreeMap<Key, Vec<Option<f64>>>,
-    other: BTreeMap<Key, Vec<f64>>,
+    other: HashMap<Key, Vec<OtherDay>>,
     known: HashMap<Key, BigDecimal>,
     teams: HashMap<i64, i64>,
     restarts: Vec<Restart>,
@@ -109,7 +116,7 @@ impl Series {
         let mut series = Self {
             range,
             usage: BTreeMap::new(),
-            other: BTreeMap::new(),
+            other: HashMap::new(),
             known: HashMap::new(),
             teams: anomaly_watch::teams(&mut *conn).await?,
             restarts: forecast_series::restarts(&mut *conn, start).await?,
@@ -119,10 +126,15 @@ impl Series {
         (series.shares, series.newest_bill) = forecast_series::visible_shares(&mut *conn).await?;
         let length = range.day_count() as usize;
         for day in forecast_series::days(conn, range).await? {
-            let key = (day.service_id, day.billing_currency);
+            let key = (day.service_id, day.billing_currency.clone());
             let Some(place) = index(range, day.charge_date) else { continue };
-            series.usage.entry(key.clone()).or_insert_with(|| vec![None; length])[place] = Some(day.usage);
-            series.other.entry(key).or_insert_with(|| vec![0.0; length])[place] = day.other;
+            let is_usage = day.charge_category == "Usage";
+            let usage = &mut series.usage.entry(key.clone()).or_insert_with(|| vec![None; length])[place];
+            *usage = Some(usage.unwrap_or_default() + if is_usage { day.cost } else { 0.0 });
+            if !is_usage {
+                let ServiceDayFigure { charge_date, charge_category, cost, .. } = day;
+                series.other.entry(key).or_default().push(OtherDay { charge_date, charge_category, cost });
+            }
         }
         for days in series.usage.values_mut() {
             *days = filled(std::mem::take(days));
@@ -216,38 +228,50 @@ impl Series {
     }
 
     /// Taxes, credits and other fees that the days after the last complete one bring, as they came in the last months: those
-    /// of the rest of this month by the day of the month, those of whole months as a mean.
+    /// of the rest of this month by the day of the month, then those of whole months. Each service's own add up.
     fn fees(&self, subject: &Subject, asked: &Asked) -> f64 {
         let next = asked.complete_to + Days::new(1);
         let month = Horizon::Month.first_day(next);
-        // Months before it cost anything say nothing.
-        let begins = self.range.start() + Days::new(self.first_place(subject) as u64);
-        let earlier: Vec<NaiveDate> =
-            (1..=FEE_MONTHS as u32).map(|back| month - Months::new(back)).filter(|first| *first >= begins).collect();
-        if earlier.is_empty() {
-            return 0.0;
-        }
-        let mean = |from_day: u32| {
-            let sums = earlier.iter().map(|first| {
-                let days = first.iter_days().take_while(|day| day.month() == first.month());
-                days.filter(|day| day.day() >= from_day).map(|day| self.other_on(subject, day)).sum::<f64>()
-            });
-            sums.sum::<f64>() / earlier.len() as f64
-        };
         let whole_months =
             (asked.last_day.year() - month.year()) * 12 + asked.last_day.month() as i32 - month.month() as i32;
-        if whole_months < 0 { 0.0 } else { mean(next.day()) + f64::from(whole_months) * mean(1) }
+        if whole_months < 0 {
+            return 0.0;
+        }
+        let of_service = |key: Key| {
+            let Some(days) = self.other.get(&key) else { return 0.0 };
+            // Months before it cost anything say nothing.
+            let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
+            let begins = self.range.start() + Days::new(first_place as u64);
+            let earlier: Vec<NaiveDate> =
+                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(|first| *first >= begins).collect();
+            recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)
+        };
+        self.keys(subject).map(of_service).sum()
     }
+}
 
-    /// The place of the first day with cost.
-    fn first_place(&self, subject: &Subject) -> usize {
-        let of = |key: Key| self.usage[&key].iter().position(Option::is_some);
-        self.keys(subject).filter_map(of).min().unwrap_or_default()
+/// What comes from a day of the month on, by what came in these months: of each category what is usual.
+fn recurring(days: &[OtherDay], months: &[NaiveDate], from_day: u32) -> f64 {
+    let mut sums: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for day in days.iter().filter(|day| day.charge_date.day() >= from_day) {
+        let month = Horizon::Month.first_day(day.charge_date);
+        if let Some(place) = months.iter().position(|first| *first == month) {
+            sums.entry(&day.charge_category).or_insert_with(|| vec![0.0; months.len()])[place] += day.cost;
+        }
     }
+    sums.into_iter().map(|(category, sums)| usual(category, sums)).sum()
+}
 
-    fn other_on(&self, subject: &Subject, day: NaiveDate) -> f64 {
-        let place = self.place(day);
-        self.keys(subject).filter_map(|key| self.other[&key].get(place).copied()).sum()
+/// The median of three months, so that what came in one of them, such as a credit, does not come again. Of two months it is
+/// the lesser, where both have it; one month tells of taxes only.
+fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
+    sums.sort_unstable_by(f64::total_cmp);
+    match sums[..] {
+        [_, middle, _] => middle,
+        [less, _] if less > 0.0 => less,
+        [_, less] if less < 0.0 => less,
+        [only] if charge_category == "Tax" => only,
+        _ => 0.0,
     }
 }
 
@@ -273,28 +297,71 @@ mod tests {
         assert_eq!(Asked::now(Horizon::Month, day("2026-11-30")).known_days(), None);
     }
 
-    #[test]
-    fn fees_come_by_the_calendar() {
+    const OTHER: [(&str, &str, f64); 8] = [
+        ("2026-08-31", "Tax", 30.0),
+        ("2026-09-30", "Tax", 60.0),
+        ("2026-10-31", "Tax", 90.0),
+        // A monthly fee, and one that came once.
+        ("2026-09-25", "Purchase", 7.0),
+        ("2026-10-25", "Purchase", 8.0),
+        ("2026-08-25", "Purchase", 5000.0),
+        // Goodwill.
+        ("2026-10-28", "Credit", -30_000.0),
+        ("2026-11-02", "Credit", -500.0),
+    ];
+
+    fn series(first: &str) -> Series {
         let range = DateRange::new(day("2026-08-01"), day("2026-11-21")).unwrap();
         let key = (7, "USD".to_owned());
-        let mut other = vec![0.0; range.day_count() as usize];
-        for (first, tax) in [("2026-08-31", 30.0), ("2026-09-30", 60.0), ("2026-10-31", 90.0)] {
-            other[index(range, day(first)).unwrap()] = tax;
-        }
-        other[index(range, day("2026-11-02")).unwrap()] = -500.0;
-        let series = Series {
+        let begins = index(range, day(first)).unwrap();
+        let usage: Vec<Option<f64>> =
+            (0..range.day_count() as usize).map(|place| (place >= begins).then_some(1.0)).collect();
+        let known = OTHER.iter().filter(|(date, ..)| day(date) >= day(first));
+        let other: Vec<OtherDay> = known
+            .map(|(date, category, cost)| OtherDay {
+                charge_date: day(date),
+                charge_category: (*category).to_owned(),
+                cost: *cost,
+            })
+            .collect();
+        Series {
             range,
-            usage: [(key.clone(), vec![Some(1.0); other.len()])].into(),
+            usage: [(key.clone(), usage)].into(),
             other: [(key, other)].into(),
             known: HashMap::new(),
             teams: HashMap::new(),
             restarts: Vec::new(),
             shares: Vec::new(),
             newest_bill: None,
-        };
+        }
+    }
+
+    #[test]
+    fn fees_come_by_the_calendar_and_what_came_once_does_not_come_again() {
+        // The tax of the last day and the monthly fee of the 25th; of two months the lesser; of one month the tax.
+        for (first, month) in [("2026-08-01", 60.0 + 8.0), ("2026-09-01", 60.0 + 7.0), ("2026-10-01", 90.0)] {
+            let series = series(first);
+            let subject = series.subjects("service").remove(0);
+            let fees = |horizon, complete_to| series.fees(&subject, &Asked::now(horizon, day(complete_to)));
+            assert!((fees(Horizon::Month, "2026-11-20") - month).abs() < 1e-9, "{first}");
+            assert!((fees(Horizon::Quarter, "2026-11-20") - 2.0 * month).abs() < 1e-9, "{first}");
+        }
+        let series = series("2026-08-01");
         let subject = series.subjects("service").remove(0);
-        let fees = |horizon| series.fees(&subject, &Asked::now(horizon, day("2026-11-20")));
-        assert!((fees(Horizon::Month) - 60.0).abs() < 1e-9);
-        assert!((fees(Horizon::Quarter) - 120.0).abs() < 1e-9);
+        let late = series.fees(&subject, &Asked::now(Horizon::Month, day("2026-11-27")));
+        assert!((late - 60.0).abs() < 1e-9, "the fee has come: {late}");
+    }
+
+    #[test]
+    fn fees_of_services_add_up() {
+        let mut series = series("2026-08-01");
+        let other = (8, "USD".to_owned());
+        series.usage.insert(other.clone(), vec![Some(1.0); 112]);
+        let credit = |date: &str| OtherDay { charge_date: day(date), charge_category: "Credit".into(), cost: -900.0 };
+        series.other.insert(other, vec![credit("2026-09-26")]);
+        let total = series.subjects("total").remove(0);
+        let fees = series.fees(&total, &Asked::now(Horizon::Month, day("2026-11-20")));
+        // Each of the two has one credit in another month: neither comes again.
+        assert!((fees - 68.0).abs() < 1e-9, "{fees}");
     }
 }

@@ -9,6 +9,11 @@ use sqlx::PgConnection;
 /// The kinds that the database accepts, in the order of a menu.
 pub const KINDS: [&str; 6] = ["production", "staging", "test", "development", "preview", "other"];
 
+/// Days without use that are told as an anomaly where nobody says another number.
+pub const IDLE_DAYS: i32 = 7;
+/// The most of them: before a longer rest too few days are looked at to know what is usual.
+pub const IDLE_DAYS_MAX: i32 = 90;
+
 /// An environment.
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -22,6 +27,8 @@ pub struct Environment {
     pub kind: String,
     /// When it ends, where somebody says so.
     pub last_day: Option<NaiveDate>,
+    /// So many days without use are told as an anomaly.
+    pub idle_days: i32,
     /// `user`, `rule` or `api`.
     pub origin: String,
     /// Other names, lower case.
@@ -29,7 +36,7 @@ pub struct Environment {
 }
 
 /// What can be changed of an environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentValues {
     /// What people call it.
     pub name: String,
@@ -37,6 +44,8 @@ pub struct EnvironmentValues {
     pub kind: String,
     /// When it ends: what it costs afterwards is listed.
     pub last_day: Option<NaiveDate>,
+    /// So many days without use are told as an anomaly, 1 to [`IDLE_DAYS_MAX`].
+    pub idle_days: i32,
     /// Other names.
     pub aliases: Vec<String>,
 }
@@ -45,14 +54,17 @@ impl Environment {
     /// What can be changed of it, as it stands.
     pub fn values(&self) -> EnvironmentValues {
         let (name, kind, aliases) = (self.name.clone(), self.kind.clone(), self.aliases.clone());
-        EnvironmentValues { name, kind, last_day: self.last_day, aliases }
+        EnvironmentValues { name, kind, last_day: self.last_day, idle_days: self.idle_days, aliases }
     }
 }
 
 impl EnvironmentValues {
     /// What the audit log keeps.
     pub fn details(&self) -> serde_json::Value {
-        serde_json::json!({ "name": self.name, "kind": self.kind, "last_day": self.last_day, "aliases": self.aliases })
+        serde_json::json!({
+            "name": self.name, "kind": self.kind, "last_day": self.last_day, "idle_days": self.idle_days,
+            "aliases": self.aliases,
+        })
     }
 }
 
@@ -60,7 +72,7 @@ impl EnvironmentValues {
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
     sqlx::query_as!(
         Environment,
-        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.origin,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.idle_days, e.origin,
                   coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
                             WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
            FROM environment e ORDER BY lower(e.name), e.environment_id LIMIT $1"#,
@@ -74,7 +86,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
 pub async fn get(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Environment>> {
     sqlx::query_as!(
         Environment,
-        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.origin,
+        r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.idle_days, e.origin,
                   coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
                             WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
            FROM environment e WHERE e.slug = $1"#,
@@ -94,12 +106,14 @@ pub async fn insert(
     let (name, aliases) = check(conn, slug, None, values).await?;
     check_slug(slug)?;
     let environment_id = sqlx::query_scalar!(
-        "INSERT INTO environment (slug, name, kind, origin, last_day) VALUES ($1, $2, $3, $4, $5) RETURNING environment_id",
+        "INSERT INTO environment (slug, name, kind, origin, last_day, idle_days) VALUES ($1, $2, $3, $4, $5, $6)
+         RETURNING environment_id",
         slug,
         name,
         values.kind,
         origin,
         values.last_day,
+        values.idle_days,
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -115,11 +129,12 @@ pub async fn update(
 ) -> Result<(), CatalogueError> {
     let (name, aliases) = check(conn, &environment.slug, Some(environment.environment_id), values).await?;
     sqlx::query!(
-        "UPDATE environment SET name = $2, kind = $3, last_day = $4 WHERE environment_id = $1",
+        "UPDATE environment SET name = $2, kind = $3, last_day = $4, idle_days = $5 WHERE environment_id = $1",
         environment.environment_id,
         name,
         values.kind,
         values.last_day,
+        values.idle_days,
     )
     .execute(&mut *conn)
     .await?;
@@ -141,6 +156,9 @@ async fn check(
     let aliases = checked_aliases(&values.aliases, &name, slug)?;
     if !KINDS.contains(&values.kind.as_str()) {
         return Err(CatalogueError::BadKind);
+    }
+    if !(1..=IDLE_DAYS_MAX).contains(&values.idle_days) {
+        return Err(CatalogueError::BadIdleDays);
     }
     let wanted = [slug, &name].into_iter().chain(aliases.iter().map(String::as_str));
     check_free(&environment_names(conn).await?, own_id, wanted)?;

@@ -37,6 +37,8 @@ pub enum CatalogueError {
     BadLifecycle,
     #[error("A kind is production, staging, test, development, preview or other.")]
     BadKind,
+    #[error("An environment may be idle for 1 to {} days.", environment::IDLE_DAYS_MAX)]
+    BadIdleDays,
     #[error("An entry has at most {ALIAS_COUNT_MAX} other names.")]
     TooManyAliases,
     #[error(transparent)]

@@ -122,7 +122,14 @@ pub fn sentence(one: &ListedAnomaly) -> String {
         String::new()
     };
     match one.kind.as_str() {
-        "idle" => format!("{subject} cost {} in {days} in which nobody used it.{ahead}", amount(&one.actual_total)),
+        "idle" => {
+            let policy = match one.evidence["idle_days"].as_i64() {
+                None => String::new(),
+                Some(1) => "; its environment\u{2019}s policy is 1 day".into(),
+                Some(days) => format!("; its environment\u{2019}s policy is {days} days"),
+            };
+            format!("{subject} cost {} in {days} in which nobody used it{policy}.{ahead}", amount(&one.actual_total))
+        }
         "drop" => format!("{subject} cost {} less than expected in {days}.{ahead}", amount(&excess)),
         _ => format!("{subject} cost {} more than expected in {days}.{ahead}", amount(&excess)),
     }
@@ -163,8 +170,9 @@ pub fn threshold(lesson: &str, false_alarms: i64, right: i64) -> String {
             taught.spike_deviations
         ),
         "idle" => {
-            let days = crate::analyze::anomaly::Idle::default().days;
-            format!("{:.0} days without use", days as f64 * taught.shift_share / usual.shift_share)
+            let days = f64::from(crate::store::catalogue::environment::IDLE_DAYS);
+            let now = days * taught.shift_share / usual.shift_share;
+            format!("{now:.0} days without use where the environment\u{2019}s policy says {days:.0}")
         }
         _ => format!("a lasting change of {}", percent(taught.shift_share)),
     }

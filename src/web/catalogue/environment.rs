@@ -4,7 +4,8 @@ use super::super::mapping_change::{self, Done, MappingChange};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
 use super::{aliases_of, slug_for};
 use crate::allocate::EnvironmentKind;
-use crate::store::catalogue::environment::{self, Environment, EnvironmentValues, KINDS};
+use crate::store::catalogue::CatalogueError;
+use crate::store::catalogue::environment::{self, Environment, EnvironmentValues, IDLE_DAYS, IDLE_DAYS_MAX, KINDS};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -21,6 +22,7 @@ pub(super) struct EnvironmentForm {
     slug: String,
     kind: String,
     last_day: String,
+    idle_days: String,
     aliases: String,
 }
 
@@ -132,6 +134,7 @@ impl EnvironmentForm {
             slug: environment.slug.clone(),
             kind: environment.kind.clone(),
             last_day: environment.last_day.map(|day| day.to_string()).unwrap_or_default(),
+            idle_days: environment.idle_days.to_string(),
             aliases: environment.aliases.join("\n"),
         }
     }
@@ -144,6 +147,11 @@ impl EnvironmentForm {
             "" => None,
             text => Some(text.parse().map_err(|_| Error::Invalid("Write the last day as 2026-11-30.".into()))?),
         };
-        Ok(EnvironmentValues { name: self.name.clone(), kind, last_day, aliases: aliases_of(&self.aliases) })
+        let idle_days = match self.idle_days.trim() {
+            "" => IDLE_DAYS,
+            text => text.parse::<i32>().map_err(|_| CatalogueError::BadIdleDays)?,
+        };
+        let (name, aliases) = (self.name.clone(), aliases_of(&self.aliases));
+        Ok(EnvironmentValues { name, kind, last_day, idle_days, aliases })
     }
 }

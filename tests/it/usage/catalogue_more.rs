@@ -100,6 +100,42 @@ async fn an_environment_ends_on_a_day(pool: PgPool) {
     assert_eq!((changed.status, &changed.json()["last_day"]), (StatusCode::OK, &Value::Null), "{}", changed.body);
 }
 
+/// The days without use that are told are a policy of the environment: entered, bounded, written down.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_environment_has_a_policy_of_idle_days(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = admin_token(&app).await;
+    let added = app.api("POST", "/api/v1/environments", &token, json!({ "name": "lab", "kind": "test" })).await;
+    assert_eq!((added.status, &added.json()["idle_days"]), (StatusCode::CREATED, &json!(7)), "{}", added.body);
+    let form = app.get("/catalogue/environments/lab").await;
+    assert!(form.body.contains("name=\"idle_days\" value=\"7\""), "{}", form.body);
+    let path = "/catalogue/environments/lab";
+    let fields = |days| [("name", "lab"), ("slug", "lab"), ("kind", "test"), ("idle_days", days)];
+    let saved = app.post_form(path, &fields("30")).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(count(&pool, "SELECT idle_days::bigint FROM environment WHERE slug = 'lab'").await, 30);
+    let audited = "SELECT count(*) FROM audit_log WHERE action = 'environment.changed' AND subject = 'lab'
+                   AND details->'before'->'idle_days' = '7' AND details->'after'->'idle_days' = '30'";
+    assert_eq!(count(&pool, audited).await, 1);
+    for wrong in ["0", "91", "soon"] {
+        let refused = app.post_form(path, &fields(wrong)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert!(refused.body.contains("1 to 90 days"), "{}", refused.body);
+        assert!(refused.body.contains(&format!("name=\"idle_days\" value=\"{wrong}\"")), "what was filled in stays");
+    }
+    let changed = app.api("PATCH", "/api/v1/environments/lab", &token, json!({ "idle_days": 21 })).await;
+    assert_eq!((changed.status, &changed.json()["idle_days"]), (StatusCode::OK, &json!(21)), "{}", changed.body);
+    let changed = app.api("PATCH", "/api/v1/environments/lab", &token, json!({ "kind": "staging" })).await;
+    assert_eq!(changed.json()["idle_days"], 21, "what is absent stays");
+    let refused = app.api("PATCH", "/api/v1/environments/lab", &token, json!({ "idle_days": 0 })).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    let added = app.api("POST", "/api/v1/environments", &token, json!({ "name": "qa", "idle_days": 2 })).await;
+    assert_eq!((added.status, &added.json()["idle_days"]), (StatusCode::CREATED, &json!(2)), "{}", added.body);
+    // Left empty it is the usual.
+    assert_eq!(app.post_form(path, &fields("")).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(count(&pool, "SELECT idle_days::bigint FROM environment WHERE slug = 'lab'").await, 7);
+}
+
 /// A preview whose sender took it away ends then, and lives again once something goes live in it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_preview_ends_when_its_sender_says_so(pool: PgPool) {
