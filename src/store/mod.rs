@@ -74,6 +74,7 @@ pub mod operational_events;
 pub mod otlp_series;
 pub mod pipeline_runs;
 pub mod price_changes;
+pub mod private_file;
 pub mod pushes;
 pub mod rates;
 pub mod receipts;
