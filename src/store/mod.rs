@@ -57,6 +57,7 @@ pub mod invoices;
 pub mod job_kinds;
 pub mod jobs;
 pub mod joined_exports;
+pub mod known_browsers;
 pub mod late_bills;
 pub mod live_deployments;
 pub mod locks;
