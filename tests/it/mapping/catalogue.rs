@@ -154,11 +154,9 @@ async fn entries_are_deleted_by_the_api(pool: PgPool) {
     }
     app.post_form("/rules", &[("service", "rest"), ("place", "last"), ("reason", "test")]).await;
     assert_eq!(costs(&pool).await, ["rest/- 6 USD"]);
-    for (path, slug) in [
-        ("/api/v1/services/rest", "rest"),
-        ("/api/v1/environments/prod-eu", "prod-eu"),
-        ("/api/v1/teams/pay", "pay"),
-    ] {
+    for (path, slug) in
+        [("/api/v1/services/rest", "rest"), ("/api/v1/environments/prod-eu", "prod-eu"), ("/api/v1/teams/pay", "pay")]
+    {
         assert_eq!(app.api("DELETE", path, &reader, json!(null)).await.status, StatusCode::FORBIDDEN, "{path}");
         let deleted = api("DELETE", path, json!(null)).await;
         assert_eq!((deleted.status, deleted.json()), (StatusCode::OK, json!({ "deleted": slug })), "{path}");
