@@ -30,7 +30,7 @@ const TOKENS_MAX: i64 = 100_000;
 pub struct Arguments {
     /// A file that `costwake backup` wrote.
     file: PathBuf,
-    /// Replace what is there. It is lost.
+    /// Replace what is there. It is lost once all of the backup is in.
     #[arg(long)]
     force: bool,
 }
