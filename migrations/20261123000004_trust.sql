@@ -67,6 +67,15 @@ CREATE TABLE sign_in_failure (
 CREATE INDEX sign_in_failure_by_account ON sign_in_failure (account_key, failed_at);
 CREATE INDEX sign_in_failure_by_address ON sign_in_failure (client_address, failed_at);
 
+-- Browsers in which a person signed in: a secret in a cookie that opens nothing, but tells a person's own browser from
+-- others at the same address when sign-ins are slowed down.
+CREATE TABLE known_browser (
+    browser_sha256 bytea NOT NULL,
+    user_id bigint NOT NULL REFERENCES user_account ON DELETE CASCADE,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (browser_sha256, user_id)
+);
+
 -- Append-only: who did what, from where. Nothing in the code updates or deletes a row.
 CREATE TABLE audit_log (
     audit_log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -29,7 +29,7 @@ pub enum Operator {
     Prefix,
     /// `*` stands for anything, `?` for one character.
     Glob,
-    /// One of several, separated by commas or line ends.
+    /// One of several: one a line where there are several lines, else separated by commas.
     OneOf,
     /// A regular expression is found somewhere in the value; `^` and `$` tie it to the ends. Matching takes time in
     /// proportion to the value, and a value longer than 16 KiB is not matched.
@@ -251,9 +251,11 @@ impl Condition {
         }
     }
 
-    /// The values of `one-of`.
+    /// The values of `one-of`. A list of several lines may hold values with commas in them.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        self.value.split([',', '\n', '\r']).map(str::trim).filter(|value| !value.is_empty())
+        let list = self.value.trim();
+        let ends: &[char] = if list.contains(['\n', '\r']) { &['\n', '\r'] } else { &[','] };
+        list.split(ends).map(str::trim).filter(|value| !value.is_empty())
     }
 
     pub(super) fn glob(&self) -> Result<Glob, RuleError> {

@@ -6,6 +6,7 @@ use crate::store::catalogue::service::{self, ServiceValues};
 use crate::store::catalogue::team::{self, TeamValues};
 use crate::store::service_details::{self, ServiceDetail};
 use crate::web::catalogue::details::DetailValues;
+use crate::web::catalogue::remove;
 use crate::web::mapping_change::{self, Done, MappingChange};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -25,9 +26,11 @@ pub fn routes(routes: Routes) -> Routes {
         .api_get("/api/v1/services", read, list_services)
         .api_post("/api/v1/services", admin, add_service)
         .api_patch("/api/v1/services/{slug}", admin, change_service)
+        .api_delete("/api/v1/services/{slug}", admin, delete_service)
         .api_get("/api/v1/teams", read, list_teams)
         .api_post("/api/v1/teams", admin, add_team)
         .api_patch("/api/v1/teams/{slug}", admin, change_team)
+        .api_delete("/api/v1/teams/{slug}", admin, delete_team)
 }
 
 /// A service.
@@ -273,6 +276,25 @@ pub async fn change_service(
     answer(StatusCode::OK, done.await)
 }
 
+/// Delete a service, with the rules that name it. Its cost goes where the other rules say.
+#[utoipa::path(delete, path = "/api/v1/services/{slug}", tag = "catalogue",
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+pub async fn delete_service(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        remove::delete_service(&mut change, &slug).await?;
+        change.finish().await?;
+        Ok(json!({ "deleted": slug }))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
 /// List teams.
 #[utoipa::path(get, path = "/api/v1/teams", tag = "catalogue", responses((status = 200, body = Vec<Team>)))]
 pub async fn list_teams(State(app): State<AppState>) -> Result<Json<Vec<Team>>> {
@@ -328,6 +350,25 @@ pub async fn change_team(
         let after = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
         change.finish_without_remap().await?;
         Ok(Team::from(after))
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+/// Delete a team. What it owned belongs to none, and its members see no money through it.
+#[utoipa::path(delete, path = "/api/v1/teams/{slug}", tag = "catalogue",
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+pub async fn delete_team(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        remove::delete_team(&mut change, &slug).await?;
+        change.finish_without_remap().await?;
+        Ok(json!({ "deleted": slug }))
     });
     answer(StatusCode::OK, done.await)
 }

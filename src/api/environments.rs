@@ -5,7 +5,7 @@ use super::error::{ErrorBody, Result};
 use crate::allocate::EnvironmentKind;
 use crate::store::catalogue::environment::{self, EnvironmentValues};
 use crate::store::environment_ends::{self, EnvironmentEnd};
-use crate::web::catalogue::environment_end;
+use crate::web::catalogue::{environment_end, remove};
 use crate::web::mapping_change::{self, MappingChange};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -22,11 +22,11 @@ use std::collections::HashMap;
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
     let (read, admin) = (ApiPolicy::read(Policy::SignedIn), ApiPolicy::admin(Policy::Bills));
-    routes.api_get("/api/v1/environments", read, list).api_post("/api/v1/environments", admin, add).api_patch(
-        "/api/v1/environments/{slug}",
-        admin,
-        change,
-    )
+    routes
+        .api_get("/api/v1/environments", read, list)
+        .api_post("/api/v1/environments", admin, add)
+        .api_patch("/api/v1/environments/{slug}", admin, change)
+        .api_delete("/api/v1/environments/{slug}", admin, delete)
 }
 
 /// An environment.
@@ -165,6 +165,25 @@ pub async fn change(
         let after = read(change.conn(), &slug).await?;
         change.finish().await?;
         Ok(after)
+    });
+    answer(StatusCode::OK, done.await)
+}
+
+/// Delete an environment, with the rules that name it. Its deployments are in no environment then.
+#[utoipa::path(delete, path = "/api/v1/environments/{slug}", tag = "catalogue",
+    params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+pub async fn delete(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(slug): Path<String>,
+) -> Result<Response> {
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        remove::delete_environment(&mut change, &slug).await?;
+        change.finish().await?;
+        Ok(json!({ "deleted": slug }))
     });
     answer(StatusCode::OK, done.await)
 }

@@ -1,11 +1,15 @@
 //! The file of a backup: a plain tar, so that it can be looked into without Costwake. The dump comes last,
 //! because its length is known only when it is written.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+/// What is said of a file that lacks its end.
+pub const CUT: &str = "the file ends half-way: it is no whole backup";
+
 const BLOCK: usize = 512;
+const NAME_BYTES_MAX: usize = 100;
 const MODE: &[u8] = b"0000600\0";
 // Longer ones are written in binary, as GNU tar does.
 const OCTAL_SIZE_MAX: u64 = 0o77_777_777_777;
@@ -15,6 +19,16 @@ pub fn add(file: &mut File, name: &str, content: &[u8], modified: i64) -> anyhow
     file.write_all(&header(name, content.len() as u64, modified))?;
     file.write_all(content)?;
     pad(file, content.len() as u64)
+}
+
+/// Adds a copy of a file, as long as it is now.
+pub fn copy(file: &mut File, name: &str, from: &File, modified: i64) -> anyhow::Result<()> {
+    ensure!(name.len() <= NAME_BYTES_MAX, "{name} is too long a name for an archive");
+    let size = from.metadata()?.len();
+    file.write_all(&header(name, size, modified))?;
+    let copied = io::copy(&mut from.take(size), file)?;
+    ensure!(copied == size, "{name} became shorter while it was copied");
+    pad(file, size)
 }
 
 /// Begins a file whose length is not yet known; [`end`] takes what this returns.
@@ -34,10 +48,37 @@ pub fn end(file: &mut File, began_at: u64, name: &str, modified: i64) -> anyhow:
     Ok(size)
 }
 
-/// The next file's name and length; its content follows, and [`skip_padding`] after it.
-pub fn next(file: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
+/// One file of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Where its content begins.
+    pub at: u64,
+    /// How long that is.
+    pub size: u64,
+}
+
+/// All that is in an archive, which is looked at to its end: one that was cut anywhere is refused.
+pub fn members(file: &mut (impl Read + Seek)) -> anyhow::Result<Vec<Member>> {
+    let end = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let mut members = Vec::new();
+    while let Some((name, size)) = next(file)? {
+        let at = file.stream_position()?;
+        let after = at.checked_add(size).and_then(|to| to.checked_add(padding(size)));
+        let after = after.filter(|after| *after <= end).context(CUT)?;
+        file.seek(SeekFrom::Start(after))?;
+        members.push(Member { name, at, size });
+    }
+    ensure!(next(file)?.is_none(), "the file is damaged: something follows its end");
+    Ok(members)
+}
+
+// The next file's name and length; two empty blocks are the end.
+fn next(file: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
     let mut block = [0; BLOCK];
-    file.read_exact(&mut block).context("the file ends half-way: it is no whole backup")?;
+    file.read_exact(&mut block).context(CUT)?;
     if block.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
@@ -51,16 +92,6 @@ pub fn next(file: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
         octal(&block[124..136]).context("the file is damaged: a length is not a number")?
     };
     Ok(Some((String::from_utf8_lossy(name).into_owned(), size)))
-}
-
-/// Reads past what fills the last block of a content.
-pub fn skip_padding(file: &mut impl Read, size: u64) -> anyhow::Result<()> {
-    let wanted = padding(size);
-    let read = io::copy(&mut file.take(wanted), &mut io::sink())?;
-    if read != wanted {
-        bail!("the file ends half-way: it is no whole backup");
-    }
-    Ok(())
 }
 
 fn header(name: &str, size: u64, modified: i64) -> [u8; BLOCK] {
@@ -95,7 +126,8 @@ fn octal(field: &[u8]) -> Option<u64> {
 }
 
 fn padding(size: u64) -> u64 {
-    size.next_multiple_of(BLOCK as u64) - size
+    let block = BLOCK as u64;
+    (block - size % block) % block
 }
 
 fn pad(file: &mut File, size: u64) -> anyhow::Result<()> {
@@ -117,15 +149,12 @@ mod tests {
         tar.write_all(&[7; 700]).unwrap();
         assert_eq!(end(tar, at, "database.dump", 1).unwrap(), 700);
 
-        tar.rewind().unwrap();
-        assert_eq!(next(tar).unwrap(), Some(("about.json".into(), 2)));
-        tar.seek(SeekFrom::Current(2)).unwrap();
-        skip_padding(tar, 2).unwrap();
-        assert_eq!(next(tar).unwrap(), Some(("database.dump".into(), 700)));
-        tar.seek(SeekFrom::Current(700)).unwrap();
-        skip_padding(tar, 700).unwrap();
-        assert_eq!(next(tar).unwrap(), None);
-
+        let member = |name: &str, at, size| Member { name: name.into(), at, size };
+        assert_eq!(members(tar).unwrap(), [member("about.json", 512, 2), member("database.dump", 1536, 700)]);
+        let whole = std::fs::read(file.path()).unwrap();
+        for bytes in [whole.len() - 1, whole.len() - 512, whole.len() - 1024, 1600, 1100, 1000, 513, 512, 100, 0] {
+            assert_eq!(members(&mut io::Cursor::new(&whole[..bytes])).unwrap_err().to_string(), CUT, "{bytes}");
+        }
         let listed = std::process::Command::new("tar").arg("tf").arg(file.path()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&listed.stdout), "about.json\ndatabase.dump\n");
     }

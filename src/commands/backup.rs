@@ -1,15 +1,17 @@
-//! `costwake backup FILE`: the database and the key in one file, also while the server runs.
+//! `costwake backup FILE`: the database, the key and uploads that wait to be read in one file, also while the server
+//! runs.
 
 use super::database::{self, Database};
 use super::{archive, postgres_tools};
 use crate::config::Config;
+use crate::store::{backup, private_file, pushes, uploads};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use serde_json::json;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use sqlx::{Postgres, Transaction};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -20,8 +22,12 @@ pub const ABOUT: &str = "about.json";
 pub const KEY: &str = "key";
 /// What `pg_dump` wrote.
 pub const DUMP: &str = "database.dump";
+/// What uploaded files that wait to be read begin with.
+pub const SPOOL: &str = "spool/";
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// Views of the database that are tried for one whose files are all there.
+const TRIES_MAX: u32 = 5;
 
 /// The file holds the key that secrets are sealed with: whoever has it can read them. Its mode is 600.
 #[derive(clap::Args)]
@@ -35,16 +41,23 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let path = arguments.file;
     ensure!(!path.exists(), "{} exists: name another file", path.display());
     let database = database::open(config).await?;
-    let partial = path.with_extension("partial");
-    let written = write(&partial, &database, config).await;
+    // With a name of its own, which nothing else has; it goes whatever happens.
+    let partial = tempfile::Builder::new().prefix(".costwake-backup-").tempfile_in(private_file::folder_of(&path));
+    let written = match partial.with_context(|| format!("could not write {}", path.display())) {
+        Ok(mut partial) => {
+            let written = write(partial.as_file_mut(), &database, config).await;
+            written.map(|written| (partial, written))
+        }
+        Err(error) => Err(error),
+    };
     database.close().await;
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
+    let (partial, written) = written?;
+    partial.persist_noclobber(&path).with_context(|| format!("could not name {}", path.display()))?;
+    println!("Wrote {} ({} KiB).", path.display(), written.bytes.div_ceil(1024));
+    if written.spooled_count > 0 {
+        println!("{} files of deliveries that wait to be read are in it.", written.spooled_count);
     }
-    let (bytes, has_key) = written?;
-    fs::rename(&partial, &path).with_context(|| format!("could not name {}", path.display()))?;
-    println!("Wrote {} ({} KiB).", path.display(), bytes.div_ceil(1024));
-    if has_key {
+    if written.has_key {
         println!("It holds the key that secrets are sealed with: keep it where only you can read it.");
     } else {
         println!("There is no key file yet, so that it holds the database only.");
@@ -52,31 +65,77 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(path: &Path, database: &Database, config: &Config) -> anyhow::Result<(u64, bool)> {
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    let mut file = file.with_context(|| format!("could not write {}", path.display()))?;
+struct Written {
+    bytes: u64,
+    spooled_count: usize,
+    has_key: bool,
+}
+
+async fn write(file: &mut File, database: &Database, config: &Config) -> anyhow::Result<Written> {
     let now = Utc::now();
     let about = json!({"costwake": env!("CARGO_PKG_VERSION"), "made_at": now});
-    archive::add(&mut file, ABOUT, format!("{about}\n").as_bytes(), now.timestamp())?;
+    archive::add(file, ABOUT, format!("{about}\n").as_bytes(), now.timestamp())?;
     let key = match fs::read(config.key_file()) {
         Ok(key) => Some(key),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("could not read {}", config.key_file().display())),
     };
     if let Some(key) = &key {
-        archive::add(&mut file, KEY, key, now.timestamp())?;
+        archive::add(file, KEY, key, now.timestamp())?;
     }
-    let at = archive::begin(&mut file, DUMP, now.timestamp())?;
-    dump(&mut file, database, config).await?;
-    let bytes = archive::end(&mut file, at, DUMP, now.timestamp())?;
+    let spooled = Spooled::open(database).await?;
+    for (path, from) in &spooled.files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        archive::copy(file, &format!("{SPOOL}{name}"), from, now.timestamp())?;
+    }
+    let at = archive::begin(file, DUMP, now.timestamp())?;
+    dump(file, database, config, &spooled.snapshot_id).await?;
+    spooled.snapshot.rollback().await?;
+    let bytes = archive::end(file, at, DUMP, now.timestamp())?;
     file.sync_all()?;
-    Ok((bytes, key.is_some()))
+    Ok(Written { bytes, spooled_count: spooled.files.len(), has_key: key.is_some() })
 }
 
-async fn dump(file: &mut File, database: &Database, config: &Config) -> anyhow::Result<()> {
+/// Files of deliveries that were answered for and are not read yet, as one view of the database knows them. They are
+/// open: a server that is done with one while the backup goes on takes nothing away.
+struct Spooled {
+    files: Vec<(PathBuf, File)>,
+    snapshot: Transaction<'static, Postgres>,
+    snapshot_id: String,
+}
+
+impl Spooled {
+    async fn open(database: &Database) -> anyhow::Result<Self> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            let mut snapshot = database.pools.jobs.begin_with(begin).await?;
+            let snapshot_id = backup::export_snapshot(&mut snapshot).await?;
+            let mut wanted: Vec<PathBuf> =
+                uploads::wanted(&mut *snapshot).await?.iter().flat_map(uploads::files).collect();
+            wanted.extend(pushes::wanted(&mut *snapshot).await?);
+            let (mut files, mut has_all) = (Vec::new(), true);
+            for path in wanted {
+                match File::open(&path) {
+                    Ok(file) => files.push((path, file)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => has_all = false,
+                    Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+                }
+            }
+            // One may have been read in between: a newer view says so. One that is not there at all has a receipt.
+            if has_all || tries == TRIES_MAX {
+                return Ok(Self { files, snapshot, snapshot_id });
+            }
+            snapshot.rollback().await?;
+        }
+    }
+}
+
+async fn dump(file: &mut File, database: &Database, config: &Config, snapshot_id: &str) -> anyhow::Result<()> {
     let mut command = postgres_tools::command("pg_dump", database, config).await?;
-    command.args(["--format=custom", "--no-owner", "--no-privileges"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["--format=custom", "--no-owner", "--no-privileges"]).arg(format!("--snapshot={snapshot_id}"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("could not run pg_dump")?;
     let (mut output, mut errors) =
         (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a server has to answer at first.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Why nothing else is done with the database.
+pub const RESTORE_UNDER_WAY: &str = "a backup is being restored into this database: wait until that has ended";
 
 /// An open database. The own cluster stops with the last process that lets go of it.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub struct Database {
 /// Opens the database and brings its schema up to this build's.
 pub async fn open(config: &Config) -> anyhow::Result<Database> {
     let database = open_as_it_is(config).await?;
+    end_cut_restore(&database.pools).await?;
     migrate(&database.pools).await?;
     Ok(database)
 }
@@ -71,6 +74,20 @@ async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
         "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \
          or name another server"
     );
+    Ok(())
+}
+
+/// A restore that was killed left aside what it was to replace: that is the database again.
+async fn end_cut_restore(pools: &Pools) -> anyhow::Result<()> {
+    let mut conn = pools.jobs.acquire().await.context("could not reach the database")?;
+    if !backup::is_set_aside(&mut conn).await? {
+        return Ok(());
+    }
+    let mut conn = conn.detach();
+    ensure!(backup::claim(&mut conn).await?, RESTORE_UNDER_WAY);
+    backup::put_back(&mut conn).await?;
+    conn.close().await?;
+    tracing::warn!("A restore was cut off. The database is what it was before that: restore again");
     Ok(())
 }
 

@@ -35,7 +35,8 @@ pub struct Arguments {
     /// the one that is counted is refused.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     as_of: Option<DateTime<Utc>>,
-    /// All files are parts of one delivery.
+    /// All files are parts of one bill. Otherwise each is a bill of its own, and one that would take the place of
+    /// another of these files waits for a decision.
     #[arg(long)]
     parts: bool,
     /// Count the bills also where another source counts the same billing account and period; otherwise such a file
@@ -69,6 +70,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     // Where only the command line is used, nobody else clears up after imports that were killed.
     database::sweep(&database).await;
     let mut code = 0_u8;
+    let mut together = Vec::new();
     let groups: Vec<&[PathBuf]> =
         if arguments.parts { vec![&arguments.files] } else { arguments.files.chunks(1).collect() };
     for files in groups {
@@ -76,8 +78,9 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
             code = 1;
             break;
         }
-        match import(&database.pools, &arguments, files, &stop).await {
+        match import(&database.pools, &arguments, files, &together, &stop).await {
             Ok(receipt) => {
+                together.push(receipt.delivery_id);
                 if arguments.json {
                     println!("{}", serde_json::to_string(&receipt)?);
                 } else {
@@ -104,6 +107,7 @@ async fn import(
     pools: &Pools,
     arguments: &Arguments,
     files: &[PathBuf],
+    together: &[i64],
     stop: &CancellationToken,
 ) -> anyhow::Result<Receipt> {
     let (first, more) = files.split_first().context("no file was named")?;
@@ -121,6 +125,7 @@ async fn import(
         format: arguments.format,
         more_parts: more.to_vec(),
         is_counted_elsewhere_too: arguments.counted_elsewhere_too,
+        together: together.to_vec(),
         stop: Some(stop.clone()),
         phase: Some(told),
         ..ImportOptions::default()

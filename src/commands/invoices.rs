@@ -19,7 +19,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Take in totals of invoices: FOCUS 1.4 InvoiceDetail, or CSV with InvoiceId, BillingCurrency and BilledCost.
+    /// Take in totals of invoices: FOCUS 1.4 InvoiceDetail, or a list with InvoiceId, BillingCurrency and BilledCost; CSV
+    /// (plain, .gz, .zst or .zip) or Parquet.
     Import {
         /// The files; each is taken whole or not at all.
         #[arg(required = true)]

@@ -87,7 +87,7 @@ pub enum Command {
     Export(Box<export::Arguments>),
     /// Add all rollups up again from the lines.
     Rebuild(rebuild::Arguments),
-    /// Write the database and the key into one file, also while the server runs.
+    /// Write the database, the key and uploads that wait into one file, also while the server runs.
     Backup(backup::Arguments),
     /// Build a database and the key file from a backup, and verify every total.
     Restore(restore::Arguments),

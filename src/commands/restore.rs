@@ -1,23 +1,24 @@
 //! `costwake restore FILE`: builds a database and the key file from a backup, and verifies every total.
 
-use super::backup::{DUMP, KEY};
-use super::database::{self, Database};
-use super::{archive, postgres_tools};
+use super::archive::{self, CUT, Member};
+use super::backup::{DUMP, KEY, SPOOL};
+use super::database::{self, Database, RESTORE_UNDER_WAY};
+use super::postgres_tools;
 use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::verify;
 use crate::store::embedded::{ServeLock, make_data_dir};
-use crate::store::{audit, backup, tokens};
+use crate::store::{audit, backup, private_file, tokens};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use serde_json::json;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KEY_BYTES_MAX: u64 = 4096;
@@ -29,50 +30,111 @@ const TOKENS_MAX: i64 = 100_000;
 pub struct Arguments {
     /// A file that `costwake backup` wrote.
     file: PathBuf,
-    /// Replace what is there. It is lost.
+    /// Replace what is there. It is lost once all of the backup is in.
     #[arg(long)]
     force: bool,
 }
 
+/// What a backup holds, known before anything is touched.
+struct Contents {
+    file: BufReader<File>,
+    key: Option<Vec<u8>>,
+    dump: Member,
+    spooled: Vec<Member>,
+}
+
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
-    let file = File::open(&arguments.file).with_context(|| format!("could not open {}", arguments.file.display()))?;
-    let mut file = BufReader::new(file);
-    // Looked at before anything is touched.
-    ensure!(archive::next(&mut file)?.is_some(), "{} is empty", arguments.file.display());
-    drop(file);
+    let mut contents = Contents::of(&arguments.file)?;
+    if let Some(key) = &contents.key {
+        check_key(&config.key_file(), key, arguments.force)?;
+    }
     let _lock = ServeLock::take(&config.data_dir(), true, true)?;
     let database = database::open_as_it_is(config).await?;
-    let restored = restore(&arguments, &database, config).await;
+    let restored = restore(&arguments, &mut contents, &database, config).await;
     database.close().await;
     restored
 }
 
-async fn restore(arguments: &Arguments, database: &Database, config: &Config) -> anyhow::Result<ExitCode> {
-    let mut conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
-    if !backup::is_empty(&mut conn).await? {
-        ensure!(arguments.force, "the database is not empty: restore into another one, or replace it with --force");
-        backup::clear(&mut conn).await?;
-    }
-    drop(conn);
-    let mut file = BufReader::new(File::open(&arguments.file)?);
-    let mut has_dump = false;
-    while let Some((name, size)) = archive::next(&mut file)? {
-        match name.as_str() {
-            KEY => write_key(&config.key_file(), read_key(&mut file, size)?, arguments.force)?,
-            DUMP => {
-                load(&mut file, size, database, config).await?;
-                has_dump = true;
-            }
-            // What a newer version added is of no use to this one.
-            _ => drop(std::io::copy(&mut (&mut file).take(size), &mut std::io::sink())?),
+impl Contents {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        let file = File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+        let mut file = BufReader::new(file);
+        let members = archive::members(&mut file)?;
+        let find = |name: &str| members.iter().find(|member| member.name == name);
+        let dump = find(DUMP).context("the backup holds no database")?.clone();
+        let key = find(KEY).map(|member| read_key(&mut file, member)).transpose()?;
+        // What a newer version added is of no use to this one.
+        let spooled: Vec<Member> = members.into_iter().filter(|member| member.name.starts_with(SPOOL)).collect();
+        for member in &spooled {
+            let name = &member.name[SPOOL.len()..];
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+            ensure!(is_plain && !name.starts_with('.') && !name.is_empty(), "the backup is damaged: {}", member.name);
         }
-        archive::skip_padding(&mut file, size)?;
+        Ok(Self { file, key, dump, spooled })
     }
-    ensure!(has_dump, "the backup holds no database");
-    database::migrate(&database.pools).await?;
+}
+
+// What is there is put aside, and goes only when the backup is in: until then one or the other is whole, also where
+// this is killed.
+async fn restore(
+    arguments: &Arguments,
+    contents: &mut Contents,
+    database: &Database,
+    config: &Config,
+) -> anyhow::Result<ExitCode> {
+    let conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
+    let mut claim = conn.detach();
+    ensure!(backup::claim(&mut claim).await?, RESTORE_UNDER_WAY);
+    if backup::is_set_aside(&mut claim).await? {
+        backup::put_back(&mut claim).await?;
+    }
+    let replaces = !backup::is_empty(&mut claim).await?;
+    if replaces {
+        ensure!(arguments.force, "the database is not empty: restore into another one, or replace it with --force");
+        backup::set_aside(&mut claim).await?;
+    }
+    if let Err(error) = bring_in(contents, database, config).await {
+        if replaces {
+            backup::put_back(&mut claim).await.with_context(|| format!("{error:#}"))?;
+            return Err(error.context("the backup could not be restored; what was there is there again"));
+        }
+        return Err(error);
+    }
+    let key_file = config.key_file();
+    let key = contents.key.as_deref().map(|key| prepare_key(&key_file, key)).transpose()?.flatten();
+    if replaces {
+        backup::drop_aside(&mut claim).await?;
+    }
+    if let Some(key) = key {
+        key.persist(&key_file).with_context(|| format!("could not write {}", key_file.display()))?;
+    }
     end_access(database).await?;
     verified(database).await
+}
+
+async fn bring_in(contents: &mut Contents, database: &Database, config: &Config) -> anyhow::Result<()> {
+    contents.file.seek(SeekFrom::Start(contents.dump.at))?;
+    load(&mut contents.file, contents.dump.size, database, config).await?;
+    database::migrate(&database.pools).await?;
+    let spool = config.data_dir().join("spool");
+    if !contents.spooled.is_empty() {
+        make_data_dir(&spool)?;
+        private_file::give(&File::open(&spool)?, private_file::folder_of(&spool))?;
+    }
+    for member in &contents.spooled {
+        let path = spool.join(&member.name[SPOOL.len()..]);
+        contents.file.seek(SeekFrom::Start(member.at))?;
+        let file = private_file::write_aside(&path, &mut (&mut contents.file).take(member.size));
+        let file = file.with_context(|| format!("could not write {}", path.display()))?;
+        file.persist(&path).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let mut conn = database.pools.jobs.acquire().await?;
+    backup::move_spooled(&mut conn, &spool).await?;
+    if !contents.spooled.is_empty() {
+        println!("{} files that wait to be read are back; costwake serve reads them.", contents.spooled.len());
+    }
+    Ok(())
 }
 
 // A backup is older than what was revoked since: what lets people in is not taken from it unseen.
@@ -98,30 +160,34 @@ async fn end_access(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_key(file: &mut impl Read, size: u64) -> anyhow::Result<Vec<u8>> {
-    ensure!(size <= KEY_BYTES_MAX, "the backup is damaged: its key has {size} bytes");
+fn read_key(file: &mut (impl Read + Seek), member: &Member) -> anyhow::Result<Vec<u8>> {
+    ensure!(member.size <= KEY_BYTES_MAX, "the backup is damaged: its key has {} bytes", member.size);
+    file.seek(SeekFrom::Start(member.at))?;
     let mut key = Vec::new();
-    file.take(size).read_to_end(&mut key)?;
-    ensure!(key.len() as u64 == size, "the file ends half-way: it is no whole backup");
+    file.take(member.size).read_to_end(&mut key)?;
     Ok(key)
 }
 
-fn write_key(path: &Path, key: Vec<u8>, force: bool) -> anyhow::Result<()> {
+fn check_key(path: &Path, key: &[u8], force: bool) -> anyhow::Result<()> {
     match fs::read(path) {
-        Ok(present) if present == key => return Ok(()),
-        Ok(_) if !force => {
+        Ok(present) if present != key && !force => {
             bail!("{} is another key than the backup's: move it away, or replace it with --force", path.display())
         }
-        Ok(_) => fs::remove_file(path)?,
-        Err(_) => {}
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not read {}", path.display()))
+        }
+        _ => Ok(()),
     }
-    if let Some(folder) = path.parent() {
-        make_data_dir(folder)?;
+}
+
+// On disk beside the one that is there, which it takes the place of in one step. None where it is the same.
+fn prepare_key(path: &Path, mut key: &[u8]) -> anyhow::Result<Option<NamedTempFile>> {
+    if fs::read(path).is_ok_and(|present| present == key) {
+        return Ok(None);
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.with_context(|| format!("could not write {}", path.display()))?;
-    file.write_all(&key)?;
-    Ok(file.sync_all()?)
+    make_data_dir(private_file::folder_of(path))?;
+    let file = private_file::write_aside(path, &mut key);
+    file.map(Some).with_context(|| format!("could not write {}", path.display()))
 }
 
 async fn load(file: &mut impl Read, size: u64, database: &Database, config: &Config) -> anyhow::Result<()> {
@@ -145,7 +211,7 @@ async fn load(file: &mut impl Read, size: u64, database: &Database, config: &Con
     while left > 0 {
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = file.read(&mut buffer[..wanted])?;
-        ensure!(read > 0, "the file ends half-way: it is no whole backup");
+        ensure!(read > 0, CUT);
         left -= read as u64;
         given.store(size - left, Ordering::Relaxed);
         // Where pg_restore gave up, its own words say more than a broken pipe.

@@ -31,6 +31,9 @@ struct Upload {
     /// Whether a bill that another source counts is counted here too.
     #[serde(default)]
     is_counted_elsewhere_too: bool,
+    /// All deliveries of the same form.
+    #[serde(default)]
+    together: Vec<i64>,
 }
 
 pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
@@ -54,6 +57,7 @@ pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
         more_parts: upload.more_parts,
         delivery_id: upload.delivery_id,
         is_counted_elsewhere_too: upload.is_counted_elsewhere_too,
+        together: upload.together,
         fence: Some(job.fence()),
         ..ImportOptions::default()
     };

@@ -1,15 +1,20 @@
 //! Totals of invoices: the FOCUS 1.4 dataset InvoiceDetail, added up by invoice, or a list with a row an invoice.
 
+use super::error::BillError;
+use super::focus_parquet::ParquetRows;
 use super::timestamp;
 use crate::focus::{BillingPeriod, Decimal};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 /// More lines than any year of invoices has.
 const LINE_COUNT_MAX: usize = 1_000_000;
 /// Longer values are no names of invoices.
 const TEXT_BYTES_MAX: usize = 500;
+/// Most text that the rows of a Parquet file become.
+const PARQUET_TEXT_BYTES_MAX: usize = 256 << 20;
 
 /// What one invoice totals in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +64,9 @@ pub enum InvoicesError {
     /// Not text, or a quote that does not end.
     #[error("Line {0} cannot be read as CSV. Nothing was imported.")]
     Record(u64),
+    /// A Parquet file that cannot be opened or read to its end.
+    #[error("The Parquet file cannot be read: {0}. Nothing was imported.")]
+    Parquet(String),
     /// Only a header.
     #[error("The file has no invoice in it.")]
     Empty,
@@ -111,8 +119,38 @@ impl Columns {
     }
 }
 
-/// Reads a file of totals, in order of invoice, issuer and currency.
+/// Reads a file of totals, CSV or Parquet, in order of invoice, issuer and currency.
 pub fn invoices(bytes: &[u8]) -> Result<Vec<InvoiceTotal>, InvoicesError> {
+    if bytes.starts_with(b"PAR1") { totals(&parquet_as_csv(bytes)?) } else { totals(bytes) }
+}
+
+// One reader serves both: the first row of a Parquet file is line 2, as below a header.
+fn parquet_as_csv(bytes: &[u8]) -> Result<Vec<u8>, InvoicesError> {
+    let not_written = |error: &dyn std::fmt::Display| InvoicesError::Parquet(error.to_string());
+    let not_read = |error: BillError| match error {
+        BillError::Malformed(reason) | BillError::OutOfBounds(reason) => InvoicesError::Parquet(reason),
+        other => InvoicesError::Parquet(other.to_string().trim_end_matches('.').to_owned()),
+    };
+    let mut file = tempfile::NamedTempFile::new().map_err(|error| not_written(&error))?;
+    file.write_all(bytes).map_err(|error| not_written(&error))?;
+    let (mut rows, names) = ParquetRows::open(file.path()).map_err(not_read)?;
+    if rows.row_count > LINE_COUNT_MAX as u64 {
+        return Err(InvoicesError::TooMany);
+    }
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(&names).map_err(|error| not_written(&error))?;
+    let mut text_bytes = 0;
+    while let Some((_, cells)) = rows.next().map_err(not_read)? {
+        text_bytes += cells.text.len();
+        if text_bytes > PARQUET_TEXT_BYTES_MAX {
+            return Err(InvoicesError::Parquet("its rows are more than 256 MiB of text".into()));
+        }
+        csv.write_record((0..names.len()).map(|column| cells.get(column))).map_err(|error| not_written(&error))?;
+    }
+    csv.into_inner().map_err(|error| not_written(&error))
+}
+
+fn totals(bytes: &[u8]) -> Result<Vec<InvoiceTotal>, InvoicesError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).has_headers(false).flexible(true).from_reader(bytes);

@@ -1,8 +1,9 @@
 //! Which source a file belongs to, and whether another one counts its bills already.
 
 use super::reader::Found;
-use crate::store::billers::{self, Beside};
+use crate::store::billers::{self, Beside, HandedIn};
 use crate::store::sources;
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -52,7 +53,19 @@ pub fn counted_twice(beside: &[Beside]) -> Option<String> {
         "Source “{}” counts this bill already: {}. Counting it here too would count it twice. Accept it if both are \
          meant; otherwise withdraw it here, or the other one first and import this file again.",
         first.source_name,
-        bills(beside),
+        beside_bills(beside),
+    ))
+}
+
+/// Why a delivery waits where a file that was handed in together with it holds the same bill.
+pub(super) fn handed_in_together(others: &[HandedIn]) -> Option<String> {
+    others.first()?;
+    let named = others.iter().map(|bill| (&*bill.billing_account_id, bill.billing_period_start, bill.delivery_id));
+    Some(format!(
+        "Another file that was handed in together with it holds the same bill: {}. Counted, this file would take its \
+         place. Parts of one bill are imported together, with --parts or as parts on the upload page: withdraw this one \
+         then. Accept it if it is meant to take the other's place.",
+        bills(named.collect()),
     ))
 }
 
@@ -63,20 +76,24 @@ pub(super) fn counted_beside(beside: &[Beside]) -> Option<String> {
         "Source “{}” counts this bill too: {}. It is counted in both, as was asked for; \
          withdraw one of them if they are the same bill.",
         first.source_name,
-        bills(beside),
+        beside_bills(beside),
     ))
 }
 
-fn bills(beside: &[Beside]) -> String {
-    let bills: Vec<String> = beside
+fn beside_bills(beside: &[Beside]) -> String {
+    bills(beside.iter().map(|bill| (&*bill.billing_account_id, bill.billing_period_start, bill.delivery_id)).collect())
+}
+
+fn bills(all: Vec<(&str, NaiveDate, i64)>) -> String {
+    let bills: Vec<String> = all
         .iter()
         .take(NAMED_MAX)
-        .map(|bill| {
-            let period = bill.billing_period_start.format("%Y-%m");
-            format!("{period} of account {} (delivery {})", bill.billing_account_id, bill.delivery_id)
+        .map(|(account, period, delivery_id)| {
+            let of_account = if account.is_empty() { String::new() } else { format!(" of account {account}") };
+            format!("{}{of_account} (delivery {delivery_id})", period.format("%Y-%m"))
         })
         .collect();
-    let more = beside.len().saturating_sub(NAMED_MAX);
+    let more = all.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     bills.join(", ") + &more
 }
@@ -95,4 +112,24 @@ pub(super) async fn warnings(conn: &mut PgConnection, source_id: i64, found: &Fo
         }
     }
     Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_same_call_is_named_and_what_to_do() {
+        assert_eq!(handed_in_together(&[]), None);
+        let bill = |account: &str, delivery_id| HandedIn {
+            billing_account_id: account.into(),
+            billing_period_start: "2026-10-01".parse().unwrap(),
+            delivery_id,
+        };
+        let reason = handed_in_together(&[bill("A1", 7), bill("", 8)]).unwrap();
+        assert!(reason.contains("2026-10 of account A1 (delivery 7), 2026-10 (delivery 8)."), "{reason}");
+        assert!(reason.contains("--parts") && reason.contains("upload page"), "{reason}");
+        let many: Vec<HandedIn> = (1..6).map(|id| bill("A1", id)).collect();
+        assert!(handed_in_together(&many).unwrap().contains("(delivery 3) and 2 more."));
+    }
 }

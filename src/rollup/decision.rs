@@ -121,7 +121,9 @@ fn older(
     let account =
         if billing_account_id.is_empty() { String::new() } else { format!(" of account {billing_account_id}") };
     let why = if current.version_at == version_at {
-        "and of two files with the same version only one can count".to_owned()
+        "and of two files with the same version only one can count (parts of one bill are imported together, with \
+         --parts)"
+            .to_owned()
     } else {
         format!("and this one is older ({})", version_at.format("%Y-%m-%d %H:%M:%S UTC"))
     };

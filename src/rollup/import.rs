@@ -62,6 +62,8 @@ pub struct ImportOptions {
     pub expected_rows: Option<i64>,
     /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
     pub is_counted_elsewhere_too: bool,
+    /// Deliveries of the same command or form, which it must not replace without a decision.
+    pub together: Vec<i64>,
     /// The delivery that waits for this file, where it was handed in before it is read.
     pub delivery_id: Option<i64>,
     /// The job on whose behalf this happens: a worker that lost it cannot publish.
@@ -382,6 +384,7 @@ impl Import<'_> {
             delivery_id: self.begun.delivery_id,
             kind: "publish",
             counts_beside: self.options.is_counted_elsewhere_too,
+            together: &self.options.together,
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,

@@ -34,6 +34,8 @@ pub(super) struct Publishing<'a> {
     pub kind: &'a str,
     /// Whether a person said so: its bills count also where another source counts the same ones.
     pub counts_beside: bool,
+    /// Deliveries of the same command or form: it takes the place of none of them without a decision.
+    pub together: &'a [i64],
     pub by: &'a str,
     pub now: DateTime<Utc>,
     pub fence: Option<Fence>,
@@ -44,7 +46,7 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
-    /// Another source counts the same bill: it waits for a decision.
+    /// Another source, or a file that came together with it, holds the same bill: it waits for a decision.
     Held {
         reason: String,
     },
@@ -140,6 +142,13 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     }
     if joined_exports::is_overtaken(&mut transaction, publishing.delivery_id).await? {
         return Err(LedgerError::Overtaken);
+    }
+    if !publishing.together.is_empty() {
+        let ids = sorted.counting_ids();
+        let others = billers::handed_in_together(&mut *transaction, &ids, publishing.together).await?;
+        if let Some(reason) = bill_source::handed_in_together(&others) {
+            return Ok(Published::Held { reason });
+        }
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let twice = bill_source::counted_twice(&beside);
@@ -276,6 +285,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         delivery_id,
         kind: "accept",
         counts_beside: true,
+        together: &[],
         by: by.login,
         now,
         fence: None,

@@ -1,3 +1,4 @@
+use super::file::ZSTD_WINDOW_LOG_MAX;
 use flate2::read::MultiGzDecoder;
 use std::io::{Cursor, Read};
 use zip::ZipArchive;
@@ -16,7 +17,7 @@ pub enum ArchiveError {
     Broken(String),
 }
 
-/// The content of a small file that may be a zip archive of one file, or gzip: at most `bytes_max` bytes of it, and
+/// The content of a small file that may be a zip archive of one file, gzip or zstd: at most `bytes_max` bytes of it, and
 /// never a look at the names inside.
 pub fn unpacked(bytes: Vec<u8>, bytes_max: u64) -> Result<Vec<u8>, ArchiveError> {
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
@@ -30,6 +31,12 @@ pub fn unpacked(bytes: Vec<u8>, bytes_max: u64) -> Result<Vec<u8>, ArchiveError>
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return bounded(MultiGzDecoder::new(bytes.as_slice()), bytes_max);
+    }
+    if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        let broken = |error: std::io::Error| ArchiveError::Broken(error.to_string());
+        let mut decoder = zstd::stream::read::Decoder::new(bytes.as_slice()).map_err(broken)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
+        return bounded(decoder, bytes_max);
     }
     bounded(bytes.as_slice(), bytes_max)
 }
@@ -61,7 +68,8 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(b"Date,USD").unwrap();
         let named = zipped(&[("../../etc/passwd", b"Date,USD")]);
-        for bytes in [b"Date,USD".to_vec(), gzip.finish().unwrap(), named] {
+        let zstd = zstd::encode_all(&b"Date,USD"[..], 1).unwrap();
+        for bytes in [b"Date,USD".to_vec(), gzip.finish().unwrap(), zstd, named] {
             assert_eq!(unpacked(bytes, 100).unwrap(), b"Date,USD");
         }
     }
@@ -100,6 +108,9 @@ mod tests {
         let bomb = zipped(&[("a.csv", &vec![b'0'; 10 << 20])]);
         assert!(bomb.len() < 64 << 10);
         assert!(matches!(unpacked(bomb.clone(), 1 << 20), Err(ArchiveError::TooLarge(_))));
+        let zstd = zstd::encode_all(&vec![b'0'; 10 << 20][..], 1).unwrap();
+        assert!(matches!(unpacked(zstd.clone(), 1 << 20), Err(ArchiveError::TooLarge(_))));
+        assert!(matches!(unpacked(zstd[..zstd.len() / 2].to_vec(), 100 << 20), Err(ArchiveError::Broken(_))));
         let nested = unpacked(zipped(&[("b.zip", &bomb)]), 1 << 20).unwrap();
         assert_eq!(nested, bomb, "it is unpacked once");
 

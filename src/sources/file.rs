@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// 128 MiB, what `zstd --ultra -22` needs; a frame that asks for more is refused.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+pub(super) const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// Bytes that are looked at to tell what a file is.
 const HEAD_BYTES: usize = 8;

@@ -100,6 +100,49 @@ pub async fn beside(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<V
     .await
 }
 
+/// A bill that a file which was handed in together with another one holds.
+#[derive(Debug, Clone)]
+pub struct HandedIn {
+    /// `BillingAccountId`.
+    pub billing_account_id: String,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// The delivery of that file.
+    pub delivery_id: i64,
+}
+
+/// Which bills of these generations one of those deliveries counts, or holds while it waits for a decision. Of two
+/// joined exports only the one of the same side is meant, and the same bytes are no other file.
+pub async fn handed_in_together(
+    db: impl PgExecutor<'_>,
+    generation_ids: &[i64],
+    delivery_ids: &[i64],
+) -> sqlx::Result<Vec<HandedIn>> {
+    sqlx::query_as!(
+        HandedIn,
+        r#"SELECT DISTINCT g.billing_account_id AS "billing_account_id!", g.billing_period_start AS "billing_period_start!",
+             other.delivery_id AS "delivery_id!"
+         FROM generation g
+         JOIN delivery own ON own.delivery_id = g.delivery_id
+         JOIN generation o ON o.source_id = g.source_id AND o.billing_account_id = g.billing_account_id
+             AND o.billing_period_start = g.billing_period_start AND o.append_object = g.append_object
+             AND o.delivery_id <> g.delivery_id AND o.state IN ('ready', 'current')
+         LEFT JOIN joined_export side ON side.generation_id = g.generation_id AND side.delivery_id = g.delivery_id
+         LEFT JOIN joined_export same ON same.generation_id = o.generation_id AND same.side = side.side
+         JOIN delivery other ON other.delivery_id = coalesce(same.delivery_id, o.delivery_id)
+         WHERE g.generation_id = ANY($1) AND other.delivery_id = ANY($2)
+           AND (o.state = 'current' OR other.state = 'quarantined')
+           AND (side.side IS NULL OR same.side IS NOT NULL
+                OR NOT EXISTS (SELECT FROM joined_export e WHERE e.generation_id = o.generation_id))
+           AND other.content_sha256 IS DISTINCT FROM own.content_sha256
+         ORDER BY g.billing_period_start, g.billing_account_id, other.delivery_id"#,
+        generation_ids,
+        delivery_ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Someone accepted that these count although another source counts the same bill.
 pub async fn accept_beside(db: impl PgExecutor<'_>, generation_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!("UPDATE generation SET is_accepted_beside = true WHERE generation_id = ANY($1)", generation_ids)

@@ -1,4 +1,5 @@
-//! What nobody can use any more: sessions, one-time links, failed sign-ins that throttle nothing.
+//! What nobody can use any more: sessions, one-time links, failed sign-ins that throttle nothing, browsers whose cookie
+//! has ended.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -11,7 +12,10 @@ pub async fn delete(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result
         .await?;
     let failures =
         sqlx::query!("DELETE FROM sign_in_failure WHERE failed_at < $1::timestamptz - interval '2 days'", now)
-            .execute(conn)
+            .execute(&mut *conn)
             .await?;
-    Ok(sessions.rows_affected() + links.rows_affected() + failures.rows_affected())
+    let browsers = sqlx::query!("DELETE FROM known_browser WHERE seen_at < $1::timestamptz - interval '400 days'", now)
+        .execute(conn)
+        .await?;
+    Ok(sessions.rows_affected() + links.rows_affected() + failures.rows_affected() + browsers.rows_affected())
 }

@@ -3,12 +3,13 @@
 //! XChaCha20-Poly1305. The sealed bytes name their key; table, row and column are authenticated with them, so
 //! that a sealed secret moved to another place does not open.
 
+use super::private_file;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const KEY_BYTES: usize = 32;
@@ -158,19 +159,12 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-// Two processes may start at once: one writes aside, and the link is made only where there is no key yet.
+// Two processes may start at once: each writes aside, and only where there is no key yet is it given the name.
 fn create(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let aside = path.with_extension(hex::encode(random::<8>()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    file.write_all(&random::<KEY_BYTES>())?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&aside, path);
-    std::fs::remove_file(&aside)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+    std::fs::create_dir_all(private_file::folder_of(path))?;
+    let aside = private_file::write_aside(path, &mut &random::<KEY_BYTES>()[..])?;
+    match aside.persist_noclobber(path) {
+        Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => Err(failed.error),
         _ => Ok(()),
     }
 }

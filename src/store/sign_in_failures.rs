@@ -72,6 +72,31 @@ pub async fn history(
     })
 }
 
+/// The same for a browser in which this account has signed in before: what others try, at its address too, is not its
+/// doing. `browser` stands for it among the addresses.
+pub async fn history_of_browser(
+    conn: &mut PgConnection,
+    account_key: &str,
+    browser: &str,
+    now: DateTime<Utc>,
+    window: TimeDelta,
+) -> sqlx::Result<History> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('sign-in of ' || $1))", account_key)
+        .execute(&mut *conn)
+        .await?;
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "count!", max(failed_at) AS last FROM sign_in_failure
+           WHERE account_key = $1 AND client_address = $2 AND failed_at > $3"#,
+        account_key,
+        browser,
+        now - window
+    )
+    .fetch_one(conn)
+    .await?;
+    let pair = Failures { count: row.count, last: row.last };
+    Ok(History { pair, address: Failures::default(), account: Failures::default(), known_address: true })
+}
+
 /// Enters a try as failed. Old rows, and all beyond a bound, go.
 pub async fn insert(conn: &mut PgConnection, account_key: &str, address: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     let id = sqlx::query_scalar!(

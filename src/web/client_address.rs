@@ -1,6 +1,6 @@
 //! Where a request comes from. X-Forwarded-For counts only when the peer is a proxy that the settings name.
 
-use super::AppState;
+use super::{AppState, transport};
 use anyhow::Context;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
@@ -9,6 +9,9 @@ use ipnet::IpNet;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Once;
+
+static TELL_ONCE: Once = Once::new();
 
 /// The address of the client, or of the last proxy that is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +43,20 @@ impl FromRequestParts<AppState> for ClientAddress {
         // Without a connection (a router called directly) the peer is nobody, and nobody is not trusted.
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        if app.trusted_proxies.is_empty() && is_forwarded(&parts.headers) && transport::is_https(&app.config) {
+            TELL_ONCE.call_once(|| {
+                tracing::warn!(
+                    "Requests come through a proxy at {peer}, and COSTWAKE_TRUSTED_PROXIES names none: everyone has its \
+                     address in the audit log, and failed sign-ins of one slow down those of all. Name the proxy there"
+                );
+            });
+        }
         Ok(Self(resolve(peer, &parts.headers, &app.trusted_proxies)))
     }
+}
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded")
 }
 
 /// Reads the setting: addresses and networks, separated by commas.
@@ -93,6 +108,14 @@ mod tests {
         assert_eq!(seen("10.0.0.2", &["evil, 198.51.100.1"], "10.0.0.0/8"), "198.51.100.1");
         assert_eq!(seen("10.0.0.2", &["198.51.100.1, garbage"], "10.0.0.0/8"), "10.0.0.2");
         assert_eq!(seen("::ffff:10.0.0.2", &["198.51.100.1"], "10.0.0.0/8"), "198.51.100.1");
+    }
+
+    #[test]
+    fn a_proxy_shows_by_its_headers() {
+        let headers =
+            |name: &'static str| HeaderMap::from_iter([(name.parse().unwrap(), "198.51.100.1".parse().unwrap())]);
+        assert!(is_forwarded(&headers("x-forwarded-for")) && is_forwarded(&headers("forwarded")));
+        assert!(!is_forwarded(&headers("host")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -88,7 +88,7 @@ async fn change_password(
     Form(form): Form<PasswordForm>,
 ) -> Result<Response> {
     // A stolen session must not be a way to guess the password: tries count as sign-ins do.
-    sign_in::reserve(&app, &principal.login, address).await?;
+    let throttled_as = sign_in::reserve(&app, &principal.login, address, &headers).await?;
     let mut conn = app.pools.web.acquire().await?;
     let hash = accounts::own_password_hash(&mut conn, principal.user_id).await?;
     drop(conn);
@@ -105,18 +105,18 @@ async fn change_password(
     }
     let hash = password::hash(form.password).await?;
     let by = by(&app, &principal, address);
-    let cookie = super::detached(async move {
+    let cookies = super::detached(async move {
         let mut tx = app.pools.web.begin().await?;
         accounts::set_password(&mut tx, principal.user_id, &hash, by.now).await?;
-        sign_in_failures::forget(&mut tx, &throttle::account_key(&principal.login), &address.throttle_key()).await?;
-        let cookie = session::start(&mut tx, &app.config, &headers, principal.user_id, by.now).await?;
+        sign_in_failures::forget(&mut tx, &throttle::account_key(&principal.login), &throttled_as).await?;
+        let cookies = session::start(&mut tx, &app.config, &headers, principal.user_id, by.now).await?;
         let login = &principal.login;
         audit::insert(&mut tx, by.now, login, &by.address, "password_changed", login, json!({})).await?;
         tx.commit().await?;
-        Ok::<_, Error>(cookie)
+        Ok::<_, Error>(cookies)
     })
     .await?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/settings/profile?done=password")).into_response())
+    Ok((cookies, Redirect::to("/settings/profile?done=password")).into_response())
 }
 
 async fn end_sessions(

@@ -3,9 +3,10 @@
 use super::{AppState, Error, Principal, preferences, secret, transport};
 use crate::api;
 use crate::config::Config;
-use crate::store::sessions;
 use crate::store::tokens::{self, TokenScope};
-use axum::http::{HeaderMap, HeaderValue, header};
+use crate::store::{known_browsers, sessions};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::AppendHeaders;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
@@ -13,6 +14,8 @@ use sqlx::PgConnection;
 pub const IDLE: TimeDelta = TimeDelta::hours(8);
 /// A session ends this long after signing in, used or not.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(24);
+/// A browser is known for this long after signing in; browsers keep no cookie for longer.
+const BROWSER_LIFETIME: TimeDelta = TimeDelta::days(400);
 /// "Last seen" is written at most this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 
@@ -72,22 +75,40 @@ pub async fn authenticate_token(
     })
 }
 
-/// Starts a session in place of the one that the browser had; the answer must set the cookie that comes back.
+/// The cookies of an answer.
+pub type Cookies = AppendHeaders<[(HeaderName, HeaderValue); 2]>;
+
+/// Starts a session in place of the one that the browser had, and remembers the browser; the answer must set the cookies
+/// that come back.
 pub async fn start(
     conn: &mut PgConnection,
     config: &Config,
     headers: &HeaderMap,
     user_id: i64,
     now: DateTime<Utc>,
-) -> sqlx::Result<HeaderValue> {
+) -> sqlx::Result<Cookies> {
     if let Some(old) = current_sha256(config, headers) {
         sessions::delete(&mut *conn, &old).await?;
     }
     let token = secret::random();
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let user_agent: String = user_agent.chars().take(200).collect();
-    sessions::insert(conn, &secret::sha256(&token), user_id, now, LIFETIME, &user_agent).await?;
-    Ok(set_cookie(config, &token, LIFETIME.num_seconds()))
+    sessions::insert(&mut *conn, &secret::sha256(&token), user_id, now, LIFETIME, &user_agent).await?;
+    // One that nobody has signed in with may have been planted.
+    let known = match cookie(headers, browser_cookie_name(config)).filter(|value| value.len() == 64) {
+        Some(browser) => known_browsers::is_known(&mut *conn, &secret::sha256(browser)).await?.then_some(browser),
+        None => None,
+    };
+    let browser = known.map_or_else(secret::random, str::to_owned);
+    known_browsers::remember(conn, &secret::sha256(&browser), user_id, now).await?;
+    let session = set_cookie(config, cookie_name(config), &token, LIFETIME);
+    let browser = set_cookie(config, browser_cookie_name(config), &browser, BROWSER_LIFETIME);
+    Ok(AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, browser)]))
+}
+
+/// What is stored of the browser in which somebody signed in, where this request names one.
+pub fn browser_sha256(config: &Config, headers: &HeaderMap) -> Option<Vec<u8>> {
+    cookie(headers, browser_cookie_name(config)).filter(|value| value.len() == 64).map(secret::sha256)
 }
 
 /// What is stored of the session in this request's cookie, whether it counts or not.
@@ -97,7 +118,7 @@ pub fn current_sha256(config: &Config, headers: &HeaderMap) -> Option<Vec<u8>> {
 
 /// Takes the cookie out of the browser.
 pub fn removed_cookie(config: &Config) -> HeaderValue {
-    set_cookie(config, "", 0)
+    set_cookie(config, cookie_name(config), "", TimeDelta::zero())
 }
 
 /// `__Host-` binds the cookie to this host and to HTTPS; browsers refuse it over plain HTTP, which is left for
@@ -106,8 +127,12 @@ pub fn cookie_name(config: &Config) -> &'static str {
     if transport::is_https(config) { "__Host-session" } else { "session" }
 }
 
-fn set_cookie(config: &Config, value: &str, max_age_seconds: i64) -> HeaderValue {
-    let name = cookie_name(config);
+fn browser_cookie_name(config: &Config) -> &'static str {
+    if transport::is_https(config) { "__Host-browser" } else { "browser" }
+}
+
+fn set_cookie(config: &Config, name: &str, value: &str, lifetime: TimeDelta) -> HeaderValue {
+    let max_age_seconds = lifetime.num_seconds();
     let secure = if transport::is_https(config) { " Secure;" } else { "" };
     let line = format!("{name}={value}; Path=/;{secure} HttpOnly; SameSite=Lax; Max-Age={max_age_seconds}");
     HeaderValue::try_from(line).expect("a name, hexadecimal digits and attributes are visible ASCII")

@@ -1,13 +1,14 @@
 //! Signing in and out.
 
+use super::session::Cookies;
 use super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
 use super::{password, preferences, session, throttle, transport};
-use crate::store::{Role, accounts, audit, sessions, sign_in_failures};
+use crate::store::{Role, accounts, audit, known_browsers, sessions, sign_in_failures};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -67,9 +68,9 @@ async fn sign_in(
     transport::may_sign_in(&app.config, &uri, &headers)?;
     let login = form.login.trim().to_lowercase();
     match try_password(&app, address, &headers, &login, form.password).await? {
-        Some((cookie, home)) => {
+        Some((cookies, home)) => {
             let target = local_path(&form.return_to).unwrap_or(home);
-            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(target)).into_response())
+            Ok((cookies, Redirect::to(target)).into_response())
         }
         None => {
             let theme = preferences::theme(&headers);
@@ -79,14 +80,14 @@ async fn sign_in(
     }
 }
 
-// The cookie and the page to open, or none when login and password do not fit.
+// The cookies and the page to open, or none when login and password do not fit.
 async fn try_password(
     app: &AppState,
     address: ClientAddress,
     headers: &HeaderMap,
     login: &str,
     password: String,
-) -> Result<Option<(HeaderValue, &'static str)>> {
+) -> Result<Option<(Cookies, &'static str)>> {
     let slot = tokio::time::timeout(SLOT_TIMEOUT, SLOTS.acquire()).await;
     let Ok(Ok(_slot)) = slot else { return Err(Error::TooMany { retry_after_seconds: SLOT_TIMEOUT.as_secs() }) };
     let mut conn = app.pools.web.acquire().await?;
@@ -95,7 +96,7 @@ async fn try_password(
     drop(conn);
     // What somebody types into the wrong field is not kept: it may be a password.
     let subject = if is_known { login.to_owned() } else { "unknown account".to_owned() };
-    reserve(app, login, address).await?;
+    let throttled_as = reserve(app, login, address, headers).await?;
     let (user_id, hash) = account.map_or((None, None), |(user_id, hash)| (Some(user_id), Some(hash)));
     let fits = password::fits(password, hash).await?;
     let (app, headers) = (app.clone(), headers.clone());
@@ -109,34 +110,48 @@ async fn try_password(
             super::telemetry::count_sign_in_failure();
             return Ok(None);
         };
-        sign_in_failures::forget(&mut tx, &throttle::account_key(&subject), &address.throttle_key()).await?;
-        let cookie = session::start(&mut tx, &app.config, &headers, user_id, now).await?;
+        sign_in_failures::forget(&mut tx, &throttle::account_key(&subject), &throttled_as).await?;
+        let cookies = session::start(&mut tx, &app.config, &headers, user_id, now).await?;
         accounts::signed_in(&mut tx, user_id, now).await?;
         audit::insert(&mut tx, now, &subject, &address.to_string(), "sign_in", &subject, json!({})).await?;
         let home =
             accounts::get(&mut tx, user_id).await?.map_or("/", |account| home(account.role, account.also_finance));
         tx.commit().await?;
-        Ok(Some((cookie, home)))
+        Ok(Some((cookies, home)))
     })
     .await
 }
 
-/// Enters the try as failed, unless it has to wait.
+/// Enters the try as failed, unless it has to wait. Gives what it was entered under: the address, or the browser where
+/// this login has signed in in it before.
 ///
 /// A login that nobody has waits exactly like one that somebody has: otherwise the waits would tell them apart.
-pub(super) async fn reserve(app: &AppState, login: &str, address: ClientAddress) -> Result<()> {
+pub(super) async fn reserve(
+    app: &AppState,
+    login: &str,
+    address: ClientAddress,
+    headers: &HeaderMap,
+) -> Result<String> {
     let (app, login) = (app.clone(), login.to_owned());
+    let browser = session::browser_sha256(&app.config, headers);
     super::detached(async move {
-        let (now, from) = (app.now(), address.throttle_key());
+        let (now, account) = (app.now(), throttle::account_key(&login));
         let mut tx = app.pools.web.begin().await?;
-        let account = throttle::account_key(&login);
-        let history = sign_in_failures::history(&mut tx, &login, &account, &from, now, throttle::WINDOW).await?;
+        let known = match browser {
+            Some(browser) => known_browsers::is_of(&mut *tx, &browser, &login).await?.then_some(browser),
+            None => None,
+        };
+        let from = known.as_deref().map_or_else(|| address.throttle_key(), throttle::browser_key);
+        let history = match known {
+            Some(_) => sign_in_failures::history_of_browser(&mut tx, &account, &from, now, throttle::WINDOW).await?,
+            None => sign_in_failures::history(&mut tx, &login, &account, &from, now, throttle::WINDOW).await?,
+        };
         if let Some(retry_after_seconds) = throttle::wait_seconds(&history, now) {
             return Err(Error::TooMany { retry_after_seconds });
         }
         sign_in_failures::insert(&mut tx, &account, &from, now).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(from)
     })
     .await
 }

@@ -1,5 +1,7 @@
 //! How long a sign-in has to wait. Delays double and end: nobody is shut out for good, and what others try on an
-//! account does not hold up a person at an address from which they have signed in before.
+//! account does not hold up a person at an address from which they have signed in before. A browser in which a person
+//! has signed in before waits for what was tried in it alone: behind a proxy that the settings do not name everyone has
+//! the same address.
 
 use crate::store::seal;
 use crate::store::sign_in_failures::{Failures, History};
@@ -21,6 +23,11 @@ pub fn account_key(login: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(&*KEY).expect("a key of any length will do");
     mac.update(login.as_bytes());
     hex::encode(mac.finalize().into_bytes())
+}
+
+/// What stands for a known browser in the place of an address.
+pub fn browser_key(browser_sha256: &[u8]) -> String {
+    format!("browser {}", hex::encode(browser_sha256))
 }
 
 const PAIR_FREE: i64 = 5;

@@ -11,6 +11,7 @@ use axum::response::Redirect;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use serde_json::json;
+use std::path::Path;
 
 /// Larger bills come by the command line or in parts.
 const UPLOAD_BYTES_MAX: usize = 8 << 30;
@@ -45,6 +46,15 @@ struct Form {
     as_of: Option<DateTime<Utc>>,
     format: Option<Format>,
     is_counted_elsewhere_too: bool,
+    /// Whether the files are parts of one bill; otherwise each is one of its own.
+    are_parts: bool,
+}
+
+impl Form {
+    /// The files of each delivery.
+    fn deliveries(&self) -> Vec<&[Spooled]> {
+        if self.are_parts { vec![&self.files] } else { self.files.chunks(1).collect() }
+    }
 }
 
 async fn receive(
@@ -88,6 +98,7 @@ async fn read(app: &AppState, mut multipart: Multipart) -> Result<Form> {
             Some("source") => form.source = source(&text(field).await?)?,
             Some("as_of") => form.as_of = as_of(&text(field).await?)?,
             Some("format") => form.format = format(&text(field).await?)?,
+            Some("parts") => form.are_parts = !text(field).await?.is_empty(),
             Some("counted_elsewhere_too") => form.is_counted_elsewhere_too = !text(field).await?.is_empty(),
             _ => {}
         }
@@ -143,39 +154,49 @@ async fn enqueue(app: AppState, principal: Principal, address: ClientAddress, mu
     let now = app.now();
     let mut transaction = app.pools.web.begin().await?;
     let mut ids = Vec::new();
-    for file in &form.files {
-        let version_basis = if form.as_of.is_some() { "as-of" } else { "receipt" };
+    for files in form.deliveries() {
+        let file_name = names(files);
         let upload = sources::Upload {
-            file_name: &file.file_name,
-            file_bytes: file.file_bytes,
+            file_name: &file_name,
+            file_bytes: files.iter().map(|file| file.file_bytes).sum(),
             named_source: form.source.as_deref(),
             received_by: &principal.login,
             version_at: form.as_of.unwrap_or(now),
-            version_basis,
+            version_basis: if form.as_of.is_some() { "as-of" } else { "receipt" },
             now,
         };
-        let delivery_id = sources::insert_upload(&mut transaction, &upload).await?;
+        ids.push(sources::insert_upload(&mut transaction, &upload).await?);
+    }
+    for (files, delivery_id) in form.deliveries().into_iter().zip(&ids) {
+        let paths: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
         let payload = json!({
-            "path": file.path,
-            "file_name": file.file_name,
+            "path": paths[0],
+            "more_parts": paths[1..],
+            "file_name": names(files),
             "source": form.source,
             "as_of": form.as_of,
             "received_by": principal.login,
             "delivery_id": delivery_id,
             "format": form.format.map(Format::name),
             "is_counted_elsewhere_too": form.is_counted_elsewhere_too,
+            "together": ids,
         });
         jobs::enqueue(&mut transaction, "import_upload", &delivery_id.to_string(), &payload).await?;
         let subject = format!("delivery {delivery_id}");
-        let details = json!({ "file": file.file_name, "bytes": file.file_bytes });
+        let bytes: i64 = files.iter().map(|file| file.file_bytes).sum();
+        let details = json!({ "file": names(files), "bytes": bytes });
         let from = address.to_string();
         audit::insert(&mut transaction, now, &principal.login, &from, "delivery.uploaded", &subject, details).await?;
-        ids.push(delivery_id);
     }
     // A commit whose answer is lost may have happened: then the job needs its files.
     form.files.iter_mut().for_each(Spooled::keep);
     transaction.commit().await?;
     Ok(ids)
+}
+
+// What a delivery is called, as on the command line.
+fn names(files: &[Spooled]) -> String {
+    files.iter().map(|file| file.file_name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 
 #[derive(Template, WebTemplate)]

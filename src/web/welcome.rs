@@ -9,7 +9,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -83,7 +83,7 @@ async fn set_password(
         let mut tx = app.pools.web.begin().await?;
         let (user_id, login) = sign_in_links::consume(&mut tx, &sha256, now).await?.ok_or(Error::NotFound)?;
         accounts::set_password(&mut tx, user_id, &hash, now).await?;
-        let cookie = session::start(&mut tx, &app.config, &headers, user_id, now).await?;
+        let cookies = session::start(&mut tx, &app.config, &headers, user_id, now).await?;
         accounts::signed_in(&mut tx, user_id, now).await?;
         let from = address.to_string();
         audit::insert(&mut tx, now, &login, &from, "password_set_by_link", &login, json!({})).await?;
@@ -93,7 +93,7 @@ async fn set_password(
         // The first link is used up; the file that carried it has no more use.
         let _ = tokio::fs::remove_file(bootstrap_file(&app.config)).await;
         let home = account.map_or("/", |account| sign_in::home(account.role, account.also_finance));
-        Ok(([(header::SET_COOKIE, cookie)], Redirect::to(home)).into_response())
+        Ok((cookies, Redirect::to(home)).into_response())
     })
     .await
 }

@@ -2,6 +2,8 @@
 
 use crate::support::{costwake, said};
 use costwake::store::embedded::Cluster;
+use costwake::store::jobs;
+use serde_json::json;
 use sqlx::ConnectOptions;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -82,6 +84,99 @@ async fn a_restore_ends_sessions_and_links_and_names_the_tokens_that_work() {
     assert_eq!(rows(&second, access).await, [""; 0]);
     let audited = "SELECT action FROM audit_log WHERE action = 'backup_restored'";
     assert_eq!(rows(&second, audited).await, ["backup_restored"]);
+}
+
+/// A file that was cut or damaged takes nothing away: neither the database nor the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_not_whole_leaves_what_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let data_dir = place.path().join("data");
+    let bill = place.path().join("bill.csv");
+    fs::write(&bill, BILL).unwrap();
+    let key = data_dir.join("key");
+    fs::create_dir(&data_dir).unwrap();
+    fs::write(&key, [5; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = place.path().join("costwake.backup");
+    assert!(costwake(&data_dir, &["backup", file.to_str().unwrap()]).status.success());
+
+    // What came after the backup is what must not be lost.
+    said(&costwake(&data_dir, &["import", "--json", bill.to_str().unwrap()]));
+    fs::write(&key, [6; 32]).unwrap();
+    let stored = "SELECT concat_ws(' ', delivery_id, state, row_count) FROM delivery ORDER BY delivery_id";
+    let before = rows(&data_dir, stored).await;
+    assert_eq!(before.len(), 1);
+    let whole = fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 4..whole.len() * 3 / 4].fill(0);
+    let cut = |bytes: usize| whole[..bytes].to_vec();
+    let bad = place.path().join("bad.backup");
+    for (what, bytes) in [
+        ("in the middle", cut(whole.len() / 2)),
+        ("in the last block", cut(whole.len() - 1)),
+        ("without the last block", cut(whole.len() - 512)),
+        ("damaged", damaged),
+    ] {
+        fs::write(&bad, bytes).unwrap();
+        let refused = costwake(&data_dir, &["restore", "--force", bad.to_str().unwrap()]);
+        assert!(!refused.status.success(), "{what}: {}", said(&refused));
+        assert_eq!(fs::read(&key).unwrap(), [6; 32], "{what}");
+        assert_eq!(rows(&data_dir, stored).await, before, "{what}");
+        let verified = costwake(&data_dir, &["verify"]);
+        assert!(verified.status.success(), "{what}: {}", said(&verified));
+    }
+    let aside = "SELECT nspname::text FROM pg_namespace WHERE nspname = 'before_restore'";
+    assert_eq!(rows(&data_dir, aside).await, [""; 0]);
+
+    // A restore that was killed half-way: the next command takes back what was there.
+    let begun = "ALTER SCHEMA public RENAME TO before_restore";
+    assert_eq!(rows(&data_dir, begun).await, [""; 0]);
+    let verified = costwake(&data_dir, &["verify"]);
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!(rows(&data_dir, stored).await, before);
+
+    let restored = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", said(&restored));
+    assert_eq!(fs::read(&key).unwrap(), [5; 32]);
+    assert_eq!(rows(&data_dir, stored).await, [""; 0]);
+    assert_eq!(rows(&data_dir, aside).await, [""; 0]);
+}
+
+/// What was answered for is kept: files that wait to be read come back with the database, where they are read from.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_wait_are_in_the_backup() {
+    let place = tempfile::tempdir().unwrap();
+    let (first, second) = (place.path().join("first"), place.path().join("second"));
+    assert!(costwake(&first, &["migrate"]).status.success());
+    let spool = first.join("spool");
+    fs::create_dir(&spool).unwrap();
+    let paths = ["aa11.csv.gz", "bb22.csv"].map(|name| spool.join(name));
+    for path in &paths {
+        fs::write(path, format!("{} of a bill", path.display())).unwrap();
+    }
+    {
+        let cluster = Cluster::open(&first, None).unwrap();
+        let mut connection = cluster.connect_options().connect().await.unwrap();
+        let payload = json!({ "path": paths[0], "more_parts": [paths[1]], "file_name": "october" });
+        jobs::enqueue(&mut connection, "import_upload", "1", &payload).await.unwrap();
+    }
+    let file = place.path().join("costwake.backup");
+    let saved = costwake(&first, &["backup", file.to_str().unwrap()]);
+    assert!(said(&saved).contains("2 files of deliveries that wait"), "{}", said(&saved));
+    let left: Vec<String> =
+        fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.contains("costwake-backup")), "{left:?}");
+
+    let restored = costwake(&second, &["restore", file.to_str().unwrap()]);
+    assert!(said(&restored).contains("2 files that wait to be read are back"), "{}", said(&restored));
+    let known =
+        "SELECT concat_ws(' ', payload->>'path', payload->'more_parts'->>0) FROM job WHERE kind = 'import_upload'";
+    let there = ["aa11.csv.gz", "bb22.csv"].map(|name| second.join("spool").join(name));
+    assert_eq!(rows(&second, known).await, [format!("{} {}", there[0].display(), there[1].display())]);
+    for (path, from) in there.iter().zip(&paths) {
+        assert_eq!(fs::read(path).unwrap(), fs::read(from).unwrap());
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ GET /api/v1/forecast money read
 GET /api/v1/environments signed-in read
 POST /api/v1/environments bills admin
 PATCH /api/v1/environments/{slug} bills admin
+DELETE /api/v1/environments/{slug} bills admin
 GET /api/v1/goals signed-in read
 GET /api/v1/invoices organisation read
 POST /api/v1/invoices finance admin
@@ -79,6 +80,7 @@ POST /api/v1/savings/undo review admin
 GET /api/v1/services signed-in read
 POST /api/v1/services bills admin
 PATCH /api/v1/services/{slug} bills admin
+DELETE /api/v1/services/{slug} bills admin
 PUT /api/v1/services/{slug}/goals/{metric} review admin
 POST /api/v1/services/{slug}/plans review admin
 POST /api/v1/services/{slug}/plans/{id}/delete review admin
@@ -90,6 +92,7 @@ PUT /api/v1/sources/{name}/deliveries/{delivery}/parts/{number} bills ingest
 GET /api/v1/teams signed-in read
 POST /api/v1/teams bills admin
 PATCH /api/v1/teams/{slug} bills admin
+DELETE /api/v1/teams/{slug} bills admin
 GET /api/v1/unit-costs money read
 GET /anomalies money
 GET /anomalies.csv money

@@ -1,7 +1,8 @@
 //! One-time links, passwords, throttling (S04, S06-S09).
 
 use super::support::{self, TestApp};
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::store::{Role, accounts};
 use costwake::web::telemetry;
@@ -210,6 +211,48 @@ async fn guessing_is_slowed_down_and_the_owner_is_not_shut_out(pool: PgPool) {
     assert_eq!(sign_in(&app, &login, PASSWORD).await.status, StatusCode::SEE_OTHER);
     let audited = support::count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'sign_in_failed'").await;
     assert_eq!(audited, looked_at as i64);
+}
+
+async fn sign_in_in(browser: &str, app: &TestApp, login: &str, password: &str) -> support::Page {
+    let body = serde_urlencoded::to_string([("login", login), ("password", password)]).unwrap();
+    let request = app
+        .request(Method::POST, "/sign-in")
+        .header(header::COOKIE, browser)
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    app.send(request.body(Body::from(body)).unwrap()).await
+}
+
+/// Behind a proxy that the settings do not name, everyone has its address: whoever floods the page with wrong passwords
+/// keeps nobody out of a browser in which they have signed in before.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_known_browser_is_not_shut_out_with_its_address(pool: PgPool) {
+    let mut app = support::app(pool.clone()).await;
+    // The clock stands still, so that nothing depends on how fast this runs.
+    app.state = app.state.with(|parts| parts.clock = standing);
+    app.router = costwake::web::router(app.state.clone());
+    let (_, login) = person_with_password(&app, Role::Viewer).await;
+    let page = sign_in(&app, &login, PASSWORD).await;
+    let cookies = page.headers.get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap());
+    let browser = cookies.filter_map(|line| line.split(';').next()).find(|pair| pair.starts_with("browser="));
+    let browser = browser.unwrap().to_owned();
+    for number in 0..20 {
+        let wrong = sign_in(&app, &format!("nobody-{number}"), "not the password").await;
+        assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{number}");
+    }
+    assert_eq!(sign_in(&app, &login, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "another browser waits");
+    assert_eq!(sign_in_in(&browser, &app, "nobody", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let planted = format!("browser={}", "a".repeat(64));
+    assert_eq!(sign_in_in(&planted, &app, &login, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(sign_in_in(&browser, &app, &login, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    // Nor is it a way to guess.
+    for number in 0..6 {
+        let expected = if number < 5 { StatusCode::UNAUTHORIZED } else { StatusCode::TOO_MANY_REQUESTS };
+        assert_eq!(sign_in_in(&browser, &app, &login, "not the password").await.status, expected, "{number}");
+    }
+    // Who holds the cookie holds nothing else.
+    let known = TestApp { session: browser.strip_prefix("browser=").map(str::to_owned), ..app.clone() };
+    assert_eq!(known.get("/settings/profile").await.status, StatusCode::SEE_OTHER);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

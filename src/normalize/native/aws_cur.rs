@@ -12,6 +12,9 @@ use crate::normalize::cells::{Cells, present, trimmed};
 
 /// Tags that users made carry this in front of their keys.
 const USER_PREFIXES: [&str; 2] = ["user:", "user_"];
+/// Where all kinds of tags are one map, those of resources carry this. Tags of accounts, cost categories and others keep
+/// what they carry, which tells them apart.
+const RESOURCE_PREFIXES: [&str; 2] = ["resourceTags/user:", "resourceTags/"];
 
 /// Columns of a report that are read for each line, and what is made of them.
 pub(super) struct AwsCur {
@@ -35,6 +38,7 @@ pub(super) struct AwsCur {
     rate_code: usize,
     rate_id: usize,
     tag_map: usize,
+    tag_prefixes: &'static [&'static str],
     tags: TagColumns,
     categories: Categories,
     to: Computed,
@@ -105,6 +109,8 @@ impl AwsCur {
         plan.copy("PricingUnit", unit);
         let line_item_type = plan.native.find(&["lineitemlineitemtype"]);
         let to = Computed::of(plan, unblended_cost, line_item_type);
+        let tag_map = plan.used(&["resourcetags", "tags"]);
+        let has_all_tags = plan.native.key(tag_map) == "tags";
         Self {
             line_item_type,
             usage_type: plan.native.find(&["lineitemusagetype"]),
@@ -125,7 +131,8 @@ impl AwsCur {
             region: plan.native.find(&["productregion"]),
             rate_code: plan.used(&["pricingratecode"]),
             rate_id: plan.native.find(&["pricingrateid"]),
-            tag_map: plan.used(&["resourcetags"]),
+            tag_map,
+            tag_prefixes: if has_all_tags { &RESOURCE_PREFIXES } else { &USER_PREFIXES },
             tags: TagColumns::of(tag_columns(plan)),
             categories: Categories::of(categories::AWS),
             to,
@@ -217,7 +224,7 @@ impl AwsCur {
     fn tags(&self, cells: Cells<'_>, row: &mut RowText) {
         let map = present(cells.get(self.tag_map)).filter(|map| *map != "{}");
         if let Some(map) = map {
-            row.write(self.to.tags, |text| without_key_prefix(text, map, &USER_PREFIXES));
+            row.write(self.to.tags, |text| without_key_prefix(text, map, self.tag_prefixes));
             return;
         }
         row.write(self.to.tags, |text| self.tags.write(text, cells));

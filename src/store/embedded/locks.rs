@@ -2,6 +2,7 @@
 
 use super::error::{Doing, EmbeddedError};
 use crate::patience::Patience;
+use crate::store::private_file;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
@@ -68,5 +69,8 @@ impl ServeLock {
 }
 
 fn lock_file(path: &Path) -> Result<File, EmbeddedError> {
-    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).doing("write", path)
+    let file =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).doing("write", path)?;
+    private_file::give(&file, private_file::folder_of(path)).doing("change the owner of", path)?;
+    Ok(file)
 }

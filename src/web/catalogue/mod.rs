@@ -6,7 +6,7 @@ mod environment;
 pub mod environment_end;
 mod import;
 pub mod refresh;
-mod remove;
+pub mod remove;
 mod service;
 mod team;
 

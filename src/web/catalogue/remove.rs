@@ -122,9 +122,7 @@ pub(super) async fn service(
 ) -> Result<Response> {
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        let service = catalogue::service::get(change.conn(), &slug).await?.ok_or(Error::NotFound)?;
-        catalogue::service::delete(change.conn(), service.service_id).await?;
-        change.audit("service.deleted", &slug, service.values().details()).await?;
+        delete_service(&mut change, &slug).await?;
         change.finish().await
     });
     Ok(done.await?.redirect(|_| "/catalogue".into()))
@@ -138,9 +136,7 @@ pub(super) async fn environment(
 ) -> Result<Response> {
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        let environment = catalogue::environment::get(change.conn(), &slug).await?.ok_or(Error::NotFound)?;
-        catalogue::environment::delete(change.conn(), environment.environment_id).await?;
-        change.audit("environment.deleted", &slug, environment.values().details()).await?;
+        delete_environment(&mut change, &slug).await?;
         change.finish().await
     });
     Ok(done.await?.redirect(|_| "/catalogue?show=environments".into()))
@@ -154,12 +150,31 @@ pub(super) async fn team(
 ) -> Result<Response> {
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        let team = catalogue::team::get(change.conn(), &slug).await?.ok_or(Error::NotFound)?;
-        catalogue::team::delete(change.conn(), team.team_id).await?;
-        change.audit("team.deleted", &slug, team.values().details()).await?;
+        delete_team(&mut change, &slug).await?;
         change.finish_without_remap().await
     });
     Ok(done.await?.redirect(|()| "/catalogue?show=teams".into()))
+}
+
+/// Deletes a service, with the rules that name it.
+pub async fn delete_service(change: &mut MappingChange, slug: &str) -> Result<()> {
+    let service = catalogue::service::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
+    catalogue::service::delete(change.conn(), service.service_id).await?;
+    change.audit("service.deleted", slug, service.values().details()).await
+}
+
+/// Deletes an environment, with the rules that name it.
+pub async fn delete_environment(change: &mut MappingChange, slug: &str) -> Result<()> {
+    let environment = catalogue::environment::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
+    catalogue::environment::delete(change.conn(), environment.environment_id).await?;
+    change.audit("environment.deleted", slug, environment.values().details()).await
+}
+
+/// Deletes a team; what it owned belongs to none.
+pub async fn delete_team(change: &mut MappingChange, slug: &str) -> Result<()> {
+    let team = catalogue::team::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
+    catalogue::team::delete(change.conn(), team.team_id).await?;
+    change.audit("team.deleted", slug, team.values().details()).await
 }
 
 async fn frame(app: &AppState, principal: &Principal, snapshot: &mut Snapshot, name: &str) -> Result<Page> {

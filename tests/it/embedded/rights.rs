@@ -97,6 +97,29 @@ fn a_user_without_rights_runs_a_cluster_of_its_own() {
     assert!(place.pid().is_none());
 }
 
+/// The service that runs as that user must be able to read the key, and to take the locks.
+#[test]
+fn what_root_makes_in_the_data_directory_belongs_to_its_owner() {
+    if !is_root() {
+        return skipped("files of root in a data directory of another user: the tests do not run as root");
+    }
+    let (from, place) = (Place::new(), Place::new());
+    fs::create_dir(from.data_dir()).unwrap();
+    let key = from.data_dir().join("key");
+    fs::write(&key, [5; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = from.0.path().join("costwake.backup");
+    assert!(from.costwake(&["backup", file.to_str().unwrap()]).status().unwrap().success());
+
+    fs::create_dir(place.data_dir()).unwrap();
+    chown(place.data_dir(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let restored = place.costwake(&["restore", file.to_str().unwrap()]).output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    for name in ["key", "cluster.lock", "holders.lock", "serve.lock", "jobs.lock", "postgres"] {
+        assert_eq!(fs::metadata(place.data_dir().join(name)).unwrap().uid(), NOBODY, "{name}");
+    }
+}
+
 /// A file system of this size; it goes away with the value.
 struct SmallDisk<'a>(&'a Path);
 

@@ -3,6 +3,8 @@
 use super::{BY, Line, column, decimal, sum, texts, time, world};
 use crate::support;
 use axum::http::StatusCode;
+use costwake::normalize::{self, InvoiceTotal};
+use costwake::parquet_table::{Kind, ParquetTable};
 use costwake::rollup::invoices::{self, InvoiceForm};
 use costwake::rollup::rebuild::rebuild;
 use costwake::rollup::{ImportRequest, import_file};
@@ -30,6 +32,33 @@ const DETAIL: &str = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrenc
 1,INV-3,Cloud One,USD,31.0000001,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
 1,INV-4,Cloud One,USD,12,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
 1,INV-6,Cloud One,USD,99,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Voided\n";
+
+/// The dataset in other containers is the same dataset.
+#[test]
+fn invoice_detail_is_read_from_parquet() {
+    let (names, rows) = DETAIL.trim_end().split_once('\n').unwrap();
+    let kind = |name: &str| match name {
+        "BilledCost" => Kind::Decimal { scale: 7 },
+        "BillingPeriodStart" | "InvoiceIssueDate" | "PaymentDueDate" => Kind::Milliseconds,
+        _ => Kind::Text,
+    };
+    let mut table = ParquetTable::new(Vec::new(), names.split(',').map(|name| (name, kind(name)))).unwrap();
+    for row in rows.lines() {
+        table.write_row(row.split(',')).unwrap();
+    }
+    let parquet = table.finish().unwrap();
+    let (read, expected) = (normalize::invoices(&parquet).unwrap(), normalize::invoices(DETAIL.as_bytes()).unwrap());
+    assert_eq!(read.len(), expected.len());
+    for (read, expected) in read.iter().zip(&expected) {
+        let told = |one: &InvoiceTotal| {
+            let InvoiceTotal { invoice_id, month, issue_date, due_date, issue_status, detail_count, .. } = one.clone();
+            (one.billed_cost.normalized(), invoice_id, month, issue_date, due_date, issue_status, detail_count)
+        };
+        assert_eq!(told(read), told(expected));
+    }
+    let cut = normalize::invoices(&parquet[..parquet.len() / 2]).unwrap_err().to_string();
+    assert!(cut.contains("The Parquet file cannot be read") && cut.contains("Nothing was imported"), "{cut}");
+}
 
 /// Every state, with the exact difference, the tolerance and the age, and the same on page and CSV.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -17,6 +17,7 @@ mod model;
 mod oracle;
 mod states;
 mod taking_back;
+mod together;
 mod twice;
 
 use crate::support;

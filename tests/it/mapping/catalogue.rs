@@ -139,3 +139,30 @@ async fn deleting_shows_what_follows(pool: PgPool) {
     let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
     assert_eq!(report.keys_moved, 0);
 }
+
+/// What a script added it can take away again, as the pages do.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn entries_are_deleted_by_the_api(pool: PgPool) {
+    load(&pool, "a", &[line("222", json!({}), 30, "6")]).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let reader = app.token(TokenScope::Read, Role::Finance).await;
+    let api = |method, path, body| app.api(method, path, &token, body);
+    for (path, name) in [("services", "Rest"), ("environments", "Prod EU"), ("teams", "Pay")] {
+        let added = app.api("POST", &format!("/api/v1/{path}"), &token, json!({ "name": name })).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{}", added.body);
+    }
+    app.post_form("/rules", &[("service", "rest"), ("place", "last"), ("reason", "test")]).await;
+    assert_eq!(costs(&pool).await, ["rest/- 6 USD"]);
+    for (path, slug) in
+        [("/api/v1/services/rest", "rest"), ("/api/v1/environments/prod-eu", "prod-eu"), ("/api/v1/teams/pay", "pay")]
+    {
+        assert_eq!(app.api("DELETE", path, &reader, json!(null)).await.status, StatusCode::FORBIDDEN, "{path}");
+        let deleted = api("DELETE", path, json!(null)).await;
+        assert_eq!((deleted.status, deleted.json()), (StatusCode::OK, json!({ "deleted": slug })), "{path}");
+        assert_eq!(api("DELETE", path, json!(null)).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(costs(&pool).await, ["-/- 6 USD"]);
+    assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action LIKE '%.deleted'").await, 3);
+    assert_eq!(differences(&pool).await, 0);
+}

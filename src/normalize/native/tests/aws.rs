@@ -145,6 +145,29 @@ fn maps_of_report_2_are_read() {
     assert_eq!(read.shown, [format!(r#"{names} {{"team":"shop","aws_created_by":"root"}}"#)]);
 }
 
+/// An export may have one map for all kinds of tags instead of the map of the resources'.
+#[test]
+fn the_map_of_all_tags_of_report_2_is_read() {
+    let text = "bill_payer_account_id,bill_billing_period_start_date,bill_billing_period_end_date,\
+        line_item_line_item_type,line_item_usage_start_date,line_item_usage_end_date,line_item_product_code,\
+        line_item_currency_code,line_item_unblended_cost,tags\n\
+        0042,2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z,Usage,2026-10-05T00:00:00.000Z,\
+        2026-10-06T00:00:00.000Z,AmazonS3,USD,1.0,\"{\"\"resourceTags/user:team\"\":\"\"shop\"\",\
+        \"\"resourceTags/Owner\"\":\"\"ann\"\",\"\"resourceTags/aws:createdBy\"\":\"\"root\"\",\"\"costCategory/unit\"\":\"\"web\"\",\
+        \"\"accountTag/env\"\":\"\"prod\"\"}\"\n";
+    let tagged = read(text, tags);
+    let expected =
+        r#"{"team":"shop","Owner":"ann","aws:createdBy":"root","costCategory/unit":"web","accountTag/env":"prod"}"#;
+    assert_eq!(tagged.shown, [expected]);
+    // Where the map of the resources is there too, it says so itself.
+    let both = text.replacen(",tags\n", ",resource_tags,tags\n", 1).replacen(
+        ",1.0,",
+        ",1.0,\"{\"\"user_team\"\":\"\"own\"\"}\",",
+        1,
+    );
+    assert_eq!(read(&both, tags).shown, [r#"{"team":"own"}"#]);
+}
+
 /// A report of Data Exports in Parquet: DOUBLE amounts, moments, and tags as a map.
 #[test]
 fn report_2_is_read_from_parquet() {

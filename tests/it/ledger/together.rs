@@ -1,0 +1,93 @@
+//! Files of one bill that come with one command or one form: parts are joined, and where nobody said that they are
+//! parts, none takes another's place unseen.
+
+use super::{assert_clean, october};
+use crate::support::{self, Page, TestApp};
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
+use costwake::jobs::Worker;
+use costwake::store::Role;
+use costwake::store::jobs::Lane;
+use sqlx::{ConnectOptions, PgPool};
+use std::process::Command;
+use tokio_util::sync::CancellationToken;
+
+// All that counts, in whole dollars.
+async fn counted(pool: &PgPool) -> i64 {
+    let sum =
+        "SELECT coalesce(sum(m.effective_cost), 0)::bigint FROM monthly_cost m JOIN generation g USING (generation_id)
+               WHERE g.state = 'current'";
+    support::count(pool, sum).await
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_command_holds_a_file_that_would_replace_another_of_it(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [("report-1.csv", "1"), ("report-2.csv", "2")].map(|(name, cost)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, october(cost, 3)).unwrap();
+        path
+    });
+    let address = pool.connect_options().to_url_lossy().to_string();
+    let import = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+        command.env("DATABASE_URL", &address).env("COSTWAKE_DATA_DIR", folder.path());
+        command.args(["import", "--source", "acme"]).args(arguments).args(&paths).output().unwrap()
+    };
+    let apart = import(&[]);
+    let words = support::said(&apart);
+    assert_eq!(apart.status.code(), Some(2), "{words}");
+    assert!(words.contains("report-1.csv: published") && words.contains("report-2.csv: quarantined"), "{words}");
+    assert!(words.contains("2026-10 of account 00123 (delivery 1)") && words.contains("--parts"), "{words}");
+    assert_eq!(counted(&pool).await, 3);
+    assert_clean(&pool).await;
+
+    let joined = import(&["--parts"]);
+    assert_eq!(joined.status.code(), Some(0), "{}", support::said(&joined));
+    assert_eq!(counted(&pool).await, 9);
+    // The same bytes twice are no other file.
+    let again = import(&["--parts"]);
+    assert!(support::said(&again).contains("unchanged"), "{}", support::said(&again));
+    assert_clean(&pool).await;
+}
+
+async fn upload(browser: &TestApp, parts: &str) -> Page {
+    let field = |name: &str, value: &str| {
+        format!("--line\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = |name: &str, cost: &str| field(&format!("file\"; filename=\"{name}"), &october(cost, 3));
+    let files = [file("a.csv", "1"), file("b.csv", "2")].concat();
+    let body = format!("{files}{}{}--line--\r\n", field("source", "acme"), field("parts", parts));
+    let request = browser
+        .request(Method::POST, "/upload")
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=line");
+    browser.send(request.body(Body::from(body)).unwrap()).await
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_form_says_whether_its_files_are_parts(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", folder.path().to_str().unwrap()]);
+    let app = support::app_with(pool.clone(), config.clone()).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let worker = Worker { pools: support::pools(&pool), config, lane: Lane::Imports, stop: CancellationToken::new() };
+    assert!(finance.get("/upload").await.body.contains("name=\"parts\""));
+
+    let apart = upload(&finance, "").await;
+    assert_eq!((apart.status, apart.location()), (StatusCode::SEE_OTHER, "/sources"), "{}", apart.body);
+    assert!(worker.take_one().await.unwrap() && worker.take_one().await.unwrap());
+    assert_eq!(counted(&pool).await, 3);
+    let held = finance.get("/deliveries/2").await.body;
+    assert!(held.contains("handed in together with it holds the same bill: 2026-10"), "{held}");
+    assert!(held.contains("It waits for a decision"), "{held}");
+
+    let joined = upload(&finance, "yes").await;
+    assert_eq!((joined.status, joined.location()), (StatusCode::SEE_OTHER, "/deliveries/3"), "{}", joined.body);
+    assert!(worker.take_one().await.unwrap());
+    let receipt = finance.get("/deliveries/3").await.body;
+    assert!(receipt.contains("a.csv + b.csv") && receipt.contains("All 6 lines count."), "{receipt}");
+    assert_eq!(counted(&pool).await, 9);
+    assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+    assert_clean(&pool).await;
+}
