@@ -45,6 +45,7 @@ pub mod event_deliveries;
 pub mod event_known;
 pub mod event_reads;
 pub mod event_sources;
+pub mod event_tellings;
 pub mod expired;
 pub mod focus_export;
 pub mod forecast_series;
