@@ -71,6 +71,7 @@ pub mod missing_bills;
 pub mod month_closing;
 pub mod moved_by_rules;
 pub mod moved_lines;
+pub mod operational_event_lists;
 pub mod operational_events;
 pub mod otlp_series;
 pub mod pipeline_runs;

@@ -62,6 +62,7 @@ pub mod missing_bills;
 pub mod moments;
 mod moved_lines;
 pub mod moves;
+mod operational_events;
 pub mod overview;
 mod paced;
 pub mod page;
@@ -268,6 +269,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     metric_queries::routes,
     method::routes,
     metrics::routes,
+    operational_events::routes,
     overview::routes,
     preferences::routes,
     profile::routes,
