@@ -73,7 +73,8 @@ impl Place {
         let mut bytes = Vec::new();
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
-            let fault = |error| if spool::is_too_large(&error) { Fault::TooLarge } else { Fault::BrokeOff };
+            let fault =
+                |error: axum::Error| if spool::is_too_large(&error) { Fault::TooLarge } else { Fault::BrokeOff };
             let chunk = chunk.map_err(fault)?;
             self.grow_to((bytes.len() + chunk.len()).div_ceil(1 << 10))?;
             bytes.extend_from_slice(&chunk);
