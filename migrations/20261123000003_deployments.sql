@@ -205,3 +205,18 @@ CREATE TABLE pipeline_run (
     UNIQUE (event_source_id, external_id)
 );
 CREATE INDEX pipeline_run_by_sha ON pipeline_run (left(sha, 8));
+
+-- What deliveries told of changes, commits, releases and runs of pipelines, append-only but for deliveries that are read
+-- again: their rows are what all of it comes to.
+CREATE TABLE event_telling (
+    event_telling_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    kind text NOT NULL CHECK (kind IN ('change', 'push', 'release', 'pipeline_run')),
+    -- The repository; of a run the number of its event source.
+    place text NOT NULL,
+    -- Of a push the commit.
+    external_id text NOT NULL,
+    facts jsonb NOT NULL
+);
+CREATE INDEX event_telling_by_delivery ON event_telling (event_delivery_id);
+CREATE INDEX event_telling_by_subject ON event_telling (kind, place, external_id);

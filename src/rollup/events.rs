@@ -1,17 +1,17 @@
 //! What senders told becomes deployments, changes, releases and pipeline runs: stored deliveries are read by their
 //! adapter, written down, mapped to services and environments, and judged beside their neighbors in time.
 //!
-//! The result does not depend on the order in which deliveries came, nor on how often one came or was read.
+//! The result does not depend on the order in which deliveries came, nor on how often one came or was read: read again,
+//! each tells what its adapter makes of it now, and nothing else.
 
 use super::map_deployments::map_deployments;
 use super::map_operational_events::map_operational_events;
 use super::pipeline_deployments;
+use super::told_rows::{Origin, ToldRows};
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
 use crate::store::event_deliveries::{self, Unread};
-use crate::store::{
-    changes, deployment_rounds, deployments, event_sources, locks, operational_events, pipeline_runs, releases,
-};
+use crate::store::{deployment_rounds, deployments, event_sources, locks, operational_events};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::time::{Duration, Instant};
@@ -184,12 +184,18 @@ fn fault_of_code(code: &str) -> Fault {
 async fn record_deliveries(conn: &mut PgConnection, all: &[Unread]) -> anyhow::Result<Reading> {
     let mut told = Told::default();
     let mut reading = Reading::default();
+    let ids: Vec<i64> = all.iter().map(|unread| unread.event_delivery_id).collect();
+    told.forget(conn, &ids).await?;
     for unread in all {
         let headers: Headers = serde_json::from_value(unread.headers.clone())
             .map_err(|error| EventError::Unfit(format!("its headers are not readable: {error}")))?;
         let events = events::read(&unread.sender, &headers, &unread.body, unread.received_at)?;
-        write_down(conn, &mut told, unread.event_source_id, unread.event_delivery_id, unread.received_at, &events)
-            .await?;
+        let from = Origin {
+            event_source_id: unread.event_source_id,
+            event_delivery_id: unread.event_delivery_id,
+            received_at: unread.received_at,
+        };
+        write_down(conn, &mut told, from, &events).await?;
         let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
         let reason = events.iter().find_map(|event| event.reason.as_deref());
         let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
@@ -210,7 +216,8 @@ pub async fn record(
     events: &[Event],
 ) -> anyhow::Result<Vec<i64>> {
     let mut told = Told::default();
-    write_down(conn, &mut told, event_source_id, event_delivery_id, received_at, events).await?;
+    told.forget(conn, &[event_delivery_id]).await?;
+    write_down(conn, &mut told, Origin { event_source_id, event_delivery_id, received_at }, events).await?;
     told.settle(conn).await
 }
 
@@ -219,10 +226,19 @@ pub async fn record(
 struct Told {
     deployment_ids: Vec<i64>,
     operational_event_ids: Vec<i64>,
+    rows: ToldRows,
 }
 
 impl Told {
+    // Forgets what deliveries told when they were read before.
+    async fn forget(&mut self, conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<()> {
+        self.deployment_ids.extend(deployments::forget_deliveries(conn, event_delivery_ids).await?);
+        self.operational_event_ids.extend(operational_events::forget_deliveries(conn, event_delivery_ids).await?);
+        self.rows.forget(conn, event_delivery_ids).await
+    }
+
     async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+        self.rows.settle(conn).await?;
         self.deployment_ids.sort_unstable();
         self.deployment_ids.dedup();
         // Deployments may add an environment, where what happened beside them belongs.
@@ -232,37 +248,20 @@ impl Told {
     }
 }
 
-async fn write_down(
-    conn: &mut PgConnection,
-    told: &mut Told,
-    event_source_id: i64,
-    event_delivery_id: i64,
-    received_at: DateTime<Utc>,
-    events: &[Event],
-) -> anyhow::Result<()> {
+async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, events: &[Event]) -> anyhow::Result<()> {
+    let Origin { event_source_id, event_delivery_id, received_at } = from;
     let deployments = &mut told.deployment_ids;
     let context = &mut told.operational_event_ids;
-    deployments.extend(deployments::forget_delivery(conn, event_delivery_id).await?);
-    context.extend(operational_events::forget_delivery(conn, event_delivery_id).await?);
     for event in events {
         match event.kind {
             EventKind::Deployment => {
                 let told = deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?;
                 deployments.push(told);
             }
-            EventKind::Change => {
-                let closed_at = event.finished_at.or(event.occurred_at).unwrap_or(received_at);
-                changes::upsert(conn, repo(event)?, event, closed_at).await?;
-            }
-            EventKind::Push if event.is_default_branch => {
-                let pushed_at = event.finished_at.unwrap_or(received_at);
-                changes::insert_commits(conn, repo(event)?, &event.commits, pushed_at).await?;
-            }
-            EventKind::Release => {
-                releases::upsert(conn, repo(event)?, event, received_at).await?;
-            }
+            EventKind::Change | EventKind::Release => told.rows.tell(conn, from, event).await?,
+            EventKind::Push if event.is_default_branch => told.rows.tell(conn, from, event).await?,
             EventKind::PipelineRun => {
-                pipeline_runs::upsert(conn, event_source_id, event_delivery_id, event, received_at).await?;
+                told.rows.tell(conn, from, event).await?;
                 let source_name = event_sources::name(conn, event_source_id).await?;
                 for event in pipeline_deployments::deployments_of(conn, &source_name, event).await? {
                     let told = deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?;
@@ -279,10 +278,6 @@ async fn write_down(
         }
     }
     Ok(())
-}
-
-fn repo(event: &Event) -> Result<&str, EventError> {
-    event.repo.as_deref().ok_or_else(|| EventError::Unfit("the repository is not named".into()))
 }
 
 // Makes these operational events what was told of them, and maps them.

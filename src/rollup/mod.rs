@@ -60,6 +60,7 @@ mod staging;
 mod statistics;
 mod take_back;
 mod timings;
+mod told_rows;
 mod unread;
 mod verify_closed;
 mod verify_invoices;

@@ -59,7 +59,7 @@ pub async fn upsert(
     .map(drop)
 }
 
-/// Records pushed commits. A commit never changes, so one that is there stays.
+/// Records pushed commits. A commit never changes, so one that is there stays until what told of it is read again.
 pub async fn insert_commits(
     conn: &mut PgConnection,
     repo: &str,
@@ -86,6 +86,19 @@ pub async fn insert_commits(
         &times,
         &urls as &[Option<String>],
         &reverts,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Deletes the rows of these pull requests and commits, repository and id by repository and id.
+pub async fn delete(conn: &mut PgConnection, repos: &[String], external_ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM change c USING unnest($1::text[], $2::text[]) AS gone (repo, external_id)
+         WHERE c.repo = gone.repo AND c.external_id = gone.external_id",
+        repos,
+        external_ids
     )
     .execute(conn)
     .await

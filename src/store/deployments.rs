@@ -49,11 +49,11 @@ pub async fn tell(
     Ok(deployment_id)
 }
 
-/// Forgets what a delivery told, so that it can be read again. Returns the deployments that it told of.
-pub async fn forget_delivery(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<Vec<i64>> {
+/// Forgets what deliveries told, so that they can be read again. Returns the deployments that they told of.
+pub async fn forget_deliveries(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
     let mut deployment_ids = sqlx::query_scalar!(
-        "DELETE FROM deployment_status WHERE event_delivery_id = $1 RETURNING deployment_id",
-        event_delivery_id
+        "DELETE FROM deployment_status WHERE event_delivery_id = ANY($1) RETURNING deployment_id",
+        event_delivery_ids
     )
     .fetch_all(conn)
     .await?;

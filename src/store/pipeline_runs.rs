@@ -53,6 +53,19 @@ pub async fn upsert(
     .map(drop)
 }
 
+/// Deletes the rows of these runs: numbers of event sources, as text, and ids there.
+pub async fn delete(conn: &mut PgConnection, event_source_ids: &[String], external_ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM pipeline_run p USING unnest($1::text[], $2::text[]) AS gone (event_source_id, external_id)
+         WHERE p.event_source_id = gone.event_source_id::bigint AND p.external_id = gone.external_id",
+        event_source_ids,
+        external_ids
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// A run as pages list it.
 #[derive(Debug, Clone)]
 pub struct ListedRun {

@@ -51,6 +51,19 @@ pub async fn upsert(
     write_facts(conn, release_id, event, told_at, received_at).await
 }
 
+/// Deletes the rows of these releases, repository and id by repository and id.
+pub async fn delete(conn: &mut PgConnection, repos: &[String], external_ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM release r USING unnest($1::text[], $2::text[]) AS gone (repo, external_id)
+         WHERE r.repo = gone.repo AND r.external_id = gone.external_id",
+        repos,
+        external_ids
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 async fn write_facts(
     conn: &mut PgConnection,
     release_id: i64,

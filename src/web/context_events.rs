@@ -1,13 +1,16 @@
 //! Operational events on charts and in lists: what else happened beside deployments and cost.
 
-use super::charts::{Buckets, Event};
+use super::charts::{Buckets, Event, Leads, of_days};
 use super::deployment::safe_url;
+use super::query::{DAY_COUNT_MAX, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
 use crate::store::operational_events::{self, Filter, Listed};
 use chrono::{NaiveTime, TimeDelta};
 use sqlx::PgConnection;
 
-/// Shown on one chart; more are counted and said.
+/// The list of all.
+pub(super) const PATH: &str = "/events";
+/// Shown on one chart.
 const EVENT_COUNT_MAX: i64 = 10_000;
 /// Listed below it.
 const ROW_COUNT_MAX: usize = 50;
@@ -25,35 +28,60 @@ pub struct ContextRow {
     pub details: String,
 }
 
+/// Whose events: of services, in an environment or in none that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// The services.
+    pub service_ids: &'a [i64],
+    /// Their addresses.
+    pub service_slugs: &'a [&'a str],
+    /// The environment; any where none is given.
+    pub environment_id: Option<i64>,
+    /// Its address; empty where none is given.
+    pub environment_slug: &'a str,
+}
+
+impl Whose<'_> {
+    // The list of theirs, without its days. More services than an address takes are all services.
+    fn list_href(&self) -> String {
+        let services = self.service_slugs.join(",");
+        let services = if services.len() > VALUE_BYTES_MAX { "" } else { services.as_str() };
+        let pairs = [("service", services), ("env", self.environment_slug)];
+        let pairs: Vec<(&str, &str)> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let query = serde_urlencoded::to_string(&pairs).unwrap_or_default();
+        if query.is_empty() { PATH.to_owned() } else { format!("{PATH}?{query}") }
+    }
+}
+
 /// The operational events of services in some days.
 #[derive(Debug, Clone, Default)]
 pub struct ContextEvents {
     listed: Vec<Listed>,
+    list_href: String,
+    days: Option<DateRange>,
 }
 
 impl ContextEvents {
     /// Reads those of these services, in this environment or in none that is known.
-    pub async fn read(
-        conn: &mut PgConnection,
-        service_ids: &[i64],
-        environment_id: Option<i64>,
-        days: DateRange,
-    ) -> sqlx::Result<Self> {
+    pub async fn read(conn: &mut PgConnection, whose: &Whose<'_>, days: DateRange) -> sqlx::Result<Self> {
+        let Whose { service_ids, environment_id, .. } = *whose;
         if service_ids.is_empty() {
             return Ok(Self::default());
         }
         let (from, until) =
             (days.start().and_time(NaiveTime::MIN).and_utc(), days.end().and_time(NaiveTime::MIN).and_utc());
         let filter = Filter { service_ids, environment_id, from, until };
-        Ok(Self { listed: operational_events::list(conn, &filter, EVENT_COUNT_MAX).await? })
+        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX).await?;
+        Ok(Self { listed, list_href: whose.list_href(), days: Some(days) })
     }
 
-    /// Marks for the lane below a chart, in order of time. All lead to the list.
-    pub fn on_chart(&self, buckets: &Buckets, list_href: &str) -> Vec<Event> {
+    /// Marks for the lane below a chart, in order of time. Each leads to the list of its days.
+    pub fn on_chart(&self, buckets: &Buckets) -> Vec<Event> {
         let event = |one: &Listed| {
+            let day = one.started_at.date_naive();
             Some(Event {
-                index: buckets.index_of(one.started_at.date_naive())?,
-                href: list_href.to_owned(),
+                index: buckets.index_of(day)?,
+                leads: Leads::Days { list_href: self.list_href.clone(), day },
                 label: format!("{}, {}: {}", one.started_at.format("%-d %b %H:%M"), one.kind_in_words(), one.title),
             })
         };
@@ -65,16 +93,30 @@ impl ContextEvents {
         self.listed.iter().take(ROW_COUNT_MAX).map(row).collect()
     }
 
-    /// What the list leaves out, in a sentence; empty where it leaves out nothing.
+    /// The list that has all of them, with the rules that placed them; empty where there are none.
+    pub fn href(&self) -> String {
+        match self.days.filter(|_| !self.listed.is_empty()) {
+            // From a period long ago until today there are more days than an address takes: then of all days.
+            Some(days) if i64::from(days.day_count()) > DAY_COUNT_MAX => self.list_href.clone(),
+            Some(days) => of_days(&self.list_href, days.start(), days.last_day()),
+            None => String::new(),
+        }
+    }
+
+    /// What that list has beyond the newest, in a sentence.
     pub fn note(&self) -> String {
         match self.listed.len() {
-            count if count > ROW_COUNT_MAX => format!("The newest {ROW_COUNT_MAX} of {count} are listed."),
-            _ => String::new(),
+            count if count as i64 >= EVENT_COUNT_MAX => "All of them, with the rules that placed each".into(),
+            count if count > ROW_COUNT_MAX => {
+                format!("These are the newest {ROW_COUNT_MAX} of {count}: all of them, with the rules that placed each")
+            }
+            _ => "By which rules each was placed".into(),
         }
     }
 }
 
-fn row(one: &Listed) -> ContextRow {
+/// An event in a list.
+pub(super) fn row(one: &Listed) -> ContextRow {
     let mut details = vec![one.kind_in_words().to_owned()];
     details.extend(one.severity.clone());
     details.push(match one.ended_at {

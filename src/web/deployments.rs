@@ -217,8 +217,9 @@ async fn filter(
     })
 }
 
-// Deployments are as complete as they will be: days are counted to today, and without a period all are listed.
-fn days(view: &View, today: NaiveDate) -> Option<DateRange> {
+/// The days of a list of what was told. It is as complete as it will be: days are counted to today, and without a period
+/// all are listed.
+pub(super) fn days(view: &View, today: NaiveDate) -> Option<DateRange> {
     view.text("period")?;
     match view.period {
         Period::LastDays(count) => Some(DateRange::days_to(today, count)),
@@ -229,7 +230,8 @@ fn days(view: &View, today: NaiveDate) -> Option<DateRange> {
     }
 }
 
-fn cursor(text: &str) -> Result<(DateTime<Utc>, i64)> {
+/// The place in a list by time that an address gives.
+pub(super) fn cursor(text: &str) -> Result<(DateTime<Utc>, i64)> {
     let wrong = || Error::Invalid("page is not one that this list gave. Begin at the first page.".into());
     let (micros, id) = text.rsplit_once('-').ok_or_else(wrong)?;
     let at = micros.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or_else(wrong)?;

@@ -62,6 +62,7 @@ pub mod missing_bills;
 pub mod moments;
 mod moved_lines;
 pub mod moves;
+mod operational_events;
 pub mod overview;
 mod paced;
 pub mod page;
@@ -111,6 +112,7 @@ pub mod unmapped;
 mod upload;
 pub mod users;
 mod verify;
+pub mod webhook_bodies;
 pub mod webhook_intake;
 pub mod webhooks;
 pub mod welcome;
@@ -153,9 +155,9 @@ pub struct AppParts {
     pub kept_costs: Arc<service::KeptCosts>,
     /// Turns at recording a deployment at once: it waits for locks, and pages need connections meanwhile.
     pub recording: Arc<Semaphore>,
-    /// Places for bodies of webhooks that are being read.
-    pub webhook_bodies: Arc<Semaphore>,
-    /// Turns of webhooks, those included that wait for such a place.
+    /// Room for bodies of webhooks.
+    pub webhook_bodies: webhook_bodies::BodyRoom,
+    /// Turns of webhooks, without those whose body is still coming.
     pub webhook_turns: Arc<Semaphore>,
     /// Stores what webhooks bring, many in one commit.
     pub webhook_intake: Arc<webhook_intake::Intake>,
@@ -177,7 +179,7 @@ impl AppState {
             trusted_proxies,
             kept_costs: Arc::default(),
             recording: Arc::new(Semaphore::new(RECORDING_AT_ONCE)),
-            webhook_bodies: Arc::new(Semaphore::new(webhooks::BODIES_KIB_MAX)),
+            webhook_bodies: webhook_bodies::BodyRoom::default(),
             webhook_turns: Arc::new(Semaphore::new(webhooks::TURNS_MAX)),
             webhook_intake: Arc::default(),
             exports: export::Places::default(),
@@ -267,6 +269,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     metric_queries::routes,
     method::routes,
     metrics::routes,
+    operational_events::routes,
     overview::routes,
     preferences::routes,
     profile::routes,

@@ -9,7 +9,7 @@ use chrono::{Datelike, Days, NaiveDate};
 use std::collections::BTreeMap;
 
 /// No period is longer than this.
-const DAY_COUNT_MAX: i64 = 800;
+pub(super) const DAY_COUNT_MAX: i64 = 800;
 /// No value is longer than this.
 pub(super) const VALUE_BYTES_MAX: usize = 400;
 

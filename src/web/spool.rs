@@ -94,14 +94,22 @@ async fn finish(folder: &Path, mut file: fs::File) -> Result<()> {
 }
 
 fn body_error(error: &axum::Error) -> Error {
+    if is_too_large(error) {
+        return Error::Invalid("The body is larger than this address takes: send it in parts.".into());
+    }
+    Error::Invalid("The body broke off before its end. Nothing of it was kept; send it again.".into())
+}
+
+/// Whether a body was cut off because it is larger than its address takes.
+pub fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(at) = cause {
         if at.to_string() == "length limit exceeded" {
-            return Error::Invalid("The body is larger than this address takes: send it in parts.".into());
+            return true;
         }
         cause = at.source();
     }
-    Error::Invalid("The body broke off before its end. Nothing of it was kept; send it again.".into())
+    false
 }
 
 /// A multipart form that broke off, was not one, or was too large.

@@ -2,10 +2,12 @@
 //!
 //! Senders give up quickly, few send again, and some switch a hook off after a refusal: everything that is proven to be
 //! theirs, of use or not, is stored before the answer. Anyone can post here: nothing of a body is read before the
-//! source is known and a signature or token is there, and only a few bodies are in memory at once.
+//! source is known and a signature or token is there, only so much of bodies is in memory at once, and nobody waits for
+//! another's body.
 
+use super::webhook_bodies::Fault;
 use super::webhook_intake::{Proven, Taken};
-use super::{AppState, Error, Routes, detached};
+use super::{AppState, ClientAddress, Error, Routes, detached};
 use crate::api::error::ErrorBody;
 use crate::events::{self, Headers, Proof, Sender};
 use crate::store::event_sources::{self, EventSource};
@@ -13,28 +15,20 @@ use crate::store::jobs;
 use crate::store::seal::Key;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Path, State};
-use axum::http::header::CONTENT_LENGTH;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The job that reads what was stored.
 pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
 /// Ours are far smaller; a push of two thousand commits is about 2 MB.
 const BODY_BYTES_MAX: usize = 5 << 20;
-/// The largest bodies in memory at once. Smaller ones take less of the same room: a flood of common webhooks, of some
-/// kilobytes each, must not wait in line for sixteen places.
-pub const BODIES_MAX: usize = 16;
-/// The room for bodies, in KiB.
-pub const BODIES_KIB_MAX: usize = BODIES_MAX * KIB_MAX;
-const KIB_MAX: usize = BODY_BYTES_MAX >> 10;
-/// Requests at once, those included that wait for a place for their body. More are told to come again: each that waits
-/// makes those behind it wait, and senders give up after ten seconds.
+/// Requests at once that are looked up, proven or stored, not those whose body is still coming. More are told to come
+/// again: each that waits makes those behind it wait, and senders give up after ten seconds.
 pub const TURNS_MAX: usize = 80;
 /// What one is told that finds no turn.
 const TURN_RETRY_SECONDS: u64 = 1;
@@ -43,10 +37,6 @@ const PROOFS_MAX: usize = 3;
 /// What one is told that shows the plain token of a source that signs.
 const UNSIGNED: &str = "This source signs what it sends, so that its plain token is not accepted any more. Let the webhook \
      sign with the source's secret, or allow the plain token on the source's page.";
-/// Until a body is whole: GitHub and GitLab give up after ten seconds.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request waits for another's body to be done.
-const SLOT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -57,10 +47,10 @@ async fn receive(
     State(app): State<AppState>,
     Path((sender, name)): Path<(String, String)>,
     headers: HeaderMap,
+    address: ClientAddress,
     request: axum::extract::Request,
 ) -> Result<Response, crate::api::Error> {
-    let turn = app.webhook_turns.clone().try_acquire_owned();
-    let _turn = turn.map_err(|_| Error::TooMany { retry_after_seconds: TURN_RETRY_SECONDS })?;
+    let looks_up = turn(&app)?;
     let sender = Sender::of(&sender).ok_or(Error::NotFound)?;
     let mut source = source_of(&app, sender, &name).await?;
     if !events::proof_headers(sender.proof).iter().any(|name| headers.contains_key(*name)) {
@@ -69,11 +59,13 @@ async fn receive(
         source_of(&app, sender, &name).await?;
         return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
     }
-    let slot = slot(&app, &headers).await?;
-    let body = match read(&app, request).await {
-        Ok(body) => body,
-        Err(refused) => return Ok(refused),
+    // However slowly a body comes, its request keeps no turn from others.
+    drop(looks_up);
+    let (body, place) = match app.webhook_bodies.read(address, request.into_body()).await {
+        Ok(read) => read,
+        Err(fault) => return unread(fault),
     };
+    let _turn = turn(&app)?;
     // A source as it was read before may have got another secret since.
     if !is_taken(&app, &source, sender, &headers, &body).await? {
         app.webhook_intake.forget(&name);
@@ -102,7 +94,7 @@ async fn receive(
                 let is_new = stored.is_new && event_name != "ping";
                 let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
                 let answer = json!({ "delivery": stored.event_delivery_id, "event": event_name });
-                drop(slot);
+                drop(place);
                 return Ok((status, Json(answer)).into_response());
             }
             Taken::SourceChanged(changed) => changed,
@@ -149,21 +141,18 @@ fn unproven(sender: &Sender) -> String {
     }
 }
 
-// Room for a body in memory, as much as its sender said that it needs, and for the largest where nothing was said; it is
-// given back once the delivery is stored.
-async fn slot(app: &AppState, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Error> {
-    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let kib = said.map_or(KIB_MAX, |bytes| bytes.div_ceil(1 << 10).clamp(1, KIB_MAX));
-    let room = app.webhook_bodies.clone().acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX));
-    let slot = tokio::time::timeout(SLOT_TIMEOUT, room).await;
-    slot.ok().and_then(Result::ok).ok_or(Error::Busy { retry_after_seconds: BODY_TIMEOUT.as_secs() })
+fn turn(app: &AppState) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = app.webhook_turns.clone().try_acquire_owned();
+    turn.map_err(|_| Error::TooMany { retry_after_seconds: TURN_RETRY_SECONDS })
 }
 
-// The body as it came, or what its sender is told.
-async fn read(app: &AppState, request: axum::extract::Request) -> Result<Bytes, Response> {
-    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await {
-        Ok(body) => body.map_err(IntoResponse::into_response),
-        Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
+// What one is told whose body was not read.
+fn unread(fault: Fault) -> Result<Response, crate::api::Error> {
+    match fault {
+        Fault::NoRoom => Err(Error::Busy { retry_after_seconds: TURN_RETRY_SECONDS }.into()),
+        Fault::TooLarge => Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "A webhook has at most 5 MiB.")),
+        Fault::TooSlow => Ok(refusal(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
+        Fault::BrokeOff => Ok(refusal(StatusCode::BAD_REQUEST, "The body broke off before its end.")),
     }
 }
 

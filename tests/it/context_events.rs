@@ -1,4 +1,5 @@
-//! Operational events on the pages of services and deployments, and deployments that failed though they went live.
+//! Operational events on the pages of services and deployments, the list of all of them, and deployments that failed
+//! though they went live.
 
 use crate::ledger::{Line, bill, import_as_of};
 use crate::senders::{Doors, courses};
@@ -7,6 +8,7 @@ use axum::http::StatusCode;
 use costwake::store::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::collections::BTreeSet;
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
@@ -44,6 +46,74 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
         "{}",
         sources.body
     );
+}
+
+// The addresses of the links of a page that begin so.
+fn links(body: &str, start: &str) -> Vec<String> {
+    let hrefs = body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    hrefs.map(|href| href.replace("&#38;", "&")).filter(|href| href.starts_with(start)).collect()
+}
+
+fn titles(body: &str) -> Vec<String> {
+    let numbers = body.split("Marker number ").skip(1);
+    numbers.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect()).collect()
+}
+
+/// More than a page of a service lists: all of them are on the list that it leads to, page by page, of its days and of
+/// others, and each says which rule placed it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn all_events_of_some_days_are_listed_page_by_page(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    import_as_of(&pool, "acme", &bill(&[Line::of("2026-03", 1, "checkout", "1")]), 2).await;
+    for statement in [
+        "INSERT INTO service (slug, name) VALUES ('checkout', 'checkout'), ('other', 'other') ON CONFLICT DO NOTHING",
+        "INSERT INTO operational_event
+             (event_source_id, external_id, kind, status, title, started_at, ended_at, time_is_received)
+         SELECT (SELECT min(event_source_id) FROM event_source), n::text, 'marker', 'done', 'Marker number ' || n || '.',
+                '2026-03-01T00:00:00Z'::timestamptz + n * interval '3 hours',
+                '2026-03-01T00:00:00Z'::timestamptz + n * interval '3 hours', false
+         FROM generate_series(1, 120) n",
+        "INSERT INTO operational_event_service (operational_event_id, service_id)
+         SELECT operational_event_id, service_id FROM operational_event, service WHERE slug = 'checkout'",
+        "WITH rule AS (
+             INSERT INTO mapping_rule (position, applies_to, conditions, service_id, note, created_by)
+             SELECT (SELECT max(position) + 1 FROM mapping_rule), 'deployments', '[]', service_id, 'Markers by hand', 'test'
+             FROM service WHERE slug = 'checkout' RETURNING mapping_rule_id)
+         UPDATE operational_event SET service_rule_id = mapping_rule_id FROM rule WHERE external_id = '120'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let finance = doors.app.browser(Role::Finance, false, &[]).await;
+    let service = finance.get("/services/checkout?period=2026-02-20..2026-03-20").await;
+    assert!(service.body.contains("These are the newest 50 of 120"), "{}", service.body);
+    let before = service.body.split("These are the newest").next().unwrap();
+    let mut next = links(before, "/events?service=checkout&period=").pop();
+    assert!(next.is_some(), "{}", service.body);
+    let (mut seen, mut pages) = (BTreeSet::new(), 0);
+    while let Some(path) = next {
+        let page = finance.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+        assert!(page.body.contains("120 operational events of checkout, "), "{path}: {}", page.body);
+        for title in titles(&page.body) {
+            assert!(seen.insert(title.clone()), "{title} is listed twice");
+        }
+        let (rest, has_older) = (page.body.split("class=\"pager\"").nth(1).unwrap(), page.body.contains(">Older</a>"));
+        next = if has_older { links(rest, "/events?").pop() } else { None };
+        pages += 1;
+    }
+    assert_eq!((seen.len(), pages), (120, 3));
+    let third = finance.get("/events?service=checkout&period=2026-03-03..2026-03-03").await.body;
+    assert!(third.contains("8 operational events of checkout, 3 Mar 2026."), "{third}");
+    assert_eq!(titles(&third), ["23", "22", "21", "20", "19", "18", "17", "16"]);
+    assert!(third.contains("no rule"), "{third}");
+    let placed = finance.get("/events?period=2026-03-16..2026-03-16").await.body;
+    assert!(placed.contains("Service by <a href=\"/rules/") && placed.contains(">Markers by hand</a>"), "{placed}");
+    assert!(finance.get("/events?service=other").await.body.contains("No operational event of other."));
+    let both = finance.get("/events?service=other,checkout&period=2026-03").await.body;
+    assert!(both.contains("120 operational events of checkout, other, 1 to 31 Mar 2026."), "{both}");
+    for wrong in ["/events?service=nobody", "/events?env=nowhere", "/events?page=x"] {
+        assert_eq!(finance.get(wrong).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -1,16 +1,22 @@
-//! More webhooks than fit (F37), and all of three days at once after an outage (F36).
+//! More webhooks than fit (F37), slow ones among them, and all of three days at once after an outage (F36).
 
-use crate::support::count;
-use crate::webhooks::{Github, empty, minute, rows, status};
-use axum::http::StatusCode;
+use crate::support::{Page, TestApp, count};
+use crate::webhooks::{Github, deployment, empty, endless, minute, rows, status};
+use axum::body::{Body, Bytes};
+use axum::http::{Method, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::rollup::events::read_new;
+use costwake::web::webhook_bodies::ADDRESS_KIB;
+use costwake::web::webhooks::TURNS_MAX;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use sqlx::PgPool;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Requests at once, twice as many as find a turn.
 const AT_ONCE: i64 = 400;
@@ -49,6 +55,63 @@ async fn what_is_accepted_is_there_once_and_the_rest_is_told_to_come_again(pool:
     assert_eq!(count(&pool, stored).await, AT_ONCE);
     read_new(&pool).await.unwrap();
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment WHERE status = 'succeeded'").await, AT_ONCE);
+}
+
+// Sends a body that its sender does not prove, from another task.
+fn unproven(app: &TestApp, body: Body) -> JoinHandle<Page> {
+    let request = Request::builder().method(Method::POST).uri("/webhooks/github/shop");
+    let request = request.header("X-Hub-Signature-256", "sha256=00").body(body).unwrap();
+    let app = app.clone();
+    tokio::spawn(async move { app.send(request).await })
+}
+
+async fn until_taken(app: &TestApp, kib: usize) {
+    for _ in 0..500 {
+        if app.state.webhook_bodies.taken_kib() >= kib {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not all of the bodies are being read");
+}
+
+/// Whoever knows the name of a source can begin to send, twice as many as find a turn: others do not notice.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn those_who_send_slowly_keep_nobody_waiting(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    assert_eq!(github.signed("deployment", "first", &deployment(1, "1", 0)).await.status, StatusCode::ACCEPTED);
+    let slow: Vec<_> = (0..2 * TURNS_MAX).map(|_| unproven(&github.app, endless().0)).collect();
+    until_taken(&github.app, slow.len()).await;
+    for number in 0..20_i64 {
+        let sent = github.signed("deployment", &number.to_string(), &deployment(2 + number, "1", 0)).await;
+        assert_eq!(sent.status, StatusCode::ACCEPTED, "{}", sent.body);
+    }
+    for slow in slow {
+        assert_eq!(slow.await.unwrap().status, StatusCode::REQUEST_TIMEOUT);
+    }
+    assert_eq!(github.app.state.webhook_bodies.taken_kib(), 0);
+}
+
+/// Bodies that came nearly whole and do not end take the part of their address, and no more.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_address_takes_only_its_part_of_the_room(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    assert_eq!(github.signed("deployment", "first", &deployment(1, "1", 0)).await.status, StatusCode::ACCEPTED);
+    let mut other = github.app.clone();
+    other.peer = ([198, 51, 100, 7], 50_000).into();
+    let large = || {
+        let came = Bytes::from(vec![b' '; ADDRESS_KIB / 4 * 1024]);
+        let stream = futures_util::stream::once(async move { Ok::<_, std::io::Error>(came) });
+        Body::from_stream(stream.chain(futures_util::stream::pending()))
+    };
+    let slow: Vec<_> = (0..4).map(|_| unproven(&other, large())).collect();
+    until_taken(&github.app, ADDRESS_KIB).await;
+    let refused = unproven(&other, endless().0).await.unwrap();
+    assert_eq!((refused.status, refused.headers.contains_key("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, true));
+    assert_eq!(github.signed("deployment", "second", &deployment(2, "1", 0)).await.status, StatusCode::ACCEPTED);
+    for slow in slow {
+        assert_eq!(slow.await.unwrap().status, StatusCode::REQUEST_TIMEOUT);
+    }
 }
 
 static NOW: AtomicI64 = AtomicI64::new(0);

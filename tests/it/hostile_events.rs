@@ -60,6 +60,7 @@ async fn what_senders_make_up_stays_text(pool: PgPool) {
     for path in [
         "/",
         "/deployments",
+        "/events",
         "/unmapped?show=deployments",
         "/settings/event-sources",
         "/settings/event-sources?state=error",

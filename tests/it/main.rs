@@ -22,6 +22,7 @@ mod effects;
 mod embedded;
 mod event_reading;
 mod event_reads;
+mod event_replay;
 mod event_sources;
 mod events_conformance;
 mod export_focus;

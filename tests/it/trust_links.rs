@@ -33,7 +33,7 @@ const LINKS: [(&str, &str, &[&str]); 6] = [
     (
         "an incident",
         "UPDATE operational_event SET url = $1",
-        &["/deployments/{id}", "/services/checkout?period=2026-02-20..2026-03-20"],
+        &["/deployments/{id}", "/services/checkout?period=2026-02-20..2026-03-20", "/events"],
     ),
     ("a runbook", "UPDATE service_detail SET runbook = $1", &["/services/checkout"]),
 ];

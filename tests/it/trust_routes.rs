@@ -162,6 +162,7 @@ GET /docs/api/{subject} signed-in
 GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
+GET /events signed-in
 GET /finance/history organisation
 GET /finance/history.csv organisation
 GET /finance/history/difference.csv organisation

@@ -7,7 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use costwake::rollup::events::{Reading, read_new};
 use costwake::store::seal::Key;
 use costwake::store::{changes, deployment_lists, event_deliveries, event_sources};
-use costwake::web::webhooks::BODIES_MAX;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -212,8 +211,8 @@ async fn unknown_switched_off_and_other_sources_are_not_found(pool: PgPool) {
     );
 }
 
-// A body that never ends, and whether anyone asked for it.
-fn endless() -> (Body, Arc<AtomicBool>) {
+/// A body that never ends, and whether anyone asked for it.
+pub fn endless() -> (Body, Arc<AtomicBool>) {
     let asked = Arc::new(AtomicBool::new(false));
     let seen = asked.clone();
     let stream = futures_util::stream::poll_fn(move |_| {
@@ -240,34 +239,6 @@ async fn nothing_of_a_body_is_read_before_the_sender_is_known(pool: PgPool) {
         assert_eq!(page.status, expected, "{path} {signature:?}");
         assert!(!was_asked.load(Ordering::Relaxed), "{path} {signature:?}");
     }
-}
-
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn only_a_few_bodies_are_in_memory_at_once(pool: PgPool) {
-    let github = Github::new(&pool).await;
-    let request = |body: Body| {
-        let request = Request::builder().method(Method::POST).uri("/webhooks/github/shop");
-        request.header("X-Hub-Signature-256", "sha256=00").body(body).unwrap()
-    };
-    let slow: Vec<_> = (0..BODIES_MAX)
-        .map(|_| {
-            let (app, request) = (github.app.clone(), request(endless().0));
-            tokio::spawn(async move { app.send(request).await.status })
-        })
-        .collect();
-    while github.app.state.webhook_bodies.available_permits() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    let (body, was_asked) = endless();
-    let refused = github.app.send(request(body)).await;
-    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.headers["retry-after"], "10");
-    assert!(!was_asked.load(Ordering::Relaxed));
-    // Those that come too slowly are given up, and then there is room again.
-    for slow in slow {
-        assert_eq!(slow.await.unwrap(), StatusCode::REQUEST_TIMEOUT);
-    }
-    assert_eq!(github.signed("deployment", "d", &deployment(1, "1", 0)).await.status, StatusCode::ACCEPTED);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

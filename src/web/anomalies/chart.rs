@@ -91,7 +91,7 @@ pub fn chart(
         }
     }
     let bars = [before, usual, excess];
-    let events: Vec<Event> = context.on_chart(&buckets, "#h-near");
+    let events: Vec<Event> = context.on_chart(&buckets);
     let currency = &one.billing_currency;
     let chart =
         DayBars::new("Deployments and events on the chart", currency, &buckets, &bars, &markers(deployments, &buckets))

@@ -6,7 +6,7 @@ mod chart;
 mod show;
 pub mod words;
 
-use super::charts::{Buckets, Event};
+use super::charts::{Buckets, Event, Leads};
 use super::csv::{Cell, Table};
 use super::display::{decimals, money};
 use super::parts::{Filters, Select};
@@ -70,7 +70,7 @@ pub fn events_on_chart(anomalies: &[ListedAnomaly], buckets: &Buckets) -> Vec<Ev
     let event = |one: &ListedAnomaly| {
         Some(Event {
             index: buckets.index_of(one.start_date)?,
-            href: format!("/anomalies/{}", one.anomaly_id),
+            leads: Leads::To(format!("/anomalies/{}", one.anomaly_id)),
             label: format!("{}, {}: {}", words::number(one), one.start_date.format("%-d %b"), words::sentence(one)),
         })
     };

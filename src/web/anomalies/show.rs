@@ -9,7 +9,7 @@ use crate::store::anomaly_lists::{self, ListedAnomaly};
 use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::effects;
 use crate::store::environment_costs;
-use crate::web::context_events::{ContextEvents, ContextRow};
+use crate::web::context_events::{ContextEvents, ContextRow, Whose};
 use crate::web::display::{decimals, money, signed};
 use crate::web::drill;
 use crate::web::parts::{Figure, Figures};
@@ -44,6 +44,8 @@ struct AnomalyPage {
     parts: Parts,
     deployments: Vec<ListedDeployment>,
     context: Vec<ContextRow>,
+    context_note: String,
+    context_href: String,
     history: Vec<AnomalyEvent>,
     can_answer: bool,
     lesson: String,
@@ -78,6 +80,7 @@ async fn show(
     let days = chart::days(&detail);
     let window = window(&one, &days);
     let mut deployments = Vec::new();
+    let environment_slug = environment_slug(&mut snapshot, &one).await?;
     let mut context = ContextEvents::default();
     let mut estimates = Vec::new();
     if let Some(service_id) = one.service_id {
@@ -86,7 +89,14 @@ async fn show(
         deployments.retain(|deployment| {
             deployment.went_live() && one.environment_id.is_none_or(|own| own == deployment.environment_id)
         });
-        context = ContextEvents::read(&mut snapshot, &[service_id], one.environment_id, window).await?;
+        let slug = one.service_slug.as_deref();
+        let whose = Whose {
+            service_ids: &[service_id],
+            service_slugs: slug.as_slice(),
+            environment_id: one.environment_id,
+            environment_slug: &environment_slug,
+        };
+        context = ContextEvents::read(&mut snapshot, &whose, window).await?;
         let ids: Vec<i64> = deployments.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }
@@ -95,7 +105,7 @@ async fn show(
     let near: Vec<&ListedDeployment> = deployments.iter().filter(is_near).collect();
     let causes = causes(&one, &near, &estimates);
     let history = anomalies::events(&mut snapshot, id).await?;
-    let lines_href = lines_href(&mut snapshot, &one).await?;
+    let lines_href = lines_href(&one, &environment_slug);
     let lesson = lesson(&mut snapshot, &scope, &one).await?;
     Ok(AnomalyPage {
         lede: lede(&one, &causes),
@@ -104,6 +114,8 @@ async fn show(
         chart: chart::chart(&one, &days, &deployments, &context, &lines_href),
         parts: chart::parts(&one, &detail, &lines_href),
         context: context.rows(),
+        context_note: context.note(),
+        context_href: context.href(),
         can_answer: Policy::Review.allows(&principal),
         today: page.now.date_naive(),
         causes,
@@ -120,27 +132,30 @@ async fn show(
 
 // The usage of a service in an environment, before splits. A team's kind of cost leaves previews out, which no address of
 // lines can say.
-async fn lines_href(conn: &mut crate::store::Snapshot, one: &ListedAnomaly) -> Result<String> {
-    let Some(service_id) = one.service_id else { return Ok(String::new()) };
-    let service = match (&one.service_slug, service_id) {
-        (Some(slug), _) => slug.as_str(),
-        (None, 0) => NONE,
-        (None, _) => return Ok(String::new()),
+fn lines_href(one: &ListedAnomaly, environment_slug: &str) -> String {
+    let service = match (&one.service_slug, one.service_id) {
+        (Some(slug), Some(_)) => slug.as_str(),
+        (None, Some(0)) => NONE,
+        _ => return String::new(),
     };
-    let environment = match one.environment_id {
+    drill::lines_of(&[
+        ("service", service),
+        ("env", environment_slug),
+        ("charge", "Usage"),
+        ("cur", &one.billing_currency),
+    ])
+}
+
+// Its environment as addresses name it; nothing where it is of all.
+async fn environment_slug(conn: &mut crate::store::Snapshot, one: &ListedAnomaly) -> Result<String> {
+    Ok(match one.environment_id {
         None => String::new(),
         Some(0) => NONE.to_owned(),
         Some(id) => {
             let all = environment_costs::environments(conn, None).await?;
             all.into_iter().find(|environment| environment.environment_id == id).map(|one| one.slug).unwrap_or_default()
         }
-    };
-    Ok(drill::lines_of(&[
-        ("service", service),
-        ("env", &environment),
-        ("charge", "Usage"),
-        ("cur", &one.billing_currency),
-    ]))
+    })
 }
 
 fn window(one: &ListedAnomaly, days: &[chart::Day]) -> DateRange {

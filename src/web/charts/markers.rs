@@ -1,4 +1,5 @@
 use super::{in_percent, short};
+use chrono::NaiveDate;
 
 /// The narrowest plot that markers are kept apart on, in pixels.
 const PLOT_WIDTH_MIN: f64 = 520.0;
@@ -45,9 +46,29 @@ pub struct Event {
     /// The bar it belongs to.
     pub index: usize,
     /// Where it leads.
-    pub href: String,
+    pub leads: Leads,
     /// The sentence for those who cannot see it.
     pub label: String,
+}
+
+/// Where an event leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// To this address.
+    To(String),
+    /// To this list, on the days of all events that share the mark.
+    Days {
+        /// The list's address without its days.
+        list_href: String,
+        /// When the event was.
+        day: NaiveDate,
+    },
+}
+
+/// The address of a list on some days, the last included.
+pub fn of_days(list_href: &str, first: NaiveDate, last: NaiveDate) -> String {
+    let joint = if list_href.contains('?') { '&' } else { '?' };
+    format!("{list_href}{joint}period={first}..{last}")
 }
 
 /// A marker or several that are too near to each other, placed.
@@ -163,9 +184,25 @@ fn placed_event(group: &[&Event], bar_count: usize) -> PlacedEvent {
     };
     PlacedEvent {
         x: format!("{}%", short(100.0 * middle / bar_count as f64)),
-        href: group[0].href.clone(),
+        href: address(group),
         label,
         count: group.len(),
+    }
+}
+
+// Where one of them leads to a list, the list has what the mark stands for.
+fn address(group: &[&Event]) -> String {
+    let mut listed: Option<(&str, NaiveDate, NaiveDate)> = None;
+    for event in group {
+        if let Leads::Days { list_href, day } = &event.leads {
+            let (href, first, last) = listed.unwrap_or((list_href.as_str(), *day, *day));
+            listed = Some((href, first.min(*day), last.max(*day)));
+        }
+    }
+    match (listed, &group[0].leads) {
+        (Some((list_href, first, last)), _) => of_days(list_href, first, last),
+        (None, Leads::To(href)) => href.clone(),
+        (None, Leads::Days { list_href, day }) => of_days(list_href, *day, *day),
     }
 }
 
@@ -194,9 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_leads_to_the_days_of_all_that_it_stands_for() {
+        let event = |index: usize, leads: Leads| Event { index, leads, label: String::new() };
+        let on = |day: &str| Leads::Days { list_href: "/events?env=a".into(), day: day.parse().unwrap() };
+        let to = Leads::To("/deliveries/1".into());
+        let events = [
+            event(0, on("2026-03-03")),
+            event(1, to.clone()),
+            event(2, on("2026-03-01")),
+            event(50, on("2026-03-09")),
+            event(90, to),
+        ];
+        let hrefs: Vec<String> = place_events(&events, 100).into_iter().map(|one| one.href).collect();
+        let expected = [
+            "/events?env=a&period=2026-03-01..2026-03-03",
+            "/events?env=a&period=2026-03-09..2026-03-09",
+            "/deliveries/1",
+        ];
+        assert_eq!(hrefs, expected);
+        let day = "2026-03-09".parse().unwrap();
+        assert_eq!(of_days("/events", day, day), "/events?period=2026-03-09..2026-03-09");
+    }
+
+    #[test]
     fn a_year_of_events_is_some_dozen_marks_and_none_is_lost() {
-        let event =
-            |number: usize| Event { index: number % 365, href: "#context".into(), label: format!("event {number}") };
+        let event = |number: usize| Event {
+            index: number % 365,
+            leads: Leads::To("#context".into()),
+            label: format!("event {number}"),
+        };
         let events: Vec<Event> = (0..6_000).map(event).collect();
         let start = std::time::Instant::now();
         let placed = place_events(&events, 365);

@@ -1,4 +1,4 @@
-use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Level, Marker, Shape, position};
+use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Leads, Level, Marker, Shape, position};
 use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
 use super::super::deployment_marker::deployment_marker;
@@ -185,10 +185,10 @@ fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
     let event = |change: &FigureChange| {
         Some(Event {
             index: buckets.index_of(change.published_at.date_naive())?,
-            href: match change.delivery_id.filter(|_| setting.shows_bills) {
+            leads: Leads::To(match change.delivery_id.filter(|_| setting.shows_bills) {
                 Some(id) => format!("/deliveries/{id}"),
                 None => "#h-else".into(),
-            },
+            }),
             label: format!(
                 "Context, {}: {}",
                 change.published_at.format("%-d %b"),
@@ -196,6 +196,6 @@ fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
             ),
         })
     };
-    let context = setting.context.on_chart(buckets, "#h-else");
+    let context = setting.context.on_chart(buckets);
     setting.figure_changes.iter().filter_map(event).chain(context).collect()
 }

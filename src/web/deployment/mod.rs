@@ -11,7 +11,7 @@ mod resources;
 mod units;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
-use super::context_events::{ContextEvents, ContextRow};
+use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv::{self, Table};
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
 use super::drill;
@@ -91,6 +91,7 @@ struct DeploymentPage {
     figure_changes: Vec<FigureChangeRow>,
     context: Vec<ContextRow>,
     context_note: String,
+    context_href: String,
     /// Why it counts as failed although it went live.
     failures: Vec<FailureRow>,
     matching: Matching,
@@ -153,7 +154,10 @@ async fn show(
     let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
-    let context = ContextEvents::read(&mut snapshot, &context_ids, environment_id, around.whole()).await?;
+    let env = row.environment_slug.as_deref().unwrap_or_default();
+    let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
+    let whose = Whose { service_ids: &context_ids, service_slugs: &slugs, environment_id, environment_slug: env };
+    let context = ContextEvents::read(&mut snapshot, &whose, around.whole()).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;
@@ -175,7 +179,6 @@ async fn show(
     let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
     let effect = effect::view(&answers, calibration.as_ref());
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
-    let env = row.environment_slug.as_deref().unwrap_or_default();
     let lines_href = match open.as_slice() {
         [one] => drill::lines(&view, &[("service", &one.slug), ("env", env)]),
         _ => String::new(),
@@ -252,6 +255,7 @@ async fn show(
         window: range_label(around.whole()),
         context: context.rows(),
         context_note: context.note(),
+        context_href: context.href(),
         is_marked: failures.iter().any(|one| one.reason == "marked"),
         failures: failures.iter().map(failure::row).collect(),
         match_rules: matching::rows(&matching),

@@ -1,7 +1,7 @@
 //! Everything that the page of a service is read from. What was read is kept until anything at all is written: several
 //! people look at one service at a time, and they look again.
 
-use super::super::context_events::ContextEvents;
+use super::super::context_events::{ContextEvents, Whose};
 use super::super::delivery_figures::{Deliveries, DeliverySection};
 use super::super::forecast::ForecastSection;
 use super::super::query::{Span, View};
@@ -200,7 +200,13 @@ impl Readings {
             unusual = anomaly_lists::list(snapshot, &scope, filter, ANOMALY_COUNT_MAX).await?;
         }
         let releases = releases(snapshot, service.service_id).await?;
-        let context = ContextEvents::read(snapshot, &[service.service_id], days.environment_id, whole).await?;
+        let whose = Whose {
+            service_ids: &[service.service_id],
+            service_slugs: &[service.slug.as_str()],
+            environment_id: days.environment_id,
+            environment_slug: view.field("env"),
+        };
+        let context = ContextEvents::read(snapshot, &whose, whole).await?;
         Ok(Self {
             service,
             shows_cost,

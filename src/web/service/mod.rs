@@ -89,6 +89,7 @@ pub struct ServicePage {
     releases: ReleasesSection,
     context: Vec<ContextRow>,
     context_note: String,
+    context_href: String,
     usage: UsageSection,
     units: Option<UnitSection>,
     plans: PlanSection,
@@ -156,7 +157,7 @@ impl Material {
             let made =
                 cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
             let buckets = Buckets::new(span.chart, span.complete_to);
-            let mut events = context.on_chart(&buckets, "#h-context");
+            let mut events = context.on_chart(&buckets);
             events.extend(anomalies::events_on_chart(&unusual, &buckets));
             events.sort_by_key(|event| event.index);
             let charts = made.charts.into_iter().map(|chart| chart.with_events(&events, span)).collect();
@@ -177,6 +178,7 @@ impl Material {
             releases,
             context: context.rows(),
             context_note: context.note(),
+            context_href: context.href(),
             usage,
             units,
             plans,

@@ -98,9 +98,15 @@ async fn code_owners_are_hints(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
-    let text = "/services/shop/ @acme/web\n/services/search/ @acme/web\n/docs/ @acme/web\n";
+    // GitLab's group without a slash, and the first of two.
+    let text = "/services/shop/ @web @acme/data\n/services/search/ @acme/web\n/docs/ @acme/web\n";
     let seen = look(&app, "codeowners", "CODEOWNERS", text).await;
-    for part in ["Change shop: team web", "search, team: data here, web there", "/docs/ is of no service"] {
+    for part in [
+        "Change shop: team web",
+        "search, team: data here, web there",
+        "/docs/ is of no service",
+        "/services/shop/ names 2 teams: the first, web, is taken",
+    ] {
         assert!(seen.body.contains(part), "{part}: {}", seen.body);
     }
     take_in(&app, "codeowners", "CODEOWNERS", text).await;

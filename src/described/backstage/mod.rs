@@ -1,67 +1,15 @@
+mod entity;
+
 use super::{Described, DescribedRule, DescribedService, DescribedTeam, repository};
 use crate::allocate::slug;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use entity::{ENTITIES_MAX, Entity, Metadata};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Entities of one text.
-const ENTITIES_MAX: usize = 20_000;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Entity {
-    api_version: String,
-    kind: String,
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: String,
-    title: Option<String>,
-    annotations: BTreeMap<String, String>,
-    labels: BTreeMap<String, String>,
-    links: Vec<Link>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Link {
-    url: String,
-    title: Option<String>,
-    r#type: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    r#type: Option<String>,
-    lifecycle: Option<String>,
-    owner: Option<String>,
-    system: Option<String>,
-    domain: Option<String>,
-    dependency_of: Vec<String>,
-    // A key without a value is no list.
-    depends_on: Option<Vec<String>>,
-    profile: Profile,
-    #[serde(flatten)]
-    _rest: BTreeMap<String, IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Profile {
-    display_name: Option<String>,
-}
-
-/// Reads `catalog-info.yaml`, one or many documents: components are services, groups are teams, a system (or its domain)
-/// is the product, a resource counts for the one component that needs it. Annotations become rules.
+/// Reads `catalog-info.yaml`, one or many documents, or the JSON of the catalog's API: components are services, groups are
+/// teams, a system (or its domain) is the product, a resource counts for the one component that needs it. Annotations
+/// become rules.
 pub fn backstage(text: &str) -> Result<Described, String> {
-    let entities: Vec<Entity> = serde_saphyr::from_multiple(text)
-        .map_err(|error| format!("The text is not readable as YAML: {}", first_lines(&error.to_string())))?;
+    let entities = entity::read(text)?;
     if entities.len() > ENTITIES_MAX {
         return Err(format!("There are more than {ENTITIES_MAX} entities: give them in parts."));
     }
@@ -87,11 +35,6 @@ pub fn backstage(text: &str) -> Result<Described, String> {
     add_resources(&entities, &mut described);
     only_one_a_repository(&mut described);
     Ok(described)
-}
-
-// The excerpt that goes with it may be long.
-fn first_lines(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 /// The name of a reference: `group:default/payments` is `payments`.
@@ -222,8 +165,13 @@ fn read_annotations(service: &mut DescribedService, metadata: &Metadata) {
             evidence: format!("pagerduty.com/service-id: {value}"),
         });
     }
-    if let Some(value) = metadata.annotations.get("argocd/app-name") {
-        service.aliases.push(value.trim().to_owned());
+    // Argo CD's notification tells the application's name, whatever its labels call the service.
+    if let Some(value) = metadata.annotations.get("argocd/app-name").filter(|value| !value.trim().is_empty()) {
+        service.rules.push(DescribedRule {
+            applies_to: "deployments".into(),
+            conditions: vec![("tag:app".into(), value.trim().to_owned())],
+            evidence: format!("argocd/app-name: {value}"),
+        });
     }
 }
 
@@ -249,8 +197,7 @@ fn add_resources(entities: &[Entity], described: &mut Described) {
     // Either side may say it: the component that it depends on the resource, or the resource whose dependency it is.
     let mut needed_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for component in entities.iter().filter(|entity| entity.kind == "Component") {
-        for resource in component.spec.depends_on.iter().flatten().filter_map(|reference| referred_resource(reference))
-        {
+        for resource in component.spec.depends_on.iter().filter_map(|reference| referred_resource(reference)) {
             needed_by.entry(resource).or_default().insert(slug(&component.metadata.name));
         }
     }
@@ -392,7 +339,7 @@ metadata: {name: x}
         assert_eq!(checkout.cost_center.as_deref(), Some("4711"));
         assert_eq!(checkout.runbook.as_deref(), Some("https://wiki.example.com/checkout"));
         assert_eq!(checkout.repositories, ["acme/checkout"]);
-        assert_eq!(checkout.aliases, ["checkout-prod", "checkout"]);
+        assert_eq!(checkout.aliases, ["checkout"]);
         let rules: Vec<String> =
             checkout.rules.iter().map(|rule| format!("{} {:?}", rule.applies_to, rule.conditions)).collect();
         assert_eq!(
@@ -401,6 +348,7 @@ metadata: {name: x}
                 r#"deployments [("repo", "acme/checkout")]"#,
                 r#"charges [("tag:app", "checkout"), ("tag:part", "api")]"#,
                 r#"deployments [("tag:service_id", "PT4KHLK")]"#,
+                r#"deployments [("tag:app", "checkout-prod")]"#,
                 r#"charges [("resource_id", "checkout-db")]"#,
             ]
         );

@@ -1,0 +1,134 @@
+//! Operational events page by page, each with the rules that placed it.
+
+use super::deployment_pins::Matching;
+use super::operational_events::Listed;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Which operational events. Those without an environment are of all of them.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Of these services; of any and of none where nothing is given.
+    pub service_ids: Option<Vec<i64>>,
+    /// Of this environment; of any where none is given.
+    pub environment_id: Option<i64>,
+    /// That last into this time.
+    pub from: Option<DateTime<Utc>>,
+    /// That began before this time.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// An operational event, and how it came to its services and environment.
+#[derive(Debug, Clone)]
+pub struct MatchedEvent {
+    /// The event.
+    pub event: Listed,
+    /// Services that it belongs to.
+    pub service_names: Vec<String>,
+    /// By which rules.
+    pub matching: Matching,
+}
+
+/// The events that come after this place, or all, the latest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &ListFilter,
+    older_than: Option<(DateTime<Utc>, i64)>,
+    limit: i64,
+) -> sqlx::Result<Vec<MatchedEvent>> {
+    let rows = sqlx::query!(
+        r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
+                  o.time_is_received, o.url, s.name AS source_name, e.name AS "environment_name?",
+                  o.service_rule_id, sr.note AS "service_rule_note?",
+                  o.environment_rule_id, er.note AS "environment_rule_note?",
+                  coalesce((SELECT array_agg(v.name ORDER BY v.name)
+                            FROM operational_event_service os JOIN service v USING (service_id)
+                            WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_names!"
+           FROM operational_event o JOIN event_source s USING (event_source_id)
+           LEFT JOIN environment e USING (environment_id)
+           LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = o.service_rule_id
+           LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
+           WHERE ($1::bigint[] IS NULL
+                  OR EXISTS (SELECT FROM operational_event_service os
+                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
+             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+             AND ($3::timestamptz IS NULL OR o.ended_at IS NULL OR o.ended_at >= $3)
+             AND ($4::timestamptz IS NULL OR o.started_at < $4)
+             AND ($5::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($5, $6::bigint))
+           ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $7"#,
+        filter.service_ids.as_deref(),
+        filter.environment_id,
+        filter.from,
+        filter.until,
+        older_than.map(|(at, _)| at),
+        older_than.map(|(_, id)| id),
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let matched = rows.into_iter().map(|row| MatchedEvent {
+        event: Listed {
+            operational_event_id: row.operational_event_id,
+            kind: row.kind,
+            status: row.status,
+            severity: row.severity,
+            title: row.title,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            time_is_received: row.time_is_received,
+            url: row.url,
+            source_name: row.source_name,
+            environment_name: row.environment_name,
+        },
+        service_names: row.service_names,
+        matching: Matching {
+            service_rule_id: row.service_rule_id,
+            service_rule_note: row.service_rule_note,
+            environment_rule_id: row.environment_rule_id,
+            environment_rule_note: row.environment_rule_note,
+            ..Matching::default()
+        },
+    });
+    Ok(matched.collect())
+}
+
+/// How many events there are, on all pages.
+pub async fn count(conn: &mut PgConnection, filter: &ListFilter) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM operational_event o
+           WHERE ($1::bigint[] IS NULL
+                  OR EXISTS (SELECT FROM operational_event_service os
+                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
+             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+             AND ($3::timestamptz IS NULL OR o.ended_at IS NULL OR o.ended_at >= $3)
+             AND ($4::timestamptz IS NULL OR o.started_at < $4)"#,
+        filter.service_ids.as_deref(),
+        filter.environment_id,
+        filter.from,
+        filter.until
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A service that a list is of.
+#[derive(Debug, Clone)]
+pub struct NamedService {
+    /// Its number.
+    pub service_id: i64,
+    /// Its address.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+}
+
+/// The services with these addresses, by name; those that do not exist are left out.
+pub async fn services(conn: &mut PgConnection, slugs: &[String]) -> sqlx::Result<Vec<NamedService>> {
+    sqlx::query_as!(
+        NamedService,
+        "SELECT service_id, slug, name FROM service WHERE slug = ANY($1) ORDER BY name",
+        slugs
+    )
+    .fetch_all(conn)
+    .await
+}

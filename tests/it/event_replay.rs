@@ -1,0 +1,162 @@
+//! Reading stored deliveries again: what an older adapter made of them is mended, whatever it was.
+
+use crate::webhooks::{Github, minute, repository};
+use chrono::{DateTime, TimeDelta, Utc};
+use costwake::events::{self, Commit, Event, EventKind, Headers, Status};
+use costwake::rollup::events::{lock, read_new, record};
+use costwake::store::event_deliveries;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+// A run, a merged pull request, pushed commits, a release, and something of no use.
+fn told() -> Vec<(&'static str, Value)> {
+    let run = |status: &str, conclusion: Value, at: i64| {
+        json!({"action": status, "repository": repository(), "workflow_run": {"id": 6, "run_attempt": 1, "status": status,
+               "conclusion": conclusion, "name": "Deploy", "run_started_at": minute(0), "updated_at": minute(at),
+               "head_sha": "a".repeat(40)}})
+    };
+    vec![
+        ("workflow_run", run("in_progress", Value::Null, 1)),
+        ("workflow_run", run("completed", json!("success"), 5)),
+        (
+            "pull_request",
+            json!({"action": "closed", "repository": repository(), "number": 7, "pull_request": {"number": 7,
+                   "title": "Faster", "merged": true, "merged_at": minute(2), "merge_commit_sha": "b".repeat(40),
+                   "base": {"ref": "main"}}}),
+        ),
+        (
+            "push",
+            json!({"ref": "refs/heads/main", "after": "c".repeat(40), "repository": repository(),
+                   "head_commit": {"timestamp": minute(3), "message": "Second"}, "commits": [
+                       {"id": "d".repeat(40), "message": "First", "timestamp": minute(1)},
+                       {"id": "c".repeat(40), "message": "Second", "timestamp": minute(3)}]}),
+        ),
+        (
+            "release",
+            json!({"action": "published", "repository": repository(), "release": {"id": 5, "tag_name": "v1",
+                   "name": "One", "target_commitish": "main", "published_at": minute(0), "draft": false,
+                   "prerelease": false}}),
+        ),
+        ("star", json!({"action": "created", "repository": repository()})),
+    ]
+}
+
+// As an older adapter might have read it: late, under another title, and a run in what tells of none.
+fn misread(event: Event) -> Event {
+    let late = |at: Option<DateTime<Utc>>| at.map(|at| at + TimeDelta::days(1));
+    let wrong = Some("Wrong".to_owned());
+    match event.kind {
+        EventKind::Ignore => Event {
+            kind: EventKind::PipelineRun,
+            external_id: Some("77".into()),
+            status: Some(Status::Succeeded),
+            ..event
+        },
+        EventKind::PipelineRun => Event {
+            status: Some(Status::Failed),
+            pipeline: wrong,
+            finished_at: late(event.occurred_at),
+            occurred_at: late(event.occurred_at),
+            ..event
+        },
+        _ => {
+            let misread = |commit: &Commit| Commit {
+                title: wrong.clone(),
+                happened_at: late(commit.happened_at),
+                ..commit.clone()
+            };
+            Event {
+                commits: event.commits.iter().map(misread).collect(),
+                finished_at: late(event.finished_at),
+                occurred_at: late(event.occurred_at),
+                title: wrong.clone(),
+                ..event
+            }
+        }
+    }
+}
+
+async fn deliveries(pool: &PgPool) -> Vec<i64> {
+    let ids = "SELECT event_delivery_id FROM event_delivery ORDER BY event_delivery_id";
+    sqlx::query_scalar(ids).fetch_all(pool).await.unwrap()
+}
+
+// Writes down what an older adapter would have made of a delivery.
+async fn spoil(pool: &PgPool, event_delivery_id: i64) {
+    let stored: (i64, Value, Vec<u8>, DateTime<Utc>) = sqlx::query_as(
+        "SELECT event_source_id, headers, body, received_at FROM event_delivery WHERE event_delivery_id = $1",
+    )
+    .bind(event_delivery_id)
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let (event_source_id, headers, body, received_at) = stored;
+    let headers: Headers = serde_json::from_value(headers).unwrap();
+    let read = events::read("github", &headers, &body, received_at).unwrap();
+    let read: Vec<Event> = read.into_iter().map(misread).collect();
+    let mut transaction = pool.begin().await.unwrap();
+    lock(&mut transaction).await.unwrap();
+    record(&mut transaction, event_source_id, event_delivery_id, received_at, &read).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+async fn rows(pool: &PgPool) -> Vec<Value> {
+    sqlx::query_scalar(
+        "SELECT to_jsonb(p) - 'pipeline_run_id' FROM pipeline_run p
+         UNION ALL SELECT to_jsonb(r) - 'release_id' FROM release r
+         UNION ALL SELECT to_jsonb(c) - 'change_id' FROM change c ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// One delivery that was read wrongly, beside others that tell of the same, and all of them at once: read again, they
+/// come to what a first reading comes to.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_was_read_wrongly_is_mended(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for (number, (event, body)) in told().iter().enumerate() {
+        github.signed(event, &number.to_string(), body).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    let expected = rows(&pool).await;
+    assert_eq!(expected.len(), 5, "a run, a release, a pull request, two commits: {expected:?}");
+    let mut conn = pool.acquire().await.unwrap();
+    let ids = deliveries(&pool).await;
+    for id in &ids {
+        spoil(&pool, *id).await;
+        assert_ne!(rows(&pool).await, expected, "delivery {id}");
+        assert!(event_deliveries::read_again(&mut conn, *id).await.unwrap());
+        read_new(&pool).await.unwrap();
+        assert_eq!(rows(&pool).await, expected, "delivery {id}");
+    }
+    for id in &ids {
+        spoil(&pool, *id).await;
+    }
+    assert_eq!(event_deliveries::read_all_again(&mut conn, None, None).await.unwrap(), ids.len() as u64);
+    read_new(&pool).await.unwrap();
+    assert_eq!(rows(&pool).await, expected);
+}
+
+/// Rows that say something else than what was told of them are made anew.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn spoiled_rows_are_mended(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for (number, (event, body)) in told().iter().enumerate() {
+        github.signed(event, &number.to_string(), body).await;
+    }
+    read_new(&pool).await.unwrap();
+    let expected = rows(&pool).await;
+    for statement in [
+        "UPDATE change SET title = 'Wrong', happened_at = happened_at + interval '1 year'",
+        "UPDATE release SET title = 'Wrong', state = 'deleted', state_rank = 7, facts_at = 'infinity'",
+        "UPDATE pipeline_run SET status = 'failed', finished_at = finished_at + interval '1 year', told_at = 'infinity'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let mut conn = pool.acquire().await.unwrap();
+    event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
+    read_new(&pool).await.unwrap();
+    assert_eq!(rows(&pool).await, expected);
+}
