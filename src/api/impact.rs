@@ -77,9 +77,10 @@ pub struct Answer {
     /// Of a claimed increase or decrease that stands: how many days without a release were claimed at least as strongly, of
     /// those that `placebos` counts. `null` otherwise.
     pub placebos_as_strong: Option<i64>,
-    /// Effect for one request: per_unit, low, high, before, units_per_day.
+    /// Effect for one unit of what the traffic of the service is counted in: metric, unit, unit_cost_per (pages tell the
+    /// cost of so many), per_unit, low, high, before, units_per_day.
     pub per_unit: Option<serde_json::Value>,
-    /// What else may explain it: kind, amount_per_day, day, deployment_ids.
+    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it.
     pub flags: serde_json::Value,
     /// Where other deployments share this one answer, since daily bills cannot tell them apart: days of their releases,
     /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The

@@ -83,7 +83,7 @@ fn print(row: &EffectRow) {
     }
     println!("  {}: {}. {}", answer.phase_words(), answer.finding_word().to_lowercase(), answer.reason_sentence());
     for flag in row.flags.as_array().map(Vec::as_slice).unwrap_or_default() {
-        let (name, what) = crate::web::effects::flag_words(flag["kind"].as_str().unwrap_or_default());
+        let (name, what) = crate::web::effects::flag_text(flag);
         println!("  {name}: {} a day, {what}", flag["amount_per_day"].as_str().unwrap_or("not known"));
     }
 }

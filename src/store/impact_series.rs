@@ -1,6 +1,7 @@
 //! What the effect of a deployment is estimated from: daily usage by service and environment, releases, traffic, and
 //! what else the ledger knows to have happened. Read by the work in the background only; no person sees these rows.
 
+use super::service_measures::Measure;
 use crate::focus::DateRange;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -141,14 +142,16 @@ pub struct MetricDay {
     pub value: f64,
 }
 
-/// All values of a metric on these days.
-pub async fn metric(conn: &mut PgConnection, metric: &str, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
+/// The values on these days of the metric that tells this of each service.
+pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
     sqlx::query_as!(
         MetricDay,
-        r#"SELECT service_id, environment_id, charge_date, value::double precision AS "value!"
-           FROM metric_point WHERE metric = $1 AND charge_date >= $2 AND charge_date < $3
+        r#"SELECT p.service_id, p.environment_id, p.charge_date, p.value::double precision AS "value!"
+           FROM service_measure told
+           JOIN metric_point p ON p.service_id = told.service_id AND p.metric = told.metric
+           WHERE told.measure = $1 AND p.charge_date >= $2 AND p.charge_date < $3
            ORDER BY 1, 2, 3 LIMIT $4"#,
-        metric,
+        measure.key(),
         range.start(),
         range.end(),
         ROW_COUNT_MAX

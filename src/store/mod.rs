@@ -87,6 +87,7 @@ pub mod seal;
 pub mod search;
 pub mod service_costs;
 pub mod service_details;
+pub mod service_measures;
 pub mod service_plans;
 pub mod sessions;
 mod shared_analysis;

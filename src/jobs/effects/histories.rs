@@ -9,6 +9,7 @@ use crate::analyze::impact::{
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::{MetricDay, RuleStep};
+use crate::store::service_measures::VolumeUnit;
 use chrono::{Days, NaiveDate, Timelike};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,6 +34,8 @@ pub(in crate::jobs) struct Key {
 pub(in crate::jobs) struct Series {
     pub key: Key,
     pub history: History,
+    /// What its traffic is counted in, where it is known.
+    pub volume_unit: Option<VolumeUnit>,
     /// Deployments that went back to an earlier version.
     pub rollbacks: BTreeSet<i64>,
     /// How the others moved around the releases of each month, and around placebos.
@@ -86,6 +89,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
                 notes: notes(inputs, key, other, range),
             },
             key: key.clone(),
+            volume_unit: inputs.volume_units.get(&key.service_id).cloned(),
             rollbacks,
             siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
         });

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-6";
+pub const METHOD: &str = "impact-7";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";
@@ -273,6 +273,7 @@ impl Asked<'_> {
                     parts: &parts,
                     window: &window,
                     calibrated: self.calibrated,
+                    volume_unit: series.volume_unit.as_ref(),
                     came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };
