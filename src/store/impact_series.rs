@@ -232,7 +232,7 @@ pub async fn commitment_steps(
     .await
 }
 
-/// A day on which list prices of what a service buys changed.
+/// A day on which list prices of what a service buys changed, or negotiated ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriceStep {
     /// The service.
@@ -243,16 +243,17 @@ pub struct PriceStep {
     pub billing_currency: String,
     /// The first day at the new price.
     pub day: NaiveDate,
-    /// List cost of that day and SKUs at the new prices.
-    pub list_cost: f64,
+    /// Cost of that day and SKUs at the new prices: ListCost, or ContractedCost of what was negotiated.
+    pub cost: f64,
     /// The same quantities at the old ones.
-    pub list_cost_before: f64,
-    /// List cost of all usage of the service on that day.
-    pub list_cost_total: f64,
+    pub cost_before: f64,
+    /// The same cost of all usage of the service on that day.
+    pub cost_total: f64,
 }
 
-/// Changes of list prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
-/// environment and day. Only what changed is read by key; the rest of a service is in its daily sums.
+/// Changes of prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
+/// environment and day for list prices, one for negotiated ones. Only what changed is read by key; the rest of a service
+/// is in its daily sums: at list prices where it has no contracted cost.
 pub async fn price_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -261,13 +262,18 @@ pub async fn price_steps(
     sqlx::query_as!(
         PriceStep,
         r#"WITH changed AS (
-             SELECT * FROM list_price_change WHERE charge_date >= $1 AND charge_date < $2
+             SELECT * FROM price_change WHERE charge_date >= $1 AND charge_date < $2
            ), own AS (
-             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS now,
-                    sum(d.list_cost * c.price_before / c.price) AS before
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, c.is_contracted,
+                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END) AS now,
+                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END * c.price_before / c.price)
+                        AS before
              FROM changed c
-             JOIN rollup_key k ON k.sku_id = c.sku_id AND k.provider_name IS NOT DISTINCT FROM c.provider_name
+             JOIN rollup_key k ON k.sku_id = c.sku_id AND k.billing_account_id = c.billing_account_id
+                 AND k.provider_name IS NOT DISTINCT FROM c.provider_name
                  AND k.region_id IS NOT DISTINCT FROM c.region_id AND k.charge_category = 'Usage'
+                 AND (NOT c.is_contracted OR (coalesce(k.commitment_discount_status, '') = ''
+                                              AND coalesce(k.pricing_category, 'Standard') = 'Standard'))
              JOIN daily_cost_by_key d ON d.sub_account_key = k.sub_account_key AND d.rollup_key_id = k.rollup_key_id
                  AND d.charge_date = c.charge_date AND d.billing_currency = c.billing_currency
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -276,9 +282,10 @@ pub async fn price_steps(
              JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
                  AND (e.kind = 'production') = $4
              WHERE m.service_id <> 0
-             GROUP BY 1, 2, 3, 4
+             GROUP BY 1, 2, 3, 4, 5
            ), whole AS (
-             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total
+             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS list_total,
+                    sum(CASE WHEN d.contracted_cost > 0 THEN d.contracted_cost ELSE d.list_cost END) AS contracted_total
              FROM daily_cost d
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
              WHERE d.split_id = 0 AND d.charge_category = 'Usage'
@@ -286,10 +293,11 @@ pub async fn price_steps(
              GROUP BY 1, 2, 3, 4
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
-                  charge_date AS "day!", now::double precision AS "list_cost!",
-                  before::double precision AS "list_cost_before!", total::double precision AS "list_cost_total!"
+                  charge_date AS "day!", now::double precision AS "cost!", before::double precision AS "cost_before!",
+                  total::double precision AS "cost_total!"
            FROM own JOIN whole USING (service_id, environment_id, billing_currency, charge_date)
-           WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+           CROSS JOIN LATERAL (SELECT CASE WHEN is_contracted THEN contracted_total ELSE list_total END AS total) t
+           WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4, is_contracted LIMIT $3"#,
         range.start(),
         range.end(),
         ROW_COUNT_MAX,

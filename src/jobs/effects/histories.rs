@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const MARGIN_DAYS: u32 = 28;
 /// Credits and fees below this share of the median cost a day are not noted.
 const NOTE_SHARE_MIN: f64 = 0.02;
-/// How sure a change of list prices is: quantities of that day stand for those of all days.
+/// How sure a change of prices is: quantities of that day stand for those of all days.
 const PRICE_LOG_SD: f64 = 0.01;
 const PRICE_LOG_MIN: f64 = 0.003;
 
@@ -199,8 +199,8 @@ fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
         .iter()
         .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
         .filter_map(|step| {
-            let before = step.list_cost_total - step.list_cost + step.list_cost_before;
-            let log_ratio = (step.list_cost_total / before).ln();
+            let before = step.cost_total - step.cost + step.cost_before;
+            let log_ratio = (step.cost_total / before).ln();
             (log_ratio.is_finite() && log_ratio.abs() >= PRICE_LOG_MIN).then_some(PriceEvent {
                 day: step.day,
                 kind: PriceEventKind::PriceChange,

@@ -152,7 +152,7 @@ fn of_price(price: &Value) -> Found {
     let what = match price.get("kind").and_then(Value::as_str) {
         Some("CommitmentStart") => "A commitment began to cover more",
         Some("CommitmentEnd") => "A commitment covers less",
-        _ => "A list price changed",
+        _ => "A price changed",
     };
     Found {
         row: CauseRow {

@@ -56,9 +56,9 @@ fn inputs() -> Inputs {
             environment_id: 7,
             billing_currency: "USD".into(),
             day: day(50),
-            list_cost: 55.0,
-            list_cost_before: 50.0,
-            list_cost_total: 105.0,
+            cost: 55.0,
+            cost_before: 50.0,
+            cost_total: 105.0,
         }],
         ..Inputs::default()
     }
