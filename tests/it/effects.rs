@@ -2,7 +2,8 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{HEADER, World, column, deployed, texts, time, world};
+use super::finance::{HEADER, World, column, decimal, deployed, texts, time, world};
+use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::tokens::TokenScope;
@@ -142,6 +143,19 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let api = world.app.api("GET", &path, &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["finding"], "increase", "{api}");
     assert!(api["placebos"]["count"].as_i64().unwrap() > 10, "{api}");
+    let answer = &api["answers"][0];
+    for (a_day, over_30_days) in
+        [("per_day", "per_30_days"), ("per_day_low", "per_30_days_low"), ("per_day_high", "per_30_days_high")]
+    {
+        let text = |key: &str| answer[key].as_str().unwrap_or_else(|| panic!("{key}: {api}"));
+        assert_eq!(decimal(text(over_30_days)), decimal(text(a_day)) * BigDecimal::from(30), "{api}");
+    }
+    let days = answer["days"].as_array().unwrap();
+    let after = days.iter().find(|one| one["day"] == "2026-10-30").unwrap_or_else(|| panic!("{api}"));
+    let amount = |key: &str| after[key].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((amount("actual") - cents(0, day("2026-10-30"), 4000) as f64 / 100.0).abs() < 0.01, "{after}");
+    assert!(amount("low") <= amount("expected") && amount("expected") <= amount("high"), "{after}");
+    assert!(amount("expected") + 20.0 < amount("actual"), "the release shows on its days: {after}");
     // A step of forty in a hundred with little noise: no day without a release looks like that.
     assert_eq!(api["answers"][0]["placebos_as_strong"], 0, "{api}");
     assert!(page.body.contains("on 0 of them as strongly as here"), "{}", page.body);

@@ -63,12 +63,13 @@ async fn new_bills_change_prices_around_their_days_only(db: PgPool) {
 // A line at a list price of 10 for two hours, whatever was negotiated for one.
 fn negotiated(number: u32, account: &str, service: &str, contracted: u32, commitment: &str) -> String {
     let cost = 2 * contracted;
+    let day: NaiveDate = format!("2026-09-{number:02}").parse().unwrap();
+    let next = day.succ_opt().unwrap();
     format!(
-        "{cost},{cost},20,{cost},USD,{account},2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-{number:02}T00:00:00Z,\
-         {}T00:00:00Z,Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-{account},\
+        "{cost},{cost},20,{cost},USD,{account},2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,{day}T00:00:00Z,\
+         {next}T00:00:00Z,Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-{account},\
          vm-{service}-{commitment},eu-1,sku-1,2,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\
-         \"\"environment\"\":\"\"production\"\"}}\",{commitment}\n",
-        format!("2026-09-{number:02}").parse::<NaiveDate>().unwrap().succ_opt().unwrap(),
+         \"\"environment\"\":\"\"production\"\"}}\",{commitment}\n"
     )
 }
 
