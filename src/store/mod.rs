@@ -81,6 +81,7 @@ pub mod rejected_totals;
 pub mod release_lists;
 pub mod releases;
 pub mod retagging;
+pub mod run_resources;
 pub mod savings;
 pub mod scope;
 pub mod seal;
