@@ -97,7 +97,8 @@ pub struct Answer {
     /// answers of all of them are the same; count it once.
     pub joint: Option<serde_json::Value>,
     /// Of a rollback: whether the cost came back (answer: yes, partly, no, cannot-tell; same-day where it took back a
-    /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back.
+    /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back: all
+    /// since the version that it went back to, whose effects are added up.
     pub came_back: Option<serde_json::Value>,
     /// What is different from the answer before.
     pub what_changed: String,

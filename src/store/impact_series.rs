@@ -24,6 +24,8 @@ pub struct LiveRelease {
     pub time_is_received: bool,
     /// It went back to an earlier version.
     pub is_rollback: bool,
+    /// When that version went live last, where it is known which it was.
+    pub went_back_to: Option<DateTime<Utc>>,
 }
 
 /// Which environments: those of the kind production, or all others but previews.
@@ -60,11 +62,20 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
         LiveRelease,
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
                   coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!"
+                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!", target.at AS "went_back_to?"
            FROM deployment d
            JOIN deployment_service ds USING (deployment_id)
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
                AND (e.kind = 'production') = $2
+           LEFT JOIN LATERAL (
+               SELECT o.finished_at AS at
+               FROM deployment_service os JOIN deployment o ON o.deployment_id = os.deployment_id
+               WHERE (ds.is_rollback OR d.kind = 'rollback') AND os.service_id = ds.service_id
+                 AND o.environment_id = d.environment_id AND o.status IN ('succeeded', 'superseded')
+                 AND o.finished_at < d.finished_at
+                 AND coalesce(o.version = d.version, o.sha = d.sha, o.artifact = d.artifact)
+               ORDER BY o.finished_at DESC LIMIT 1
+           ) target ON true
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
            ORDER BY 4, 1, 2 LIMIT $1"#,
         ROW_COUNT_MAX,

@@ -371,6 +371,36 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
     }
 }
 
+/// A rollback to before two releases is held against what both did, not against the last one alone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rollback_over_two_releases_is_held_against_both(db: PgPool) {
+    let world = world(&db).await;
+    let dear = |at: NaiveDate| if at > day("2026-10-12") && at <= day("2026-11-03") { 4000 } else { 0 };
+    for (month, last) in
+        [("2026-08", "2026-08-31"), ("2026-09", "2026-09-30"), ("2026-10", "2026-10-31"), ("2026-11", "2026-11-18")]
+    {
+        import_steps(&world, month, last, "2026-11-19T06:00:00Z", &dear).await;
+    }
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-09-15T12:00:00Z").await;
+    let raised = deployed(&db, ("2", "v2"), "checkout", "production", "2026-10-12T12:00:00Z").await;
+    let nothing = deployed(&db, ("3", "v3"), "checkout", "production", "2026-10-22T12:00:00Z").await;
+    let back = deployed(&db, ("4", "v1"), "checkout", "production", "2026-11-03T12:00:00Z").await;
+    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
+        .bind(back)
+        .execute(&db)
+        .await
+        .unwrap();
+    settle(&world).await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
+    let came_back = &api["answers"][0]["came_back"];
+    assert_eq!(came_back["answer"], "yes", "{api}");
+    assert_eq!(came_back["deployment_ids"], serde_json::json!([raised, nothing]), "{api}");
+    let page = world.finance().await.get(&format!("/deployments/{back}")).await.body;
+    assert!(page.contains(&format!("<a href=\"/deployments/{nothing}\">v3</a>")), "{page}");
+    assert!(page.contains("What they did is added up."), "{page}");
+}
+
 /// A rollback on the day of its release is not compared with the release before: bills cannot tell.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_rollback_of_the_same_day_cannot_be_told_by_bills(db: PgPool) {

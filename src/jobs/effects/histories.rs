@@ -8,10 +8,10 @@ use crate::analyze::impact::{
     HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
-use crate::store::impact_series::{MetricDay, RuleStep};
+use crate::store::impact_series::{LiveRelease, MetricDay, RuleStep};
 use crate::store::service_measures::VolumeUnit;
 use chrono::{Days, NaiveDate, Timelike};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Days of a history beyond those that an estimate looks at.
 const MARGIN_DAYS: u32 = 28;
@@ -36,8 +36,8 @@ pub(in crate::jobs) struct Series {
     pub history: History,
     /// What its traffic is counted in, where it is known.
     pub volume_unit: Option<VolumeUnit>,
-    /// Deployments that went back to an earlier version.
-    pub rollbacks: BTreeSet<i64>,
+    /// Deployments that went back to an earlier version, and what each took back, in the order of time.
+    pub rollbacks: BTreeMap<i64, Vec<i64>>,
     /// How the others moved around the releases of each month, and around placebos.
     siblings: BTreeMap<BillingPeriod, Monthly>,
 }
@@ -154,17 +154,20 @@ pub(super) fn of_place<'a>(places: &'a ByPlace, key: &Key) -> Option<&'a Vec<Opt
     places.get(&(key.service_id, key.environment_id)).or_else(|| places.get(&(key.service_id, 0)))
 }
 
-type Released = (Vec<ReleaseDay>, BTreeSet<i64>);
+type Released = (Vec<ReleaseDay>, BTreeMap<i64, Vec<i64>>);
 
 // Bills know days: what was released on one is one unit.
 fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> {
     let mut releases: HashMap<(i64, i64), Released> = HashMap::new();
+    let mut live: HashMap<(i64, i64), Vec<&LiveRelease>> = HashMap::new();
     for one in &inputs.releases {
         let day = one.at.date_naive();
         if day < range.start() {
             continue;
         }
-        let (days, rollbacks) = releases.entry((one.service_id, one.environment_id)).or_default();
+        let place = (one.service_id, one.environment_id);
+        let (days, rollbacks) = releases.entry(place).or_default();
+        let before = live.entry(place).or_default();
         let share = f64::from(one.at.num_seconds_from_midnight()) / 86_400.0;
         match days.last_mut().filter(|last| last.day == day) {
             Some(last) => last.deployment_ids.push(one.deployment_id),
@@ -175,10 +178,22 @@ fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> 
             }),
         }
         if one.is_rollback {
-            rollbacks.insert(one.deployment_id);
+            rollbacks.insert(one.deployment_id, undone(before, one));
         }
+        before.push(one);
     }
     releases
+}
+
+// All that went live since the version that it went back to; where nobody knows which that was, what was released on the
+// last day before.
+fn undone(before: &[&LiveRelease], rollback: &LiveRelease) -> Vec<i64> {
+    let Some(last) = before.last() else { return Vec::new() };
+    let since = match rollback.went_back_to {
+        Some(at) if last.at > at => before.partition_point(|other| other.at <= at),
+        _ => before.partition_point(|other| other.at.date_naive() < last.at.date_naive()),
+    };
+    before[since..].iter().map(|other| other.deployment_id).collect()
 }
 
 fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {

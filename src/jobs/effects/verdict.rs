@@ -2,7 +2,7 @@
 
 use super::histories::Key;
 use super::parts::{Kept, Parts, Told};
-use super::{METHOD, WENT_BACK};
+use super::{METHOD, rollbacks};
 use crate::analyze::impact::{
     self, Effect, Finding, Flag, FlagKind, History, Impact, Phase, Reason, Returned, UnitEffect,
 };
@@ -139,11 +139,7 @@ impl Verdict<'_> {
             (true, false) => changes.push("no other release shares the answer any more".into()),
             _ => {}
         }
-        match (before.fingerprint.ends_with(WENT_BACK), self.fingerprint.ends_with(WENT_BACK)) {
-            (false, true) => changes.push("it is known to be a rollback".into()),
-            (true, false) => changes.push("it is no rollback any more".into()),
-            _ => {}
-        }
+        changes.extend(rollbacks::change(&before.fingerprint, self.fingerprint).map(str::to_owned));
         match kept(before) {
             Some(kept) => {
                 let parts = kept.parts.changed_to(self.window, self.calibrated);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::analyze::impact::{Calibration, sibling_index};
-use crate::jobs::effects::own_fingerprint;
 use crate::jobs::effects::parts::{Parts, of_calibration};
+use crate::jobs::effects::rollbacks::own_fingerprint;
 use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
 use chrono::{DateTime, Utc};
 
@@ -21,6 +21,7 @@ fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
         at: at(index, hour),
         time_is_received: false,
         is_rollback: deployment_id == 12,
+        went_back_to: None,
     }
 }
 
@@ -72,7 +73,7 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert_eq!((history.cost[4], history.cost[5].is_some(), history.cost[20]), (None, true, Some(0.0)));
     assert_eq!(history.releases[0].deployment_ids, [10, 11]);
     assert_eq!(history.releases[0].share_before, Some(0.25));
-    assert_eq!(series[0].rollbacks, BTreeSet::from([12]));
+    assert_eq!(series[0].rollbacks, BTreeMap::from([(12, vec![10, 11])]), "the whole day before");
     let credit = Note { day: day(30), last_day: None, kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
     assert_eq!(history.notes, [credit]);
     let size = history.price_events[0].size.unwrap();
@@ -140,6 +141,24 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     another.releases.push(release(13, 44, 3));
     another.releases.sort_by_key(|release| release.at);
     assert_ne!(before, of(&another));
+}
+
+/// All that went live since the version that it went back to was taken back; where that is not known, the last day.
+#[test]
+fn a_rollback_took_back_all_since_what_it_went_back_to() {
+    let mut inputs = inputs();
+    for (went_back_to, expected) in [
+        (Some(at(40, 6)), vec![2, 3, 4]),
+        (Some(at(40, 18)), vec![3, 4]),
+        (Some(at(39, 0)), vec![1, 2, 3, 4]),
+        (None, vec![3, 4]),
+    ] {
+        let back = LiveRelease { is_rollback: true, went_back_to, ..release(5, 50, 9) };
+        inputs.releases = vec![release(1, 40, 6), release(2, 40, 18), release(3, 47, 1), release(4, 47, 2), back];
+        let series = build(&inputs);
+        assert_eq!(series[0].rollbacks, BTreeMap::from([(5, expected)]), "{went_back_to:?}");
+    }
+    assert_eq!(own_fingerprint(&build(&inputs)[0], 5, "parts"), "parts~3,4-back");
 }
 
 /// A mark that comes or goes later asks again about the rollback, and about nothing else.
