@@ -184,6 +184,8 @@ pub struct CommitmentStep {
     pub day: NaiveDate,
     /// Whether more is covered than before.
     pub is_start: bool,
+    /// By how much the share changed, 0 to 1.
+    pub share_change: f64,
 }
 
 /// Commitments that began or ended, as the charges of each service show it: the mean of a week against the week before.
@@ -230,7 +232,8 @@ pub async fn commitment_steps(
              WINDOW days AS (PARTITION BY service_id, environment_id, billing_currency ORDER BY charge_date)
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
-                  charge_date AS "day!", week > week_before AS "is_start!"
+                  charge_date AS "day!", week > week_before AS "is_start!",
+                  abs(week - week_before)::double precision AS "share_change!"
            FROM shares
            WHERE abs(week - week_before) >= 0.2 AND abs(share - share_before) >= 0.2
            ORDER BY 1, 2, 3, 4 LIMIT $3"#,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
+use super::commitments::Steps;
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
@@ -68,6 +69,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
     let months = std::iter::successors(Some(BillingPeriod::containing(range.start())), |month| Some(month.next()));
     let months = months.take_while(|month| *month <= last);
     let mut siblings = siblings::of(&costs, &traffic, range, months);
+    let steps = Steps::of(inputs, &costs, &traffic, range);
     let mut series = Vec::new();
     for (key, (usage, other)) in &costs {
         let (days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
@@ -85,7 +87,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
                 siblings: None,
                 replicas: of_place(&replicas, key).cloned(),
                 releases: days,
-                price_events: price_events(inputs, key),
+                price_events: price_events(inputs, key, &steps),
                 notes: notes(inputs, key, other, range),
             },
             key: key.clone(),
@@ -196,19 +198,10 @@ fn undone(before: &[&LiveRelease], rollback: &LiveRelease) -> Vec<i64> {
     before[since..].iter().map(|other| other.deployment_id).collect()
 }
 
-fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
+fn price_events(inputs: &Inputs, key: &Key, steps: &Steps<'_>) -> Vec<PriceEvent> {
     let is_own = |service_id: i64, environment_id: i64, currency: &str| {
         (service_id, environment_id, currency) == (key.service_id, key.environment_id, key.billing_currency.as_str())
     };
-    let commitments = inputs
-        .commitments
-        .iter()
-        .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
-        .map(|step| PriceEvent {
-            day: step.day,
-            kind: if step.is_start { PriceEventKind::CommitmentStart } else { PriceEventKind::CommitmentEnd },
-            size: None,
-        });
     let prices = inputs
         .prices
         .iter()
@@ -222,7 +215,7 @@ fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
                 size: Some(KnownSize { log_ratio, log_ratio_sd: PRICE_LOG_SD }),
             })
         });
-    commitments.chain(prices).collect()
+    steps.events(key).into_iter().chain(prices).collect()
 }
 
 fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRange) -> Vec<Note> {

@@ -5,6 +5,7 @@
 //! An answer whose inputs did not change is not worked out again: the fingerprint of the inputs tells.
 
 mod calibrate;
+mod commitments;
 pub(super) mod histories;
 pub(super) mod inputs;
 pub(super) mod parts;

@@ -2,7 +2,7 @@ use super::*;
 use crate::analyze::impact::{Calibration, sibling_index};
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::jobs::effects::rollbacks::own_fingerprint;
-use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
+use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
 use chrono::{DateTime, Utc};
 
 fn day(index: u64) -> NaiveDate {
@@ -78,6 +78,41 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert_eq!(history.notes, [credit]);
     let size = history.price_events[0].size.unwrap();
     assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
+}
+
+/// What a commitment took off the cost of a service is learnt from the others that it began for on that day.
+#[test]
+fn a_commitment_is_sized_by_the_others_at_the_same_step() {
+    let mut inputs = inputs();
+    let step = |service_id| CommitmentStep {
+        service_id,
+        environment_id: 7,
+        billing_currency: "USD".into(),
+        day: day(44),
+        is_start: true,
+        // The first one has it on twice as much as the others.
+        share_change: if service_id == 1 { 0.8 } else { 0.4 },
+    };
+    inputs.commitments = (1..=4).map(step).collect();
+    for figure in inputs.days.iter_mut().filter(|figure| figure.service_id > 1 && figure.charge_date >= day(44)) {
+        figure.usage *= 0.9;
+    }
+    let size = |inputs: &Inputs| {
+        let series = build(inputs);
+        let events = &series[0].history.price_events;
+        events.iter().find(|event| event.kind == PriceEventKind::CommitmentStart).unwrap().size
+    };
+    let known = size(&inputs).unwrap();
+    assert!((known.log_ratio - 2.0 * 0.9f64.ln()).abs() < 0.001 && known.log_ratio_sd < 0.01, "{known:?}");
+    // Of one that began for it alone, or for two others, nothing is known beforehand.
+    inputs.commitments.pop();
+    assert_eq!(size(&inputs), None);
+    inputs.commitments = vec![step(1)];
+    assert_eq!(size(&inputs), None);
+    // What a late source lacks is no discount.
+    inputs.commitments = (1..=4).map(step).collect();
+    inputs.missing_since.insert(4, day(46));
+    assert_eq!(size(&inputs), None);
 }
 
 /// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;
