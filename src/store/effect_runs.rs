@@ -11,7 +11,8 @@ pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
     /// Changes with each deployment that comes, moves, changes state or turns out to be a rollback, with each kind of an
-    /// environment, with each metric that is taken in or tells the volume or replicas of another service, and with each launch that is registered or told.
+    /// environment, with each metric that is taken in or tells the volume or replicas of another service, and with each
+    /// launch that is registered or told.
     pub deployment_mark: String,
 }
 

@@ -1,4 +1,5 @@
-//! Changes of list and of negotiated prices by SKU and billing account: worked out once where other bills count, not by each analysis that looks at them.
+//! Changes of list and of negotiated prices by SKU and billing account: worked out once where other bills count, not by
+//! each analysis that looks at them.
 
 use super::shared_analysis::SharedAnalysis;
 use chrono::{Days, NaiveDate};

@@ -257,8 +257,9 @@ pub struct Traffic {
     pub before: f64,
 }
 
-/// Traffic of the services, by the metric that tells their volume, that have values on at least half of the complete days of both periods. What is told for all
-/// environments together stands for a service where it is told; else its environments are added up.
+/// Traffic of the services, by the metric that tells their volume, that have values on at least half of the complete days
+/// of both periods. What is told for all environments together stands for a service where it is told; else its
+/// environments are added up.
 pub async fn traffic(
     conn: &mut PgConnection,
     scope: &Scope,
