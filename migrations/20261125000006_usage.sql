@@ -111,6 +111,32 @@ CREATE TABLE service_unit_metric (
     metric text NOT NULL REFERENCES metric
 );
 
+-- Which metric tells how much a service has to do (volume) and how much of it runs at once (replicas): by what metrics
+-- mean, so that every analysis looks at the same one and no sum mixes two. Requests before orders, these before runs of
+-- pipelines, these before training jobs; of several of one meaning the one with the most days. Runs that are counted from
+-- what CI tells are how often a service is built, no volume, unless somebody chose them as its unit.
+CREATE VIEW service_measure AS
+SELECT DISTINCT ON (service_id, measure) service_id, measure, metric, unit, unit_cost_per
+FROM (
+    SELECT r.service_id, meant.measure, meant.place, m.metric, coalesce(nullif(m.unit, ''), m.metric) AS unit,
+           m.unit_cost_per, count(*) OVER (PARTITION BY r.service_id, meant.measure, meant.place) AS rival_count
+    FROM metric_reach r
+    JOIN metric m ON m.metric = r.metric
+    JOIN (VALUES ('requests', 'volume', 1), ('orders', 'volume', 2), ('pipeline-runs', 'volume', 3),
+                 ('training-jobs', 'volume', 4), ('replicas', 'replicas', 1)) AS meant (meaning, measure, place)
+        ON meant.meaning = m.meaning
+    LEFT JOIN service_unit_metric chosen ON chosen.service_id = r.service_id AND chosen.metric = r.metric
+    WHERE m.meaning <> 'pipeline-runs' OR chosen.metric IS NOT NULL
+       OR NOT EXISTS (SELECT FROM metric_point p WHERE p.service_id = r.service_id AND p.metric = r.metric
+                        AND p.loaded_by = 'pipeline events')
+) told
+ORDER BY service_id, measure, place,
+    -- Days are counted only where they decide.
+    CASE WHEN rival_count > 1
+         THEN (SELECT count(DISTINCT p.charge_date) FROM metric_point p
+               WHERE p.service_id = told.service_id AND p.metric = told.metric) END DESC,
+    metric;
+
 -- What the catalogue says of a service beyond its own row, and which description says so.
 CREATE TABLE service_detail (
     service_id bigint PRIMARY KEY REFERENCES service ON DELETE CASCADE,

@@ -1,25 +1,28 @@
--- What is worked out once for all analyses that look at it: changes of list prices, and cost that moved with tags.
+-- What is worked out once for all analyses that look at it: changes of prices, and cost that moved with tags.
 
--- What each was made from last, by ids: list prices from the generations that counted, retags from the publication.
+-- What each was made from last, by ids: prices from the generations that counted, retags from the publication.
 CREATE TABLE shared_analysis (
-    analysis text PRIMARY KEY CHECK (analysis IN ('list_prices', 'retags')),
+    analysis text PRIMARY KEY CHECK (analysis IN ('prices', 'retags')),
     made_from bigint[] NOT NULL
 );
 
--- A SKU in a region whose list price changed on a day by more than half a percent and held on the day after. Worked out
--- anew where other bills count; who buys the SKU is not kept here, so that rules may change.
-CREATE TABLE list_price_change (
+-- A SKU in a region whose price for a billing account changed on a day by more than half a percent and held on the day
+-- after. Worked out anew where other bills count; who buys the SKU is not kept here, so that rules may change.
+CREATE TABLE price_change (
+    -- False: the list price changed. True: it did not, but what was negotiated did.
+    is_contracted boolean NOT NULL,
+    billing_account_id text NOT NULL,
     provider_name text,
     sku_id text NOT NULL,
     region_id text,
     billing_currency text NOT NULL,
     -- The first day at the new price.
     charge_date date NOT NULL,
-    -- ListCost for one PricingUnit.
+    -- ListCost, or ContractedCost without commitments, for one PricingUnit.
     price_before numeric NOT NULL,
     price numeric NOT NULL
 );
-CREATE INDEX list_price_change_by_day ON list_price_change (charge_date);
+CREATE INDEX price_change_by_day ON price_change (charge_date);
 
 -- Cost that moved between services because resources began to say otherwise whose they are.
 CREATE TABLE retag_step (

@@ -5,7 +5,7 @@
 use super::world::{COMPLETE_AGE, World};
 use costwake::analyze::impact::{
     Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
-    estimate, placebo, pooled_price_size, sibling_index,
+    estimate, placebo, pooled_commitment_size, pooled_price_size, sibling_index,
 };
 
 /// A deployment is asked about when so many days lie before it.
@@ -134,15 +134,21 @@ fn price_events(world: &World, service: usize, first: usize, complete: usize) ->
         .enumerate()
         .filter(|(other, subject)| *other != service && subject.category == *category)
         .filter_map(|(_, subject)| subject.environments.get("prod"))
-        .map(|series| PricedService { cost: &series.cost, traffic: series.traffic.as_deref() })
+        .map(|series| PricedService { cost: &series.cost, traffic: series.traffic.as_deref(), share: 1.0 })
         .collect();
     world
         .events
         .iter()
         .filter(|event| (first..=complete).contains(&event.day) && event.category == *category)
         .filter_map(|event| {
-            let size = Some(pooled_price_size(&others, event.day, complete));
-            Some(PriceEvent { day: world.date(event.day), kind: kind(&event.kind)?, size })
+            let kind = kind(&event.kind)?;
+            let size = match kind {
+                // These worlds give no quantities, so that the others have to say what a bill says of prices.
+                PriceEventKind::PriceChange => Some(pooled_price_size(&others, event.day, complete)),
+                // As the product does. Which share of a service is covered, these worlds do not say.
+                _ => pooled_commitment_size(&others, 1.0, event.day, complete),
+            };
+            Some(PriceEvent { day: world.date(event.day), kind, size })
         })
         .collect()
 }

@@ -1,15 +1,18 @@
 //! `/api/v1/deployments/{id}/impact`: what a deployment did to cost, as its page says it.
 
 use super::error::{ErrorBody, Result};
-use crate::store::effects::{self, EffectRow};
+use crate::store::effects::{self, EffectRow, LineDay, ServiceLine};
 use crate::store::impact_series::Environments;
 use crate::store::{deployment_costs, deployment_lists, deployment_notes, effect_runs};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
 use axum::Json;
 use axum::extract::{Path, State};
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, FromPrimitive, RoundingMode};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
+
+/// Digits after the point of a day of the line: far finer than it is sure.
+const LINE_DIGITS: i64 = 6;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -68,6 +71,13 @@ pub struct Answer {
     pub per_day_low: Option<String>,
     /// Upper end of it.
     pub per_day_high: Option<String>,
+    /// The effect over 30 days: 30 times `per_day`.
+    #[schema(example = "4119.9")]
+    pub per_30_days: Option<String>,
+    /// Lower end of the 90 % interval over 30 days.
+    pub per_30_days_low: Option<String>,
+    /// Upper end of it.
+    pub per_30_days_high: Option<String>,
     /// Mean cost a day of the two weeks before.
     pub before_per_day: Option<String>,
     /// The smallest change that would have been claimed.
@@ -77,21 +87,76 @@ pub struct Answer {
     /// Of a claimed increase or decrease that stands: how many days without a release were claimed at least as strongly, of
     /// those that `placebos` counts. `null` otherwise.
     pub placebos_as_strong: Option<i64>,
-    /// Effect for one request: per_unit, low, high, before, units_per_day.
+    /// Effect for one unit of what the traffic of the service is counted in: metric, unit, unit_cost_per (pages tell the
+    /// cost of so many), per_unit, low, high, before, units_per_day.
     pub per_unit: Option<serde_json::Value>,
-    /// What else may explain it: kind, amount_per_day, day, deployment_ids.
+    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it.
     pub flags: serde_json::Value,
     /// Where other deployments share this one answer, since daily bills cannot tell them apart: days of their releases,
     /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The
     /// answers of all of them are the same; count it once.
     pub joint: Option<serde_json::Value>,
     /// Of a rollback: whether the cost came back (answer: yes, partly, no, cannot-tell; same-day where it took back a
-    /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back.
+    /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back: all
+    /// since the version that it went back to, whose effects are added up.
     pub came_back: Option<serde_json::Value>,
     /// What is different from the answer before.
     pub what_changed: String,
     /// The way of working it out.
     pub method: String,
+    /// Of an answer that stands: what each day cost, and what it would have cost without the release, as the chart of its
+    /// page shows it. Empty where nothing can be estimated, and in `history`.
+    pub days: Vec<ExpectedDay>,
+}
+
+/// A day around the release. Estimates in units of the currency.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ExpectedDay {
+    /// The day, UTC.
+    pub day: NaiveDate,
+    /// The usage cost that the answer was made from; `null` where there is none.
+    #[schema(example = "1154.02")]
+    pub actual: Option<String>,
+    /// What it would have cost without the release.
+    #[schema(example = "1016.69")]
+    pub expected: String,
+    /// Lower end of its 90 % band.
+    pub low: String,
+    /// Upper end of it.
+    pub high: String,
+}
+
+impl From<&LineDay> for ExpectedDay {
+    fn from(day: &LineDay) -> Self {
+        Self {
+            day: day.day,
+            actual: day.actual.map(estimate),
+            expected: estimate(day.expected),
+            low: estimate(day.low),
+            high: estimate(day.high),
+        }
+    }
+}
+
+fn estimate(value: f64) -> String {
+    let rounded = BigDecimal::from_f64(value).unwrap_or_default().with_scale_round(LINE_DIGITS, RoundingMode::HalfUp);
+    rounded.normalized().to_plain_string()
+}
+
+/// An amount a day over 30 days: exact.
+pub fn over_30_days(per_day: Option<&BigDecimal>) -> Option<String> {
+    per_day.map(|per_day| (per_day * BigDecimal::from(30)).normalized().to_plain_string())
+}
+
+impl Answer {
+    /// An answer that stands, with its days.
+    pub fn standing(row: &EffectRow, lines: &[ServiceLine]) -> Self {
+        let own = lines
+            .iter()
+            .find(|line| (line.service_id, &line.billing_currency) == (row.service_id, &row.billing_currency));
+        let days = own.map(|line| line.days.iter().map(ExpectedDay::from).collect()).unwrap_or_default();
+        Self { days, ..Self::from(row) }
+    }
 }
 
 /// What a reviewer wrote.
@@ -136,6 +201,9 @@ impl From<&EffectRow> for Answer {
             per_day: text(&row.per_day),
             per_day_low: text(&row.per_day_low),
             per_day_high: text(&row.per_day_high),
+            per_30_days: over_30_days(row.per_day.as_ref()),
+            per_30_days_low: over_30_days(row.per_day_low.as_ref()),
+            per_30_days_high: over_30_days(row.per_day_high.as_ref()),
             before_per_day: text(&row.before_per_day),
             smallest_visible: text(&row.smallest_visible),
             probability: row.probability,
@@ -146,6 +214,7 @@ impl From<&EffectRow> for Answer {
             came_back: row.came_back.clone(),
             what_changed: row.what_changed.clone(),
             method: row.method.clone(),
+            days: Vec::new(),
         }
     }
 }
@@ -172,10 +241,14 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
     }
     let rows = effects::of_deployment(&mut snapshot, &scope, id).await?;
     let standing: Vec<i64> = web::deployment::standing(&rows).iter().map(|row| row.deployment_effect_id).collect();
+    let lines = effects::lines(&mut snapshot, &scope, id).await?;
     let (mut answers, mut history) = (Vec::new(), Vec::new());
     for row in &rows {
-        let list = if standing.contains(&row.deployment_effect_id) { &mut answers } else { &mut history };
-        list.push(Answer::from(row));
+        if standing.contains(&row.deployment_effect_id) {
+            answers.push(Answer::standing(row, &lines));
+        } else {
+            history.push(Answer::from(row));
+        }
     }
     let notes = deployment_notes::of_deployment(&mut snapshot, id).await?;
     let notes = notes.into_iter().map(|note| Note {

@@ -6,7 +6,7 @@ use crate::analyze::unit_economics::{Comparison, Figure, Side};
 use crate::store::workload_goals::{self, WorkloadGoal};
 use crate::web::missing_bills;
 use crate::web::query::View;
-use crate::web::unit_costs::{self as pages, StatedGoal, Workload, decimal, figure, per_unit};
+use crate::web::unit_costs::{self as pages, Resource, StatedGoal, Workload, decimal, figure, per_unit};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::body::Bytes;
@@ -221,6 +221,8 @@ pub struct WorkloadBody {
     pub duration_after: Option<Estimate>,
     /// Its change as a share.
     pub duration_relative: Option<Estimate>,
+    /// What runs and jobs used; empty for other units.
+    pub resources: Vec<ResourceBody>,
     /// latency, cost, weight; `null` where no goal is stated.
     pub goal: Option<String>,
     /// Weight of cost in percent, of a weighted goal.
@@ -229,6 +231,37 @@ pub struct WorkloadBody {
     pub verdict: Option<String>,
     /// The verdict in a sentence.
     pub sentence: String,
+}
+
+/// One thing that runs or jobs used.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ResourceBody {
+    /// `ServiceName` of the bill, or a metric.
+    pub name: String,
+    /// `PricingUnit` of the bill, or the unit of the metric.
+    #[schema(example = "Hours")]
+    pub unit: String,
+    /// Whether it is of one run; else it is the mean of a day.
+    pub is_per_run: bool,
+    /// Before.
+    pub before: Option<Estimate>,
+    /// After.
+    pub after: Option<Estimate>,
+    /// The change as a share.
+    pub relative: Option<Estimate>,
+}
+
+impl From<&Resource> for ResourceBody {
+    fn from(one: &Resource) -> Self {
+        Self {
+            name: one.name.clone(),
+            unit: one.unit.clone(),
+            is_per_run: one.is_per_run,
+            before: one.before.map(Estimate::from),
+            after: one.after.map(Estimate::from),
+            relative: one.relative.map(Estimate::from),
+        }
+    }
 }
 
 impl From<&Workload> for WorkloadBody {
@@ -243,6 +276,7 @@ impl From<&Workload> for WorkloadBody {
             duration_before: duration.map(|duration| duration.before.into()),
             duration_after: duration.map(|duration| duration.after.into()),
             duration_relative: duration.and_then(|duration| duration.relative).map(Estimate::from),
+            resources: one.resources.iter().map(ResourceBody::from).collect(),
             goal: one.stated().map(|goal| goal.key().to_owned()),
             goal_cost_percent: one.stated().and_then(|goal| goal.cost_percent()),
             verdict: one.verdict.map(|verdict| verdict.key().to_owned()),

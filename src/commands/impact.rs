@@ -1,10 +1,11 @@
 //! `costwake impact [DEPLOYMENT]`: what deployments did to cost.
 
 use super::database;
+use crate::api::impact::over_30_days;
 use crate::config::Config;
 use crate::jobs::effects;
 use crate::store::deployment_list::{self, DeploymentFilter};
-use crate::store::effects::{EffectBrief, EffectRow};
+use crate::store::effects::{EffectBrief, EffectRow, ServiceLine};
 use crate::store::{Pools, Scope, deployment_lists};
 use crate::web::effects::{Answer, FINDINGS};
 use anyhow::ensure;
@@ -63,9 +64,10 @@ async fn one(pools: &Pools, id: i64, as_json: bool) -> anyhow::Result<ExitCode> 
             "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment that is known and no preview."
         );
     }
+    let lines = crate::store::effects::lines(&mut snapshot, &Scope::everything(), id).await?;
     for row in standing {
         if as_json {
-            println!("{}", object(row));
+            println!("{}", object(row, &lines));
         } else {
             print(row);
         }
@@ -77,19 +79,22 @@ fn print(row: &EffectRow) {
     let answer = Answer::from(row);
     println!("{} in {}, released {}", row.service_name, row.environment_name, row.release_date);
     println!("  {}", answer.sentence(&row.service_name));
+    if let Some((amount, interval)) = answer.amount_30_days().zip(answer.interval_30_days()) {
+        println!("  Per 30 days: {amount}, 90 % interval {interval}.");
+    }
     if !answer.shared_with.is_empty() {
         let others: Vec<String> = answer.shared_with.iter().map(i64::to_string).collect();
         println!("  One answer with deployment {}: count it once.", others.join(", "));
     }
     println!("  {}: {}. {}", answer.phase_words(), answer.finding_word().to_lowercase(), answer.reason_sentence());
     for flag in row.flags.as_array().map(Vec::as_slice).unwrap_or_default() {
-        let (name, what) = crate::web::effects::flag_words(flag["kind"].as_str().unwrap_or_default());
+        let (name, what) = crate::web::effects::flag_text(flag);
         println!("  {name}: {} a day, {what}", flag["amount_per_day"].as_str().unwrap_or("not known"));
     }
 }
 
-fn object(row: &EffectRow) -> serde_json::Value {
-    let answer = crate::api::impact::Answer::from(row);
+fn object(row: &EffectRow, lines: &[ServiceLine]) -> serde_json::Value {
+    let answer = crate::api::impact::Answer::standing(row, lines);
     let mut object = serde_json::to_value(answer).unwrap_or_default();
     object["deployment_id"] = json!(row.deployment_id);
     object
@@ -125,6 +130,9 @@ fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
             "release_date": effect.release_date, "billing_currency": effect.billing_currency, "phase": effect.phase,
             "finding": effect.finding, "reason": effect.reason, "per_day": text(&effect.per_day),
             "per_day_low": text(&effect.per_day_low), "per_day_high": text(&effect.per_day_high),
+            "per_30_days": over_30_days(effect.per_day.as_ref()),
+            "per_30_days_low": over_30_days(effect.per_day_low.as_ref()),
+            "per_30_days_high": over_30_days(effect.per_day_high.as_ref()),
             "shares_answer_with": answer.shared_with,
         });
         println!("{object}");

@@ -11,7 +11,8 @@ pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
     /// Changes with each deployment that comes, moves, changes state or turns out to be a rollback, with each kind of an
-    /// environment, with each metric that is taken in, and with each launch that is registered or told.
+    /// environment, with each metric that is taken in or tells the volume or replicas of another service, and with each
+    /// launch that is registered or told.
     pub deployment_mark: String,
 }
 
@@ -26,6 +27,8 @@ pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
                   || (SELECT concat_ws('/', count(*), sum(service_id), count(*) FILTER (WHERE is_rollback))
                       FROM deployment_service) || '/'
                   || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
+                  || coalesce((SELECT md5(string_agg(service_id || metric, ' ' ORDER BY service_id, measure))
+                               FROM service_measure), '') || '/'
                   || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
                                FROM environment), '') || '/'
                   || (SELECT count(*) || '/' || count(removed_at) FROM service_plan) || '/'

@@ -1,6 +1,7 @@
 //! What the effect of a deployment is estimated from: daily usage by service and environment, releases, traffic, and
 //! what else the ledger knows to have happened. Read by the work in the background only; no person sees these rows.
 
+use super::service_measures::Measure;
 use crate::focus::DateRange;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -23,6 +24,8 @@ pub struct LiveRelease {
     pub time_is_received: bool,
     /// It went back to an earlier version.
     pub is_rollback: bool,
+    /// When that version went live last, where it is known which it was.
+    pub went_back_to: Option<DateTime<Utc>>,
 }
 
 /// Which environments: those of the kind production, or all others but previews.
@@ -59,11 +62,20 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
         LiveRelease,
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
                   coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
-                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!"
+                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!", target.at AS "went_back_to?"
            FROM deployment d
            JOIN deployment_service ds USING (deployment_id)
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
                AND (e.kind = 'production') = $2
+           LEFT JOIN LATERAL (
+               SELECT o.finished_at AS at
+               FROM deployment_service os JOIN deployment o ON o.deployment_id = os.deployment_id
+               WHERE (ds.is_rollback OR d.kind = 'rollback') AND os.service_id = ds.service_id
+                 AND o.environment_id = d.environment_id AND o.status IN ('succeeded', 'superseded')
+                 AND o.finished_at < d.finished_at
+                 AND coalesce(o.version = d.version, o.sha = d.sha, o.artifact = d.artifact)
+               ORDER BY o.finished_at DESC LIMIT 1
+           ) target ON true
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
            ORDER BY 4, 1, 2 LIMIT $1"#,
         ROW_COUNT_MAX,
@@ -141,14 +153,16 @@ pub struct MetricDay {
     pub value: f64,
 }
 
-/// All values of a metric on these days.
-pub async fn metric(conn: &mut PgConnection, metric: &str, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
+/// The values on these days of the metric that tells this of each service.
+pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
     sqlx::query_as!(
         MetricDay,
-        r#"SELECT service_id, environment_id, charge_date, value::double precision AS "value!"
-           FROM metric_point WHERE metric = $1 AND charge_date >= $2 AND charge_date < $3
+        r#"SELECT p.service_id, p.environment_id, p.charge_date, p.value::double precision AS "value!"
+           FROM service_measure told
+           JOIN metric_point p ON p.service_id = told.service_id AND p.metric = told.metric
+           WHERE told.measure = $1 AND p.charge_date >= $2 AND p.charge_date < $3
            ORDER BY 1, 2, 3 LIMIT $4"#,
-        metric,
+        measure.key(),
         range.start(),
         range.end(),
         ROW_COUNT_MAX
@@ -170,6 +184,8 @@ pub struct CommitmentStep {
     pub day: NaiveDate,
     /// Whether more is covered than before.
     pub is_start: bool,
+    /// By how much the share changed, 0 to 1.
+    pub share_change: f64,
 }
 
 /// Commitments that began or ended, as the charges of each service show it: the mean of a week against the week before.
@@ -216,7 +232,8 @@ pub async fn commitment_steps(
              WINDOW days AS (PARTITION BY service_id, environment_id, billing_currency ORDER BY charge_date)
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
-                  charge_date AS "day!", week > week_before AS "is_start!"
+                  charge_date AS "day!", week > week_before AS "is_start!",
+                  abs(week - week_before)::double precision AS "share_change!"
            FROM shares
            WHERE abs(week - week_before) >= 0.2 AND abs(share - share_before) >= 0.2
            ORDER BY 1, 2, 3, 4 LIMIT $3"#,
@@ -229,7 +246,7 @@ pub async fn commitment_steps(
     .await
 }
 
-/// A day on which list prices of what a service buys changed.
+/// A day on which list prices of what a service buys changed, or negotiated ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriceStep {
     /// The service.
@@ -240,16 +257,17 @@ pub struct PriceStep {
     pub billing_currency: String,
     /// The first day at the new price.
     pub day: NaiveDate,
-    /// List cost of that day and SKUs at the new prices.
-    pub list_cost: f64,
+    /// Cost of that day and SKUs at the new prices: ListCost, or ContractedCost of what was negotiated.
+    pub cost: f64,
     /// The same quantities at the old ones.
-    pub list_cost_before: f64,
-    /// List cost of all usage of the service on that day.
-    pub list_cost_total: f64,
+    pub cost_before: f64,
+    /// The same cost of all usage of the service on that day.
+    pub cost_total: f64,
 }
 
-/// Changes of list prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
-/// environment and day. Only what changed is read by key; the rest of a service is in its daily sums.
+/// Changes of prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
+/// environment and day for list prices, one for negotiated ones. Only what changed is read by key; the rest of a service
+/// is in its daily sums: at list prices where it has no contracted cost.
 pub async fn price_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -258,13 +276,18 @@ pub async fn price_steps(
     sqlx::query_as!(
         PriceStep,
         r#"WITH changed AS (
-             SELECT * FROM list_price_change WHERE charge_date >= $1 AND charge_date < $2
+             SELECT * FROM price_change WHERE charge_date >= $1 AND charge_date < $2
            ), own AS (
-             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS now,
-                    sum(d.list_cost * c.price_before / c.price) AS before
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, c.is_contracted,
+                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END) AS now,
+                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END * c.price_before / c.price)
+                        AS before
              FROM changed c
-             JOIN rollup_key k ON k.sku_id = c.sku_id AND k.provider_name IS NOT DISTINCT FROM c.provider_name
+             JOIN rollup_key k ON k.sku_id = c.sku_id AND k.billing_account_id = c.billing_account_id
+                 AND k.provider_name IS NOT DISTINCT FROM c.provider_name
                  AND k.region_id IS NOT DISTINCT FROM c.region_id AND k.charge_category = 'Usage'
+                 AND (NOT c.is_contracted OR (coalesce(k.commitment_discount_status, '') = ''
+                                              AND coalesce(k.pricing_category, 'Standard') = 'Standard'))
              JOIN daily_cost_by_key d ON d.sub_account_key = k.sub_account_key AND d.rollup_key_id = k.rollup_key_id
                  AND d.charge_date = c.charge_date AND d.billing_currency = c.billing_currency
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -273,9 +296,10 @@ pub async fn price_steps(
              JOIN environment e ON e.environment_id = m.environment_id AND e.kind <> 'preview'
                  AND (e.kind = 'production') = $4
              WHERE m.service_id <> 0
-             GROUP BY 1, 2, 3, 4
+             GROUP BY 1, 2, 3, 4, 5
            ), whole AS (
-             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS total
+             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS list_total,
+                    sum(CASE WHEN d.contracted_cost > 0 THEN d.contracted_cost ELSE d.list_cost END) AS contracted_total
              FROM daily_cost d
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
              WHERE d.split_id = 0 AND d.charge_category = 'Usage'
@@ -283,10 +307,11 @@ pub async fn price_steps(
              GROUP BY 1, 2, 3, 4
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
-                  charge_date AS "day!", now::double precision AS "list_cost!",
-                  before::double precision AS "list_cost_before!", total::double precision AS "list_cost_total!"
+                  charge_date AS "day!", now::double precision AS "cost!", before::double precision AS "cost_before!",
+                  total::double precision AS "cost_total!"
            FROM own JOIN whole USING (service_id, environment_id, billing_currency, charge_date)
-           WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+           CROSS JOIN LATERAL (SELECT CASE WHEN is_contracted THEN contracted_total ELSE list_total END AS total) t
+           WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4, is_contracted LIMIT $3"#,
         range.start(),
         range.end(),
         ROW_COUNT_MAX,

@@ -121,6 +121,8 @@ pub struct PlaceUseRow {
     pub service_id: i64,
     /// The environment; 0 where it is not told apart.
     pub environment_id: i64,
+    /// What its traffic and load are counted in: `requests`, `orders`. `None` where they are not known.
+    pub unit: Option<String>,
     /// Mean traffic a day of the days that use is looked at over.
     pub traffic: Option<f64>,
     /// Days of these with a value.
@@ -131,7 +133,7 @@ pub struct PlaceUseRow {
     pub utilization: Option<f64>,
     /// Days of these with a value.
     pub utilization_days: i64,
-    /// Mean requests a replica in these days.
+    /// Mean traffic a replica in these days.
     pub load: Option<f64>,
     /// The 95 % quantile of all days that are read.
     pub load_busy: Option<f64>,
@@ -139,22 +141,25 @@ pub struct PlaceUseRow {
     pub load_days: i64,
 }
 
-/// Use of every place with a value. Several metrics of one meaning: requests add up, utilization is the mean.
+/// Use of every place with a value: traffic and replicas by the one metric that tells them of the service, utilization as
+/// the mean of all.
 pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec<PlaceUseRow>> {
     sqlx::query_as!(
         PlaceUseRow,
         r#"
         WITH day AS (
             SELECT p.service_id, p.environment_id, p.charge_date,
-                sum(p.value) FILTER (WHERE m.meaning = 'requests')::double precision AS traffic,
+                max(told.unit) FILTER (WHERE told.measure = 'volume') AS unit,
+                sum(p.value) FILTER (WHERE told.measure = 'volume')::double precision AS traffic,
                 avg(p.value) FILTER (WHERE m.meaning = 'utilization')::double precision AS utilization,
-                sum(p.value) FILTER (WHERE m.meaning = 'replicas')::double precision AS replicas
+                sum(p.value) FILTER (WHERE told.measure = 'replicas')::double precision AS replicas
             FROM metric_point p JOIN metric m USING (metric)
+            LEFT JOIN service_measure told ON told.service_id = p.service_id AND told.metric = p.metric
             WHERE p.charge_date >= $1 AND p.charge_date <= $3
-              AND m.meaning IN ('requests', 'utilization', 'replicas')
+              AND (m.meaning = 'utilization' OR told.metric IS NOT NULL)
             GROUP BY 1, 2, 3
         )
-        SELECT service_id, environment_id,
+        SELECT service_id, environment_id, max(unit) AS unit,
             avg(traffic) FILTER (WHERE charge_date >= $2) AS traffic,
             count(traffic) FILTER (WHERE charge_date >= $2) AS "traffic_days!",
             avg(traffic) FILTER (WHERE charge_date < $2) AS traffic_usual,

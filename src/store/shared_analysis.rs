@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 /// One of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SharedAnalysis {
-    /// Changes of list prices, made from the generations that count.
-    ListPrices,
+    /// Changes of prices, made from the generations that count.
+    Prices,
     /// Cost that moved with tags, made from what was published last.
     Retags,
 }
@@ -36,7 +36,7 @@ impl SharedAnalysis {
 
     async fn made_from(self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
         match self {
-            Self::ListPrices => {
+            Self::Prices => {
                 sqlx::query_scalar!(
                     "SELECT generation_id FROM generation WHERE state = 'current' ORDER BY generation_id"
                 )
@@ -53,7 +53,7 @@ impl SharedAnalysis {
 
     fn key(self) -> &'static str {
         match self {
-            Self::ListPrices => "list_prices",
+            Self::Prices => "prices",
             Self::Retags => "retags",
         }
     }
@@ -62,7 +62,7 @@ impl SharedAnalysis {
     fn lock(self) -> i64 {
         match self {
             // "prices" in ASCII.
-            Self::ListPrices => 123_636_696_704_371,
+            Self::Prices => 123_636_696_704_371,
             // "retags" in ASCII.
             Self::Retags => 125_780_071_344_243,
         }

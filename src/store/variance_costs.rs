@@ -3,14 +3,13 @@
 
 use super::Scope;
 use super::costs::CostFilter;
+use super::service_measures::Measure;
 use super::statements::MonthView;
 use super::variance_known::Known;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
 
-/// The metric that tells how much a service had to do.
-pub const TRAFFIC_METRIC: &str = "requests";
 /// Lines that are read at most: kinds of what is bought, not lines of bills.
 const LINE_COUNT_MAX: i64 = 200_000;
 
@@ -250,14 +249,17 @@ pub async fn sums(
 pub struct Traffic {
     /// The service.
     pub service_id: i64,
+    /// What it is counted in: `requests`, `orders`.
+    pub unit: String,
     /// Average of the days of the period that have a value. Not money.
     pub now: f64,
     /// The same of the compared period.
     pub before: f64,
 }
 
-/// Traffic of the services that have values on at least half of the complete days of both periods. What is told for all
-/// environments together stands for a service where it is told; else its environments are added up.
+/// Traffic of the services, by the metric that tells their volume, that have values on at least half of the complete days
+/// of both periods. What is told for all environments together stands for a service where it is told; else its
+/// environments are added up.
 pub async fn traffic(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -272,19 +274,22 @@ pub async fn traffic(
         Traffic,
         r#"
         WITH daily AS (
-            SELECT p.service_id, p.charge_date, p.charge_date >= $1 AND p.charge_date < $2 AS is_now,
+            SELECT p.service_id, told.unit, p.charge_date, p.charge_date >= $1 AND p.charge_date < $2 AS is_now,
                 coalesce(sum(p.value) FILTER (WHERE p.environment_id = 0), sum(p.value))::double precision AS value
-            FROM metric_point p JOIN service USING (service_id)
-            WHERE p.metric = $5
+            FROM service_measure told
+            JOIN metric_point p ON p.service_id = told.service_id AND p.metric = told.metric
+            JOIN service ON service.service_id = p.service_id
+            WHERE told.measure = $5
               AND ((p.charge_date >= $1 AND p.charge_date < $2) OR (p.charge_date >= $3 AND p.charge_date < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-              AND ($7::bigint IS NULL OR p.service_id = $7)
+              AND ($7::bigint IS NULL OR told.service_id = $7)
               AND ($8::bigint IS NULL OR p.environment_id = $8)
               AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
-            GROUP BY 1, 2
+            GROUP BY p.service_id, told.unit, p.charge_date
         )
-        SELECT service_id, avg(value) FILTER (WHERE is_now) AS "now!", avg(value) FILTER (WHERE NOT is_now) AS "before!"
-        FROM daily GROUP BY service_id
+        SELECT service_id AS "service_id!", unit AS "unit!", avg(value) FILTER (WHERE is_now) AS "now!",
+            avg(value) FILTER (WHERE NOT is_now) AS "before!"
+        FROM daily GROUP BY service_id, unit
         HAVING 2 * count(*) FILTER (WHERE is_now) >= $2::date - $1::date
            AND 2 * count(*) FILTER (WHERE NOT is_now) >= $4::date - $3::date
            AND avg(value) FILTER (WHERE is_now) > 0 AND avg(value) FILTER (WHERE NOT is_now) > 0
@@ -294,7 +299,7 @@ pub async fn traffic(
         now.end(),
         compared.start(),
         compared.end(),
-        TRAFFIC_METRIC,
+        Measure::Volume.key(),
         scope.team_ids(),
         filter.service_id,
         filter.environment_id,

@@ -2,7 +2,8 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{HEADER, World, column, deployed, texts, time, world};
+use super::finance::{HEADER, World, column, decimal, deployed, texts, time, world};
+use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::tokens::TokenScope;
@@ -148,6 +149,19 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let api = world.app.api("GET", &path, &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["finding"], "increase", "{api}");
     assert!(api["placebos"]["count"].as_i64().unwrap() > 10, "{api}");
+    let answer = &api["answers"][0];
+    for (a_day, over_30_days) in
+        [("per_day", "per_30_days"), ("per_day_low", "per_30_days_low"), ("per_day_high", "per_30_days_high")]
+    {
+        let text = |key: &str| answer[key].as_str().unwrap_or_else(|| panic!("{key}: {api}"));
+        assert_eq!(decimal(text(over_30_days)), decimal(text(a_day)) * BigDecimal::from(30), "{api}");
+    }
+    let days = answer["days"].as_array().unwrap();
+    let after = days.iter().find(|one| one["day"] == "2026-10-30").unwrap_or_else(|| panic!("{api}"));
+    let amount = |key: &str| after[key].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((amount("actual") - cents(0, day("2026-10-30"), 4000) as f64 / 100.0).abs() < 0.01, "{after}");
+    assert!(amount("low") <= amount("expected") && amount("expected") <= amount("high"), "{after}");
+    assert!(amount("expected") + 20.0 < amount("actual"), "the release shows on its days: {after}");
     // A step of forty in a hundred with little noise: no day without a release looks like that.
     assert_eq!(api["answers"][0]["placebos_as_strong"], 0, "{api}");
     assert!(page.body.contains("on 0 of them as strongly as here"), "{}", page.body);
@@ -395,6 +409,36 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
         .unwrap();
         assert_eq!((came_back, changed.as_str()), (is_rollback, words));
     }
+}
+
+/// A rollback to before two releases is held against what both did, not against the last one alone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rollback_over_two_releases_is_held_against_both(db: PgPool) {
+    let world = world(&db).await;
+    let dear = |at: NaiveDate| if at > day("2026-10-12") && at <= day("2026-11-03") { 4000 } else { 0 };
+    for (month, last) in
+        [("2026-08", "2026-08-31"), ("2026-09", "2026-09-30"), ("2026-10", "2026-10-31"), ("2026-11", "2026-11-18")]
+    {
+        import_steps(&world, month, last, "2026-11-19T06:00:00Z", &dear).await;
+    }
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-09-15T12:00:00Z").await;
+    let raised = deployed(&db, ("2", "v2"), "checkout", "production", "2026-10-12T12:00:00Z").await;
+    let nothing = deployed(&db, ("3", "v3"), "checkout", "production", "2026-10-22T12:00:00Z").await;
+    let back = deployed(&db, ("4", "v1"), "checkout", "production", "2026-11-03T12:00:00Z").await;
+    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
+        .bind(back)
+        .execute(&db)
+        .await
+        .unwrap();
+    settle(&world).await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
+    let came_back = &api["answers"][0]["came_back"];
+    assert_eq!(came_back["answer"], "yes", "{api}");
+    assert_eq!(came_back["deployment_ids"], serde_json::json!([raised, nothing]), "{api}");
+    let page = world.finance().await.get(&format!("/deployments/{back}")).await.body;
+    assert!(page.contains(&format!("<a href=\"/deployments/{nothing}\">v3</a>")), "{page}");
+    assert!(page.contains("What they did is added up."), "{page}");
 }
 
 /// A rollback on the day of its release is not compared with the release before: bills cannot tell.

@@ -155,9 +155,22 @@ async fn a_training_job_has_a_unit_cost_before_and_after_a_release(db: PgPool) {
     assert_eq!(decimal(one["before"]["cost_per_unit"].as_str().unwrap()), exact);
     let per = |side: &str| decimal(one[side]["cost_per_unit"].as_str().unwrap());
     assert!(per("after") > per("before"), "a request costs more since the release: {one}");
+    // Beside its cost: the hours that the bill says, one a day, and the minutes that its runs took.
+    let resource = |name: &str| {
+        let all = one["resources"].as_array().unwrap();
+        all.iter().find(|resource| resource["name"] == name).unwrap_or_else(|| panic!("{name}: {one}"))
+    };
+    assert_eq!(resource("Things")["unit"], "Hours");
+    let minutes: i64 = before.iter().map(|at| runs(*at) * GITHUB_MINUTES + GITLAB_MINUTES).sum();
+    for (name, of_all) in [("Things", 28), ("training_minutes", minutes)] {
+        let told = decimal(resource(name)["before"]["value"].as_str().unwrap());
+        let expected = BigDecimal::from(of_all) / BigDecimal::from(used);
+        assert_eq!(told.with_prec(9), expected.with_prec(9), "{name}: {one}");
+    }
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{id}")).await.body;
     assert!(page.contains("training_jobs") && page.contains("training_minutes"), "{page}");
+    assert!(page.contains("Duration and resources of a run") && page.contains("Hours a run"), "{page}");
 }
 
 /// The page of the metric shows what one cost each day, adds up with its CSV, and says why where nothing is known.

@@ -331,6 +331,85 @@ async fn savings_are_exact_wait_for_releases_and_can_be_dismissed(db: PgPool) {
     assert_eq!(audit, ["saving.dismissal_undone", "saving.dismissed"]);
 }
 
+async fn measures(db: &PgPool) -> Vec<(String, String, String)> {
+    sqlx::query_as("SELECT slug, measure, metric FROM service_measure JOIN service USING (service_id) ORDER BY 1, 2")
+        .fetch_all(db)
+        .await
+        .unwrap()
+}
+
+async fn unit_of_effect(db: &PgPool, deployment_id: i64) -> Option<String> {
+    sqlx::query_scalar(
+        "SELECT per_unit ->> 'metric' FROM deployment_effect WHERE deployment_id = $1
+         ORDER BY deployment_effect_id DESC LIMIT 1",
+    )
+    .bind(deployment_id)
+    .fetch_one(db)
+    .await
+    .unwrap()
+}
+
+/// One metric tells the volume of a service, by what metrics mean: in causes, savings and effects alike.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_service_is_measured_by_one_metric_of_its_meaning(db: PgPool) {
+    let world = filled(&db).await;
+    let own = "INSERT INTO metric (metric, meaning, unit, over_hours, over_services, changed_by, changed_at)
+               VALUES ('calls', 'requests', 'calls', 'sum', 'sum', 'test', now()),
+                      ('hits', 'requests', '', 'sum', 'sum', 'test', now()),
+                      ('machines', 'replicas', '', 'mean', 'sum', 'test', now())";
+    sqlx::query(own).execute(&db).await.unwrap();
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for at in day("2026-09-01").iter_days().take_while(|at| *at <= day(LAST)) {
+        let orders = [80, 100, 0][usize::try_from(at.month() - 9).unwrap()];
+        metrics.push_str(&format!("orders,search,{at},{orders},production\n"));
+        metrics.push_str(&format!("orders,checkout,{at},{},production\n", 500 + at.day()));
+        metrics.push_str(&format!("hits,mail,{at},7,production\nmachines,mail,{at},2,production\n"));
+        if at > day("2026-10-01") {
+            metrics.push_str(&format!("calls,mail,{at},3,production\n"));
+        }
+        metrics.push_str(&format!("training_jobs,media,{at},2,test\npipeline_runs,media,{at},4,test\n"));
+    }
+    let pools = &world.app.state.pools;
+    let now = time("2026-11-19T07:00:00Z");
+    metrics_import::import(pools, metrics.as_bytes(), "test", "", now).await.unwrap();
+    let of = |service: &str, measure: &str, metric: &str| (service.to_owned(), measure.to_owned(), metric.to_owned());
+    let mut expected = [
+        of("checkout", "volume", "requests"),
+        of("mail", "replicas", "machines"),
+        of("mail", "volume", "hits"),
+        of("media", "volume", "pipeline_runs"),
+        of("search", "volume", "orders"),
+    ];
+    assert_eq!(measures(&db).await, expected, "meaning first, then the most days");
+
+    // What CI tells says how often a service is built, unless somebody counts it in that.
+    let counted = "UPDATE metric_point SET loaded_by = 'pipeline events' WHERE metric = 'pipeline_runs'";
+    sqlx::query(counted).execute(&db).await.unwrap();
+    expected[3].2 = "training_jobs".into();
+    assert_eq!(measures(&db).await, expected);
+    let chosen = "INSERT INTO service_unit_metric SELECT service_id, 'pipeline_runs' FROM service WHERE slug = 'media'";
+    sqlx::query(chosen).execute(&db).await.unwrap();
+    expected[3].2 = "pipeline_runs".into();
+    assert_eq!(measures(&db).await, expected);
+
+    let finance = world.finance().await;
+    let page = finance.get("/savings").await.body;
+    assert!(page.contains("0.0 orders a day in the 14 days to") && page.contains("a day were usual before."), "{page}");
+    let why = finance.get("/why.csv?period=2026-10-01..2026-10-30&vs=2026-09&service=search").await.body;
+    assert!(why.contains("100 orders a day against 80") && why.contains("used for the same volume"), "{why}");
+
+    let id = deploy(&db, "checkout", "production", "2026-11-02T09:00:00Z").await;
+    let settled = time("2026-11-20T12:00:00Z");
+    effects::settle(pools, settled).await.unwrap();
+    assert_eq!(unit_of_effect(&db, id).await.as_deref(), Some("requests"));
+    sqlx::query("UPDATE metric SET meaning = 'other' WHERE metric = 'requests'").execute(&db).await.unwrap();
+    assert!(effects::is_behind(pools).await.unwrap(), "another metric tells the volume");
+    effects::settle(pools, settled).await.unwrap();
+    assert_eq!(unit_of_effect(&db, id).await.as_deref(), Some("orders"));
+    let page = finance.get(&format!("/deployments/{id}")).await.body;
+    assert!(page.contains("Per 1,000 orders"), "{page}");
+}
+
 /// The page of a deployment says what the difference is made of, to the last digit, and names a launch beside the estimate.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_deployment_says_its_causes_and_the_launches_beside_it(db: PgPool) {

@@ -14,7 +14,7 @@ pub struct History {
     pub cost: Vec<Option<f64>>,
     /// The last day on which the bills are complete. Later entries of `cost` are looked at by no estimate.
     pub complete_to: NaiveDate,
-    /// Requests (or any other unit of work) a day, where they are known. `None` within is a day without a figure.
+    /// Requests, orders, runs or jobs a day, where they are known. `None` within is a day without a figure.
     pub traffic: Option<Vec<Option<f64>>>,
     /// How the other services moved, as logarithms.
     pub siblings: Option<Siblings>,

@@ -41,7 +41,7 @@ pub use model::{Model, NeighbourCourse};
 pub use placebo::{Placebo, placebo};
 use raw::Raw;
 pub use shape::Shape;
-pub use siblings::{PricedService, pooled_price_size, sibling_index};
+pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};
 pub(crate) use surprise::Surprises;
 
 use chrono::NaiveDate;

@@ -77,7 +77,7 @@ pub struct PlaceUse {
     pub traffic_usual: Option<f64>,
     /// Mean utilization of the last 14 complete days in percent, and days with a value.
     pub utilization: Option<(f64, i64)>,
-    /// Mean requests a replica in the last 14 complete days, the 95 % quantile of the days before and of these, and days.
+    /// Mean traffic a replica in the last 14 complete days, the 95 % quantile of the days before and of these, and days.
     pub load: Option<(f64, f64, i64)>,
 }
 
@@ -86,12 +86,12 @@ pub struct PlaceUse {
 pub enum UseMeasure {
     /// A metric of utilization.
     Utilization,
-    /// Requests a replica, against the busiest days that the place itself had.
-    RequestsAndReplicas,
+    /// Traffic a replica, against the busiest days that the place itself had.
+    TrafficAndReplicas,
 }
 
 impl PlaceUse {
-    /// The used share of the capacity, 0 to 1, and what told it: utilization where there is any, requests and replicas
+    /// The used share of the capacity, 0 to 1, and what told it: utilization where there is any, traffic and replicas
     /// otherwise.
     pub fn used_share(&self) -> Option<(f64, UseMeasure, i64)> {
         let utilization = self.utilization.filter(|(_, days)| *days >= UTILIZATION_DAYS_MIN);
@@ -99,7 +99,7 @@ impl PlaceUse {
             return Some(((percent / 100.0).clamp(0.0, 1.0), UseMeasure::Utilization, days));
         }
         let (mean, busy, days) = self.load.filter(|(_, busy, days)| *days >= UTILIZATION_DAYS_MIN && *busy > 0.0)?;
-        Some(((mean / busy).clamp(0.0, 1.0), UseMeasure::RequestsAndReplicas, days))
+        Some(((mean / busy).clamp(0.0, 1.0), UseMeasure::TrafficAndReplicas, days))
     }
 }
 

@@ -88,7 +88,7 @@ fn low_utilization_is_an_exact_share_of_the_capacity() {
     assert_eq!(found(&low), None, "too few days");
     low.used.load = Some((30.0, 200.0, 14));
     let Waste::LowUtilization { measure, used, .. } = found(&low).unwrap().waste else { panic!() };
-    assert_eq!((measure, used), (UseMeasure::RequestsAndReplicas, amount("0.1500")));
+    assert_eq!((measure, used), (UseMeasure::TrafficAndReplicas, amount("0.1500")));
     low.used.load = Some((100.0, 200.0, 14));
     assert_eq!(found(&low), None);
 }

@@ -2,21 +2,23 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
+use super::commitments::Steps;
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
     HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
-use crate::store::impact_series::{MetricDay, RuleStep};
+use crate::store::impact_series::{LiveRelease, MetricDay, RuleStep};
+use crate::store::service_measures::VolumeUnit;
 use chrono::{Days, NaiveDate, Timelike};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Days of a history beyond those that an estimate looks at.
 const MARGIN_DAYS: u32 = 28;
 /// Credits and fees below this share of the median cost a day are not noted.
 const NOTE_SHARE_MIN: f64 = 0.02;
-/// How sure a change of list prices is: quantities of that day stand for those of all days.
+/// How sure a change of prices is: quantities of that day stand for those of all days.
 const PRICE_LOG_SD: f64 = 0.01;
 const PRICE_LOG_MIN: f64 = 0.003;
 
@@ -33,8 +35,10 @@ pub(in crate::jobs) struct Key {
 pub(in crate::jobs) struct Series {
     pub key: Key,
     pub history: History,
-    /// Deployments that went back to an earlier version.
-    pub rollbacks: BTreeSet<i64>,
+    /// What its traffic is counted in, where it is known.
+    pub volume_unit: Option<VolumeUnit>,
+    /// Deployments that went back to an earlier version, and what each took back, in the order of time.
+    pub rollbacks: BTreeMap<i64, Vec<i64>>,
     /// How the others moved around the releases of each month, and around placebos.
     siblings: BTreeMap<BillingPeriod, Monthly>,
 }
@@ -65,6 +69,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
     let months = std::iter::successors(Some(BillingPeriod::containing(range.start())), |month| Some(month.next()));
     let months = months.take_while(|month| *month <= last);
     let mut siblings = siblings::of(&costs, &traffic, range, months);
+    let steps = Steps::of(inputs, &costs, &traffic, range);
     let mut series = Vec::new();
     for (key, (usage, other)) in &costs {
         let (days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
@@ -82,10 +87,11 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
                 siblings: None,
                 replicas: of_place(&replicas, key).cloned(),
                 releases: days,
-                price_events: price_events(inputs, key),
+                price_events: price_events(inputs, key, &steps),
                 notes: notes(inputs, key, other, range),
             },
             key: key.clone(),
+            volume_unit: inputs.volume_units.get(&key.service_id).cloned(),
             rollbacks,
             siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
         });
@@ -150,17 +156,20 @@ pub(super) fn of_place<'a>(places: &'a ByPlace, key: &Key) -> Option<&'a Vec<Opt
     places.get(&(key.service_id, key.environment_id)).or_else(|| places.get(&(key.service_id, 0)))
 }
 
-type Released = (Vec<ReleaseDay>, BTreeSet<i64>);
+type Released = (Vec<ReleaseDay>, BTreeMap<i64, Vec<i64>>);
 
 // Bills know days: what was released on one is one unit.
 fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> {
     let mut releases: HashMap<(i64, i64), Released> = HashMap::new();
+    let mut live: HashMap<(i64, i64), Vec<&LiveRelease>> = HashMap::new();
     for one in &inputs.releases {
         let day = one.at.date_naive();
         if day < range.start() {
             continue;
         }
-        let (days, rollbacks) = releases.entry((one.service_id, one.environment_id)).or_default();
+        let place = (one.service_id, one.environment_id);
+        let (days, rollbacks) = releases.entry(place).or_default();
+        let before = live.entry(place).or_default();
         let share = f64::from(one.at.num_seconds_from_midnight()) / 86_400.0;
         match days.last_mut().filter(|last| last.day == day) {
             Some(last) => last.deployment_ids.push(one.deployment_id),
@@ -171,39 +180,42 @@ fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> 
             }),
         }
         if one.is_rollback {
-            rollbacks.insert(one.deployment_id);
+            rollbacks.insert(one.deployment_id, undone(before, one));
         }
+        before.push(one);
     }
     releases
 }
 
-fn price_events(inputs: &Inputs, key: &Key) -> Vec<PriceEvent> {
+// All that went live since the version that it went back to; where nobody knows which that was, what was released on the
+// last day before.
+fn undone(before: &[&LiveRelease], rollback: &LiveRelease) -> Vec<i64> {
+    let Some(last) = before.last() else { return Vec::new() };
+    let since = match rollback.went_back_to {
+        Some(at) if last.at > at => before.partition_point(|other| other.at <= at),
+        _ => before.partition_point(|other| other.at.date_naive() < last.at.date_naive()),
+    };
+    before[since..].iter().map(|other| other.deployment_id).collect()
+}
+
+fn price_events(inputs: &Inputs, key: &Key, steps: &Steps<'_>) -> Vec<PriceEvent> {
     let is_own = |service_id: i64, environment_id: i64, currency: &str| {
         (service_id, environment_id, currency) == (key.service_id, key.environment_id, key.billing_currency.as_str())
     };
-    let commitments = inputs
-        .commitments
-        .iter()
-        .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
-        .map(|step| PriceEvent {
-            day: step.day,
-            kind: if step.is_start { PriceEventKind::CommitmentStart } else { PriceEventKind::CommitmentEnd },
-            size: None,
-        });
     let prices = inputs
         .prices
         .iter()
         .filter(|step| is_own(step.service_id, step.environment_id, &step.billing_currency))
         .filter_map(|step| {
-            let before = step.list_cost_total - step.list_cost + step.list_cost_before;
-            let log_ratio = (step.list_cost_total / before).ln();
+            let before = step.cost_total - step.cost + step.cost_before;
+            let log_ratio = (step.cost_total / before).ln();
             (log_ratio.is_finite() && log_ratio.abs() >= PRICE_LOG_MIN).then_some(PriceEvent {
                 day: step.day,
                 kind: PriceEventKind::PriceChange,
                 size: Some(KnownSize { log_ratio, log_ratio_sd: PRICE_LOG_SD }),
             })
         });
-    commitments.chain(prices).collect()
+    steps.events(key).into_iter().chain(prices).collect()
 }
 
 fn notes(inputs: &Inputs, key: &Key, other: &BTreeMap<usize, f64>, range: DateRange) -> Vec<Note> {

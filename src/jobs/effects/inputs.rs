@@ -4,14 +4,13 @@ use crate::focus::DateRange;
 use crate::store::impact_series::{
     self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
+use crate::store::service_measures::{self, Measure, VolumeUnit};
 use crate::store::service_plans::{self, ServicePlan};
-use crate::store::{freshness, retagging, variance_costs};
+use crate::store::{freshness, retagging};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// The metric that tells how many replicas or machines ran.
-const REPLICAS_METRIC: &str = "replicas";
 /// Days before the first release that are read: enough for its history.
 const DAYS_BEFORE: u64 = 140;
 
@@ -28,6 +27,8 @@ pub(in crate::jobs) struct Inputs {
     pub days: Vec<DayFigure>,
     pub traffic: Vec<MetricDay>,
     pub replicas: Vec<MetricDay>,
+    /// What the traffic of each service is counted in.
+    pub volume_units: BTreeMap<i64, VolumeUnit>,
     pub commitments: Vec<CommitmentStep>,
     pub prices: Vec<PriceStep>,
     pub rules: Vec<RuleStep>,
@@ -75,8 +76,9 @@ impl Inputs {
             missing_since: bills.missing_since(),
             releases,
             days: impact_series::days(&mut *conn, range, environments).await?,
-            traffic: impact_series::metric(&mut *conn, variance_costs::TRAFFIC_METRIC, range).await?,
-            replicas: impact_series::metric(&mut *conn, REPLICAS_METRIC, range).await?,
+            traffic: impact_series::measured(&mut *conn, Measure::Volume, range).await?,
+            replicas: impact_series::measured(&mut *conn, Measure::Replicas, range).await?,
+            volume_units: service_measures::volume_units(&mut *conn).await?,
             commitments: impact_series::commitment_steps(&mut *conn, range, environments).await?,
             prices: impact_series::price_steps(&mut *conn, range, environments).await?,
             rules: impact_series::rule_steps(&mut *conn, range).await?,

@@ -5,13 +5,15 @@
 //! An answer whose inputs did not change is not worked out again: the fingerprint of the inputs tells.
 
 mod calibrate;
+mod commitments;
 pub(super) mod histories;
 pub(super) mod inputs;
 pub(super) mod parts;
+mod rollbacks;
 mod siblings;
 pub(super) mod verdict;
 
-use crate::analyze::impact::{self, Calibration, Effect, Impact, Model, ReleaseDay};
+use crate::analyze::impact::{self, Calibration, Impact, Model};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
 use crate::store::impact_series::Environments;
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-6";
+pub const METHOD: &str = "impact-7";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";
@@ -222,7 +224,7 @@ struct Answers {
 impl Asked<'_> {
     fn of_series(&self, series: &Series) -> Answers {
         let mut answers = Answers::default();
-        // What a rollback took back: the release before it. Worked out once where both are asked.
+        // What a rollback took back: releases before it. Worked out once where both are asked.
         let mut known: BTreeMap<NaiveDate, Impact> = BTreeMap::new();
         for days in impact::groups(&series.history.releases) {
             self.of_group(series, &days, &mut known, &mut answers);
@@ -249,7 +251,7 @@ impl Asked<'_> {
             fingerprint.push_str(&format!("+{}", days.len() - 1));
         }
         let before = |id: &i64| self.standing.get(&key_of(series.key(), *id));
-        let own = |id: &i64| own_fingerprint(series, *id, &fingerprint);
+        let own = |id: &i64| rollbacks::own_fingerprint(series, *id, &fingerprint);
         let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == own(id));
         if releases.clone().all(|release| release.deployment_ids.iter().all(stands)) {
             return;
@@ -273,6 +275,7 @@ impl Asked<'_> {
                     parts: &parts,
                     window: &window,
                     calibrated: self.calibrated,
+                    volume_unit: series.volume_unit.as_ref(),
                     came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };
@@ -281,51 +284,8 @@ impl Asked<'_> {
             known.insert(release.day, alone.clone());
         }
     }
-
-    // Of a rollback: whether it took back what the release before it did. Deployments of a day are in the order of time.
-    fn came_back(
-        &self,
-        series: &Series,
-        rollback: &Impact,
-        (release, deployment_id): (&ReleaseDay, i64),
-        known: &mut BTreeMap<NaiveDate, Impact>,
-    ) -> Option<serde_json::Value> {
-        if !series.rollbacks.contains(&deployment_id) {
-            return None;
-        }
-        let at = release.deployment_ids.iter().position(|id| *id == deployment_id)?;
-        if let Some(taken_back) = at.checked_sub(1).and_then(|before| release.deployment_ids.get(before)) {
-            // Bills know days: what came and went on one day is in no difference of two.
-            return Some(serde_json::json!({
-                "answer": "same-day", "share": null, "deployment_ids": [taken_back],
-            }));
-        }
-        let earlier = series.history.releases.iter().rfind(|one| one.day < release.day)?;
-        let of = known.entry(earlier.day).or_insert_with(|| {
-            let window = histories::window(series, earlier.day);
-            impact::estimate(&window, earlier.day, self.model, self.calibration)
-        });
-        came_back(of, rollback)
-    }
-}
-
-// Whether it went back is asked of rollbacks alone: answers about others stand when a mark comes or goes.
-fn own_fingerprint(series: &Series, deployment_id: i64, fingerprint: &str) -> String {
-    let went_back = if series.rollbacks.contains(&deployment_id) { WENT_BACK } else { "" };
-    format!("{fingerprint}{went_back}")
 }
 
 fn key_of(key: &Key, deployment_id: i64) -> StandingKey {
     (deployment_id, key.service_id, key.environment_id, key.billing_currency.clone())
-}
-
-fn came_back(release: &Impact, rollback: &Impact) -> Option<serde_json::Value> {
-    let effects: (Option<&Effect>, Option<&Effect>) = (release.effect.as_ref(), rollback.effect.as_ref());
-    let (release_effect, rollback_effect) = effects.0.zip(effects.1)?;
-    let answer = impact::came_back(release_effect, rollback_effect);
-    Some(serde_json::json!({
-        "answer": verdict::returned_key(answer.answer),
-        "share": answer.share,
-        "deployment_ids": release.deployment_ids,
-    }))
 }

@@ -2,11 +2,12 @@
 
 use super::histories::Key;
 use super::parts::{Kept, Parts, Told};
-use super::{METHOD, WENT_BACK};
+use super::{METHOD, rollbacks};
 use crate::analyze::impact::{
     self, Effect, Finding, Flag, FlagKind, History, Impact, Phase, Reason, Returned, UnitEffect,
 };
 use crate::store::effects::{LineDay, NewEffect, Standing};
+use crate::store::service_measures::VolumeUnit;
 use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive};
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ pub(super) struct Verdict<'a> {
     pub window: &'a History,
     /// The fingerprint of the calibration.
     pub calibrated: &'a str,
+    /// What traffic is counted in.
+    pub volume_unit: Option<&'a VolumeUnit>,
     pub came_back: Option<Value>,
     /// The answer that stands.
     pub before: Option<&'a Standing>,
@@ -66,8 +69,8 @@ impl Verdict<'_> {
             before_per_day: amount(|effect| effect.before_per_day),
             smallest_visible: impact.smallest_visible_per_day.map(estimate),
             probability: effect.map(|effect| effect.probability),
-            per_unit: effect.and_then(|effect| effect.per_unit.as_ref()).map(unit),
-            flags: impact.flags.iter().map(flag).collect(),
+            per_unit: effect.and_then(|effect| effect.per_unit.as_ref()).map(|own| unit(own, self.volume_unit)),
+            flags: impact.flags.iter().map(|one| flag(one, self.volume_unit)).collect(),
             joint: self.is_joint().then(|| joint(self.deployment_id, impact, self.alone)),
             what_changed: self.before.map(|before| self.what_changed(before)).unwrap_or_default(),
             came_back: self.came_back,
@@ -136,11 +139,7 @@ impl Verdict<'_> {
             (true, false) => changes.push("no other release shares the answer any more".into()),
             _ => {}
         }
-        match (before.fingerprint.ends_with(WENT_BACK), self.fingerprint.ends_with(WENT_BACK)) {
-            (false, true) => changes.push("it is known to be a rollback".into()),
-            (true, false) => changes.push("it is no rollback any more".into()),
-            _ => {}
-        }
+        changes.extend(rollbacks::change(&before.fingerprint, self.fingerprint).map(str::to_owned));
         match kept(before) {
             Some(kept) => {
                 let parts = kept.parts.changed_to(self.window, self.calibrated);
@@ -179,18 +178,24 @@ pub(in crate::jobs) fn estimate(value: f64) -> BigDecimal {
     rounded.with_scale_round(ESTIMATE_DIGITS, bigdecimal::RoundingMode::HalfUp).normalized()
 }
 
-fn unit(unit: &UnitEffect) -> Value {
+fn unit(unit: &UnitEffect, volume: Option<&VolumeUnit>) -> Value {
     json!({
+        "metric": volume.map(|volume| &volume.metric), "unit": volume.map(|volume| &volume.unit),
+        "unit_cost_per": volume.map(|volume| volume.unit_cost_per),
         "per_unit": unit.per_unit, "low": unit.low, "high": unit.high, "before": unit.before,
         "units_per_day": unit.units_per_day,
     })
 }
 
-fn flag(flag: &Flag) -> Value {
-    json!({
+fn flag(flag: &Flag, volume: Option<&VolumeUnit>) -> Value {
+    let mut told = json!({
         "kind": flag_key(flag.kind), "amount_per_day": flag.amount_per_day.map(|amount| estimate(amount).to_plain_string()),
         "day": flag.day, "deployment_ids": flag.deployment_ids,
-    })
+    });
+    if let Some(volume) = volume.filter(|_| flag.kind == FlagKind::Traffic) {
+        told["metric"] = json!(volume.metric);
+    }
+    told
 }
 
 /// With whom the answer is shared, and what is said of this release's day alone where there are several days.
@@ -344,6 +349,7 @@ mod tests {
                 parts: &parts,
                 window: &window,
                 calibrated: &calibrated,
+                volume_unit: None,
                 came_back: None,
                 before: before.as_ref(),
             };

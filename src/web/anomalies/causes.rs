@@ -152,7 +152,7 @@ fn of_price(price: &Value) -> Found {
     let what = match price.get("kind").and_then(Value::as_str) {
         Some("CommitmentStart") => "A commitment began to cover more",
         Some("CommitmentEnd") => "A commitment covers less",
-        _ => "A list price changed",
+        _ => "A price changed",
     };
     Found {
         row: CauseRow {
@@ -181,7 +181,7 @@ fn of_traffic(one: &ListedAnomaly) -> Found {
                 "{percent} on these days against the two weeks before; what follows from it is part of what was expected"
             )
         }
-        None => "Not known for this service: send requests or another measure of use".into(),
+        None => "Not known for this service: send requests, orders, runs or jobs".into(),
     };
     Found {
         row: CauseRow {

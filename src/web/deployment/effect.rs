@@ -1,7 +1,8 @@
 //! What is said of a deployment's effect: sentence, steps, figures, flags, history.
 
 use super::super::display::{decimals, signed};
-use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_words};
+use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_text};
+use super::super::filters::grouped;
 use super::super::parts::{Figure, Figures};
 use crate::store::effect_runs::StoredCalibration;
 use crate::store::effects::EffectRow;
@@ -248,15 +249,21 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     Figures(all)
 }
 
-// For a thousand requests: one costs too little to be read.
+// For as many as a unit cost is of, a thousand requests say: one costs too little to be read.
 fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
-    let thousand = |key: &str| {
+    let count = unit["unit_cost_per"].as_i64().unwrap_or(1000);
+    let name = unit["unit"].as_str().unwrap_or("requests");
+    let of_count = |key: &str| {
         let value: BigDecimal = unit[key].as_f64().and_then(bigdecimal::FromPrimitive::from_f64)?;
-        Some(value * BigDecimal::from(1000))
+        Some(value * BigDecimal::from(count))
     };
-    let (amount, low, high) = (thousand("per_unit")?, thousand("low")?, thousand("high")?);
+    let (amount, low, high) = (of_count("per_unit")?, of_count("low")?, of_count("high")?);
     let text = |amount: &BigDecimal| signed(amount, currency, 4);
-    Some(Figure::plain("Per 1,000 requests", text(&amount), format!("{} to {}, 90 %", text(&low), text(&high))))
+    let label = match count {
+        1 => format!("Per unit of {name}"),
+        count => format!("Per {} {name}", grouped(&BigDecimal::from(count), 0)),
+    };
+    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90 %", text(&low), text(&high))))
 }
 
 fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
@@ -286,14 +293,14 @@ fn flags(main: &EffectRow) -> Vec<FlagRow> {
     let all = main.flags.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter()
         .map(|flag| {
-            let (name, what) = flag_words(flag["kind"].as_str().unwrap_or_default());
+            let (name, what) = flag_text(flag);
             let day = flag["day"].as_str().and_then(|day| day.parse::<NaiveDate>().ok());
             let amount = flag["amount_per_day"].as_str().and_then(|text| text.parse::<BigDecimal>().ok());
             FlagRow {
                 name,
                 detail: match day {
                     Some(day) => format!("{what}, {}", day.format("%-d %b %Y")),
-                    None => what.to_owned(),
+                    None => what,
                 },
                 amount: amount.map_or_else(
                     || if flag["kind"] == "incomplete-days" { "none yet".into() } else { "not known".into() },

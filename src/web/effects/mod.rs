@@ -11,6 +11,7 @@ use super::display::{decimals, money, percent_change, signed};
 use crate::store::effects::{self, EffectBrief, EffectRow};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
+use serde_json::Value;
 
 /// Words of the address that narrow a list to a finding, and what people read.
 pub const FINDINGS: [(&str, &str); 5] = [
@@ -287,10 +288,18 @@ pub struct Mark {
 
 impl askama::filters::HtmlSafe for Mark {}
 
-/// What a flag is called, and what it says.
-pub fn flag_words(kind: &str) -> (&'static str, &'static str) {
+/// What a flag is called, and what it says; of traffic, by which metric.
+pub fn flag_text(flag: &Value) -> (&'static str, String) {
+    let (name, what) = flag_words(flag["kind"].as_str().unwrap_or_default());
+    match flag["metric"].as_str() {
+        Some(metric) => (name, format!("{what}, by the metric {metric}")),
+        None => (name, what.to_owned()),
+    }
+}
+
+fn flag_words(kind: &str) -> (&'static str, &'static str) {
     match kind {
-        "traffic" => ("Traffic", "more or fewer requests than before"),
+        "traffic" => ("Traffic", "more or less to do than before"),
         "neighbour" => ("Another release", "of the same service, near this one"),
         "autoscaling" => ("Autoscaling", "replicas moved while the cost of each did not"),
         "credit-or-fee" => {

@@ -28,6 +28,8 @@ pub struct Found {
     pub environment_slug: String,
     /// Name of the environment.
     pub environment_name: String,
+    /// What its traffic is counted in; empty where that is not known.
+    pub volume_unit: String,
     /// Who dismissed it, and why.
     pub dismissal: Option<Dismissal>,
 }
@@ -104,9 +106,9 @@ pub async fn savings(
     for row in costs.iter() {
         let facts = known.facts(row);
         if let Some(saving) = of_place(&facts, complete_to) {
-            read.found.push(of_row(saving, row, &dismissals));
+            read.found.push(of_row(saving, row, known.volume_unit(row), &dismissals));
         }
-        match idle_share(row, &facts) {
+        match idle_share(row, &facts, known.volume_unit(row)) {
             Some(idle) => read.idle.push(idle),
             None => read.unknown_count += usize::from(row.capacity > BigDecimal::default()),
         }
@@ -121,7 +123,7 @@ pub async fn savings(
     Ok(read)
 }
 
-fn of_row(saving: Saving, row: &PlaceCostRow, dismissals: &HashMap<String, Dismissal>) -> Found {
+fn of_row(saving: Saving, row: &PlaceCostRow, volume_unit: &str, dismissals: &HashMap<String, Dismissal>) -> Found {
     Found {
         dismissal: dismissals.get(&saving.key()).cloned(),
         saving,
@@ -130,6 +132,7 @@ fn of_row(saving: Saving, row: &PlaceCostRow, dismissals: &HashMap<String, Dismi
         team_name: row.team_name.clone(),
         environment_slug: row.environment_slug.clone(),
         environment_name: row.environment_name.clone(),
+        volume_unit: volume_unit.to_owned(),
     }
 }
 
@@ -144,17 +147,18 @@ fn commitment(row: UnusedRow, dismissals: &HashMap<String, Dismissal>) -> Option
         team_name: row.team_name,
         environment_slug: String::new(),
         environment_name: String::new(),
+        volume_unit: String::new(),
     })
 }
 
-fn idle_share(row: &PlaceCostRow, facts: &PlaceFacts) -> Option<IdleShare> {
+fn idle_share(row: &PlaceCostRow, facts: &PlaceFacts, volume_unit: &str) -> Option<IdleShare> {
     let (used, measure, days) = facts.used.used_share()?;
     let idle = BigDecimal::from(1) - four_decimals(used)?;
     (row.capacity > BigDecimal::default()).then(|| IdleShare {
         amount: &row.capacity * &idle,
         idle,
         row: row.clone(),
-        measure: words::measure(measure, days),
+        measure: words::measure(measure, days, volume_unit),
     })
 }
 
@@ -217,11 +221,19 @@ impl<'a> Known<'a> {
     }
 
     // What is told of all environments together stands for a service that has one.
-    fn used(&self, row: &PlaceCostRow) -> PlaceUse {
+    fn told(&self, row: &PlaceCostRow) -> Option<&'a PlaceUseRow> {
         let own = self.uses.get(&(row.service_id, row.environment_id));
         let has_one = self.environments.get(&row.service_id).is_some_and(|all| all.len() == 1);
         let all = || self.uses.get(&(row.service_id, 0)).filter(|_| has_one);
-        let Some(known) = own.or_else(all) else { return PlaceUse::default() };
+        own.or_else(all).copied()
+    }
+
+    fn volume_unit(&self, row: &PlaceCostRow) -> &'a str {
+        self.told(row).and_then(|known| known.unit.as_deref()).unwrap_or_default()
+    }
+
+    fn used(&self, row: &PlaceCostRow) -> PlaceUse {
+        let Some(known) = self.told(row) else { return PlaceUse::default() };
         PlaceUse {
             traffic: known.traffic.filter(|_| known.traffic_days >= 7),
             traffic_usual: known.traffic_usual,

@@ -33,12 +33,12 @@ fn share(share: &BigDecimal) -> String {
     percent(share, &BigDecimal::from(1)).unwrap_or_default()
 }
 
-/// "utilization, 14 days".
-pub fn measure(measure: UseMeasure, days: i64) -> String {
+/// "utilization, 14 days". `unit` is what traffic is counted in.
+pub fn measure(measure: UseMeasure, days: i64, unit: &str) -> String {
     match measure {
         UseMeasure::Utilization => format!("utilization, {days} days"),
-        UseMeasure::RequestsAndReplicas => {
-            format!("requests a replica against its busiest days, {days} days")
+        UseMeasure::TrafficAndReplicas => {
+            format!("{unit} a replica against its busiest days, {days} days")
         }
     }
 }
@@ -48,14 +48,16 @@ pub fn evidence(found: &Found, complete_to: NaiveDate) -> String {
     let saving = &found.saving;
     match &saving.waste {
         Waste::NoTraffic { traffic, usual: Some(usual) } => format!(
-            "{} requests a day in the 14 days to {}; {} a day were usual before.",
+            "{} {} a day in the 14 days to {}; {} a day were usual before.",
             count(*traffic),
+            found.volume_unit,
             day(complete_to),
             count(*usual)
         ),
         Waste::NoTraffic { .. } => {
             format!(
-                "No request in the 14 days to {}, nor before: traffic is counted, and there is none.",
+                "No {} in the 14 days to {}, nor before: they are counted, and there are none.",
+                found.volume_unit,
                 day(complete_to)
             )
         }
@@ -66,7 +68,7 @@ pub fn evidence(found: &Found, complete_to: NaiveDate) -> String {
             format!("Since {} nothing but storage costs here: what used it is gone.", day(*last_other_day))
         }
         Waste::LowUtilization { used, measure: by, days, .. } => {
-            format!("{} of the capacity is used, by {}.", share(used), measure(*by, *days))
+            format!("{} of the capacity is used, by {}.", share(used), measure(*by, *days, &found.volume_unit))
         }
         Waste::UnusedCommitment { used, commitment_id, .. } => format!(
             "Commitment {}: {} of {} was used in 30 days.",
@@ -106,7 +108,7 @@ pub fn computed(found: &Found) -> String {
 pub fn playbook(waste: &Waste) -> &'static str {
     match waste {
         Waste::NoTraffic { .. } => {
-            "Ask its team whether anything but requests uses it (jobs, queues, a standby). If not: scale it to zero, keep its data for two weeks, then delete it. Its deployment brings it back."
+            "Ask its team whether anything that is not counted uses it (jobs, queues, a standby). If not: scale it to zero, keep its data for two weeks, then delete it. Its deployment brings it back."
         }
         Waste::LeftAlone { .. } => {
             "Ask its team whether it is still needed. If it is only used at times: switch it off at night and on weekends, or create it for each change. If not: delete it. Counting its requests as a metric makes this certain."

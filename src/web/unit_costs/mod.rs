@@ -4,12 +4,14 @@
 mod goals;
 mod groups;
 mod read;
+mod resources;
 mod table;
 mod words;
 
 pub use goals::{StatedGoal, form as goal_form, state as state_goal};
 pub use groups::{ACCEPTS, GroupUnit, Groups, groups, missing_since};
 pub use read::{Duration, ServiceCosts, Sides, Workload, workloads};
+pub use resources::{Resource, ResourceRow};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};
 pub use words::verdict as verdict_words;
 

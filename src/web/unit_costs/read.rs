@@ -1,5 +1,6 @@
 //! Unit costs of workloads on two sides: what is read for the pages of a deployment and of a service, for CSV and the API.
 
+use super::resources::{Resource, is_of_runs, of_runs};
 use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{
     Comparison, Figure, Goal, Measure, Side, Verdict, compare, mean, relative, verdict,
@@ -8,6 +9,7 @@ use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
 use crate::store::metric_points::{self, MetricDay};
 use crate::store::metrics::{self, Metric};
+use crate::store::run_resources;
 use crate::store::workload_goals::{self, WorkloadGoal};
 use crate::store::{Snapshot, deployment_costs::ServedService};
 use bigdecimal::{BigDecimal, ToPrimitive};
@@ -15,7 +17,10 @@ use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Cost by service, currency and day, for the days of both sides.
-pub type ServiceCosts = BTreeMap<(i64, String), BTreeMap<NaiveDate, BigDecimal>>;
+pub type ServiceCosts = BTreeMap<(i64, String), Days>;
+
+/// Values by day.
+pub(super) type Days = BTreeMap<NaiveDate, BigDecimal>;
 
 /// The units of one metric of one service, in one currency.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct Workload {
     pub comparison: Comparison,
     /// How long a unit takes, where a metric tells.
     pub duration: Option<Duration>,
+    /// What it used, of runs and jobs.
+    pub resources: Vec<Resource>,
     /// What was stated.
     pub goal: Option<WorkloadGoal>,
     /// What the change is for the goal; `None` without one.
@@ -105,6 +112,10 @@ pub async fn workloads(
             let days = metric_points::daily(conn, &metric.metric, id, sides.environment_id, sides.whole()).await?;
             usage.insert(metric.metric.as_str(), whole_days(metric, days));
         }
+        let bought = match own.iter().any(|metric| is_of_runs(metric)) {
+            true => run_resources::daily(conn, service.service_id, sides.environment_id, sides.whole()).await?,
+            false => Vec::new(),
+        };
         let currencies: BTreeSet<&String> =
             costs.keys().filter(|(id, _)| *id == service.service_id).map(|(_, currency)| currency).collect();
         for metric in own.iter().filter(|metric| metric.is_summed()) {
@@ -112,6 +123,10 @@ pub async fn workloads(
             let duration = duration(&own, goal, &usage, sides);
             let missing_since = bills.missing_since_of(&[service.service_id]);
             let used = billed(usage[metric.metric.as_str()].clone(), missing_since);
+            let resources = match is_of_runs(metric) {
+                true => of_runs(metric, &own, &usage, &used, &bought, sides),
+                false => Vec::new(),
+            };
             for currency in &currencies {
                 let key = (service.service_id, (*currency).clone());
                 let costs = &costs[&key];
@@ -126,6 +141,7 @@ pub async fn workloads(
                     currency: (*currency).clone(),
                     comparison,
                     duration: duration.clone(),
+                    resources: resources.clone(),
                     goal: goal.cloned(),
                     verdict: None,
                 };
@@ -138,15 +154,21 @@ pub async fn workloads(
 }
 
 // Part of a day's sum is less than the day; part of a mean is still one.
-fn whole_days(metric: &Metric, days: Vec<MetricDay>) -> BTreeMap<NaiveDate, BigDecimal> {
+fn whole_days(metric: &Metric, days: Vec<MetricDay>) -> Days {
     let usable = days.into_iter().filter(|day| day.is_whole || metric.over_hours != "sum");
     usable.map(|day| (day.charge_date, day.value)).collect()
+}
+
+/// The mean of the days of one side.
+pub(super) fn mean_of(values: &Days, days: DateRange) -> Option<Figure> {
+    let days: Vec<f64> = values.range(days.start()..days.end()).filter_map(|(_, value)| value.to_f64()).collect();
+    mean(&days)
 }
 
 fn duration(
     own: &[&Metric],
     goal: Option<&WorkloadGoal>,
-    usage: &BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>>,
+    usage: &BTreeMap<&str, Days>,
     sides: Sides,
 ) -> Option<Duration> {
     let named = goal.and_then(|goal| goal.duration_metric.as_deref());
@@ -155,11 +177,7 @@ fn duration(
         None => own.iter().find(|metric| metric.meaning == "latency")?,
     };
     let values = usage.get(metric.metric.as_str())?;
-    let side = |days: DateRange| -> Option<Figure> {
-        let days: Vec<f64> = values.range(days.start()..days.end()).filter_map(|(_, value)| value.to_f64()).collect();
-        mean(&days)
-    };
-    let (before, after) = (side(sides.before)?, side(sides.after)?);
+    let (before, after) = (mean_of(values, sides.before)?, mean_of(values, sides.after)?);
     Some(Duration {
         metric: metric.metric.clone(),
         unit: metric.unit.clone(),

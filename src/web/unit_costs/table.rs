@@ -1,6 +1,7 @@
 //! Workloads on two sides as the section of a page and as CSV.
 
 use super::read::Workload;
+use super::resources::{self, Resource, ResourceRow};
 use super::words::{UnitRow, row};
 use crate::analyze::unit_economics::{Figure, Side};
 use crate::web::csv::{Cell, Table};
@@ -13,6 +14,8 @@ use bigdecimal::{BigDecimal, FromPrimitive};
 pub struct UnitSection {
     /// Rows.
     pub rows: Vec<UnitRow>,
+    /// How long runs took and what they used.
+    pub resources: Vec<ResourceRow>,
     /// "28 days before against 12 after".
     pub sides: String,
     /// Whether rows name their service.
@@ -44,6 +47,7 @@ impl UnitSection {
         let first = workloads.first().map(|one| one.service.service_id);
         Self {
             rows: known_first(workloads).map(row).collect(),
+            resources: resources::rows(workloads),
             sides,
             names_services: workloads.iter().any(|one| Some(one.service.service_id) != first),
             csv_href,
@@ -80,11 +84,17 @@ pub fn csv(workloads: &[Workload]) -> Table {
         "VariablePerUnit",
         "RSquared",
         "CannotTell",
+        "Resources",
         "Goal",
         "Verdict",
     ]);
     for one in workloads {
-        for (name, side) in [("before", &one.comparison.before), ("after", &one.comparison.after)] {
+        type OfSide = fn(&Resource) -> Option<Figure>;
+        let sides: [(&str, &Side, OfSide); 2] = [
+            ("before", &one.comparison.before, |resource| resource.before),
+            ("after", &one.comparison.after, |resource| resource.after),
+        ];
+        for (name, side, of_side) in sides {
             let per_unit = side.unit.per(1).map(|cost| cost.with_prec(30).normalized());
             let interval = side.per_unit.map(|figure| (decimal(figure.low), decimal(figure.high)));
             let parts = side.parts.as_ref().ok();
@@ -108,6 +118,7 @@ pub fn csv(workloads: &[Workload]) -> Table {
                 Cell::from(&variable),
                 Cell::from(&fit),
                 side.parts.as_ref().err().map_or("", |reason| reason.key()).into(),
+                resources::cell(&one.resources, of_side).into(),
                 goal.into(),
                 one.verdict.map_or("", |verdict| verdict.key()).into(),
             ]);

@@ -169,7 +169,7 @@ fn share_only(share: f64) -> String {
 }
 
 // "+8.0%".
-fn share_text(share: f64) -> String {
+pub(super) fn share_text(share: f64) -> String {
     let share = BigDecimal::from_f64(share).unwrap_or_default();
     percent_change(&share, &BigDecimal::from(1)).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use crate::focus::DateRange;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that are written out; more are counted.
 const NAME_COUNT_MAX: usize = 3;
@@ -42,7 +42,7 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Volume => volume(facts, rises),
         Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
         Cause::Efficiency => (
-            either("More used for each request", "Less used for each request"),
+            format!("{} used for {}", either("More", "Less"), volume_of_one(facts)),
             "beside what releases are known to have done".into(),
         ),
         Cause::NotExplained => ("Not explained".into(), not_explained(facts)),
@@ -94,7 +94,7 @@ fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
     match facts.traffic {
         // Said of the one service that is asked about: beside others its traffic is not the whole of the row.
         [one] if facts.question.filter.service_id == Some(one.service_id) => {
-            (format!("{word} traffic"), format!("{} requests a day against {}", whole(one.now), whole(one.before)))
+            (format!("{word} traffic"), format!("{} {} a day against {}", whole(one.now), one.unit, whole(one.before)))
         }
         [] => (
             format!("{word} used"),
@@ -104,10 +104,20 @@ fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
             let services = if told.len() == 1 { "service" } else { "services" };
             (
                 format!("{word} traffic or use"),
-                format!("requests of {} {services}, quantities of the others", told.len()),
+                format!("{} of {} {services}, quantities of the others", units(facts), told.len()),
             )
         }
     }
+}
+
+// What the services that have traffic are counted in.
+fn units(facts: &Facts<'_>) -> String {
+    let units: BTreeSet<&str> = facts.traffic.iter().map(|one| one.unit.as_str()).collect();
+    listed(units.into_iter().map(str::to_owned).collect())
+}
+
+fn volume_of_one(facts: &Facts<'_>) -> &'static str {
+    if facts.traffic.iter().all(|one| one.unit == "requests") { "each request" } else { "the same volume" }
 }
 
 fn whole(value: f64) -> String {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::analyze::impact::{Calibration, sibling_index};
-use crate::jobs::effects::own_fingerprint;
 use crate::jobs::effects::parts::{Parts, of_calibration};
-use crate::store::impact_series::{DayFigure, LiveRelease, PriceStep};
+use crate::jobs::effects::rollbacks::own_fingerprint;
+use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
 use chrono::{DateTime, Utc};
 
 fn day(index: u64) -> NaiveDate {
@@ -21,6 +21,7 @@ fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
         at: at(index, hour),
         time_is_received: false,
         is_rollback: deployment_id == 12,
+        went_back_to: None,
     }
 }
 
@@ -56,9 +57,9 @@ fn inputs() -> Inputs {
             environment_id: 7,
             billing_currency: "USD".into(),
             day: day(50),
-            list_cost: 55.0,
-            list_cost_before: 50.0,
-            list_cost_total: 105.0,
+            cost: 55.0,
+            cost_before: 50.0,
+            cost_total: 105.0,
         }],
         ..Inputs::default()
     }
@@ -72,11 +73,46 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert_eq!((history.cost[4], history.cost[5].is_some(), history.cost[20]), (None, true, Some(0.0)));
     assert_eq!(history.releases[0].deployment_ids, [10, 11]);
     assert_eq!(history.releases[0].share_before, Some(0.25));
-    assert_eq!(series[0].rollbacks, BTreeSet::from([12]));
+    assert_eq!(series[0].rollbacks, BTreeMap::from([(12, vec![10, 11])]), "the whole day before");
     let credit = Note { day: day(30), last_day: None, kind: NoteKind::CreditOrFee, amount_per_day: Some(-50.0) };
     assert_eq!(history.notes, [credit]);
     let size = history.price_events[0].size.unwrap();
     assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
+}
+
+/// What a commitment took off the cost of a service is learnt from the others that it began for on that day.
+#[test]
+fn a_commitment_is_sized_by_the_others_at_the_same_step() {
+    let mut inputs = inputs();
+    let step = |service_id| CommitmentStep {
+        service_id,
+        environment_id: 7,
+        billing_currency: "USD".into(),
+        day: day(44),
+        is_start: true,
+        // The first one has it on twice as much as the others.
+        share_change: if service_id == 1 { 0.8 } else { 0.4 },
+    };
+    inputs.commitments = (1..=4).map(step).collect();
+    for figure in inputs.days.iter_mut().filter(|figure| figure.service_id > 1 && figure.charge_date >= day(44)) {
+        figure.usage *= 0.9;
+    }
+    let size = |inputs: &Inputs| {
+        let series = build(inputs);
+        let events = &series[0].history.price_events;
+        events.iter().find(|event| event.kind == PriceEventKind::CommitmentStart).unwrap().size
+    };
+    let known = size(&inputs).unwrap();
+    assert!((known.log_ratio - 2.0 * 0.9f64.ln()).abs() < 0.001 && known.log_ratio_sd < 0.01, "{known:?}");
+    // Of one that began for it alone, or for two others, nothing is known beforehand.
+    inputs.commitments.pop();
+    assert_eq!(size(&inputs), None);
+    inputs.commitments = vec![step(1)];
+    assert_eq!(size(&inputs), None);
+    // What a late source lacks is no discount.
+    inputs.commitments = (1..=4).map(step).collect();
+    inputs.missing_since.insert(4, day(46));
+    assert_eq!(size(&inputs), None);
 }
 
 /// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;
@@ -140,6 +176,24 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     another.releases.push(release(13, 44, 3));
     another.releases.sort_by_key(|release| release.at);
     assert_ne!(before, of(&another));
+}
+
+/// All that went live since the version that it went back to was taken back; where that is not known, the last day.
+#[test]
+fn a_rollback_took_back_all_since_what_it_went_back_to() {
+    let mut inputs = inputs();
+    for (went_back_to, expected) in [
+        (Some(at(40, 6)), vec![2, 3, 4]),
+        (Some(at(40, 18)), vec![3, 4]),
+        (Some(at(39, 0)), vec![1, 2, 3, 4]),
+        (None, vec![3, 4]),
+    ] {
+        let back = LiveRelease { is_rollback: true, went_back_to, ..release(5, 50, 9) };
+        inputs.releases = vec![release(1, 40, 6), release(2, 40, 18), release(3, 47, 1), release(4, 47, 2), back];
+        let series = build(&inputs);
+        assert_eq!(series[0].rollbacks, BTreeMap::from([(5, expected)]), "{went_back_to:?}");
+    }
+    assert_eq!(own_fingerprint(&build(&inputs)[0], 5, "parts"), "parts~3,4-back");
 }
 
 /// A mark that comes or goes later asks again about the rollback, and about nothing else.
