@@ -17,9 +17,7 @@ pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, 
     if !fields.root.is_array() {
         return one(headers, fields).map(|event| vec![event]);
     }
-    let events: Vec<Event> =
-        fields.list("").take(BATCH_MAX).map(|member| one(headers, member)).collect::<Result<_, _>>()?;
-    if events.is_empty() { Ok(vec![fields.ignored("the batch is empty")]) } else { Ok(events) }
+    fields.read_each("", BATCH_MAX, |member| one(headers, *member))
 }
 
 /// Source and id, which identify a CloudEvent; of a batch there are none.
@@ -141,7 +139,8 @@ impl Subject<'_> {
 
     fn change(&self) -> Result<Event, EventError> {
         let mut event = self.told(EventKind::Change)?;
-        event.repo = self.data.name("/subject/content/repository/id");
+        let repo = self.data.name("/subject/content/repository/id");
+        event.repo = Some(repo.ok_or_else(|| EventError::Unfit("subject.content.repository.id is missing".into()))?);
         event.status_raw = Some(self.predicate.to_owned());
         event.title = self.data.text("/subject/content/description").or_else(|| self.data.text("/customData/title"));
         event.sha = self.data.sha("/customData/sha");

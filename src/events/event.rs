@@ -38,6 +38,8 @@ pub enum EventKind {
     /// Nothing to keep but the delivery; `reason` says why.
     #[default]
     Ignore,
+    /// A part of a delivery that could not be read; `reason` says which and why. The other parts count.
+    Unreadable,
 }
 
 /// How a deployment or a pipeline stands.
@@ -76,6 +78,7 @@ impl EventKind {
             Self::Environment => "environment",
             Self::Marker => "marker",
             Self::Ignore => "ignore",
+            Self::Unreadable => "unreadable",
         }
     }
 

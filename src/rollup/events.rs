@@ -33,7 +33,7 @@ pub struct Reading {
     pub done: u64,
     /// Deliveries of no use.
     pub ignored: u64,
-    /// Deliveries that could not be read; each says why.
+    /// Deliveries that could not be read, or a part of which could not; each says why.
     pub failed: u64,
 }
 
@@ -42,6 +42,14 @@ impl Reading {
         self.done += other.done;
         self.ignored += other.ignored;
         self.failed += other.failed;
+    }
+
+    fn count(&mut self, state: &str) {
+        match state {
+            "done" => self.done += 1,
+            "ignored" => self.ignored += 1,
+            _ => self.failed += 1,
+        }
     }
 }
 
@@ -188,14 +196,23 @@ async fn record_deliveries(conn: &mut PgConnection, all: &[Unread]) -> anyhow::R
         let events = events::read(&unread.sender, &headers, &unread.body, unread.received_at)?;
         write_down(conn, &mut told, unread.event_source_id, unread.event_delivery_id, unread.received_at, &events)
             .await?;
-        let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
-        let reason = events.iter().find_map(|event| event.reason.as_deref());
-        let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
-        event_deliveries::set_state(conn, unread.event_delivery_id, state, reason).await?;
-        reading.add(Reading { done: u64::from(!is_ignored), ignored: u64::from(is_ignored), failed: 0 });
+        let (state, reason) = outcome(&events);
+        event_deliveries::set_state(conn, unread.event_delivery_id, state, reason.as_deref()).await?;
+        reading.count(state);
     }
     told.settle(conn).await?;
     Ok(reading)
+}
+
+// A delivery of which a part could not be read is an error that says which: somebody has to know. The rest is there.
+fn outcome(events: &[Event]) -> (&'static str, Option<String>) {
+    if let Some(reason) = events::unreadable_parts(events) {
+        return ("error", Some(reason));
+    }
+    if events.iter().all(|event| event.kind == EventKind::Ignore) {
+        return ("ignored", events.iter().find_map(|event| event.reason.clone()));
+    }
+    ("done", None)
 }
 
 /// Writes down what a delivery told, instead of what it told when it was read before. The caller holds [`lock`].

@@ -45,6 +45,7 @@ mod pages_finance;
 mod pages_receipts;
 mod permuted_streams;
 mod releases_pages;
+mod sender_lists;
 mod senders;
 mod sources;
 mod spreadsheets;
