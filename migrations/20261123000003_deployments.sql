@@ -184,7 +184,9 @@ CREATE TABLE pipeline_run (
     status text NOT NULL,
     sha text,
     ref text,
+    -- As it was told with how the run stands; where nothing was, the earliest that anything told of the run.
     started_at timestamptz,
+    earliest_started_at timestamptz,
     finished_at timestamptz,
     url text,
     -- What told how it stands, so that a rule which makes it a deployment can do so later.
