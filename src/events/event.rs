@@ -1,3 +1,4 @@
+use crate::focus::repository_name;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -139,7 +140,7 @@ impl Status {
 /// A commit that an event names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// `owner/name`.
+    /// `owner/name`, or the address that the sender gives instead.
     pub repo: String,
     /// Full hash where the sender gives it, else at least 8 digits of it.
     pub sha: String,
@@ -172,7 +173,7 @@ pub struct Step {
 pub struct Event {
     /// What it is about.
     pub kind: EventKind,
-    /// `owner/name`.
+    /// `owner/name`, or the address that the sender gives instead.
     pub repo: Option<String>,
     /// The repository's page.
     pub repo_url: Option<String>,
@@ -262,6 +263,18 @@ impl Event {
     /// What identifies its object among all of its source.
     pub fn key(&self) -> Option<&str> {
         self.object_key.as_deref().or(self.external_id.as_deref())
+    }
+
+    /// With every repository by its name, also where its sender gives an address: rules, changes, deployments and
+    /// descriptions of services know it by that.
+    pub fn with_repository_names(mut self) -> Self {
+        let repos = self.repo.iter_mut().chain(self.commits.iter_mut().map(|commit| &mut commit.repo));
+        for repo in repos {
+            if let Some(name) = repository_name(repo) {
+                *repo = name;
+            }
+        }
+        self
     }
 
     /// Remembers of a job which run it is part of, and by which labels its machine was chosen.

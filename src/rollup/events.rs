@@ -260,6 +260,7 @@ async fn write_down(
     deployments.extend(deployments::forget_delivery(conn, event_delivery_id).await?);
     context.extend(operational_events::forget_delivery(conn, event_delivery_id).await?);
     for event in events {
+        let event = &event.clone().with_repository_names();
         match event.kind {
             EventKind::Deployment => {
                 let told = deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?;
