@@ -39,7 +39,8 @@ async fn addresses_and_names_of_a_repository_meet(pool: PgPool) {
 
     assert_eq!(count(&pool, "SELECT count(*) FROM pipeline_run WHERE repo = 'acme/shop'").await, 1);
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment WHERE repo = 'acme/shop'").await, 2);
-    let met = "SELECT count(*) FROM deployment_commit k JOIN change c ON c.repo = k.repo AND is_same_commit(c.sha, k.sha)
+    let met =
+        "SELECT count(*) FROM deployment_commit k JOIN change c ON c.repo = k.repo AND is_same_commit(c.sha, k.sha)
                WHERE k.repo = 'acme/shop'";
     assert_eq!(count(&pool, met).await, 2);
 }
