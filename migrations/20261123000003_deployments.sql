@@ -134,8 +134,8 @@ CREATE TABLE deployment_service (
     service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
     -- The version equals the one that was live before.
     is_noop boolean NOT NULL DEFAULT false,
-    -- When the next deployment of this service in the environment went live. deployment.superseded_at is the
-    -- last of these, once all its services have one.
+    -- When the next deployment of this service in the environment went live, or the service was removed before that.
+    -- deployment.superseded_at is the last of these, once all its services have one.
     superseded_at timestamptz,
     -- The same artifact runs as before: only its configuration can have changed.
     is_config_sync boolean NOT NULL DEFAULT false,

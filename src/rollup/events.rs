@@ -301,17 +301,23 @@ fn repo(event: &Event) -> Result<&str, EventError> {
     event.repo.as_deref().ok_or_else(|| EventError::Unfit("the repository is not named".into()))
 }
 
-// Makes these operational events what was told of them, and maps them.
+// Makes these operational events what was told of them, and maps them. A service that one takes away is live no longer.
 async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<i64>) -> anyhow::Result<()> {
     operational_event_ids.sort_unstable();
     operational_event_ids.dedup();
+    let mut places = Places::default();
+    deployment_history::add_removals(conn, &mut places, &operational_event_ids).await?;
     let mut kept = Vec::new();
     for operational_event_id in operational_event_ids {
         if operational_events::refresh(conn, operational_event_id).await? {
             kept.push(operational_event_id);
         }
     }
-    if kept.is_empty() { Ok(()) } else { map_operational_events(conn, &kept).await }
+    if !kept.is_empty() {
+        map_operational_events(conn, &kept).await?;
+    }
+    deployment_history::add_removals(conn, &mut places, &kept).await?;
+    Ok(deployment_history::judge_places(conn, &places, &[]).await?)
 }
 
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
