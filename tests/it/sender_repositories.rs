@@ -33,7 +33,7 @@ async fn addresses_and_names_of_a_repository_meet(pool: PgPool) {
     read_new(&pool).await.unwrap();
     let token = doors.app.token(TokenScope::Ingest, Role::Viewer).await;
     let posted = json!({"service": "checkout", "environment": "production", "version": "1",
-        "commits": [{"repo": "https://github.com/acme/shop.git", "sha": sha}]});
+        "commits": [{"repo": "https://bot:hu'sh@github.com/acme/shop.git", "sha": sha}]});
     let posted = doors.app.api("POST", "/api/v1/deployments", &token, posted).await;
     assert_eq!(posted.status, StatusCode::CREATED, "{}", posted.body);
 
@@ -43,4 +43,8 @@ async fn addresses_and_names_of_a_repository_meet(pool: PgPool) {
         "SELECT count(*) FROM deployment_commit k JOIN change c ON c.repo = k.repo AND is_same_commit(c.sha, k.sha)
                WHERE k.repo = 'acme/shop'";
     assert_eq!(count(&pool, met).await, 2);
+    // What stands in an address is not kept, neither in what came nor in what it was read as.
+    let kept = "SELECT (SELECT count(*) FROM event_delivery WHERE convert_from(body, 'UTF8') LIKE '%bot%')
+                     + (SELECT count(*) FROM deployment_status WHERE facts::text LIKE '%bot%')";
+    assert_eq!(count(&pool, kept).await, 0);
 }
