@@ -143,8 +143,8 @@ CREATE TABLE deployment_service (
     service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
     -- The version equals the one that was live before.
     is_noop boolean NOT NULL DEFAULT false,
-    -- When the next deployment of this service in the environment went live. deployment.superseded_at is the
-    -- last of these, once all its services have one.
+    -- When the next deployment of this service in the environment went live, or the service was removed before that.
+    -- deployment.superseded_at is the last of these, once all its services have one.
     superseded_at timestamptz,
     -- The same artifact runs as before: only its configuration can have changed.
     is_config_sync boolean NOT NULL DEFAULT false,
@@ -193,7 +193,9 @@ CREATE TABLE pipeline_run (
     status text NOT NULL,
     sha text,
     ref text,
+    -- As it was told with how the run stands; where nothing was, the earliest that anything told of the run.
     started_at timestamptz,
+    earliest_started_at timestamptz,
     finished_at timestamptz,
     url text,
     -- What told how it stands, so that a rule which makes it a deployment can do so later.

@@ -10,8 +10,9 @@ CREATE TABLE environment_end_refusal (
 -- Environments that end: on a day that somebody named, or, of previews, because their sender took the environment away
 -- or everything down that ran there, and nothing went live there since. Derived, so that no order of arrival matters.
 --   gone  the first time that the sender said so after whatever went live last
---   down  the sender said of the last deployment that still stood that it does not any more. One stands while it is
---         live and no other took its place; where no service is known, a later one of the same repository did.
+--   down  the sender said of the last deployment that still stood that it does not any more, or that its service was
+--         removed. One stands while it is live and no other took its place; where no service is known, a later one of
+--         the same repository did.
 CREATE VIEW environment_end AS
 SELECT e.environment_id, coalesce(e.last_day, (told.at AT TIME ZONE 'UTC')::date) AS last_day,
        e.last_day IS NULL AS is_told, told.at AS told_at, r.refused_through, r.refused_by,
@@ -33,9 +34,9 @@ LEFT JOIN LATERAL (
                         AND n.facts ->> 'status_raw' NOT IN ('deleted', 'stopped'))
 ) gone ON e.kind = 'preview'
 LEFT JOIN LATERAL (
-    SELECT max(d.status_at) AS at
+    SELECT max(CASE WHEN d.status = 'superseded' THEN d.status_at ELSE d.superseded_at END) AS at
     FROM deployment d
-    WHERE d.environment_id = e.environment_id AND d.status = 'superseded'
+    WHERE d.environment_id = e.environment_id AND d.standing = 'superseded'
       AND NOT EXISTS (
           SELECT FROM deployment n
           WHERE n.environment_id = e.environment_id AND n.status = 'succeeded' AND n.superseded_at IS NULL

@@ -46,7 +46,8 @@ pub struct DeploymentStep {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewDeployment {
-    /// Your own id of it, for example the run's. With it, sending again is harmless, and PATCH can name it.
+    /// Your own id of it, for example of the run, the service and the environment. With it, sending again is harmless,
+    /// and PATCH can name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The service, by a name that the catalogue or a mapping rule knows.

@@ -77,7 +77,7 @@ pub struct Deployment {
     pub started_at: Option<DateTime<Utc>>,
     /// When it went live, or failed.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When all its services were deployed again.
+    /// When all its services were deployed again, or removed.
     pub superseded_at: Option<DateTime<Utc>>,
     /// A time was missing or implausible and is that of receipt.
     pub time_is_received: bool,

@@ -82,6 +82,10 @@ fn read(arguments: &ReadArguments) -> anyhow::Result<ExitCode> {
     let events = events::read(&arguments.sender, &headers, &body, Utc::now())?;
     let report = events::report(&events);
     println!("{}", if arguments.json { report.to_string() } else { serde_json::to_string_pretty(&report)? });
+    if let Some(reason) = events::unreadable_parts(&events) {
+        eprintln!("{reason}");
+        return Ok(ExitCode::from(2));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

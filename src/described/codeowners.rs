@@ -1,4 +1,5 @@
-use super::{Described, Known, repository as repository_name};
+use super::{Described, Known};
+use crate::focus::repository_name;
 use std::collections::BTreeSet;
 
 /// Who answers for a path.

@@ -1,5 +1,6 @@
-use super::{Described, DescribedRule, DescribedService, DescribedTeam, repository};
+use super::{Described, DescribedRule, DescribedService, DescribedTeam};
 use crate::allocate::slug;
+use crate::focus::repository_name;
 use std::collections::BTreeMap;
 
 const LINES_MAX: usize = 20_000;
@@ -70,7 +71,7 @@ fn service(cell: impl Fn(&str) -> Option<String>) -> Result<DescribedService, St
     let mut repositories = Vec::new();
     for text in list("repositories") {
         let wrong = || format!("“{}” is no repository: write owner/name.", text.chars().take(60).collect::<String>());
-        repositories.push(repository(&text).ok_or_else(wrong)?);
+        repositories.push(repository_name(&text).ok_or_else(wrong)?);
     }
     let rules = repositories.iter().map(|name| DescribedRule {
         applies_to: "deployments".into(),

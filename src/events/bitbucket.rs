@@ -11,10 +11,10 @@ const LIST_MAX: usize = 1000;
 /// Reads one webhook, one deployment of the API, or a page of these.
 pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if fields.root.is_array() {
-        return fields.list("").take(LIST_MAX).map(|one| deployment(&one)).collect();
+        return fields.read_each("", LIST_MAX, deployment);
     }
     if fields.has("/values") {
-        return fields.list("/values").take(LIST_MAX).map(|one| deployment(&one)).collect();
+        return fields.read_each("/values", LIST_MAX, deployment);
     }
     if fields.word("/type") == "deployment" || (fields.has("/uuid") && fields.has("/release")) {
         return Ok(vec![deployment(&fields)?]);

@@ -1,4 +1,4 @@
-//! From the bytes of a request to JSON bytes that may be kept.
+//! From the bytes of a request to its JSON.
 
 use super::EventError;
 use std::borrow::Cow;
@@ -18,41 +18,6 @@ pub fn plain_body(body: &[u8]) -> Result<Cow<'_, [u8]>, EventError> {
     Ok(Cow::Owned(text.trim_start_matches('\u{feff}').as_bytes().to_vec()))
 }
 
-/// The body without `user:password@` in any address. Some senders put the credentials of their
-/// repository access into the clone address.
-pub fn without_credentials(body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((before, after)) = split_after_scheme(rest) {
-        out.extend_from_slice(before);
-        let end = after.iter().position(|byte| ends_authority(*byte)).unwrap_or(after.len());
-        let host_start = after[..end].iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
-        rest = &after[host_start..];
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-// JSON may write a slash as `\/`.
-fn split_after_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut from = 0;
-    while let Some(colon) = bytes[from..].iter().position(|byte| *byte == b':') {
-        let colon = from + colon;
-        let after = &bytes[colon + 1..];
-        for slashes in [b"//".as_slice(), b"\\/\\/".as_slice()] {
-            if after.starts_with(slashes) {
-                return Some(bytes.split_at(colon + 1 + slashes.len()));
-            }
-        }
-        from = colon + 1;
-    }
-    None
-}
-
-fn ends_authority(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte.is_ascii_control() || b"/\\?#\"'<>".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,15 +26,5 @@ mod tests {
     fn form_and_byte_order_mark() {
         assert_eq!(plain_body(b"\xef\xbb\xbf{}").unwrap().as_ref(), b"{}");
         assert_eq!(plain_body(b"payload=%7B%22a%22%3A+1%7D").unwrap().as_ref(), br#"{"a": 1}"#);
-    }
-
-    #[test]
-    fn credentials_are_cut_out_of_addresses() {
-        let body = br#"{"a":"https://joe:pa%40ss@git.example.com/x","b":"https:\/\/t@h\/y","c":"see https://h/x?m=a@b","d":"a:b@c"}"#;
-        let kept = String::from_utf8(without_credentials(body)).unwrap();
-        assert_eq!(
-            kept,
-            r#"{"a":"https://git.example.com/x","b":"https:\/\/h\/y","c":"see https://h/x?m=a@b","d":"a:b@c"}"#
-        );
     }
 }

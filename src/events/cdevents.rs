@@ -2,10 +2,11 @@
 //!
 //! Senders are loose, and versions move on: the type is split at its dots and its version is no matter, fields are
 //! read by name, and what is not known is left alone. A service event is a success by itself, and its artifact is a
-//! digest, never a commit; what the standard has no field for may stand in `customData`.
+//! digest, never a commit; what the standard has no field for may stand in `customData`. A service that was removed has no
+//! deployment of its own: it ends whichever stood there, and an artifact that was published is a version that exists.
 
 use super::fields::{Fields, joined, status_of};
-use super::{Commit, Event, EventError, EventKind, Headers, Status, clean};
+use super::{Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -17,9 +18,7 @@ pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, 
     if !fields.root.is_array() {
         return one(headers, fields).map(|event| vec![event]);
     }
-    let events: Vec<Event> =
-        fields.list("").take(BATCH_MAX).map(|member| one(headers, member)).collect::<Result<_, _>>()?;
-    if events.is_empty() { Ok(vec![fields.ignored("the batch is empty")]) } else { Ok(events) }
+    fields.read_each("", BATCH_MAX, |member| one(headers, *member))
 }
 
 /// Source and id, which identify a CloudEvent; of a batch there are none.
@@ -73,6 +72,9 @@ impl Subject<'_> {
     fn event(&self) -> Result<Event, EventError> {
         match (self.subject, self.predicate) {
             ("service", "deployed" | "upgraded" | "rolledback") => self.service(),
+            ("service", "removed") => self.removed(),
+            ("service", "published") => self.published(),
+            ("artifact", "published") => self.artifact(),
             ("incident", _) => self.incident(),
             ("change", "merged" | "abandoned") => self.change(),
             ("environment", _) => self.environment(),
@@ -108,14 +110,8 @@ impl Subject<'_> {
         event.status = Some(Status::Succeeded);
         event.status_raw = Some(self.predicate.to_owned());
         event.deployment_kind = (self.predicate == "rolledback").then(|| "rollback".to_owned());
-        let source = self.data.text("/subject/source").unwrap_or_else(|| self.source.clone());
-        let (environment, artifact) = (event.environment.clone(), event.artifact.clone());
-        let at = event.occurred_at.unwrap_or(self.data.received_at).timestamp_micros().to_string();
-        let parts =
-            [&source, &id, environment.as_deref().unwrap_or_default(), artifact.as_deref().unwrap_or_default(), &at];
-        event.object_key = Some(self.data.text("/customData/id").unwrap_or_else(|| joined(&parts)));
-        event.version =
-            self.data.text("/customData/version").or_else(|| artifact.as_deref().and_then(artifact_version));
+        event.object_key = Some(self.data.text("/customData/id").unwrap_or_else(|| self.key_of(&event)));
+        event.version = self.version(&event);
         event.sha = self.data.sha("/customData/sha");
         event.started_at = self.data.time("/customData/started_at", &mut event);
         let repo = self.data.name("/customData/repo");
@@ -125,6 +121,61 @@ impl Subject<'_> {
             .map(|(repo, sha)| Commit { repo: repo.clone(), sha: sha.clone(), ..Commit::default() })
             .collect();
         event.repo = repo;
+        Ok(event)
+    }
+
+    // What tells it apart from another of the same source and kind.
+    fn key_of(&self, event: &Event) -> String {
+        let source = self.data.text("/subject/source").unwrap_or_else(|| self.source.clone());
+        let at = event.occurred_at.unwrap_or(self.data.received_at).timestamp_micros().to_string();
+        let [id, environment, artifact] =
+            [&event.external_id, &event.environment, &event.artifact].map(|part| part.as_deref().unwrap_or_default());
+        joined(&[&source, id, environment, artifact, &at])
+    }
+
+    fn version(&self, event: &Event) -> Option<String> {
+        self.data.text("/customData/version").or_else(|| event.artifact.as_deref().and_then(artifact_version))
+    }
+
+    // Something of a service that is no deployment: context, and what it says of the deployments is derived from it.
+    fn of_service(&self, kind: EventKind) -> Result<Event, EventError> {
+        let mut event = self.told(kind)?;
+        event.services = event.external_id.as_deref().and_then(clean::text).into_iter().collect();
+        event.status_raw = Some(self.predicate.to_owned());
+        event.object_key = Some(joined(&[self.predicate, &self.key_of(&event)]));
+        let name = event.services.first().cloned().unwrap_or_default();
+        event.title = clean::text(&format!("{name} was {}", self.predicate));
+        Ok(event)
+    }
+
+    fn removed(&self) -> Result<Event, EventError> {
+        let mut event = self.of_service(EventKind::Environment)?;
+        // Where one artifact is named, another one that runs there stays.
+        self.data.keep(REMOVED_ARTIFACT, "/subject/content/artifactId", &mut event);
+        Ok(event)
+    }
+
+    // It can be reached. Where what can be reached is named, that is live, and is the same once more where it was deployed
+    // before; where it is not, a second deployment would be made up beside the first.
+    fn published(&self) -> Result<Event, EventError> {
+        let event = self.service()?;
+        let is_named = event.version.is_some() || event.artifact.is_some() || event.sha.is_some();
+        if is_named { Ok(event) } else { self.of_service(EventKind::Marker) }
+    }
+
+    // `pkg:oci/acme/shop@sha256%3A…` or what `customData` says. It never goes live by itself.
+    fn artifact(&self) -> Result<Event, EventError> {
+        let mut event = self.told(EventKind::Release)?;
+        event.artifact.clone_from(&event.external_id);
+        let repo = self.data.name("/customData/repo").or_else(|| self.data.name("/subject/content/repository/id"));
+        let Some(repo) = repo.or_else(|| event.artifact.as_deref().and_then(artifact_name)) else {
+            return Ok(self.data.ignored("an artifact's repository is not named: customData.repo may name it"));
+        };
+        event.repo = Some(repo);
+        event.version = self.version(&event);
+        event.sha = self.data.sha("/customData/sha");
+        event.status_raw = Some(self.predicate.to_owned());
+        event.finished_at = event.occurred_at;
         Ok(event)
     }
 
@@ -141,7 +192,8 @@ impl Subject<'_> {
 
     fn change(&self) -> Result<Event, EventError> {
         let mut event = self.told(EventKind::Change)?;
-        event.repo = self.data.name("/subject/content/repository/id");
+        let repo = self.data.name("/subject/content/repository/id");
+        event.repo = Some(repo.ok_or_else(|| EventError::Unfit("subject.content.repository.id is missing".into()))?);
         event.status_raw = Some(self.predicate.to_owned());
         event.title = self.data.text("/subject/content/description").or_else(|| self.data.text("/customData/title"));
         event.sha = self.data.sha("/customData/sha");
@@ -174,6 +226,12 @@ impl Subject<'_> {
         event.finished_at = event.occurred_at.filter(|_| self.predicate == "finished");
         Ok(event)
     }
+}
+
+// `pkg:oci/acme/shop@sha256%3A…?tag=1.4` is `acme/shop`.
+fn artifact_name(purl: &str) -> Option<String> {
+    let (_, name) = purl.strip_prefix("pkg:")?.split_once('/')?;
+    clean::id(name.split(['@', '?', '#']).next()?)
 }
 
 // `pkg:oci/checkout@sha256%3A…?tag=1.4`: the tag, else the version behind the @.
@@ -213,6 +271,61 @@ mod tests {
         assert_eq!(read_all(&text), bare);
         assert_eq!(read_all(&json!([structured, event()])), [bare.clone(), bare].concat());
         assert_eq!(read_all(&json!([]))[0].kind, EventKind::Ignore);
+    }
+
+    fn of_kind(kind: &str, content: &Value) -> Event {
+        let mut told = event();
+        told["context"]["type"] = json!(format!("dev.cdevents.{kind}.0.3.0"));
+        told["subject"]["content"] = content.clone();
+        read_all(&told).remove(0)
+    }
+
+    #[test]
+    fn what_was_removed_is_no_deployment_and_names_where_it_was() {
+        let place = json!({"environment": {"id": "production"}});
+        let removed = of_kind("service.removed", &place);
+        assert_eq!((removed.kind, removed.status), (EventKind::Environment, None));
+        assert_eq!((removed.services[0].as_str(), removed.environment.as_deref()), ("checkout", Some("production")));
+        assert_eq!(
+            (removed.status_raw.as_deref(), removed.title.as_deref()),
+            (Some("removed"), Some("checkout was removed"))
+        );
+        assert!(removed.attributes.is_empty());
+        let one = json!({"environment": {"id": "production"}, "artifactId": "pkg:oci/checkout@sha256%3Aaa"});
+        assert_eq!(of_kind("service.removed", &one).attributes[REMOVED_ARTIFACT], "pkg:oci/checkout@sha256%3Aaa");
+        assert_ne!(of_kind("service.removed", &one).key(), removed.key());
+    }
+
+    #[test]
+    fn what_was_published_is_live_where_it_is_named() {
+        let place = json!({"environment": {"id": "production"}});
+        assert_eq!(of_kind("service.published", &place).kind, EventKind::Marker);
+        let named = json!({"environment": {"id": "production"}, "artifactId": "pkg:oci/checkout@sha256%3Aaa?tag=2"});
+        let live = of_kind("service.published", &named);
+        assert_eq!(
+            (live.kind, live.status, live.version.as_deref()),
+            (EventKind::Deployment, Some(Status::Succeeded), Some("2"))
+        );
+    }
+
+    #[test]
+    fn an_artifact_that_was_published_is_a_version_that_exists() {
+        let mut told = event();
+        told["context"]["type"] = json!("dev.cdevents.artifact.published.0.2.0");
+        told["subject"] = json!({"id": "pkg:oci/acme/shop@sha256%3Aaa?tag=1.4", "content": {}});
+        let release = read_all(&told).remove(0);
+        assert_eq!((release.kind, release.repo.as_deref()), (EventKind::Release, Some("acme/shop")));
+        assert_eq!((release.version.as_deref(), release.finished_at), (Some("1.4"), release.occurred_at));
+        told["customData"] = json!({"repo": "https://github.com/acme/web", "version": "2", "sha": "b".repeat(40)});
+        let release = read_all(&told).remove(0);
+        assert_eq!(
+            (release.repo.as_deref(), release.version.as_deref()),
+            (Some("https://github.com/acme/web"), Some("2"))
+        );
+        assert_eq!(release.sha, Some("b".repeat(40)));
+        told = json!({"context": told["context"], "subject": {"id": "shop"}});
+        let unnamed = read_all(&told).remove(0);
+        assert!(unnamed.kind == EventKind::Ignore && unnamed.reason.unwrap().contains("customData.repo"));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn direction(fields: &Fields<'_>) -> String {
 /// Reads events of a cluster as an event exporter posts them, one or several.
 pub(super) fn read_kubernetes(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if fields.root.is_array() {
-        return fields.list("").take(MEMBERS_MAX).map(|one| kubernetes(&one)).collect();
+        return fields.read_each("", MEMBERS_MAX, kubernetes);
     }
     kubernetes(&fields).map(|event| vec![event])
 }

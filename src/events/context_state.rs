@@ -57,8 +57,9 @@ pub fn derive_context(told: &[Told]) -> Option<Context> {
     })
 }
 
+// An environment, or a service of it.
 fn is_gone(environment: &Event) -> bool {
-    matches!(environment.status_raw.as_deref(), Some("deleted" | "stopped"))
+    matches!(environment.status_raw.as_deref(), Some("deleted" | "stopped" | "removed"))
 }
 
 fn at(told: &Told) -> DateTime<Utc> {

@@ -1,3 +1,4 @@
+use crate::focus::repository_name;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -8,6 +9,9 @@ pub const JOB: &str = "job";
 pub const RUN: &str = "run";
 /// The attribute that lists by which labels a job's machine was chosen, with commas between.
 pub const LABELS: &str = "labels";
+
+/// The attribute that names what was removed of a service, where another may still run.
+pub const REMOVED_ARTIFACT: &str = "removed_artifact";
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub enum EventKind {
     /// Nothing to keep but the delivery; `reason` says why.
     #[default]
     Ignore,
+    /// A part of a delivery that could not be read; `reason` says which and why. The other parts count.
+    Unreadable,
 }
 
 /// How a deployment or a pipeline stands.
@@ -76,6 +82,7 @@ impl EventKind {
             Self::Environment => "environment",
             Self::Marker => "marker",
             Self::Ignore => "ignore",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -136,7 +143,7 @@ impl Status {
 /// A commit that an event names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// `owner/name`.
+    /// `owner/name`, or the address that the sender gives instead.
     pub repo: String,
     /// Full hash where the sender gives it, else at least 8 digits of it.
     pub sha: String,
@@ -172,7 +179,7 @@ pub struct Step {
 pub struct Event {
     /// What it is about.
     pub kind: EventKind,
-    /// `owner/name`.
+    /// `owner/name`, or the address that the sender gives instead.
     pub repo: Option<String>,
     /// The repository's page.
     pub repo_url: Option<String>,
@@ -270,6 +277,18 @@ impl Event {
     /// What identifies its object among all of its source.
     pub fn key(&self) -> Option<&str> {
         self.object_key.as_deref().or(self.external_id.as_deref())
+    }
+
+    /// With every repository by its name, also where its sender gives an address: rules, changes, deployments and
+    /// descriptions of services know it by that.
+    pub fn with_repository_names(mut self) -> Self {
+        let repos = self.repo.iter_mut().chain(self.commits.iter_mut().map(|commit| &mut commit.repo));
+        for repo in repos {
+            if let Some(name) = repository_name(repo) {
+                *repo = name;
+            }
+        }
+        self
     }
 
     /// Remembers of a job which run it is part of, and by which labels its machine was chosen.

@@ -31,6 +31,38 @@ impl<'a> Fields<'a> {
         members.iter().map(move |root| Fields { root, received_at })
     }
 
+    /// Reads the members of a list, each on its own: one that cannot be read takes none of the others with it, and
+    /// stands among the events with its reason, as do those beyond `count_max`. Where none can be read, nothing can.
+    pub(super) fn read_each(
+        &self,
+        pointer: &str,
+        count_max: usize,
+        read: impl Fn(&Fields<'a>) -> Result<Event, EventError>,
+    ) -> Result<Vec<Event>, EventError> {
+        let mut events = Vec::new();
+        let mut first_error = None;
+        for (index, member) in self.list(pointer).take(count_max).enumerate() {
+            match read(&member) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    events.push(unreadable(&format!("part {}: {error}", index + 1)));
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = first_error
+            && events.iter().all(|event| event.kind == EventKind::Unreadable)
+        {
+            return Err(error);
+        }
+        let count = self.list(pointer).count();
+        if count > count_max {
+            let reason = format!("parts {} to {count}: at most {count_max} are read of one delivery", count_max + 1);
+            events.push(unreadable(&reason));
+        }
+        Ok(if events.is_empty() { vec![self.ignored("the list is empty")] } else { events })
+    }
+
     pub(super) fn has(&self, pointer: &str) -> bool {
         self.root.pointer(pointer).is_some_and(|value| !value.is_null())
     }
@@ -140,6 +172,10 @@ impl<'a> Fields<'a> {
     }
 }
 
+fn unreadable(reason: &str) -> Event {
+    Event { kind: EventKind::Unreadable, reason: clean::text(reason), ..Event::default() }
+}
+
 /// `/deployment/id` as a person writes it.
 pub(super) fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
@@ -194,6 +230,7 @@ pub(super) fn status_of(word: &str) -> super::Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn long_keys_stay_different() {
@@ -201,6 +238,25 @@ mod tests {
         assert_ne!(one, other);
         assert!(one.chars().count() <= clean::ID_LENGTH_MAX);
         assert_eq!(joined(&["a", "b"]), "a/b");
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_takes_no_other_with_it() {
+        let read = |body: serde_json::Value, count_max: usize| {
+            let fields = Fields::new(&body, DateTime::UNIX_EPOCH);
+            fields.read_each("/list", count_max, |one| {
+                Ok(Event { external_id: Some(one.id("/id")?), ..Event::default() })
+            })
+        };
+        let events = read(json!({"list": [{"id": 1}, {"no": 2}, {"id": 3}, {"id": 4}]}), 3).unwrap();
+        let ids: Vec<_> = events.iter().map(|event| event.external_id.as_deref()).collect();
+        assert_eq!(ids, [Some("1"), None, Some("3"), None]);
+        assert_eq!(events[1].reason.as_deref(), Some("part 2: id is missing"));
+        assert_eq!(events[3].reason.as_deref(), Some("parts 4 to 4: at most 3 are read of one delivery"));
+        assert!(events[1].kind == EventKind::Unreadable && events[3].kind == EventKind::Unreadable);
+        assert_eq!(read(json!({"list": [{}, {}]}), 3), Err(EventError::Unfit("id is missing".into())));
+        let empty = read(json!({"list": []}), 3).unwrap();
+        assert_eq!((empty[0].kind, empty[0].reason.as_deref()), (EventKind::Ignore, Some("the list is empty")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const STOPPED: &str = "stopped";
 /// Reads one webhook, one deployment of the API, or a list of these.
 pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if fields.root.is_array() {
-        return fields.list("").take(LIST_MAX).map(|one| deployment_of_api(&one)).collect();
+        return fields.read_each("", LIST_MAX, deployment_of_api);
     }
     let is_stopped_environment = fields.word("/state") == "stopped" && fields.has("/name") && !fields.has("/sha");
     let kind = fields.word("/object_kind");

@@ -1,3 +1,4 @@
+use super::without_credentials;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,14 +22,15 @@ impl Headers {
         headers
     }
 
-    /// Adds one, redacted where its name says that it is a secret.
+    /// Adds one, redacted where its name says that it is a secret, and without credentials in addresses.
     pub fn insert(&mut self, name: &str, value: &str) {
         let name = name.trim().to_ascii_lowercase();
         let is_secret = SECRET_PARTS.iter().any(|part| name.contains(part));
         let kept = if is_secret {
             "[redacted]".to_owned()
         } else {
-            value.trim().chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
+            let plain = without_credentials(value.trim().as_bytes());
+            String::from_utf8_lossy(&plain).chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
         };
         self.0.insert(name, kept);
     }
@@ -51,6 +53,7 @@ mod tests {
             ("X-Gitlab-Token", "abc"),
             ("Cookie", "session=abc"),
             ("X-Hub-Signature-256", "sha256=abc"),
+            ("Ce-Source", "https://bot:abc@ci.example.com/7"),
         ]);
         assert_eq!(headers.get("x-github-event"), Some("push"));
         assert!(!serde_json::to_string(&headers).unwrap().contains("abc"));

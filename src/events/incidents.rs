@@ -39,9 +39,7 @@ pub(super) fn read_alertmanager(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     if !fields.root.get("alerts").is_some_and(serde_json::Value::is_array) {
         return Err(EventError::Unfit("alerts is missing: this is no webhook of Alertmanager".into()));
     }
-    let events: Vec<Event> =
-        fields.list("/alerts").take(ALERTS_MAX).map(|of| alert(&fields, &of)).collect::<Result<_, _>>()?;
-    if events.is_empty() { Ok(vec![fields.ignored("there is no alert in it")]) } else { Ok(events) }
+    fields.read_each("/alerts", ALERTS_MAX, |of| alert(&fields, of))
 }
 
 fn alert(fields: &Fields<'_>, of: &Fields<'_>) -> Result<Event, EventError> {

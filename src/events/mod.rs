@@ -16,6 +16,7 @@ mod circleci;
 mod clean;
 mod context;
 mod context_state;
+mod credentials;
 mod devlake;
 mod event;
 mod fields;
@@ -35,13 +36,14 @@ mod state;
 mod terraform;
 
 pub use api::{EVENT_HEADER, EXTERNAL_ID_HEADER};
-pub use body::{plain_body, without_credentials};
+pub use body::plain_body;
 pub use clean::{TEXT_LENGTH_MAX, text as clean_text, time as clean_time, url as clean_url};
 pub use context_state::{Context, derive_context};
-pub use event::{Commit, Event, EventKind, JOB, LABELS, RUN, Status, Step};
+pub use credentials::without_credentials;
+pub use event::{Commit, Event, EventKind, JOB, LABELS, REMOVED_ARTIFACT, RUN, Status, Step};
 pub use headers::Headers;
-pub use history::{Live, Verdict, judge};
-pub use report::report;
+pub use history::{Live, Removal, Verdict, judge};
+pub use report::{report, unreadable_parts};
 pub use rounds::{key_of_round, rounds};
 pub use senders::{ALL as WEBHOOK_SENDERS, Proof, Sender, dedupe_key, event_name, is_known_by_headers};
 pub use signature::{is_proven, is_signed, is_signed_by, new_secret, proof_headers};
@@ -92,7 +94,8 @@ pub enum EventError {
     Unfit(String),
 }
 
-/// Reads one delivery. An uninteresting one gives a single event of kind `ignore` that says why.
+/// Reads one delivery. An uninteresting one gives a single event of kind `ignore` that says why, and a part of one
+/// that cannot be read one of kind `unreadable`.
 pub fn read(
     sender: &str,
     headers: &Headers,
@@ -131,4 +134,38 @@ pub fn read(
 /// The event's name that a GitHub body without an `X-GitHub-Event` header looks like.
 pub fn infer_github_event(body: &[u8]) -> Option<&'static str> {
     github::infer(&serde_json::from_slice(&plain_body(body).ok()?).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_can_be_read_of_a_list_is_read() {
+        let deployed = |id: Value| {
+            json!({"context": {"id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
+                "timestamp": "2026-03-01T10:00:00Z"}, "subject": {"id": id, "content": {}}})
+        };
+        let scaled = |id: Value| json!({"metadata": {"uid": id}, "reason": "SuccessfulRescale"});
+        let alert = |id: Value| json!({"fingerprint": id, "status": "firing", "startsAt": "2026-03-01T10:00:00Z"});
+        let row = |id: Value| json!({"id": id, "status": "success", "environment": {"name": "production"}});
+        let page = |id: Value| json!({"uuid": id, "state": {"name": "COMPLETED"}});
+        let both = |one: &dyn Fn(Value) -> Value| json!([one(json!("a")), one(json!(null))]);
+        let odd = json!([deployed(json!("a")), {"specversion": "1.0", "data": "not JSON"}]);
+        for (sender, body, reason) in [
+            ("cdevents", both(&deployed), "part 2: subject.id is missing"),
+            ("cdevents", odd, "part 2: the body is not JSON"),
+            ("kubernetes", both(&scaled), "part 2: metadata.uid is missing"),
+            ("alertmanager", json!({"alerts": both(&alert)}), "part 2: fingerprint is missing"),
+            ("gitlab_api", both(&row), "part 2: id is missing"),
+            ("bitbucket_api", both(&page), "part 2: uuid is missing"),
+            ("bitbucket_api", json!({"values": both(&page)}), "part 2: uuid is missing"),
+        ] {
+            let read = read(sender, &Headers::default(), body.to_string().as_bytes(), DateTime::UNIX_EPOCH).unwrap();
+            assert_eq!((read.len(), read[0].external_id.as_deref()), (2, Some("a")), "{sender}");
+            let said = unreadable_parts(&read).unwrap();
+            assert!(read[1].kind == EventKind::Unreadable && said.contains(reason), "{sender}: {said}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
-//! An event as `costwake events read` prints it.
+//! Events as `costwake events read` prints them, and what is said of parts that could not be read.
 
 use super::{Event, EventKind};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+
+const UNREADABLE_NAMED_MAX: usize = 5;
 
 /// One object for a delivery; where it told of several things, the first's keys and all of them as `items`.
 pub fn report(events: &[Event]) -> Value {
@@ -14,8 +16,21 @@ pub fn report(events: &[Event]) -> Value {
     Value::Object(object)
 }
 
+/// Which parts of a delivery could not be read, and why: the first few of them, and how many more there are. Nothing
+/// where all could.
+pub fn unreadable_parts(events: &[Event]) -> Option<String> {
+    let mut reasons = events.iter().filter(|event| event.kind == EventKind::Unreadable);
+    let reason = |event: &Event| event.reason.clone().unwrap_or_default();
+    let named: Vec<String> = reasons.by_ref().take(UNREADABLE_NAMED_MAX).map(reason).collect();
+    let more = match reasons.count() {
+        0 => String::new(),
+        count => format!("; and {count} more"),
+    };
+    (!named.is_empty()).then(|| format!("Not read, while the rest counts: {}{more}.", named.join("; ")))
+}
+
 fn object(event: &Event) -> Map<String, Value> {
-    let is_ignored = event.kind == EventKind::Ignore;
+    let is_ignored = matches!(event.kind, EventKind::Ignore | EventKind::Unreadable);
     // The moment of an event that has neither start nor end.
     let moment = event.occurred_at.filter(|_| !is_ignored && event.started_at.is_none() && event.finished_at.is_none());
     let status = event.status.map(|status| status.as_str().to_owned()).or_else(|| event.status_raw.clone());
@@ -72,4 +87,23 @@ fn commits(event: &Event) -> Option<String> {
 fn written(time: DateTime<Utc>) -> String {
     let has_fraction = time.timestamp_subsec_micros() != 0;
     time.to_rfc3339_opts(if has_fraction { SecondsFormat::Micros } else { SecondsFormat::Secs }, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_could_not_be_read_are_named_and_counted() {
+        let part =
+            |kind: EventKind, number: usize| Event { kind, reason: Some(format!("part {number}")), ..Event::default() };
+        let read = [part(EventKind::Ignore, 1), part(EventKind::Deployment, 2)];
+        assert_eq!(unreadable_parts(&read), None);
+        let mut events = read.to_vec();
+        events.extend((3..10).map(|number| part(EventKind::Unreadable, number)));
+        let said = unreadable_parts(&events).unwrap();
+        assert_eq!(said, "Not read, while the rest counts: part 3; part 4; part 5; part 6; part 7; and 2 more.");
+        assert_eq!(report(&events)["items"][2]["kind"], "unreadable");
+        assert_eq!(report(&events)["items"][2]["reason"], "part 3");
+    }
 }

@@ -82,7 +82,7 @@ pub const ALL: [Sender; 18] = [
         "CDEvents",
         Proof::Token,
         Some("ce-type"),
-        "deployments, incidents, changes, environments, pipelines",
+        "deployments, releases, incidents, changes, environments, pipelines",
     ),
     sender("devlake", "DevLake webhook", Proof::Token, None, "deployments as they are posted to Apache DevLake"),
     sender("terraform", "HCP Terraform", Proof::Sha512Plain("x-tfe-notification-signature"), None, "runs, as context"),

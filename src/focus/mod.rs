@@ -1,4 +1,4 @@
-//! The vocabulary: money, periods, cost columns. No input or output; depends on nothing else here.
+//! The vocabulary: money, periods, cost columns, names of repositories. No input or output; depends on nothing else here.
 
 mod basis;
 pub mod columns;
@@ -7,6 +7,7 @@ mod currency;
 mod decimal;
 mod money;
 mod period;
+mod repository;
 
 pub use basis::CostBasis;
 pub use conversion::{CROSS_RATE_DIGITS, Converted, MissingRate, Rate, RateOrigin, Rates, cross_rate};
@@ -14,3 +15,4 @@ pub use currency::{is_iso_currency, minor_units};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use money::{CurrencyMismatch, Money};
 pub use period::{BillingPeriod, DateRange};
+pub use repository::repository_name;

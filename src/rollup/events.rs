@@ -35,7 +35,7 @@ pub struct Reading {
     pub done: u64,
     /// Deliveries of no use.
     pub ignored: u64,
-    /// Deliveries that could not be read; each says why.
+    /// Deliveries that could not be read, or a part of which could not; each says why.
     pub failed: u64,
 }
 
@@ -44,6 +44,14 @@ impl Reading {
         self.done += other.done;
         self.ignored += other.ignored;
         self.failed += other.failed;
+    }
+
+    fn count(&mut self, state: &str) {
+        match state {
+            "done" => self.done += 1,
+            "ignored" => self.ignored += 1,
+            _ => self.failed += 1,
+        }
     }
 }
 
@@ -196,14 +204,23 @@ async fn record_deliveries(conn: &mut PgConnection, all: &[Unread]) -> anyhow::R
             received_at: unread.received_at,
         };
         write_down(conn, &mut told, from, &events).await?;
-        let is_ignored = events.iter().all(|event| event.kind == EventKind::Ignore);
-        let reason = events.iter().find_map(|event| event.reason.as_deref());
-        let (state, reason) = if is_ignored { ("ignored", reason) } else { ("done", None) };
-        event_deliveries::set_state(conn, unread.event_delivery_id, state, reason).await?;
-        reading.add(Reading { done: u64::from(!is_ignored), ignored: u64::from(is_ignored), failed: 0 });
+        let (state, reason) = outcome(&events);
+        event_deliveries::set_state(conn, unread.event_delivery_id, state, reason.as_deref()).await?;
+        reading.count(state);
     }
     told.settle(conn).await?;
     Ok(reading)
+}
+
+// A delivery of which a part could not be read is an error that says which: somebody has to know. The rest is there.
+fn outcome(events: &[Event]) -> (&'static str, Option<String>) {
+    if let Some(reason) = events::unreadable_parts(events) {
+        return ("error", Some(reason));
+    }
+    if events.iter().all(|event| event.kind == EventKind::Ignore) {
+        return ("ignored", events.iter().find_map(|event| event.reason.clone()));
+    }
+    ("done", None)
 }
 
 /// Writes down what a delivery told, instead of what it told when it was read before. The caller holds [`lock`].
@@ -253,6 +270,7 @@ async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, even
     let deployments = &mut told.deployment_ids;
     let context = &mut told.operational_event_ids;
     for event in events {
+        let event = &event.clone().with_repository_names();
         match event.kind {
             EventKind::Deployment => {
                 let told = deployments::tell(conn, event_source_id, event_delivery_id, event, received_at).await?;
@@ -280,17 +298,23 @@ async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, even
     Ok(())
 }
 
-// Makes these operational events what was told of them, and maps them.
+// Makes these operational events what was told of them, and maps them. A service that one takes away is live no longer.
 async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<i64>) -> anyhow::Result<()> {
     operational_event_ids.sort_unstable();
     operational_event_ids.dedup();
+    let mut places = Places::default();
+    deployment_history::add_removals(conn, &mut places, &operational_event_ids).await?;
     let mut kept = Vec::new();
     for operational_event_id in operational_event_ids {
         if operational_events::refresh(conn, operational_event_id).await? {
             kept.push(operational_event_id);
         }
     }
-    if kept.is_empty() { Ok(()) } else { map_operational_events(conn, &kept).await }
+    if !kept.is_empty() {
+        map_operational_events(conn, &kept).await?;
+    }
+    deployment_history::add_removals(conn, &mut places, &kept).await?;
+    Ok(deployment_history::judge_places(conn, &places, &[]).await?)
 }
 
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.

@@ -4,6 +4,7 @@
 
 use super::map_deployments::{DeploymentRow, assign_known};
 use super::mapper::Mapper;
+use crate::store::deployment_history::{self, Places};
 use crate::store::locks;
 use sqlx::PgConnection;
 
@@ -27,6 +28,7 @@ pub(super) async fn map_all(conn: &mut PgConnection, mapper: &Mapper) -> anyhow:
 }
 
 async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Option<&[i64]>) -> anyhow::Result<()> {
+    let mut moves = Vec::new();
     for row in rows(conn, operational_event_ids).await? {
         let assignment = assign_known(mapper, &row);
         let first = assignment.first();
@@ -37,36 +39,70 @@ async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Op
         let is_as_before = (environment_id, environment_rule_id, service_rule_id)
             == (row.environment_id, row.environment_rule_id, row.service_rule_id)
             && service_ids == row.service_ids;
-        if is_as_before {
-            continue;
+        if !is_as_before {
+            let operational_event_id = row.deployment_id;
+            moves.push(Move {
+                operational_event_id,
+                environment_id,
+                environment_rule_id,
+                service_rule_id,
+                service_ids,
+            });
         }
-        sqlx::query!(
-            "UPDATE operational_event SET environment_id = $2, environment_rule_id = $3, service_rule_id = $4
-             WHERE operational_event_id = $1",
-            row.deployment_id,
-            environment_id,
-            environment_rule_id,
-            service_rule_id,
-        )
-        .execute(&mut *conn)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM operational_event_service WHERE operational_event_id = $1 AND NOT service_id = ANY($2)",
-            row.deployment_id,
-            &service_ids,
-        )
-        .execute(&mut *conn)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO operational_event_service (operational_event_id, service_id)
-             SELECT $1, unnest($2::bigint[]) ON CONFLICT DO NOTHING",
-            row.deployment_id,
-            &service_ids,
-        )
-        .execute(&mut *conn)
-        .await?;
     }
-    Ok(())
+    apply(conn, &moves).await
+}
+
+struct Move {
+    operational_event_id: i64,
+    environment_id: Option<i64>,
+    environment_rule_id: Option<i64>,
+    service_rule_id: Option<i64>,
+    service_ids: Vec<i64>,
+}
+
+// Where a service that was removed is another one now, the deployments of both places are judged again.
+async fn apply(conn: &mut PgConnection, moves: &[Move]) -> anyhow::Result<()> {
+    let ids: Vec<i64> = moves.iter().map(|one| one.operational_event_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut places = Places::default();
+    deployment_history::add_removals(conn, &mut places, &ids).await?;
+    for one in moves {
+        write(conn, one).await?;
+    }
+    deployment_history::add_removals(conn, &mut places, &ids).await?;
+    Ok(deployment_history::judge_places(conn, &places, &[]).await?)
+}
+
+async fn write(conn: &mut PgConnection, one: &Move) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE operational_event SET environment_id = $2, environment_rule_id = $3, service_rule_id = $4
+         WHERE operational_event_id = $1",
+        one.operational_event_id,
+        one.environment_id,
+        one.environment_rule_id,
+        one.service_rule_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM operational_event_service WHERE operational_event_id = $1 AND NOT service_id = ANY($2)",
+        one.operational_event_id,
+        &one.service_ids,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO operational_event_service (operational_event_id, service_id)
+         SELECT $1, unnest($2::bigint[]) ON CONFLICT DO NOTHING",
+        one.operational_event_id,
+        &one.service_ids,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Those that name a service or an environment which these rules have just added.

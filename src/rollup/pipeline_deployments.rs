@@ -142,7 +142,7 @@ impl Run {
 // The stored runs that these rules make a deployment. There may be many more than those, so that they pass one by one.
 async fn runs_that_are(conn: &mut PgConnection, rules: &PipelineRules<'_>) -> sqlx::Result<Vec<Run>> {
     let mut runs = sqlx::query!(
-        r#"SELECT p.event_source_id, s.name AS source_name, p.event_delivery_id, p.received_at,
+        r#"SELECT p.event_source_id, s.name AS source_name, p.event_delivery_id, p.received_at, p.started_at,
                   p.facts AS "facts: Json<Event>"
            FROM pipeline_run p JOIN event_source s USING (event_source_id) ORDER BY p.pipeline_run_id"#
     )
@@ -155,7 +155,8 @@ async fn runs_that_are(conn: &mut PgConnection, rules: &PipelineRules<'_>) -> sq
                 source_name: row.source_name,
                 event_delivery_id: row.event_delivery_id,
                 received_at: row.received_at,
-                event: row.facts.0,
+                // The end may have been told without the start.
+                event: Event { started_at: row.started_at, ..row.facts.0 },
             });
         }
     }

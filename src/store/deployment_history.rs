@@ -1,7 +1,7 @@
 //! The deployments of one service in one environment, side by side: which replaced which, which changed nothing,
-//! and which went back.
+//! which went back, and which was taken away.
 
-use crate::events::{Live, judge};
+use crate::events::{Live, REMOVED_ARTIFACT, Removal, judge};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +37,33 @@ pub async fn add_places(conn: &mut PgConnection, places: &mut Places, deployment
     Ok(())
 }
 
+/// Adds the places from which these operational events say that a service was removed. Called before and after they
+/// change.
+pub async fn add_removals(
+    conn: &mut PgConnection,
+    places: &mut Places,
+    operational_event_ids: &[i64],
+) -> sqlx::Result<()> {
+    let rows = sqlx::query!(
+        r#"SELECT os.service_id, o.environment_id AS "environment_id!", o.started_at
+           FROM operational_event o JOIN operational_event_service os USING (operational_event_id)
+           WHERE o.operational_event_id = ANY($1) AND o.kind = 'environment' AND o.status = 'removed'
+             AND o.environment_id IS NOT NULL"#,
+        operational_event_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in rows {
+        places.add(row.service_id, row.environment_id, Some(row.started_at));
+    }
+    Ok(())
+}
+
 /// Judges the history of these places, and writes it down for the deployments there and for `deployment_ids`.
 pub async fn judge_places(conn: &mut PgConnection, places: &Places, deployment_ids: &[i64]) -> sqlx::Result<()> {
+    if places.0.is_empty() && deployment_ids.is_empty() {
+        return Ok(());
+    }
     let mut touched: BTreeSet<i64> = deployment_ids.iter().copied().collect();
     reset(conn, deployment_ids).await?;
     for ((service_id, environment_id), since) in &places.0 {
@@ -92,7 +117,11 @@ async fn judge_place(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let verdicts = judge(&lives);
+    let removals = match lives.first() {
+        Some(first) => removals(&mut *conn, service_id, environment_id, first.finished_at).await?,
+        None => Vec::new(),
+    };
+    let verdicts = judge(&lives, &removals);
     // What stands before `since` is context, and the first of it may lack context itself: of these only the last
     // is written, for it may have a new successor. Its own verdict has as much context as that of any other.
     let first = lives.partition_point(|live| since.is_some_and(|since| live.finished_at < since)).saturating_sub(1);
@@ -117,6 +146,27 @@ async fn judge_place(
         &noops,
         &rollbacks,
         &syncs,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+async fn removals(
+    conn: &mut PgConnection,
+    service_id: i64,
+    environment_id: i64,
+    since: DateTime<Utc>,
+) -> sqlx::Result<Vec<Removal>> {
+    sqlx::query_as!(
+        Removal,
+        "SELECT o.started_at AS removed_at, o.attributes ->> $4::text AS artifact
+         FROM operational_event o JOIN operational_event_service os USING (operational_event_id)
+         WHERE os.service_id = $1 AND o.environment_id = $2 AND o.kind = 'environment' AND o.status = 'removed'
+           AND o.started_at >= $3",
+        service_id,
+        environment_id,
+        since,
+        REMOVED_ARTIFACT,
     )
     .fetch_all(conn)
     .await

@@ -42,7 +42,7 @@ pub struct ServiceOf {
     pub is_noop: bool,
     /// The version was live before another one.
     pub is_rollback: bool,
-    /// When the next deployment of the service in this environment went live.
+    /// When the next deployment of the service in this environment went live, or it was removed from there.
     pub superseded_at: Option<DateTime<Utc>>,
 }
 

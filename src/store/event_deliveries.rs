@@ -188,7 +188,7 @@ pub async fn count_failure(conn: &mut PgConnection, event_delivery_id: i64) -> s
     .await
 }
 
-/// Writes down how reading went: `done`, `ignored` or `error`, and why.
+/// Writes down how reading went: `done`, `ignored` or `error`, which is also of a part, and why.
 pub async fn set_state(
     conn: &mut PgConnection,
     event_delivery_id: i64,
@@ -240,7 +240,7 @@ pub async fn read_all_again(
 pub struct Counts {
     /// Waiting to be read.
     pub unread: i64,
-    /// Could not be read.
+    /// Could not be read, or a part of them.
     pub failed: i64,
 }
 

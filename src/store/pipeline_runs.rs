@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// Records a run, so that the order in which it was told is no matter: one that has ended does not go back to
-/// running, and of two ends the later one holds; without times the one that says more.
+/// running, and of two ends the later one holds; without times the one that says more. What told its end alone leaves
+/// it the start that was told before, or is told later.
 pub async fn upsert(
     conn: &mut PgConnection,
     event_source_id: i64,
@@ -16,13 +17,15 @@ pub async fn upsert(
 ) -> sqlx::Result<()> {
     let status = event.status.unwrap_or(Status::Unknown);
     let (run_id, attempt) = event.run();
-    sqlx::query!(
+    let written = sqlx::query!(
         "INSERT INTO pipeline_run AS known
-             (event_source_id, external_id, run_id, attempt, repo, name, status, sha, ref, started_at, finished_at, url,
-              event_delivery_id, received_at, told_at, status_rank, facts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+             (event_source_id, external_id, run_id, attempt, repo, name, status, sha, ref, started_at,
+              earliest_started_at, finished_at, url, event_delivery_id, received_at, told_at, status_rank, facts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (event_source_id, external_id) DO UPDATE SET repo = excluded.repo, name = excluded.name,
-             status = excluded.status, sha = excluded.sha, ref = excluded.ref, started_at = excluded.started_at,
+             status = excluded.status, sha = excluded.sha, ref = excluded.ref,
+             started_at = coalesce(excluded.started_at, known.earliest_started_at),
+             earliest_started_at = least(known.earliest_started_at, excluded.earliest_started_at),
              finished_at = excluded.finished_at, url = excluded.url, event_delivery_id = excluded.event_delivery_id,
              received_at = excluded.received_at, told_at = excluded.told_at, status_rank = excluded.status_rank,
              facts = excluded.facts
@@ -47,6 +50,22 @@ pub async fn upsert(
         event.occurred_at.filter(|_| !event.time_is_received),
         i16::from(status.rank()),
         facts(event),
+    )
+    .execute(&mut *conn)
+    .await?;
+    if written.rows_affected() == 0 { keep_start(conn, event_source_id, event).await } else { Ok(()) }
+}
+
+// What does not tell how the run stands may still be the only one that tells when it began.
+async fn keep_start(conn: &mut PgConnection, event_source_id: i64, event: &Event) -> sqlx::Result<()> {
+    let Some(started_at) = event.started_at else { return Ok(()) };
+    sqlx::query!(
+        "UPDATE pipeline_run SET earliest_started_at = $3,
+             started_at = CASE WHEN facts ? 'started_at' THEN started_at ELSE $3 END
+         WHERE event_source_id = $1 AND external_id = $2 AND (earliest_started_at IS NULL OR earliest_started_at > $3)",
+        event_source_id,
+        event.key(),
+        started_at,
     )
     .execute(conn)
     .await

@@ -169,15 +169,16 @@ fn proven(
     let headers = kept(headers);
     let received_at = app.now();
     let body_sha256 = hex::encode(Sha256::digest(body));
+    let body = events::without_credentials(plain);
     let is_looked_at = !events::is_known_by_headers(sender);
-    let root = is_looked_at.then(|| serde_json::from_slice(plain).ok()).flatten().unwrap_or_default();
+    let root = is_looked_at.then(|| serde_json::from_slice(&body).ok()).flatten().unwrap_or_default();
     Proven {
         source,
         is_signed,
         dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
         event_name: events::event_name(sender, &headers, &root),
         headers,
-        body: events::without_credentials(plain),
+        body,
         body_sha256,
         received_at,
     }

@@ -104,54 +104,90 @@ async fn curl_as_it_stands(pool: PgPool) {
     read_new(&pool).await.unwrap();
     let job = "SELECT count(*) FROM pipeline_run WHERE name = 'train-ranker' AND finished_at - started_at = interval '90 minutes'";
     assert_eq!(support::count(&pool, job).await, 1);
-    let told = server.shown("release-481").await;
+    let told = server.shown("release-481:checkout:production").await;
     assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some("succeeded"), Some("2.15.0")));
 }
 
+// One run deploys two services, and each to staging and production: none takes another's id.
+const PLACES: [(&str, &str); 4] =
+    [("checkout", "staging"), ("checkout", "production"), ("search", "staging"), ("search", "production")];
+const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn ci_systems_as_they_stand(pool: PgPool) {
+async fn github_s_step_as_it_stands(pool: PgPool) {
     if !has("curl") {
         return;
     }
     let server = Server::new(&pool).await;
-    let sha = "0123456789abcdef0123456789abcdef01234567";
     let yaml = &blocks(&page("github-actions.md"), "yaml")[0];
     let step: Value = serde_saphyr::from_str::<Value>(yaml).unwrap()[0].clone();
     assert_eq!(step["if"], "always()", "what failed or was canceled is told too");
-    let github = step["run"].as_str().unwrap();
+    assert_eq!((&step["env"]["SERVICE"], &step["env"]["ENVIRONMENT"]), (&json!("checkout"), &json!("production")));
+    let script = step["run"].as_str().unwrap();
     for (number, (job, status)) in
         [("success", "succeeded"), ("failure", "failed"), ("cancelled", "canceled")].into_iter().enumerate()
     {
         let attempt = number.to_string();
         let status_of_job = chosen(step["env"]["STATUS"].as_str().unwrap(), "job.status", job);
-        let variables = [
-            ("STATUS", status_of_job.as_str()),
-            ("GITHUB_RUN_ID", "77"),
-            ("GITHUB_RUN_ATTEMPT", attempt.as_str()),
-            ("GITHUB_REF_NAME", "v3"),
-            ("GITHUB_REPOSITORY", "acme/checkout"),
-            ("GITHUB_SHA", sha),
-            ("GITHUB_ACTOR", "ada"),
-            ("GITHUB_SERVER_URL", "https://github.example.com"),
-        ];
-        server.run(github, &variables).await;
-        let told = server.shown(&format!("github-77-{attempt}")).await;
-        assert_eq!((told["status"].as_str(), told["commits"][0]["sha"].as_str()), (Some(status), Some(sha)));
-        assert_eq!(told["url"], "https://github.example.com/acme/checkout/actions/runs/77");
+        // A tag is built in the first run, the default branch in the others.
+        let (kind, name) = if number == 0 { ("tag", "v3") } else { ("branch", "main") };
+        for (service, environment) in PLACES {
+            let variables = [
+                ("STATUS", status_of_job.as_str()),
+                ("SERVICE", service),
+                ("ENVIRONMENT", environment),
+                ("GITHUB_RUN_ID", "77"),
+                ("GITHUB_RUN_ATTEMPT", attempt.as_str()),
+                ("GITHUB_REF_NAME", name),
+                ("GITHUB_REF_TYPE", kind),
+                ("GITHUB_REPOSITORY", "acme/checkout"),
+                ("GITHUB_SHA", SHA),
+                ("GITHUB_ACTOR", "ada"),
+                ("GITHUB_SERVER_URL", "https://github.example.com"),
+            ];
+            // Sent again, it is the same deployment.
+            for _ in 0..2 {
+                server.run(script, &variables).await;
+            }
+            let told = server.shown(&format!("github-77-{attempt}:{service}:{environment}")).await;
+            assert_eq!((told["status"].as_str(), told["commits"][0]["sha"].as_str()), (Some(status), Some(SHA)));
+            assert_eq!(told["environment_given"], environment);
+            assert_eq!(told["version"].as_str(), (kind == "tag").then_some("v3"), "a branch is no version");
+            assert_eq!(told["url"], "https://github.example.com/acme/checkout/actions/runs/77");
+        }
     }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 12);
+}
 
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_stage_of_jenkins_as_it_stands(pool: PgPool) {
+    if !has("curl") {
+        return;
+    }
+    let server = Server::new(&pool).await;
     let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
-    let jenkins = groovy.split("'''").nth(1).unwrap();
-    let variables = [
-        ("STATUS", "failed"),
-        ("BUILD_TAG", "jenkins-shop-5"),
-        ("BUILD_NUMBER", "5"),
-        ("GIT_COMMIT", sha),
-        ("BUILD_URL", "https://ci.example.com/5"),
-    ];
-    server.run(jenkins, &variables).await;
-    let told = server.shown("jenkins-shop-5").await;
-    assert_eq!((told["version"].as_str(), told["status"].as_str()), (Some("5"), Some("failed")));
+    let script = groovy.split("'''").nth(1).unwrap();
+    assert!(script.contains("SERVICE=checkout\n") && script.contains("ENVIRONMENT=production\n"), "{script}");
+    for (build, tag) in [("jenkins-shop-5", None), ("jenkins-shop-6", Some("v3"))] {
+        for (service, environment) in PLACES {
+            let mut variables = vec![
+                ("STATUS", "failed"),
+                ("BUILD_TAG", build),
+                ("BUILD_NUMBER", "5"),
+                ("GIT_COMMIT", SHA),
+                ("BUILD_URL", "https://ci.example.com/5"),
+            ];
+            variables.extend(tag.map(|tag| ("TAG_NAME", tag)));
+            let script = script
+                .replace("SERVICE=checkout", &format!("SERVICE={service}"))
+                .replace("ENVIRONMENT=production", &format!("ENVIRONMENT={environment}"));
+            server.run(&script, &variables).await;
+            let told = server.shown(&format!("{build}:{service}:{environment}")).await;
+            assert_eq!((told["version"].as_str(), told["status"].as_str()), (tag, Some("failed")));
+            assert_eq!((&told["environment_given"], &told["commits"][0]["sha"]), (&json!(environment), &json!(SHA)));
+        }
+    }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 8);
 }
 
 /// What an expression of GitHub, `a == 'x' && 'y' || … || 'z'`, gives where `name` has this value.
@@ -195,29 +231,33 @@ async fn gitlab_s_job_as_it_stands(pool: PgPool) {
     assert!(!runs(&job, &of_tag) && !runs(&job, &[("CI_DEFAULT_BRANCH", "main")]));
     let server = Server::new(&pool).await;
     let script = job["after_script"][0].as_str().unwrap();
-    let sha = "0123456789abcdef0123456789abcdef01234567";
+    assert_eq!(job["variables"]["SERVICE"], "checkout");
     for (id, (ended, status)) in
         [("success", "succeeded"), ("failed", "failed"), ("canceled", "canceled")].into_iter().enumerate()
     {
         let id = id.to_string();
-        let variables = [
-            ("CI_JOB_STATUS", ended),
-            ("CI_JOB_ID", id.as_str()),
-            ("CI_ENVIRONMENT_NAME", job["environment"]["name"].as_str().unwrap()),
-            ("CI_COMMIT_SHORT_SHA", &sha[..8]),
-            ("CI_PROJECT_PATH", "acme/checkout"),
-            ("CI_COMMIT_SHA", sha),
-            ("CI_JOB_STARTED_AT", "2026-03-01T10:00:00Z"),
-            ("GITLAB_USER_LOGIN", "ada"),
-            ("CI_JOB_URL", "https://gitlab.example.com/acme/checkout/-/jobs/12"),
-        ];
-        server.run(script, &variables).await;
-        let told = server.shown(&format!("gitlab-{id}")).await;
-        assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some(status), Some("01234567")));
-        assert_eq!(
-            (told["started_at"].as_str(), &told["environment"]["slug"]),
-            (Some("2026-03-01T10:00:00Z"), &json!("production"))
-        );
+        // One job that tells of two services.
+        for service in ["checkout", "search"] {
+            let variables = [
+                ("CI_JOB_STATUS", ended),
+                ("CI_JOB_ID", id.as_str()),
+                ("SERVICE", service),
+                ("CI_ENVIRONMENT_NAME", job["environment"]["name"].as_str().unwrap()),
+                ("CI_COMMIT_SHORT_SHA", &SHA[..8]),
+                ("CI_PROJECT_PATH", "acme/checkout"),
+                ("CI_COMMIT_SHA", SHA),
+                ("CI_JOB_STARTED_AT", "2026-03-01T10:00:00Z"),
+                ("GITLAB_USER_LOGIN", "ada"),
+                ("CI_JOB_URL", "https://gitlab.example.com/acme/checkout/-/jobs/12"),
+            ];
+            server.run(script, &variables).await;
+            let told = server.shown(&format!("gitlab-{id}:{service}:production")).await;
+            assert_eq!((told["status"].as_str(), told["version"].as_str()), (Some(status), Some("01234567")));
+            assert_eq!(
+                (told["started_at"].as_str(), &told["environment"]["slug"]),
+                (Some("2026-03-01T10:00:00Z"), &json!("production"))
+            );
+        }
     }
 }
 
@@ -244,7 +284,7 @@ async fn octopus_as_it_stands(pool: PgPool) {
     let script = format!("{prelude}\n{}", blocks(&page("octopus.md"), "sh")[0]);
     for (error, status) in [("", "succeeded"), ("x", "failed")] {
         server.run(&script, &[("ERROR", error)]).await;
-        let told = server.shown(&format!("octopus-Deployments-9{error}")).await;
+        let told = server.shown(&format!("octopus-Deployments-9{error}:checkout:production")).await;
         assert_eq!((told["version"].as_str(), told["actor"].as_str()), (Some("1.2.3"), Some("ada")));
         assert_eq!(told["status"], status);
     }
@@ -274,7 +314,7 @@ async fn the_stage_of_spinnaker_as_it_stands(pool: PgPool) {
     }
     let told = server.app.send(request.body(stage["payload"].to_string().into()).unwrap()).await;
     assert_eq!(told.status, axum::http::StatusCode::CREATED, "{}", told.body);
-    let told = server.shown("spinnaker-01H").await;
+    let told = server.shown("spinnaker-01H:checkout:production").await;
     assert_eq!((told["version"].as_str(), told["status"].as_str()), (Some("77"), Some("succeeded")));
     // The body of its listener is what the adapter reads: the address is that of a source of its own kind.
     let listener = &blocks(&page("spinnaker.md"), "yaml")[0];

@@ -1,7 +1,9 @@
 //! What was stored is read whatever comes between: bad ones, outages, changed rules, any order.
 
+use crate::senders::Doors;
 use crate::support::{count, pools};
 use crate::webhooks::{Github, deployment, minute, repository, status};
+use costwake::events::Sender;
 use costwake::rollup::events::{Reading, read_new};
 use costwake::rollup::{mapper, remap, what_if};
 use costwake::store::{Scope, event_deliveries, mapping_rules, unmapped};
@@ -186,6 +188,35 @@ async fn a_run_ends_the_same_in_any_order(pool: PgPool) {
         }
         let status: String = sqlx::query_scalar("SELECT status FROM pipeline_run").fetch_one(&pool).await.unwrap();
         assert_eq!(status, "succeeded", "{order:?}");
+    }
+}
+
+/// A sender that tells the end alone leaves the start that it told before, or tells afterwards.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_start_that_is_known_outlives_an_end_without_one(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let sender = Sender::of("cdevents").unwrap();
+    let told = |predicate: &str, at: i64| {
+        json!({"context": {"id": format!("{predicate}{at}"), "source": "/ci", "timestamp": minute(at),
+                "type": format!("dev.cdevents.pipelinerun.{predicate}.0.3.0")},
+            "subject": {"id": "r1", "content": {"pipelineName": "build", "outcome": "success"}}})
+    };
+    let bodies = [told("queued", 0), told("started", 2), told("started", 5), told("finished", 9), told("finished", 8)];
+    for order in [[0, 1, 2, 3, 4], [3, 4, 2, 1, 0], [1, 3, 0, 2, 4], [2, 4, 1, 3, 0], [4, 3, 0, 1, 2]] {
+        crate::senders::emptied(&pool).await;
+        for index in order {
+            doors.send(sender, &[], bodies[index].to_string().as_bytes()).await;
+            read_new(&pool).await.unwrap();
+        }
+        // Read again, it takes nothing away.
+        sqlx::query("UPDATE event_delivery SET state = 'new' WHERE dedupe_key LIKE '%started2'")
+            .execute(&pool)
+            .await
+            .unwrap();
+        read_new(&pool).await.unwrap();
+        let minutes = "SELECT (extract(epoch FROM finished_at - started_at) / 60)::bigint FROM pipeline_run
+                       WHERE status = 'succeeded'";
+        assert_eq!(count(&pool, minutes).await, 7, "{order:?}");
     }
 }
 

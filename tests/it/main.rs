@@ -48,6 +48,8 @@ mod pages_finance;
 mod pages_receipts;
 mod permuted_streams;
 mod releases_pages;
+mod sender_lists;
+mod sender_repositories;
 mod senders;
 mod sources;
 mod spreadsheets;

@@ -285,6 +285,9 @@ fn own_bodies(sender: &str) -> Vec<Value> {
             cdevent("deployed", "pkg:oci/checkout@sha256%3Aaa?tag=1", 0),
             cdevent("upgraded", "pkg:oci/checkout@sha256%3Abb?tag=2", 10),
             cdevent("rolledback", "pkg:oci/checkout@sha256%3Aaa?tag=1", 20),
+            cdevent("published", "pkg:oci/checkout@sha256%3Aaa?tag=1", 21),
+            cdevent("removed", "pkg:oci/checkout@sha256%3Abb?tag=2", 22),
+            cdevent("removed", "pkg:oci/checkout@sha256%3Aaa?tag=1", 30),
         ],
         "terraform" => ["pending", "planning", "applying", "applied"]
             .iter()

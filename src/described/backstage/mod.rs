@@ -1,7 +1,8 @@
 mod entity;
 
-use super::{Described, DescribedRule, DescribedService, DescribedTeam, repository};
+use super::{Described, DescribedRule, DescribedService, DescribedTeam};
 use crate::allocate::slug;
+use crate::focus::repository_name;
 use entity::{ENTITIES_MAX, Entity, Metadata};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,7 +138,7 @@ fn read_annotations(service: &mut DescribedService, metadata: &Metadata) {
     let mut repositories = BTreeSet::new();
     for key in ["github.com/project-slug", "gitlab.com/project-slug", "backstage.io/source-location"] {
         let Some(value) = metadata.annotations.get(key) else { continue };
-        if let Some(name) = repository(value)
+        if let Some(name) = repository_name(value)
             && repositories.insert(name.clone())
         {
             service.repositories.push(name.clone());

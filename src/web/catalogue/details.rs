@@ -1,7 +1,7 @@
 //! What a person says of a service beyond its own row, checked: for the form and the API.
 
 use super::super::{Error, Result};
-use crate::described;
+use crate::focus::repository_name;
 use crate::store::service_details::{self, ServiceDetail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl DetailValues {
         let mut repositories: Vec<String> = Vec::new();
         for written in self.repositories.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
             let shown: String = written.chars().take(60).collect();
-            let name = described::repository(written)
+            let name = repository_name(written)
                 .ok_or_else(|| Error::Invalid(format!("“{shown}” is no repository: write owner/name.")))?;
             if !repositories.contains(&name) {
                 repositories.push(name);

@@ -3,7 +3,7 @@
 use super::super::webhooks::key;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, detached};
 use super::import::{ImportPage, with_refresh};
-use crate::described;
+use crate::focus::repository_name;
 use crate::store::catalogue_sources::{self, KINDS, NewSource, REFRESH_CATALOGUE, SOURCES_MAX};
 use crate::store::{audit, jobs};
 use axum::Form;
@@ -75,7 +75,7 @@ impl Wanted {
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return refuse("Leave name and password out of the address: the token has a field of its own.");
         }
-        if self.kind == "codeowners" && described::repository(&self.repository).is_none() {
+        if self.kind == "codeowners" && repository_name(&self.repository).is_none() {
             return refuse("Say which repository the CODEOWNERS are of, as owner/name.");
         }
         if token.is_some_and(|token| token.len() > TOKEN_CHARS_MAX || token.chars().any(|c| !c.is_ascii_graphic())) {

@@ -1,6 +1,7 @@
 //! Changes of how an event source is read, for the page and the API: checked, kept and written into the audit log.
 
 use crate::events::listed::Api;
+use crate::focus::repository_name;
 use crate::store::event_reads::{self, READ_EVENT_SOURCE, REPOSITORIES_MAX, ReadValues};
 use crate::store::event_sources::{self, EventSource};
 use crate::store::{audit, jobs};
@@ -45,12 +46,12 @@ fn checked(api: Api, wanted: &Wanted) -> Result<ReadValues> {
     }
     let mut repositories = BTreeSet::new();
     for written in &wanted.repositories {
-        let name = repository(written);
-        if !api.is_repository(name) {
+        // People copy the address of the page, or what they clone.
+        let Some(name) = repository_name(written).filter(|name| api.is_repository(name)) else {
             let shown: String = written.chars().take(200).collect();
             return refuse(format!("“{shown}” is no repository: write owner/name, one a line."));
-        }
-        repositories.insert(name.to_owned());
+        };
+        repositories.insert(name);
     }
     if repositories.is_empty() || repositories.len() > REPOSITORIES_MAX {
         return refuse(format!("Name 1 to {REPOSITORIES_MAX} repositories, one a line."));
@@ -65,13 +66,6 @@ fn checked(api: Api, wanted: &Wanted) -> Result<ReadValues> {
     }
     let repositories = repositories.into_iter().collect();
     Ok(ReadValues { address: address.to_owned(), repositories, every_minutes: wanted.every_minutes })
-}
-
-// People copy the address of the page, or what they clone.
-fn repository(written: &str) -> &str {
-    let written = written.trim().trim_end_matches('/');
-    let path = written.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or(written, |(_, path)| path);
-    path.strip_suffix(".git").unwrap_or(path)
 }
 
 // A change of one source: nobody else changes it meanwhile, and it happens with its line in the audit log or not at all.
@@ -179,17 +173,4 @@ pub async fn stop(app: &AppState, by: &str, from: &str, id: i64) -> Result<()> {
         change.finish("event_source.reading_stopped", json!({})).await
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_is_taken_as_people_write_it() {
-        for written in ["acme/shop", " acme/shop/ ", "https://github.com/acme/shop", "https://github.com/acme/shop.git"]
-        {
-            assert_eq!(repository(written), "acme/shop", "{written}");
-        }
-    }
 }
