@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
 const LAG_DAYS_USUAL: u64 = 2;
+/// A bill whose first charge comes later than so many days into its billing period was begun in the middle of it, as an
+/// export is that was switched on then. One whose first charge comes earlier had nothing to charge before.
+const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 
@@ -19,6 +22,8 @@ pub struct SourceReach {
     pub source_id: i64,
     /// Its name.
     pub name: String,
+    /// The first day that its current bills tell of: what was before is not known, it is not zero.
+    pub bills_from: NaiveDate,
     /// The last day that its current bills can hold in full.
     pub complete_to: NaiveDate,
     /// The last day that has a charge.
@@ -110,6 +115,11 @@ impl Freshness {
         self.complete_to().filter(|last| first <= *last).map(|_| first)
     }
 
+    /// The first day that any bill tells of.
+    pub fn bills_from(&self) -> Option<NaiveDate> {
+        self.sources.iter().map(|source| source.bills_from).min()
+    }
+
     /// The last day that any source is complete to.
     pub fn newest(&self) -> Option<NaiveDate> {
         self.sources.iter().map(|source| source.complete_to).max()
@@ -172,13 +182,19 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
 /// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
-/// shows that its days keep arriving for longer, they are complete only after that.
+/// shows that its days keep arriving for longer, they are complete only after that. A bill tells of all days of its
+/// billing period from the first on, unless it was begun in the middle of it.
 pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
         SELECT
             s.source_id,
             s.name,
+            min(CASE
+                WHEN g.first_charge_date < g.last_charge_date AND g.first_charge_date - g.billing_period_start > $1
+                    THEN g.first_charge_date
+                ELSE g.billing_period_start
+            END) AS "bills_from!",
             CASE
                 WHEN bool_and(g.first_charge_date = g.last_charge_date)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
@@ -195,7 +211,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
         GROUP BY s.source_id, s.name
         ORDER BY s.name
-        "#
+        "#,
+        BILLS_BEGIN_WITHIN_DAYS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -208,6 +225,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let sources = rows.into_iter().map(|row| SourceReach {
         source_id: row.source_id,
         name: row.name,
+        bills_from: row.bills_from,
         complete_to: row.complete_to,
         last_charge_date: row.last_charge_date,
         read_at: row.read_at,
@@ -239,6 +257,7 @@ mod tests {
         SourceReach {
             source_id: 1,
             name: name.into(),
+            bills_from: NaiveDate::from_ymd_opt(2026, 10, 1).unwrap(),
             complete_to,
             last_charge_date: complete_to,
             read_at,

@@ -225,7 +225,7 @@ fn chart(
     let charges_href = setting.charges_href;
     let unknown = Unknown::new(points, &column_of, &buckets, span);
     let rows = day_rows(&matrix, &unknown, &buckets, currency, charges_href);
-    let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, currency);
+    let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, (currency, span));
     let bars: Vec<BarSeries> = kept
         .iter()
         .zip(&matrix)
@@ -311,9 +311,9 @@ fn legend(
     compared: &[Compared],
     rows: &[DayRow],
     last: usize,
-    currency: &str,
+    (currency, span): (&str, &Span),
 ) -> (Vec<LegendRow>, Option<(String, Delta)>, LegendRow) {
-    let columns = figures(&[currency.to_owned()], compared, None);
+    let columns = figures(&[currency.to_owned()], compared, None).compared(span.is_compared());
     let day = |column: usize| rows.get(last).map(|row| row.cells[column].clone()).unwrap_or_default();
     let mut legend: Vec<LegendRow> = Vec::with_capacity(kept.len());
     for (column, index) in kept.iter().enumerate() {
@@ -323,7 +323,11 @@ fn legend(
             column: column + 1,
             day: day(column),
             cost: line.map_or_else(|| money(&BigDecimal::zero(), currency, 0), |line| line.cost.clone()),
-            delta: line.map_or_else(|| Delta::amount(&BigDecimal::zero(), currency, 0), |line| line.delta.clone()),
+            delta: match line {
+                Some(line) => line.delta.clone(),
+                None if span.is_compared() => Delta::amount(&BigDecimal::zero(), currency, 0),
+                None => Delta::unknown(),
+            },
         });
     }
     // As the stack stands: the topmost first.

@@ -47,6 +47,7 @@ impl View {
     pub fn span(&self, bills: &Freshness) -> Option<Span> {
         let mut span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
         span.partial_from = bills.partial_from();
+        span.bills_from = bills.bills_from();
         Some(span)
     }
 

@@ -17,6 +17,8 @@ pub struct Span {
     pub complete_to: NaiveDate,
     /// The first day that lacks a late source of this cost.
     pub partial_from: Option<NaiveDate>,
+    /// The first day that any bill tells of; `None` where the days are not those of bills.
+    pub bills_from: Option<NaiveDate>,
     period: Period,
     versus: Versus,
 }
@@ -57,14 +59,18 @@ impl Span {
             _ => days.start(),
         };
         let chart = DateRange::new(start, arriving_to)?;
-        Some(Self { days, before, chart, complete_to, partial_from: None, period, versus })
+        Some(Self { days, before, chart, complete_to, partial_from: None, bills_from: None, period, versus })
     }
 
     /// "30 complete days", "October 2026", "1 to 20 Nov 2026, partial".
     pub fn label(&self) -> String {
         match self.period {
-            Period::LastDays(_) if !self.is_partial() => format!("{} complete days", self.days.day_count()),
             _ if self.is_partial() => format!("{}, partial", self.days_label()),
+            _ if self.billed_day_count() < self.days.day_count() => match self.bills_from {
+                Some(first) => format!("{}, bills from {}", self.days_label(), first.format("%-d %b %Y")),
+                None => self.days_label(),
+            },
+            Period::LastDays(_) => format!("{} complete days", self.days.day_count()),
             _ => self.days_label(),
         }
     }
@@ -109,6 +115,38 @@ impl Span {
         }
     }
 
+    /// Whether bills tell of all days that these are compared with. Where they do not, what a day before cost is not
+    /// known: it is no zero, and there is no change.
+    pub fn is_compared(&self) -> bool {
+        self.bills_from.is_none_or(|first| first <= self.before.start())
+    }
+
+    /// A change, or what was before; `None` where there is no comparison.
+    pub fn known<T>(&self, change: T) -> Option<T> {
+        self.is_compared().then_some(change)
+    }
+
+    /// "no bills before 1 October 2026, so nothing to compare with": what stands in the place of a change; `None` where
+    /// there is a comparison.
+    pub fn no_comparison(&self) -> Option<String> {
+        let first = self.bills_from.filter(|_| !self.is_compared())?;
+        Some(format!("no bills before {}, so nothing to compare with", first.format("%-d %B %Y")))
+    }
+
+    /// "from 2 to 31 Oct 2026 against the 30 days before": how a sentence about a change ends.
+    pub fn sides(&self) -> String {
+        match self.no_comparison() {
+            Some(why) => format!("from {}: {why}", range_label(self.days)),
+            None => format!("from {} against {}", range_label(self.days), self.before_label()),
+        }
+    }
+
+    /// How many of the days bills tell of: what averages a day are over.
+    pub fn billed_day_count(&self) -> u32 {
+        let first = self.bills_from.unwrap_or(self.days.start());
+        DateRange::new(first.max(self.days.start()), self.days.end()).map_or(0, DateRange::day_count)
+    }
+
     /// Whether the days are compared with others that were named.
     pub fn names_both(&self) -> bool {
         matches!(self.versus, Versus::Month(_) | Versus::Days(_))
@@ -129,8 +167,16 @@ impl Span {
         }
     }
 
-    /// "30 days to 20 Nov against 30 before".
+    /// "22 Oct to 20 Nov 2026 against 22 Sep to 21 Oct 2026", or why there is no comparison.
     pub fn comparison_label(&self) -> String {
+        match self.no_comparison() {
+            Some(why) => format!("{}; {why}", range_label(self.days)),
+            None => self.both_label(),
+        }
+    }
+
+    /// "22 Oct to 20 Nov 2026 against 22 Sep to 21 Oct 2026", whatever bills tell of them.
+    pub fn both_label(&self) -> String {
         format!("{} against {}", range_label(self.days), range_label(self.before))
     }
 
@@ -200,6 +246,25 @@ mod tests {
         assert_eq!(span.label(), "30 days, partial");
         let status = ["2026-11-18", "2026-11-19", "2026-11-20", "2026-11-21"].map(|text| span.day_status(day(text)));
         assert_eq!(status, ["complete", "partial", "partial", "provisional"]);
+    }
+
+    #[test]
+    fn days_that_no_bill_tells_of_are_no_comparison() {
+        let october = Span::new(Period::LastDays(30), Versus::Previous, day("2026-10-31"), day("2026-10-31")).unwrap();
+        assert_eq!((october.before.start(), october.is_compared()), (day("2026-09-02"), true));
+        let first = Span { bills_from: Some(day("2026-10-01")), ..october };
+        let why = "no bills before 1 October 2026, so nothing to compare with";
+        assert_eq!((first.no_comparison().as_deref(), first.known("+2,900%")), (Some(why), None));
+        assert_eq!(first.sides(), format!("from 2 to 31 Oct 2026: {why}"));
+        assert_eq!(first.comparison_label(), format!("2 to 31 Oct 2026; {why}"));
+        assert_eq!((first.label().as_str(), first.billed_day_count()), ("30 complete days", 30));
+        let whole = Span { bills_from: Some(day("2026-09-02")), ..october };
+        assert_eq!((whole.no_comparison(), whole.known("+2%")), (None, Some("+2%")));
+        assert_eq!(whole.sides(), "from 2 to 31 Oct 2026 against the 30 days before");
+        let inside = Span { bills_from: Some(day("2026-10-22")), ..october };
+        assert_eq!((inside.label().as_str(), inside.billed_day_count()), ("30 days, bills from 22 Oct 2026", 10));
+        let later = Span { bills_from: Some(day("2026-11-01")), ..october };
+        assert_eq!(later.billed_day_count(), 0);
     }
 
     #[test]

@@ -130,6 +130,6 @@ fn shape(deployment: &ListedDeployment, span: &Span, effects: &[EffectBrief]) ->
     if deployment.kind == "rollback" {
         return Shape::Rollback;
     }
-    let around = Around::new(deployment.at.date_naive(), span.complete_to, WEEK);
+    let around = Around::new(deployment.at.date_naive(), span.bills_from, span.complete_to, WEEK);
     if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }
 }

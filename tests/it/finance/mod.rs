@@ -7,6 +7,7 @@ mod currency;
 mod drill;
 mod drill_causes;
 mod drill_closed;
+mod first_bill;
 mod invoices;
 mod late;
 mod missing_bills;
