@@ -1,7 +1,9 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
 use super::Scope;
+use super::bill_gaps::{self, Gap};
 use super::missing_bills::{self, Missing, Part, Shares};
+use crate::focus::BillingPeriod;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -15,13 +17,18 @@ const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 
-/// How far one source of bills reaches.
+/// A gap that ended so many days before the newest complete day is of no matter any more.
+const GAP_DAYS_MAX: u64 = 400;
+
+/// How far one source of bills reaches, or a billing account of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReach {
     /// The source.
     pub source_id: i64,
     /// Its name.
     pub name: String,
+    /// The billing account, where it is not all of the source.
+    pub account: Option<String>,
     /// The first day that its current bills tell of: what was before is not known, it is not zero.
     pub bills_from: NaiveDate,
     /// The last day that its current bills can hold in full.
@@ -50,6 +57,12 @@ pub enum SourceState {
 pub struct Freshness {
     /// One a source that has current bills, in order of names.
     pub sources: Vec<SourceReach>,
+    /// Billing accounts that are late while their source is not ([`bill_gaps`]).
+    pub late_accounts: Vec<SourceReach>,
+    /// Billing periods that lack a bill between others, of the services that are looked at.
+    pub gaps: Vec<Gap>,
+    /// Billing periods of which no source has a bill, between others.
+    pub unbilled: Vec<BillingPeriod>,
     /// The number of the last visible change; 0 before the first.
     pub publication_id: i64,
     /// Rollup keys that no rule maps to a service, counted up to [`UNMAPPED_COUNT_MAX`].
@@ -91,16 +104,21 @@ impl Freshness {
     /// How far the bills of these services reach.
     pub fn of_services(&self, service_ids: &[i64]) -> Self {
         let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
-        Self { missing, ..self.clone() }
+        let gaps = self.gaps.iter().filter(|gap| gap.is_of_services(service_ids)).cloned().collect();
+        Self { missing, gaps, ..self.clone() }
     }
 
     /// How far the bills of this part of all cost reach, as far as these readers may see it.
-    pub async fn of_part(self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
-        let first = self.late().map(|source| source.complete_to).min();
-        let Some(first) = first.filter(|_| part != Part::default() || !scope.is_everything()) else { return Ok(self) };
-        let shares = missing_bills::shares(conn, scope, first, part).await?;
-        let missing = missing_bills::of(&shares, self.late(), None);
-        Ok(Self { missing, ..self })
+    pub async fn of_part(mut self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
+        if part == Part::default() && scope.is_everything() {
+            return Ok(self);
+        }
+        self.gaps.retain(|gap| gap.is_of_part(scope, &part));
+        if let Some(first) = self.late().map(|source| source.complete_to).min() {
+            let shares = missing_bills::shares(conn, scope, (first, self.late_accounts.as_slice()), part).await?;
+            self.missing = missing_bills::of(&shares, self.late(), None);
+        }
+        Ok(self)
     }
 
     /// The services that a late source makes a material part of, each with the first day without it.
@@ -146,9 +164,10 @@ impl Freshness {
         }
     }
 
-    /// The sources that are late.
+    /// The sources that are late, and the billing accounts that are while their source is not.
     pub fn late(&self) -> impl Iterator<Item = &SourceReach> {
-        self.sources.iter().filter(|source| matches!(self.state(source), SourceState::Late(_)))
+        let all = self.sources.iter().chain(&self.late_accounts);
+        all.filter(|source| matches!(self.state(source), SourceState::Late(_)))
     }
 }
 
@@ -225,6 +244,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let sources = rows.into_iter().map(|row| SourceReach {
         source_id: row.source_id,
         name: row.name,
+        account: None,
         bills_from: row.bills_from,
         complete_to: row.complete_to,
         last_charge_date: row.last_charge_date,
@@ -238,8 +258,18 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         seen: seen.transactions,
         ..Freshness::default()
     };
+    let accounts = bill_gaps::accounts(&mut *conn).await?;
+    bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
+    bills.unbilled = bill_gaps::unbilled(&accounts);
+    bills.gaps = bill_gaps::gaps(&bills.sources, &accounts);
+    if let Some(newest) = bills.newest() {
+        bills.gaps.retain(|gap| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
+    }
+    bill_gaps::read_services(&mut *conn, &mut bills.gaps).await?;
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
-        bills.shares = Arc::new(missing_bills::shares(&mut *conn, &Scope::everything(), first, Part::default()).await?);
+        let late = (first, bills.late_accounts.as_slice());
+        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, Part::default()).await?;
+        bills.shares = Arc::new(shares);
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }
@@ -257,6 +287,7 @@ mod tests {
         SourceReach {
             source_id: 1,
             name: name.into(),
+            account: None,
             bills_from: NaiveDate::from_ymd_opt(2026, 10, 1).unwrap(),
             complete_to,
             last_charge_date: complete_to,
@@ -280,7 +311,9 @@ mod tests {
         let second = of_second.parse().unwrap();
         let first = [(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())];
         let rows = first.into_iter().chain([(8, 3, "USD", second)]);
-        freshness.shares = Arc::new(rows.filter(|row| row.3 != BigDecimal::default()).collect());
+        let kept = rows.filter(|row| row.3 != BigDecimal::default());
+        let all = kept.map(|(id, source, currency, cost)| (id, source, None, currency, cost));
+        freshness.shares = Arc::new(all.collect());
         freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
         freshness.held_to = missing_bills::held_to(&freshness.missing);
         freshness

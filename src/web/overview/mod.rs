@@ -346,6 +346,14 @@ fn items(
             note: format!("Complete to {}; figures of later days lack it", source.complete_to.format("%-d %b %Y")),
         });
     }
+    for gap in &page.bills.gaps {
+        items.push(Item {
+            text: format!("{} has no bill for {}", gap.name, gap.period.label()),
+            href: if page.shows_bills { format!("/sources/{}", gap.source_id) } else { String::new() },
+            amount: String::new(),
+            note: "Its days are partial: what it bills on them is not known".into(),
+        });
+    }
     if open.unmapped_deployment_count > 0 {
         items.push(Item {
             text: "Deployments without a service".into(),

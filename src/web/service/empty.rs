@@ -68,6 +68,7 @@ mod tests {
         let source = SourceReach {
             source_id: 1,
             name: "aws".into(),
+            account: None,
             bills_from: date("2026-10-01"),
             complete_to: date("2026-11-20"),
             last_charge_date: date("2026-11-20"),

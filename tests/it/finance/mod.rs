@@ -1,6 +1,7 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
 mod api;
+mod bill_gaps;
 mod commitments;
 mod cross_view;
 mod currency;
