@@ -25,15 +25,13 @@ pub struct Around {
 }
 
 impl Around {
-    /// Up to `wanted` days on each side, of which those before the first bill and after `complete_to` do not count: what
-    /// they cost is not known.
+    /// Up to `wanted` days on each side, of which those before the first bill do not count, and of those after it none after
+    /// `complete_to`: what they cost is not known.
     pub fn new(day: NaiveDate, bills_from: Option<NaiveDate>, complete_to: NaiveDate, wanted: u32) -> Self {
-        let billed = |start: NaiveDate, end: NaiveDate| {
-            DateRange::new(bills_from.map_or(start, |first| first.max(start)), end.min(complete_to + Days::new(1)))
-        };
-        let wanted_days = Days::new(u64::from(wanted));
-        let next = day + Days::new(1);
-        Self { day, before: billed(day - wanted_days, day), after: billed(next, next + wanted_days), wanted }
+        let billed = |start: NaiveDate, end| DateRange::new(bills_from.map_or(start, |first| first.max(start)), end);
+        let (wanted_days, next) = (Days::new(u64::from(wanted)), day + Days::new(1));
+        let end = (next + wanted_days).min(complete_to + Days::new(1));
+        Self { day, before: billed(day - wanted_days, day), after: billed(next, end), wanted }
     }
 
     /// Days before the deployment that bills tell of.
