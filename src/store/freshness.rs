@@ -138,6 +138,15 @@ impl Freshness {
         self.sources.iter().map(|source| source.bills_from).min()
     }
 
+    /// The first day from which on bills tell of all days to this one, and the last complete one to which they do.
+    pub fn billed_around(&self, day: NaiveDate) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        let (past, to_come): (Vec<BillingPeriod>, Vec<BillingPeriod>) =
+            self.unbilled.iter().copied().partition(|period| period.first_day() <= day);
+        let from = past.iter().map(|period| period.next().first_day()).max();
+        let to = to_come.iter().map(|period| period.first_day() - Days::new(1)).min();
+        (self.bills_from().max(from), self.complete_to().map(|last| to.unwrap_or(last).min(last)))
+    }
+
     /// The last day that any source is complete to.
     pub fn newest(&self) -> Option<NaiveDate> {
         self.sources.iter().map(|source| source.complete_to).max()
@@ -335,6 +344,18 @@ mod tests {
         assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(18)), None));
         let other = freshness.of_services(&[9]);
         assert_eq!(other.complete_to(), Some(day(18)), "the same days on every page");
+    }
+
+    #[test]
+    fn a_billing_period_without_a_bill_parts_the_days_around_it() {
+        let october = "2026-10".parse().unwrap();
+        let sources = vec![SourceReach { bills_from: "2026-09-01".parse().unwrap(), ..source("aws", 22) }];
+        let freshness = Freshness { sources, unbilled: vec![october], ..Freshness::default() };
+        let around = |day: &str| freshness.billed_around(day.parse().unwrap());
+        let some = |day: &str| Some(day.parse::<NaiveDate>().unwrap());
+        assert_eq!(around("2026-09-20"), (some("2026-09-01"), some("2026-09-30")));
+        assert_eq!(around("2026-10-20"), (some("2026-11-01"), some("2026-11-22")));
+        assert_eq!(around("2026-11-10"), (some("2026-11-01"), some("2026-11-22")));
     }
 
     #[test]

@@ -189,6 +189,17 @@ impl Span {
         self.days.days().filter(has_bill).count() as u32
     }
 
+    /// The first day from which on bills tell of all days to this one, of two months at least, and the last complete one to
+    /// which they do.
+    pub fn billed_around(&self, day: NaiveDate) -> (Option<NaiveDate>, NaiveDate) {
+        let month = BillingPeriod::containing(day);
+        let before = [month, month.previous()].into_iter().find(|month| self.unbilled.has(*month));
+        let from = before.map(|month| month.next().first_day());
+        let next = month.next();
+        let to = if self.unbilled.has(next) { next.first_day() - Days::new(1) } else { self.complete_to };
+        (self.bills_from.max(from), to.min(self.complete_to))
+    }
+
     /// Whether the days are compared with others that were named.
     pub fn names_both(&self) -> bool {
         matches!(self.versus, Versus::Month(_) | Versus::Days(_))
@@ -355,6 +366,8 @@ mod tests {
         let none = span.with_gaps(months("2026-10").into_iter(), months("2026-10").into_iter());
         assert_eq!(none.no_comparison().unwrap(), "no bills for October 2026, so nothing to compare with");
         assert_eq!((none.is_compared(), none.billed_day_count()), (false, 20));
+        assert_eq!(none.billed_around(day("2026-11-10")), (Some(day("2026-11-01")), day("2026-11-20")));
+        assert_eq!(none.billed_around(day("2026-09-20")), (None, day("2026-09-30")));
         let old = span.with_gaps(months("2024-10 1990-01").into_iter(), months("2024-10").into_iter());
         assert_eq!((old.is_partial(), old.is_compared(), old.label().as_str()), (false, true, "30 complete days"));
         assert!(old.is_gap(day("2024-10-31")) && !old.is_gap(day("2024-11-01")) && !old.is_gap(day("2027-01-01")));

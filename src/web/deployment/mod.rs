@@ -151,7 +151,8 @@ async fn show(
     let page = page.of_services(&context_ids);
     let day = at(&row).date_naive();
     let complete_to = page.bills.complete_to();
-    let around = Around::new(day, page.bills.bills_from(), complete_to.unwrap_or(day), FOUR_WEEKS);
+    let (bills_from, bills_to) = page.bills.billed_around(day);
+    let around = Around::new(day, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let context = ContextEvents::read(&mut snapshot, &context_ids, environment_id, around.whole()).await?;

@@ -93,7 +93,9 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
     if !deployment.went_live() {
         return (Vec::new(), "did not go live".into());
     }
-    let around = Around::new(deployment.at.date_naive(), span.bills_from, span.complete_to, WEEK);
+    let day = deployment.at.date_naive();
+    let (bills_from, bills_to) = span.billed_around(day);
+    let around = Around::new(day, bills_from, bills_to, WEEK);
     if around.days_after() < WEEK {
         return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
     }
