@@ -48,11 +48,15 @@ impl UnitCost {
 }
 
 /// Usage of the days whose bills are all there: a day without the bill of a late source has no unit cost, since part of
-/// its cost is not known. `missing_since` is the first of them.
+/// its cost is not known, nor has one before the first bill. Bills begin `from` a day, and one is `missing_since` another.
 pub fn billed(
     mut usage: BTreeMap<NaiveDate, BigDecimal>,
+    from: Option<NaiveDate>,
     missing_since: Option<NaiveDate>,
 ) -> BTreeMap<NaiveDate, BigDecimal> {
+    if let Some(first) = from {
+        usage = usage.split_off(&first);
+    }
     if let Some(since) = missing_since {
         drop(usage.split_off(&since));
     }
@@ -107,9 +111,11 @@ mod tests {
     fn a_day_without_a_bill_is_not_known_although_its_usage_is() {
         let days = DateRange::new(day(1), day(5)).unwrap();
         let costs = values(&[(1, "10"), (2, "10")]);
-        let usage = billed(values(&[(1, "1000"), (2, "1000"), (3, "1000"), (4, "1000")]), Some(day(3)));
-        let unit = UnitCost::of(days, &costs, &usage);
+        let used = values(&[(1, "1000"), (2, "1000"), (3, "1000"), (4, "1000")]);
+        let unit = UnitCost::of(days, &costs, &billed(used.clone(), None, Some(day(3))));
         assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(3), day(4)]));
+        let unit = UnitCost::of(days, &costs, &billed(used, Some(day(2)), Some(day(3))));
+        assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(1), day(3), day(4)]));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct DimensionCostsBody {
     pub first_day: Option<NaiveDate>,
     /// Last day, included.
     pub last_day: Option<NaiveDate>,
-    /// First day of what is compared with.
+    /// First day of what is compared with; `null` where bills do not tell of all its days.
     pub before_first_day: Option<NaiveDate>,
     /// Its last day, included.
     pub before_last_day: Option<NaiveDate>,
@@ -54,8 +54,8 @@ pub struct DimensionValueBody {
     pub billing_currency: String,
     /// In the asked basis.
     pub cost: String,
-    /// The same on the days that it is compared with.
-    pub cost_before: String,
+    /// The same on the days that it is compared with; `null` where bills do not tell of them all.
+    pub cost_before: Option<String>,
 }
 
 /// List dimensions.
@@ -83,16 +83,17 @@ pub async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Json<DimensionCostsBody>> {
     let read = dimensions::read(&app, &principal, &name, query.as_deref()).await?;
+    let before = read.span.and_then(|span| span.known(span.before));
     let mut values = Vec::new();
     for (value, compared) in &read.rows {
         values.extend(read.currencies.iter().map(|currency| DimensionValueBody {
             value: value.clone(),
             billing_currency: currency.clone(),
             cost: plain(&compared.cost(currency)),
-            cost_before: plain(&compared.cost_before(currency)),
+            cost_before: before.map(|_| plain(&compared.cost_before(currency))),
         }));
     }
-    let (days, before) = (read.span.map(|span| span.days), read.span.map(|span| span.before));
+    let days = read.span.map(|span| span.days);
     Ok(Json(DimensionCostsBody {
         name,
         first_day: days.map(|days| days.start()),

@@ -27,7 +27,7 @@ pub struct Why {
     pub first_day: Option<NaiveDate>,
     /// Last day, included.
     pub last_day: Option<NaiveDate>,
-    /// First day of the period that it is compared with.
+    /// First day of the period that it is compared with; `null` where bills do not tell of all its days.
     pub compared_first_day: Option<NaiveDate>,
     /// Last day of it, included.
     pub compared_last_day: Option<NaiveDate>,
@@ -139,9 +139,13 @@ pub(super) async fn show(
         return Ok(Json(answer));
     };
     let filter = view.filter(&mut snapshot, span.days).await?;
+    (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
+    if let Some(why) = span.no_comparison() {
+        answer.notes.push(format!("There is no change to explain: {why}."));
+        return Ok(Json(answer));
+    }
     let question = why::by_day(&filter, span.before);
     let explained = why::read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
-    (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.compared_first_day = Some(span.before.start());
     answer.compared_last_day = Some(span.before.last_day());
     fill(&mut answer, explained);

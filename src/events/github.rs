@@ -95,7 +95,8 @@ impl Payload<'_> {
         event.status_raw = Some("created".into());
         event.sha = self.sha("/deployment/sha");
         event.reference = self.text("/deployment/ref");
-        event.version = event.reference.as_ref().and_then(|name| name.strip_prefix("refs/tags/")).map(str::to_owned);
+        let default_branch = self.text("/repository/default_branch");
+        event.version = event.reference.as_deref().and_then(|name| version_of(name, default_branch.as_deref()));
         event.created_at = self.time("/deployment/created_at", &mut event);
         event.started_at = event.created_at;
         event.occurred_at = Some(self.needed_time(occurred_at, &mut event));
@@ -294,6 +295,23 @@ impl Payload<'_> {
     }
 }
 
+// GitHub takes a tag's plain name as ref as well, and does not say whether it is one: `v1.4.2` is taken for a tag,
+// unless the repository's default branch is called so.
+fn version_of(reference: &str, default_branch: Option<&str>) -> Option<String> {
+    let tag = reference.strip_prefix("refs/tags/");
+    let plain = || Some(reference).filter(|name| Some(*name) != default_branch && is_version(name));
+    tag.or_else(plain).map(str::to_owned)
+}
+
+// `v1.4.2`, `2026.11`, `1.0-rc.1`: numbers with a dot between them, and what may follow.
+fn is_version(name: &str) -> bool {
+    let Some((major, rest)) = name.strip_prefix(['v', 'V']).unwrap_or(name).split_once('.') else { return false };
+    let is_number = !major.is_empty() && major.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        && rest.starts_with(|first: char| first.is_ascii_digit())
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte))
+}
+
 fn ended(conclusion: Option<&str>) -> Status {
     match conclusion {
         Some("success") => Status::Succeeded,
@@ -342,6 +360,28 @@ mod tests {
         assert_eq!(event.attributes.len(), 1);
         assert_eq!(event.repo_url.as_deref(), Some("https://example.com/acme/shop"));
         assert_eq!((event.url, event.api_url.is_some()), (None, true));
+    }
+
+    #[test]
+    fn a_plain_tag_is_the_version_and_a_branch_is_none() {
+        let version = |reference: &str, default_branch: &str| {
+            let mut root = deployment("success");
+            root["deployment"]["ref"] = json!(reference);
+            root["repository"]["default_branch"] = json!(default_branch);
+            read_one("deployment_status", &root).version
+        };
+        for tag in ["v1.4.2", "1.4", "V2.0.0-rc.1", "2026.11.20+build_7"] {
+            assert_eq!(version(tag, "main").as_deref(), Some(tag));
+        }
+        assert_eq!(version("refs/tags/nightly", "main").as_deref(), Some("nightly"));
+        for branch in ["main", "refs/heads/v1.4.2", "release/1.4", "v2", "1.x", ".5", "v.5", "deadbeef"] {
+            assert_eq!(version(branch, "main"), None, "{branch}");
+        }
+        assert_eq!(version("2.0", "2.0"), None, "the default branch");
+        let mut root = deployment("success");
+        root["deployment"]["ref"] = json!("v1.4.2");
+        root["deployment"]["payload"] = json!({"version": "1.4.2-hotfix"});
+        assert_eq!(read_one("deployment_status", &root).version.as_deref(), Some("1.4.2-hotfix"));
     }
 
     #[test]

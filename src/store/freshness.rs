@@ -1,7 +1,9 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
 use super::Scope;
+use super::bill_gaps::{self, Gap};
 use super::missing_bills::{self, Missing, Part, Shares};
+use crate::focus::BillingPeriod;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -9,16 +11,26 @@ use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
 const LAG_DAYS_USUAL: u64 = 2;
+/// A bill whose first charge comes later than so many days into its billing period was begun in the middle of it, as an
+/// export is that was switched on then. One whose first charge comes earlier had nothing to charge before.
+const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 
-/// How far one source of bills reaches.
+/// A gap that ended so many days before the newest complete day is of no matter any more.
+const GAP_DAYS_MAX: u64 = 400;
+
+/// How far one source of bills reaches, or a billing account of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReach {
     /// The source.
     pub source_id: i64,
     /// Its name.
     pub name: String,
+    /// The billing account, where it is not all of the source.
+    pub account: Option<String>,
+    /// The first day that its current bills tell of: what was before is not known, it is not zero.
+    pub bills_from: NaiveDate,
     /// The last day that its current bills can hold in full.
     pub complete_to: NaiveDate,
     /// The last day that has a charge.
@@ -45,6 +57,12 @@ pub enum SourceState {
 pub struct Freshness {
     /// One a source that has current bills, in order of names.
     pub sources: Vec<SourceReach>,
+    /// Billing accounts that are late while their source is not ([`bill_gaps`]).
+    pub late_accounts: Vec<SourceReach>,
+    /// Billing periods that lack a bill between others, of the services that are looked at.
+    pub gaps: Vec<Gap>,
+    /// Billing periods of which no source has a bill, between others.
+    pub unbilled: Vec<BillingPeriod>,
     /// The number of the last visible change; 0 before the first.
     pub publication_id: i64,
     /// Rollup keys that no rule maps to a service, counted up to [`UNMAPPED_COUNT_MAX`].
@@ -86,16 +104,21 @@ impl Freshness {
     /// How far the bills of these services reach.
     pub fn of_services(&self, service_ids: &[i64]) -> Self {
         let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
-        Self { missing, ..self.clone() }
+        let gaps = self.gaps.iter().filter(|gap| gap.is_of_services(service_ids)).cloned().collect();
+        Self { missing, gaps, ..self.clone() }
     }
 
     /// How far the bills of this part of all cost reach, as far as these readers may see it.
-    pub async fn of_part(self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
-        let first = self.late().map(|source| source.complete_to).min();
-        let Some(first) = first.filter(|_| part != Part::default() || !scope.is_everything()) else { return Ok(self) };
-        let shares = missing_bills::shares(conn, scope, first, part).await?;
-        let missing = missing_bills::of(&shares, self.late(), None);
-        Ok(Self { missing, ..self })
+    pub async fn of_part(mut self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
+        if part == Part::default() && scope.is_everything() {
+            return Ok(self);
+        }
+        self.gaps.retain(|gap| gap.is_of_part(scope, &part));
+        if let Some(first) = self.late().map(|source| source.complete_to).min() {
+            let shares = missing_bills::shares(conn, scope, (first, self.late_accounts.as_slice()), part).await?;
+            self.missing = missing_bills::of(&shares, self.late(), None);
+        }
+        Ok(self)
     }
 
     /// The services that a late source makes a material part of, each with the first day without it.
@@ -108,6 +131,20 @@ impl Freshness {
         let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
         let first = missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()?;
         self.complete_to().filter(|last| first <= *last).map(|_| first)
+    }
+
+    /// The first day that any bill tells of.
+    pub fn bills_from(&self) -> Option<NaiveDate> {
+        self.sources.iter().map(|source| source.bills_from).min()
+    }
+
+    /// The first day from which on bills tell of all days to this one, and the last complete one to which they do.
+    pub fn billed_around(&self, day: NaiveDate) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        let (past, to_come): (Vec<BillingPeriod>, Vec<BillingPeriod>) =
+            self.unbilled.iter().copied().partition(|period| period.first_day() <= day);
+        let from = past.iter().map(|period| period.next().first_day()).max();
+        let to = to_come.iter().map(|period| period.first_day() - Days::new(1)).min();
+        (self.bills_from().max(from), self.complete_to().map(|last| to.unwrap_or(last).min(last)))
     }
 
     /// The last day that any source is complete to.
@@ -136,9 +173,10 @@ impl Freshness {
         }
     }
 
-    /// The sources that are late.
+    /// The sources that are late, and the billing accounts that are while their source is not.
     pub fn late(&self) -> impl Iterator<Item = &SourceReach> {
-        self.sources.iter().filter(|source| matches!(self.state(source), SourceState::Late(_)))
+        let all = self.sources.iter().chain(&self.late_accounts);
+        all.filter(|source| matches!(self.state(source), SourceState::Late(_)))
     }
 }
 
@@ -172,13 +210,19 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
 /// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
-/// shows that its days keep arriving for longer, they are complete only after that.
+/// shows that its days keep arriving for longer, they are complete only after that. A bill tells of all days of its
+/// billing period from the first on, unless it was begun in the middle of it.
 pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
         SELECT
             s.source_id,
             s.name,
+            min(CASE
+                WHEN g.first_charge_date < g.last_charge_date AND g.first_charge_date - g.billing_period_start > $1
+                    THEN g.first_charge_date
+                ELSE g.billing_period_start
+            END) AS "bills_from!",
             CASE
                 WHEN bool_and(g.first_charge_date = g.last_charge_date)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
@@ -195,7 +239,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
         GROUP BY s.source_id, s.name
         ORDER BY s.name
-        "#
+        "#,
+        BILLS_BEGIN_WITHIN_DAYS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -208,6 +253,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let sources = rows.into_iter().map(|row| SourceReach {
         source_id: row.source_id,
         name: row.name,
+        account: None,
+        bills_from: row.bills_from,
         complete_to: row.complete_to,
         last_charge_date: row.last_charge_date,
         read_at: row.read_at,
@@ -220,8 +267,18 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         seen: seen.transactions,
         ..Freshness::default()
     };
+    let accounts = bill_gaps::accounts(&mut *conn).await?;
+    bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
+    bills.unbilled = bill_gaps::unbilled(&accounts);
+    bills.gaps = bill_gaps::gaps(&bills.sources, &accounts);
+    if let Some(newest) = bills.newest() {
+        bills.gaps.retain(|gap| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
+    }
+    bill_gaps::read_services(&mut *conn, &mut bills.gaps).await?;
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
-        bills.shares = Arc::new(missing_bills::shares(&mut *conn, &Scope::everything(), first, Part::default()).await?);
+        let late = (first, bills.late_accounts.as_slice());
+        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, Part::default()).await?;
+        bills.shares = Arc::new(shares);
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }
@@ -239,6 +296,8 @@ mod tests {
         SourceReach {
             source_id: 1,
             name: name.into(),
+            account: None,
+            bills_from: NaiveDate::from_ymd_opt(2026, 10, 1).unwrap(),
             complete_to,
             last_charge_date: complete_to,
             read_at,
@@ -261,7 +320,9 @@ mod tests {
         let second = of_second.parse().unwrap();
         let first = [(7, 3, "EUR", part), (7, 1, "EUR", rest), (8, 1, "USD", 1000.into())];
         let rows = first.into_iter().chain([(8, 3, "USD", second)]);
-        freshness.shares = Arc::new(rows.filter(|row| row.3 != BigDecimal::default()).collect());
+        let kept = rows.filter(|row| row.3 != BigDecimal::default());
+        let all = kept.map(|(id, source, currency, cost)| (id, source, None, currency, cost));
+        freshness.shares = Arc::new(all.collect());
         freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
         freshness.held_to = missing_bills::held_to(&freshness.missing);
         freshness
@@ -283,6 +344,18 @@ mod tests {
         assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(18)), None));
         let other = freshness.of_services(&[9]);
         assert_eq!(other.complete_to(), Some(day(18)), "the same days on every page");
+    }
+
+    #[test]
+    fn a_billing_period_without_a_bill_parts_the_days_around_it() {
+        let october = "2026-10".parse().unwrap();
+        let sources = vec![SourceReach { bills_from: "2026-09-01".parse().unwrap(), ..source("aws", 22) }];
+        let freshness = Freshness { sources, unbilled: vec![october], ..Freshness::default() };
+        let around = |day: &str| freshness.billed_around(day.parse().unwrap());
+        let some = |day: &str| Some(day.parse::<NaiveDate>().unwrap());
+        assert_eq!(around("2026-09-20"), (some("2026-09-01"), some("2026-09-30")));
+        assert_eq!(around("2026-10-20"), (some("2026-11-01"), some("2026-11-22")));
+        assert_eq!(around("2026-11-10"), (some("2026-11-01"), some("2026-11-22")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const MATERIAL_PERCENT: i64 = 5;
 /// In percent: without what makes more of all cost than this, figures say nothing.
 const MOST_PERCENT: i64 = 50;
 
-/// A late source, beside the cost that is looked at.
+/// A late source, or a late billing account of one, beside the cost that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     /// The source.
@@ -45,9 +45,12 @@ impl Missing {
     }
 }
 
-/// EffectiveCost of each service, by source and currency.
+/// EffectiveCost of each service, by source and currency; that of late billing accounts apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shares(BTreeMap<i64, BTreeMap<(i64, String), BigDecimal>>);
+pub struct Shares(BTreeMap<i64, BTreeMap<Whose, BigDecimal>>);
+
+/// A source, its billing account where that is late by itself, and a currency.
+type Whose = (i64, Option<String>, String);
 
 impl Shares {
     /// The services that have any.
@@ -56,18 +59,19 @@ impl Shares {
     }
 
     // Of these services, or of all.
-    fn of<'a>(&'a self, service_ids: Option<&'a [i64]>) -> impl Iterator<Item = (&'a (i64, String), &'a BigDecimal)> {
+    fn of<'a>(&'a self, service_ids: Option<&'a [i64]>) -> impl Iterator<Item = (&'a Whose, &'a BigDecimal)> {
         let asked = service_ids.map(|ids| ids.iter().filter_map(|id| self.0.get(id)));
         let all = service_ids.is_none().then(|| self.0.values());
         asked.into_iter().flatten().chain(all.into_iter().flatten()).flatten()
     }
 }
 
-impl<'a> FromIterator<(i64, i64, &'a str, BigDecimal)> for Shares {
-    fn from_iter<I: IntoIterator<Item = (i64, i64, &'a str, BigDecimal)>>(rows: I) -> Self {
+impl<'a> FromIterator<(i64, i64, Option<&'a str>, &'a str, BigDecimal)> for Shares {
+    fn from_iter<I: IntoIterator<Item = (i64, i64, Option<&'a str>, &'a str, BigDecimal)>>(rows: I) -> Self {
         let mut shares = Self::default();
-        for (service_id, source_id, currency, cost) in rows {
-            shares.0.entry(service_id).or_default().insert((source_id, currency.to_owned()), cost);
+        for (service_id, source_id, account, currency, cost) in rows {
+            let whose = (source_id, account.map(str::to_owned), currency.to_owned());
+            shares.0.entry(service_id).or_default().insert(whose, cost);
         }
         shares
     }
@@ -90,12 +94,22 @@ pub struct Part<'a> {
     pub currency: Option<&'a str>,
 }
 
-/// Reads the two billing periods to the one of this day.
-pub async fn shares(conn: &mut PgConnection, scope: &Scope, day: NaiveDate, part: Part<'_>) -> sqlx::Result<Shares> {
+/// Reads the two billing periods to the one of this day; of these late billing accounts apart.
+pub async fn shares(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    (day, late_accounts): (NaiveDate, &[SourceReach]),
+    part: Part<'_>,
+) -> sqlx::Result<Shares> {
     let last = BillingPeriod::containing(day);
+    let apart = late_accounts.iter().filter_map(|late| Some((late.source_id, late.account.clone()?)));
+    let (source_ids, accounts): (Vec<i64>, Vec<String>) = apart.unzip();
     let rows = sqlx::query!(
-        r#"SELECT m.service_id, g.source_id, m.billing_currency, sum(m.effective_cost) AS "cost!"
+        r#"SELECT m.service_id, g.source_id, apart.account AS "account?", m.billing_currency,
+               sum(m.effective_cost) AS "cost!"
            FROM monthly_cost m JOIN generation g ON g.generation_id = m.generation_id
+           LEFT JOIN unnest($10::bigint[], $11::text[]) apart (source_id, account)
+               ON apart.source_id = g.source_id AND apart.account = g.billing_account_id
            LEFT JOIN service ON service.service_id = m.service_id
            WHERE g.state = 'current' AND m.billing_period_start BETWEEN $1 AND $2
              AND ($3::bigint[] IS NULL OR service.team_id = ANY($3))
@@ -105,7 +119,7 @@ pub async fn shares(conn: &mut PgConnection, scope: &Scope, day: NaiveDate, part
              AND ($7::text IS NULL OR m.provider_name = $7)
              AND ($8::text IS NULL OR m.charge_category = $8)
              AND ($9::text IS NULL OR m.billing_currency = $9)
-           GROUP BY 1, 2, 3"#,
+           GROUP BY 1, 2, 3, 4"#,
         last.previous().first_day(),
         last.first_day(),
         scope.team_ids(),
@@ -114,11 +128,15 @@ pub async fn shares(conn: &mut PgConnection, scope: &Scope, day: NaiveDate, part
         part.team_id,
         part.provider_name,
         part.charge_category,
-        part.currency
+        part.currency,
+        &source_ids,
+        &accounts,
     )
     .fetch_all(conn)
     .await?;
-    let costs = rows.iter().map(|row| (row.service_id, row.source_id, row.billing_currency.as_str(), row.cost.clone()));
+    let costs = rows.iter().map(|row| {
+        (row.service_id, row.source_id, row.account.as_deref(), row.billing_currency.as_str(), row.cost.clone())
+    });
     Ok(costs.collect())
 }
 
@@ -130,17 +148,18 @@ pub fn of<'a>(
     service_ids: Option<&[i64]>,
 ) -> Vec<Missing> {
     let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
-    let mut by_source: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
-    for ((source_id, currency), cost) in shares.of(service_ids) {
+    let mut by_source: BTreeMap<(i64, Option<&str>, &str), BigDecimal> = BTreeMap::new();
+    for ((source_id, account, currency), cost) in shares.of(service_ids) {
         *totals.entry(currency).or_default() += cost;
-        *by_source.entry((*source_id, currency)).or_default() += cost;
+        *by_source.entry((*source_id, account.as_deref(), currency)).or_default() += cost;
     }
-    let percents = |source_id: i64| -> Vec<(BigDecimal, &str)> {
-        let own = by_source.iter().filter(|((source, _), _)| *source == source_id);
-        own.map(|((_, currency), cost)| (percent(cost, &totals[currency]), *currency)).collect()
+    let percents = |late: &SourceReach| -> Vec<(BigDecimal, &str)> {
+        let whose = (late.source_id, late.account.as_deref());
+        let own = by_source.iter().filter(|((source_id, account, _), _)| (*source_id, *account) == whose);
+        own.map(|((.., currency), cost)| (percent(cost, &totals[currency]), *currency)).collect()
     };
     late.filter_map(|source| {
-        let percents = percents(source.source_id);
+        let percents = percents(source);
         let is_everywhere = percents.len() == totals.len();
         let least = percents.iter().map(|(percent, _)| percent).min();
         let percent_least = least.filter(|_| is_everywhere).cloned().unwrap_or_default();

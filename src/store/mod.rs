@@ -9,6 +9,7 @@ pub mod anomaly_lists;
 pub mod anomaly_watch;
 pub mod audit;
 pub mod backup;
+pub mod bill_gaps;
 pub mod billers;
 pub mod catalogue;
 pub mod catalogue_names;

@@ -25,17 +25,19 @@ pub struct ListedRelease {
 }
 
 /// The releases of the repositories that the service was deployed from, the newest first. The deployment is one of
-/// this service, of the version that the tag names (with or without a "v" before it) or of its commit.
+/// this service, of the version that the tag names (with or without a "v" before it), of the tag itself or of its commit.
 pub async fn of_service(conn: &mut PgConnection, service_id: i64, limit: i64) -> sqlx::Result<Vec<ListedRelease>> {
     sqlx::query_as!(
         ListedRelease,
-        r#"WITH own AS (SELECT d.deployment_id, d.repo, d.version, d.sha, d.status
+        r#"WITH own AS (SELECT d.deployment_id, d.repo, d.version, d.sha, d.status,
+                               regexp_replace(d.ref, '^refs/tags/', '') AS tag
                         FROM deployment_service ds JOIN deployment d USING (deployment_id)
                         WHERE ds.service_id = $1 AND d.repo IS NOT NULL)
            SELECT r.repo, r.tag, r.title, r.state, r.prerelease,
                   coalesce(r.published_at, r.state_at, r.facts_received_at) AS "at!", r.url,
                   (SELECT max(o.deployment_id) FROM own o
-                   WHERE o.repo = r.repo AND (ltrim(lower(o.version), 'v') = ltrim(lower(r.tag), 'v') OR o.sha = r.sha))
+                   WHERE o.repo = r.repo AND (ltrim(lower(o.version), 'v') = ltrim(lower(r.tag), 'v') OR o.sha = r.sha
+                       OR o.tag = r.tag))
                       AS deployment_id
            FROM release r WHERE r.repo IN (SELECT repo FROM own)
            ORDER BY 6 DESC, r.release_id DESC LIMIT $2"#,
@@ -46,7 +48,7 @@ pub async fn of_service(conn: &mut PgConnection, service_id: i64, limit: i64) ->
     .await
 }
 
-/// The releases of a deployment's version or commit.
+/// The releases of a deployment's version, tag or commit. A release that was made from a branch has no commit.
 pub async fn of_deployment(
     conn: &mut PgConnection,
     deployment_id: i64,
@@ -58,7 +60,8 @@ pub async fn of_deployment(
                   coalesce(r.published_at, r.state_at, r.facts_received_at) AS "at!", r.url,
                   NULL::bigint AS deployment_id
            FROM deployment d JOIN release r ON r.repo = d.repo
-               AND (ltrim(lower(d.version), 'v') = ltrim(lower(r.tag), 'v') OR r.sha = d.sha)
+               AND (ltrim(lower(d.version), 'v') = ltrim(lower(r.tag), 'v') OR r.sha = d.sha
+                   OR r.tag = regexp_replace(d.ref, '^refs/tags/', ''))
            WHERE d.deployment_id = $1
            ORDER BY 6 DESC, r.release_id DESC LIMIT $2"#,
         deployment_id,
@@ -83,7 +86,8 @@ pub(super) async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> sql
         r#"SELECT r.repo, r.tag, r.title, r.state, r.prerelease,
                   coalesce(r.published_at, r.state_at, r.facts_received_at) AS "at!", r.url,
                   (SELECT max(d.deployment_id) FROM deployment d
-                   WHERE d.repo = r.repo AND (ltrim(lower(d.version), 'v') = ltrim(lower(r.tag), 'v') OR d.sha = r.sha))
+                   WHERE d.repo = r.repo AND (ltrim(lower(d.version), 'v') = ltrim(lower(r.tag), 'v') OR d.sha = r.sha
+                       OR r.tag = regexp_replace(d.ref, '^refs/tags/', '')))
                       AS deployment_id,
                   (SELECT s.slug FROM deployment d JOIN deployment_service ds USING (deployment_id)
                    JOIN service s USING (service_id)

@@ -454,3 +454,18 @@ pub async fn weekly(
     .fetch_all(conn)
     .await
 }
+
+/// Which sources bill these services on these days.
+pub async fn sources(conn: &mut PgConnection, days: DateRange, service_ids: &[i64]) -> sqlx::Result<Vec<(i64, i64)>> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT d.service_id, g.source_id
+         FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+         WHERE d.service_id = ANY($1) AND d.charge_date >= $2 AND d.charge_date < $3",
+        service_ids,
+        days.start(),
+        days.end(),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.service_id, row.source_id)).collect())
+}

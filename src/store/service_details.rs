@@ -72,23 +72,20 @@ pub async fn put(conn: &mut PgConnection, detail: &ServiceDetail, by: &str, now:
     .map(drop)
 }
 
-/// The days of which anything is known.
+/// The days on which a service has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CostReach {
-    /// The first charge day of all current bills.
-    pub bills_from: Option<NaiveDate>,
     /// The first day on which the service has a row of cost, shared cost included.
     pub first_day: Option<NaiveDate>,
     /// The last such day.
     pub last_day: Option<NaiveDate>,
 }
 
-/// Where bills begin, and where the cost of a service begins and ends.
+/// Where the cost of a service begins and ends.
 pub async fn cost_reach(conn: &mut PgConnection, scope: &Scope, service_id: i64) -> sqlx::Result<CostReach> {
     sqlx::query_as!(
         CostReach,
-        r#"SELECT (SELECT min(first_charge_date) FROM generation WHERE state = 'current') AS bills_from,
-                  min(d.charge_date) AS first_day, max(d.charge_date) AS last_day
+        r#"SELECT min(d.charge_date) AS first_day, max(d.charge_date) AS last_day
            FROM daily_cost d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            JOIN service s ON s.service_id = d.service_id

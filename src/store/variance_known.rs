@@ -31,7 +31,8 @@ impl Known {
     /// What bills say; before the first bill every day before `end` counts as known.
     pub fn of(bills: &Freshness, end: NaiveDate) -> Self {
         let end = bills.complete_to().map_or(end, |last| last + Days::new(1));
-        let late = bills.late().map(|source| LateSource {
+        // Lines are told apart by source only: of one of which a billing account is late, the others are there.
+        let late = bills.late().filter(|source| source.account.is_none()).map(|source| LateSource {
             source_id: source.source_id,
             name: source.name.clone(),
             since: source.complete_to + Days::new(1),

@@ -16,20 +16,27 @@ pub const FOUR_WEEKS: u32 = 28;
 pub struct Around {
     /// The day of the deployment.
     pub day: NaiveDate,
-    /// The days before it.
-    pub before: DateRange,
-    /// The complete days after it; `None` while there is none.
+    /// The days before it that bills tell of; `None` where there is none.
+    pub before: Option<DateRange>,
+    /// The complete days after it that bills tell of; `None` while there is none.
     pub after: Option<DateRange>,
-    /// How many complete days are wanted after it.
+    /// How many days are wanted on each side.
     pub wanted: u32,
 }
 
 impl Around {
-    /// Up to `wanted` days on each side, of which those after `complete_to` do not count.
-    pub fn new(day: NaiveDate, complete_to: NaiveDate, wanted: u32) -> Self {
-        let start = day + Days::new(1);
-        let end = (start + Days::new(u64::from(wanted))).min(complete_to + Days::new(1));
-        Self { day, before: DateRange::days_to(day - Days::new(1), wanted), after: DateRange::new(start, end), wanted }
+    /// Up to `wanted` days on each side, of which those before the first bill do not count, and of those after it none after
+    /// `complete_to`: what they cost is not known.
+    pub fn new(day: NaiveDate, bills_from: Option<NaiveDate>, complete_to: NaiveDate, wanted: u32) -> Self {
+        let billed = |start: NaiveDate, end| DateRange::new(bills_from.map_or(start, |first| first.max(start)), end);
+        let (wanted_days, next) = (Days::new(u64::from(wanted)), day + Days::new(1));
+        let end = (next + wanted_days).min(complete_to + Days::new(1));
+        Self { day, before: billed(day - wanted_days, day), after: billed(next, end), wanted }
+    }
+
+    /// Days before the deployment that bills tell of.
+    pub fn days_before(&self) -> u32 {
+        self.before.map_or(0, DateRange::day_count)
     }
 
     /// Complete days after the deployment.
@@ -39,8 +46,14 @@ impl Around {
 
     /// Everything from the first day before to the last wanted day after.
     pub fn whole(&self) -> DateRange {
-        let last = self.day + Days::new(u64::from(self.wanted));
-        DateRange::new(self.before.start(), last + Days::new(1)).unwrap_or(self.before)
+        let first = self.before.map_or(self.day, DateRange::start);
+        let days = (self.day - first).num_days().unsigned_abs() as u32 + 1 + self.wanted;
+        DateRange::days_to(self.day + Days::new(u64::from(self.wanted)), days)
+    }
+
+    /// "9 days before against 28 after".
+    pub fn days_label(&self) -> String {
+        format!("{} days before against {} after", self.days_before(), self.days_after())
     }
 }
 
@@ -69,9 +82,10 @@ impl Averages {
     pub fn over<'a>(around: &Around, costs: impl Iterator<Item = (NaiveDate, &'a str, &'a BigDecimal)>) -> Self {
         let mut sums = Self::default();
         for (day, currency, cost) in costs {
-            let side = if around.before.start() <= day && day < around.before.end() {
+            let holds = |side: Option<DateRange>| side.is_some_and(|side| side.start() <= day && day < side.end());
+            let side = if holds(around.before) {
                 &mut sums.before
-            } else if around.after.is_some_and(|after| after.start() <= day && day < after.end()) {
+            } else if holds(around.after) {
                 &mut sums.after
             } else {
                 continue;
@@ -79,7 +93,7 @@ impl Averages {
             *side.entry(currency.to_owned()).or_default() += cost;
             *sums.counts.entry(currency.to_owned()).or_default() += 1;
         }
-        for (side, days) in [(&mut sums.before, around.before.day_count()), (&mut sums.after, around.days_after())] {
+        for (side, days) in [(&mut sums.before, around.days_before()), (&mut sums.after, around.days_after())] {
             for sum in side.values_mut() {
                 *sum = average(sum, days);
             }
@@ -121,7 +135,7 @@ mod tests {
     #[test]
     fn the_day_itself_and_incomplete_days_count_on_neither_side() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let around = Around::new(day("2026-11-10"), day("2026-11-13"), WEEK);
+        let around = Around::new(day("2026-11-10"), Some(day("2026-10-01")), day("2026-11-13"), WEEK);
         assert_eq!(around.days_after(), 3);
         let one = BigDecimal::from(7);
         let costs = ["2026-11-02", "2026-11-03", "2026-11-09", "2026-11-10", "2026-11-11", "2026-11-14"];
@@ -133,5 +147,21 @@ mod tests {
             rows[0].after.with_scale_round(2, bigdecimal::RoundingMode::HalfUp),
             "2.33".parse::<BigDecimal>().unwrap()
         );
+    }
+
+    #[test]
+    fn days_before_the_first_bill_are_no_days_without_cost() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let around = Around::new(day("2026-10-10"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        assert_eq!((around.days_label().as_str(), around.wanted), ("9 days before against 28 after", 28));
+        assert_eq!((around.whole().start(), around.whole().last_day()), (day("2026-10-01"), day("2026-11-07")));
+        let cost = BigDecimal::from(1000);
+        let days: Vec<NaiveDate> = around.whole().days().collect();
+        let rows = Averages::over(&around, days.iter().map(|day| (*day, "USD", &cost))).rows();
+        assert_eq!((&rows[0].before, &rows[0].after), (&cost, &cost));
+        let first = Around::new(day("2026-10-01"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        assert_eq!((first.before, first.days_after(), first.whole().start()), (None, 28, day("2026-10-01")));
+        let earlier = Around::new(day("2026-09-20"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        assert_eq!((earlier.days_before(), earlier.days_after()), (0, 18));
     }
 }

@@ -4,7 +4,7 @@ use super::charts::{BarSeries, Buckets, DayBars, Event, Marker, position};
 use super::display::{Compared, Delta, decimals, figures, money, shown};
 use super::drill;
 use super::query::{Span, range_label};
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, DateRange};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::{Days, NaiveDate};
@@ -133,6 +133,10 @@ struct Unknown {
     cells: Vec<Vec<bool>>,
     /// By bar: whether any column has a charge.
     has_charges: Vec<bool>,
+    /// The bar from which on a late source is not there.
+    late_from: Option<usize>,
+    /// The first bar whose billing period lacks a bill.
+    gap: Option<usize>,
 }
 
 impl Unknown {
@@ -158,7 +162,11 @@ impl Unknown {
         for (cells, _) in cells.iter_mut().zip(is_awaited).filter(|(_, is_awaited)| !is_awaited) {
             cells.fill(false);
         }
-        Self { statuses, cells, has_charges }
+        let is_late = |day: NaiveDate| span.partial_from.is_some_and(|first| first <= day);
+        let last_days = || buckets.ranges().iter().map(|range| range.last_day());
+        let late_from = last_days().position(|day| day <= span.complete_to && is_late(day));
+        let gap = last_days().position(|day| day <= span.complete_to && span.is_gap(day));
+        Self { statuses, cells, has_charges, late_from, gap }
     }
 
     fn is_cell(&self, column: usize, bucket: usize) -> bool {
@@ -170,13 +178,19 @@ impl Unknown {
         !self.has_charges[bucket] && self.cells.iter().any(|cells| cells[bucket])
     }
 
-    // Where a late source leaves out days that are counted as they stand.
+    // Where a late source, or a bill that lacks between others, leaves out days that are counted as they stand.
     fn sentence(&self, buckets: &Buckets) -> Option<String> {
-        let first = self.statuses.iter().position(|status| *status == "partial")?;
-        let since = buckets.ranges()[first].start().format("%a %-d %b");
-        Some(format!(
-            "A source is late: from {since} on, what it bills is not known yet, and counts as nothing so far."
-        ))
+        let start = |bar: usize| buckets.ranges()[bar].start();
+        let late = self.late_from.map(|bar| {
+            let since = start(bar).format("%a %-d %b");
+            format!("A source is late: from {since} on, what it bills is not known yet, and counts as nothing so far.")
+        });
+        let gap = self.gap.map(|bar| {
+            let month = BillingPeriod::containing(buckets.ranges()[bar].last_day()).label();
+            format!("A bill for {month} is not there: what it bills is not known, and counts as nothing so far.")
+        });
+        let all: Vec<String> = late.into_iter().chain(gap).collect();
+        (!all.is_empty()).then(|| all.join(" "))
     }
 }
 
@@ -225,7 +239,7 @@ fn chart(
     let charges_href = setting.charges_href;
     let unknown = Unknown::new(points, &column_of, &buckets, span);
     let rows = day_rows(&matrix, &unknown, &buckets, currency, charges_href);
-    let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, currency);
+    let (legend, rounding, total) = legend(&kept, all_series, &compared, &rows, last, (currency, span));
     let bars: Vec<BarSeries> = kept
         .iter()
         .zip(&matrix)
@@ -311,9 +325,9 @@ fn legend(
     compared: &[Compared],
     rows: &[DayRow],
     last: usize,
-    currency: &str,
+    (currency, span): (&str, &Span),
 ) -> (Vec<LegendRow>, Option<(String, Delta)>, LegendRow) {
-    let columns = figures(&[currency.to_owned()], compared, None);
+    let columns = figures(&[currency.to_owned()], compared, None).compared(span.is_compared());
     let day = |column: usize| rows.get(last).map(|row| row.cells[column].clone()).unwrap_or_default();
     let mut legend: Vec<LegendRow> = Vec::with_capacity(kept.len());
     for (column, index) in kept.iter().enumerate() {
@@ -323,7 +337,11 @@ fn legend(
             column: column + 1,
             day: day(column),
             cost: line.map_or_else(|| money(&BigDecimal::zero(), currency, 0), |line| line.cost.clone()),
-            delta: line.map_or_else(|| Delta::amount(&BigDecimal::zero(), currency, 0), |line| line.delta.clone()),
+            delta: match line {
+                Some(line) => line.delta.clone(),
+                None if span.is_compared() => Delta::amount(&BigDecimal::zero(), currency, 0),
+                None => Delta::unknown(),
+            },
         });
     }
     // As the stack stands: the topmost first.

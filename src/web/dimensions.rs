@@ -96,7 +96,8 @@ async fn show(
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     let label = allocate::dimension_label(name);
     let compared: Vec<Compared> = read.rows.iter().map(|(_, compared)| compared.clone()).collect();
-    let Columns { rows: lines, rounding, total } = figures(&read.currencies, &compared, None);
+    let is_compared = read.span.is_none_or(|span| span.is_compared());
+    let Columns { rows: lines, rounding, total } = figures(&read.currencies, &compared, None).compared(is_compared);
     let path = format!("/dimensions/{name}");
     let page = DimensionPage {
         answer: answer(&read, &label),
@@ -131,8 +132,9 @@ fn export(read: &Read, name: &str) -> Result<Response> {
     for (value, compared) in &read.rows {
         let value = shown_value(value);
         for currency in &read.currencies {
-            let (now, before) = (compared.cost(currency), compared.cost_before(currency));
-            let change = &now - &before;
+            let now = compared.cost(currency);
+            let before = read.span.and_then(|span| span.known(compared.cost_before(currency)));
+            let change = before.as_ref().map(|before| &now - before);
             table.row(&[
                 name.into(),
                 value.as_str().into(),
@@ -187,6 +189,5 @@ fn answer(read: &Read, label: &str) -> String {
     }
     let mut total = Compared::default();
     read.rows.iter().for_each(|(_, compared)| total.add_row(compared));
-    let changes = change_sentences(&total, &read.currencies);
-    format!("{changes} by {label} from {} against {}.", range_label(span.days), span.before_label())
+    format!("{} by {label} {}.", change_sentences(span, &total, &read.currencies), span.sides())
 }

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 /// Against less than this, a percentage says nothing.
 const SMALL_BASE: i64 = 50;
+/// What stands in the place of an amount before, and of a change, that no bill tells of.
+const NOT_KNOWN: &str = "not known";
 /// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
 const WHOLE_UNITS_FROM: i64 = 100;
 
@@ -190,6 +192,11 @@ impl Delta {
         Self { direction, amount: signed(change, currency, decimals), relative: String::new() }
     }
 
+    /// What stands in the place of a change where no bill tells of what was before.
+    pub fn unknown() -> Self {
+        Self { direction: Direction::Flat, amount: NOT_KNOWN.into(), relative: String::new() }
+    }
+
     /// "more" or "less".
     pub fn word(&self) -> &'static str {
         self.direction.word()
@@ -282,6 +289,20 @@ pub struct Columns {
     pub rounding: Vec<Line>,
     /// The last row.
     pub total: Vec<Line>,
+}
+
+impl Columns {
+    /// The same where bills tell of the days before (`is_compared`); else without amounts before and changes.
+    pub fn compared(mut self, is_compared: bool) -> Self {
+        if !is_compared {
+            let lines = self.rows.iter_mut().flatten().chain(&mut self.rounding).chain(&mut self.total);
+            for line in lines {
+                line.before = NOT_KNOWN.into();
+                line.delta = Delta::unknown();
+            }
+        }
+        self
+    }
 }
 
 /// Amount and share of rows that a subtotal stands under: they add up to the subtotal as it is shown, which is

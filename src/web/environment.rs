@@ -7,7 +7,7 @@ use super::display::{Columns, Compared, Delta, Line, decimals, figures as figure
 use super::drill;
 use super::environment_end::End;
 use super::parts::{Figure, Figures, Filters, Switch, switches};
-use super::query::{Accepts, Span, View, range_label};
+use super::query::{Accepts, Span, View};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
@@ -118,7 +118,8 @@ async fn show(
     if let Some(span) = span.as_ref().filter(|_| !currencies.is_empty()) {
         charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployments);
     }
-    let (services, rounding, total) = service_rows(&environment, &view, &services, &currencies);
+    let is_compared = span.is_none_or(|span| span.is_compared());
+    let (services, rounding, total) = service_rows(&environment, &view, &services, &currencies, is_compared);
     let is_gone = super::environments::is_gone(life.as_ref(), page.bills.complete_to());
     Ok(EnvironmentPage {
         answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
@@ -133,7 +134,7 @@ async fn show(
         period_head: span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href: view.link(&format!("{path}.csv"), &[]),
-        services: lines(services, &currencies),
+        services: lines(services, &currencies, is_compared),
         page,
         environment,
         life,
@@ -155,6 +156,7 @@ fn service_rows(
     view: &View,
     costs: &[ServiceCost],
     currencies: &[String],
+    is_compared: bool,
 ) -> (Vec<ServiceRow>, Vec<Line>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, ServiceRow> = BTreeMap::new();
     for cost in costs {
@@ -177,7 +179,7 @@ fn service_rows(
         rows.push((format!("{} other services", rest.len()), String::new(), others));
     }
     let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
-    let table = figures_of(currencies, &compared, rest_of(&rows));
+    let table = figures_of(currencies, &compared, rest_of(&rows)).compared(is_compared);
     (rows, table.rounding, table.total)
 }
 
@@ -186,9 +188,9 @@ fn rest_of(rows: &[ServiceRow]) -> Option<usize> {
     (rows.len() > SERVICE_ROW_COUNT_MAX).then(|| rows.len() - 1)
 }
 
-fn lines(rows: Vec<ServiceRow>, currencies: &[String]) -> Vec<(String, String, Vec<Line>)> {
+fn lines(rows: Vec<ServiceRow>, currencies: &[String], is_compared: bool) -> Vec<(String, String, Vec<Line>)> {
     let compared: Vec<Compared> = rows.iter().map(|row| row.2.clone()).collect();
-    let Columns { rows: lines, .. } = figures_of(currencies, &compared, rest_of(&rows));
+    let Columns { rows: lines, .. } = figures_of(currencies, &compared, rest_of(&rows)).compared(is_compared);
     rows.into_iter().zip(lines).map(|((name, href, _), lines)| (name, href, lines)).collect()
 }
 
@@ -204,7 +206,7 @@ fn figures(span: &Span, rows: &[ServiceRow], currencies: &[String]) -> Figures {
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
         deltas: Vec::new(),
-        note: String::new(),
+        note: span.no_comparison().unwrap_or_default(),
     };
     let mut by_day =
         Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
@@ -212,8 +214,8 @@ fn figures(span: &Span, rows: &[ServiceRow], currencies: &[String]) -> Figures {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
         spend.values.push(money(&now, currency, digits));
-        spend.deltas.push(Delta::between(&now, &before, currency, digits));
-        let average = super::comparison::average(&now, span.days.day_count());
+        spend.deltas.extend(span.known(Delta::between(&now, &before, currency, digits)));
+        let average = super::comparison::average(&now, span.billed_day_count());
         by_day.values.push(money(&average, currency, decimals(currency, &average)));
     }
     let with_cost = rows.iter().filter(|row| !row.2.now.is_empty()).count();
@@ -332,8 +334,7 @@ fn answer(
         };
     };
     let total = total(rows);
-    let sentence = change_sentences(&total, currencies);
-    format!("{sentence} from {} against {}.{ended}", range_label(span.days), span.before_label())
+    format!("{} {}.{ended}", change_sentences(span, &total, currencies), span.sides())
 }
 
 fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedParts>) -> Table {
@@ -342,12 +343,13 @@ fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedPar
     let mut table = Table::new(&columns);
     for cost in services {
         let converted = rated.map(|rated| rated.of_service(cost));
+        let before = span.and_then(|span| span.known(&cost.cost_before));
         let mut cells: Vec<Cell<'_>> = vec![
             cost.name.as_str().into(),
             (&cost.team_name).into(),
             cost.currency.as_str().into(),
             (&cost.cost).into(),
-            (&cost.cost_before).into(),
+            before.map_or(Cell::Empty, Cell::from),
             span.map(Span::fixed).unwrap_or_default().into(),
         ];
         cells.extend(RatedParts::cells(rated, converted.as_ref()));

@@ -75,7 +75,8 @@ async fn show(
 ) -> Result<EnvironmentsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
+    let is_compared = list.span.is_none_or(|span| span.is_compared());
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
     Ok(EnvironmentsPage {
         answer: answer(&list),
         filters: Filters::new("/environments", &list.view, list.span.as_ref(), list.selects),
@@ -106,8 +107,9 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             row.life.as_ref().map(|life| pick(life).to_string()).unwrap_or_default()
         };
         for currency in &list.currencies {
-            let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
-            let change = &now - &before;
+            let now = row.compared.cost(currency);
+            let before = list.span.and_then(|span| span.known(row.compared.cost_before(currency)));
+            let change = before.as_ref().map(|before| &now - before);
             table.row(&[
                 row.name().into(),
                 row.environment.as_ref().map(|one| one.kind.as_str()).unwrap_or_default().into(),
@@ -246,12 +248,12 @@ fn answer(list: &List) -> String {
             outside.add_row(&row.compared);
         }
     }
-    let sentence = change_sentences(&total, &list.currencies);
+    let sentence = change_sentences(span, &total, &list.currencies);
     let share = list
         .currencies
         .first()
         .and_then(|currency| super::display::percent(&outside.cost(currency), &total.cost(currency)))
         .map(|share| format!(" Environments that are not production make {share} of it."))
         .unwrap_or_default();
-    format!("{sentence} from {} against {}.{share}", range_label(span.days), span.before_label())
+    format!("{sentence} {}.{share}", span.sides())
 }

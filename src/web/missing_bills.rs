@@ -1,10 +1,12 @@
-//! The state of a page whose figures lack a late source: which, since when, and what it makes of them.
+//! The state of a page whose figures lack a late source, or a bill between others: which, since when, and what it makes of
+//! them.
 
+use crate::store::bill_gaps::Gap;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Missing;
 use askama::Template;
 
-/// A box for each late source that the page's cost is partly made of; nothing where none is late.
+/// A box for each late source that the page's cost is partly made of, and for each gap; nothing where all is there.
 #[derive(Template)]
 #[template(path = "partials/missing_bills.html")]
 pub struct MissingBills<'a> {
@@ -29,12 +31,13 @@ impl MissingBills<'_> {
     }
 }
 
-/// The same in one sentence, for the API; nothing where none is late.
+/// The same in sentences, for the API; nothing where all is there.
 pub fn sentence(bills: &Freshness) -> Option<String> {
     let one = |missing: &Missing| {
         let what = if bills.waits_for(missing) { "figures end before" } else { "totals with later days are partial" };
         format!("{} is missing since {}: {what}.", missing.name, missing.since())
     };
-    let all: Vec<String> = bills.missing.iter().map(one).collect();
+    let gap = |gap: &Gap| format!("{} has no bill for {}: totals with its days are partial.", gap.name, gap.period);
+    let all: Vec<String> = bills.missing.iter().map(one).chain(bills.gaps.iter().map(gap)).collect();
     (!all.is_empty()).then(|| all.join(" "))
 }

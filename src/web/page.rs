@@ -211,6 +211,8 @@ mod tests {
         let source = |name: &str, day: &str| SourceReach {
             source_id: 1,
             name: name.into(),
+            account: None,
+            bills_from: "2026-10-01".parse().unwrap(),
             complete_to: day.parse().unwrap(),
             last_charge_date: day.parse().unwrap(),
             read_at,

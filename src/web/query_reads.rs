@@ -22,7 +22,7 @@ impl View {
 
     /// Of all bills, what [`Self::bills`] gives.
     pub async fn narrowed(&self, all: Freshness, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
-        if all.missing.is_empty() {
+        if all.missing.is_empty() && all.gaps.is_empty() {
             return Ok(all);
         }
         let part = self.part(&mut *conn).await?;
@@ -47,7 +47,8 @@ impl View {
     pub fn span(&self, bills: &Freshness) -> Option<Span> {
         let mut span = Span::new(self.period, self.versus, bills.complete_to()?, bills.last_charge_date()?)?;
         span.partial_from = bills.partial_from();
-        Some(span)
+        span.bills_from = bills.bills_from();
+        Some(span.with_gaps(bills.gaps.iter().map(|gap| gap.period), bills.unbilled.iter().copied()))
     }
 
     /// The days of this view up to today: for what no bill tells.

@@ -72,7 +72,8 @@ struct List {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
+    let is_compared = list.span.is_none_or(|span| span.is_compared());
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
     let answer = answer(&list);
     Ok(ServicesPage {
         filters: Filters::new("/services", &list.view, list.span.as_ref(), list.selects).with_search(&list.view),
@@ -99,8 +100,9 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     for row in &list.rows {
         let deployed = row.deployed.as_ref().map(|(_, at, _)| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
         for currency in &list.currencies {
-            let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
-            let change = &now - &before;
+            let now = row.compared.cost(currency);
+            let before = list.span.and_then(|span| span.known(row.compared.cost_before(currency)));
+            let change = before.as_ref().map(|before| &now - before);
             let key = row.service_id.to_string();
             let converted = sums.as_ref().map(|sums| sums.get(&(key.as_str(), currency)).cloned().unwrap_or_default());
             let mut cells: Vec<Cell<'_>> = vec![
@@ -263,9 +265,10 @@ fn answer(list: &List) -> String {
     if list.currencies.is_empty() {
         return format!("No cost matches from {}.", range_label(span.days));
     }
-    let sentence = change_sentences(&total, &list.currencies);
-    let grew = list.currencies.first().and_then(|currency| fastest(&list.rows, &total, currency)).unwrap_or_default();
-    format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())
+    let sentence = change_sentences(span, &total, &list.currencies);
+    let first = list.currencies.first().filter(|_| span.is_compared());
+    let grew = first.and_then(|currency| fastest(&list.rows, &total, currency)).unwrap_or_default();
+    format!("{sentence} {}.{grew}", span.sides())
 }
 
 fn fastest(rows: &[ServiceRow], total: &Compared, currency: &str) -> Option<String> {

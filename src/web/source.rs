@@ -2,7 +2,7 @@
 
 use super::csv::{Table, split_id};
 use super::source_standing::Standing;
-use super::sources::{Reach, reach};
+use super::sources::{Reach, lacking, reach};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::store::completeness::{self, LearnedAge};
 use crate::store::sources::{self, AuditRow, CurrentBill, DeliveryRow, SourceRow};
@@ -54,6 +54,7 @@ async fn show(
     subjects.push(format!("source {source_id}"));
     let audit = sources::audit_of(&mut snapshot, &subjects).await?;
     let reach = reach(&page, source_id);
+    let lacking = lacking(&page, source_id);
     let learned = completeness::learned(&mut snapshot, source_id).await?;
     let settles_after_days =
         page.bills.sources.iter().find(|one| one.source_id == source_id).and_then(|one| one.settles_after_days);
@@ -66,6 +67,7 @@ async fn show(
         page,
         source,
         reach,
+        lacking,
         standing,
         shows_amounts,
         is_finance,
@@ -125,6 +127,8 @@ struct SourcePage {
     page: Page,
     source: SourceRow,
     reach: Reach,
+    /// What lacks within it, although it is there.
+    lacking: Vec<String>,
     standing: Standing,
     shows_amounts: bool,
     is_finance: bool,

@@ -2,12 +2,14 @@
 
 use super::csv::{Cell, Table};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
-use crate::store::freshness::SourceState;
+use crate::store::bill_gaps::Gap;
+use crate::store::freshness::{SourceReach, SourceState};
 use crate::store::sources::{self, DeliveryRow, SourceRow};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
 use axum::response::Response;
+use chrono::{Days, NaiveDate};
 
 /// Deliveries on the page; each source has all of its own.
 const DELIVERY_COUNT: i64 = 20;
@@ -64,11 +66,27 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
     let found = page.bills.sources.iter().find(|source| source.source_id == source_id);
     match found.map(|source| page.bills.state(source)) {
         None => Reach { word: "No bill counted".into(), is_late: true },
-        Some(SourceState::Complete) => Reach { word: "Complete".into(), is_late: false },
+        Some(SourceState::Complete) => match lacking(page, source_id).into_iter().next() {
+            Some(word) => Reach { word, is_late: true },
+            None => Reach { word: "Complete".into(), is_late: false },
+        },
         Some(SourceState::Late(1)) => Reach { word: "Late by 1 day".into(), is_late: true },
         Some(SourceState::Late(days)) => Reach { word: format!("Late by {days} days"), is_late: true },
         Some(SourceState::Ended) => Reach { word: "Ended".into(), is_late: false },
     }
+}
+
+/// What lacks within a source that is there: accounts that are late, and billing periods between others.
+pub(super) fn lacking(page: &Page, source_id: i64) -> Vec<String> {
+    let accounts = page.bills.late().filter(|late| late.source_id == source_id && late.account.is_some());
+    let late = |late: &SourceReach| format!("{} is missing since {}", late.name, day_after(late.complete_to));
+    let gaps = page.bills.gaps.iter().filter(|gap| gap.source_id == source_id);
+    let gap = |gap: &Gap| format!("{} has no bill for {}", gap.name, gap.period.label());
+    accounts.map(late).chain(gaps.map(gap)).collect()
+}
+
+fn day_after(day: NaiveDate) -> String {
+    (day + Days::new(1)).format("%-d %b %Y").to_string()
 }
 
 fn lede(page: &Page, rows: &[SourceRow]) -> String {
@@ -82,6 +100,9 @@ fn lede(page: &Page, rows: &[SourceRow]) -> String {
         [] => text.push('.'),
         [one] => text.push_str(&format!("; {one} is late.")),
         [first, ..] => text.push_str(&format!("; {first} and {} more are late.", late.len() - 1)),
+    }
+    if let Some(gap) = page.bills.gaps.first() {
+        text.push_str(&format!(" {} has no bill for {}.", gap.name, gap.period.label()));
     }
     match waiting {
         0 => {}

@@ -70,7 +70,7 @@ async fn show(
     };
     if is_csv {
         let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
-        return Ok(csv(read).into_response(&format!("team-{}.csv", team.slug)));
+        return Ok(csv(read, span.as_ref()).into_response(&format!("team-{}.csv", team.slug)));
     }
     // Deployments are there before the first bill is, and open to everyone.
     let (delivery, pace) = match span.or_else(|| view.span(&page.bills)).or_else(|| view.span_to(page.now.date_naive()))
@@ -199,7 +199,10 @@ impl Read {
             None => Vec::new(),
         };
         let environment_id = filter.environment_id;
-        let explained = why::read(app, bills, conn, scope, why::by_day(&filter, span.before), None).await?;
+        let explained = match span.is_compared() {
+            true => why::read(app, bills, conn, scope, why::by_day(&filter, span.before), None).await?,
+            false => Why::default(),
+        };
         let currencies = currencies(&services);
         Ok(Self { currencies, services, days, environments, weeks, environment_id, rated, explained })
     }
@@ -244,18 +247,19 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
     ranked.into_iter().map(|(currency, _)| currency.to_owned()).collect()
 }
 
-fn csv(read: &Read) -> Table {
+fn csv(read: &Read, span: Option<&Span>) -> Table {
     let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
     columns.extend(RatedParts::columns(read.rated.as_ref()));
     let mut table = Table::new(&columns);
     for service in &read.services {
-        let change = &service.cost - &service.cost_before;
+        let before = span.and_then(|span| span.known(&service.cost_before));
+        let change = before.map(|before| &service.cost - before);
         let converted = read.rated.as_ref().map(|rated| rated.of_service(service));
         let mut cells: Vec<Cell<'_>> = vec![
             (&service.name).into(),
             (&service.currency).into(),
             (&service.cost).into(),
-            (&service.cost_before).into(),
+            before.map_or(Cell::Empty, Cell::from),
             (&change).into(),
             service.charge_count.into(),
         ];
@@ -291,11 +295,12 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     let compared = read.compared();
     let mut total = Compared::default();
     compared.iter().for_each(|(_, row)| total.add_row(row));
-    let (charts, table) = (charts(team, view, span, read, &compared, deployments), columns_of(read, view, &compared));
+    let charts = charts(team, view, span, read, &compared, deployments);
+    let table = columns_of(read, view, &compared, span.is_compared());
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
-    let environments = figures_of(&read.currencies, &costs, None);
+    let environments = figures_of(&read.currencies, &costs, None).compared(span.is_compared());
     CostView {
-        sentence: change_sentences(&total, &read.currencies),
+        sentence: change_sentences(span, &total, &read.currencies),
         figures: figures(span, read, &total, deployments),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
@@ -322,9 +327,10 @@ fn columns_of(
     read: &Read,
     view: &View,
     compared: &[(&ServiceCost, Compared)],
+    is_compared: bool,
 ) -> (Vec<ServiceRow>, Vec<Line>, Vec<Line>) {
     let costs: Vec<Compared> = compared.iter().map(|(_, row)| row.clone()).collect();
-    let table = figures_of(&read.currencies, &costs, None);
+    let table = figures_of(&read.currencies, &costs, None).compared(is_compared);
     let rows = compared.iter().zip(table.rows).map(|((service, _), lines)| ServiceRow {
         name: service.name.clone(),
         href: drill::page(&format!("/services/{}", service.slug), view, &[]),
@@ -411,13 +417,13 @@ fn figures(span: &Span, read: &Read, total: &Compared, deployments: &[ListedDepl
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
         deltas: Vec::new(),
-        note: String::new(),
+        note: span.no_comparison().unwrap_or_default(),
     };
     for currency in &read.currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
         spend.values.push(money(&now, currency, digits));
-        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+        spend.deltas.extend(span.known(Delta::between(&now, &before, currency, digits)));
     }
     let largest = read.compared().into_iter().next();
     let mut all = vec![spend];
@@ -436,9 +442,7 @@ fn figures(span: &Span, read: &Read, total: &Compared, deployments: &[ListedDepl
 fn answer(team: &TeamHead, span: Option<&Span>, cost: Option<&CostView>, shows_cost: bool) -> String {
     match (span, cost) {
         _ if !shows_cost => format!("The cost of {} is open to its members and to finance.", team.name),
-        (Some(span), Some(cost)) => {
-            format!("{} from {} against {}.", cost.sentence, range_label(span.days), span.before_label())
-        }
+        (Some(span), Some(cost)) => format!("{} {}.", cost.sentence, span.sides()),
         (Some(span), None) => format!("{} has no cost from {}.", team.name, range_label(span.days)),
         (None, _) => "No complete day of bills lies in this period yet.".into(),
     }

@@ -43,7 +43,8 @@ struct List {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<TeamsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None);
+    let is_compared = list.span.is_none_or(|span| span.is_compared());
+    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
     let all = vec![(String::new(), "All".to_owned())];
     let select = Select::new("env", "Environment", list.view.field("env"), [all, list.environments.clone()].concat());
     Ok(TeamsPage {
@@ -65,8 +66,9 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     for row in &list.rows {
         let cost_center = row.head.as_ref().and_then(|head| head.cost_center.clone());
         for currency in &list.currencies {
-            let (now, before) = (row.compared.cost(currency), row.compared.cost_before(currency));
-            let change = &now - &before;
+            let now = row.compared.cost(currency);
+            let before = list.span.and_then(|span| span.known(row.compared.cost_before(currency)));
+            let change = before.as_ref().map(|before| &now - before);
             table.row(&[
                 (&row.name).into(),
                 (&cost_center).into(),
@@ -159,8 +161,7 @@ fn answer(list: &List) -> String {
     if list.currencies.is_empty() {
         return format!("No cost from {}.", range_label(span.days));
     }
-    let changes = change_sentences(&total, &list.currencies);
-    format!("{changes} from {} against {}.", range_label(span.days), span.before_label())
+    format!("{} {}.", change_sentences(span, &total, &list.currencies), span.sides())
 }
 
 #[derive(Template, WebTemplate)]

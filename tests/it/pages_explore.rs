@@ -26,8 +26,8 @@ async fn seed(pool: &PgPool) {
          SELECT s, 'bill.csv', '2026-11-23T06:00Z', 'receipt', '2026-11-23T06:00Z', 'test', 'published' FROM generate_series(1, 2) s",
         "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id, billing_period_start, \
              billing_period_end, state, first_charge_date, last_charge_date, published_at) VALUES \
-         (4096, 1, 1, 'a', '2026-11-01', '2026-12-01', 'current', '2026-09-01', '2026-11-21', '2026-11-23T06:10Z'), \
-         (8192, 2, 2, 'b', '2026-11-01', '2026-12-01', 'current', '2026-09-01', '2026-11-20', '2026-11-23T06:10Z'), \
+         (4096, 1, 1, 'a', '2026-09-01', '2026-12-01', 'current', '2026-09-01', '2026-11-21', '2026-11-23T06:10Z'), \
+         (8192, 2, 2, 'b', '2026-09-01', '2026-12-01', 'current', '2026-09-01', '2026-11-20', '2026-11-23T06:10Z'), \
          (4095, 1, 1, 'a', '2026-10-01', '2026-11-01', 'superseded', '2026-09-01', '2026-11-21', '2026-11-22T06:10Z')",
         "INSERT INTO daily_cost SELECT s, d, CASE WHEN s = 0 THEN 0 ELSE e END, 4096, 'Cloud', c, 'USD', 1, v, v, v, v \
          FROM generate_series(0, 4) s, generate_series('2026-09-01'::date, '2026-11-21', '1 day') d, \

@@ -54,6 +54,31 @@ async fn releases_and_runs_stand_beside_deployments(pool: PgPool) {
     assert!(!admin.get("/search?q=v2").await.body.contains("/services/"));
 }
 
+/// GitHub names a tag by its plain name, and a release that was made from a branch without a commit: they meet by the tag.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_release_is_found_by_the_tag_that_was_deployed(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for (id, reference, tag) in [(1, "v1.4.2", "v1.4.2"), (2, "checkout-7", "checkout-7"), (3, "main", "v9.0")] {
+        let mut body = status(id, "", 0, "success", id);
+        body["deployment"]["ref"] = json!(reference);
+        body["deployment"]["payload"] = json!({"service": "checkout"});
+        body["deployment"]["sha"] = json!(format!("{id:040x}"));
+        github.signed("deployment_status", &format!("d{id}"), &body).await;
+        github.signed("release", &format!("r{id}"), &release(id + 10, tag, "https://example.com/r")).await;
+    }
+    read_new(&pool).await.unwrap();
+    let versions: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT version FROM deployment ORDER BY external_id").fetch_all(&pool).await.unwrap();
+    assert_eq!(versions, [Some("v1.4.2".to_owned()), None, None]);
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT deployment_id FROM deployment ORDER BY external_id").fetch_all(&pool).await.unwrap();
+    let browser = github.app.browser(Role::Finance, false, &[]).await;
+    for (id, has_release) in ids.iter().zip([true, true, false]) {
+        let page = browser.get(&format!("/deployments/{id}")).await;
+        assert_eq!(page.body.contains("https://example.com/r"), has_release, "{id}: {}", page.body);
+    }
+}
+
 /// What a page read is kept until anything is written: the next view shows it, and nobody sees what another may.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_service_looked_at_twice_shows_what_was_written_between(pool: PgPool) {

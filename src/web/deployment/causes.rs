@@ -25,7 +25,7 @@ pub struct Causes {
 }
 
 /// As many days before as there are complete ones after, so that no cause is one of more days. Of the service that the
-/// page is about, where there are several; none while a week is not complete.
+/// page is about, where there are several; none while a week is not complete, nor where bills do not tell of as many.
 pub(super) async fn read(
     app: &AppState,
     bills: &Freshness,
@@ -40,6 +40,9 @@ pub(super) async fn read(
     let Some(before) = DateRange::new(around.day - Days::new(after.day_count().into()), around.day) else {
         return Ok(None);
     };
+    if around.before.is_none_or(|billed| before.start() < billed.start()) {
+        return Ok(None);
+    }
     let filter =
         CostFilter { service_id: Some(service.service_id), environment_id, ..CostFilter::new(after, view.basis) };
     let why = why::read(app, bills, snapshot, scope, why::by_day(&filter, before), None).await?;

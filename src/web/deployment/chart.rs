@@ -53,10 +53,12 @@ pub struct Setting<'a> {
 
 /// Which side of the deployment a day lies on.
 pub fn side(around: &Around, day: NaiveDate) -> &'static str {
+    let holds = |side: Option<DateRange>| side.is_some_and(|side| side.start() <= day && day < side.end());
     match day {
-        _ if day < around.day => "before",
         _ if day == around.day => "day of the deployment",
-        _ if around.after.is_some_and(|after| day < after.end()) => "after",
+        _ if holds(around.before) => "before",
+        _ if holds(around.after) => "after",
+        _ if day < around.day || around.after.is_some_and(|after| day < after.start()) => "no bill",
         _ => "provisional",
     }
 }
@@ -161,9 +163,13 @@ fn line(lines: &[ServiceLine], currency: &str) -> BTreeMap<NaiveDate, LineDay> {
 fn levels(averages: &Averages, around: &Around, buckets: &Buckets) -> Vec<Level> {
     let Some(average) = averages.rows().into_iter().next() else { return Vec::new() };
     let day = buckets.index_of(around.day).unwrap_or_default();
-    let mut levels = vec![Level { from: 0, to: day, value: position(&average.before) }];
-    if around.after.is_some() {
-        levels.push(Level { from: day + 1, to: buckets.provisional_from(), value: position(&average.after) });
+    let mut levels = Vec::new();
+    if around.before.is_some() {
+        levels.push(Level { from: 0, to: day, value: position(&average.before) });
+    }
+    if let Some(after) = around.after {
+        let first = buckets.index_of(after.start()).unwrap_or(day + 1);
+        levels.push(Level { from: first, to: buckets.provisional_from(), value: position(&average.after) });
     }
     levels
 }

@@ -122,6 +122,7 @@ struct CostView {
     by_service: Vec<(ServedService, Vec<Line>)>,
     resources: Vec<ResourceTable>,
     basis: &'static str,
+    days_before: u32,
     days_after: u32,
 }
 
@@ -151,7 +152,8 @@ async fn show(
     let page = page.of_services(&context_ids);
     let day = at(&row).date_naive();
     let complete_to = page.bills.complete_to();
-    let around = Around::new(day, complete_to.unwrap_or(day), FOUR_WEEKS);
+    let (bills_from, bills_to) = page.bills.billed_around(day);
+    let around = Around::new(day, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
     let others = others(&mut snapshot, id, &services, around.whole()).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
@@ -187,10 +189,10 @@ async fn show(
     let service_query = drill::page("", &view, &[("period", &period), ("env", env)]);
     let mut cost = None;
     if !days.is_empty() {
-        let resources = match around.after.filter(|after| after.day_count() >= WEEK && went_live(&row)) {
-            Some(after) => {
-                let sides =
-                    Sides { service_ids: &ids, environment_id, before: around.before, after, basis: view.basis };
+        let both = around.before.zip(around.after);
+        let resources = match both.filter(|(_, after)| after.day_count() >= WEEK && went_live(&row)) {
+            Some((before, after)) => {
+                let sides = Sides { service_ids: &ids, environment_id, before, after, basis: view.basis };
                 deployment_costs::resources(&mut snapshot, &scope, sides, RESOURCE_COUNT_MAX).await?
             }
             None => Vec::new(),
@@ -212,6 +214,7 @@ async fn show(
             by_service: resources::by_service(&days, &open, &around),
             resources: resources::tables(&resources, &days, &around, &lines_href),
             basis: view.basis.label(),
+            days_before: around.days_before(),
             days_after: around.days_after(),
         });
     }
@@ -365,6 +368,12 @@ fn state(
             format!("The bills hold no cost of its services in this environment from {}.", range_label(around.whole())),
         ));
     }
+    if around.before.is_none() {
+        return Some((
+            "Nothing to compare with",
+            format!("No bill tells of the days before {}.", around.day.format("%-d %B %Y")),
+        ));
+    }
     let after = around.days_after();
     (after < WEEK).then(|| {
         let left = WEEK - after;
@@ -424,7 +433,7 @@ fn answer(
         "In the {} complete days after, {who} cost {}, compared with the {} days before.",
         around.days_after(),
         parts.join(", and "),
-        around.before.day_count()
+        around.days_before()
     )
 }
 
@@ -442,8 +451,10 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         deltas: Vec::new(),
         note,
     };
-    let before = figure("Before, a day", side(|row| &row.before), range_label(around.before));
-    let mut all = vec![before];
+    let mut all = vec![match around.before {
+        Some(before) => figure("Before, a day", side(|row| &row.before), range_label(before)),
+        None => Figure::plain("Before, a day", "not known", "no bill tells of days before"),
+    }];
     match around.after {
         Some(after) if is_comparable => {
             all.push(figure("After, a day", side(|row| &row.after), range_label(after)));
@@ -454,6 +465,9 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
                 deltas.iter().map(|delta| format!("{} {}", delta.relative, delta.word()).trim().to_owned()).collect();
             all.push(figure("Difference, a day", values, notes.join(", ")));
         }
+        Some(after) if around.before.is_none() => {
+            all.push(figure("After, a day", side(|row| &row.after), range_label(after)));
+        }
         _ => all.push(Figure::plain(
             "After, a day",
             "not yet",
@@ -462,8 +476,12 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
     }
     all.push(Figure::plain(
         "Days compared",
-        format!("{} and {}", around.before.day_count(), around.days_after()),
-        "the day itself is on neither side",
+        format!("{} and {}", around.days_before(), around.days_after()),
+        if around.days_before() < around.wanted {
+            format!("{}: bills tell of no more; the day itself is on neither side", around.days_label())
+        } else {
+            "the day itself is on neither side".to_owned()
+        },
     ));
     Figures(all)
 }

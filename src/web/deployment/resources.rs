@@ -2,6 +2,7 @@ use super::super::charts::{ChangeBar, position};
 use super::super::comparison::{Around, Averages, average};
 use super::super::display::{Compared, Line, columns};
 use super::super::drill;
+use crate::focus::DateRange;
 use crate::store::deployment_costs::{ResourceCost, ServedService, ServiceDayCost};
 
 /// The change of one currency by resource: the largest, the others, the total.
@@ -51,7 +52,7 @@ pub fn by_service(days: &[ServiceDayCost], open: &[ServedService], around: &Arou
             compared(averages.rows().iter().map(|row| (row.currency.as_str(), &row.after, &row.before)))
         })
         .collect();
-    open.iter().cloned().zip(columns(&currencies, &compared).rows).collect()
+    open.iter().cloned().zip(columns(&currencies, &compared).compared(around.before.is_some()).rows).collect()
 }
 
 /// One table a currency. What the largest do not explain is the row of the others, so that the rows add up to
@@ -77,7 +78,7 @@ pub fn tables(
                 .iter()
                 .map(|one| {
                     let after = average(&one.cost_after, around.days_after());
-                    let before = average(&one.cost_before, around.before.day_count());
+                    let before = average(&one.cost_before, around.days_before());
                     compared(std::iter::once((total.currency.as_str(), &after, &before)))
                 })
                 .collect();
@@ -103,7 +104,8 @@ fn links(resource: &ResourceCost, around: &Around, lines_href: &str) -> (String,
     let id = if resource.resource_id.is_empty() { super::super::query::NONE } else { &resource.resource_id };
     let narrowed = serde_urlencoded::to_string([("resource", id), ("cur", &resource.currency)]).unwrap_or_default();
     let lines = format!("{lines_href}&{narrowed}");
-    (drill::on(&lines, around.before), around.after.map(|after| drill::on(&lines, after)).unwrap_or_default())
+    let on = |side: Option<DateRange>| side.map(|days| drill::on(&lines, days)).unwrap_or_default();
+    (on(around.before), on(around.after))
 }
 
 fn table(

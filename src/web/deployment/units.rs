@@ -23,22 +23,22 @@ pub(super) async fn of_days(
     days: &[ServiceDayCost],
     bills: &Freshness,
 ) -> sqlx::Result<Vec<Workload>> {
-    let Some(after) = around.after.filter(|_| went_live(row)) else { return Ok(Vec::new()) };
+    let sides = around.before.zip(around.after).filter(|_| went_live(row));
+    let Some((before, after)) = sides else { return Ok(Vec::new()) };
     let mut costs = ServiceCosts::new();
     for day in days {
         let own = costs.entry((day.service_id, day.currency.clone())).or_default();
         *own.entry(day.charge_date).or_default() += &day.cost;
     }
-    let sides = Sides { environment_id, before: around.before, after };
+    let sides = Sides { environment_id, before, after };
     workloads(snapshot, services, sides, &costs, bills).await
 }
 
-/// The section of the page; `None` before the deployment has complete days.
+/// The section of the page; `None` while one side has no days.
 pub(super) fn section(workloads: &[Workload], around: &Around, id: i64) -> Option<UnitSection> {
-    around.after?;
-    let sides = format!("{} days before against {} after", around.before.day_count(), around.days_after());
+    around.before.zip(around.after)?;
     let csv = if workloads.is_empty() { String::new() } else { format!("/deployments/{id}/unit-costs.csv") };
-    Some(UnitSection::new(workloads, sides, csv))
+    Some(UnitSection::new(workloads, around.days_label(), csv))
 }
 
 /// What a unit cost before and after a deployment, of the services that the reader may see.
@@ -57,8 +57,9 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     }
     let service_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
     let bills = app.bills(&mut snapshot).await?.of_services(&service_ids);
-    let Some(complete_to) = bills.complete_to() else { return Ok(Vec::new()) };
-    let around = Around::new(at(&row).date_naive(), complete_to, FOUR_WEEKS);
+    let day = at(&row).date_naive();
+    let (bills_from, Some(bills_to)) = bills.billed_around(day) else { return Ok(Vec::new()) };
+    let around = Around::new(day, bills_from, bills_to, FOUR_WEEKS);
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
     let basis = CostBasis::default();

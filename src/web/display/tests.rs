@@ -65,6 +65,22 @@ fn a_figure_is_rounded_the_same_in_a_list_and_on_its_page() {
     assert!(list.rounding.is_empty() && text(&list.rows[2][0]) == "€301 €50 +€251", "{:?}", list.rows[2]);
 }
 
+#[test]
+fn where_no_bill_tells_of_the_days_before_there_is_no_change_and_nothing_new() {
+    let mut row = Compared::default();
+    row.add(true, "USD", &decimal("30000"));
+    row.add(false, "USD", &decimal("1000"));
+    let list = figures(&["USD".into()], &[row.clone()], None);
+    assert_eq!(list.total[0].delta.amount, "+$29,000");
+    assert_eq!(list.clone().compared(true), list);
+    let unknown = list.compared(false);
+    for line in [&unknown.rows[0][0], &unknown.total[0]] {
+        assert_eq!((line.cost.as_str(), line.before.as_str()), ("$30,000", "not known"));
+        assert_eq!(line.delta, Delta::unknown());
+        assert!(line.delta.relative.is_empty());
+    }
+}
+
 // Mixed signs, zeros, single rows; 0, 2 and 3 decimals.
 proptest! {
     #[test]

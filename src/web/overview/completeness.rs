@@ -2,7 +2,7 @@ use super::super::charts::{DayCells, DayState};
 use super::super::display::{decimals, money, shown};
 use crate::focus::DateRange;
 use crate::store::environment_costs::SourceDay;
-use crate::store::freshness::{Freshness, SourceState};
+use crate::store::freshness::{Freshness, SourceReach, SourceState};
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,22 @@ pub struct SourceRow {
     pub state: SourceState,
     pub state_text: String,
     pub complete_to: String,
+    /// What lacks of it although it is there: accounts that are late, and billing periods between others.
+    pub lacking: Vec<String>,
     /// One a currency.
     pub costs: Vec<String>,
+}
+
+fn lacking(bills: &Freshness, source: &SourceReach) -> Vec<String> {
+    let accounts = bills.late().filter(|late| late.source_id == source.source_id);
+    let late = accounts.filter_map(|late| {
+        Some(format!("account {} to {}", late.account.as_ref()?, late.complete_to.format("%-d %b %Y")))
+    });
+    let gaps = bills.gaps.iter().filter(|gap| gap.source_id == source.source_id).map(|gap| match &gap.account {
+        Some(account) => format!("no bill of account {account} for {}", gap.period.label()),
+        None => format!("no bill for {}", gap.period.label()),
+    });
+    late.chain(gaps).collect()
 }
 
 /// Sources that have not ended, over the days of the month; costs of complete days only.
@@ -54,6 +68,7 @@ pub fn table(
         .iter()
         .map(|source| {
             let state = bills.state(source);
+            let lacking = lacking(bills, source);
             let cell = |day: chrono::NaiveDate| match day {
                 _ if day <= source.complete_to => DayState::Complete,
                 _ if seen.contains(&(source.source_id, day)) => DayState::Arriving,
@@ -65,12 +80,14 @@ pub fn table(
                 cells: DayCells::new(&days.days().map(cell).collect::<Vec<_>>()),
                 state,
                 state_text: match state {
+                    SourceState::Complete if !lacking.is_empty() => "Partly there".into(),
                     SourceState::Complete => "Complete".into(),
                     SourceState::Late(1) => "Late by 1 day".into(),
                     SourceState::Late(late) => format!("Late by {late} days"),
                     SourceState::Ended => "Ended".into(),
                 },
                 complete_to: source.complete_to.format("to %-d %b %Y").to_string(),
+                lacking,
                 costs: Vec::new(),
             }
         })

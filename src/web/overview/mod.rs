@@ -1,5 +1,6 @@
 //! `/`: what was spent against the period before, what moved, what waits for someone, and how far the bills are in.
 
+mod begins;
 mod completeness;
 mod few;
 mod findings;
@@ -29,6 +30,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use begins::Begins;
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
@@ -92,12 +95,16 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let scope = principal.scope();
     let span = view.span(&page.bills);
     let open = environment_costs::open_items(&mut snapshot, page.now).await?;
-    let (mut costs, mut cost, mut names) = (Vec::new(), None, Vec::new());
+    let (mut costs, mut cost, mut names, mut begins) = (Vec::new(), None, Vec::new(), Begins::default());
     if let Some(span) = &span {
         let filter = view.filter(&mut snapshot, span.days).await?;
         costs = service_costs::by_service(&mut snapshot, &scope, &filter, span.before).await?;
         names = currencies(&costs);
         if !names.is_empty() {
+            if !span.is_compared() {
+                // Part of what was before is no part of a change.
+                costs.iter_mut().for_each(|cost| cost.cost_before = BigDecimal::default());
+            }
             let moved = movers::rank(&costs, &names[0]);
             let weeks = DateRange::days_to(span.complete_to, 7 * movers::WEEK_COUNT);
             let ids: Vec<i64> = moved.iter().map(|service| service.service_id).collect();
@@ -112,10 +119,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             let first = span.before.start().min(span.days.start());
             let claimed =
                 effects::claimed(&mut snapshot, &scope, ClaimedFilter::default(), first, span.days.end()).await?;
+            begins = Begins::read(&mut snapshot, &page.bills, span, &ids).await?;
             let cause = |service: &ServiceCost| {
-                findings::cause(service, &claimed).unwrap_or_else(|| findings::other_cause(service, &view))
+                let begin = begins.of(service.service_id, &view, &service.slug);
+                let release = || findings::cause(service, &claimed);
+                begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
             };
-            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, &names, cause);
+            let (movers, movers_total) =
+                movers::table(&costs, &moved, &weekly, (names.as_slice(), span.is_compared()), cause);
             let live = count_live(&mut snapshot, span.days).await?;
             let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
             let completeness =
@@ -142,7 +153,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
     Ok(OverviewPage {
         restated,
-        answer: format!("{} {}", answer(span.as_ref(), &costs, &names, &page), forecast.sentence()).trim_end().into(),
+        answer: format!("{} {}", answer(span.as_ref(), &costs, &names, &page, &begins), forecast.sentence())
+            .trim_end()
+            .into(),
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),
@@ -197,12 +210,13 @@ fn figures(
     let unallocated = unallocated(costs);
     let empty = |label: String| Figure { label, values: Vec::new(), deltas: Vec::new(), note: String::new() };
     let mut spend = empty(format!("Spend, {}", span.label()));
+    spend.note = span.no_comparison().unwrap_or_default();
     let mut none = empty("Not allocated".into());
     for currency in currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
         spend.values.push(money(&now, currency, digits));
-        spend.deltas.push(Delta::between(&now, &before, currency, digits));
+        spend.deltas.extend(span.known(Delta::between(&now, &before, currency, digits)));
         let part = unallocated.cost(currency);
         none.values.extend(percent(&part, &now));
         let amount = money(&part, currency, digits);
@@ -238,7 +252,7 @@ fn facts(costs: &[ServiceCost], page: &Page, view: &View, currencies: &[String])
     facts
 }
 
-fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], page: &Page) -> String {
+fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], page: &Page, begins: &Begins) -> String {
     let Some(span) = span.filter(|_| !currencies.is_empty()) else {
         return if page.bills.sources.is_empty() {
             "No bills yet: cost appears here as soon as the first one is in.".into()
@@ -247,13 +261,13 @@ fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], pag
         };
     };
     let total = total(costs);
-    let sentence = change_sentences(&total, currencies);
+    let sentence = change_sentences(span, &total, currencies);
     let first = &currencies[0];
     let grew = costs
         .iter()
-        .filter(|cost| cost.currency == *first && cost.service_id != 0)
+        .filter(|cost| cost.currency == *first && cost.service_id != 0 && !begins.has(cost.service_id))
         .max_by_key(|cost| &cost.cost - &cost.cost_before)
-        .filter(|cost| cost.cost > cost.cost_before)
+        .filter(|cost| span.is_compared() && cost.cost > cost.cost_before)
         .map(|cost| {
             // As the table below shows it.
             let digits = decimals(first, &total.cost(first).abs().max(total.cost_before(first).abs()));
@@ -261,7 +275,7 @@ fn answer(span: Option<&Span>, costs: &[ServiceCost], currencies: &[String], pag
             format!(" {} grew most, by {}.", cost.name, money(&change, first, digits))
         })
         .unwrap_or_default();
-    format!("{sentence} from {} against {}.{grew}", range_label(span.days), span.before_label())
+    format!("{sentence} {}.{}{grew}", span.sides(), begins::sentence(&page.bills, span))
 }
 
 fn empty(span: Option<&Span>, page: &Page) -> String {
@@ -294,7 +308,7 @@ fn items(
     let amounts: Vec<String> = currencies
         .iter()
         .map(|currency| (currency, unallocated.cost(currency)))
-        .filter(|(_, cost)| *cost != bigdecimal::BigDecimal::default())
+        .filter(|(_, cost)| *cost != BigDecimal::default())
         .map(|(currency, cost)| money(&cost, currency, decimals(currency, &cost)))
         .collect();
     if !amounts.is_empty() {
@@ -332,6 +346,14 @@ fn items(
             href: if page.shows_bills { "/sources".into() } else { String::new() },
             amount: if days == 1 { "1 day".into() } else { format!("{days} days") },
             note: format!("Complete to {}; figures of later days lack it", source.complete_to.format("%-d %b %Y")),
+        });
+    }
+    for gap in &page.bills.gaps {
+        items.push(Item {
+            text: format!("{} has no bill for {}", gap.name, gap.period.label()),
+            href: if page.shows_bills { format!("/sources/{}", gap.source_id) } else { String::new() },
+            amount: String::new(),
+            note: "Its days are partial: what it bills on them is not known".into(),
         });
     }
     if open.unmapped_deployment_count > 0 {

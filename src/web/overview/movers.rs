@@ -18,7 +18,8 @@ pub struct Mover {
     pub cause: Option<Cause>,
 }
 
-/// The services whose cost changed most in the first currency. What is not allocated is never a mover.
+/// The services whose cost changed most in the first currency; the dearest, where there is no comparison. What is not
+/// allocated is never a mover.
 pub fn rank<'a>(costs: &'a [ServiceCost], currency: &str) -> Vec<&'a ServiceCost> {
     let mut moved: Vec<&ServiceCost> = costs
         .iter()
@@ -37,7 +38,7 @@ pub fn table(
     costs: &[ServiceCost],
     moved: &[&ServiceCost],
     weekly: &[WeekCost],
-    currencies: &[String],
+    (currencies, is_compared): (&[String], bool),
     cause: impl Fn(&ServiceCost) -> Cause,
 ) -> (Vec<Mover>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, Compared> = BTreeMap::new();
@@ -72,7 +73,7 @@ pub fn table(
     }
     // The row of the others takes what rounding leaves: it has no page of its own.
     let rest = movers.iter().position(|mover| mover.href == "/services").or(rows.len().checked_sub(1));
-    let Columns { rows: lines, total, .. } = figures(currencies, &rows, rest);
+    let Columns { rows: lines, total, .. } = figures(currencies, &rows, rest).compared(is_compared);
     for (mover, lines) in movers.iter_mut().zip(lines) {
         mover.lines = lines;
     }

@@ -15,7 +15,7 @@ pub(super) fn empty(view: &View, span: Option<&Span>, has_bills: bool, freshness
         };
     };
     let (days, own) = (range_label(span.days), own_days(reach));
-    match reach.bills_from {
+    match span.bills_from {
         Some(first) if span.days.last_day() < first => {
             format!("There was no bill yet from {days}: bills begin on {}.{own}", day(first))
         }
@@ -28,6 +28,11 @@ pub(super) fn empty(view: &View, span: Option<&Span>, has_bills: bool, freshness
         _ if view.is_filtered() => {
             format!("No cost matches these filters from {days}. Bills are complete for these days.{own}")
         }
+        Some(_) if !span.is_compared() => format!(
+            "No cost from {days}: {}. This is a true zero where bills are complete; if the service should have cost, see \
+             what is not mapped.{own}",
+            span.no_comparison().unwrap_or_default()
+        ),
         _ => format!(
             "No cost from {days} nor in {}. This is a true zero where bills are complete; if the service should have \
              cost, see what is not mapped.{own}",
@@ -63,6 +68,8 @@ mod tests {
         let source = SourceReach {
             source_id: 1,
             name: "aws".into(),
+            account: None,
+            bills_from: date("2026-10-01"),
             complete_to: date("2026-11-20"),
             last_charge_date: date("2026-11-20"),
             read_at: chrono::DateTime::UNIX_EPOCH,
@@ -70,11 +77,8 @@ mod tests {
         };
         let bills = Freshness { sources: vec![source], ..Freshness::default() };
         let view = View::parse(Some(query), Accepts { texts: &["env"], by: &[], sort: &[] }).unwrap();
-        let reach = CostReach {
-            bills_from: Some(date("2026-10-01")),
-            first_day: own.map(|(first, _)| date(first)),
-            last_day: own.map(|(_, last)| date(last)),
-        };
+        let reach =
+            CostReach { first_day: own.map(|(first, _)| date(first)), last_day: own.map(|(_, last)| date(last)) };
         empty(&view, view.span(&bills).as_ref(), true, "Bills complete to Fri 20 Nov", &reach)
     }
 

@@ -18,7 +18,7 @@ pub(super) fn figures(
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
         deltas: Vec::new(),
-        note: String::new(),
+        note: span.no_comparison().unwrap_or_default(),
     };
     let mut by_day =
         Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
@@ -26,9 +26,12 @@ pub(super) fn figures(
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
         spend.values.push(money(&now, currency, digits));
-        spend.deltas.push(Delta::between(&now, &before, currency, digits));
-        let a_day = average(&now, span.days.day_count());
+        spend.deltas.extend(span.known(Delta::between(&now, &before, currency, digits)));
+        let a_day = average(&now, span.billed_day_count());
         by_day.values.push(money(&a_day, currency, decimals(currency, &a_day)));
+        if !span.is_compared() {
+            continue;
+        }
         let a_day_before = average(&before, span.before.day_count());
         let was = money(&a_day_before, currency, decimals(currency, &a_day_before));
         by_day.note = if by_day.note.is_empty() { format!("{was} before") } else { format!("{}, {was}", by_day.note) };

@@ -171,12 +171,14 @@ impl Readings {
                 reporting = rated.as_ref().and_then(Reporting::new);
                 let reading = service_costs::bought(snapshot, &scope, service.service_id, &filter, span.before);
                 bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
-                let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
-                let id = service.service_id;
-                let reading = moved_by_rules::between(snapshot, &scope, id, span.days, span.before, view.basis);
-                moved = kept.moved.get_or_read(publication_id, question, reading).await?;
-                let asked = why::by_day(&own, span.before);
-                explained = why::read(app, &page.bills, snapshot, &scope, asked, None).await?;
+                if span.is_compared() {
+                    let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
+                    let id = service.service_id;
+                    let reading = moved_by_rules::between(snapshot, &scope, id, span.days, span.before, view.basis);
+                    moved = kept.moved.get_or_read(publication_id, question, reading).await?;
+                    let asked = why::by_day(&own, span.before);
+                    explained = why::read(app, &page.bills, snapshot, &scope, asked, None).await?;
+                }
                 let can_choose = Policy::Bills.allows(principal);
                 usage = usage::read(snapshot, &service, &span, &days, can_choose, &page.bills).await?;
                 let states_goals = Policy::Review.allows(principal);

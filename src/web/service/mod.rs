@@ -232,7 +232,7 @@ fn cost_view(
         charges_href: &charges_href,
     };
     let charts = daily::charts(&points, &series, &setting);
-    let (bought, bought_total) = tables::bought(bought, &days.currencies);
+    let (bought, bought_total) = tables::bought(span, bought, &days.currencies);
     CostView {
         reporting: None,
         figures: figures(span, days, deployments, usage),
@@ -261,10 +261,10 @@ fn answer(
         return format!("{} has no cost to show here.", service.name);
     };
     let total = days.total(span);
-    let sentence = change_sentences(&total, &days.currencies);
+    let sentence = change_sentences(span, &total, &days.currencies);
     let filtered = if view.is_filtered() { " Within these filters." } else { "" };
     let main = cost.why.first().and_then(WhyTable::main_cause).unwrap_or_default();
-    format!("{sentence} from {} against {}.{main}{filtered}", range_label(span.days), span.before_label())
+    format!("{sentence} {}.{main}{filtered}", span.sides())
 }
 
 fn deployments_note(deployments: &[ListedDeployment], listed: DateRange) -> String {

@@ -130,6 +130,8 @@ fn shape(deployment: &ListedDeployment, span: &Span, effects: &[EffectBrief]) ->
     if deployment.kind == "rollback" {
         return Shape::Rollback;
     }
-    let around = Around::new(deployment.at.date_naive(), span.complete_to, WEEK);
+    let day = deployment.at.date_naive();
+    let (bills_from, bills_to) = span.billed_around(day);
+    let around = Around::new(day, bills_from, bills_to, WEEK);
     if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }
 }

@@ -93,9 +93,14 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
     if !deployment.went_live() {
         return (Vec::new(), "did not go live".into());
     }
-    let around = Around::new(deployment.at.date_naive(), span.complete_to, WEEK);
+    let day = deployment.at.date_naive();
+    let (bills_from, bills_to) = span.billed_around(day);
+    let around = Around::new(day, bills_from, bills_to, WEEK);
     if around.days_after() < WEEK {
         return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
+    }
+    if around.before.is_none() {
+        return (Vec::new(), "no bills before it, so nothing to compare with".into());
     }
     let own =
         days.kept().filter(|row| deployment.environment_id == 0 || row.environment_id == deployment.environment_id);
@@ -110,7 +115,13 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
             money(&average.after, &average.currency, digits)
         ));
     }
-    if deltas.is_empty() { (deltas, "no cost in its environment".into()) } else { (deltas, notes.join(", ")) }
+    if deltas.is_empty() {
+        return (deltas, "no cost in its environment".into());
+    }
+    if around.days_before() < WEEK {
+        notes.push(around.days_label());
+    }
+    (deltas, notes.join(", "))
 }
 
 /// Why the cost of one currency changed: parts by environment and charge type that add up to the change.
@@ -139,8 +150,11 @@ impl WhyTable {
     }
 }
 
-/// One table a currency.
+/// One table a currency; none where there is no comparison.
 pub fn why(span: &Span, days: &Loaded) -> Vec<WhyTable> {
+    if !span.is_compared() {
+        return Vec::new();
+    }
     let mut parts: BTreeMap<(usize, String), Compared> = BTreeMap::new();
     for row in days.kept() {
         let kind = days.environment(row.environment_id).map_or("", |one| one.kind.as_str());
@@ -219,18 +233,20 @@ pub struct BoughtRow {
 }
 
 /// What was bought, the dearest first, with a total that adds up.
-pub fn bought(rows: &[Bought], currencies: &[String]) -> (Vec<BoughtRow>, Vec<Line>) {
+pub fn bought(span: &Span, rows: &[Bought], currencies: &[String]) -> (Vec<BoughtRow>, Vec<Line>) {
     let mut parts: BTreeMap<String, Compared> = BTreeMap::new();
     for row in rows {
         let part = parts.entry(bought_label(row)).or_default();
         part.add(true, &row.currency, &row.cost);
-        part.add(false, &row.currency, &row.cost_before);
+        if span.is_compared() {
+            part.add(false, &row.currency, &row.cost_before);
+        }
     }
     let mut parts: Vec<(String, Compared)> = parts.into_iter().collect();
     let rank = |part: &Compared| currencies.first().map(|first| part.cost(first)).unwrap_or_default();
     parts.sort_by(|left, right| rank(&right.1).cmp(&rank(&left.1)).then_with(|| left.0.cmp(&right.0)));
     let (labels, compared): (Vec<String>, Vec<Compared>) = parts.into_iter().unzip();
-    let table = columns(currencies, &compared);
+    let table = columns(currencies, &compared).compared(span.is_compared());
     let scales: Vec<Vec<CellBars>> = currencies
         .iter()
         .map(|currency| {
@@ -272,17 +288,27 @@ fn bought_label(row: &Bought) -> String {
     format!("{what}, {how}")
 }
 
-/// "Spend rose $1,777 (4.2%) to $44,190", and the same for each further currency.
-pub fn change_sentences(total: &Compared, currencies: &[String]) -> String {
+/// "Spend rose $1,777 (4.2%) to $44,190", and the same for each further currency; what was spent, where there is no
+/// comparison.
+pub fn change_sentences(span: &Span, total: &Compared, currencies: &[String]) -> String {
     let sentences: Vec<String> = currencies
         .iter()
         .enumerate()
         .map(|(index, currency)| {
-            let sentence = change_sentence(total, currency);
+            let sentence = match span.is_compared() {
+                true => change_sentence(total, currency),
+                false => spend_sentence(total, currency),
+            };
             if index == 0 { sentence } else { format!("in {currency}, {}", lower_first(&sentence)) }
         })
         .collect();
     sentences.join("; ")
+}
+
+/// "Spend was $44,190".
+fn spend_sentence(total: &Compared, currency: &str) -> String {
+    let now = total.cost(currency);
+    format!("Spend was {}", money(&now, currency, decimals(currency, &now)))
 }
 
 /// "Spend rose $1,777 (4.2%) to $44,190".

@@ -90,7 +90,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
                 is_current: group == read.group,
             })
             .collect(),
-        comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
+        comparison: span.map(|span| span.both_label()).unwrap_or_default(),
         group: UnitGroup::ALL.iter().find(|(group, _)| *group == read.group).map_or("Service", |(_, label)| *label),
         per: read.metric.as_ref().map(super::service::usage::per).unwrap_or_default(),
         has_metrics: !read.metrics.is_empty(),

@@ -48,6 +48,8 @@ struct WhyPage {
     comparison: String,
     csv_href: String,
     walks: Vec<WhyWalk>,
+    /// Whether bills tell of the days of both.
+    is_compared: bool,
 }
 
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<WhyPage> {
@@ -57,7 +59,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let choices = service_costs::choices(&mut snapshot).await?;
     let span = span(&view, &page.bills)?;
     let mut explained = Why::default();
-    if let Some(span) = &span {
+    if let Some(span) = span.as_ref().filter(|span| span.is_compared()) {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
         explained = read(&app, &page.bills, &mut snapshot, &principal.scope(), question, None).await?;
@@ -81,6 +83,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href,
         walks,
+        is_compared: span.is_none_or(|span| span.is_compared()),
         page,
     })
 }
@@ -90,7 +93,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
-    if let Some(span) = span(&view, &bills)? {
+    if let Some(span) = span(&view, &bills)?.filter(Span::is_compared) {
         let filter = view.filter(&mut snapshot, span.days).await?;
         let question = by_day(&filter, span.before);
         why = read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
@@ -115,6 +118,9 @@ fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
 
 fn answer(explained: &[Explained], span: Option<&Span>) -> String {
     let Some(span) = span else { return "No complete day of bills lies in this period yet.".into() };
+    if let Some(why) = span.no_comparison() {
+        return format!("There is no change to explain from {}: {why}.", range_label(span.days));
+    }
     let sentences: Vec<String> = explained.iter().filter_map(sentence).collect();
     if sentences.is_empty() {
         return format!("Nothing was spent from {}, nor in {}.", range_label(span.days), span.before_label());

@@ -1,12 +1,14 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
 mod api;
+mod bill_gaps;
 mod commitments;
 mod cross_view;
 mod currency;
 mod drill;
 mod drill_causes;
 mod drill_closed;
+mod first_bill;
 mod invoices;
 mod late;
 mod missing_bills;

@@ -275,7 +275,7 @@ async fn any_two_periods_are_compared(db: PgPool) {
     for (vs, before, label) in [
         ("2026-08", "217", "August 2026"),
         ("2026-08-01..2026-08-15", "105", "1 to 15 Aug 2026"),
-        ("2026-08-30..2026-09-02", "14", "30 Aug to 2 Sep 2026"),
+        ("2026-08-30..2026-08-31", "14", "30 to 31 Aug 2026"),
     ] {
         let query = format!("period=2026-10&vs={vs}");
         let csv = finance.get(&format!("/why.csv?{query}")).await.body;
@@ -288,6 +288,9 @@ async fn any_two_periods_are_compared(db: PgPool) {
         let api = world.app.api("GET", &format!("/api/v1/why?{query}"), &token, Value::Null).await.json();
         assert_eq!(decimal(api["changes"][0]["compared_cost"].as_str().unwrap()), decimal(before), "{api}");
     }
+    // Of September there is no bill.
+    let unknown = finance.get("/why?period=2026-10&vs=2026-08-30..2026-09-02").await.body;
+    assert!(unknown.contains("no bills for September 2026, so nothing to compare with"), "{unknown}");
     // The later may be the one that is compared with.
     let turned = finance.get("/why.csv?period=2026-08&vs=2026-10").await.body;
     assert_eq!(

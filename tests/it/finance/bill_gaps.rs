@@ -1,0 +1,123 @@
+//! What lacks within a source that is there: a billing account that is late, and a billing period between others. Their days
+//! are not complete, and no zeros.
+
+use super::{Line, World, bill, column, texts, world};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+use std::ops::RangeInclusive;
+
+// A line a day of a billing account of the source acme.
+async fn deliver(
+    world: &World,
+    (account, service): (&str, &'static str),
+    cost: &'static str,
+    (month, days): (&'static str, RangeInclusive<u32>),
+) {
+    let line = |day: u32| Line {
+        cost,
+        billed: month,
+        day: String::leak(format!("{month}-{day:02}")),
+        service,
+        ..Line::default()
+    };
+    let text = bill(&days.map(line).collect::<Vec<_>>()).replace("acct-1", account);
+    world.import_as("acme", &text, "2026-11-20T06:00:00Z").await;
+}
+
+async fn notes(world: &World, query: &str) -> Value {
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = format!("/api/v1/costs{query}");
+    world.app.api("GET", &path, &token, Value::Null).await.json()["notes"].clone()
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_account_that_lacks_is_late_although_its_source_is_there(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-10", 1..=31), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days).await;
+    }
+    deliver(&world, ("B", "edge"), "10", ("2026-10", 1..=31)).await;
+    let finance = world.finance().await;
+    let late = "acme, account B is missing since Sun 1 Nov 2026";
+    for path in ["/", "/services", "/services/edge", "/why"] {
+        let page = finance.get(path).await.body;
+        assert!(page.contains(late), "{path}: {page}");
+        assert!(page.contains("Bills complete to Thu 19 Nov, 1 source late"), "{path}: {page}");
+    }
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains("30 days, partial") && overview.contains("It makes 9.1 % of this cost"), "{overview}");
+    let sources = texts(&overview, "[aria-label='Sources table'] tbody tr");
+    assert!(sources[0].contains("Partly there") && sources[0].contains("account B to 31 Oct 2026"), "{sources:?}");
+    let checkout = finance.get("/services/checkout").await.body;
+    assert!(!checkout.contains("is missing since") && !checkout.contains("days, partial"), "{checkout}");
+    let id: i64 = sqlx::query_scalar("SELECT source_id FROM source WHERE name = 'acme'").fetch_one(&db).await.unwrap();
+    for path in ["/sources".to_owned(), format!("/sources/{id}")] {
+        let page = finance.get(&path).await.body;
+        assert!(page.contains("acme, account B is missing since 1 Nov 2026"), "{path}: {page}");
+    }
+    assert_eq!(
+        notes(&world, "?service=edge").await[0],
+        "acme, account B is missing since 2026-11-01: totals with later days are partial."
+    );
+    assert_eq!(notes(&world, "?service=checkout").await.as_array().map(Vec::len), Some(0));
+    // Once it is there, nothing is said any more.
+    deliver(&world, ("B", "edge"), "10", ("2026-11", 1..=19)).await;
+    let overview = finance.get("/").await.body;
+    assert!(!overview.contains("is missing since") && !overview.contains("late ·"), "{overview}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_billing_period_between_others_is_no_zero(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days).await;
+    }
+    let finance = world.finance().await;
+    let gap = "acme has no bill for October 2026";
+    for path in ["/", "/services", "/services/checkout"] {
+        let page = finance.get(path).await.body;
+        assert!(page.contains(gap) && page.contains("Days of October 2026 are marked partial"), "{path}: {page}");
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.contains("no bills for October 2026, so nothing to compare with"), "{path}: {lede}");
+    }
+    let service = finance.get("/services/checkout").await.body;
+    assert!(service.contains("30 days, partial"), "{service}");
+    assert!(service.contains("A bill for October 2026 is not there"), "{service}");
+    let averages: Vec<String> =
+        texts(&service, ".figures div").into_iter().filter(|one| one.contains("A day")).collect();
+    assert_eq!(averages, ["A day, on average $100"], "over days that bills tell of");
+    let rows = texts(&service, "table[id^=daily-] tbody tr");
+    assert!(rows.iter().any(|row| row.starts_with("Sat 31 Oct") && row.ends_with("partial")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.starts_with("Sun 1 Nov") && !row.ends_with("partial")), "{rows:?}");
+    let sources = texts(&finance.get("/").await.body, "[aria-label='Sources table'] tbody tr");
+    assert!(sources[0].contains("no bill for October 2026"), "{sources:?}");
+    assert_eq!(notes(&world, "").await[0], "acme has no bill for 2026-10: totals with its days are partial.");
+    let csv = finance.get("/services.csv?period=2026-10").await.body;
+    assert!(column(&csv, "CostBefore").iter().all(String::is_empty), "{csv}");
+
+    deliver(&world, ("A", "checkout"), "100", ("2026-10", 1..=31)).await;
+    let overview = finance.get("/").await.body;
+    assert!(!overview.contains("has no bill for"), "{overview}");
+    assert!(texts(&overview, ".lede").join(" ").starts_with("Spend did not change: $3,000"), "{overview}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_gap_of_one_account_is_told_where_it_bills(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-10", 1..=31), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days).await;
+    }
+    for days in [("2026-09", 1..=30), ("2026-11", 1..=19)] {
+        deliver(&world, ("B", "edge"), "10", days).await;
+    }
+    let finance = world.finance().await;
+    let gap = "acme, account B has no bill for October 2026";
+    for (path, is_told) in [("/", true), ("/services/edge", true), ("/services/checkout", false)] {
+        let page = finance.get(path).await.body;
+        assert_eq!(page.contains(gap), is_told, "{path}: {page}");
+        assert_eq!(page.contains("30 days, partial"), is_told, "{path}");
+    }
+    assert_eq!(notes(&world, "?service=checkout").await.as_array().map(Vec::len), Some(0));
+}
