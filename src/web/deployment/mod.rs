@@ -4,6 +4,7 @@ mod causes;
 mod change_set;
 mod chart;
 mod effect;
+mod export;
 mod failure;
 mod figure_changes;
 pub(crate) mod matching;
@@ -12,7 +13,7 @@ mod units;
 
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
 use super::context_events::{ContextEvents, ContextRow, Whose};
-use super::csv::{self, Table};
+use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
 use super::drill;
 use super::parts::{Figure, Figures};
@@ -41,6 +42,7 @@ use causes::Causes;
 use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::standing;
+use export::export;
 use failure::FailureRow;
 use figure_changes::FigureChangeRow;
 use matching::RuleRow;
@@ -484,19 +486,4 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         },
     ));
     Figures(all)
-}
-
-fn export(days: &[ServiceDayCost], open: &[ServedService], around: &Around) -> Table {
-    let mut table = Table::new(&["ChargeDate", "Service", "BillingCurrency", "Cost", "Side"]);
-    for day in days {
-        let service = open.iter().find(|service| service.service_id == day.service_id);
-        table.row(&[
-            day.charge_date.to_string().into(),
-            service.map(|service| service.name.as_str()).unwrap_or_default().into(),
-            day.currency.as_str().into(),
-            (&day.cost).into(),
-            chart::side(around, day.charge_date).into(),
-        ]);
-    }
-    table
 }
