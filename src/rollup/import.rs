@@ -58,6 +58,9 @@ pub struct ImportOptions {
     pub more_parts: Vec<PathBuf>,
     /// The version that a manifest or an object carries, and which of them: `manifest` or `object`.
     pub version: Option<(DateTime<Utc>, &'static str)>,
+    /// What tells the export from others of the same source, each of which is a scope of its own; empty where there
+    /// are none.
+    pub export: String,
     /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
     pub expected_rows: Option<i64>,
     /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
@@ -289,6 +292,7 @@ async fn begin(
         named_source: request.source.as_deref(),
         version_at,
         version_basis,
+        export: &options.export,
         received_at: request.now,
         received_by: &request.received_by,
     };
@@ -320,8 +324,10 @@ impl Import<'_> {
         }
         let named_source = self.request.source.as_deref();
         let mut one_side = None;
-        if self.begun.append_object.is_empty() {
-            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source).await?;
+        // Files that add up stand by themselves.
+        if self.begun.append_object == self.options.export {
+            let export = self.begun.append_object.as_str();
+            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, export).await?;
         }
         // The connection holds a lock until it goes away.
         let (one_side, _lock) = one_side.unzip();

@@ -11,10 +11,11 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
-use super::{bill_source, partition, staging, statistics, verify};
+use super::{bill_source, overlaps, partition, staging, statistics, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, NewGeneration};
+use crate::store::overlaps as exports;
 use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -38,7 +39,7 @@ pub(super) struct Load<'a> {
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub version_basis: &'a str,
-    /// The object that the delivery stands for, where its source appends.
+    /// The object that the delivery stands for where its source appends, else its export.
     pub append_object: &'a str,
     /// The rows that the manifest promises.
     pub expected_rows: Option<i64>,
@@ -133,6 +134,8 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     checked?;
     if let Verdict::Quarantined(reason) = &verdict {
         let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
+        let overlapping = exports::of_delivery(&mut *transaction, load.delivery_id).await?;
+        let twice = twice.or_else(|| overlaps::counted_by_another_export(&overlapping));
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;

@@ -6,12 +6,13 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, late, learn, level_1, retention, splits, statistics, verify};
+use super::{LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify};
 use crate::focus::BillingPeriod;
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
+use crate::store::overlaps::{self as exports, Overlap};
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
@@ -44,7 +45,7 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
-    /// Another source counts the same bill: it waits for a decision.
+    /// Another source, or another export of its source, counts the same bill: it waits for a decision.
     Held {
         reason: String,
     },
@@ -101,6 +102,12 @@ impl Sorted {
         beside.retain(|bill| self.counting.iter().any(|scope| scope.generation_id == bill.generation_id));
         Ok(beside)
     }
+
+    async fn overlaps(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
+        let mut overlaps = exports::of_delivery(conn, delivery_id).await?;
+        overlaps.retain(|overlap| self.counting.iter().any(|scope| scope.generation_id == overlap.generation_id));
+        Ok(overlaps)
+    }
 }
 
 /// Makes a delivery that was loaded aside the one that counts.
@@ -142,7 +149,8 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         return Err(LedgerError::Overtaken);
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
-    let twice = bill_source::counted_twice(&beside);
+    let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
+    let twice = bill_source::counted_twice(&beside).or_else(|| overlaps::counted_by_another_export(&overlapping));
     if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
         return Ok(Published::Held { reason: reason.clone() });
     }
@@ -155,10 +163,11 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         return Ok(Published::Late);
     }
     if twice.is_some() {
-        let generation_ids: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
-        billers::accept_beside(&mut *transaction, &generation_ids).await?;
-        let warning = bill_source::counted_beside(&beside).unwrap_or_default();
-        deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
+        billers::accept_beside(&mut *transaction, &accepted_ids(&beside, &overlapping)).await?;
+        let warnings = [bill_source::counted_beside(&beside), overlaps::counted_beside(&overlapping)];
+        for warning in warnings.into_iter().flatten() {
+            deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
+        }
     }
     publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
@@ -166,6 +175,11 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     statistics::of_published(pools).await;
     learn::from_delivery(pools, publishing.delivery_id).await;
     Ok(Published::Yes)
+}
+
+fn accepted_ids(beside: &[Beside], overlapping: &[Overlap]) -> Vec<i64> {
+    let overlapping = overlapping.iter().map(|overlap| overlap.generation_id);
+    beside.iter().map(|bill| bill.generation_id).chain(overlapping).collect()
 }
 
 async fn publish_scopes(
@@ -270,7 +284,8 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         return Err(LedgerError::CannotAccept(reason.into()));
     }
     let beside = sorted.beside(&mut transaction, delivery_id).await?;
-    let beside: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
+    let overlapping = sorted.overlaps(&mut transaction, delivery_id).await?;
+    let beside = accepted_ids(&beside, &overlapping);
     let (limits, timings) = (Limits::default(), &Timings::default());
     let publishing = Publishing {
         delivery_id,

@@ -187,7 +187,7 @@ async fn scopes(conn: &mut PgConnection) -> sqlx::Result<Check> {
          FROM (
              SELECT count(*) FILTER (WHERE state = 'current') AS current_count,
                  format('Source %s, account %s, period %s%s has more than one current generation.', source_id,
-                     billing_account_id, billing_period_start, nullif(', object ' || append_object, ', object '))
+                     billing_account_id, billing_period_start, nullif(', part ' || append_object, ', part '))
                      AS text
              FROM generation GROUP BY source_id, billing_account_id, billing_period_start, append_object
          ) scope"#

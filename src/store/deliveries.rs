@@ -17,21 +17,23 @@ pub struct NewDelivery<'a> {
     pub version_at: DateTime<Utc>,
     /// Who gave the version: `manifest`, `object`, `as-of`, or `receipt` where the time of receipt stands for it.
     pub version_basis: &'a str,
+    /// What tells its export from others of the source; empty where it names none.
+    pub export: &'a str,
     /// When it was handed in.
     pub received_at: DateTime<Utc>,
     /// By whom.
     pub received_by: &'a str,
 }
 
-/// Records that a file was handed in; its load is under way. Gives its number, and the object that it stands for
-/// where its source appends.
+/// Records that a file was handed in; its load is under way. Gives its number, and what sets its scopes apart: the
+/// object where its source appends, else its export.
 pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Result<(i64, String)> {
     let row = sqlx::query!(
         "INSERT INTO delivery (file_name, file_bytes, named_source, version_at, version_basis, received_at,
             received_by, state, append_object)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'loading',
             CASE WHEN EXISTS (SELECT FROM source s JOIN source_setting USING (source_id)
-                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE '' END)
+                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE $8 END)
          RETURNING delivery_id, append_object",
         new.file_name,
         new.file_bytes,
@@ -40,6 +42,7 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Res
         new.version_basis,
         new.received_at,
         new.received_by,
+        new.export,
     )
     .fetch_one(db)
     .await?;
@@ -162,7 +165,7 @@ pub struct Standing {
     pub content_sha256: Option<String>,
     /// Mandatory columns that it lacks.
     pub missing_columns: Vec<String>,
-    /// The object that it stands for, where its source appends.
+    /// The object that it stands for where its source appends, else its export.
     pub append_object: String,
     /// Whether it waits for finance because it changes a closed month, or did.
     pub waits_for_closed_month: bool,

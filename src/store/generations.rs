@@ -34,7 +34,7 @@ pub struct NewGeneration<'a> {
     pub last_charge_date: NaiveDate,
     /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
     pub biller_names: &'a [String],
-    /// The object that it stands for, where the source appends.
+    /// The object that it stands for where the source appends, else its export.
     pub append_object: &'a str,
 }
 

@@ -72,6 +72,7 @@ pub mod moved_by_rules;
 pub mod moved_lines;
 pub mod operational_events;
 pub mod otlp_series;
+pub mod overlaps;
 pub mod pipeline_runs;
 pub mod price_changes;
 pub mod pushes;

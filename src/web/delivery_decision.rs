@@ -8,7 +8,7 @@ use crate::focus::BillingPeriod;
 use crate::rollup::{self, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
-use crate::store::{Snapshot, billers, generations, late_bills, month_closing};
+use crate::store::{Snapshot, billers, generations, late_bills, month_closing, overlaps};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -87,7 +87,11 @@ async fn ask(
     let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
     let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert, has_lines);
     let beside = match decision {
-        Decision::Accept => rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?),
+        Decision::Accept => {
+            let beside = rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?);
+            let overlapping = overlaps::of_delivery(&mut *snapshot, delivery_id).await?;
+            beside.or_else(|| rollup::counted_by_another_export(&overlapping))
+        }
         _ => None,
     };
     let late = if decision == Decision::Accept { LateSection::new(&receipt) } else { LateSection::default() };

@@ -26,6 +26,8 @@ pub enum Standing {
 pub struct Candidate {
     /// The manifest or file.
     pub head: Head,
+    /// What tells the export from others of the same place; empty for a file.
+    pub export: String,
     /// The export's own id of the version; empty for a file.
     pub identity: String,
     /// Orders the versions of a subject.
@@ -39,6 +41,8 @@ pub struct Candidate {
 pub struct Chosen {
     /// The manifest or file.
     pub head: Head,
+    /// What tells the export from others of the same place; empty for a file.
+    pub export: String,
     /// The export's own id of the version; empty for a file.
     pub identity: String,
     /// Orders it.
@@ -51,7 +55,7 @@ pub struct Chosen {
     pub same: Vec<Head>,
 }
 
-/// What is to become of the heads of one subject.
+/// What is to become of the heads of one subject and export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     /// The one to read, where it is not read yet.
@@ -62,7 +66,7 @@ pub struct Choice {
     pub partial: Vec<(Candidate, String)>,
 }
 
-/// Decides about the heads of one subject.
+/// Decides about the heads of one subject and export: two exports may write to one folder.
 pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
     // Of a manifest that lies in two folders, the upper one.
     candidates.sort_by(|a, b| {
@@ -73,7 +77,7 @@ pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
     // The identity of what counts, once that is found.
     let mut counting: Option<String> = None;
     for candidate in candidates {
-        let Candidate { head, identity, version_at, standing } = candidate.clone();
+        let Candidate { head, export, identity, version_at, standing } = candidate.clone();
         let is_same = !identity.is_empty() && counting.as_deref() == Some(identity.as_str());
         match (standing, &mut choice.chosen) {
             (Standing::Read, None) if counting.is_none() => counting = Some(identity),
@@ -83,7 +87,7 @@ pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
             (Standing::Partial(missing), _) => choice.partial.push((candidate, missing)),
             (Standing::Whole { parts, row_count }, _) => {
                 counting = Some(identity.clone());
-                choice.chosen = Some(Chosen { head, identity, version_at, parts, row_count, same: Vec::new() });
+                choice.chosen = Some(Chosen { head, export, identity, version_at, parts, row_count, same: Vec::new() });
             }
         }
     }
@@ -98,7 +102,7 @@ mod tests {
         let version_at = format!("2026-11-{day:02}T00:00:00Z").parse().unwrap();
         let object = Object { key: key.into(), bytes: 1, etag: "e".into(), modified: version_at };
         let head = Head { object, subject: "s".into(), version_at };
-        Candidate { head, identity: identity.into(), version_at, standing }
+        Candidate { head, export: String::new(), identity: identity.into(), version_at, standing }
     }
 
     fn whole() -> Standing {

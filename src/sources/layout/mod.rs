@@ -14,6 +14,8 @@ pub use parts::{Part, resolve};
 use super::kind::Layout;
 use chrono::{DateTime, Utc};
 
+/// Bytes of what tells an export: no provider's names are longer.
+const EXPORT_BYTES_MAX: usize = 1000;
 /// Files that a manifest may name.
 pub const PARTS_MAX: usize = 10_000;
 
@@ -41,11 +43,30 @@ pub struct Head {
     pub version_at: DateTime<Utc>,
 }
 
+impl Head {
+    /// What tells the export where its manifest does not: the folder above its periods.
+    pub fn export_folder(&self) -> &str {
+        let above = self.subject.rsplit_once('/').map_or("", |(above, _)| above);
+        above.strip_suffix("/metadata").unwrap_or(above)
+    }
+}
+
+/// Heads that are not counted, because others of the same place report the same cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// They.
+    pub heads: Vec<Head>,
+    /// Why, in a sentence about one of them.
+    pub why: String,
+}
+
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The export's own id of this version.
     pub identity: String,
+    /// What tells the export from others of the same place, where it says so: two exports are two scopes.
+    pub export: Option<String>,
     /// When it was made, where it says so.
     pub version_at: Option<DateTime<Utc>>,
     /// Its files.
@@ -77,6 +98,16 @@ impl Layout {
         objects.iter().filter_map(head).collect()
     }
 
+    /// Whether a place can hold the same cost twice, in files of two kinds.
+    pub fn has_kinds(self) -> bool {
+        self == Self::Oci
+    }
+
+    /// Takes out what would count cost twice. `counted_key` is the name of an object that counts already.
+    pub fn once(self, heads: Vec<Head>, counted_key: Option<&str>) -> (Vec<Head>, Option<LeftOut>) {
+        if self.has_kinds() { files::oci_once(heads, counted_key) } else { (heads, None) }
+    }
+
     /// Reads a manifest.
     pub fn manifest(self, bytes: &[u8]) -> Result<Manifest, ManifestError> {
         let manifest = match self {
@@ -104,6 +135,12 @@ impl Layout {
     }
 }
 
+// The name of an export as it is stored.
+fn export(name: String) -> Option<String> {
+    let is_name = !name.is_empty() && name.len() <= EXPORT_BYTES_MAX && !name.chars().any(char::is_control);
+    is_name.then_some(name)
+}
+
 fn unreadable(what: &str, error: &serde_json::Error) -> ManifestError {
     ManifestError(format!("It is not {what} (line {}, column {}).", error.line(), error.column()))
 }
@@ -121,7 +158,7 @@ mod tests {
 
         #[test]
         fn no_json_makes_a_manifest_panic(
-            name in "(dataFiles|reportKeys|blobs|runInfo|executionId|assemblyId|submittedTime)",
+            name in "(dataFiles|reportKeys|blobs|runInfo|executionId|assemblyId|submittedTime|exportArn|exportConfig)",
             value in "(\\[\"[a-z/:.]{0,20}\"\\]|\"[0-9TZ:.+-]{0,30}\"|\\{\"blobName\":\"a\",\"byteCount\":-?[0-9]{1,25}\\}|null|1e999)",
             layout in 0..5_usize,
         ) {

@@ -7,7 +7,7 @@ use costwake::rollup::withdraw;
 use costwake::sources::kind::{Layout, Restatement};
 use costwake::sources::place::Credentials;
 use costwake::sources::setting::Setting;
-use costwake::store::source_settings;
+use costwake::store::{source_finds, source_settings};
 use costwake::web::source_change;
 use sqlx::PgPool;
 
@@ -35,6 +35,51 @@ async fn objects_add_up_and_count_once(pool: PgPool) {
     let read = home.read(&pool, source_id).await;
     assert_eq!(delivery(&pool, read.delivery_ids[0]).await.0, "unchanged");
     assert_counts(&pool, "oci", 3, "23.5").await;
+    assert_clean(&pool).await;
+}
+
+/// Oracle's own bucket has FOCUS and cost reports of the same usage.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_kind_of_oci_report_counts(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "oci", Layout::Oci).await;
+    home.put("FOCUS Reports/2026/10/01/a.csv", october("1.5"));
+    home.put("reports/cost-csv/0001.csv", october("1.5"));
+    home.put("reports/usage-csv/0001.csv", october("1.5"));
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 1), "{read:?}");
+    assert!(read.message.unwrap().contains("1 file is found and not counted"));
+    assert_counts(&pool, "oci", 1, "1.5").await;
+    let left_out = source_finds::left_out(&pool, source_id).await.unwrap();
+    assert_eq!((left_out.len(), left_out[0].object_key.as_str()), (1, "reports/cost-csv/0001.csv"));
+    assert!(left_out[0].message.as_ref().unwrap().contains("outside FOCUS Reports"), "{left_out:?}");
+    assert_eq!(home.read(&pool, source_id).await.result, "nothing-new");
+    assert_clean(&pool).await;
+}
+
+/// A source goes on with the kind that it began with, and says so where that kind comes no more.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_stays_with_the_oci_reports_that_it_counts(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "oci", Layout::Oci).await;
+    home.put("reports/cost-csv/0001.csv", october("1.5"));
+    let first = home.read(&pool, source_id).await.delivery_ids[0];
+    home.put("FOCUS Reports/2026/10/01/a.csv", october("1.5"));
+    home.put("reports/cost-csv/0002.csv", october("2"));
+    assert_eq!(home.read(&pool, source_id).await.delivery_ids.len(), 1);
+    assert_counts(&pool, "oci", 2, "3.5").await;
+
+    for name in ["0001.csv", "0002.csv"] {
+        std::fs::remove_file(home.bills().join("reports/cost-csv").join(name)).unwrap();
+    }
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("partial", 0), "{read:?}");
+    for delivery_id in [first, first + 1] {
+        withdraw(&support::pools(&pool), delivery_id, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    }
+    assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "oci", 1, "1.5").await;
+    assert!(source_finds::left_out(&pool, source_id).await.unwrap().is_empty());
     assert_clean(&pool).await;
 }
 

@@ -1,0 +1,126 @@
+//! Several exports of one place: what does not overlap adds up, what does is held, and none takes another's place.
+
+use super::{Home, assert_counts, delivery, october};
+use crate::ledger::{ANN, assert_clean, time};
+use crate::support;
+use costwake::rollup::{accept, withdraw};
+use costwake::sources::kind::Layout;
+use sqlx::PgPool;
+
+/// A bill of October of one sub account of the billing account 00123.
+fn of_sub_account(name: &str, cost: &str) -> String {
+    october(cost).replace("sub-00123", name)
+}
+
+/// A run of an Azure export of one subscription or billing account.
+fn put_run(home: &Home, folder: &str, resource: &str, kind: &str, run: (&str, &str), text: &str) {
+    let folder = format!("{folder}/20261001-20261031/{}", run.0);
+    let key = format!("{folder}/part_0_0001.csv");
+    let manifest = serde_json::json!({
+        "exportConfig": { "exportName": "daily", "resourceId": resource, "type": kind },
+        "blobCount": 1,
+        "runInfo": { "runId": run.0, "submittedTime": run.1, "startDate": "2026-10-01T00:00:00" },
+        "blobs": [{ "blobName": key, "byteCount": text.len() }],
+    });
+    home.put(&format!("{folder}/manifest.json"), manifest.to_string());
+    home.put(&key, text);
+    home.age(&key, 1);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn exports_of_two_subscriptions_add_up(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let put = |folder: &str, name: &str, run: (&str, &str), cost: &str| {
+        let resource = format!("/subscriptions/{name}");
+        put_run(&home, folder, &resource, "FocusCost", run, &of_sub_account(name, cost));
+    };
+    put("exports/a", "sub-a", ("a1", "2026-11-01T01:00:00Z"), "1.5");
+    put("exports/b", "sub-b", ("b1", "2026-11-01T02:00:00Z"), "2");
+    // Both write to one folder, because both exports are called the same.
+    put("exports/same", "sub-c", ("c1", "2026-11-01T03:00:00Z"), "4");
+    put("exports/same", "sub-d", ("d1", "2026-11-01T04:00:00Z"), "8");
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 4), "{read:?}");
+    assert_counts(&pool, "azure", 4, "15.5").await;
+    assert_eq!(home.read(&pool, source_id).await.result, "nothing-new");
+
+    // A later run replaces its own export only, also from another folder.
+    put("exports/a", "sub-a", ("a2", "2026-11-02T01:00:00Z"), "1");
+    put("exports/last-month", "sub-c", ("c2", "2026-11-02T03:00:00Z"), "5");
+    assert_eq!(home.read(&pool, source_id).await.delivery_ids.len(), 2);
+    assert_counts(&pool, "azure", 4, "16").await;
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/00123";
+    let all = of_sub_account("sub-a", "1.5") + october("2").lines().nth(1).unwrap() + "\n";
+    put_run(&home, "e/all", account, "FocusCost", ("a1", "2026-11-01T01:00:00Z"), &all);
+    let one = of_sub_account("sub-a", "1.5");
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b1", "2026-11-01T02:00:00Z"), &one);
+    let read = home.read(&pool, source_id).await;
+    assert_eq!(read.delivery_ids.len(), 2, "{read:?}");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 focuscost”"), "{reason}");
+    assert_counts(&pool, "azure", 2, "3.5").await;
+
+    // Its next run waits too, and the next run of the other one counts.
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b2", "2026-11-02T02:00:00Z"), &one);
+    put_run(&home, "e/all", account, "FocusCost", ("a2", "2026-11-02T01:00:00Z"), &all.replace("1.5,1.5", "7,7"));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "azure", 2, "9").await;
+
+    // A person may say that both are meant; that holds for later runs.
+    accept(&support::pools(&pool), read.delivery_ids[1], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "azure", 3, "10.5").await;
+    put_run(
+        &home,
+        "e/one",
+        "/subscriptions/sub-a",
+        "FocusCost",
+        ("b3", "2026-11-03T02:00:00Z"),
+        &of_sub_account("sub-a", "2.5"),
+    );
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "azure", 3, "11.5").await;
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_data_exports_of_one_payer_count_once(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |name: &str, account: &str, version: &str, text: &str| {
+        let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
+        let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
+        home.put(&key, text);
+        let manifest = serde_json::json!({
+            "executionId": format!("{name} {version}"),
+            "exportArn": format!("arn:aws:bcm-data-exports:us-east-1:{account}:export/{name}-0e818247-daba-463a-9819-0f9f647e956a"),
+            "dataFiles": [format!("s3://bucket/{key}")],
+        });
+        home.put(&format!("p/{name}/metadata/{folder}/{name}-Manifest.json"), manifest.to_string());
+    };
+    put("cur2", "00123", "2026-10-05T01:00:00.000Z", &october("1.5"));
+    put("focus", "00123", "2026-10-06T01:00:00.000Z", &october("1.5"));
+    // A linked account's own export of the same payer.
+    put("linked", "00456", "2026-10-07T01:00:00.000Z", &of_sub_account("sub-00456", "2"));
+    let read = home.read(&pool, source_id).await;
+    assert_eq!(read.delivery_ids.len(), 3, "{read:?}");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains(":00123:export/cur2” with 2026-10 of account 00123 (delivery 1)."), "{reason}");
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    // The other one takes over once the first is taken back.
+    withdraw(&support::pools(&pool), read.delivery_ids[0], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    put("focus", "00123", "2026-10-08T01:00:00.000Z", &october("1.75"));
+    assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "aws", 2, "3.75").await;
+    assert_clean(&pool).await;
+}
