@@ -255,7 +255,7 @@ impl Look<'_> {
     ) -> Result<Option<Candidate>, ReadError> {
         let layout = self.source.setting.layout;
         if !layout.has_manifests() {
-            let standing = Standing::Whole { parts: vec![head.object.clone()], row_count: None };
+            let standing = Standing::Whole { parts: vec![head.object.clone()], row_count: None, side: None };
             let (version_at, export, identity) = (head.version_at, String::new(), String::new());
             return Ok(Some(Candidate { head, export, identity, version_at, standing }));
         }
@@ -278,7 +278,7 @@ impl Look<'_> {
         let told = manifest.version_at.unwrap_or(candidate.head.version_at);
         candidate.version_at = plausible(told, candidate.head.object.modified, now);
         candidate.standing = match layout::resolve(&candidate.head, &manifest, index, now) {
-            Ok(parts) => Standing::Whole { parts, row_count: manifest.row_count },
+            Ok(parts) => Standing::Whole { parts, row_count: manifest.row_count, side: manifest.side },
             Err(missing) => Standing::Partial(missing),
         };
         candidate.identity = manifest.identity.replace('\0', "");

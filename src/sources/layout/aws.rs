@@ -75,7 +75,7 @@ pub(super) fn cur(bytes: &[u8]) -> Result<Manifest, ManifestError> {
 
 fn manifest(identity: String, export: Option<String>, names: Vec<String>) -> Manifest {
     let parts = names.into_iter().map(|name| Part { key: key(&name), bytes: None }).collect();
-    Manifest { identity, export, version_at: None, parts, row_count: None }
+    Manifest { identity, export, side: None, version_at: None, parts, row_count: None }
 }
 
 // `s3://bucket/key`, `/key` or `key`.

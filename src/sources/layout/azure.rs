@@ -31,6 +31,14 @@ struct ExportConfig {
 }
 
 impl ExportConfig {
+    fn side(&self) -> Option<&'static str> {
+        match self.kind.as_deref()?.to_ascii_lowercase().as_str() {
+            "actualcost" => Some("actual"),
+            "amortizedcost" => Some("amortized"),
+            _ => None,
+        }
+    }
+
     // Subscription or billing account, whatever the export is called: one of the month to date and one of the last
     // month are versions of one bill. Actual and amortized cost are two sides of it, FOCUS is all of it once more.
     fn name(&self) -> Option<String> {
@@ -72,7 +80,8 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<Manifest, ManifestError> {
     let part = |blob: Blob| Part { key: blob.blob_name.trim_start_matches('/').to_owned(), bytes: blob.byte_count };
     Ok(Manifest {
         identity: found.run_info.run_id,
-        export: found.export_config.and_then(|config| config.name()),
+        export: found.export_config.as_ref().and_then(ExportConfig::name),
+        side: found.export_config.as_ref().and_then(ExportConfig::side),
         version_at: found.run_info.submitted_time.as_deref().and_then(dates::time),
         parts: found.blobs.into_iter().map(part).collect(),
         row_count,
@@ -99,11 +108,12 @@ mod tests {
         let named = |kind: &str| {
             let config = format!(r#""resourceId":"/Subscriptions/AB-1","type":"{kind}""#);
             let text = text.replace(r#""exportName":"focus","type":"FocusCost""#, &config);
-            Layout::AzureExport.manifest(text.as_bytes()).unwrap().export.unwrap()
+            let manifest = Layout::AzureExport.manifest(text.as_bytes()).unwrap();
+            (manifest.export.unwrap(), manifest.side)
         };
-        assert_eq!(named("ActualCost"), "subscriptions/ab-1");
-        assert_eq!(named("AmortizedCost"), "subscriptions/ab-1");
-        assert_eq!(named("FocusCost"), "subscriptions/ab-1 focuscost");
+        assert_eq!(named("ActualCost"), ("subscriptions/ab-1".to_owned(), Some("actual")));
+        assert_eq!(named("AmortizedCost"), ("subscriptions/ab-1".to_owned(), Some("amortized")));
+        assert_eq!(named("FocusCost"), ("subscriptions/ab-1 focuscost".to_owned(), None));
         let unknown = text.replace(",\"dataRowCount\":1}", "}");
         assert_eq!(Layout::AzureExport.manifest(unknown.as_bytes()).unwrap().row_count, None);
     }

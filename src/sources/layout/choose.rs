@@ -16,6 +16,8 @@ pub enum Standing {
         parts: Vec<Object>,
         /// Rows that the manifest promises.
         row_count: Option<i64>,
+        /// Which of the two costs of an Azure bill they have, where the manifest says so.
+        side: Option<&'static str>,
     },
     /// Not all of it is there.
     Partial(String),
@@ -51,6 +53,8 @@ pub struct Chosen {
     pub parts: Vec<Object>,
     /// Rows that the manifest promises.
     pub row_count: Option<i64>,
+    /// Which of the two costs of an Azure bill its files have, where the manifest says so.
+    pub side: Option<&'static str>,
     /// Other heads that say the same: they are read with it.
     pub same: Vec<Head>,
 }
@@ -85,9 +89,10 @@ pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
             (_, Some(chosen)) if is_same => chosen.same.push(head),
             (_, _) if counting.is_some() => choice.older.push(candidate),
             (Standing::Partial(missing), _) => choice.partial.push((candidate, missing)),
-            (Standing::Whole { parts, row_count }, _) => {
+            (Standing::Whole { parts, row_count, side }, _) => {
                 counting = Some(identity.clone());
-                choice.chosen = Some(Chosen { head, export, identity, version_at, parts, row_count, same: Vec::new() });
+                choice.chosen =
+                    Some(Chosen { head, export, identity, version_at, parts, row_count, side, same: Vec::new() });
             }
         }
     }
@@ -106,7 +111,7 @@ mod tests {
     }
 
     fn whole() -> Standing {
-        Standing::Whole { parts: Vec::new(), row_count: None }
+        Standing::Whole { parts: Vec::new(), row_count: None, side: None }
     }
 
     fn chosen(choice: &Choice) -> Option<&str> {

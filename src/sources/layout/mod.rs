@@ -67,6 +67,8 @@ pub struct Manifest {
     pub identity: String,
     /// What tells the export from others of the same place, where it says so: two exports are two scopes.
     pub export: Option<String>,
+    /// Which of the two costs of an Azure bill its files have, where it says so: `actual` or `amortized`.
+    pub side: Option<&'static str>,
     /// When it was made, where it says so.
     pub version_at: Option<DateTime<Utc>>,
     /// Its files.

@@ -1,7 +1,7 @@
 //! Several exports of one place: what does not overlap adds up, what does is held, and none takes another's place.
 
 use super::{Home, assert_counts, delivery, october};
-use crate::ledger::{ANN, assert_clean, time};
+use crate::ledger::{ANN, assert_clean, time, withdraw_source};
 use crate::support;
 use costwake::rollup::{accept, withdraw};
 use costwake::sources::kind::Layout;
@@ -123,4 +123,43 @@ async fn two_data_exports_of_one_payer_count_once(pool: PgPool) {
     assert_eq!(home.read(&pool, source_id).await.result, "new");
     assert_counts(&pool, "aws", 2, "3.75").await;
     assert_clean(&pool).await;
+}
+
+/// Neither file has PricingModel, and one of them no row with a commitment: its manifest says which cost it has.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_two_costs_of_azure_are_told_without_pricing_model(pool: PgPool) {
+    let header = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,MeterCategory,\
+                  Quantity,Cost,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,Tags\n";
+    let row = |meter: &str, cost: &str, reservation: &str, kind: &str| {
+        format!(
+            "8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,{meter},Virtual Machines,24,{cost},EUR,/vm/{meter},\
+             {reservation},{kind},UsageBased,\n"
+        )
+    };
+    let machine = row("m1", "2.40", "", "Usage");
+    let actual = format!("{header}{machine}");
+    let amortized = format!("{header}{machine}{}", row("m2", "0.2", "a", "UnusedReservation"));
+    for (source, actual_day, amortized_day) in [("one", 1, 2), ("other", 2, 1)] {
+        let home = Home::new();
+        let source_id = home.add_folder(&pool, source, Layout::AzureExport).await;
+        let put = |folder: &str, kind: &str, day: u32, text: &str| {
+            let submitted = format!("2026-11-{day:02}T01:00:00Z");
+            let resource = "/providers/Microsoft.Billing/billingAccounts/8611537";
+            put_run(&home, folder, resource, kind, (kind, submitted.as_str()), text);
+        };
+        put("e/a", "ActualCost", actual_day, &actual);
+        put("e/b", "AmortizedCost", amortized_day, &amortized);
+        assert_eq!(home.read(&pool, source_id).await.delivery_ids.len(), 2);
+        assert_counts(&pool, source, 2, "2.40").await;
+        let effective: bigdecimal::BigDecimal = sqlx::query_scalar(
+            "SELECT sum(effective_cost) FROM monthly_cost JOIN generation g USING (generation_id)
+             WHERE g.state = 'current'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(effective, "2.6".parse::<bigdecimal::BigDecimal>().unwrap());
+        assert_clean(&pool).await;
+        withdraw_source(&pool, source).await;
+    }
 }
