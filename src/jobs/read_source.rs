@@ -320,6 +320,7 @@ impl Look<'_> {
             more_parts: more.to_vec(),
             version: Some((plausible(chosen.version_at, now, now), basis)),
             export: chosen.export.clone(),
+            snapshot_of: chosen.head.month().filter(|_| setting.layout.has_manifests()),
             expected_rows: chosen.row_count,
             fence: Some(self.job.fence()),
             ..ImportOptions::default()

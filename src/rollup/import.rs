@@ -20,7 +20,7 @@ use crate::store::jobs::Fence;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{joined_exports, locks};
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +61,9 @@ pub struct ImportOptions {
     /// What tells the export from others of the same source, each of which is a scope of its own; empty where there
     /// are none.
     pub export: String,
+    /// The month of which a manifest proves that the files are all of their export: an account that is not in them
+    /// any more counts as zero.
+    pub snapshot_of: Option<NaiveDate>,
     /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
     pub expected_rows: Option<i64>,
     /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
@@ -355,6 +358,7 @@ impl Import<'_> {
             version_at: self.begun.version_at,
             version_basis: &self.begun.version_basis,
             append_object: &self.begun.append_object,
+            snapshot_of: self.options.snapshot_of,
             expected_rows: self.options.expected_rows,
             limits: self.options.limits,
             clock: self.clock,

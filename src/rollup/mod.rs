@@ -39,6 +39,7 @@ mod azure_join;
 mod bill_source;
 mod decision;
 mod fingerprint;
+mod gone;
 mod group_rows;
 mod groups;
 mod invoice_sums;

@@ -206,7 +206,7 @@ async fn sources_apart(conn: &mut PgConnection) -> sqlx::Result<Check> {
     let row = sqlx::query!(
         r#"WITH bill AS (
              SELECT g.*, s.name FROM generation g JOIN source s USING (source_id)
-             WHERE g.state = 'current' AND g.billing_account_id <> ''
+             WHERE g.state = 'current' AND g.billing_account_id <> '' AND g.charge_count > 0
          )
          SELECT (SELECT count(*) FROM bill) AS "checked!",
              coalesce(array_agg(format('Account %s, period %s is counted from source %s (delivery %s) and from source %s (delivery %s).',

@@ -207,6 +207,8 @@ pub async fn current_with_same_bytes(
          WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state IN ('published', 'superseded')
            AND append_object = $3
            AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
+           AND NOT EXISTS (SELECT FROM generation g
+                           WHERE g.delivery_id = d.delivery_id AND g.charge_count = 0 AND g.state <> 'current')
            AND NOT EXISTS (
                SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id AND NOT EXISTS (
                    SELECT FROM generation g

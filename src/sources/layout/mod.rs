@@ -12,7 +12,7 @@ pub use choose::{Candidate, Choice, Chosen, Standing, choose};
 pub use parts::{Part, resolve};
 
 use super::kind::Layout;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 /// Bytes of what tells an export: no provider's names are longer.
 const EXPORT_BYTES_MAX: usize = 1000;
@@ -48,6 +48,12 @@ impl Head {
     pub fn export_folder(&self) -> &str {
         let above = self.subject.rsplit_once('/').map_or("", |(above, _)| above);
         above.strip_suffix("/metadata").unwrap_or(above)
+    }
+
+    /// The month that the folder of a manifest is called after, where it is a whole one: its files are all of it.
+    pub fn month(&self) -> Option<NaiveDate> {
+        let folder = self.subject.rsplit('/').next().unwrap_or_default();
+        dates::whole_month(folder.strip_prefix("BILLING_PERIOD=").unwrap_or(folder))
     }
 }
 

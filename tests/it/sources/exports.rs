@@ -1,9 +1,10 @@
-//! Several exports of one place: what does not overlap adds up, what does is held, and none takes another's place.
+//! Several exports of one place: what does not overlap adds up, what does is held, and none takes another's place. What
+//! leaves an export leaves the figures.
 
 use super::{Home, assert_counts, delivery, october};
-use crate::ledger::{ANN, assert_clean, time, withdraw_source};
+use crate::ledger::{ANN, Line, assert_clean, bill, time, withdraw_source};
 use crate::support;
-use costwake::rollup::{accept, withdraw};
+use costwake::rollup::{accept, revert, withdraw};
 use costwake::sources::kind::Layout;
 use sqlx::PgPool;
 
@@ -25,6 +26,20 @@ fn put_run(home: &Home, folder: &str, resource: &str, kind: &str, run: (&str, &s
     home.put(&format!("{folder}/manifest.json"), manifest.to_string());
     home.put(&key, text);
     home.age(&key, 1);
+}
+
+/// A version of October of an AWS data export that belongs to an account.
+fn put_version(home: &Home, name: &str, account: &str, version: &str, text: &str) {
+    let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
+    let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
+    home.put(&key, text);
+    let id = "0e818247-daba-463a-9819-0f9f647e956a";
+    let manifest = serde_json::json!({
+        "executionId": format!("{name} {version}"),
+        "exportArn": format!("arn:aws:bcm-data-exports:us-east-1:{account}:export/{name}-{id}"),
+        "dataFiles": [format!("s3://bucket/{key}")],
+    });
+    home.put(&format!("p/{name}/metadata/{folder}/{name}-Manifest.json"), manifest.to_string());
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -95,17 +110,7 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
 async fn two_data_exports_of_one_payer_count_once(pool: PgPool) {
     let home = Home::new();
     let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
-    let put = |name: &str, account: &str, version: &str, text: &str| {
-        let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
-        let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
-        home.put(&key, text);
-        let manifest = serde_json::json!({
-            "executionId": format!("{name} {version}"),
-            "exportArn": format!("arn:aws:bcm-data-exports:us-east-1:{account}:export/{name}-0e818247-daba-463a-9819-0f9f647e956a"),
-            "dataFiles": [format!("s3://bucket/{key}")],
-        });
-        home.put(&format!("p/{name}/metadata/{folder}/{name}-Manifest.json"), manifest.to_string());
-    };
+    let put = |name: &str, account: &str, version: &str, text: &str| put_version(&home, name, account, version, text);
     put("cur2", "00123", "2026-10-05T01:00:00.000Z", &october("1.5"));
     put("focus", "00123", "2026-10-06T01:00:00.000Z", &october("1.5"));
     // A linked account's own export of the same payer.
@@ -162,4 +167,53 @@ async fn the_two_costs_of_azure_are_told_without_pricing_model(pool: PgPool) {
         assert_clean(&pool).await;
         withdraw_source(&pool, source).await;
     }
+}
+
+async fn warnings(pool: &PgPool, delivery_id: i64) -> String {
+    let warnings: Vec<String> = sqlx::query_scalar("SELECT warnings FROM delivery WHERE delivery_id = $1")
+        .bind(delivery_id)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    warnings.join(" ")
+}
+
+/// A manifest proves that its files are all of the month: an account that left them, or all of them, counts as zero.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |day: u32, text: &str| put_version(&home, "x", "00123", &format!("2026-10-{day:02}T01:00:00.000Z"), text);
+    let one = Line::of("2026-10", 3, "shop", "1.5");
+    let other = Line { account: "00456".into(), ..Line::of("2026-10", 3, "shop", "2") };
+    let both = bill(&[one.clone(), other]);
+    put(1, &both);
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    put(2, &bill(&[one]));
+    let second = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_counts(&pool, "aws", 1, "1.5").await;
+    let told = warnings(&pool, second).await;
+    assert!(told.contains("Billing account 00456 is not in this complete export of 2026-10 any more"), "{told}");
+    assert!(told.contains("counts as zero there; delivery 1 had 1 line of it."), "{told}");
+    assert_clean(&pool).await;
+    revert(&support::pools(&pool), second, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    put(3, &bill(&[]));
+    let empty = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, empty).await.0, "published");
+    assert!(warnings(&pool, empty).await.contains("Billing account 00123 is not in"));
+    assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
+
+    // What comes back counts again, and the same emptiness is not taken for what counts.
+    put(4, &both.replace("1.5,1.5", "7,7"));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "9").await;
+    put(5, &bill(&[]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
 }
