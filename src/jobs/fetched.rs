@@ -43,7 +43,10 @@ impl Fetched {
         }
         let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
         if !is_single {
-            opened.are_unchanged(std::slice::from_ref(&chosen.head.object)).await?;
+            // A set of shards has no object of its own.
+            if chosen.head.shards.is_empty() {
+                opened.are_unchanged(std::slice::from_ref(&chosen.head.object)).await?;
+            }
             opened.are_unchanged(&chosen.parts).await?;
         }
         Ok(fetched)

@@ -5,6 +5,7 @@ use super::import_upload::set_progress;
 use crate::config::Config;
 use crate::normalize::Format;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
+use crate::sources::kind::Restatement;
 use crate::sources::layout::{self, Candidate, Choice, Chosen, Head, Object, Standing};
 use crate::sources::objects::{Opened, PlaceError};
 use crate::store::Pools;
@@ -64,7 +65,8 @@ pub(super) async fn run(pools: &Pools, config: &Config, job: &Job) -> anyhow::Re
     let mut conn = pools.jobs.acquire().await?;
     let read_id = source_reads::begin(&mut conn, source.source_id, &payload.asked_by, Utc::now()).await?;
     drop(conn);
-    let mut look = Look { pools, config, job, source, outcome: Outcome::default(), counts: BTreeMap::new() };
+    let (outcome, counts, folders) = (Outcome::default(), BTreeMap::new(), BTreeMap::new());
+    let mut look = Look { pools, config, job, source, outcome, folders, counts };
     let result = look.all().await;
     set_progress(job.job_id, None);
     let mut outcome = look.outcome;
@@ -98,6 +100,8 @@ struct Look<'a> {
     job: &'a Job,
     source: SourceSetting,
     outcome: Outcome,
+    /// What lies in each folder, where files of one must not take each other's place.
+    folders: BTreeMap<String, Vec<String>>,
     /// Deliveries of this look by what became of them.
     counts: BTreeMap<String, usize>,
 }
@@ -146,6 +150,9 @@ impl Look<'_> {
         self.forget_gone(&heads).await?;
         let (heads, left_out) = self.leave_out(heads).await?;
         let has_none = heads.is_empty();
+        if self.source.setting.restatement == Restatement::Overwrite {
+            self.folders = by_folder(&heads);
+        }
         let (chosen, wanting) = self.choose(opened, &objects, heads).await?;
         let count = chosen.len();
         for (number, chosen) in chosen.into_iter().enumerate() {
@@ -255,7 +262,11 @@ impl Look<'_> {
     ) -> Result<Option<Candidate>, ReadError> {
         let layout = self.source.setting.layout;
         if !layout.has_manifests() {
-            let standing = Standing::Whole { parts: vec![head.object.clone()], row_count: None, side: None };
+            let parts = if head.shards.is_empty() { vec![head.object.clone()] } else { head.shards.clone() };
+            let standing = match head.shards_fault(Utc::now()) {
+                Some(fault) => Standing::Partial(fault),
+                None => Standing::Whole { parts, row_count: None, side: None },
+            };
             let (version_at, export, identity) = (head.version_at, String::new(), String::new());
             return Ok(Some(Candidate { head, export, identity, version_at, standing }));
         }
@@ -320,6 +331,7 @@ impl Look<'_> {
             more_parts: more.to_vec(),
             version: Some((plausible(chosen.version_at, now, now), basis)),
             export: chosen.export.clone(),
+            lies_beside: self.lies_beside(&chosen.head.object.key),
             snapshot_of: chosen.head.month().filter(|_| setting.layout.has_manifests()),
             expected_rows: chosen.row_count,
             fence: Some(self.job.fence()),
@@ -340,6 +352,11 @@ impl Look<'_> {
             receipt.rows
         );
         Ok(receipt)
+    }
+
+    fn lies_beside(&self, key: &str) -> Vec<String> {
+        let there = self.folders.get(folder_of(key)).into_iter().flatten();
+        there.filter(|name| *name != key).cloned().collect()
     }
 
     async fn keep(
@@ -366,6 +383,18 @@ impl Look<'_> {
     }
 }
 
+fn folder_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn by_folder(heads: &[Head]) -> BTreeMap<String, Vec<String>> {
+    let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Head { object, .. } in heads {
+        folders.entry(folder_of(&object.key).to_owned()).or_default().push(object.key.clone());
+    }
+    folders
+}
+
 fn of_find(head: Head, find: &Find) -> Candidate {
     let standing = if find.state == "read" { Standing::Read } else { Standing::Older };
     let (export, identity) = (find.export.clone(), find.identity.clone());
@@ -380,7 +409,7 @@ fn plausible(told: DateTime<Utc>, otherwise: DateTime<Utc>, now: DateTime<Utc>) 
 // A file is called as the store calls it; a manifest's delivery by its period, its version and how many files it has.
 fn delivery_name(chosen: &Chosen) -> String {
     let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
-    if is_single {
+    if is_single || !chosen.head.shards.is_empty() {
         return chosen.head.object.key.clone();
     }
     let period = chosen.head.subject.rsplit('/').next().unwrap_or_default();

@@ -61,6 +61,8 @@ pub struct ImportOptions {
     /// What tells the export from others of the same source, each of which is a scope of its own; empty where there
     /// are none.
     pub export: String,
+    /// Files that lie in the same folder: it takes the place of none of them without a decision.
+    pub lies_beside: Vec<String>,
     /// The month of which a manifest proves that the files are all of their export: an account that is not in them
     /// any more counts as zero.
     pub snapshot_of: Option<NaiveDate>,
@@ -392,6 +394,7 @@ impl Import<'_> {
             delivery_id: self.begun.delivery_id,
             kind: "publish",
             counts_beside: self.options.is_counted_elsewhere_too,
+            lies_beside: &self.options.lies_beside,
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,

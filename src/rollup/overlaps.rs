@@ -1,4 +1,4 @@
-//! What is said where two exports of one source hold the same cost.
+//! What is said where two exports or two files of one source hold the same cost.
 
 use crate::store::overlaps::Overlap;
 
@@ -25,6 +25,17 @@ pub(super) fn counted_beside(overlaps: &[Overlap]) -> Option<String> {
         "Another export of this source counts the same accounts too: {}. It is counted in both, as was asked for; \
          withdraw one of them if they are the same cost.",
         bills(overlaps),
+    ))
+}
+
+/// Why a file waits that would take the place of another one of its folder.
+pub(super) fn of_one_folder(others: &[(i64, String)]) -> Option<String> {
+    let (delivery_id, name) = others.first()?;
+    Some(format!(
+        "“{name}” (delivery {delivery_id}) lies in the same folder and counts the same billing account and period. \
+         Counted, this file would take its place. If both are parts of one bill, add the source anew with files that add \
+         up, or have them written as shards (name-000000000000.csv). If this one is a newer version of all of it, accept \
+         it; to have newer versions count by themselves, write each to a folder of its own, or take the older one away."
     ))
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Publishing<'a> {
     pub kind: &'a str,
     /// Whether a person said so: its bills count also where another source counts the same ones.
     pub counts_beside: bool,
+    /// Files that lie in the same folder: it takes the place of none of them without a decision.
+    pub lies_beside: &'a [String],
     pub by: &'a str,
     pub now: DateTime<Utc>,
     pub fence: Option<Fence>,
@@ -45,7 +47,7 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
-    /// Another source, or another export of its source, counts the same bill: it waits for a decision.
+    /// Another source, another export or another file of the same folder counts the same bill: it waits for a decision.
     Held {
         reason: String,
     },
@@ -95,6 +97,12 @@ impl Sorted {
 
     fn counting_ids(&self) -> Vec<i64> {
         self.counting.iter().map(|scope| scope.generation_id).collect()
+    }
+
+    // The deliveries whose place it takes, in any scope.
+    fn replaced_deliveries(&self) -> Vec<i64> {
+        let current = self.counting.iter().filter_map(Scoped::current);
+        current.map(|current| current.delivery_id).collect()
     }
 
     async fn beside(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
@@ -147,6 +155,11 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     }
     if joined_exports::is_overtaken(&mut transaction, publishing.delivery_id).await? {
         return Err(LedgerError::Overtaken);
+    }
+    let replaced = sorted.replaced_deliveries();
+    let of_folder = deliveries::named(&mut *transaction, &replaced, publishing.lies_beside).await?;
+    if let Some(reason) = overlaps::of_one_folder(&of_folder) {
+        return Ok(Published::Held { reason });
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
@@ -291,6 +304,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         delivery_id,
         kind: "accept",
         counts_beside: true,
+        lies_beside: &[],
         by: by.login,
         now,
         fence: None,

@@ -148,6 +148,26 @@ pub async fn start_again(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Res
     Ok(())
 }
 
+/// Which of these deliveries have one of these names, with their names.
+pub async fn named(
+    db: impl PgExecutor<'_>,
+    delivery_ids: &[i64],
+    file_names: &[String],
+) -> sqlx::Result<Vec<(i64, String)>> {
+    if delivery_ids.is_empty() || file_names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        "SELECT delivery_id, file_name FROM delivery
+         WHERE delivery_id = ANY($1) AND file_name = ANY($2) AND version_basis = 'object' ORDER BY delivery_id",
+        delivery_ids,
+        file_names,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.delivery_id, row.file_name)).collect())
+}
+
 /// What decides whether a delivery may be published.
 #[derive(Debug, Clone)]
 pub struct Standing {

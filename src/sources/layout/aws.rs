@@ -17,7 +17,7 @@ pub(super) fn data_export_head(object: &Object) -> Option<Head> {
     }
     let subject = folders[..=place].join("/");
     let told = folders.get(place + 1).and_then(|folder| dates::leading_time(folder));
-    Some(Head { subject, version_at: told.unwrap_or(object.modified), object: object.clone() })
+    Some(Head { subject, version_at: told.unwrap_or(object.modified), object: object.clone(), shards: Vec::new() })
 }
 
 /// `…/20261001-20261101/[<assembly>/]name-Manifest.json`.
@@ -31,7 +31,12 @@ pub(super) fn cur_head(object: &Object) -> Option<Head> {
     if folders.len() - place > 3 {
         return None;
     }
-    Some(Head { subject: folders[..=place].join("/"), version_at: object.modified, object: object.clone() })
+    Some(Head {
+        subject: folders[..=place].join("/"),
+        version_at: object.modified,
+        object: object.clone(),
+        shards: Vec::new(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,12 @@ pub(super) fn head(object: &Object) -> Option<Head> {
         return None;
     }
     let place = folders.iter().rposition(|folder| dates::is_period(folder))?;
-    Some(Head { subject: folders[..=place].join("/"), version_at: object.modified, object: object.clone() })
+    Some(Head {
+        subject: folders[..=place].join("/"),
+        version_at: object.modified,
+        object: object.clone(),
+        shards: Vec::new(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -106,7 +106,7 @@ mod tests {
     fn candidate(key: &str, day: u32, identity: &str, standing: Standing) -> Candidate {
         let version_at = format!("2026-11-{day:02}T00:00:00Z").parse().unwrap();
         let object = Object { key: key.into(), bytes: 1, etag: "e".into(), modified: version_at };
-        let head = Head { object, subject: "s".into(), version_at };
+        let head = Head { object, subject: "s".into(), version_at, shards: Vec::new() };
         Candidate { head, export: String::new(), identity: identity.into(), version_at, standing }
     }
 

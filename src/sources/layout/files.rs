@@ -2,7 +2,7 @@
 
 use super::{Head, LeftOut, Object};
 
-const ENDINGS: [&str; 13] = [
+pub(super) const ENDINGS: [&str; 13] = [
     ".csv",
     ".csv.gz",
     ".csv.zst",
@@ -81,7 +81,7 @@ pub(super) fn oci_once(heads: Vec<Head>, counted_key: Option<&str>) -> (Vec<Head
 }
 
 fn of(object: &Object) -> Head {
-    Head { subject: object.key.clone(), version_at: object.modified, object: object.clone() }
+    Head { subject: object.key.clone(), version_at: object.modified, object: object.clone(), shards: Vec::new() }
 }
 
 #[cfg(test)]

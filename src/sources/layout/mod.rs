@@ -7,6 +7,7 @@ mod choose;
 mod dates;
 mod files;
 mod parts;
+mod shards;
 
 pub use choose::{Candidate, Choice, Chosen, Standing, choose};
 pub use parts::{Part, resolve};
@@ -32,7 +33,8 @@ pub struct Object {
     pub modified: DateTime<Utc>,
 }
 
-/// An object that begins a delivery: a manifest, or a file where there are none.
+/// An object that begins a delivery: a manifest, or a file where there are none. A set of shards has one that stands for
+/// all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// It.
@@ -41,9 +43,16 @@ pub struct Head {
     pub subject: String,
     /// Its version as the path tells it, else the time at which it was written.
     pub version_at: DateTime<Utc>,
+    /// The shards that it stands for, in order; none of a manifest or a single file.
+    pub shards: Vec<Object>,
 }
 
 impl Head {
+    /// Why its shards are not whole, in a sentence.
+    pub fn shards_fault(&self, now: DateTime<Utc>) -> Option<String> {
+        shards::fault(&self.shards, now)
+    }
+
     /// What tells the export where its manifest does not: the folder above its periods.
     pub fn export_folder(&self) -> &str {
         let above = self.subject.rsplit_once('/').map_or("", |(above, _)| above);
@@ -96,6 +105,9 @@ impl Layout {
 
     /// The objects that begin a delivery.
     pub fn heads(self, objects: &[Object]) -> Vec<Head> {
+        if self == Self::Files {
+            return shards::joined(objects.iter().filter_map(files::head).collect());
+        }
         let head = |object: &Object| match self {
             Self::AwsDataExport => aws::data_export_head(object),
             Self::AwsCur => aws::cur_head(object),
