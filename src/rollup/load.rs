@@ -15,7 +15,6 @@ use super::{bill_source, gone, overlaps, partition, staging, statistics, verify}
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
-use crate::store::overlaps as exports;
 use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -140,7 +139,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     checked?;
     if let Verdict::Quarantined(reason) = &verdict {
         let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
-        let overlapping = exports::of_delivery(&mut *transaction, load.delivery_id).await?;
+        let overlapping = overlaps::overlapping(&mut transaction, load.delivery_id).await?;
         let twice = twice.or_else(|| overlaps::counted_by_another_export(&overlapping));
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());

@@ -70,7 +70,7 @@ pub use crate::normalize::Format;
 pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;
-pub use overlaps::counted_by_another_export;
+pub use overlaps::{counted_by_another_export, overlapping};
 pub use publish::{Person, accept, cannot_accept};
 pub use request::{source_name_fault, version_fault};
 pub use take_back::{revert, withdraw};

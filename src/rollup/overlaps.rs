@@ -1,19 +1,43 @@
-//! What is said where two exports or two files of one source hold the same cost.
+//! Whether the cost of a delivery is counted already: by another export or file of its source, or as a sub account of
+//! another bill; and what is said then.
 
-use crate::store::overlaps::Overlap;
+use super::fingerprint;
+use crate::store::overlaps::{self, Overlap};
+use sqlx::PgConnection;
 
 /// Bills that a sentence names.
 const NAMED_MAX: usize = 3;
+/// What FOCUS files of Azure write before the subscription that other exports name by itself.
+const SUBSCRIPTION: &str = "/subscriptions/";
 
-/// Why a delivery must not be counted without a decision, where another export of its source counts the same cost.
+/// What counts already of the cost in a delivery. What someone accepted is left out.
+pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
+    let mut found = overlaps::of_delivery(&mut *conn, delivery_id).await?;
+    let (mut accounts, mut names) = (Vec::new(), Vec::new());
+    for account in overlaps::billing_accounts(&mut *conn, delivery_id).await? {
+        let other = match account.strip_prefix(SUBSCRIPTION) {
+            Some(subscription) => subscription.to_owned(),
+            None => format!("{SUBSCRIPTION}{account}"),
+        };
+        accounts.extend([account.clone(), account.clone()]);
+        names.extend([account, other]);
+    }
+    let keys: Vec<i32> = names.iter().map(|name| fingerprint::sub_account_key(Some(name))).collect();
+    found.extend(overlaps::by_sub_account(conn, delivery_id, &accounts, &names, &keys).await?);
+    Ok(found)
+}
+
+/// Why a delivery must not be counted without a decision, where another export counts the same cost.
 pub fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
     let first = overlaps.first()?;
-    let other =
-        if first.export.is_empty() { "what was handed in".to_owned() } else { format!("“{}”", first.export) };
+    let other = match (&first.source_name, first.export.as_str()) {
+        (Some(name), _) => format!("source “{name}”"),
+        (None, "") => "what was handed in to this source".to_owned(),
+        (None, export) => format!("the export “{export}” of this source"),
+    };
     Some(format!(
-        "Another export of this source counts the same cost already: {other} with {}. Counting this one too would count \
-         it twice. Keep one of both at the place of the source: withdraw this one, or the other first and import this \
-         one again. Accept it only if both are meant.",
+        "The same cost is counted already by {other}: {}. Counting this one too would count it twice. Keep one of both: \
+         withdraw this one, or the other first and import this one again. Accept it only if both are meant.",
         bills(overlaps),
     ))
 }
@@ -22,8 +46,8 @@ pub fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
 pub(super) fn counted_beside(overlaps: &[Overlap]) -> Option<String> {
     overlaps.first()?;
     Some(format!(
-        "Another export of this source counts the same accounts too: {}. It is counted in both, as was asked for; \
-         withdraw one of them if they are the same cost.",
+        "Another export counts the same accounts too: {}. They are counted in both, as was asked for; withdraw one of \
+         them if they are the same cost.",
         bills(overlaps),
     ))
 }
@@ -65,12 +89,17 @@ mod tests {
             billing_account_id: "A1".into(),
             billing_period_start: "2026-10-01".parse().unwrap(),
             export: export.into(),
+            source_name: (delivery_id == 9).then(|| "azure".into()),
             delivery_id,
         };
         let reason = counted_by_another_export(&[overlap("p/focus", 7)]).unwrap();
-        assert!(reason.contains("already: “p/focus” with 2026-10 of account A1 (delivery 7)."), "{reason}");
+        assert!(
+            reason.contains("the export “p/focus” of this source: 2026-10 of account A1 (delivery 7)."),
+            "{reason}"
+        );
+        assert!(counted_by_another_export(&[overlap("x", 9)]).unwrap().contains("already by source “azure”: 2026-10"));
         let many: Vec<Overlap> = (1..6).map(|id| overlap("", id)).collect();
         let reason = counted_by_another_export(&many).unwrap();
-        assert!(reason.contains("what was handed in") && reason.contains("(delivery 3) and 2 more."), "{reason}");
+        assert!(reason.contains("by what was handed in") && reason.contains("(delivery 3) and 2 more."), "{reason}");
     }
 }

@@ -12,7 +12,7 @@ use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
-use crate::store::overlaps::{self as exports, Overlap};
+use crate::store::overlaps::Overlap;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
@@ -112,9 +112,9 @@ impl Sorted {
     }
 
     async fn overlaps(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
-        let mut overlaps = exports::of_delivery(conn, delivery_id).await?;
-        overlaps.retain(|overlap| self.counting.iter().any(|scope| scope.generation_id == overlap.generation_id));
-        Ok(overlaps)
+        let mut found = overlaps::overlapping(conn, delivery_id).await?;
+        found.retain(|overlap| self.counting.iter().any(|scope| scope.generation_id == overlap.generation_id));
+        Ok(found)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::focus::BillingPeriod;
 use crate::rollup::{self, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
-use crate::store::{Snapshot, billers, generations, late_bills, month_closing, overlaps};
+use crate::store::{Snapshot, billers, generations, late_bills, month_closing};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -89,7 +89,7 @@ async fn ask(
     let beside = match decision {
         Decision::Accept => {
             let beside = rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?);
-            let overlapping = overlaps::of_delivery(&mut *snapshot, delivery_id).await?;
+            let overlapping = rollup::overlapping(&mut snapshot, delivery_id).await?;
             beside.or_else(|| rollup::counted_by_another_export(&overlapping))
         }
         _ => None,

@@ -119,7 +119,7 @@ async fn two_data_exports_of_one_payer_count_once(pool: PgPool) {
     assert_eq!(read.delivery_ids.len(), 3, "{read:?}");
     let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
     assert_eq!(state, "quarantined");
-    assert!(reason.contains(":00123:export/cur2” with 2026-10 of account 00123 (delivery 1)."), "{reason}");
+    assert!(reason.contains(":00123:export/cur2” of this source: 2026-10 of account 00123 (delivery 1)."), "{reason}");
     assert_counts(&pool, "aws", 2, "3.5").await;
 
     // The other one takes over once the first is taken back.
@@ -166,6 +166,29 @@ async fn the_two_costs_of_azure_are_told_without_pricing_model(pool: PgPool) {
         assert_eq!(effective, "2.6".parse::<bigdecimal::BigDecimal>().unwrap());
         assert_clean(&pool).await;
         withdraw_source(&pool, source).await;
+    }
+}
+
+/// A subscription that is exported without its billing account, and all of that account in another source: whichever
+/// comes second waits.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_subscription_beside_its_billing_account_waits(pool: PgPool) {
+    let whole = of_sub_account("/subscriptions/ab-1", "1.5");
+    let part = bill(&[Line { account: "ab-1".into(), ..Line::of("2026-10", 3, "shop", "1.5") }]);
+    for (number, texts) in [[&whole, &part], [&part, &whole]].into_iter().enumerate() {
+        let sources = ["first", "second"].map(|name| format!("{name} {number}"));
+        let mut states = Vec::new();
+        for (source, text) in sources.iter().zip(texts) {
+            let home = Home::new();
+            let source_id = home.add_folder(&pool, source, Layout::Files).await;
+            home.put("a.csv", text);
+            let read = home.read(&pool, source_id).await;
+            states.push(delivery(&pool, read.delivery_ids[0]).await);
+        }
+        assert_eq!((states[0].0.as_str(), states[1].0.as_str()), ("published", "quarantined"), "{states:?}");
+        assert!(states[1].1.contains(&format!("already by source “{}”", sources[0])), "{states:?}");
+        assert_clean(&pool).await;
+        withdraw_source(&pool, &sources[0]).await;
     }
 }
 
