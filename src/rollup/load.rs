@@ -346,8 +346,8 @@ async fn insert_generations(
             billing_period_start: scope.billing_period_start,
             billing_period_end: scope.billing_period_end,
             charge_count: rows.map(|(_, sums)| sums.count).sum(),
-            first_charge_date: unix_day(scope.first_day),
-            last_charge_date: unix_day(scope.last_day),
+            first_charge_date: Some(unix_day(scope.first_day)),
+            last_charge_date: Some(unix_day(scope.last_day)),
             biller_names: &biller_names,
             append_object: load.append_object,
         };
@@ -381,8 +381,8 @@ async fn insert_gone(
             billing_period_start: gone.billing_period_start,
             billing_period_end: gone.billing_period_end,
             charge_count: 0,
-            first_charge_date: gone.billing_period_start,
-            last_charge_date: gone.billing_period_start,
+            first_charge_date: None,
+            last_charge_date: None,
             biller_names: &gone.biller_names,
             append_object: load.append_object,
         };

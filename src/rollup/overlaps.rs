@@ -37,7 +37,8 @@ pub fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
     };
     Some(format!(
         "The same cost is counted already by {other}: {}. Counting this one too would count it twice. Keep one of both: \
-         withdraw this one, or the other first and import this one again. Accept it only if both are meant.",
+         withdraw this one, or withdraw the other first and accept this one then. Accept it beside the other only if both \
+         are meant.",
         bills(overlaps),
     ))
 }

@@ -28,10 +28,10 @@ pub struct NewGeneration<'a> {
     pub billing_period_end: NaiveDate,
     /// Its lines.
     pub charge_count: i64,
-    /// Day of the earliest line.
-    pub first_charge_date: NaiveDate,
+    /// Day of the earliest line; `None` where there are no lines.
+    pub first_charge_date: Option<NaiveDate>,
     /// Day of the latest line.
-    pub last_charge_date: NaiveDate,
+    pub last_charge_date: Option<NaiveDate>,
     /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
     pub biller_names: &'a [String],
     /// The object that it stands for where the source appends, else its export.

@@ -55,7 +55,7 @@ fn set_of(key: &str) -> Option<(String, u64)> {
     let (name, ending) = key.split_at_checked(key.len() - ending.len())?;
     let (stem, digits) = name.split_at_checked(name.len().checked_sub(DIGITS)?)?;
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !stem.ends_with(|c: char| c.is_ascii_digit());
-    let number = digits.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX)?;
+    let number = digits.parse::<u64>().ok().filter(|number| is_number && *number <= NUMBER_MAX)?;
     Some((format!("{stem}*{ending}"), number))
 }
 
