@@ -28,27 +28,33 @@ pub struct Overlap {
 pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
         Overlap,
-        r#"SELECT g.generation_id, g.billing_account_id, g.billing_period_start, o.append_object AS export,
-             NULL::text AS "source_name?", o.delivery_id
-         FROM generation g
+        // Asked of the own bills first: sums of lines are compared only where there is another export.
+        r#"WITH own AS MATERIALIZED (
+             SELECT * FROM generation g
+             WHERE g.delivery_id = $1 AND NOT g.is_accepted_beside
+               AND NOT EXISTS (SELECT FROM source_setting t
+                               WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
+               AND NOT EXISTS (SELECT FROM generation c
+                               WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
+                                 AND c.billing_period_start = g.billing_period_start
+                                 AND c.append_object = g.append_object
+                                 AND c.state = 'current' AND c.is_accepted_beside)
+         )
+         SELECT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
+             g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
+             NULL::text AS "source_name?", o.delivery_id AS "delivery_id!"
+         FROM own g
          JOIN generation o ON o.source_id = g.source_id AND o.billing_account_id = g.billing_account_id
              AND o.billing_period_start = g.billing_period_start AND o.append_object <> g.append_object
-             AND o.delivery_id <> g.delivery_id AND o.state = 'current'
-         WHERE g.delivery_id = $1 AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside
-           AND NOT EXISTS (SELECT FROM source_setting t
-                           WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
-           AND NOT EXISTS (SELECT FROM generation c
-                           WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
-                             AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object
-                             AND c.state = 'current' AND c.is_accepted_beside)
-           AND EXISTS (SELECT k.sub_account_id FROM daily_cost_by_key d
+             AND o.delivery_id <> g.delivery_id AND o.state = 'current' AND NOT o.is_accepted_beside
+         WHERE EXISTS (SELECT k.sub_account_id FROM daily_cost_by_key d
                            JOIN rollup_key k USING (sub_account_key, rollup_key_id)
                            WHERE d.generation_id = g.generation_id
                        INTERSECT
                        SELECT k.sub_account_id FROM daily_cost_by_key d
                            JOIN rollup_key k USING (sub_account_key, rollup_key_id)
                            WHERE d.generation_id = o.generation_id)
-         ORDER BY g.billing_period_start, g.billing_account_id, o.append_object"#,
+         ORDER BY 3, 2, 4"#,
         delivery_id,
     )
     .fetch_all(db)
@@ -78,7 +84,7 @@ pub async fn by_sub_account(
 ) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
         Overlap,
-        r#"WITH named AS (
+        r#"WITH named AS MATERIALIZED (
              SELECT n.account, k.sub_account_key, k.rollup_key_id
              FROM unnest($2::text[], $3::text[], $4::int[]) AS n (account, sub_account_id, sub_account_key)
              JOIN rollup_key k ON k.sub_account_key = n.sub_account_key AND k.sub_account_id = n.sub_account_id
