@@ -24,14 +24,15 @@ pub struct Overlap {
 }
 
 /// What other exports of the source count of the cost in this delivery. Files that add up overlap by nature; what
-/// someone accepted already is left out. Lines without a SubAccountId could be anyone's.
+/// someone accepted already is left out. Lines without a SubAccountId could be anyone's. Azure writes account and
+/// subscription as paths in FOCUS files and bare elsewhere, and its exports of one resource (`… as type`) are all of it.
 pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
         Overlap,
         // Asked of the own bills first: sums of lines are compared only where there is another export.
         r#"WITH own AS MATERIALIZED (
              SELECT * FROM generation g
-             WHERE g.delivery_id = $1 AND NOT g.is_accepted_beside
+             WHERE g.delivery_id = $1 AND NOT g.is_accepted_beside AND g.charge_count > 0
                AND NOT EXISTS (SELECT FROM source_setting t
                                WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
                AND NOT EXISTS (SELECT FROM generation c
@@ -44,16 +45,19 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
              g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
              NULL::text AS "source_name?", o.delivery_id AS "delivery_id!"
          FROM own g
-         JOIN generation o ON o.source_id = g.source_id AND o.billing_account_id = g.billing_account_id
-             AND o.billing_period_start = g.billing_period_start AND o.append_object <> g.append_object
-             AND o.delivery_id <> g.delivery_id AND o.state = 'current' AND NOT o.is_accepted_beside
-         WHERE EXISTS (SELECT k.sub_account_id FROM daily_cost_by_key d
-                           JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-                           WHERE d.generation_id = g.generation_id
-                       INTERSECT
-                       SELECT k.sub_account_id FROM daily_cost_by_key d
-                           JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-                           WHERE d.generation_id = o.generation_id)
+         JOIN generation o ON o.source_id = g.source_id AND o.billing_period_start = g.billing_period_start
+             AND o.append_object <> g.append_object AND o.delivery_id <> g.delivery_id
+             AND o.state = 'current' AND NOT o.is_accepted_beside AND o.charge_count > 0
+         WHERE split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1)
+            OR regexp_replace(lower(o.billing_account_id), '^.*/', '')
+                   = regexp_replace(lower(g.billing_account_id), '^.*/', '')
+               AND EXISTS (SELECT replace(lower(k.sub_account_id), '/subscriptions/', '') FROM daily_cost_by_key d
+                               JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+                               WHERE d.generation_id = g.generation_id
+                           INTERSECT
+                           SELECT replace(lower(k.sub_account_id), '/subscriptions/', '') FROM daily_cost_by_key d
+                               JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+                               WHERE d.generation_id = o.generation_id)
          ORDER BY 3, 2, 4"#,
         delivery_id,
     )

@@ -53,7 +53,7 @@ impl ExportConfig {
         }
         let kind = self.kind.as_deref().unwrap_or_default().to_lowercase();
         let is_side = matches!(kind.as_str(), "" | "actualcost" | "amortizedcost" | "usage");
-        export(if is_side { resource } else { format!("{resource} {kind}") })
+        export(if is_side { resource } else { format!("{resource} as {kind}") })
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         };
         assert_eq!(named("ActualCost"), ("subscriptions/ab-1".to_owned(), Some("actual")));
         assert_eq!(named("AmortizedCost"), ("subscriptions/ab-1".to_owned(), Some("amortized")));
-        assert_eq!(named("FocusCost"), ("subscriptions/ab-1 focuscost".to_owned(), None));
+        assert_eq!(named("FocusCost"), ("subscriptions/ab-1 as focuscost".to_owned(), None));
         let unknown = text.replace(",\"dataRowCount\":1}", "}");
         assert_eq!(Layout::AzureExport.manifest(unknown.as_bytes()).unwrap().row_count, None);
     }

@@ -81,7 +81,7 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     assert_eq!(read.delivery_ids.len(), 2, "{read:?}");
     let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
     assert_eq!(state, "quarantined");
-    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 focuscost”"), "{reason}");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
     assert_counts(&pool, "azure", 2, "3.5").await;
 
     // Its next run waits too, and the next run of the other one counts.
@@ -103,6 +103,27 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     );
     home.read(&pool, source_id).await;
     assert_counts(&pool, "azure", 3, "11.5").await;
+    assert_clean(&pool).await;
+}
+
+/// FOCUS and actual cost of one billing account: their columns name it in different ways.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn focus_beside_actual_cost_of_one_account_waits(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/8611537";
+    let actual = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,\
+                  MeterCategory,Quantity,Cost,BillingCurrency,ResourceId,ChargeType,Frequency,PricingModel\n\
+                  8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,m1,Virtual Machines,24,1.5,EUR,/vm/1,Usage,UsageBased,\
+                  OnDemand\n";
+    put_run(&home, "e/a", account, "ActualCost", ("a1", "2026-11-01T01:00:00Z"), actual);
+    let focus = of_sub_account("/subscriptions/sub-1", "1.5").replace(",00123,", &format!(",{account},"));
+    put_run(&home, "e/f", account, "FocusCost", ("f1", "2026-11-01T02:00:00Z"), &focus);
+    let read = home.read(&pool, source_id).await;
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/8611537” of this source"), "{reason}");
+    assert_counts(&pool, "azure", 1, "1.5").await;
     assert_clean(&pool).await;
 }
 
