@@ -27,7 +27,8 @@ CREATE TABLE delivery (
     -- Orders deliveries of one scope: the manifest's or object's time, else --as-of, else the time of receipt.
     version_at timestamptz NOT NULL,
     version_basis text NOT NULL CHECK (version_basis IN ('manifest', 'object', 'as-of', 'receipt')),
-    -- Where the source appends: the name of the object, which is a scope of its own. '' where it replaces.
+    -- What is a scope of its own within an account and month: where the source appends the name of the object, where a
+    -- manifest was read its export. '' where there is neither.
     append_object text NOT NULL DEFAULT '',
     -- Its columns under their FOCUS names: two deliveries side by side show what changed.
     columns text[] NOT NULL DEFAULT '{}',
@@ -85,8 +86,8 @@ CREATE TABLE delivery_rejected_total (
     PRIMARY KEY (delivery_id, billing_currency)
 );
 
--- The immutable content of one scope (source, billing account, billing period, and the object where the source
--- appends) as one delivery gave it.
+-- The immutable content of one scope (source, billing account, billing period, and the export, or the object where the
+-- source appends) as one delivery gave it.
 -- generation_id = delivery_id * 4096 + ordinal, so that one partition of charge holds one delivery.
 CREATE TABLE generation (
     generation_id bigint PRIMARY KEY,

@@ -52,13 +52,16 @@ CREATE TABLE source_find (
     etag text NOT NULL,
     -- What it says something about: of all finds of one subject the newest whole one is read.
     subject text NOT NULL,
+    -- What tells the export from others that write to the same place; empty for a file.
+    export text NOT NULL DEFAULT '',
     -- The export's own id of the version; empty for a file.
     identity text NOT NULL DEFAULT '',
     version_at timestamptz NOT NULL,
-    -- read: became a delivery. older: a newer one of its subject was there. partial: parts are missing.
-    state text NOT NULL CHECK (state IN ('read', 'older', 'partial', 'unreadable')),
+    -- read: became a delivery. older: a newer one of its subject was there. partial: parts are missing. left-out:
+    -- other files of the place report the same cost.
+    state text NOT NULL CHECK (state IN ('read', 'older', 'partial', 'unreadable', 'left-out')),
     delivery_id bigint REFERENCES delivery,
-    -- What is missing, or what cannot be read.
+    -- What is missing, what cannot be read, or why it is left out.
     message text,
     found_at timestamptz NOT NULL,
     -- The last look that saw it.

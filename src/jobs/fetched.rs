@@ -37,21 +37,25 @@ impl Fetched {
         })?;
         let mut fetched = Self { folder, paths: Vec::new(), _held: held };
         for (number, part) in chosen.parts.iter().enumerate() {
-            let path = fetched.folder.join(file_name(number, &part.key));
+            let path = fetched.folder.join(file_name(number, &part.key, chosen.side));
             opened.fetch(part, &path).await?;
             fetched.paths.push(path);
         }
         let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
         if !is_single {
-            opened.are_unchanged(std::slice::from_ref(&chosen.head.object)).await?;
+            // A set of shards has no object of its own.
+            if chosen.head.shards.is_empty() {
+                opened.are_unchanged(std::slice::from_ref(&chosen.head.object)).await?;
+            }
             opened.are_unchanged(&chosen.parts).await?;
         }
         Ok(fetched)
     }
 }
 
-// Receipts name the part in which a line lies; what a store calls it is no path here.
-fn file_name(number: usize, key: &str) -> String {
+// Receipts name the part in which a line lies; what a store calls it is no path here. Which cost a file has, stands
+// often in the name of its folder only.
+fn file_name(number: usize, key: &str, side: Option<&str>) -> String {
     let name: String = Path::new(key)
         .file_name()
         .unwrap_or_default()
@@ -60,7 +64,21 @@ fn file_name(number: usize, key: &str) -> String {
         .filter(|c| !c.is_control() && *c != '/')
         .take(80)
         .collect();
-    format!("{number:05}-{name}")
+    match side.or_else(|| side_by_folder(key)) {
+        Some(side) => format!("{number:05}-{side}-{name}"),
+        None => format!("{number:05}-{name}"),
+    }
+}
+
+fn side_by_folder(key: &str) -> Option<&'static str> {
+    let (folders, _) = key.rsplit_once('/')?;
+    folders.to_lowercase().rsplit('/').find_map(|folder| {
+        match (folder.contains("actual"), folder.contains("amortized") || folder.contains("amortised")) {
+            (true, false) => Some("actual"),
+            (false, true) => Some("amortized"),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -69,7 +87,17 @@ mod tests {
 
     #[test]
     fn a_key_never_chooses_a_path() {
-        assert_eq!(file_name(3, "a/b/part_1.csv.gz"), "00003-part_1.csv.gz");
-        assert_eq!(file_name(0, "a/.."), "00000-");
+        assert_eq!(file_name(3, "a/b/part_1.csv.gz", None), "00003-part_1.csv.gz");
+        assert_eq!(file_name(0, "a/..", None), "00000-");
+    }
+
+    #[test]
+    fn the_name_says_which_cost_a_file_has() {
+        let named = |key: &str| file_name(0, key, None);
+        assert_eq!(named("e/Actual-Cost/20261001-20261031/r/p.csv"), "00000-actual-p.csv");
+        assert_eq!(named("actual-and-amortized/amortised/r/p.csv"), "00000-amortized-p.csv");
+        assert_eq!(named("actual-and-amortized/r/p.csv"), "00000-p.csv");
+        assert_eq!(named("amortized.csv"), "00000-amortized.csv");
+        assert_eq!(file_name(0, "actual/p.csv", Some("amortized")), "00000-amortized-p.csv");
     }
 }

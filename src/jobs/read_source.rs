@@ -5,7 +5,8 @@ use super::import_upload::set_progress;
 use crate::config::Config;
 use crate::normalize::Format;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
-use crate::sources::layout::{self, Candidate, Chosen, Head, Object, Standing};
+use crate::sources::kind::Restatement;
+use crate::sources::layout::{self, Candidate, Choice, Chosen, Head, Object, Standing};
 use crate::sources::objects::{Opened, PlaceError};
 use crate::store::Pools;
 use crate::store::jobs::Job;
@@ -64,7 +65,8 @@ pub(super) async fn run(pools: &Pools, config: &Config, job: &Job) -> anyhow::Re
     let mut conn = pools.jobs.acquire().await?;
     let read_id = source_reads::begin(&mut conn, source.source_id, &payload.asked_by, Utc::now()).await?;
     drop(conn);
-    let mut look = Look { pools, config, job, source, outcome: Outcome::default(), counts: BTreeMap::new() };
+    let (outcome, counts, folders) = (Outcome::default(), BTreeMap::new(), BTreeMap::new());
+    let mut look = Look { pools, config, job, source, outcome, folders, counts };
     let result = look.all().await;
     set_progress(job.job_id, None);
     let mut outcome = look.outcome;
@@ -98,6 +100,8 @@ struct Look<'a> {
     job: &'a Job,
     source: SourceSetting,
     outcome: Outcome,
+    /// What lies in each folder, where files of one must not take each other's place.
+    folders: BTreeMap<String, Vec<String>>,
     /// Deliveries of this look by what became of them.
     counts: BTreeMap<String, usize>,
 }
@@ -144,6 +148,11 @@ impl Look<'_> {
             return Ok(());
         }
         self.forget_gone(&heads).await?;
+        let (heads, left_out) = self.leave_out(heads).await?;
+        let has_none = heads.is_empty();
+        if self.source.setting.restatement == Restatement::Overwrite {
+            self.folders = by_folder(&heads);
+        }
         let (chosen, wanting) = self.choose(opened, &objects, heads).await?;
         let count = chosen.len();
         for (number, chosen) in chosen.into_iter().enumerate() {
@@ -155,8 +164,27 @@ impl Look<'_> {
             (0, false) => "new",
             _ => "partial",
         };
-        (self.outcome.message, self.outcome.remedy) = words(&self.counts, wanting);
+        // What counts does not go on, and what goes on does not count: a hand is wanted.
+        if has_none {
+            self.outcome.result = "partial";
+        }
+        (self.outcome.message, self.outcome.remedy) = words(&self.counts, wanting, left_out);
         Ok(())
+    }
+
+    // The heads that may count, and how many of the place are left out, because they would count cost twice.
+    async fn leave_out(&self, heads: Vec<Head>) -> sqlx::Result<(Vec<Head>, usize)> {
+        let layout = self.source.setting.layout;
+        if !layout.has_kinds() {
+            return Ok((heads, 0));
+        }
+        let (db, source_id) = (&self.pools.jobs, self.source.source_id);
+        let counted_key = source_finds::counted_oci_object(db, source_id).await?;
+        let (heads, left_out) = layout.once(heads, counted_key.as_deref());
+        let Some(left_out) = left_out else { return Ok((heads, 0)) };
+        let objects: Vec<Object> = left_out.heads.into_iter().map(|head| head.object).collect();
+        source_finds::leave_out(db, source_id, &objects, &left_out.why, Utc::now()).await?;
+        Ok((heads, objects.len()))
     }
 
     async fn forget_gone(&self, heads: &[Head]) -> sqlx::Result<()> {
@@ -200,18 +228,29 @@ impl Look<'_> {
                     None => {}
                 }
             }
-            let choice = layout::choose(candidates);
-            for candidate in &choice.older {
-                self.keep(candidate, "older", None, None).await?;
+            let mut exports: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
+            for candidate in candidates {
+                exports.entry(candidate.export.clone()).or_default().push(candidate);
             }
-            for (candidate, missing) in &choice.partial {
-                wanting += 1;
-                self.keep(candidate, "partial", None, Some(missing.clone())).await?;
+            for candidates in exports.into_values() {
+                let choice = layout::choose(candidates);
+                wanting += choice.partial.len();
+                self.keep_others(&choice).await?;
+                all_chosen.extend(choice.chosen);
             }
-            all_chosen.extend(choice.chosen);
         }
         all_chosen.sort_by(|a, b| (a.version_at, &a.head.object.key).cmp(&(b.version_at, &b.head.object.key)));
         Ok((all_chosen, wanting))
+    }
+
+    async fn keep_others(&self, choice: &Choice) -> sqlx::Result<()> {
+        for candidate in &choice.older {
+            self.keep(candidate, "older", None, None).await?;
+        }
+        for (candidate, missing) in &choice.partial {
+            self.keep(candidate, "partial", None, Some(missing.clone())).await?;
+        }
+        Ok(())
     }
 
     // None where it cannot be read; that is remembered.
@@ -223,12 +262,17 @@ impl Look<'_> {
     ) -> Result<Option<Candidate>, ReadError> {
         let layout = self.source.setting.layout;
         if !layout.has_manifests() {
-            let standing = Standing::Whole { parts: vec![head.object.clone()], row_count: None };
-            let version_at = head.version_at;
-            return Ok(Some(Candidate { head, identity: String::new(), version_at, standing }));
+            let parts = if head.shards.is_empty() { vec![head.object.clone()] } else { head.shards.clone() };
+            let standing = match head.shards_fault(Utc::now()) {
+                Some(fault) => Standing::Partial(fault),
+                None => Standing::Whole { parts, row_count: None, side: None },
+            };
+            let (version_at, export, identity) = (head.version_at, String::new(), String::new());
+            return Ok(Some(Candidate { head, export, identity, version_at, standing }));
         }
         let bytes = opened.manifest(&head.object).await?;
         let mut candidate = Candidate {
+            export: String::new(),
             identity: String::new(),
             version_at: head.version_at,
             standing: Standing::Partial(String::new()),
@@ -245,10 +289,11 @@ impl Look<'_> {
         let told = manifest.version_at.unwrap_or(candidate.head.version_at);
         candidate.version_at = plausible(told, candidate.head.object.modified, now);
         candidate.standing = match layout::resolve(&candidate.head, &manifest, index, now) {
-            Ok(parts) => Standing::Whole { parts, row_count: manifest.row_count },
+            Ok(parts) => Standing::Whole { parts, row_count: manifest.row_count, side: manifest.side },
             Err(missing) => Standing::Partial(missing),
         };
         candidate.identity = manifest.identity.replace('\0', "");
+        candidate.export = manifest.export.unwrap_or_else(|| candidate.head.export_folder().to_owned());
         Ok(Some(candidate))
     }
 
@@ -258,8 +303,8 @@ impl Look<'_> {
         let heads = std::iter::once(&chosen.head).chain(&chosen.same);
         for head in heads {
             let standing = Standing::Read;
-            let (identity, version_at) = (chosen.identity.clone(), chosen.version_at);
-            let candidate = Candidate { head: head.clone(), identity, version_at, standing };
+            let (export, identity) = (chosen.export.clone(), chosen.identity.clone());
+            let candidate = Candidate { head: head.clone(), export, identity, version_at: chosen.version_at, standing };
             self.keep(&candidate, "read", Some(receipt.delivery_id), None).await?;
         }
         self.outcome.delivery_ids.push(receipt.delivery_id);
@@ -285,6 +330,9 @@ impl Look<'_> {
             format: format.map_err(|error| anyhow::anyhow!("the format of the source: {error}"))?,
             more_parts: more.to_vec(),
             version: Some((plausible(chosen.version_at, now, now), basis)),
+            export: chosen.export.clone(),
+            lies_beside: self.lies_beside(&chosen.head.object.key),
+            snapshot_of: chosen.head.month().filter(|_| setting.layout.has_manifests()),
             expected_rows: chosen.row_count,
             fence: Some(self.job.fence()),
             ..ImportOptions::default()
@@ -306,6 +354,11 @@ impl Look<'_> {
         Ok(receipt)
     }
 
+    fn lies_beside(&self, key: &str) -> Vec<String> {
+        let there = self.folders.get(folder_of(key)).into_iter().flatten();
+        there.filter(|name| *name != key).cloned().collect()
+    }
+
     async fn keep(
         &self,
         candidate: &Candidate,
@@ -313,11 +366,12 @@ impl Look<'_> {
         delivery_id: Option<i64>,
         message: Option<String>,
     ) -> sqlx::Result<()> {
-        let Candidate { head, identity, version_at, .. } = candidate;
+        let Candidate { head, export, identity, version_at, .. } = candidate;
         let find = Find {
             object_key: head.object.key.clone(),
             etag: head.object.etag.clone(),
             subject: head.subject.clone(),
+            export: export.clone(),
             identity: identity.clone(),
             version_at: *version_at,
             state: state.to_owned(),
@@ -329,9 +383,22 @@ impl Look<'_> {
     }
 }
 
+fn folder_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn by_folder(heads: &[Head]) -> BTreeMap<String, Vec<String>> {
+    let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Head { object, .. } in heads {
+        folders.entry(folder_of(&object.key).to_owned()).or_default().push(object.key.clone());
+    }
+    folders
+}
+
 fn of_find(head: Head, find: &Find) -> Candidate {
     let standing = if find.state == "read" { Standing::Read } else { Standing::Older };
-    Candidate { head, identity: find.identity.clone(), version_at: find.version_at, standing }
+    let (export, identity) = (find.export.clone(), find.identity.clone());
+    Candidate { head, export, identity, version_at: find.version_at, standing }
 }
 
 // A version of tomorrow would have every later delivery refused; then the store's own time stands for it.
@@ -342,7 +409,7 @@ fn plausible(told: DateTime<Utc>, otherwise: DateTime<Utc>, now: DateTime<Utc>) 
 // A file is called as the store calls it; a manifest's delivery by its period, its version and how many files it has.
 fn delivery_name(chosen: &Chosen) -> String {
     let is_single = matches!(chosen.parts.as_slice(), [one] if *one == chosen.head.object);
-    if is_single {
+    if is_single || !chosen.head.shards.is_empty() {
         return chosen.head.object.key.clone();
     }
     let period = chosen.head.subject.rsplit('/').next().unwrap_or_default();
@@ -350,7 +417,7 @@ fn delivery_name(chosen: &Chosen) -> String {
     format!("{period} {} ({files})", chosen.identity)
 }
 
-fn words(counts: &BTreeMap<String, usize>, wanting: usize) -> (Option<String>, Option<String>) {
+fn words(counts: &BTreeMap<String, usize>, wanting: usize, left_out: usize) -> (Option<String>, Option<String>) {
     let state = |state: &str| match state {
         "published" => "counted",
         "unchanged" => "the same as before",
@@ -366,6 +433,12 @@ fn words(counts: &BTreeMap<String, usize>, wanting: usize) -> (Option<String>, O
         message = format!("{message} {are} not whole or not readable.").trim_start().to_owned();
         remedies.push("See below what is missing; what was counted before still counts.");
     }
+    if left_out > 0 {
+        let files = if left_out == 1 { "1 file is".to_owned() } else { format!("{left_out} files are") };
+        let told = format!("{files} found and not counted: others there report the same cost.");
+        message = format!("{message} {told}").trim_start().to_owned();
+        remedies.push("To count the others instead, withdraw what this source counts and read it again.");
+    }
     if counts.contains_key("quarantined") || counts.contains_key("refused") {
         remedies.push("Open the receipts: they say why, and what can be done.");
     }
@@ -380,14 +453,17 @@ mod tests {
     #[test]
     fn a_look_is_told_in_a_sentence() {
         let counts = BTreeMap::from([("published".to_owned(), 2), ("quarantined".to_owned(), 1)]);
-        let (message, remedy) = words(&counts, 1);
+        let (message, remedy) = words(&counts, 1, 0);
         let message = message.unwrap();
         assert_eq!(
             message,
             "Deliveries: 2 counted, 1 waiting for a decision. One manifest is not whole or not readable."
         );
         assert!(remedy.unwrap().contains("receipts"));
-        assert_eq!(words(&BTreeMap::new(), 0), (None, None));
+        assert_eq!(words(&BTreeMap::new(), 0, 0), (None, None));
+        let (message, remedy) = words(&BTreeMap::new(), 0, 3);
+        assert_eq!(message.unwrap(), "3 files are found and not counted: others there report the same cost.");
+        assert!(remedy.unwrap().contains("withdraw"));
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl OneSide {
         paths: &[PathBuf],
         format: Option<Format>,
         named_source: Option<&str>,
+        export: &str,
     ) -> Result<Option<(Self, PgConnection)>, ImportError> {
         let paths = paths.to_vec();
         // What is wrong with the file is told by whoever reads it.
@@ -60,7 +61,7 @@ impl OneSide {
         let mut lock = pools.jobs.acquire().await?.detach();
         locks::lock_azure_exports(&mut lock).await?;
         let mut conn = pools.jobs.acquire().await?;
-        let other = Other::of(&mut conn, named_source, side.other(), &bills).await?.map(Arc::new);
+        let other = Other::of(&mut conn, named_source, export, side.other(), &bills).await?.map(Arc::new);
         Ok(Some((Self { side, other }, lock)))
     }
 
@@ -87,6 +88,7 @@ impl Other {
     async fn of(
         conn: &mut PgConnection,
         named_source: Option<&str>,
+        export: &str,
         side: Side,
         bills: &BTreeSet<BillKey>,
     ) -> Result<Option<Self>, ImportError> {
@@ -97,7 +99,7 @@ impl Other {
             None => billers::source_of(&mut *conn, &accounts, &[BILLER.to_owned()]).await?,
         };
         let Some(source_id) = source_id else { return Ok(None) };
-        let held = joined_exports::held(&mut *conn, source_id, side.name(), &accounts, &months).await?;
+        let held = joined_exports::held(&mut *conn, source_id, export, side.name(), &accounts, &months).await?;
         if held.is_empty() {
             return Ok(None);
         }

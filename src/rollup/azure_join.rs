@@ -145,12 +145,23 @@ struct Tells {
 
 impl Tells {
     fn look(&mut self, charge: &Charge<'_>) {
-        if self.certain.is_some() || charge.pricing_category != Some("Committed") {
+        if self.certain.is_some() {
+            return;
+        }
+        if charge.commitment_discount_status == Some("Unused") {
+            self.certain = Some(Side::Amortized);
+            return;
+        }
+        // Exports without PricingModel say of a commitment only which one it is.
+        let is_committed = match charge.pricing_category {
+            Some(category) => category == "Committed",
+            None => charge.attributes().any(|(name, _)| name == "CommitmentDiscountId"),
+        };
+        if !is_committed {
             return;
         }
         match charge.charge_category {
             Some("Purchase" | "Credit") => self.certain = Some(Side::Actual),
-            _ if charge.commitment_discount_status == Some("Unused") => self.certain = Some(Side::Amortized),
             Some("Usage") if charge.billed_cost.as_ref().is_some_and(|cost| !cost.is_zero()) => {
                 self.certain = Some(Side::Amortized);
             }

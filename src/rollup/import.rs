@@ -20,7 +20,7 @@ use crate::store::jobs::Fence;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{joined_exports, locks};
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +58,14 @@ pub struct ImportOptions {
     pub more_parts: Vec<PathBuf>,
     /// The version that a manifest or an object carries, and which of them: `manifest` or `object`.
     pub version: Option<(DateTime<Utc>, &'static str)>,
+    /// What tells the export from others of the same source, each of which is a scope of its own; empty where there
+    /// are none.
+    pub export: String,
+    /// Files that lie in the same folder: it takes the place of none of them without a decision.
+    pub lies_beside: Vec<String>,
+    /// The month of which a manifest proves that the files are all of their export: an account that is not in them
+    /// any more counts as zero.
+    pub snapshot_of: Option<NaiveDate>,
     /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
     pub expected_rows: Option<i64>,
     /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
@@ -291,6 +299,7 @@ async fn begin(
         named_source: request.source.as_deref(),
         version_at,
         version_basis,
+        export: &options.export,
         received_at: request.now,
         received_by: &request.received_by,
     };
@@ -322,8 +331,10 @@ impl Import<'_> {
         }
         let named_source = self.request.source.as_deref();
         let mut one_side = None;
-        if self.begun.append_object.is_empty() {
-            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source).await?;
+        // Files that add up stand by themselves.
+        if self.begun.append_object == self.options.export {
+            let export = self.begun.append_object.as_str();
+            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, export).await?;
         }
         // The connection holds a lock until it goes away.
         let (one_side, _lock) = one_side.unzip();
@@ -351,6 +362,7 @@ impl Import<'_> {
             version_at: self.begun.version_at,
             version_basis: &self.begun.version_basis,
             append_object: &self.begun.append_object,
+            snapshot_of: self.options.snapshot_of,
             expected_rows: self.options.expected_rows,
             limits: self.options.limits,
             clock: self.clock,
@@ -385,6 +397,7 @@ impl Import<'_> {
             kind: "publish",
             counts_beside: self.options.is_counted_elsewhere_too,
             together: &self.options.together,
+            lies_beside: &self.options.lies_beside,
             by: &self.request.received_by,
             now: self.clock.now(),
             fence: self.options.fence,

@@ -11,10 +11,10 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
-use super::{bill_source, partition, staging, statistics, verify};
+use super::{bill_source, gone, overlaps, partition, staging, statistics, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
-use crate::store::generations::{self, NewGeneration};
+use crate::store::generations::{self, Gone, NewGeneration};
 use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -38,8 +38,10 @@ pub(super) struct Load<'a> {
     pub named_source: Option<&'a str>,
     pub version_at: DateTime<Utc>,
     pub version_basis: &'a str,
-    /// The object that the delivery stands for, where its source appends.
+    /// The object that the delivery stands for where its source appends, else its export.
     pub append_object: &'a str,
+    /// The month of which a manifest proves that the files are all of their export.
+    pub snapshot_of: Option<NaiveDate>,
     /// The rows that the manifest promises.
     pub expected_rows: Option<i64>,
     pub limits: Limits,
@@ -97,8 +99,11 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     if joined.is_some_and(|other| Some(other.source_id) != source_id) {
         return Err(ImportError::Overtaken);
     }
-    let verdict = verdict(&mut side, load, &found, source_id, &sha256).await?;
-    let loads = matches!(verdict, Verdict::Publish | Verdict::Quarantined(_)) && !found.scopes.list().is_empty();
+    let gone = gone::find(&mut side, load, &found, source_id).await?;
+    found.warnings.extend(gone.iter().map(gone::words));
+    let verdict = verdict(&mut side, load, &found, source_id, &gone, &sha256).await?;
+    let has_scopes = !found.scopes.list().is_empty() || !gone.is_empty();
+    let loads = matches!(verdict, Verdict::Publish | Verdict::Quarantined(_)) && has_scopes;
     let (state, reason) = match &verdict {
         Verdict::Refused(reason) => ("refused", Some(reason.as_str())),
         Verdict::Unchanged(reason) => ("unchanged", Some(reason.as_str())),
@@ -120,6 +125,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     keep_content(&mut transaction, load, &found, source_id, &sha256).await?;
     let source_id = source_id.context("a file with scopes has a source")?;
     insert_generations(&mut transaction, load, source_id, &found).await?;
+    insert_gone(&mut transaction, load, source_id, found.scopes.list().len(), &gone).await?;
     let sums = found.invoices.rows(load.delivery_id, |currency| found.scopes.currency_name(currency).to_owned());
     invoices::insert_sums(&mut transaction, &sums).await?;
     let (indexed, days) = tokio::join!(
@@ -133,6 +139,8 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     checked?;
     if let Verdict::Quarantined(reason) = &verdict {
         let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
+        let overlapping = overlaps::overlapping(&mut transaction, load.delivery_id).await?;
+        let twice = twice.or_else(|| overlaps::counted_by_another_export(&overlapping));
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;
@@ -204,17 +212,19 @@ async fn verdict(
     load: &Load<'_>,
     found: &Found,
     source_id: Option<i64>,
+    gone: &[Gone],
     sha256: &str,
 ) -> Result<Verdict, ImportError> {
-    if found.row_count == 0 {
+    if found.row_count == 0 && gone.is_empty() {
         let reason = "The file has no rows: a delivery replaces its scope, and this one names none.";
         return Ok(Verdict::Refused(reason.to_owned()));
     }
     let version = Version { at: load.version_at, basis: load.version_basis, sha256: Some(sha256) };
     let mut tally = Tally::default();
-    for scope in found.scopes.list() {
+    let held = found.scopes.list().iter().map(|scope| (&scope.billing_account_id, scope.billing_period_start));
+    let gone = gone.iter().map(|gone| (&gone.billing_account_id, gone.billing_period_start));
+    for (account, period) in held.chain(gone) {
         let Some(source_id) = source_id else { break };
-        let (account, period) = (&scope.billing_account_id, scope.billing_period_start);
         let object = load.append_object;
         let one_side = load.one_side.map(|one| one.side.name());
         let current = generations::current(&mut *conn, source_id, account, period, object, one_side).await?;
@@ -336,8 +346,8 @@ async fn insert_generations(
             billing_period_start: scope.billing_period_start,
             billing_period_end: scope.billing_period_end,
             charge_count: rows.map(|(_, sums)| sums.count).sum(),
-            first_charge_date: unix_day(scope.first_day),
-            last_charge_date: unix_day(scope.last_day),
+            first_charge_date: Some(unix_day(scope.first_day)),
+            last_charge_date: Some(unix_day(scope.last_day)),
             biller_names: &biller_names,
             append_object: load.append_object,
         };
@@ -350,6 +360,36 @@ async fn insert_generations(
             for side in [Side::Actual, Side::Amortized] {
                 joined_exports::insert(&mut *conn, new.generation_id, side.name(), delivery.0, delivery.1).await?;
             }
+        }
+    }
+    Ok(())
+}
+
+async fn insert_gone(
+    conn: &mut PgConnection,
+    load: &Load<'_>,
+    source_id: i64,
+    scope_count: usize,
+    gone: &[Gone],
+) -> Result<(), ImportError> {
+    for (place, gone) in gone.iter().enumerate() {
+        let new = NewGeneration {
+            generation_id: generations::first_id(load.delivery_id) + (scope_count + place) as i64,
+            delivery_id: load.delivery_id,
+            source_id,
+            billing_account_id: &gone.billing_account_id,
+            billing_period_start: gone.billing_period_start,
+            billing_period_end: gone.billing_period_end,
+            charge_count: 0,
+            first_charge_date: None,
+            last_charge_date: None,
+            biller_names: &gone.biller_names,
+            append_object: load.append_object,
+        };
+        generations::insert_ready(&mut *conn, &new).await?;
+        if let Some(one_side) = load.one_side {
+            let bill = (gone.billing_account_id.as_str(), gone.billing_period_start);
+            one_side.note(&mut *conn, new.generation_id, bill, (load.delivery_id, load.version_at)).await?;
         }
     }
     Ok(())

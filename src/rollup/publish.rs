@@ -6,12 +6,13 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, late, learn, level_1, retention, splits, statistics, verify};
+use super::{LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify};
 use crate::focus::BillingPeriod;
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
+use crate::store::overlaps::Overlap;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
@@ -36,6 +37,8 @@ pub(super) struct Publishing<'a> {
     pub counts_beside: bool,
     /// Deliveries of the same command or form: it takes the place of none of them without a decision.
     pub together: &'a [i64],
+    /// Files that lie in the same folder: it takes the place of none of them without a decision.
+    pub lies_beside: &'a [String],
     pub by: &'a str,
     pub now: DateTime<Utc>,
     pub fence: Option<Fence>,
@@ -46,7 +49,8 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
-    /// Another source, or a file that came together with it, holds the same bill: it waits for a decision.
+    /// Another source, another export, or a file that came or lies together with it counts the same bill: it waits for a
+    /// decision.
     Held {
         reason: String,
     },
@@ -98,10 +102,22 @@ impl Sorted {
         self.counting.iter().map(|scope| scope.generation_id).collect()
     }
 
+    // The deliveries whose place it takes, in any scope.
+    fn replaced_deliveries(&self) -> Vec<i64> {
+        let current = self.counting.iter().filter_map(Scoped::current);
+        current.map(|current| current.delivery_id).collect()
+    }
+
     async fn beside(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
         let mut beside = billers::beside(conn, delivery_id).await?;
         beside.retain(|bill| self.counting.iter().any(|scope| scope.generation_id == bill.generation_id));
         Ok(beside)
+    }
+
+    async fn overlaps(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
+        let mut found = overlaps::overlapping(conn, delivery_id).await?;
+        found.retain(|overlap| self.counting.iter().any(|scope| scope.generation_id == overlap.generation_id));
+        Ok(found)
     }
 }
 
@@ -143,19 +159,24 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     if joined_exports::is_overtaken(&mut transaction, publishing.delivery_id).await? {
         return Err(LedgerError::Overtaken);
     }
+    let counting = sorted.counting_ids();
     if !publishing.together.is_empty() {
-        let ids = sorted.counting_ids();
-        let others = billers::handed_in_together(&mut *transaction, &ids, publishing.together).await?;
+        let others = billers::handed_in_together(&mut *transaction, &counting, publishing.together).await?;
         if let Some(reason) = bill_source::handed_in_together(&others) {
             return Ok(Published::Held { reason });
         }
     }
+    let replaced = sorted.replaced_deliveries();
+    let of_folder = deliveries::named(&mut *transaction, &replaced, publishing.lies_beside).await?;
+    if let Some(reason) = overlaps::of_one_folder(&of_folder) {
+        return Ok(Published::Held { reason });
+    }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
-    let twice = bill_source::counted_twice(&beside);
+    let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
+    let twice = bill_source::counted_twice(&beside).or_else(|| overlaps::counted_by_another_export(&overlapping));
     if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
         return Ok(Published::Held { reason: reason.clone() });
     }
-    let counting = sorted.counting_ids();
     let closed = late::asks_for(&mut transaction, &delivery, &counting).await?;
     if !closed.is_empty() {
         retention::discard_scopes(&mut transaction, &sorted.refused_ids).await?;
@@ -164,10 +185,11 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         return Ok(Published::Late);
     }
     if twice.is_some() {
-        let generation_ids: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
-        billers::accept_beside(&mut *transaction, &generation_ids).await?;
-        let warning = bill_source::counted_beside(&beside).unwrap_or_default();
-        deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
+        billers::accept_beside(&mut *transaction, &accepted_ids(&beside, &overlapping)).await?;
+        let warnings = [bill_source::counted_beside(&beside), overlaps::counted_beside(&overlapping)];
+        for warning in warnings.into_iter().flatten() {
+            deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
+        }
     }
     publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
@@ -175,6 +197,11 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     statistics::of_published(pools).await;
     learn::from_delivery(pools, publishing.delivery_id).await;
     Ok(Published::Yes)
+}
+
+fn accepted_ids(beside: &[Beside], overlapping: &[Overlap]) -> Vec<i64> {
+    let overlapping = overlapping.iter().map(|overlap| overlap.generation_id);
+    beside.iter().map(|bill| bill.generation_id).chain(overlapping).collect()
 }
 
 async fn publish_scopes(
@@ -279,13 +306,15 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         return Err(LedgerError::CannotAccept(reason.into()));
     }
     let beside = sorted.beside(&mut transaction, delivery_id).await?;
-    let beside: Vec<i64> = beside.iter().map(|bill| bill.generation_id).collect();
+    let overlapping = sorted.overlaps(&mut transaction, delivery_id).await?;
+    let beside = accepted_ids(&beside, &overlapping);
     let (limits, timings) = (Limits::default(), &Timings::default());
     let publishing = Publishing {
         delivery_id,
         kind: "accept",
         counts_beside: true,
         together: &[],
+        lies_beside: &[],
         by: by.login,
         now,
         fence: None,

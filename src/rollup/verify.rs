@@ -187,7 +187,7 @@ async fn scopes(conn: &mut PgConnection) -> sqlx::Result<Check> {
          FROM (
              SELECT count(*) FILTER (WHERE state = 'current') AS current_count,
                  format('Source %s, account %s, period %s%s has more than one current generation.', source_id,
-                     billing_account_id, billing_period_start, nullif(', object ' || append_object, ', object '))
+                     billing_account_id, billing_period_start, nullif(', part ' || append_object, ', part '))
                      AS text
              FROM generation GROUP BY source_id, billing_account_id, billing_period_start, append_object
          ) scope"#
@@ -206,7 +206,7 @@ async fn sources_apart(conn: &mut PgConnection) -> sqlx::Result<Check> {
     let row = sqlx::query!(
         r#"WITH bill AS (
              SELECT g.*, s.name FROM generation g JOIN source s USING (source_id)
-             WHERE g.state = 'current' AND g.billing_account_id <> ''
+             WHERE g.state = 'current' AND g.billing_account_id <> '' AND g.charge_count > 0
          )
          SELECT (SELECT count(*) FROM bill) AS "checked!",
              coalesce(array_agg(format('Account %s, period %s is counted from source %s (delivery %s) and from source %s (delivery %s).',

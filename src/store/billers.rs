@@ -84,7 +84,7 @@ pub async fn beside(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<V
          FROM generation g
          JOIN generation o ON o.billing_account_id = g.billing_account_id
              AND o.billing_period_start = g.billing_period_start
-             AND o.source_id <> g.source_id AND o.state = 'current'
+             AND o.source_id <> g.source_id AND o.state = 'current' AND o.charge_count > 0
              AND (o.biller_names && g.biller_names OR o.biller_names = '{}' OR g.biller_names = '{}')
          JOIN source s ON s.source_id = o.source_id
          WHERE g.delivery_id = $1 AND g.billing_account_id <> ''

@@ -17,21 +17,23 @@ pub struct NewDelivery<'a> {
     pub version_at: DateTime<Utc>,
     /// Who gave the version: `manifest`, `object`, `as-of`, or `receipt` where the time of receipt stands for it.
     pub version_basis: &'a str,
+    /// What tells its export from others of the source; empty where it names none.
+    pub export: &'a str,
     /// When it was handed in.
     pub received_at: DateTime<Utc>,
     /// By whom.
     pub received_by: &'a str,
 }
 
-/// Records that a file was handed in; its load is under way. Gives its number, and the object that it stands for
-/// where its source appends.
+/// Records that a file was handed in; its load is under way. Gives its number, and what sets its scopes apart: the
+/// object where its source appends, else its export.
 pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Result<(i64, String)> {
     let row = sqlx::query!(
         "INSERT INTO delivery (file_name, file_bytes, named_source, version_at, version_basis, received_at,
             received_by, state, append_object)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'loading',
             CASE WHEN EXISTS (SELECT FROM source s JOIN source_setting USING (source_id)
-                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE '' END)
+                              WHERE s.name = $3 AND restatement = 'append-by-object') THEN $1 ELSE $8 END)
          RETURNING delivery_id, append_object",
         new.file_name,
         new.file_bytes,
@@ -40,6 +42,7 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &NewDelivery<'_>) -> sqlx::Res
         new.version_basis,
         new.received_at,
         new.received_by,
+        new.export,
     )
     .fetch_one(db)
     .await?;
@@ -145,6 +148,26 @@ pub async fn start_again(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Res
     Ok(())
 }
 
+/// Which of these deliveries have one of these names, with their names.
+pub async fn named(
+    db: impl PgExecutor<'_>,
+    delivery_ids: &[i64],
+    file_names: &[String],
+) -> sqlx::Result<Vec<(i64, String)>> {
+    if delivery_ids.is_empty() || file_names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        "SELECT delivery_id, file_name FROM delivery
+         WHERE delivery_id = ANY($1) AND file_name = ANY($2) AND version_basis = 'object' ORDER BY delivery_id",
+        delivery_ids,
+        file_names,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.delivery_id, row.file_name)).collect())
+}
+
 /// What decides whether a delivery may be published.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -162,7 +185,7 @@ pub struct Standing {
     pub content_sha256: Option<String>,
     /// Mandatory columns that it lacks.
     pub missing_columns: Vec<String>,
-    /// The object that it stands for, where its source appends.
+    /// The object that it stands for where its source appends, else its export.
     pub append_object: String,
     /// Whether it waits for finance because it changes a closed month, or did.
     pub waits_for_closed_month: bool,
@@ -204,6 +227,8 @@ pub async fn current_with_same_bytes(
          WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state IN ('published', 'superseded')
            AND append_object = $3
            AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
+           AND NOT EXISTS (SELECT FROM generation g
+                           WHERE g.delivery_id = d.delivery_id AND g.charge_count = 0 AND g.state <> 'current')
            AND NOT EXISTS (
                SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id AND NOT EXISTS (
                    SELECT FROM generation g

@@ -28,13 +28,13 @@ pub struct NewGeneration<'a> {
     pub billing_period_end: NaiveDate,
     /// Its lines.
     pub charge_count: i64,
-    /// Day of the earliest line.
-    pub first_charge_date: NaiveDate,
+    /// Day of the earliest line; `None` where there are no lines.
+    pub first_charge_date: Option<NaiveDate>,
     /// Day of the latest line.
-    pub last_charge_date: NaiveDate,
+    pub last_charge_date: Option<NaiveDate>,
     /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
     pub biller_names: &'a [String],
-    /// The object that it stands for, where the source appends.
+    /// The object that it stands for where the source appends, else its export.
     pub append_object: &'a str,
 }
 
@@ -173,6 +173,52 @@ pub async fn current(
         side,
     )
     .fetch_optional(db)
+    .await
+}
+
+/// A bill that counts and that a complete export leaves out.
+#[derive(Debug, Clone)]
+pub struct Gone {
+    /// `BillingAccountId`.
+    pub billing_account_id: String,
+    /// The provider's label.
+    pub billing_period_start: NaiveDate,
+    /// Exclusive.
+    pub billing_period_end: NaiveDate,
+    /// The file that brought what counts.
+    pub delivery_id: i64,
+    /// Its lines.
+    pub charge_count: i64,
+    /// `ProviderName` and `InvoiceIssuerName` of its lines, in lower case.
+    pub biller_names: Vec<String>,
+}
+
+/// What an export of a source counts in a month, but for these accounts. Of an Azure bill that comes as two exports
+/// only what this side brought by itself.
+pub async fn gone(
+    db: impl PgExecutor<'_>,
+    source_id: i64,
+    export: &str,
+    billing_period_start: NaiveDate,
+    but_accounts: &[String],
+    side: Option<&str>,
+) -> sqlx::Result<Vec<Gone>> {
+    sqlx::query_as!(
+        Gone,
+        "SELECT billing_account_id, billing_period_start, billing_period_end, delivery_id, charge_count, biller_names
+         FROM generation g
+         WHERE source_id = $1 AND append_object = $2 AND billing_period_start = $3 AND state = 'current'
+           AND charge_count > 0 AND billing_account_id <> ALL($4)
+           AND NOT EXISTS (SELECT FROM joined_export e
+                           WHERE e.generation_id = g.generation_id AND e.side IS DISTINCT FROM $5)
+         ORDER BY billing_account_id",
+        source_id,
+        export,
+        billing_period_start,
+        but_accounts,
+        side,
+    )
+    .fetch_all(db)
     .await
 }
 

@@ -27,10 +27,12 @@ pub async fn source_named(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<O
     sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_optional(db).await
 }
 
-/// What counts now of one side (`actual` or `amortized`) of these bills of a source: accounts and months, pair by pair.
+/// What counts now of one side (`actual` or `amortized`) of these bills of a source's export: accounts and months, pair
+/// by pair.
 pub async fn held(
     db: impl PgExecutor<'_>,
     source_id: i64,
+    export: &str,
     side: &str,
     billing_account_ids: &[String],
     billing_period_starts: &[NaiveDate],
@@ -43,12 +45,13 @@ pub async fn held(
            FROM unnest($3::text[], $4::date[]) AS b (account, month)
            JOIN generation g ON g.billing_account_id = b.account AND g.billing_period_start = b.month
            JOIN joined_export e ON e.generation_id = g.generation_id
-           WHERE g.source_id = $1 AND e.side = $2 AND g.state = 'current' AND g.append_object = ''
+           WHERE g.source_id = $1 AND e.side = $2 AND g.state = 'current' AND g.append_object = $5
            ORDER BY g.generation_id"#,
         source_id,
         side,
         billing_account_ids,
         billing_period_starts,
+        export,
     )
     .fetch_all(db)
     .await

@@ -77,6 +77,7 @@ pub mod moved_lines;
 pub mod operational_event_lists;
 pub mod operational_events;
 pub mod otlp_series;
+pub mod overlaps;
 pub mod pipeline_runs;
 pub mod price_changes;
 pub mod private_file;

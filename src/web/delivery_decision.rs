@@ -87,7 +87,11 @@ async fn ask(
     let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
     let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert, has_lines);
     let beside = match decision {
-        Decision::Accept => rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?),
+        Decision::Accept => {
+            let beside = rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?);
+            let overlapping = rollup::overlapping(&mut snapshot, delivery_id).await?;
+            beside.or_else(|| rollup::counted_by_another_export(&overlapping))
+        }
         _ => None,
     };
     let late = if decision == Decision::Accept { LateSection::new(&receipt) } else { LateSection::default() };

@@ -25,6 +25,8 @@ pub(super) struct Standing {
     /// Whether a look is under way or waits for its turn, and how far it is.
     pub running: Option<String>,
     pub wanting: Vec<Find>,
+    /// What lies there and is not counted, because other files report the same cost.
+    pub left_out: Vec<Find>,
     /// Why it is late, and what to do.
     pub late: Option<(String, String)>,
     pub lag: Vec<Arrived>,
@@ -77,6 +79,7 @@ impl Standing {
             reads,
             running,
             wanting,
+            left_out: source_finds::left_out(&mut **snapshot, source_id).await?,
             late,
         })
     }

@@ -16,6 +16,8 @@ pub enum Standing {
         parts: Vec<Object>,
         /// Rows that the manifest promises.
         row_count: Option<i64>,
+        /// Which of the two costs of an Azure bill they have, where the manifest says so.
+        side: Option<&'static str>,
     },
     /// Not all of it is there.
     Partial(String),
@@ -26,6 +28,8 @@ pub enum Standing {
 pub struct Candidate {
     /// The manifest or file.
     pub head: Head,
+    /// What tells the export from others of the same place; empty for a file.
+    pub export: String,
     /// The export's own id of the version; empty for a file.
     pub identity: String,
     /// Orders the versions of a subject.
@@ -39,6 +43,8 @@ pub struct Candidate {
 pub struct Chosen {
     /// The manifest or file.
     pub head: Head,
+    /// What tells the export from others of the same place; empty for a file.
+    pub export: String,
     /// The export's own id of the version; empty for a file.
     pub identity: String,
     /// Orders it.
@@ -47,11 +53,13 @@ pub struct Chosen {
     pub parts: Vec<Object>,
     /// Rows that the manifest promises.
     pub row_count: Option<i64>,
+    /// Which of the two costs of an Azure bill its files have, where the manifest says so.
+    pub side: Option<&'static str>,
     /// Other heads that say the same: they are read with it.
     pub same: Vec<Head>,
 }
 
-/// What is to become of the heads of one subject.
+/// What is to become of the heads of one subject and export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     /// The one to read, where it is not read yet.
@@ -62,7 +70,7 @@ pub struct Choice {
     pub partial: Vec<(Candidate, String)>,
 }
 
-/// Decides about the heads of one subject.
+/// Decides about the heads of one subject and export: two exports may write to one folder.
 pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
     // Of a manifest that lies in two folders, the upper one.
     candidates.sort_by(|a, b| {
@@ -73,7 +81,7 @@ pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
     // The identity of what counts, once that is found.
     let mut counting: Option<String> = None;
     for candidate in candidates {
-        let Candidate { head, identity, version_at, standing } = candidate.clone();
+        let Candidate { head, export, identity, version_at, standing } = candidate.clone();
         let is_same = !identity.is_empty() && counting.as_deref() == Some(identity.as_str());
         match (standing, &mut choice.chosen) {
             (Standing::Read, None) if counting.is_none() => counting = Some(identity),
@@ -81,9 +89,10 @@ pub fn choose(mut candidates: Vec<Candidate>) -> Choice {
             (_, Some(chosen)) if is_same => chosen.same.push(head),
             (_, _) if counting.is_some() => choice.older.push(candidate),
             (Standing::Partial(missing), _) => choice.partial.push((candidate, missing)),
-            (Standing::Whole { parts, row_count }, _) => {
+            (Standing::Whole { parts, row_count, side }, _) => {
                 counting = Some(identity.clone());
-                choice.chosen = Some(Chosen { head, identity, version_at, parts, row_count, same: Vec::new() });
+                choice.chosen =
+                    Some(Chosen { head, export, identity, version_at, parts, row_count, side, same: Vec::new() });
             }
         }
     }
@@ -97,12 +106,12 @@ mod tests {
     fn candidate(key: &str, day: u32, identity: &str, standing: Standing) -> Candidate {
         let version_at = format!("2026-11-{day:02}T00:00:00Z").parse().unwrap();
         let object = Object { key: key.into(), bytes: 1, etag: "e".into(), modified: version_at };
-        let head = Head { object, subject: "s".into(), version_at };
-        Candidate { head, identity: identity.into(), version_at, standing }
+        let head = Head { object, subject: "s".into(), version_at, shards: Vec::new() };
+        Candidate { head, export: String::new(), identity: identity.into(), version_at, standing }
     }
 
     fn whole() -> Standing {
-        Standing::Whole { parts: Vec::new(), row_count: None }
+        Standing::Whole { parts: Vec::new(), row_count: None, side: None }
     }
 
     fn chosen(choice: &Choice) -> Option<&str> {

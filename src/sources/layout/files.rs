@@ -1,8 +1,8 @@
 //! Files that are deliveries by themselves.
 
-use super::{Head, Object};
+use super::{Head, LeftOut, Object};
 
-const ENDINGS: [&str; 13] = [
+pub(super) const ENDINGS: [&str; 13] = [
     ".csv",
     ".csv.gz",
     ".csv.zst",
@@ -35,8 +35,53 @@ pub(super) fn oci_head(object: &Object) -> Option<Head> {
     is_bill.then(|| of(object))
 }
 
+/// What an OCI report reports, by where it lies. Oracle's own bucket has both of the same usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OciReport {
+    Focus,
+    Cost,
+    Elsewhere,
+}
+
+impl OciReport {
+    fn of(key: &str) -> Self {
+        let key = key.to_ascii_lowercase();
+        match (key.contains("focus reports/"), key.contains("cost-csv/")) {
+            (true, _) => Self::Focus,
+            (_, true) => Self::Cost,
+            _ => Self::Elsewhere,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Focus => "FOCUS Reports",
+            Self::Cost => "reports/cost-csv",
+            Self::Elsewhere => "other folders",
+        }
+    }
+}
+
+/// Of the OCI reports of one place those of one kind: of the kind that counts already, else of FOCUS.
+pub(super) fn oci_once(heads: Vec<Head>, counted_key: Option<&str>) -> (Vec<Head>, Option<LeftOut>) {
+    let has = |report: OciReport| heads.iter().any(|head| OciReport::of(&head.object.key) == report);
+    let counted = counted_key.map(OciReport::of).filter(|report| *report != OciReport::Elsewhere);
+    let found = [OciReport::Focus, OciReport::Cost].into_iter().find(|report| has(*report));
+    let report = counted.or(found).unwrap_or(OciReport::Elsewhere);
+    let (counting, others): (Vec<Head>, Vec<Head>) =
+        heads.into_iter().partition(|head| OciReport::of(&head.object.key) == report);
+    if others.is_empty() {
+        return (counting, None);
+    }
+    let why = format!(
+        "It lies outside {}, which this source counts: the same usage is reported there, and would count twice.",
+        report.words()
+    );
+    (counting, Some(LeftOut { heads: others, why }))
+}
+
 fn of(object: &Object) -> Head {
-    Head { subject: object.key.clone(), version_at: object.modified, object: object.clone() }
+    Head { subject: object.key.clone(), version_at: object.modified, object: object.clone(), shards: Vec::new() }
 }
 
 #[cfg(test)]
@@ -59,5 +104,24 @@ mod tests {
             &["FOCUS Reports/2026/10/01/f.csv.gz", "reports/usage-csv/u.csv.gz", "reports/cost-csv/c.csv.gz", "x.json"],
         );
         assert_eq!(found, ["FOCUS Reports/2026/10/01/f.csv.gz", "reports/cost-csv/c.csv.gz"]);
+    }
+
+    #[test]
+    fn one_kind_of_oci_report_counts() {
+        let (focus, cost, other) = ("FOCUS Reports/2026/10/01/f.csv.gz", "reports/cost-csv/c.csv.gz", "x/c.csv");
+        let counting = |keys: &[&str], counted_key: Option<&str>| {
+            let object =
+                |key: &&str| Object { key: (*key).into(), bytes: 1, etag: "e".into(), modified: Default::default() };
+            let objects: Vec<Object> = keys.iter().map(object).collect();
+            let (heads, left_out) = Layout::Oci.once(Layout::Oci.heads(&objects), counted_key);
+            let left_out = left_out.map_or(0, |left_out| left_out.heads.len());
+            (heads.into_iter().map(|head| head.subject).collect::<Vec<_>>(), left_out)
+        };
+        assert_eq!(counting(&[cost, focus, other], None), (vec![focus.to_owned()], 2));
+        assert_eq!(counting(&[cost, focus], Some("reports/cost-csv/b.csv")), (vec![cost.to_owned()], 1));
+        assert_eq!(counting(&[cost, focus], Some("pushed.csv")), (vec![focus.to_owned()], 1));
+        assert_eq!(counting(&[focus], Some(cost)), (vec![], 1), "what counts is not joined by the other kind");
+        assert_eq!(counting(&[cost], None), (vec![cost.to_owned()], 0));
+        assert_eq!(counting(&[other], None), (vec![other.to_owned()], 0));
     }
 }

@@ -7,13 +7,16 @@ mod choose;
 mod dates;
 mod files;
 mod parts;
+mod shards;
 
 pub use choose::{Candidate, Choice, Chosen, Standing, choose};
 pub use parts::{Part, resolve};
 
 use super::kind::Layout;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
+/// Bytes of what tells an export: no provider's names are longer.
+const EXPORT_BYTES_MAX: usize = 1000;
 /// Files that a manifest may name.
 pub const PARTS_MAX: usize = 10_000;
 
@@ -30,7 +33,8 @@ pub struct Object {
     pub modified: DateTime<Utc>,
 }
 
-/// An object that begins a delivery: a manifest, or a file where there are none.
+/// An object that begins a delivery: a manifest, or a file where there are none. A set of shards has one that stands for
+/// all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// It.
@@ -39,6 +43,36 @@ pub struct Head {
     pub subject: String,
     /// Its version as the path tells it, else the time at which it was written.
     pub version_at: DateTime<Utc>,
+    /// The shards that it stands for, in order; none of a manifest or a single file.
+    pub shards: Vec<Object>,
+}
+
+impl Head {
+    /// Why its shards are not whole, in a sentence.
+    pub fn shards_fault(&self, now: DateTime<Utc>) -> Option<String> {
+        shards::fault(&self.shards, now)
+    }
+
+    /// What tells the export where its manifest does not: the folder above its periods.
+    pub fn export_folder(&self) -> &str {
+        let above = self.subject.rsplit_once('/').map_or("", |(above, _)| above);
+        above.strip_suffix("/metadata").unwrap_or(above)
+    }
+
+    /// The month that the folder of a manifest is called after, where it is a whole one: its files are all of it.
+    pub fn month(&self) -> Option<NaiveDate> {
+        let folder = self.subject.rsplit('/').next().unwrap_or_default();
+        dates::whole_month(folder.strip_prefix("BILLING_PERIOD=").unwrap_or(folder))
+    }
+}
+
+/// Heads that are not counted, because others of the same place report the same cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// They.
+    pub heads: Vec<Head>,
+    /// Why, in a sentence about one of them.
+    pub why: String,
 }
 
 /// What a manifest says.
@@ -46,6 +80,10 @@ pub struct Head {
 pub struct Manifest {
     /// The export's own id of this version.
     pub identity: String,
+    /// What tells the export from others of the same place, where it says so: two exports are two scopes.
+    pub export: Option<String>,
+    /// Which of the two costs of an Azure bill its files have, where it says so: `actual` or `amortized`.
+    pub side: Option<&'static str>,
     /// When it was made, where it says so.
     pub version_at: Option<DateTime<Utc>>,
     /// Its files.
@@ -67,6 +105,9 @@ impl Layout {
 
     /// The objects that begin a delivery.
     pub fn heads(self, objects: &[Object]) -> Vec<Head> {
+        if self == Self::Files {
+            return shards::joined(objects.iter().filter_map(files::head).collect());
+        }
         let head = |object: &Object| match self {
             Self::AwsDataExport => aws::data_export_head(object),
             Self::AwsCur => aws::cur_head(object),
@@ -75,6 +116,16 @@ impl Layout {
             Self::Oci => files::oci_head(object),
         };
         objects.iter().filter_map(head).collect()
+    }
+
+    /// Whether a place can hold the same cost twice, in files of two kinds.
+    pub fn has_kinds(self) -> bool {
+        self == Self::Oci
+    }
+
+    /// Takes out what would count cost twice. `counted_key` is the name of an object that counts already.
+    pub fn once(self, heads: Vec<Head>, counted_key: Option<&str>) -> (Vec<Head>, Option<LeftOut>) {
+        if self.has_kinds() { files::oci_once(heads, counted_key) } else { (heads, None) }
     }
 
     /// Reads a manifest.
@@ -104,6 +155,12 @@ impl Layout {
     }
 }
 
+// The name of an export as it is stored.
+fn export(name: String) -> Option<String> {
+    let is_name = !name.is_empty() && name.len() <= EXPORT_BYTES_MAX && !name.chars().any(char::is_control);
+    is_name.then_some(name)
+}
+
 fn unreadable(what: &str, error: &serde_json::Error) -> ManifestError {
     ManifestError(format!("It is not {what} (line {}, column {}).", error.line(), error.column()))
 }
@@ -121,7 +178,7 @@ mod tests {
 
         #[test]
         fn no_json_makes_a_manifest_panic(
-            name in "(dataFiles|reportKeys|blobs|runInfo|executionId|assemblyId|submittedTime)",
+            name in "(dataFiles|reportKeys|blobs|runInfo|executionId|assemblyId|submittedTime|exportArn|exportConfig)",
             value in "(\\[\"[a-z/:.]{0,20}\"\\]|\"[0-9TZ:.+-]{0,30}\"|\\{\"blobName\":\"a\",\"byteCount\":-?[0-9]{1,25}\\}|null|1e999)",
             layout in 0..5_usize,
         ) {

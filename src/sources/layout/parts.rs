@@ -102,9 +102,10 @@ mod tests {
 
     fn resolved(objects: &[Object], parts: &[(&str, Option<u64>)]) -> Result<Vec<String>, String> {
         let manifest = object("x/run/manifest.json", "2026-11-01T06:00:00Z");
-        let head = Head { subject: "x".into(), version_at: manifest.modified, object: manifest };
+        let head = Head { subject: "x".into(), version_at: manifest.modified, object: manifest, shards: Vec::new() };
         let parts = parts.iter().map(|(key, bytes)| Part { key: (*key).into(), bytes: *bytes }).collect();
-        let manifest = Manifest { identity: "i".into(), version_at: None, parts, row_count: None };
+        let manifest =
+            Manifest { identity: "i".into(), export: None, side: None, version_at: None, parts, row_count: None };
         let index = objects.iter().map(|object| (object.key.as_str(), object)).collect();
         let found = resolve(&head, &manifest, &index, at("2026-11-01T06:10:00Z"))?;
         Ok(found.into_iter().map(|object| object.key).collect())

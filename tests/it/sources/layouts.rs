@@ -246,10 +246,13 @@ async fn two_azure_exports_in_one_place_are_one_bill(pool: PgPool) {
         )
     };
     let put = |export: &str, run: &str, time: &str, rows: &[String]| {
+        let kind = if export == "actual" { "ActualCost" } else { "AmortizedCost" };
+        let config = serde_json::json!({ "exportName": export, "resourceId": "/providers/b/8611537", "type": kind });
         let folder = format!("exports/{export}/20261001-20261031/202611010115/{run}");
         let (key, text) = (format!("{folder}/part_0_0001.csv"), header.to_owned() + &rows.concat());
         let blobs = [(key.as_str(), text.len(), rows.len() as i64)];
-        home.put(&format!("{folder}/manifest.json"), azure_manifest(run, time, &blobs));
+        let manifest = azure_manifest(run, time, &blobs).replacen('{', &format!("{{\"exportConfig\":{config},"), 1);
+        home.put(&format!("{folder}/manifest.json"), manifest);
         home.put(&key, text);
         home.age(&key, 1);
     };

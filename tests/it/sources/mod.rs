@@ -2,6 +2,7 @@
 
 mod append;
 mod broken_disk;
+mod exports;
 mod fake_store;
 mod faulty_stores;
 mod killed;

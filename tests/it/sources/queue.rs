@@ -121,8 +121,8 @@ async fn what_waits_for_a_closed_month_does_not_hold_up_the_next(pool: PgPool) {
     assert_eq!(home.read(&pool, source_id).await.result, "new");
     let month = "2026-10".parse().unwrap();
     close_month::close(&support::pools(&pool), month, "Done.", ANN, Utc::now()).await.unwrap();
-    home.put("b.csv", october("2.5"));
-    home.age("b.csv", 20);
+    home.put("later/b.csv", october("2.5"));
+    home.age("later/b.csv", 20);
     home.put("c.csv", bill(&[Line::of("2026-11", 3, "shop", "4")]));
     home.age("c.csv", 10);
     let read = home.read(&pool, source_id).await;

@@ -1,0 +1,106 @@
+//! Whether the cost of a delivery is counted already: by another export or file of its source, or as a sub account of
+//! another bill; and what is said then.
+
+use super::fingerprint;
+use crate::store::overlaps::{self, Overlap};
+use sqlx::PgConnection;
+
+/// Bills that a sentence names.
+const NAMED_MAX: usize = 3;
+/// What FOCUS files of Azure write before the subscription that other exports name by itself.
+const SUBSCRIPTION: &str = "/subscriptions/";
+
+/// What counts already of the cost in a delivery. What someone accepted is left out.
+pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
+    let mut found = overlaps::of_delivery(&mut *conn, delivery_id).await?;
+    let (mut accounts, mut names) = (Vec::new(), Vec::new());
+    for account in overlaps::billing_accounts(&mut *conn, delivery_id).await? {
+        let other = match account.strip_prefix(SUBSCRIPTION) {
+            Some(subscription) => subscription.to_owned(),
+            None => format!("{SUBSCRIPTION}{account}"),
+        };
+        accounts.extend([account.clone(), account.clone()]);
+        names.extend([account, other]);
+    }
+    let keys: Vec<i32> = names.iter().map(|name| fingerprint::sub_account_key(Some(name))).collect();
+    found.extend(overlaps::by_sub_account(conn, delivery_id, &accounts, &names, &keys).await?);
+    Ok(found)
+}
+
+/// Why a delivery must not be counted without a decision, where another export counts the same cost.
+pub fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
+    let first = overlaps.first()?;
+    let other = match (&first.source_name, first.export.as_str()) {
+        (Some(name), _) => format!("source “{name}”"),
+        (None, "") => "what was handed in to this source".to_owned(),
+        (None, export) => format!("the export “{export}” of this source"),
+    };
+    Some(format!(
+        "The same cost is counted already by {other}: {}. Counting this one too would count it twice. Keep one of both: \
+         withdraw this one, or withdraw the other first and accept this one then. Accept it beside the other only if both \
+         are meant.",
+        bills(overlaps),
+    ))
+}
+
+/// What the receipt says where a person decided beforehand that both are meant.
+pub(super) fn counted_beside(overlaps: &[Overlap]) -> Option<String> {
+    overlaps.first()?;
+    Some(format!(
+        "Another export counts the same accounts too: {}. They are counted in both, as was asked for; withdraw one of \
+         them if they are the same cost.",
+        bills(overlaps),
+    ))
+}
+
+/// Why a file waits that would take the place of another one of its folder.
+pub(super) fn of_one_folder(others: &[(i64, String)]) -> Option<String> {
+    let (delivery_id, name) = others.first()?;
+    Some(format!(
+        "“{name}” (delivery {delivery_id}) lies in the same folder and counts the same billing account and period. \
+         Counted, this file would take its place. If both are parts of one bill, add the source anew with files that add \
+         up, or have them written as shards (name-000000000000.csv). If this one is a newer version of all of it, accept \
+         it; to have newer versions count by themselves, write each to a folder of its own, or take the older one away."
+    ))
+}
+
+fn bills(overlaps: &[Overlap]) -> String {
+    let named: Vec<String> = overlaps
+        .iter()
+        .take(NAMED_MAX)
+        .map(|overlap| {
+            let (period, account) = (overlap.billing_period_start.format("%Y-%m"), &overlap.billing_account_id);
+            format!("{period} of account {account} (delivery {})", overlap.delivery_id)
+        })
+        .collect();
+    let more = overlaps.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_export_is_named() {
+        assert_eq!(counted_by_another_export(&[]), None);
+        let overlap = |export: &str, delivery_id| Overlap {
+            generation_id: 1,
+            billing_account_id: "A1".into(),
+            billing_period_start: "2026-10-01".parse().unwrap(),
+            export: export.into(),
+            source_name: (delivery_id == 9).then(|| "azure".into()),
+            delivery_id,
+        };
+        let reason = counted_by_another_export(&[overlap("p/focus", 7)]).unwrap();
+        assert!(
+            reason.contains("the export “p/focus” of this source: 2026-10 of account A1 (delivery 7)."),
+            "{reason}"
+        );
+        assert!(counted_by_another_export(&[overlap("x", 9)]).unwrap().contains("already by source “azure”: 2026-10"));
+        let many: Vec<Overlap> = (1..6).map(|id| overlap("", id)).collect();
+        let reason = counted_by_another_export(&many).unwrap();
+        assert!(reason.contains("by what was handed in") && reason.contains("(delivery 3) and 2 more."), "{reason}");
+    }
+}

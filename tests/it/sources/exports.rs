@@ -1,0 +1,263 @@
+//! Several exports of one place: what does not overlap adds up, what does is held, and none takes another's place. What
+//! leaves an export leaves the figures.
+
+use super::{Home, assert_counts, delivery, october};
+use crate::ledger::{ANN, Line, assert_clean, bill, time, withdraw_source};
+use crate::support;
+use costwake::rollup::{accept, revert, withdraw};
+use costwake::sources::kind::Layout;
+use sqlx::PgPool;
+
+/// A bill of October of one sub account of the billing account 00123.
+fn of_sub_account(name: &str, cost: &str) -> String {
+    october(cost).replace("sub-00123", name)
+}
+
+/// A run of an Azure export of one subscription or billing account.
+fn put_run(home: &Home, folder: &str, resource: &str, kind: &str, run: (&str, &str), text: &str) {
+    let folder = format!("{folder}/20261001-20261031/{}", run.0);
+    let key = format!("{folder}/part_0_0001.csv");
+    let manifest = serde_json::json!({
+        "exportConfig": { "exportName": "daily", "resourceId": resource, "type": kind },
+        "blobCount": 1,
+        "runInfo": { "runId": run.0, "submittedTime": run.1, "startDate": "2026-10-01T00:00:00" },
+        "blobs": [{ "blobName": key, "byteCount": text.len() }],
+    });
+    home.put(&format!("{folder}/manifest.json"), manifest.to_string());
+    home.put(&key, text);
+    home.age(&key, 1);
+}
+
+/// A version of October of an AWS data export that belongs to an account.
+fn put_version(home: &Home, name: &str, account: &str, version: &str, text: &str) {
+    let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
+    let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
+    home.put(&key, text);
+    let id = "0e818247-daba-463a-9819-0f9f647e956a";
+    let manifest = serde_json::json!({
+        "executionId": format!("{name} {version}"),
+        "exportArn": format!("arn:aws:bcm-data-exports:us-east-1:{account}:export/{name}-{id}"),
+        "dataFiles": [format!("s3://bucket/{key}")],
+    });
+    home.put(&format!("p/{name}/metadata/{folder}/{name}-Manifest.json"), manifest.to_string());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn exports_of_two_subscriptions_add_up(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let put = |folder: &str, name: &str, run: (&str, &str), cost: &str| {
+        let resource = format!("/subscriptions/{name}");
+        put_run(&home, folder, &resource, "FocusCost", run, &of_sub_account(name, cost));
+    };
+    put("exports/a", "sub-a", ("a1", "2026-11-01T01:00:00Z"), "1.5");
+    put("exports/b", "sub-b", ("b1", "2026-11-01T02:00:00Z"), "2");
+    // Both write to one folder, because both exports are called the same.
+    put("exports/same", "sub-c", ("c1", "2026-11-01T03:00:00Z"), "4");
+    put("exports/same", "sub-d", ("d1", "2026-11-01T04:00:00Z"), "8");
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 4), "{read:?}");
+    assert_counts(&pool, "azure", 4, "15.5").await;
+    assert_eq!(home.read(&pool, source_id).await.result, "nothing-new");
+
+    // A later run replaces its own export only, also from another folder.
+    put("exports/a", "sub-a", ("a2", "2026-11-02T01:00:00Z"), "1");
+    put("exports/last-month", "sub-c", ("c2", "2026-11-02T03:00:00Z"), "5");
+    assert_eq!(home.read(&pool, source_id).await.delivery_ids.len(), 2);
+    assert_counts(&pool, "azure", 4, "16").await;
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/00123";
+    let all = of_sub_account("sub-a", "1.5") + october("2").lines().nth(1).unwrap() + "\n";
+    put_run(&home, "e/all", account, "FocusCost", ("a1", "2026-11-01T01:00:00Z"), &all);
+    let one = of_sub_account("sub-a", "1.5");
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b1", "2026-11-01T02:00:00Z"), &one);
+    let read = home.read(&pool, source_id).await;
+    assert_eq!(read.delivery_ids.len(), 2, "{read:?}");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
+    assert_counts(&pool, "azure", 2, "3.5").await;
+
+    // Its next run waits too, and the next run of the other one counts.
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b2", "2026-11-02T02:00:00Z"), &one);
+    put_run(&home, "e/all", account, "FocusCost", ("a2", "2026-11-02T01:00:00Z"), &all.replace("1.5,1.5", "7,7"));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "azure", 2, "9").await;
+
+    // A person may say that both are meant; that holds for later runs.
+    accept(&support::pools(&pool), read.delivery_ids[1], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "azure", 3, "10.5").await;
+    put_run(
+        &home,
+        "e/one",
+        "/subscriptions/sub-a",
+        "FocusCost",
+        ("b3", "2026-11-03T02:00:00Z"),
+        &of_sub_account("sub-a", "2.5"),
+    );
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "azure", 3, "11.5").await;
+    assert_clean(&pool).await;
+}
+
+/// FOCUS and actual cost of one billing account: their columns name it in different ways.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn focus_beside_actual_cost_of_one_account_waits(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/8611537";
+    let actual = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,\
+                  MeterCategory,Quantity,Cost,BillingCurrency,ResourceId,ChargeType,Frequency,PricingModel\n\
+                  8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,m1,Virtual Machines,24,1.5,EUR,/vm/1,Usage,UsageBased,\
+                  OnDemand\n";
+    put_run(&home, "e/a", account, "ActualCost", ("a1", "2026-11-01T01:00:00Z"), actual);
+    let focus = of_sub_account("/subscriptions/sub-1", "1.5").replace(",00123,", &format!(",{account},"));
+    put_run(&home, "e/f", account, "FocusCost", ("f1", "2026-11-01T02:00:00Z"), &focus);
+    let read = home.read(&pool, source_id).await;
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/8611537” of this source"), "{reason}");
+    assert_counts(&pool, "azure", 1, "1.5").await;
+    assert_clean(&pool).await;
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_data_exports_of_one_payer_count_once(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |name: &str, account: &str, version: &str, text: &str| put_version(&home, name, account, version, text);
+    put("cur2", "00123", "2026-10-05T01:00:00.000Z", &october("1.5"));
+    put("focus", "00123", "2026-10-06T01:00:00.000Z", &october("1.5"));
+    // A linked account's own export of the same payer.
+    put("linked", "00456", "2026-10-07T01:00:00.000Z", &of_sub_account("sub-00456", "2"));
+    let read = home.read(&pool, source_id).await;
+    assert_eq!(read.delivery_ids.len(), 3, "{read:?}");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains(":00123:export/cur2” of this source: 2026-10 of account 00123 (delivery 1)."), "{reason}");
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    // The other one takes over once the first is taken back.
+    withdraw(&support::pools(&pool), read.delivery_ids[0], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    put("focus", "00123", "2026-10-08T01:00:00.000Z", &october("1.75"));
+    assert_eq!(home.read(&pool, source_id).await.result, "new");
+    assert_counts(&pool, "aws", 2, "3.75").await;
+    assert_clean(&pool).await;
+}
+
+/// Neither file has PricingModel, and one of them no row with a commitment: its manifest says which cost it has.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_two_costs_of_azure_are_told_without_pricing_model(pool: PgPool) {
+    let header = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,MeterCategory,\
+                  Quantity,Cost,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,Tags\n";
+    let row = |meter: &str, cost: &str, reservation: &str, kind: &str| {
+        format!(
+            "8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,{meter},Virtual Machines,24,{cost},EUR,/vm/{meter},\
+             {reservation},{kind},UsageBased,\n"
+        )
+    };
+    let machine = row("m1", "2.40", "", "Usage");
+    let actual = format!("{header}{machine}");
+    let amortized = format!("{header}{machine}{}", row("m2", "0.2", "a", "UnusedReservation"));
+    for (source, actual_day, amortized_day) in [("one", 1, 2), ("other", 2, 1)] {
+        let home = Home::new();
+        let source_id = home.add_folder(&pool, source, Layout::AzureExport).await;
+        let put = |folder: &str, kind: &str, day: u32, text: &str| {
+            let submitted = format!("2026-11-{day:02}T01:00:00Z");
+            let resource = "/providers/Microsoft.Billing/billingAccounts/8611537";
+            put_run(&home, folder, resource, kind, (kind, submitted.as_str()), text);
+        };
+        put("e/a", "ActualCost", actual_day, &actual);
+        put("e/b", "AmortizedCost", amortized_day, &amortized);
+        assert_eq!(home.read(&pool, source_id).await.delivery_ids.len(), 2);
+        assert_counts(&pool, source, 2, "2.40").await;
+        let effective: bigdecimal::BigDecimal = sqlx::query_scalar(
+            "SELECT sum(effective_cost) FROM monthly_cost JOIN generation g USING (generation_id)
+             WHERE g.state = 'current'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(effective, "2.6".parse::<bigdecimal::BigDecimal>().unwrap());
+        assert_clean(&pool).await;
+        withdraw_source(&pool, source).await;
+    }
+}
+
+/// A subscription that is exported without its billing account, and all of that account in another source: whichever
+/// comes second waits.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_subscription_beside_its_billing_account_waits(pool: PgPool) {
+    let whole = of_sub_account("/subscriptions/ab-1", "1.5");
+    let part = bill(&[Line { account: "ab-1".into(), ..Line::of("2026-10", 3, "shop", "1.5") }]);
+    for (number, texts) in [[&whole, &part], [&part, &whole]].into_iter().enumerate() {
+        let sources = ["first", "second"].map(|name| format!("{name} {number}"));
+        let mut states = Vec::new();
+        for (source, text) in sources.iter().zip(texts) {
+            let home = Home::new();
+            let source_id = home.add_folder(&pool, source, Layout::Files).await;
+            home.put("a.csv", text);
+            let read = home.read(&pool, source_id).await;
+            states.push(delivery(&pool, read.delivery_ids[0]).await);
+        }
+        assert_eq!((states[0].0.as_str(), states[1].0.as_str()), ("published", "quarantined"), "{states:?}");
+        assert!(states[1].1.contains(&format!("already by source “{}”", sources[0])), "{states:?}");
+        assert_clean(&pool).await;
+        withdraw_source(&pool, &sources[0]).await;
+    }
+}
+
+async fn warnings(pool: &PgPool, delivery_id: i64) -> String {
+    let warnings: Vec<String> = sqlx::query_scalar("SELECT warnings FROM delivery WHERE delivery_id = $1")
+        .bind(delivery_id)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    warnings.join(" ")
+}
+
+/// A manifest proves that its files are all of the month: an account that left them, or all of them, counts as zero.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |day: u32, text: &str| put_version(&home, "x", "00123", &format!("2026-10-{day:02}T01:00:00.000Z"), text);
+    let one = Line::of("2026-10", 3, "shop", "1.5");
+    let other = Line { account: "00456".into(), ..Line::of("2026-10", 3, "shop", "2") };
+    let both = bill(&[one.clone(), other]);
+    put(1, &both);
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    put(2, &bill(&[one]));
+    let second = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_counts(&pool, "aws", 1, "1.5").await;
+    let told = warnings(&pool, second).await;
+    assert!(told.contains("Billing account 00456 is not in this complete export of 2026-10 any more"), "{told}");
+    assert!(told.contains("counts as zero there; delivery 1 had 1 line of it."), "{told}");
+    assert_clean(&pool).await;
+    revert(&support::pools(&pool), second, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "aws", 2, "3.5").await;
+
+    put(3, &bill(&[]));
+    let empty = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, empty).await.0, "published");
+    assert!(warnings(&pool, empty).await.contains("Billing account 00123 is not in"));
+    assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
+
+    // What comes back counts again, and the same emptiness is not taken for what counts.
+    put(4, &both.replace("1.5,1.5", "7,7"));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "9").await;
+    put(5, &bill(&[]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
+}
