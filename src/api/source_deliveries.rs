@@ -4,6 +4,7 @@
 //! part with its hash, so that what is read is what was meant; sending it again gives the same answer.
 
 use super::error::{Error, ErrorBody, Result};
+use crate::rollup::control_totals::ControlTotals;
 use crate::store::pushes::{self, Part, Push};
 use crate::store::source_settings::{self, SourceSetting};
 use crate::store::sources::{self, Upload};
@@ -93,6 +94,9 @@ pub struct Commit {
     pub parts: Vec<MeantPart>,
     /// The version of the bill: an older one than what counts is refused. Now where absent.
     pub as_of: Option<DateTime<Utc>>,
+    /// What the files hold: where they hold something else, the delivery waits for a decision.
+    #[serde(default)]
+    pub expected: ControlTotals,
 }
 
 /// The hash that a part must have.
@@ -282,6 +286,9 @@ pub async fn commit(
     if let Some(fault) = meant.as_of.and_then(|as_of| crate::rollup::version_fault(as_of, app.now())) {
         return Err(Error::Unprocessable(fault));
     }
+    if let Some(fault) = meant.expected.fault() {
+        return Err(Error::Unprocessable(fault));
+    }
     let (state, kept_source, kept_name) = (app.clone(), source.clone(), delivery.clone());
     let is_new = detached(complete(state, principal, address, kept_source, kept_name, meant)).await?;
     let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -328,6 +335,7 @@ async fn complete(
         "received_by": principal.login,
         "delivery_id": delivery_id,
         "format": source.setting.format,
+        "control": meant.expected,
     });
     jobs::enqueue(&mut transaction, "import_upload", &delivery_id.to_string(), &payload).await?;
     pushes::commit(&mut transaction, push.push_delivery_id, &sha256, delivery_id, now).await?;

@@ -5,6 +5,7 @@ use super::stop_signal::StopSignal;
 use crate::config::Config;
 use crate::normalize::Format;
 use crate::patience::Patience;
+use crate::rollup::control_totals::ControlTotals;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::Pools;
 use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Receipt, Total};
@@ -43,6 +44,12 @@ pub struct Arguments {
     /// waits for a decision.
     #[arg(long)]
     counted_elsewhere_too: bool,
+    /// The rows of a bill: one that has others waits for a decision.
+    #[arg(long, value_name = "ROWS")]
+    expect_rows: Option<i64>,
+    /// The BilledCost of a bill, like "1164784.69 USD", once a currency: one that holds another waits for a decision.
+    #[arg(long, value_name = "AMOUNT CURRENCY", value_parser = expected_cost)]
+    expect_billed_cost: Vec<(String, String)>,
     /// What the files are, where their columns do not show it: focus, aws-cur, aws-cur-2, azure, google-cloud, oci.
     #[arg(long, value_name = "FORMAT", value_parser = clap::value_parser!(Format))]
     format: Option<Format>,
@@ -126,6 +133,10 @@ async fn import(
         more_parts: more.to_vec(),
         is_counted_elsewhere_too: arguments.counted_elsewhere_too,
         together: together.to_vec(),
+        control: ControlTotals {
+            rows: arguments.expect_rows,
+            billed_cost: arguments.expect_billed_cost.iter().cloned().collect(),
+        },
         stop: Some(stop.clone()),
         phase: Some(told),
         ..ImportOptions::default()
@@ -150,6 +161,13 @@ async fn import(
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+// "1164784.69 USD": the currency and the amount.
+fn expected_cost(text: &str) -> Result<(String, String), String> {
+    let (amount, currency) = text.trim().rsplit_once(' ').ok_or("say amount and currency, like \"1164784.69 USD\"")?;
+    let one = ControlTotals { billed_cost: [(currency.to_owned(), amount.to_owned())].into(), ..Default::default() };
+    one.fault().map_or_else(|| Ok((currency.to_owned(), amount.to_owned())), Err)
 }
 
 fn moment(text: &str) -> Result<DateTime<Utc>, String> {

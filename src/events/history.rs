@@ -195,7 +195,7 @@ mod tests {
 
     // The days on which nothing changed, and those on which something came back.
     fn days_of(all: &[[&str; 3]]) -> (Vec<usize>, Vec<usize>) {
-        let verdicts = judge(&told(all));
+        let verdicts = judge(&told(all), &[]);
         let days =
             |is: fn(&Verdict) -> bool| (0..verdicts.len()).filter(|day| is(&verdicts[*day])).collect::<Vec<usize>>();
         (days(|verdict| verdict.is_noop), days(|verdict| verdict.is_rollback))
@@ -232,7 +232,7 @@ mod tests {
         let digests = [beside("a:1.4@1 envoy:1"), ["1.5", "", "a:1.5@2 envoy:1"], beside("a:1.4@3 envoy:1")];
         assert_eq!(days_of(&digests), (vec![], vec![]));
         // The tag is the same, and the commit says that what it names is not.
-        let verdicts = judge(&told(&[["", "aaaaaaaa1", "a:latest"], ["", "bbbbbbbb1", "a:latest"]]));
+        let verdicts = judge(&told(&[["", "aaaaaaaa1", "a:latest"], ["", "bbbbbbbb1", "a:latest"]]), &[]);
         assert_eq!((verdicts[1].is_noop, verdicts[1].is_config_sync), (false, false));
     }
 

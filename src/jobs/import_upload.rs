@@ -1,6 +1,7 @@
 //! A file that was uploaded, spooled to disk and acknowledged: read now.
 
 use crate::normalize::Format;
+use crate::rollup::control_totals::ControlTotals;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::jobs::Job;
 use crate::store::{Pools, deliveries, uploads};
@@ -31,6 +32,9 @@ struct Upload {
     /// Whether a bill that another source counts is counted here too.
     #[serde(default)]
     is_counted_elsewhere_too: bool,
+    /// What the sender says that the files hold.
+    #[serde(default)]
+    control: ControlTotals,
     /// All deliveries of the same form.
     #[serde(default)]
     together: Vec<i64>,
@@ -58,6 +62,7 @@ pub(super) async fn run(pools: &Pools, job: &Job) -> anyhow::Result<()> {
         delivery_id: upload.delivery_id,
         is_counted_elsewhere_too: upload.is_counted_elsewhere_too,
         together: upload.together,
+        control: upload.control,
         fence: Some(job.fence()),
         ..ImportOptions::default()
     };

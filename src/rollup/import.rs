@@ -4,6 +4,7 @@
 //! period (a correction) counts on its own day in daily figures and in its bill in monthly ones.
 
 use super::azure_beside::OneSide;
+use super::control_totals::ControlTotals;
 use super::load::{self, Load};
 use super::publish::{self, Publishing};
 use super::request::{source_name_fault, version_fault};
@@ -68,6 +69,8 @@ pub struct ImportOptions {
     pub snapshot_of: Option<NaiveDate>,
     /// The rows that a manifest promises: where the files hold others, the delivery waits for a decision.
     pub expected_rows: Option<i64>,
+    /// What the sender says that the files hold: where they hold something else, the delivery waits too.
+    pub control: ControlTotals,
     /// Whether a bill that another source counts is counted here too; otherwise it waits for a decision.
     pub is_counted_elsewhere_too: bool,
     /// Deliveries of the same command or form, which it must not replace without a decision.
@@ -364,6 +367,7 @@ impl Import<'_> {
             append_object: &self.begun.append_object,
             snapshot_of: self.options.snapshot_of,
             expected_rows: self.options.expected_rows,
+            control: &self.options.control,
             limits: self.options.limits,
             clock: self.clock,
             progress: self.progress.clone(),

@@ -5,6 +5,7 @@
 
 use super::azure_beside::OneSide;
 use super::azure_join::Side;
+use super::control_totals::ControlTotals;
 use super::decision::{Outcome, Tally, Version};
 use super::import::{Clock, ImportError, Limits, Sha256Hex, Stage};
 use super::key_attributes::KeyAttributes;
@@ -17,8 +18,10 @@ use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
 use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, Receiver};
@@ -44,6 +47,8 @@ pub(super) struct Load<'a> {
     pub snapshot_of: Option<NaiveDate>,
     /// The rows that the manifest promises.
     pub expected_rows: Option<i64>,
+    /// What the sender says that the files hold.
+    pub control: &'a ControlTotals,
     pub limits: Limits,
     pub clock: Clock,
     pub progress: Arc<ProgressFn>,
@@ -242,14 +247,19 @@ async fn verdict(
         }
         Outcome::Counts(_) => {}
     }
-    Ok(match quarantine_reason(found, load.expected_rows) {
+    Ok(match quarantine_reason(found, load.expected_rows, load.control) {
         Some(reason) => Verdict::Quarantined(reason),
         None => Verdict::Publish,
     })
 }
 
-fn quarantine_reason(found: &Found, expected_rows: Option<i64>) -> Option<String> {
-    let mut reasons = Vec::new();
+fn quarantine_reason(found: &Found, expected_rows: Option<i64>, control: &ControlTotals) -> Option<String> {
+    let mut billed_cost: BTreeMap<String, BigDecimal> = BTreeMap::new();
+    for ((_, currency), sums) in &found.totals {
+        let currency = found.scopes.currency_name(*currency).to_owned();
+        *billed_cost.entry(currency).or_default() += sums.costs[0].to_big_decimal();
+    }
+    let mut reasons = control.differences(found.row_count, &billed_cost);
     if let Some(expected) = expected_rows.filter(|expected| *expected != found.row_count) {
         reasons.push(format!("The manifest says {expected} rows, and the files hold {}.", found.row_count));
     }

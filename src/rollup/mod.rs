@@ -4,6 +4,7 @@ pub mod catalogue_import;
 pub mod close_month;
 pub mod cluster_costs;
 pub mod cluster_reports;
+pub mod control_totals;
 pub mod events;
 pub mod focus_row;
 pub mod import;

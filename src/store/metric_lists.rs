@@ -1,6 +1,6 @@
 //! Metrics as pages list them: whose values there are, how far they are known, and where they lack.
 
-use super::metric_points::Slot;
+use super::metric_points::{MetricPoint, Slot};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;

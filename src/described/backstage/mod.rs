@@ -3,7 +3,7 @@ mod entity;
 use super::{Described, DescribedRule, DescribedService, DescribedTeam};
 use crate::allocate::slug;
 use crate::focus::repository_name;
-use entity::{ENTITIES_MAX, Entity, Metadata};
+use entity::{ENTITIES_MAX, Entity, Link, Metadata};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads `catalog-info.yaml`, one or many documents, or the JSON of the catalog's API: components are services, groups are

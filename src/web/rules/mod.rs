@@ -17,7 +17,7 @@ use crate::store::{Snapshot, locks};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Days, Utc};
 use serde::Deserialize;
