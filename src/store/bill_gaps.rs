@@ -181,7 +181,9 @@ pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::R
     )
     .fetch_all(conn)
     .await?;
-    let mut found: BTreeMap<(i64, NaiveDate), BTreeSet<(String, i64, Option<i64>)>> = BTreeMap::new();
+    // By source and month: account, service and team.
+    type Billed = BTreeSet<(String, i64, Option<i64>)>;
+    let mut found: BTreeMap<(i64, NaiveDate), Billed> = BTreeMap::new();
     for row in rows {
         let services = found.entry((row.source_id, row.month)).or_default();
         services.insert((row.account, row.service_id, row.team_id));
