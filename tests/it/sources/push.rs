@@ -100,6 +100,37 @@ async fn parts_become_one_delivery_and_repeating_changes_nothing(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// N19: what the sender announces is held against what came; a difference waits for a decision, and what counted stays.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn n19_a_bill_that_is_not_what_was_announced_waits(pool: PgPool) {
+    let home = Home::new();
+    let sender = Sender::new(&home, &pool).await;
+    let deliver = async |name: &str, text: &str, expected: serde_json::Value| {
+        sender.part(name, 1, text).await;
+        let parts = json!([{ "number": 1, "sha256": sha256(text.as_bytes()) }]);
+        let body = json!({ "parts": parts, "expected": expected }).to_string().into_bytes();
+        let committed = sender.send("POST", &format!("{name}/commit"), body).await;
+        assert_eq!(committed.status, StatusCode::ACCEPTED, "{}", committed.body);
+        assert!(home.worker(&pool).take_one().await.unwrap());
+        sender.send("GET", name, Vec::new()).await.json()
+    };
+    let announced = |rows: i64, cost: &str| json!({ "rows": rows, "billed_cost": { "USD": cost } });
+    let first = deliver("first", &october("1.5"), announced(1, "1.50")).await;
+    assert_eq!(first["state"], "published", "{first}");
+    let second = deliver("second", &october("2"), announced(2, "2.01")).await;
+    assert_eq!(second["state"], "quarantined", "{second}");
+    let reason = second["reason"].as_str().unwrap();
+    assert!(reason.contains("2 rows were announced, and the files hold 1."), "{reason}");
+    assert!(reason.contains("A BilledCost of 2.01 USD was announced, and the files hold 2: -0.01 more."), "{reason}");
+    assert_counts(&pool, "pipeline one", 1, "1.5").await;
+    sender.part("third", 1, "x").await;
+    let parts = json!([{ "number": 1, "sha256": sha256(b"x") }]);
+    let wrong = json!({ "parts": parts, "expected": { "billed_cost": { "USD": "1,5" } } }).to_string().into_bytes();
+    let refused = sender.send("POST", "third/commit", wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    assert_clean(&pool).await;
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_is_not_what_was_meant_is_not_kept(pool: PgPool) {
     let home = Home::new();
