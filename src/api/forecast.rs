@@ -48,7 +48,7 @@ pub struct ForecastBody {
     /// known + incomplete + rest + fees; `null` where the history is too short.
     #[schema(example = "47158.25")]
     pub point: Option<String>,
-    /// Lower end of the 90 % interval.
+    /// Lower end of the 90% interval.
     pub low: Option<String>,
     /// Upper end of it.
     pub high: Option<String>,

@@ -67,14 +67,14 @@ pub struct Answer {
     /// The effect; `null` where nothing can be estimated.
     #[schema(example = "137.33")]
     pub per_day: Option<String>,
-    /// Lower end of the 90 % interval.
+    /// Lower end of the 90% interval.
     pub per_day_low: Option<String>,
     /// Upper end of it.
     pub per_day_high: Option<String>,
     /// The effect over 30 days: 30 times `per_day`.
     #[schema(example = "4119.9")]
     pub per_30_days: Option<String>,
-    /// Lower end of the 90 % interval over 30 days.
+    /// Lower end of the 90% interval over 30 days.
     pub per_30_days_low: Option<String>,
     /// Upper end of it.
     pub per_30_days_high: Option<String>,
@@ -120,7 +120,7 @@ pub struct ExpectedDay {
     /// What it would have cost without the release.
     #[schema(example = "1016.69")]
     pub expected: String,
-    /// Lower end of its 90 % band.
+    /// Lower end of its 90% band.
     pub low: String,
     /// Upper end of it.
     pub high: String,

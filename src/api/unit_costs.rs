@@ -26,7 +26,7 @@ pub fn routes(routes: Routes) -> Routes {
         .api_post("/api/v1/services/{slug}/goals/{metric}/delete", goals, delete_goal)
 }
 
-/// An estimate with its 90 % interval.
+/// An estimate with its 90% interval.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Estimate {
     /// The estimate.

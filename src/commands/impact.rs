@@ -80,7 +80,7 @@ fn print(row: &EffectRow) {
     println!("{} in {}, released {}", row.service_name, row.environment_name, row.release_date);
     println!("  {}", answer.sentence(&row.service_name));
     if let Some((amount, interval)) = answer.amount_30_days().zip(answer.interval_30_days()) {
-        println!("  Per 30 days: {amount}, 90 % interval {interval}.");
+        println!("  Per 30 days: {amount}, 90% interval {interval}.");
     }
     if !answer.shared_with.is_empty() {
         let others: Vec<String> = answer.shared_with.iter().map(i64::to_string).collect();

@@ -21,7 +21,7 @@ impl askama::filters::HtmlSafe for MissingBills<'_> {}
 impl MissingBills<'_> {
     fn consequence(&self, missing: &Missing) -> String {
         let currency = missing.currency.as_ref().map_or_else(String::new, |currency| format!(" in {currency}"));
-        let part = format!("It makes {} % of this cost{currency}", missing.percent);
+        let part = format!("It makes {}% of this cost{currency}", missing.percent);
         if self.bills.waits_for(missing) {
             let last = missing.complete_to.format("%a %-d %b");
             return format!("{part}: figures end with {last}, and later days are not added up.");

@@ -159,5 +159,5 @@ async fn the_steps_of_a_canary_add_up_over_calls(pool: PgPool) {
     assert_eq!(app.api("POST", "/api/v1/deployments", &token, wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let id = support::count(&pool, "SELECT deployment_id FROM deployment").await;
     let browser = app.browser(Role::Viewer, false, &[]).await;
-    assert!(browser.get(&format!("/deployments/{id}")).await.body.contains("50 % from 1 Mar 10:20 UTC"));
+    assert!(browser.get(&format!("/deployments/{id}")).await.body.contains("50% from 1 Mar 10:20 UTC"));
 }

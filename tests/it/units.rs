@@ -184,7 +184,7 @@ async fn a_release_is_judged_by_what_a_unit_costs(db: PgPool) {
     let section = texts(&page.body, "section[aria-labelledby=h-unit]").join(" ");
     assert!(section.contains("Faster by 19") || section.contains("Faster by 20"), "{section}");
     assert!(
-        section.contains("dearer by") && section.contains("better for its goal (20 % cost and 80 % latency)"),
+        section.contains("dearer by") && section.contains("better for its goal (20% cost and 80% latency)"),
         "{section}"
     );
     assert!(section.contains("fixed a day") && section.contains("usage explains"), "{section}");
@@ -200,7 +200,7 @@ async fn a_release_is_judged_by_what_a_unit_costs(db: PgPool) {
 
     // The form of the service's page does the same, for those whose service it is.
     let page = finance.get("/services/checkout").await;
-    assert!(page.body.contains("20 % cost and 80 % latency"), "{}", page.body);
+    assert!(page.body.contains("20% cost and 80% latency"), "{}", page.body);
     let stranger = world.app.browser(Role::Member, false, &[]).await;
     let fields = [("metric", "requests"), ("goal", "cost"), ("cost_percent", ""), ("duration_metric", "")];
     assert_eq!(stranger.post_form("/services/checkout/goals", &fields).await.status, StatusCode::FORBIDDEN);

@@ -52,13 +52,13 @@ impl Goal {
         }
     }
 
-    /// For people: "low latency", "30 % cost, 70 % latency".
+    /// For people: "low latency", "30% cost, 70% latency".
     pub fn words(self) -> String {
         match self {
             Self::Latency => "latency alone".into(),
             Self::Cost => "cost alone".into(),
             Self::Weighted { cost_percent } => {
-                format!("{cost_percent} % cost and {} % latency", 100 - u16::from(cost_percent))
+                format!("{cost_percent}% cost and {}% latency", 100 - u16::from(cost_percent))
             }
         }
     }

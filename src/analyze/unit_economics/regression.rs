@@ -60,7 +60,7 @@ impl CannotTell {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::TooFewDays => "fewer than 14 days have both cost and usage",
-            Self::SteadyVolume => "usage moves by less than 5 %, so that every day looks alike",
+            Self::SteadyVolume => "usage moves by less than 5%, so that every day looks alike",
             Self::DoesNotFollow => "daily cost does not move with usage, or too little to be told from noise",
             Self::NoLine => "daily cost does not follow usage along a line",
         }

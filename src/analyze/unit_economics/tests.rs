@@ -105,7 +105,7 @@ fn faster_and_dearer_is_better_for_one_goal_and_worse_for_another() {
     let sure = Measure { cost: Some(Figure { value: 0.001, low: -0.01, high: 0.01 }), latency: None };
     assert_eq!(verdict(Goal::Cost, &sure), Verdict::Same);
     assert_eq!(Goal::new("weight", Some(100)), None);
-    assert_eq!(Goal::new("weight", Some(25)).map(Goal::words).as_deref(), Some("25 % cost and 75 % latency"));
+    assert_eq!(Goal::new("weight", Some(25)).map(Goal::words).as_deref(), Some("25% cost and 75% latency"));
 }
 
 proptest! {

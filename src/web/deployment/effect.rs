@@ -201,7 +201,7 @@ fn alone(main: &EffectRow) -> String {
     let digits = decimals(&main.billing_currency, &low.abs().max(high.abs()));
     let text = |amount: &BigDecimal| signed(amount, &main.billing_currency, digits);
     format!(
-        "Of this one alone the days say {} a day (90 % interval {} to {}); how the answer divides is not sure.",
+        "Of this one alone the days say {} a day (90% interval {} to {}); how the answer divides is not sure.",
         text(&per_day),
         text(&low),
         text(&high)
@@ -224,7 +224,7 @@ fn steps(own: &[&EffectRow]) -> Vec<Step> {
 
 fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     let not_known = || "not known".to_owned();
-    let with = |text: Option<String>| text.map(|text| format!("{text}, 90 %")).unwrap_or_default();
+    let with = |text: Option<String>| text.map(|text| format!("{text}, 90%")).unwrap_or_default();
     let mut all = vec![
         Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), with(answer.interval())),
         Figure::plain(
@@ -263,7 +263,7 @@ fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
         1 => format!("Per unit of {name}"),
         count => format!("Per {} {name}", grouped(&BigDecimal::from(count), 0)),
     };
-    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90 %", text(&low), text(&high))))
+    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90%", text(&low), text(&high))))
 }
 
 fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {

@@ -212,7 +212,7 @@ impl Answer {
             return format!("Not yet known: {} of 3 complete days since {since} of {who}.", self.days_after.min(3));
         }
         let so_far = if self.phase == "provisional" { " so far" } else { "" };
-        let interval = self.interval().map(|text| format!(" (90 % interval {text})")).unwrap_or_default();
+        let interval = self.interval().map(|text| format!(" (90% interval {text})")).unwrap_or_default();
         match (self.finding.as_str(), self.per_day.as_ref()) {
             ("increase" | "decrease", Some(per_day)) => {
                 let word = if self.finding == "increase" { "more" } else { "less" };
@@ -228,7 +228,7 @@ impl Answer {
             ("no-material-change", _) => {
                 let subject = self.subject(false);
                 format!(
-                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90 % sure.",
+                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90% sure.",
                     self.between()
                 )
             }
@@ -265,7 +265,7 @@ impl Answer {
             "no-cost-before" => "The service cost nothing on most of the days before.",
             "too-uncertain" => "The interval is too wide, and holds zero.",
             "likely-not-certain" => "An effect is likely, and no more than that.",
-            "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5 % of cost).",
+            "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
             "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
             "undoes-a-shift" => "The cost only went back to what it was before a shift that no release explains.",
             _ => "The days do not say.",

@@ -85,7 +85,7 @@ pub fn computed(found: &Found) -> String {
     let currency = &saving.place.currency;
     match &saving.waste {
         Waste::LowUtilization { used, releasable, .. } => format!(
-            "{} for compute, databases and machine learning in 30 complete days (EffectiveCost) × {}: with that share of the capacity gone, {} would be used as 70 %.",
+            "{} for compute, databases and machine learning in 30 complete days (EffectiveCost) × {}: with that share of the capacity gone, {} would be used as 70%.",
             money_exact(&saving.base, currency),
             share(releasable),
             share(used)

@@ -29,7 +29,7 @@ pub struct UnitRow {
     pub after: String,
     /// `+$1.20`, or why there is none.
     pub change: String,
-    /// `+$0.40 to +$2.00, 90 %`.
+    /// `+$0.40 to +$2.00, 90%`.
     pub interval: String,
     /// `up`, `down`, `flat`.
     pub class: &'static str,
@@ -39,7 +39,7 @@ pub struct UnitRow {
     pub parts_before: String,
     /// The same after.
     pub parts_after: String,
-    /// "Faster by 20.0 %, dearer by 8.0 % a run: better for its goal (latency alone)."
+    /// "Faster by 20.0%, dearer by 8.0% a run: better for its goal (latency alone)."
     pub verdict: String,
     /// `up` where it is worse, `down` where it is better.
     pub verdict_class: &'static str,
@@ -111,7 +111,7 @@ impl<'a> Unit<'a> {
             () if change.high < 0.0 => "down",
             () => "flat",
         };
-        let interval = format!("{} to {}, 90 %", self.signed(change.low), self.signed(change.high));
+        let interval = format!("{} to {}, 90%", self.signed(change.low), self.signed(change.high));
         (format!("{}{share}", self.signed(change.value)), interval, class)
     }
 

@@ -47,7 +47,7 @@ async fn an_account_that_lacks_is_late_although_its_source_is_there(db: PgPool) 
         assert!(page.contains("Bills complete to Thu 19 Nov, 1 source late"), "{path}: {page}");
     }
     let overview = finance.get("/").await.body;
-    assert!(overview.contains("30 days, partial") && overview.contains("It makes 9.1 % of this cost"), "{overview}");
+    assert!(overview.contains("30 days, partial") && overview.contains("It makes 9.1% of this cost"), "{overview}");
     let sources = texts(&overview, "[aria-label='Sources table'] tbody tr");
     assert!(sources[0].contains("Partly there") && sources[0].contains("account B to 31 Oct 2026"), "{sources:?}");
     let checkout = finance.get("/services/checkout").await.body;

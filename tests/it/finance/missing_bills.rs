@@ -68,7 +68,7 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
 
     let edge = finance.get("/services/edge").await.body;
     assert!(edge.contains("edge-one is missing since Mon 16 Nov 2026"), "{edge}");
-    assert!(edge.contains("It makes 100.0 % of this cost: totals of days without it are marked partial, and part"));
+    assert!(edge.contains("It makes 100.0% of this cost: totals of days without it are marked partial, and part"));
     assert!(edge.contains("30 days, partial") && !edge.contains("30 complete days"), "{edge}");
     assert_eq!(texts(&edge, "[data-day-head]"), ["Thu 19 Nov, partial"], "{edge}");
     assert!(texts(&edge, "[data-day-col]").iter().all(|cell| cell == "not yet"), "{edge}");
@@ -89,7 +89,7 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
 
     let overview = finance.get("/").await.body;
     assert!(overview.contains("edge-one is missing since Mon 16 Nov 2026"), "{overview}");
-    assert!(overview.contains("It makes 0.9 % of this cost") && overview.contains("30 days, partial"), "{overview}");
+    assert!(overview.contains("It makes 0.9% of this cost") && overview.contains("30 days, partial"), "{overview}");
     let list = finance.get("/services").await.body;
     let rows = texts(&list, "tbody th");
     assert!(
@@ -201,11 +201,11 @@ async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: Pg
         let told = boxes.iter().find_map(|text| text.split("It makes ").nth(1)).unwrap_or_default();
         (told.split(':').next().unwrap_or_default().to_owned(), body.contains("days, partial"))
     };
-    let in_euro = ("33.3 % of this cost in EUR".to_owned(), true);
+    let in_euro = ("33.3% of this cost in EUR".to_owned(), true);
     for path in ["/services", "/", "/environments", "/teams"] {
         assert_eq!(says(&finance, path).await, in_euro, "{path}");
     }
-    let of_itself = ("33.3 % of this cost".to_owned(), true);
+    let of_itself = ("33.3% of this cost".to_owned(), true);
     for path in ["/services?cur=EUR", "/services/edge", "/services?team=none&cur=EUR"] {
         assert_eq!(says(&finance, path).await, of_itself, "{path}");
     }
