@@ -207,6 +207,7 @@ CREATE TABLE pipeline_run (
     UNIQUE (event_source_id, external_id)
 );
 CREATE INDEX pipeline_run_by_sha ON pipeline_run (left(sha, 8));
+CREATE INDEX pipeline_run_by_delivery ON pipeline_run (event_delivery_id);
 
 -- What deliveries told of changes, commits, releases and runs of pipelines, append-only but for deliveries that are read
 -- again: their rows are what all of it comes to.

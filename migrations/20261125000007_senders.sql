@@ -27,6 +27,8 @@ CREATE TABLE operational_event (
     CHECK (ended_at >= started_at)
 );
 CREATE INDEX operational_event_by_time ON operational_event (started_at);
+-- What ends an environment, or the deployments of a service there.
+CREATE INDEX operational_event_of_environment ON operational_event (environment_id) WHERE kind = 'environment';
 
 CREATE TABLE operational_event_service (
     operational_event_id bigint NOT NULL REFERENCES operational_event ON DELETE CASCADE,
