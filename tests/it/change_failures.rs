@@ -4,7 +4,9 @@
 use crate::support::{TestApp, app, count};
 use crate::webhooks::{Github, minute, repository};
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use costwake::rollup::events::read_new;
+use costwake::store::impact_series::{self, Environments};
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, change_failures, live_deployments};
 use serde_json::{Value, json};
@@ -85,7 +87,7 @@ async fn pages_tell_the_same(pool: &PgPool) {
         let told = change_failures::of_deployment(&mut conn, deployment_id).await.unwrap();
         assert_eq!(told.into_iter().map(|one| one.reason).collect::<Vec<_>>(), reasons, "{deployment_id}");
     }
-    let day = minute(0).parse::<chrono::DateTime<chrono::Utc>>().unwrap().date_naive();
+    let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
     let of = live_deployments::failures(&mut conn, None, None, day).await.unwrap();
     assert_eq!(of.len(), 3);
     assert!(live_deployments::failures(&mut conn, Some(0), None, day).await.unwrap().is_empty());
@@ -122,6 +124,11 @@ async fn commits_tell_deployments_of_a_branch_apart(pool: PgPool) {
     .unwrap();
     assert_eq!(noops, ["20"]);
     assert_eq!(failures(&pool).await, ["production 10 rollback 30"]);
+    // What it went back to is what was of that commit, not what has the same name.
+    let mut conn = pool.acquire().await.unwrap();
+    let releases = impact_series::releases(&mut conn, Environments::Production).await.unwrap();
+    let back: Vec<_> = releases.iter().filter_map(|release| release.went_back_to).collect();
+    assert_eq!(back, [minute(0).parse::<DateTime<Utc>>().unwrap()]);
 }
 
 /// PagerDuty knows no environments: what it tells is of production.
