@@ -162,7 +162,8 @@ async fn spoiled_rows_are_mended(pool: PgPool) {
     assert_eq!(rows(&pool).await, expected);
 }
 
-/// A commit that is pushed, and that another sender knows a merged change by: read again, neither loses what the other told.
+/// A commit that is pushed, and that another sender knows a merged change by: read again, neither loses what the other
+/// told.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_change_that_two_senders_tell_of_stays_whole(pool: PgPool) {
     let _doors = Doors::new(&pool).await;
