@@ -141,7 +141,7 @@ CREATE INDEX deployment_by_time ON deployment ((coalesce(finished_at, started_at
 CREATE TABLE deployment_service (
     deployment_id bigint NOT NULL REFERENCES deployment ON DELETE CASCADE,
     service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,
-    -- The version equals the one that was live before.
+    -- The version equals the one that was live before, and the service was not removed in between.
     is_noop boolean NOT NULL DEFAULT false,
     -- When the next deployment of this service in the environment went live, or the service was removed before that.
     -- deployment.superseded_at is the last of these, once all its services have one.
@@ -207,16 +207,17 @@ CREATE TABLE pipeline_run (
     UNIQUE (event_source_id, external_id)
 );
 CREATE INDEX pipeline_run_by_sha ON pipeline_run (left(sha, 8));
+CREATE INDEX pipeline_run_by_delivery ON pipeline_run (event_delivery_id);
 
 -- What deliveries told of changes, commits, releases and runs of pipelines, append-only but for deliveries that are read
 -- again: their rows are what all of it comes to.
 CREATE TABLE event_telling (
     event_telling_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_delivery_id bigint NOT NULL REFERENCES event_delivery,
-    kind text NOT NULL CHECK (kind IN ('change', 'push', 'release', 'pipeline_run')),
+    kind text NOT NULL CHECK (kind IN ('change', 'release', 'pipeline_run')),
     -- The repository; of a run the number of its event source.
     place text NOT NULL,
-    -- Of a push the commit.
+    -- Of a push, which is a change too, the commit.
     external_id text NOT NULL,
     facts jsonb NOT NULL
 );

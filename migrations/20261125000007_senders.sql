@@ -27,6 +27,8 @@ CREATE TABLE operational_event (
     CHECK (ended_at >= started_at)
 );
 CREATE INDEX operational_event_by_time ON operational_event (started_at);
+-- What ends an environment, or the deployments of a service there.
+CREATE INDEX operational_event_of_environment ON operational_event (environment_id) WHERE kind = 'environment';
 
 CREATE TABLE operational_event_service (
     operational_event_id bigint NOT NULL REFERENCES operational_event ON DELETE CASCADE,
@@ -67,8 +69,12 @@ CREATE FUNCTION title_without_number(text) RETURNS text LANGUAGE sql IMMUTABLE P
 --   incident  one of the service began within a day after it went live, before another took its place; one that names
 --             no environment is one of production
 --   marked    somebody said so
--- What brought nothing new takes nobody's place.
-CREATE VIEW change_failure AS
+-- What brought nothing new takes nobody's place. Of some services, and of what went live since a time: what tells of a
+-- failure comes later, so that what went live before is not looked at.
+CREATE FUNCTION change_failures_of(services bigint[], since timestamptz) RETURNS TABLE (
+    deployment_id bigint, service_id bigint, reason text, failed_at timestamptz, evidence_deployment_id bigint,
+    operational_event_id bigint, change_id bigint, replaced_at timestamptz
+) LANGUAGE sql STABLE PARALLEL SAFE AS $$
 WITH live AS (
     SELECT d.deployment_id, ds.service_id, d.environment_id, e.kind = 'production' AS is_production, d.finished_at,
            ds.is_rollback OR d.kind = 'rollback' AS is_rollback, lead(d.deployment_id) OVER place AS replaced_by,
@@ -78,6 +84,9 @@ WITH live AS (
     JOIN environment e ON e.environment_id = d.environment_id
     WHERE d.status IN ('succeeded', 'superseded') AND d.finished_at IS NOT NULL
       AND d.kind NOT IN ('config_sync', 'restart', 'scale') AND NOT ds.is_noop
+      AND ($1 IS NULL OR ds.service_id = ANY ($1))
+      -- When it went live, as deployment_by_time has it.
+      AND coalesce(d.finished_at, d.started_at, d.created_at) >= $2
     WINDOW place AS (PARTITION BY ds.service_id, d.environment_id
                      ORDER BY d.finished_at, d.event_source_id, d.external_id)
 ), reverting AS (
@@ -132,4 +141,7 @@ UNION ALL
      AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days')
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'marked', m.marked_at, NULL, NULL, NULL, x.replaced_at
-FROM live x JOIN deployment_failure_mark m USING (deployment_id);
+FROM live x JOIN deployment_failure_mark m USING (deployment_id)
+$$;
+-- All of them.
+CREATE VIEW change_failure AS SELECT * FROM change_failures_of(NULL, '-infinity');

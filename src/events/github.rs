@@ -303,11 +303,12 @@ fn version_of(reference: &str, default_branch: Option<&str>) -> Option<String> {
     tag.or_else(plain).map(str::to_owned)
 }
 
-// `v1.4.2`, `2026.11`, `1.0-rc.1`: numbers with a dot between them, and what may follow.
+// `v1.4.2`, `2026.11`, `1.0-rc.1`: numbers with a dot between them, and what may follow. `v9.5.x` is a branch of many.
 fn is_version(name: &str) -> bool {
     let Some((major, rest)) = name.strip_prefix(['v', 'V']).unwrap_or(name).split_once('.') else { return false };
     let is_number = !major.is_empty() && major.bytes().all(|byte| byte.is_ascii_digit());
     is_number
+        && !rest.ends_with(".x")
         && rest.starts_with(|first: char| first.is_ascii_digit())
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte))
 }
@@ -374,7 +375,7 @@ mod tests {
             assert_eq!(version(tag, "main").as_deref(), Some(tag));
         }
         assert_eq!(version("refs/tags/nightly", "main").as_deref(), Some("nightly"));
-        for branch in ["main", "refs/heads/v1.4.2", "release/1.4", "v2", "1.x", ".5", "v.5", "deadbeef"] {
+        for branch in ["main", "refs/heads/v1.4.2", "release/1.4", "v2", "1.x", "v9.5.x", ".5", "v.5", "deadbeef"] {
             assert_eq!(version(branch, "main"), None, "{branch}");
         }
         assert_eq!(version("2.0", "2.0"), None, "the default branch");

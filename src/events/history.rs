@@ -43,7 +43,7 @@ impl Removal {
 pub struct Verdict {
     /// When the next went live, or the service was taken away before that.
     pub superseded_at: Option<DateTime<Utc>>,
-    /// It is what was live already.
+    /// It is what was live already, and was not taken away in between.
     pub is_noop: bool,
     /// The same artifact runs as before: only its configuration can have changed.
     pub is_config_sync: bool,
@@ -58,13 +58,17 @@ pub fn judge(lives: &[Live], removals: &[Removal]) -> Vec<Verdict> {
         .enumerate()
         .map(|(index, live)| {
             let (before, after) = (&lives[..index], lives.get(index + 1));
-            let is_noop = before.last().is_some_and(|previous| is_same(live, previous) == Some(true));
+            // What was taken away in between was not live any more: the same again brings it back.
+            let is_taken = |previous: &&Live| {
+                removals.iter().any(|removal| removal.ends(previous) && removal.removed_at <= live.finished_at)
+            };
+            let previous = before.last().filter(|previous| !is_taken(previous));
             let ends = removals.iter().filter(|removal| removal.ends(live)).map(|removal| removal.removed_at);
             Verdict {
                 superseded_at: ends.chain(after.map(|next| next.finished_at)).min(),
-                is_noop,
+                is_noop: previous.is_some_and(|previous| is_same(live, previous) == Some(true)),
                 // A tag without a digest may be of another commit.
-                is_config_sync: before.last().is_some_and(|previous| {
+                is_config_sync: previous.is_some_and(|previous| {
                     equal(&live.artifact, &previous.artifact) == Some(true)
                         && equal_commits(live, previous) != Some(false)
                 }),
@@ -168,6 +172,25 @@ mod tests {
         assert_eq!(ends(&[removed(8)]), [Some(at(4)), Some(at(8)), None]);
         // Another artifact than what stands.
         assert_eq!(ends(&[Removal { artifact: Some("a:2".into()), ..removed(9) }]), [Some(at(4)), Some(at(8)), None]);
+    }
+
+    #[test]
+    fn the_same_again_after_it_was_taken_away_is_new() {
+        let mut lives = lives(&[("1", 0), ("1", 4), ("1", 8)]);
+        lives.iter_mut().for_each(|live| live.artifact = Some("a:1".into()));
+        let at = |day: i64| DateTime::from_timestamp(1_700_000_000 + day * 86_400, 0).unwrap();
+        let judged = |day: i64, artifact: Option<&str>| -> Vec<_> {
+            let removal = Removal { removed_at: at(day), artifact: artifact.map(str::to_owned) };
+            let verdicts = judge(&lives, &[removal]);
+            verdicts.iter().map(|one| (one.is_noop, one.is_config_sync, one.is_rollback)).collect()
+        };
+        let (new, again) = ((false, false, false), (true, true, false));
+        assert_eq!(judged(2, None), [new, new, again]);
+        assert_eq!(judged(4, None), [new, new, again]);
+        assert_eq!(judged(6, Some("a:1")), [new, again, new]);
+        // Another artifact than what stood, or after all of them.
+        assert_eq!(judged(6, Some("a:2")), [new, again, again]);
+        assert_eq!(judged(9, None), [new, again, again]);
     }
 
     #[test]

@@ -6,11 +6,11 @@
 
 use super::map_deployments::map_deployments;
 use super::map_operational_events::map_operational_events;
-use super::pipeline_deployments;
+use super::pipeline_deployments::RunRules;
 use super::told_rows::{Origin, ToldRows};
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
-use crate::store::event_deliveries::{self, Unread};
+use crate::store::event_deliveries::{self, End, Unread};
 use crate::store::{deployment_rounds, deployments, event_sources, locks, operational_events};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -59,16 +59,22 @@ impl Reading {
 ///
 /// One that cannot be written down holds up no other: what was read with it is read again, each in a transaction of its
 /// own. Where the reason may pass it is tried again later, and the first such reason is the error that comes back once
-/// all others were read.
+/// all others were read. While many wait, all deliveries of a year say, what has just come does not wait behind them:
+/// they are read from both ends in turn.
 pub async fn read_new(pool: &PgPool) -> anyhow::Result<Reading> {
     let mut reader = Reader { pool, reading: Reading::default(), put_off: Vec::new(), first_error: None };
     let mut alone = 0;
+    let mut end = End::Oldest;
     loop {
         let began = Instant::now();
         let count_max = if alone > 0 { 1 } else { BATCH_MAX };
-        match reader.read_next(count_max).await? {
+        match reader.read_next(end, count_max).await? {
             Step::Read { is_full } => {
                 alone = i64::max(0, alone - 1);
+                // Those that are read alone stand at one end.
+                if alone == 0 {
+                    end = if end == End::Oldest { End::Newest } else { End::Oldest };
+                }
                 if is_full {
                     let_others_work(pool, began.elapsed()).await?;
                 }
@@ -104,10 +110,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read_next(&mut self, count_max: i64) -> anyhow::Result<Step> {
+    async fn read_next(&mut self, end: End, count_max: i64) -> anyhow::Result<Step> {
         let mut transaction = self.pool.begin().await?;
         lock(&mut transaction).await?;
-        let unread = event_deliveries::next_unread(&mut transaction, &self.put_off, count_max, BATCH_BYTES_MAX).await?;
+        let unread =
+            event_deliveries::next_unread(&mut transaction, end, &self.put_off, count_max, BATCH_BYTES_MAX).await?;
         let count = unread.len() as i64;
         let Some(first) = unread.first() else { return Ok(Step::NothingLeft) };
         match record_deliveries(&mut transaction, &unread).await {
@@ -244,6 +251,8 @@ struct Told {
     deployment_ids: Vec<i64>,
     operational_event_ids: Vec<i64>,
     rows: ToldRows,
+    // As they are while these deliveries are read: none changes them, and what is added to the catalogue comes later.
+    run_rules: Option<RunRules>,
 }
 
 impl Told {
@@ -281,7 +290,11 @@ async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, even
             EventKind::PipelineRun => {
                 told.rows.tell(conn, from, event).await?;
                 let source_name = event_sources::name(conn, event_source_id).await?;
-                for event in pipeline_deployments::deployments_of(conn, &source_name, event).await? {
+                let rules = match &mut told.run_rules {
+                    Some(rules) => rules,
+                    none => none.insert(RunRules::load(conn).await?),
+                };
+                for event in rules.deployments_of(&source_name, event) {
                     let told = deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?;
                     deployments.push(told);
                 }

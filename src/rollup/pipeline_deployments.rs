@@ -59,16 +59,25 @@ impl<'a> PipelineRules<'a> {
     }
 }
 
-/// The deployment that this run is by the present rules: its start, and its end once it has one. Attempts of one
-/// run are attempts of one deployment.
-pub async fn deployments_of(conn: &mut PgConnection, source_name: &str, run: &Event) -> anyhow::Result<Vec<Event>> {
-    let rules = mapper::rules_of(&mapping_rules::list(&mut *conn).await?)?;
-    if !rules.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.attribute == PIPELINE) {
-        return Ok(Vec::new());
+/// The present rules for many runs; none where none of them looks at the pipeline.
+pub struct RunRules(Option<Mapper>);
+
+impl RunRules {
+    /// Reads them. The caller holds a lock that keeps them as they are.
+    pub async fn load(conn: &mut PgConnection) -> anyhow::Result<Self> {
+        let rules = mapper::rules_of(&mapping_rules::list(&mut *conn).await?)?;
+        if !rules.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.attribute == PIPELINE) {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Mapper::compile(&rules, mapper::catalogue_names(conn).await?)?)))
     }
-    let mapper = Mapper::compile(&rules, mapper::catalogue_names(conn).await?)?;
-    let is_one = PipelineRules::of(&mapper).assign(source_name, run).is_some();
-    Ok(if is_one { statuses(run) } else { Vec::new() })
+
+    /// The deployment that this run is: its start, and its end once it has one. Attempts of one run are attempts of one
+    /// deployment.
+    pub fn deployments_of(&self, source_name: &str, run: &Event) -> Vec<Event> {
+        let is_one = |mapper: &Mapper| PipelineRules::of(mapper).assign(source_name, run).is_some();
+        if self.0.as_ref().is_some_and(is_one) { statuses(run) } else { Vec::new() }
+    }
 }
 
 /// Makes deployments of the stored runs that a rule makes one now, and takes away those that no rule makes any more.

@@ -44,11 +44,11 @@ impl ToldRows {
         if self.forgotten.is_empty() {
             return Ok(());
         }
-        let (repos, ids) = keys(&self.forgotten, &[EventKind::Change, EventKind::Push]);
+        let (repos, ids) = keys(&self.forgotten, EventKind::Change);
         changes::delete(conn, &repos, &ids).await?;
-        let (repos, ids) = keys(&self.forgotten, &[EventKind::Release]);
+        let (repos, ids) = keys(&self.forgotten, EventKind::Release);
         releases::delete(conn, &repos, &ids).await?;
-        let (event_source_ids, ids) = keys(&self.forgotten, &[EventKind::PipelineRun]);
+        let (event_source_ids, ids) = keys(&self.forgotten, EventKind::PipelineRun);
         pipeline_runs::delete(conn, &event_source_ids, &ids).await?;
         for telling in event_tellings::of_subjects(conn, &self.forgotten).await? {
             let from = Origin {
@@ -62,10 +62,10 @@ impl ToldRows {
     }
 }
 
-// The places and ids of those that are of these kinds.
-fn keys(subjects: &[Subject], kinds: &[EventKind]) -> (Vec<String>, Vec<String>) {
-    let of_kinds = subjects.iter().filter(|subject| kinds.iter().any(|kind| kind.as_str() == subject.kind));
-    of_kinds.map(|subject| (subject.place.clone(), subject.external_id.clone())).unzip()
+// The places and ids of those that are of this kind.
+fn keys(subjects: &[Subject], kind: EventKind) -> (Vec<String>, Vec<String>) {
+    let of_kind = subjects.iter().filter(|subject| subject.kind == kind.as_str());
+    of_kind.map(|subject| (subject.place.clone(), subject.external_id.clone())).unzip()
 }
 
 async fn write(conn: &mut PgConnection, from: Origin, event: &Event) -> anyhow::Result<()> {

@@ -28,18 +28,30 @@ pub struct ChangeFailure {
 
 /// The reasons for which a deployment counts as failed, the earliest first.
 pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Vec<ChangeFailure>> {
+    let live = sqlx::query!(
+        r#"SELECT d.finished_at AS "finished_at!",
+                  coalesce((SELECT array_agg(ds.service_id) FROM deployment_service ds
+                            WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!"
+           FROM deployment d WHERE d.deployment_id = $1 AND d.finished_at IS NOT NULL"#,
+        deployment_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(live) = live else { return Ok(Vec::new()) };
     sqlx::query_as!(
         ChangeFailure,
         r#"SELECT DISTINCT f.reason AS "reason!", f.failed_at AS "failed_at!",
                   f.evidence_deployment_id AS deployment_id, d.version AS "version?",
                   coalesce(o.title, c.title) AS title, coalesce(o.url, c.url) AS url,
                   m.marked_by AS "marked_by?", m.note AS "note?"
-           FROM change_failure f
+           FROM change_failures_of($1, $2) f
            LEFT JOIN deployment d ON d.deployment_id = f.evidence_deployment_id
            LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
            LEFT JOIN change c ON c.change_id = f.change_id
            LEFT JOIN deployment_failure_mark m ON f.reason = 'marked' AND m.deployment_id = f.deployment_id
-           WHERE f.deployment_id = $1 ORDER BY 2, 1 LIMIT $2"#,
+           WHERE f.deployment_id = $3 ORDER BY 2, 1 LIMIT $4"#,
+        &live.service_ids,
+        live.finished_at,
         deployment_id,
         REASON_COUNT_MAX
     )

@@ -29,12 +29,16 @@ pub async fn tell(
     )
     .fetch_one(&mut *conn)
     .await?;
+    // Of an object it may have been put to another of its deployments.
     sqlx::query!(
         "INSERT INTO deployment_status
              (deployment_id, event_delivery_id, status, status_raw, sequence, occurred_at, received_at, facts)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8
-         WHERE NOT EXISTS (SELECT FROM deployment_status s WHERE s.deployment_id = $1 AND s.status_raw = $4
-                             AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8)",
+         WHERE NOT EXISTS (SELECT FROM deployment_status s
+                           WHERE s.deployment_id IN (SELECT $1::bigint UNION ALL
+                                                     SELECT o.deployment_id FROM deployment o
+                                                     WHERE o.event_source_id = $9 AND o.object = $10)
+                             AND s.status_raw = $4 AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8)",
         deployment_id,
         event_delivery_id,
         status,
@@ -43,6 +47,8 @@ pub async fn tell(
         occurred_at,
         received_at,
         facts(event),
+        event_source_id,
+        event.object,
     )
     .execute(conn)
     .await?;

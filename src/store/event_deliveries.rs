@@ -101,23 +101,31 @@ pub struct Unread {
     pub received_at: DateTime<Utc>,
 }
 
-/// The oldest that were not read yet and that nobody else is reading, without those that were put off: at most so many,
-/// and at most so many bytes of bodies, but one at least. Locked until the transaction ends.
+/// From which end of what waits to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What waits longest.
+    Oldest,
+    /// What came last.
+    Newest,
+}
+
+struct Size {
+    event_delivery_id: i64,
+    bytes: i64,
+}
+
+/// Those at one end of what was not read yet and nobody else is reading, without those that were put off: at most so
+/// many, and at most so many bytes of bodies, but one at least. The oldest of them first. Locked until the transaction
+/// ends.
 pub async fn next_unread(
     conn: &mut PgConnection,
+    end: End,
     put_off: &[i64],
     count_max: i64,
     bytes_max: i64,
 ) -> sqlx::Result<Vec<Unread>> {
-    let sizes = sqlx::query!(
-        r#"SELECT event_delivery_id, octet_length(body)::bigint AS "bytes!" FROM event_delivery
-           WHERE state = 'new' AND NOT event_delivery_id = ANY($1)
-           ORDER BY event_delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED"#,
-        put_off,
-        count_max
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let sizes = sizes(conn, end, put_off, count_max).await?;
     let mut bytes = 0;
     let fitting = sizes.iter().enumerate().take_while(|(place, row)| {
         bytes += row.bytes;
@@ -133,6 +141,35 @@ pub async fn next_unread(
     )
     .fetch_all(conn)
     .await
+}
+
+async fn sizes(conn: &mut PgConnection, end: End, put_off: &[i64], count_max: i64) -> sqlx::Result<Vec<Size>> {
+    match end {
+        End::Oldest => {
+            sqlx::query_as!(
+                Size,
+                r#"SELECT event_delivery_id, octet_length(body)::bigint AS "bytes!" FROM event_delivery
+                   WHERE state = 'new' AND NOT event_delivery_id = ANY($1)
+                   ORDER BY event_delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED"#,
+                put_off,
+                count_max
+            )
+            .fetch_all(conn)
+            .await
+        }
+        End::Newest => {
+            sqlx::query_as!(
+                Size,
+                r#"SELECT event_delivery_id, octet_length(body)::bigint AS "bytes!" FROM event_delivery
+                   WHERE state = 'new' AND NOT event_delivery_id = ANY($1)
+                   ORDER BY event_delivery_id DESC LIMIT $2 FOR UPDATE SKIP LOCKED"#,
+                put_off,
+                count_max
+            )
+            .fetch_all(conn)
+            .await
+        }
+    }
 }
 
 /// Whether one came within the last second.

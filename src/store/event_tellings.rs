@@ -10,7 +10,7 @@ use sqlx::types::Json;
 /// What was told of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
-    /// The kind of its events; of a commit `push`.
+    /// The kind of its events; a pushed commit is a `change`, as its row is.
     pub kind: String,
     /// Its repository; of a run the number of its event source.
     pub place: String,
@@ -36,10 +36,12 @@ impl NewTelling {
             EventKind::PipelineRun => event_source_id.to_string(),
             _ => event.repo.clone().unwrap_or_default(),
         };
+        // A sender of changes may know one by its commit: then both tell of one row.
+        let kind = if event.kind == EventKind::Push { EventKind::Change } else { event.kind };
         let telling = |external_id: &str, event: &Event| Self {
             event_delivery_id,
             subject: Subject {
-                kind: event.kind.as_str().to_owned(),
+                kind: kind.as_str().to_owned(),
                 place: place.clone(),
                 external_id: external_id.to_owned(),
             },

@@ -1,6 +1,6 @@
 //! Deployments that went live in production, each with the time of the commit that it brought. No money, so no scope.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::PgConnection;
 
 /// More of them are read from the latest on.
@@ -87,24 +87,28 @@ pub async fn failures(
     team_id: Option<i64>,
     since: NaiveDate,
 ) -> sqlx::Result<Vec<LiveFailure>> {
+    let service_ids = sqlx::query_scalar!(
+        "SELECT service_id FROM service
+         WHERE ($1::bigint IS NULL OR service_id = $1) AND ($2::bigint IS NULL OR team_id = $2)",
+        service_id,
+        team_id
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query_as!(
         LiveFailure,
         r#"SELECT f.deployment_id AS "deployment_id!", f.service_id AS "service_id!",
                   f.reason = 'incident' AS "is_incident!",
                   coalesce(o.started_at, d.finished_at, d.created_at) AS "began_at!",
                   CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at
-           FROM change_failure f
+           FROM change_failures_of($1, $2) f
            JOIN deployment d ON d.deployment_id = f.deployment_id AND d.kind IN ('deploy', 'rollback')
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
-           JOIN service s ON s.service_id = f.service_id
            LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
            WHERE f.reason <> 'rollback'
-             AND ($1::bigint IS NULL OR f.service_id = $1) AND ($2::bigint IS NULL OR s.team_id = $2)
-             AND d.finished_at >= $3::date::timestamp AT TIME ZONE 'UTC'
-           ORDER BY 1, 2, 4 LIMIT $4"#,
-        service_id,
-        team_id,
-        since,
+           ORDER BY 1, 2, 4 LIMIT $3"#,
+        &service_ids,
+        since.and_time(NaiveTime::MIN).and_utc(),
         ROWS_MAX,
     )
     .fetch_all(conn)

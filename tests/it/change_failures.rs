@@ -4,9 +4,11 @@
 use crate::support::{TestApp, app, count};
 use crate::webhooks::{Github, minute, repository};
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use costwake::rollup::events::read_new;
-use costwake::store::Role;
+use costwake::store::impact_series::{self, Environments};
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, change_failures, live_deployments};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -65,9 +67,42 @@ async fn a_repetition_and_a_sync_take_nobodys_place(pool: PgPool) {
     // Once the next is live, it is that one's.
     incident(&pool, 45).await;
     assert_eq!(failures(&pool).await.last().unwrap(), "production 40 incident");
+    pages_tell_the_same(&pool).await;
     // The list says when each was followed by another, whatever that brought.
     let followed = "SELECT count(*) FROM deployment WHERE superseded_at IS NOT NULL";
     assert_eq!(count(&pool, followed).await, 4);
+}
+
+// Pages ask about some services and from some time on.
+async fn pages_tell_the_same(pool: &PgPool) {
+    let mut conn = pool.acquire().await.unwrap();
+    let all: Vec<(i64, Vec<String>)> = sqlx::query_as(
+        "SELECT d.deployment_id, coalesce(array_agg(f.reason ORDER BY f.failed_at) FILTER (WHERE f.reason <> ''), '{}')
+         FROM deployment d LEFT JOIN change_failure f USING (deployment_id) GROUP BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    for (deployment_id, reasons) in all {
+        let told = change_failures::of_deployment(&mut conn, deployment_id).await.unwrap();
+        assert_eq!(told.into_iter().map(|one| one.reason).collect::<Vec<_>>(), reasons, "{deployment_id}");
+    }
+    let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
+    let of = live_deployments::failures(&mut conn, None, None, day).await.unwrap();
+    assert_eq!(of.len(), 3);
+    assert!(live_deployments::failures(&mut conn, Some(0), None, day).await.unwrap().is_empty());
+    let tomorrow = day.succ_opt().unwrap();
+    assert!(live_deployments::failures(&mut conn, None, None, tomorrow).await.unwrap().is_empty());
+    // What is asked about is all that is looked at: the function becomes a part of the query.
+    let plan: Vec<String> = sqlx::query_scalar("EXPLAIN SELECT * FROM change_failures_of('{1}', '2026-01-01') f")
+        .fetch_all(pool)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("service_id = ANY ('{1}'::bigint[])") && !plan.contains("Scan on change_failures_of"),
+        "{plan}"
+    );
 }
 
 /// A branch's name as the version, as the snippet for GitHub Actions sends it.
@@ -89,6 +124,11 @@ async fn commits_tell_deployments_of_a_branch_apart(pool: PgPool) {
     .unwrap();
     assert_eq!(noops, ["20"]);
     assert_eq!(failures(&pool).await, ["production 10 rollback 30"]);
+    // What it went back to is what was of that commit, not what has the same name.
+    let mut conn = pool.acquire().await.unwrap();
+    let releases = impact_series::releases(&mut conn, Environments::Production).await.unwrap();
+    let back: Vec<_> = releases.iter().filter_map(|release| release.went_back_to).collect();
+    assert_eq!(back, [minute(0).parse::<DateTime<Utc>>().unwrap()]);
 }
 
 /// PagerDuty knows no environments: what it tells is of production.

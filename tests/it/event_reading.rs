@@ -62,6 +62,24 @@ async fn many_are_read_together_and_bad_ones_alone(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_status").await, 114);
 }
 
+/// All that a source ever told is read again, say: what has just come is among the first, and each is read once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_has_just_come_does_not_wait_behind_many(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for number in 0..120 {
+        github.signed("deployment", &number.to_string(), &deployment(number, "1", number)).await;
+    }
+    let came: Vec<i64> =
+        sqlx::query_scalar("SELECT event_delivery_id FROM event_delivery ORDER BY 1").fetch_all(&pool).await.unwrap();
+    assert_eq!(read_new(&pool).await.unwrap().done, 120);
+    let read: Vec<i64> =
+        sqlx::query_scalar("SELECT event_delivery_id FROM deployment_status ORDER BY deployment_status_id")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(read, [&came[..50], &came[70..], &came[50..70]].concat());
+}
+
 /// What may pass is tried again, while others are read; after some tries it is an error.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_may_pass_is_put_off_and_given_up_at_last(pool: PgPool) {

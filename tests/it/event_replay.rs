@@ -1,5 +1,6 @@
 //! Reading stored deliveries again: what an older adapter made of them is mended, whatever it was.
 
+use crate::senders::{Doors, Given, deliver};
 use crate::webhooks::{Github, minute, repository};
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::events::{self, Commit, Event, EventKind, Headers, Status};
@@ -159,4 +160,35 @@ async fn spoiled_rows_are_mended(pool: PgPool) {
     event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     assert_eq!(rows(&pool).await, expected);
+}
+
+/// A commit that is pushed, and that another sender knows a merged change by: read again, neither loses what the other
+/// told.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_change_that_two_senders_tell_of_stays_whole(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    let sha = "d".repeat(40);
+    let pushed = json!({"ref": "refs/heads/main", "after": sha, "repository": repository(),
+        "head_commit": {"timestamp": minute(3), "message": "Second"},
+        "commits": [{"id": sha, "message": "Second", "timestamp": minute(3)}]});
+    let merged = json!({"context": {"id": "1", "source": "/scm", "type": "dev.cdevents.change.merged.0.2.0",
+            "timestamp": minute(9)},
+        "subject": {"id": sha, "content": {"repository": {"id": repository()["full_name"]}, "description": "Reviewed"}}});
+    let push = Headers::redacted([("X-GitHub-Event", "push")]);
+    for (sender, headers, body) in [("github", push, pushed), ("cdevents", Headers::default(), merged)] {
+        let given = Given { headers, body: body.to_string().into_bytes(), received_at: Utc::now() };
+        deliver(&pool, sender, "1", &given).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap().done, 2);
+    let expected = rows(&pool).await;
+    assert_eq!(
+        (expected.len(), &expected[0]["state"], &expected[0]["title"]),
+        (1, &json!("merged"), &json!("Reviewed"))
+    );
+    let mut conn = pool.acquire().await.unwrap();
+    for id in deliveries(&pool).await {
+        assert!(event_deliveries::read_again(&mut conn, id).await.unwrap());
+        read_new(&pool).await.unwrap();
+        assert_eq!(rows(&pool).await, expected, "delivery {id}");
+    }
 }

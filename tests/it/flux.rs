@@ -1,7 +1,11 @@
 //! Flux tells how its objects stand: which of it are deployments, of which cluster, and what came back.
 
-use crate::senders::{Doors, courses};
+use crate::senders::{Doors, Given, courses, deliver};
+use crate::support::count;
 use crate::webhooks::minute;
+use chrono::Utc;
+use costwake::events::Headers;
+use costwake::rollup::events::read_new;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -78,4 +82,12 @@ async fn what_comes_back_and_other_clusters_are_deployments_of_their_own(pool: P
             "search production 1.0.0 succeeded 1 20 rollback",
         ]
     );
+    // Flux says it once more, after it was put to the second deployment of that commit.
+    let statuses = "SELECT count(*) FROM deployment_status";
+    let count_before = count(&pool, statuses).await;
+    let again = kustomization("u1", "production", "a", "ReconciliationSucceeded", 25).to_string().into_bytes();
+    let given = Given { headers: Headers::default(), body: again, received_at: Utc::now() };
+    deliver(&pool, "flux", "again", &given).await;
+    assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    assert_eq!(count(&pool, statuses).await, count_before);
 }
