@@ -137,6 +137,8 @@ async fn months_are_listed_closed_and_reopened(db: PgPool) {
     // Its rates are closed with it.
     post("/api/v1/rates/reporting-currency", json!({"currency": "EUR"})).await;
     let rate = json!({"billing_month": "2026-10", "billing_currency": "USD", "rate": "0.9", "reason": "Late."});
+    let entered = post("/api/v1/rates", rate.clone()).await;
+    assert!(entered.status.is_success(), "one that it lacked can be entered, once: {}", entered.body);
     assert_eq!(post("/api/v1/rates", rate).await.status, StatusCode::CONFLICT);
 
     let opened = post("/api/v1/months/2026-10/reopen", json!({"reason": "An invoice came late."})).await.json();
