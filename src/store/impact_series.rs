@@ -73,7 +73,9 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
                WHERE (ds.is_rollback OR d.kind = 'rollback') AND os.service_id = ds.service_id
                  AND o.environment_id = d.environment_id AND o.status IN ('succeeded', 'superseded')
                  AND o.finished_at < d.finished_at
-                 AND coalesce(o.version = d.version, o.sha = d.sha, o.artifact = d.artifact)
+                 -- A version may be the name of a branch.
+                 AND coalesce(o.version = d.version, is_same_commit(o.sha, d.sha), o.artifact = d.artifact)
+                 AND is_same_commit(o.sha, d.sha) IS NOT FALSE
                ORDER BY o.finished_at DESC LIMIT 1
            ) target ON true
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
