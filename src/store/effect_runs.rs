@@ -11,8 +11,8 @@ pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
     /// Changes with each deployment that comes, moves, changes state or turns out to be a rollback, with each kind of an
-    /// environment, with each metric that is taken in or tells the volume or replicas of another service, and with each
-    /// launch that is registered or told.
+    /// environment, with each metric that is taken in, means something else or is chosen as a unit, and with each launch
+    /// that is registered or told. Asked every few seconds: what it looks at is small or has an index.
     pub deployment_mark: String,
 }
 
@@ -27,8 +27,10 @@ pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
                   || (SELECT concat_ws('/', count(*), sum(service_id), count(*) FILTER (WHERE is_rollback))
                       FROM deployment_service) || '/'
                   || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
-                  || coalesce((SELECT md5(string_agg(service_id || metric, ' ' ORDER BY service_id, measure))
-                               FROM service_measure), '') || '/'
+                  || coalesce((SELECT md5(string_agg(metric || ' ' || meaning, ' ' ORDER BY metric)) FROM metric), '')
+                  || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || metric, ' ' ORDER BY service_id))
+                                      FROM service_unit_metric), '')
+                  || '/' || (SELECT count(*) FROM metric_reach) || '/'
                   || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
                                FROM environment), '') || '/'
                   || (SELECT count(*) || '/' || count(removed_at) FROM service_plan) || '/'

@@ -138,6 +138,11 @@ impl Freshness {
         self.sources.iter().map(|source| source.bills_from).min()
     }
 
+    /// Whether any bill tells of this day.
+    pub fn has_bill(&self, day: NaiveDate) -> bool {
+        self.bills_from().is_none_or(|first| first <= day) && !self.unbilled.contains(&BillingPeriod::containing(day))
+    }
+
     /// The first day from which on bills tell of all days to this one, and the last complete one to which they do.
     pub fn billed_around(&self, day: NaiveDate) -> (Option<NaiveDate>, Option<NaiveDate>) {
         let (past, to_come): (Vec<BillingPeriod>, Vec<BillingPeriod>) =
@@ -356,6 +361,9 @@ mod tests {
         assert_eq!(around("2026-09-20"), (some("2026-09-01"), some("2026-09-30")));
         assert_eq!(around("2026-10-20"), (some("2026-11-01"), some("2026-11-22")));
         assert_eq!(around("2026-11-10"), (some("2026-11-01"), some("2026-11-22")));
+        let has_bill = |day: &str| freshness.has_bill(day.parse().unwrap());
+        let days = ["2026-08-31", "2026-09-01", "2026-10-01", "2026-10-31", "2026-11-01"];
+        assert_eq!(days.map(has_bill), [false, true, false, false, true]);
     }
 
     #[test]

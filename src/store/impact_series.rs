@@ -73,14 +73,9 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
                WHERE (ds.is_rollback OR d.kind = 'rollback') AND os.service_id = ds.service_id
                  AND o.environment_id = d.environment_id AND o.status IN ('succeeded', 'superseded')
                  AND o.finished_at < d.finished_at
+                 -- A version may be the name of a branch.
                  AND coalesce(o.version = d.version, is_same_commit(o.sha, d.sha), o.artifact = d.artifact)
-                 -- A version may be a branch's name: where both tell commits, these decide.
-                 AND (NOT EXISTS (SELECT FROM deployment_commit ok WHERE ok.deployment_id = o.deployment_id)
-                      OR NOT EXISTS (
-                          SELECT FROM deployment_commit k
-                          WHERE k.deployment_id = d.deployment_id AND NOT EXISTS (
-                              SELECT FROM deployment_commit ok
-                              WHERE ok.deployment_id = o.deployment_id AND is_same_commit(ok.sha, k.sha))))
+                 AND is_same_commit(o.sha, d.sha) IS NOT FALSE
                ORDER BY o.finished_at DESC LIMIT 1
            ) target ON true
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop

@@ -183,10 +183,12 @@ impl Span {
 
     /// How many of the days bills tell of: what averages a day are over.
     pub fn billed_day_count(&self) -> u32 {
-        let has_bill = |day: &NaiveDate| {
-            self.bills_from.is_none_or(|first| first <= *day) && !self.unbilled.has(BillingPeriod::containing(*day))
-        };
-        self.days.days().filter(has_bill).count() as u32
+        self.days.days().filter(|day| self.has_bill(*day)).count() as u32
+    }
+
+    /// Whether any bill tells of this day.
+    pub fn has_bill(&self, day: NaiveDate) -> bool {
+        self.bills_from.is_none_or(|first| first <= day) && !self.unbilled.has(BillingPeriod::containing(day))
     }
 
     /// The first day from which on bills tell of all days to this one, of two months at least, and the last complete one to

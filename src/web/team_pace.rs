@@ -113,7 +113,7 @@ async fn unit_costs(
     let days = metric_points::daily(snapshot, &metric.metric, service.service_id, environment_id, both).await?;
     let whole = days.into_iter().filter(|day| day.is_whole);
     let usage: BTreeMap<NaiveDate, BigDecimal> = whole.map(|day| (day.charge_date, day.value)).collect();
-    let usage = billed(usage, span.bills_from, missing_since);
+    let usage = billed(usage, |day| span.has_bill(day), missing_since);
     let key = service.service_id.to_string();
     let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
     for day in costs.iter().filter(|day| day.key == key) {

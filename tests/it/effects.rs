@@ -70,6 +70,11 @@ async fn settle(world: &World) -> Settled {
     effects::settle(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
 }
 
+async fn went_back(db: &PgPool, deployment_id: i64) {
+    let mark = "UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1";
+    sqlx::query(mark).bind(deployment_id).execute(db).await.unwrap();
+}
+
 async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
     sqlx::query_as(
         "SELECT phase, finding FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id",
@@ -370,11 +375,7 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
     }
     deploy(&db, "1", "checkout", "production", "2026-10-20T12:00:00Z").await;
     let back = deploy(&db, "2", "checkout", "production", "2026-11-03T12:00:00Z").await;
-    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
-        .bind(back)
-        .execute(&db)
-        .await
-        .unwrap();
+    went_back(&db, back).await;
     settle(&world).await;
     let page = world.finance().await.get(&format!("/deployments/{back}")).await;
     assert!(
@@ -425,11 +426,7 @@ async fn a_rollback_over_two_releases_is_held_against_both(db: PgPool) {
     let raised = deployed(&db, ("2", "v2"), "checkout", "production", "2026-10-12T12:00:00Z").await;
     let nothing = deployed(&db, ("3", "v3"), "checkout", "production", "2026-10-22T12:00:00Z").await;
     let back = deployed(&db, ("4", "v1"), "checkout", "production", "2026-11-03T12:00:00Z").await;
-    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
-        .bind(back)
-        .execute(&db)
-        .await
-        .unwrap();
+    went_back(&db, back).await;
     settle(&world).await;
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
@@ -439,6 +436,13 @@ async fn a_rollback_over_two_releases_is_held_against_both(db: PgPool) {
     let page = world.finance().await.get(&format!("/deployments/{back}")).await.body;
     assert!(page.contains(&format!("<a href=\"/deployments/{nothing}\">v3</a>")), "{page}");
     assert!(page.contains("What they did is added up."), "{page}");
+    // Where the version is the name of a branch, its commit tells what it went back to.
+    let commits = "UPDATE deployment SET version = 'main', sha = CASE WHEN external_id IN ('1', '4') THEN 'aaaaaaaa'
+                   ELSE 'bbbbbbb' || external_id END";
+    sqlx::query(commits).execute(&db).await.unwrap();
+    settle(&world).await;
+    let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
+    assert_eq!(api["answers"][0]["came_back"]["deployment_ids"], serde_json::json!([raised, nothing]), "{api}");
 }
 
 /// A rollback on the day of its release is not compared with the release before: bills cannot tell.
@@ -448,11 +452,7 @@ async fn a_rollback_of_the_same_day_cannot_be_told_by_bills(db: PgPool) {
     let old = deploy(&db, "4", "checkout", "production", "2026-10-06T12:00:00Z").await;
     let taken_back = deploy(&db, "5", "checkout", "production", "2026-10-28T08:00:00Z").await;
     let back = deploy(&db, "6", "checkout", "production", "2026-10-28T15:00:00Z").await;
-    sqlx::query("UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1")
-        .bind(back)
-        .execute(&db)
-        .await
-        .unwrap();
+    went_back(&db, back).await;
     settle(&world).await;
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let came_back = async |id: i64| {

@@ -66,8 +66,7 @@ struct Read {
     // By currency.
     costs: BTreeMap<String, ByService>,
     usage: ByService,
-    // The first day that any bill tells of.
-    bills_from: Option<NaiveDate>,
+    bills: Freshness,
     // Services of which a late source makes a material part, each with the first day without it.
     missing_since: BTreeMap<String, NaiveDate>,
 }
@@ -79,8 +78,8 @@ impl Read {
         let filter = CostFilter::new(days, CostBasis::default());
         let group = UnitGroup::Service;
         let missing_since = missing_since(conn, group, days, bills).await?;
-        let (costs, usage, bills_from) = (BTreeMap::new(), BTreeMap::new(), bills.bills_from());
-        let mut read = Self { days, costs, usage, bills_from, missing_since };
+        let (costs, usage, bills) = (BTreeMap::new(), BTreeMap::new(), bills.clone());
+        let mut read = Self { days, costs, usage, bills, missing_since };
         for row in unit_costs::costs(conn, scope, &filter, &metric.metric, group, days).await? {
             let of = read.costs.entry(row.currency).or_default().entry(row.key).or_default();
             *of.entry(row.charge_date).or_default() += row.cost;
@@ -94,8 +93,7 @@ impl Read {
 
     // Whether everything that bills the service is there.
     fn is_billed(&self, service: &str, day: &NaiveDate) -> bool {
-        let has_begun = self.bills_from.is_none_or(|first| first <= *day);
-        has_begun && self.missing_since.get(service).is_none_or(|since| day < since)
+        self.bills.has_bill(*day) && self.missing_since.get(service).is_none_or(|since| day < since)
     }
 
     // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.

@@ -128,7 +128,7 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, missing
     let usage = usage_by_day(metric, known);
     let mut costs = Vec::new();
     if metric.is_summed() {
-        let usage = billed(usage.clone(), span.bills_from, missing_since);
+        let usage = billed(usage.clone(), |day| span.has_bill(day), missing_since);
         for currency in &days.currencies {
             let by_day = costs_by_day(days, currency);
             let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
@@ -164,7 +164,7 @@ fn chart(
     missing_since: Option<NaiveDate>,
 ) -> Option<UnitChart> {
     let currency = days.currencies.first().filter(|_| metric.is_summed())?;
-    let usage = billed(usage_by_day(metric, known), span.bills_from, missing_since);
+    let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day), missing_since);
     let costs = costs_by_day(days, currency);
     let units = metric.unit_cost_per;
     let of = Days { range: span.days, costs: &costs, usage: &usage, units, currency };

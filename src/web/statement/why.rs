@@ -16,7 +16,15 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// The causes by currency. What a closed month states otherwise than its bills do now is a cause of its own.
+/// Whether there is no month before: nothing is stated of it, and no bill tells of any of its days. What it cost is not
+/// known, so that nothing rose from it.
+fn is_first(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> bool {
+    let month = asked.month.first_day();
+    rows.iter().all(|row| row.month == month) && !asked.before.days().days().any(|day| bills.has_bill(day))
+}
+
+/// The causes by currency; none where there is no month before. What a closed month states otherwise than its bills do now
+/// is a cause of its own.
 pub(super) async fn causes(
     app: &AppState,
     bills: &Freshness,
@@ -25,6 +33,9 @@ pub(super) async fn causes(
     asked: &Asked,
     rows: &[StatementRow],
 ) -> sqlx::Result<Why> {
+    if is_first(bills, asked, rows) {
+        return Ok(Why::default());
+    }
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
     let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view };
     why::read(app, bills, conn, scope, question, Some(&stated(asked, rows))).await
@@ -92,11 +103,16 @@ pub struct MonthWhy {
     pub bills: Freshness,
     /// The causes.
     pub why: Why,
+    is_first: bool,
 }
 
 impl MonthWhy {
-    /// What is said of a month that the bills do not know to its end yet.
+    /// What is said of a month without one before, or that the bills do not know to its end yet.
     pub fn note(&self) -> Option<String> {
+        if self.is_first {
+            let before = self.before.label();
+            return Some(format!("There is no change to explain: no bills for {before}, so nothing to compare with."));
+        }
         let last = self.bills.complete_to().filter(|last| *last < self.month.days().last_day())?;
         Some(format!(
             "Bills are complete to {}: causes are told of the complete days, and what the others lack is the cause days-to-come.",
@@ -122,7 +138,8 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
-    Ok(MonthWhy { month, before: asked.before, view, bills, why })
+    let is_first = is_first(&bills, &asked, &rows);
+    Ok(MonthWhy { month, before: asked.before, view, bills, why, is_first })
 }
 
 /// The causes as CSV.

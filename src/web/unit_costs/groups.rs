@@ -76,7 +76,8 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
         let costs = unit_costs::costs(conn, scope, &filter, &metric.metric, group, both).await?;
         let usage = whole_days(unit_costs::usage(conn, scope, &filter, &metric.metric, group, both).await?);
         let mut missing = missing_since(conn, group, both, bills).await?;
-        let known = |(key, used): (String, _)| (key.clone(), billed(used, span.bills_from, missing.remove(&key)));
+        let known =
+            |(key, used): (String, _)| (key.clone(), billed(used, |day| span.has_bill(day), missing.remove(&key)));
         let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
         let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
         for row in costs {

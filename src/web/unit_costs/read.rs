@@ -122,7 +122,7 @@ pub async fn workloads(
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(&own, goal, &usage, sides);
             let missing_since = bills.missing_since_of(&[service.service_id]);
-            let used = billed(usage[metric.metric.as_str()].clone(), bills.bills_from(), missing_since);
+            let used = billed(usage[metric.metric.as_str()].clone(), |day| bills.has_bill(day), missing_since);
             let resources = match is_of_runs(metric) {
                 true => of_runs(metric, &own, &usage, &used, &bought, sides),
                 false => Vec::new(),

@@ -82,6 +82,13 @@ async fn the_first_bill_is_no_rise_on_any_page(db: PgPool) {
     assert_eq!((&api["first_day"], &api["compared_first_day"]), (&"2026-10-02".into(), &Value::Null), "{api}");
     assert_eq!(api["changes"].as_array().map(Vec::len), Some(0), "{api}");
     assert!(api["notes"][0].as_str().is_some_and(|note| note.contains(WHY)), "{api}");
+    // A statement of the first month has no month before it either.
+    assert_eq!(finance.get("/finance/statements/2026-10/causes.csv").await.body.lines().count(), 1);
+    let statement = finance.get("/finance/statements/2026-10").await.body;
+    assert!(!statement.contains("Why spend changed"), "{statement}");
+    let api = world.app.api("GET", "/api/v1/months/2026-10/why", &token, Value::Null).await.json();
+    assert_eq!(api["changes"].as_array().map(Vec::len), Some(0), "{api}");
+    assert!(api["notes"][0].as_str().is_some_and(|note| note.contains("no bills for September 2026")), "{api}");
     // Days that bills tell of are compared as ever.
     let later = finance.get("/services/checkout?period=2026-10-16..2026-10-31&vs=prev").await.body;
     assert!(later.contains(WHY), "30 September is not known: {later}");
