@@ -380,7 +380,8 @@ impl Import<'_> {
         let mut transaction = self.pools.jobs.begin().await?;
         locks::lock_ledger(&mut transaction).await?;
         let append_object = &self.begun.append_object;
-        let same_bytes = deliveries::current_with_same_bytes(&mut *transaction, sha256, named, append_object);
+        let month = self.options.snapshot_of;
+        let same_bytes = deliveries::current_with_same_bytes(&mut *transaction, sha256, named, append_object, month);
         let Some(earlier) = same_bytes.await? else {
             return Ok(false);
         };

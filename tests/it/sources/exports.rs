@@ -30,7 +30,11 @@ fn put_run(home: &Home, folder: &str, resource: &str, kind: &str, run: (&str, &s
 
 /// A version of October of an AWS data export that belongs to an account.
 fn put_version(home: &Home, name: &str, account: &str, version: &str, text: &str) {
-    let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
+    put_month(home, (name, "2026-10"), account, version, text);
+}
+
+fn put_month(home: &Home, (name, month): (&str, &str), account: &str, version: &str, text: &str) {
+    let folder = format!("BILLING_PERIOD={month}/{version}-{name}");
     let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
     home.put(&key, text);
     let id = "0e818247-daba-463a-9819-0f9f647e956a";
@@ -240,7 +244,7 @@ async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
     assert_counts(&pool, "aws", 1, "1.5").await;
     let told = warnings(&pool, second).await;
     assert!(told.contains("Billing account 00456 is not in this complete export of 2026-10 any more"), "{told}");
-    assert!(told.contains("counts as zero there; delivery 1 had 1 line of it."), "{told}");
+    assert!(told.contains("counts as zero with it; delivery 1 had 1 line of it."), "{told}");
     assert_clean(&pool).await;
     revert(&support::pools(&pool), second, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
     assert_counts(&pool, "aws", 2, "3.5").await;
@@ -259,5 +263,52 @@ async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
     put(5, &bill(&[]));
     home.read(&pool, source_id).await;
     assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
+}
+
+/// Two months whose exports are empty hold the same bytes: each of them is emptied.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_empty_export_empties_its_own_month(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |month: &str, day: u32, text: &str| {
+        put_month(&home, ("x", month), "00123", &format!("2026-11-{day:02}T01:00:00.000Z"), text);
+    };
+    put("2026-10", 2, &bill(&[Line::of("2026-10", 3, "shop", "1.5")]));
+    put("2026-11", 3, &bill(&[Line::of("2026-11", 1, "shop", "2")]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "3.5").await;
+    put("2026-10", 4, &bill(&[]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 1, "2").await;
+    put("2026-11", 5, &bill(&[]));
+    let emptied = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, emptied).await.0, "published");
+    assert_counts(&pool, "aws", 0, "0").await;
+    // Again the same is nothing new.
+    put("2026-11", 6, &bill(&[]));
+    let again = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, again).await.0, "unchanged");
+    assert_clean(&pool).await;
+}
+
+/// An account that left an export counts as zero there: the export that it went to does not wait.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_left_an_export_keeps_no_other_waiting(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let stays = Line { account: "00777".into(), ..Line::of("2026-10", 3, "shop", "2") };
+    let leaves = Line { account: "ab-1".into(), ..Line::of("2026-10", 3, "shop", "1.5") };
+    put_version(&home, "x", "00777", "2026-10-05T01:00:00.000Z", &bill(&[stays.clone(), leaves]));
+    home.read(&pool, source_id).await;
+    put_version(&home, "x", "00777", "2026-10-06T01:00:00.000Z", &bill(&[stays]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 1, "2").await;
+
+    let whole = Home::new();
+    let whole_id = whole.add_folder(&pool, "whole", Layout::Files).await;
+    whole.put("a.csv", of_sub_account("/subscriptions/ab-1", "1.5"));
+    let read = whole.read(&pool, whole_id).await;
+    assert_eq!(delivery(&pool, read.delivery_ids[0]).await.0, "published");
     assert_clean(&pool).await;
 }
