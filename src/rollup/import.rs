@@ -419,8 +419,7 @@ impl Import<'_> {
                 }
                 Ok(())
             }
-            Ok(publish::Published::Held { reason }) => Ok(self.finish("quarantined", Some(&reason)).await?),
-            Ok(publish::Published::Late) => Ok(()),
+            Ok(publish::Published::Held) => Ok(()),
             Ok(publish::Published::No { state, reason }) => {
                 retention::discard(self.pools, self.begun.delivery_id).await?;
                 Ok(self.finish(state, Some(&reason)).await?)

@@ -88,14 +88,19 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
     assert_counts(&pool, "azure", 2, "3.5").await;
 
-    // Its next run waits too, and the next run of the other one counts.
+    // Its next run waits in its place, and the next run of the other one counts.
     put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b2", "2026-11-02T02:00:00Z"), &one);
     put_run(&home, "e/all", account, "FocusCost", ("a2", "2026-11-02T01:00:00Z"), &all.replace("1.5,1.5", "7,7"));
-    home.read(&pool, source_id).await;
+    let again = home.read(&pool, source_id).await.delivery_ids[1];
     assert_counts(&pool, "azure", 2, "9").await;
+    assert_eq!(delivery(&pool, again).await.0, "quarantined");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "refused");
+    assert!(reason.contains(&format!("Delivery {again} is newer and holds the same bills")), "{reason}");
+    assert_clean(&pool).await;
 
     // A person may say that both are meant; that holds for later runs.
-    accept(&support::pools(&pool), read.delivery_ids[1], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    accept(&support::pools(&pool), again, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
     assert_counts(&pool, "azure", 3, "10.5").await;
     put_run(
         &home,
