@@ -307,7 +307,7 @@ async fn what_left_an_export_keeps_no_other_waiting(pool: PgPool) {
     put_version(&home, "x", "00777", "2026-10-05T01:00:00.000Z", &bill(&[stays.clone(), leaves]));
     home.read(&pool, source_id).await;
     put_version(&home, "x", "00777", "2026-10-06T01:00:00.000Z", &bill(&[stays]));
-    home.read(&pool, source_id).await;
+    let left = home.read(&pool, source_id).await.delivery_ids[0];
     assert_counts(&pool, "aws", 1, "2").await;
 
     let whole = Home::new();
@@ -315,5 +315,13 @@ async fn what_left_an_export_keeps_no_other_waiting(pool: PgPool) {
     whole.put("a.csv", of_sub_account("/subscriptions/ab-1", "1.5"));
     let read = whole.read(&pool, whole_id).await;
     assert_eq!(delivery(&pool, read.delivery_ids[0]).await.0, "published");
+    assert_clean(&pool).await;
+
+    // Nor does going back count it twice.
+    let refused = revert(&support::pools(&pool), left, ANN, time("2026-11-21T10:00:00Z")).await.unwrap_err();
+    assert!(refused.to_string().contains(&format!("counted by delivery {} of", read.delivery_ids[0])), "{refused}");
+    withdraw(&support::pools(&pool), read.delivery_ids[0], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    revert(&support::pools(&pool), left, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "aws", 2, "3.5").await;
     assert_clean(&pool).await;
 }
