@@ -52,10 +52,11 @@ pub(super) async fn replace_waiting(
 ) -> sqlx::Result<()> {
     let replaced = late_bills::replaced(&mut *conn, delivery_id, generation_ids).await?;
     let (some, whole): (Vec<&Replaced>, Vec<&Replaced>) = replaced.iter().partition(|bill| bill.keeps_waiting);
-    let ids = |bills: &[&Replaced]| -> Vec<i64> { bills.iter().map(|bill| bill.generation_id).collect() };
-    retention::discard_scopes(&mut *conn, &ids(&some)).await?;
+    let some: Vec<i64> = some.iter().map(|bill| bill.generation_id).collect();
+    let whole: Vec<i64> = whole.iter().map(|bill| bill.generation_id).collect();
+    retention::discard_scopes(&mut *conn, &some).await?;
     // The lines of a whole delivery go with their table at the next clean-up, not one by one while others wait.
-    retention::forget_scopes(&mut *conn, &ids(&whole)).await?;
+    retention::forget_scopes(&mut *conn, &whole).await?;
     let older: BTreeSet<(i64, bool)> = replaced.iter().map(|bill| (bill.delivery_id, bill.keeps_waiting)).collect();
     for (older, keeps_waiting) in older {
         if keeps_waiting {

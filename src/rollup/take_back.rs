@@ -130,8 +130,8 @@ async fn counted_elsewhere(conn: &mut PgConnection, generation_ids: &[i64]) -> s
     let deliveries = generation_ids.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX);
     for delivery_id in deliveries.collect::<BTreeSet<i64>>() {
         let beside = billers::beside(&mut *conn, delivery_id).await?;
-        let beside = beside.iter().map(|bill| (bill.generation_id, bill.delivery_id));
         let overlapping = overlaps::overlapping(&mut *conn, delivery_id).await?;
+        let beside = beside.iter().map(|bill| (bill.generation_id, bill.delivery_id));
         let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.delivery_id));
         let mut others = beside.chain(overlapping);
         if let Some((_, other)) = others.find(|(generation_id, _)| generation_ids.contains(generation_id)) {
