@@ -85,9 +85,15 @@ async fn end_cut_restore(pools: &Pools) -> anyhow::Result<()> {
     }
     let mut conn = conn.detach();
     ensure!(backup::claim(&mut conn).await?, RESTORE_UNDER_WAY);
-    backup::put_back(&mut conn).await?;
+    // The restore may have ended since, or another command may have taken it back.
+    let is_cut = backup::is_set_aside(&mut conn).await?;
+    if is_cut {
+        backup::put_back(&mut conn).await?;
+    }
     conn.close().await?;
-    tracing::warn!("A restore was cut off. The database is what it was before that: restore again");
+    if is_cut {
+        tracing::warn!("A restore was cut off. The database is what it was before that: restore again");
+    }
     Ok(())
 }
 

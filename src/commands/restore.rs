@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::verify;
 use crate::store::embedded::{ServeLock, make_data_dir};
-use crate::store::{audit, backup, private_file, tokens};
+use crate::store::tokens::{self, TokenRow};
+use crate::store::{audit, backup, private_file};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use serde_json::json;
@@ -90,33 +91,37 @@ async fn restore(
         backup::put_back(&mut claim).await?;
     }
     let replaces = !backup::is_empty(&mut claim).await?;
+    let may_replace = arguments.force || !replaces;
+    ensure!(may_replace, "the database is not empty: restore into another one, or replace it with --force");
+    let key_file = config.key_file();
+    let key = contents.key.as_deref().map(|key| prepare_key(&key_file, key)).transpose()?.flatten();
     if replaces {
-        ensure!(arguments.force, "the database is not empty: restore into another one, or replace it with --force");
         backup::set_aside(&mut claim).await?;
     }
-    if let Err(error) = bring_in(contents, database, config).await {
-        if replaces {
+    let tokens = match bring_in(contents, database, config).await {
+        Ok(tokens) => tokens,
+        Err(error) if replaces => {
             backup::put_back(&mut claim).await.with_context(|| format!("{error:#}"))?;
             return Err(error.context("the backup could not be restored; what was there is there again"));
         }
-        return Err(error);
-    }
-    let key_file = config.key_file();
-    let key = contents.key.as_deref().map(|key| prepare_key(&key_file, key)).transpose()?.flatten();
+        Err(error) => return Err(error),
+    };
     if replaces {
         backup::drop_aside(&mut claim).await?;
     }
     if let Some(key) = key {
         key.persist(&key_file).with_context(|| format!("could not write {}", key_file.display()))?;
     }
-    end_access(database).await?;
+    tell_access(&tokens);
     verified(database).await
 }
 
-async fn bring_in(contents: &mut Contents, database: &Database, config: &Config) -> anyhow::Result<()> {
+// Gives the tokens of the backup. Nothing of what lets people in is left to a step that a killed restore never takes.
+async fn bring_in(contents: &mut Contents, database: &Database, config: &Config) -> anyhow::Result<Vec<TokenRow>> {
     contents.file.seek(SeekFrom::Start(contents.dump.at))?;
     load(&mut contents.file, contents.dump.size, database, config).await?;
     database::migrate(&database.pools).await?;
+    let tokens = end_access(database).await?;
     let spool = config.data_dir().join("spool");
     if !contents.spooled.is_empty() {
         make_data_dir(&spool)?;
@@ -134,11 +139,11 @@ async fn bring_in(contents: &mut Contents, database: &Database, config: &Config)
     if !contents.spooled.is_empty() {
         println!("{} files that wait to be read are back; costwake serve reads them.", contents.spooled.len());
     }
-    Ok(())
+    Ok(tokens)
 }
 
 // A backup is older than what was revoked since: what lets people in is not taken from it unseen.
-async fn end_access(database: &Database) -> anyhow::Result<()> {
+async fn end_access(database: &Database) -> anyhow::Result<Vec<TokenRow>> {
     let now = Utc::now();
     let mut transaction = database.pools.jobs.begin().await?;
     let ended = backup::end_access(&mut transaction).await?;
@@ -146,6 +151,11 @@ async fn end_access(database: &Database) -> anyhow::Result<()> {
     audit::insert(&mut transaction, now, "command line", "", "backup_restored", "all data", details).await?;
     let tokens = tokens::list(&mut transaction, None, TOKENS_MAX).await?;
     transaction.commit().await?;
+    Ok(tokens)
+}
+
+fn tell_access(tokens: &[TokenRow]) {
+    let now = Utc::now();
     println!("Everyone has to sign in again; links of the backup that nobody had used do not work.");
     let mut live = tokens.iter().filter(|token| token.state(now) == "active").peekable();
     if live.peek().is_some() {
@@ -157,7 +167,6 @@ async fn end_access(database: &Database) -> anyhow::Result<()> {
         let (id, scope) = (token.api_token_id, token.scope.as_str());
         println!("  {id}  {}…  {} of {}, scope {scope}", token.token_prefix, token.name, token.login);
     }
-    Ok(())
 }
 
 fn read_key(file: &mut (impl Read + Seek), member: &Member) -> anyhow::Result<Vec<u8>> {

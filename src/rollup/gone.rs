@@ -39,7 +39,7 @@ pub(super) fn words(gone: &Gone) -> String {
     };
     let lines = if gone.charge_count == 1 { "1 line".to_owned() } else { format!("{} lines", gone.charge_count) };
     format!(
-        "{account} is not in this complete export of {} any more and counts as zero there; delivery {} had {lines} of it.",
+        "{account} is not in this complete export of {} any more and counts as zero with it; delivery {} had {lines} of it.",
         gone.billing_period_start.format("%Y-%m"),
         gone.delivery_id,
     )

@@ -380,7 +380,8 @@ impl Import<'_> {
         let mut transaction = self.pools.jobs.begin().await?;
         locks::lock_ledger(&mut transaction).await?;
         let append_object = &self.begun.append_object;
-        let same_bytes = deliveries::current_with_same_bytes(&mut *transaction, sha256, named, append_object);
+        let month = self.options.snapshot_of;
+        let same_bytes = deliveries::current_with_same_bytes(&mut *transaction, sha256, named, append_object, month);
         let Some(earlier) = same_bytes.await? else {
             return Ok(false);
         };
@@ -418,8 +419,7 @@ impl Import<'_> {
                 }
                 Ok(())
             }
-            Ok(publish::Published::Held { reason }) => Ok(self.finish("quarantined", Some(&reason)).await?),
-            Ok(publish::Published::Late) => Ok(()),
+            Ok(publish::Published::Held) => Ok(()),
             Ok(publish::Published::No { state, reason }) => {
                 retention::discard(self.pools, self.begun.delivery_id).await?;
                 Ok(self.finish(state, Some(&reason)).await?)

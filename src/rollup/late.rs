@@ -3,8 +3,9 @@
 
 use super::retention;
 use crate::focus::BillingPeriod;
+use crate::store::audit;
 use crate::store::deliveries::{self, Standing};
-use crate::store::{audit, late_bills};
+use crate::store::late_bills::{self, Replaced};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -50,8 +51,12 @@ pub(super) async fn replace_waiting(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let replaced = late_bills::replaced(&mut *conn, delivery_id, generation_ids).await?;
-    let gone: Vec<i64> = replaced.iter().map(|bill| bill.generation_id).collect();
-    retention::discard_scopes(&mut *conn, &gone).await?;
+    let (some, whole): (Vec<&Replaced>, Vec<&Replaced>) = replaced.iter().partition(|bill| bill.keeps_waiting);
+    let some: Vec<i64> = some.iter().map(|bill| bill.generation_id).collect();
+    let whole: Vec<i64> = whole.iter().map(|bill| bill.generation_id).collect();
+    retention::discard_scopes(&mut *conn, &some).await?;
+    // The lines of a whole delivery go with their table at the next clean-up, not one by one while others wait.
+    retention::forget_scopes(&mut *conn, &whole).await?;
     let older: BTreeSet<(i64, bool)> = replaced.iter().map(|bill| (bill.delivery_id, bill.keeps_waiting)).collect();
     for (older, keeps_waiting) in older {
         if keeps_waiting {

@@ -19,7 +19,7 @@ pub enum LedgerError {
     CannotAccept(String),
     /// Nothing to go back to.
     #[error("{0}")]
-    NothingBefore(&'static str),
+    NothingBefore(String),
     /// What it was joined with is not what counts now.
     #[error("Another export of the same bill came or was taken back while this one was read: hand it in again.")]
     Overtaken,

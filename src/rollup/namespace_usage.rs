@@ -4,6 +4,7 @@
 use super::mapper::{self, Mapper};
 use super::usage::{Taking, UsageError};
 use crate::allocate::{self, Catalogue, Target, all_days};
+use crate::focus::DateRange;
 use crate::store::catalogue;
 use crate::store::cluster_usage::{self, NamespaceDay};
 use crate::store::metric_points::{MetricPoint, Slot, Write};
@@ -118,11 +119,10 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<CountedNamespace
         .into_iter()
         .map(|point| ((point.metric, point.service_id, point.environment_id, point.slot.day()), point.value))
         .collect();
-    let mut counted =
-        CountedNamespaces { point_count: sums.len(), unmapped_count: unmapped.len(), is_changed: known != sums };
-    if !counted.is_changed {
-        return Ok(counted);
-    }
+    let days = changed(&known, &sums);
+    let counted =
+        CountedNamespaces { point_count: sums.len(), unmapped_count: unmapped.len(), is_changed: days.is_some() };
+    let Some(days) = days else { return Ok(counted) };
     let metrics: BTreeSet<&str> = known.keys().chain(sums.keys()).map(|place| place.0.as_str()).collect();
     for metric in &metrics {
         taking.delete_of(metric, BY, all_days()).await?;
@@ -130,9 +130,17 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<CountedNamespace
     describe(taking.conn(), &used, now).await?;
     let points: Vec<MetricPoint> = sums.into_iter().map(point).collect();
     taking.write(&points, Write::Replace, None, BY, now).await?;
+    taking.touch_only(days);
     taking.finish(BY, now).await?;
-    counted.is_changed = true;
     Ok(counted)
+}
+
+// The days from the first to the last on which anything is another than it was.
+fn changed(known: &BTreeMap<Place, BigDecimal>, sums: &BTreeMap<Place, BigDecimal>) -> Option<DateRange> {
+    let gone = known.keys().filter(|place| !sums.contains_key(*place));
+    let other = sums.iter().filter(|(place, usage)| known.get(*place) != Some(*usage)).map(|(place, _)| place);
+    let days: BTreeSet<NaiveDate> = gone.chain(other).map(|place| place.3).collect();
+    DateRange::new(*days.first()?, days.last()?.succ_opt()?)
 }
 
 fn point(((metric, service_id, environment_id, day), value): (Place, BigDecimal)) -> MetricPoint {

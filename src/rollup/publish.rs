@@ -17,7 +17,7 @@ use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 /// Who decides about a delivery, from where.
 #[derive(Debug, Clone, Copy)]
@@ -49,13 +49,9 @@ pub(super) struct Publishing<'a> {
 /// What became of it.
 pub(super) enum Published {
     Yes,
-    /// Another source, another export, or a file that came or lies together with it counts the same bill: it waits for a
-    /// decision.
-    Held {
-        reason: String,
-    },
-    /// It changes a closed month and waits for a decision; the delivery says so already.
-    Late,
+    /// Another source, another export, or a file that came or lies together with it counts the same bill, or it changes a
+    /// closed month: it waits for a decision, and the delivery says so already.
+    Held,
     /// It is refused or unchanged after all: something else was counted meanwhile.
     No {
         state: &'static str,
@@ -163,26 +159,28 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     if !publishing.together.is_empty() {
         let others = billers::handed_in_together(&mut *transaction, &counting, publishing.together).await?;
         if let Some(reason) = bill_source::handed_in_together(&others) {
-            return Ok(Published::Held { reason });
+            return hold(transaction, publishing, &[], &reason).await;
         }
     }
     let replaced = sorted.replaced_deliveries();
     let of_folder = deliveries::named(&mut *transaction, &replaced, publishing.lies_beside).await?;
     if let Some(reason) = overlaps::of_one_folder(&of_folder) {
-        return Ok(Published::Held { reason });
+        return hold(transaction, publishing, &[], &reason).await;
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
     let twice = bill_source::counted_twice(&beside).or_else(|| overlaps::counted_by_another_export(&overlapping));
     if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
-        return Ok(Published::Held { reason: reason.clone() });
+        // Of the versions of one export only the newest is asked about.
+        let anew = if delivery.version_basis == "manifest" { counting.as_slice() } else { &[] };
+        return hold(transaction, publishing, anew, reason).await;
     }
     let closed = late::asks_for(&mut transaction, &delivery, &counting).await?;
     if !closed.is_empty() {
         retention::discard_scopes(&mut transaction, &sorted.refused_ids).await?;
         late::hold(&mut transaction, &delivery, &counting, &closed, publishing.by, publishing.now).await?;
         transaction.commit().await?;
-        return Ok(Published::Late);
+        return Ok(Published::Held);
     }
     if twice.is_some() {
         billers::accept_beside(&mut *transaction, &accepted_ids(&beside, &overlapping)).await?;
@@ -197,6 +195,20 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     statistics::of_published(pools).await;
     learn::from_delivery(pools, publishing.delivery_id).await;
     Ok(Published::Yes)
+}
+
+// Lets a delivery wait for a decision, in place of older ones that wait with what it holds anew.
+async fn hold(
+    mut transaction: Transaction<'static, Postgres>,
+    publishing: &Publishing<'_>,
+    anew: &[i64],
+    reason: &str,
+) -> Result<Published, LedgerError> {
+    let (delivery_id, now) = (publishing.delivery_id, publishing.now);
+    deliveries::finish(&mut *transaction, delivery_id, "quarantined", Some(reason), now).await?;
+    late::replace_waiting(&mut transaction, delivery_id, anew, now).await?;
+    transaction.commit().await?;
+    Ok(Published::Held)
 }
 
 fn accepted_ids(beside: &[Beside], overlapping: &[Overlap]) -> Vec<i64> {

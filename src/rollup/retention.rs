@@ -91,6 +91,12 @@ pub(super) async fn discard_scopes(conn: &mut PgConnection, generation_ids: &[i6
         return Ok(());
     }
     sqlx::query!("DELETE FROM charge WHERE generation_id = ANY($1)", generation_ids).execute(&mut *conn).await?;
+    forget_scopes(conn, generation_ids).await
+}
+
+/// Takes away all scopes of a delivery that were loaded aside and never counted, but for their lines: these go with
+/// their table when the sweep comes.
+pub(super) async fn forget_scopes(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM daily_cost_by_key WHERE generation_id = ANY($1)", generation_ids)
         .execute(&mut *conn)
         .await?;

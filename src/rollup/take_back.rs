@@ -2,11 +2,12 @@
 
 use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
-use super::{LedgerError, late, level_1, partition, retention, splits, verify};
+use super::{LedgerError, late, level_1, overlaps, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
-use crate::store::{Pools, deliveries, late_bills, locks};
+use crate::store::{Pools, billers, deliveries, late_bills, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// Gives the scopes of a delivery back to what was counted before it. Repeating it changes nothing.
 pub async fn revert(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
@@ -33,13 +34,19 @@ async fn revert_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     let before = generations::earlier(&mut *transaction, delivery_id).await?;
     if before.iter().any(|generation| !generation.has_charges) {
         return Err(LedgerError::NothingBefore(
-            "The lines of the delivery before it are not kept any more: import that file again with --as-of.",
+            "The lines of the delivery before it are not kept any more: import that file again with --as-of.".into(),
         ));
     }
     if before.is_empty() {
-        return Err(LedgerError::NothingBefore("Nothing was counted before it: withdraw it instead."));
+        return Err(LedgerError::NothingBefore("Nothing was counted before it: withdraw it instead.".into()));
     }
     let before: Vec<i64> = before.iter().map(|generation| generation.generation_id).collect();
+    if let Some(other) = counted_elsewhere(&mut transaction, &before).await? {
+        return Err(LedgerError::NothingBefore(format!(
+            "What counted before it is counted by delivery {other} of another source or export by now, and would count \
+             twice: withdraw that one first."
+        )));
+    }
     generations::withdraw_all(&mut *transaction, delivery_id, now).await?;
     for generation_id in &before {
         generations::make_current(&mut *transaction, *generation_id, None, now).await?;
@@ -116,6 +123,22 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
         drop_partition(pools, delivery_id).await;
     }
     Ok(())
+}
+
+// The delivery that counts the cost of these generations while they do not.
+async fn counted_elsewhere(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<Option<i64>> {
+    let deliveries = generation_ids.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX);
+    for delivery_id in deliveries.collect::<BTreeSet<i64>>() {
+        let beside = billers::beside(&mut *conn, delivery_id).await?;
+        let overlapping = overlaps::overlapping(&mut *conn, delivery_id).await?;
+        let beside = beside.iter().map(|bill| (bill.generation_id, bill.delivery_id));
+        let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.delivery_id));
+        let mut others = beside.chain(overlapping);
+        if let Some((_, other)) = others.find(|(generation_id, _)| generation_ids.contains(generation_id)) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 async fn current_scopes(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Scoped>> {

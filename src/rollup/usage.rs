@@ -135,6 +135,11 @@ impl Taking {
         Ok(metric_points::delete_of(&mut self.transaction, metric, by, days).await?)
     }
 
+    /// Remembers which days are others now, where what was written anew is mostly what it was.
+    pub fn touch_only(&mut self, days: DateRange) {
+        self.touched = Some(days);
+    }
+
     /// Remembers that any day may be another one now.
     pub fn touch_all(&mut self) {
         self.touched = Some(all_days());

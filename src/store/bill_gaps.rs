@@ -217,8 +217,9 @@ pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::R
     if gaps.is_empty() {
         return Ok(());
     }
-    let ids: Vec<i64> = gaps.iter().map(|gap| gap.source_id).collect();
-    let months: Vec<NaiveDate> = gaps.iter().map(|gap| gap.period.first_day()).collect();
+    // Several accounts lack the same period.
+    let places: BTreeSet<(i64, NaiveDate)> = gaps.iter().map(|gap| (gap.source_id, gap.period.first_day())).collect();
+    let (ids, months): (Vec<i64>, Vec<NaiveDate>) = places.into_iter().unzip();
     let rows = sqlx::query!(
         r#"SELECT DISTINCT gap.source_id AS "source_id!", gap.month AS "month!", g.billing_account_id AS account,
                m.service_id, s.team_id AS "team_id?"

@@ -215,18 +215,23 @@ pub async fn any_of_size(db: impl PgExecutor<'_>, file_bytes: i64) -> sqlx::Resu
 }
 
 /// The delivery with the same bytes, from the same source and of the same object where that appends, whose every
-/// scope is current.
+/// scope is current. Bytes without a line say nothing of the month that they are all of: only one of the same month is
+/// the same.
 pub async fn current_with_same_bytes(
     db: impl PgExecutor<'_>,
     content_sha256: &str,
     named_source: Option<&str>,
     append_object: &str,
+    snapshot_of: Option<NaiveDate>,
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
         "SELECT delivery_id FROM delivery d
          WHERE content_sha256 = $1 AND named_source IS NOT DISTINCT FROM $2 AND state IN ('published', 'superseded')
            AND append_object = $3
-           AND EXISTS (SELECT FROM generation g WHERE g.delivery_id = d.delivery_id)
+           AND EXISTS (SELECT FROM generation g
+                       WHERE g.delivery_id = d.delivery_id
+                         AND (g.billing_period_start = $4
+                              OR EXISTS (SELECT FROM delivery_total t WHERE t.delivery_id = d.delivery_id)))
            AND NOT EXISTS (SELECT FROM generation g
                            WHERE g.delivery_id = d.delivery_id AND g.charge_count = 0 AND g.state <> 'current')
            AND NOT EXISTS (
@@ -241,6 +246,7 @@ pub async fn current_with_same_bytes(
         content_sha256,
         named_source,
         append_object,
+        snapshot_of,
     )
     .fetch_optional(db)
     .await

@@ -63,8 +63,9 @@ pub struct Replaced {
     pub keeps_waiting: bool,
 }
 
-/// Which waiting bills these generations of a delivery hold anew, in the same or a newer version. Of an Azure bill
-/// that comes as two exports, only the same export does.
+/// Which waiting bills these generations of a delivery hold anew, in the same or a newer version: those that wait because
+/// of a closed month, and older versions of an export whatever they wait for, since one could not count after the other.
+/// Of an Azure bill that comes as two exports, only the same export does.
 pub async fn replaced(
     db: impl PgExecutor<'_>,
     delivery_id: i64,
@@ -80,7 +81,8 @@ pub async fn replaced(
                  AND w.billing_period_start = n.billing_period_start AND w.append_object = n.append_object
                  AND w.state = 'ready' AND w.delivery_id <> n.delivery_id
              JOIN delivery wd ON wd.delivery_id = w.delivery_id AND wd.state = 'quarantined'
-                 AND wd.waits_for_closed_month AND wd.version_at <= nd.version_at
+                 AND (wd.waits_for_closed_month OR wd.version_basis = 'manifest' AND nd.version_basis = 'manifest')
+                 AND wd.version_at <= nd.version_at
              WHERE n.delivery_id = $1 AND n.generation_id = ANY($2)
                AND (SELECT array_agg(side ORDER BY side) FROM joined_export e
                     WHERE e.generation_id = w.generation_id AND e.delivery_id = w.delivery_id)

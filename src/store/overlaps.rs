@@ -105,7 +105,7 @@ pub async fn by_sub_account(
              AND o.biller_names && g.biller_names
          JOIN source s ON s.source_id = o.source_id
          WHERE n.account IN (g.billing_account_id, o.billing_account_id)
-           AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside
+           AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside AND g.charge_count > 0 AND o.charge_count > 0
            AND NOT EXISTS (SELECT FROM source_setting t
                            WHERE t.source_id = g.source_id AND o.source_id = g.source_id
                              AND t.restatement = 'append-by-object')

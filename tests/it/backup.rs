@@ -125,6 +125,11 @@ async fn a_backup_that_is_not_whole_leaves_what_is_there() {
         let verified = costwake(&data_dir, &["verify"]);
         assert!(verified.status.success(), "{what}: {}", said(&verified));
     }
+    // A key that cannot be written is met before the database is touched.
+    let nowhere = ["restore", "--force", "--key-file", "/proc/none/key", file.to_str().unwrap()];
+    let refused = costwake(&data_dir, &nowhere);
+    assert!(!refused.status.success(), "{}", said(&refused));
+    assert_eq!(rows(&data_dir, stored).await, before);
     let aside = "SELECT nspname::text FROM pg_namespace WHERE nspname = 'before_restore'";
     assert_eq!(rows(&data_dir, aside).await, [""; 0]);
 

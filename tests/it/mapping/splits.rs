@@ -225,6 +225,18 @@ async fn namespaces_of_a_cluster_divide_its_cost(pool: PgPool) {
     assert_clean(&pool).await;
     let page = app.get("/clusters?month=2026-10").await;
     assert!(page.body.contains("cluster_blue_pods"), "{}", page.body);
+
+    // A report of the next day leaves what was divided on others where it is.
+    let rows = "SELECT string_agg(concat_ws(' ', xmin, ctid), ', ' ORDER BY ctid) FROM daily_cost
+                WHERE split_id <> 0 AND charge_date = '2026-10-03'";
+    let divided: Option<String> = sqlx::query_scalar(rows).fetch_one(&pool).await.unwrap();
+    assert!(divided.is_some());
+    let path = folder.path().join("next.csv");
+    std::fs::write(&path, format!("{header}\n{}", pods.concat().replace("2026-10-03", "2026-10-04"))).unwrap();
+    cluster_reports::import(&pool, path, "next.csv", Some("Blue"), by, super::now()).await.unwrap();
+    assert_eq!(namespace_usage::count(&pools(&pool), super::now()).await.unwrap().point_count, 4);
+    assert_eq!(sqlx::query_scalar::<_, Option<String>>(rows).fetch_one(&pool).await.unwrap(), divided);
+    assert_clean(&pool).await;
 }
 
 /// A changed split goes back to a version, a deleted one comes back, and what is gone is named.

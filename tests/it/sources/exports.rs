@@ -30,7 +30,11 @@ fn put_run(home: &Home, folder: &str, resource: &str, kind: &str, run: (&str, &s
 
 /// A version of October of an AWS data export that belongs to an account.
 fn put_version(home: &Home, name: &str, account: &str, version: &str, text: &str) {
-    let folder = format!("BILLING_PERIOD=2026-10/{version}-{name}");
+    put_month(home, (name, "2026-10"), account, version, text);
+}
+
+fn put_month(home: &Home, (name, month): (&str, &str), account: &str, version: &str, text: &str) {
+    let folder = format!("BILLING_PERIOD={month}/{version}-{name}");
     let key = format!("p/{name}/data/{folder}/{name}-00001.csv");
     home.put(&key, text);
     let id = "0e818247-daba-463a-9819-0f9f647e956a";
@@ -84,14 +88,19 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
     assert_counts(&pool, "azure", 2, "3.5").await;
 
-    // Its next run waits too, and the next run of the other one counts.
+    // Its next run waits in its place, and the next run of the other one counts.
     put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("b2", "2026-11-02T02:00:00Z"), &one);
     put_run(&home, "e/all", account, "FocusCost", ("a2", "2026-11-02T01:00:00Z"), &all.replace("1.5,1.5", "7,7"));
-    home.read(&pool, source_id).await;
+    let again = home.read(&pool, source_id).await.delivery_ids[1];
     assert_counts(&pool, "azure", 2, "9").await;
+    assert_eq!(delivery(&pool, again).await.0, "quarantined");
+    let (state, reason) = delivery(&pool, read.delivery_ids[1]).await;
+    assert_eq!(state, "refused");
+    assert!(reason.contains(&format!("Delivery {again} is newer and holds the same bills")), "{reason}");
+    assert_clean(&pool).await;
 
     // A person may say that both are meant; that holds for later runs.
-    accept(&support::pools(&pool), read.delivery_ids[1], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    accept(&support::pools(&pool), again, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
     assert_counts(&pool, "azure", 3, "10.5").await;
     put_run(
         &home,
@@ -240,7 +249,7 @@ async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
     assert_counts(&pool, "aws", 1, "1.5").await;
     let told = warnings(&pool, second).await;
     assert!(told.contains("Billing account 00456 is not in this complete export of 2026-10 any more"), "{told}");
-    assert!(told.contains("counts as zero there; delivery 1 had 1 line of it."), "{told}");
+    assert!(told.contains("counts as zero with it; delivery 1 had 1 line of it."), "{told}");
     assert_clean(&pool).await;
     revert(&support::pools(&pool), second, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
     assert_counts(&pool, "aws", 2, "3.5").await;
@@ -259,5 +268,60 @@ async fn what_left_a_complete_export_counts_no_more(pool: PgPool) {
     put(5, &bill(&[]));
     home.read(&pool, source_id).await;
     assert_counts(&pool, "aws", 0, "0").await;
+    assert_clean(&pool).await;
+}
+
+/// Two months whose exports are empty hold the same bytes: each of them is emptied.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_empty_export_empties_its_own_month(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let put = |month: &str, day: u32, text: &str| {
+        put_month(&home, ("x", month), "00123", &format!("2026-11-{day:02}T01:00:00.000Z"), text);
+    };
+    put("2026-10", 2, &bill(&[Line::of("2026-10", 3, "shop", "1.5")]));
+    put("2026-11", 3, &bill(&[Line::of("2026-11", 1, "shop", "2")]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 2, "3.5").await;
+    put("2026-10", 4, &bill(&[]));
+    home.read(&pool, source_id).await;
+    assert_counts(&pool, "aws", 1, "2").await;
+    put("2026-11", 5, &bill(&[]));
+    let emptied = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, emptied).await.0, "published");
+    assert_counts(&pool, "aws", 0, "0").await;
+    // Again the same is nothing new.
+    put("2026-11", 6, &bill(&[]));
+    let again = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, again).await.0, "unchanged");
+    assert_clean(&pool).await;
+}
+
+/// An account that left an export counts as zero there: the export that it went to does not wait.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_left_an_export_keeps_no_other_waiting(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "aws", Layout::AwsDataExport).await;
+    let stays = Line { account: "00777".into(), ..Line::of("2026-10", 3, "shop", "2") };
+    let leaves = Line { account: "ab-1".into(), ..Line::of("2026-10", 3, "shop", "1.5") };
+    put_version(&home, "x", "00777", "2026-10-05T01:00:00.000Z", &bill(&[stays.clone(), leaves]));
+    home.read(&pool, source_id).await;
+    put_version(&home, "x", "00777", "2026-10-06T01:00:00.000Z", &bill(&[stays]));
+    let left = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_counts(&pool, "aws", 1, "2").await;
+
+    let whole = Home::new();
+    let whole_id = whole.add_folder(&pool, "whole", Layout::Files).await;
+    whole.put("a.csv", of_sub_account("/subscriptions/ab-1", "1.5"));
+    let read = whole.read(&pool, whole_id).await;
+    assert_eq!(delivery(&pool, read.delivery_ids[0]).await.0, "published");
+    assert_clean(&pool).await;
+
+    // Nor does going back count it twice.
+    let refused = revert(&support::pools(&pool), left, ANN, time("2026-11-21T10:00:00Z")).await.unwrap_err();
+    assert!(refused.to_string().contains(&format!("counted by delivery {} of", read.delivery_ids[0])), "{refused}");
+    withdraw(&support::pools(&pool), read.delivery_ids[0], ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    revert(&support::pools(&pool), left, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "aws", 2, "3.5").await;
     assert_clean(&pool).await;
 }
