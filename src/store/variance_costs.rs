@@ -49,8 +49,6 @@ pub struct VarianceLine {
     pub currency: String,
     /// The source that bills it; the last of several.
     pub source_id: i64,
-    /// The billing account of it that is late, where the source is not.
-    pub late_account: Option<String>,
     /// Charged on the first day of a month and on no other, in both periods.
     pub is_once: bool,
     /// In the basis, in the period.
@@ -79,14 +77,14 @@ pub async fn lines(
     known: &Known,
 ) -> sqlx::Result<Vec<VarianceLine>> {
     let Question { filter, compared, .. } = question;
-    let late = known.late_lists();
+    let (late_ids, late_days) = known.late_sources();
     sqlx::query_as!(
         VarianceLine,
         r#"
         SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
-            max(source_id) AS "source_id!", late_account AS "late_account?",
+            max(source_id) AS "source_id!",
             coalesce(min(charge_date) FILTER (WHERE is_now) = max(charge_date) FILTER (WHERE is_now)
                 AND min(charge_date) FILTER (WHERE NOT is_now) = max(charge_date) FILTER (WHERE NOT is_now)
                 AND extract(day FROM min(charge_date)) = 1 AND extract(day FROM max(charge_date)) = 1, false)
@@ -103,8 +101,7 @@ pub async fn lines(
             SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
-                d.billing_currency AS currency, g.source_id,
-                CASE WHEN late.is_account THEN late.account END AS late_account, k.provider_name, k.service_name AS bought, k.sku_id,
+                d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id,
                 k.region_id, d.charge_date,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
@@ -116,9 +113,7 @@ pub async fn lines(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
-            LEFT JOIN unnest($17::bigint[], $18::bool[], $19::text[], $20::date[])
-                late (source_id, is_account, account, since)
-                ON late.source_id = g.source_id AND (NOT late.is_account OR late.account = g.billing_account_id)
+            LEFT JOIN unnest($17::bigint[], $18::date[]) late (source_id, since) ON late.source_id = g.source_id
             WHERE d.charge_date < least($16::date, late.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
                 AND g.first_charge_date < greatest($2::date, $4::date)
@@ -133,8 +128,8 @@ pub async fn lines(
               AND ($12::text IS NULL OR d.billing_currency = $12)
         ) lines
         GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
-            late_account, provider_name, bought, sku_id, region_id
-        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category, late_account
+            provider_name, bought, sku_id, region_id
+        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category
         LIMIT $15
         "#,
         filter.days.start(),
@@ -153,10 +148,8 @@ pub async fn lines(
         compared.last_day(),
         LINE_COUNT_MAX,
         known.end,
-        &late.source_ids,
-        &late.are_accounts,
-        &late.accounts,
-        &late.since,
+        &late_ids,
+        &late_days,
     )
     .fetch_all(conn)
     .await
@@ -196,7 +189,7 @@ pub async fn sums(
     known: &Known,
 ) -> sqlx::Result<Vec<Sums>> {
     let Question { filter, compared, .. } = question;
-    let late = known.late_lists();
+    let (late_ids, late_days) = known.late_sources();
     sqlx::query_as!(
         Sums,
         r#"
@@ -217,9 +210,7 @@ pub async fn sums(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
-            LEFT JOIN unnest($15::bigint[], $16::bool[], $17::text[], $18::date[])
-                late (source_id, is_account, account, since)
-                ON late.source_id = g.source_id AND (NOT late.is_account OR late.account = g.billing_account_id)
+            LEFT JOIN unnest($15::bigint[], $16::date[]) late (source_id, since) ON late.source_id = g.source_id
             WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
               AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
@@ -246,10 +237,8 @@ pub async fn sums(
         filter.currency,
         question.is_by_bill(),
         known.end,
-        &late.source_ids,
-        &late.are_accounts,
-        &late.accounts,
-        &late.since,
+        &late_ids,
+        &late_days,
     )
     .fetch_all(conn)
     .await

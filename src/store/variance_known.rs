@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub struct Known {
     /// The first day that is not complete yet.
     pub end: NaiveDate,
-    /// Sources that are late, in order of names, then billing accounts that are while their source is not.
+    /// Sources that are late, in order of names.
     pub late: Vec<LateSource>,
     /// Services of which a late source makes a material part, each with the first day without it.
     pub missing_since: BTreeMap<i64, NaiveDate>,
@@ -21,8 +21,6 @@ pub struct Known {
 pub struct LateSource {
     /// The source.
     pub source_id: i64,
-    /// The billing account, where it is not all of the source.
-    pub account: Option<String>,
     /// Its name.
     pub name: String,
     /// The first day without it.
@@ -33,9 +31,9 @@ impl Known {
     /// What bills say; before the first bill every day before `end` counts as known.
     pub fn of(bills: &Freshness, end: NaiveDate) -> Self {
         let end = bills.complete_to().map_or(end, |last| last + Days::new(1));
-        let late = bills.late().map(|source| LateSource {
+        // Lines are told apart by source only: of one of which a billing account is late, the others are there.
+        let late = bills.late().filter(|source| source.account.is_none()).map(|source| LateSource {
             source_id: source.source_id,
-            account: source.account.clone(),
             name: source.name.clone(),
             since: source.complete_to + Days::new(1),
         });
@@ -52,10 +50,9 @@ impl Known {
         days.day_count() - self.complete(days).map_or(0, DateRange::day_count)
     }
 
-    /// Complete days of a range on which this source is missing, or this late billing account of it.
-    pub fn lacking(&self, source_id: i64, late_account: Option<&str>, days: DateRange) -> u32 {
-        let is_it = |late: &&LateSource| (late.source_id, late.account.as_deref()) == (source_id, late_account);
-        let since = self.late.iter().find(is_it).map(|late| late.since);
+    /// Complete days of a range on which this source is missing.
+    pub fn lacking(&self, source_id: i64, days: DateRange) -> u32 {
+        let since = self.late.iter().find(|late| late.source_id == source_id).map(|late| late.since);
         let Some((since, days)) = since.zip(self.complete(days)) else { return 0 };
         DateRange::new(days.start().max(since), days.end()).map_or(0, DateRange::day_count)
     }
@@ -75,48 +72,8 @@ impl Known {
         DateRange::new(days.start().max(first), days.end().min(end)).map_or(0, DateRange::day_count)
     }
 
-    /// The late sources as lists of a query.
-    pub(super) fn late_lists(&self) -> LateLists {
-        LateLists {
-            source_ids: self.late.iter().map(|late| late.source_id).collect(),
-            are_accounts: self.late.iter().map(|late| late.account.is_some()).collect(),
-            accounts: self.late.iter().map(|late| late.account.clone().unwrap_or_default()).collect(),
-            since: self.late.iter().map(|late| late.since).collect(),
-        }
-    }
-}
-
-/// Late sources, a place of each list one.
-pub(super) struct LateLists {
-    pub(super) source_ids: Vec<i64>,
-    /// Whether it is a billing account and not all of its source.
-    pub(super) are_accounts: Vec<bool>,
-    pub(super) accounts: Vec<String>,
-    /// The first day without it.
-    pub(super) since: Vec<NaiveDate>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of a source of which one account is late, the others are there.
-    #[test]
-    fn a_late_account_lacks_its_own_days_only() {
-        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let late = |source_id, account: Option<&str>, since| LateSource {
-            source_id,
-            account: account.map(str::to_owned),
-            name: String::new(),
-            since: day(since),
-        };
-        let known = Known {
-            end: day("2026-11-21"),
-            late: vec![late(1, None, "2026-11-16"), late(2, Some("B"), "2026-11-01")],
-            missing_since: BTreeMap::new(),
-        };
-        let november = DateRange::new(day("2026-11-01"), day("2026-12-01")).unwrap();
-        let lacking = |source_id, account| known.lacking(source_id, account, november);
-        assert_eq!((lacking(1, None), lacking(2, Some("B")), lacking(2, None), lacking(3, None)), (5, 20, 0, 0));
+    /// The late sources as two lists of a query.
+    pub(super) fn late_sources(&self) -> (Vec<i64>, Vec<NaiveDate>) {
+        self.late.iter().map(|late| (late.source_id, late.since)).unzip()
     }
 }

@@ -213,7 +213,6 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
 
 fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
     let (days, compared) = facts.periods();
-    let lacking = |days| facts.known.lacking(row.source_id, row.late_account.as_deref(), days);
     let side = |cost: &BigDecimal, list: &BigDecimal, contracted: &BigDecimal, quantity: &BigDecimal| Side {
         cost: cost.clone(),
         list_cost: list.clone(),
@@ -228,7 +227,7 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
         commitment_discount_status: row.commitment_discount_status.clone(),
         now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
         before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
-        lacking_days: (lacking(days), lacking(compared)),
+        lacking_days: (facts.known.lacking(row.source_id, days), facts.known.lacking(row.source_id, compared)),
         is_once: row.is_once,
     }
 }

@@ -3,7 +3,6 @@
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::DateRange;
-use crate::store::variance_known::LateSource;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
@@ -84,10 +83,8 @@ fn days_to_come(facts: &Facts<'_>) -> (String, String) {
 }
 
 fn bill_missing(facts: &Facts<'_>) -> String {
-    let is_here = |late: &&LateSource| {
-        facts.lines.iter().any(|line| (line.source_id, &line.late_account) == (late.source_id, &late.account))
-    };
-    let late = facts.known.late.iter().filter(is_here);
+    let is_here = |source_id: i64| facts.lines.iter().any(|line| line.source_id == source_id);
+    let late = facts.known.late.iter().filter(|late| is_here(late.source_id));
     let names = late.map(|late| format!("{} since {}", late.name, late.since.format("%-d %b")));
     format!("{}; these days say nothing of the other causes", listed(names.collect()))
 }
