@@ -152,58 +152,6 @@ pub fn unbilled(accounts: &[AccountBills]) -> Vec<BillingPeriod> {
     between(accounts.iter().flat_map(AccountBills::periods)).into_iter().collect()
 }
 
-/// Days between others whose cost is not known: analyses of daily cost take them for days without a figure. It is no zero.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Untold {
-    /// Billing periods of which no source has a bill.
-    pub unbilled: Vec<BillingPeriod>,
-    /// Billing periods without the bill of an account that charges every day.
-    pub gaps: Vec<Gap>,
-}
-
-impl Untold {
-    /// Reads them, however long ago they were: what was said of those days stands.
-    pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let accounts = accounts(&mut *conn).await?;
-        let mut untold = Self { unbilled: unbilled(&accounts), gaps: daily_gaps(&accounts) };
-        read_services(conn, &mut untold.gaps).await?;
-        Ok(untold)
-    }
-
-    /// Whether it is not known what this service cost on this day.
-    pub fn has_service(&self, service_id: i64, day: NaiveDate) -> bool {
-        self.has(day, |service| service.0 == service_id)
-    }
-
-    /// Whether it is not known what the services of this team cost on this day.
-    pub fn has_team(&self, team_id: i64, day: NaiveDate) -> bool {
-        self.has(day, |service| service.1 == Some(team_id))
-    }
-
-    fn has(&self, day: NaiveDate, is_asked: impl Fn(&(i64, Option<i64>)) -> bool) -> bool {
-        let period = BillingPeriod::containing(day);
-        self.unbilled.contains(&period)
-            || self.gaps.iter().any(|gap| gap.period == period && gap.services.iter().any(&is_asked))
-    }
-}
-
-// What comes once a period, or once a year, makes no days that lack.
-fn daily_gaps(accounts: &[AccountBills]) -> Vec<Gap> {
-    let daily = accounts.iter().filter(|one| one.is_daily);
-    let of_account = |one: &AccountBills| {
-        let (source_id, account) = (one.source_id, one.account.clone());
-        let gap = move |period| Gap {
-            source_id,
-            name: account.clone(),
-            account: Some(account.clone()),
-            period,
-            services: Vec::new(),
-        };
-        between(one.periods()).into_iter().map(gap)
-    };
-    daily.flat_map(of_account).collect()
-}
-
 // What lies between the first and the last of these and is none of them.
 fn between(periods: impl Iterator<Item = BillingPeriod>) -> BTreeSet<BillingPeriod> {
     let there: BTreeSet<BillingPeriod> = periods.collect();
@@ -299,19 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_cost_in_a_gap_is_not_known() {
-        let october: BillingPeriod = "2026-10".parse().unwrap();
-        let gaps = daily_gaps(&[bills("B", true, &["2026-09", "2026-11"])]);
-        let own = |gap: &Gap| Gap { services: vec![(7, Some(3))], ..gap.clone() };
-        let untold = Untold { unbilled: Vec::new(), gaps: gaps.iter().map(own).collect() };
-        let has = |service_id: i64, text: &str| untold.has_service(service_id, day(text));
-        assert_eq!((has(7, "2026-10-31"), has(7, "2026-11-01"), has(8, "2026-10-31")), (true, false, false));
-        assert!(untold.has_team(3, day("2026-10-01")) && !untold.has_team(4, day("2026-10-01")));
-        let none = Untold { unbilled: vec![october], gaps: Vec::new() };
-        assert!(none.has_service(8, day("2026-10-01")) && none.has_team(4, day("2026-10-01")));
-    }
-
-    #[test]
     fn periods_between_bills_are_gaps() {
         let of = |accounts: &[AccountBills]| -> Vec<String> {
             gaps(&[source("2026-11-20")], accounts).iter().map(|gap| format!("{} {}", gap.name, gap.period)).collect()
@@ -322,11 +257,6 @@ mod tests {
         assert_eq!(of(&one), ["acme, account B 2026-10"]);
         let rare = [bills("A", true, &["2026-09", "2026-10", "2026-11"]), bills("tax", false, &["2026-09", "2026-11"])];
         assert!(of(&rare).is_empty());
-        let days = |accounts: &[AccountBills]| -> Vec<String> {
-            daily_gaps(accounts).iter().map(|gap| format!("{} {}", gap.name, gap.period)).collect()
-        };
-        assert_eq!((days(&whole), days(&one)), (vec!["A 2026-10".to_owned()], vec!["B 2026-10".to_owned()]));
-        assert!(days(&[bills("saas", false, &["2026-01", "2026-11"])]).is_empty(), "no days of it lack");
         assert_eq!(unbilled(&whole).iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-10"]);
         assert!(unbilled(&one).is_empty());
     }

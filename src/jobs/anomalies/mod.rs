@@ -225,14 +225,13 @@ impl Read {
             }
         }
         let looked = series.into_iter().map(|(subject, cost)| {
-            let is_untold = |day| self.production.untold.has_team(subject.team_id, day);
-            let cost = histories::filled(cost, range, is_untold);
-            Looked::Team(subject, Box::new(bare(range, cost, self.production.complete_to)))
+            Looked::Team(subject, Box::new(bare(range, histories::filled(cost), self.production.complete_to)))
         });
         looked.collect()
     }
 }
 
+// From the first charge on a day without one cost nothing.
 fn bare(range: DateRange, cost: Vec<Option<f64>>, complete_to: NaiveDate) -> History {
     History {
         first_day: range.start(),

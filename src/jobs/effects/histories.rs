@@ -118,23 +118,16 @@ fn costs(inputs: &Inputs, range: DateRange) -> Costs {
             other.insert(index, day.other);
         }
     }
-    for (key, (usage, _)) in &mut costs {
-        *usage = filled(std::mem::take(usage), range, |day| inputs.untold.has_service(key.service_id, day));
+    for (usage, _) in costs.values_mut() {
+        *usage = filled(std::mem::take(usage));
     }
     costs
 }
 
-/// From the first charge on, a day without one cost nothing. Before it there is no figure, nor is there one of a day whose
-/// cost is not known.
-pub(in crate::jobs) fn filled(
-    mut days: Vec<Option<f64>>,
-    range: DateRange,
-    is_untold: impl Fn(NaiveDate) -> bool,
-) -> Vec<Option<f64>> {
+/// From the first charge on, a day without one cost nothing. Before it there is no figure.
+pub(in crate::jobs) fn filled(mut days: Vec<Option<f64>>) -> Vec<Option<f64>> {
     let first = days.iter().position(Option::is_some).unwrap_or_default();
-    for (day, date) in days.iter_mut().zip(range.days()).skip(first) {
-        *day = (!is_untold(date)).then(|| day.unwrap_or(0.0));
-    }
+    days[first..].iter_mut().for_each(|day| *day = Some(day.unwrap_or(0.0)));
     days
 }
 

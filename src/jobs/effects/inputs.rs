@@ -1,7 +1,6 @@
 //! Everything that is read for the estimates, in one view of the database.
 
 use crate::focus::DateRange;
-use crate::store::bill_gaps::Untold;
 use crate::store::impact_series::{
     self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
@@ -24,8 +23,6 @@ pub(in crate::jobs) struct Inputs {
     pub complete_to: NaiveDate,
     /// Services whose cost is complete only to the day before this.
     pub missing_since: BTreeMap<i64, NaiveDate>,
-    /// Days between others whose cost is not known.
-    pub untold: Untold,
     pub releases: Vec<LiveRelease>,
     pub days: Vec<DayFigure>,
     pub traffic: Vec<MetricDay>,
@@ -77,7 +74,6 @@ impl Inputs {
             range: Some(range),
             complete_to,
             missing_since: bills.missing_since(),
-            untold: Untold::read(&mut *conn).await?,
             releases,
             days: impact_series::days(&mut *conn, range, environments).await?,
             traffic: impact_series::measured(&mut *conn, Measure::Volume, range).await?,

@@ -6,7 +6,6 @@ use crate::analyze::forecast::{Part, Question};
 use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
-use crate::store::bill_gaps::Untold;
 use crate::store::forecast_series::{self, KnownCost, Restart, ServiceDayFigure, VisibleShare};
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -102,8 +101,6 @@ pub(super) struct Series {
     teams: HashMap<i64, i64>,
     restarts: Vec<Restart>,
     shares: Vec<VisibleShare>,
-    // Days between others whose cost is not known.
-    untold: Untold,
     newest_bill: Option<NaiveDate>,
 }
 
@@ -124,7 +121,6 @@ impl Series {
             teams: anomaly_watch::teams(&mut *conn).await?,
             restarts: forecast_series::restarts(&mut *conn, start).await?,
             shares: Vec::new(),
-            untold: Untold::read(&mut *conn).await?,
             newest_bill: None,
         };
         (series.shares, series.newest_bill) = forecast_series::visible_shares(&mut *conn).await?;
@@ -140,8 +136,8 @@ impl Series {
                 series.other.entry(key).or_default().push(OtherDay { charge_date, charge_category, cost });
             }
         }
-        for ((service_id, _), days) in &mut series.usage {
-            *days = filled(std::mem::take(days), range, |day| series.untold.has_service(*service_id, day));
+        for days in series.usage.values_mut() {
+            *days = filled(std::mem::take(days));
         }
         Ok(series)
     }
@@ -243,12 +239,11 @@ impl Series {
         }
         let of_service = |key: Key| {
             let Some(days) = self.other.get(&key) else { return 0.0 };
-            // Months before it cost anything say nothing, nor do those without a bill.
+            // Months before it cost anything say nothing.
             let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
             let begins = self.range.start() + Days::new(first_place as u64);
-            let tells = |first: &NaiveDate| *first >= begins && !self.untold.has_service(key.0, *first);
             let earlier: Vec<NaiveDate> =
-                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
+                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(|first| *first >= begins).collect();
             recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)
         };
         self.keys(subject).map(of_service).sum()
@@ -337,7 +332,6 @@ mod tests {
             teams: HashMap::new(),
             restarts: Vec::new(),
             shares: Vec::new(),
-            untold: Untold::default(),
             newest_bill: None,
         }
     }
@@ -356,16 +350,6 @@ mod tests {
         let subject = series.subjects("service").remove(0);
         let late = series.fees(&subject, &Asked::now(Horizon::Month, day("2026-11-27")));
         assert!((late - 60.0).abs() < 1e-9, "the fee has come: {late}");
-    }
-
-    #[test]
-    fn a_month_without_a_bill_says_nothing_of_fees() {
-        let mut series = series("2026-08-01");
-        series.untold.unbilled = vec!["2026-10".parse().unwrap()];
-        let subject = series.subjects("service").remove(0);
-        let fees = series.fees(&subject, &Asked::now(Horizon::Month, day("2026-11-20")));
-        // August and September: the lesser tax, and of the purchases the lesser too.
-        assert!((fees - (30.0 + 7.0)).abs() < 1e-9, "{fees}");
     }
 
     #[test]

@@ -80,18 +80,6 @@ fn releases_of_a_day_are_one_and_absent_days_are_told_from_free_ones() {
     assert!((size.log_ratio - 1.05f64.ln()).abs() < 1e-12);
 }
 
-/// A bill that nobody handed in is no month that cost nothing.
-#[test]
-fn days_that_no_bill_tells_of_have_no_figure() {
-    let mut inputs = inputs();
-    inputs.untold.unbilled = vec![BillingPeriod::containing(day(31))];
-    inputs.days.retain(|figure| BillingPeriod::containing(figure.charge_date) != inputs.untold.unbilled[0]);
-    let series = build(&inputs);
-    let cost = &series[0].history.cost;
-    assert_eq!([30, 31, 58, 59].map(|index| cost[index].is_some()), [true, false, false, true]);
-    assert_eq!((cost[4], cost[20]), (None, Some(0.0)));
-}
-
 /// What a commitment took off the cost of a service is learnt from the others that it began for on that day.
 #[test]
 fn a_commitment_is_sized_by_the_others_at_the_same_step() {
