@@ -199,7 +199,7 @@ struct Beside {
     whole: BTreeMap<(NaiveDate, i64, String), BigDecimal>,
 }
 
-/// Reads which services those bill whose period lacks, in the periods beside it, and of which they make a material part.
+/// Reads which services those bill whose period lacks, in the periods beside it, and of which they make much.
 pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::Result<()> {
     if gaps.is_empty() {
         return Ok(());

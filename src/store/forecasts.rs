@@ -104,8 +104,8 @@ pub struct WithoutBill {
     pub last_day: NaiveDate,
 }
 
-/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months. Of those that
-/// lack a bill nothing is written.
+/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months. Of those
+/// that lack a bill nothing is written.
 pub async fn hold_against(
     conn: &mut PgConnection,
     complete_to: NaiveDate,

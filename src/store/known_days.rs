@@ -1,5 +1,5 @@
-//! Which days of which service the bills tell: effects, anomalies, forecasts and causes take no other day for known. A day
-//! without a figure is a day without cost only where it is known.
+//! Which days of which service the bills tell: effects, anomalies, forecasts and causes take no other day for known. A
+//! day without a figure is a day without cost only where it is known.
 
 use super::bill_gaps::Gap;
 use crate::focus::{BillingPeriod, DateRange};

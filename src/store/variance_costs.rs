@@ -101,8 +101,8 @@ pub async fn lines(
             SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
-                d.billing_currency AS currency, bill.place AS lacking, k.provider_name, k.service_name AS bought, k.sku_id,
-                k.region_id, d.charge_date,
+                d.billing_currency AS currency, bill.place AS lacking, k.provider_name, k.service_name AS bought,
+                k.sku_id, k.region_id, d.charge_date,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity

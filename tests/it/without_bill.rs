@@ -1,5 +1,5 @@
-//! A month whose bill waits between others that count: nothing is claimed of its days, and once it counts the answers are
-//! there.
+//! A month whose bill waits between others that count: nothing is claimed of its days, and once it counts the answers
+//! are there.
 
 #![expect(clippy::float_arithmetic, reason = "an estimate against what was made up")]
 
@@ -15,8 +15,8 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run. Checkout costs 40 more
-/// a day from the middle of October on.
+/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run. Checkout costs 40
+/// more a day from the middle of October on.
 fn cents(service: usize, at: NaiveDate) -> i64 {
     let days = at.signed_duration_since(day("2026-01-01")).num_days();
     let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
@@ -63,7 +63,8 @@ async fn forecast(world: &World, horizon: &str) -> (Option<f64>, String) {
     forecasts::forecast(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap();
     sqlx::query_as(
         "SELECT point::float8, no_forecast FROM forecast JOIN service ON service_id = scope_id
-         WHERE scope = 'service' AND slug = 'search' AND horizon = $1 AND NOT is_hindcast ORDER BY asked_on DESC LIMIT 1",
+         WHERE scope = 'service' AND slug = 'search' AND horizon = $1 AND NOT is_hindcast
+         ORDER BY asked_on DESC LIMIT 1",
     )
     .bind(horizon)
     .fetch_one(&world.db)

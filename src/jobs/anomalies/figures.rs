@@ -84,7 +84,7 @@ pub(super) fn written(
     }
 }
 
-// A day that lacks a bill has no figure to hold against what was expected of it. Days before the history count as known.
+// A day that lacks a bill has no figure to hold against what was expected. Days before the history count as known.
 fn is_known(history: &History, day: NaiveDate) -> bool {
     history.index_of(day).is_none_or(|index| history.cost[index].is_some())
 }

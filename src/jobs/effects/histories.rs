@@ -135,8 +135,8 @@ fn costs(inputs: &Inputs, range: DateRange) -> Costs {
     costs
 }
 
-/// From the first charge on, a day without one cost nothing, where it is known ([`KnownDays::blank`]). Before it there is
-/// no figure.
+/// From the first charge on, a day without one cost nothing, where it is known ([`KnownDays::blank`]). Before it there
+/// is no figure.
 ///
 /// [`KnownDays::blank`]: crate::store::known_days::KnownDays::blank
 pub(in crate::jobs) fn filled(mut days: Vec<Option<f64>>) -> Vec<Option<f64>> {
@@ -291,7 +291,7 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     }
 }
 
-/// What the releases of these days did, which share an answer; where days that it would rest on lack a bill, that it waits.
+/// What the releases of these days did, which share an answer; it waits where days that it would rest on lack a bill.
 pub(super) fn estimated(window: &History, days: &[NaiveDate], model: &Model, calibration: &Calibration) -> Impact {
     if lacks_bill(window, days) {
         return impact::without_bill(window, days);

@@ -183,8 +183,8 @@ impl Series {
         subject.services.iter().map(|id| (*id, subject.billing_currency.clone()))
     }
 
-    /// The billing period without a bill that these days lie in, where the services that lack it are a material part of the
-    /// scope: what they cost on the days that are read is held against all.
+    /// The billing period without a bill that these days lie in, where the services that lack it are a material part of
+    /// the scope: what they cost on the days that are read is held against all.
     pub fn gap(&self, subject: &Subject, days: DateRange) -> Option<BillingPeriod> {
         let (mut all, mut lacking, mut first) = (0.0, 0.0, None);
         for key in self.keys(subject) {
