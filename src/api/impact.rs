@@ -56,7 +56,7 @@ pub struct Answer {
     /// increase, decrease, no-material-change, cannot-tell.
     pub finding: String,
     /// Why: clear-effect, within-a-tenth, too-few-days-after, short-history, no-cost-before, too-uncertain,
-    /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift.
+    /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift, bill-missing.
     pub reason: String,
     /// The answer in a sentence.
     pub sentence: String,

@@ -8,8 +8,9 @@
 
 use super::Scope;
 use super::freshness::{SourceReach, SourceState};
-use super::missing_bills::Part;
+use super::missing_bills::{self, Part};
 use crate::focus::BillingPeriod;
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,14 +51,25 @@ pub struct Gap {
     pub account: Option<String>,
     /// The period.
     pub period: BillingPeriod,
+    /// The last period before it that has the bill, and the first one after it.
+    pub beside: [BillingPeriod; 2],
+    /// Whether it has charges on several days. Of one that has not, the other days lack nothing.
+    pub is_daily: bool,
     /// The services that it bills in the periods beside, each with its team.
     pub services: Vec<(i64, Option<i64>)>,
+    /// Those of them of which it makes a material part.
+    pub material: Vec<i64>,
 }
 
 impl Gap {
     /// Whether it bills any of these services.
     pub fn is_of_services(&self, service_ids: &[i64]) -> bool {
         self.services.iter().any(|(service_id, _)| service_ids.contains(service_id))
+    }
+
+    /// Whether it is the bill of this account of this source.
+    pub fn is_of_bill(&self, source_id: i64, account: &str) -> bool {
+        self.source_id == source_id && self.account.as_ref().is_none_or(|own| own == account)
     }
 
     /// Whether it bills a service of this part of all cost that these readers may see.
@@ -125,77 +137,124 @@ pub fn late(
 
 /// The periods that lack, source by source; of the accounts of a source only those in which others have a bill.
 pub fn gaps(sources: &[SourceReach], accounts: &[AccountBills]) -> Vec<Gap> {
-    let gap = |source: &SourceReach, account: Option<&str>, period| Gap {
-        source_id: source.source_id,
-        name: account.map_or_else(|| source.name.clone(), |account| named(source, account)),
-        account: account.map(str::to_owned),
-        period,
-        services: Vec::new(),
-    };
     let mut gaps = Vec::new();
     for source in sources {
         let id = source.source_id;
         let own = || accounts.iter().filter(move |one| one.source_id == id);
         // A source of which every bill is of one day has gaps as well: it is not known what it bills.
-        let whole = between(own().flat_map(AccountBills::periods));
-        gaps.extend(whole.iter().map(|period| gap(source, None, *period)));
+        let any: BTreeSet<BillingPeriod> = own().flat_map(AccountBills::periods).collect();
+        let is_daily = own().any(|one| one.is_daily);
+        let whole = between(&any);
+        gaps.extend(whole.iter().filter_map(|period| gap(source, None, *period, &any, is_daily)));
         for one in own().filter(|one| one.is_daily) {
-            let lacking = between(one.periods()).into_iter().filter(|period| !whole.contains(period));
-            gaps.extend(lacking.map(|period| gap(source, Some(one.account.as_str()), period)));
+            let there: BTreeSet<BillingPeriod> = one.periods().collect();
+            let lacking = between(&there).into_iter().filter(|period| !whole.contains(period));
+            gaps.extend(lacking.filter_map(|period| gap(source, Some(&one.account), period, &there, true)));
         }
     }
     gaps
 }
 
+fn gap(
+    source: &SourceReach,
+    account: Option<&str>,
+    period: BillingPeriod,
+    there: &BTreeSet<BillingPeriod>,
+    is_daily: bool,
+) -> Option<Gap> {
+    let beside = [*there.range(..period).next_back()?, *there.range(period..).next()?];
+    Some(Gap {
+        source_id: source.source_id,
+        name: account.map_or_else(|| source.name.clone(), |account| named(source, account)),
+        account: account.map(str::to_owned),
+        period,
+        beside,
+        is_daily,
+        services: Vec::new(),
+        material: Vec::new(),
+    })
+}
+
 /// The periods of which no source has a bill, between the first and the last that have one.
 pub fn unbilled(accounts: &[AccountBills]) -> Vec<BillingPeriod> {
-    between(accounts.iter().flat_map(AccountBills::periods)).into_iter().collect()
+    between(&accounts.iter().flat_map(AccountBills::periods).collect()).into_iter().collect()
 }
 
 // What lies between the first and the last of these and is none of them.
-fn between(periods: impl Iterator<Item = BillingPeriod>) -> BTreeSet<BillingPeriod> {
-    let there: BTreeSet<BillingPeriod> = periods.collect();
+fn between(there: &BTreeSet<BillingPeriod>) -> BTreeSet<BillingPeriod> {
     let (Some(first), Some(last)) = (there.first(), there.last()) else { return BTreeSet::new() };
     let all = std::iter::successors(Some(*first), |period| Some(period.next())).take_while(|period| period < last);
     all.filter(|period| !there.contains(period)).collect()
 }
 
-/// Reads which services those bill whose period lacks, in the periods beside it.
+/// EffectiveCost of a service in one currency.
+type ServiceCost = (i64, Option<i64>, String, BigDecimal);
+
+/// What services cost in the periods beside gaps.
+#[derive(Default)]
+struct Beside {
+    /// By period, source and billing account.
+    bills: BTreeMap<(NaiveDate, i64, String), Vec<ServiceCost>>,
+    /// Of all bills, by period, service and currency.
+    whole: BTreeMap<(NaiveDate, i64, String), BigDecimal>,
+}
+
+/// Reads which services those bill whose period lacks, in the periods beside it, and of which they make much.
 pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::Result<()> {
     if gaps.is_empty() {
         return Ok(());
     }
-    // Several accounts lack the same period.
-    let places: BTreeSet<(i64, NaiveDate)> = gaps.iter().map(|gap| (gap.source_id, gap.period.first_day())).collect();
-    let (ids, months): (Vec<i64>, Vec<NaiveDate>) = places.into_iter().unzip();
+    let months: BTreeSet<NaiveDate> = gaps.iter().flat_map(|gap| gap.beside).map(BillingPeriod::first_day).collect();
+    let months: Vec<NaiveDate> = months.into_iter().collect();
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT gap.source_id AS "source_id!", gap.month AS "month!", g.billing_account_id AS account,
-               m.service_id, s.team_id AS "team_id?"
-           FROM unnest($1::bigint[], $2::date[]) AS gap (source_id, month)
-           JOIN generation g ON g.source_id = gap.source_id AND g.state = 'current'
-               AND g.billing_period_start >= gap.month - interval '3 months'
-               AND g.billing_period_start < gap.month + interval '4 months'
-           JOIN monthly_cost m ON m.generation_id = g.generation_id
-           LEFT JOIN service s ON s.service_id = m.service_id"#,
-        &ids,
+        r#"SELECT beside.month AS "month!", g.source_id AS "source_id!", g.billing_account_id AS "account!",
+               m.service_id AS "service_id!", s.team_id AS "team_id?", m.billing_currency AS "currency!",
+               sum(m.effective_cost) AS "cost!"
+           FROM unnest($1::date[]) AS beside (month)
+           JOIN monthly_cost m ON m.billing_period_start >= beside.month
+               AND m.billing_period_start < beside.month + interval '1 month'
+           JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+           LEFT JOIN service s ON s.service_id = m.service_id
+           GROUP BY 1, 2, 3, 4, 5, 6"#,
         &months,
     )
     .fetch_all(conn)
     .await?;
-    // By source and month: account, service and team.
-    type Billed = BTreeSet<(String, i64, Option<i64>)>;
-    let mut found: BTreeMap<(i64, NaiveDate), Billed> = BTreeMap::new();
+    let mut beside = Beside::default();
     for row in rows {
-        let services = found.entry((row.source_id, row.month)).or_default();
-        services.insert((row.account, row.service_id, row.team_id));
+        *beside.whole.entry((row.month, row.service_id, row.currency.clone())).or_default() += &row.cost;
+        let bill = beside.bills.entry((row.month, row.source_id, row.account)).or_default();
+        bill.push((row.service_id, row.team_id, row.currency, row.cost));
     }
     for gap in gaps {
-        let beside = found.get(&(gap.source_id, gap.period.first_day())).into_iter().flatten();
-        let own = beside.filter(|(account, ..)| gap.account.as_ref().is_none_or(|asked| asked == account));
-        let services = own.map(|(_, service_id, team_id)| (*service_id, *team_id));
-        gap.services = services.collect::<BTreeSet<_>>().into_iter().collect();
+        (gap.services, gap.material) = billed(gap, &beside);
     }
     Ok(())
+}
+
+// Which services it bills in the periods beside, and of which of them it makes a material part.
+fn billed(gap: &Gap, beside: &Beside) -> (Vec<(i64, Option<i64>)>, Vec<i64>) {
+    let months = gap.beside.map(BillingPeriod::first_day);
+    let is_own = |(month, source_id, account): &(NaiveDate, i64, String)| {
+        months.contains(month) && gap.is_of_bill(*source_id, account)
+    };
+    let mut services = BTreeSet::new();
+    let mut own: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
+    for (service_id, team_id, currency, cost) in
+        beside.bills.iter().filter(|(bill, _)| is_own(bill)).flat_map(|(_, costs)| costs)
+    {
+        services.insert((*service_id, *team_id));
+        *own.entry((*service_id, currency.as_str())).or_default() += cost;
+    }
+    let whole = |service_id: i64, currency: &str| -> BigDecimal {
+        months.iter().filter_map(|month| beside.whole.get(&(*month, service_id, currency.to_owned()))).sum()
+    };
+    let material = own
+        .iter()
+        .filter(|((service_id, currency), cost)| missing_bills::is_material(cost, &whole(*service_id, currency)))
+        .map(|((service_id, _), _)| *service_id);
+    let material: BTreeSet<i64> = material.collect();
+    (services.into_iter().collect(), material.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -259,5 +318,37 @@ mod tests {
         assert!(of(&rare).is_empty());
         assert_eq!(unbilled(&whole).iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-10"]);
         assert!(unbilled(&one).is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_material_for_what_its_bill_makes_much_of() {
+        let accounts = [
+            bills("A", true, &["2026-09", "2026-10", "2026-11", "2026-12"]),
+            bills("B", true, &["2026-09", "2026-12"]),
+        ];
+        let gaps = gaps(&[source("2026-12-20")], &accounts);
+        let months = ["2026-09", "2026-12"].map(|month| month.parse::<BillingPeriod>().unwrap());
+        assert_eq!(gaps.iter().map(|gap| gap.beside).collect::<Vec<_>>(), [months, months]);
+        // Of the first service B makes a twentieth, of the second a little less, of the third all in one currency.
+        let mut beside = Beside::default();
+        for (account, service_id, currency, cost) in [
+            ("A", 1, "USD", 95),
+            ("B", 1, "USD", 5),
+            ("A", 2, "USD", 96),
+            ("B", 2, "USD", 4),
+            ("A", 3, "USD", 1000),
+            ("B", 3, "EUR", 1),
+            ("A", 4, "USD", 7),
+        ] {
+            let (cost, currency) = (BigDecimal::from(cost), currency.to_owned());
+            for month in months.map(BillingPeriod::first_day) {
+                *beside.whole.entry((month, service_id, currency.clone())).or_default() += &cost;
+                let bill = beside.bills.entry((month, 1, account.to_owned())).or_default();
+                bill.push((service_id, None, currency.clone(), cost.clone()));
+            }
+        }
+        let (services, material) = billed(&gaps[0], &beside);
+        assert_eq!(services.iter().map(|(service_id, _)| *service_id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(material, [1, 3]);
     }
 }

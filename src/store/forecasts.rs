@@ -1,8 +1,9 @@
 //! Forecasts: written after each publication, kept, and held against what came.
 
 use super::Scope;
+use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -80,8 +81,37 @@ pub async fn asked_months(conn: &mut PgConnection) -> sqlx::Result<Vec<NaiveDate
     .await
 }
 
-/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months.
-pub async fn hold_against(conn: &mut PgConnection, complete_to: NaiveDate) -> sqlx::Result<()> {
+/// The periods that forecasts are held against what came in: they are over, and not for long.
+pub async fn followed(conn: &mut PgConnection, complete_to: NaiveDate) -> sqlx::Result<Vec<DateRange>> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT first_day, last_day FROM forecast WHERE last_day <= $1 AND last_day > $1::date - $2::integer",
+        complete_to,
+        FOLLOWED_DAYS
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().filter_map(|row| DateRange::new(row.first_day, row.last_day + Days::new(1))).collect())
+}
+
+/// A scope that lacks a bill in a period: nobody knows what came.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "columns of the table of forecasts, described there")]
+pub struct WithoutBill {
+    pub scope: &'static str,
+    pub scope_id: i64,
+    pub billing_currency: String,
+    pub first_day: NaiveDate,
+    pub last_day: NaiveDate,
+}
+
+/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months. Of those
+/// that lack a bill nothing is written.
+pub async fn hold_against(
+    conn: &mut PgConnection,
+    complete_to: NaiveDate,
+    without_bill: &[WithoutBill],
+) -> sqlx::Result<()> {
+    let without_bill = serde_json::to_value(without_bill).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         "WITH period AS (
              SELECT DISTINCT first_day, last_day FROM forecast WHERE last_day <= $1 AND last_day > $1::date - $2::integer
@@ -98,12 +128,20 @@ pub async fn hold_against(conn: &mut PgConnection, complete_to: NaiveDate) -> sq
              FROM cost c JOIN service s USING (service_id) WHERE s.team_id IS NOT NULL GROUP BY 2, 3, 4, 5
              UNION ALL
              SELECT 'total', 0, billing_currency, first_day, last_day, sum(cost) FROM cost GROUP BY 3, 4, 5
+         ), lacking AS (
+             SELECT * FROM jsonb_to_recordset($3)
+                 AS r (scope text, scope_id bigint, billing_currency text, first_day date, last_day date)
+         ), came AS (
+             SELECT s.scope, s.scope_id, s.billing_currency, s.first_day, s.last_day,
+                    CASE WHEN l.scope IS NULL THEN s.cost END AS actual
+             FROM scoped s LEFT JOIN lacking l USING (scope, scope_id, billing_currency, first_day, last_day)
          )
-         UPDATE forecast f SET actual = s.cost FROM scoped s
-         WHERE f.scope = s.scope AND f.scope_id = s.scope_id AND f.billing_currency = s.billing_currency
-           AND f.first_day = s.first_day AND f.last_day = s.last_day AND f.actual IS DISTINCT FROM s.cost",
+         UPDATE forecast f SET actual = c.actual FROM came c
+         WHERE f.scope = c.scope AND f.scope_id = c.scope_id AND f.billing_currency = c.billing_currency
+           AND f.first_day = c.first_day AND f.last_day = c.last_day AND f.actual IS DISTINCT FROM c.actual",
         complete_to,
-        FOLLOWED_DAYS
+        FOLLOWED_DAYS,
+        without_bill
     )
     .execute(conn)
     .await?;

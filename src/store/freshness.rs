@@ -2,6 +2,7 @@
 
 use super::Scope;
 use super::bill_gaps::{self, Gap};
+use super::known_days::KnownDays;
 use super::missing_bills::{self, Missing, Part, Shares};
 use crate::focus::BillingPeriod;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -17,7 +18,7 @@ const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 
-/// A gap that ended so many days before the newest complete day is of no matter any more.
+/// A gap that ended so many days before the newest complete day is told no more.
 const GAP_DAYS_MAX: u64 = 400;
 
 /// How far one source of bills reaches, or a billing account of one.
@@ -71,6 +72,8 @@ pub struct Freshness {
     pub missing: Vec<Missing>,
     /// The last day that all figures wait for, where a late source makes most of all cost.
     pub held_to: Option<NaiveDate>,
+    /// Which days of which service are known, whatever is looked at.
+    pub known: Arc<KnownDays>,
     /// What each source has of each service's cost; read only where a source is late.
     pub shares: Arc<Shares>,
     /// The transactions that the view of the database sees. Two views that say the same see the same rows.
@@ -275,11 +278,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let accounts = bill_gaps::accounts(&mut *conn).await?;
     bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
     bills.unbilled = bill_gaps::unbilled(&accounts);
-    bills.gaps = bill_gaps::gaps(&bills.sources, &accounts);
-    if let Some(newest) = bills.newest() {
-        bills.gaps.retain(|gap| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
-    }
-    bill_gaps::read_services(&mut *conn, &mut bills.gaps).await?;
+    let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
+    bill_gaps::read_services(&mut *conn, &mut gaps).await?;
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         let late = (first, bills.late_accounts.as_slice());
         let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, Part::default()).await?;
@@ -287,6 +287,11 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);
     }
+    let newest = bills.newest();
+    let is_told =
+        |gap: &&Gap| newest.is_none_or(|newest| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
+    bills.gaps = gaps.iter().filter(is_told).cloned().collect();
+    bills.known = Arc::new(KnownDays::new(bills.missing_since(), gaps));
     Ok(bills)
 }
 

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// In percent: what makes less of a cost than this changes it less than a release has to, to be told of.
-const MATERIAL_PERCENT: i64 = 5;
+pub const MATERIAL_PERCENT: i64 = 5;
 /// In percent: without what makes more of all cost than this, figures say nothing.
 const MOST_PERCENT: i64 = 50;
 
@@ -181,6 +181,11 @@ pub fn of<'a>(
 pub fn held_to(missing: &[Missing]) -> Option<NaiveDate> {
     let most = missing.iter().filter(|missing| missing.percent_least > MOST_PERCENT);
     most.map(|missing| missing.complete_to).min()
+}
+
+/// Whether days without this part of a cost mislead about it.
+pub fn is_material(part: &BigDecimal, whole: &BigDecimal) -> bool {
+    percent(part, whole) >= MATERIAL_PERCENT
 }
 
 // Where credits make the whole nothing or less, a part of it has no share: it is taken for all.

@@ -61,6 +61,7 @@ pub mod job_kinds;
 pub mod jobs;
 pub mod joined_exports;
 pub mod known_browsers;
+pub mod known_days;
 pub mod late_bills;
 pub mod live_deployments;
 pub mod locks;

@@ -47,8 +47,8 @@ pub struct VarianceLine {
     pub commitment_discount_status: String,
     /// FOCUS BillingCurrency.
     pub currency: String,
-    /// The source that bills it; the last of several.
-    pub source_id: i64,
+    /// The bill of it that lacks days, as [`Known::lacking_bill`] counts.
+    pub lacking: Option<i64>,
     /// Charged on the first day of a month and on no other, in both periods.
     pub is_once: bool,
     /// In the basis, in the period.
@@ -77,14 +77,14 @@ pub async fn lines(
     known: &Known,
 ) -> sqlx::Result<Vec<VarianceLine>> {
     let Question { filter, compared, .. } = question;
-    let (late_ids, late_days) = known.late_sources();
+    let lacking = known.lists();
     sqlx::query_as!(
         VarianceLine,
         r#"
         SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
-            max(source_id) AS "source_id!",
+            lacking AS "lacking?",
             coalesce(min(charge_date) FILTER (WHERE is_now) = max(charge_date) FILTER (WHERE is_now)
                 AND min(charge_date) FILTER (WHERE NOT is_now) = max(charge_date) FILTER (WHERE NOT is_now)
                 AND extract(day FROM min(charge_date)) = 1 AND extract(day FROM max(charge_date)) = 1, false)
@@ -101,8 +101,8 @@ pub async fn lines(
             SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
-                d.billing_currency AS currency, g.source_id, k.provider_name, k.service_name AS bought, k.sku_id,
-                k.region_id, d.charge_date,
+                d.billing_currency AS currency, bill.place AS lacking, k.provider_name, k.service_name AS bought,
+                k.sku_id, k.region_id, d.charge_date,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity
@@ -113,8 +113,15 @@ pub async fn lines(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
-            LEFT JOIN unnest($17::bigint[], $18::date[]) late (source_id, since) ON late.source_id = g.source_id
-            WHERE d.charge_date < least($16::date, late.since) AND m.first_day <= $14 AND m.end_day > $14
+            LEFT JOIN (
+                SELECT DISTINCT ON (own.generation_id) own.generation_id, lack.place, lack.since
+                FROM unnest($17::bigint[], $18::text[], $19::boolean[], $20::date[])
+                    WITH ORDINALITY AS lack (source_id, account, is_whole, since, place)
+                JOIN generation own ON own.source_id = lack.source_id AND own.state = 'current'
+                    AND (lack.is_whole OR own.billing_account_id = lack.account)
+                ORDER BY own.generation_id, lack.is_whole
+            ) bill ON bill.generation_id = g.generation_id
+            WHERE d.charge_date < least($16::date, bill.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
                 AND g.first_charge_date < greatest($2::date, $4::date)
                 AND g.last_charge_date >= least($1::date, $3::date)))
@@ -128,8 +135,8 @@ pub async fn lines(
               AND ($12::text IS NULL OR d.billing_currency = $12)
         ) lines
         GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
-            provider_name, bought, sku_id, region_id
-        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category
+            provider_name, bought, sku_id, region_id, lacking
+        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category, lacking
         LIMIT $15
         "#,
         filter.days.start(),
@@ -148,8 +155,10 @@ pub async fn lines(
         compared.last_day(),
         LINE_COUNT_MAX,
         known.end,
-        &late_ids,
-        &late_days,
+        &lacking.source_ids,
+        &lacking.accounts,
+        &lacking.is_whole,
+        &lacking.since,
     )
     .fetch_all(conn)
     .await
@@ -170,7 +179,7 @@ pub struct Sums {
     pub shared_before: BigDecimal,
     /// What has arrived of own cost on days that are not complete yet: of the period, less of the compared one.
     pub arriving: BigDecimal,
-    /// The same of late sources on days that are complete otherwise.
+    /// The same of late sources and accounts on days that are complete otherwise.
     pub arriving_late: BigDecimal,
 }
 
@@ -189,7 +198,7 @@ pub async fn sums(
     known: &Known,
 ) -> sqlx::Result<Vec<Sums>> {
     let Question { filter, compared, .. } = question;
-    let (late_ids, late_days) = known.late_sources();
+    let lacking = known.lists();
     sqlx::query_as!(
         Sums,
         r#"
@@ -203,14 +212,21 @@ pub async fn sums(
             coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END)
                 FILTER (WHERE split_id = 0 AND charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
         FROM (
-            SELECT d.billing_currency AS currency, d.split_id, d.charge_date, late.since AS late_since,
+            SELECT d.billing_currency AS currency, d.split_id, d.charge_date, bill.since AS late_since,
                 p.day >= $1 AND p.day < $2 AS is_now,
                 cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
-            LEFT JOIN unnest($15::bigint[], $16::date[]) late (source_id, since) ON late.source_id = g.source_id
+            LEFT JOIN (
+                SELECT DISTINCT ON (own.generation_id) own.generation_id, lack.place, lack.since
+                FROM unnest($15::bigint[], $16::text[], $17::boolean[], $18::date[])
+                    WITH ORDINALITY AS lack (source_id, account, is_whole, since, place)
+                JOIN generation own ON own.source_id = lack.source_id AND own.state = 'current'
+                    AND (lack.is_whole OR own.billing_account_id = lack.account)
+                ORDER BY own.generation_id, lack.is_whole
+            ) bill ON bill.generation_id = g.generation_id
             WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
               AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
@@ -237,8 +253,10 @@ pub async fn sums(
         filter.currency,
         question.is_by_bill(),
         known.end,
-        &late_ids,
-        &late_days,
+        &lacking.source_ids,
+        &lacking.accounts,
+        &lacking.is_whole,
+        &lacking.since,
     )
     .fetch_all(conn)
     .await

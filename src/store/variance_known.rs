@@ -1,43 +1,86 @@
-//! Which days of two compared periods are known: complete, and billed by every source.
+//! Which days of two compared periods are known: complete, and billed by every source and billing account.
 
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, DateRange};
 use crate::store::freshness::Freshness;
+use crate::store::known_days::KnownDays;
 use chrono::{Days, NaiveDate};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How far the bills of a comparison reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// The first day that is not complete yet.
     pub end: NaiveDate,
-    /// Sources that are late, in order of names.
-    pub late: Vec<LateSource>,
-    /// Services of which a late source makes a material part, each with the first day without it.
-    pub missing_since: BTreeMap<i64, NaiveDate>,
+    /// Sources and billing accounts whose bills lack days that others have.
+    pub lacking: Vec<LackingBill>,
+    days: Arc<KnownDays>,
 }
 
-/// A source that lacks days which others have.
+/// A source that lacks days which others have, or a billing account of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LateSource {
+pub struct LackingBill {
     /// The source.
     pub source_id: i64,
+    /// The billing account, where it is not all of the source.
+    pub account: Option<String>,
     /// Its name.
     pub name: String,
-    /// The first day without it.
-    pub since: NaiveDate,
+    /// The first day without it, where it is late.
+    pub since: Option<NaiveDate>,
+    /// Billing periods without it between others.
+    pub gaps: Vec<BillingPeriod>,
+}
+
+impl LackingBill {
+    // Complete days of a range without it.
+    fn day_count(&self, days: DateRange) -> u32 {
+        let late = self.since.and_then(|since| DateRange::new(days.start().max(since), days.end()));
+        let is_before = |end: &NaiveDate| self.since.is_none_or(|since| *end <= since);
+        let gaps = self.gaps.iter().map(|gap| gap.days()).filter(|gap| is_before(&gap.end()));
+        let within = gaps.filter_map(|gap| DateRange::new(days.start().max(gap.start()), days.end().min(gap.end())));
+        late.into_iter().chain(within).map(DateRange::day_count).sum()
+    }
+}
+
+/// The bills that lack days, as lists of a query.
+pub(super) struct LackingLists {
+    pub source_ids: Vec<i64>,
+    pub accounts: Vec<String>,
+    /// Whether it is all of the source, whatever the account.
+    pub is_whole: Vec<bool>,
+    /// The first day without it; of one that is not late, the first day that is not complete.
+    pub since: Vec<NaiveDate>,
 }
 
 impl Known {
     /// What bills say; before the first bill every day before `end` counts as known.
     pub fn of(bills: &Freshness, end: NaiveDate) -> Self {
         let end = bills.complete_to().map_or(end, |last| last + Days::new(1));
-        // Lines are told apart by source only: of one of which a billing account is late, the others are there.
-        let late = bills.late().filter(|source| source.account.is_none()).map(|source| LateSource {
-            source_id: source.source_id,
-            name: source.name.clone(),
-            since: source.complete_to + Days::new(1),
-        });
-        Self { end, late: late.filter(|late| late.since < end).collect(), missing_since: bills.missing_since() }
+        let mut lacking: BTreeMap<(i64, Option<String>), LackingBill> = BTreeMap::new();
+        let mut of = |source_id: i64, account: &Option<String>, name: &str, since, gap: Option<BillingPeriod>| {
+            let bill = lacking.entry((source_id, account.clone())).or_insert_with(|| LackingBill {
+                source_id,
+                account: account.clone(),
+                name: name.to_owned(),
+                since: None,
+                gaps: Vec::new(),
+            });
+            bill.since = bill.since.or(since);
+            bill.gaps.extend(gap);
+        };
+        for late in bills.late() {
+            let since = late.complete_to + Days::new(1);
+            if since < end {
+                of(late.source_id, &late.account, &late.name, Some(since), None);
+            }
+        }
+        for gap in bills.known.gaps() {
+            of(gap.source_id, &gap.account, &gap.name, None, Some(gap.period));
+        }
+        let mut lacking: Vec<LackingBill> = lacking.into_values().collect();
+        inherit(&mut lacking);
+        Self { end, lacking, days: bills.known.clone() }
     }
 
     /// The complete days of a range; `None` where it has none.
@@ -50,11 +93,15 @@ impl Known {
         days.day_count() - self.complete(days).map_or(0, DateRange::day_count)
     }
 
-    /// Complete days of a range on which this source is missing.
-    pub fn lacking(&self, source_id: i64, days: DateRange) -> u32 {
-        let since = self.late.iter().find(|late| late.source_id == source_id).map(|late| late.since);
-        let Some((since, days)) = since.zip(self.complete(days)) else { return 0 };
-        DateRange::new(days.start().max(since), days.end()).map_or(0, DateRange::day_count)
+    /// The bill of a line that lacks days, by its place from 1 on.
+    pub fn lacking_bill(&self, place: i64) -> Option<&LackingBill> {
+        self.lacking.get(usize::try_from(place).ok()?.checked_sub(1)?)
+    }
+
+    /// Complete days of a range that the bill of a line lacks.
+    pub fn lacking_days(&self, place: Option<i64>, days: DateRange) -> u32 {
+        let bill = place.and_then(|place| self.lacking_bill(place));
+        bill.zip(self.complete(days)).map_or(0, |(bill, days)| bill.day_count(days))
     }
 
     /// Days of a range on which everything that bills a service is known.
@@ -68,12 +115,101 @@ impl Known {
     }
 
     fn known_from(&self, first: NaiveDate, service_id: i64, days: DateRange) -> u32 {
-        let end = self.missing_since.get(&service_id).map_or(self.end, |since| self.end.min(*since));
-        DateRange::new(days.start().max(first), days.end().min(end)).map_or(0, DateRange::day_count)
+        let days = DateRange::new(days.start().max(first), days.end().min(self.end));
+        days.map_or(0, |days| self.days.count(service_id, days))
     }
 
-    /// The late sources as two lists of a query.
-    pub(super) fn late_sources(&self) -> (Vec<i64>, Vec<NaiveDate>) {
-        self.late.iter().map(|late| (late.source_id, late.since)).unzip()
+    /// The bills that lack days, in the order of [`Self::lacking_bill`].
+    pub(super) fn lists(&self) -> LackingLists {
+        let all = || self.lacking.iter();
+        LackingLists {
+            source_ids: all().map(|bill| bill.source_id).collect(),
+            accounts: all().map(|bill| bill.account.clone().unwrap_or_default()).collect(),
+            is_whole: all().map(|bill| bill.account.is_none()).collect(),
+            since: all().map(|bill| bill.since.unwrap_or(self.end)).collect(),
+        }
+    }
+}
+
+// An account lacks what its whole source lacks too.
+fn inherit(lacking: &mut [LackingBill]) {
+    let whole: Vec<LackingBill> = lacking.iter().filter(|bill| bill.account.is_none()).cloned().collect();
+    for bill in lacking.iter_mut().filter(|bill| bill.account.is_some()) {
+        if let Some(source) = whole.iter().find(|source| source.source_id == bill.source_id) {
+            bill.since = bill.since.into_iter().chain(source.since).min();
+            bill.gaps.extend(&source.gaps);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::bill_gaps::Gap;
+    use crate::store::freshness::SourceReach;
+    use chrono::DateTime;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn month(text: &str) -> BillingPeriod {
+        text.parse().unwrap()
+    }
+
+    fn source(account: Option<&str>, complete_to: &str) -> SourceReach {
+        SourceReach {
+            source_id: 1,
+            name: account.map_or("acme".into(), |account| format!("acme, account {account}")),
+            account: account.map(str::to_owned),
+            bills_from: day("2026-08-01"),
+            complete_to: day(complete_to),
+            last_charge_date: day(complete_to),
+            read_at: DateTime::UNIX_EPOCH,
+            settles_after_days: None,
+        }
+    }
+
+    fn gap(account: Option<&str>, period: &str) -> Gap {
+        Gap {
+            source_id: 1,
+            name: "acme".into(),
+            account: account.map(str::to_owned),
+            period: month(period),
+            beside: [month(period).previous(), month(period).next()],
+            is_daily: true,
+            services: vec![(7, None)],
+            material: vec![7],
+        }
+    }
+
+    /// Account B has no bill since November, the source none for September; B makes a small part of all.
+    #[test]
+    fn a_late_account_and_gaps_lack_days_each_for_its_own_lines() {
+        let gaps = vec![gap(None, "2026-09"), gap(Some("C"), "2026-10")];
+        let bills = Freshness {
+            sources: vec![source(None, "2026-11-19")],
+            late_accounts: vec![source(Some("B"), "2026-10-31")],
+            known: Arc::new(KnownDays::new(BTreeMap::new(), gaps)),
+            ..Freshness::default()
+        };
+        let known = Known::of(&bills, day("2026-12-01"));
+        assert_eq!(known.end, day("2026-11-20"));
+        let accounts: Vec<Option<&str>> = known.lacking.iter().map(|bill| bill.account.as_deref()).collect();
+        assert_eq!(accounts, [None, Some("B"), Some("C")]);
+        let days = ["2026-09", "2026-10", "2026-11"].map(|text| month(text).days());
+        let lacking = |place| days.map(|days| known.lacking_days(place, days));
+        assert_eq!(lacking(Some(1)), [30, 0, 0]);
+        assert_eq!(lacking(Some(2)), [30, 0, 19], "complete days only");
+        assert_eq!(lacking(Some(3)), [30, 31, 0]);
+        assert_eq!((lacking(None), lacking(Some(4))), ([0, 0, 0], [0, 0, 0]));
+        let lists = known.lists();
+        assert_eq!(
+            (lists.accounts, lists.is_whole),
+            (["", "B", "C"].map(str::to_owned).to_vec(), vec![true, false, false])
+        );
+        assert_eq!(lists.since, [known.end, day("2026-11-01"), known.end]);
+        assert_eq!(days.map(|days| known.known_of(7, days)), [0, 0, 19]);
+        assert_eq!(known.known_after(day("2026-11-10"), 7, days[2]), 9);
     }
 }

@@ -96,7 +96,7 @@ impl PeriodRow {
                 interval: String::new(),
                 made_of: format!("{known} known so far"),
                 known_href: known_href(row),
-                method: format!("History too short: {}", row.no_forecast),
+                method: row.no_forecast.clone(),
                 is_known: false,
                 others: Vec::new(),
             };

@@ -70,4 +70,5 @@ mod trust_tokens;
 mod units;
 mod usage;
 mod webhooks;
+mod without_bill;
 mod workbooks;

@@ -78,7 +78,7 @@ pub struct Forecast {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoForecast {
     /// Too few days with a figure.
-    #[error("the history has {days} days with a figure, and a forecast needs {HISTORY_DAYS_MIN}")]
+    #[error("History too short: {days} days with a figure, and a forecast needs {HISTORY_DAYS_MIN}")]
     HistoryTooShort {
         /// Days with a figure in the longest part.
         days: usize,

@@ -38,7 +38,7 @@ pub struct Impact {
 /// How far an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Fewer than three complete days after the release.
+    /// Fewer than three complete days after the release, or a bill is missing that days of the answer lie in.
     Measuring,
     /// Three to thirteen complete days.
     Provisional,
@@ -82,6 +82,8 @@ pub enum Reason {
     NeighbourTooNear,
     /// The cost only went back to what it was before a shift that no release explains.
     UndoesAShift,
+    /// A bill is missing that days of the answer lie in.
+    BillMissing,
 }
 
 /// An effect with its 90 % interval: actual cost less what the days would have cost without this one release and with
@@ -233,6 +235,18 @@ impl Impact {
             joint_days: Vec::new(),
             flags: Vec::new(),
         }
+    }
+}
+
+/// The answer about the releases of these days while a bill is missing that days of it lie in: it waits for that bill,
+/// however many of the other days are known.
+pub fn without_bill(history: &super::History, days: &[NaiveDate]) -> Impact {
+    let day = days.last().copied().unwrap_or(history.complete_to);
+    Impact {
+        phase: Phase::Measuring,
+        deployment_ids: days.iter().flat_map(|day| history.deployments_of(*day)).collect(),
+        joint_days: if days.len() > 1 { days.to_vec() } else { Vec::new() },
+        ..Impact::without_effect(history, day, Reason::BillMissing)
     }
 }
 

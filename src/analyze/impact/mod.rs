@@ -32,7 +32,7 @@ mod surprise;
 mod tests;
 mod window;
 
-pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect};
+pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect, without_bill};
 pub use calibration::Calibration;
 pub use history::{History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, Siblings};
 pub use joint::{estimate_joint, groups};

@@ -50,8 +50,10 @@ pub(super) fn written(
     publication_id: i64,
 ) -> WrittenAnomaly {
     let (start, end) = (episode.anomaly.start, episode.anomaly.end);
-    let day_count = i32::try_from((end - start).num_days() + 1).unwrap_or(i32::MAX);
-    let actual: BTreeMap<NaiveDate, &BigDecimal> = exact.iter().map(|day| (day.charge_date, &day.usage)).collect();
+    let known = start.iter_days().take_while(|day| *day <= end).filter(|day| is_known(history, *day));
+    let day_count = i32::try_from(known.count().max(1)).unwrap_or(i32::MAX);
+    let told = exact.iter().filter(|day| is_known(history, day.charge_date));
+    let actual: BTreeMap<NaiveDate, &BigDecimal> = told.map(|day| (day.charge_date, &day.usage)).collect();
     let expected = expected(episode, history, &actual, exact.last().map_or(end, |day| day.charge_date.max(end)));
     let own = |day: &NaiveDate| start <= *day && *day <= end;
     let actual_total: BigDecimal = actual.iter().filter(|(day, _)| own(day)).map(|(_, cost)| *cost).sum();
@@ -82,6 +84,11 @@ pub(super) fn written(
     }
 }
 
+// A day that lacks a bill has no figure to hold against what was expected. Days before the history count as known.
+fn is_known(history: &History, day: NaiveDate) -> bool {
+    history.index_of(day).is_none_or(|index| history.cost[index].is_some())
+}
+
 struct Expected {
     day: NaiveDate,
     expected: BigDecimal,
@@ -99,13 +106,16 @@ fn expected(
 ) -> BTreeMap<NaiveDate, Expected> {
     let anomaly = &episode.anomaly;
     let zero = BigDecimal::zero;
-    let days = |day: NaiveDate| day.iter_days().take_while(|day| *day <= anomaly.end);
+    let days = |day: NaiveDate| {
+        day.iter_days().take_while(|day| *day <= anomaly.end).filter(move |day| is_known(history, *day))
+    };
     if anomaly.kind == AnomalyKind::Idle {
         return days(anomaly.start)
             .map(|day| (day, Expected { day, expected: zero(), low: Some(zero()), high: Some(zero()) }))
             .collect();
     }
-    let line = expected_days(history, anomaly.start, last);
+    let mut line = expected_days(history, anomaly.start, last);
+    line.retain(|one| is_known(history, one.day));
     if agrees(&line, episode, actual) {
         return line.iter().map(|one| (one.day, from_line(one))).collect();
     }

@@ -88,6 +88,8 @@ pub(super) struct Episode {
     pub found_on: NaiveDate,
     pub state: State,
     pub planned_until: Option<NaiveDate>,
+    /// Days since its begin that are not known: no time passes on them.
+    pub unknown_days: i64,
     /// Why its state is what it is, where this run changed it.
     pub sentence: Option<String>,
 }
@@ -95,7 +97,7 @@ pub(super) struct Episode {
 impl Episode {
     fn opened(anomaly: Anomaly, found_on: NaiveDate) -> Self {
         let sentence = Some(format!("Found in the bills that were complete to {}.", long(found_on)));
-        Self { anomaly_id: None, anomaly, found_on, state: State::Open, planned_until: None, sentence }
+        Self { anomaly_id: None, anomaly, found_on, state: State::Open, planned_until: None, unknown_days: 0, sentence }
     }
 
     fn turn(&mut self, state: State, sentence: String) {
@@ -246,7 +248,8 @@ fn grow_or_close(
     is_seen: bool,
     left: &impl Fn(NaiveDate, NaiveDate) -> Option<f64>,
 ) {
-    let since = |then: NaiveDate| (day - then).num_days();
+    let unknown_days = episode.unknown_days;
+    let since = |then: NaiveDate| (day - then).num_days() - unknown_days;
     match episode.anomaly.kind {
         AnomalyKind::Spike if since(episode.anomaly.end) >= OVER_DAYS => {
             let days = since(episode.anomaly.end);

@@ -160,6 +160,13 @@ pub(super) fn look(
     }
     for day in days_to_look_at(from, complete_to, before.is_none()) {
         let history = looked.as_of(day);
+        // What a day without its bill shows is no news, and no time passes on it.
+        if history.cost.last().is_some_and(Option::is_none) {
+            continue;
+        }
+        for episode in &mut episodes {
+            episode.unknown_days = unknown_days(&now, episode.anomaly.start, day);
+        }
         let found = found(looked, &history, taught, model);
         life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
     }
@@ -247,12 +254,19 @@ fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> 
     all
 }
 
+// Days from one to another that lack a bill.
+fn unknown_days(history: &History, from: NaiveDate, to: NaiveDate) -> i64 {
+    let begins = history.cost.iter().position(Option::is_some).unwrap_or(history.cost.len());
+    let lacking = history.cost.iter().enumerate().skip(begins).filter(|(_, cost)| cost.is_none());
+    lacking.filter(|(index, _)| (from..=to).contains(&history.day_at(*index))).count() as i64
+}
+
 /// How far the last days up to `day` lie above what was expected of them before `start`, as a share.
 fn left(history: &History, start: NaiveDate, day: NaiveDate) -> Option<f64> {
     let expected = expected_days(history, start, day);
     let (mut above, mut of) = (0.0, 0.0);
     for one in last(&expected, LAST_DAYS).iter().filter(|one| one.day >= start) {
-        let cost = history.index_of(one.day).and_then(|index| history.cost[index])?;
+        let Some(cost) = history.index_of(one.day).and_then(|index| history.cost[index]) else { continue };
         above += cost - one.expected;
         of += one.expected;
     }
@@ -306,5 +320,39 @@ mod tests {
         assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(30)));
         two_more[3] = None;
         assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(30)), "too long ago");
+    }
+
+    // 98 days at 100, of which a month's bill is missing.
+    fn with_a_gap(missing: Option<f64>) -> Looked {
+        let cost = |index: u64| match index {
+            56..84 => missing,
+            _ => Some(100.0 + (index * 7919 % 11) as f64),
+        };
+        let history = History {
+            first_day: day(0),
+            cost: (0..98).map(cost).collect(),
+            complete_to: day(97),
+            traffic: None,
+            siblings: None,
+            replicas: None,
+            releases: Vec::new(),
+            price_events: Vec::new(),
+            notes: Vec::new(),
+        };
+        let series = Series::bare(history);
+        Looked::Service(subject(), Box::new(series))
+    }
+
+    #[test]
+    fn days_without_a_bill_are_no_fall() {
+        let taught = Taught::of(&subject(), &[], 0.0, None);
+        let kinds = |looked: &Looked| -> Vec<AnomalyKind> {
+            let outcome = look(looked, &[], None, &taught, &Model::default()).unwrap();
+            outcome.episodes.iter().map(|one| one.anomaly.kind).collect()
+        };
+        assert_eq!(kinds(&with_a_gap(None)), []);
+        assert!(kinds(&with_a_gap(Some(0.0))).contains(&AnomalyKind::Drop), "as zeros they are one");
+        let history = with_a_gap(None).as_of(day(90));
+        assert_eq!([day(20), day(70)].map(|from| unknown_days(&history, from, day(90))), [28, 14]);
     }
 }

@@ -225,13 +225,17 @@ impl Read {
             }
         }
         let looked = series.into_iter().map(|(subject, cost)| {
-            Looked::Team(subject, Box::new(bare(range, histories::filled(cost), self.production.complete_to)))
+            let mut cost = histories::filled(cost);
+            // Of what a bill makes of one kind of cost nobody knows: it may be all of it.
+            for (service_id, _) in self.teams.iter().filter(|(_, team_id)| **team_id == subject.team_id) {
+                self.production.known.blank(*service_id, range.start(), &mut cost);
+            }
+            Looked::Team(subject, Box::new(bare(range, cost, self.production.complete_to)))
         });
         looked.collect()
     }
 }
 
-// From the first charge on a day without one cost nothing.
 fn bare(range: DateRange, cost: Vec<Option<f64>>, complete_to: NaiveDate) -> History {
     History {
         first_day: range.start(),
@@ -288,6 +292,7 @@ fn episode(one: &KeptAnomaly) -> Episode {
         found_on: one.found_on,
         state: State::parse(&one.state, one.close_reason.as_deref()),
         planned_until: one.planned_until,
+        unknown_days: 0,
         sentence: None,
     }
 }

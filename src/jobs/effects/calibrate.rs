@@ -1,7 +1,7 @@
 //! How often the method is wrong here: the same question asked on days without a release; and by how much intervals
 //! have to be wider or narrower here than elsewhere. Pure.
 
-use super::histories::{Series, window};
+use super::histories::{Series, lacks_bill, window};
 use super::{METHOD, in_parallel};
 use crate::analyze::impact::{self, Calibration, Finding, HISTORY_DAYS_MIN, Model, Placebo, SETTLED_DAYS};
 use crate::store::effect_runs::StoredCalibration;
@@ -99,5 +99,6 @@ fn placebo_days(series: &Series) -> Vec<NaiveDate> {
     let last = history.complete_to - Days::new(u64::from(SETTLED_DAYS));
     let is_apart =
         |day: &NaiveDate| history.releases.iter().all(|release| (release.day - *day).num_days().abs() >= DISTANCE_DAYS);
-    first.iter_days().take_while(|day| *day <= last).step_by(7).filter(is_apart).collect()
+    let is_known = |day: &NaiveDate| !lacks_bill(history, &[*day]);
+    first.iter_days().take_while(|day| *day <= last).step_by(7).filter(is_apart).filter(is_known).collect()
 }

@@ -6,7 +6,8 @@ use super::commitments::Steps;
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
-    HISTORY_DAYS, History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, SETTLED_DAYS, Siblings,
+    self, Calibration, HISTORY_DAYS, History, Impact, KnownSize, Model, Note, NoteKind, PriceEvent, PriceEventKind,
+    ReleaseDay, SETTLED_DAYS, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::{LiveRelease, MetricDay, RuleStep};
@@ -16,6 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Days of a history beyond those that an estimate looks at.
 const MARGIN_DAYS: u32 = 28;
+/// Days before a release whose cost tells what it was: without one of them a change may have come before the release.
+const DAYS_BEFORE: u64 = 7;
 /// Credits and fees below this share of the median cost a day are not noted.
 const NOTE_SHARE_MIN: f64 = 0.02;
 /// How sure a change of prices is: quantities of that day stand for those of all days.
@@ -46,6 +49,13 @@ pub(in crate::jobs) struct Series {
 impl Series {
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// A history by itself.
+    #[cfg(test)]
+    pub fn bare(history: History) -> Self {
+        let key = Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() };
+        Self { key, history, volume_unit: None, rollbacks: BTreeMap::new(), siblings: BTreeMap::new() }
     }
 }
 
@@ -118,13 +128,17 @@ fn costs(inputs: &Inputs, range: DateRange) -> Costs {
             other.insert(index, day.other);
         }
     }
-    for (usage, _) in costs.values_mut() {
+    for (key, (usage, _)) in &mut costs {
         *usage = filled(std::mem::take(usage));
+        inputs.known.blank(key.service_id, range.start(), usage);
     }
     costs
 }
 
-/// From the first charge on, a day without one cost nothing. Before it there is no figure.
+/// From the first charge on, a day without one cost nothing, where it is known ([`KnownDays::blank`]). Before it there
+/// is no figure.
+///
+/// [`KnownDays::blank`]: crate::store::known_days::KnownDays::blank
 pub(in crate::jobs) fn filled(mut days: Vec<Option<f64>>) -> Vec<Option<f64>> {
     let first = days.iter().position(Option::is_some).unwrap_or_default();
     days[first..].iter_mut().for_each(|day| *day = Some(day.unwrap_or(0.0)));
@@ -275,6 +289,24 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
         price_events: history.price_events.iter().filter(|one| is_inside(one.day)).cloned().collect(),
         notes: history.notes.iter().filter(|one| is_noted(one) && is_worth_noting(one)).cloned().collect(),
     }
+}
+
+/// What the releases of these days did, which share an answer; it waits where days that it would rest on lack a bill.
+pub(super) fn estimated(window: &History, days: &[NaiveDate], model: &Model, calibration: &Calibration) -> Impact {
+    if lacks_bill(window, days) {
+        return impact::without_bill(window, days);
+    }
+    impact::estimate_joint(window, days, model, calibration)
+}
+
+/// Whether a bill is missing of the days that an answer about releases on these days rests on: the week before, and the
+/// complete ones of those asked. After its first figure a history lacks only days that are not known.
+pub(super) fn lacks_bill(history: &History, days: &[NaiveDate]) -> bool {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return false };
+    let asked = *first - Days::new(DAYS_BEFORE)..=history.complete_to.min(*last + Days::new(u64::from(SETTLED_DAYS)));
+    let begins = history.cost.iter().position(Option::is_some).unwrap_or(history.cost.len());
+    let later = history.cost.iter().enumerate().skip(begins);
+    later.filter(|(_, cost)| cost.is_none()).any(|(index, _)| asked.contains(&history.day_at(index)))
 }
 
 fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize) -> Option<Siblings> {

@@ -4,12 +4,14 @@ use crate::focus::DateRange;
 use crate::store::impact_series::{
     self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
+use crate::store::known_days::KnownDays;
 use crate::store::service_measures::{self, Measure, VolumeUnit};
 use crate::store::service_plans::{self, ServicePlan};
 use crate::store::{freshness, retagging};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Days before the first release that are read: enough for its history.
 const DAYS_BEFORE: u64 = 140;
@@ -21,8 +23,8 @@ pub(in crate::jobs) struct Inputs {
     pub range: Option<DateRange>,
     /// The last day on which the bills are complete.
     pub complete_to: NaiveDate,
-    /// Services whose cost is complete only to the day before this.
-    pub missing_since: BTreeMap<i64, NaiveDate>,
+    /// Which days of which service are known.
+    pub known: Arc<KnownDays>,
     pub releases: Vec<LiveRelease>,
     pub days: Vec<DayFigure>,
     pub traffic: Vec<MetricDay>,
@@ -41,7 +43,7 @@ pub(in crate::jobs) struct Inputs {
 impl Inputs {
     /// The last day on which everything that bills this service is complete.
     pub fn complete_to_of(&self, service_id: i64) -> NaiveDate {
-        self.missing_since.get(&service_id).map_or(self.complete_to, |since| *since - Days::new(1))
+        self.known.missing_since(service_id).map_or(self.complete_to, |since| since - Days::new(1))
     }
 
     /// Reads all that effects in these environments are estimated from. Without bills or without a release there is
@@ -73,7 +75,7 @@ impl Inputs {
         Ok(Self {
             range: Some(range),
             complete_to,
-            missing_since: bills.missing_since(),
+            known: bills.known,
             releases,
             days: impact_series::days(&mut *conn, range, environments).await?,
             traffic: impact_series::measured(&mut *conn, Measure::Volume, range).await?,

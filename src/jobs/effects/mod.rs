@@ -257,10 +257,10 @@ impl Asked<'_> {
             return;
         }
         answers.computed_count += days.len();
-        let impact = impact::estimate_joint(&window, days, self.model, self.calibration);
+        let impact = histories::estimated(&window, days, self.model, self.calibration);
         for release in releases {
             let is_shared = days.len() > 1;
-            let of_day = is_shared.then(|| impact::estimate(&window, release.day, self.model, self.calibration));
+            let of_day = is_shared.then(|| histories::estimated(&window, &[release.day], self.model, self.calibration));
             let alone = of_day.as_ref().unwrap_or(&impact);
             for deployment_id in release.deployment_ids.iter().filter(|&id| !stands(id)) {
                 let verdict = verdict::Verdict {

@@ -63,13 +63,13 @@ impl Asked<'_> {
                 && own.len() == group.len()
             {
                 let window = histories::window(series, last);
-                effects.push(impact::estimate_joint(&window, &own, self.model, self.calibration).effect?);
+                effects.push(histories::estimated(&window, &own, self.model, self.calibration).effect?);
                 continue;
             }
             for day in own {
                 let of_day = known.entry(day).or_insert_with(|| {
                     let window = histories::window(series, day);
-                    impact::estimate(&window, day, self.model, self.calibration)
+                    histories::estimated(&window, &[day], self.model, self.calibration)
                 });
                 effects.push(of_day.effect?);
             }

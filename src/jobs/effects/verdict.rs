@@ -244,6 +244,7 @@ fn reason_key(reason: Reason) -> &'static str {
         Reason::TooSmallToClaim => "too-small-to-claim",
         Reason::NeighbourTooNear => "neighbour-too-near",
         Reason::UndoesAShift => "undoes-a-shift",
+        Reason::BillMissing => "bill-missing",
     }
 }
 

@@ -2,15 +2,16 @@
 
 mod questions;
 
-use crate::analyze::forecast::{Adaptive, Candidate, Forecast, NoForecast, Question, RESTART_DAYS};
+use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question, RESTART_DAYS};
+use crate::focus::DateRange;
 use crate::jobs::effects::verdict::estimate;
 use crate::store::analysis_runs::{self, Analysis};
-use crate::store::forecasts::{self, Kept, Level, NewForecast};
+use crate::store::forecasts::{self, Kept, Level, NewForecast, WithoutBill};
 use crate::store::{Pools, forecast_series, freshness, jobs};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use questions::{Asked, Horizon, Series};
+use questions::{Asked, Horizon, Series, Subject};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,6 +22,8 @@ pub(super) const FORECAST: &str = "forecast";
 /// What tells forecasts of one method from those of another.
 pub const METHOD: &str = "forecasts-2";
 
+/// What is forecast.
+const SCOPES: [&str; 3] = ["service", "team", "total"];
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Days of history that are read.
 const READ_DAYS: u64 = 430;
@@ -74,9 +77,11 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
         transaction.commit().await?;
         return Ok(Forecasted::default());
     };
-    let mut series = Series::read(&mut snapshot, complete_to, last.max(complete_to), READ_DAYS).await?;
+    let mut series =
+        Series::read(&mut snapshot, bills.known.clone(), complete_to, last.max(complete_to), READ_DAYS).await?;
     let asked_months = forecasts::asked_months(&mut snapshot).await?;
     let levels = forecasts::levels(&mut snapshot).await?;
+    let followed = forecasts::followed(&mut snapshot, complete_to).await?;
     let mut asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
     let hindcasts = hindcasts(complete_to, &asked_months);
     asked.extend(hindcasts.iter().copied());
@@ -100,9 +105,9 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
         }
         // While a bill is missing that makes much of a service, what is known of its last days says nothing.
         all.retain(|one| one.is_hindcast || one.scope != "service" || !missing.contains_key(&one.scope_id));
-        all
+        (all, without_bill(&series, &followed))
     };
-    let all = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
+    let (all, without_bill) = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
     let done = Forecasted {
         forecast_count: all.iter().filter(|one| !one.is_hindcast).count(),
         hindcast_month_count: hindcasts.len(),
@@ -110,7 +115,7 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     let mut transaction = pools.jobs.begin().await?;
     if analysis_runs::try_lock(&mut transaction, Analysis::Forecasts).await? {
         forecasts::write(&mut transaction, &all, now).await?;
-        forecasts::hold_against(&mut transaction, complete_to).await?;
+        forecasts::hold_against(&mut transaction, complete_to, &without_bill).await?;
         learn(&mut transaction).await?;
         analysis_runs::note(&mut transaction, Analysis::Forecasts, &mark, now).await?;
     }
@@ -131,9 +136,26 @@ fn hindcasts(complete_to: NaiveDate, asked_months: &[NaiveDate]) -> Vec<Asked> {
         .collect()
 }
 
+// What came in periods that lack a bill is not known, and no forecast of them was right or wrong.
+fn without_bill(series: &Series, periods: &[DateRange]) -> Vec<WithoutBill> {
+    let subjects: Vec<Subject> = SCOPES.into_iter().flat_map(|scope| series.subjects(scope)).collect();
+    let of_period = |period: &DateRange| {
+        let lacking = subjects.iter().filter(|subject| series.gap(subject, *period).is_some());
+        let told = lacking.map(|subject| WithoutBill {
+            scope: subject.scope,
+            scope_id: subject.scope_id,
+            billing_currency: subject.billing_currency.clone(),
+            first_day: period.start(),
+            last_day: period.last_day(),
+        });
+        told.collect::<Vec<_>>()
+    };
+    periods.iter().flat_map(of_period).collect()
+}
+
 fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64) -> Vec<NewForecast> {
     let mut all = Vec::new();
-    for scope in ["service", "team", "total"] {
+    for scope in SCOPES {
         let subjects = series.subjects(scope);
         let questions: Vec<Question> = subjects.iter().map(|subject| series.question(subject, asked)).collect();
         let level =
@@ -146,6 +168,14 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             if known == BigDecimal::default() && series.is_over(subject, asked) {
                 continue;
             }
+            let gap = asked.known_days().and_then(|days| series.gap(subject, days));
+            if asked.is_hindcast && gap.is_some() {
+                continue;
+            }
+            let answer = match gap {
+                Some(gap) => Err(format!("No bill for {}, whose days are a part of it", gap.label())),
+                None => answer.map_err(|none| none.to_string()),
+            };
             let matters = |day: &&NaiveDate| (asked.complete_to - **day).num_days() <= RESTART_DAYS as i64;
             let restart_count =
                 question.parts.iter().map(|part| part.restarts.iter().filter(matters).count()).sum::<usize>();
@@ -169,7 +199,7 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
 
 // What is known is exact; all else is an estimate, and the point is their sum.
 #[expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
-fn written(known: BigDecimal, answer: Result<Forecast, NoForecast>) -> NewForecast {
+fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
     let zero = BigDecimal::default;
     let mut row = NewForecast {
         scope: "",
@@ -211,7 +241,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, NoForecast>) -> NewForeca
             row.past_error = forecast.past_error;
             row.origin_count = i32::try_from(forecast.origins).unwrap_or(i32::MAX);
         }
-        Err(none) => row.no_forecast = none.to_string(),
+        Err(none) => row.no_forecast = none,
     }
     row
 }

@@ -3,14 +3,17 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 use crate::analyze::forecast::{Part, Question};
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, DateRange};
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
 use crate::store::forecast_series::{self, KnownCost, Restart, ServiceDayFigure, VisibleShare};
+use crate::store::known_days::KnownDays;
+use crate::store::missing_bills::MATERIAL_PERCENT;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Whole months whose fees say what a month brings.
 const FEE_MONTHS: u32 = 3;
@@ -98,6 +101,7 @@ pub(super) struct Series {
     usage: BTreeMap<Key, Vec<Option<f64>>>,
     other: HashMap<Key, Vec<OtherDay>>,
     known: HashMap<Key, BigDecimal>,
+    known_days: Arc<KnownDays>,
     teams: HashMap<i64, i64>,
     restarts: Vec<Restart>,
     shares: Vec<VisibleShare>,
@@ -107,6 +111,7 @@ pub(super) struct Series {
 impl Series {
     pub async fn read(
         conn: &mut PgConnection,
+        known_days: Arc<KnownDays>,
         complete_to: NaiveDate,
         last: NaiveDate,
         days_back: u64,
@@ -118,6 +123,7 @@ impl Series {
             usage: BTreeMap::new(),
             other: HashMap::new(),
             known: HashMap::new(),
+            known_days,
             teams: anomaly_watch::teams(&mut *conn).await?,
             restarts: forecast_series::restarts(&mut *conn, start).await?,
             shares: Vec::new(),
@@ -136,8 +142,9 @@ impl Series {
                 series.other.entry(key).or_default().push(OtherDay { charge_date, charge_category, cost });
             }
         }
-        for days in series.usage.values_mut() {
+        for ((service_id, _), days) in &mut series.usage {
             *days = filled(std::mem::take(days));
+            series.known_days.blank(*service_id, range.start(), days);
         }
         Ok(series)
     }
@@ -174,6 +181,21 @@ impl Series {
 
     fn keys<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = Key> + 'a {
         subject.services.iter().map(|id| (*id, subject.billing_currency.clone()))
+    }
+
+    /// The billing period without a bill that these days lie in, where the services that lack it are a material part of
+    /// the scope: what they cost on the days that are read is held against all.
+    pub fn gap(&self, subject: &Subject, days: DateRange) -> Option<BillingPeriod> {
+        let (mut all, mut lacking, mut first) = (0.0, 0.0, None);
+        for key in self.keys(subject) {
+            let cost: f64 = self.usage.get(&key).into_iter().flatten().flatten().sum();
+            all += cost;
+            if let Some(gap) = self.known_days.first_gap(key.0, days) {
+                lacking += cost;
+                first = Some(first.map_or(gap, |first: BillingPeriod| first.min(gap)));
+            }
+        }
+        first.filter(|_| 100.0 * lacking >= MATERIAL_PERCENT as f64 * all)
     }
 
     /// Whether it cost nothing in the four weeks before the question.
@@ -239,11 +261,12 @@ impl Series {
         }
         let of_service = |key: Key| {
             let Some(days) = self.other.get(&key) else { return 0.0 };
-            // Months before it cost anything say nothing.
+            // Months before it cost anything say nothing, nor do those whose bill is missing.
             let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
             let begins = self.range.start() + Days::new(first_place as u64);
+            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, *first);
             let earlier: Vec<NaiveDate> =
-                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(|first| *first >= begins).collect();
+                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
             recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)
         };
         self.keys(subject).map(of_service).sum()
@@ -278,6 +301,7 @@ fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::bill_gaps::Gap;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -329,6 +353,7 @@ mod tests {
             usage: [(key.clone(), usage)].into(),
             other: [(key, other)].into(),
             known: HashMap::new(),
+            known_days: Arc::default(),
             teams: HashMap::new(),
             restarts: Vec::new(),
             shares: Vec::new(),
@@ -363,5 +388,46 @@ mod tests {
         let fees = series.fees(&total, &Asked::now(Horizon::Month, day("2026-11-20")));
         // Each of the two has one credit in another month: neither comes again.
         assert!((fees - 68.0).abs() < 1e-9, "{fees}");
+    }
+
+    // September has no bill that makes much of the service 7.
+    fn with_a_gap(first: &str) -> Series {
+        let month = |text: &str| text.parse::<BillingPeriod>().unwrap();
+        let gap = Gap {
+            source_id: 1,
+            name: "acme".into(),
+            account: None,
+            period: month("2026-09"),
+            beside: [month("2026-08"), month("2026-10")],
+            is_daily: true,
+            services: vec![(7, None)],
+            material: vec![7],
+        };
+        Series { known_days: Arc::new(KnownDays::new(BTreeMap::new(), vec![gap])), ..series(first) }
+    }
+
+    #[test]
+    fn days_of_a_gap_are_told_of_whom_they_concern() {
+        let mut series = with_a_gap("2026-08-01");
+        let year = DateRange::new(day("2026-01-01"), day("2026-11-21")).unwrap();
+        let quarter = DateRange::new(day("2026-10-01"), day("2026-11-21")).unwrap();
+        let gaps = |series: &Series, scope| {
+            let subject = series.subjects(scope).remove(0);
+            [year, quarter].map(|days| series.gap(&subject, days).map(|gap| gap.to_string()))
+        };
+        assert_eq!(gaps(&series, "service"), [Some("2026-09".to_owned()), None]);
+        assert_eq!(gaps(&series, "total"), [Some("2026-09".to_owned()), None]);
+        series.usage.insert((8, "USD".to_owned()), vec![Some(100.0); 112]);
+        assert_eq!(gaps(&series, "total"), [None, None], "a small part of all");
+        assert_eq!(gaps(&series, "service"), [Some("2026-09".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_month_without_its_bill_has_no_fees_that_count() {
+        let series = with_a_gap("2026-08-01");
+        let subject = series.subjects("service").remove(0);
+        let fees = series.fees(&subject, &Asked::now(Horizon::Month, day("2026-11-20")));
+        // Of August and October the lesser: the tax of 30 and the fee of 8.
+        assert!((fees - 38.0).abs() < 1e-9, "{fees}");
     }
 }

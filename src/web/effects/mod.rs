@@ -119,7 +119,15 @@ impl Answer {
 
     /// "1 of 3 complete days", for beside the finding's word.
     pub fn progress(&self) -> String {
-        if self.phase == "measuring" { format!("{} of 3 complete days", self.days_after) } else { self.phase_words() }
+        match self.phase.as_str() {
+            "measuring" if self.waits_for_bill() => "a bill is missing".into(),
+            "measuring" => format!("{} of 3 complete days", self.days_after),
+            _ => self.phase_words(),
+        }
+    }
+
+    fn waits_for_bill(&self) -> bool {
+        self.reason == "bill-missing"
     }
 
     /// "Settled", "Provisional, 5 of 14 days".
@@ -208,6 +216,13 @@ impl Answer {
     /// The answer in a sentence or two, about the cost of `who`.
     pub fn sentence(&self, who: &str) -> String {
         if self.phase == "measuring" {
+            if self.waits_for_bill() {
+                return format!(
+                    "Not yet known what {} did to the cost of {who}. {}",
+                    self.subject(false),
+                    self.reason_sentence()
+                );
+            }
             let since = if self.shared_with.is_empty() { "this deployment" } else { "the last of these deployments" };
             return format!("Not yet known: {} of 3 complete days since {since} of {who}.", self.days_after.min(3));
         }
@@ -268,6 +283,7 @@ impl Answer {
             "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
             "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
             "undoes-a-shift" => "The cost only went back to what it was before a shift that no release explains.",
+            "bill-missing" => "A bill is missing for the week before the release or for the two weeks after it.",
             _ => "The days do not say.",
         }
     }

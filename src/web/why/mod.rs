@@ -105,7 +105,8 @@ pub async fn read(
     // Whose cost it is decides what is kept, so the scope is a part of the question.
     let publication_id = bills.publication_id;
     let known = Known::of(bills, question.filter.days.end().max(question.compared.end()));
-    let asked = format!("{scope:?} {question:?} {known:?}");
+    // Which days are known follows from the publication and these.
+    let asked = format!("{scope:?} {question:?} {:?} {:?}", known.end, known.lacking);
     let reading = variance_costs::lines(conn, scope, question, &known);
     let lines = app.kept_costs.variance_lines.get_or_read(publication_id, asked.clone(), reading).await?;
     let reading = variance_costs::sums(conn, scope, question, &known);
@@ -227,7 +228,7 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
         commitment_discount_status: row.commitment_discount_status.clone(),
         now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
         before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
-        lacking_days: (facts.known.lacking(row.source_id, days), facts.known.lacking(row.source_id, compared)),
+        lacking_days: (facts.known.lacking_days(row.lacking, days), facts.known.lacking_days(row.lacking, compared)),
         is_once: row.is_once,
     }
 }

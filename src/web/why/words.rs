@@ -2,7 +2,8 @@
 
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, DateRange};
+use crate::store::variance_known::LackingBill;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
@@ -83,10 +84,21 @@ fn days_to_come(facts: &Facts<'_>) -> (String, String) {
 }
 
 fn bill_missing(facts: &Facts<'_>) -> String {
-    let is_here = |source_id: i64| facts.lines.iter().any(|line| line.source_id == source_id);
-    let late = facts.known.late.iter().filter(|late| is_here(late.source_id));
-    let names = late.map(|late| format!("{} since {}", late.name, late.since.format("%-d %b")));
-    format!("{}; these days say nothing of the other causes", listed(names.collect()))
+    let (days, compared) = facts.periods();
+    let places: BTreeSet<i64> = facts.lines.iter().filter_map(|line| line.lacking).collect();
+    let bills = places.iter().filter_map(|place| facts.known.lacking_bill(*place));
+    let name = |bill: &LackingBill| {
+        let since = bill.since.filter(|since| *since < days.end().max(compared.end()));
+        let late = since.map(|since| format!("{} since {}", bill.name, since.format("%-d %b")));
+        let is_asked = |gap: &&BillingPeriod| [days, compared].into_iter().any(|days| overlap(days, gap.days()));
+        let gaps = bill.gaps.iter().filter(is_asked).map(|gap| format!("{} for {}", bill.name, gap.label()));
+        late.into_iter().chain(gaps).collect::<Vec<String>>()
+    };
+    format!("{}; these days say nothing of the other causes", listed(bills.flat_map(name).collect()))
+}
+
+fn overlap(days: DateRange, others: DateRange) -> bool {
+    days.start() < others.end() && others.start() < days.end()
 }
 
 fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {

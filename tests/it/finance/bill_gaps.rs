@@ -121,3 +121,35 @@ async fn a_gap_of_one_account_is_told_where_it_bills(db: PgPool) {
     }
     assert_eq!(notes(&world, "?service=checkout").await.as_array().map(Vec::len), Some(0));
 }
+
+/// The causes of the change from October to November that are not nothing.
+async fn causes(world: &World) -> Vec<(String, String)> {
+    let csv = world.finance().await.get("/why.csv?period=2026-11-01..2026-11-19&vs=2026-10-01..2026-10-19").await.body;
+    let rows = column(&csv, "Cause").into_iter().zip(column(&csv, "Amount"));
+    rows.filter(|(_, amount)| super::decimal(amount) != super::decimal("0"))
+        .map(|(cause, amount)| (cause, super::decimal(&amount).normalized().to_plain_string()))
+        .collect()
+}
+
+/// What an account that lacks bills on the days that it lacks is no saving and no new service, on either side.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn days_that_an_account_lacks_are_the_cause_bill_missing(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-10", 1..=31), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days).await;
+    }
+    let missing = |amount: &str| vec![("bill-missing".to_owned(), amount.to_owned())];
+    // A gap: its October would make November look dear.
+    for days in [("2026-09", 1..=30), ("2026-11", 1..=19)] {
+        deliver(&world, ("B", "checkout"), "10", days).await;
+    }
+    assert_eq!(causes(&world).await, missing("190"));
+    let page = world.finance().await.get("/why?period=2026-11-01..2026-11-19&vs=2026-10-01..2026-10-19").await.body;
+    assert!(page.contains("acme, account B for October 2026; these days say nothing of the other causes"), "{page}");
+    deliver(&world, ("B", "checkout"), "10", ("2026-10", 1..=31)).await;
+    assert!(causes(&world).await.is_empty(), "{:?}", causes(&world).await);
+    // An account that is late: its November would make November look cheap.
+    deliver(&world, ("C", "checkout"), "10", ("2026-09", 1..=30)).await;
+    deliver(&world, ("C", "checkout"), "10", ("2026-10", 1..=31)).await;
+    assert_eq!(causes(&world).await, missing("-190"));
+}

@@ -69,6 +69,16 @@ fn cost_that_came_back_ends_it_where_nothing_is_found_any_more() {
 }
 
 #[test]
+fn no_time_passes_on_days_that_are_not_known() {
+    let mut episodes = vec![kept(shift(10, 12), State::Open), kept(anomaly(AnomalyKind::Spike, 10, 10), State::Open)];
+    episodes.iter_mut().for_each(|one| one.unknown_days = 30);
+    follow(&mut episodes, day(46), Vec::new(), |_, _| Some(0.4));
+    assert_eq!(states(&episodes), [State::Open, State::Open], "six days and no more");
+    follow(&mut episodes, day(62), Vec::new(), |_, _| Some(0.4));
+    assert_eq!(states(&episodes), [State::NewNormal, State::Ended]);
+}
+
+#[test]
 fn a_spike_is_over_after_a_week_and_one_that_stays_is_a_shift() {
     let mut episodes = Vec::new();
     follow(&mut episodes, day(10), vec![anomaly(AnomalyKind::Spike, 10, 10)], |_, _| None);

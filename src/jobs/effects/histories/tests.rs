@@ -1,9 +1,12 @@
 use super::*;
-use crate::analyze::impact::{Calibration, sibling_index};
+use crate::analyze::impact::sibling_index;
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::jobs::effects::rollbacks::own_fingerprint;
+use crate::store::bill_gaps::Gap;
 use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
+use crate::store::known_days::KnownDays;
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
 
 fn day(index: u64) -> NaiveDate {
     "2026-01-01".parse::<NaiveDate>().unwrap() + Days::new(index)
@@ -111,8 +114,41 @@ fn a_commitment_is_sized_by_the_others_at_the_same_step() {
     assert_eq!(size(&inputs), None);
     // What a late source lacks is no discount.
     inputs.commitments = (1..=4).map(step).collect();
-    inputs.missing_since.insert(4, day(46));
+    inputs.known = Arc::new(KnownDays::new(BTreeMap::from([(4, day(46))]), Vec::new()));
     assert_eq!(size(&inputs), None);
+}
+
+/// February has no bill that makes much of the first service: its days are no zeros, and whoever asks about them waits.
+#[test]
+fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
+    let mut inputs = inputs();
+    let [january, february] = ["2026-01", "2026-02"].map(|month| month.parse::<BillingPeriod>().unwrap());
+    let gap = Gap {
+        source_id: 1,
+        name: "acme".into(),
+        account: None,
+        period: february,
+        beside: [january, february.next()],
+        is_daily: true,
+        services: vec![(1, None), (2, None)],
+        material: vec![1],
+    };
+    inputs.days.retain(|figure| figure.service_id != 1 || figure.charge_date < day(31) || figure.charge_date > day(58));
+    let zeros = build(&inputs);
+    inputs.known = Arc::new(KnownDays::new(BTreeMap::new(), vec![gap]));
+    let series = build(&inputs);
+    let history = &series[0].history;
+    assert_eq!((zeros[0].history.cost[31], history.cost[31], history.cost[58]), (Some(0.0), None, None));
+    assert!(history.cost[30].is_some() && history.cost[59].is_some() && history.cost[20] == Some(0.0));
+
+    let is_waiting = |index: u64| lacks_bill(&window(&series[0], day(index)), &[day(index)]);
+    assert!([17, 30, 40, 59].into_iter().all(is_waiting) && !is_waiting(16));
+    let impact = estimated(&window(&series[0], day(40)), &[day(40)], &Model::default(), &Calibration::default());
+    assert_eq!((impact.phase, impact.reason), (impact::Phase::Measuring, impact::Reason::BillMissing));
+    assert_eq!((impact.effect, impact.deployment_ids), (None, vec![10, 11]));
+    // Which days are known is a part of what tells one answer from the next.
+    let of = |series: &[Series]| Parts::of(&window(&series[0], day(40)), "").fingerprint();
+    assert_ne!(of(&series), of(&zeros));
 }
 
 /// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;

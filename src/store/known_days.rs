@@ -1,0 +1,121 @@
+//! Which days of which service the bills tell: effects, anomalies, forecasts and causes take no other day for known. A
+//! day without a figure is a day without cost only where it is known.
+
+use super::bill_gaps::Gap;
+use crate::focus::{BillingPeriod, DateRange};
+use chrono::{Days, NaiveDate};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The days that lack a bill which makes a material part of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownDays {
+    /// The first complete day without a late source or billing account, by service.
+    missing_since: BTreeMap<i64, NaiveDate>,
+    /// Billing periods without a bill between others, by service.
+    without_bill: BTreeMap<i64, BTreeSet<BillingPeriod>>,
+    /// All billing periods that lack a bill, whatever it makes of a service.
+    gaps: Vec<Gap>,
+}
+
+impl KnownDays {
+    /// What late sources and gaps leave.
+    pub fn new(missing_since: BTreeMap<i64, NaiveDate>, gaps: Vec<Gap>) -> Self {
+        let mut without_bill: BTreeMap<i64, BTreeSet<BillingPeriod>> = BTreeMap::new();
+        for gap in gaps.iter().filter(|gap| gap.is_daily) {
+            for service_id in &gap.material {
+                without_bill.entry(*service_id).or_default().insert(gap.period);
+            }
+        }
+        Self { missing_since, without_bill, gaps }
+    }
+
+    /// The first complete day without a late source that makes a material part of this service.
+    pub fn missing_since(&self, service_id: i64) -> Option<NaiveDate> {
+        self.missing_since.get(&service_id).copied()
+    }
+
+    /// All billing periods that lack a bill.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Whether everything that bills this service tells of this day.
+    pub fn is_known(&self, service_id: i64, day: NaiveDate) -> bool {
+        let is_missing = self.missing_since(service_id).is_some_and(|since| since <= day);
+        let gaps = self.without_bill.get(&service_id);
+        !is_missing && gaps.is_none_or(|gaps| !gaps.contains(&BillingPeriod::containing(day)))
+    }
+
+    /// The first billing period without a bill of this service that holds one of these days.
+    pub fn first_gap(&self, service_id: i64, days: DateRange) -> Option<BillingPeriod> {
+        let gaps = self.without_bill.get(&service_id)?;
+        gaps.range(BillingPeriod::containing(days.start())..=BillingPeriod::containing(days.last_day())).next().copied()
+    }
+
+    /// How many of these days are known.
+    pub fn count(&self, service_id: i64, days: DateRange) -> u32 {
+        let all = days.start().iter_days().take_while(|day| *day < days.end());
+        u32::try_from(all.filter(|day| self.is_known(service_id, *day)).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the figures of days that are not known out of a series of this service, whose first entry is of this day.
+    pub fn blank(&self, service_id: i64, first_day: NaiveDate, figures: &mut [Option<f64>]) {
+        if !self.missing_since.contains_key(&service_id) && !self.without_bill.contains_key(&service_id) {
+            return;
+        }
+        for (place, figure) in figures.iter_mut().enumerate() {
+            if !self.is_known(service_id, first_day + Days::new(place as u64)) {
+                *figure = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn gap(is_daily: bool) -> Gap {
+        let month = |text: &str| text.parse::<BillingPeriod>().unwrap();
+        Gap {
+            source_id: 1,
+            name: "acme".into(),
+            account: None,
+            period: month("2026-10"),
+            beside: [month("2026-09"), month("2026-11")],
+            is_daily,
+            services: vec![(7, None), (8, None)],
+            material: vec![7],
+        }
+    }
+
+    #[test]
+    fn days_of_a_gap_and_days_after_a_late_bill_are_not_known() {
+        let known = KnownDays::new(BTreeMap::from([(9, day("2026-11-19"))]), vec![gap(true)]);
+        let is_known = |service_id, text| known.is_known(service_id, day(text));
+        assert!(is_known(7, "2026-09-30") && !is_known(7, "2026-10-01") && !is_known(7, "2026-10-31"));
+        assert!(is_known(7, "2026-11-01") && is_known(8, "2026-10-15"), "of the other it is a small part");
+        assert!(is_known(9, "2026-11-18") && !is_known(9, "2026-11-19"));
+        let days = DateRange::new(day("2026-09-21"), day("2026-11-21")).unwrap();
+        assert_eq!([7, 8, 9].map(|id| known.count(id, days)), [30, 61, 59]);
+        assert_eq!(known.first_gap(7, days), Some("2026-10".parse().unwrap()));
+        assert_eq!(
+            (known.first_gap(8, days), known.first_gap(7, DateRange::days_to(day("2026-09-30"), 9))),
+            (None, None)
+        );
+        let mut figures = vec![Some(1.0); 4];
+        known.blank(7, day("2026-09-29"), &mut figures);
+        assert_eq!(figures, [Some(1.0), Some(1.0), None, None]);
+    }
+
+    #[test]
+    fn what_is_billed_on_one_day_leaves_the_others_known() {
+        let known = KnownDays::new(BTreeMap::new(), vec![gap(false)]);
+        assert!(known.is_known(7, day("2026-10-15")));
+        assert_eq!(known.gaps().len(), 1);
+    }
+}
