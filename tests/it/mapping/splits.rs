@@ -221,7 +221,7 @@ async fn namespaces_of_a_cluster_divide_its_cost(pool: PgPool) {
     add(&app, &token, split).await;
     // 100 of day 3 by 3600 and 2700; the other days are not reported on and stay.
     let costs = costs(&pool).await;
-    assert_eq!(costs, ["net/- 8 USD", "search/- 52.8571428571 USD", "shop/- 92.1428571429 USD"]);
+    assert_eq!(costs, ["net/- 8 USD", "search/- 52.8571428571 USD", "shop/- 112.1428571429 USD"]);
     assert_clean(&pool).await;
     let page = app.get("/clusters?month=2026-10").await;
     assert!(page.body.contains("cluster_blue_pods"), "{}", page.body);
