@@ -13,8 +13,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// The table of every currency.
-pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>) -> Table {
+/// The table of every currency. Where there is no month before, what it cost is not known: those cells are empty.
+pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, is_first: bool) -> Table {
     let (group, item) = match asked.by {
         By::Team => ("Team", "Service"),
         By::CostCenter => ("CostCenter", "Team"),
@@ -44,7 +44,9 @@ pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>) -
                 if !item.is_empty() {
                     cells.push(if node.children.is_empty() { Cell::Empty } else { (&leaf.name).into() });
                 }
-                cells.extend([currency.into(), (&leaf.before).into(), (&leaf.now).into(), (&change).into()]);
+                let (before, change) =
+                    if is_first { (Cell::Empty, Cell::Empty) } else { ((&leaf.before).into(), (&change).into()) };
+                cells.extend([currency.into(), before, (&leaf.now).into(), change]);
                 cells.push(leaf.charge_count.into());
                 let converted = rated.map(|rated| leaf.converted(&rated.rates, currency));
                 if let Some((rated, converted)) = rated.zip(converted.as_ref()) {

@@ -68,7 +68,10 @@ async fn show(
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     if is_csv {
-        return Ok(csv::table(&asked, &read.rows, read.rated.as_ref()).into_response(&format!("statement-{month}.csv")));
+        let bills = app.bills(&mut snapshot).await?;
+        let is_first = why::is_first(&bills, &asked, &read.rows);
+        let table = csv::table(&asked, &read.rows, read.rated.as_ref(), is_first);
+        return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 /// Whether there is no month before: nothing is stated of it, and no bill tells of any of its days. What it cost is not
 /// known, so that nothing rose from it.
-fn is_first(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> bool {
+pub(super) fn is_first(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> bool {
     let month = asked.month.first_day();
     rows.iter().all(|row| row.month == month) && !asked.before.days().days().any(|day| bills.has_bill(day))
 }

@@ -84,6 +84,8 @@ async fn the_first_bill_is_no_rise_on_any_page(db: PgPool) {
     assert!(api["notes"][0].as_str().is_some_and(|note| note.contains(WHY)), "{api}");
     // A statement of the first month has no month before it either.
     assert_eq!(finance.get("/finance/statements/2026-10/causes.csv").await.body.lines().count(), 1);
+    let csv = finance.get("/finance/statements/2026-10.csv").await.body;
+    assert!(!column(&csv, "Change").is_empty() && column(&csv, "Change").iter().all(String::is_empty), "{csv}");
     let statement = finance.get("/finance/statements/2026-10").await.body;
     assert!(!statement.contains("Why spend changed"), "{statement}");
     let api = world.app.api("GET", "/api/v1/months/2026-10/why", &token, Value::Null).await.json();
