@@ -58,7 +58,8 @@ pub(super) fn of_runs(
     }
     let means = own.iter().filter(|one| matches!(one.meaning.as_str(), "utilization" | "replicas"));
     all.extend(means.filter_map(|one| mean(one, usage.get(one.metric.as_str())?, sides)));
-    all.retain(|one| one.before.is_some() || one.after.is_some());
+    // One side alone says nothing of what changed.
+    all.retain(|one| one.before.is_some() && one.after.is_some());
     all
 }
 

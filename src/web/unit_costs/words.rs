@@ -3,10 +3,10 @@
 use super::read::Workload;
 use crate::analyze::unit_economics::{CannotTell, Figure, FixedVariable, Side, Verdict};
 use crate::store::metrics::Metric;
-use crate::web::display::{decimals, money, percent, percent_change, signed};
+use crate::web::display::{change_shown, decimals, money, percent, percent_change, signed};
 use crate::web::metrics as metric_pages;
 use crate::web::service::usage::{per, unit_decimals};
-use bigdecimal::{BigDecimal, FromPrimitive};
+use bigdecimal::{BigDecimal, FromPrimitive, RoundingMode};
 
 /// One workload as a row.
 #[derive(Debug, Clone)]
@@ -76,14 +76,18 @@ pub struct Unit<'a> {
     metric: &'a Metric,
     currency: &'a str,
     digits: i64,
+    /// The change as both sides show it; `None` where one is not known.
+    change: Option<BigDecimal>,
 }
 
 impl<'a> Unit<'a> {
-    /// With digits that suit both sides.
+    /// With digits that suit both sides, the one before and the one after.
     pub fn new(metric: &'a Metric, currency: &'a str, sides: [&Side; 2]) -> Self {
-        let costs = sides.into_iter().filter_map(|side| side.unit.per(metric.unit_cost_per));
-        let larger = costs.map(|cost| cost.abs()).max().unwrap_or_default();
-        Self { metric, currency, digits: unit_decimals(&larger, currency) }
+        let [before, after] = sides.map(|side| side.unit.per(metric.unit_cost_per));
+        let larger = [&before, &after].into_iter().flatten().map(BigDecimal::abs).max().unwrap_or_default();
+        let digits = unit_decimals(&larger, currency);
+        let change = before.zip(after).map(|(before, after)| change_shown(&after, &before, digits));
+        Self { metric, currency, digits, change }
     }
 
     /// The exact quotient of a side, rounded for the page.
@@ -112,18 +116,20 @@ impl<'a> Unit<'a> {
             () => "flat",
         };
         let interval = format!("{} to {}, 90%", self.signed(change.low), self.signed(change.high));
-        (format!("{}{share}", self.signed(change.value)), interval, class)
+        let shown = self.change.clone().unwrap_or_else(|| self.amount(change.value));
+        (format!("{}{share}", signed(&shown, self.currency, self.digits)), interval, class)
     }
 
     /// What of the change other volume alone makes.
-    #[expect(clippy::float_arithmetic, reason = "the rest of an estimate")]
     pub fn volume(&self, change: Option<Figure>, from_volume: Option<f64>) -> String {
         match change.zip(from_volume) {
-            Some((change, volume)) => format!(
-                "{} of it from other volume alone, {} from the rest",
-                self.signed(volume),
-                self.signed(change.value - volume)
-            ),
+            Some((change, volume)) => {
+                // Both parts as they are shown make the change as it is shown.
+                let volume = self.amount(volume).with_scale_round(self.digits, RoundingMode::HalfUp);
+                let all = self.change.clone().unwrap_or_else(|| self.amount(change.value));
+                let text = |amount: &BigDecimal| signed(amount, self.currency, self.digits);
+                format!("{} of it from other volume alone, {} from the rest", text(&volume), text(&(all - &volume)))
+            }
             None => String::new(),
         }
     }
