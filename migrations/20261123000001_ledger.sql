@@ -190,7 +190,8 @@ CREATE TABLE charge_group (
     tags jsonb NOT NULL DEFAULT '{}',
     -- Only shown, never searched: json stays the text that it is.
     attributes json NOT NULL DEFAULT '{}',
-    PRIMARY KEY (sub_account_key, group_id)
+    -- With the key of each group: a load asks for it a million times, of a table that is larger than memory.
+    PRIMARY KEY (sub_account_key, group_id) INCLUDE (rollup_key_id)
 );
 CREATE INDEX charge_group_by_rollup_key ON charge_group (rollup_key_id, resource_id);
 
