@@ -6,7 +6,7 @@ use crate::store::catalogue::service::{self, ServiceValues};
 use crate::store::catalogue::team::{self, TeamValues};
 use crate::store::service_details::{self, ServiceDetail};
 use crate::web::catalogue::details::DetailValues;
-use crate::web::catalogue::remove;
+use crate::web::catalogue::remove::{self, Entry};
 use crate::web::mapping_change::{self, Done, MappingChange};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -181,6 +181,18 @@ pub(super) fn answer<T: Serialize>(status: StatusCode, done: web::Result<Done<T>
     }
 }
 
+/// Deletes an entry and answers with its short name.
+pub(super) async fn delete_entry(
+    app: AppState,
+    principal: Principal,
+    address: ClientAddress,
+    entry: Entry,
+    slug: String,
+) -> Result<Response> {
+    let done = remove::delete(app, principal, address, entry, slug).await;
+    answer(StatusCode::OK, done.map(|done| done.map(|slug| json!({ "deleted": slug }))))
+}
+
 pub(super) fn slug_for(slug: Option<&String>, name: &str) -> String {
     slug.map_or_else(|| allocate::slug(name), |slug| slug.trim().to_owned())
 }
@@ -286,13 +298,7 @@ pub async fn delete_service(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        remove::delete_service(&mut change, &slug).await?;
-        change.finish().await?;
-        Ok(json!({ "deleted": slug }))
-    });
-    answer(StatusCode::OK, done.await)
+    delete_entry(app, principal, address, Entry::Service, slug).await
 }
 
 /// List teams.
@@ -364,13 +370,7 @@ pub async fn delete_team(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        remove::delete_team(&mut change, &slug).await?;
-        change.finish_without_remap().await?;
-        Ok(json!({ "deleted": slug }))
-    });
-    answer(StatusCode::OK, done.await)
+    delete_entry(app, principal, address, Entry::Team, slug).await
 }
 
 async fn read_service(conn: &mut PgConnection, slug: &str) -> web::Result<Service> {

@@ -1,11 +1,12 @@
 //! `/api/v1/environments`: where services run, what for, and until when.
 
-use super::catalogue::{answer, parse, present, slug_for};
+use super::catalogue::{answer, delete_entry, parse, present, slug_for};
 use super::error::{ErrorBody, Result};
 use crate::allocate::EnvironmentKind;
 use crate::store::catalogue::environment::{self, EnvironmentValues};
 use crate::store::environment_ends::{self, EnvironmentEnd};
-use crate::web::catalogue::{environment_end, remove};
+use crate::web::catalogue::environment_end;
+use crate::web::catalogue::remove::Entry;
 use crate::web::mapping_change::{self, MappingChange};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -179,13 +180,7 @@ pub async fn delete(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        remove::delete_environment(&mut change, &slug).await?;
-        change.finish().await?;
-        Ok(json!({ "deleted": slug }))
-    });
-    answer(StatusCode::OK, done.await)
+    delete_entry(app, principal, address, Entry::Environment, slug).await
 }
 
 async fn read(conn: &mut PgConnection, slug: &str) -> web::Result<Environment> {

@@ -1,6 +1,6 @@
 //! Deleting an entry: first what follows from it, then the deed.
 
-use super::super::mapping_change::{self, MappingChange};
+use super::super::mapping_change::{self, Done, MappingChange};
 use super::super::moves::{self, Labels, Moves};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
 use crate::allocate::Catalogue;
@@ -120,12 +120,8 @@ pub(super) async fn service(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        delete_service(&mut change, &slug).await?;
-        change.finish().await
-    });
-    Ok(done.await?.redirect(|_| "/catalogue".into()))
+    let done = delete(app, principal, address, Entry::Service, slug).await?;
+    Ok(done.redirect(|_| "/catalogue".into()))
 }
 
 pub(super) async fn environment(
@@ -134,12 +130,8 @@ pub(super) async fn environment(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        delete_environment(&mut change, &slug).await?;
-        change.finish().await
-    });
-    Ok(done.await?.redirect(|_| "/catalogue?show=environments".into()))
+    let done = delete(app, principal, address, Entry::Environment, slug).await?;
+    Ok(done.redirect(|_| "/catalogue?show=environments".into()))
 }
 
 pub(super) async fn team(
@@ -148,30 +140,59 @@ pub(super) async fn team(
     address: ClientAddress,
     Path(slug): Path<String>,
 ) -> Result<Response> {
-    let done = mapping_change::run(async move {
-        let mut change = MappingChange::begin(&app, &principal, address).await?;
-        delete_team(&mut change, &slug).await?;
-        change.finish_without_remap().await
-    });
-    Ok(done.await?.redirect(|()| "/catalogue?show=teams".into()))
+    let done = delete(app, principal, address, Entry::Team, slug).await?;
+    Ok(done.redirect(|_| "/catalogue?show=teams".into()))
 }
 
-/// Deletes a service, with the rules that name it.
-pub async fn delete_service(change: &mut MappingChange, slug: &str) -> Result<()> {
+/// What an entry of the catalogue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// A service; the rules that name it go with it.
+    Service,
+    /// An environment; the rules that name it go with it.
+    Environment,
+    /// A team; what it owned belongs to none.
+    Team,
+}
+
+/// Deletes an entry, whichever way it is asked for, and gives its slug.
+pub async fn delete(
+    app: AppState,
+    principal: Principal,
+    address: ClientAddress,
+    entry: Entry,
+    slug: String,
+) -> Result<Done<String>> {
+    mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        match entry {
+            Entry::Service => delete_service(&mut change, &slug).await?,
+            Entry::Environment => delete_environment(&mut change, &slug).await?,
+            Entry::Team => delete_team(&mut change, &slug).await?,
+        }
+        match entry {
+            Entry::Service | Entry::Environment => change.finish().await.map(drop)?,
+            // Its services keep their cost.
+            Entry::Team => change.finish_without_remap().await?,
+        }
+        Ok(slug)
+    })
+    .await
+}
+
+async fn delete_service(change: &mut MappingChange, slug: &str) -> Result<()> {
     let service = catalogue::service::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
     catalogue::service::delete(change.conn(), service.service_id).await?;
     change.audit("service.deleted", slug, service.values().details()).await
 }
 
-/// Deletes an environment, with the rules that name it.
-pub async fn delete_environment(change: &mut MappingChange, slug: &str) -> Result<()> {
+async fn delete_environment(change: &mut MappingChange, slug: &str) -> Result<()> {
     let environment = catalogue::environment::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
     catalogue::environment::delete(change.conn(), environment.environment_id).await?;
     change.audit("environment.deleted", slug, environment.values().details()).await
 }
 
-/// Deletes a team; what it owned belongs to none.
-pub async fn delete_team(change: &mut MappingChange, slug: &str) -> Result<()> {
+async fn delete_team(change: &mut MappingChange, slug: &str) -> Result<()> {
     let team = catalogue::team::get(change.conn(), slug).await?.ok_or(Error::NotFound)?;
     catalogue::team::delete(change.conn(), team.team_id).await?;
     change.audit("team.deleted", slug, team.values().details()).await
