@@ -4,7 +4,7 @@ use super::super::mapping_change::{self, MappingChange};
 use super::super::moves::{self, Labels, Moves};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
 use super::edit;
-use super::form::checked_reason;
+use super::form::{DeleteForm, checked_reason};
 use super::{conditions_in_words, delete_rule, ranges, targets_in_words};
 use crate::focus::CostBasis;
 use crate::rollup::{mapper, what_if};
@@ -118,13 +118,6 @@ pub(super) async fn shift(
         change.finish().await
     });
     Ok(done.await?.redirect(|_| format!("/rules#rule-{id}")))
-}
-
-/// Why it goes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeleteForm {
-    reason: String,
 }
 
 pub(super) async fn delete(

@@ -324,6 +324,14 @@ pub(crate) struct RestoreForm {
     pub reason: String,
 }
 
+/// Why a rule or a split goes.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteForm {
+    /// As [`checked_reason`] wants it.
+    pub reason: String,
+}
+
 /// Why a rule is made or changed: never blank, never longer than a page shows.
 pub(crate) fn checked_reason(reason: &str) -> Result<String> {
     let reason = reason.trim();

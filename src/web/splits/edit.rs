@@ -1,7 +1,7 @@
 //! Making, changing and deleting a split.
 
 use super::super::mapping_change::{self, MappingChange};
-use super::super::rules::form::checked_reason;
+use super::super::rules::form::{DeleteForm, checked_reason};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
 use super::form::SplitForm;
 use super::planned;
@@ -15,7 +15,6 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Template, WebTemplate)]
@@ -127,12 +126,6 @@ pub(crate) async fn delete_split(change: &mut MappingChange, id: i64, reason: &s
     let (login, now) = (change.actor().to_owned(), change.now());
     splits::delete(change.conn(), &split, Author { login: &login, now, reason }).await?;
     change.audit("split.deleted", &id.to_string(), json!({ "split": split.values, "reason": reason })).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeleteForm {
-    reason: String,
 }
 
 pub(super) async fn delete(
