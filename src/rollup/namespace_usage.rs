@@ -43,9 +43,10 @@ pub struct CountedNamespaces {
     pub is_changed: bool,
 }
 
-/// Whose each namespace is.
+/// Whose each namespace is. The default says it of none.
+#[derive(Default)]
 pub struct Namespaces {
-    mapper: Mapper,
+    mapper: Option<Mapper>,
     catalogue: Catalogue,
     /// Slugs of services.
     slugs: HashMap<i64, String>,
@@ -61,7 +62,7 @@ impl Namespaces {
         for name in catalogue::service_names(conn).await? {
             slugs.entry(name.id).or_insert(name.name);
         }
-        Ok(Self { mapper, catalogue, slugs })
+        Ok(Self { mapper: Some(mapper), catalogue, slugs })
     }
 
     /// The slug of the service that a namespace belongs to.
@@ -74,7 +75,7 @@ impl Namespaces {
     /// the namespace is the service as the sender names it and the tag `namespace`, the cluster the tag `cluster`; else
     /// the service of that name.
     pub fn place(&self, cluster_id: &str, namespace: &str) -> Option<(i64, i64)> {
-        let assigned = allocate::assign(&self.mapper.deployments, |attribute| {
+        let assigned = allocate::assign(&self.mapper.as_ref()?.deployments, |attribute| {
             let value = match (allocate::tag_key(attribute), attribute) {
                 (Some("namespace"), _) | (None, "service") => namespace,
                 (Some("cluster"), _) => cluster_id,
