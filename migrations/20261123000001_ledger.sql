@@ -166,6 +166,20 @@ LANGUAGE sql STABLE AS $$
     WHERE g.state = 'superseded'
 $$;
 
+-- The current generations of bills that lack days: the place of the bill in the lists, from 1 on, and the first day
+-- without it. The lists are `LackingLists` in src/store/variance_known.rs; an account that lacks days itself goes before
+-- its source, since it says of both. A plain query, so that the planner puts it in place of the call.
+CREATE FUNCTION lacking_bills(source_ids bigint[], accounts text[], are_whole boolean[], first_days date[])
+RETURNS TABLE (generation_id bigint, place bigint, since date)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT DISTINCT ON (own.generation_id) own.generation_id, lack.place, lack.first_day
+    FROM unnest(source_ids, accounts, are_whole, first_days)
+        WITH ORDINALITY AS lack (source_id, account, is_whole, first_day, place)
+    JOIN generation own ON own.source_id = lack.source_id AND own.state = 'current'
+        AND (lack.is_whole OR own.billing_account_id = lack.account)
+    ORDER BY own.generation_id, lack.is_whole
+$$;
+
 -- Each change of what readers see gets a number; a page names the one it was computed from.
 CREATE TABLE publication (
     publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -113,14 +113,7 @@ pub async fn lines(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
-            LEFT JOIN (
-                SELECT DISTINCT ON (own.generation_id) own.generation_id, lack.place, lack.since
-                FROM unnest($17::bigint[], $18::text[], $19::boolean[], $20::date[])
-                    WITH ORDINALITY AS lack (source_id, account, is_whole, since, place)
-                JOIN generation own ON own.source_id = lack.source_id AND own.state = 'current'
-                    AND (lack.is_whole OR own.billing_account_id = lack.account)
-                ORDER BY own.generation_id, lack.is_whole
-            ) bill ON bill.generation_id = g.generation_id
+            LEFT JOIN lacking_bills($17, $18, $19, $20) bill ON bill.generation_id = g.generation_id
             WHERE d.charge_date < least($16::date, bill.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
                 AND g.first_charge_date < greatest($2::date, $4::date)
@@ -219,14 +212,7 @@ pub async fn sums(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
-            LEFT JOIN (
-                SELECT DISTINCT ON (own.generation_id) own.generation_id, lack.place, lack.since
-                FROM unnest($15::bigint[], $16::text[], $17::boolean[], $18::date[])
-                    WITH ORDINALITY AS lack (source_id, account, is_whole, since, place)
-                JOIN generation own ON own.source_id = lack.source_id AND own.state = 'current'
-                    AND (lack.is_whole OR own.billing_account_id = lack.account)
-                ORDER BY own.generation_id, lack.is_whole
-            ) bill ON bill.generation_id = g.generation_id
+            LEFT JOIN lacking_bills($15, $16, $17, $18) bill ON bill.generation_id = g.generation_id
             WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
               AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))

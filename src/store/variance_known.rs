@@ -43,7 +43,7 @@ impl LackingBill {
     }
 }
 
-/// The bills that lack days, as lists of a query.
+/// The bills that lack days, as the lists that `lacking_bills` of the database takes.
 pub(super) struct LackingLists {
     pub source_ids: Vec<i64>,
     pub accounts: Vec<String>,

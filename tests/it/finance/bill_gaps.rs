@@ -152,4 +152,12 @@ async fn days_that_an_account_lacks_are_the_cause_bill_missing(db: PgPool) {
     deliver(&world, ("C", "checkout"), "10", ("2026-09", 1..=30)).await;
     deliver(&world, ("C", "checkout"), "10", ("2026-10", 1..=31)).await;
     assert_eq!(causes(&world).await, missing("-190"));
+    // Which bills those are is a part of the query: nothing hides from the planner how few they are.
+    let plan: Vec<String> =
+        sqlx::query_scalar("EXPLAIN SELECT * FROM lacking_bills('{1}', '{C}', '{f}', '{2026-11-01}') f")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("on generation") && !plan.contains("Scan on lacking_bills"), "{plan}");
 }
