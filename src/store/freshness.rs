@@ -141,7 +141,13 @@ impl Freshness {
         self.sources.iter().map(|source| source.bills_from).min()
     }
 
-    /// Whether any bill tells of this day.
+    /// Whether any bill tells of this day, of whatever cost. It stands beside [`KnownDays::is_known`] because neither
+    /// tells the other. That one is of a service, within the reach of bills: on a day it does not know, other bills may
+    /// be there. This one is of no service: where it says no, all bills lack, also those of services that began later
+    /// or are billed on one day a month, of which that one lacks nothing. Averages, comparisons and months ask it, and
+    /// unit costs with [`Self::missing_since_of`], which weighs a late bill for several services together as their
+    /// groups have them. Gaps are weighed for single services only ([`Gap::material`]), so that unit costs count the
+    /// days of a gap of one bill beside others.
     pub fn has_bill(&self, day: NaiveDate) -> bool {
         self.bills_from().is_none_or(|first| first <= day) && !self.unbilled.contains(&BillingPeriod::containing(day))
     }

@@ -39,7 +39,8 @@ impl KnownDays {
         &self.gaps
     }
 
-    /// Whether everything that bills this service tells of this day.
+    /// Whether everything that bills this service tells of this day, which lies in the reach of bills: what
+    /// [`has_bill`](super::freshness::Freshness::has_bill) asks is another thing.
     pub fn is_known(&self, service_id: i64, day: NaiveDate) -> bool {
         let is_missing = self.missing_since(service_id).is_some_and(|since| since <= day);
         let gaps = self.without_bill.get(&service_id);
