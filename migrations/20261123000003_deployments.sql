@@ -63,6 +63,7 @@ CREATE FUNCTION is_same_commit(text, text) RETURNS boolean LANGUAGE sql IMMUTABL
     $$ SELECT left($1, 8) = left($2, 8) AND (starts_with($1, $2) OR starts_with($2, $1)) $$;
 CREATE INDEX change_by_sha ON change (left(sha, 8));
 CREATE INDEX change_hotfix ON change (left(sha, 8)) WHERE is_hotfix;
+CREATE INDEX change_hotfix_by_time ON change (repo, happened_at) WHERE is_hotfix;
 CREATE INDEX change_reverting ON change (repo) WHERE title LIKE 'Revert "%' OR reverts <> '{}';
 
 -- A version exists. It never goes live by itself.
@@ -163,6 +164,16 @@ CREATE TABLE deployment_commit (
     PRIMARY KEY (deployment_id, repo, sha)
 );
 CREATE INDEX deployment_commit_by_sha ON deployment_commit (sha);
+
+-- How new what a deployment was made of is, of one of its repositories: the time of the commit that was deployed where
+-- the repository told of it, else when the deployment was made. What was merged until then is in it.
+CREATE FUNCTION built_at(deployment bigint, of_repo text) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(
+        (SELECT max(c.happened_at) FROM deployment_commit k
+         JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = $2
+         WHERE k.deployment_id = $1 AND k.repo IN ('', $2)),
+        (SELECT d.created_at FROM deployment d WHERE d.deployment_id = $1))
+$$;
 
 -- Every status that was told, append-only.
 CREATE TABLE deployment_status (

@@ -139,16 +139,11 @@ pub async fn changes_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Re
     let mut changes = sqlx::query_as!(
         Change,
         "WITH place AS (
-             SELECT d.deployment_id, d.created_at, r.repo FROM deployment d
+             SELECT d.deployment_id, r.repo FROM deployment d
              CROSS JOIN (SELECT repo FROM deployment WHERE deployment_id = $1
                          UNION SELECT repo FROM deployment_commit WHERE deployment_id = $1) r
              WHERE d.deployment_id IN ($1, $2) AND r.repo <> ''),
-         known AS (
-             SELECT p.deployment_id, p.repo, coalesce(
-                 (SELECT max(c.happened_at) FROM deployment_commit k
-                  JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = p.repo
-                  WHERE k.deployment_id = p.deployment_id AND k.repo IN ('', p.repo)), p.created_at) AS at
-             FROM place p)
+         known AS (SELECT p.deployment_id, p.repo, built_at(p.deployment_id, p.repo) AS at FROM place p)
          SELECT c.change_id, c.repo, c.external_id, c.sha, c.title, c.author, c.state, c.happened_at, c.url
          FROM change c
          JOIN known until ON until.deployment_id = $1 AND until.repo = c.repo
