@@ -55,6 +55,10 @@ CREATE TABLE change (
     is_hotfix boolean NOT NULL DEFAULT false,
     -- The commits that its text says it reverts.
     reverts text[] NOT NULL DEFAULT '{}',
+    -- When what is shown of it was told, by the sender's clock and by ours: a merged one may be labelled afterwards. Not
+    -- of a commit that was pushed: what anything else tells of it outweighs that.
+    facts_at timestamptz,
+    facts_received_at timestamptz,
     UNIQUE (repo, external_id)
 );
 CREATE INDEX change_by_time ON change (repo, happened_at);

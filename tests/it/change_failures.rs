@@ -1,10 +1,12 @@
 //! Which deployments failed though they went live: what takes a deployment's place, whose an incident is, and what reverts
 //! and labels tell.
 
+use crate::senders::{Doors, Given, deliver};
 use crate::support::{TestApp, app, count};
 use crate::webhooks::{Github, minute, repository};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use costwake::events::Headers;
 use costwake::rollup::events::read_new;
 use costwake::store::impact_series::{self, Environments};
 use costwake::store::tokens::TokenScope;
@@ -289,4 +291,65 @@ async fn pages_know_all(pool: &PgPool, failure_count: usize) {
         told += change_failures::of_deployment(&mut conn, deployment_id).await.unwrap().len();
     }
     assert_eq!(told, failure_count);
+}
+
+/// A label that is set or taken away after the merge makes or unmakes a hotfix, in whatever order it is told.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_label_after_the_merge_counts_as_the_last_was_told(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let told = [("deployment_status", live(51, "production", 1)), ("deployment_status", live(52, "production", 12))];
+    tell(&github, &pool, &told).await;
+    let request = |action: &str, at: i64, labels: Value| {
+        let mut body = request(52, "Mend it", 10, json!({"updated_at": minute(at), "labels": labels}));
+        body["action"] = json!(action);
+        body
+    };
+    let (labeled, unlabeled) =
+        (request("labeled", 15, json!([{"name": "hotfix"}])), request("unlabeled", 20, json!([])));
+    let none: [&str; 0] = [];
+    let hotfix = ["production 01 hotfix 12"];
+    let steps = [
+        (&labeled, &hotfix[..]),
+        (&request("closed", 10, json!([])), &hotfix[..]),
+        (&unlabeled, &none[..]),
+        // Sent again by hand.
+        (&labeled, &none[..]),
+        (&request("labeled", 25, json!([{"name": "hotfix"}])), &hotfix[..]),
+    ];
+    for (step, (body, expected)) in steps.into_iter().enumerate() {
+        github.signed("pull_request", &format!("label-{step}"), body).await;
+        assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+        assert_eq!(failures(&pool).await, expected, "step {step}");
+    }
+}
+
+/// GitLab tells with each label when the request was changed last, and not when it was merged.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_label_after_the_merge_does_not_move_the_merge(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    let request = |number: i64, action: &str, at: i64, labels: Value| {
+        json!({"object_kind": "merge_request", "project": {"path_with_namespace": "acme/web"},
+            "object_attributes": {"iid": number, "state": "merged", "action": action, "title": "Mend it",
+                "merge_commit_sha": format!("{number:040x}"), "updated_at": minute(at), "labels": labels.clone()},
+            "labels": labels, "changes": {"labels": {"previous": [], "current": labels}}})
+    };
+    let labels = || json!([{"title": "type::hotfix"}]);
+    let bodies = [
+        request(1, "merge", 10, json!([])),
+        request(1, "update", 30, labels()),
+        request(2, "update", 30, labels()),
+        request(2, "merge", 10, json!([])),
+    ];
+    for (number, body) in bodies.iter().enumerate() {
+        let given = Given { headers: Headers::default(), body: body.to_string().into_bytes(), received_at: Utc::now() };
+        deliver(&pool, "gitlab", &number.to_string(), &given).await;
+        assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    }
+    let known: Vec<(bool, DateTime<Utc>)> =
+        sqlx::query_as("SELECT is_hotfix, happened_at FROM change ORDER BY external_id")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let merged_at = minute(10).parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(known, [(true, merged_at), (true, merged_at)]);
 }
