@@ -195,6 +195,20 @@ CREATE TABLE deployment_status (
 );
 CREATE INDEX deployment_status_by_deployment ON deployment_status (deployment_id, occurred_at);
 CREATE INDEX deployment_status_by_delivery ON deployment_status (event_delivery_id);
+-- Of a sender that tells states: what was told of an object since a moment, and of one state before it.
+CREATE INDEX deployment_status_by_object ON deployment_status ((facts ->> 'object'), occurred_at)
+    WHERE facts ->> 'object' IS NOT NULL;
+CREATE INDEX deployment_status_by_state ON deployment_status ((facts ->> 'object_key'), occurred_at)
+    WHERE facts ->> 'object' IS NOT NULL AND status = 'succeeded';
+
+-- What else told the same status, after the delivery that it is of: where that one is read again and tells it no more, it
+-- is the next one's.
+CREATE TABLE deployment_status_repeat (
+    deployment_status_id bigint NOT NULL REFERENCES deployment_status ON DELETE CASCADE,
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    PRIMARY KEY (deployment_status_id, event_delivery_id)
+);
+CREATE INDEX deployment_status_repeat_by_delivery ON deployment_status_repeat (event_delivery_id);
 
 CREATE TABLE pipeline_run (
     pipeline_run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

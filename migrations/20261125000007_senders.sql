@@ -49,6 +49,14 @@ CREATE TABLE operational_event_status (
 CREATE INDEX operational_event_status_by_event ON operational_event_status (operational_event_id);
 CREATE INDEX operational_event_status_by_delivery ON operational_event_status (event_delivery_id);
 
+-- What else told the same, as deployment_status_repeat.
+CREATE TABLE operational_event_status_repeat (
+    operational_event_status_id bigint NOT NULL REFERENCES operational_event_status ON DELETE CASCADE,
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    PRIMARY KEY (operational_event_status_id, event_delivery_id)
+);
+CREATE INDEX operational_event_status_repeat_by_delivery ON operational_event_status_repeat (event_delivery_id);
+
 -- Somebody says that a deployment failed, though it went live.
 CREATE TABLE deployment_failure_mark (
     deployment_id bigint PRIMARY KEY REFERENCES deployment ON DELETE CASCADE,
