@@ -27,6 +27,8 @@ CREATE TABLE operational_event (
     CHECK (ended_at >= started_at)
 );
 CREATE INDEX operational_event_by_time ON operational_event (started_at);
+-- What lasts into some days.
+CREATE INDEX operational_event_by_span ON operational_event USING gist (tstzrange(started_at, ended_at, '[]'));
 -- What ends an environment, or the deployments of a service there.
 CREATE INDEX operational_event_of_environment ON operational_event (environment_id) WHERE kind = 'environment';
 
