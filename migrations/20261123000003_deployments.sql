@@ -55,6 +55,10 @@ CREATE TABLE change (
     is_hotfix boolean NOT NULL DEFAULT false,
     -- The commits that its text says it reverts.
     reverts text[] NOT NULL DEFAULT '{}',
+    -- When what is shown of it was told, by the sender's clock and by ours: a merged one may be labelled afterwards. Not
+    -- of a commit that was pushed: what anything else tells of it outweighs that.
+    facts_at timestamptz,
+    facts_received_at timestamptz,
     UNIQUE (repo, external_id)
 );
 CREATE INDEX change_by_time ON change (repo, happened_at);
@@ -63,6 +67,7 @@ CREATE FUNCTION is_same_commit(text, text) RETURNS boolean LANGUAGE sql IMMUTABL
     $$ SELECT left($1, 8) = left($2, 8) AND (starts_with($1, $2) OR starts_with($2, $1)) $$;
 CREATE INDEX change_by_sha ON change (left(sha, 8));
 CREATE INDEX change_hotfix ON change (left(sha, 8)) WHERE is_hotfix;
+CREATE INDEX change_hotfix_by_time ON change (repo, happened_at) WHERE is_hotfix;
 CREATE INDEX change_reverting ON change (repo) WHERE title LIKE 'Revert "%' OR reverts <> '{}';
 
 -- A version exists. It never goes live by itself.
@@ -164,6 +169,16 @@ CREATE TABLE deployment_commit (
 );
 CREATE INDEX deployment_commit_by_sha ON deployment_commit (sha);
 
+-- How new what a deployment was made of is, of one of its repositories: the time of the commit that was deployed where
+-- the repository told of it, else when the deployment was made. What was merged until then is in it.
+CREATE FUNCTION built_at(deployment bigint, of_repo text) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(
+        (SELECT max(c.happened_at) FROM deployment_commit k
+         JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = $2
+         WHERE k.deployment_id = $1 AND k.repo IN ('', $2)),
+        (SELECT d.created_at FROM deployment d WHERE d.deployment_id = $1))
+$$;
+
 -- Every status that was told, append-only.
 CREATE TABLE deployment_status (
     deployment_status_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -180,6 +195,20 @@ CREATE TABLE deployment_status (
 );
 CREATE INDEX deployment_status_by_deployment ON deployment_status (deployment_id, occurred_at);
 CREATE INDEX deployment_status_by_delivery ON deployment_status (event_delivery_id);
+-- Of a sender that tells states: what was told of an object since a moment, and of one state before it.
+CREATE INDEX deployment_status_by_object ON deployment_status ((facts ->> 'object'), occurred_at)
+    WHERE facts ->> 'object' IS NOT NULL;
+CREATE INDEX deployment_status_by_state ON deployment_status ((facts ->> 'object_key'), occurred_at)
+    WHERE facts ->> 'object' IS NOT NULL AND status = 'succeeded';
+
+-- What else told the same status, after the delivery that it is of: where that one is read again and tells it no more, it
+-- is the next one's.
+CREATE TABLE deployment_status_repeat (
+    deployment_status_id bigint NOT NULL REFERENCES deployment_status ON DELETE CASCADE,
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    PRIMARY KEY (deployment_status_id, event_delivery_id)
+);
+CREATE INDEX deployment_status_repeat_by_delivery ON deployment_status_repeat (event_delivery_id);
 
 CREATE TABLE pipeline_run (
     pipeline_run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -27,6 +27,8 @@ CREATE TABLE operational_event (
     CHECK (ended_at >= started_at)
 );
 CREATE INDEX operational_event_by_time ON operational_event (started_at);
+-- What lasts into some days.
+CREATE INDEX operational_event_by_span ON operational_event USING gist (tstzrange(started_at, ended_at, '[]'));
 -- What ends an environment, or the deployments of a service there.
 CREATE INDEX operational_event_of_environment ON operational_event (environment_id) WHERE kind = 'environment';
 
@@ -49,6 +51,14 @@ CREATE TABLE operational_event_status (
 CREATE INDEX operational_event_status_by_event ON operational_event_status (operational_event_id);
 CREATE INDEX operational_event_status_by_delivery ON operational_event_status (event_delivery_id);
 
+-- What else told the same, as deployment_status_repeat.
+CREATE TABLE operational_event_status_repeat (
+    operational_event_status_id bigint NOT NULL REFERENCES operational_event_status ON DELETE CASCADE,
+    event_delivery_id bigint NOT NULL REFERENCES event_delivery,
+    PRIMARY KEY (operational_event_status_id, event_delivery_id)
+);
+CREATE INDEX operational_event_status_repeat_by_delivery ON operational_event_status_repeat (event_delivery_id);
+
 -- Somebody says that a deployment failed, though it went live.
 CREATE TABLE deployment_failure_mark (
     deployment_id bigint PRIMARY KEY REFERENCES deployment ON DELETE CASCADE,
@@ -60,15 +70,24 @@ CREATE TABLE deployment_failure_mark (
 -- A squashed request's commit has its number behind its title.
 CREATE FUNCTION title_without_number(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
     $$ SELECT regexp_replace($1, ' \([#!][0-9]+\)$', '') $$;
+-- Titles are long, and are only looked up whole.
+CREATE INDEX change_by_title ON change USING hash (title_without_number(title));
+-- Whether a title that was reverted can be that of this change: of several with one title, the number tells which.
+CREATE FUNCTION is_same_number(reverted_title text, title text, external_id text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(substring($1 FROM ' \([#!]([0-9]+)\)$') =
+                    coalesce(substring($2 FROM ' \([#!]([0-9]+)\)$'), substring($3 FROM '[#!]([0-9]+)$')), true)
+$$;
 
 -- Which deployments failed though they went live, why, and by which evidence. One row a reason and service:
 --   rollback  the deployment that took its place went back to an earlier version
---   hotfix    in production, the deployment that took its place deployed a merge request that was labelled as a hotfix
---             and merged since
---   revert    a change that it deployed, of whichever repository, was reverted afterwards
+--   hotfix    in production, what took its place brought a merge request that was labelled as a hotfix and merged since
+--   revert    a change that it brought, of whichever repository, was reverted afterwards
 --   incident  one of the service began within a day after it went live, before another took its place; one that names
 --             no environment is one of production
 --   marked    somebody said so
+-- What a deployment brought is the commit that was deployed, and, as its list of changes has it, what was merged in its
+-- repositories since what was live before was built; going back brings nothing, and a first one not all of history.
 -- What brought nothing new takes nobody's place. Of some services, and of what went live since a time: what tells of a
 -- failure comes later, so that what went live before is not looked at.
 CREATE FUNCTION change_failures_of(services bigint[], since timestamptz) RETURNS TABLE (
@@ -99,19 +118,45 @@ WITH live AS (
       AND NOT (r.state = 'pushed' AND EXISTS (
           SELECT FROM change m WHERE m.repo = r.repo AND m.state = 'merged' AND is_same_commit(m.sha, r.sha)
             AND (m.title LIKE 'Revert "%' OR m.reverts <> '{}')))
+      AND r.happened_at >= $2
+), reverted AS (
+    -- The changes that these reverted, as far as repositories told of them: of several with one title, the last before.
+    SELECT r.change_id, r.repo, r.happened_at, c.happened_at AS reverted_at
+    FROM reverting r CROSS JOIN LATERAL (
+        SELECT c.happened_at FROM change c
+        WHERE c.repo = r.repo AND title_without_number(c.title) = title_without_number(r.reverted_title)
+          AND is_same_number(r.reverted_title, c.title, c.external_id)
+          AND c.state <> 'abandoned' AND c.happened_at <= r.happened_at
+        ORDER BY c.happened_at DESC LIMIT 1) c
+    UNION
+    SELECT r.change_id, r.repo, r.happened_at, c.happened_at
+    FROM reverting r CROSS JOIN unnest(r.reverts) AS t (sha)
+    JOIN change c ON c.repo = r.repo AND is_same_commit(c.sha, t.sha) AND c.state <> 'abandoned'
+), made_of AS (
+    SELECT x.deployment_id, m.repo FROM (SELECT DISTINCT deployment_id FROM live) x
+    CROSS JOIN LATERAL (
+        SELECT d.repo FROM deployment d WHERE d.deployment_id = x.deployment_id AND d.repo <> ''
+        UNION SELECT k.repo FROM deployment_commit k WHERE k.deployment_id = x.deployment_id AND k.repo <> '') m
 )
 SELECT x.deployment_id, x.service_id, 'rollback' AS reason, x.replaced_at AS failed_at,
        x.replaced_by AS evidence_deployment_id, NULL::bigint AS operational_event_id, NULL::bigint AS change_id,
        x.replaced_at
 FROM live x WHERE x.is_rolled_back
 UNION ALL
-SELECT DISTINCT x.deployment_id, x.service_id, 'hotfix', h.happened_at, x.replaced_by, NULL::bigint, h.change_id,
-       x.replaced_at
-FROM live x
-JOIN deployment_commit k ON k.deployment_id = x.replaced_by
-JOIN change h ON h.is_hotfix AND is_same_commit(h.sha, k.sha) AND (k.repo = '' OR h.repo = k.repo)
-    AND h.state <> 'abandoned' AND h.happened_at >= x.finished_at
-WHERE x.is_production AND NOT x.is_rollback
+(SELECT x.deployment_id, x.service_id, 'hotfix', h.happened_at, x.replaced_by, NULL::bigint, h.change_id, x.replaced_at
+ FROM live x
+ JOIN deployment_commit k ON k.deployment_id = x.replaced_by
+ JOIN change h ON h.is_hotfix AND is_same_commit(h.sha, k.sha) AND (k.repo = '' OR h.repo = k.repo)
+     AND h.state <> 'abandoned' AND h.happened_at >= x.finished_at
+ WHERE x.is_production AND NOT x.is_rollback
+ UNION
+ SELECT x.deployment_id, x.service_id, 'hotfix', h.happened_at, x.replaced_by, NULL, h.change_id, x.replaced_at
+ FROM live x
+ JOIN made_of m ON m.deployment_id = x.replaced_by
+ JOIN change h ON h.is_hotfix AND h.repo = m.repo AND h.state <> 'abandoned'
+     AND h.happened_at >= x.finished_at AND h.happened_at <= x.replaced_at
+ WHERE x.is_production AND NOT x.is_rollback AND NOT x.is_rolled_back
+   AND h.happened_at <= built_at(x.replaced_by, h.repo))
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'incident', o.started_at, NULL, o.operational_event_id, NULL, x.replaced_at
 FROM live x
@@ -127,10 +172,7 @@ UNION ALL
  JOIN deployment_commit k USING (deployment_id)
  JOIN change c ON is_same_commit(c.sha, k.sha) AND (k.repo = '' OR c.repo = k.repo) AND c.state <> 'abandoned'
  JOIN reverting r ON r.repo = c.repo AND title_without_number(r.reverted_title) = title_without_number(c.title)
-     -- Of several with one title, the number tells which.
-     AND coalesce(substring(r.reverted_title FROM ' \([#!]([0-9]+)\)$') =
-                  coalesce(substring(c.title FROM ' \([#!]([0-9]+)\)$'),
-                           substring(c.external_id FROM '[#!]([0-9]+)$')), true)
+     AND is_same_number(r.reverted_title, c.title, c.external_id)
      AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
  UNION
  SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL, NULL, r.change_id, x.replaced_at
@@ -138,7 +180,22 @@ UNION ALL
  JOIN deployment_commit k USING (deployment_id)
  JOIN (SELECT r.*, t.sha AS reverted_sha FROM reverting r CROSS JOIN unnest(r.reverts) AS t (sha)) r
      ON is_same_commit(r.reverted_sha, k.sha) AND (k.repo = '' OR r.repo = k.repo)
-     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days')
+     AND r.happened_at >= x.finished_at AND r.happened_at < x.finished_at + interval '90 days'
+ UNION
+ SELECT x.deployment_id, x.service_id, 'revert', v.happened_at, NULL, NULL, v.change_id, x.replaced_at
+ FROM live x
+ JOIN made_of m USING (deployment_id)
+ JOIN reverted v ON v.repo = m.repo AND v.reverted_at <= x.finished_at
+     AND v.happened_at >= x.finished_at AND v.happened_at < x.finished_at + interval '90 days'
+ WHERE NOT x.is_rollback
+   AND v.reverted_at <= built_at(x.deployment_id, v.repo)
+   -- The one that was live before may have been so long ago that it is not among these.
+   AND v.reverted_at > (
+       SELECT built_at(w.deployment_id, v.repo) FROM deployment w JOIN deployment_service ws USING (deployment_id)
+       WHERE ws.service_id = x.service_id AND w.environment_id = x.environment_id AND w.finished_at < x.finished_at
+         AND w.status IN ('succeeded', 'superseded') AND w.kind NOT IN ('config_sync', 'restart', 'scale')
+         AND NOT ws.is_noop
+       ORDER BY w.finished_at DESC, w.deployment_id DESC LIMIT 1))
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'marked', m.marked_at, NULL, NULL, NULL, x.replaced_at
 FROM live x JOIN deployment_failure_mark m USING (deployment_id)

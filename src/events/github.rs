@@ -189,20 +189,21 @@ impl Payload<'_> {
     }
 
     fn pull_request(&self) -> Result<Event, EventError> {
-        if self.text("/action").as_deref() != Some("closed") {
+        let is_merged = self.is_true("/pull_request/merged");
+        // A merged one may be labelled or worded anew: each action tells all of it.
+        if !is_merged && self.text("/action").as_deref() != Some("closed") {
             return Ok(self.ignored("a pull request counts once it is closed"));
         }
         let mut event = self.event(EventKind::Change);
         let number = self.id("/pull_request/number")?;
         event.external_id = Some(format!("{}#{number}", event.repo.as_deref().unwrap_or_default()));
-        let is_merged = self.is_true("/pull_request/merged");
         event.status_raw = Some(if is_merged { "merged" } else { "abandoned" }.into());
         event.sha = self.sha("/pull_request/merge_commit_sha").filter(|_| is_merged);
         event.reference = self.text("/pull_request/base/ref");
         event.created_at = self.time("/pull_request/created_at", &mut event);
         let ended = if is_merged { "/pull_request/merged_at" } else { "/pull_request/closed_at" };
         event.finished_at = Some(self.needed_time(ended, &mut event));
-        event.occurred_at = event.finished_at;
+        event.occurred_at = self.real_time("/pull_request/updated_at").max(event.finished_at);
         event.url = self.url("/pull_request/html_url");
         event.actor = self.text("/pull_request/user/login").or(event.actor);
         event.title = self.text("/pull_request/title");
@@ -433,6 +434,25 @@ mod tests {
                     "repository": {"full_name": "acme/shop", "default_branch": "main"}}),
         );
         assert_eq!(push.commits[0].reverts, ["a".repeat(40)]);
+    }
+
+    #[test]
+    fn labels_of_a_merged_request_are_told_with_their_own_time() {
+        let told = |action: &str, merged: bool, updated_at: &str| {
+            let request = json!({"number": 7, "merged": merged, "title": "Cache", "merged_at": "2026-02-27T10:00:00Z",
+                "updated_at": updated_at, "labels": [{"name": "hotfix"}]});
+            read_one("pull_request", &json!({"action": action, "pull_request": request, "label": {"name": "hotfix"}}))
+        };
+        let at = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
+        for action in ["labeled", "unlabeled", "edited"] {
+            let event = told(action, true, "2026-02-28T10:00:00Z");
+            assert_eq!((event.kind, event.is_hotfix), (EventKind::Change, true), "{action}");
+            assert_eq!(event.finished_at, at("2026-02-27T10:00:00Z"));
+            assert_eq!(event.occurred_at, at("2026-02-28T10:00:00Z"));
+            assert_eq!(told(action, false, "2026-02-28T10:00:00Z").kind, EventKind::Ignore, "{action}");
+        }
+        // Of a time that cannot be, the merge is what is known.
+        assert_eq!(told("labeled", true, "0001-01-01T00:00:00Z").occurred_at, at("2026-02-27T10:00:00Z"));
     }
 
     #[test]

@@ -255,8 +255,9 @@ fn merge_request(fields: &Fields<'_>) -> Result<Event, EventError> {
     event.reference = of.text("/target_branch");
     event.created_at = of.time("/created_at", &mut event);
     let ended = of.time("/merged_at", &mut event).or_else(|| of.time("/closed_at", &mut event));
+    // A webhook may say only when the request was changed last: of several that tell of the merge, the first was it.
     event.finished_at = Some(ended.unwrap_or_else(|| of.needed_time("/updated_at", &mut event)));
-    event.occurred_at = event.finished_at;
+    event.occurred_at = of.real_time("/updated_at").max(event.finished_at);
     event.url = of.url("/url");
     event.title = of.text("/title");
     event.reverts = reverted_commits(of.word("/description"));

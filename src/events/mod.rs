@@ -44,7 +44,7 @@ pub use event::{Commit, Event, EventKind, JOB, LABELS, REMOVED_ARTIFACT, RUN, St
 pub use headers::Headers;
 pub use history::{Live, Removal, Verdict, judge};
 pub use report::{report, unreadable_parts};
-pub use rounds::{key_of_round, rounds};
+pub use rounds::{Standing, key_of_round, round_of_key, rounds};
 pub use senders::{ALL as WEBHOOK_SENDERS, Proof, Sender, dedupe_key, event_name, is_known_by_headers};
 pub use signature::{is_proven, is_signed, is_signed_by, new_secret, proof_headers};
 pub use state::{Derived, Told, derive, is_stale};

@@ -10,6 +10,7 @@ use super::pipeline_deployments::RunRules;
 use super::told_rows::{Origin, ToldRows};
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
+use crate::store::deployments::Touched;
 use crate::store::event_deliveries::{self, End, Unread};
 use crate::store::{deployment_rounds, deployments, event_sources, locks, operational_events};
 use chrono::{DateTime, Utc};
@@ -135,24 +136,49 @@ impl Reader<'_> {
     }
 
     async fn failed(&mut self, event_delivery_id: i64, error: anyhow::Error) -> anyhow::Result<()> {
-        let fault = fault_of(&error);
-        if fault == Fault::NotItsOwn {
-            return Err(error);
-        }
-        let mut connection = self.pool.acquire().await?;
-        if fault == Fault::MayPass {
-            let failures = event_deliveries::count_failure(&mut connection, event_delivery_id).await?;
-            if failures < FAILURES_MAX {
-                self.put_off.push(event_delivery_id);
-                self.first_error.get_or_insert(error);
-                return Ok(());
-            }
-        }
         let reason = format!("{error:#}");
-        event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
+        match fault_of(&error) {
+            Fault::NotItsOwn => return Err(error),
+            Fault::MayPass => {
+                let mut connection = self.pool.acquire().await?;
+                let failures = event_deliveries::count_failure(&mut connection, event_delivery_id).await?;
+                if failures < FAILURES_MAX {
+                    self.put_off.push(event_delivery_id);
+                    self.first_error.get_or_insert(error);
+                    return Ok(());
+                }
+                event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?;
+            }
+            Fault::ItsOwn => self.take_back(event_delivery_id, &reason).await?,
+        }
         self.reading.failed += 1;
         Ok(())
     }
+
+    // Read again, it tells nothing any more: what it told when it was read before is forgotten, and what others told of
+    // the same stays. Where that cannot be done either, it is an error all the same, and holds up no other.
+    async fn take_back(&self, event_delivery_id: i64, reason: &str) -> anyhow::Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        lock(&mut transaction).await?;
+        let forgotten = forget(&mut transaction, event_delivery_id).await;
+        let reason = match forgotten {
+            Ok(()) => {
+                event_deliveries::set_state(&mut transaction, event_delivery_id, "error", Some(reason)).await?;
+                return Ok(transaction.commit().await?);
+            }
+            Err(error) if fault_of(&error) == Fault::NotItsOwn => return Err(error),
+            Err(error) => format!("{reason}; what it told before stays: {error:#}"),
+        };
+        transaction.rollback().await?;
+        let mut connection = self.pool.acquire().await?;
+        Ok(event_deliveries::set_state(&mut connection, event_delivery_id, "error", Some(&reason)).await?)
+    }
+}
+
+async fn forget(conn: &mut PgConnection, event_delivery_id: i64) -> anyhow::Result<()> {
+    let mut told = Told::default();
+    told.forget(conn, &[event_delivery_id]).await?;
+    told.settle(conn).await.map(drop)
 }
 
 /// Waits until nobody else changes rules or writes down events. The first statement of a transaction that
@@ -248,7 +274,7 @@ pub async fn record(
 // What deliveries told something of, or no longer do.
 #[derive(Default)]
 struct Told {
-    deployment_ids: Vec<i64>,
+    deployments: Vec<Touched>,
     operational_event_ids: Vec<i64>,
     rows: ToldRows,
     // As they are while these deliveries are read: none changes them, and what is added to the catalogue comes later.
@@ -258,17 +284,15 @@ struct Told {
 impl Told {
     // Forgets what deliveries told when they were read before.
     async fn forget(&mut self, conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<()> {
-        self.deployment_ids.extend(deployments::forget_deliveries(conn, event_delivery_ids).await?);
+        self.deployments.extend(deployments::forget_deliveries(conn, event_delivery_ids).await?);
         self.operational_event_ids.extend(operational_events::forget_deliveries(conn, event_delivery_ids).await?);
         self.rows.forget(conn, event_delivery_ids).await
     }
 
-    async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+    async fn settle(self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
         self.rows.settle(conn).await?;
-        self.deployment_ids.sort_unstable();
-        self.deployment_ids.dedup();
         // Deployments may add an environment, where what happened beside them belongs.
-        let kept = settle(conn, self.deployment_ids).await?;
+        let kept = settle(conn, &self.deployments).await?;
         settle_context(conn, self.operational_event_ids).await?;
         Ok(kept)
     }
@@ -276,7 +300,7 @@ impl Told {
 
 async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, events: &[Event]) -> anyhow::Result<()> {
     let Origin { event_source_id, event_delivery_id, received_at } = from;
-    let deployments = &mut told.deployment_ids;
+    let deployments = &mut told.deployments;
     let context = &mut told.operational_event_ids;
     for event in events {
         let event = &event.clone().with_repository_names();
@@ -332,8 +356,8 @@ async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<
 
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
 /// Returns those that there still are.
-pub(super) async fn settle(conn: &mut PgConnection, deployment_ids: Vec<i64>) -> anyhow::Result<Vec<i64>> {
-    let deployment_ids = deployment_rounds::part(conn, deployment_ids).await?;
+pub(super) async fn settle(conn: &mut PgConnection, touched: &[Touched]) -> anyhow::Result<Vec<i64>> {
+    let deployment_ids = deployment_rounds::part(conn, touched).await?;
     let mut places = Places::default();
     deployment_history::add_places(conn, &mut places, &deployment_ids).await?;
     let mut kept = Vec::new();

@@ -102,11 +102,8 @@ pub(super) async fn derive_again(conn: &mut PgConnection, mapper: &Mapper) -> an
     for (event_source_id, external_id, sequence) in made {
         touched.extend(deployments::forget_attempt(&mut *conn, event_source_id, &external_id, sequence).await?);
     }
-    touched.sort_unstable();
-    touched.dedup();
-    let count = touched.len();
-    settle(conn, touched).await?;
-    Ok(count)
+    settle(conn, &touched).await?;
+    Ok(touched.iter().map(|one| one.deployment_id).collect::<HashSet<_>>().len())
 }
 
 /// The runs that are no deployment and would be one by these rules: the repository of each, and whose it would be.

@@ -73,7 +73,7 @@ async fn write(conn: &mut PgConnection, from: Origin, event: &Event) -> anyhow::
     match event.kind {
         EventKind::Change => {
             let closed_at = event.finished_at.or(event.occurred_at).unwrap_or(received_at);
-            changes::upsert(conn, repo(event)?, event, closed_at).await?;
+            changes::upsert(conn, repo(event)?, event, closed_at, received_at).await?;
         }
         EventKind::Push => {
             let pushed_at = event.finished_at.unwrap_or(received_at);

@@ -29,20 +29,26 @@ pub struct Change {
     pub url: Option<String>,
 }
 
-/// Records a closed pull request. Closed again later, the later time holds.
+/// Records a closed pull request, so that the order in which it was told is no matter. What was told last of it holds:
+/// closed again later, or labelled after it was merged. It was merged once, so that of several times the first was it.
 pub async fn upsert(
     conn: &mut PgConnection,
     repo: &str,
     event: &Event,
     happened_at: DateTime<Utc>,
+    received_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url, is_hotfix, reverts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "INSERT INTO change (repo, external_id, sha, title, author, state, happened_at, url, is_hotfix, reverts,
+             facts_at, facts_received_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (repo, external_id) DO UPDATE SET sha = excluded.sha, title = excluded.title,
-             author = excluded.author, state = excluded.state, happened_at = excluded.happened_at, url = excluded.url,
-             is_hotfix = excluded.is_hotfix, reverts = excluded.reverts
-         WHERE excluded.happened_at >= change.happened_at",
+             author = excluded.author, state = excluded.state, url = excluded.url, is_hotfix = excluded.is_hotfix,
+             reverts = excluded.reverts, facts_at = excluded.facts_at, facts_received_at = excluded.facts_received_at,
+             happened_at = CASE WHEN change.state = 'merged' AND excluded.state = 'merged'
+                                THEN least(change.happened_at, excluded.happened_at) ELSE excluded.happened_at END
+         WHERE change.facts_at IS NULL
+            OR (change.facts_at, change.facts_received_at) <= (excluded.facts_at, excluded.facts_received_at)",
         repo,
         event.external_id,
         event.sha,
@@ -53,6 +59,18 @@ pub async fn upsert(
         event.url,
         event.is_hotfix,
         &event.reverts,
+        event.occurred_at.unwrap_or(happened_at),
+        received_at,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE change SET happened_at = $4
+         WHERE repo = $1 AND external_id = $2 AND state = 'merged' AND $3 = 'merged' AND happened_at > $4",
+        repo,
+        event.external_id,
+        event.status_raw,
+        happened_at,
     )
     .execute(conn)
     .await
@@ -139,16 +157,11 @@ pub async fn changes_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Re
     let mut changes = sqlx::query_as!(
         Change,
         "WITH place AS (
-             SELECT d.deployment_id, d.created_at, r.repo FROM deployment d
+             SELECT d.deployment_id, r.repo FROM deployment d
              CROSS JOIN (SELECT repo FROM deployment WHERE deployment_id = $1
                          UNION SELECT repo FROM deployment_commit WHERE deployment_id = $1) r
              WHERE d.deployment_id IN ($1, $2) AND r.repo <> ''),
-         known AS (
-             SELECT p.deployment_id, p.repo, coalesce(
-                 (SELECT max(c.happened_at) FROM deployment_commit k
-                  JOIN change c ON is_same_commit(c.sha, k.sha) AND c.repo = p.repo
-                  WHERE k.deployment_id = p.deployment_id AND k.repo IN ('', p.repo)), p.created_at) AS at
-             FROM place p)
+         known AS (SELECT p.deployment_id, p.repo, built_at(p.deployment_id, p.repo) AS at FROM place p)
          SELECT c.change_id, c.repo, c.external_id, c.sha, c.title, c.author, c.state, c.happened_at, c.url
          FROM change c
          JOIN known until ON until.deployment_id = $1 AND until.repo = c.repo

@@ -88,32 +88,54 @@ async fn reset(conn: &mut PgConnection, deployment_ids: &[i64]) -> sqlx::Result<
     .map(drop)
 }
 
+// When the first of those went live that a verdict about `since` looks back at. Asked beforehand: years of a place are not
+// read for the last of it.
+async fn context_start(
+    conn: &mut PgConnection,
+    service_id: i64,
+    environment_id: i64,
+    since: DateTime<Utc>,
+) -> sqlx::Result<DateTime<Utc>> {
+    let first = sqlx::query_scalar!(
+        r#"SELECT min(b.finished_at) AS first FROM (
+               SELECT d.finished_at FROM deployment_service ds JOIN deployment d USING (deployment_id)
+               WHERE ds.service_id = $1 AND d.environment_id = $2 AND d.finished_at < $3
+                 AND d.status IN ('succeeded', 'superseded')
+               ORDER BY d.finished_at DESC LIMIT $4) b"#,
+        service_id,
+        environment_id,
+        since,
+        CONTEXT_MAX,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(first.unwrap_or(since))
+}
+
 async fn judge_place(
     conn: &mut PgConnection,
     service_id: i64,
     environment_id: i64,
     since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Vec<i64>> {
+    let from = match since {
+        Some(since) => Some(context_start(conn, service_id, environment_id, since).await?),
+        None => None,
+    };
     // The tie of two at one instant is decided by the sender's id, which does not depend on the order of arrival.
     let lives = sqlx::query_as!(
         Live,
-        r#"WITH live AS (
-               SELECT d.deployment_id, d.finished_at, d.version, d.artifact, d.event_source_id, d.external_id,
-                      -- Of several commits one may be as before and another new.
-                      coalesce((SELECT string_agg(k.sha, ' ' ORDER BY k.sha) FROM deployment_commit k
-                                WHERE k.deployment_id = d.deployment_id), d.sha) AS sha
-               FROM deployment_service ds JOIN deployment d USING (deployment_id)
-               WHERE ds.service_id = $1 AND d.environment_id = $2 AND d.finished_at IS NOT NULL
-                 AND d.status IN ('succeeded', 'superseded'))
-           SELECT deployment_id AS "deployment_id!", finished_at AS "finished_at!", version, sha, artifact
-           FROM live
-           WHERE $3::timestamptz IS NULL OR finished_at >= coalesce((SELECT min(b.finished_at) FROM (
-               SELECT finished_at FROM live WHERE finished_at < $3 ORDER BY finished_at DESC LIMIT $4) b), $3)
-           ORDER BY finished_at, event_source_id, external_id"#,
+        r#"SELECT d.deployment_id AS "deployment_id!", d.finished_at AS "finished_at!", d.version,
+                  -- Of several commits one may be as before and another new.
+                  coalesce((SELECT string_agg(k.sha, ' ' ORDER BY k.sha) FROM deployment_commit k
+                            WHERE k.deployment_id = d.deployment_id), d.sha) AS sha, d.artifact
+           FROM deployment_service ds JOIN deployment d USING (deployment_id)
+           WHERE ds.service_id = $1 AND d.environment_id = $2 AND d.finished_at IS NOT NULL
+             AND d.status IN ('succeeded', 'superseded') AND ($3::timestamptz IS NULL OR d.finished_at >= $3)
+           ORDER BY d.finished_at, d.event_source_id, d.external_id"#,
         service_id,
         environment_id,
-        since,
-        CONTEXT_MAX,
+        from,
     )
     .fetch_all(&mut *conn)
     .await?;

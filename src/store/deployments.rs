@@ -6,14 +6,24 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-/// Writes down what a sender told of a deployment, once. Returns the deployment; [`refresh`] it afterwards.
+/// A deployment of which a status was told, or is told no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched {
+    /// The deployment.
+    pub deployment_id: i64,
+    /// When it came to stand so.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// Writes down what a sender told of a deployment, once: as told by the delivery that came first. Returns the deployment;
+/// [`refresh`] it afterwards.
 pub async fn tell(
     conn: &mut PgConnection,
     event_source_id: i64,
     event_delivery_id: i64,
     event: &Event,
     received_at: DateTime<Utc>,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<Touched> {
     let occurred_at = event.occurred_at.unwrap_or(received_at);
     let status = event.status.unwrap_or(Status::Unknown).as_str();
     let deployment_id = sqlx::query_scalar!(
@@ -31,14 +41,27 @@ pub async fn tell(
     .await?;
     // Of an object it may have been put to another of its deployments.
     sqlx::query!(
-        "INSERT INTO deployment_status
-             (deployment_id, event_delivery_id, status, status_raw, sequence, occurred_at, received_at, facts)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8
-         WHERE NOT EXISTS (SELECT FROM deployment_status s
-                           WHERE s.deployment_id IN (SELECT $1::bigint UNION ALL
-                                                     SELECT o.deployment_id FROM deployment o
-                                                     WHERE o.event_source_id = $9 AND o.object = $10)
-                             AND s.status_raw = $4 AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8)",
+        "WITH same AS (
+             SELECT s.deployment_status_id, s.event_delivery_id, s.received_at FROM deployment_status s
+             WHERE s.deployment_id = $1 AND s.status_raw = $4 AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8
+             UNION ALL
+             SELECT s.deployment_status_id, s.event_delivery_id, s.received_at
+             FROM deployment_status s JOIN deployment o USING (deployment_id)
+             WHERE s.facts ->> 'object' = $10 AND o.event_source_id = $9
+               AND s.status_raw = $4 AND s.sequence = $5 AND s.occurred_at = $6 AND s.facts = $8
+             LIMIT 1),
+         added AS (
+             INSERT INTO deployment_status
+                 (deployment_id, event_delivery_id, status, status_raw, sequence, occurred_at, received_at, facts)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE NOT EXISTS (SELECT FROM same)),
+         taken AS (
+             UPDATE deployment_status s SET event_delivery_id = $2, received_at = $7 FROM same
+             WHERE s.deployment_status_id = same.deployment_status_id
+               AND ($7, $2) < (same.received_at, same.event_delivery_id)
+             RETURNING same.event_delivery_id)
+         INSERT INTO deployment_status_repeat (deployment_status_id, event_delivery_id)
+         SELECT deployment_status_id, coalesce((SELECT event_delivery_id FROM taken), $2)
+         FROM same WHERE event_delivery_id <> $2 ON CONFLICT DO NOTHING",
         deployment_id,
         event_delivery_id,
         status,
@@ -52,40 +75,66 @@ pub async fn tell(
     )
     .execute(conn)
     .await?;
-    Ok(deployment_id)
+    Ok(Touched { deployment_id, occurred_at })
 }
 
-/// Forgets what deliveries told, so that they can be read again. Returns the deployments that they told of.
-pub async fn forget_deliveries(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
-    let mut deployment_ids = sqlx::query_scalar!(
-        "DELETE FROM deployment_status WHERE event_delivery_id = ANY($1) RETURNING deployment_id",
+/// Forgets what deliveries told, so that they can be read again; what another told too is that one's. Returns what they
+/// told.
+pub async fn forget_deliveries(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<Touched>> {
+    let mut touched = hand_over(conn, event_delivery_ids).await?;
+    let forgotten = sqlx::query_as!(
+        Touched,
+        "DELETE FROM deployment_status WHERE event_delivery_id = ANY($1) RETURNING deployment_id, occurred_at",
         event_delivery_ids
     )
     .fetch_all(conn)
     .await?;
-    deployment_ids.sort_unstable();
-    deployment_ids.dedup();
-    Ok(deployment_ids)
+    touched.extend(forgotten);
+    Ok(touched)
 }
 
-/// Forgets what was told of one attempt at a deployment. Returns the deployment.
+async fn hand_over(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<Touched>> {
+    sqlx::query!("DELETE FROM deployment_status_repeat WHERE event_delivery_id = ANY($1)", event_delivery_ids)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_as!(
+        Touched,
+        "WITH next AS (
+             SELECT DISTINCT ON (r.deployment_status_id) r.deployment_status_id, r.event_delivery_id, e.received_at
+             FROM deployment_status s JOIN deployment_status_repeat r USING (deployment_status_id)
+             JOIN event_delivery e ON e.event_delivery_id = r.event_delivery_id
+             WHERE s.event_delivery_id = ANY($1)
+             ORDER BY r.deployment_status_id, e.received_at, r.event_delivery_id),
+         taken AS (
+             DELETE FROM deployment_status_repeat r USING next n
+             WHERE r.deployment_status_id = n.deployment_status_id AND r.event_delivery_id = n.event_delivery_id)
+         UPDATE deployment_status s SET event_delivery_id = n.event_delivery_id, received_at = n.received_at
+         FROM next n WHERE s.deployment_status_id = n.deployment_status_id
+         RETURNING s.deployment_id, s.occurred_at",
+        event_delivery_ids
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Forgets what was told of one attempt at a deployment. Returns that.
 pub async fn forget_attempt(
     conn: &mut PgConnection,
     event_source_id: i64,
     external_id: &str,
     sequence: i64,
-) -> sqlx::Result<Option<i64>> {
-    let forgotten = sqlx::query_scalar!(
+) -> sqlx::Result<Vec<Touched>> {
+    sqlx::query_as!(
+        Touched,
         "DELETE FROM deployment_status s USING deployment d
          WHERE d.deployment_id = s.deployment_id AND d.event_source_id = $1 AND d.external_id = $2 AND s.sequence = $3
-         RETURNING s.deployment_id",
+         RETURNING s.deployment_id, s.occurred_at",
         event_source_id,
         external_id,
         sequence
     )
     .fetch_all(conn)
-    .await?;
-    Ok(forgotten.first().copied())
+    .await
 }
 
 /// Makes the row what its statuses say; one without any is removed. False where it was.

@@ -58,18 +58,31 @@ pub async fn open_deployments(
     .await
 }
 
-/// The states of these pull requests and commits of a repository, by the sender's id.
+/// What is known of a pull request or commit.
+#[derive(Debug, Clone)]
+pub struct KnownChange {
+    /// `merged`, `pushed` or `abandoned`.
+    pub state: String,
+    /// A label says that it mends what is live.
+    pub is_hotfix: bool,
+}
+
+/// How these pull requests and commits of a repository stand, by the sender's id; those that nobody told of are left out.
 pub async fn changes(
     conn: &mut PgConnection,
     repo: &str,
     external_ids: &[String],
-) -> sqlx::Result<HashMap<String, String>> {
+) -> sqlx::Result<HashMap<String, KnownChange>> {
     let rows = sqlx::query!(
-        "SELECT external_id, state FROM change WHERE repo = $1 AND external_id = ANY($2)",
+        "SELECT external_id, state, is_hotfix FROM change WHERE repo = $1 AND external_id = ANY($2)",
         repo,
         external_ids
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.external_id, row.state)).collect())
+    let known = rows.into_iter().map(|row| {
+        let change = KnownChange { state: row.state, is_hotfix: row.is_hotfix };
+        (row.external_id, change)
+    });
+    Ok(known.collect())
 }

@@ -52,7 +52,8 @@ pub async fn list(
                   OR EXISTS (SELECT FROM operational_event_service os
                              WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
-             AND ($3::timestamptz IS NULL OR o.ended_at IS NULL OR o.ended_at >= $3)
+             -- Few days are found by the span, many by the time; the latter says the same once more.
+             AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
              AND ($4::timestamptz IS NULL OR o.started_at < $4)
              AND ($5::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($5, $6::bigint))
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $7"#,
@@ -92,20 +93,24 @@ pub async fn list(
     Ok(matched.collect())
 }
 
-/// How many events there are, on all pages.
-pub async fn count(conn: &mut PgConnection, filter: &ListFilter) -> sqlx::Result<i64> {
+/// How many events there are on all pages, counted up to a bound: each page says it, and there may be very many. In the
+/// order of the list, so that they are found as its rows are.
+pub async fn count(conn: &mut PgConnection, filter: &ListFilter, count_max: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM operational_event o
-           WHERE ($1::bigint[] IS NULL
-                  OR EXISTS (SELECT FROM operational_event_service os
-                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
-             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
-             AND ($3::timestamptz IS NULL OR o.ended_at IS NULL OR o.ended_at >= $3)
-             AND ($4::timestamptz IS NULL OR o.started_at < $4)"#,
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM operational_event o
+               WHERE ($1::bigint[] IS NULL
+                      OR EXISTS (SELECT FROM operational_event_service os
+                                 WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
+                 AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+                 AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
+                 AND ($4::timestamptz IS NULL OR o.started_at < $4)
+               ORDER BY o.started_at DESC LIMIT $5) counted"#,
         filter.service_ids.as_deref(),
         filter.environment_id,
         filter.from,
-        filter.until
+        filter.until,
+        count_max
     )
     .fetch_one(conn)
     .await

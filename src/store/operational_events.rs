@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-/// Writes down what a sender told of an operational event, once. Returns the event; [`refresh`] it afterwards.
+/// Writes down what a sender told of an operational event, once: as told by the delivery that came first. Returns the
+/// event; [`refresh`] it afterwards.
 pub async fn tell(
     conn: &mut PgConnection,
     event_source_id: i64,
@@ -29,11 +30,21 @@ pub async fn tell(
     .fetch_one(&mut *conn)
     .await?;
     sqlx::query!(
-        "INSERT INTO operational_event_status
-             (operational_event_id, event_delivery_id, occurred_at, received_at, facts)
-         SELECT $1, $2, $3, $4, $5
-         WHERE NOT EXISTS (SELECT FROM operational_event_status s
-                           WHERE s.operational_event_id = $1 AND s.occurred_at = $3 AND s.facts = $5)",
+        "WITH same AS (
+             SELECT operational_event_status_id, event_delivery_id, received_at FROM operational_event_status
+             WHERE operational_event_id = $1 AND occurred_at = $3 AND facts = $5 LIMIT 1),
+         added AS (
+             INSERT INTO operational_event_status
+                 (operational_event_id, event_delivery_id, occurred_at, received_at, facts)
+             SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM same)),
+         taken AS (
+             UPDATE operational_event_status s SET event_delivery_id = $2, received_at = $4 FROM same
+             WHERE s.operational_event_status_id = same.operational_event_status_id
+               AND ($4, $2) < (same.received_at, same.event_delivery_id)
+             RETURNING same.event_delivery_id)
+         INSERT INTO operational_event_status_repeat (operational_event_status_id, event_delivery_id)
+         SELECT operational_event_status_id, coalesce((SELECT event_delivery_id FROM taken), $2)
+         FROM same WHERE event_delivery_id <> $2 ON CONFLICT DO NOTHING",
         operational_event_id,
         event_delivery_id,
         occurred_at,
@@ -45,10 +56,39 @@ pub async fn tell(
     Ok(operational_event_id)
 }
 
-/// Forgets what deliveries told, so that they can be read again. Returns the events that they told of.
+/// Forgets what deliveries told, so that they can be read again; what another told too is that one's. Returns the events
+/// that they told of.
 pub async fn forget_deliveries(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!(
+    let mut touched = hand_over(conn, event_delivery_ids).await?;
+    let forgotten = sqlx::query_scalar!(
         "DELETE FROM operational_event_status WHERE event_delivery_id = ANY($1) RETURNING operational_event_id",
+        event_delivery_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    touched.extend(forgotten);
+    Ok(touched)
+}
+
+async fn hand_over(conn: &mut PgConnection, event_delivery_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
+    sqlx::query!("DELETE FROM operational_event_status_repeat WHERE event_delivery_id = ANY($1)", event_delivery_ids)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_scalar!(
+        "WITH next AS (
+             SELECT DISTINCT ON (r.operational_event_status_id) r.operational_event_status_id, r.event_delivery_id,
+                    e.received_at
+             FROM operational_event_status s JOIN operational_event_status_repeat r USING (operational_event_status_id)
+             JOIN event_delivery e ON e.event_delivery_id = r.event_delivery_id
+             WHERE s.event_delivery_id = ANY($1)
+             ORDER BY r.operational_event_status_id, e.received_at, r.event_delivery_id),
+         taken AS (
+             DELETE FROM operational_event_status_repeat r USING next n
+             WHERE r.operational_event_status_id = n.operational_event_status_id
+               AND r.event_delivery_id = n.event_delivery_id)
+         UPDATE operational_event_status s SET event_delivery_id = n.event_delivery_id, received_at = n.received_at
+         FROM next n WHERE s.operational_event_status_id = n.operational_event_status_id
+         RETURNING s.operational_event_id",
         event_delivery_ids
     )
     .fetch_all(conn)

@@ -4,6 +4,7 @@
 use super::context_events::{self, ContextRow, PATH};
 use super::deployment::matching::{self, RuleRow};
 use super::deployments::{cursor, days};
+use super::filters::grouped;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
@@ -18,6 +19,8 @@ use sqlx::PgConnection;
 
 const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "page"], by: &[], sort: &[] };
 const PAGE_ROW_COUNT: usize = 50;
+/// Beyond so many nobody wants to know how many there are.
+const COUNT_MAX: i64 = 1_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -54,7 +57,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         until: days.map(|days| days.end().and_time(NaiveTime::MIN).and_utc()),
     };
     let older_than = view.text("page").map(cursor).transpose()?;
-    let count = operational_event_lists::count(&mut snapshot, &filter).await?;
+    let count = operational_event_lists::count(&mut snapshot, &filter, COUNT_MAX + 1).await?;
     let mut events =
         operational_event_lists::list(&mut snapshot, &filter, older_than, PAGE_ROW_COUNT as i64 + 1).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
@@ -123,6 +126,26 @@ fn answer(count: i64, services: Option<&[NamedService]>, days: Option<DateRange>
     match count {
         0 => format!("No operational event{whose}{days}."),
         1 => format!("One operational event{whose}{days}."),
+        _ if count > COUNT_MAX => {
+            format!("More than {} operational events{whose}{days}.", grouped(&COUNT_MAX.into(), 0))
+        }
         _ => format!("{count} operational events{whose}{days}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_events_are_not_counted() {
+        for (count, text) in [
+            (0, "No operational event."),
+            (1, "One operational event."),
+            (120, "120 operational events."),
+            (COUNT_MAX + 1, "More than 1,000 operational events."),
+        ] {
+            assert_eq!(answer(count, None, None), text);
+        }
     }
 }

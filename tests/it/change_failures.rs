@@ -1,10 +1,12 @@
 //! Which deployments failed though they went live: what takes a deployment's place, whose an incident is, and what reverts
 //! and labels tell.
 
+use crate::senders::{Doors, Given, deliver};
 use crate::support::{TestApp, app, count};
 use crate::webhooks::{Github, minute, repository};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use costwake::events::Headers;
 use costwake::rollup::events::read_new;
 use costwake::store::impact_series::{self, Environments};
 use costwake::store::tokens::TokenScope;
@@ -223,4 +225,131 @@ async fn a_hotfix_tells_that_what_it_replaced_failed(pool: PgPool) {
     let failed = count(&pool, "SELECT deployment_id FROM change_failure").await;
     let page = github.app.browser(Role::Viewer, false, &[]).await.get(&format!("/deployments/{failed}")).await.body;
     assert!(page.contains("It counts as a failed change") && page.contains("Mended by a hotfix: Mend it"), "{page}");
+}
+
+/// The hotfix need not be the commit that was deployed: it came with what was merged since the deployment before.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_hotfix_among_the_changes_of_a_deployment_counts(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let hotfix = || json!({"labels": [{"name": "hotfix"}]});
+    let told = [
+        ("push", push(61, "First", 0)),
+        ("deployment_status", live(61, "production", 1)),
+        ("pull_request", request(62, "Mend it", 10, hotfix())),
+        ("pull_request", request(63, "Next", 20, json!({}))),
+        ("deployment_status", live(63, "production", 21)),
+        // Merged before this went live, and after what it was built of.
+        ("push", push(64, "Older", 25)),
+        ("pull_request", request(65, "Mend that", 30, hotfix())),
+        ("deployment_status", live(64, "production", 31)),
+    ];
+    tell(&github, &pool, &told).await;
+    assert_eq!(failures(&pool).await, ["production 01 hotfix 21"]);
+    let failed = count(&pool, "SELECT deployment_id FROM change_failure").await;
+    let mut conn = pool.acquire().await.unwrap();
+    let told = change_failures::of_deployment(&mut conn, failed).await.unwrap();
+    assert_eq!(told.iter().map(|one| one.title.as_deref()).collect::<Vec<_>>(), [Some("Mend it")]);
+}
+
+/// What was reverted need not be the commit that was deployed: the deployment that brought it failed, and none before or
+/// after it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_revert_of_one_change_of_a_deployment_counts(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let reverts = format!("Old again\n\nThis reverts commit {:040x}.", 72);
+    let told = [
+        ("push", push(71, "First", 0)),
+        ("deployment_status", live(71, "production", 1)),
+        ("push", push(72, "Cache prices", 5)),
+        ("push", push(73, "Next", 6)),
+        ("deployment_status", live(73, "production", 10)),
+        ("push", push(74, "Other", 12)),
+        ("deployment_status", live(74, "production", 13)),
+        ("push", push(75, &reverts, 20)),
+        ("push", push(76, "Add z (#80)", 30)),
+        ("push", push(77, "More", 31)),
+        ("deployment_status", live(77, "production", 32)),
+        ("push", push(78, "Revert \"Add z (#80)\" (#81)", 40)),
+        // A first deployment did not bring all of history.
+        ("push", push(79, "Revert \"First\"", 41)),
+        ("deployment_status", live(74, "staging", 42)),
+        ("push", push(80, "Revert \"Cache prices\"", 50)),
+    ];
+    tell(&github, &pool, &told).await;
+    // The head of the first is known by itself; the change of the second was reverted twice.
+    let all = ["production 01 revert", "production 10 revert", "production 10 revert", "production 32 revert"];
+    assert_eq!(failures(&pool).await, all);
+    pages_know_all(&pool, all.len()).await;
+}
+
+// What was live before a deployment counts, also where a page asks about that deployment alone.
+async fn pages_know_all(pool: &PgPool, failure_count: usize) {
+    let mut conn = pool.acquire().await.unwrap();
+    let ids: Vec<i64> = sqlx::query_scalar("SELECT deployment_id FROM deployment").fetch_all(pool).await.unwrap();
+    let mut told = 0;
+    for deployment_id in ids {
+        told += change_failures::of_deployment(&mut conn, deployment_id).await.unwrap().len();
+    }
+    assert_eq!(told, failure_count);
+}
+
+/// A label that is set or taken away after the merge makes or unmakes a hotfix, in whatever order it is told.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_label_after_the_merge_counts_as_the_last_was_told(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let told = [("deployment_status", live(51, "production", 1)), ("deployment_status", live(52, "production", 12))];
+    tell(&github, &pool, &told).await;
+    let request = |action: &str, at: i64, labels: Value| {
+        let mut body = request(52, "Mend it", 10, json!({"updated_at": minute(at), "labels": labels}));
+        body["action"] = json!(action);
+        body
+    };
+    let (labeled, unlabeled) =
+        (request("labeled", 15, json!([{"name": "hotfix"}])), request("unlabeled", 20, json!([])));
+    let none: [&str; 0] = [];
+    let hotfix = ["production 01 hotfix 12"];
+    let steps = [
+        (&labeled, &hotfix[..]),
+        (&request("closed", 10, json!([])), &hotfix[..]),
+        (&unlabeled, &none[..]),
+        // Sent again by hand.
+        (&labeled, &none[..]),
+        (&request("labeled", 25, json!([{"name": "hotfix"}])), &hotfix[..]),
+    ];
+    for (step, (body, expected)) in steps.into_iter().enumerate() {
+        github.signed("pull_request", &format!("label-{step}"), body).await;
+        assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+        assert_eq!(failures(&pool).await, expected, "step {step}");
+    }
+}
+
+/// GitLab tells with each label when the request was changed last, and not when it was merged.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_label_after_the_merge_does_not_move_the_merge(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    let request = |number: i64, action: &str, at: i64, labels: Value| {
+        json!({"object_kind": "merge_request", "project": {"path_with_namespace": "acme/web"},
+            "object_attributes": {"iid": number, "state": "merged", "action": action, "title": "Mend it",
+                "merge_commit_sha": format!("{number:040x}"), "updated_at": minute(at), "labels": labels.clone()},
+            "labels": labels, "changes": {"labels": {"previous": [], "current": labels}}})
+    };
+    let labels = || json!([{"title": "type::hotfix"}]);
+    let bodies = [
+        request(1, "merge", 10, json!([])),
+        request(1, "update", 30, labels()),
+        request(2, "update", 30, labels()),
+        request(2, "merge", 10, json!([])),
+    ];
+    for (number, body) in bodies.iter().enumerate() {
+        let given = Given { headers: Headers::default(), body: body.to_string().into_bytes(), received_at: Utc::now() };
+        deliver(&pool, "gitlab", &number.to_string(), &given).await;
+        assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    }
+    let known: Vec<(bool, DateTime<Utc>)> =
+        sqlx::query_as("SELECT is_hotfix, happened_at FROM change ORDER BY external_id")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let merged_at = minute(10).parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(known, [(true, merged_at), (true, merged_at)]);
 }

@@ -116,6 +116,27 @@ async fn all_events_of_some_days_are_listed_page_by_page(pool: PgPool) {
     }
 }
 
+/// A page of very many says that, and leads on.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn very_many_events_are_not_counted(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    sqlx::query(
+        "INSERT INTO operational_event
+             (event_source_id, external_id, kind, status, title, started_at, ended_at, time_is_received)
+         SELECT (SELECT min(event_source_id) FROM event_source), at::text, 'marker', 'done', 'Marker number 1.', at, at,
+                false
+         FROM generate_series('2026-03-01T00:00:00Z'::timestamptz, '2026-03-01T20:00:00Z', '1 minute') at",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let viewer = app.browser(Role::Viewer, false, &[]).await;
+    let page = viewer.get("/events?period=2026-03-01..2026-03-01").await.body;
+    assert!(page.contains("More than 1,000 operational events, 1 Mar 2026."), "{page}");
+    assert_eq!(titles(&page).len(), 50);
+    assert!(page.contains(">Older</a>"));
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_failed_change_is_marked_and_the_mark_taken_away(pool: PgPool) {
     let doors = Doors::new(&pool).await;

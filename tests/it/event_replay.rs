@@ -192,3 +192,72 @@ async fn a_change_that_two_senders_tell_of_stays_whole(pool: PgPool) {
         assert_eq!(rows(&pool).await, expected, "delivery {id}");
     }
 }
+
+// What is left of what was told of each: deployments, operational events and changes.
+async fn left(pool: &PgPool) -> [i64; 3] {
+    let mut counts = [0; 3];
+    for (place, table) in ["deployment", "operational_event", "change"].into_iter().enumerate() {
+        let statement = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        counts[place] = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();
+    }
+    counts
+}
+
+// An adapter reads nothing of these any more.
+async fn make_unreadable(pool: &PgPool, event_delivery_ids: &[i64]) {
+    sqlx::query("UPDATE event_delivery SET body = 'not JSON' WHERE event_delivery_id = ANY($1)")
+        .bind(event_delivery_ids)
+        .execute(pool)
+        .await
+        .unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    for event_delivery_id in event_delivery_ids {
+        assert!(event_deliveries::read_again(&mut conn, *event_delivery_id).await.unwrap());
+    }
+    assert_eq!(read_new(pool).await.unwrap().failed, event_delivery_ids.len() as u64);
+}
+
+/// What cannot be read any more takes back what it told, and leaves what another delivery told too, as that one's.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_not_readable_any_more_takes_back_its_rows(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    sqlx::query("INSERT INTO service (slug, name) VALUES ('checkout', 'checkout')").execute(&pool).await.unwrap();
+    let deployed = json!({"repository": repository(),
+        "deployment": {"id": 1, "environment": "production", "created_at": minute(0),
+            "payload": {"service": "checkout"}},
+        "deployment_status": {"id": 2, "state": "success", "created_at": minute(1)}});
+    let merged = told().swap_remove(2).1;
+    let marker = json!({"message": "deploy 7", "type": "deploy", "start_time": 1_772_359_200, "service": "checkout"});
+    for round in ["first", "second"] {
+        for (sender, event, body) in [
+            ("github", "deployment_status", &deployed),
+            ("github", "pull_request", &merged),
+            ("honeycomb", "", &marker),
+        ] {
+            let headers = Headers::redacted([("X-GitHub-Event", event)]);
+            let given = Given { headers, body: body.to_string().into_bytes(), received_at: Utc::now() };
+            deliver(&pool, sender, &format!("{round} {event}"), &given).await;
+        }
+    }
+    assert_eq!(read_new(&pool).await.unwrap().done, 6);
+    let expected = rows(&pool).await;
+    assert_eq!(left(&pool).await, [1, 1, 1]);
+    let ids = deliveries(&pool).await;
+    make_unreadable(&pool, &ids[..3]).await;
+    assert_eq!(left(&pool).await, [1, 1, 1], "the second deliveries told it too");
+    let titles = |rows: &[Value]| rows.iter().map(|row| row["title"].clone()).collect::<Vec<_>>();
+    assert_eq!(titles(&rows(&pool).await), titles(&expected));
+    // One that is of no use now is like one that cannot be read.
+    sqlx::query("UPDATE event_delivery SET body = '{}' WHERE event_delivery_id = $1")
+        .bind(ids[4])
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(event_deliveries::read_again(&mut pool.acquire().await.unwrap(), ids[4]).await.unwrap());
+    assert_eq!(read_new(&pool).await.unwrap().ignored, 1);
+    assert_eq!(left(&pool).await, [1, 1, 0]);
+    make_unreadable(&pool, &[ids[3], ids[5]]).await;
+    assert_eq!(left(&pool).await, [0, 0, 0]);
+    let reasons = "SELECT count(*) FROM event_delivery WHERE state = 'error' AND error LIKE 'the body is not JSON%'";
+    assert_eq!(crate::support::count(&pool, reasons).await, 5);
+}

@@ -91,3 +91,45 @@ async fn what_comes_back_and_other_clusters_are_deployments_of_their_own(pool: P
     assert_eq!(read_new(&pool).await.unwrap().done, 1);
     assert_eq!(count(&pool, statuses).await, count_before);
 }
+
+// Commit, moment and round of each deployment.
+async fn deployed(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT concat_ws(' ', left(sha, 1), to_char(finished_at AT TIME ZONE 'UTC', 'MI'),
+             substring(external_id FROM '#([0-9]+)$'))
+         FROM deployment ORDER BY finished_at",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+async fn tell(pool: &PgPool, commit: &str, at: i64) {
+    let body = kustomization("u1", "production", commit, "ReconciliationSucceeded", at).to_string().into_bytes();
+    let given = Given { headers: Headers::default(), body, received_at: Utc::now() };
+    deliver(pool, "flux", &format!("{commit} {at}"), &given).await;
+    assert_eq!(read_new(pool).await.unwrap().done, 1);
+}
+
+/// Only what came after what is told now is looked at; it comes to the same as all of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_came_late_or_goes_moves_what_came_after_it(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    for (commit, at) in [("a", 0), ("b", 10), ("a", 20), ("b", 30), ("a", 40)] {
+        tell(&pool, commit, at).await;
+    }
+    let expected = ["a 00", "b 10", "a 20 2", "b 30 2", "a 40 3"];
+    assert_eq!(deployed(&pool).await, expected);
+    // A commit between two of the same one parts them, and all that came after is one round further.
+    tell(&pool, "a", 12).await;
+    assert_eq!(deployed(&pool).await, ["a 00", "b 10", "a 12 2", "b 30 2", "a 40 3"]);
+    tell(&pool, "b", 15).await;
+    assert_eq!(deployed(&pool).await, ["a 00", "b 10", "a 12 2", "b 15 2", "a 20 3", "b 30 3", "a 40 4"]);
+    // Both go again.
+    sqlx::query("UPDATE event_delivery SET body = '[]', state = 'new' WHERE dedupe_key IN ('a 12', 'b 15')")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(read_new(&pool).await.unwrap().failed, 2);
+    assert_eq!(deployed(&pool).await, expected);
+}

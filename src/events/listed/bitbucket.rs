@@ -38,7 +38,12 @@ pub(super) fn change(repository: &Repository, row: &Value) -> Option<Found> {
         dedupe_key: format!("read/pullrequest/{}/{number}/merged", repository.name),
         headers: Headers::redacted([("x-event-key", "pullrequest:fulfilled")]),
         body: json!({ "pullrequest": row, "repository": repository.about }),
-        tells: Tells::Change { external_id: format!("{}#{number}", repository.name), state: "merged" },
+        tells: Tells::Change {
+            external_id: format!("{}#{number}", repository.name),
+            state: "merged",
+            // There are no labels.
+            is_hotfix: false,
+        },
     })
 }
 

@@ -1,6 +1,6 @@
 //! GitHub's API and webhooks describe deployments, statuses and pull requests alike; only what surrounds them differs.
 
-use super::{Found, Repository, Tells, text};
+use super::{Found, Repository, Tells, is_hotfix, text};
 use crate::events::Headers;
 use serde_json::{Value, json};
 
@@ -45,14 +45,19 @@ pub(super) fn deployment(repository: &Repository, row: &Value, statuses: &[Value
 pub(super) fn change(repository: &Repository, row: &Value) -> Option<Found> {
     row["merged_at"].as_str()?;
     let number = text(&row["number"])?;
+    let updated_at = row["updated_at"].as_str().unwrap_or_default();
     let mut pull_request = row.clone();
     pull_request["merged"] = json!(true);
     Some(Found {
         event_name: "pull_request",
-        dedupe_key: format!("read/pull_request/{}/{number}/merged", repository.name),
+        dedupe_key: format!("read/pull_request/{}/{number}/merged/{updated_at}", repository.name),
         headers: Headers::redacted([("x-github-event", "pull_request")]),
         body: json!({ "action": "closed", "pull_request": pull_request, "repository": repository.about }),
-        tells: Tells::Change { external_id: format!("{}#{number}", repository.name), state: "merged" },
+        tells: Tells::Change {
+            external_id: format!("{}#{number}", repository.name),
+            state: "merged",
+            is_hotfix: is_hotfix(row),
+        },
     })
 }
 

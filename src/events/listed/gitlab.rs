@@ -1,6 +1,6 @@
 //! GitLab's API names things in other words than its webhooks; of a deployment it lists the last status only.
 
-use super::{Found, Repository, Tells, person, text};
+use super::{Found, Repository, Tells, is_hotfix, person, text};
 use crate::events::Headers;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ pub(super) fn stopped_environment(repository: &Repository, row: &Value, at: Date
 
 pub(super) fn change(repository: &Repository, row: &Value) -> Option<Found> {
     let number = text(&row["iid"]).filter(|_| row["state"].as_str() == Some("merged"))?;
+    let updated_at = row["updated_at"].as_str().unwrap_or_default();
     let attributes = json!({
         "iid": row["iid"], "state": "merged", "merge_commit_sha": row["merge_commit_sha"],
         "squash_commit_sha": row["squash_commit_sha"], "last_commit": { "id": row["sha"] },
@@ -58,13 +59,17 @@ pub(super) fn change(repository: &Repository, row: &Value) -> Option<Found> {
     });
     Some(Found {
         event_name: "merge_request",
-        dedupe_key: format!("read/merge_request/{}/{number}/merged", repository.name),
+        dedupe_key: format!("read/merge_request/{}/{number}/merged/{updated_at}", repository.name),
         headers: Headers::redacted([("x-gitlab-event", "Merge Request Hook")]),
         body: json!({
             "object_kind": "merge_request", "object_attributes": attributes, "project": repository.about,
             "user": person(&row["author"]["username"])
         }),
-        tells: Tells::Change { external_id: format!("{}!{number}", repository.name), state: "merged" },
+        tells: Tells::Change {
+            external_id: format!("{}!{number}", repository.name),
+            state: "merged",
+            is_hotfix: is_hotfix(row),
+        },
     })
 }
 

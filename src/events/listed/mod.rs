@@ -5,7 +5,7 @@ mod bitbucket;
 mod github;
 mod gitlab;
 
-use super::Headers;
+use super::{Headers, change_text};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -66,6 +66,8 @@ pub enum Tells {
         external_id: String,
         /// `merged` or `abandoned`.
         state: &'static str,
+        /// A label says that it mends what is live; labels may be set after the merge.
+        is_hotfix: bool,
     },
     /// An environment was stopped.
     Environment,
@@ -308,6 +310,13 @@ fn time(value: &Value) -> Option<DateTime<Utc>> {
 fn urlencoded(text: &str) -> String {
     let pairs = serde_urlencoded::to_string([("", text)]).unwrap_or_default();
     pairs.trim_start_matches('=').replace('+', "%20")
+}
+
+// A label is listed by its name, or as what has one.
+fn is_hotfix(row: &Value) -> bool {
+    let labels = row["labels"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut names = labels.iter().filter_map(|label| label.as_str().or_else(|| label["name"].as_str()));
+    names.any(change_text::is_hotfix)
 }
 
 // What stands in a body where a webhook names a person.

@@ -61,6 +61,24 @@ fn only_merged_requests_are_changes() {
 }
 
 #[test]
+fn a_label_that_is_listed_later_is_told_anew() {
+    let row = |updated_at: &str, labels: Value| json!({"number": 5, "merged_at": "2026-11-18T09:00:00Z", "updated_at": updated_at, "labels": labels});
+    let before = Api::GitHub.change(&github(), &row("2026-11-18T09:00:00Z", json!([]))).unwrap();
+    let after = Api::GitHub.change(&github(), &row("2026-11-19T09:00:00Z", json!([{"name": "hotfix"}]))).unwrap();
+    assert_ne!(before.dedupe_key, after.dedupe_key);
+    let is_hotfix = |found: &Found| matches!(found.tells, Tells::Change { is_hotfix: true, .. });
+    assert_eq!((is_hotfix(&before), is_hotfix(&after)), (false, true));
+    let event = events("github", &after).remove(0);
+    assert_eq!((event.is_hotfix, event.finished_at), (true, Some(at("2026-11-18T09:00:00Z"))));
+    assert_eq!(event.occurred_at, Some(at("2026-11-19T09:00:00Z")));
+    let answer = json!({"path_with_namespace": "acme/shop", "default_branch": "main"});
+    let row = json!({"iid": 9, "state": "merged", "merged_at": "2026-11-18T09:00:00.000Z", "labels": ["type::hotfix"],
+        "updated_at": "2026-11-19T09:00:00.000Z"});
+    let listed = Api::GitLab.change(&Api::GitLab.repository(&answer).unwrap(), &row).unwrap();
+    assert!(is_hotfix(&listed) && events("gitlab", &listed)[0].is_hotfix);
+}
+
+#[test]
 fn listed_commits_are_a_push_to_the_default_branch() {
     let github_row = |digit: &str, minute: u32| {
         json!({"sha": digit.repeat(40), "html_url": "https://github.com/acme/shop/commit/1", "author": {"login": "ann"},

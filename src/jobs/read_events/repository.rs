@@ -88,7 +88,7 @@ async fn take_commits(asking: &mut Asking<'_>, repository: &Repository, rows: &[
     let lacking: Vec<&Value> = rows.iter().filter(is_new).copied().collect();
     let Some((event_name, dedupe_key, headers, body)) = asking.api.commits(repository, &lacking) else { return Ok(()) };
     // A push tells of many; the count is by commit.
-    let told = Tells::Change { external_id: String::new(), state: "pushed" };
+    let told = Tells::Change { external_id: String::new(), state: "pushed", is_hotfix: false };
     let found = Found { event_name, dedupe_key, headers, body, tells: told };
     if store(asking, &[found], &[]).await? > 0 {
         asking.run.commit_count += i32::try_from(lacking.len()).unwrap_or(i32::MAX);
@@ -99,14 +99,19 @@ async fn take_commits(asking: &mut Asking<'_>, repository: &Repository, rows: &[
 async fn take_changes(asking: &mut Asking<'_>, repository: &Repository, rows: &[&Value]) -> Result<(), Stop> {
     let found: Vec<Found> = rows.iter().filter_map(|row| asking.api.change(repository, row)).collect();
     let id = |found: &Found| match &found.tells {
-        Tells::Change { external_id, state } => Some((external_id.clone(), *state)),
+        Tells::Change { external_id, .. } => Some(external_id.clone()),
         _ => None,
     };
-    let ids: Vec<String> = found.iter().filter_map(|found| id(found).map(|(id, _)| id)).collect();
+    let ids: Vec<String> = found.iter().filter_map(id).collect();
     let mut conn = asking.pools.jobs.acquire().await?;
     let known = event_known::changes(&mut conn, &repository.name, &ids).await?;
     drop(conn);
-    let is_new = |found: &Found| id(found).is_some_and(|(id, state)| known.get(&id).is_none_or(|known| known != state));
+    let is_new = |found: &Found| match &found.tells {
+        Tells::Change { external_id, state, is_hotfix } => {
+            known.get(external_id).is_none_or(|known| known.state != *state || known.is_hotfix != *is_hotfix)
+        }
+        _ => false,
+    };
     let lacking: Vec<Found> = found.into_iter().filter(is_new).collect();
     asking.run.change_count += store(asking, &lacking, &[]).await?;
     Ok(())
