@@ -111,9 +111,7 @@ CREATE TABLE generation (
     version_at timestamptz,
     -- ProviderName and InvoiceIssuerName of its lines in lower case: they tell whether another source holds the
     -- same bill.
-    biller_names text[] NOT NULL DEFAULT '{}',
-    -- Someone accepted that another source counts the same billing account and period.
-    is_accepted_beside boolean NOT NULL DEFAULT false
+    biller_names text[] NOT NULL DEFAULT '{}'
 );
 -- One current generation a scope: the database itself refuses a second.
 CREATE UNIQUE INDEX generation_current

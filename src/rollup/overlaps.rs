@@ -10,7 +10,7 @@ const NAMED_MAX: usize = 3;
 /// What FOCUS files of Azure write before the subscription that other exports name by itself.
 const SUBSCRIPTION: &str = "/subscriptions/";
 
-/// What counts already of the cost in a delivery. What someone accepted is left out.
+/// What counts already of the cost in a delivery, but for what someone accepted beside it.
 pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     let mut found = overlaps::of_delivery(&mut *conn, delivery_id).await?;
     let (mut accounts, mut names) = (Vec::new(), Vec::new());
@@ -92,6 +92,7 @@ mod tests {
             export: export.into(),
             source_name: (delivery_id == 9).then(|| "azure".into()),
             delivery_id,
+            other_generation_id: 2,
         };
         let reason = counted_by_another_export(&[overlap("p/focus", 7)]).unwrap();
         assert!(

@@ -8,6 +8,7 @@ use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
 use super::{LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify};
 use crate::focus::BillingPeriod;
+use crate::store::accepted_beside::{self, Pair};
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
@@ -183,7 +184,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         return Ok(Published::Held);
     }
     if twice.is_some() {
-        billers::accept_beside(&mut *transaction, &accepted_ids(&beside, &overlapping)).await?;
+        accepted_beside::accept(&mut *transaction, &pairs(&beside, &overlapping)).await?;
         let warnings = [bill_source::counted_beside(&beside), overlaps::counted_beside(&overlapping)];
         for warning in warnings.into_iter().flatten() {
             deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
@@ -211,9 +212,9 @@ async fn hold(
     Ok(Published::Held)
 }
 
-fn accepted_ids(beside: &[Beside], overlapping: &[Overlap]) -> Vec<i64> {
-    let overlapping = overlapping.iter().map(|overlap| overlap.generation_id);
-    beside.iter().map(|bill| bill.generation_id).chain(overlapping).collect()
+fn pairs(beside: &[Beside], overlapping: &[Overlap]) -> Vec<Pair> {
+    let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.other_generation_id));
+    beside.iter().map(|bill| (bill.generation_id, bill.other_generation_id)).chain(overlapping).collect()
 }
 
 async fn publish_scopes(
@@ -319,7 +320,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     }
     let beside = sorted.beside(&mut transaction, delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, delivery_id).await?;
-    let beside = accepted_ids(&beside, &overlapping);
+    let accepted = pairs(&beside, &overlapping);
     let (limits, timings) = (Limits::default(), &Timings::default());
     let publishing = Publishing {
         delivery_id,
@@ -335,7 +336,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     };
     let closed = late::months(&late_bills::closed_months(&mut *transaction, &sorted.counting_ids()).await?);
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
-    billers::accept_beside(&mut *transaction, &beside).await?;
+    accepted_beside::accept(&mut *transaction, &accepted).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
     transaction.commit().await?;

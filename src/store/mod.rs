@@ -2,6 +2,7 @@
 //!
 //! Every function that reads money takes a [`Scope`], and every list has a limit.
 
+pub mod accepted_beside;
 pub mod accounts;
 pub mod analysis_runs;
 pub mod anomalies;

@@ -115,6 +115,31 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// One accepted beside another says nothing of a third that holds the rest of its cost.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_export_beside_an_accepted_one_waits(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/00123";
+    let all = of_sub_account("sub-a", "1.5") + october("2").lines().nth(1).unwrap() + "\n";
+    let one = of_sub_account("sub-a", "1.5");
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("a1", "2026-11-01T01:00:00Z"), &one);
+    put_run(&home, "e/all", account, "FocusCost", ("b1", "2026-11-01T02:00:00Z"), &all);
+    let held = home.read(&pool, source_id).await.delivery_ids[1];
+    assert_eq!(delivery(&pool, held).await.0, "quarantined");
+    accept(&support::pools(&pool), held, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "azure", 3, "5").await;
+
+    let rest = october("2");
+    put_run(&home, "e/rest", "/subscriptions/sub-00123", "FocusCost", ("c1", "2026-11-01T03:00:00Z"), &rest);
+    let third = home.read(&pool, source_id).await.delivery_ids[0];
+    let (state, reason) = delivery(&pool, third).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
+    assert_counts(&pool, "azure", 3, "5").await;
+    assert_clean(&pool).await;
+}
+
 /// FOCUS and actual cost of one billing account: their columns name it in different ways.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn focus_beside_actual_cost_of_one_account_waits(pool: PgPool) {
