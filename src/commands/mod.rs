@@ -12,7 +12,8 @@ macro_rules! print {
     ($($words:tt)*) => { $crate::commands::output::write(format_args!($($words)*)) };
 }
 
-pub mod database;
+pub mod cut_restore;
+mod database;
 
 mod archive;
 mod backup;
