@@ -158,7 +158,10 @@ mod tests {
         assert!(reason.starts_with("Source “one” counts this bill already: 2026-10 of account A1 (delivery 7)."));
         let both = [bill("one", 7), bill("two", 8)];
         let reason = counted_twice(&both).unwrap();
-        assert!(reason.starts_with("Sources “one” and “two” count this bill already: 2026-10 of account A1"), "{reason}");
+        assert!(
+            reason.starts_with("Sources “one” and “two” count this bill already: 2026-10 of account A1"),
+            "{reason}"
+        );
         assert!(counted_beside(&both).unwrap().contains("It is counted in all of them, as was asked for"));
     }
 }

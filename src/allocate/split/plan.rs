@@ -1,7 +1,7 @@
 //! Working out splits over days.
 
-use super::shares::{shares, whole_weights};
 use super::order::{self, Stretch};
+use super::shares::{shares, whole_weights};
 use super::{Method, Split, SplitError};
 use bigdecimal::num_bigint::BigUint;
 use bigdecimal::{BigDecimal, Zero};

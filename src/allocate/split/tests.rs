@@ -156,8 +156,7 @@ fn on_days(split: Split, first: Option<&str>, last: Option<&str>) -> Split {
 fn a_loop_is_one_only_where_all_of_it_holds_on_one_day() {
     let there = split(1, 1, Method::Even, &[(2, None)]);
     let back = split(2, 2, Method::Even, &[(1, None)]);
-    let turned =
-        [on_days(there.clone(), None, Some("2026-09-30")), on_days(back.clone(), Some("2026-10-01"), None)];
+    let turned = [on_days(there.clone(), None, Some("2026-09-30")), on_days(back.clone(), Some("2026-10-01"), None)];
     let (moved, _) = run(&turned, vec![row(1, 0, "8"), row(2, 0, "2")], &Drivers::default());
     assert_eq!(moved, ["2 A env 0 2", "2 B env 0 -2"], "of October only the second one holds");
     for both in [

@@ -143,6 +143,35 @@ async fn a_third_source_is_asked_about_beside_an_accepted_one(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// What is asked is asked once: a newer file takes the place of what waits with the same bill. One that lacks something
+/// leaves a whole one waiting, and one that counts leaves nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn of_what_waits_only_the_newest_does(pool: PgPool) {
+    let first = import_as_of(&pool, "one", &bill(&[of_account("A1", "1")]), 1).await;
+    let whole = |cost: &str| bill(&[of_account("A1", cost)]);
+    let lacking = |cost: &str| {
+        let mut unreadable = of_account("A1", cost);
+        unreadable.costs[0] = "$1".into();
+        bill(&[of_account("A1", cost), unreadable])
+    };
+    let mut told = Vec::new();
+    for (text, day) in [whole("2"), whole("3"), lacking("4"), lacking("5")].iter().zip(2..) {
+        let receipt = import_as_of(&pool, "other", text, day).await;
+        assert_eq!(receipt.state, "quarantined", "{day}");
+        told.push(receipt.delivery_id);
+    }
+    let states = async || -> Vec<String> {
+        let statement = "SELECT state FROM delivery WHERE delivery_id = ANY($1) ORDER BY delivery_id";
+        sqlx::query_scalar(statement).bind(&told).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(states().await, ["refused", "quarantined", "refused", "quarantined"]);
+    assert_clean(&pool).await;
+    withdraw(&support::pools(&pool), first.delivery_id, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_eq!(import_as_of(&pool, "other", &whole("6"), 6).await.state, "published");
+    assert_eq!(states().await, ["refused"; 4]);
+    assert_clean(&pool).await;
+}
+
 /// Once the other source's bill is taken back, there is nothing to decide.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_bill_can_move_to_another_source(pool: PgPool) {
