@@ -91,6 +91,7 @@ pub mod release_lists;
 pub mod releases;
 pub mod retagging;
 pub mod run_resources;
+pub mod same_subscription;
 pub mod savings;
 pub mod scope;
 pub mod seal;

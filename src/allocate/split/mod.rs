@@ -115,7 +115,9 @@ pub enum SplitError {
     EndsBeforeItStarts,
     #[error("“{0}” and “{1}” divide the same cost on the same days. Give one of them other days.")]
     SameSource(String, String),
-    #[error("The splits go round in a loop: {0}. Take one of these services out, or give one of the splits other days.")]
+    #[error(
+        "The splits go round in a loop: {0}. Take one of these services out, or give one of the splits other days."
+    )]
     Loop(String),
 }
 

@@ -247,6 +247,39 @@ async fn a_subscription_beside_its_billing_account_waits(pool: PgPool) {
     }
 }
 
+/// Days of a subscription in the bill of one billing profile.
+fn of_profile(profile: &str, subscription: &str, days: &[(u32, &str)]) -> String {
+    let line = |(day, cost): &(u32, &str)| Line { account: profile.into(), ..Line::of("2026-10", *day, "shop", cost) };
+    let text = bill(&days.iter().map(line).collect::<Vec<_>>());
+    text.replace(&format!("sub-{profile}"), subscription).replace("Acme", "Microsoft")
+}
+
+/// The same subscription under two billing profiles of one customer agreement, in two sources and named in two ways.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_subscription_of_two_billing_profiles_counts_once(pool: PgPool) {
+    let read = async |source: &str, text: String| {
+        let home = Home::new();
+        let source_id = home.add_folder(&pool, source, Layout::Files).await;
+        home.put("a.csv", text);
+        let read = home.read(&pool, source_id).await;
+        delivery(&pool, read.delivery_ids[0]).await
+    };
+    let whole = [(3, "1.5"), (4, "2"), (5, "4")];
+    let first = read("first", of_profile("p-1", "/subscriptions/AB-1", &whole)).await;
+    assert_eq!(first.0, "published");
+    // Of a later day more is known, and the last digits are cut off.
+    let again = [(3, "1.5"), (4, "2.00000000001"), (5, "5")];
+    let (state, reason) = read("second", of_profile("p-2", "ab-1", &again)).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("already by source “first”: 2026-10 of account p-2 (delivery 1)"), "{reason}");
+
+    // It moved to another profile on the fifth: only that day is in both, and in neither whole.
+    let moved = [(5, "4"), (6, "8")];
+    assert_eq!(read("third", of_profile("p-3", "ab-1", &moved)).await.0, "published");
+    assert_eq!(read("fourth", of_profile("p-4", "cd-2", &whole)).await.0, "published", "another subscription");
+    assert_clean(&pool).await;
+}
+
 async fn warnings(pool: &PgPool, delivery_id: i64) -> String {
     let warnings: Vec<String> = sqlx::query_scalar("SELECT warnings FROM delivery WHERE delivery_id = $1")
         .bind(delivery_id)
