@@ -28,7 +28,7 @@ const NAME_CHARS_MAX: usize = 200;
 pub enum Method {
     /// The same share for each.
     Even,
-    /// A percentage for each; they add up to 100.
+    /// A percentage for each; they add up to 100. By environment those who have cost there share in proportion to them.
     Fixed,
     /// In proportion to the own `EffectiveCost` of each on that day, in the same currency.
     DirectCost,
@@ -101,8 +101,6 @@ pub enum SplitError {
     PercentWithoutUse,
     #[error("A split by fixed percentages names the services that get a share.")]
     FixedForEveryone,
-    #[error("Fixed percentages are the same in every environment: leave “by environment” out.")]
-    FixedByEnvironment,
     #[error("A split divides a service's cost among others: take the service itself from the list.")]
     GivesToItself,
     #[error("A service is listed twice among those that get a share.")]
@@ -155,9 +153,6 @@ impl Split {
     fn check_percentages(&self) -> Result<(), SplitError> {
         if self.targets.is_empty() {
             return Err(SplitError::FixedForEveryone);
-        }
-        if self.by_environment {
-            return Err(SplitError::FixedByEnvironment);
         }
         let percents: Option<Vec<&BigDecimal>> = self.targets.iter().map(|target| target.percent.as_ref()).collect();
         let percents = percents.filter(|all| all.iter().all(|one| **one > BigDecimal::zero()));

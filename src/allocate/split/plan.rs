@@ -215,6 +215,10 @@ impl Plan {
                     .collect();
                 // What was meant for a service that is gone stays.
                 let rest = BigDecimal::from(100) - all.iter().map(|(_, percent)| percent).sum::<BigDecimal>();
+                if split.by_environment {
+                    let there = self.driver(split, &key.billing_currency, key, &drivers.direct);
+                    all.retain(|(who, _)| who.is_some_and(|id| there.contains_key(&id)));
+                }
                 if rest > BigDecimal::zero() {
                     all.push((None, rest));
                 }

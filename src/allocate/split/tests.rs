@@ -94,6 +94,34 @@ fn fixed_percentages_and_what_was_meant_for_one_that_is_gone() {
 }
 
 #[test]
+fn fixed_percentages_by_environment_are_those_of_who_is_there() {
+    let fixed = split(1, 1, Method::Fixed, &[(2, Some("50")), (3, Some("30")), (4, Some("20"))]);
+    let fixed = Split { by_environment: true, ..fixed };
+    assert_eq!(fixed.check(), Ok(()));
+    let drivers = direct(&[(2, 7, "1"), (3, 7, "1"), (4, 7, "1"), (3, 8, "5"), (4, 8, "1")]);
+    let rows = vec![row(1, 7, "8"), row(1, 8, "10"), row(1, 9, "2")];
+    let (moved, stayed) = run(std::slice::from_ref(&fixed), rows.clone(), &drivers);
+    assert_eq!(
+        moved,
+        [
+            "1 B env 7 4",
+            "1 C env 7 2.4",
+            "1 D env 7 1.6",
+            "1 A env 7 -8",
+            "1 C env 8 6",
+            "1 D env 8 4",
+            "1 A env 8 -10"
+        ]
+    );
+    assert_eq!(stayed, 1, "nobody has cost in the third environment");
+    // What was meant for one that is gone stays in every environment.
+    let plan = Plan::lenient(&[fixed], &[1, 2, 3].into(), name).unwrap();
+    let (moved, _) = plan.work_out(rows, &drivers);
+    let to_c = moved.iter().filter(|one| one.service_id == 3).map(|one| one.costs[1].normalized().to_plain_string());
+    assert_eq!(to_c.collect::<Vec<_>>(), ["2.4", "6"]);
+}
+
+#[test]
 fn in_proportion_to_own_cost_and_never_negative() {
     let by_cost = split(1, 1, Method::DirectCost, &[]);
     let drivers = direct(&[(2, 7, "3"), (3, 7, "1"), (3, 8, "4"), (4, 8, "-9"), (1, 7, "100"), (0, 7, "50")]);
