@@ -12,12 +12,12 @@ macro_rules! print {
     ($($words:tt)*) => { $crate::commands::output::write(format_args!($($words)*)) };
 }
 
-pub mod cut_restore;
-mod database;
+pub mod database;
 
 mod archive;
 mod backup;
 mod clusters;
+mod cut_restore;
 mod delivery;
 mod demo;
 mod deploy;
