@@ -1,31 +1,47 @@
 //! Azure bills of two billing accounts that hold the same subscription: one billing profile of a customer agreement
-//! beside another one, or beside the subscription by itself. A subscription that moved in the month is in both and on no
-//! day the same, so bills are the same cost only where whole days of it are.
+//! beside another one, or beside the subscription by itself. A subscription that moved in the month is in both and on
+//! no day the same, so bills are the same cost only where whole days of it are.
 
 use super::overlaps::Overlap;
 use sqlx::PgExecutor;
 
-/// What counts in the billing periods of this delivery under other billing accounts of Azure, but for what someone
-/// accepted beside it. Whether it is the same cost, [`with_equal_days`] tells.
+/// What counts in the billing periods of this delivery under other billing accounts of Azure that ever had one of its
+/// subscriptions, but for what someone accepted beside it. Whether it is the same cost, [`with_equal_days`] tells.
 pub async fn other_accounts(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
         Overlap,
-        r#"SELECT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
-             g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
-             CASE WHEN o.source_id <> g.source_id THEN s.name END AS "source_name?", o.delivery_id AS "delivery_id!",
-             o.generation_id AS "other_generation_id!"
-         FROM generation g
-         JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
-             AND o.billing_account_id <> g.billing_account_id AND o.delivery_id <> g.delivery_id
-             AND (o.source_id <> g.source_id OR o.append_object <> g.append_object)
-         JOIN source s ON s.source_id = o.source_id
-         WHERE g.delivery_id = $1 AND g.charge_count > 0 AND o.charge_count > 0
-           AND 'microsoft' = ANY(g.biller_names) AND 'microsoft' = ANY(o.biller_names)
-           AND NOT EXISTS (SELECT FROM source_setting t
-                           WHERE t.source_id = g.source_id AND o.source_id = g.source_id
-                             AND t.restatement = 'append-by-object')
-           AND NOT is_accepted_beside(g.generation_id, o.generation_id)
-         ORDER BY g.billing_period_start, g.billing_account_id, o.delivery_id"#,
+        // Keys are looked through only where there is another billing account at all.
+        r#"WITH pair AS MATERIALIZED (
+             SELECT g.generation_id, g.billing_account_id, g.billing_period_start, o.append_object, o.delivery_id,
+                 CASE WHEN o.source_id <> g.source_id THEN s.name END AS source_name,
+                 o.generation_id AS other_generation_id, o.billing_account_id AS other_account_id
+             FROM generation g
+             JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
+                 AND o.billing_account_id <> g.billing_account_id AND o.delivery_id <> g.delivery_id
+                 AND (o.source_id <> g.source_id OR o.append_object <> g.append_object)
+             JOIN source s ON s.source_id = o.source_id
+             WHERE g.delivery_id = $1 AND g.charge_count > 0 AND o.charge_count > 0
+               AND 'microsoft' = ANY(g.biller_names) AND 'microsoft' = ANY(o.biller_names)
+               AND NOT EXISTS (SELECT FROM source_setting t
+                               WHERE t.source_id = g.source_id AND o.source_id = g.source_id
+                                 AND t.restatement = 'append-by-object')
+               AND NOT is_accepted_beside(g.generation_id, o.generation_id)
+         ), named AS MATERIALIZED (
+             SELECT DISTINCT k.billing_account_id,
+                 replace(lower(k.sub_account_id), '/subscriptions/', '') AS subscription
+             FROM rollup_key k
+             WHERE k.sub_account_id <> ''
+               AND k.billing_account_id IN (SELECT billing_account_id FROM pair UNION SELECT other_account_id FROM pair)
+         )
+         SELECT p.generation_id AS "generation_id!", p.billing_account_id AS "billing_account_id!",
+             p.billing_period_start AS "billing_period_start!", p.append_object AS "export!",
+             p.source_name AS "source_name?", p.delivery_id AS "delivery_id!",
+             p.other_generation_id AS "other_generation_id!"
+         FROM pair p
+         WHERE EXISTS (SELECT FROM named own JOIN named other USING (subscription)
+                       WHERE own.billing_account_id = p.billing_account_id
+                         AND other.billing_account_id = p.other_account_id)
+         ORDER BY p.billing_period_start, p.billing_account_id, p.delivery_id"#,
         delivery_id,
     )
     .fetch_all(db)
