@@ -47,7 +47,9 @@ CREATE TABLE delivery (
     accepted_by text,
     accepted_at timestamptz,
     -- Set where it changes a closed month and so waits for finance (state 'quarantined') or did.
-    waits_for_closed_month boolean NOT NULL DEFAULT false
+    waits_for_closed_month boolean NOT NULL DEFAULT false,
+    -- Set where it waits, or did, because lines or columns lack, or it holds something else than was announced.
+    is_faulty boolean NOT NULL DEFAULT false
 );
 CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
 CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);

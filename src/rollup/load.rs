@@ -153,6 +153,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;
+        deliveries::note_faulty(&mut *transaction, load.delivery_id).await?;
     }
     transaction.commit().await?;
     if state != "quarantined" {
@@ -165,7 +166,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     Ok(Ending::Closed)
 }
 
-// Of several that lack something only the newest is asked about. What is whole waits on: it may be the better one.
+// Of several faulty ones only the newest is asked about. What is whole waits on: it may be the better one.
 async fn replace_waiting(load: &Load<'_>, conn: &mut PgConnection) -> sqlx::Result<()> {
     let mut transaction = conn.begin().await?;
     locks::lock_ledger(&mut transaction).await?;

@@ -59,7 +59,7 @@ pub struct Newer<'a> {
     pub delivery_id: i64,
     /// What of it counts, or waits itself.
     pub generation_ids: &'a [i64],
-    /// Whether it lacks nothing, or somebody took it as it is. Otherwise it only stands for what lacks something too.
+    /// Whether it is not faulty, or somebody took it as it is. Otherwise it only stands for what is faulty too.
     pub is_whole: bool,
     /// Deliveries of the same command or form: they may be other parts of the bill.
     pub together: &'a [i64],
@@ -96,7 +96,7 @@ pub async fn replaced(db: impl PgExecutor<'_>, newer: Newer<'_>) -> sqlx::Result
                       OR wd.version_at = nd.version_at
                          AND (wd.waits_for_closed_month
                               OR wd.version_basis = 'manifest' AND nd.version_basis = 'manifest'))
-                 AND ($3 OR wd.rejected_row_count > 0 OR wd.missing_columns <> '{}')
+                 AND ($3 OR wd.is_faulty)
                  AND wd.delivery_id <> ALL($4)
                  AND NOT (wd.version_basis = 'object' AND wd.file_name = ANY($5))
              WHERE n.delivery_id = $1 AND n.generation_id = ANY($2)
