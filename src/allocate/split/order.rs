@@ -13,6 +13,8 @@ pub(super) struct Stretch {
     pub first_day: NaiveDate,
     /// The splits that hold, as places in their list, in the order in which they are worked out.
     pub order: Vec<usize>,
+    /// Whose cost they divide.
+    pub sources: BTreeSet<i64>,
 }
 
 /// All stretches, or why the splits have no order. `name` gives a service's name for the message about a loop.
@@ -34,7 +36,10 @@ pub(super) fn stretches(splits: &[Split], name: impl Fn(i64) -> String) -> Resul
                 let sources = cycle.iter().map(|index| name(splits[*index].source));
                 Err(SplitError::Loop(sources.collect::<Vec<_>>().join(" → ")))
             }
-            None => Ok(Stretch { first_day, order: walked.order }),
+            None => {
+                let sources = hold.iter().map(|index| splits[*index].source).collect();
+                Ok(Stretch { first_day, order: walked.order, sources })
+            }
         }
     };
     first_days.into_iter().map(stretch).collect()

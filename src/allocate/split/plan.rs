@@ -131,7 +131,7 @@ impl Plan {
     pub fn splits_on(&self, day: NaiveDate) -> impl Iterator<Item = &Split> {
         let order = &self.stretches[self.stretch_at(day)].order;
         let others = self.splits.iter().filter(move |split| !split.validity.holds_on(day));
-        order.iter().map(|place| &self.splits[*place]).chain(others)
+        order.iter().map(move |place| &self.splits[*place]).chain(others)
     }
 
     // There is one from the first day on, also where there are no splits.
@@ -257,9 +257,10 @@ impl Plan {
         let environment_id = if split.by_environment { key.environment_id } else { ALL_ENVIRONMENTS };
         let day = Day { charge_date: key.charge_date, environment_id };
         let Some(all) = values.get(&(name.to_owned(), day)) else { return BTreeMap::new() };
+        let divided = &self.stretches[self.stretch_at(key.charge_date)].sources;
         let may_get = |id: i64| {
             if split.targets.is_empty() {
-                id != super::NOT_ALLOCATED && !self.sources.contains(&id)
+                id != super::NOT_ALLOCATED && !divided.contains(&id)
             } else {
                 split.targets.iter().any(|target| target.service_id == id)
             }

@@ -197,6 +197,18 @@ fn a_loop_is_one_only_where_all_of_it_holds_on_one_day() {
     }
 }
 
+#[test]
+fn who_was_divided_once_gets_a_share_again() {
+    let everyone = split(1, 1, Method::DirectCost, &[]);
+    let ended = on_days(split(2, 2, Method::Even, &[(3, None)]), None, Some("2026-10-02"));
+    let drivers = direct(&[(2, 0, "3"), (3, 0, "1")]);
+    let (moved, _) = run(&[everyone.clone(), ended.clone()], vec![row(1, 0, "8"), row(2, 0, "3")], &drivers);
+    assert_eq!(moved, ["1 B env 0 6", "1 C env 0 2", "1 A env 0 -8"]);
+    let lasting = on_days(ended, None, Some("2026-10-03"));
+    let (moved, _) = run(&[everyone, lasting], vec![row(1, 0, "8"), row(2, 0, "3")], &drivers);
+    assert_eq!(moved, ["1 C env 0 8", "1 A env 0 -8", "2 C env 0 3", "2 B env 0 -3"]);
+}
+
 /// Four splits of which each feeds the next on some days, though never all of them on one: no order fits all days.
 #[test]
 fn each_day_has_an_order_of_its_own() {
