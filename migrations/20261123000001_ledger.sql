@@ -47,7 +47,9 @@ CREATE TABLE delivery (
     accepted_by text,
     accepted_at timestamptz,
     -- Set where it changes a closed month and so waits for finance (state 'quarantined') or did.
-    waits_for_closed_month boolean NOT NULL DEFAULT false
+    waits_for_closed_month boolean NOT NULL DEFAULT false,
+    -- Set where it waits, or did, because lines or columns lack, or it holds something else than was announced.
+    is_faulty boolean NOT NULL DEFAULT false
 );
 CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
 CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);
@@ -111,9 +113,7 @@ CREATE TABLE generation (
     version_at timestamptz,
     -- ProviderName and InvoiceIssuerName of its lines in lower case: they tell whether another source holds the
     -- same bill.
-    biller_names text[] NOT NULL DEFAULT '{}',
-    -- Someone accepted that another source counts the same billing account and period.
-    is_accepted_beside boolean NOT NULL DEFAULT false
+    biller_names text[] NOT NULL DEFAULT '{}'
 );
 -- One current generation a scope: the database itself refuses a second.
 CREATE UNIQUE INDEX generation_current

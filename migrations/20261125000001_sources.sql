@@ -95,3 +95,39 @@ CREATE TABLE push_part (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (push_delivery_id, number)
 );
+
+-- Two bills of one billing period that count both although they hold the same cost, as a person decided: a row each
+-- way. It holds for later versions of both, until one of them counts no more; a third bill beside them is asked about.
+CREATE TABLE accepted_beside (
+    billing_period_start date NOT NULL,
+    source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
+    billing_account_id text NOT NULL,
+    append_object text NOT NULL,
+    beside_source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
+    beside_billing_account_id text NOT NULL,
+    beside_append_object text NOT NULL
+);
+CREATE INDEX accepted_beside_by_bill ON accepted_beside (source_id, billing_period_start);
+
+-- What of a source such a decision is about: an export, and where files add up all of them.
+CREATE FUNCTION decided_object(of_source_id bigint, of_object text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM source_setting t
+                             WHERE t.source_id = of_source_id AND t.restatement = 'append-by-object')
+        THEN '' ELSE of_object END
+$$;
+
+-- Whether someone accepted that these two generations, or versions of the same two bills, count both.
+CREATE FUNCTION is_accepted_beside(one_id bigint, other_id bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM generation one
+        JOIN generation other ON other.generation_id = other_id
+        JOIN accepted_beside a
+            ON a.source_id = one.source_id AND a.billing_period_start = one.billing_period_start
+            AND a.billing_account_id = one.billing_account_id
+            AND a.append_object = decided_object(one.source_id, one.append_object)
+            AND a.beside_source_id = other.source_id
+            AND a.beside_billing_account_id = other.billing_account_id
+            AND a.beside_append_object = decided_object(other.source_id, other.append_object)
+        WHERE one.generation_id = one_id
+    )
+$$;

@@ -1,5 +1,6 @@
 //! The database that a command works on: `DATABASE_URL`, else the own cluster for as long as it is needed.
 
+use super::cut_restore::{self, Ending};
 use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::retention;
@@ -9,6 +10,7 @@ use anyhow::{Context, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +34,7 @@ pub struct Database {
 /// Opens the database and brings its schema up to this build's.
 pub async fn open(config: &Config) -> anyhow::Result<Database> {
     let database = open_as_it_is(config).await?;
-    end_cut_restore(&database.pools).await?;
+    end_cut_restore(&database.pools, &config.key_file()).await?;
     migrate(&database.pools).await?;
     Ok(database)
 }
@@ -77,22 +79,25 @@ async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A restore that was killed left aside what it was to replace: that is the database again.
-async fn end_cut_restore(pools: &Pools) -> anyhow::Result<()> {
+/// A restore that was killed left aside what it was to replace, which is the database again, or its key unnamed.
+async fn end_cut_restore(pools: &Pools, key_file: &Path) -> anyhow::Result<()> {
     let mut conn = pools.jobs.acquire().await.context("could not reach the database")?;
-    if !backup::is_set_aside(&mut conn).await? {
+    if !backup::is_set_aside(&mut conn).await? && !cut_restore::key_waits(key_file) {
         return Ok(());
     }
     let mut conn = conn.detach();
     ensure!(backup::claim(&mut conn).await?, RESTORE_UNDER_WAY);
-    // The restore may have ended since, or another command may have taken it back.
-    let is_cut = backup::is_set_aside(&mut conn).await?;
-    if is_cut {
-        backup::put_back(&mut conn).await?;
-    }
+    // The restore may have ended since, or another command may have settled it.
+    let ending = cut_restore::settle(&mut conn, key_file).await?;
     conn.close().await?;
-    if is_cut {
-        tracing::warn!("A restore was cut off. The database is what it was before that: restore again");
+    match ending {
+        Some(Ending::TakenBack) => {
+            tracing::warn!("A restore was cut off. The database is what it was before that: restore again");
+        }
+        Some(Ending::Finished) => {
+            tracing::warn!("A restore was cut off when all of the backup was in. Its key is in place now: it is done");
+        }
+        None => {}
     }
     Ok(())
 }

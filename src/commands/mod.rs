@@ -17,6 +17,7 @@ pub mod database;
 mod archive;
 mod backup;
 mod clusters;
+mod cut_restore;
 mod delivery;
 mod demo;
 mod deploy;

@@ -3,7 +3,7 @@
 use super::archive::{self, CUT, Member};
 use super::backup::{DUMP, KEY, SPOOL};
 use super::database::{self, Database, RESTORE_UNDER_WAY};
-use super::postgres_tools;
+use super::{cut_restore, postgres_tools};
 use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::verify;
@@ -77,7 +77,7 @@ impl Contents {
 }
 
 // What is there is put aside, and goes only when the backup is in: until then one or the other is whole, also where
-// this is killed.
+// this is killed (`cut_restore`).
 async fn restore(
     arguments: &Arguments,
     contents: &mut Contents,
@@ -87,30 +87,29 @@ async fn restore(
     let conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
     let mut claim = conn.detach();
     ensure!(backup::claim(&mut claim).await?, RESTORE_UNDER_WAY);
-    if backup::is_set_aside(&mut claim).await? {
-        backup::put_back(&mut claim).await?;
-    }
+    let key_file = config.key_file();
+    cut_restore::settle(&mut claim, &key_file).await?;
     let replaces = !backup::is_empty(&mut claim).await?;
     let may_replace = arguments.force || !replaces;
     ensure!(may_replace, "the database is not empty: restore into another one, or replace it with --force");
-    let key_file = config.key_file();
     let key = contents.key.as_deref().map(|key| prepare_key(&key_file, key)).transpose()?.flatten();
-    if replaces {
-        backup::set_aside(&mut claim).await?;
-    }
-    let tokens = match bring_in(contents, database, config).await {
+    let has_key = key.is_some();
+    backup::set_aside(&mut claim).await?;
+    let waits = key.map_or(Ok(()), |key| cut_restore::let_key_wait(key, &key_file));
+    let brought = match waits {
+        Ok(()) => bring_in(contents, database, config).await,
+        Err(error) => Err(error),
+    };
+    let tokens = match brought {
         Ok(tokens) => tokens,
-        Err(error) if replaces => {
-            backup::put_back(&mut claim).await.with_context(|| format!("{error:#}"))?;
+        Err(error) => {
+            cut_restore::settle(&mut claim, &key_file).await.with_context(|| format!("{error:#}"))?;
             return Err(error.context("the backup could not be restored; what was there is there again"));
         }
-        Err(error) => return Err(error),
     };
-    if replaces {
-        backup::drop_aside(&mut claim).await?;
-    }
-    if let Some(key) = key {
-        key.persist(&key_file).with_context(|| format!("could not write {}", key_file.display()))?;
+    backup::drop_aside(&mut claim).await?;
+    if has_key {
+        cut_restore::name_key(&key_file)?;
     }
     tell_access(&tokens);
     verified(database).await

@@ -48,11 +48,11 @@ fn one<'a>(names: &BTreeSet<&'a str>) -> Option<&'a str> {
 
 /// Why a delivery must not be counted without a decision, where other sources count its bills.
 pub fn counted_twice(beside: &[Beside]) -> Option<String> {
-    let first = beside.first()?;
+    beside.first()?;
     Some(format!(
-        "Source “{}” counts this bill already: {}. Counting it here too would count it twice. Accept it if both are \
-         meant; otherwise withdraw it here, or the other one first and import this file again.",
-        first.source_name,
+        "{} this bill already: {}. Counting it here too would count it twice. Accept it if both are meant; otherwise \
+         withdraw it here, or the other one first and import this file again.",
+        sources_count(beside),
         beside_bills(beside),
     ))
 }
@@ -71,13 +71,24 @@ pub(super) fn handed_in_together(others: &[HandedIn]) -> Option<String> {
 
 /// What the receipt says where a person decided beforehand that both are meant.
 pub(super) fn counted_beside(beside: &[Beside]) -> Option<String> {
-    let first = beside.first()?;
+    beside.first()?;
+    let both = if source_names(beside).len() > 1 { "in all of them" } else { "in both" };
     Some(format!(
-        "Source “{}” counts this bill too: {}. It is counted in both, as was asked for; \
-         withdraw one of them if they are the same bill.",
-        first.source_name,
+        "{} this bill too: {}. It is counted {both}, as was asked for; withdraw one of them if they are the same bill.",
+        sources_count(beside),
         beside_bills(beside),
     ))
+}
+
+// A bill that was accepted beside another one is named too: counting a third would count the cost thrice.
+fn sources_count(beside: &[Beside]) -> String {
+    let names: Vec<String> = source_names(beside).into_iter().map(|name| format!("“{name}”")).collect();
+    let (source, count) = if names.len() > 1 { ("Sources", "count") } else { ("Source", "counts") };
+    format!("{source} {} {count}", names.join(" and "))
+}
+
+fn source_names(beside: &[Beside]) -> BTreeSet<&str> {
+    beside.iter().map(|bill| bill.source_name.as_str()).collect()
 }
 
 fn beside_bills(beside: &[Beside]) -> String {
@@ -131,5 +142,26 @@ mod tests {
         assert!(reason.contains("--parts") && reason.contains("upload page"), "{reason}");
         let many: Vec<HandedIn> = (1..6).map(|id| bill("A1", id)).collect();
         assert!(handed_in_together(&many).unwrap().contains("(delivery 3) and 2 more."));
+    }
+
+    #[test]
+    fn every_source_that_counts_the_bill_is_named() {
+        let bill = |source_name: &str, delivery_id| Beside {
+            generation_id: 1,
+            billing_account_id: "A1".into(),
+            billing_period_start: "2026-10-01".parse().unwrap(),
+            source_name: source_name.into(),
+            delivery_id,
+            other_generation_id: 2,
+        };
+        let reason = counted_twice(&[bill("one", 7)]).unwrap();
+        assert!(reason.starts_with("Source “one” counts this bill already: 2026-10 of account A1 (delivery 7)."));
+        let both = [bill("one", 7), bill("two", 8)];
+        let reason = counted_twice(&both).unwrap();
+        assert!(
+            reason.starts_with("Sources “one” and “two” count this bill already: 2026-10 of account A1"),
+            "{reason}"
+        );
+        assert!(counted_beside(&both).unwrap().contains("It is counted in all of them, as was asked for"));
     }
 }

@@ -368,6 +368,8 @@ impl Import<'_> {
             snapshot_of: self.options.snapshot_of,
             expected_rows: self.options.expected_rows,
             control: &self.options.control,
+            together: &self.options.together,
+            lies_beside: &self.options.lies_beside,
             limits: self.options.limits,
             clock: self.clock,
             progress: self.progress.clone(),

@@ -5,7 +5,7 @@ use super::retention;
 use crate::focus::BillingPeriod;
 use crate::store::audit;
 use crate::store::deliveries::{self, Standing};
-use crate::store::late_bills::{self, Replaced};
+use crate::store::late_bills::{self, Newer, Replaced};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -30,7 +30,7 @@ pub(super) async fn asks_for(
 pub(super) async fn hold(
     conn: &mut PgConnection,
     delivery: &Standing,
-    generation_ids: &[i64],
+    newer: Newer<'_>,
     closed: &[BillingPeriod],
     by: &str,
     now: DateTime<Utc>,
@@ -38,19 +38,15 @@ pub(super) async fn hold(
     let delivery_id = delivery.delivery_id;
     late_bills::note_waiting(&mut *conn, delivery_id).await?;
     deliveries::finish(&mut *conn, delivery_id, "quarantined", Some(&reason(closed)), now).await?;
-    replace_waiting(conn, delivery_id, generation_ids, now).await?;
+    replace_waiting(conn, newer, now).await?;
     let subject = format!("delivery {delivery_id}");
     audit::insert(conn, now, by, "", "delivery.held", &subject, details(closed)).await
 }
 
 /// Takes away what older deliveries wait with and this one holds anew, so that one question is asked once.
-pub(super) async fn replace_waiting(
-    conn: &mut PgConnection,
-    delivery_id: i64,
-    generation_ids: &[i64],
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    let replaced = late_bills::replaced(&mut *conn, delivery_id, generation_ids).await?;
+pub(super) async fn replace_waiting(conn: &mut PgConnection, newer: Newer<'_>, now: DateTime<Utc>) -> sqlx::Result<()> {
+    let delivery_id = newer.delivery_id;
+    let replaced = late_bills::replaced(&mut *conn, newer).await?;
     let (some, whole): (Vec<&Replaced>, Vec<&Replaced>) = replaced.iter().partition(|bill| bill.keeps_waiting);
     let some: Vec<i64> = some.iter().map(|bill| bill.generation_id).collect();
     let whole: Vec<i64> = whole.iter().map(|bill| bill.generation_id).collect();

@@ -12,10 +12,11 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
-use super::{bill_source, gone, overlaps, partition, staging, statistics, verify};
+use super::{bill_source, gone, late, overlaps, partition, staging, statistics, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
+use crate::store::late_bills::Newer;
 use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
@@ -49,6 +50,9 @@ pub(super) struct Load<'a> {
     pub expected_rows: Option<i64>,
     /// What the sender says that the files hold.
     pub control: &'a ControlTotals,
+    /// Deliveries of the same command or form, and files that lie in the same folder.
+    pub together: &'a [i64],
+    pub lies_beside: &'a [String],
     pub limits: Limits,
     pub clock: Clock,
     pub progress: Arc<ProgressFn>,
@@ -149,9 +153,29 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;
+        deliveries::note_faulty(&mut *transaction, load.delivery_id).await?;
     }
     transaction.commit().await?;
-    Ok(if state == "quarantined" { Ending::Closed } else { Ending::Ready { row_count: found.row_count } })
+    if state != "quarantined" {
+        return Ok(Ending::Ready { row_count: found.row_count });
+    }
+    // It waits already: that is no reason for the import to fail.
+    if let Err(error) = replace_waiting(load, &mut side).await {
+        tracing::warn!("Older deliveries than {} could not be closed: {error}", load.delivery_id);
+    }
+    Ok(Ending::Closed)
+}
+
+// Of several faulty ones only the newest is asked about. What is whole waits on: it may be the better one.
+async fn replace_waiting(load: &Load<'_>, conn: &mut PgConnection) -> sqlx::Result<()> {
+    let mut transaction = conn.begin().await?;
+    locks::lock_ledger(&mut transaction).await?;
+    let own = generations::of_delivery(&mut *transaction, load.delivery_id).await?;
+    let own: Vec<i64> = own.iter().map(|scope| scope.generation_id).collect();
+    let Load { delivery_id, together, lies_beside, .. } = *load;
+    let newer = Newer { delivery_id, generation_ids: &own, is_whole: false, together, lies_beside };
+    late::replace_waiting(&mut transaction, newer, load.clock.now()).await?;
+    transaction.commit().await
 }
 
 // Three hands: one thread reads, one connection takes charges, the other what they share.

@@ -1,16 +1,18 @@
-//! Whether the cost of a delivery is counted already: by another export or file of its source, or as a sub account of
-//! another bill; and what is said then.
+//! Whether the cost of a delivery is counted already: by another export or file of its source, as a sub account of
+//! another bill, or as the same subscription in a bill of another billing account; and what is said then.
 
 use super::fingerprint;
 use crate::store::overlaps::{self, Overlap};
+use crate::store::same_subscription;
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// Bills that a sentence names.
 const NAMED_MAX: usize = 3;
 /// What FOCUS files of Azure write before the subscription that other exports name by itself.
 const SUBSCRIPTION: &str = "/subscriptions/";
 
-/// What counts already of the cost in a delivery. What someone accepted is left out.
+/// What counts already of the cost in a delivery, but for what someone accepted beside it.
 pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     let mut found = overlaps::of_delivery(&mut *conn, delivery_id).await?;
     let (mut accounts, mut names) = (Vec::new(), Vec::new());
@@ -23,8 +25,31 @@ pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Res
         names.extend([account, other]);
     }
     let keys: Vec<i32> = names.iter().map(|name| fingerprint::sub_account_key(Some(name))).collect();
-    found.extend(overlaps::by_sub_account(conn, delivery_id, &accounts, &names, &keys).await?);
+    found.extend(overlaps::by_sub_account(&mut *conn, delivery_id, &accounts, &names, &keys).await?);
+    let known: BTreeSet<(i64, i64)> = found.iter().map(pair).collect();
+    found.extend(of_one_subscription(conn, delivery_id, &known).await?);
     Ok(found)
+}
+
+fn pair(overlap: &Overlap) -> (i64, i64) {
+    (overlap.generation_id, overlap.other_generation_id)
+}
+
+// Costs by day are compared only where there is another billing account of Azure.
+async fn of_one_subscription(
+    conn: &mut PgConnection,
+    delivery_id: i64,
+    known: &BTreeSet<(i64, i64)>,
+) -> sqlx::Result<Vec<Overlap>> {
+    let mut others = same_subscription::other_accounts(&mut *conn, delivery_id).await?;
+    others.retain(|overlap| !known.contains(&pair(overlap)));
+    if others.is_empty() {
+        return Ok(others);
+    }
+    let (own, counted): (Vec<i64>, Vec<i64>) = others.iter().map(pair).unzip();
+    let same = same_subscription::with_equal_days(conn, &own, &counted).await?;
+    others.retain(|overlap| same.contains(&pair(overlap)));
+    Ok(others)
 }
 
 /// Why a delivery must not be counted without a decision, where another export counts the same cost.
@@ -92,6 +117,7 @@ mod tests {
             export: export.into(),
             source_name: (delivery_id == 9).then(|| "azure".into()),
             delivery_id,
+            other_generation_id: 2,
         };
         let reason = counted_by_another_export(&[overlap("p/focus", 7)]).unwrap();
         assert!(

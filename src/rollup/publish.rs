@@ -8,10 +8,12 @@ use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
 use super::{LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify};
 use crate::focus::BillingPeriod;
+use crate::store::accepted_beside::{self, Pair};
 use crate::store::billers::{self, Beside};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
+use crate::store::late_bills::Newer;
 use crate::store::overlaps::Overlap;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
@@ -44,6 +46,14 @@ pub(super) struct Publishing<'a> {
     pub fence: Option<Fence>,
     pub limits: Limits,
     pub timings: &'a Timings,
+}
+
+impl Publishing<'_> {
+    // What waits with a bill that this one holds anew waits no longer.
+    fn newer<'a>(&'a self, generation_ids: &'a [i64]) -> Newer<'a> {
+        let Self { delivery_id, together, lies_beside, .. } = *self;
+        Newer { delivery_id, generation_ids, is_whole: true, together, lies_beside }
+    }
 }
 
 /// What became of it.
@@ -159,31 +169,30 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     if !publishing.together.is_empty() {
         let others = billers::handed_in_together(&mut *transaction, &counting, publishing.together).await?;
         if let Some(reason) = bill_source::handed_in_together(&others) {
-            return hold(transaction, publishing, &[], &reason).await;
+            return hold(transaction, publishing, &counting, &reason).await;
         }
     }
     let replaced = sorted.replaced_deliveries();
     let of_folder = deliveries::named(&mut *transaction, &replaced, publishing.lies_beside).await?;
     if let Some(reason) = overlaps::of_one_folder(&of_folder) {
-        return hold(transaction, publishing, &[], &reason).await;
+        return hold(transaction, publishing, &counting, &reason).await;
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
     let twice = bill_source::counted_twice(&beside).or_else(|| overlaps::counted_by_another_export(&overlapping));
     if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
-        // Of the versions of one export only the newest is asked about.
-        let anew = if delivery.version_basis == "manifest" { counting.as_slice() } else { &[] };
-        return hold(transaction, publishing, anew, reason).await;
+        return hold(transaction, publishing, &counting, reason).await;
     }
     let closed = late::asks_for(&mut transaction, &delivery, &counting).await?;
     if !closed.is_empty() {
         retention::discard_scopes(&mut transaction, &sorted.refused_ids).await?;
-        late::hold(&mut transaction, &delivery, &counting, &closed, publishing.by, publishing.now).await?;
+        let newer = publishing.newer(&counting);
+        late::hold(&mut transaction, &delivery, newer, &closed, publishing.by, publishing.now).await?;
         transaction.commit().await?;
         return Ok(Published::Held);
     }
     if twice.is_some() {
-        billers::accept_beside(&mut *transaction, &accepted_ids(&beside, &overlapping)).await?;
+        accepted_beside::accept(&mut *transaction, &pairs(&beside, &overlapping)).await?;
         let warnings = [bill_source::counted_beside(&beside), overlaps::counted_beside(&overlapping)];
         for warning in warnings.into_iter().flatten() {
             deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
@@ -197,23 +206,24 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     Ok(Published::Yes)
 }
 
-// Lets a delivery wait for a decision, in place of older ones that wait with what it holds anew.
+// Lets a delivery wait for a decision, in place of older ones that wait with the same bills: only the newest is asked
+// about.
 async fn hold(
     mut transaction: Transaction<'static, Postgres>,
     publishing: &Publishing<'_>,
-    anew: &[i64],
+    counting: &[i64],
     reason: &str,
 ) -> Result<Published, LedgerError> {
     let (delivery_id, now) = (publishing.delivery_id, publishing.now);
     deliveries::finish(&mut *transaction, delivery_id, "quarantined", Some(reason), now).await?;
-    late::replace_waiting(&mut transaction, delivery_id, anew, now).await?;
+    late::replace_waiting(&mut transaction, publishing.newer(counting), now).await?;
     transaction.commit().await?;
     Ok(Published::Held)
 }
 
-fn accepted_ids(beside: &[Beside], overlapping: &[Overlap]) -> Vec<i64> {
-    let overlapping = overlapping.iter().map(|overlap| overlap.generation_id);
-    beside.iter().map(|bill| bill.generation_id).chain(overlapping).collect()
+fn pairs(beside: &[Beside], overlapping: &[Overlap]) -> Vec<Pair> {
+    let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.other_generation_id));
+    beside.iter().map(|bill| (bill.generation_id, bill.other_generation_id)).chain(overlapping).collect()
 }
 
 async fn publish_scopes(
@@ -256,7 +266,7 @@ async fn publish_scopes(
     }
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
-    late::replace_waiting(&mut *conn, delivery_id, &ids, now).await?;
+    late::replace_waiting(&mut *conn, publishing.newer(&ids), now).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
     Ok(())
 }
@@ -319,7 +329,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     }
     let beside = sorted.beside(&mut transaction, delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, delivery_id).await?;
-    let beside = accepted_ids(&beside, &overlapping);
+    let accepted = pairs(&beside, &overlapping);
     let (limits, timings) = (Limits::default(), &Timings::default());
     let publishing = Publishing {
         delivery_id,
@@ -335,7 +345,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     };
     let closed = late::months(&late_bills::closed_months(&mut *transaction, &sorted.counting_ids()).await?);
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
-    billers::accept_beside(&mut *transaction, &beside).await?;
+    accepted_beside::accept(&mut *transaction, &accepted).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
     record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
     transaction.commit().await?;

@@ -4,7 +4,7 @@ use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
 use super::{LedgerError, late, level_1, overlaps, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
-use crate::store::{Pools, billers, deliveries, late_bills, locks};
+use crate::store::{Pools, accepted_beside, billers, deliveries, late_bills, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -51,6 +51,7 @@ async fn revert_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     for generation_id in &before {
         generations::make_current(&mut *transaction, *generation_id, None, now).await?;
     }
+    accepted_beside::forget_ended(&mut *transaction).await?;
     // The rules may have changed since the one before was counted last.
     level_1::rebuild(&mut transaction, &before).await?;
     let gone = generations::of_delivery(&mut *transaction, delivery_id).await?;
@@ -100,6 +101,7 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
     let all: Vec<i64> = scopes.iter().map(|scope| scope.generation_id).collect();
     let closed = late::months(&late_bills::closed_months(&mut *transaction, &all).await?);
     generations::withdraw_all(&mut *transaction, delivery_id, now).await?;
+    accepted_beside::forget_ended(&mut *transaction).await?;
     if is_waiting {
         let ready = scopes.iter().filter(|scope| scope.state == "ready");
         let ready: Vec<i64> = ready.map(|scope| scope.generation_id).collect();

@@ -215,7 +215,7 @@ async fn sources_apart(conn: &mut PgConnection) -> sqlx::Result<Check> {
          FROM bill a JOIN bill b ON b.billing_account_id = a.billing_account_id
              AND b.billing_period_start = a.billing_period_start AND b.source_id > a.source_id
              AND (a.biller_names && b.biller_names OR a.biller_names = '{}' OR b.biller_names = '{}')
-         WHERE NOT a.is_accepted_beside AND NOT b.is_accepted_beside"#
+         WHERE NOT is_accepted_beside(a.generation_id, b.generation_id)"#
     )
     .fetch_one(conn)
     .await?;

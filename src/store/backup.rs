@@ -15,10 +15,15 @@ pub async fn server_major(conn: &mut PgConnection) -> sqlx::Result<u32> {
 
 /// Whether nothing was ever stored in it.
 pub async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    Ok(!has_tables(conn, "public").await?)
+}
+
+async fn has_tables(conn: &mut PgConnection, schema: &str) -> sqlx::Result<bool> {
     let has_tables = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'public') AS "has_tables!""#
+        r#"SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1::text) AS "has_tables!""#,
+        schema
     );
-    Ok(!has_tables.fetch_one(conn).await?)
+    has_tables.fetch_one(conn).await
 }
 
 /// Ends what let people in without a password when the backup was made: sessions, and links that nobody used.
@@ -34,8 +39,13 @@ pub async fn claim(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "is_free!""#, RESTORE_LOCK).fetch_one(conn).await
 }
 
-/// Puts everything aside, so that it comes back where what is to take its place turns out not to be whole.
+/// Puts everything aside, so that it comes back where what is to take its place turns out not to be whole. Of an empty
+/// database too there is a sign then that what comes in is not whole yet.
 pub async fn set_aside(conn: &mut PgConnection) -> sqlx::Result<()> {
+    if is_empty(&mut *conn).await? {
+        sqlx::query!("CREATE SCHEMA before_restore").execute(conn).await?;
+        return Ok(());
+    }
     let mut transaction = conn.begin().await?;
     sqlx::query!("ALTER SCHEMA public RENAME TO before_restore").execute(&mut *transaction).await?;
     sqlx::query!("CREATE SCHEMA public").execute(&mut *transaction).await?;
@@ -52,6 +62,10 @@ pub async fn is_set_aside(conn: &mut PgConnection) -> sqlx::Result<bool> {
 
 /// Drops what a restore brought in so far, and takes back what was put aside.
 pub async fn put_back(conn: &mut PgConnection) -> sqlx::Result<()> {
+    // Nothing came in where nothing was: what others keep in the schema stays.
+    if is_empty(&mut *conn).await? && !has_tables(&mut *conn, "before_restore").await? {
+        return drop_aside(conn).await;
+    }
     let mut transaction = conn.begin().await?;
     sqlx::query!("DROP SCHEMA IF EXISTS public CASCADE").execute(&mut *transaction).await?;
     sqlx::query!("ALTER SCHEMA before_restore RENAME TO public").execute(&mut *transaction).await?;

@@ -74,13 +74,16 @@ pub struct Beside {
     pub source_name: String,
     /// The delivery that is counted there.
     pub delivery_id: i64,
+    /// Its generation.
+    pub other_generation_id: i64,
 }
 
-/// What other sources count of the bills in this delivery. What someone accepted already is left out.
+/// What other sources count of the bills in this delivery, but for those that someone accepted beside it already.
 pub async fn beside(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
     sqlx::query_as!(
         Beside,
-        "SELECT g.generation_id, g.billing_account_id, g.billing_period_start, s.name AS source_name, o.delivery_id
+        r#"SELECT g.generation_id, g.billing_account_id, g.billing_period_start, s.name AS source_name, o.delivery_id,
+             o.generation_id AS other_generation_id
          FROM generation g
          JOIN generation o ON o.billing_account_id = g.billing_account_id
              AND o.billing_period_start = g.billing_period_start
@@ -88,12 +91,8 @@ pub async fn beside(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<V
              AND (o.biller_names && g.biller_names OR o.biller_names = '{}' OR g.biller_names = '{}')
          JOIN source s ON s.source_id = o.source_id
          WHERE g.delivery_id = $1 AND g.billing_account_id <> ''
-           AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside
-           AND NOT EXISTS (SELECT FROM generation c
-                           WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
-                             AND c.billing_period_start = g.billing_period_start
-                             AND c.state = 'current' AND c.is_accepted_beside)
-         ORDER BY g.billing_period_start, g.billing_account_id, s.name",
+           AND NOT is_accepted_beside(g.generation_id, o.generation_id)
+         ORDER BY g.billing_period_start, g.billing_account_id, s.name"#,
         delivery_id,
     )
     .fetch_all(db)
@@ -141,12 +140,4 @@ pub async fn handed_in_together(
     )
     .fetch_all(db)
     .await
-}
-
-/// Someone accepted that these count although another source counts the same bill.
-pub async fn accept_beside(db: impl PgExecutor<'_>, generation_ids: &[i64]) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE generation SET is_accepted_beside = true WHERE generation_id = ANY($1)", generation_ids)
-        .execute(db)
-        .await?;
-    Ok(())
 }

@@ -116,6 +116,11 @@ pub async fn finish(
     Ok(())
 }
 
+/// Notes that a delivery waits because of what it lacks, or holds otherwise than was announced.
+pub async fn note_faulty(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE delivery SET is_faulty = true WHERE delivery_id = $1", delivery_id).execute(db).await.map(drop)
+}
+
 /// Marks a delivery as failed unless it came to an end. Gives whether it had not.
 pub async fn fail_unfinished(
     db: impl PgExecutor<'_>,

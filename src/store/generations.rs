@@ -235,8 +235,7 @@ pub async fn retire(db: impl PgExecutor<'_>, generation_id: i64, state: &str, no
     Ok(())
 }
 
-/// Makes a generation what readers see. Its scope must have none. That another source may count the same bill stays
-/// accepted where it was of the one that is replaced.
+/// Makes a generation what readers see. Its scope must have none.
 pub async fn make_current(
     db: impl PgExecutor<'_>,
     generation_id: i64,
@@ -244,10 +243,8 @@ pub async fn make_current(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE generation g SET state = 'current', published_at = $3, superseded_at = NULL,
-            replaced_generation_id = coalesce($2, replaced_generation_id),
-            is_accepted_beside = is_accepted_beside
-                OR coalesce((SELECT r.is_accepted_beside FROM generation r WHERE r.generation_id = $2), false)
+        "UPDATE generation SET state = 'current', published_at = $3, superseded_at = NULL,
+            replaced_generation_id = coalesce($2, replaced_generation_id)
          WHERE generation_id = $1",
         generation_id,
         replaced_generation_id,

@@ -52,6 +52,21 @@ pub async fn note_waiting(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Re
         .map(drop)
 }
 
+/// A delivery that older ones wait no longer beside.
+#[derive(Debug, Clone, Copy)]
+pub struct Newer<'a> {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// What of it counts, or waits itself.
+    pub generation_ids: &'a [i64],
+    /// Whether it is not faulty, or somebody took it as it is. Otherwise it only stands for what is faulty too.
+    pub is_whole: bool,
+    /// Deliveries of the same command or form: they may be other parts of the bill.
+    pub together: &'a [i64],
+    /// Files that lie in the same folder: so may they.
+    pub lies_beside: &'a [String],
+}
+
 /// A bill of an older delivery that waits, which a newer one holds anew.
 #[derive(Debug, Clone)]
 pub struct Replaced {
@@ -63,14 +78,10 @@ pub struct Replaced {
     pub keeps_waiting: bool,
 }
 
-/// Which waiting bills these generations of a delivery hold anew, in the same or a newer version: those that wait because
-/// of a closed month, and older versions of an export whatever they wait for, since one could not count after the other.
+/// Which waiting bills a delivery holds anew, in a newer version: whatever they wait for, they could not count after
+/// it. Of those that wait because of a closed month, and of versions of an export, one of the same version goes, too.
 /// Of an Azure bill that comes as two exports, only the same export does.
-pub async fn replaced(
-    db: impl PgExecutor<'_>,
-    delivery_id: i64,
-    generation_ids: &[i64],
-) -> sqlx::Result<Vec<Replaced>> {
+pub async fn replaced(db: impl PgExecutor<'_>, newer: Newer<'_>) -> sqlx::Result<Vec<Replaced>> {
     sqlx::query_as!(
         Replaced,
         r#"WITH anew AS (
@@ -81,8 +92,13 @@ pub async fn replaced(
                  AND w.billing_period_start = n.billing_period_start AND w.append_object = n.append_object
                  AND w.state = 'ready' AND w.delivery_id <> n.delivery_id
              JOIN delivery wd ON wd.delivery_id = w.delivery_id AND wd.state = 'quarantined'
-                 AND (wd.waits_for_closed_month OR wd.version_basis = 'manifest' AND nd.version_basis = 'manifest')
-                 AND wd.version_at <= nd.version_at
+                 AND (wd.version_at < nd.version_at
+                      OR wd.version_at = nd.version_at
+                         AND (wd.waits_for_closed_month
+                              OR wd.version_basis = 'manifest' AND nd.version_basis = 'manifest'))
+                 AND ($3 OR wd.is_faulty)
+                 AND wd.delivery_id <> ALL($4)
+                 AND NOT (wd.version_basis = 'object' AND wd.file_name = ANY($5))
              WHERE n.delivery_id = $1 AND n.generation_id = ANY($2)
                AND (SELECT array_agg(side ORDER BY side) FROM joined_export e
                     WHERE e.generation_id = w.generation_id AND e.delivery_id = w.delivery_id)
@@ -95,8 +111,11 @@ pub async fn replaced(
                      WHERE o.delivery_id = anew.delivery_id AND o.state = 'ready'
                        AND o.generation_id NOT IN (SELECT generation_id FROM anew)) AS "keeps_waiting!"
          FROM anew ORDER BY generation_id"#,
-        delivery_id,
-        generation_ids,
+        newer.delivery_id,
+        newer.generation_ids,
+        newer.is_whole,
+        newer.together,
+        newer.lies_beside,
     )
     .fetch_all(db)
     .await

@@ -2,6 +2,7 @@
 //!
 //! Every function that reads money takes a [`Scope`], and every list has a limit.
 
+pub mod accepted_beside;
 pub mod accounts;
 pub mod analysis_runs;
 pub mod anomalies;
@@ -90,6 +91,7 @@ pub mod release_lists;
 pub mod releases;
 pub mod retagging;
 pub mod run_resources;
+pub mod same_subscription;
 pub mod savings;
 pub mod scope;
 pub mod seal;

@@ -21,10 +21,12 @@ pub struct Overlap {
     pub source_name: Option<String>,
     /// The delivery that is counted there.
     pub delivery_id: i64,
+    /// Its generation.
+    pub other_generation_id: i64,
 }
 
 /// What other exports of the source count of the cost in this delivery. Files that add up overlap by nature; what
-/// someone accepted already is left out. Lines without a SubAccountId could be anyone's. Azure writes account and
+/// someone accepted beside it already is left out. Lines without a SubAccountId could be anyone's. Azure writes account and
 /// subscription as paths in FOCUS files and bare elsewhere, and its exports of one resource (`… as type`) are all of it.
 pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
@@ -32,22 +34,19 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
         // Asked of the own bills first: sums of lines are compared only where there is another export.
         r#"WITH own AS MATERIALIZED (
              SELECT * FROM generation g
-             WHERE g.delivery_id = $1 AND NOT g.is_accepted_beside AND g.charge_count > 0
+             WHERE g.delivery_id = $1 AND g.charge_count > 0
                AND NOT EXISTS (SELECT FROM source_setting t
                                WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
-               AND NOT EXISTS (SELECT FROM generation c
-                               WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
-                                 AND c.billing_period_start = g.billing_period_start
-                                 AND c.append_object = g.append_object
-                                 AND c.state = 'current' AND c.is_accepted_beside)
          )
          SELECT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
              g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
-             NULL::text AS "source_name?", o.delivery_id AS "delivery_id!"
+             NULL::text AS "source_name?", o.delivery_id AS "delivery_id!",
+             o.generation_id AS "other_generation_id!"
          FROM own g
          JOIN generation o ON o.source_id = g.source_id AND o.billing_period_start = g.billing_period_start
              AND o.append_object <> g.append_object AND o.delivery_id <> g.delivery_id
-             AND o.state = 'current' AND NOT o.is_accepted_beside AND o.charge_count > 0
+             AND o.state = 'current' AND o.charge_count > 0
+             AND NOT is_accepted_beside(g.generation_id, o.generation_id)
          WHERE split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1)
             OR regexp_replace(lower(o.billing_account_id), '^.*/', '')
                    = regexp_replace(lower(g.billing_account_id), '^.*/', '')
@@ -96,7 +95,8 @@ pub async fn by_sub_account(
          )
          SELECT DISTINCT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
              g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
-             CASE WHEN o.source_id <> g.source_id THEN s.name END AS "source_name?", o.delivery_id AS "delivery_id!"
+             CASE WHEN o.source_id <> g.source_id THEN s.name END AS "source_name?", o.delivery_id AS "delivery_id!",
+             o.generation_id AS "other_generation_id!"
          FROM named n
          JOIN generation g ON g.delivery_id = $1
          JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
@@ -105,14 +105,11 @@ pub async fn by_sub_account(
              AND o.biller_names && g.biller_names
          JOIN source s ON s.source_id = o.source_id
          WHERE n.account IN (g.billing_account_id, o.billing_account_id)
-           AND NOT g.is_accepted_beside AND NOT o.is_accepted_beside AND g.charge_count > 0 AND o.charge_count > 0
+           AND g.charge_count > 0 AND o.charge_count > 0
+           AND NOT is_accepted_beside(g.generation_id, o.generation_id)
            AND NOT EXISTS (SELECT FROM source_setting t
                            WHERE t.source_id = g.source_id AND o.source_id = g.source_id
                              AND t.restatement = 'append-by-object')
-           AND NOT EXISTS (SELECT FROM generation c
-                           WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
-                             AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object
-                             AND c.state = 'current' AND c.is_accepted_beside)
            AND EXISTS (SELECT FROM daily_cost_by_key d
                        WHERE d.rollup_key_id = n.rollup_key_id AND d.sub_account_key = n.sub_account_key
                          AND d.generation_id = CASE WHEN n.account = g.billing_account_id THEN o.generation_id

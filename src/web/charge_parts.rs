@@ -37,7 +37,8 @@ pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeT
         billing_currency: &trace.billing_currency,
     };
     let rows = charge_shares::rows(snapshot, place, &sources).await?;
-    let order: Vec<(i64, i64)> = plan.splits().iter().map(|split| (split.split_id, split.source)).collect();
+    let order = plan.splits_on(place.charge_date).map(|split| (split.split_id, split.source));
+    let order: Vec<(i64, i64)> = order.collect();
     let parts = follow(&trace.effective_cost, trace.service_id, &steps(&rows, &order));
     if parts.iter().all(|part| part.split_ids.is_empty()) {
         return Ok(Vec::new());

@@ -147,6 +147,57 @@ async fn a_backup_that_is_not_whole_leaves_what_is_there() {
     assert_eq!(rows(&data_dir, aside).await, [""; 0]);
 }
 
+/// Killed at any step: what is there afterwards, data and key, is all of before or all of the backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn data_and_key_belong_together_after_a_killed_restore() {
+    let place = tempfile::tempdir().unwrap();
+    let data_dir = place.path().join("data");
+    let (key, waiting) = (data_dir.join("key"), data_dir.join("key.restoring"));
+    let bill = place.path().join("bill.csv");
+    fs::write(&bill, BILL).unwrap();
+    fs::create_dir(&data_dir).unwrap();
+    fs::write(&key, [5; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = place.path().join("costwake.backup");
+    assert!(costwake(&data_dir, &["backup", file.to_str().unwrap()]).status.success());
+    said(&costwake(&data_dir, &["import", "--json", bill.to_str().unwrap()]));
+    fs::write(&key, [6; 32]).unwrap();
+    let stored = "SELECT concat_ws(' ', delivery_id, state, row_count) FROM delivery ORDER BY delivery_id";
+    let before = rows(&data_dir, stored).await;
+    assert_eq!(before.len(), 1);
+
+    // While it is brought in: neither of it stays.
+    let begun = "ALTER SCHEMA public RENAME TO before_restore";
+    assert_eq!(rows(&data_dir, begun).await, [""; 0]);
+    fs::write(&waiting, [5; 32]).unwrap();
+    let verified = costwake(&data_dir, &["verify"]);
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![6; 32], false));
+    assert_eq!(rows(&data_dir, stored).await, before);
+
+    // Once all of it is in and what was aside is gone: the key follows.
+    let restored = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
+    assert!(restored.status.success() && !waiting.exists(), "{}", said(&restored));
+    fs::rename(&key, &waiting).unwrap();
+    fs::write(&key, [6; 32]).unwrap();
+    let verified = costwake(&data_dir, &["verify"]);
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![5; 32], false));
+    assert_eq!(rows(&data_dir, stored).await, [""; 0]);
+}
+
+/// Where nothing was before, nobody gets in by what a killed restore had loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_into_nothing_that_was_killed_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let data_dir = place.path().join("data");
+    assert!(costwake(&data_dir, &["user", "add", "ann", "--role", "viewer"]).status.success());
+    assert_eq!(rows(&data_dir, "CREATE SCHEMA before_restore").await, [""; 0]);
+    let migrated = costwake(&data_dir, &["migrate"]);
+    assert!(migrated.status.success(), "{}", said(&migrated));
+    assert_eq!(rows(&data_dir, "SELECT login FROM user_account").await, [""; 0]);
+}
+
 /// What was answered for is kept: files that wait to be read come back with the database, where they are read from.
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_wait_are_in_the_backup() {

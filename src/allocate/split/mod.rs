@@ -3,6 +3,7 @@
 //! A split moves all of a service's cost of a day: a positive row for each that gets a share and an exact negative at
 //! the origin. Where there is nothing to divide by, the cost stays where it is and is told.
 
+mod order;
 mod plan;
 mod shares;
 #[cfg(test)]
@@ -15,7 +16,7 @@ pub use trace::{Part, Step, follow};
 
 use super::validity::Validity;
 use bigdecimal::{BigDecimal, Zero};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What is not allocated, as a source.
 pub const NOT_ALLOCATED: i64 = 0;
@@ -27,7 +28,7 @@ const NAME_CHARS_MAX: usize = 200;
 pub enum Method {
     /// The same share for each.
     Even,
-    /// A percentage for each; they add up to 100.
+    /// A percentage for each; they add up to 100. By environment those who have cost there share in proportion to them.
     Fixed,
     /// In proportion to the own `EffectiveCost` of each on that day, in the same currency.
     DirectCost,
@@ -100,8 +101,6 @@ pub enum SplitError {
     PercentWithoutUse,
     #[error("A split by fixed percentages names the services that get a share.")]
     FixedForEveryone,
-    #[error("Fixed percentages are the same in every environment: leave “by environment” out.")]
-    FixedByEnvironment,
     #[error("A split divides a service's cost among others: take the service itself from the list.")]
     GivesToItself,
     #[error("A service is listed twice among those that get a share.")]
@@ -114,7 +113,9 @@ pub enum SplitError {
     EndsBeforeItStarts,
     #[error("“{0}” and “{1}” divide the same cost on the same days. Give one of them other days.")]
     SameSource(String, String),
-    #[error("The splits go round in a loop: {0}. Take one of these services out.")]
+    #[error(
+        "The splits go round in a loop: {0}. Take one of these services out, or give one of the splits other days."
+    )]
     Loop(String),
 }
 
@@ -153,9 +154,6 @@ impl Split {
         if self.targets.is_empty() {
             return Err(SplitError::FixedForEveryone);
         }
-        if self.by_environment {
-            return Err(SplitError::FixedByEnvironment);
-        }
         let percents: Option<Vec<&BigDecimal>> = self.targets.iter().map(|target| target.percent.as_ref()).collect();
         let percents = percents.filter(|all| all.iter().all(|one| **one > BigDecimal::zero()));
         let sum: BigDecimal = percents.ok_or(SplitError::NoPercent)?.into_iter().sum();
@@ -163,85 +161,5 @@ impl Split {
             return Ok(());
         }
         Err(SplitError::NotAHundred(sum.normalized().to_plain_string()))
-    }
-}
-
-/// The order in which splits are worked out: one that brings cost to a service before the one that divides that
-/// service's cost, else as they are listed. `name` gives a service's name for the message about a loop.
-pub fn order(splits: &[Split], name: impl Fn(i64) -> String) -> Result<Vec<usize>, SplitError> {
-    for (index, one) in splits.iter().enumerate() {
-        for other in &splits[index + 1..] {
-            if one.source == other.source && overlap(one.validity, other.validity) {
-                return Err(SplitError::SameSource(one.name.clone(), other.name.clone()));
-            }
-        }
-    }
-    let mut by_source: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for (index, split) in splits.iter().enumerate() {
-        by_source.entry(split.source).or_default().push(index);
-    }
-    let mut walk = Walk { splits, by_source, name: &name, state: vec![Visit::New; splits.len()], after: Vec::new() };
-    for index in (0..splits.len()).rev() {
-        walk.visit(index, &mut Vec::new())?;
-    }
-    walk.after.reverse();
-    Ok(walk.after)
-}
-
-fn overlap(one: Validity, other: Validity) -> bool {
-    let starts_before_end = |a: Validity, b: Validity| match (a.first_day, b.last_day) {
-        (Some(first), Some(last)) => first <= last,
-        _ => true,
-    };
-    starts_before_end(one, other) && starts_before_end(other, one)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Visit {
-    New,
-    Open,
-    Done,
-}
-
-struct Walk<'a, F> {
-    splits: &'a [Split],
-    by_source: BTreeMap<i64, Vec<usize>>,
-    name: &'a F,
-    state: Vec<Visit>,
-    // Splits, each behind those that it feeds.
-    after: Vec<usize>,
-}
-
-impl<F: Fn(i64) -> String> Walk<'_, F> {
-    fn visit(&mut self, index: usize, path: &mut Vec<usize>) -> Result<(), SplitError> {
-        match self.state[index] {
-            Visit::Done => return Ok(()),
-            Visit::Open => return Err(self.loop_from(index, path)),
-            Visit::New => {}
-        }
-        self.state[index] = Visit::Open;
-        path.push(index);
-        let mut fed: Vec<usize> = self.splits[index]
-            .targets
-            .iter()
-            .filter_map(|target| self.by_source.get(&target.service_id))
-            .flatten()
-            .copied()
-            .collect();
-        fed.sort_unstable();
-        fed.dedup();
-        for next in fed.into_iter().rev() {
-            self.visit(next, path)?;
-        }
-        path.pop();
-        self.state[index] = Visit::Done;
-        self.after.push(index);
-        Ok(())
-    }
-
-    fn loop_from(&self, index: usize, path: &[usize]) -> SplitError {
-        let start = path.iter().position(|one| *one == index).unwrap_or(0);
-        let sources = path[start..].iter().chain([&index]).map(|one| (self.name)(self.splits[*one].source));
-        SplitError::Loop(sources.collect::<Vec<_>>().join(" → "))
     }
 }

@@ -1,7 +1,8 @@
 //! Working out splits over days.
 
+use super::order::{self, Stretch};
 use super::shares::{shares, whole_weights};
-use super::{Method, Split, SplitError, order};
+use super::{Method, Split, SplitError};
 use bigdecimal::num_bigint::BigUint;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
@@ -80,6 +81,8 @@ pub struct Stayed {
 #[derive(Debug, Clone)]
 pub struct Plan {
     splits: Vec<Split>,
+    // In order of time, without a gap. Places are those in `splits`.
+    stretches: Vec<Stretch>,
     sources: BTreeSet<i64>,
     // Services that splits name and the catalogue lacks.
     gone: BTreeSet<i64>,
@@ -92,10 +95,7 @@ impl Plan {
     /// The splits in their order, or why they have none.
     pub fn new(splits: &[Split], name: impl Fn(i64) -> String) -> Result<Self, SplitError> {
         splits.iter().try_for_each(Split::check)?;
-        let order = order(splits, name)?;
-        let sources = splits.iter().map(|split| split.source).collect();
-        let splits = order.into_iter().map(|index| splits[index].clone()).collect();
-        Ok(Self { splits, sources, gone: BTreeSet::new() })
+        Self::ordered(splits, BTreeSet::new(), name)
     }
 
     /// The splits as they are stored, of which services may be gone since: what was meant for one that is gone stays.
@@ -104,16 +104,39 @@ impl Plan {
         services: &BTreeSet<i64>,
         name: impl Fn(i64) -> String,
     ) -> Result<Self, SplitError> {
-        let order = order(splits, name)?;
-        let sources = splits.iter().map(|split| split.source).collect();
         let gone = splits.iter().flat_map(|split| &split.targets).map(|target| target.service_id);
-        let gone = gone.filter(|id| !services.contains(id)).collect();
-        Ok(Self { splits: order.into_iter().map(|index| splits[index].clone()).collect(), sources, gone })
+        Self::ordered(splits, gone.filter(|id| !services.contains(id)).collect(), name)
+    }
+
+    fn ordered(splits: &[Split], gone: BTreeSet<i64>, name: impl Fn(i64) -> String) -> Result<Self, SplitError> {
+        let mut stretches = order::stretches(splits, name)?;
+        let listed = order::listed(splits);
+        let mut places = vec![0; splits.len()];
+        for (place, index) in listed.iter().enumerate() {
+            places[*index] = place;
+        }
+        for index in stretches.iter_mut().flat_map(|stretch| &mut stretch.order) {
+            *index = places[*index];
+        }
+        let sources = splits.iter().map(|split| split.source).collect();
+        Ok(Self { splits: listed.into_iter().map(|index| splits[index].clone()).collect(), stretches, sources, gone })
     }
 
     /// The splits in their order.
     pub fn splits(&self) -> &[Split] {
         &self.splits
+    }
+
+    /// The splits in the order of this day; those that do not hold on it come behind.
+    pub fn splits_on(&self, day: NaiveDate) -> impl Iterator<Item = &Split> {
+        let order = &self.stretches[self.stretch_at(day)].order;
+        let others = self.splits.iter().filter(move |split| !split.validity.holds_on(day));
+        order.iter().map(move |place| &self.splits[*place]).chain(others)
+    }
+
+    // There is one from the first day on, also where there are no splits.
+    fn stretch_at(&self, day: NaiveDate) -> usize {
+        self.stretches.partition_point(|stretch| stretch.first_day <= day).saturating_sub(1)
     }
 
     /// The services whose cost is divided.
@@ -132,17 +155,32 @@ impl Plan {
 
     /// What the splits make of the sources' own rows.
     pub fn work_out(&self, rows: Vec<SourceRow>, drivers: &Drivers) -> (Vec<Moved>, Vec<Stayed>) {
+        // No cost leaves its day, so each stretch stands by itself.
+        let mut by_stretch: Vec<Vec<SourceRow>> = vec![Vec::new(); self.stretches.len()];
+        for row in rows {
+            by_stretch[self.stretch_at(row.key.charge_date)].push(row);
+        }
+        let (mut moved, mut stayed) = (Vec::new(), Vec::new());
+        for (stretch, rows) in self.stretches.iter().zip(by_stretch) {
+            self.work_out_stretch(stretch, rows, drivers, (&mut moved, &mut stayed));
+        }
+        (moved, stayed)
+    }
+
+    fn work_out_stretch(
+        &self,
+        stretch: &Stretch,
+        rows: Vec<SourceRow>,
+        drivers: &Drivers,
+        (moved, stayed): (&mut Vec<Moved>, &mut Vec<Stayed>),
+    ) {
         // What each source holds: its own rows, and those that splits before bring.
         let mut pools: BTreeMap<i64, BTreeMap<RowKey, Costs>> = BTreeMap::new();
         for row in rows {
             add(pools.entry(row.service_id).or_default(), row.key, row.costs);
         }
-        let (mut moved, mut stayed) = (Vec::new(), Vec::new());
-        for split in &self.splits {
-            let pool = pools.entry(split.source).or_default();
-            let held: Vec<RowKey> =
-                pool.keys().filter(|key| split.validity.holds_on(key.charge_date)).cloned().collect();
-            let taken: Vec<(RowKey, Costs)> = held.into_iter().filter_map(|key| pool.remove_entry(&key)).collect();
+        for split in stretch.order.iter().map(|place| &self.splits[*place]) {
+            let taken = pools.remove(&split.source).unwrap_or_default();
             let mut weights: HashMap<(String, Day), Weights> = HashMap::new();
             for (key, costs) in taken {
                 let day = Day {
@@ -164,7 +202,6 @@ impl Plan {
                 }
             }
         }
-        (moved, stayed)
     }
 
     fn weights(&self, split: &Split, key: &RowKey, drivers: &Drivers) -> Weights {
@@ -178,6 +215,10 @@ impl Plan {
                     .collect();
                 // What was meant for a service that is gone stays.
                 let rest = BigDecimal::from(100) - all.iter().map(|(_, percent)| percent).sum::<BigDecimal>();
+                if split.by_environment {
+                    let there = self.driver(split, &key.billing_currency, key, &drivers.direct);
+                    all.retain(|(who, _)| who.is_some_and(|id| there.contains_key(&id)));
+                }
                 if rest > BigDecimal::zero() {
                     all.push((None, rest));
                 }
@@ -216,9 +257,10 @@ impl Plan {
         let environment_id = if split.by_environment { key.environment_id } else { ALL_ENVIRONMENTS };
         let day = Day { charge_date: key.charge_date, environment_id };
         let Some(all) = values.get(&(name.to_owned(), day)) else { return BTreeMap::new() };
+        let divided = &self.stretches[self.stretch_at(key.charge_date)].sources;
         let may_get = |id: i64| {
             if split.targets.is_empty() {
-                id != super::NOT_ALLOCATED && !self.sources.contains(&id)
+                id != super::NOT_ALLOCATED && !divided.contains(&id)
             } else {
                 split.targets.iter().any(|target| target.service_id == id)
             }

@@ -94,6 +94,34 @@ fn fixed_percentages_and_what_was_meant_for_one_that_is_gone() {
 }
 
 #[test]
+fn fixed_percentages_by_environment_are_those_of_who_is_there() {
+    let fixed = split(1, 1, Method::Fixed, &[(2, Some("50")), (3, Some("30")), (4, Some("20"))]);
+    let fixed = Split { by_environment: true, ..fixed };
+    assert_eq!(fixed.check(), Ok(()));
+    let drivers = direct(&[(2, 7, "1"), (3, 7, "1"), (4, 7, "1"), (3, 8, "5"), (4, 8, "1")]);
+    let rows = vec![row(1, 7, "8"), row(1, 8, "10"), row(1, 9, "2")];
+    let (moved, stayed) = run(std::slice::from_ref(&fixed), rows.clone(), &drivers);
+    assert_eq!(
+        moved,
+        [
+            "1 B env 7 4",
+            "1 C env 7 2.4",
+            "1 D env 7 1.6",
+            "1 A env 7 -8",
+            "1 C env 8 6",
+            "1 D env 8 4",
+            "1 A env 8 -10"
+        ]
+    );
+    assert_eq!(stayed, 1, "nobody has cost in the third environment");
+    // What was meant for one that is gone stays in every environment.
+    let plan = Plan::lenient(&[fixed], &[1, 2, 3].into(), name).unwrap();
+    let (moved, _) = plan.work_out(rows, &drivers);
+    let to_c = moved.iter().filter(|one| one.service_id == 3).map(|one| one.costs[1].normalized().to_plain_string());
+    assert_eq!(to_c.collect::<Vec<_>>(), ["2.4", "6"]);
+}
+
+#[test]
 fn in_proportion_to_own_cost_and_never_negative() {
     let by_cost = split(1, 1, Method::DirectCost, &[]);
     let drivers = direct(&[(2, 7, "3"), (3, 7, "1"), (3, 8, "4"), (4, 8, "-9"), (1, 7, "100"), (0, 7, "50")]);
@@ -134,13 +162,82 @@ fn loops_and_two_splits_of_one_cost_are_named() {
     assert!(matches!(&error, SplitError::Loop(path) if path.matches("→").count() == 3), "{error}");
     assert!(error.to_string().contains("A → B → C → A") || error.to_string().contains("C → A → B → C"), "{error}");
     let mut twice = [split(1, 1, Method::Even, &[(2, None)]), split(2, 1, Method::Even, &[(3, None)])];
-    assert!(matches!(order(&twice, name), Err(SplitError::SameSource(..))));
+    assert!(matches!(Plan::new(&twice, name), Err(SplitError::SameSource(..))));
     let day = |text: &str| Some(text.parse().unwrap());
     twice[0].validity = Validity { first_day: None, last_day: day("2026-09-30") };
     twice[1].validity = Validity { first_day: day("2026-10-01"), last_day: None };
-    assert_eq!(order(&twice, name), Ok(vec![0, 1]));
+    assert_eq!(listed(&twice), [1, 2]);
     let (moved, _) = run(&twice, vec![row(1, 0, "8")], &Drivers::default());
     assert_eq!(moved, ["2 C env 0 8", "2 A env 0 -8"]);
+}
+
+fn listed(splits: &[Split]) -> Vec<i64> {
+    Plan::new(splits, name).unwrap().splits().iter().map(|split| split.split_id).collect()
+}
+
+fn on_days(split: Split, first: Option<&str>, last: Option<&str>) -> Split {
+    let day = |text: &str| text.parse().unwrap();
+    Split { validity: Validity { first_day: first.map(day), last_day: last.map(day) }, ..split }
+}
+
+#[test]
+fn a_loop_is_one_only_where_all_of_it_holds_on_one_day() {
+    let there = split(1, 1, Method::Even, &[(2, None)]);
+    let back = split(2, 2, Method::Even, &[(1, None)]);
+    let turned = [on_days(there.clone(), None, Some("2026-09-30")), on_days(back.clone(), Some("2026-10-01"), None)];
+    let (moved, _) = run(&turned, vec![row(1, 0, "8"), row(2, 0, "2")], &Drivers::default());
+    assert_eq!(moved, ["2 A env 0 2", "2 B env 0 -2"], "of October only the second one holds");
+    for both in [
+        [on_days(there.clone(), None, Some("2026-10-01")), turned[1].clone()],
+        [turned[0].clone(), on_days(back.clone(), Some("2026-09-30"), Some("2026-09-30"))],
+        [there, on_days(back, Some("2026-10-01"), Some("2026-10-31"))],
+    ] {
+        let error = Plan::new(&both, name).unwrap_err();
+        assert!(matches!(&error, SplitError::Loop(path) if path.matches("→").count() == 2), "{error}");
+    }
+}
+
+#[test]
+fn who_was_divided_once_gets_a_share_again() {
+    let everyone = split(1, 1, Method::DirectCost, &[]);
+    let ended = on_days(split(2, 2, Method::Even, &[(3, None)]), None, Some("2026-10-02"));
+    let drivers = direct(&[(2, 0, "3"), (3, 0, "1")]);
+    let (moved, _) = run(&[everyone.clone(), ended.clone()], vec![row(1, 0, "8"), row(2, 0, "3")], &drivers);
+    assert_eq!(moved, ["1 B env 0 6", "1 C env 0 2", "1 A env 0 -8"]);
+    let lasting = on_days(ended, None, Some("2026-10-03"));
+    let (moved, _) = run(&[everyone, lasting], vec![row(1, 0, "8"), row(2, 0, "3")], &drivers);
+    assert_eq!(moved, ["1 C env 0 8", "1 A env 0 -8", "2 C env 0 3", "2 B env 0 -3"]);
+}
+
+/// Four splits of which each feeds the next on some days, though never all of them on one: no order fits all days.
+#[test]
+fn each_day_has_an_order_of_its_own() {
+    let (october, november) = ("2026-10-31", "2026-11-01");
+    let splits = [
+        on_days(split(1, 1, Method::Even, &[(2, None)]), None, Some("2026-10-31")),
+        split(2, 2, Method::Even, &[(3, None)]),
+        on_days(split(3, 3, Method::Even, &[(4, None)]), Some("2026-11-01"), None),
+        split(4, 4, Method::Even, &[(1, None)]),
+    ];
+    let plan = Plan::new(&splits, name).unwrap();
+    let order = |day: &str| {
+        let on: Vec<i64> = plan.splits_on(day.parse().unwrap()).map(|split| split.split_id).collect();
+        on.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!([order(october), order(november)], ["4 1 2 3", "2 3 4 1"], "those that do not hold come behind");
+    let of = |day: &str| {
+        let mut row = row(4, 0, "8");
+        row.key.charge_date = day.parse().unwrap();
+        row
+    };
+    let (moved, _) = plan.work_out(vec![of(october), of(november)], &Drivers::default());
+    let ends = |day: &str, id: i64| {
+        let day: NaiveDate = day.parse().unwrap();
+        let own = moved.iter().filter(|one| one.key.charge_date == day && one.service_id == id);
+        own.map(|one| one.costs[1].clone()).sum::<BigDecimal>()
+    };
+    assert_eq!((ends(october, 3), ends(october, 1)), (number("8"), number("0")), "D, A, B, C in October");
+    assert_eq!((ends(november, 1), ends(november, 3)), (number("8"), number("0")), "D, A in November");
 }
 
 #[test]

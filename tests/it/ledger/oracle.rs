@@ -149,9 +149,10 @@ impl Oracle {
             return "unchanged";
         }
         if self.contents[content].has_unreadable_line {
-            for scope in scopes {
+            for scope in scopes.clone() {
                 self.generations.push(Generation::ready(delivery, scope, version));
             }
+            self.replace_waiting(delivery, &scopes, version, false);
             return "quarantined";
         }
         let counting = scopes_where(&scopes, &decisions, |decision| decision != Decision::Older);
@@ -162,7 +163,7 @@ impl Oracle {
                 self.make_current(self.generations.len() - 1, content);
             }
         }
-        self.replace_waiting(delivery, &counting, version);
+        self.replace_waiting(delivery, &counting, version, true);
         if is_late { "quarantined" } else { "published" }
     }
 
@@ -198,7 +199,7 @@ impl Oracle {
         for index in counting {
             self.make_current(index, content);
         }
-        self.replace_waiting(delivery, &scopes, version);
+        self.replace_waiting(delivery, &scopes, version, true);
         self.deliveries[delivery].state = "published";
         self.settle();
         self.drop_old_lines();

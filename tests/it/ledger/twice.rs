@@ -77,7 +77,7 @@ async fn the_same_bill_from_another_source_waits_for_a_decision(pool: PgPool) {
     assert_clean(&pool).await;
 
     // An accident that no import lets happen is found.
-    sqlx::query("UPDATE generation SET is_accepted_beside = false").execute(&pool).await.unwrap();
+    sqlx::query("DELETE FROM accepted_beside").execute(&pool).await.unwrap();
     let checks = verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
     let wrong: Vec<_> = checks.iter().filter(|check| !check.differences.is_empty()).collect();
     assert_eq!((wrong.len(), wrong[0].differences.len()), (1, 1), "{wrong:?}");
@@ -108,6 +108,67 @@ async fn a_named_source_counts_what_another_counts_only_where_that_is_asked_for(
         let next = import_as_of(&pool, source, &bill(&[of_account("A1", "5")]), day).await;
         assert_eq!(next.state, "published", "{source}");
     }
+    assert_clean(&pool).await;
+}
+
+/// I10: that two sources count the same bill says nothing of a third one, whichever of both is still there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_third_source_is_asked_about_beside_an_accepted_one(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    let of_day = |day: u32| bill(&[of_account("A1", &day.to_string())]);
+    let first = import_as_of(&pool, "one", &of_day(1), 1).await;
+    let second = import_as_of(&pool, "two", &of_day(2), 2).await;
+    accept(&pools, second.delivery_id, ANN, now).await.unwrap();
+    let third = import_as_of(&pool, "three", &of_day(3), 3).await;
+    assert_eq!((third.state.as_str(), current(&pool).await), ("quarantined", 2));
+    let reason = third.reason.unwrap();
+    assert!(reason.starts_with("Sources “one” and “two” count this bill already: 2026-10 of account A1"), "{reason}");
+    withdraw(&pools, third.delivery_id, ANN, now).await.unwrap();
+
+    // The accepted one stands alone by now, and holds the same cost all the same.
+    withdraw(&pools, first.delivery_id, ANN, now).await.unwrap();
+    let third = import_as_of(&pool, "three", &of_day(4), 4).await;
+    assert_eq!((third.state.as_str(), current(&pool).await), ("quarantined", 1));
+    assert!(third.reason.unwrap().starts_with("Source “two” counts this bill already"));
+    accept(&pools, third.delivery_id, ANN, now).await.unwrap();
+    for (source, day) in [("two", 5), ("three", 6)] {
+        assert_eq!(import_as_of(&pool, source, &of_day(day), day).await.state, "published", "{source}");
+    }
+    assert_clean(&pool).await;
+    // What was taken back is asked about when it comes again.
+    let again = import_as_of(&pool, "one", &of_day(7), 7).await;
+    assert_eq!((again.state.as_str(), current(&pool).await), ("quarantined", 2));
+    assert!(again.reason.unwrap().starts_with("Sources “three” and “two” count this bill already"));
+    assert_clean(&pool).await;
+}
+
+/// What is asked is asked once: a newer file takes the place of what waits with the same bill. One that lacks something
+/// leaves a whole one waiting, and one that counts leaves nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn of_what_waits_only_the_newest_does(pool: PgPool) {
+    let first = import_as_of(&pool, "one", &bill(&[of_account("A1", "1")]), 1).await;
+    let whole = |cost: &str| bill(&[of_account("A1", cost)]);
+    let lacking = |cost: &str| {
+        let mut unreadable = of_account("A1", cost);
+        unreadable.costs[0] = "$1".into();
+        bill(&[of_account("A1", cost), unreadable])
+    };
+    let mut told = Vec::new();
+    for (text, day) in [whole("2"), whole("3"), lacking("4"), lacking("5")].iter().zip(2..) {
+        let receipt = import_as_of(&pool, "other", text, day).await;
+        assert_eq!(receipt.state, "quarantined", "{day}");
+        told.push(receipt.delivery_id);
+    }
+    let states = async || -> Vec<String> {
+        let statement = "SELECT state FROM delivery WHERE delivery_id = ANY($1) ORDER BY delivery_id";
+        sqlx::query_scalar(statement).bind(&told).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(states().await, ["refused", "quarantined", "refused", "quarantined"]);
+    assert_clean(&pool).await;
+    withdraw(&support::pools(&pool), first.delivery_id, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_eq!(import_as_of(&pool, "other", &whole("6"), 6).await.state, "published");
+    assert_eq!(states().await, ["refused"; 4]);
     assert_clean(&pool).await;
 }
 

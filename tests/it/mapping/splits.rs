@@ -157,6 +157,10 @@ async fn wrong_splits_are_refused(pool: PgPool) {
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{sentence}: {}", answer.body);
         assert!(answer.body.contains(sentence), "{sentence}: {}", answer.body);
     }
+    let mut back = to("search", "net");
+    back["first_day"] = json!("2026-10-20");
+    let answer = app.api("POST", "/api/v1/splits", &token, back.clone()).await;
+    assert!(answer.body.contains("give one of the splits other days"), "{}", answer.body);
     let page = app.get("/splits/preview?name=x&source=search&method=even&target=net").await;
     assert!(page.body.contains("round in a loop") && page.body.contains("net"), "{}", page.body);
     assert_eq!(page.status, StatusCode::BAD_REQUEST);

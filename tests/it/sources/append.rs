@@ -52,12 +52,19 @@ async fn a_file_beside_another_one_of_the_same_bill_waits(pool: PgPool) {
     assert_eq!(state, "quarantined");
     assert!(reason.starts_with("“x/one.csv” (delivery 1) lies in the same folder"), "{reason}");
     assert_counts(&pool, "files", 1, "1.5").await;
+    // Written again, it waits in its own place.
+    home.put("x/two.csv", october("2.5"));
+    home.age("x/two.csv", 18);
+    let again = home.read(&pool, source_id).await.delivery_ids[0];
+    assert_eq!(delivery(&pool, again).await.0, "quarantined");
+    assert_eq!(delivery(&pool, read.delivery_ids[1]).await.0, "refused");
 
     // The same name takes its own place, and another folder is another version.
     home.put("x/one.csv", october("1.75"));
     home.age("x/one.csv", 15);
     home.read(&pool, source_id).await;
     assert_counts(&pool, "files", 1, "1.75").await;
+    assert_eq!(delivery(&pool, again).await.0, "quarantined", "it is another file than the one that counts");
     home.put("y/one.csv", october("3"));
     home.age("y/one.csv", 10);
     home.read(&pool, source_id).await;

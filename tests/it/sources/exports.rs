@@ -115,6 +115,31 @@ async fn an_export_of_the_same_cost_waits_for_a_decision(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// One accepted beside another says nothing of a third that holds the rest of its cost.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_export_beside_an_accepted_one_waits(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "azure", Layout::AzureExport).await;
+    let account = "/providers/Microsoft.Billing/billingAccounts/00123";
+    let all = of_sub_account("sub-a", "1.5") + october("2").lines().nth(1).unwrap() + "\n";
+    let one = of_sub_account("sub-a", "1.5");
+    put_run(&home, "e/one", "/subscriptions/sub-a", "FocusCost", ("a1", "2026-11-01T01:00:00Z"), &one);
+    put_run(&home, "e/all", account, "FocusCost", ("b1", "2026-11-01T02:00:00Z"), &all);
+    let held = home.read(&pool, source_id).await.delivery_ids[1];
+    assert_eq!(delivery(&pool, held).await.0, "quarantined");
+    accept(&support::pools(&pool), held, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
+    assert_counts(&pool, "azure", 3, "5").await;
+
+    let rest = october("2");
+    put_run(&home, "e/rest", "/subscriptions/sub-00123", "FocusCost", ("c1", "2026-11-01T03:00:00Z"), &rest);
+    let third = home.read(&pool, source_id).await.delivery_ids[0];
+    let (state, reason) = delivery(&pool, third).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("“providers/microsoft.billing/billingaccounts/00123 as focuscost”"), "{reason}");
+    assert_counts(&pool, "azure", 3, "5").await;
+    assert_clean(&pool).await;
+}
+
 /// FOCUS and actual cost of one billing account: their columns name it in different ways.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn focus_beside_actual_cost_of_one_account_waits(pool: PgPool) {
@@ -220,6 +245,39 @@ async fn a_subscription_beside_its_billing_account_waits(pool: PgPool) {
         assert_clean(&pool).await;
         withdraw_source(&pool, &sources[0]).await;
     }
+}
+
+/// Days of a subscription in the bill of one billing profile.
+fn of_profile(profile: &str, subscription: &str, days: &[(u32, &str)]) -> String {
+    let line = |(day, cost): &(u32, &str)| Line { account: profile.into(), ..Line::of("2026-10", *day, "shop", cost) };
+    let text = bill(&days.iter().map(line).collect::<Vec<_>>());
+    text.replace(&format!("sub-{profile}"), subscription).replace("Acme", "Microsoft")
+}
+
+/// The same subscription under two billing profiles of one customer agreement, in two sources and named in two ways.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_subscription_of_two_billing_profiles_counts_once(pool: PgPool) {
+    let read = async |source: &str, text: String| {
+        let home = Home::new();
+        let source_id = home.add_folder(&pool, source, Layout::Files).await;
+        home.put("a.csv", text);
+        let read = home.read(&pool, source_id).await;
+        delivery(&pool, read.delivery_ids[0]).await
+    };
+    let whole = [(3, "1.5"), (4, "2"), (5, "4")];
+    let first = read("first", of_profile("p-1", "/subscriptions/AB-1", &whole)).await;
+    assert_eq!(first.0, "published");
+    // Of a later day more is known, and the last digits are cut off.
+    let again = [(3, "1.5"), (4, "2.00000000001"), (5, "5")];
+    let (state, reason) = read("second", of_profile("p-2", "ab-1", &again)).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("already by source “first”: 2026-10 of account p-2 (delivery 1)"), "{reason}");
+
+    // It moved to another profile on the fifth: only that day is in both, and in neither whole.
+    let moved = [(5, "4"), (6, "8")];
+    assert_eq!(read("third", of_profile("p-3", "ab-1", &moved)).await.0, "published");
+    assert_eq!(read("fourth", of_profile("p-4", "cd-2", &whole)).await.0, "published", "another subscription");
+    assert_clean(&pool).await;
 }
 
 async fn warnings(pool: &PgPool, delivery_id: i64) -> String {

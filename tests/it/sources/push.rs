@@ -122,6 +122,10 @@ async fn n19_a_bill_that_is_not_what_was_announced_waits(pool: PgPool) {
     let reason = second["reason"].as_str().unwrap();
     assert!(reason.contains("2 rows were announced, and the files hold 1."), "{reason}");
     assert!(reason.contains("A BilledCost of 2.01 USD was announced, and the files hold 2: -0.01 more."), "{reason}");
+    // The same fault again is asked about once.
+    let again = deliver("again", &october("3"), announced(2, "3")).await;
+    assert_eq!(again["state"], "quarantined", "{again}");
+    assert_eq!(delivery(&pool, second["delivery_id"].as_i64().unwrap()).await.0, "refused");
     assert_counts(&pool, "pipeline one", 1, "1.5").await;
     sender.part("third", 1, "x").await;
     let parts = json!([{ "number": 1, "sha256": sha256(b"x") }]);

@@ -22,15 +22,15 @@ impl Oracle {
         })
     }
 
-    /// What older deliveries wait with and this one holds anew waits no longer.
-    pub(super) fn replace_waiting(&mut self, delivery: usize, scopes: &[Scope], version: Version) {
+    /// What older deliveries wait with and this one holds anew waits no longer; where this one has an unreadable line,
+    /// only what has one too.
+    pub(super) fn replace_waiting(&mut self, delivery: usize, scopes: &[Scope], version: Version, is_whole: bool) {
         let replaced: Vec<usize> = (0..self.generations.len())
             .filter(|index| {
                 let generation = &self.generations[*index];
                 generation.state == State::Ready
                     && generation.delivery != delivery
-                    && self.is_waiting(generation.delivery)
-                    && self.deliveries[generation.delivery].version.day <= version.day
+                    && self.is_replaced(generation.delivery, version, is_whole)
                     && scopes.contains(&generation.scope)
             })
             .collect();
@@ -45,6 +45,15 @@ impl Oracle {
             if self.own(delivery, |state| state == State::Ready).is_empty() {
                 self.deliveries[delivery].state = "refused";
             }
+        }
+    }
+
+    fn is_replaced(&self, delivery: usize, version: Version, by_whole: bool) -> bool {
+        let older = &self.deliveries[delivery];
+        if self.is_waiting(delivery) {
+            by_whole && older.version.day <= version.day
+        } else {
+            older.state == "quarantined" && older.version.day < version.day
         }
     }
 

@@ -1,0 +1,109 @@
+//! What a restore that was killed leaves: at whatever step that was, data and key belong together again afterwards.
+//!
+//! 1. What is in the database is put aside, even if that is nothing.
+//! 2. The backup's key is written beside the key file, where it waits.
+//! 3. The backup is brought in.
+//! 4. What was put aside is dropped.
+//! 5. The key that waits takes the place of the key file.
+//!
+//! As long as something is aside, it and the key file are what counts. Once nothing is, a key that waits is the data's.
+//! All of it happens under the claim of `store::backup`.
+
+use crate::store::{backup, private_file};
+use anyhow::Context;
+use sqlx::PgConnection;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What became of a restore that was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All is as it was before.
+    TakenBack,
+    /// The backup was in; its key is in its place now.
+    Finished,
+}
+
+/// Ends what a killed restore left, in a database that the connection has claimed. `None` where there is nothing.
+pub async fn settle(claim: &mut PgConnection, key_file: &Path) -> anyhow::Result<Option<Ending>> {
+    if backup::is_set_aside(&mut *claim).await? {
+        // The key goes first: without anything aside it would be taken for the key of what comes back.
+        forget_key(key_file)?;
+        backup::put_back(claim).await?;
+        return Ok(Some(Ending::TakenBack));
+    }
+    if !key_waits(key_file) {
+        return Ok(None);
+    }
+    name_key(key_file)?;
+    Ok(Some(Ending::Finished))
+}
+
+/// Whether a backup's key waits for its data to be all in.
+pub fn key_waits(key_file: &Path) -> bool {
+    waiting(key_file).exists()
+}
+
+/// Lets a backup's key wait beside the key file.
+pub fn let_key_wait(key: NamedTempFile, key_file: &Path) -> anyhow::Result<()> {
+    let path = waiting(key_file);
+    key.persist(&path).with_context(|| format!("could not write {}", path.display()))?;
+    keep_names(key_file).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Gives the key that waits its place.
+pub fn name_key(key_file: &Path) -> anyhow::Result<()> {
+    let named = fs::rename(waiting(key_file), key_file).and_then(|()| keep_names(key_file));
+    named.with_context(|| format!("could not write {}: {}", key_file.display(), by_hand(key_file)))
+}
+
+fn by_hand(key_file: &Path) -> String {
+    format!("the key of the data that is there now is {}, move it there", waiting(key_file).display())
+}
+
+fn forget_key(key_file: &Path) -> anyhow::Result<()> {
+    let path = waiting(key_file);
+    match fs::remove_file(&path).and_then(|()| keep_names(key_file)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not take {} away", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn waiting(key_file: &Path) -> PathBuf {
+    let mut name = key_file.as_os_str().to_owned();
+    name.push(".restoring");
+    name.into()
+}
+
+// The database is on disk once it says so: names of files must be, too, before the next step.
+fn keep_names(key_file: &Path) -> io::Result<()> {
+    File::open(private_file::folder_of(key_file))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_waits_until_it_is_named_or_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("key");
+        fs::write(&key_file, b"old").unwrap();
+        let new = || private_file::write_aside(&key_file, &mut &b"new"[..]).unwrap();
+        forget_key(&key_file).unwrap();
+        assert!(!key_waits(&key_file));
+        let_key_wait(new(), &key_file).unwrap();
+        assert!(key_waits(&key_file) && fs::read(&key_file).unwrap() == b"old");
+        forget_key(&key_file).unwrap();
+        assert!(!key_waits(&key_file) && fs::read(&key_file).unwrap() == b"old");
+        let_key_wait(new(), &key_file).unwrap();
+        name_key(&key_file).unwrap();
+        assert!(!key_waits(&key_file) && fs::read(&key_file).unwrap() == b"new");
+        let lost = name_key(&key_file).unwrap_err().to_string();
+        assert!(lost.contains("key.restoring, move it there"), "{lost}");
+    }
+}
