@@ -120,13 +120,29 @@ impl Episode {
             _ => own.end,
         };
         let is_its_run = match own.kind {
-            AnomalyKind::Spike => (own.start - Days::new(1)..=end + Days::new(1)).contains(&found.start),
+            // Of a level that begins once the spike is over, its answer says nothing.
+            AnomalyKind::Spike => {
+                let last = if found.kind == AnomalyKind::Spike { end + Days::new(1) } else { end };
+                (own.start - Days::new(1)..=last).contains(&found.start)
+            }
             _ => found.start <= end.max(own.start + Days::new(BEGIN_DAYS)) && found.end >= own.start,
         };
         let exceeds = |found: f64, own: f64| found.abs() > LARGER * own.abs();
         let is_larger =
             found.end > own.end && exceeds(found.share, own.share) && exceeds(found.amount_per_day, own.amount_per_day);
         self.state.is_settled() && same_kind(own, found) && is_its_run && !is_larger
+    }
+
+    // Whether this is the same cause, seen again: of a spike that somebody looked at, no level that begins after it.
+    fn is_followed_by(&self, found: &Anomaly) -> bool {
+        let own = &self.anomaly;
+        let is_beyond_an_answer = self.state == State::Acknowledged
+            && own.kind == AnomalyKind::Spike
+            && is_shift(found)
+            && found.start > own.end;
+        (self.state.is_running() || self.state == State::Ended)
+            && !is_beyond_an_answer
+            && same_cause(own, found, SAME_CAUSE_DAYS)
     }
 }
 
@@ -148,11 +164,8 @@ pub(super) fn follow(
         if undoes_another(episodes, &anomaly) {
             continue;
         }
-        let follows = |one: &Episode| {
-            (one.state.is_running() || one.state == State::Ended) && same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS)
-        };
         let settled = episodes.iter().rposition(|one| one.settles(&anomaly));
-        match settled.or_else(|| episodes.iter().rposition(follows)) {
+        match settled.or_else(|| episodes.iter().rposition(|one| one.is_followed_by(&anomaly))) {
             Some(place) => {
                 seen.extend((anomaly.end >= day).then_some(place));
                 take_up(&mut episodes[place], anomaly, day);
