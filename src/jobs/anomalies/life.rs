@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
-use crate::analyze::anomaly::{Anomaly, AnomalyKind, same_cause, same_kind};
+use crate::analyze::anomaly::{Anomaly, AnomalyKind, Rest, same_cause, same_kind};
 use chrono::{Days, NaiveDate};
 
 /// What follows within so many days of one that runs or ended is the same cause.
@@ -90,6 +90,10 @@ pub(super) struct Episode {
     pub planned_until: Option<NaiveDate>,
     /// Days since its begin that are not known: no time passes on them.
     pub unknown_days: i64,
+    /// What an environment without use is held against.
+    pub rest: Option<Rest>,
+    /// Whether it is without use on this day too, where that began before what is looked at.
+    pub is_still_idle: bool,
     /// Why its state is what it is, where this run changed it.
     pub sentence: Option<String>,
 }
@@ -97,7 +101,17 @@ pub(super) struct Episode {
 impl Episode {
     fn opened(anomaly: Anomaly, found_on: NaiveDate) -> Self {
         let sentence = Some(format!("Found in the bills that were complete to {}.", long(found_on)));
-        Self { anomaly_id: None, anomaly, found_on, state: State::Open, planned_until: None, unknown_days: 0, sentence }
+        Self {
+            anomaly_id: None,
+            anomaly,
+            found_on,
+            state: State::Open,
+            planned_until: None,
+            unknown_days: 0,
+            rest: None,
+            is_still_idle: false,
+            sentence,
+        }
     }
 
     fn turn(&mut self, state: State, sentence: String) {
@@ -269,7 +283,7 @@ fn grow_or_close(
             episode.turn(State::Ended, format!("It is over: nothing was seen for {days} complete days."));
         }
         AnomalyKind::Spike => {}
-        AnomalyKind::Idle if !is_seen => {
+        AnomalyKind::Idle if !is_seen && !episode.is_still_idle => {
             episode.turn(State::Ended, "It is used again, costs little now, or may be idle for longer.".into());
         }
         AnomalyKind::Idle => episode.anomaly.end = day,

@@ -229,6 +229,11 @@ fn an_idle_environment_stays_open_until_it_is_used() {
     follow(&mut episodes, day(8), vec![idle(8)], |_, _| None);
     follow(&mut episodes, day(60), vec![idle(60)], |_, _| None);
     assert_eq!(states(&episodes), [State::Open]);
+    // Too long ago for what is looked at.
+    episodes[0].is_still_idle = true;
     follow(&mut episodes, day(61), Vec::new(), |_, _| None);
-    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(60)));
+    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Open], day(61)));
+    episodes[0].is_still_idle = false;
+    follow(&mut episodes, day(62), Vec::new(), |_, _| None);
+    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(61)));
 }
