@@ -67,7 +67,7 @@ fn found(world: &World, service: usize, environment: &str, asked_on: usize, mode
         price_events: Vec::new(),
         notes: Vec::new(),
     };
-    idle(&history, &Idle::default()).into_iter().collect()
+    idle(&history, &Idle::default()).map(|(one, _)| one).into_iter().collect()
 }
 
 /// The word of the answers' file.

@@ -76,7 +76,8 @@ pub struct AnomalyBody {
     pub above_per_day: String,
     /// The last day of what is planned.
     pub planned_until: Option<NaiveDate>,
-    /// What was known near its begin: share, deployment_ids, prices, rules, traffic_share.
+    /// What was known near its begin: share, deployment_ids, prices, rules, traffic_share; of an
+    /// idle environment no_use_units and usual_cost, which it is held against.
     pub evidence: serde_json::Value,
     /// When it was opened.
     pub opened_at: DateTime<Utc>,

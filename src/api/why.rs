@@ -2,6 +2,7 @@
 
 use super::costs::NO_COMPLETE_DAY;
 use super::error::{ErrorBody, Result};
+use crate::store::variance_costs::Question;
 use crate::web::missing_bills;
 use crate::web::query::View;
 use crate::web::statement::month_why;
@@ -103,6 +104,7 @@ pub struct CauseRow {
         ("team" = Option<String>, Query, description = "Slug of a team; none: without one"),
         ("provider" = Option<String>, Query, description = "FOCUS ProviderName"),
         ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
+        ("dimension" = Option<String>, Query, description = "A dimension and its value: product:Shop, cost_center:CC-7, or one of your own; product:none: what has no value. What splits moved has none."),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
         ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
     ),
@@ -139,12 +141,13 @@ pub(super) async fn show(
         return Ok(Json(answer));
     };
     let filter = view.filter(&mut snapshot, span.days).await?;
+    let dimension = view.dimension(&mut snapshot).await?;
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     if let Some(why) = span.no_comparison() {
         answer.notes.push(format!("There is no change to explain: {why}."));
         return Ok(Json(answer));
     }
-    let question = why::by_day(&filter, span.before);
+    let question = Question { dimension: dimension.as_ref(), ..why::by_day(&filter, span.before) };
     let explained = why::read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
     answer.compared_first_day = Some(span.before.start());
     answer.compared_last_day = Some(span.before.last_day());

@@ -42,6 +42,10 @@ pub struct KeptAnomaly {
     pub share: f64,
     /// Units of the currency, above or below what was expected.
     pub amount_per_day: f64,
+    /// Of an idle environment: units of traffic a day up to which nobody uses it.
+    pub no_use_units: Option<f64>,
+    /// Of an idle environment: what a day cost before, in units of the currency.
+    pub usual_cost: Option<f64>,
 }
 
 /// Anomalies that end on this day or later, and all that are not closed. No person reads this.
@@ -51,7 +55,9 @@ pub async fn kept(conn: &mut PgConnection, from: NaiveDate) -> sqlx::Result<Vec<
                   coalesce(team_id, 0) AS "team_id!", service_category, billing_currency, kind, state, close_reason,
                   start_date, end_date, found_on, planned_until,
                   coalesce((evidence->>'share')::double precision, 0) AS "share!",
-                  ((actual_total - expected_total) / day_count)::double precision AS "amount_per_day!"
+                  ((actual_total - expected_total) / day_count)::double precision AS "amount_per_day!",
+                  (evidence->>'no_use_units')::double precision AS no_use_units,
+                  (evidence->>'usual_cost')::double precision AS usual_cost
            FROM anomaly WHERE end_date >= $1 OR state IN ('open', 'acknowledged', 'planned')
            ORDER BY anomaly_id LIMIT $2"#,
         from,
@@ -77,6 +83,8 @@ pub async fn kept(conn: &mut PgConnection, from: NaiveDate) -> sqlx::Result<Vec<
         planned_until: row.planned_until,
         share: row.share,
         amount_per_day: row.amount_per_day,
+        no_use_units: row.no_use_units,
+        usual_cost: row.usual_cost,
     });
     Ok(kept.collect())
 }

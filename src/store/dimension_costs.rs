@@ -35,6 +35,21 @@ pub async fn names(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     .await
 }
 
+/// Values that a filter suggests, each with its dimension: those that rules name, and the cost centers of teams. What a
+/// rule takes from an attribute of the charges is not among them.
+pub async fn named_values(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT name AS "name!", value AS "value!" FROM (
+               SELECT t ->> 'dimension' AS name, t ->> 'value' AS value
+               FROM mapping_rule, jsonb_array_elements(dimensions) t
+               UNION SELECT 'cost_center', cost_center FROM team) n
+           WHERE name IS NOT NULL AND value <> '' ORDER BY name, value LIMIT 1000"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
+}
+
 /// Cost by value on these days. The cost center of what no rule gives one is that of the service's team.
 pub async fn by_value(
     conn: &mut PgConnection,

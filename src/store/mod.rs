@@ -121,6 +121,7 @@ pub mod unmapped;
 pub mod uploads;
 pub mod usage_unmapped;
 pub mod variance_costs;
+pub mod variance_dimension;
 pub mod variance_known;
 pub mod verifications;
 pub mod visits;

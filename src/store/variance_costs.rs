@@ -5,6 +5,7 @@ use super::Scope;
 use super::costs::CostFilter;
 use super::service_measures::Measure;
 use super::statements::MonthView;
+use super::variance_dimension;
 use super::variance_known::Known;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
@@ -22,10 +23,13 @@ pub struct Question<'a> {
     pub compared: DateRange,
     /// Whether days are charge days or the months of bills; then both periods are whole months.
     pub view: MonthView,
+    /// A dimension and its value, which is empty for what has none. Splits have no values, so that what they move is
+    /// not asked about.
+    pub dimension: Option<&'a (String, String)>,
 }
 
 impl Question<'_> {
-    fn is_by_bill(&self) -> bool {
+    pub(super) fn is_by_bill(&self) -> bool {
         self.view == MonthView::BillingPeriod
     }
 }
@@ -67,6 +71,18 @@ pub struct VarianceLine {
     pub contracted_cost_before: BigDecimal,
     /// PricingQuantity in the compared period.
     pub quantity_before: BigDecimal,
+}
+
+/// What tells one state of the catalogue from another as far as lines and sums show it: names of services, their teams and
+/// cost centers. They change without a publication.
+pub async fn owners_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(md5(string_agg(format('%s %s %L %L', s.service_id, s.team_id, s.name, team.cost_center), ','
+               ORDER BY s.service_id)), '') AS "mark!"
+           FROM service s LEFT JOIN team ON team.team_id = s.team_id"#
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// The lines of both periods on the days that are known, every key with the owner that it has on the last compared day.
@@ -113,6 +129,7 @@ pub async fn lines(
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
+            LEFT JOIN team ON team.team_id = service.team_id
             LEFT JOIN lacking_bills($17, $18, $19, $20) bill ON bill.generation_id = g.generation_id
             WHERE d.charge_date < least($16::date, bill.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
@@ -126,6 +143,8 @@ pub async fn lines(
               AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
               AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
               AND ($12::text IS NULL OR d.billing_currency = $12)
+              AND ($21::text IS NULL OR coalesce(m.dimensions -> $21 ->> 'value',
+                    CASE WHEN $21 = 'cost_center' THEN team.cost_center END, '') = $22::text)
         ) lines
         GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
             provider_name, bought, sku_id, region_id, lacking
@@ -152,6 +171,8 @@ pub async fn lines(
         &lacking.accounts,
         &lacking.is_whole,
         &lacking.since,
+        question.dimension.map(|(name, _)| name),
+        question.dimension.map(|(_, value)| value),
     )
     .fetch_all(conn)
     .await
@@ -190,6 +211,9 @@ pub async fn sums(
     question: Question<'_>,
     known: &Known,
 ) -> sqlx::Result<Vec<Sums>> {
+    if let Some(dimension) = question.dimension {
+        return variance_dimension::sums(conn, scope, question, dimension, known).await;
+    }
     let Question { filter, compared, .. } = question;
     let lacking = known.lists();
     sqlx::query_as!(

@@ -118,7 +118,8 @@ fn tag(text: &str) -> Result<(String, String)> {
     Ok((key.trim().to_owned(), without_none(value.trim())))
 }
 
-fn dimension(text: &str) -> Result<(String, String)> {
+/// A dimension and a value of it, which is empty for `none`: `product:Shop`.
+pub(super) fn dimension(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once(':').ok_or_else(|| {
         Error::Invalid(format!("dimension={text} is not known. Give a name and a value like product:Shop."))
     })?;

@@ -56,10 +56,19 @@ struct DimensionPage {
     period_head: String,
     comparison: String,
     csv_href: String,
-    /// Value, its lines, and its costs.
-    rows: Vec<(String, String, Vec<Line>)>,
+    rows: Vec<ValueRow>,
     rounding: Vec<Line>,
     total: Vec<Line>,
+}
+
+/// One value of the dimension.
+struct ValueRow {
+    value: String,
+    /// Its lines.
+    href: String,
+    /// Why it changed; empty where there is nothing to compare with.
+    why_href: String,
+    lines: Vec<Line>,
 }
 
 /// The cost of a dimension's values.
@@ -110,7 +119,12 @@ async fn show(
             .rows
             .iter()
             .zip(lines)
-            .map(|((value, _), lines)| (shown_value(value), lines_href(&read, name, value), lines))
+            .map(|((value, _), lines)| ValueRow {
+                value: shown_value(value),
+                href: lines_href(&read, name, value),
+                why_href: why_href(&read, name, value),
+                lines,
+            })
             .collect(),
         rounding,
         total,
@@ -121,8 +135,20 @@ async fn show(
     Ok(page.into_response())
 }
 
+// As a filter: `product:Shop`.
+fn asked(name: &str, value: &Option<String>) -> String {
+    format!("{name}:{}", value.as_deref().unwrap_or(query::NONE))
+}
+
+fn why_href(read: &Read, name: &str, value: &Option<String>) -> String {
+    match read.span.is_some_and(|span| span.is_compared()) {
+        true => read.view.link("/why", &[("dimension", &asked(name, value))]),
+        false => String::new(),
+    }
+}
+
 fn lines_href(read: &Read, name: &str, value: &Option<String>) -> String {
-    let asked = format!("{name}:{}", value.as_deref().unwrap_or(query::NONE));
+    let asked = asked(name, value);
     let lines = drill::lines(&read.view, &[("dimension", &asked)]);
     read.span.map(|span| drill::on(&lines, span.days)).unwrap_or_default()
 }

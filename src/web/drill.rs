@@ -6,7 +6,7 @@ use crate::focus::DateRange;
 use std::collections::BTreeMap;
 
 /// What narrows the figures of a page narrows their lines too. Other keys of a page order it or lay it out.
-const OF_LINES: [&str; 7] = ["service", "env", "team", "provider", "charge", "cur", "basis"];
+const OF_LINES: [&str; 8] = ["service", "env", "team", "provider", "charge", "dimension", "cur", "basis"];
 /// What a page about one service, team or environment takes over from the page that led to it.
 const OF_PAGES: [&str; 7] = ["period", "vs", "env", "provider", "charge", "cur", "basis"];
 

@@ -51,7 +51,12 @@ pub struct Field {
     pub value: String,
     /// Values and what they mean.
     pub choices: Vec<(String, String)>,
+    /// What fits into it, in characters.
+    pub length_max: usize,
 }
+
+/// Two days and what stands between them fit.
+const DAYS_LENGTH_MAX: usize = 40;
 
 /// The filter form: one setting for the whole page. Written into a template as it is.
 #[derive(Debug, Clone, Template)]
@@ -135,18 +140,31 @@ impl Filters {
             select.choices.into_iter().map(|choice| (choice.value, choice.label)).chain(months.clone()).collect()
         };
         self.fields = vec![
-            Field { name: "period", label: "Period", value: view.period_key(), choices: choices(periods(view)) },
+            Field {
+                name: "period",
+                label: "Period",
+                value: view.period_key(),
+                choices: choices(periods(view)),
+                length_max: DAYS_LENGTH_MAX,
+            },
             Field {
                 name: "vs",
                 label: "Compare with",
                 value: view.text("vs").unwrap_or("prev").to_owned(),
                 choices: choices(versus(view)),
+                length_max: DAYS_LENGTH_MAX,
             },
         ];
         for field in &mut self.fields {
             let mut seen = std::collections::BTreeSet::new();
             field.choices.retain(|(value, _)| seen.insert(value.clone()));
         }
+        self
+    }
+
+    /// Adds a text field after those for days.
+    pub fn with_field(mut self, field: Field) -> Self {
+        self.fields.push(field);
         self
     }
 

@@ -193,7 +193,7 @@ impl View {
 
     /// Whether anything but the period and the basis narrows the page.
     pub fn is_filtered(&self) -> bool {
-        ["service", "env", "team", "provider", "charge", "status", "finding", "q", "cur"]
+        ["service", "env", "team", "provider", "charge", "dimension", "status", "finding", "q", "cur"]
             .iter()
             .any(|key| self.values.contains_key(key))
     }

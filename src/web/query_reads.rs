@@ -1,6 +1,7 @@
 //! What the database says to a query string: the days that it means, and the charges.
 
 use super::AppState;
+use super::charge_filter;
 use super::error::{Error, Result};
 use super::query::{NONE, View};
 use super::span::Span;
@@ -8,7 +9,7 @@ use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
-use crate::store::{Scope, catalogue_names};
+use crate::store::{Scope, catalogue_names, dimension_costs};
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
@@ -68,6 +69,19 @@ impl View {
             currency: self.text("cur").map(str::to_owned),
             ..CostFilter::new(days, self.basis)
         })
+    }
+
+    /// The dimension and the value that it is narrowed to, in the words of `/charges`. A dimension that nothing has is
+    /// refused: without a value of it is all cost.
+    pub async fn dimension(&self, conn: &mut PgConnection) -> Result<Option<(String, String)>> {
+        let Some(text) = self.text("dimension") else { return Ok(None) };
+        let (name, value) = charge_filter::dimension(text)?;
+        if !dimension_costs::names(conn).await?.contains(&name) {
+            return Err(Error::Invalid(format!(
+                "dimension={text} is not known. Allowed: a name listed at /dimensions with a value, like product:Shop, or \"{NONE}\" for what has no value."
+            )));
+        }
+        Ok(Some((name, value)))
     }
 }
 

@@ -207,6 +207,10 @@ async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     let told = policy("10").await;
     let [(id, state, _, start)] = &told[..] else { panic!("{told:?}") };
     assert_eq!((state.as_str(), *start), ("open", day("2026-11-09")));
+    // What is usual is kept: beyond some months no day tells it any more.
+    let sql = "SELECT (evidence->>'no_use_units')::float8, (evidence->>'usual_cost')::float8 FROM anomaly WHERE kind = 'idle'";
+    let (no_use, usual): (f64, f64) = sqlx::query_as(sql).fetch_one(&db).await.unwrap();
+    assert!((5000.0..5500.0).contains(&no_use) && (95.0..110.0).contains(&usual), "{no_use} {usual}");
     let page = finance.get(&format!("/anomalies/{id}")).await;
     assert!(
         page.body.contains("in 10 days in which nobody used it; its environment\u{2019}s policy is 10 days"),

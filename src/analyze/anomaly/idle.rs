@@ -4,6 +4,7 @@
 
 use super::{Anomaly, AnomalyKind};
 use crate::analyze::impact::History;
+use chrono::NaiveDate;
 
 /// When an environment is idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,39 +25,78 @@ impl Default for Idle {
 
 /// Days that say what is usual.
 const USUAL_DAYS: usize = 28;
+/// Of them, so many at least.
+const USUAL_DAYS_MIN: usize = 7;
+/// Days at the end that say whether it still costs.
+const LAST_DAYS: usize = 7;
+
+/// What an environment without use is held against: kept with the anomaly, since no look back tells it for ever.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rest {
+    /// Units of traffic a day up to which nobody uses it.
+    pub no_use: f64,
+    /// What a day cost before, in units of the currency.
+    pub usual_cost: f64,
+}
 
 /// The stretch of days up to the last complete one in which nobody used the environment and it cost what it does, once it
-/// is long enough. None where traffic is not known.
-pub fn idle(history: &History, policy: &Idle) -> Option<Anomaly> {
+/// is long enough, and what it is held against. None where traffic is not known.
+pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     let traffic = history.traffic.as_ref()?;
     let end = history.index_of(history.complete_to)?;
     let used = |index: usize| traffic.get(index).copied().flatten();
     let mut start = end + 1;
-    let level = |upto: usize, value: &dyn Fn(usize) -> Option<f64>| {
-        let mut known: Vec<f64> = (upto.saturating_sub(USUAL_DAYS)..upto).filter_map(value).collect();
-        known.sort_unstable_by(f64::total_cmp);
-        (known.len() >= 7).then(|| known[known.len() / 2])
-    };
     // What is usual is what the days before the stretch say: the stretch itself must not lower it.
     let recent: Vec<f64> = traffic.iter().take(end + 1).flatten().copied().collect();
     let most = recent.iter().rev().take(4 * USUAL_DAYS).copied().fold(0.0, f64::max);
-    while start > 0 && used(start - 1).is_some_and(|units| units <= policy.traffic_share * most) {
+    let no_use = policy.traffic_share * most;
+    while start > 0 && used(start - 1).is_some_and(|units| units <= no_use) {
         start -= 1;
     }
     if end + 1 - start < policy.days.max(1) {
         return None;
     }
-    let usual = level(start, &used)?;
-    let cost = |index: usize| history.cost.get(index).copied().flatten();
-    let usual_cost = level(start, &cost)?;
-    let during: Vec<f64> = (start..=end).filter_map(cost).collect();
-    let mean = during.iter().sum::<f64>() / during.len().max(1) as f64;
+    let usual = level(traffic, start)?;
+    let usual_cost = level(&history.cost, start)?;
+    let during: Vec<f64> = (start..=end).filter_map(|index| history.cost.get(index).copied().flatten()).collect();
+    let mean = mean(&during);
     let still_costs = usual > 0.0 && usual_cost > 0.0 && mean > policy.cost_share * usual_cost;
-    still_costs.then(|| Anomaly {
+    let anomaly = Anomaly {
         kind: AnomalyKind::Idle,
         start: history.day_at(start),
         end: history.complete_to,
         amount_per_day: mean,
         share: mean / usual_cost,
-    })
+    };
+    still_costs.then_some((anomaly, Rest { no_use, usual_cost }))
+}
+
+/// Whether an environment that nobody used from `since` on still rests and costs, where that was so long ago that the
+/// history does not tell any more what was usual, and [`idle`] nothing.
+pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idle) -> bool {
+    let Some(traffic) = history.traffic.as_ref() else { return false };
+    let Some(end) = history.index_of(history.complete_to) else { return false };
+    let first = history.index_of(since).unwrap_or_default();
+    let is_told = level(traffic, first).is_some() && level(&history.cost, first).is_some();
+    let is_long = (history.complete_to - since).num_days() >= policy.days as i64;
+    // A day of use further back has ended it then.
+    let recent = first.max((end + 1).saturating_sub(policy.days.max(USUAL_DAYS)));
+    let units = traffic.get(recent..=end).unwrap_or_default();
+    let is_known = units.last().is_some_and(Option::is_some);
+    let nobody_used_it = is_known && units.iter().flatten().all(|units| *units <= rest.no_use);
+    let known: Vec<f64> = history.cost.iter().take(end + 1).skip(first).flatten().copied().collect();
+    let still_costs = mean(&known[known.len().saturating_sub(LAST_DAYS)..]) > policy.cost_share * rest.usual_cost;
+    !is_told && is_long && nobody_used_it && still_costs
+}
+
+// The middle of the days before a place; none where too few of them are known.
+fn level(days: &[Option<f64>], upto: usize) -> Option<f64> {
+    let before = days.get(upto.saturating_sub(USUAL_DAYS)..upto)?;
+    let mut known: Vec<f64> = before.iter().flatten().copied().collect();
+    known.sort_unstable_by(f64::total_cmp);
+    (known.len() >= USUAL_DAYS_MIN).then(|| known[known.len() / 2])
+}
+
+fn mean(days: &[f64]) -> f64 {
+    days.iter().sum::<f64>() / days.len().max(1) as f64
 }

@@ -9,7 +9,7 @@ mod idle;
 use super::impact::{History, Model, Surprises};
 pub use baseline::{ExpectedDay, expected_days};
 use chrono::NaiveDate;
-pub use idle::{Idle, idle};
+pub use idle::{Idle, Rest, idle, still_idle};
 
 /// Something about the cost of a service in an environment that nothing known explains.
 #[derive(Debug, Clone, PartialEq)]

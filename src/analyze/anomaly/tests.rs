@@ -76,10 +76,32 @@ fn an_environment_that_nobody_uses_is_idle_after_a_week() {
     unused.traffic = traffic(6);
     assert_eq!(idle(&unused, &Idle::default()), None);
     unused.traffic = traffic(7);
-    let found = idle(&unused, &Idle::default()).unwrap();
+    let (found, rest) = idle(&unused, &Idle::default()).unwrap();
     assert_eq!((found.kind, found.start, found.end), (AnomalyKind::Idle, day(DAYS - 7), day(DAYS - 1)));
+    assert_eq!(rest.no_use, 5.0);
+    assert!((found.amount_per_day / found.share - rest.usual_cost).abs() < 1e-9);
     unused.cost[DAYS as usize - 7..].iter_mut().for_each(|cost| *cost = Some(1.0));
     assert_eq!(idle(&unused, &Idle::default()), None);
+}
+
+#[test]
+fn an_environment_that_was_idle_before_the_look_back_still_is_until_it_is_used_or_costs_little() {
+    let rest = Rest { no_use: 5.0, usual_cost: 100.0 };
+    let since = day(0) - chrono::Days::new(20);
+    let holds = |last_units: Option<f64>, cost: f64, since: NaiveDate| {
+        let mut unused = history(|_| 1.0);
+        unused.cost.iter_mut().for_each(|day| *day = Some(cost));
+        // Somebody looks whether it is there now and then.
+        unused.traffic = Some((0..DAYS).map(|index| Some(f64::from(index % 3))).collect());
+        unused.traffic.as_mut().unwrap()[DAYS as usize - 1] = last_units;
+        (idle(&unused, &Idle::default()).is_some(), still_idle(&unused, since, &rest, &Idle::default()))
+    };
+    assert_eq!(holds(Some(4.0), 90.0, since), (false, true));
+    assert_eq!(holds(Some(4.0), 90.0, day(3)), (false, true), "three days say nothing of what is usual");
+    assert_eq!(holds(Some(6.0), 90.0, since), (false, false), "used");
+    assert_eq!(holds(None, 90.0, since), (false, false), "not known is not idle");
+    assert_eq!(holds(Some(4.0), 40.0, since), (false, false), "it costs little");
+    assert_eq!(holds(Some(4.0), 90.0, day(DAYS - 30)), (false, false), "the days before tell that it was no other");
 }
 
 #[test]

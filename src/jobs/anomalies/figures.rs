@@ -229,10 +229,13 @@ fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
         .map(|note| json!({ "day": note.day, "amount_per_day": note.amount_per_day.map(|amount| text(&estimate(amount))) }))
         .collect();
     let traffic = traffic(history, anomaly.start, anomaly.end);
+    let rest = episode.rest.filter(|_| anomaly.kind == AnomalyKind::Idle);
     json!({
         "share": anomaly.share, "deployment_ids": deployment_ids, "prices": prices, "rules": rules,
         "traffic_share": traffic, "knows_traffic": history.traffic.is_some(),
         "idle_days": (anomaly.kind == AnomalyKind::Idle).then_some(idle_days),
+        "no_use_units": rest.map(|rest| rest.no_use),
+        "usual_cost": rest.map(|rest| text(&estimate(rest.usual_cost))),
     })
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
-use crate::analyze::anomaly::{Anomaly, AnomalyKind, same_cause, same_kind};
+use crate::analyze::anomaly::{Anomaly, AnomalyKind, Rest, same_cause, same_kind};
 use chrono::{Days, NaiveDate};
 
 /// What follows within so many days of one that runs or ended is the same cause.
@@ -90,6 +90,10 @@ pub(super) struct Episode {
     pub planned_until: Option<NaiveDate>,
     /// Days since its begin that are not known: no time passes on them.
     pub unknown_days: i64,
+    /// What an environment without use is held against.
+    pub rest: Option<Rest>,
+    /// Whether it is without use on this day too, where that began before what is looked at.
+    pub is_still_idle: bool,
     /// Why its state is what it is, where this run changed it.
     pub sentence: Option<String>,
 }
@@ -97,7 +101,17 @@ pub(super) struct Episode {
 impl Episode {
     fn opened(anomaly: Anomaly, found_on: NaiveDate) -> Self {
         let sentence = Some(format!("Found in the bills that were complete to {}.", long(found_on)));
-        Self { anomaly_id: None, anomaly, found_on, state: State::Open, planned_until: None, unknown_days: 0, sentence }
+        Self {
+            anomaly_id: None,
+            anomaly,
+            found_on,
+            state: State::Open,
+            planned_until: None,
+            unknown_days: 0,
+            rest: None,
+            is_still_idle: false,
+            sentence,
+        }
     }
 
     fn turn(&mut self, state: State, sentence: String) {
@@ -120,13 +134,29 @@ impl Episode {
             _ => own.end,
         };
         let is_its_run = match own.kind {
-            AnomalyKind::Spike => (own.start - Days::new(1)..=end + Days::new(1)).contains(&found.start),
+            // Of a level that begins once the spike is over, its answer says nothing.
+            AnomalyKind::Spike => {
+                let last = if found.kind == AnomalyKind::Spike { end + Days::new(1) } else { end };
+                (own.start - Days::new(1)..=last).contains(&found.start)
+            }
             _ => found.start <= end.max(own.start + Days::new(BEGIN_DAYS)) && found.end >= own.start,
         };
         let exceeds = |found: f64, own: f64| found.abs() > LARGER * own.abs();
         let is_larger =
             found.end > own.end && exceeds(found.share, own.share) && exceeds(found.amount_per_day, own.amount_per_day);
         self.state.is_settled() && same_kind(own, found) && is_its_run && !is_larger
+    }
+
+    // Whether this is the same cause, seen again: of a spike that somebody looked at, no level that begins after it.
+    fn is_followed_by(&self, found: &Anomaly) -> bool {
+        let own = &self.anomaly;
+        let is_beyond_an_answer = self.state == State::Acknowledged
+            && own.kind == AnomalyKind::Spike
+            && is_shift(found)
+            && found.start > own.end;
+        (self.state.is_running() || self.state == State::Ended)
+            && !is_beyond_an_answer
+            && same_cause(own, found, SAME_CAUSE_DAYS)
     }
 }
 
@@ -148,11 +178,8 @@ pub(super) fn follow(
         if undoes_another(episodes, &anomaly) {
             continue;
         }
-        let follows = |one: &Episode| {
-            (one.state.is_running() || one.state == State::Ended) && same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS)
-        };
         let settled = episodes.iter().rposition(|one| one.settles(&anomaly));
-        match settled.or_else(|| episodes.iter().rposition(follows)) {
+        match settled.or_else(|| episodes.iter().rposition(|one| one.is_followed_by(&anomaly))) {
             Some(place) => {
                 seen.extend((anomaly.end >= day).then_some(place));
                 take_up(&mut episodes[place], anomaly, day);
@@ -256,7 +283,7 @@ fn grow_or_close(
             episode.turn(State::Ended, format!("It is over: nothing was seen for {days} complete days."));
         }
         AnomalyKind::Spike => {}
-        AnomalyKind::Idle if !is_seen => {
+        AnomalyKind::Idle if !is_seen && !episode.is_still_idle => {
             episode.turn(State::Ended, "It is used again, costs little now, or may be idle for longer.".into());
         }
         AnomalyKind::Idle => episode.anomaly.end = day,

@@ -3,7 +3,9 @@
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
 use super::life::{self, Episode};
-use crate::analyze::anomaly::{Anomaly, AnomalyKind, Idle, Sensitivity, detect, expected_days, idle, same_cause};
+use crate::analyze::anomaly::{
+    Anomaly, AnomalyKind, Idle, Sensitivity, detect, expected_days, idle, same_cause, still_idle,
+};
 use crate::analyze::impact::{Calibration, History, Model};
 use crate::jobs::effects::histories::{self, Series};
 use crate::jobs::effects::parts::{Parts, of_calibration};
@@ -166,9 +168,11 @@ pub(super) fn look(
         }
         for episode in &mut episodes {
             episode.unknown_days = unknown_days(&now, episode.anomaly.start, day);
+            episode.is_still_idle = is_still_idle(&history, episode, &taught.idle);
         }
         let found = found(looked, &history, taught, model);
         life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
+        keep_what_is_usual(&mut episodes, &history, &taught.idle);
     }
     Some(Outcome {
         subject: looked.subject().clone(),
@@ -237,6 +241,19 @@ fn is_still_there(looked: &Looked, episode: &Episode, now: &History, taught: &Ta
     found(looked, &then, &eased, model).iter().any(is_it) || found(looked, now, &eased, model).iter().any(is_it)
 }
 
+fn is_still_idle(history: &History, episode: &Episode, policy: &Idle) -> bool {
+    let is_idle = episode.anomaly.kind == AnomalyKind::Idle && episode.state.is_running();
+    is_idle && episode.rest.is_some_and(|rest| still_idle(history, episode.anomaly.start, &rest, policy))
+}
+
+// While the days before are in what is looked at. The first of them say best what was usual.
+fn keep_what_is_usual(episodes: &mut [Episode], history: &History, policy: &Idle) {
+    let is_new = |one: &&mut Episode| one.anomaly.kind == AnomalyKind::Idle && one.rest.is_none();
+    for episode in episodes.iter_mut().filter(is_new) {
+        episode.rest = idle(history, policy).map(|(_, rest)| rest);
+    }
+}
+
 fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> Vec<Anomaly> {
     if let Looked::Team(..) = looked {
         let all = detect(history, model, &taught.baseline);
@@ -250,7 +267,8 @@ fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> 
     }
     let floor = taught.shift.shift_share / (1.0 + taught.shift.shift_share) * taught.drop_factor;
     all.retain(|one| one.kind != AnomalyKind::Drop || one.share.abs() >= floor);
-    all.extend(idle(history, &taught.idle).filter(|one| one.amount_per_day >= taught.shift.amount_per_day));
+    let idle = idle(history, &taught.idle).map(|(one, _)| one);
+    all.extend(idle.filter(|one| one.amount_per_day >= taught.shift.amount_per_day));
     all
 }
 
@@ -341,6 +359,46 @@ mod tests {
         };
         let series = Series::bare(history);
         Looked::Service(subject(), Box::new(series))
+    }
+
+    // Used on 21 days, and by nobody up to `last`, but for what its last day tells.
+    fn unused(last: u64, units_at_last: f64) -> Looked {
+        let units = |index: u64| match index {
+            0..21 => 500.0 + (index * 7919 % 11) as f64,
+            index if index == last => units_at_last,
+            index => (index % 2) as f64,
+        };
+        let history = History {
+            first_day: day(0),
+            cost: (0..=last).map(|index| Some(100.0 + (index * 7919 % 11) as f64)).collect(),
+            complete_to: day(last),
+            traffic: Some((0..=last).map(|index| Some(units(index))).collect()),
+            siblings: None,
+            replicas: None,
+            releases: Vec::new(),
+            price_events: Vec::new(),
+            notes: Vec::new(),
+        };
+        Looked::Service(subject(), Box::new(Series::bare(history)))
+    }
+
+    #[test]
+    fn an_idle_environment_stays_so_beyond_what_is_looked_at() {
+        let taught = Taught::of(&subject(), &[], 0.0, None);
+        let idle = |outcome: &Outcome| {
+            let own = |one: &&Episode| one.anomaly.kind == AnomalyKind::Idle;
+            outcome.episodes.iter().filter(own).map(|one| (one.state, one.anomaly.end)).collect::<Vec<_>>()
+        };
+        let mut outcome = look(&unused(60, 0.0), &[], None, &taught, &Model::default()).unwrap();
+        assert_eq!(idle(&outcome), [(life::State::Open, day(60))]);
+        for last in [85, 110, 135, 160, 185] {
+            let (kept, watched) = (outcome.episodes, outcome.watched);
+            outcome = look(&unused(last, 0.0), &kept, Some(&watched), &taught, &Model::default()).unwrap();
+            assert_eq!(idle(&outcome), [(life::State::Open, day(last))], "{last}");
+        }
+        let (kept, watched) = (outcome.episodes, outcome.watched);
+        let used = look(&unused(190, 400.0), &kept, Some(&watched), &taught, &Model::default()).unwrap();
+        assert_eq!(idle(&used), [(life::State::Ended, day(189))]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod look;
 use super::effects::histories::{self, Series};
 use super::effects::in_parallel;
 use super::effects::inputs::Inputs;
-use crate::analyze::anomaly::Anomaly;
+use crate::analyze::anomaly::{Anomaly, Rest};
 use crate::analyze::impact::{History, Model};
 use crate::focus::DateRange;
 use crate::store::analysis_runs::{self, Analysis, Mark};
@@ -293,6 +293,8 @@ fn episode(one: &KeptAnomaly) -> Episode {
         state: State::parse(&one.state, one.close_reason.as_deref()),
         planned_until: one.planned_until,
         unknown_days: 0,
+        rest: one.no_use_units.zip(one.usual_cost).map(|(no_use, usual_cost)| Rest { no_use, usual_cost }),
+        is_still_idle: false,
         sentence: None,
     }
 }

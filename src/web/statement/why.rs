@@ -37,7 +37,7 @@ pub(super) async fn causes(
         return Ok(Why::default());
     }
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
-    let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view };
+    let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view, dimension: None };
     why::read(app, bills, conn, scope, question, Some(&stated(asked, rows))).await
 }
 

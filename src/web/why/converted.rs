@@ -3,10 +3,11 @@
 
 use super::{Explained, ExplainedRow, Facts, Stated, words};
 use crate::analyze::variance::{Cause, Row};
-use crate::focus::{BillingPeriod, Converted, MissingRate, Rates};
+use crate::focus::{BillingPeriod, Converted, DateRange, MissingRate, Rates};
 use crate::store::converted_costs::{self, CostPart};
 use crate::store::costs::Dimension;
-use crate::store::{Scope, Snapshot, rates};
+use crate::store::variance_costs::Question;
+use crate::store::{Scope, Snapshot, rates, variance_dimension};
 use crate::web::reporting::missing_text;
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,10 +64,9 @@ pub(super) async fn read(
         Some(stated) => stated.parts.clone(),
         None => {
             let (filter, compared) = (facts.question.filter, facts.question.compared);
-            let by = Dimension::ChargeCategory;
             ConvertedParts {
-                now: converted_costs::parts(conn, scope, filter, by).await?,
-                before: converted_costs::parts(conn, scope, &filter.on(compared), by).await?,
+                now: parts(conn, scope, facts.question, filter.days).await?,
+                before: parts(conn, scope, facts.question, compared).await?,
             }
         }
     };
@@ -74,6 +74,19 @@ pub(super) async fn read(
     let (Some(first), Some(last)) = (months().min(), months().max()) else { return Ok(None) };
     let rates = rates::into(conn, &currency, first, last).await?;
     Ok(Some(reported(&rates, &parts, changes, facts)))
+}
+
+// The same charges as the sums of the question.
+async fn parts(
+    conn: &mut Snapshot,
+    scope: &Scope,
+    question: Question<'_>,
+    days: DateRange,
+) -> sqlx::Result<Vec<CostPart>> {
+    match question.dimension {
+        Some(dimension) => variance_dimension::parts(conn, scope, question, dimension, days).await,
+        None => converted_costs::parts(conn, scope, &question.filter.on(days), Dimension::ChargeCategory).await,
+    }
 }
 
 fn reported(rates: &Rates, parts: &ConvertedParts, changes: &[Explained], facts: &Facts<'_>) -> Reported {

@@ -21,6 +21,7 @@ use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
 use crate::store::freshness::Freshness;
 use crate::store::statements::MonthView;
 use crate::store::variance_costs::{self, Question, Sums, Traffic, VarianceLine};
+use crate::store::variance_dimension;
 use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
@@ -105,14 +106,19 @@ pub async fn read(
     // Whose cost it is decides what is kept, so the scope is a part of the question.
     let publication_id = bills.publication_id;
     let known = Known::of(bills, question.filter.days.end().max(question.compared.end()));
+    let owners = variance_costs::owners_mark(conn).await?;
     // Which days are known follows from the publication and these.
-    let asked = format!("{scope:?} {question:?} {:?} {:?}", known.end, known.lacking);
+    let asked = format!("{scope:?} {question:?} {owners} {:?} {:?}", known.end, known.lacking);
     let reading = variance_costs::lines(conn, scope, question, &known);
     let lines = app.kept_costs.variance_lines.get_or_read(publication_id, asked.clone(), reading).await?;
     let reading = variance_costs::sums(conn, scope, question, &known);
     let sums = app.kept_costs.variance_sums.get_or_read(publication_id, asked, reading).await?;
     // Traffic and verdicts come without a publication.
-    let traffic = variance_costs::traffic(conn, scope, question, &known).await?;
+    let mut traffic = variance_costs::traffic(conn, scope, question, &known).await?;
+    if question.dimension.is_some() {
+        // Metrics know no dimensions: what other services are used for says nothing here.
+        traffic.retain(|one| lines.iter().any(|line| line.service_id == one.service_id));
+    }
     let claimed = claimed(conn, scope, question).await?;
     let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed, known: &known };
     let changes = explained(&sums, &facts, stated);
@@ -129,7 +135,12 @@ async fn claimed(conn: &mut Snapshot, scope: &Scope, question: Question<'_>) -> 
     let (first, end) = (compared.start().min(filter.days.start()), compared.end().max(filter.days.end()));
     let of =
         ClaimedFilter { service_id: filter.service_id, environment_id: filter.environment_id, team_id: filter.team_id };
-    effects::claimed(conn, scope, of, first, end).await
+    let mut claimed = effects::claimed(conn, scope, of, first, end).await?;
+    if let Some(dimension) = question.dimension.filter(|_| !claimed.is_empty()) {
+        let whole = variance_dimension::whole_services(conn, scope, question, dimension).await?;
+        claimed.retain(|release| whole.contains(&release.service_id));
+    }
+    Ok(claimed)
 }
 
 struct Facts<'a> {
@@ -362,5 +373,5 @@ impl WhyWalk {
 
 /// The question of `/why` by charge day.
 pub fn by_day<'a>(filter: &'a crate::store::costs::CostFilter, compared: DateRange) -> Question<'a> {
-    Question { filter, compared, view: MonthView::ChargeDay }
+    Question { filter, compared, view: MonthView::ChargeDay, dimension: None }
 }

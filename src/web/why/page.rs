@@ -1,12 +1,14 @@
 //! `/why`: why spend changed between two periods, for any scope.
 
 use super::{Explained, WalkLabels, WalkLines, Why, WhyWalk, by_day, read, table};
+use crate::allocate::dimension_label;
 use crate::focus::BillingPeriod;
 use crate::store::freshness::Freshness;
-use crate::store::service_costs;
+use crate::store::variance_costs::Question;
+use crate::store::{Snapshot, dimension_costs, service_costs};
 use crate::web::display::{Delta, decimals};
-use crate::web::parts::{Filters, Select};
-use crate::web::query::{Accepts, NONE, Span, View, range_label};
+use crate::web::parts::{Field, Filters, Select};
+use crate::web::query::{Accepts, NONE, Span, VALUE_BYTES_MAX, View, range_label};
 use crate::web::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -15,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 
 /// What the page and the API take.
 pub const ACCEPTS: Accepts =
-    Accepts { texts: &["vs", "service", "env", "team", "provider", "charge"], by: &[], sort: &[] };
+    Accepts { texts: &["vs", "service", "env", "team", "provider", "charge", "dimension"], by: &[], sort: &[] };
 
 /// Months to choose from in the form.
 const MONTH_COUNT: usize = 13;
@@ -50,6 +52,8 @@ struct WhyPage {
     walks: Vec<WhyWalk>,
     /// Whether bills tell of the days of both.
     is_compared: bool,
+    /// Whether one value of a dimension is asked about.
+    is_of_dimension: bool,
 }
 
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<WhyPage> {
@@ -57,12 +61,11 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::of_view(&app, &principal, &mut snapshot, "Why spend changed", NavItem::Services, &view).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
+    let dimensions = dimension_field(&mut snapshot, &view).await?;
     let span = span(&view, &page.bills)?;
     let mut explained = Why::default();
     if let Some(span) = span.as_ref().filter(|span| span.is_compared()) {
-        let filter = view.filter(&mut snapshot, span.days).await?;
-        let question = by_day(&filter, span.before);
-        explained = read(&app, &page.bills, &mut snapshot, &principal.scope(), question, None).await?;
+        explained = asked(&app, &principal, &page.bills, &mut snapshot, &view, span).await?;
     }
     let months: Vec<BillingPeriod> = page
         .bills
@@ -79,11 +82,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     Ok(WhyPage {
         answer: answer(&explained.changes, span.as_ref()),
         note: view.note(),
-        filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices)).with_any_days(&view, &months),
+        filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices))
+            .with_any_days(&view, &months)
+            .with_field(dimensions),
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
         csv_href,
         walks,
         is_compared: span.is_none_or(|span| span.is_compared()),
+        is_of_dimension: view.text("dimension").is_some(),
         page,
     })
 }
@@ -94,11 +100,40 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
     if let Some(span) = span(&view, &bills)?.filter(Span::is_compared) {
-        let filter = view.filter(&mut snapshot, span.days).await?;
-        let question = by_day(&filter, span.before);
-        why = read(&app, &bills, &mut snapshot, &principal.scope(), question, None).await?;
+        why = asked(&app, &principal, &bills, &mut snapshot, &view, &span).await?;
     }
     Ok(table(&why).into_response("why.csv").into_response())
+}
+
+// The change that an address asks about.
+async fn asked(
+    app: &AppState,
+    principal: &Principal,
+    bills: &Freshness,
+    snapshot: &mut Snapshot,
+    view: &View,
+    span: &Span,
+) -> Result<Why> {
+    let filter = view.filter(snapshot, span.days).await?;
+    let dimension = view.dimension(snapshot).await?;
+    let question = Question { dimension: dimension.as_ref(), ..by_day(&filter, span.before) };
+    Ok(read(app, bills, snapshot, &principal.scope(), question, None).await?)
+}
+
+// Any dimension and value may be written; those that rules and teams name are suggested.
+async fn dimension_field(snapshot: &mut Snapshot, view: &View) -> Result<Field> {
+    let named = dimension_costs::named_values(snapshot).await?;
+    let choice = |(name, value): (String, String)| {
+        let label = format!("{} {value}", dimension_label(&name));
+        (format!("{name}:{value}"), label)
+    };
+    Ok(Field {
+        name: "dimension",
+        label: "Dimension",
+        value: view.field("dimension").to_owned(),
+        choices: named.into_iter().map(choice).collect(),
+        length_max: VALUE_BYTES_MAX,
+    })
 }
 
 fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {

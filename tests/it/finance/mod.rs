@@ -16,6 +16,7 @@ mod months;
 mod prices;
 mod restated;
 mod why;
+mod why_dimension;
 
 use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;

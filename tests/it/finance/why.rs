@@ -205,7 +205,7 @@ async fn the_head_of_a_page_and_its_walk_say_the_same(db: PgPool) {
     }
 }
 
-fn daily(
+pub fn daily(
     month: &'static str,
     days: std::ops::RangeInclusive<u32>,
     cost: &'static str,
@@ -221,11 +221,11 @@ fn daily(
     days.map(line).collect()
 }
 
-fn amounts(csv: &str) -> Vec<(String, bigdecimal::BigDecimal)> {
+pub fn amounts(csv: &str) -> Vec<(String, bigdecimal::BigDecimal)> {
     column(csv, "Cause").into_iter().zip(column(csv, "Amount").iter().map(|amount| decimal(amount))).collect()
 }
 
-fn amount(rows: &[(String, bigdecimal::BigDecimal)], cause: &str) -> bigdecimal::BigDecimal {
+pub fn amount(rows: &[(String, bigdecimal::BigDecimal)], cause: &str) -> bigdecimal::BigDecimal {
     rows.iter().filter(|row| row.0 == cause).map(|row| row.1.clone()).sum()
 }
 

@@ -135,6 +135,10 @@ fn an_answer_holds_for_its_own_days_and_size() {
         (spike(9), State::FalseAlarm, spike(19), true),
         (spike(9), State::FalseAlarm, sized(spike(10), 0.7), true),
         (spike(9), State::Explained, shift(9, 15), false),
+        (spike(9), State::Explained, shift(8, 15), false),
+        // A level that begins on the day after is not what was answered, whatever the answer.
+        (spike(9), State::Explained, shift(10, 16), true),
+        (spike(9), State::FalseAlarm, shift(10, 16), true),
         (spike(9), State::Explained, shift(14, 20), true),
         (shift(10, 12), State::Explained, shift(14, 20), false),
         (shift(10, 12), State::Explained, shift(19, 22), true),
@@ -149,6 +153,25 @@ fn an_answer_holds_for_its_own_days_and_size() {
         let end = found.end;
         follow(&mut episodes, end, vec![found], |_, _| Some(0.4));
         assert_eq!((episodes[0].state, episodes.len() == 2), (state, is_told), "{told}");
+    }
+}
+
+#[test]
+fn a_level_after_a_spike_that_somebody_looked_at_is_an_anomaly_of_its_own() {
+    let spike = || anomaly(AnomalyKind::Spike, 9, 9);
+    let mut episodes = vec![kept(spike(), State::Acknowledged)];
+    follow(&mut episodes, day(14), vec![shift(10, 14)], |_, _| Some(0.4));
+    assert_eq!(states(&episodes), [State::Acknowledged, State::Open]);
+    assert_eq!((episodes[0].anomaly.kind, episodes[1].anomaly.start), (AnomalyKind::Spike, day(10)));
+    // It is told once, wherever its begin is seen a day later.
+    follow(&mut episodes, day(15), vec![shift(9, 15)], |_, _| Some(0.4));
+    follow(&mut episodes, day(16), vec![shift(11, 16)], |_, _| Some(0.4));
+    assert_eq!(states(&episodes), [State::Ended, State::Open]);
+    // What nobody has looked at yet, or what stays from the day of the spike on, is one cause.
+    for (state, start) in [(State::Open, 10), (State::Acknowledged, 9)] {
+        let mut one = vec![kept(spike(), state)];
+        follow(&mut one, day(14), vec![shift(start, 14)], |_, _| Some(0.4));
+        assert_eq!((states(&one), one[0].anomaly.kind), (vec![state], AnomalyKind::WithoutRelease));
     }
 }
 
@@ -206,6 +229,11 @@ fn an_idle_environment_stays_open_until_it_is_used() {
     follow(&mut episodes, day(8), vec![idle(8)], |_, _| None);
     follow(&mut episodes, day(60), vec![idle(60)], |_, _| None);
     assert_eq!(states(&episodes), [State::Open]);
+    // Too long ago for what is looked at.
+    episodes[0].is_still_idle = true;
     follow(&mut episodes, day(61), Vec::new(), |_, _| None);
-    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(60)));
+    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Open], day(61)));
+    episodes[0].is_still_idle = false;
+    follow(&mut episodes, day(62), Vec::new(), |_, _| None);
+    assert_eq!((states(&episodes), episodes[0].anomaly.end), (vec![State::Ended], day(61)));
 }

@@ -1,0 +1,186 @@
+//! What a change of spend is explained from where it is asked of one value of a dimension: product, cost center, or an
+//! organisation's own (virtual tags).
+//!
+//! Rollups by service know no dimensions, so these are sums by rollup key, under the mapping of each day, as on the page of
+//! the dimension. What splits move has no value and is not among them.
+
+use super::Scope;
+use super::converted_costs::CostPart;
+use super::variance_costs::{Question, Sums};
+use super::variance_known::Known;
+use crate::focus::DateRange;
+use sqlx::PgConnection;
+
+/// Services that are read at most.
+const SERVICE_COUNT_MAX: i64 = 100_000;
+
+/// The sums of both periods by currency.
+pub(super) async fn sums(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    dimension: &(String, String),
+    known: &Known,
+) -> sqlx::Result<Vec<Sums>> {
+    let Question { filter, compared, .. } = question;
+    let lacking = known.lists();
+    sqlx::query_as!(
+        Sums,
+        r#"
+        SELECT currency AS "currency!",
+            coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "own!",
+            coalesce(sum(cost) FILTER (WHERE NOT is_now), 0) AS "own_before!",
+            0::numeric AS "shared!", 0::numeric AS "shared_before!",
+            coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END) FILTER (WHERE charge_date >= $14), 0)
+                AS "arriving!",
+            coalesce(sum(CASE WHEN is_now THEN cost ELSE -cost END)
+                FILTER (WHERE charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
+        FROM (
+            SELECT d.billing_currency AS currency, d.charge_date, bill.since AS late_since,
+                p.day >= $1 AND p.day < $2 AS is_now,
+                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
+            FROM daily_cost_by_key d
+            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+            JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+            JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+                AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+            CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
+            LEFT JOIN service ON service.service_id = m.service_id
+            LEFT JOIN team ON team.team_id = service.team_id
+            LEFT JOIN lacking_bills($15, $16, $17, $18) bill ON bill.generation_id = g.generation_id
+            WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
+                AND g.first_charge_date < greatest($2::date, $4::date)
+                AND g.last_charge_date >= least($1::date, $3::date)))
+              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
+              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
+              AND ($7::bigint IS NULL OR m.service_id = $7)
+              AND ($8::bigint IS NULL OR m.environment_id = $8)
+              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
+              AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
+              AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
+              AND ($12::text IS NULL OR d.billing_currency = $12)
+              AND coalesce(m.dimensions -> $19::text ->> 'value',
+                    CASE WHEN $19 = 'cost_center' THEN team.cost_center END, '') = $20::text
+        ) costs
+        GROUP BY currency ORDER BY currency LIMIT 500
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        question.is_by_bill(),
+        known.end,
+        &lacking.source_ids,
+        &lacking.accounts,
+        &lacking.is_whole,
+        &lacking.since,
+        dimension.0,
+        dimension.1,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The same charges on these days, apart by billing month: each part has one rate.
+pub async fn parts(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    dimension: &(String, String),
+    days: DateRange,
+) -> sqlx::Result<Vec<CostPart>> {
+    let filter = question.filter;
+    sqlx::query_as!(
+        CostPart,
+        r#"
+        SELECT ''::text AS "key!", g.billing_period_start AS "billing_month!", d.billing_currency AS "currency!",
+            sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
+        FROM daily_cost_by_key d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+        JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+            AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+        LEFT JOIN service ON service.service_id = m.service_id
+        LEFT JOIN team ON team.team_id = service.team_id
+        WHERE d.charge_date >= $1 AND d.charge_date < $2
+          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
+          AND ($5::bigint IS NULL OR m.service_id = $5)
+          AND ($6::bigint IS NULL OR m.environment_id = $6)
+          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
+          AND ($8::text IS NULL OR coalesce(k.provider_name, '') = $8)
+          AND ($9::text IS NULL OR coalesce(k.charge_category, '') = $9)
+          AND ($10::text IS NULL OR d.billing_currency = $10)
+          AND coalesce(m.dimensions -> $11::text ->> 'value',
+                CASE WHEN $11 = 'cost_center' THEN team.cost_center END, '') = $12::text
+        GROUP BY g.billing_period_start, d.billing_currency
+        ORDER BY g.billing_period_start, d.billing_currency
+        LIMIT 20000
+        "#,
+        days.start(),
+        days.end(),
+        filter.basis.key(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        filter.team_id,
+        filter.provider_name,
+        filter.charge_category,
+        filter.currency,
+        dimension.0,
+        dimension.1,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Services of whose usage in both periods all has the value. Of the others a verdict, which is about all of a service,
+/// says nothing of the part that has it.
+pub async fn whole_services(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    question: Question<'_>,
+    dimension: &(String, String),
+) -> sqlx::Result<Vec<i64>> {
+    let Question { filter, compared, .. } = question;
+    sqlx::query_scalar!(
+        r#"
+        SELECT m.service_id AS "service_id!"
+        FROM daily_cost_by_key d
+        JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+        JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+        JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+            AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+        JOIN service ON service.service_id = m.service_id
+        LEFT JOIN team ON team.team_id = service.team_id
+        WHERE ((d.charge_date >= $1 AND d.charge_date < $2) OR (d.charge_date >= $3 AND d.charge_date < $4))
+          AND k.charge_category = 'Usage'
+          AND ($5::bigint[] IS NULL OR service.team_id = ANY($5))
+          AND ($6::bigint IS NULL OR m.service_id = $6)
+          AND ($7::bigint IS NULL OR m.environment_id = $7)
+        GROUP BY m.service_id
+        HAVING bool_and(coalesce(m.dimensions -> $8::text ->> 'value',
+            CASE WHEN $8 = 'cost_center' THEN team.cost_center END, '') = $9::text)
+        ORDER BY m.service_id LIMIT $10
+        "#,
+        filter.days.start(),
+        filter.days.end(),
+        compared.start(),
+        compared.end(),
+        scope.team_ids(),
+        filter.service_id,
+        filter.environment_id,
+        dimension.0,
+        dimension.1,
+        SERVICE_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
