@@ -160,6 +160,10 @@ impl Reader<'_> {
     async fn take_back(&self, event_delivery_id: i64, reason: &str) -> anyhow::Result<()> {
         let mut transaction = self.pool.begin().await?;
         lock(&mut transaction).await?;
+        // Between the failure and here another instance may have read it.
+        if !event_deliveries::lock_unread(&mut transaction, event_delivery_id).await? {
+            return Ok(());
+        }
         let forgotten = forget(&mut transaction, event_delivery_id).await;
         let reason = match forgotten {
             Ok(()) => {

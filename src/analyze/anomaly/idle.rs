@@ -71,22 +71,20 @@ pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     still_costs.then_some((anomaly, Rest { no_use, usual_cost }))
 }
 
-/// Whether an environment that nobody used from `since` on still rests and costs, where that was so long ago that the
-/// history does not tell any more what was usual, and [`idle`] nothing.
+/// Whether an environment that nobody used from `since` on still rests and costs, held against what was usual when it
+/// was found: the days that told so leave the history in time. A day without traffic says nothing of use.
 pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idle) -> bool {
     let Some(traffic) = history.traffic.as_ref() else { return false };
     let Some(end) = history.index_of(history.complete_to) else { return false };
     let first = history.index_of(since).unwrap_or_default();
-    let is_told = level(traffic, first).is_some() && level(&history.cost, first).is_some();
-    let is_long = (history.complete_to - since).num_days() >= policy.days as i64;
+    let is_long = (history.complete_to - since).num_days() + 1 >= policy.days as i64;
     // A day of use further back has ended it then.
     let recent = first.max((end + 1).saturating_sub(policy.days.max(USUAL_DAYS)));
-    let units = traffic.get(recent..=end).unwrap_or_default();
-    let is_known = units.last().is_some_and(Option::is_some);
-    let nobody_used_it = is_known && units.iter().flatten().all(|units| *units <= rest.no_use);
+    let mut units = traffic.get(recent..=end).unwrap_or_default().iter().flatten().peekable();
+    let nobody_used_it = units.peek().is_some() && units.all(|units| *units <= rest.no_use);
     let known: Vec<f64> = history.cost.iter().take(end + 1).skip(first).flatten().copied().collect();
     let still_costs = mean(&known[known.len().saturating_sub(LAST_DAYS)..]) > policy.cost_share * rest.usual_cost;
-    !is_told && is_long && nobody_used_it && still_costs
+    is_long && nobody_used_it && still_costs
 }
 
 // The middle of the days before a place; none where too few of them are known.

@@ -99,9 +99,14 @@ fn an_environment_that_was_idle_before_the_look_back_still_is_until_it_is_used_o
     assert_eq!(holds(Some(4.0), 90.0, since), (false, true));
     assert_eq!(holds(Some(4.0), 90.0, day(3)), (false, true), "three days say nothing of what is usual");
     assert_eq!(holds(Some(6.0), 90.0, since), (false, false), "used");
-    assert_eq!(holds(None, 90.0, since), (false, false), "not known is not idle");
+    assert_eq!(holds(None, 90.0, since), (false, true), "a day that is not known is no use");
     assert_eq!(holds(Some(4.0), 40.0, since), (false, false), "it costs little");
-    assert_eq!(holds(Some(4.0), 90.0, day(DAYS - 30)), (false, false), "the days before tell that it was no other");
+    assert_eq!(holds(Some(4.0), 90.0, day(DAYS - 30)), (false, true), "against what was usual when it was found");
+    assert_eq!(holds(Some(4.0), 90.0, day(DAYS - 6)), (false, false), "not for as long as the policy asks");
+    let mut unknown = history(|_| 1.0);
+    unknown.cost.iter_mut().for_each(|day| *day = Some(90.0));
+    unknown.traffic = Some(vec![None; DAYS as usize]);
+    assert!(!still_idle(&unknown, since, &rest, &Idle::default()), "not known for so long is not idle");
 }
 
 #[test]

@@ -283,6 +283,8 @@ fn grow_or_close(
             episode.turn(State::Ended, format!("It is over: nothing was seen for {days} complete days."));
         }
         AnomalyKind::Spike => {}
+        // A restated day before it was found shows less than was known since.
+        AnomalyKind::Idle if day < episode.found_on => {}
         AnomalyKind::Idle if !is_seen && !episode.is_still_idle => {
             episode.turn(State::Ended, "It is used again, costs little now, or may be idle for longer.".into());
         }
