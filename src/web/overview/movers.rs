@@ -33,12 +33,13 @@ pub fn rank<'a>(costs: &'a [ServiceCost], currency: &str) -> Vec<&'a ServiceCost
     moved
 }
 
-/// The movers, the others in one row, what is not allocated in one, and the total that they add up to.
+/// The movers, the others in one row, what is not allocated in one with its lines at `nobody`, and the total that they
+/// add up to.
 pub fn table(
     costs: &[ServiceCost],
     moved: &[&ServiceCost],
     weekly: &[WeekCost],
-    (currencies, is_compared): (&[String], bool),
+    (currencies, is_compared, nobody): (&[String], bool, &str),
     cause: impl Fn(&ServiceCost) -> Cause,
 ) -> (Vec<Mover>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, Compared> = BTreeMap::new();
@@ -68,7 +69,7 @@ pub fn table(
         rows.push(others);
     }
     if let Some(unallocated) = unallocated {
-        movers.push(row("Not allocated".into(), "/unmapped"));
+        movers.push(row("Not allocated".into(), nobody));
         rows.push(unallocated);
     }
     // The row of the others takes what rounding leaves: it has no page of its own.
