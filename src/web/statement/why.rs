@@ -135,7 +135,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     if let Some(currency) = &asked.currency {
         rows.retain(|row| row.billing_currency == *currency);
     }
-    let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
+    let part = Part { currency: asked.currency.clone(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
     let is_first = is_first(&bills, &asked, &rows);
