@@ -36,11 +36,12 @@ use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
 use findings::Finding;
-use movers::Mover;
+use movers::{Mover, Setting};
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const DEPLOYMENT_COUNT: i64 = 4;
 const FINDING_COUNT: i64 = 6;
+const FINDING_READ_COUNT: i64 = 200;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -94,9 +95,13 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     }
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Overview", NavItem::Overview).await?;
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Overview", NavItem::Overview, &view).await?;
     let scope = principal.scope();
     let span = view.span(&page.bills);
+    // The whole page is of one currency where one is asked for: what it says must not be of more than what it shows.
+    let known = view.known_values(&mut snapshot).await?;
+    let currency = known.currency.as_deref();
+    let is_shown = |one: &str| currency.is_none_or(|currency| currency == one);
     let open = environment_costs::open_items(&mut snapshot, page.now).await?;
     let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &[("service", NONE)]));
     let (mut costs, mut cost, mut names, mut begins) = (Vec::new(), None, Vec::new(), Begins::default());
@@ -129,12 +134,12 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
                 let release = || findings::cause(service, &claimed);
                 begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
             };
-            let (movers, movers_total) =
-                movers::table(&costs, &moved, &weekly, (names.as_slice(), span.is_compared(), &nobody), cause);
+            let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
+            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
             let live = count_live(&mut snapshot, span.days).await?;
             let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
             let completeness =
-                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, &names);
+                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, (&names, currency));
             let rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::ChargeCategory).await?;
             cost = Some(CostView {
                 reporting: rated.as_ref().and_then(Reporting::new),
@@ -148,9 +153,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             });
         }
     }
-    let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
-    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?.compact();
-    let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
+    let mut unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
+    unusual.retain(|sum| is_shown(&sum.billing_currency));
+    let forecast = ForecastSection::read(&mut snapshot, &scope, ("total", 0), currency).await?.compact();
+    // Some of the newest may be in another currency.
+    let read_count = if currency.is_some() { FINDING_READ_COUNT } else { FINDING_COUNT };
+    let mut newest = effect_digest::newest(&mut snapshot, &scope, read_count).await?;
+    newest.retain(|release| is_shown(&release.effect.billing_currency));
+    newest.truncate(FINDING_COUNT as usize);
     let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
     let looked =
         Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, of: RestatedOf::default() };
