@@ -2,37 +2,12 @@
 //! the bills write them; one that no bill has is refused with those that there are, since an empty page would say that
 //! nothing was spent.
 
+use super::closed_lists::CHARGE_CATEGORIES;
 use super::error::{Error, Result};
 use super::query::{NONE, View};
-use crate::focus::is_iso_currency;
 use crate::store::billed_names;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
-
-/// What FOCUS calls the categories of charges: known also where no bill has one of them.
-const CHARGE_CATEGORIES: [&str; 5] = ["Adjustment", "Credit", "Purchase", "Tax", "Usage"];
-
-/// FOCUS CommitmentDiscountStatus.
-const COMMITMENT_STATUSES: [&str; 2] = ["Used", "Unused"];
-
-/// A value as FOCUS or ISO 4217 writes it, letter case aside. One that no list has stays as it is: providers have their
-/// own currencies and categories, which [`View::known_values`] looks up.
-///
-/// # Errors
-/// Where a list is complete and does not have it.
-pub(super) fn canonical(key: &str, value: &str) -> Result<String> {
-    let of = |list: &[&str]| list.iter().find(|one| one.eq_ignore_ascii_case(value)).map(|one| (*one).to_owned());
-    match key {
-        "charge" => Ok(of(&CHARGE_CATEGORIES).unwrap_or_else(|| value.to_owned())),
-        "commitment_status" => of(&COMMITMENT_STATUSES).ok_or_else(|| {
-            Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", COMMITMENT_STATUSES.join(", ")))
-        }),
-        "cur" => {
-            Ok(Some(value.to_ascii_uppercase()).filter(|code| is_iso_currency(code)).unwrap_or_else(|| value.into()))
-        }
-        _ => Ok(value.to_owned()),
-    }
-}
 
 /// As the bills write them; empty for lines that name none. `None` narrows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,17 +63,6 @@ fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_of_lists_are_read_as_the_list_writes_them() {
-        let read = |key, value| canonical(key, value).map_err(|error| error.to_string());
-        assert_eq!(read("charge", "usage"), Ok("Usage".into()));
-        assert_eq!(read("cur", "eur"), Ok("EUR".into()));
-        assert_eq!(read("cur", "Tokens"), Ok("Tokens".into()), "a provider's own");
-        assert_eq!(read("commitment_status", "UNUSED"), Ok("Unused".into()));
-        let refused = "commitment_status=spare is not known. Allowed: Used, Unused.";
-        assert_eq!(read("commitment_status", "spare"), Err(refused.into()));
-    }
 
     fn read(asked: &str, names: &[&str]) -> std::result::Result<Option<String>, String> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();

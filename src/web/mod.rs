@@ -17,6 +17,7 @@ pub mod charts;
 pub mod client_address;
 mod close_month;
 mod closed_lines;
+mod closed_lists;
 pub mod clusters;
 pub(crate) mod commitments;
 pub mod comparison;

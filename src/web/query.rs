@@ -2,8 +2,8 @@
 //!
 //! Unknown keys are ignored and named in a note; a wrong value is refused with the list of what is allowed.
 
+use super::closed_lists::canonical;
 use super::error::{Error, Result, UNSTORABLE};
-use super::known_values::canonical;
 pub use super::span::{Span, range_label};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use chrono::{Datelike, Days, NaiveDate};

@@ -127,6 +127,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let view = View::parse(query, ACCEPTS)?;
     let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
+    view.known_values(&mut snapshot).await?;
     let scope = principal.scope();
     let mut rows = Vec::new();
     for month in [asked.before, asked.month] {
