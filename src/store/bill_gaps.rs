@@ -73,7 +73,7 @@ impl Gap {
     }
 
     /// Whether it bills a service of this part of all cost that these readers may see.
-    pub fn is_of_part(&self, scope: &Scope, part: &Part<'_>) -> bool {
+    pub fn is_of_part(&self, scope: &Scope, part: &Part) -> bool {
         self.services.iter().any(|(service_id, team_id)| {
             part.service_id.is_none_or(|asked| asked == *service_id)
                 && part.team_id.is_none_or(|asked| asked == team_id.unwrap_or_default())

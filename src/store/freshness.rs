@@ -112,13 +112,13 @@ impl Freshness {
     }
 
     /// How far the bills of this part of all cost reach, as far as these readers may see it.
-    pub async fn of_part(mut self, conn: &mut PgConnection, scope: &Scope, part: Part<'_>) -> sqlx::Result<Self> {
+    pub async fn of_part(mut self, conn: &mut PgConnection, scope: &Scope, part: Part) -> sqlx::Result<Self> {
         if part == Part::default() && scope.is_everything() {
             return Ok(self);
         }
         self.gaps.retain(|gap| gap.is_of_part(scope, &part));
         if let Some(first) = self.late().map(|source| source.complete_to).min() {
-            let shares = missing_bills::shares(conn, scope, (first, self.late_accounts.as_slice()), part).await?;
+            let shares = missing_bills::shares(conn, scope, (first, self.late_accounts.as_slice()), &part).await?;
             self.missing = missing_bills::of(&shares, self.late(), None);
         }
         Ok(self)
@@ -288,7 +288,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     bill_gaps::read_services(&mut *conn, &mut gaps).await?;
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         let late = (first, bills.late_accounts.as_slice());
-        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, Part::default()).await?;
+        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, &Part::default()).await?;
         bills.shares = Arc::new(shares);
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
         bills.held_to = missing_bills::held_to(&bills.missing);

@@ -78,8 +78,8 @@ impl<'a> FromIterator<(i64, i64, Option<&'a str>, &'a str, BigDecimal)> for Shar
 }
 
 /// Which part of all cost is looked at; what is absent narrows nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Part<'a> {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
     /// 0 for what no rule gives to a service.
     pub service_id: Option<i64>,
     /// 0 for what no rule gives to an environment.
@@ -87,11 +87,11 @@ pub struct Part<'a> {
     /// 0 for services without a team.
     pub team_id: Option<i64>,
     /// FOCUS ProviderName.
-    pub provider_name: Option<&'a str>,
+    pub provider_name: Option<String>,
     /// FOCUS ChargeCategory.
-    pub charge_category: Option<&'a str>,
+    pub charge_category: Option<String>,
     /// FOCUS BillingCurrency.
-    pub currency: Option<&'a str>,
+    pub currency: Option<String>,
 }
 
 /// Reads the two billing periods to the one of this day; of these late billing accounts apart.
@@ -99,7 +99,7 @@ pub async fn shares(
     conn: &mut PgConnection,
     scope: &Scope,
     (day, late_accounts): (NaiveDate, &[SourceReach]),
-    part: Part<'_>,
+    part: &Part,
 ) -> sqlx::Result<Shares> {
     let last = BillingPeriod::containing(day);
     let apart = late_accounts.iter().filter_map(|late| Some((late.source_id, late.account.clone()?)));
@@ -126,9 +126,9 @@ pub async fn shares(
         part.service_id,
         part.environment_id,
         part.team_id,
-        part.provider_name,
-        part.charge_category,
-        part.currency,
+        part.provider_name.as_deref(),
+        part.charge_category.as_deref(),
+        part.currency.as_deref(),
         &source_ids,
         &accounts,
     )

@@ -11,6 +11,7 @@ pub mod anomaly_watch;
 pub mod audit;
 pub mod backup;
 pub mod bill_gaps;
+pub mod billed_names;
 pub mod billers;
 pub mod catalogue;
 pub mod catalogue_names;

@@ -22,6 +22,7 @@ pub(super) async fn filter(
     bills: &Freshness,
 ) -> Result<(ChargeFilter, Vec<Condition>)> {
     let named = catalogue_names::ids(conn, view.text("service"), view.text("env"), view.text("team")).await?;
+    let known = view.known_values(conn).await?;
     let billing: Option<BillingPeriod> = number("billing", view.text("billing"), "a month like 2026-10")?;
     let is_bounded = ["billing", "delivery", "group", "invoice"].iter().any(|key| view.text(key).is_some());
     let days = match view.text("day") {
@@ -37,9 +38,9 @@ pub(super) async fn filter(
         service_id: found("service", view.text("service"), named.service_id)?,
         environment_id: found("env", view.text("env"), named.environment_id)?,
         team_id: found("team", view.text("team"), named.team_id)?,
-        provider_name: view.text("provider").map(without_none),
-        charge_category: view.text("charge").map(without_none),
-        billing_currency: view.text("cur").map(Into::into),
+        provider_name: known.provider,
+        charge_category: known.charge,
+        billing_currency: known.currency,
         source_id: number("source", view.text("source"), "the number of a source")?,
         delivery_id: number("delivery", view.text("delivery"), "the number of a delivery")?,
         resource_id: view.text("resource").map(without_none),

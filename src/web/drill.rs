@@ -1,7 +1,7 @@
 //! Ways down from a figure: the addresses of the lines that make it and of the page that it is a part of. They are made
 //! here for all pages, so that none of them loses a filter of the page on the way.
 
-use super::query::View;
+use super::query::{Span, View};
 use crate::focus::DateRange;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,11 @@ pub(super) fn on(lines: &str, days: DateRange) -> String {
         1 => format!("{lines}{mark}day={}", days.start()),
         _ => format!("{lines}{mark}period={}..{}", days.start(), days.last_day()),
     }
+}
+
+/// The same lines on the days of a page's figures; on any day where none of them is complete.
+pub(super) fn on_days_of(span: Option<&Span>, lines: &str) -> String {
+    span.map_or_else(|| lines.to_owned(), |span| on(lines, span.days))
 }
 
 /// Lines that no page's filters narrow: `resource=vm-1&service=checkout-api`.

@@ -7,7 +7,7 @@ use super::display::{Columns, Compared, Delta, Line, decimals, figures as figure
 use super::drill;
 use super::environment_end::End;
 use super::parts::{Figure, Figures, Filters, Switch, switches};
-use super::query::{Accepts, Span, View};
+use super::query::{Accepts, NONE, Span, View};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
@@ -119,7 +119,9 @@ async fn show(
         charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployments);
     }
     let is_compared = span.is_none_or(|span| span.is_compared());
-    let (services, rounding, total) = service_rows(&environment, &view, &services, &currencies, is_compared);
+    let about = [("env", environment.slug.as_str()), ("service", NONE)];
+    let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &about));
+    let (services, rounding, total) = service_rows((&environment, &view, &nobody), &services, &currencies, is_compared);
     let is_gone = super::environments::is_gone(life.as_ref(), page.bills.complete_to());
     Ok(EnvironmentPage {
         answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
@@ -152,8 +154,7 @@ async fn show(
 type ServiceRow = (String, String, Compared);
 
 fn service_rows(
-    environment: &ListedEnvironment,
-    view: &View,
+    (environment, view, nobody): (&ListedEnvironment, &View, &str),
     costs: &[ServiceCost],
     currencies: &[String],
     is_compared: bool,
@@ -161,7 +162,7 @@ fn service_rows(
     let mut by_id: BTreeMap<i64, ServiceRow> = BTreeMap::new();
     for cost in costs {
         let href = match cost.service_id {
-            0 => "/unmapped".to_owned(),
+            0 => nobody.to_owned(),
             _ if cost.slug.is_empty() => String::new(),
             _ => service_page(environment, view, &cost.slug),
         };

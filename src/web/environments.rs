@@ -44,7 +44,7 @@ struct EnvironmentsPage {
 struct EnvironmentRow {
     environment: Option<ListedEnvironment>,
     class: &'static str,
-    /// Its page, or what is not allocated.
+    /// Its page, or the lines of what is not allocated.
     href: String,
     life: Option<EnvironmentLife>,
     /// Its cost ended before the bills do.
@@ -150,7 +150,8 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let ends = environment_ends::list(&mut snapshot, None).await?;
     let after = environment_ends::costs_after(&mut snapshot, &scope, view.basis, None).await?;
     let ends = environment_end::by_environment(ends, page.now.date_naive(), after);
-    let mut rows = merge(&view, listed, lives, ends, &costs, complete_to);
+    let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &[("env", NONE)]));
+    let mut rows = merge(&view, (listed, lives, ends), &costs, complete_to, nobody);
     let first = currencies.first().map(String::as_str).unwrap_or_default();
     rows.sort_by(|left, right| {
         let ordering = match view.sort() {
@@ -175,11 +176,10 @@ fn currencies(costs: &[EnvironmentCost]) -> Vec<String> {
 
 fn merge(
     view: &View,
-    listed: Vec<ListedEnvironment>,
-    lives: Vec<EnvironmentLife>,
-    mut ends: HashMap<i64, End>,
+    (listed, lives, mut ends): (Vec<ListedEnvironment>, Vec<EnvironmentLife>, HashMap<i64, End>),
     costs: &[EnvironmentCost],
     complete_to: Option<NaiveDate>,
+    nobody: String,
 ) -> Vec<EnvironmentRow> {
     let mut compared: HashMap<i64, Compared> = HashMap::new();
     for cost in costs {
@@ -215,7 +215,7 @@ fn merge(
         rows.push(EnvironmentRow {
             environment: None,
             class: "other",
-            href: "/unmapped".into(),
+            href: nobody,
             life: None,
             is_gone: false,
             end: None,

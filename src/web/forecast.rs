@@ -237,9 +237,14 @@ fn percent(share: f64) -> f64 {
 }
 
 impl ForecastSection {
-    /// Reads the forecast of one service (`service`), team (`team`) or all cost (`total`, 0).
-    pub async fn read(conn: &mut Snapshot, scope: &Scope, kind: &str, id: i64) -> Result<Self> {
-        let filter = ForecastFilter { scope: Some(kind), scope_id: Some(id), ..ForecastFilter::default() };
+    /// Reads the forecast of one service (`service`), team (`team`) or all cost (`total`, 0), in one currency or in all.
+    pub async fn read(
+        conn: &mut Snapshot,
+        scope: &Scope,
+        (kind, id): (&str, i64),
+        currency: Option<&str>,
+    ) -> Result<Self> {
+        let filter = ForecastFilter { scope: Some(kind), scope_id: Some(id), currency, ..ForecastFilter::default() };
         let standing = forecasts::standing(conn, scope, filter).await?;
         if standing.is_empty() {
             return Ok(Self::default());
@@ -275,9 +280,15 @@ impl ForecastSection {
     }
 
     /// Reads what is said of a month: of all cost, else of the teams that may be seen. Of one that is over what was said.
-    pub async fn of_month(conn: &mut Snapshot, scope: &Scope, first_day: chrono::NaiveDate) -> Result<Self> {
+    pub async fn of_month(
+        conn: &mut Snapshot,
+        scope: &Scope,
+        first_day: chrono::NaiveDate,
+        currency: Option<&str>,
+    ) -> Result<Self> {
         let kind = if scope.is_everything() { "total" } else { "team" };
-        let filter = ForecastFilter { scope: Some(kind), horizon: Some("month"), ..ForecastFilter::default() };
+        let filter =
+            ForecastFilter { scope: Some(kind), horizon: Some("month"), currency, ..ForecastFilter::default() };
         let mut standing = forecasts::standing(conn, scope, filter).await?;
         standing.retain(|row| row.first_day == first_day);
         let mut past = forecasts::past(conn, scope, filter, PAST_COUNT_MAX).await?;
@@ -337,6 +348,7 @@ struct ForecastPage {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
+    view.known_values(&mut snapshot).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Forecast", NavItem::Forecast).await?;
     let scope = principal.scope();
     let horizon = view.by().to_owned();
@@ -385,6 +397,7 @@ fn answer(total: &[PeriodRow], teams: &[PeriodRow], page: &Page) -> String {
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
+    view.known_values(&mut snapshot).await?;
     let horizon = view.text("by").map(|_| view.by().to_owned());
     let filter =
         ForecastFilter { horizon: horizon.as_deref(), currency: view.text("cur"), ..ForecastFilter::default() };

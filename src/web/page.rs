@@ -138,7 +138,7 @@ impl Page {
     }
 
     /// The same page, of this part of all cost: how far its bills reach.
-    pub async fn of_part(mut self, snapshot: &mut Snapshot, scope: &Scope, part: Part<'_>) -> Result<Self> {
+    pub async fn of_part(mut self, snapshot: &mut Snapshot, scope: &Scope, part: Part) -> Result<Self> {
         let all = std::mem::take(&mut self.bills);
         let bills = all.of_part(snapshot, scope, part).await?;
         Ok(self.with(bills))

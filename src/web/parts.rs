@@ -1,6 +1,7 @@
 //! Parts that several pages have: filters, key figures, links that switch a view.
 
 use super::display::Delta;
+use super::in_force::InForce;
 use super::query::{Span, View};
 use crate::focus::{BillingPeriod, CostBasis};
 use askama::Template;
@@ -67,7 +68,9 @@ pub struct Filters {
     search: Option<String>,
     fields: Vec<Field>,
     selects: Vec<Select>,
+    /// What the form has no field for and keeps all the same.
     hidden: Vec<(&'static str, String)>,
+    in_force: InForce,
     note: String,
     fixed_href: String,
     clear_href: String,
@@ -84,12 +87,6 @@ impl Filters {
         }
         selects.extend(own);
         selects.push(bases(view));
-        let mut hidden = Vec::new();
-        for key in ["by", "sort", "q", "cur"] {
-            if let Some(value) = view.text(key) {
-                hidden.push((key, value.to_owned()));
-            }
-        }
         let against = |span: &Span| match span.names_both() {
             true => format!(" against {}", span.before_label()),
             false => String::new(),
@@ -102,8 +99,9 @@ impl Filters {
             summary: if summary.is_empty() { "Filters".into() } else { summary },
             search: None,
             fields: Vec::new(),
+            in_force: InForce::new(path, view, &selects),
+            hidden: hidden(view, &selects),
             selects,
-            hidden,
             note: view.note(),
             fixed_href: span
                 .filter(|span| span.is_relative())
@@ -120,8 +118,9 @@ impl Filters {
             summary: "Filters".into(),
             search: None,
             fields: Vec::new(),
+            in_force: InForce::new(path, view, &own),
+            hidden: hidden(view, &own),
             selects: own,
-            hidden: Vec::new(),
             note: view.note(),
             fixed_href: String::new(),
             clear_href: if view.is_filtered() || view.text("period").is_some() {
@@ -135,6 +134,7 @@ impl Filters {
     /// Takes any two periods: both are text fields, with the words of the selects and these months to choose from.
     pub fn with_any_days(mut self, view: &View, months: &[BillingPeriod]) -> Self {
         self.selects.retain(|select| !matches!(select.name, "period" | "vs"));
+        self.hidden.retain(|(key, _)| !matches!(*key, "period" | "vs"));
         let months = months.iter().map(|month| (month.to_string(), month.label()));
         let choices = |select: Select| -> Vec<(String, String)> {
             select.choices.into_iter().map(|choice| (choice.value, choice.label)).chain(months.clone()).collect()
@@ -174,6 +174,12 @@ impl Filters {
         self.search = Some(view.field("q").to_owned());
         self
     }
+}
+
+// What no field of the form says stays as it is: it would be lost with the first other choice.
+fn hidden(view: &View, selects: &[Select]) -> Vec<(&'static str, String)> {
+    let has_field = |key: &str| selects.iter().any(|select| select.name == key);
+    view.kept().filter(|(key, _)| !has_field(key)).map(|(key, value)| (key, value.to_owned())).collect()
 }
 
 fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are ignored and named in a note; a wrong value is refused with the list of what is allowed.
 
+use super::closed_lists::canonical;
 use super::error::{Error, Result, UNSTORABLE};
 pub use super::span::{Span, range_label};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
@@ -120,6 +121,8 @@ impl View {
             self.values.remove(key);
             return Ok(());
         }
+        let value = canonical(key, value)?;
+        let value = value.as_str();
         let is_default = match key {
             "period" => {
                 self.period = parse_period(value)?;
@@ -196,6 +199,13 @@ impl View {
         ["service", "env", "team", "provider", "charge", "dimension", "status", "finding", "q", "cur"]
             .iter()
             .any(|key| self.values.contains_key(key))
+    }
+
+    /// Every value of this address that another filter does not change, in the order of keys: all but the page of a
+    /// list, since another filter begins at its first.
+    pub fn kept(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let keys = KEYS.into_iter().filter(|key| *key != "page");
+        keys.filter_map(move |key| self.text(key).map(|value| (key, value)))
     }
 
     /// The sentence that names ignored keys, or nothing.

@@ -24,6 +24,8 @@ impl View {
     /// Of all bills, what [`Self::bills`] gives.
     pub async fn narrowed(&self, all: Freshness, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
         if all.missing.is_empty() && all.gaps.is_empty() {
+            // What no bill has is refused also where nothing lacks and no day is complete.
+            self.known_values(conn).await?;
             return Ok(all);
         }
         let part = self.part(&mut *conn).await?;
@@ -31,16 +33,17 @@ impl View {
     }
 
     /// The part of all cost that it is narrowed to. A name that the catalogue does not know narrows nothing here.
-    pub async fn part(&self, conn: &mut PgConnection) -> Result<Part<'_>> {
-        let named = catalogue_names::ids(conn, self.text("service"), self.text("env"), self.text("team")).await?;
+    pub async fn part(&self, conn: &mut PgConnection) -> Result<Part> {
+        let named = catalogue_names::ids(&mut *conn, self.text("service"), self.text("env"), self.text("team")).await?;
+        let known = self.known_values(conn).await?;
         let id = |key, id: Option<i64>| id.or_else(|| (self.text(key) == Some(NONE)).then_some(0));
         Ok(Part {
             service_id: id("service", named.service_id),
             environment_id: id("env", named.environment_id),
             team_id: id("team", named.team_id),
-            provider_name: self.text("provider"),
-            charge_category: self.text("charge"),
-            currency: self.text("cur"),
+            provider_name: known.provider,
+            charge_category: known.charge,
+            currency: known.currency,
         })
     }
 
@@ -57,16 +60,18 @@ impl View {
         Span::new(self.period, self.versus, today, today)
     }
 
-    /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused.
+    /// The charges of this view. Names of the catalogue become ids; one that does not exist is refused, as is a provider, a
+    /// category or a currency that no bill has.
     pub async fn filter(&self, conn: &mut PgConnection, days: DateRange) -> Result<CostFilter> {
-        let named = catalogue_names::ids(conn, self.text("service"), self.text("env"), self.text("team")).await?;
+        let named = catalogue_names::ids(&mut *conn, self.text("service"), self.text("env"), self.text("team")).await?;
+        let known = self.known_values(conn).await?;
         Ok(CostFilter {
             service_id: found("service", self.text("service"), named.service_id)?,
             environment_id: found("env", self.text("env"), named.environment_id)?,
             team_id: found("team", self.text("team"), named.team_id)?,
-            provider_name: self.text("provider").map(str::to_owned),
-            charge_category: self.text("charge").map(str::to_owned),
-            currency: self.text("cur").map(str::to_owned),
+            provider_name: known.provider,
+            charge_category: known.charge,
+            currency: known.currency,
             ..CostFilter::new(days, self.basis)
         })
     }

@@ -147,7 +147,8 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     };
     let choices = service_costs::choices(&mut snapshot).await?;
     let currencies = currencies(&costs);
-    let mut rows = merge(&view, catalogue, costs, text.is_some());
+    let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &[("service", NONE)]));
+    let mut rows = merge(&view, catalogue, costs, (text.is_some(), nobody));
     sort(&mut rows, view.sort(), currencies.first().map(String::as_str).unwrap_or_default());
     let all = |label: &str| vec![(String::new(), label.to_owned())];
     let with_none = |mut pairs: Vec<(String, String)>| {
@@ -177,7 +178,12 @@ pub(super) fn currencies(costs: &[ServiceCost]) -> Vec<String> {
 }
 
 // Services of the catalogue have a row also without cost; what is not allocated has one where nothing is searched.
-fn merge(view: &View, catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>, is_search: bool) -> Vec<ServiceRow> {
+fn merge(
+    view: &View,
+    catalogue: Vec<CatalogueService>,
+    costs: Vec<ServiceCost>,
+    (is_search, nobody): (bool, String),
+) -> Vec<ServiceRow> {
     let mut compared: HashMap<i64, Compared> = HashMap::new();
     for cost in &costs {
         let row = compared.entry(cost.service_id).or_default();
@@ -205,7 +211,7 @@ fn merge(view: &View, catalogue: Vec<CatalogueService>, costs: Vec<ServiceCost>,
     rest.sort_by_key(|(id, _)| *id);
     for (id, compared) in rest {
         let (name, href) = match id {
-            0 => ("Not allocated".to_owned(), "/unmapped".to_owned()),
+            0 => ("Not allocated".to_owned(), nobody.clone()),
             id => (format!("Removed service {id}"), String::new()),
         };
         rows.push(ServiceRow { service_id: id, name, href, team: None, deployed: None, compared });

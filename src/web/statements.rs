@@ -88,6 +88,7 @@ async fn read(
     view: &View,
     month_view: MonthView,
 ) -> Result<Vec<MonthTotal>> {
+    view.known_values(conn).await?;
     let Some((first, last)) = statements::month_range(conn).await? else { return Ok(Vec::new()) };
     let totals = statements::months(conn, &principal.scope(), month_view, view.basis, first, last).await?;
     Ok(totals

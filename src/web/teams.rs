@@ -23,10 +23,16 @@ pub fn routes(routes: Routes) -> Routes {
     routes.get("/teams", Policy::Money, show).get("/teams.csv", Policy::Money, export)
 }
 
+/// What people read, and where it leads.
+type Beside = Option<(&'static str, String)>;
+
 /// A team, services without one, or what is not allocated.
 struct Row {
     name: String,
+    /// Its page, or the lines of its figure.
     href: String,
+    /// What else there is to do about it, and where.
+    beside: Beside,
     head: Option<TeamHead>,
     compared: Compared,
 }
@@ -112,12 +118,13 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let mut currencies: Vec<(String, i64)> = counts.into_iter().collect();
     currencies.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     let currencies: Vec<String> = currencies.into_iter().map(|(currency, _)| currency).collect();
-    let rows = rows(&view, heads, costs, unallocated, currencies.first().map_or("", String::as_str));
+    let facts = (&view, span.as_ref(), page.shows_finance);
+    let rows = rows(facts, heads, costs, unallocated, currencies.first().map_or("", String::as_str));
     Ok(List { view, span, page, rows, currencies, environments })
 }
 
 fn rows(
-    view: &View,
+    (view, span, shows_finance): (&View, Option<&Span>, bool),
     heads: Vec<TeamHead>,
     mut costs: BTreeMap<i64, Compared>,
     unallocated: Compared,
@@ -128,6 +135,7 @@ fn rows(
         .map(|head| Row {
             name: head.name.clone(),
             href: drill::page(&format!("/teams/{}", head.slug), view, &[]),
+            beside: None,
             compared: costs.remove(&head.team_id).unwrap_or_default(),
             head: Some(head),
         })
@@ -140,13 +148,17 @@ fn rows(
         }
         side.retain(|_, amount| !bigdecimal::Zero::is_zero(amount));
     }
-    let mut rest = |name: &str, href: &str, compared: Compared| {
+    let mut rest = |name: &str, about: &[(&'static str, &str)], beside: Beside, compared: Compared| {
         if !compared.now.is_empty() || !compared.before.is_empty() {
-            rows.push(Row { name: name.into(), href: href.into(), head: None, compared });
+            let href = drill::on_days_of(span, &drill::lines(view, about));
+            rows.push(Row { name: name.into(), href, beside, head: None, compared });
         }
     };
-    rest("Services without a team", &drill::page("/services", view, &[("team", query::NONE)]), teamless);
-    rest("Not allocated", "/unmapped", unallocated);
+    // The list of these services has what is not allocated too: the figure is that of the lines.
+    let services = Some(("The services", drill::page("/services", view, &[("team", query::NONE)])));
+    let unmapped = shows_finance.then(|| ("Map it", "/unmapped".to_owned()));
+    rest("Services without a team", &[("team", query::NONE), ("allocated", "yes")], services, teamless);
+    rest("Not allocated", &[("service", query::NONE)], unmapped, unallocated);
     rows
 }
 

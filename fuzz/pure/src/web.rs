@@ -1,5 +1,7 @@
 //! What a page is asked for.
 
+#[path = "../../../src/web/closed_lists.rs"]
+mod closed_lists;
 #[path = "../../../src/web/query.rs"]
 pub mod query;
 #[path = "../../../src/web/span.rs"]

@@ -47,7 +47,7 @@ pub fn table(
     month: DateRange,
     days: DateRange,
     costs: &[SourceDay],
-    currencies: &[String],
+    (currencies, only): (&[String], Option<&str>),
 ) -> Completeness {
     let kept: Vec<_> = bills
         .sources
@@ -96,6 +96,8 @@ pub fn table(
     let mut ordered = currencies.to_vec();
     ordered.extend(sums.keys().map(|(currency, _)| currency.clone()).filter(|one| !currencies.contains(one)));
     ordered.dedup();
+    // Days are those of the whole source; amounts are of the currency that the page is narrowed to.
+    ordered.retain(|currency| only.is_none_or(|only| only == currency));
     ordered.retain(|currency| sums.keys().any(|(one, _)| one == currency));
     let mut totals = Vec::new();
     for currency in ordered {

@@ -10,12 +10,12 @@ use super::anomalies;
 use super::display::{Compared, Delta, Line, change_shown, decimals, money, percent};
 use super::forecast::ForecastSection;
 use super::parts::{Figure, Figures, Filters};
-use super::query::{Accepts, Span, View, range_label};
+use super::query::{Accepts, NONE, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
 use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
 use super::services::currencies;
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
@@ -36,11 +36,12 @@ use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
 use findings::Finding;
-use movers::Mover;
+use movers::{Mover, Setting};
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const DEPLOYMENT_COUNT: i64 = 4;
 const FINDING_COUNT: i64 = 6;
+const FINDING_READ_COUNT: i64 = 200;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -76,10 +77,13 @@ struct CostView {
 }
 
 /// Something that waits for someone.
+#[derive(Default)]
 struct Item {
     text: String,
     href: String,
     amount: String,
+    /// The lines of the amount, where it has some.
+    lines_href: String,
     note: String,
 }
 
@@ -91,10 +95,15 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     }
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Overview", NavItem::Overview).await?;
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Overview", NavItem::Overview, &view).await?;
     let scope = principal.scope();
     let span = view.span(&page.bills);
+    // The whole page is of one currency where one is asked for: what it says must not be of more than what it shows.
+    let known = view.known_values(&mut snapshot).await?;
+    let currency = known.currency.as_deref();
+    let is_shown = |one: &str| currency.is_none_or(|currency| currency == one);
     let open = environment_costs::open_items(&mut snapshot, page.now).await?;
+    let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &[("service", NONE)]));
     let (mut costs, mut cost, mut names, mut begins) = (Vec::new(), None, Vec::new(), Begins::default());
     if let Some(span) = &span {
         let filter = view.filter(&mut snapshot, span.days).await?;
@@ -125,12 +134,12 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
                 let release = || findings::cause(service, &claimed);
                 begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
             };
-            let (movers, movers_total) =
-                movers::table(&costs, &moved, &weekly, (names.as_slice(), span.is_compared()), cause);
+            let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
+            let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
             let live = count_live(&mut snapshot, span.days).await?;
             let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
             let completeness =
-                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, &names);
+                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, (&names, currency));
             let rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::ChargeCategory).await?;
             cost = Some(CostView {
                 reporting: rated.as_ref().and_then(Reporting::new),
@@ -144,9 +153,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             });
         }
     }
-    let unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
-    let forecast = ForecastSection::read(&mut snapshot, &scope, "total", 0).await?.compact();
-    let newest = effect_digest::newest(&mut snapshot, &scope, FINDING_COUNT).await?;
+    let mut unusual = anomaly_lists::open_sums(&mut snapshot, &scope).await?;
+    unusual.retain(|sum| is_shown(&sum.billing_currency));
+    let forecast = ForecastSection::read(&mut snapshot, &scope, ("total", 0), currency).await?.compact();
+    // Some of the newest may be in another currency.
+    let read_count = if currency.is_some() { FINDING_READ_COUNT } else { FINDING_COUNT };
+    let mut newest = effect_digest::newest(&mut snapshot, &scope, read_count).await?;
+    newest.retain(|release| is_shown(&release.effect.billing_currency));
+    newest.truncate(FINDING_COUNT as usize);
     let deployments = deployment_list::list(&mut snapshot, &DeploymentFilter::default(), DEPLOYMENT_COUNT).await?;
     let looked =
         Looked { page: "overview", publication_id: page.publication_id, basis: view.basis, of: RestatedOf::default() };
@@ -159,7 +173,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),
-        items: items(&page, &open, &costs, &names, &unusual),
+        items: items(&page, &open, (&costs, &names, nobody), &unusual),
         forecast,
         services_csv: view.link("/services.csv", &[]),
         page,
@@ -291,8 +305,7 @@ fn empty(span: Option<&Span>, page: &Page) -> String {
 fn items(
     page: &Page,
     open: &OpenItems,
-    costs: &[ServiceCost],
-    currencies: &[String],
+    (costs, currencies, nobody): (&[ServiceCost], &[String], String),
     unusual: &[OpenSum],
 ) -> Vec<Item> {
     let mut items = Vec::new();
@@ -302,6 +315,7 @@ fn items(
             href: "/anomalies?state=open".into(),
             amount: unusual.iter().map(|sum| sum.count).sum::<i64>().to_string(),
             note: anomalies::open_fact(unusual),
+            ..Item::default()
         });
     }
     let unallocated = unallocated(costs);
@@ -316,6 +330,7 @@ fn items(
             text: "Cost that no rule maps to a service".into(),
             href: if page.shows_finance { "/unmapped".into() } else { String::new() },
             amount: amounts.join(" and "),
+            lines_href: nobody,
             note: "In these days; a rule takes a minute".into(),
         });
     }
@@ -325,6 +340,7 @@ fn items(
             href: if page.shows_bills { "/sources".into() } else { String::new() },
             amount: open.quarantined_count.to_string(),
             note: "Nothing of them is counted until someone accepts them".into(),
+            ..Item::default()
         });
     }
     if let Some(delivery_id) = open.late_delivery_id {
@@ -337,6 +353,7 @@ fn items(
             },
             amount: open.late_count.to_string(),
             note: "Finance decides: book the difference to the open month, or refuse it".into(),
+            ..Item::default()
         });
     }
     for source in page.bills.late() {
@@ -346,6 +363,7 @@ fn items(
             href: if page.shows_bills { "/sources".into() } else { String::new() },
             amount: if days == 1 { "1 day".into() } else { format!("{days} days") },
             note: format!("Complete to {}; figures of later days lack it", source.complete_to.format("%-d %b %Y")),
+            ..Item::default()
         });
     }
     for gap in &page.bills.gaps {
@@ -354,6 +372,7 @@ fn items(
             href: if page.shows_bills { format!("/sources/{}", gap.source_id) } else { String::new() },
             amount: String::new(),
             note: "Its days are partial: what it bills on them is not known".into(),
+            ..Item::default()
         });
     }
     if open.unmapped_deployment_count > 0 {
@@ -362,6 +381,7 @@ fn items(
             href: "/deployments?service=none".into(),
             amount: open.unmapped_deployment_count.to_string(),
             note: "In the last 90 days; they cannot be compared with cost".into(),
+            ..Item::default()
         });
     }
     if open.failed_event_count > 0 {
@@ -374,6 +394,7 @@ fn items(
             },
             amount: open.failed_event_count.to_string(),
             note: "They are kept and can be read again".into(),
+            ..Item::default()
         });
     }
     items

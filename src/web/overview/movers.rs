@@ -2,6 +2,8 @@ use super::super::charts::{SparkBars, position};
 use super::super::display::{Columns, Compared, Line, figures};
 use super::findings::Cause;
 use crate::store::service_costs::{ServiceCost, WeekCost};
+use crate::web::drill;
+use crate::web::query::View;
 use std::collections::BTreeMap;
 
 /// Weeks of a spark.
@@ -16,6 +18,16 @@ pub struct Mover {
     pub spark: Option<SparkBars>,
     pub lines: Vec<Line>,
     pub cause: Option<Cause>,
+}
+
+/// What the table is shown in.
+pub struct Setting<'a> {
+    pub currencies: &'a [String],
+    pub is_compared: bool,
+    /// Pages of services show the same days and filters.
+    pub view: &'a View,
+    /// The lines of what is not allocated.
+    pub nobody: &'a str,
 }
 
 /// The services whose cost changed most in the first currency; the dearest, where there is no comparison. What is not
@@ -38,7 +50,7 @@ pub fn table(
     costs: &[ServiceCost],
     moved: &[&ServiceCost],
     weekly: &[WeekCost],
-    (currencies, is_compared): (&[String], bool),
+    Setting { currencies, is_compared, view, nobody }: Setting<'_>,
     cause: impl Fn(&ServiceCost) -> Cause,
 ) -> (Vec<Mover>, Vec<Line>) {
     let mut by_id: BTreeMap<i64, Compared> = BTreeMap::new();
@@ -53,7 +65,10 @@ pub fn table(
         rows.push(by_id.remove(&service.service_id).unwrap_or_default());
         movers.push(Mover {
             name: service.name.clone(),
-            href: if service.slug.is_empty() { String::new() } else { format!("/services/{}", service.slug) },
+            href: match service.slug.as_str() {
+                "" => String::new(),
+                slug => drill::page(&format!("/services/{slug}"), view, &[]),
+            },
             team: service.team_name.clone().unwrap_or_else(|| "no team".into()),
             spark: Some(spark(service.service_id, &currencies[0], weekly)),
             lines: Vec::new(),
@@ -61,18 +76,20 @@ pub fn table(
         });
     }
     let unallocated = by_id.remove(&0);
+    let mut rest = None;
     if !by_id.is_empty() {
         let mut others = Compared::default();
         by_id.values().for_each(|row| others.add_row(row));
-        movers.push(row(format!("{} other services", by_id.len()), "/services"));
+        rest = Some(rows.len());
+        movers.push(row(format!("{} other services", by_id.len()), &drill::page("/services", view, &[])));
         rows.push(others);
     }
     if let Some(unallocated) = unallocated {
-        movers.push(row("Not allocated".into(), "/unmapped"));
+        movers.push(row("Not allocated".into(), nobody));
         rows.push(unallocated);
     }
     // The row of the others takes what rounding leaves: it has no page of its own.
-    let rest = movers.iter().position(|mover| mover.href == "/services").or(rows.len().checked_sub(1));
+    let rest = rest.or(rows.len().checked_sub(1));
     let Columns { rows: lines, total, .. } = figures(currencies, &rows, rest).compared(is_compared);
     for (mover, lines) in movers.iter_mut().zip(lines) {
         mover.lines = lines;

@@ -38,10 +38,12 @@ pub(super) async fn load(
     view: &View,
     span: &Span,
 ) -> Result<Loaded> {
+    // A filter that names nothing of this service keeps nothing; one that the catalogue lacks is refused.
+    let named = view.filter(snapshot, span.days).await?;
     // Deployments at the start of the chart are compared with the week before it.
     let start = span.chart.start().min(span.days.start()) - Days::new(u64::from(WEEK) + 1);
     let read = DateRange::new(start, span.chart.end()).unwrap_or(span.chart);
-    let filter = CostFilter { currency: view.text("cur").map(str::to_owned), ..CostFilter::new(read, view.basis) };
+    let filter = CostFilter { currency: named.currency.clone(), ..CostFilter::new(read, view.basis) };
     let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
     let reading = service_costs::days(snapshot, scope, service.service_id, &filter, span.before);
     let rows = kept.days.get_or_read(publication_id, question, reading).await?;
@@ -49,8 +51,6 @@ pub(super) async fn load(
     ids.sort_unstable();
     ids.dedup();
     let environments = service_costs::environment_labels(snapshot, &ids).await?;
-    // A filter that names nothing of this service keeps nothing; one that the catalogue lacks is refused.
-    let named = view.filter(snapshot, span.days).await?;
     let mut loaded = Loaded {
         rows,
         environments,

@@ -169,7 +169,6 @@ fn child_of(row: &StatementRow, by: By) -> Option<(String, Node)> {
 fn unallocated() -> Node {
     Node {
         name: NOT_ALLOCATED.into(),
-        href: Some("/unmapped".into()),
         lines_query: vec![("service", "none".into())],
         is_unallocated: true,
         ..Node::default()

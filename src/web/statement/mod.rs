@@ -65,6 +65,7 @@ async fn show(
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
+    view.known_values(&mut snapshot).await?;
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     if is_csv {
@@ -84,7 +85,8 @@ async fn show(
     let looked =
         Looked { page: &word, publication_id, basis, of: RestatedOf { month: Some(month), ..RestatedOf::default() } };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
-    let forecast = ForecastSection::of_month(&mut snapshot, &scope, month.first_day()).await?;
+    let forecast =
+        ForecastSection::of_month(&mut snapshot, &scope, month.first_day(), asked.currency.as_deref()).await?;
     let shows_receipts = Policy::Bills.allows(&principal);
     let waiting =
         if shows_receipts { late_bills::waiting_for(&mut snapshot, month.first_day()).await? } else { Vec::new() };

@@ -127,6 +127,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let view = View::parse(query, ACCEPTS)?;
     let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
+    view.known_values(&mut snapshot).await?;
     let scope = principal.scope();
     let mut rows = Vec::new();
     for month in [asked.before, asked.month] {
@@ -135,7 +136,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     if let Some(currency) = &asked.currency {
         rows.retain(|row| row.billing_currency == *currency);
     }
-    let part = Part { currency: asked.currency.as_deref(), ..Part::default() };
+    let part = Part { currency: asked.currency.clone(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
     let is_first = is_first(&bills, &asked, &rows);

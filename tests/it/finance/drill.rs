@@ -1,6 +1,7 @@
 //! Every figure is followed down: with the filters of its page, to lines and shares that add up to it.
 
 use super::{HEADER, World, deployed, texts, world};
+use crate::support::TestApp;
 use axum::http::StatusCode;
 use bigdecimal::{BigDecimal, RoundingMode};
 use costwake::store::Role;
@@ -11,6 +12,11 @@ use sqlx::PgPool;
 
 /// Billed and amortized cost differ, so do environments; one line a day belongs to nobody.
 fn october() -> String {
+    october_with(&[])
+}
+
+/// The same, with further lines a day: service, environment, billed and effective cost.
+fn october_with(more: &[(&str, &str, &str, &str)]) -> String {
     let mut text = format!("{HEADER}\n");
     for day in 1..=31 {
         let lines = [
@@ -21,11 +27,13 @@ fn october() -> String {
             ("spare", "staging", "0.7500001".into(), "0.5".into()),
             ("", "production", "2.505".into(), "2.2".into()),
         ];
-        for (service, environment, billed, effective) in lines {
-            let tags = match service {
-                "" => format!("{{\"\"env\"\":\"\"{environment}\"\"}}"),
-                _ => format!("{{\"\"service\"\":\"\"{service}\"\",\"\"env\"\":\"\"{environment}\"\"}}"),
-            };
+        let more = more.iter().map(|(service, environment, billed, effective)| {
+            (*service, *environment, (*billed).to_owned(), (*effective).to_owned())
+        });
+        for (service, environment, billed, effective) in lines.into_iter().chain(more) {
+            let pairs = [("service", service), ("env", environment)].into_iter().filter(|(_, value)| !value.is_empty());
+            let tags: Vec<String> = pairs.map(|(key, value)| format!("\"\"{key}\"\":\"\"{value}\"\"")).collect();
+            let tags = format!("{{{}}}", tags.join(","));
             text.push_str(&format!(
                 "{billed},{effective},{billed},{billed},USD,acct-1,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,\
                  2026-10-{day:02}T00:00:00Z,2026-10-{day:02}T23:00:00Z,Usage,,Some use,Usage-Based,Cloud One,Cloud One,\
@@ -37,8 +45,12 @@ fn october() -> String {
 }
 
 pub async fn seeded(db: &PgPool) -> World {
+    seeded_with(db, &october()).await
+}
+
+async fn seeded_with(db: &PgPool, bill: &str) -> World {
     let world = world(db).await;
-    world.import_text(&october(), "2026-11-02T06:00:00Z").await;
+    world.import_text(bill, "2026-11-02T06:00:00Z").await;
     sqlx::query(
         "WITH t AS (INSERT INTO team (slug, name, cost_center) VALUES ('payments', 'Payments', 'CC-1') RETURNING team_id)
          UPDATE service SET team_id = t.team_id FROM t WHERE slug IN ('checkout', 'ledger')",
@@ -176,6 +188,55 @@ async fn a_row_leads_to_a_page_of_the_same_figure(db: PgPool) {
             assert_eq!(round(one), round(other), "{path} says {shown}, {href} {figure}");
         }
     }
+}
+
+/// What belongs to no environment is more than what belongs to no service, and neither is that of the last 30 days.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_not_allocated_leads_to_the_lines_that_make_it(db: PgPool) {
+    let more =
+        [("checkout", "", "7.1111111", "6.3333333"), ("spare", "", "2.0202", "1.0101"), ("", "", "0.33", "0.22")];
+    let world = seeded_with(&db, &october_with(&more)).await;
+    let finance = world.finance().await;
+    let (all, lines) = ("main table tbody tr", "th a.row[href^='/charges']");
+    let statement = "table.sticky-col tbody tr";
+    // The figure stands so many cells from the end; so many rows have no page but their lines.
+    let pages = [
+        ("/environments?period=2026-10", all, 5, 1),
+        ("/environments?period=2026-10&team=payments&basis=billed", all, 5, 1),
+        ("/environments?period=2026-10-03..2026-10-09&provider=Cloud+One&charge=Usage&cur=USD", all, 5, 1),
+        ("/services?period=2026-10&env=production&basis=billed", all, 4, 1),
+        ("/services?period=2026-10&env=none", all, 4, 1),
+        ("/teams?period=2026-10", all, 3, 2),
+        ("/teams?period=2026-10&env=staging&basis=billed", all, 3, 1),
+        ("/environments/production?period=2026-10&basis=billed", "[aria-labelledby=h-svc] tbody tr", 3, 1),
+        ("/finance/statements/2026-10?by=team&basis=billed", statement, 6, 1),
+        ("/finance/statements/2026-10?by=service", statement, 6, 1),
+        ("/finance/statements/2026-10?by=env&view=charge", statement, 6, 1),
+    ];
+    for (path, rows, from_end, count) in pages {
+        let page = finance.get(path).await;
+        let found = links(&page.body, rows, lines, from_end);
+        assert_eq!(found.len(), count, "{path}: {found:?}");
+        for (href, shown) in found {
+            assert_leads(&finance, path, (&href, &shown)).await;
+        }
+    }
+    let overview = finance.get("/?period=2026-10&basis=billed").await.body;
+    let html = Html::parse_document(&overview);
+    let open: Vec<(String, String)> = html
+        .select(&select("[aria-labelledby=h-need] .n a"))
+        .map(|link| (link.attr("href").unwrap().to_owned(), text(link)))
+        .collect();
+    assert_eq!(open.len(), 1, "{overview}");
+    assert_leads(&finance, "/", (&open[0].0, &open[0].1)).await;
+    assert_eq!(texts(&overview, "[aria-labelledby=h-mov] th a[href^='/charges']"), ["Not allocated"]);
+}
+
+async fn assert_leads(browser: &TestApp, path: &str, (href, shown): (&str, &str)) {
+    let lines = browser.get(href).await;
+    assert_eq!(lines.status, StatusCode::OK, "{href}: {}", lines.body);
+    assert!(!lines.body.contains("Ignored:"), "{href}");
+    assert!(is_shown_as(&figure(&lines.body), shown), "{path} says {shown}, {href} {}", figure(&lines.body));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

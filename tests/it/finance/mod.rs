@@ -13,6 +13,7 @@ mod invoices;
 mod late;
 mod missing_bills;
 mod months;
+mod narrowed;
 mod prices;
 mod restated;
 mod why;

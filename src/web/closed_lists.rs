@@ -1,0 +1,45 @@
+//! Values of an address that FOCUS or ISO 4217 lists. No input or output: addresses are read without a database.
+
+use super::error::{Error, Result};
+use crate::focus::is_iso_currency;
+
+/// What FOCUS calls the categories of charges: known also where no bill has one of them.
+pub(super) const CHARGE_CATEGORIES: [&str; 5] = ["Adjustment", "Credit", "Purchase", "Tax", "Usage"];
+
+/// FOCUS CommitmentDiscountStatus.
+const COMMITMENT_STATUSES: [&str; 2] = ["Used", "Unused"];
+
+/// A value as FOCUS or ISO 4217 writes it, letter case aside. One that no list has stays as it is: providers have their
+/// own currencies and categories, which the bills are looked up for.
+///
+/// # Errors
+/// Where a list is complete and does not have it.
+pub(super) fn canonical(key: &str, value: &str) -> Result<String> {
+    let of = |list: &[&str]| list.iter().find(|one| one.eq_ignore_ascii_case(value)).map(|one| (*one).to_owned());
+    match key {
+        "charge" => Ok(of(&CHARGE_CATEGORIES).unwrap_or_else(|| value.to_owned())),
+        "commitment_status" => of(&COMMITMENT_STATUSES).ok_or_else(|| {
+            Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", COMMITMENT_STATUSES.join(", ")))
+        }),
+        "cur" => {
+            Ok(Some(value.to_ascii_uppercase()).filter(|code| is_iso_currency(code)).unwrap_or_else(|| value.into()))
+        }
+        _ => Ok(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_lists_are_read_as_the_list_writes_them() {
+        let read = |key, value| canonical(key, value).map_err(|error| error.to_string());
+        assert_eq!(read("charge", "usage"), Ok("Usage".into()));
+        assert_eq!(read("cur", "eur"), Ok("EUR".into()));
+        assert_eq!(read("cur", "Tokens"), Ok("Tokens".into()), "a provider's own");
+        assert_eq!(read("commitment_status", "UNUSED"), Ok("Unused".into()));
+        let refused = "commitment_status=spare is not known. Allowed: Used, Unused.";
+        assert_eq!(read("commitment_status", "spare"), Err(refused.into()));
+    }
+}

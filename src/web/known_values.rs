@@ -1,0 +1,85 @@
+//! Values of an address that only the bills know: a provider, a category, a currency. Letter case aside they are read as
+//! the bills write them; one that no bill has is refused with those that there are, since an empty page would say that
+//! nothing was spent.
+
+use super::closed_lists::CHARGE_CATEGORIES;
+use super::error::{Error, Result};
+use super::query::{NONE, View};
+use crate::store::billed_names;
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// As the bills write them; empty for lines that name none. `None` narrows nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct KnownValues {
+    pub provider: Option<String>,
+    pub charge: Option<String>,
+    pub currency: Option<String>,
+}
+
+impl View {
+    /// The provider, category and currency that this view is narrowed to.
+    ///
+    /// # Errors
+    /// Where bills are there and none of them has such a value.
+    pub(super) async fn known_values(&self, conn: &mut PgConnection) -> Result<KnownValues> {
+        let asked = ["provider", "charge", "cur"].map(|key| self.text(key));
+        if asked.iter().all(Option::is_none) {
+            return Ok(KnownValues::default());
+        }
+        let names = billed_names::read(conn).await?;
+        let [provider, charge, currency] = asked;
+        let mut categories = names.charge_categories;
+        // Before the first bill nothing is known, and nothing refused.
+        if !names.currencies.is_empty() {
+            categories.extend(CHARGE_CATEGORIES.map(str::to_owned));
+        }
+        Ok(KnownValues {
+            provider: known("provider", provider, &names.providers, true)?,
+            charge: known("charge", charge, &categories, true)?,
+            currency: known("cur", currency, &names.currencies, false)?,
+        })
+    }
+}
+
+fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: bool) -> Result<Option<String>> {
+    let Some(asked) = asked else { return Ok(None) };
+    if may_lack && asked == NONE {
+        return Ok(Some(String::new()));
+    }
+    // The same letters first: two names may differ by case alone.
+    let same = || names.iter().find(|name| name.to_lowercase() == asked.to_lowercase());
+    match names.get(asked).or_else(same) {
+        Some(name) => Ok(Some(name.clone())),
+        None if names.is_empty() => Ok(Some(asked.to_owned())),
+        None => {
+            let mut allowed: Vec<&str> = names.iter().map(String::as_str).collect();
+            allowed.extend(may_lack.then_some(NONE));
+            Err(Error::Invalid(format!("{key}={asked} is not known. Allowed: {}.", allowed.join(", "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(asked: &str, names: &[&str]) -> std::result::Result<Option<String>, String> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        known("provider", Some(asked), &names, true).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn letter_case_is_passed_over_unless_it_tells_two_names_apart() {
+        assert_eq!(read("aws", &["AWS", "Azure"]), Ok(Some("AWS".into())));
+        assert_eq!(read("aws", &["AWS", "aws"]), Ok(Some("aws".into())));
+        assert_eq!(read("none", &["AWS"]), Ok(Some(String::new())));
+    }
+
+    #[test]
+    fn another_name_is_refused_with_those_that_there_are() {
+        let refused = "provider=Moon is not known. Allowed: AWS, Azure, none.";
+        assert_eq!(read("Moon", &["AWS", "Azure"]), Err(refused.into()));
+        assert_eq!(read("Moon", &[]), Ok(Some("Moon".into())), "no bill, nothing to choose from");
+    }
+}

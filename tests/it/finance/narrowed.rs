@@ -1,0 +1,143 @@
+//! A page that shows a part of all cost says so, keeps to it, and refuses a part that no bill has.
+
+use super::{Line, World, texts, world};
+use crate::support::TestApp;
+use axum::http::StatusCode;
+use scraper::{Html, Selector};
+use sqlx::PgPool;
+
+const DAYS: &str = "period=2026-10";
+
+async fn billed(db: &PgPool) -> World {
+    let world = world(db).await;
+    let lines = [
+        Line { cost: "100", ..Line::default() },
+        Line { cost: "30", category: "Tax", ..Line::default() },
+        Line { cost: "7", currency: "EUR", ..Line::default() },
+    ];
+    world.import(&lines, "2026-11-02T06:00:00Z").await;
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id)
+         UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout'";
+    sqlx::query(sql).execute(db).await.unwrap();
+    sqlx::query("INSERT INTO environment (slug, name, kind, origin) VALUES ('live', 'Live', 'production', 'user')")
+        .execute(db)
+        .await
+        .unwrap();
+    world
+}
+
+const PAGES: [&str; 6] =
+    ["/services", "/teams", "/environments", "/services/checkout", "/teams/shop", "/environments/live"];
+
+async fn body(browser: &TestApp, path: &str) -> String {
+    let page = browser.get(path).await;
+    assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+    page.body
+}
+
+fn attributes(html: &str, selector: &str, name: &str) -> Vec<String> {
+    let page = Html::parse_document(html);
+    let selector = Selector::parse(selector).unwrap();
+    page.select(&selector).filter_map(|one| one.attr(name)).map(str::to_owned).collect()
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_filter_is_named_kept_by_the_form_and_can_be_taken_away(db: PgPool) {
+    let world = billed(&db).await;
+    let finance = world.finance().await;
+    for path in PAGES {
+        let narrowed = body(&finance, &format!("{path}?{DAYS}&provider=Cloud+One&charge=tax&cur=usd")).await;
+        let said = ["Only provider Cloud One remove", "Only category Tax remove", "Only currency USD remove"];
+        assert_eq!(texts(&narrowed, "main .chips li"), said, "{path}");
+        for (key, value) in [("provider", "Cloud One"), ("charge", "Tax"), ("cur", "USD")] {
+            let field =
+                format!("form.filters input[type=hidden][name={key}], form.filters [name={key}] option[selected]");
+            assert_eq!(attributes(&narrowed, &field, "value"), [value], "{path}: the form keeps {key}");
+        }
+        let without = attributes(&narrowed, "main .chips a", "href").swap_remove(1);
+        assert!(without.starts_with(path) && !without.contains("charge="), "{path}: {without}");
+        let said = texts(&body(&finance, &without).await, "main .chips li");
+        assert_eq!(said, ["Only provider Cloud One remove", "Only currency USD remove"], "{path}");
+        assert!(texts(&body(&finance, &format!("{path}?{DAYS}")).await, "main .chips li").is_empty(), "{path}");
+    }
+    // One that has a field is in the form once, and called what the field calls it.
+    let services = body(&finance, &format!("/services?{DAYS}&team=shop")).await;
+    assert_eq!(texts(&services, "main .chips li"), ["Only team Shop remove"]);
+    assert_eq!(attributes(&services, "form.filters [name=team]", "name").len(), 1);
+    // Both periods of this page are fields, with days or without.
+    let why = body(&finance, "/why?period=2026-10&vs=2026-09").await;
+    assert_eq!(attributes(&why, "form.filters [name=vs]", "value"), ["2026-09"]);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn letter_case_is_passed_over_and_what_no_bill_has_is_refused(db: PgPool) {
+    let world = billed(&db).await;
+    let finance = world.finance().await;
+    let lists = PAGES.iter().chain(&["/charges", "/why", "/services.csv", "/charges.csv"]);
+    for path in lists {
+        let wrong = [
+            ("provider=Moon", "provider=Moon is not known. Allowed: Cloud One, none."),
+            ("charge=Moon", "charge=Moon is not known. Allowed: Adjustment, Credit, Purchase, Tax, Usage, none."),
+            ("cur=CHF", "cur=CHF is not known. Allowed: EUR, USD."),
+        ];
+        for (query, said) in wrong {
+            let refused = finance.get(&format!("{path}?{DAYS}&{query}")).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}?{query}");
+            assert!(refused.body.contains(said), "{path}?{query}: {}", refused.body);
+        }
+    }
+    for path in ["/?cur=CHF", "/finance/statements/2026-10?cur=CHF", "/finance/forecast?cur=CHF"] {
+        assert_eq!(finance.get(path).await.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let refused = finance.get("/charges?commitment_status=spare").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains("Allowed: Used, Unused."), "{}", refused.body);
+    // The same figures in any letter case; what lacks a name is a value too.
+    for path in ["/services.csv", "/charges.csv"] {
+        let exact = body(&finance, &format!("{path}?{DAYS}&provider=Cloud+One&charge=Usage&cur=EUR")).await;
+        assert!(exact.contains(",EUR,7"), "{exact}");
+        let other = body(&finance, &format!("{path}?{DAYS}&provider=cloud+ONE&charge=uSAGE&cur=eur")).await;
+        assert_eq!(other, exact, "{path}");
+        body(&finance, &format!("{path}?{DAYS}&provider=none&charge=none")).await;
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn before_the_first_bill_nothing_is_refused(db: PgPool) {
+    let empty = world(&db).await;
+    let finance = empty.finance().await;
+    for path in ["/services", "/teams", "/environments", "/charges", "/"] {
+        body(&finance, &format!("{path}?provider=Moon&charge=Moon&cur=CHF")).await;
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_overview_is_of_one_currency_throughout(db: PgPool) {
+    let world = billed(&db).await;
+    let finance = world.finance().await;
+    let both = texts(&body(&finance, &format!("/?{DAYS}")).await, "main").join(" ");
+    assert!(both.contains('$') && both.contains('€'), "{both}");
+    let page = body(&finance, &format!("/?{DAYS}&cur=eur")).await;
+    let euros = texts(&page, "main").join(" ");
+    assert!(euros.contains("€7") && !euros.contains('$'), "{euros}");
+    // So are the pages that its rows lead to.
+    let movers = attributes(&page, "[aria-labelledby=h-mov] th a", "href");
+    assert!(movers.iter().all(|href| href.contains("cur=EUR") && href.contains(DAYS)), "{movers:?}");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_statement_begins_with_its_sentence(db: PgPool) {
+    let world = billed(&db).await;
+    let finance = world.finance().await;
+    let page = body(&finance, "/finance/statements/2026-10").await;
+    let ledes = texts(&page, ".lede");
+    assert_eq!(ledes.len(), 1, "{ledes:?}");
+    assert!(ledes[0].starts_with("Net cost was $130.00") && ledes[0].contains("Net cost was €7.00"), "{ledes:?}");
+    let main = texts(&page, "main").swap_remove(0);
+    let place = |text: &str| main.find(text).unwrap_or_else(|| panic!("{text}: {main}"));
+    let sentence = place("Net cost was");
+    assert!(
+        ["In USD", "In EUR", "By billing period, as invoiced"].iter().all(|later| sentence < place(later)),
+        "{main}"
+    );
+}
