@@ -273,8 +273,11 @@ fn write_moved(table: &mut Table, row: &MovedRow) {
 pub(super) fn too_much(error: sqlx::Error) -> Error {
     let is_timeout = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014");
     if is_timeout {
-        return Error::Conflict(
-            "These are too many lines to add up while you wait. Narrow them to a month, a service or a day.".into(),
+        tracing::warn!("Lines took too long to find: {error}");
+        return Error::TooMuch(
+            "Finding these lines takes longer than a page may. Narrow them: to a day, a service, an environment or an \
+             account; or take all lines of a bill with \u{201c}costwake export focus\u{201d}."
+                .into(),
         );
     }
     error.into()
