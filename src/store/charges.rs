@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
-/// Pages have five seconds for a statement; this one finds and sorts the lines of a whole file.
+/// Pages have five seconds for a statement; these find and sort the lines of a whole file.
 pub(super) const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
 
 /// A line of a bill, with what was made of it.
@@ -80,7 +80,6 @@ pub async fn lines(
     }
     let generations = filter.generations(conn).await?;
     own_plan::begin(conn).await?;
-    conn.execute(STREAM_TIMEOUT).await?;
     let places = places(conn, scope, filter, basis, &generations, after, limit).await?;
     let rows = at(conn, basis, &places).await?;
     own_plan::end(conn).await?;
@@ -266,8 +265,7 @@ pub async fn totals(
     Ok(totals)
 }
 
-/// The totals of any filter, added up from the lines themselves, for which the rest of this transaction has more time
-/// than a page.
+/// The totals of any filter, added up from the lines themselves.
 pub async fn totals_of_lines(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -279,7 +277,6 @@ pub async fn totals_of_lines(
     }
     let generations = filter.generations(conn).await?;
     own_plan::begin(conn).await?;
-    conn.execute(STREAM_TIMEOUT).await?;
     let totals = select_lines!(
         ChargeTotal,
         scope,
