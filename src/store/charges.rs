@@ -164,7 +164,7 @@ async fn at(conn: &mut PgConnection, basis: CostBasis, places: &[LinePlace]) -> 
     .await
 }
 
-/// The same from the first one on, one by one as they come, so that many take no memory. They are found and sorted once,
+/// The lines from the first one on, one by one as they come, so that many take no memory. They are found and sorted once,
 /// for which the rest of this transaction has more time than a page.
 pub async fn stream<'c>(
     conn: &'c mut PgConnection,
@@ -179,7 +179,7 @@ pub async fn stream<'c>(
     let generations = filter.generations(conn).await?;
     own_plan::begin(conn).await?;
     conn.execute(STREAM_TIMEOUT).await?;
-    Ok(found(conn, scope, filter, basis, &generations, None, limit))
+    Ok(found(conn, scope, filter, basis, &generations, limit))
 }
 
 fn found<'c>(
@@ -188,7 +188,6 @@ fn found<'c>(
     filter: &ChargeFilter,
     basis: CostBasis,
     generations: &[i64],
-    after: Option<&Cursor>,
     limit: i64,
 ) -> BoxStream<'c, sqlx::Result<ChargeRow>> {
     select_lines!(
@@ -205,13 +204,8 @@ fn found<'c>(
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id
            CROSS JOIN LATERAL (SELECT coalesce(cost_in($30::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
-        [r#"  AND ($31::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$31::numeric, $32::bigint, $33::bigint))
-           ORDER BY -cost.amount, d.generation_id, d.line
-           LIMIT $34"#],
+        ["ORDER BY -cost.amount, d.generation_id, d.line LIMIT $31"],
         basis.key(),
-        after.map(|cursor| cursor.cost.clone()),
-        after.map_or(0, |cursor| cursor.generation_id),
-        after.map_or(0, |cursor| cursor.line),
         limit,
     )
     .fetch(conn)
