@@ -6,7 +6,6 @@ use super::{Scope, own_plan};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
@@ -164,8 +163,8 @@ async fn at(conn: &mut PgConnection, basis: CostBasis, places: &[LinePlace]) -> 
     .await
 }
 
-/// The lines from the first one on, one by one as they come, so that many take no memory. They are found and sorted once,
-/// for which the rest of this transaction has more time than a page.
+/// The lines from the first one on, one by one as they come, so that many take no memory. They are found and sorted
+/// once, for which the rest of this transaction has more time than a page.
 pub async fn stream<'c>(
     conn: &'c mut PgConnection,
     scope: &Scope,
