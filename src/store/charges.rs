@@ -1,17 +1,16 @@
 //! The lines behind a figure.
 
-use super::charge_conditions::select_lines;
+use super::charge_conditions::{select_by_key, select_lines};
 pub use super::charge_filter::{ChargeFilter, ChargePart};
 use super::{Scope, own_plan};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
-/// Pages have five seconds for a statement; this one finds and sorts the lines of a whole file.
+/// Pages have five seconds for a statement; these find and sort the lines of a whole file.
 pub(super) const STREAM_TIMEOUT: &str = "SET LOCAL statement_timeout = '25s'";
 
 /// A line of a bill, with what was made of it.
@@ -80,13 +79,92 @@ pub async fn lines(
     }
     let generations = filter.generations(conn).await?;
     own_plan::begin(conn).await?;
-    let rows = found(conn, scope, filter, basis, &generations, after, limit).try_collect().await?;
+    let places = places(conn, scope, filter, basis, &generations, after, limit).await?;
+    let rows = at(conn, basis, &places).await?;
     own_plan::end(conn).await?;
     Ok(rows)
 }
 
-/// The same from the first one on, one by one as they come, so that many take no memory. They are found and sorted once,
-/// for which the rest of this transaction has more time than a page.
+/// What tells a line from all others, and where its partition has it.
+#[derive(Debug)]
+struct LinePlace {
+    generation_id: i64,
+    line: i64,
+    group_id: Uuid,
+    charge_period_start: DateTime<Utc>,
+}
+
+// The lines of a page alone, without what they show: sorting a whole bill with its descriptions would read every
+// charge group, and most of them for nothing.
+async fn places(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+    generations: &[i64],
+    after: Option<&Cursor>,
+    limit: i64,
+) -> sqlx::Result<Vec<LinePlace>> {
+    select_lines!(
+        LinePlace,
+        scope,
+        filter,
+        generations,
+        [r#"SELECT d.generation_id AS "generation_id!", d.line AS "line!", d.group_id AS "group_id!",
+                  d.charge_period_start AS "charge_period_start!"
+           FROM charge_line d
+           CROSS JOIN LATERAL (SELECT coalesce(cost_in($30::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
+        [r#"  AND ($31::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$31::numeric, $32::bigint, $33::bigint))
+           ORDER BY -cost.amount, d.generation_id, d.line
+           LIMIT $34"#],
+        basis.key(),
+        after.map(|cursor| cursor.cost.clone()),
+        after.map_or(0, |cursor| cursor.generation_id),
+        after.map_or(0, |cursor| cursor.line),
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+// The same lines as they are shown, in the same order. The filter was asked already, the scope with it.
+async fn at(conn: &mut PgConnection, basis: CostBasis, places: &[LinePlace]) -> sqlx::Result<Vec<ChargeRow>> {
+    let generation_ids: Vec<i64> = places.iter().map(|place| place.generation_id).collect();
+    let lines: Vec<i64> = places.iter().map(|place| place.line).collect();
+    let group_ids: Vec<Uuid> = places.iter().map(|place| place.group_id).collect();
+    let starts: Vec<DateTime<Utc>> = places.iter().map(|place| place.charge_period_start).collect();
+    sqlx::query_as!(
+        ChargeRow,
+        r#"SELECT d.generation_id AS "generation_id!", g.delivery_id, d.line AS "line!", g.billing_period_start,
+                  d.charge_period_start AS "charge_period_start!", d.charge_period_end AS "charge_period_end!",
+                  d.group_id AS "group_id!", k.provider_name, k.sub_account_id, k.service_name, k.charge_category,
+                  d.resource_id, d.charge_description, service.name AS "catalogue_service?",
+                  environment.name AS "environment?", d.pricing_quantity, d.billing_currency AS "billing_currency!",
+                  coalesce(cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS "cost!"
+           FROM unnest($2::bigint[], $3::bigint[], $4::uuid[], $5::timestamptz[])
+                WITH ORDINALITY AS place (generation_id, line, group_id, charge_period_start, number)
+           JOIN charge_line d ON d.generation_id = place.generation_id AND d.group_id = place.group_id
+               AND d.charge_period_start = place.charge_period_start AND d.line = place.line
+           JOIN generation g ON g.generation_id = d.generation_id
+           JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
+           JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
+               AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
+           LEFT JOIN service ON service.service_id = m.service_id
+           LEFT JOIN environment ON environment.environment_id = m.environment_id
+           WHERE d.generation_id = ANY($2::bigint[])
+           ORDER BY place.number"#,
+        basis.key(),
+        &generation_ids,
+        &lines,
+        &group_ids,
+        &starts,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The lines from the first one on, one by one as they come, so that many take no memory. They are found and sorted
+/// once, for which the rest of this transaction has more time than a page.
 pub async fn stream<'c>(
     conn: &'c mut PgConnection,
     scope: &Scope,
@@ -100,7 +178,7 @@ pub async fn stream<'c>(
     let generations = filter.generations(conn).await?;
     own_plan::begin(conn).await?;
     conn.execute(STREAM_TIMEOUT).await?;
-    Ok(found(conn, scope, filter, basis, &generations, None, limit))
+    Ok(found(conn, scope, filter, basis, &generations, limit))
 }
 
 fn found<'c>(
@@ -109,7 +187,6 @@ fn found<'c>(
     filter: &ChargeFilter,
     basis: CostBasis,
     generations: &[i64],
-    after: Option<&Cursor>,
     limit: i64,
 ) -> BoxStream<'c, sqlx::Result<ChargeRow>> {
     select_lines!(
@@ -126,13 +203,8 @@ fn found<'c>(
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id
            CROSS JOIN LATERAL (SELECT coalesce(cost_in($30::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
-        [r#"  AND ($31::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$31::numeric, $32::bigint, $33::bigint))
-           ORDER BY -cost.amount, d.generation_id, d.line
-           LIMIT $34"#],
+        ["ORDER BY -cost.amount, d.generation_id, d.line LIMIT $31"],
         basis.key(),
-        after.map(|cursor| cursor.cost.clone()),
-        after.map_or(0, |cursor| cursor.generation_id),
-        after.map_or(0, |cursor| cursor.line),
         limit,
     )
     .fetch(conn)
@@ -149,8 +221,45 @@ pub struct ChargeTotal {
     pub cost: BigDecimal,
 }
 
-/// The totals of a filter, added up from the lines themselves, not from a rollup.
+/// The totals of a filter. From the daily sums by key, which say the same to the last digit and are a fraction of the
+/// lines; where it asks for what these are not kept by (a resource, an invoice, a tag), from the lines themselves.
 pub async fn totals(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+) -> sqlx::Result<Vec<ChargeTotal>> {
+    if filter.is_of_single_lines() {
+        return totals_of_lines(conn, scope, filter, basis).await;
+    }
+    if filter.is_shared_only {
+        return Ok(Vec::new());
+    }
+    let generations = filter.generations(conn).await?;
+    own_plan::begin(conn).await?;
+    let totals = select_by_key!(
+        ChargeTotal,
+        scope,
+        filter,
+        &generations,
+        [r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!",
+                  coalesce(sum(cost_in($23::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!"
+           FROM daily_cost_by_key d"#],
+        [r#"  AND ($24::date IS NULL OR d.charge_date >= $24)
+             AND ($25::date IS NULL OR d.charge_date < $25)
+           GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"#],
+        basis.key(),
+        filter.first_day,
+        filter.end_day,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(totals)
+}
+
+/// The totals of any filter, added up from the lines themselves.
+pub async fn totals_of_lines(
     conn: &mut PgConnection,
     scope: &Scope,
     filter: &ChargeFilter,
@@ -160,7 +269,8 @@ pub async fn totals(
         return Ok(Vec::new());
     }
     let generations = filter.generations(conn).await?;
-    select_lines!(
+    own_plan::begin(conn).await?;
+    let totals = select_lines!(
         ChargeTotal,
         scope,
         filter,
@@ -171,6 +281,8 @@ pub async fn totals(
         ["GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"],
         basis.key(),
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    own_plan::end(conn).await?;
+    Ok(totals)
 }

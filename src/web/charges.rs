@@ -11,7 +11,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, d
 use crate::focus::CostBasis;
 use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
 use crate::store::moved_lines::{self, MovedRow};
-use crate::store::{Scope, Snapshot};
+use crate::store::{Scope, Snapshot, focus_export};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Body;
@@ -76,6 +76,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let scope = principal.scope();
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
+    // Lines that no rollup is kept by are looked for in whole bills.
+    focus_export::take_time(&mut snapshot).await?;
     let totals = charges::totals(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
     let sums = moved_lines::sums(&mut snapshot, &scope, &filter, view.basis).await.map_err(too_much)?;
     let moved = Moved::new(&view, &filter, &totals, &sums);
@@ -273,8 +275,11 @@ fn write_moved(table: &mut Table, row: &MovedRow) {
 pub(super) fn too_much(error: sqlx::Error) -> Error {
     let is_timeout = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014");
     if is_timeout {
-        return Error::Conflict(
-            "These are too many lines to add up while you wait. Narrow them to a month, a service or a day.".into(),
+        tracing::warn!("Lines took too long to find: {error}");
+        return Error::TooMuch(
+            "Finding these lines takes longer than a page may. Narrow them: to a day, a service, an environment or an \
+             account; or take all lines of a bill with \u{201c}costwake export focus\u{201d}."
+                .into(),
         );
     }
     error.into()

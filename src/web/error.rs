@@ -49,6 +49,9 @@ pub enum Error {
     /// Somebody else's change took longer than a request may wait.
     #[error("A longer change is under way and this had to wait too long. Nothing was changed; try again in a moment.")]
     WaitedTooLong,
+    /// What was asked for takes longer than a page may. The message says how to ask for less.
+    #[error("{0}")]
+    TooMuch(String),
     /// Logged in full, shown as one neutral sentence.
     #[error("Something went wrong on our side. The log has the details.")]
     Internal(#[source] anyhow::Error),
@@ -65,7 +68,9 @@ impl Error {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy { .. } | Self::WaitedTooLong | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::WaitedTooLong | Self::TooMuch(_) | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -11,6 +11,7 @@ mod drill_closed;
 mod first_bill;
 mod invoices;
 mod late;
+mod line_totals;
 mod missing_bills;
 mod months;
 mod narrowed;
