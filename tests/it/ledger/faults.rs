@@ -197,7 +197,8 @@ impl Reader {
         let mut rows = csv::Reader::from_reader(body.as_bytes());
         let at = rows.headers().unwrap().iter().position(|name| name == column);
         let at = at.unwrap_or_else(|| panic!("{path}: {body}"));
-        let total: BigDecimal = rows.records().map(|row| row.unwrap()[at].parse::<BigDecimal>().unwrap_or_default()).sum();
+        let total: BigDecimal =
+            rows.records().map(|row| row.unwrap()[at].parse::<BigDecimal>().unwrap_or_default()).sum();
         self.see(path, 28, &[total]);
     }
 
