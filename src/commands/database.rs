@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a server has to answer at first.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the own cluster is looked for: cheap, and what a death costs readers before anything is done about it.
+const CLUSTER_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Why nothing else is done with the database.
 pub const RESTORE_UNDER_WAY: &str = "a backup is being restored into this database: wait until that has ended";
 
@@ -133,7 +135,7 @@ pub async fn sweep(database: &Database) {
 /// so that the server can be stopped after it.
 pub async fn keep_running(cluster: Arc<Cluster>, stop: CancellationToken) {
     let mut was_reported = false;
-    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+    while stop.run_until_cancelled(tokio::time::sleep(CLUSTER_LOOK_EVERY)).await.is_some() {
         let checked = cluster.clone();
         match tokio::task::spawn_blocking(move || checked.ensure_running()).await {
             Ok(Err(error)) if !was_reported => {

@@ -101,13 +101,20 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
                 }
             }
             Err(error) => {
-                eprintln!("costwake: {}: {error:#}", files[0].display());
+                eprintln!("costwake: {}", complaint(files, &error));
                 code = 1;
             }
         }
     }
     database.close().await;
     Ok(ExitCode::from(code))
+}
+
+/// The error with the path of the file, which some errors name themselves: of several parts that is the one at fault.
+fn complaint(files: &[PathBuf], error: &anyhow::Error) -> String {
+    let said = format!("{error:#}");
+    let is_named = files.iter().any(|file| said.contains(&format!(" {}: ", file.display())));
+    if is_named { said } else { format!("{}: {said}", files[0].display()) }
 }
 
 async fn import(
@@ -289,4 +296,17 @@ fn costs(costs: &FocusCosts) -> String {
     let [billed, effective, list, contracted] =
         costs.each().map(|cost| cost.as_ref().map_or_else(|| "–".to_owned(), BigDecimal::to_plain_string));
     format!("BilledCost {billed}  EffectiveCost {effective}  ListCost {list}  ContractedCost {contracted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_once() {
+        let files = [PathBuf::from("a.csv"), PathBuf::from("b.csv")];
+        let missing = anyhow::anyhow!("The file could not be read: b.csv: No such file or directory.");
+        assert_eq!(complaint(&files, &missing), "The file could not be read: b.csv: No such file or directory.");
+        assert_eq!(complaint(&files, &anyhow::anyhow!("The disk is full.")), "a.csv: The disk is full.");
+    }
 }

@@ -4,6 +4,7 @@ use super::database::{self, Database};
 use crate::config::Config;
 use crate::web::{AppState, server, telemetry, welcome};
 use anyhow::Context;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -35,6 +36,19 @@ impl Ports {
             false => None,
         };
         Ok(Self { pages, metrics: telemetry::listen(&config.metrics_listen).await? })
+    }
+
+    /// The same for somebody who wants to look at the pages: an address of metrics that is taken is no reason to stop.
+    pub async fn take_for_show(config: &mut Config, parts: Parts) -> anyhow::Result<Self> {
+        if let Err(error) = telemetry::listen(&config.metrics_listen).await {
+            let is_taken = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
+            if !is_taken {
+                return Err(error);
+            }
+            eprintln!("  {} is taken, so metrics are not served", config.metrics_listen);
+            config.metrics_listen = "off".to_owned();
+        }
+        Self::take(config, parts).await
     }
 }
 
@@ -133,5 +147,30 @@ impl Running {
             let _ = cluster.await;
         }
         served
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[tokio::test]
+    async fn the_demo_goes_on_without_metrics_where_their_address_is_taken() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let line = ["costwake", "--listen", "127.0.0.1:0", "--metrics-listen", address.as_str()];
+        let mut config = Line::parse_from(line).config;
+        let parts = Parts { pages: true, jobs: true };
+        let error = Ports::take(&mut config, parts).await.err().unwrap().to_string();
+        assert!(error.contains("COSTWAKE_METRICS_LISTEN"), "{error}");
+        let ports = Ports::take_for_show(&mut config, parts).await.unwrap();
+        assert!(ports.pages.is_some() && ports.metrics.is_none());
     }
 }

@@ -5,6 +5,7 @@ use super::stop_signal::StopSignal;
 use super::{database, running};
 use crate::config::Config;
 use crate::store::embedded::{self, ServeLock};
+use crate::web::transport;
 use std::process::ExitCode;
 
 /// What to serve.
@@ -22,6 +23,10 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
     let mut told_to_stop = StopSignal::listen()?;
     let parts = Parts { pages: !arguments.jobs_only, jobs: !arguments.no_jobs };
+    // Before anything is started for settings that are refused.
+    if let Some(problem) = transport::problem(config).filter(|_| parts.pages) {
+        anyhow::bail!(problem);
+    }
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
     let mut config = config.clone();
     let ports = Ports::take(&mut config, parts).await?;

@@ -80,7 +80,8 @@ pub(super) async fn run(pools: &Pools, config: &Config, job: &Job) -> anyhow::Re
         }
         Err(ReadError::Other(error)) => {
             outcome.result = "failed";
-            outcome.message = Some(format!("{error:#}."));
+            // What says what to do ends its sentence itself.
+            outcome.message = Some(format!("{}.", format!("{error:#}").trim_end_matches('.')));
             outcome.remedy = Some("It is tried again; the log has the details.".into());
             again = Some(error);
         }

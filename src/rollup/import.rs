@@ -10,7 +10,7 @@ use super::publish::{self, Publishing};
 use super::request::{source_name_fault, version_fault};
 use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
-use super::unread::{Stamps, remedy};
+use super::unread::{Stamps, remedy, told};
 use super::{LedgerError, decision};
 use crate::normalize::{BillError, Format};
 use crate::sources::Fingerprint;
@@ -224,7 +224,8 @@ pub async fn import_with(
         file_bytes += metadata.len() as i64;
     }
     let mut alive = pools.jobs.acquire().await?.detach();
-    let Some(begun) = begin(pools, &mut alive, &request, &options, file_bytes).await? else {
+    let begun = begin(pools, &mut alive, &request, &options, file_bytes).await;
+    let Some(begun) = begun.map_err(|error| told(error.into()))? else {
         let delivery_id = options.delivery_id.unwrap_or_default();
         return receipts::get(&mut alive, delivery_id).await?.context("the delivery has no receipt");
     };
@@ -246,13 +247,12 @@ pub async fn import_with(
             import.finish("refused", Some(&error.to_string())).await?;
         }
         Some(Err(error)) => {
-            let remedy = remedy(&error);
-            let reason = remedy.map_or_else(|| format!("The import failed: {error}."), str::to_owned);
+            let reason = remedy(&error).map_or_else(|| format!("The import failed: {error}."), str::to_owned);
             tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
             // Where the database is away, the sweep finds the delivery.
             if give_up(pools, delivery_id, &reason, import.clock.now()).await.unwrap_or(true) {
                 count("failed", 0);
-                return Err(remedy.map_or_else(|| error.into(), |remedy| anyhow::anyhow!(remedy)));
+                return Err(told(error));
             }
         }
     }

@@ -4,7 +4,9 @@ use super::import::ImportError;
 use super::load::{Load, keep_content};
 use super::reader::Found;
 use crate::normalize::BillError;
+use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection};
+use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -50,17 +52,21 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
+/// What is said of a failed import: the sentence with what to do where there is one, else what happened. Each is said
+/// once: an error of the database carries its own text again as its source, which `{:#}` would repeat.
+pub(super) fn told(error: ImportError) -> anyhow::Error {
+    match (remedy(&error), error) {
+        (Some(remedy), _) => anyhow::Error::msg(remedy),
+        (None, ImportError::Other(error)) => error,
+        (None, error) => anyhow::Error::msg(error.to_string()),
+    }
+}
+
 /// The sentence for a failure that whoever runs the machine can mend; `None` for all others.
 pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
     let (mut is_full, mut lacks_memory, mut meets_others) = (false, false, false);
-    // The file's own error holds the system's in its sentence, not as its source.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
-        ImportError::Bill(BillError::Io(error)) => Some(error),
-        error => Some(error),
-    };
-    while let Some(at) = cause {
-        let database = at.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-        let code = database.and_then(sqlx::error::DatabaseError::code);
+    for at in causes(error) {
+        let code = database_error(at).and_then(DatabaseError::code);
         let code = code.as_deref();
         let kind = at.downcast_ref::<io::Error>().map(io::Error::kind);
         let text = at.to_string();
@@ -70,7 +76,6 @@ pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
             || text.contains("Disk quota exceeded");
         lacks_memory |= code == Some("53200");
         meets_others |= matches!(code, Some("40001" | "40P01" | "55P03"));
-        cause = at.source();
     }
     match (is_full, lacks_memory, meets_others) {
         (true, ..) => Some(
@@ -89,9 +94,109 @@ pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
     }
 }
 
+/// The error that it is and what caused it, outermost first.
+fn causes(error: &ImportError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = match error {
+        // The file's own error holds the system's in its sentence, not as its source.
+        ImportError::Bill(BillError::Io(error)) => error,
+        // Transparent ones give their inner one's source as their own, and so skip what is opened here.
+        ImportError::Database(error) => error,
+        ImportError::Other(error) => &**error,
+        error => error,
+    };
+    std::iter::successors(Some(first), |at| at.source())
+}
+
+/// What the server said. Below a transparent error that stands further down, only its box is met.
+fn database_error<'a>(at: &'a (dyn StdError + 'static)) -> Option<&'a (dyn DatabaseError + 'static)> {
+    match at.downcast_ref::<sqlx::Error>() {
+        Some(error) => error.as_database_error(),
+        None => at.downcast_ref::<Box<dyn DatabaseError>>().map(|error| &**error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollup::LedgerError;
+    use sqlx::error::ErrorKind;
+    use std::borrow::Cow;
+    use std::fmt;
+
+    /// What the server says, by its code.
+    #[derive(Debug)]
+    struct Said(&'static str);
+
+    const NO_ROOM: &str = "could not extend file \"base/16384/16514\": wrote only 4096 of 8192 bytes at block 12";
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{NO_ROOM} at line 492")
+        }
+    }
+
+    impl StdError for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            NO_ROOM
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn said(code: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Said(code)))
+    }
+
+    #[test]
+    fn the_code_of_the_database_decides_wherever_it_stands() {
+        for (code, beginning) in [
+            ("53100", "The disk of the database is full: free some space on it"),
+            ("53200", "The database ran out of memory: give it more"),
+            ("40001", "Other changes of the same figures stood in the way"),
+            ("40P01", "Other changes of the same figures stood in the way"),
+            ("55P03", "Other changes of the same figures stood in the way"),
+        ] {
+            for error in [
+                ImportError::Database(said(code)),
+                ImportError::Other(said(code).into()),
+                ImportError::Other(anyhow::Error::from(said(code)).context("adding up")),
+                ImportError::Other(LedgerError::Database(said(code)).into()),
+                ImportError::Other(LedgerError::Other(said(code).into()).into()),
+                ImportError::Other(anyhow::Error::from(ImportError::Database(said(code))).context("hashing")),
+            ] {
+                let words = format!("{:#}", told(error));
+                assert!(words.starts_with(beginning) && !words.contains("could not extend"), "{code}: {words}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_remedy_is_said_once() {
+        let words = format!("{:#}", told(ImportError::Database(said("XX000"))));
+        assert_eq!(words.matches("could not extend").count(), 1, "{words}");
+        let nested = anyhow::anyhow!("the thread ended").context("reading the file");
+        assert_eq!(format!("{:#}", told(ImportError::Other(nested))), "reading the file: the thread ended");
+    }
 
     #[test]
     fn a_full_disk_is_told_in_a_sentence() {

@@ -1,15 +1,19 @@
 //! The accept loop: slow clients and stopping (F26, F39, S01).
 
+use super::ledger::{import_as_of, october};
 use super::support;
 use axum::body::Body;
 use axum::http::StatusCode;
 use costwake::store::Role;
 use costwake::web::server::{self, Limits};
-use sqlx::PgPool;
+use costwake::web::session;
+use sqlx::{ConnectOptions, PgPool};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 fn quick() -> Limits {
@@ -99,27 +103,39 @@ const SLOW: [&str; 3] = [
     "GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n",
 ];
 const SLOW_COUNT: u64 = 2000;
-/// What a busy machine adds to one request in a hundred.
-const NOISE: Duration = Duration::from_millis(50);
+/// What a busy machine adds to one request in a hundred, and how often it is given another chance: its noise passes,
+/// what slow clients cost does not.
+const NOISE: Duration = Duration::from_millis(10);
+const ROUNDS_MAX: usize = 3;
 
 /// F26: two thousand slow clients of three kinds do not make others wait twice as long.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn slow_clients_do_not_slow_down_others(pool: PgPool) {
-    let running = running(pool, Limits::default()).await;
+    // None of them is closed before the end, or the last round would look at fewer.
+    let long = Duration::from_secs(300);
+    let limits = Limits { header: long, pause: long, ..Limits::default() };
+    let running = running(pool, limits).await;
+    // A page that reads the session and the bills: the answer to `/healthz` needs no database.
+    let browser = running.app.browser(Role::Finance, false, &[]).await;
+    let page = page_of(&browser, "/");
     // Both ends of each connection are in this process.
     let fit = open_files_max().saturating_sub(400) / 2;
     if fit < SLOW_COUNT {
         support::skipped(&format!("2000 slow clients: this process may open too few files, so {fit} are tried"));
     }
-    let alone = p99(running.address).await;
+    let alone = p99(running.address, &page).await;
     let mut slow = Vec::new();
     for part in SLOW.iter().cycle().take(SLOW_COUNT.min(fit) as usize) {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(part.as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    let beside = p99(running.address).await;
-    assert!(beside <= alone * 2 + NOISE, "{beside:?} beside {} slow clients, {alone:?} alone", slow.len());
+    let mut rounds: Vec<Duration> = Vec::new();
+    while rounds.len() < ROUNDS_MAX && rounds.iter().all(|beside| *beside > alone * 2 + NOISE) {
+        rounds.push(p99(running.address, &page).await);
+    }
+    let is_quick = rounds.iter().any(|beside| *beside <= alone * 2 + NOISE);
+    assert!(is_quick, "{rounds:?} beside {} slow clients, {alone:?} alone", slow.len());
 }
 
 fn open_files_max() -> u64 {
@@ -128,11 +144,19 @@ fn open_files_max() -> u64 {
     line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(1024)
 }
 
-async fn p99(address: SocketAddr) -> Duration {
+// The request of a signed-in browser. Of HTTP/1.0, so that the body is what comes until the connection is closed.
+fn page_of(browser: &support::TestApp, path: &str) -> String {
+    let name = session::cookie_name(&browser.state.config);
+    let session = browser.session.as_deref().unwrap_or_default();
+    format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {name}={session}\r\n\r\n")
+}
+
+async fn p99(address: SocketAddr, request: &str) -> Duration {
     let mut times = Vec::new();
     for _ in 0..200 {
         let began = Instant::now();
-        assert!(ask(address, "/healthz").await.contains("200 OK"));
+        let said = send(address, request).await;
+        assert!(said.contains("200 OK"), "{said}");
         times.push(began.elapsed());
     }
     times.sort_unstable();
@@ -140,8 +164,11 @@ async fn p99(address: SocketAddr) -> Duration {
 }
 
 async fn ask(address: SocketAddr, path: &str) -> String {
+    send(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+}
+
+async fn send(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut said = String::new();
     let _ = stream.read_to_string(&mut said).await;
@@ -210,6 +237,64 @@ async fn stopping_answers_fifty_busy_requests(pool: PgPool) {
     }
     running.serving.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(10), "drained for {:?}", began.elapsed());
+}
+
+// The process itself, on the test's database; a test that failed half-way does not leave it behind.
+async fn serve_process(pool: &PgPool, data_dir: &Path) -> (tokio::process::Child, SocketAddr) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+    command.env("COSTWAKE_DATA_DIR", data_dir).env_remove("COSTWAKE_PUBLIC_URL");
+    command.args(["serve", "--no-jobs", "--listen", "127.0.0.1:0", "--metrics-listen", "off"]);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address: SocketAddr = loop {
+        let line = lines.next_line().await.unwrap().expect("the server says where it is");
+        if let Some((_, address)) = line.split_once("serves on http://") {
+            break address.trim().trim_end_matches('/').parse().unwrap();
+        }
+    };
+    // The rest is read away, so that the server never waits for us.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, address)
+}
+
+/// F39: the process is told to stop while a slow reader takes a file: the file ends whole, and the exit code is 0.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_slow_download_ends_whole_before_the_process_does(pool: PgPool) {
+    const LINES: u32 = 40_000;
+    import_as_of(&pool, "acme", &october("1.00", LINES), 1).await;
+    let browser = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let (mut serving, address) = serve_process(&pool, data_dir.path()).await;
+    // Small, so that the file waits in the server and not in the system's buffers.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(page_of(&browser, "/charges.csv?billing=2026-10").as_bytes()).await.unwrap();
+    let mut said = vec![0; 8 << 10];
+    let first = stream.read(&mut said).await.unwrap();
+    said.truncate(first);
+
+    let pid = serving.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let began = Instant::now();
+    // Two seconds of taking little, then the rest.
+    while began.elapsed() < Duration::from_secs(2) {
+        let mut part = vec![0; 16 << 10];
+        let count = stream.read(&mut part).await.unwrap();
+        assert!(count > 0, "the file ended before it was slow: {} bytes", said.len());
+        said.extend_from_slice(&part[..count]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(serving.try_wait().unwrap().is_none(), "the process waits for its reader");
+    tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut said)).await.unwrap().unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let (head, file) = said.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("200 OK"), "{head}");
+    let rows = csv::Reader::from_reader(file.as_bytes()).records().filter(Result::is_ok).count();
+    assert_eq!(rows, LINES as usize);
+    let ended = tokio::time::timeout(Duration::from_secs(35), serving.wait()).await.expect("it ends within its limit");
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -43,7 +43,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let mut told_to_stop = StopSignal::listen()?;
     fresh::may_take(&data_dir)?;
     let _lock = ServeLock::take(&data_dir, true, true)?;
-    let ports = Ports::take(&mut config, PARTS).await?;
+    let ports = Ports::take_for_show(&mut config, PARTS).await?;
     fresh::clear(&data_dir, config.postgres_bin.as_deref()).await?;
 
     step(format_args!("Starting PostgreSQL in {}", data_dir.display()));

@@ -102,7 +102,12 @@ impl Binaries {
 fn choose(mut found: Vec<Binaries>, major: Option<u32>, cluster: &Path) -> Result<Binaries, EmbeddedError> {
     found.sort_by_key(|binaries| std::cmp::Reverse(binaries.major));
     let Some(newest) = found.first() else {
-        return Err(EmbeddedError::NoBinaries);
+        // Data that is there decides which version to install: the newest could not read it.
+        return Err(major.map_or(EmbeddedError::NoBinaries, |major| EmbeddedError::WrongMajor {
+            folder: cluster.to_owned(),
+            major,
+            found: "none".to_owned(),
+        }));
     };
     match major {
         None if newest.major < OLDEST_MAJOR => Err(EmbeddedError::TooOld { newest: newest.major }),
@@ -144,6 +149,12 @@ mod tests {
         let error = choose(of(&[15, 15, 17]), Some(16), Path::new("/d/postgres")).unwrap_err().to_string();
         assert!(error.contains("written by PostgreSQL 16"), "{error}");
         assert!(error.contains("(found: 17, 15)") && error.contains("apt-get install postgresql-16"), "{error}");
+    }
+
+    #[test]
+    fn where_nothing_is_installed_the_version_of_the_data_is_named() {
+        let error = choose(of(&[]), Some(15), Path::new("/d/postgres")).unwrap_err().to_string();
+        assert!(error.contains("(found: none)") && error.contains("apt-get install postgresql-15"), "{error}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const SOCKET_FILE_BYTES: usize = "/.s.PGSQL.5432".len() + 1;
 const START_SECONDS_MAX: &str = "900";
 const STOP_SECONDS_MAX: &str = "120";
 const ORPHANS_WAIT: Duration = Duration::from_secs(20);
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
+const ORPHANS_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Makes a cluster beside its place and moves it there when it is whole.
 pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
@@ -91,7 +91,7 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
             if began.elapsed() > ORPHANS_PATIENCE {
                 process::end_orphans(folder, owner);
             }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(100));
             continue;
         }
         // A server without room for its log says nothing.

@@ -38,6 +38,12 @@ impl Place {
         self.pid().is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
     }
 
+    /// Whether the server says that it takes connections.
+    fn is_ready(&self) -> bool {
+        let file = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).unwrap_or_default();
+        file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+    }
+
     fn costwake(&self, arguments: &[&str]) -> Command {
         self.costwake_of(Path::new(env!("CARGO_BIN_EXE_costwake")), arguments)
     }
@@ -208,8 +214,10 @@ fn serve_starts_a_cluster_again_that_was_killed_under_it() {
     let place = Place::new();
     let mut server = place.serve();
     let killed = place.pid().unwrap();
+    let began = Instant::now();
     signal("-KILL", killed);
-    until("a new server runs", || place.is_running() && place.pid() != Some(killed));
+    until("a new server is ready", || place.is_ready() && place.pid() != Some(killed));
+    assert!(began.elapsed() < Duration::from_secs(10), "the cluster was away for {:?}", began.elapsed());
     assert!(server.stop());
     assert!(place.pid().is_none());
 }
@@ -261,6 +269,12 @@ fn a_path_that_is_too_long_for_a_socket_still_works() {
 #[test]
 fn what_is_missing_or_wrong_is_said_with_what_to_do() {
     let place = Place::new();
+    let insecure = place.costwake(&["serve", "--public-url", "ftp://x"]).output().unwrap();
+    let said = String::from_utf8_lossy(&insecure.stderr);
+    assert!(!insecure.status.success());
+    assert!(said.contains("COSTWAKE_PUBLIC_URL is ftp://x: it must start with"), "{said}");
+    assert!(!place.data_dir().exists(), "nothing was started for it");
+
     let nowhere = place.costwake(&["migrate", "--postgres-bin", "/nowhere"]).output().unwrap();
     let said = String::from_utf8_lossy(&nowhere.stderr);
     assert!(said.contains("COSTWAKE_POSTGRES_BIN is /nowhere, which has no initdb"), "{said}");

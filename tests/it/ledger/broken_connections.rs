@@ -138,6 +138,9 @@ impl Drop for SmallDisk {
     }
 }
 
+const DISK_IS_FULL: &str = "The disk of the database is full: free some space on it and hand the file in again; nothing \
+    that was saved is lost, and nothing of this file is counted.";
+
 /// F16: the lines of a bill do not fit on the disk. The receipt says so, the old figures stay, and with space the
 /// same file goes in.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -159,14 +162,18 @@ async fn a_full_disk_fails_the_delivery_and_keeps_the_old_figures(pool: PgPool) 
 
     let pools = Pools::connect_lazy(pool.connect_options().as_ref().clone());
     let new = october("2.75", 40_000);
-    assert_eq!(import(&pools, "acme", &new).await, None);
+    let folder = tempfile::tempdir().unwrap();
+    let handed_in = request(file(folder.path(), &new), Some("acme"), None);
+    let error = import_with(&pools, handed_in, ImportOptions::default(), |_, _, _| {}).await.unwrap_err();
+    // What the command line prints is the one sentence, and nothing of what the server said.
+    assert_eq!(format!("{error:#}"), DISK_IS_FULL);
     let (state, reason): (String, String) =
         sqlx::query_as("SELECT state, reason FROM delivery ORDER BY delivery_id DESC LIMIT 1")
             .fetch_one(&pool)
             .await
             .unwrap();
     assert_eq!(state, "failed");
-    assert!(reason.contains("disk"), "{reason}");
+    assert_eq!(reason, DISK_IS_FULL);
     assert_eq!(figures(&pool, "acme").await, old);
     assert_clean(&pool).await;
 

@@ -6,6 +6,7 @@ use bigdecimal::BigDecimal;
 use costwake::rollup::import::{Limits, Stage};
 use costwake::rollup::{ImportOptions, import_with, retention};
 use sqlx::{ConnectOptions, PgPool};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +36,7 @@ async fn orphans(pool: &PgPool) -> i64 {
     .await
 }
 
-/// F01–F09: the import dies at each of its stages.
+/// F03–F07: the import dies at each of its stages. F01, F02 and F09 are in `sources/killed.rs` and `ledger/killed.rs`.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_import_that_dies_leaves_the_old_or_the_new(pool: PgPool) {
     let pools = support::pools(&pool);
@@ -103,10 +104,14 @@ async fn a_killed_process_leaves_the_old_or_the_new(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// Versions of the bill, and how often a reader opens its pages after each: a hundred times in all.
+const VERSIONS: i64 = 21;
+const ROUNDS_A_VERSION: u32 = 5;
+
 /// F35 as readers have it: whatever page they open while bills are restated, it holds one publication's figures.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn pages_show_one_publication_while_bills_are_restated(pool: PgPool) {
-    import_as_of(&pool, "acme", &october("1.00", 28), 1).await;
+    import_version(&pool, 1).await;
     let app = support::app(pool.clone()).await;
     let browser = app.browser(costwake::store::Role::Finance, false, &[]).await;
     let stop = tokio_util::sync::CancellationToken::new();
@@ -114,60 +119,109 @@ async fn pages_show_one_publication_while_bills_are_restated(pool: PgPool) {
     let reading = tokio::spawn({
         let (stop, rounds) = (stop.clone(), rounds.clone());
         async move {
-            let mut seen = std::collections::BTreeSet::new();
+            let mut reader = Reader { browser, by_publication: BTreeMap::new(), last: 0 };
             while !stop.is_cancelled() {
-                seen.insert(one_publication(&browser).await);
+                // Files cost more than pages do.
+                let with_files = rounds.load(Ordering::Relaxed).is_multiple_of(ROUNDS_A_VERSION);
+                reader.one_round(with_files).await;
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
-            (seen, browser)
+            reader
         }
     });
-    for version in 2..=9 {
-        import_as_of(&pool, "acme", &october(&format!("{version}.00"), 28), version).await;
-        // However slow the reader is, it ends a round after each bill.
+    for version in 2..=VERSIONS {
+        import_version(&pool, version).await;
+        // However slow the reader is, it ends its rounds after each bill.
         let before = rounds.load(Ordering::Relaxed);
-        while rounds.load(Ordering::Relaxed) == before && !reading.is_finished() {
+        while rounds.load(Ordering::Relaxed) < before + ROUNDS_A_VERSION && !reading.is_finished() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     stop.cancel();
-    let (seen, browser) = reading.await.unwrap();
-    assert!(seen.len() > 1, "{seen:?}");
-    assert_eq!(one_publication(&browser).await, 9);
+    let mut reader = reading.await.unwrap();
+    assert!(rounds.load(Ordering::Relaxed) >= 100 && reader.by_publication.len() > 1, "{:?}", reader.by_publication);
+    reader.one_round(true).await;
+    assert_eq!(reader.last, VERSIONS);
     assert_clean(&pool).await;
 }
 
-// Opens pages and files; each must hold the figures of one version of the bill, and none an older one than the
-// page before it. Gives the last.
-async fn one_publication(browser: &support::TestApp) -> i64 {
-    let mut last = 0;
-    for (path, column) in [
-        ("/charges.csv?billing=2026-10", "EffectiveCost"),
-        ("/finance/statements/2026-10.csv", "EffectiveCost 2026-10"),
-        ("/services.csv?period=2026-10", "Cost"),
-        ("/services/service-0?period=2026-10", ""),
-        ("/?period=2026-10", ""),
-    ] {
-        let page = browser.get(path).await;
-        assert_eq!(page.status, axum::http::StatusCode::OK, "{path}: {}", page.body);
+// Each line costs as many dollars as the version has for a number.
+async fn import_version(pool: &PgPool, version: i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let as_of = time(&format!("2026-11-01T00:{version:02}:00Z"));
+    let text = october(&format!("{version}.00"), 28);
+    let request = request(file(folder.path(), &text), Some("acme"), Some(as_of));
+    import_with(&support::pools(pool), request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+}
+
+/// Opens pages and files; each must hold the figures of one version of the bill, and none an older one than the page
+/// before it.
+struct Reader {
+    browser: support::TestApp,
+    /// The version that pages of a publication showed: each shows but one.
+    by_publication: BTreeMap<i64, i64>,
+    last: i64,
+}
+
+impl Reader {
+    async fn one_round(&mut self, with_files: bool) {
         // Seven services of four lines each: 4 times the version for one of them, 28 times for all.
-        let (count, shown): (i64, BigDecimal) = if column.is_empty() {
-            let figure = page.body.split("class=\"value").nth(1).and_then(|rest| rest.split('$').nth(1));
-            let figure: String =
-                figure.unwrap_or_default().chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-            (if path.starts_with("/services/") { 4 } else { 28 }, figure.parse().unwrap_or_default())
-        } else {
-            let mut rows = csv::Reader::from_reader(page.body.as_bytes());
-            let at = rows.headers().unwrap().iter().position(|name| name == column);
-            let at = at.unwrap_or_else(|| panic!("{path}: {}", page.body));
-            (28, rows.records().map(|row| row.unwrap()[at].parse::<BigDecimal>().unwrap_or_default()).sum())
-        };
-        let version = (1..=9).find(|version| shown == count * version);
-        let version = version.unwrap_or_else(|| panic!("{path} shows {shown}: {}", page.body));
-        assert!(version >= last, "{path} is older ({version}) than what was seen before ({last})");
-        last = version;
+        self.page("/services/service-0?period=2026-10", 4).await;
+        self.page("/?period=2026-10", 28).await;
+        if with_files {
+            self.file("/charges.csv?billing=2026-10", "EffectiveCost").await;
+            self.file("/finance/statements/2026-10.csv", "EffectiveCost 2026-10").await;
+            self.file("/services.csv?period=2026-10", "Cost").await;
+        }
     }
-    last
+
+    async fn page(&mut self, path: &str, count: i64) {
+        let body = self.open(path).await;
+        let publication = body.split("Figures are of publication ").nth(1).and_then(|rest| rest.split('.').next());
+        let publication: i64 = publication.and_then(|number| number.parse().ok()).expect("a page says its publication");
+        let mut shown: Vec<BigDecimal> = body.split("class=\"value").nth(1).and_then(dollars).into_iter().collect();
+        assert_eq!(shown.len(), 1, "{path}: {body}");
+        if path.starts_with("/?") {
+            // What moved and which services cost most: tables of their own reads, with the same total.
+            let totals = body.split("<tr class=\"total\"><th scope=\"row\">All</th>").skip(1);
+            shown.extend(totals.filter_map(|rest| dollars(rest.split("</tr>").next()?)));
+            assert!(shown.len() >= 2, "{path}: {shown:?}: {body}");
+        }
+        let version = self.see(path, count, &shown);
+        let before = *self.by_publication.entry(publication).or_insert(version);
+        assert_eq!(version, before, "{path} shows another version of publication {publication}");
+    }
+
+    async fn file(&mut self, path: &str, column: &str) {
+        let body = self.open(path).await;
+        let mut rows = csv::Reader::from_reader(body.as_bytes());
+        let at = rows.headers().unwrap().iter().position(|name| name == column);
+        let at = at.unwrap_or_else(|| panic!("{path}: {body}"));
+        let total: BigDecimal =
+            rows.records().map(|row| row.unwrap()[at].parse::<BigDecimal>().unwrap_or_default()).sum();
+        self.see(path, 28, &[total]);
+    }
+
+    async fn open(&self, path: &str) -> String {
+        let page = self.browser.get(path).await;
+        assert_eq!(page.status, axum::http::StatusCode::OK, "{path}: {}", page.body);
+        page.body
+    }
+
+    // All figures are of one version.
+    fn see(&mut self, path: &str, count: i64, shown: &[BigDecimal]) -> i64 {
+        let is_of = |version: &i64| shown.iter().all(|shown| *shown == BigDecimal::from(count * version));
+        let version = (1..=VERSIONS).find(is_of).unwrap_or_else(|| panic!("{path} shows {shown:?}: of no one version"));
+        assert!(version >= self.last, "{path} is older ({version}) than what was seen before ({})", self.last);
+        self.last = version;
+        version
+    }
+}
+
+// The first amount in dollars.
+fn dollars(text: &str) -> Option<BigDecimal> {
+    let figure = text.split('$').nth(1)?.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
+    figure.filter(|c| *c != ',').collect::<String>().parse().ok()
 }
 
 /// F35: while bills are restated a reader's snapshot holds one of them, the same in every table.
