@@ -105,7 +105,7 @@ const SLOW: [&str; 3] = [
 const SLOW_COUNT: u64 = 2000;
 /// What a busy machine adds to one request in a hundred, and how often it is given another chance: its noise passes,
 /// what slow clients cost does not.
-const NOISE: Duration = Duration::from_millis(10);
+const NOISE: Duration = Duration::from_millis(50);
 const ROUNDS_MAX: usize = 3;
 
 /// F26: two thousand slow clients of three kinds do not make others wait twice as long.
