@@ -104,7 +104,8 @@ fn causes(error: &ImportError) -> impl Iterator<Item = &(dyn StdError + 'static)
         ImportError::Other(error) => &**error,
         error => error,
     };
-    std::iter::successors(Some(first), |at| at.source())
+    // References are errors too, whose source would live as long as they do.
+    std::iter::successors(Some(first), |at| (**at).source())
 }
 
 /// What the server said. Below a transparent error that stands further down, only its box is met.
