@@ -210,7 +210,10 @@ impl Reader {
 
     // All figures are of one version.
     fn see(&mut self, path: &str, count: i64, shown: &[BigDecimal]) -> i64 {
-        let is_of = |version: &i64| shown.iter().all(|shown| *shown == BigDecimal::from(count * version));
+        let is_of = |version: &i64| {
+            let sum = BigDecimal::from(count * version);
+            shown.iter().all(|shown| *shown == sum)
+        };
         let version = (1..=VERSIONS).find(is_of).unwrap_or_else(|| panic!("{path} shows {shown:?}: of no one version"));
         assert!(version >= self.last, "{path} is older ({version}) than what was seen before ({})", self.last);
         self.last = version;
