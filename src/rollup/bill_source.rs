@@ -47,7 +47,7 @@ fn one<'a>(names: &BTreeSet<&'a str>) -> Option<&'a str> {
 }
 
 /// Why a delivery must not be counted without a decision, where other sources count its bills.
-pub fn counted_twice(beside: &[Beside]) -> Option<String> {
+pub(super) fn counted_twice(beside: &[Beside]) -> Option<String> {
     beside.first()?;
     Some(format!(
         "{} this bill already: {}. Counting it here too would count it twice. Accept it if both are meant; otherwise \

@@ -147,9 +147,9 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     let (checked, ()) = tokio::join!(checking, statistics::of_loaded(&mut side));
     checked?;
     if let Verdict::Quarantined(reason) = &verdict {
-        let twice = bill_source::counted_twice(&billers::beside(&mut *transaction, load.delivery_id).await?);
+        let beside = billers::beside(&mut *transaction, load.delivery_id).await?;
         let overlapping = overlaps::overlapping(&mut transaction, load.delivery_id).await?;
-        let twice = twice.or_else(|| overlaps::counted_by_another_export(&overlapping));
+        let twice = overlaps::twice(&beside, &overlapping);
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;

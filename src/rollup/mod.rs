@@ -70,10 +70,9 @@ mod verify_invoices;
 mod verify_shared;
 
 pub use crate::normalize::Format;
-pub use bill_source::counted_twice;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;
-pub use overlaps::{counted_by_another_export, overlapping};
+pub use overlaps::{overlapping, twice};
 pub use publish::{Person, accept, cannot_accept};
 pub use request::{source_name_fault, version_fault};
 pub use take_back::{revert, withdraw};

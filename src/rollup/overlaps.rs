@@ -1,7 +1,9 @@
 //! Whether the cost of a delivery is counted already: by another export or file of its source, as a sub account of
 //! another bill, or as the same subscription in a bill of another billing account; and what is said then.
 
+use super::bill_source::counted_twice;
 use super::fingerprint;
+use crate::store::billers::Beside;
 use crate::store::overlaps::{self, Overlap};
 use crate::store::same_subscription;
 use sqlx::PgConnection;
@@ -52,8 +54,16 @@ async fn of_one_subscription(
     Ok(others)
 }
 
-/// Why a delivery must not be counted without a decision, where another export counts the same cost.
-pub fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
+/// Why a delivery must not be counted without a decision: every bill that holds its cost already is named, since a
+/// decision is about all of them.
+pub fn twice(beside: &[Beside], overlaps: &[Overlap]) -> Option<String> {
+    let reasons = [counted_twice(beside), counted_by_another_export(overlaps)];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    (!reasons.is_empty()).then(|| reasons.join(" "))
+}
+
+// Where another export counts the same cost.
+fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
     let first = overlaps.first()?;
     let other = match (&first.source_name, first.export.as_str()) {
         (Some(name), _) => format!("source “{name}”"),

@@ -179,7 +179,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     }
     let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
     let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
-    let twice = bill_source::counted_twice(&beside).or_else(|| overlaps::counted_by_another_export(&overlapping));
+    let twice = overlaps::twice(&beside, &overlapping);
     if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
         return hold(transaction, publishing, &counting, reason).await;
     }
@@ -267,6 +267,8 @@ async fn publish_scopes(
     deliveries::finish(&mut *conn, delivery_id, "published", note.as_deref(), now).await?;
     generations::settle_delivery_states(&mut *conn, &touched).await?;
     late::replace_waiting(&mut *conn, publishing.newer(&ids), now).await?;
+    // An account that a manifest names no more has ended a bill, too.
+    accepted_beside::forget_ended(&mut *conn).await?;
     announce(conn, kind, Some(delivery_id), by, now).await?;
     Ok(())
 }

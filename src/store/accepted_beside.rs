@@ -35,12 +35,12 @@ pub async fn forget_ended(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
         "DELETE FROM accepted_beside a
          WHERE NOT EXISTS (SELECT FROM generation g
                            WHERE g.source_id = a.source_id AND g.billing_account_id = a.billing_account_id
-                             AND g.billing_period_start = a.billing_period_start AND g.state = 'current'
+                             AND g.billing_period_start = a.billing_period_start AND g.state = 'current' AND g.charge_count > 0
                              AND decided_object(g.source_id, g.append_object) = a.append_object)
             OR NOT EXISTS (SELECT FROM generation g
                            WHERE g.source_id = a.beside_source_id
                              AND g.billing_account_id = a.beside_billing_account_id
-                             AND g.billing_period_start = a.billing_period_start AND g.state = 'current'
+                             AND g.billing_period_start = a.billing_period_start AND g.state = 'current' AND g.charge_count > 0
                              AND decided_object(g.source_id, g.append_object) = a.beside_append_object)"
     )
     .execute(db)

@@ -96,7 +96,7 @@ pub async fn replaced(db: impl PgExecutor<'_>, newer: Newer<'_>) -> sqlx::Result
                       OR wd.version_at = nd.version_at
                          AND (wd.waits_for_closed_month
                               OR wd.version_basis = 'manifest' AND nd.version_basis = 'manifest'))
-                 AND ($3 OR wd.is_faulty)
+                 AND ($3 OR wd.is_faulty AND w.charge_count <= n.charge_count)
                  AND wd.delivery_id <> ALL($4)
                  AND NOT (wd.version_basis = 'object' AND wd.file_name = ANY($5))
              WHERE n.delivery_id = $1 AND n.generation_id = ANY($2)

@@ -88,9 +88,9 @@ async fn ask(
     let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert, has_lines);
     let beside = match decision {
         Decision::Accept => {
-            let beside = rollup::counted_twice(&billers::beside(&mut *snapshot, delivery_id).await?);
+            let beside = billers::beside(&mut *snapshot, delivery_id).await?;
             let overlapping = rollup::overlapping(&mut snapshot, delivery_id).await?;
-            beside.or_else(|| rollup::counted_by_another_export(&overlapping))
+            rollup::twice(&beside, &overlapping)
         }
         _ => None,
     };
