@@ -277,6 +277,16 @@ async fn a_subscription_of_two_billing_profiles_counts_once(pool: PgPool) {
     let moved = [(5, "4"), (6, "8")];
     assert_eq!(read("third", of_profile("p-3", "ab-1", &moved)).await.0, "published");
     assert_eq!(read("fourth", of_profile("p-4", "cd-2", &whole)).await.0, "published", "another subscription");
+
+    // One after the other in one source they replace nothing of each other either.
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "fifth", Layout::Files).await;
+    home.put("a.csv", of_profile("p-5", "ef-3", &whole));
+    home.read(&pool, source_id).await;
+    home.put("b.csv", of_profile("p-6", "ef-3", &whole));
+    let (state, reason) = delivery(&pool, home.read(&pool, source_id).await.delivery_ids[0]).await;
+    assert_eq!(state, "quarantined");
+    assert!(reason.contains("already by what was handed in to this source: 2026-10 of account p-6"), "{reason}");
     assert_clean(&pool).await;
 }
 
