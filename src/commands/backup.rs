@@ -133,8 +133,9 @@ impl Spooled {
 }
 
 async fn dump(file: &mut File, database: &Database, config: &Config, snapshot_id: &str) -> anyhow::Result<()> {
-    let mut command = postgres_tools::command("pg_dump", database, config).await?;
-    command.args(["--format=custom", "--no-owner", "--no-privileges"]).arg(format!("--snapshot={snapshot_id}"));
+    let mut command = postgres_tools::command("pg_dump", "costwake-backup", database, config).await?;
+    command.args(["--format=custom", "--no-owner", "--no-privileges", "--exclude-schema=restore_key_waits"]);
+    command.arg(format!("--snapshot={snapshot_id}"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("could not run pg_dump")?;
     let (mut output, mut errors) =

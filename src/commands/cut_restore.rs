@@ -3,19 +3,25 @@
 //! 1. What is in the database is put aside, even if that is nothing.
 //! 2. The backup's key is written beside the key file, where it waits.
 //! 3. The backup is brought in.
-//! 4. What was put aside is dropped.
-//! 5. The key that waits takes the place of the key file.
+//! 4. What was put aside is dropped. In the same transaction the database notes that its key waits.
+//! 5. The key that waits takes the place of the key file, and the note is dropped.
 //!
-//! As long as something is aside, it and the key file are what counts. Once nothing is, a key that waits is the data's.
+//! As long as something is aside, it and the key file are what counts. Once nothing is, a key that waits is the data's
+//! where the database says so; else it is that of another database, and is left alone.
 //! All of it happens under the claim of `store::backup`.
 
 use crate::store::{backup, private_file};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use sqlx::PgConnection;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// How often, and how many times, connections that load a backup are looked for: 10 s in all.
+const LOADERS_LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOADERS_LOOKS_MAX: u32 = 100;
 
 /// What became of a restore that was cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +34,71 @@ pub enum Ending {
 
 /// Ends what a killed restore left, in a database that the connection has claimed. `None` where there is nothing.
 pub async fn settle(claim: &mut PgConnection, key_file: &Path) -> anyhow::Result<Option<Ending>> {
+    if !is_cut(&mut *claim).await? {
+        return Ok(None);
+    }
+    end_loaders(&mut *claim).await?;
     if backup::is_set_aside(&mut *claim).await? {
         // The key goes first: without anything aside it would be taken for the key of what comes back.
         forget_key(key_file)?;
         backup::put_back(claim).await?;
         return Ok(Some(Ending::TakenBack));
     }
-    if !key_waits(key_file) {
+    if key_waits(key_file) {
+        name_key(key_file)?;
+    } else if !key_file.exists() {
+        // Nothing has taken its place here: that may come with another key file.
+        let path = key_file.display();
+        tracing::warn!("The key of the restored data is missing: it is not {path}, and does not wait there");
         return Ok(None);
     }
-    name_key(key_file)?;
+    backup::key_is_named(claim).await?;
     Ok(Some(Ending::Finished))
 }
 
-/// Whether a backup's key waits for its data to be all in.
-pub fn key_waits(key_file: &Path) -> bool {
+/// Whether this database says that a restore is under way, or was cut off.
+pub async fn is_cut(conn: &mut PgConnection) -> anyhow::Result<bool> {
+    Ok(backup::is_set_aside(&mut *conn).await? || backup::is_key_due(&mut *conn).await?)
+}
+
+// What a killed restore had begun to load would else come in after all.
+async fn end_loaders(claim: &mut PgConnection) -> anyhow::Result<()> {
+    for _ in 0..LOADERS_LOOKS_MAX {
+        if backup::end_loaders(&mut *claim).await? == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(LOADERS_LOOK_EVERY).await;
+    }
+    anyhow::bail!(
+        "a restore that was cut off still loads its backup, and the database does not end that: end its connections \
+         named {}, and start again",
+        backup::LOADER
+    )
+}
+
+/// Tells of a key that waits for another database.
+pub fn warn_of_foreign_key(key_file: &Path) {
+    if key_waits(key_file) {
+        tracing::warn!("{}", foreign_key(key_file));
+    }
+}
+
+/// A restore would take the place of a key that waits for another database.
+pub fn refuse_foreign_key(key_file: &Path) -> anyhow::Result<()> {
+    ensure!(!key_waits(key_file), foreign_key(key_file));
+    Ok(())
+}
+
+fn foreign_key(key_file: &Path) -> String {
+    let path = waiting(key_file);
+    format!(
+        "{} is the key of a backup that was restored into another database: run a command on that one, or move the \
+         file away",
+        path.display()
+    )
+}
+
+fn key_waits(key_file: &Path) -> bool {
     waiting(key_file).exists()
 }
 
@@ -105,5 +161,9 @@ mod tests {
         assert!(!key_waits(&key_file) && fs::read(&key_file).unwrap() == b"new");
         let lost = name_key(&key_file).unwrap_err().to_string();
         assert!(lost.contains("key.restoring, move it there"), "{lost}");
+        refuse_foreign_key(&key_file).unwrap();
+        let_key_wait(new(), &key_file).unwrap();
+        let foreign = refuse_foreign_key(&key_file).unwrap_err().to_string();
+        assert!(foreign.contains("key.restoring is the key of a backup"), "{foreign}");
     }
 }

@@ -84,7 +84,8 @@ async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
 /// A restore that was killed left aside what it was to replace, which is the database again, or its key unnamed.
 async fn end_cut_restore(pools: &Pools, key_file: &Path) -> anyhow::Result<()> {
     let mut conn = pools.jobs.acquire().await.context("could not reach the database")?;
-    if !backup::is_set_aside(&mut conn).await? && !cut_restore::key_waits(key_file) {
+    if !cut_restore::is_cut(&mut conn).await? {
+        cut_restore::warn_of_foreign_key(key_file);
         return Ok(());
     }
     let mut conn = conn.detach();

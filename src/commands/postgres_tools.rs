@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// The program, told how to reach the database. A password goes by the environment, where others cannot see it.
-pub async fn command(program: &str, database: &Database, config: &Config) -> anyhow::Result<Command> {
+/// The program, told how to reach the database and what to call itself there. A password goes by the environment,
+/// where others cannot see it.
+pub async fn command(program: &str, name: &str, database: &Database, config: &Config) -> anyhow::Result<Command> {
     let mut command = Command::new(path(program, database, config).await?);
-    command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    command.env("LC_ALL", "C").env("PGAPPNAME", name).stdin(Stdio::null()).kill_on_drop(true);
     match (&database.cluster, &config.database_url) {
         (Some(cluster), _) => {
             command.arg("--host").arg(cluster.socket_folder()).args(["--username", "costwake", "--dbname", "costwake"]);
@@ -24,6 +25,8 @@ pub async fn command(program: &str, database: &Database, config: &Config) -> any
                 command.env("PGPASSWORD", percent_decoded(password));
                 let _ = url.set_password(None);
             }
+            // The last one counts, also before the environment.
+            url.query_pairs_mut().append_pair("application_name", name);
             command.arg(format!("--dbname={url}"));
         }
         (None, None) => anyhow::bail!("there is no database"),

@@ -89,6 +89,7 @@ async fn restore(
     ensure!(backup::claim(&mut claim).await?, RESTORE_UNDER_WAY);
     let key_file = config.key_file();
     cut_restore::settle(&mut claim, &key_file).await?;
+    cut_restore::refuse_foreign_key(&key_file)?;
     let replaces = !backup::is_empty(&mut claim).await?;
     let may_replace = arguments.force || !replaces;
     ensure!(may_replace, "the database is not empty: restore into another one, or replace it with --force");
@@ -107,9 +108,10 @@ async fn restore(
             return Err(error.context("the backup could not be restored; what was there is there again"));
         }
     };
-    backup::drop_aside(&mut claim).await?;
+    backup::finish(&mut claim, has_key).await?;
     if has_key {
         cut_restore::name_key(&key_file)?;
+        backup::key_is_named(&mut claim).await?;
     }
     tell_access(&tokens);
     verified(database).await
@@ -199,7 +201,7 @@ fn prepare_key(path: &Path, mut key: &[u8]) -> anyhow::Result<Option<NamedTempFi
 }
 
 async fn load(file: &mut impl Read, size: u64, database: &Database, config: &Config) -> anyhow::Result<()> {
-    let mut command = postgres_tools::command("pg_restore", database, config).await?;
+    let mut command = postgres_tools::command("pg_restore", backup::LOADER, database, config).await?;
     command.args(["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().context("could not run pg_restore")?;

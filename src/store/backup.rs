@@ -6,6 +6,9 @@ use std::path::Path;
 /// Held by a restore: "restore" in ASCII.
 const RESTORE_LOCK: i64 = 0x0072_6573_746f_7265;
 
+/// What connections call themselves that load a backup.
+pub const LOADER: &str = "costwake-restore";
+
 /// The server's major version: the programs that dump it must not be older.
 pub async fn server_major(conn: &mut PgConnection) -> sqlx::Result<u32> {
     let number = sqlx::query_scalar!(r#"SELECT current_setting('server_version_num')::int AS "number!""#);
@@ -72,10 +75,48 @@ pub async fn put_back(conn: &mut PgConnection) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// Drops what was put aside: the restore is done.
-pub async fn drop_aside(conn: &mut PgConnection) -> sqlx::Result<()> {
+async fn drop_aside(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("DROP SCHEMA before_restore CASCADE").execute(conn).await?;
     Ok(())
+}
+
+/// Drops what was put aside: the backup is in. In the same step it is noted whether a key waits for this database.
+pub async fn finish(conn: &mut PgConnection, key_waits: bool) -> sqlx::Result<()> {
+    let mut transaction = conn.begin().await?;
+    // An earlier one whose key is nowhere.
+    if is_key_due(&mut transaction).await? {
+        key_is_named(&mut transaction).await?;
+    }
+    if key_waits {
+        sqlx::query!("CREATE SCHEMA restore_key_waits").execute(&mut *transaction).await?;
+    }
+    drop_aside(&mut transaction).await?;
+    transaction.commit().await
+}
+
+/// Whether a backup is in whose key may not be in its place yet.
+pub async fn is_key_due(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let is_there = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'restore_key_waits') AS "is_there!""#
+    );
+    is_there.fetch_one(conn).await
+}
+
+/// The key is in its place.
+pub async fn key_is_named(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("DROP SCHEMA restore_key_waits").execute(conn).await?;
+    Ok(())
+}
+
+/// Ends the connections that load a backup into this database: they outlive a restore that was killed. Gives how many
+/// there were; they are gone once that is none.
+pub async fn end_loaders(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    let ended = sqlx::query_scalar!(
+        r#"SELECT count(pg_terminate_backend(pid)) AS "ended!" FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name = $1::text AND pid <> pg_backend_pid()"#,
+        LOADER
+    );
+    ended.fetch_one(conn).await
 }
 
 /// What others may read by, to see the same as this transaction does.

@@ -178,11 +178,25 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
     // Once all of it is in and what was aside is gone: the key follows.
     let restored = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
     assert!(restored.status.success() && !waiting.exists(), "{}", said(&restored));
+    let due = "SELECT nspname::text FROM pg_namespace WHERE nspname = 'restore_key_waits'";
+    assert_eq!(rows(&data_dir, due).await, [""; 0]);
     fs::rename(&key, &waiting).unwrap();
     fs::write(&key, [6; 32]).unwrap();
+    // A key that this database does not wait for is another's: it neither takes a place nor loses its own.
     let verified = costwake(&data_dir, &["verify"]);
     assert!(verified.status.success(), "{}", said(&verified));
-    assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![5; 32], false));
+    let refused = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
+    assert!(!refused.status.success(), "{}", said(&refused));
+    assert!(said(&refused).contains("key.restoring is the key of a backup"), "{}", said(&refused));
+    assert_eq!((fs::read(&key).unwrap(), fs::read(&waiting).unwrap()), (vec![6; 32], vec![5; 32]));
+    // Killed before the key had its place, and right after that.
+    for _ in 0..2 {
+        assert_eq!(rows(&data_dir, "CREATE SCHEMA restore_key_waits").await, [""; 0]);
+        let verified = costwake(&data_dir, &["verify"]);
+        assert!(verified.status.success(), "{}", said(&verified));
+        assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![5; 32], false));
+        assert_eq!(rows(&data_dir, due).await, [""; 0]);
+    }
     assert_eq!(rows(&data_dir, stored).await, [""; 0]);
 }
 
@@ -196,6 +210,17 @@ async fn a_restore_into_nothing_that_was_killed_leaves_nothing() {
     let migrated = costwake(&data_dir, &["migrate"]);
     assert!(migrated.status.success(), "{}", said(&migrated));
     assert_eq!(rows(&data_dir, "SELECT login FROM user_account").await, [""; 0]);
+
+    // Nor does what pg_restore still loads come in afterwards.
+    let cluster = Cluster::open(&data_dir, None).unwrap();
+    let options = cluster.connect_options().application_name("costwake-restore");
+    let mut loader = options.connect().await.unwrap();
+    sqlx::raw_sql("CREATE SCHEMA before_restore").execute(&mut loader).await.unwrap();
+    sqlx::raw_sql("BEGIN; CREATE TABLE loaded_late (id int)").execute(&mut loader).await.unwrap();
+    let migrated = costwake(&data_dir, &["migrate"]);
+    assert!(migrated.status.success(), "{}", said(&migrated));
+    assert!(sqlx::raw_sql("COMMIT").execute(&mut loader).await.is_err());
+    assert_eq!(rows(&data_dir, "SELECT tablename::text FROM pg_tables WHERE tablename = 'loaded_late'").await, [""; 0]);
 }
 
 /// What was answered for is kept: files that wait to be read come back with the database, where they are read from.
