@@ -203,7 +203,7 @@ fn a_taken_port_is_told_before_anything_is_made() {
     let place = Place::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for arguments in [["serve", "--metrics-listen"], ["demo", "--metrics-listen"], ["serve", "--listen"]] {
+    for arguments in [["serve", "--metrics-listen"], ["demo", "--listen"], ["serve", "--listen"]] {
         let output = place.costwake(&arguments).arg(&address).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains(&address), "{text}");
