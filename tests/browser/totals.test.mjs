@@ -32,7 +32,7 @@ test("sums were found to be added up", { timeout: TEST_MAX_MS }, async () => {
 function readTables(tables) {
   // A cell has one amount, or one a currency, each in an element of its own; .sub is a remark below it.
   const amounts = (cell) => {
-    const parts = cell.querySelectorAll(":scope > .amount, :scope > div");
+    const parts = cell.querySelectorAll(":scope > .amount, :scope > a > .amount, :scope > div");
     const texts = (parts.length ? [...parts] : [cell]).map((part) => {
       const copy = part.cloneNode(true);
       for (const remark of copy.querySelectorAll(".sub, .vh")) remark.remove();
