@@ -128,6 +128,11 @@ CREATE FUNCTION cost_in(basis text, billed numeric, effective numeric, list nume
 RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE basis WHEN 'billed' THEN billed WHEN 'list' THEN list WHEN 'contracted' THEN contracted ELSE effective END;
 
+-- The value of a dimension that rules gave, null where none did: a cost center is that of the team then.
+CREATE FUNCTION dimension_value(dimensions jsonb, dimension_name text, cost_center text)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(dimensions -> dimension_name ->> 'value', CASE WHEN dimension_name = 'cost_center' THEN cost_center END);
+
 -- Whether a line, or a key of lines, is of a part that figures are made of (`ChargePart` in src/store/charge_filter.rs).
 -- Usage that a commitment left unused is no usage; a correction is nothing else, whatever it corrects.
 CREATE FUNCTION is_charge_part(

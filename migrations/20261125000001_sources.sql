@@ -116,6 +116,15 @@ CREATE FUNCTION decided_object(of_source_id bigint, of_object text) RETURNS text
         THEN '' ELSE of_object END
 $$;
 
+-- Whether this delivery holds the same bill as this generation, and so takes its place.
+CREATE FUNCTION brings_bill_of(of_delivery_id bigint, other_id bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM generation own
+        JOIN generation other USING (source_id, billing_account_id, billing_period_start, append_object)
+        WHERE own.delivery_id = of_delivery_id AND other.generation_id = other_id
+    )
+$$;
+
 -- Whether someone accepted that these two generations, or versions of the same two bills, count both.
 CREATE FUNCTION is_accepted_beside(one_id bigint, other_id bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (

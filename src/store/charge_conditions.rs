@@ -36,8 +36,7 @@ macro_rules! select_by_key {
              AND ($13::bool IS NULL OR (coalesce(k.charge_class, '') = 'Correction') = $13)
              AND ($14::text IS NULL OR lower(btrim(coalesce(k.invoice_issuer_name, ''))) = lower(btrim($14)))
              AND ($15::jsonb IS NULL OR k.mapping_tags = $15)
-             AND ($16::text IS NULL OR coalesce(m.dimensions -> $16 ->> 'value',
-                      CASE WHEN $16 = 'cost_center' THEN team.cost_center END, '') = $17::text)
+             AND ($16::text IS NULL OR coalesce(dimension_value(m.dimensions, $16, team.cost_center), '') = $17::text)
              AND ($18::text IS NULL OR coalesce(k.mapping_tags ->> '@column:CommitmentDiscountId', '') = $18)
              AND ($19::text IS NULL OR k.commitment_discount_status = $19)
              AND ($20::text IS NULL

@@ -60,7 +60,7 @@ pub async fn by_value(
 ) -> sqlx::Result<Vec<ValueCost>> {
     sqlx::query_as!(
         ValueCost,
-        r#"SELECT coalesce(m.dimensions -> $1 ->> 'value', CASE WHEN $1 = 'cost_center' THEN team.cost_center END) AS value,
+        r#"SELECT dimension_value(m.dimensions, $1, team.cost_center) AS value,
                   d.billing_currency AS currency,
                   sum(cost_in($4::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!",
                   sum(d.charge_count)::bigint AS "charge_count!"

@@ -101,11 +101,7 @@ pub async fn by_sub_account(
          JOIN generation g ON g.delivery_id = $1
          JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
              AND o.billing_account_id <> g.billing_account_id AND o.delivery_id <> g.delivery_id
-             AND NOT EXISTS (SELECT FROM generation own
-                              WHERE own.delivery_id = g.delivery_id AND own.source_id = o.source_id
-                                AND own.billing_account_id = o.billing_account_id
-                                AND own.billing_period_start = o.billing_period_start
-                                AND own.append_object = o.append_object)
+             AND NOT brings_bill_of(g.delivery_id, o.generation_id)
              AND o.biller_names && g.biller_names
          JOIN source s ON s.source_id = o.source_id
          WHERE n.account IN (g.billing_account_id, o.billing_account_id)

@@ -18,11 +18,7 @@ pub async fn other_accounts(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::
              FROM generation g
              JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
                  AND o.billing_account_id <> g.billing_account_id AND o.delivery_id <> g.delivery_id
-                 AND NOT EXISTS (SELECT FROM generation own
-                                 WHERE own.delivery_id = g.delivery_id AND own.source_id = o.source_id
-                                   AND own.billing_account_id = o.billing_account_id
-                                   AND own.billing_period_start = o.billing_period_start
-                                   AND own.append_object = o.append_object)
+                 AND NOT brings_bill_of(g.delivery_id, o.generation_id)
              JOIN source s ON s.source_id = o.source_id
              WHERE g.delivery_id = $1 AND g.charge_count > 0 AND o.charge_count > 0
                AND 'microsoft' = ANY(g.biller_names) AND 'microsoft' = ANY(o.biller_names)

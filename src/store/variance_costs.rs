@@ -143,8 +143,7 @@ pub async fn lines(
               AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
               AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
               AND ($12::text IS NULL OR d.billing_currency = $12)
-              AND ($21::text IS NULL OR coalesce(m.dimensions -> $21 ->> 'value',
-                    CASE WHEN $21 = 'cost_center' THEN team.cost_center END, '') = $22::text)
+              AND ($21::text IS NULL OR coalesce(dimension_value(m.dimensions, $21::text, team.cost_center), '') = $22::text)
         ) lines
         GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
             provider_name, bought, sku_id, region_id, lacking

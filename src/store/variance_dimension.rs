@@ -59,8 +59,7 @@ pub(super) async fn sums(
               AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
               AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
               AND ($12::text IS NULL OR d.billing_currency = $12)
-              AND coalesce(m.dimensions -> $19::text ->> 'value',
-                    CASE WHEN $19 = 'cost_center' THEN team.cost_center END, '') = $20::text
+              AND coalesce(dimension_value(m.dimensions, $19::text, team.cost_center), '') = $20::text
         ) costs
         GROUP BY currency ORDER BY currency LIMIT 500
         "#,
@@ -118,8 +117,7 @@ pub async fn parts(
           AND ($8::text IS NULL OR coalesce(k.provider_name, '') = $8)
           AND ($9::text IS NULL OR coalesce(k.charge_category, '') = $9)
           AND ($10::text IS NULL OR d.billing_currency = $10)
-          AND coalesce(m.dimensions -> $11::text ->> 'value',
-                CASE WHEN $11 = 'cost_center' THEN team.cost_center END, '') = $12::text
+          AND coalesce(dimension_value(m.dimensions, $11::text, team.cost_center), '') = $12::text
         GROUP BY g.billing_period_start, d.billing_currency
         ORDER BY g.billing_period_start, d.billing_currency
         LIMIT 20000
@@ -166,8 +164,7 @@ pub async fn whole_services(
           AND ($6::bigint IS NULL OR m.service_id = $6)
           AND ($7::bigint IS NULL OR m.environment_id = $7)
         GROUP BY m.service_id
-        HAVING bool_and(coalesce(m.dimensions -> $8::text ->> 'value',
-            CASE WHEN $8 = 'cost_center' THEN team.cost_center END, '') = $9::text)
+        HAVING bool_and(coalesce(dimension_value(m.dimensions, $8::text, team.cost_center), '') = $9::text)
         ORDER BY m.service_id LIMIT $10
         "#,
         filter.days.start(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A bill of one line.
 pub const BILL: &str = "BilledCost,BillingAccountId,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,\
@@ -86,26 +86,33 @@ async fn a_restore_ends_sessions_and_links_and_names_the_tokens_that_work() {
     assert_eq!(rows(&second, audited).await, ["backup_restored"]);
 }
 
+const STORED: &str = "SELECT concat_ws(' ', delivery_id, state, row_count) FROM delivery ORDER BY delivery_id";
+
+// A backup of nothing under one key (fives), then a bill and another key (sixes): what came after the backup is what must
+// not be lost. The backup, and what is stored.
+async fn backed_up_and_gone_on(place: &Path, data_dir: &Path) -> (PathBuf, Vec<String>) {
+    let bill = place.join("bill.csv");
+    fs::write(&bill, BILL).unwrap();
+    let key = data_dir.join("key");
+    fs::create_dir(data_dir).unwrap();
+    fs::write(&key, [5; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = place.join("costwake.backup");
+    assert!(costwake(data_dir, &["backup", file.to_str().unwrap()]).status.success());
+    said(&costwake(data_dir, &["import", "--json", bill.to_str().unwrap()]));
+    fs::write(&key, [6; 32]).unwrap();
+    let before = rows(data_dir, STORED).await;
+    assert_eq!(before.len(), 1);
+    (file, before)
+}
+
 /// A file that was cut or damaged takes nothing away: neither the database nor the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_not_whole_leaves_what_is_there() {
     let place = tempfile::tempdir().unwrap();
     let data_dir = place.path().join("data");
-    let bill = place.path().join("bill.csv");
-    fs::write(&bill, BILL).unwrap();
     let key = data_dir.join("key");
-    fs::create_dir(&data_dir).unwrap();
-    fs::write(&key, [5; 32]).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let file = place.path().join("costwake.backup");
-    assert!(costwake(&data_dir, &["backup", file.to_str().unwrap()]).status.success());
-
-    // What came after the backup is what must not be lost.
-    said(&costwake(&data_dir, &["import", "--json", bill.to_str().unwrap()]));
-    fs::write(&key, [6; 32]).unwrap();
-    let stored = "SELECT concat_ws(' ', delivery_id, state, row_count) FROM delivery ORDER BY delivery_id";
-    let before = rows(&data_dir, stored).await;
-    assert_eq!(before.len(), 1);
+    let (file, before) = backed_up_and_gone_on(place.path(), &data_dir).await;
     let whole = fs::read(&file).unwrap();
     let mut damaged = whole.clone();
     damaged[whole.len() / 4..whole.len() * 3 / 4].fill(0);
@@ -121,7 +128,7 @@ async fn a_backup_that_is_not_whole_leaves_what_is_there() {
         let refused = costwake(&data_dir, &["restore", "--force", bad.to_str().unwrap()]);
         assert!(!refused.status.success(), "{what}: {}", said(&refused));
         assert_eq!(fs::read(&key).unwrap(), [6; 32], "{what}");
-        assert_eq!(rows(&data_dir, stored).await, before, "{what}");
+        assert_eq!(rows(&data_dir, STORED).await, before, "{what}");
         let verified = costwake(&data_dir, &["verify"]);
         assert!(verified.status.success(), "{what}: {}", said(&verified));
     }
@@ -129,7 +136,7 @@ async fn a_backup_that_is_not_whole_leaves_what_is_there() {
     let nowhere = ["restore", "--force", "--key-file", "/proc/none/key", file.to_str().unwrap()];
     let refused = costwake(&data_dir, &nowhere);
     assert!(!refused.status.success(), "{}", said(&refused));
-    assert_eq!(rows(&data_dir, stored).await, before);
+    assert_eq!(rows(&data_dir, STORED).await, before);
     let aside = "SELECT nspname::text FROM pg_namespace WHERE nspname = 'before_restore'";
     assert_eq!(rows(&data_dir, aside).await, [""; 0]);
 
@@ -138,12 +145,12 @@ async fn a_backup_that_is_not_whole_leaves_what_is_there() {
     assert_eq!(rows(&data_dir, begun).await, [""; 0]);
     let verified = costwake(&data_dir, &["verify"]);
     assert!(verified.status.success(), "{}", said(&verified));
-    assert_eq!(rows(&data_dir, stored).await, before);
+    assert_eq!(rows(&data_dir, STORED).await, before);
 
     let restored = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
     assert!(restored.status.success(), "{}", said(&restored));
     assert_eq!(fs::read(&key).unwrap(), [5; 32]);
-    assert_eq!(rows(&data_dir, stored).await, [""; 0]);
+    assert_eq!(rows(&data_dir, STORED).await, [""; 0]);
     assert_eq!(rows(&data_dir, aside).await, [""; 0]);
 }
 
@@ -153,18 +160,7 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
     let place = tempfile::tempdir().unwrap();
     let data_dir = place.path().join("data");
     let (key, waiting) = (data_dir.join("key"), data_dir.join("key.restoring"));
-    let bill = place.path().join("bill.csv");
-    fs::write(&bill, BILL).unwrap();
-    fs::create_dir(&data_dir).unwrap();
-    fs::write(&key, [5; 32]).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let file = place.path().join("costwake.backup");
-    assert!(costwake(&data_dir, &["backup", file.to_str().unwrap()]).status.success());
-    said(&costwake(&data_dir, &["import", "--json", bill.to_str().unwrap()]));
-    fs::write(&key, [6; 32]).unwrap();
-    let stored = "SELECT concat_ws(' ', delivery_id, state, row_count) FROM delivery ORDER BY delivery_id";
-    let before = rows(&data_dir, stored).await;
-    assert_eq!(before.len(), 1);
+    let (file, before) = backed_up_and_gone_on(place.path(), &data_dir).await;
 
     // While it is brought in: neither of it stays.
     let begun = "ALTER SCHEMA public RENAME TO before_restore";
@@ -173,7 +169,7 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
     let verified = costwake(&data_dir, &["verify"]);
     assert!(verified.status.success(), "{}", said(&verified));
     assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![6; 32], false));
-    assert_eq!(rows(&data_dir, stored).await, before);
+    assert_eq!(rows(&data_dir, STORED).await, before);
 
     // Once all of it is in and what was aside is gone: the key follows.
     let restored = costwake(&data_dir, &["restore", "--force", file.to_str().unwrap()]);
@@ -197,7 +193,7 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
         assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![5; 32], false));
         assert_eq!(rows(&data_dir, due).await, [""; 0]);
     }
-    assert_eq!(rows(&data_dir, stored).await, [""; 0]);
+    assert_eq!(rows(&data_dir, STORED).await, [""; 0]);
 }
 
 /// Where nothing was before, nobody gets in by what a killed restore had loaded.
