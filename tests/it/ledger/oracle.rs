@@ -80,7 +80,7 @@ struct Generation {
     has_lines: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Delivery {
     content: usize,
     version: Version,
@@ -138,6 +138,7 @@ impl Oracle {
             self.renew(|generation| generation.delivery == same, version.day);
             return "unchanged";
         }
+        let new = Delivery { content, version, state: "" };
         let scopes = self.contents[content].scopes();
         let decisions: Vec<Decision> = scopes.iter().map(|scope| self.decide(scope, content, version)).collect();
         if !decisions.contains(&Decision::Counts) {
@@ -152,7 +153,7 @@ impl Oracle {
             for scope in scopes.clone() {
                 self.generations.push(Generation::ready(delivery, scope, version));
             }
-            self.replace_waiting(delivery, &scopes, version, false);
+            self.replace_waiting(delivery, new, &scopes, false);
             return "quarantined";
         }
         let counting = scopes_where(&scopes, &decisions, |decision| decision != Decision::Older);
@@ -163,7 +164,7 @@ impl Oracle {
                 self.make_current(self.generations.len() - 1, content);
             }
         }
-        self.replace_waiting(delivery, &counting, version, true);
+        self.replace_waiting(delivery, new, &counting, true);
         if is_late { "quarantined" } else { "published" }
     }
 
@@ -199,7 +200,7 @@ impl Oracle {
         for index in counting {
             self.make_current(index, content);
         }
-        self.replace_waiting(delivery, &scopes, version, true);
+        self.replace_waiting(delivery, self.deliveries[delivery], &scopes, true);
         self.deliveries[delivery].state = "published";
         self.settle();
         self.drop_old_lines();

@@ -172,6 +172,25 @@ async fn of_what_waits_only_the_newest_does(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// A faulty file that holds less of a bill than a faulty one before it may lack what that one has: both wait.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_faulty_file_takes_the_place_of_none_with_more_lines(pool: PgPool) {
+    let faulty = |costs: &[&str]| {
+        let mut lines: Vec<Line> = costs.iter().map(|cost| of_account("A1", cost)).collect();
+        lines.push(of_account("A1", "$1"));
+        bill(&lines)
+    };
+    let mut told = Vec::new();
+    for (costs, day) in [["1", "2"].as_slice(), &["3"], &["4", "5"]].iter().zip(1..) {
+        told.push(import_as_of(&pool, "one", &faulty(costs), day).await.delivery_id);
+        let states: Vec<String> =
+            sqlx::query_scalar("SELECT state FROM delivery ORDER BY delivery_id").fetch_all(&pool).await.unwrap();
+        let expected = [["quarantined"; 3].as_slice(), &["quarantined"; 3], &["refused", "refused", "quarantined"]];
+        assert_eq!(states, expected[told.len() - 1][..told.len()], "after {costs:?}");
+    }
+    assert_clean(&pool).await;
+}
+
 /// Once the other source's bill is taken back, there is nothing to decide.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_bill_can_move_to_another_source(pool: PgPool) {

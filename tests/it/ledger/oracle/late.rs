@@ -1,6 +1,6 @@
 //! Late bills as the oracle sees them: what would change a closed month waits for a decision.
 
-use super::{Content, Key, Oracle, Scope, State, Sums, Version, add, scope_of};
+use super::{Content, Delivery, Key, Oracle, Scope, State, Sums, Version, add, scope_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
@@ -23,8 +23,12 @@ impl Oracle {
     }
 
     /// What older deliveries wait with and this one holds anew waits no longer; where this one has an unreadable line,
-    /// only what has one too.
-    pub(super) fn replace_waiting(&mut self, delivery: usize, scopes: &[Scope], version: Version, is_whole: bool) {
+    /// only what has one too, and no more lines that can be read.
+    pub(super) fn replace_waiting(&mut self, delivery: usize, newer: Delivery, scopes: &[Scope], is_whole: bool) {
+        let version = newer.version;
+        let lines = |content: usize, scope: &Scope| {
+            self.contents[content].lines.iter().filter(|line| scope_of(line) == *scope).count()
+        };
         let replaced: Vec<usize> = (0..self.generations.len())
             .filter(|index| {
                 let generation = &self.generations[*index];
@@ -32,6 +36,9 @@ impl Oracle {
                     && generation.delivery != delivery
                     && self.is_replaced(generation.delivery, version, is_whole)
                     && scopes.contains(&generation.scope)
+                    && (is_whole
+                        || lines(self.deliveries[generation.delivery].content, &generation.scope)
+                            <= lines(newer.content, &generation.scope))
             })
             .collect();
         let mut older: BTreeSet<usize> = BTreeSet::new();
