@@ -31,6 +31,9 @@ pub enum Error {
     /// Signed in, but not allowed.
     #[error("Your role does not include this page.")]
     Forbidden,
+    /// A change that does not say that it comes from a page of this service.
+    #[error("This request did not say from which site it came, so nothing was changed. Use the form on its page.")]
+    OtherSite,
     /// Too many tries.
     #[error("Too many tries. Wait {retry_after_seconds} seconds.")]
     TooMany {
@@ -66,7 +69,7 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::OtherSite => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy { .. } | Self::WaitedTooLong | Self::TooMuch(_) | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -147,7 +150,9 @@ pub fn page(status: StatusCode, message: String) -> Response {
     // What is wrong with an address stays wrong; what the server could not do just now may work.
     let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT);
     let is_read = super::request_id::is_read();
-    let page = ErrorPage { can_try_again: may_pass && is_read, is_form: !is_read, status, message, request_id };
+    let is_role = message == Error::Forbidden.to_string();
+    let page =
+        ErrorPage { can_try_again: may_pass && is_read, is_form: !is_read, is_role, status, message, request_id };
     match page.render() {
         Ok(html) => (page.status, Html(html)).into_response(),
         Err(_) => (page.status, page.message).into_response(),
@@ -214,4 +219,6 @@ struct ErrorPage {
     can_try_again: bool,
     /// A form was sent: the browser still has what was entered.
     is_form: bool,
+    /// The reader lacks a role: who gives it is said.
+    is_role: bool,
 }

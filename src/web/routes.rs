@@ -266,7 +266,7 @@ async fn authorize(
     next: Next,
 ) -> Result<Response, Error> {
     if !cross_site::names_its_site(request.method(), request.headers()) {
-        return Err(Error::Forbidden);
+        return Err(Error::OtherSite);
     }
     let principal = super::session::authenticate(&app, request.headers()).await;
     if policy == Policy::Public {

@@ -242,7 +242,9 @@ async fn a_member_sees_the_money_of_the_own_team_only(pool: PgPool) {
     assert!(!deployment.body.contains('$') && deployment.body.contains("Cost is open to the owners"));
     assert_eq!(member.get("/deployments/1.csv").await.status, StatusCode::FORBIDDEN);
     let administrator = app.browser(Role::Admin, false, &[]).await;
-    assert_eq!(administrator.get("/services").await.status, StatusCode::FORBIDDEN);
+    let refused = administrator.get("/services").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.body.contains("administrators who are given finance"), "who changes that: {}", refused.body);
     assert!(!administrator.get("/deployments/1").await.body.contains('$'));
     let environments = member.get("/environments").await;
     assert!(!environments.body.contains("5.55") && !environments.body.contains('€'));

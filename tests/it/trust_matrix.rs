@@ -282,6 +282,7 @@ async fn other_sites_change_nothing(pool: PgPool) {
             if page.status != StatusCode::FORBIDDEN {
                 wrong.push(format!("{} {} with {headers:?}: {}", row.method, row.path, page.status));
             }
+            assert!(page.body.contains("site"), "no word of a role that is not at fault: {}", page.body);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
