@@ -72,7 +72,7 @@ mod verify_shared;
 pub use crate::normalize::Format;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
 pub use ledger_error::LedgerError;
-pub use overlaps::{overlapping, twice};
+pub use overlaps::CountedAlready;
 pub use publish::{Person, accept, cannot_accept};
 pub use request::{source_name_fault, version_fault};
 pub use take_back::{revert, withdraw};

@@ -2,9 +2,9 @@
 
 use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
-use super::{LedgerError, late, level_1, overlaps, partition, retention, splits, verify};
+use super::{CountedAlready, LedgerError, late, level_1, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
-use crate::store::{Pools, accepted_beside, billers, deliveries, late_bills, locks};
+use crate::store::{Pools, accepted_beside, deliveries, late_bills, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -131,12 +131,8 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
 async fn counted_elsewhere(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<Option<i64>> {
     let deliveries = generation_ids.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX);
     for delivery_id in deliveries.collect::<BTreeSet<i64>>() {
-        let beside = billers::beside(&mut *conn, delivery_id).await?;
-        let overlapping = overlaps::overlapping(&mut *conn, delivery_id).await?;
-        let beside = beside.iter().map(|bill| (bill.generation_id, bill.delivery_id));
-        let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.delivery_id));
-        let mut others = beside.chain(overlapping);
-        if let Some((_, other)) = others.find(|(generation_id, _)| generation_ids.contains(generation_id)) {
+        let already = CountedAlready::of(&mut *conn, delivery_id).await?.within(generation_ids);
+        if let Some(other) = already.delivery_id() {
             return Ok(Some(other));
         }
     }
