@@ -71,6 +71,7 @@ mod verify_shared;
 
 pub use crate::normalize::Format;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
+pub use late::hand_in_again;
 pub use ledger_error::LedgerError;
 pub use overlaps::CountedAlready;
 pub use publish::{Person, accept, cannot_accept};

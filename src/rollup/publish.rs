@@ -9,7 +9,6 @@ use super::timings::{Phase, Timings};
 use super::{
     CountedAlready, LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify,
 };
-use crate::focus::BillingPeriod;
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
@@ -17,7 +16,7 @@ use crate::store::late_bills::Newer;
 use crate::store::receipts::{self, Receipt};
 use crate::store::{Pools, accepted_beside, audit, billers, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 /// Who decides about a delivery, from where.
@@ -326,7 +325,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     already.accept(&mut transaction, delivery_id).await?;
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
-    record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
+    record(&mut transaction, "delivery.accepted", delivery_id, late::details(&closed), by, now).await?;
     transaction.commit().await?;
     statistics::of_published(pools).await;
     learn::from_delivery(pools, delivery_id).await;
@@ -364,12 +363,12 @@ pub(super) async fn announce(
     Ok(())
 }
 
-/// What a person did, the totals that it moved, and the closed months for which that is booked elsewhere.
+/// What a person did, what is to be known of it, and the totals that it moved.
 pub(super) async fn record(
     conn: &mut PgConnection,
     action: &str,
     delivery_id: i64,
-    closed: &[BillingPeriod],
+    mut details: Value,
     by: Person<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), LedgerError> {
@@ -393,7 +392,6 @@ pub(super) async fn record(
         })
         .collect();
     let subject = format!("delivery {delivery_id}");
-    let mut details = if closed.is_empty() { json!({}) } else { late::details(closed) };
     details["totals"] = totals.into();
     audit::insert(conn, now, by.login, by.address, action, &subject, details).await?;
     Ok(())

@@ -8,7 +8,7 @@ use crate::focus::BillingPeriod;
 use crate::rollup::{self, CountedAlready, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
-use crate::store::{Snapshot, generations, late_bills, month_closing};
+use crate::store::{Snapshot, generations, late_bills, month_closing, replaced_waiting};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -96,7 +96,11 @@ async fn ask(
         Decision::Withdraw if current.is_empty() => None,
         _ => booked(&mut snapshot, delivery_id).await?,
     };
-    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked })
+    let hand_in_again = match decision {
+        Decision::Accept => None,
+        _ => rollup::hand_in_again(&replaced_waiting::of(&mut snapshot, delivery_id).await?),
+    };
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked, hand_in_again })
 }
 
 /// Where the difference of closed months goes, in a sentence each.
@@ -229,6 +233,8 @@ struct DecisionPage {
     late: LateSection,
     /// That what closed months lack or have too much is booked to open ones.
     booked: Option<String>,
+    /// Which files nobody is asked about any more once this delivery is taken back.
+    hand_in_again: Option<String>,
 }
 
 /// What accepting a delivery means, as its button says it.
