@@ -90,30 +90,14 @@ async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<
     }
     let keys: Vec<i32> = names.iter().map(|name| fingerprint::sub_account_key(Some(name))).collect();
     found.extend(overlaps::by_sub_account(&mut *conn, delivery_id, &accounts, &names, &keys).await?);
-    let known: BTreeSet<(i64, i64)> = found.iter().map(pair).collect();
-    found.extend(of_one_subscription(conn, delivery_id, &known).await?);
+    let known: BTreeSet<Pair> = found.iter().map(pair).collect();
+    let others = same_subscription::of_delivery(conn, delivery_id).await?;
+    found.extend(others.into_iter().filter(|overlap| !known.contains(&pair(overlap))));
     Ok(found)
 }
 
 fn pair(overlap: &Overlap) -> Pair {
     (overlap.generation_id, overlap.other_generation_id)
-}
-
-// Costs by day are compared only where there is another billing account of Azure.
-async fn of_one_subscription(
-    conn: &mut PgConnection,
-    delivery_id: i64,
-    known: &BTreeSet<(i64, i64)>,
-) -> sqlx::Result<Vec<Overlap>> {
-    let mut others = same_subscription::other_accounts(&mut *conn, delivery_id).await?;
-    others.retain(|overlap| !known.contains(&pair(overlap)));
-    if others.is_empty() {
-        return Ok(others);
-    }
-    let (own, counted): (Vec<i64>, Vec<i64>) = others.iter().map(pair).unzip();
-    let same = same_subscription::with_equal_days(conn, &own, &counted).await?;
-    others.retain(|overlap| same.contains(&pair(overlap)));
-    Ok(others)
 }
 
 // Where another export counts the same cost.
