@@ -54,6 +54,14 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_by_source ON delivery (source_id, received_at DESC);
 CREATE INDEX delivery_by_state ON delivery (state, received_at DESC);
 
+-- Deliveries that waited for a decision until a newer one held their bills anew. Their lines are not kept: once the newer
+-- one is taken back, their files are to be handed in again.
+CREATE TABLE replaced_waiting (
+    delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    older_delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
+    PRIMARY KEY (delivery_id, older_delivery_id)
+);
+
 -- What a delivery's readable rows add up to. An absent currency is '', an absent cost column NULL.
 CREATE TABLE delivery_total (
     delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,

@@ -11,6 +11,19 @@ CREATE TABLE joined_export (
 );
 CREATE INDEX joined_export_by_delivery ON joined_export (delivery_id);
 
+-- What a bill of Azure holds of each subscription (in lower case and without its path) by charge day, but for days of
+-- which both costs are zero: bills of two billing accounts that have such days in common are the same cost. Written with
+-- the generation, whose lines never change.
+CREATE TABLE subscription_day (
+    generation_id bigint NOT NULL REFERENCES generation ON DELETE CASCADE,
+    subscription text NOT NULL,
+    billing_currency text NOT NULL,
+    charge_date date NOT NULL,
+    billed_cost numeric NOT NULL,
+    effective_cost numeric NOT NULL
+);
+CREATE INDEX subscription_day_by_generation ON subscription_day (generation_id);
+
 -- What a rollup key costs on a day, with whose it is: what is asked of commitments. Usage is covered where a commitment
 -- pays for it; what was left unused is no usage.
 CREATE VIEW commitment_day AS

@@ -31,7 +31,7 @@ const TOKENS_MAX: i64 = 100_000;
 pub struct Arguments {
     /// A file that `costwake backup` wrote.
     file: PathBuf,
-    /// Replace what is there. It is lost once all of the backup is in.
+    /// Replace what is there. It is lost once all of the backup is in, but for another key, which is kept beside it.
     #[arg(long)]
     force: bool,
 }
@@ -94,8 +94,8 @@ async fn restore(
     let may_replace = arguments.force || !replaces;
     ensure!(may_replace, "the database is not empty: restore into another one, or replace it with --force");
     let key = contents.key.as_deref().map(|key| prepare_key(&key_file, key)).transpose()?.flatten();
-    let has_key = key.is_some();
-    backup::set_aside(&mut claim).await?;
+    let noted = key.as_ref().and(contents.key.as_deref()).map(cut_restore::fingerprint);
+    backup::set_aside(&mut claim, noted.as_deref()).await?;
     let waits = key.map_or(Ok(()), |key| cut_restore::let_key_wait(key, &key_file));
     let brought = match waits {
         Ok(()) => bring_in(contents, database, config).await,
@@ -108,8 +108,8 @@ async fn restore(
             return Err(error.context("the backup could not be restored; what was there is there again"));
         }
     };
-    backup::finish(&mut claim, has_key).await?;
-    if has_key {
+    backup::finish(&mut claim, noted.as_deref()).await?;
+    if noted.is_some() {
         cut_restore::name_key(&key_file)?;
         backup::key_is_named(&mut claim).await?;
     }

@@ -69,12 +69,12 @@ pub(super) fn handed_in_together(others: &[HandedIn]) -> Option<String> {
     ))
 }
 
-/// What the receipt says where a person decided beforehand that both are meant.
+/// What the receipt says where a person decided that both are meant.
 pub(super) fn counted_beside(beside: &[Beside]) -> Option<String> {
     beside.first()?;
     let both = if source_names(beside).len() > 1 { "in all of them" } else { "in both" };
     Some(format!(
-        "{} this bill too: {}. It is counted {both}, as was asked for; withdraw one of them if they are the same bill.",
+        "{} this bill too: {}. It is counted {both}, as was decided; withdraw one of them if they are the same bill.",
         sources_count(beside),
         beside_bills(beside),
     ))
@@ -162,6 +162,6 @@ mod tests {
             reason.starts_with("Sources “one” and “two” count this bill already: 2026-10 of account A1"),
             "{reason}"
         );
-        assert!(counted_beside(&both).unwrap().contains("It is counted in all of them, as was asked for"));
+        assert!(counted_beside(&both).unwrap().contains("It is counted in all of them, as was decided"));
     }
 }

@@ -12,12 +12,12 @@ use super::key_attributes::KeyAttributes;
 use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
-use super::{bill_source, gone, late, overlaps, partition, staging, statistics, verify};
+use super::{CountedAlready, bill_source, gone, late, partition, staging, statistics, verify};
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
 use crate::store::late_bills::Newer;
-use crate::store::{Pools, billers, invoices, joined_exports, locks, rejected_totals};
+use crate::store::{Pools, invoices, joined_exports, locks, rejected_totals, same_subscription};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -146,10 +146,9 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     let checking = load.timings.of(Phase::Verify, check(&mut transaction, load.delivery_id));
     let (checked, ()) = tokio::join!(checking, statistics::of_loaded(&mut side));
     checked?;
+    load.timings.of(Phase::DailySums, sums_by_subscription(&mut transaction, load.delivery_id, &found)).await?;
     if let Verdict::Quarantined(reason) = &verdict {
-        let beside = billers::beside(&mut *transaction, load.delivery_id).await?;
-        let overlapping = overlaps::overlapping(&mut transaction, load.delivery_id).await?;
-        let twice = overlaps::twice(&beside, &overlapping);
+        let twice = CountedAlready::of(&mut transaction, load.delivery_id).await?.reason();
         let reasons: Vec<&str> = std::iter::once(reason.as_str()).chain(twice.as_deref()).collect();
         let (reason, now) = (reasons.join(" "), load.clock.now());
         deliveries::finish(&mut *transaction, load.delivery_id, state, Some(&reason), now).await?;
@@ -436,6 +435,12 @@ fn unix_day(day: i32) -> NaiveDate {
     } else {
         epoch + Days::new(u64::from(day.unsigned_abs()))
     }
+}
+
+// What tells whether a bill of another billing account holds the same cost.
+async fn sums_by_subscription(conn: &mut PgConnection, delivery_id: i64, found: &Found) -> sqlx::Result<()> {
+    let ids: Vec<i64> = (generations::first_id(delivery_id)..).take(found.scopes.list().len()).collect();
+    same_subscription::add_up(conn, &ids).await
 }
 
 // What was counted while reading and what lies in the partition must be the same.

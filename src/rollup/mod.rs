@@ -71,8 +71,9 @@ mod verify_shared;
 
 pub use crate::normalize::Format;
 pub use import::{ImportOptions, ImportRequest, import_file, import_with};
+pub use late::hand_in_again;
 pub use ledger_error::LedgerError;
-pub use overlaps::{overlapping, twice};
+pub use overlaps::CountedAlready;
 pub use publish::{Person, accept, cannot_accept};
 pub use request::{source_name_fault, version_fault};
 pub use take_back::{revert, withdraw};

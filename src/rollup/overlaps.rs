@@ -1,11 +1,11 @@
 //! Whether the cost of a delivery is counted already: by another export or file of its source, as a sub account of
 //! another bill, or as the same subscription in a bill of another billing account; and what is said then.
 
-use super::bill_source::counted_twice;
-use super::fingerprint;
-use crate::store::billers::Beside;
+use super::{bill_source, fingerprint};
+use crate::store::accepted_beside::{self, Pair};
+use crate::store::billers::{self, Beside};
 use crate::store::overlaps::{self, Overlap};
-use crate::store::same_subscription;
+use crate::store::{deliveries, same_subscription};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -14,8 +14,70 @@ const NAMED_MAX: usize = 3;
 /// What FOCUS files of Azure write before the subscription that other exports name by itself.
 const SUBSCRIPTION: &str = "/subscriptions/";
 
-/// What counts already of the cost in a delivery, but for what someone accepted beside it.
-pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
+/// What counts already of the cost in a delivery, but for what someone accepted beside it. It is read here alone, so that
+/// who asks, who decides and what the receipt says afterwards are about the same bills.
+#[derive(Debug)]
+pub struct CountedAlready {
+    /// The same bill in other sources.
+    beside: Vec<Beside>,
+    /// The same cost in other exports, or under other billing accounts.
+    overlapping: Vec<Overlap>,
+}
+
+impl CountedAlready {
+    /// Of all that the delivery holds.
+    pub async fn of(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Self> {
+        let beside = billers::beside(&mut *conn, delivery_id).await?;
+        let overlapping = overlapping(conn, delivery_id).await?;
+        Ok(Self { beside, overlapping })
+    }
+
+    /// Of these generations of it.
+    pub(super) fn within(mut self, generation_ids: &[i64]) -> Self {
+        self.beside.retain(|bill| generation_ids.contains(&bill.generation_id));
+        self.overlapping.retain(|overlap| generation_ids.contains(&overlap.generation_id));
+        self
+    }
+
+    /// Why the delivery must not be counted without a decision: every bill that holds its cost already is named, since a
+    /// decision is about all of them.
+    pub fn reason(&self) -> Option<String> {
+        let reasons = [bill_source::counted_twice(&self.beside), counted_by_another_export(&self.overlapping)];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| reasons.join(" "))
+    }
+
+    /// A delivery that counts some of it.
+    pub(super) fn delivery_id(&self) -> Option<i64> {
+        let beside = self.beside.first().map(|bill| bill.delivery_id);
+        beside.or_else(|| self.overlapping.first().map(|overlap| overlap.delivery_id))
+    }
+
+    /// Keeps that a person wants the delivery to count all the same, and says so on its receipt.
+    pub(super) async fn accept(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<()> {
+        let pairs = self.pairs();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        accepted_beside::accept(&mut *conn, &pairs).await?;
+        for warning in self.warnings() {
+            deliveries::add_warning(&mut *conn, delivery_id, &warning).await?;
+        }
+        Ok(())
+    }
+
+    fn pairs(&self) -> Vec<Pair> {
+        let beside = self.beside.iter().map(|bill| (bill.generation_id, bill.other_generation_id));
+        beside.chain(self.overlapping.iter().map(pair)).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let warnings = [bill_source::counted_beside(&self.beside), counted_beside(&self.overlapping)];
+        warnings.into_iter().flatten().collect()
+    }
+}
+
+async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     let mut found = overlaps::of_delivery(&mut *conn, delivery_id).await?;
     let (mut accounts, mut names) = (Vec::new(), Vec::new());
     for account in overlaps::billing_accounts(&mut *conn, delivery_id).await? {
@@ -28,38 +90,14 @@ pub async fn overlapping(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Res
     }
     let keys: Vec<i32> = names.iter().map(|name| fingerprint::sub_account_key(Some(name))).collect();
     found.extend(overlaps::by_sub_account(&mut *conn, delivery_id, &accounts, &names, &keys).await?);
-    let known: BTreeSet<(i64, i64)> = found.iter().map(pair).collect();
-    found.extend(of_one_subscription(conn, delivery_id, &known).await?);
+    let known: BTreeSet<Pair> = found.iter().map(pair).collect();
+    let others = same_subscription::of_delivery(conn, delivery_id).await?;
+    found.extend(others.into_iter().filter(|overlap| !known.contains(&pair(overlap))));
     Ok(found)
 }
 
-fn pair(overlap: &Overlap) -> (i64, i64) {
+fn pair(overlap: &Overlap) -> Pair {
     (overlap.generation_id, overlap.other_generation_id)
-}
-
-// Costs by day are compared only where there is another billing account of Azure.
-async fn of_one_subscription(
-    conn: &mut PgConnection,
-    delivery_id: i64,
-    known: &BTreeSet<(i64, i64)>,
-) -> sqlx::Result<Vec<Overlap>> {
-    let mut others = same_subscription::other_accounts(&mut *conn, delivery_id).await?;
-    others.retain(|overlap| !known.contains(&pair(overlap)));
-    if others.is_empty() {
-        return Ok(others);
-    }
-    let (own, counted): (Vec<i64>, Vec<i64>) = others.iter().map(pair).unzip();
-    let same = same_subscription::with_equal_days(conn, &own, &counted).await?;
-    others.retain(|overlap| same.contains(&pair(overlap)));
-    Ok(others)
-}
-
-/// Why a delivery must not be counted without a decision: every bill that holds its cost already is named, since a
-/// decision is about all of them.
-pub fn twice(beside: &[Beside], overlaps: &[Overlap]) -> Option<String> {
-    let reasons = [counted_twice(beside), counted_by_another_export(overlaps)];
-    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-    (!reasons.is_empty()).then(|| reasons.join(" "))
 }
 
 // Where another export counts the same cost.
@@ -78,11 +116,11 @@ fn counted_by_another_export(overlaps: &[Overlap]) -> Option<String> {
     ))
 }
 
-/// What the receipt says where a person decided beforehand that both are meant.
-pub(super) fn counted_beside(overlaps: &[Overlap]) -> Option<String> {
+// What the receipt says where a person decided that both are meant.
+fn counted_beside(overlaps: &[Overlap]) -> Option<String> {
     overlaps.first()?;
     Some(format!(
-        "Another export counts the same accounts too: {}. They are counted in both, as was asked for; withdraw one of \
+        "Another export counts the same accounts too: {}. They are counted in both, as was decided; withdraw one of \
          them if they are the same cost.",
         bills(overlaps),
     ))
@@ -135,6 +173,11 @@ mod tests {
             "{reason}"
         );
         assert!(counted_by_another_export(&[overlap("x", 9)]).unwrap().contains("already by source “azure”: 2026-10"));
+        let already = CountedAlready { beside: Vec::new(), overlapping: vec![overlap("p/focus", 7)] };
+        assert!(already.warnings()[0].contains("2026-10 of account A1 (delivery 7)"), "{:?}", already.warnings());
+        assert_eq!((already.pairs(), already.delivery_id()), (vec![(1, 2)], Some(7)));
+        let others = already.within(&[9]);
+        assert_eq!((others.reason(), others.warnings(), others.pairs()), (None, vec![], vec![]));
         let many: Vec<Overlap> = (1..6).map(|id| overlap("", id)).collect();
         let reason = counted_by_another_export(&many).unwrap();
         assert!(reason.contains("by what was handed in") && reason.contains("(delivery 3) and 2 more."), "{reason}");

@@ -6,19 +6,17 @@ use super::import::{Limits, Stage};
 use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
-use super::{LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify};
-use crate::focus::BillingPeriod;
-use crate::store::accepted_beside::{self, Pair};
-use crate::store::billers::{self, Beside};
+use super::{
+    CountedAlready, LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify,
+};
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::late_bills::Newer;
-use crate::store::overlaps::Overlap;
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, audit, history, joined_exports, late_bills, locks, month_closing};
+use crate::store::{Pools, accepted_beside, audit, billers, history, joined_exports, late_bills, locks, month_closing};
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 /// Who decides about a delivery, from where.
@@ -114,16 +112,9 @@ impl Sorted {
         current.map(|current| current.delivery_id).collect()
     }
 
-    async fn beside(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Beside>> {
-        let mut beside = billers::beside(conn, delivery_id).await?;
-        beside.retain(|bill| self.counting.iter().any(|scope| scope.generation_id == bill.generation_id));
-        Ok(beside)
-    }
-
-    async fn overlaps(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
-        let mut found = overlaps::overlapping(conn, delivery_id).await?;
-        found.retain(|overlap| self.counting.iter().any(|scope| scope.generation_id == overlap.generation_id));
-        Ok(found)
+    // Of what is to count: what is refused counts nothing twice.
+    async fn counted_already(&self, conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<CountedAlready> {
+        Ok(CountedAlready::of(conn, delivery_id).await?.within(&self.counting_ids()))
     }
 }
 
@@ -177,11 +168,9 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     if let Some(reason) = overlaps::of_one_folder(&of_folder) {
         return hold(transaction, publishing, &counting, &reason).await;
     }
-    let beside = sorted.beside(&mut transaction, publishing.delivery_id).await?;
-    let overlapping = sorted.overlaps(&mut transaction, publishing.delivery_id).await?;
-    let twice = overlaps::twice(&beside, &overlapping);
-    if let Some(reason) = twice.as_ref().filter(|_| !publishing.counts_beside) {
-        return hold(transaction, publishing, &counting, reason).await;
+    let already = sorted.counted_already(&mut transaction, publishing.delivery_id).await?;
+    if let Some(reason) = already.reason().filter(|_| !publishing.counts_beside) {
+        return hold(transaction, publishing, &counting, &reason).await;
     }
     let closed = late::asks_for(&mut transaction, &delivery, &counting).await?;
     if !closed.is_empty() {
@@ -191,13 +180,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
         transaction.commit().await?;
         return Ok(Published::Held);
     }
-    if twice.is_some() {
-        accepted_beside::accept(&mut *transaction, &pairs(&beside, &overlapping)).await?;
-        let warnings = [bill_source::counted_beside(&beside), overlaps::counted_beside(&overlapping)];
-        for warning in warnings.into_iter().flatten() {
-            deliveries::add_warning(&mut *transaction, publishing.delivery_id, &warning).await?;
-        }
-    }
+    already.accept(&mut transaction, publishing.delivery_id).await?;
     publish_scopes(&mut transaction, publishing, &sorted).await?;
     publishing.limits.die_at(Stage::BeforeCommit).map_err(|_| LedgerError::Died)?;
     transaction.commit().await?;
@@ -219,11 +202,6 @@ async fn hold(
     late::replace_waiting(&mut transaction, publishing.newer(counting), now).await?;
     transaction.commit().await?;
     Ok(Published::Held)
-}
-
-fn pairs(beside: &[Beside], overlapping: &[Overlap]) -> Vec<Pair> {
-    let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.other_generation_id));
-    beside.iter().map(|bill| (bill.generation_id, bill.other_generation_id)).chain(overlapping).collect()
 }
 
 async fn publish_scopes(
@@ -329,9 +307,7 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
                       the file again.";
         return Err(LedgerError::CannotAccept(reason.into()));
     }
-    let beside = sorted.beside(&mut transaction, delivery_id).await?;
-    let overlapping = sorted.overlaps(&mut transaction, delivery_id).await?;
-    let accepted = pairs(&beside, &overlapping);
+    let already = sorted.counted_already(&mut transaction, delivery_id).await?;
     let (limits, timings) = (Limits::default(), &Timings::default());
     let publishing = Publishing {
         delivery_id,
@@ -346,10 +322,10 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
         timings,
     };
     let closed = late::months(&late_bills::closed_months(&mut *transaction, &sorted.counting_ids()).await?);
+    already.accept(&mut transaction, delivery_id).await?;
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
-    accepted_beside::accept(&mut *transaction, &accepted).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
-    record(&mut transaction, "delivery.accepted", delivery_id, &closed, by, now).await?;
+    record(&mut transaction, "delivery.accepted", delivery_id, late::details(&closed), by, now).await?;
     transaction.commit().await?;
     statistics::of_published(pools).await;
     learn::from_delivery(pools, delivery_id).await;
@@ -387,12 +363,12 @@ pub(super) async fn announce(
     Ok(())
 }
 
-/// What a person did, the totals that it moved, and the closed months for which that is booked elsewhere.
+/// What a person did, what is to be known of it, and the totals that it moved.
 pub(super) async fn record(
     conn: &mut PgConnection,
     action: &str,
     delivery_id: i64,
-    closed: &[BillingPeriod],
+    mut details: Value,
     by: Person<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), LedgerError> {
@@ -416,7 +392,6 @@ pub(super) async fn record(
         })
         .collect();
     let subject = format!("delivery {delivery_id}");
-    let mut details = if closed.is_empty() { json!({}) } else { late::details(closed) };
     details["totals"] = totals.into();
     audit::insert(conn, now, by.login, by.address, action, &subject, details).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Adds everything up again from the charges, in SQL: an independent way to what the loader counted.
 
 use super::{LedgerError, level_1, publish, splits, verify};
-use crate::store::{Pools, locks};
+use crate::store::{Pools, locks, same_subscription};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -26,6 +26,7 @@ pub async fn rebuild(
         level_2(&mut transaction, *generation_id).await?;
         level_1::rebuild(&mut transaction, &[*generation_id]).await?;
         invoice_sums(&mut transaction, *generation_id).await?;
+        same_subscription::add_up(&mut transaction, &[*generation_id]).await?;
     }
     splits::work_out(&mut transaction, None).await?;
     let levels = ["charge", "daily_cost_by_key", "daily_cost", "monthly_cost"];

@@ -2,9 +2,10 @@
 
 use super::again::Tries;
 use super::publish::{Person, announce, locked, record};
-use super::{LedgerError, late, level_1, overlaps, partition, retention, splits, verify};
+use super::{CountedAlready, LedgerError, late, level_1, partition, retention, splits, verify};
 use crate::store::generations::{self, Scoped};
-use crate::store::{Pools, accepted_beside, billers, deliveries, late_bills, locks};
+use crate::store::replaced_waiting::{self, Older};
+use crate::store::{Pools, accepted_beside, deliveries, late_bills, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -62,13 +63,15 @@ async fn revert_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     if let Some(difference) = verify::differences(&mut transaction, &before, &levels).await?.first() {
         return Err(LedgerError::Difference(difference.clone()));
     }
-    let reason = format!("Reverted by {}.", by.login);
+    let older = replaced_waiting::of(&mut transaction, delivery_id).await?;
+    let reason = told(format!("Reverted by {}.", by.login), &older);
     deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
     let touched: Vec<i64> = before.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX).collect();
     generations::settle_delivery_states(&mut transaction, &touched).await?;
     announce(&mut transaction, "revert", Some(delivery_id), by.login, now).await?;
     let closed = late::months(&late_bills::closed_months(&mut *transaction, &before).await?);
-    record(&mut transaction, "delivery.reverted", delivery_id, &closed, by, now).await?;
+    let details = late::details_of_taken_back(&closed, &older);
+    record(&mut transaction, "delivery.reverted", delivery_id, details, by, now).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -113,13 +116,16 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
     } else {
         ("delivery.withdrawn", format!("Withdrawn by {}.", by.login))
     };
+    let older = replaced_waiting::of(&mut transaction, delivery_id).await?;
+    let reason = told(reason, &older);
     deliveries::finish(&mut *transaction, delivery_id, "withdrawn", Some(&reason), now).await?;
     if is_counted {
         let days = splits::days_of(&mut transaction, &all).await?;
         splits::work_out(&mut transaction, days).await?;
         announce(&mut transaction, "withdraw", Some(delivery_id), by.login, now).await?;
     }
-    record(&mut transaction, action, delivery_id, &closed, by, now).await?;
+    let details = late::details_of_taken_back(&closed, &older);
+    record(&mut transaction, action, delivery_id, details, by, now).await?;
     transaction.commit().await?;
     if !is_counted {
         drop_partition(pools, delivery_id).await;
@@ -127,16 +133,20 @@ async fn withdraw_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: Dat
     Ok(())
 }
 
+// What waited before it waits nowhere: whoever takes it back is told.
+fn told(reason: String, older: &[Older]) -> String {
+    match late::hand_in_again(older) {
+        Some(again) => format!("{reason} {again}"),
+        None => reason,
+    }
+}
+
 // The delivery that counts the cost of these generations while they do not.
 async fn counted_elsewhere(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<Option<i64>> {
     let deliveries = generation_ids.iter().map(|id| id / generations::GENERATIONS_PER_DELIVERY_MAX);
     for delivery_id in deliveries.collect::<BTreeSet<i64>>() {
-        let beside = billers::beside(&mut *conn, delivery_id).await?;
-        let overlapping = overlaps::overlapping(&mut *conn, delivery_id).await?;
-        let beside = beside.iter().map(|bill| (bill.generation_id, bill.delivery_id));
-        let overlapping = overlapping.iter().map(|overlap| (overlap.generation_id, overlap.delivery_id));
-        let mut others = beside.chain(overlapping);
-        if let Some((_, other)) = others.find(|(generation_id, _)| generation_ids.contains(generation_id)) {
+        let already = CountedAlready::of(&mut *conn, delivery_id).await?.within(generation_ids);
+        if let Some(other) = already.delivery_id() {
             return Ok(Some(other));
         }
     }

@@ -1,6 +1,6 @@
 //! What backing up and restoring ask of a database.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::path::Path;
 
 /// Held by a restore: "restore" in ASCII.
@@ -43,16 +43,56 @@ pub async fn claim(conn: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 /// Puts everything aside, so that it comes back where what is to take its place turns out not to be whole. Of an empty
-/// database too there is a sign then that what comes in is not whole yet.
-pub async fn set_aside(conn: &mut PgConnection) -> sqlx::Result<()> {
-    if is_empty(&mut *conn).await? {
-        sqlx::query!("CREATE SCHEMA before_restore").execute(conn).await?;
-        return Ok(());
-    }
+/// database too there is a sign then that what comes in is not whole yet. Noted is which key comes with that.
+pub async fn set_aside(conn: &mut PgConnection, key: Option<&str>) -> sqlx::Result<()> {
+    let is_empty = is_empty(&mut *conn).await?;
     let mut transaction = conn.begin().await?;
-    sqlx::query!("ALTER SCHEMA public RENAME TO before_restore").execute(&mut *transaction).await?;
-    sqlx::query!("CREATE SCHEMA public").execute(&mut *transaction).await?;
+    if is_empty {
+        sqlx::query!("CREATE SCHEMA before_restore").execute(&mut *transaction).await?;
+    } else {
+        sqlx::query!("ALTER SCHEMA public RENAME TO before_restore").execute(&mut *transaction).await?;
+        sqlx::query!("CREATE SCHEMA public").execute(&mut *transaction).await?;
+    }
+    if let Some(key) = key {
+        note_key(&mut transaction, Note::Aside, key).await?;
+    }
     transaction.commit().await
+}
+
+/// Where it is noted which key a restore brings: several databases may share a key file, and a key that waits beside it
+/// is then not always the own one.
+#[derive(Debug, Clone, Copy)]
+pub enum Note {
+    /// While the backup comes in.
+    Aside,
+    /// Once it is in.
+    Due,
+}
+
+impl Note {
+    fn schema(self) -> &'static str {
+        match self {
+            Self::Aside => "before_restore",
+            Self::Due => "restore_key_waits",
+        }
+    }
+}
+
+// A comment takes no parameters.
+async fn note_key(conn: &mut PgConnection, note: Note, key: &str) -> sqlx::Result<()> {
+    let digits: String = key.chars().filter(char::is_ascii_hexdigit).collect();
+    let statement = format!("COMMENT ON SCHEMA {} IS '{digits}'", note.schema());
+    sqlx::query(AssertSqlSafe(statement)).execute(conn).await.map(drop)
+}
+
+/// The fingerprint of the key that a restore brings, as it was noted.
+pub async fn noted_key(conn: &mut PgConnection, note: Note) -> sqlx::Result<Option<String>> {
+    let noted = sqlx::query_scalar!(
+        r#"SELECT obj_description(oid, 'pg_namespace') AS "key?"
+           FROM pg_catalog.pg_namespace WHERE nspname = $1::text"#,
+        note.schema()
+    );
+    noted.fetch_optional(conn).await.map(Option::flatten)
 }
 
 /// Whether something was put aside: by a restore that is under way, or by one that was cut off.
@@ -72,6 +112,8 @@ pub async fn put_back(conn: &mut PgConnection) -> sqlx::Result<()> {
     let mut transaction = conn.begin().await?;
     sqlx::query!("DROP SCHEMA IF EXISTS public CASCADE").execute(&mut *transaction).await?;
     sqlx::query!("ALTER SCHEMA before_restore RENAME TO public").execute(&mut *transaction).await?;
+    // Not what was noted of a key.
+    sqlx::query!("COMMENT ON SCHEMA public IS 'standard public schema'").execute(&mut *transaction).await?;
     transaction.commit().await
 }
 
@@ -80,15 +122,17 @@ async fn drop_aside(conn: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Drops what was put aside: the backup is in. In the same step it is noted whether a key waits for this database.
-pub async fn finish(conn: &mut PgConnection, key_waits: bool) -> sqlx::Result<()> {
+/// Drops what was put aside: the backup is in. In the same step it is noted whether a key waits for this database, and
+/// which.
+pub async fn finish(conn: &mut PgConnection, key: Option<&str>) -> sqlx::Result<()> {
     let mut transaction = conn.begin().await?;
     // An earlier one whose key is nowhere.
     if is_key_due(&mut transaction).await? {
         key_is_named(&mut transaction).await?;
     }
-    if key_waits {
+    if let Some(key) = key {
         sqlx::query!("CREATE SCHEMA restore_key_waits").execute(&mut *transaction).await?;
+        note_key(&mut transaction, Note::Due, key).await?;
     }
     drop_aside(&mut transaction).await?;
     transaction.commit().await

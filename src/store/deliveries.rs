@@ -377,10 +377,11 @@ pub async fn set_accepted(db: impl PgExecutor<'_>, delivery_id: i64, by: &str, n
     Ok(())
 }
 
-/// Adds a sentence to what its receipt points out.
+/// Adds a sentence to what its receipt points out, once.
 pub async fn add_warning(db: impl PgExecutor<'_>, delivery_id: i64, warning: &str) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE delivery SET warnings = array_append(warnings, $2) WHERE delivery_id = $1",
+        "UPDATE delivery SET warnings = array_append(warnings, $2::text)
+         WHERE delivery_id = $1 AND $2::text <> ALL (warnings)",
         delivery_id,
         warning
     )

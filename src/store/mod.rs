@@ -90,6 +90,7 @@ pub mod receipts;
 pub mod rejected_totals;
 pub mod release_lists;
 pub mod releases;
+pub mod replaced_waiting;
 pub mod retagging;
 pub mod run_resources;
 pub mod same_subscription;

@@ -5,10 +5,10 @@ use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, display, filters,
 };
 use crate::focus::BillingPeriod;
-use crate::rollup::{self, LedgerError, Person};
+use crate::rollup::{self, CountedAlready, LedgerError, Person};
 use crate::store::receipts::{self, Receipt};
 use crate::store::sources::{self, Consequence};
-use crate::store::{Snapshot, billers, generations, late_bills, month_closing};
+use crate::store::{Snapshot, generations, late_bills, month_closing, replaced_waiting};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -87,11 +87,7 @@ async fn ask(
     let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
     let obstacle = obstacle(&receipt, decision, !current.is_empty(), can_revert, has_lines);
     let beside = match decision {
-        Decision::Accept => {
-            let beside = billers::beside(&mut *snapshot, delivery_id).await?;
-            let overlapping = rollup::overlapping(&mut snapshot, delivery_id).await?;
-            rollup::twice(&beside, &overlapping)
-        }
+        Decision::Accept => CountedAlready::of(&mut snapshot, delivery_id).await?.reason(),
         _ => None,
     };
     let late = if decision == Decision::Accept { LateSection::new(&receipt) } else { LateSection::default() };
@@ -100,7 +96,11 @@ async fn ask(
         Decision::Withdraw if current.is_empty() => None,
         _ => booked(&mut snapshot, delivery_id).await?,
     };
-    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked })
+    let hand_in_again = match decision {
+        Decision::Accept => None,
+        _ => rollup::hand_in_again(&replaced_waiting::of(&mut snapshot, delivery_id).await?),
+    };
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked, hand_in_again })
 }
 
 /// Where the difference of closed months goes, in a sentence each.
@@ -233,6 +233,8 @@ struct DecisionPage {
     late: LateSection,
     /// That what closed months lack or have too much is booked to open ones.
     booked: Option<String>,
+    /// Which files nobody is asked about any more once this delivery is taken back.
+    hand_in_again: Option<String>,
 }
 
 /// What accepting a delivery means, as its button says it.

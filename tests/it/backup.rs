@@ -165,6 +165,7 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
     // While it is brought in: neither of it stays.
     let begun = "ALTER SCHEMA public RENAME TO before_restore";
     assert_eq!(rows(&data_dir, begun).await, [""; 0]);
+    assert_eq!(rows(&data_dir, "COMMENT ON SCHEMA before_restore IS 'f849d67325facf04'").await, [""; 0]);
     fs::write(&waiting, [5; 32]).unwrap();
     let verified = costwake(&data_dir, &["verify"]);
     assert!(verified.status.success(), "{}", said(&verified));
@@ -188,12 +189,54 @@ async fn data_and_key_belong_together_after_a_killed_restore() {
     // Killed before the key had its place, and right after that.
     for _ in 0..2 {
         assert_eq!(rows(&data_dir, "CREATE SCHEMA restore_key_waits").await, [""; 0]);
+        assert_eq!(rows(&data_dir, "COMMENT ON SCHEMA restore_key_waits IS 'f849d67325facf04'").await, [""; 0]);
         let verified = costwake(&data_dir, &["verify"]);
         assert!(verified.status.success(), "{}", said(&verified));
         assert_eq!((fs::read(&key).unwrap(), waiting.exists()), (vec![5; 32], false));
         assert_eq!(rows(&data_dir, due).await, [""; 0]);
     }
     assert_eq!(rows(&data_dir, STORED).await, [""; 0]);
+}
+
+/// Databases that share a key file: what a killed restore of one leaves neither takes nor forgets the key that waits for
+/// another, and a key that gives way is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_restore_leaves_the_key_of_another_database() {
+    let place = tempfile::tempdir().unwrap();
+    let data_dir = place.path().join("data");
+    let (key, waiting) = (data_dir.join("key"), data_dir.join("key.restoring"));
+    let (_, before) = backed_up_and_gone_on(place.path(), &data_dir).await;
+    let keys = || (fs::read(&key).unwrap(), fs::read(&waiting).ok());
+    let (fives, sixes, sevens) = ("f849d67325facf04", "e802086ad6a1e16b", "4bb06f8e4e3a7715");
+    let verify = async |statements: [String; 2]| {
+        for statement in statements {
+            let cluster = Cluster::open(&data_dir, None).unwrap();
+            let mut connection = cluster.connect_options().connect().await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        let verified = costwake(&data_dir, &["verify"]);
+        assert!(verified.status.success(), "{}", said(&verified));
+    };
+    fs::write(&waiting, [7; 32]).unwrap();
+
+    // Killed before its own key, fives, was written: sevens wait for another database.
+    let begun = "ALTER SCHEMA public RENAME TO before_restore".to_owned();
+    verify([begun, format!("COMMENT ON SCHEMA before_restore IS '{fives}'")]).await;
+    assert_eq!(keys(), (vec![6; 32], Some(vec![7; 32])));
+    assert_eq!(rows(&data_dir, STORED).await, before);
+    // Killed right after its own key, sixes, had its place.
+    let due = |key: &str| {
+        let noted = format!("COMMENT ON SCHEMA restore_key_waits IS '{key}'");
+        ["CREATE SCHEMA restore_key_waits".to_owned(), noted]
+    };
+    verify(due(sixes)).await;
+    assert_eq!(keys(), (vec![6; 32], Some(vec![7; 32])));
+    // Killed before sevens had their place: that the file was the key of others too is no reason to lose it.
+    verify(due(sevens)).await;
+    assert_eq!(keys(), (vec![7; 32], None));
+    assert_eq!(fs::read(data_dir.join(format!("key.replaced-{sixes}"))).unwrap(), [6; 32]);
+    let noted = "SELECT nspname::text FROM pg_namespace WHERE nspname IN ('before_restore', 'restore_key_waits')";
+    assert_eq!(rows(&data_dir, noted).await, [""; 0]);
 }
 
 /// Where nothing was before, nobody gets in by what a killed restore had loaded.

@@ -3,6 +3,7 @@
 use super::{ANN, Line, assert_clean, bill, figures, file, import_as_of, request, time};
 use crate::support;
 use costwake::rollup::{ImportOptions, LedgerError, accept, import_with, rebuild, remap, retention, revert, withdraw};
+use costwake::store::{Role, receipts};
 use sqlx::PgPool;
 
 fn october(cost: &str) -> String {
@@ -129,6 +130,58 @@ async fn a_quarantined_file_can_be_withdrawn(pool: PgPool) {
     assert_eq!(support::count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'delivery.withdrawn'").await, 1);
     let result = accept(&pools, receipt.delivery_id, ANN, now).await;
     assert!(matches!(result, Err(LedgerError::CannotAccept(reason)) if reason.contains("import the file again")));
+    assert_clean(&pool).await;
+}
+
+/// What a delivery took the place of while both waited is not kept: whoever takes the newer one back is told which file to
+/// hand in again, on the page that asks, on the receipt and in the audit log, unless it came again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_takes_the_place_of_another_says_which_file_to_hand_in_again(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    let hand_in = async |name: &str, cost: &str, day: u32| {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = october(cost).replace("2.50,2.50", "$2.50,2.50");
+        let as_of = time(&format!("2026-11-{day:02}T00:00:00Z"));
+        let mut request = request(file(folder.path(), &broken), Some("acme"), Some(as_of));
+        request.file_name = name.into();
+        let receipt = import_with(&pools, request, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+        assert_eq!(receipt.state, "quarantined", "{name}: {:?}", receipt.reason);
+        receipt.delivery_id
+    };
+    let receipt =
+        async |delivery_id: i64| receipts::get(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap().unwrap();
+    let older = hand_in("older.csv", "1.00", 1).await;
+    let newer = hand_in("newer.csv", "2.00", 2).await;
+    assert_eq!(receipt(older).await.state, "refused");
+    let said = format!("It had taken the place of “older.csv” (delivery {older}) on the list of what waits");
+    let app = support::app(pool.clone()).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let ask = async |what: &str| finance.get(&format!("/deliveries/{newer}/{what}")).await.body;
+    assert!(ask("withdraw").await.contains(&said) && !ask("accept").await.contains("older.csv"));
+    withdraw(&pools, newer, ANN, now).await.unwrap();
+    let reason = receipt(newer).await.reason.unwrap();
+    assert!(reason.starts_with(&format!("Withdrawn by ann. {said}")), "{reason}");
+    assert!(reason.ends_with("hand that file in again if it is to count."), "{reason}");
+    let audited: serde_json::Value =
+        sqlx::query_scalar("SELECT details -> 'hand_in_again' FROM audit_log WHERE action = 'delivery.withdrawn'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(audited, serde_json::json!([{ "delivery_id": older, "file": "older.csv" }]));
+
+    let again = hand_in("older.csv", "1.00", 1).await;
+    accept(&pools, again, ANN, now).await.unwrap();
+    assert_eq!(figures(&pool, "acme").await.len(), 3);
+    assert_clean(&pool).await;
+
+    // The file came again before the newer one was taken back: there is nothing to do.
+    hand_in("third.csv", "3.00", 3).await;
+    let fourth = hand_in("fourth.csv", "4.00", 4).await;
+    let third = hand_in("third.csv", "3.00", 3).await;
+    withdraw(&pools, fourth, ANN, now).await.unwrap();
+    assert_eq!(receipt(fourth).await.reason.as_deref(), Some("Withdrawn by ann."));
+    assert_eq!(receipt(third).await.state, "quarantined");
     assert_clean(&pool).await;
 }
 

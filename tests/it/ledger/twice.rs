@@ -111,6 +111,25 @@ async fn a_named_source_counts_what_another_counts_only_where_that_is_asked_for(
     assert_clean(&pool).await;
 }
 
+/// Whoever accepts a bill that another source counts finds on its receipt what counts beside it, as whoever asked for
+/// it beforehand does; counted again later, the receipt does not say it a second time.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_acceptance_says_once_what_counts_beside_it(pool: PgPool) {
+    let pools = support::pools(&pool);
+    let now = time("2026-11-21T10:00:00Z");
+    import_as_of(&pool, "one", &bill(&[of_account("A1", "1")]), 1).await;
+    let held = import_as_of(&pool, "other", &bill(&[of_account("A1", "2")]), 2).await;
+    assert_eq!((held.state.as_str(), held.warnings.len()), ("quarantined", 0), "{:?}", held.warnings);
+    for _ in 0..2 {
+        let accepted = accept(&pools, held.delivery_id, ANN, now).await.unwrap();
+        assert_eq!((accepted.state.as_str(), accepted.warnings.len()), ("published", 1), "{:?}", accepted.warnings);
+        let warning = &accepted.warnings[0];
+        assert!(warning.contains("“one” counts this bill too: 2026-10 of account A1 (delivery 1)"), "{warning}");
+        assert_clean(&pool).await;
+        withdraw(&pools, held.delivery_id, ANN, now).await.unwrap();
+    }
+}
+
 /// I10: that two sources count the same bill says nothing of a third one, whichever of both is still there.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_third_source_is_asked_about_beside_an_accepted_one(pool: PgPool) {

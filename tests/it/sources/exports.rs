@@ -2,10 +2,11 @@
 //! leaves an export leaves the figures.
 
 use super::{Home, assert_counts, delivery, october};
-use crate::ledger::{ANN, Line, assert_clean, bill, time, withdraw_source};
+use crate::ledger::{ANN, Line, assert_clean, bill, import_as_of, time, withdraw_source};
 use crate::support;
-use costwake::rollup::{accept, revert, withdraw};
+use costwake::rollup::{accept, rebuild, revert, withdraw};
 use costwake::sources::kind::Layout;
+use costwake::store::Role;
 use sqlx::PgPool;
 
 /// A bill of October of one sub account of the billing account 00123.
@@ -287,6 +288,34 @@ async fn a_subscription_of_two_billing_profiles_counts_once(pool: PgPool) {
     let (state, reason) = delivery(&pool, home.read(&pool, source_id).await.delivery_ids[0]).await;
     assert_eq!(state, "quarantined");
     assert!(reason.contains("already by what was handed in to this source: 2026-10 of account p-6"), "{reason}");
+    assert_clean(&pool).await;
+}
+
+/// What a bill holds of each subscription by day is kept when it is loaded: the page that asks reads no other sum of the
+/// two bills, however many they have. What is gone leaves nothing, and a rebuild makes it anew.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_page_that_asks_about_two_billing_profiles_reads_no_daily_sums(pool: PgPool) {
+    let now = time("2026-11-21T10:00:00Z");
+    let pools = support::pools(&pool);
+    let kept = async || support::count(&pool, "SELECT count(*) FROM subscription_day").await;
+    let days = [(3, "1.5"), (4, "2"), (5, "0")];
+    import_as_of(&pool, "first", &of_profile("p-1", "/subscriptions/AB-1", &days), 1).await;
+    import_as_of(&pool, "acme", &bill(&[Line::of("2026-10", 3, "shop", "1")]), 1).await;
+    assert_eq!(kept().await, 2, "neither of a day that cost nothing, nor of who is not Azure");
+    let held = import_as_of(&pool, "second", &of_profile("p-2", "ab-1", &days), 1).await;
+    assert_eq!((held.state.as_str(), kept().await), ("quarantined", 4), "{:?}", held.reason);
+
+    sqlx::query("DELETE FROM daily_cost_by_key").execute(&pool).await.unwrap();
+    let app = support::app(pool.clone()).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let ask = finance.get(&format!("/deliveries/{}/accept", held.delivery_id)).await.body;
+    assert!(ask.contains("What it holds is counted already"), "{ask}");
+    assert!(ask.contains("already by source “first”: 2026-10 of account p-2"), "{ask}");
+    withdraw(&pools, held.delivery_id, ANN, now).await.unwrap();
+    assert_eq!(kept().await, 2);
+    sqlx::query("DELETE FROM subscription_day").execute(&pool).await.unwrap();
+    rebuild::rebuild(&pools, "test", now, |_, _| {}).await.unwrap();
+    assert_eq!(kept().await, 2);
     assert_clean(&pool).await;
 }
 
