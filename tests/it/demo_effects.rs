@@ -74,8 +74,9 @@ pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
     changes
 }
 
+/// Verdicts hold what is true, and are among causes that add up to every change.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
+async fn verdicts_of_the_demo_hold_what_is_true_and_causes_add_up(db: PgPool) {
     let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
     let truth = take_in(&db, now).await;
     let done = effects::settle(&support::pools(&db), now).await.unwrap();
@@ -90,6 +91,7 @@ async fn verdicts_of_the_demo_hold_what_is_true(db: PgPool) {
     // 59 settled, 57 (96.6 %) hold the truth; no change of 15 % is among them, and none is claimed.
     assert!(staging.settled >= 58 && staging.held * 100 >= staging.settled * 95, "{staging:?}");
     assert!(staging.false_claims == 0, "{staging:?}");
+    causes_add_up_for_every_scope(&db).await;
 }
 
 /// Settled verdicts, and what is true of them.
@@ -138,13 +140,9 @@ async fn against(db: &PgPool, truth: &Truth, environment: &str) -> Against {
     figures
 }
 
-/// The causes of the demo's changes add up to them to the last digit: all of it, each team and service, by charge day and
-/// by billing period, with verdicts of releases among the causes.
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
-    let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
-    take_in(&db, now).await;
-    effects::settle(&support::pools(&db), now).await.unwrap();
+// The causes of the demo's changes add up to them to the last digit: all of it, each team and service, by charge day and
+// by billing period, with verdicts of releases among the causes.
+async fn causes_add_up_for_every_scope(db: &PgPool) {
     let mut app = support::app(db.clone()).await;
     app.state = app.state.with(|parts| parts.clock = || "2026-11-23T06:00:00Z".parse().unwrap());
     app.router = costwake::web::router(app.state.clone());
@@ -168,7 +166,7 @@ async fn causes_of_the_demo_add_up_for_every_scope(db: PgPool) {
         assert_eq!(by_currency(&all, "Amount", None), by_currency(&services, "Change", None), "{period}");
         let names: Vec<(String, String)> =
             sqlx::query_as("SELECT slug, name FROM service WHERE share_of_team_id IS NULL ORDER BY slug LIMIT 12")
-                .fetch_all(&db)
+                .fetch_all(db)
                 .await
                 .unwrap();
         for (slug, name) in names {
