@@ -52,6 +52,17 @@ CREATE TABLE metric_reach (
     PRIMARY KEY (metric, service_id)
 );
 
+-- The values that count. What is told without an environment stands for all of them: beside values of environments, the
+-- same service's of the same day, it would count what they count a second time, and does not count, whichever came
+-- first. Whoever asks for one environment takes its values and, where a day has none of any, those without one. All that
+-- adds up or compares values reads from here; metric_point has what was sent.
+CREATE VIEW metric_value AS
+SELECT p.metric, p.service_id, p.environment_id, p.charge_date, p.value, p.hour_count, p.loaded_by
+FROM metric_point p
+WHERE p.environment_id <> 0 OR NOT EXISTS (
+    SELECT FROM metric_point o WHERE o.metric = p.metric AND o.charge_date = p.charge_date
+        AND o.service_id = p.service_id AND o.environment_id <> 0);
+
 -- Values that were added to others: the same key again adds nothing.
 CREATE TABLE metric_addition (
     metric text NOT NULL REFERENCES metric,

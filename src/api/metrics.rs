@@ -162,7 +162,8 @@ pub enum Value {
 pub struct NewPoint {
     /// A name of the service.
     pub service: String,
-    /// A name of the environment; absent where it is not told apart.
+    /// A name of the environment; absent where it is not told apart: it then stands for all of them, and does not count
+    /// beside values of environments of the same service and day.
     #[serde(default)]
     pub environment: Option<String>,
     /// The day, `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`.

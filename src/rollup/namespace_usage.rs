@@ -115,6 +115,7 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<CountedNamespace
             }
         }
     }
+    let sums = told_apart_or_not(sums);
     let known: BTreeMap<Place, BigDecimal> = metric_lists::given_by(taking.conn(), BY)
         .await?
         .into_iter()
@@ -134,6 +135,19 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<CountedNamespace
     taking.touch_only(days);
     taking.finish(BY, now).await?;
     Ok(counted)
+}
+
+// Beside values of environments one without any does not count: where a part of a service's day is in no environment, all
+// of it is told without one, so that no usage is lost.
+fn told_apart_or_not(sums: BTreeMap<Place, BigDecimal>) -> BTreeMap<Place, BigDecimal> {
+    let untold = |(metric, service_id, _, day): &Place| (metric.clone(), *service_id, 0, *day);
+    let without: BTreeSet<Place> = sums.keys().filter(|place| place.2 == 0).cloned().collect();
+    let mut told: BTreeMap<Place, BigDecimal> = BTreeMap::new();
+    for (place, usage) in sums {
+        let place = Some(untold(&place)).filter(|whole| without.contains(whole)).unwrap_or(place);
+        *told.entry(place).or_default() += usage;
+    }
+    told
 }
 
 // The days from the first to the last on which anything is another than it was.
@@ -159,4 +173,27 @@ async fn describe(conn: &mut PgConnection, used: &[NamespaceDay], now: DateTime<
         metrics::add(&mut *conn, &metric, unit, &description, BY, now).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_with_a_part_in_no_environment_is_told_without_any() {
+        let place = |service_id, environment_id, day: &str| {
+            ("cluster_blue_pods".to_owned(), service_id, environment_id, day.parse::<NaiveDate>().unwrap())
+        };
+        let sums = [
+            (place(1, 0, "2026-10-03"), 3),
+            (place(1, 7, "2026-10-03"), 10),
+            (place(1, 7, "2026-10-04"), 4),
+            (place(2, 8, "2026-10-03"), 5),
+        ];
+        let told = told_apart_or_not(sums.map(|(place, usage)| (place, BigDecimal::from(usage))).into());
+        let told: Vec<(Place, String)> = told.into_iter().map(|(place, usage)| (place, usage.to_string())).collect();
+        let expected =
+            [(place(1, 0, "2026-10-03"), "13"), (place(1, 7, "2026-10-04"), "4"), (place(2, 8, "2026-10-03"), "5")];
+        assert_eq!(told, expected.map(|(place, usage)| (place, usage.to_owned())).to_vec());
+    }
 }

@@ -190,8 +190,9 @@ async fn metrics(conn: &mut PgConnection, names: &BTreeSet<&str>, days: DateRang
         return Ok(values);
     }
     let mut rows = sqlx::query!(
-        "SELECT metric, service_id, environment_id, charge_date, value FROM metric_point
-         WHERE metric = ANY($1) AND charge_date >= $2 AND charge_date < $3",
+        r#"SELECT metric AS "metric!", service_id AS "service_id!", environment_id AS "environment_id!",
+                  charge_date AS "charge_date!", value AS "value!"
+           FROM metric_value WHERE metric = ANY($1) AND charge_date >= $2 AND charge_date < $3"#,
         &names,
         days.start(),
         days.end(),

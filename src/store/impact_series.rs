@@ -159,9 +159,10 @@ pub struct MetricDay {
 pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
     sqlx::query_as!(
         MetricDay,
-        r#"SELECT p.service_id, p.environment_id, p.charge_date, p.value::double precision AS "value!"
+        r#"SELECT p.service_id AS "service_id!", p.environment_id AS "environment_id!", p.charge_date AS "charge_date!",
+                  p.value::double precision AS "value!"
            FROM service_measure told
-           JOIN metric_point p ON p.service_id = told.service_id AND p.metric = told.metric
+           JOIN metric_value p ON p.service_id = told.service_id AND p.metric = told.metric
            WHERE told.measure = $1 AND p.charge_date >= $2 AND p.charge_date < $3
            ORDER BY 1, 2, 3 LIMIT $4"#,
         measure.key(),

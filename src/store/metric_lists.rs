@@ -56,6 +56,8 @@ pub struct ServiceReach {
     pub missing_count: i64,
     /// Days of which only some hours are known.
     pub partial_count: i64,
+    /// Days that came without an environment too and count by their environments alone.
+    pub left_out_count: i64,
     /// Up to when it is known.
     pub complete_through: Option<DateTime<Utc>>,
     /// Who sent the last day.
@@ -70,16 +72,18 @@ pub async fn services(conn: &mut PgConnection, metric: &str) -> sqlx::Result<Vec
              SELECT p.service_id, p.charge_date, max(p.loaded_by) AS loaded_by,
                  CASE m.over_services WHEN 'mean' THEN avg(p.value) WHEN 'max' THEN max(p.value) ELSE sum(p.value) END
                      AS value,
-                 bool_or(p.hour_count < 24) AS is_partial
-             FROM metric_point p JOIN metric m USING (metric) WHERE p.metric = $1
+                 bool_or(p.hour_count < 24) AS is_partial, count(*) AS value_count
+             FROM metric_value p JOIN metric m USING (metric) WHERE p.metric = $1
              GROUP BY p.service_id, p.charge_date, m.over_services),
            reach AS (
              SELECT service_id, min(charge_date) AS first_day, max(charge_date) AS last_day, count(*) AS day_count,
-                 count(*) FILTER (WHERE is_partial) AS partial_count
+                 count(*) FILTER (WHERE is_partial) AS partial_count, sum(value_count)::bigint AS value_count
              FROM days GROUP BY service_id)
            SELECT s.service_id, s.slug, s.name, e.first_day AS "first_day!", e.last_day AS "last_day!",
                   d.value AS "last_value!", e.day_count AS "day_count!",
                   (e.last_day - e.first_day + 1) - e.day_count AS "missing_count!", e.partial_count AS "partial_count!",
+                  (SELECT count(*) FROM metric_point p WHERE p.metric = $1 AND p.service_id = e.service_id)
+                      - e.value_count AS "left_out_count!",
                   r.complete_through AS "complete_through?", d.loaded_by AS "loaded_by!"
            FROM reach e JOIN service s USING (service_id)
            JOIN days d ON d.service_id = e.service_id AND d.charge_date = e.last_day

@@ -383,7 +383,8 @@ pub struct MetricDay {
 }
 
 /// The known days of a service in order: in one environment, or in all of them together. A day that is not told apart by
-/// environment counts for each. Days that are not known are left out. Usage is no money, so there is no scope.
+/// environment counts for each, one that is told apart counts once (`metric_value`). Days that are not known are left out.
+/// Usage is no money, so there is no scope.
 pub async fn daily(
     conn: &mut PgConnection,
     metric: &str,
@@ -393,19 +394,16 @@ pub async fn daily(
 ) -> sqlx::Result<Vec<MetricDay>> {
     sqlx::query_as!(
         MetricDay,
-        r#"SELECT p.charge_date,
+        r#"SELECT p.charge_date AS "charge_date!",
                   CASE m.over_services WHEN 'mean' THEN avg(p.value) WHEN 'max' THEN max(p.value) ELSE sum(p.value) END
                       AS "value!",
                   bool_and((p.hour_count IS NULL OR p.hour_count = 24)
                       AND coalesce(r.complete_through, 'infinity') >= (p.charge_date + 1)::timestamp AT TIME ZONE 'UTC')
                       AS "is_whole!"
-           FROM metric_point p JOIN metric m USING (metric)
+           FROM metric_value p JOIN metric m USING (metric)
            LEFT JOIN metric_reach r ON r.metric = p.metric AND r.service_id = p.service_id
            WHERE p.metric = $1 AND p.service_id = $2 AND p.charge_date >= $4 AND p.charge_date < $5
-             AND ($3::bigint IS NULL OR p.environment_id = $3
-                  OR (p.environment_id = 0 AND NOT EXISTS (
-                      SELECT FROM metric_point o WHERE o.metric = p.metric AND o.service_id = p.service_id
-                        AND o.charge_date = p.charge_date AND o.environment_id <> 0)))
+             AND ($3::bigint IS NULL OR p.environment_id IN ($3, 0))
            GROUP BY p.charge_date, m.over_services ORDER BY p.charge_date"#,
         metric,
         service_id,

@@ -153,13 +153,13 @@ pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec
                 sum(p.value) FILTER (WHERE told.measure = 'volume')::double precision AS traffic,
                 avg(p.value) FILTER (WHERE m.meaning = 'utilization')::double precision AS utilization,
                 sum(p.value) FILTER (WHERE told.measure = 'replicas')::double precision AS replicas
-            FROM metric_point p JOIN metric m USING (metric)
+            FROM metric_value p JOIN metric m USING (metric)
             LEFT JOIN service_measure told ON told.service_id = p.service_id AND told.metric = p.metric
             WHERE p.charge_date >= $1 AND p.charge_date <= $3
               AND (m.meaning = 'utilization' OR told.metric IS NOT NULL)
             GROUP BY 1, 2, 3
         )
-        SELECT service_id, environment_id, max(unit) AS unit,
+        SELECT service_id AS "service_id!", environment_id AS "environment_id!", max(unit) AS unit,
             avg(traffic) FILTER (WHERE charge_date >= $2) AS traffic,
             count(traffic) FILTER (WHERE charge_date >= $2) AS "traffic_days!",
             avg(traffic) FILTER (WHERE charge_date < $2) AS traffic_usual,

@@ -126,7 +126,7 @@ pub struct GroupUsage {
 }
 
 /// Daily usage of the groups: of services that the scope allows, so that cost and usage are of the same ones. What is not
-/// told apart by environment belongs to no environment.
+/// told apart by environment counts for each that is asked for, and so for each of the environments as groups.
 pub async fn usage(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -146,14 +146,15 @@ pub async fn usage(
                 (p.hour_count IS NULL OR p.hour_count = 24)
                     AND coalesce(r.complete_through, 'infinity') >= (p.charge_date + 1)::timestamp AT TIME ZONE 'UTC'
                     AS is_whole
-            FROM metric_point p
+            FROM metric_value p
             JOIN service s ON s.service_id = p.service_id
-            LEFT JOIN environment e ON e.environment_id = p.environment_id
+            LEFT JOIN environment e ON $1 = 'env' AND ($6::bigint IS NULL OR e.environment_id = $6)
+                AND p.environment_id IN (e.environment_id, 0)
             LEFT JOIN service_detail detail ON detail.service_id = p.service_id
             LEFT JOIN metric_reach r ON r.metric = p.metric AND r.service_id = p.service_id
             WHERE p.metric = $2 AND p.charge_date >= $3 AND p.charge_date < $4
               AND ($5::bigint[] IS NULL OR s.team_id = ANY($5))
-              AND ($6::bigint IS NULL OR p.environment_id = $6)
+              AND ($6::bigint IS NULL OR p.environment_id IN ($6, 0))
               AND ($7::bigint IS NULL OR p.service_id = $7)
               AND ($8::bigint IS NULL OR coalesce(s.team_id, 0) = $8)
         ) g

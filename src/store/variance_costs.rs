@@ -285,8 +285,7 @@ pub struct Traffic {
 }
 
 /// Traffic of the services, by the metric that tells their volume, that have values on at least half of the complete days
-/// of both periods. What is told for all environments together stands for a service where it is told; else its
-/// environments are added up.
+/// of both periods. Environments that are told apart are added up; a day without them counts as a whole.
 pub async fn traffic(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -302,15 +301,15 @@ pub async fn traffic(
         r#"
         WITH daily AS (
             SELECT p.service_id, told.unit, p.charge_date, p.charge_date >= $1 AND p.charge_date < $2 AS is_now,
-                coalesce(sum(p.value) FILTER (WHERE p.environment_id = 0), sum(p.value))::double precision AS value
+                sum(p.value)::double precision AS value
             FROM service_measure told
-            JOIN metric_point p ON p.service_id = told.service_id AND p.metric = told.metric
+            JOIN metric_value p ON p.service_id = told.service_id AND p.metric = told.metric
             JOIN service ON service.service_id = p.service_id
             WHERE told.measure = $5
               AND ((p.charge_date >= $1 AND p.charge_date < $2) OR (p.charge_date >= $3 AND p.charge_date < $4))
               AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
               AND ($7::bigint IS NULL OR told.service_id = $7)
-              AND ($8::bigint IS NULL OR p.environment_id = $8)
+              AND ($8::bigint IS NULL OR p.environment_id IN ($8, 0))
               AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
             GROUP BY p.service_id, told.unit, p.charge_date
         )

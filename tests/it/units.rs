@@ -251,6 +251,48 @@ async fn unit_costs_are_told_by_service_environment_and_product(db: PgPool) {
     assert_eq!(other.body.lines().count(), 1, "{}", other.body);
 }
 
+/// The same usage sent with and without an environment counts once, whichever came first; sent without one only, it counts
+/// for each environment that is asked for.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn usage_with_and_without_an_environment_counts_once(db: PgPool) {
+    let world = filled(&db).await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let used = async |asked: &str| {
+        let path = format!("/api/v1/unit-costs?{asked}&period=2026-10");
+        let api = world.app.api("GET", &path, &token, Value::Null).await.json();
+        let groups = api["groups"].as_array().unwrap_or_else(|| panic!("{api}"));
+        groups.iter().map(|one| format!("{} {}", one["group"], one["after"]["usage"])).collect::<Vec<_>>()
+    };
+    let october: Vec<NaiveDate> = day("2026-10-01").iter_days().take(31).collect();
+    let total: i64 = october.iter().map(|at| requests(*at)).sum();
+    let before = used("metric=requests").await;
+    assert_eq!(before, [format!("\"checkout\" \"{total}\"")]);
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for at in &october {
+        metrics.push_str(&format!("requests,checkout,{at},{},\norders,checkout,{at},7,\n", requests(*at)));
+        // Here the whole comes first: both are in one file, and this one's environments follow in the next.
+        metrics.push_str(&format!("calls,checkout,{at},9,\n"));
+    }
+    let apart = october.iter().map(|at| format!("calls,checkout,{at},4,production\ncalls,checkout,{at},5,staging\n"));
+    let apart = format!("metric,service,day,value,environment\n{}", apart.collect::<String>());
+    for text in [metrics, apart] {
+        let pools = &world.app.state.pools;
+        metrics_import::import(pools, text.as_bytes(), "test", "", time("2026-11-19T06:00:00Z")).await.unwrap();
+    }
+    for asked in ["metric=requests", "metric=requests&env=production"] {
+        assert_eq!(used(asked).await, before, "{asked}");
+    }
+    assert_eq!(used("metric=requests&by=env").await, [format!("\"production\" \"{total}\"")]);
+    assert_eq!(used("metric=calls").await, ["\"checkout\" \"279\""]);
+    assert_eq!(used("metric=calls&env=production").await, ["\"checkout\" \"124\""]);
+    for asked in ["metric=orders", "metric=orders&env=production"] {
+        assert_eq!(used(asked).await, ["\"checkout\" \"217\""], "{asked}");
+    }
+    assert!(used("metric=orders&by=env").await.contains(&"\"production\" \"217\"".to_owned()));
+    let page = world.finance().await.get("/metrics/requests").await;
+    assert!(page.body.contains("31 days came without an environment too"), "{}", page.body);
+}
+
 async fn found(world: &World, token: &str) -> Vec<(String, String, String, BigDecimal)> {
     let api = world.app.api("GET", "/api/v1/savings", token, Value::Null).await.json();
     let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();

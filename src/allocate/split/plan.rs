@@ -237,7 +237,12 @@ impl Plan {
                 direct.into_iter().map(|(id, value)| (Some(id), value)).unzip()
             }
             Method::Metric(name) => {
-                let values = self.driver(split, name, key, &drivers.metrics);
+                let mut values = self.driver(split, name, key, &drivers.metrics);
+                // Usage that is not told apart by environment counts for each.
+                let untold = RowKey { environment_id: 0, ..key.clone() };
+                for (id, value) in self.driver(split, name, &untold, &drivers.metrics) {
+                    values.entry(id).or_insert(value);
+                }
                 values.into_iter().map(|(id, value)| (Some(id), value)).unzip()
             }
         };

@@ -144,6 +144,31 @@ fn nothing_to_divide_by_leaves_the_cost_where_it_is() {
 }
 
 #[test]
+fn usage_without_an_environment_divides_the_cost_of_each() {
+    let by_metric = split(1, 1, Method::Metric("requests".into()), &[(2, None), (3, None)]);
+    let by_metric = Split { by_environment: true, ..by_metric };
+    let charge_date = key(0, "USD").charge_date;
+    let mut drivers = Drivers::default();
+    for (service_id, environment_id, value) in [(2, 7, "3"), (2, 8, "1"), (3, 0, "1")] {
+        let day = drivers.metrics.entry(("requests".into(), Day { charge_date, environment_id })).or_default();
+        day.insert(service_id, number(value));
+    }
+    let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
+    let (moved, stayed) = run(&[by_metric], rows, &drivers);
+    let expected = [
+        "1 B env 7 6",
+        "1 C env 7 2",
+        "1 A env 7 -8",
+        "1 B env 8 2",
+        "1 C env 8 2",
+        "1 A env 8 -4",
+        "1 C env 9 2",
+        "1 A env 9 -2",
+    ];
+    assert_eq!((moved, stayed), (expected.map(str::to_owned).to_vec(), 0));
+}
+
+#[test]
 fn a_chain_is_worked_out_in_its_order_whatever_the_list_says() {
     let second = split(1, 2, Method::Even, &[(3, None), (4, None)]);
     let first = split(2, 1, Method::Even, &[(2, None), (3, None)]);
