@@ -7,7 +7,7 @@ use crate::focus::DateRange;
 use crate::rollup::mapper;
 use crate::rollup::metrics_import::told;
 use crate::rollup::usage::{Taking, UsageError};
-use crate::rollup::usage_point::{RawPoint, metric_name};
+use crate::rollup::usage_point::{RawPoint, is_ahead, metric_name};
 use crate::store::metric_points::{MetricPoint, Write};
 use crate::store::metrics::{self, Metric};
 use crate::store::{audit, metric_lists};
@@ -166,7 +166,7 @@ pub struct NewPoint {
     /// beside values of environments of the same service and day.
     #[serde(default)]
     pub environment: Option<String>,
-    /// The day, `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`.
+    /// The day, `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`; a day ahead at most.
     pub time: String,
     /// 0 or more, as a number or as text. What is not known is left out.
     #[schema(value_type = String)]
@@ -180,7 +180,7 @@ pub struct NewPoints {
     /// `replace` (when absent) takes the place of what is there; `add` adds to it and needs an `Idempotency-Key`.
     #[serde(default)]
     pub mode: Option<String>,
-    /// Up to when values are known; when absent, the end of each service's last point says it.
+    /// Up to when values are known, a day ahead at most; when absent, the end of each service's last point says it.
     #[serde(default)]
     pub complete_through: Option<DateTime<Utc>>,
     /// The values: all of them are taken or none.
@@ -252,7 +252,12 @@ async fn take(
     let now = app.now();
     let mut taking = Taking::begin(&app.pools, Some(name)).await?;
     let catalogue = mapper::catalogue_names(taking.conn()).await?;
-    let points = read(name, mode, &new.points, &catalogue)?;
+    if new.complete_through.is_some_and(|through| is_ahead(through, now)) {
+        let words = "complete_through lies more than a day ahead: nothing is known up to then. Leave it out, or send up to \
+                     when values are complete.";
+        return Err(UsageError::Refused(words.into()));
+    }
+    let points = read(name, mode, &new.points, &catalogue, now)?;
     let mut written = WrittenPoints {
         points: points.len() as i64,
         mode: if mode == Write::Add { "add" } else { "replace" }.into(),
@@ -281,6 +286,7 @@ fn read(
     mode: Write,
     points: &[NewPoint],
     catalogue: &Catalogue,
+    now: DateTime<Utc>,
 ) -> std::result::Result<Vec<MetricPoint>, UsageError> {
     let (mut read, mut faults, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (number, point) in points.iter().enumerate() {
@@ -295,7 +301,7 @@ fn read(
             when: &point.time,
             value: &value,
         };
-        match raw.read(catalogue) {
+        match raw.read(catalogue, now) {
             Ok(point) => {
                 let place = (point.slot, point.service_id, point.environment_id);
                 if !seen.insert(place) && mode == Write::Replace {

@@ -37,7 +37,7 @@ pub async fn import(
 ) -> Result<MetricsReport, UsageError> {
     let mut taking = Taking::begin(pools, None).await?;
     let catalogue = mapper::catalogue_names(taking.conn()).await?;
-    let points = read(text, &catalogue)?;
+    let points = read(text, &catalogue, now)?;
     taking.write(&points, Write::Replace, None, by, now).await?;
     let metrics: BTreeSet<&str> = points.iter().map(|point| point.metric.as_str()).collect();
     let report = MetricsReport { point_count: points.len(), metrics: metrics.into_iter().map(str::to_owned).collect() };
@@ -77,7 +77,7 @@ impl Columns {
 }
 
 /// The points of a file, or every line that is wrong.
-fn read(text: &[u8], catalogue: &Catalogue) -> Result<Vec<MetricPoint>, UsageError> {
+fn read(text: &[u8], catalogue: &Catalogue, now: DateTime<Utc>) -> Result<Vec<MetricPoint>, UsageError> {
     if text.split(|byte| *byte == b'\n').any(|line| line.len() > LINE_BYTES_MAX) {
         return Err(UsageError::Refused(format!("A line is longer than {LINE_BYTES_MAX} bytes.")));
     }
@@ -92,7 +92,7 @@ fn read(text: &[u8], catalogue: &Catalogue) -> Result<Vec<MetricPoint>, UsageErr
         }
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, csv::Position::line);
-        match point(&record, &columns, catalogue) {
+        match point(&record, &columns).read(catalogue, now) {
             Ok(point) => {
                 let place = (point.metric.clone(), point.slot, point.service_id, point.environment_id);
                 if !seen.insert(place) {
@@ -123,21 +123,24 @@ pub fn told(mut faults: Vec<String>) -> Vec<String> {
     faults
 }
 
-fn point(record: &csv::StringRecord, columns: &Columns, catalogue: &Catalogue) -> Result<MetricPoint, String> {
+fn point<'a>(record: &'a csv::StringRecord, columns: &Columns) -> RawPoint<'a> {
     let cell = |column: usize| record.get(column).unwrap_or_default();
-    let raw = RawPoint {
+    RawPoint {
         metric: cell(columns.metric),
         service: cell(columns.service),
         environment: columns.environment.map(cell).unwrap_or_default(),
         when: cell(columns.when),
         value: cell(columns.value),
-    };
-    raw.read(catalogue)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &[u8]) -> Result<Vec<MetricPoint>, UsageError> {
+        super::read(text, &catalogue(), "2026-11-02T08:00:00Z".parse().unwrap())
+    }
 
     fn catalogue() -> Catalogue {
         let mut catalogue = Catalogue::default();
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn lines_become_points() {
         let text = "\u{feff}Day,Metric,Service,Value,Environment\n2026-10-01,requests,Shop,12.50,\n2026-10-01,requests,shop,3,PROD\n";
-        let points = read(text.as_bytes(), &catalogue()).unwrap();
+        let points = read(text.as_bytes()).unwrap();
         assert_eq!(points.len(), 2);
         assert_eq!((points[0].service_id, points[0].environment_id, points[1].environment_id), (1, 0, 7));
         assert_eq!(points[0].value, "12.5".parse::<bigdecimal::BigDecimal>().unwrap());
@@ -158,20 +161,22 @@ mod tests {
     #[test]
     fn every_wrong_line_is_told_and_nothing_is_taken() {
         let text = "metric,service,day,value\nr,nobody,2026-10-01,1\nr,shop,01.10.2026,1\nr,shop,2026-10-01,-1\n\
-                    r,shop,2026-10-01,1\nr,shop,2026-10-01,2\n,shop,2026-10-02,1\nr,shop,2026-10-03,1e9\n";
-        let error = read(text.as_bytes(), &catalogue()).unwrap_err().to_string();
+                    r,shop,2026-10-01,1\nr,shop,2026-10-01,2\n,shop,2026-10-02,1\nr,shop,2026-10-03,-1e9\n\
+                    r,shop,2031-11-21,1\n";
+        let error = read(text.as_bytes()).unwrap_err().to_string();
         for part in [
             "Line 2: there is no service “nobody”",
             "Line 3: “01.10.2026” is not a day",
             "Line 4: “-1”",
             "Line 6: the same metric",
             "Line 7: a metric has a name",
-            "Line 8: “1e9”",
+            "Line 8: “-1e9”",
+            "Line 9: “2031-11-21” is still to come",
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
-        let missing = read(b"metric,service,day\n", &catalogue()).unwrap_err().to_string();
+        let missing = read(b"metric,service,day\n").unwrap_err().to_string();
         assert!(missing.contains("no column “value”"), "{missing}");
-        assert!(read(b"metric,service,day,value\n", &catalogue()).unwrap_err().to_string().contains("no lines"));
+        assert!(read(b"metric,service,day,value\n").unwrap_err().to_string().contains("no lines"));
     }
 }

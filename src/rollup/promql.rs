@@ -43,8 +43,10 @@ pub async fn take(
             Err(none) => lose(&none.service, &none.environment, none.reason, one.hours.len() as i64 + one.unusable),
             Ok((service_id, environment_id)) => {
                 let text = |label: Option<&String>| label.cloned().unwrap_or_default();
-                lose(&text(service), &text(environment), Reason::Value, one.unusable);
-                for (hour, value) in &one.hours {
+                // A server's clock may go wrong; what it says of later than was asked is not known yet.
+                let (known, ahead): (Vec<_>, Vec<_>) = one.hours.iter().partition(|(hour, _)| *hour < until);
+                lose(&text(service), &text(environment), Reason::Value, one.unusable + ahead.len() as i64);
+                for (hour, value) in known {
                     let place = (service_id, environment_id, Slot::hour_of(*hour));
                     hours.entry(place).or_default().push(value.clone());
                 }

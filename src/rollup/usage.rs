@@ -4,7 +4,7 @@ use super::{remap, splits};
 use crate::allocate::all_days;
 use crate::focus::DateRange;
 use crate::store::metric_points::{self, MetricPoint, Reading, Write};
-use crate::store::{Pools, jobs, locks, metrics};
+use crate::store::{Pools, jobs, locks, metric_reach, metrics};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -107,7 +107,7 @@ impl Taking {
             *known = end.max(*known);
             self.touch(point);
         }
-        Ok(metric_points::reach(&mut self.transaction, &reached).await?)
+        Ok(metric_reach::extend(&mut self.transaction, &reached).await?)
     }
 
     /// Adds single readings to their hours; `reached` says up to when their metrics are known then.
@@ -120,7 +120,7 @@ impl Taking {
     ) -> Result<(), UsageError> {
         metric_points::add_readings(&mut self.transaction, readings, !self.makes_days_later, by, now).await?;
         readings.iter().for_each(|reading| self.touch(&reading.point));
-        Ok(metric_points::reach(&mut self.transaction, reached).await?)
+        Ok(metric_reach::extend(&mut self.transaction, reached).await?)
     }
 
     /// Takes values away, and remembers which days that touched. Gives how many.

@@ -3,10 +3,12 @@
 use crate::allocate::Catalogue;
 use crate::store::metric_points::{MetricPoint, Slot};
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 
 const NAME_CHARS_MAX: usize = 200;
 const VALUE_CHARS_MAX: usize = 60;
+/// How far ahead a time may lie: the day has begun somewhere, and clocks differ.
+const AHEAD_MAX: Duration = Duration::days(1);
 
 /// A value with everything as text.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +38,7 @@ pub fn metric_name(name: &str) -> Result<&str, String> {
 
 impl RawPoint<'_> {
     /// The point, or what is wrong.
-    pub fn read(&self, catalogue: &Catalogue) -> Result<MetricPoint, String> {
+    pub fn read(&self, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<MetricPoint, String> {
         let metric = metric_name(self.metric)?.to_owned();
         let missing =
             |what: &str, name: &str| format!("there is no {what} “{}”. Add it to the catalogue first.", short(name));
@@ -47,6 +49,9 @@ impl RawPoint<'_> {
             name => catalogue.environments.find(name).ok_or_else(|| missing("environment", name))?,
         };
         let slot = slot(self.when)?;
+        if is_ahead(begin(slot), now) {
+            return Err(format!("“{}” is still to come: usage is sent once it was.", short(self.when.trim())));
+        }
         let text = self.value.trim();
         let value = value(text)
             .ok_or_else(|| format!("“{}” is not a value: write digits and a point, 0 or more.", short(text)))?;
@@ -69,6 +74,18 @@ pub fn slot(text: &str) -> Result<Slot, String> {
     match Slot::hour_of(at) {
         Slot::Hour(hour) if hour == at => Ok(Slot::Hour(hour)),
         _ => Err(format!("“{}” is not the beginning of an hour: values are kept by the hour.", short(text))),
+    }
+}
+
+/// Whether a time lies more than a day ahead. Nothing is known up to there, and what said so could hide what lacks.
+pub fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    at > now + AHEAD_MAX
+}
+
+fn begin(slot: Slot) -> DateTime<Utc> {
+    match slot {
+        Slot::Day(day) => day.and_time(NaiveTime::MIN).and_utc(),
+        Slot::Hour(hour) => hour,
     }
 }
 
@@ -101,6 +118,25 @@ mod tests {
         );
         let at: DateTime<Utc> = "2026-10-31T13:59:59.999Z".parse().unwrap();
         assert_eq!(Slot::hour_of(at), slot("2026-10-31T13:00:00Z").unwrap());
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_refused() {
+        let mut catalogue = Catalogue::default();
+        catalogue.services.insert("shop", 1);
+        let now: DateTime<Utc> = "2026-11-02T08:00:00Z".parse().unwrap();
+        let read = |when: &str| {
+            RawPoint { metric: "requests", service: "shop", environment: "", when, value: "1" }.read(&catalogue, now)
+        };
+        for when in ["2026-11-03", "2026-11-03T08:00:00Z", "1999-01-01"] {
+            assert!(read(when).is_ok(), "{when}");
+        }
+        for when in ["2026-11-04", "2026-11-03T09:00:00Z", "2031-11-21"] {
+            let fault = read(when).unwrap_err();
+            assert_eq!(fault, format!("“{when}” is still to come: usage is sent once it was."));
+        }
+        // The last day that a calendar has ends nowhere.
+        assert!(read("+262142-12-31").is_err());
     }
 
     #[test]

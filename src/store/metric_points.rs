@@ -2,11 +2,11 @@
 //!
 //! A day or hour without a row is not known, and nothing here makes a zero of it.
 
+use super::metric_reach;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Timelike, Utc};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 
 /// Rows that go to the server at once.
 const ROWS_AT_ONCE: usize = 10_000;
@@ -352,25 +352,6 @@ pub async fn mixed(conn: &mut PgConnection, points: &[MetricPoint]) -> sqlx::Res
     Ok(None)
 }
 
-/// Says up to when values of these metrics and services are known. What was known further stays.
-pub async fn reach(conn: &mut PgConnection, reached: &BTreeMap<(String, i64), DateTime<Utc>>) -> sqlx::Result<()> {
-    let metrics: Vec<String> = reached.keys().map(|(metric, _)| metric.clone()).collect();
-    let services: Vec<i64> = reached.keys().map(|(_, service_id)| *service_id).collect();
-    let ends: Vec<DateTime<Utc>> = reached.values().copied().collect();
-    sqlx::query!(
-        "INSERT INTO metric_reach AS known (metric, service_id, complete_through)
-         SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[])
-         ON CONFLICT (metric, service_id)
-         DO UPDATE SET complete_through = greatest(known.complete_through, excluded.complete_through)",
-        &metrics,
-        &services,
-        &ends,
-    )
-    .execute(conn)
-    .await
-    .map(drop)
-}
-
 /// The value of one day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricDay {
@@ -456,7 +437,7 @@ pub async fn delete(
     .execute(&mut *conn)
     .await?
     .rows_affected();
-    forget_reach(conn, metric).await?;
+    metric_reach::set_anew(conn, metric, service_id).await?;
     Ok(deleted)
 }
 
@@ -473,18 +454,6 @@ pub async fn delete_of(conn: &mut PgConnection, metric: &str, by: &str, days: Da
     .execute(&mut *conn)
     .await?
     .rows_affected();
-    forget_reach(conn, metric).await?;
+    metric_reach::set_anew(conn, metric, None).await?;
     Ok(deleted)
-}
-
-// A service without values is not known up to anywhere.
-async fn forget_reach(conn: &mut PgConnection, metric: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        "DELETE FROM metric_reach r WHERE r.metric = $1 AND NOT EXISTS (
-             SELECT FROM metric_point p WHERE p.metric = r.metric AND p.service_id = r.service_id)",
-        metric,
-    )
-    .execute(conn)
-    .await
-    .map(drop)
 }

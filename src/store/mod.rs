@@ -72,6 +72,7 @@ pub mod mapping_rules;
 pub mod metric_lists;
 pub mod metric_points;
 pub mod metric_queries;
+pub mod metric_reach;
 pub mod metrics;
 pub mod missing_bills;
 pub mod month_closing;

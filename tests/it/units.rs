@@ -270,7 +270,7 @@ async fn usage_with_and_without_an_environment_counts_once(db: PgPool) {
     let mut metrics = String::from("metric,service,day,value,environment\n");
     for at in &october {
         metrics.push_str(&format!("requests,checkout,{at},{},\norders,checkout,{at},7,\n", requests(*at)));
-        // Here the whole comes first: both are in one file, and this one's environments follow in the next.
+        // Here the whole comes first; its environments follow in another file.
         metrics.push_str(&format!("calls,checkout,{at},9,\n"));
     }
     let apart = october.iter().map(|at| format!("calls,checkout,{at},4,production\ncalls,checkout,{at},5,staging\n"));

@@ -129,6 +129,18 @@ async fn what_belongs_to_nothing_is_counted_and_shown(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM usage_unmapped").await, 0);
 }
 
+/// What is still to come is rejected and counted as other values that cannot be taken, and makes nothing known.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_still_to_come_is_rejected(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let ahead = sum("requests", 1, 0, 5 * 365 * 86_400, 3);
+    let answer = send(&app, &token, &[resource("shop", "", json!([ahead]))]).await;
+    assert_eq!(answer["partialSuccess"]["rejectedDataPoints"], "1", "{answer}");
+    assert_eq!(count(&pool, "SELECT count(*) FROM usage_unmapped WHERE reason = 'value'").await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM metric_reach").await, 0);
+}
+
 /// Protobuf, plain and as gzip, is what exporters send; what is none of it is refused.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn protobuf_is_read_as_exporters_send_it(pool: PgPool) {

@@ -151,6 +151,42 @@ async fn days_are_read_by_environment_and_whole_or_not(pool: PgPool) {
     assert_eq!(read(None).await[2], "31 24 true");
 }
 
+/// What is still to come is refused, and a wrong value that is taken away takes with it how far it made values known.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn nothing_is_known_ahead_and_a_wrong_end_can_be_taken_back(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let one = |time: &str| json!([point("shop", time, json!(1))]);
+    for (body, sentence) in [
+        (json!({ "points": one("2031-11-21") }), "points[0]: “2031-11-21” is still to come"),
+        (json!({ "points": one("2026-11-03T09:00:00Z") }), "is still to come"),
+        (json!({ "complete_through": "2045-01-01T00:00:00Z", "points": one("2026-10-31") }), "more than a day ahead"),
+    ] {
+        let answer = app.api("POST", "/api/v1/metrics/requests/points", &token, body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.body);
+        assert!(answer.body.contains(sentence), "{sentence}: {}", answer.body);
+    }
+    let file = b"metric,service,day,value\nrequests,shop,2031-11-21,1\n";
+    let refused = metrics_import::import(&pools(&pool), file, "test", "", now()).await.unwrap_err().to_string();
+    assert!(refused.contains("Line 2: “2031-11-21” is still to come"), "{refused}");
+    assert_eq!(count(&pool, "SELECT count(*) FROM metric_reach").await, 0);
+
+    let reach = async || {
+        let text = "SELECT to_char(complete_through AT TIME ZONE 'UTC', 'MM-DD HH24:MI') FROM metric_reach";
+        sqlx::query_scalar::<_, String>(text).fetch_all(&pool).await.unwrap()
+    };
+    send(&app, &token, "requests", json!({ "points": one("2026-10-29T05:00:00Z") })).await;
+    let far = json!({ "complete_through": "2026-11-03T00:00:00Z", "points": one("2026-10-31") });
+    send(&app, &token, "requests", far).await;
+    assert_eq!(reach().await, ["11-03 00:00"]);
+    for (day, left) in [("2026-10-31", vec!["10-29 06:00"]), ("2026-10-29", vec![])] {
+        let form = [("service", "shop"), ("first_day", day), ("last_day", day)];
+        let gone = app.post_form("/metrics/requests/delete-values", &form).await;
+        assert_eq!(gone.status, StatusCode::SEE_OTHER, "{}", gone.body);
+        assert_eq!(reach().await, left, "after {day}");
+    }
+}
+
 /// The page of a service shows what a unit cost: of days that are known only, whatever lacks named.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn unit_cost_leaves_out_what_is_not_known(pool: PgPool) {
