@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::rules::form::{ConditionFields, RuleForm};
-use crate::allocate::Names;
+use crate::allocate::{self, Names, TAG_PREFIX};
 use crate::store::{Snapshot, catalogue, service_details};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,10 @@ const HINT_TAGS: [&str; 8] = [
     "name",
     "workload",
 ];
+
+/// Words in names of pipelines and senders' services that say what is done there, not whose it is.
+const ORDINARY_WORDS: [&str; 11] =
+    ["cd", "ci", "deploy", "deployment", "job", "pipeline", "prod", "production", "release", "run", "service"];
 
 /// A rule that may be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,34 @@ impl Suggester {
         })
     }
 
+    /// For what a sender told and no rule gives to a service: by the first of these attributes whose value is like the
+    /// name of one. `more` has to hold too.
+    pub fn of_name<'a>(
+        &self,
+        told: impl IntoIterator<Item = (&'a str, String)>,
+        more: &[ConditionFields],
+    ) -> Option<Suggestion> {
+        told.into_iter().find_map(|(attribute, value)| {
+            let id = self.like(&value)?;
+            let own = equals(attribute, value.trim());
+            let others = more.iter().filter(|condition| **condition != own).cloned();
+            let conditions = std::iter::once(own.clone()).chain(others).collect();
+            let evidence = match attribute.strip_prefix(TAG_PREFIX).unwrap_or(attribute) {
+                "service" => format!("The sender's name for it is like that of the service: {}.", own.value),
+                what => format!("The {what} is called like the service: {}.", own.value),
+            };
+            self.suggestion(id, "deployments", conditions, evidence)
+        })
+    }
+
+    // The service of that name: as it is, without what stands in brackets, or without words that say what is done.
+    fn like(&self, name: &str) -> Option<i64> {
+        let bare = without_brackets(name);
+        let address = allocate::slug(&bare);
+        let words: Vec<&str> = address.split('-').filter(|word| !ORDINARY_WORDS.contains(word)).collect();
+        self.names.find(name).or_else(|| self.names.find(&bare)).or_else(|| self.names.find(&words.join("-")))
+    }
+
     fn suggestion(
         &self,
         service_id: i64,
@@ -107,6 +139,21 @@ impl Suggester {
         fields.push(("reason", format!("Suggested and accepted. {evidence}")));
         Some(Suggestion { service: name.clone(), evidence, fields })
     }
+}
+
+// `Checkout (24x7)` is `Checkout`.
+fn without_brackets(name: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => kept.push(c),
+            _ => {}
+        }
+    }
+    kept.trim().to_owned()
 }
 
 fn equals(attribute: &str, value: &str) -> ConditionFields {
@@ -146,5 +193,31 @@ mod tests {
         assert!(has("service", "checkout"));
         assert!(has("reason", "Suggested and accepted. Its tag namespace says checkout."));
         assert!(suggester().of_tags([("color", "search".to_owned())].into_iter()).is_none());
+    }
+    #[test]
+    fn what_a_sender_calls_it_may_be_like_a_name() {
+        let of = |attribute: &str, value: &str| {
+            suggester().of_name([(attribute, value.to_owned())], &[equals("source", "pager")])
+        };
+        let named = |value: &str| of("service", value).map(|one| one.service);
+        for value in ["Checkout (24x7)", "[P1] checkout", " CHECKOUT ", "Deploy Checkout", "checkout-service (EU)"] {
+            assert_eq!(named(value).as_deref(), Some("Checkout"), "{value}");
+        }
+        for value in ["", "()", "Deploy", "checkout-api", "Checkout and search", "prod"] {
+            assert_eq!(named(value), None, "{value}");
+        }
+        let found = of("service", "Checkout (24x7)").unwrap();
+        assert_eq!(found.evidence, "The sender's name for it is like that of the service: Checkout (24x7).");
+        let of_field = |name: &str| {
+            let fields = found.fields.iter().filter(|(key, _)| *key == name);
+            fields.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of_field("attribute"), ["service", "source"]);
+        assert_eq!(of_field("value"), ["Checkout (24x7)", "pager"]);
+        assert_eq!(of("tag:app", "search").unwrap().evidence, "The app is called like the service: search.");
+        // The first that is like one, in the order that they are given.
+        let hints = [("pipeline", "Tests"), ("tag:app", "search"), ("tag:namespace", "checkout")];
+        let hints = hints.map(|(attribute, value)| (attribute, value.to_owned()));
+        assert_eq!(suggester().of_name(hints, &[]).unwrap().service, "Search");
     }
 }

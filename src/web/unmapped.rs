@@ -117,9 +117,9 @@ async fn show(
         deployments: deployments.iter().map(|row| deployment_row(row, &stored, &suggester)).collect(),
         event_count,
         event_rows_in_all: events.first().map_or(0, |row| row.row_count),
-        events: events.iter().map(|row| event_row(row, &stored)).collect(),
+        events: events.iter().map(|row| event_row(row, &stored, &suggester)).collect(),
         pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
-        pipelines: pipelines.into_iter().map(pipeline_row).collect(),
+        pipelines: pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).collect(),
         days: format!("{} to {}", recent.start(), recent.last_day()),
         page,
     })

@@ -3,8 +3,9 @@
 use super::super::csv::{Cell, Table};
 use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, rules};
 use super::charge_reason;
-use super::told::{event_row, lacks};
+use super::told::{event_reason, lacks};
 use crate::store::mapping_rules;
+use crate::store::operational_events::kind_in_words;
 use crate::store::unmapped::{self, FILE_ROW_COUNT_MAX};
 use axum::extract::State;
 use axum::response::Response;
@@ -118,14 +119,13 @@ async fn events(State(app): State<AppState>) -> Result<Response> {
         "LastStarted",
     ]);
     for row in unmapped::events(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
-        let shown = event_row(&row, &stored);
         table.row(&[
             Cell::from(&row.source_name),
             Cell::from(row.service_raw.join(", ")),
-            Cell::from(shown.kind),
+            Cell::from(kind_in_words(&row.kind)),
             Cell::from(&row.environment_raw),
             Cell::from(&row.repo),
-            Cell::from(shown.reason),
+            Cell::from(event_reason(&row, &stored)),
             Cell::from(row.event_count),
             Cell::from(&row.last_title),
             moment(row.last_at),

@@ -29,7 +29,10 @@ pub struct DeploymentRow {
 /// Runs of one pipeline.
 pub struct PipelineRow {
     pub pipeline: UnmappedPipeline,
+    /// A rule takes exactly its runs already: what it does not name is still lacking.
+    pub has_rule: bool,
     pub rule_url: String,
+    pub suggestion: Option<Suggestion>,
 }
 
 /// Operational events of one kind.
@@ -44,6 +47,7 @@ pub struct EventRow {
     pub last_title: String,
     pub last_at: DateTime<Utc>,
     pub rule_url: String,
+    pub suggestion: Option<Suggestion>,
 }
 
 /// What deployments lack, and why no service has them.
@@ -77,12 +81,27 @@ pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggest
         last_id: row.last_deployment_id,
         last_at: row.last_at,
         rule_url: deployment_rule(row).url("/rules/new"),
-        suggestion: row
-            .repo
-            .as_deref()
-            .filter(|_| row.lacks_service)
-            .and_then(|repo| suggester.of_repository(repo, telling(row))),
+        suggestion: deployment_suggestion(row, suggester).filter(|_| row.lacks_service),
     }
+}
+
+// What the sender calls the service comes before the repository, which may have several; its pipeline, app or namespace
+// after it.
+fn deployment_suggestion(row: &UnmappedDeployments, suggester: &Suggester) -> Option<Suggestion> {
+    let repo = row.repo.as_deref();
+    let mut more: Vec<_> = repo.and_then(|repo| equals("repo", repo)).into_iter().collect();
+    more.extend(telling(row));
+    let named = if row.service_unmapped.is_empty() { &row.service_raw } else { &row.service_unmapped };
+    let hints = hints(row).filter_map(|(key, value)| match key {
+        "pipeline" => Some(("pipeline", value)),
+        "app" => Some(("tag:app", value)),
+        "namespace" => Some(("tag:namespace", value)),
+        _ => None,
+    });
+    let by_service = suggester.of_name(named.iter().map(|name| ("service", name.clone())), &more);
+    by_service
+        .or_else(|| repo.and_then(|repo| suggester.of_repository(repo, telling(row))))
+        .or_else(|| suggester.of_name(hints, &more))
 }
 
 fn hints(row: &UnmappedDeployments) -> impl Iterator<Item = (&'static str, String)> {
@@ -120,33 +139,45 @@ fn deployment_rule(row: &UnmappedDeployments) -> RuleForm {
     RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
 }
 
-// By name and repository: the path of its file is not sent with each run.
-/// A pipeline with the rule that would make its runs deployments.
-pub fn pipeline_row(pipeline: UnmappedPipeline) -> PipelineRow {
+/// A pipeline with the rule that would make its runs deployments: by name and repository, since the path of its file is
+/// not sent with each run. Where such a rule is there and the runs lack an environment still, it is not suggested again.
+pub fn pipeline_row(pipeline: UnmappedPipeline, stored: &[MappingRule], suggester: &Suggester) -> PipelineRow {
     let mut conditions: Vec<_> = equals("pipeline", &pipeline.name).into_iter().collect();
     conditions.extend(pipeline.repo.as_deref().and_then(|repo| equals("repo", repo)));
+    let has_rule = stored.iter().any(|rule| RuleForm::of(rule, None, None, None).conditions == conditions);
+    let told = Some(("pipeline", pipeline.name.clone())).filter(|_| !has_rule);
+    let suggestion = suggester.of_name(told, &conditions);
     let form = RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
-    PipelineRow { rule_url: form.url("/rules/new"), pipeline }
+    PipelineRow { rule_url: form.url("/rules/new"), pipeline, has_rule, suggestion }
 }
 
-/// Operational events with the rule that would give them to a service.
-pub fn event_row(row: &UnmappedEvents, stored: &[MappingRule]) -> EventRow {
+/// Why no service has these operational events.
+pub fn event_reason(row: &UnmappedEvents, stored: &[MappingRule]) -> String {
     let value = |name: &str| match name {
         "service" => row.service_raw.first().cloned(),
         "environment" => row.environment_raw.clone(),
         "repo" => row.repo.clone(),
         _ => None,
     };
+    reason(row.service_rule_id, stored, value)
+}
+
+/// Operational events with the rule that would give them to a service.
+pub fn event_row(row: &UnmappedEvents, stored: &[MappingRule], suggester: &Suggester) -> EventRow {
+    let source = || equals("source", &row.source_name).into_iter().collect::<Vec<_>>();
+    let by_name = suggester.of_name(row.service_raw.iter().map(|name| ("service", name.clone())), &source());
+    let by_repository = || suggester.of_repository(row.repo.as_deref()?, source());
     EventRow {
         source: row.source_name.clone(),
         kind: kind_in_words(&row.kind),
         services: if row.service_raw.is_empty() { "not named".into() } else { row.service_raw.join(", ") },
         environment: row.environment_raw.clone().unwrap_or_else(|| "not named".into()),
-        reason: reason(row.service_rule_id, stored, value),
+        reason: event_reason(row, stored),
         count: row.event_count,
         last_title: row.last_title.clone(),
         last_at: row.last_at,
         rule_url: event_rule(row).url("/rules/new"),
+        suggestion: by_name.or_else(by_repository),
     }
 }
 

@@ -114,6 +114,19 @@ async fn code_owners_are_hints(pool: PgPool) {
     assert_eq!(count(&pool, owned).await, 2);
 }
 
+// Presses the button of the only rule that a page suggests.
+async fn accept(app: &TestApp, body: &str) {
+    let document = scraper::Html::parse_document(body);
+    let inputs = scraper::Selector::parse("form[action='/rules'] input[type='hidden']").unwrap();
+    let fields: Vec<(String, String)> = document
+        .select(&inputs)
+        .map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap().to_owned()))
+        .collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let accepted = app.post_form("/rules", &fields).await;
+    assert_eq!(accepted.status, StatusCode::SEE_OTHER, "{}", accepted.body);
+}
+
 /// What is unmapped comes with the rule that the catalogue suggests; the button makes it one.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
@@ -133,18 +146,50 @@ async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
         "{}",
         page.body
     );
-    let document = scraper::Html::parse_document(&page.body);
-    let inputs = scraper::Selector::parse("form[action='/rules'] input[type='hidden']").unwrap();
-    let fields: Vec<(String, String)> = document
-        .select(&inputs)
-        .map(|input| (input.attr("name").unwrap().to_owned(), input.attr("value").unwrap().to_owned()))
-        .collect();
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let accepted = app.post_form("/rules", &fields).await;
-    assert_eq!(accepted.status, StatusCode::SEE_OTHER, "{}", accepted.body);
+    accept(&app, &page.body).await;
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
     assert_eq!(
         count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'Suggested and accepted.%'").await,
         1
     );
+}
+
+/// Deployments, pipelines and operational events that call their service like one of the catalogue suggest it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_senders_call_a_service_suggests_it(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = app.token(TokenScope::Ingest, Role::Viewer).await;
+    let body = json!({ "repo": "acme/mono", "environment": "production", "version": "1", "status": "succeeded",
+        "attributes": { "app": "Shop", "stage": "search" }, "finished_at": "2026-10-30T10:00:00Z" });
+    let made = app.api("POST", "/api/v1/deployments", &token, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let told = "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
+                    received_at, state)
+                SELECT min(event_source_id), 'told', 'told', '{}', '', '', now(), 'done' FROM event_source
+                RETURNING event_delivery_id";
+    let delivery: i64 = sqlx::query_scalar(told).fetch_one(&pool).await.unwrap();
+    let incident = "INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
+                        time_is_received, service_raw)
+                    SELECT event_source_id, 'P1', 'incident', 'triggered', 'Orders fail', now(), false, '{Shop (24x7)}'
+                    FROM event_delivery WHERE event_delivery_id = $1";
+    sqlx::query(incident).bind(delivery).execute(&pool).await.unwrap();
+    let run = "INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, repo, name, status, finished_at,
+                   event_delivery_id, received_at, status_rank, facts)
+               SELECT event_source_id, r.id, r.id, 1, 'acme/mono', 'Deploy shop', 'succeeded', now(), event_delivery_id,
+                   now(), 4, '{\"kind\": \"pipeline_run\", \"pipeline\": \"Deploy shop\"}'::jsonb
+               FROM event_delivery CROSS JOIN (VALUES ('1')) r (id) WHERE event_delivery_id = $1";
+    sqlx::query(run).bind(delivery).execute(&pool).await.unwrap();
+    for (show, evidence) in [
+        ("deployments", "The app is called like the service: Shop."),
+        ("pipelines", "The pipeline is called like the service: Deploy shop."),
+        ("events", "name for it is like that of the service: Shop (24x7)."),
+    ] {
+        let page = app.get(&format!("/unmapped?show={show}")).await;
+        assert!(page.body.contains("It is shop") && page.body.contains(evidence), "{show}: {}", page.body);
+        accept(&app, &page.body).await;
+        let page = app.get(&format!("/unmapped?show={show}")).await;
+        assert!(!page.body.contains("It is shop"), "{show}: accepted once is enough: {}", page.body);
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM operational_event_service").await, 1);
 }
