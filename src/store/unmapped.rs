@@ -144,7 +144,8 @@ pub struct UnmappedPipeline {
     pub row_count: i64,
 }
 
-/// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test.
+/// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test. Jobs are parts of
+/// a run and no runs.
 pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedPipeline>> {
     sqlx::query_as!(
         UnmappedPipeline,
@@ -154,6 +155,7 @@ pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<
            WHERE NOT EXISTS (SELECT FROM deployment d
                              WHERE d.event_source_id = p.event_source_id
                                AND d.external_id = 'workflow_run/' || p.run_id)
+             AND NOT coalesce(jsonb_exists(p.facts -> 'attributes', 'job'), false)
            GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
         limit
     )

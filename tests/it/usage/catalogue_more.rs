@@ -297,3 +297,17 @@ async fn runs_of_pipelines_become_usage(pool: PgPool) {
     let page = app.get("/services/search?period=2026-10-30..2026-10-31").await;
     assert!(page.body.contains("pipeline_runs"), "{}", page.body);
 }
+
+/// A pipeline with two jobs ran once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn jobs_are_no_runs_of_the_queue(pool: PgPool) {
+    let app = shop(&pool).await;
+    for (id, attributes) in
+        [("9", json!({})), ("9/jobs/1", json!({ "job": "build" })), ("9/jobs/2", json!({ "job": "test" }))]
+    {
+        run(&pool, id, "acme/mono", "2026-10-30T10:00:00Z", 60, attributes).await;
+    }
+    let csv = app.get("/unmapped/pipelines.csv").await.body;
+    let rows: Vec<&str> = csv.lines().skip(1).collect();
+    assert!(rows.len() == 1 && rows[0].contains("acme/mono,,1,"), "{csv}");
+}
