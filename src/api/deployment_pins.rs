@@ -2,11 +2,12 @@
 
 use super::catalogue::answer;
 use super::deployments::id_of;
-use super::error::{ErrorBody, Result};
+use super::error::{Error, ErrorBody, Result};
 use crate::store::deployment_pins::{self, Pin};
 use crate::web::deployment::matching;
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -77,17 +78,31 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<DeploymentPin>
     Ok(Json(pins.into_iter().map(DeploymentPin::from).collect()))
 }
 
-/// Pin a deployment's match: its services and environment stay, whatever rules say from now on.
+/// Pin a deployment's match: its services and environment stay, whatever rules say from now on. No body is taken: what is
+/// pinned is the match that the deployment has.
 #[utoipa::path(put, path = "/api/v1/deployments/{id}/pin", tag = "deployments",
     params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
-    responses((status = 200, body = PinState), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = PinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn pin(
     State(app): State<AppState>,
     principal: Principal,
     address: ClientAddress,
     Path(id): Path<String>,
+    body: Bytes,
 ) -> Result<Response> {
+    if says_anything(&body) {
+        return Err(Error::Unprocessable(
+            "A pin takes no body: it keeps the services and the environment that the deployment has now. To give it \
+             others, make a rule for it first, then pin."
+                .into(),
+        ));
+    }
     set(app, principal, address, &id, true).await
+}
+
+// Clients that always send one send nothing with `{}` and `null`.
+fn says_anything(body: &[u8]) -> bool {
+    !matches!(body.trim_ascii(), b"" | b"{}" | b"null")
 }
 
 /// Let rules decide about a deployment again.
@@ -115,4 +130,19 @@ async fn set(
     let done = matching::set(app, principal, address, deployment_id, is_pinned).await;
     let state = |has_changed| PinState { deployment_id, is_pinned, has_changed };
     answer(StatusCode::OK, done.map(|done| done.map(state)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_anything;
+
+    #[test]
+    fn only_a_body_that_asks_for_something_says_anything() {
+        for nothing in ["", " \n", "{}", "null"] {
+            assert!(!says_anything(nothing.as_bytes()), "{nothing}");
+        }
+        for something in [r#"{"services":["payments"]}"#, "[]", "x"] {
+            assert!(says_anything(something.as_bytes()), "{something}");
+        }
+    }
 }

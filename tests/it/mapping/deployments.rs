@@ -90,6 +90,11 @@ async fn a_pinned_match_does_not_move(pool: PgPool) {
     // Programs pin, list and let go too.
     let token = app.token(TokenScope::Admin, Role::Finance).await;
     let nothing = serde_json::Value::Null;
+    // Other services than the deployment has are not taken for what is to be pinned.
+    let others = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, json!({"services": ["payments"]})).await;
+    assert_eq!(others.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", others.body);
+    assert!(others.body.contains("A pin takes no body"), "{}", others.body);
+    assert_eq!(app.api("GET", "/api/v1/deployment-pins", &token, nothing.clone()).await.json(), json!([]));
     let pinned = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, nothing.clone()).await;
     assert_eq!((pinned.status, pinned.json()["has_changed"].clone()), (StatusCode::OK, json!(true)), "{}", pinned.body);
     let again = app.api("PUT", &format!("/api/v1/deployments/{id}/pin"), &token, nothing.clone()).await;
