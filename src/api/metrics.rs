@@ -19,8 +19,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::{Number, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -147,13 +147,36 @@ pub async fn define(
 }
 
 /// A value as a number or as text; neither loses a digit.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum Value {
-    /// `12.5`.
-    Number(Number),
-    /// `"12.5"`.
-    Text(String),
+    /// `12.5` or `"12.5"`, as it is written.
+    Told(String),
+    /// `null`.
+    Null,
+    /// What is neither.
+    Other,
+}
+
+// By hand, so that what does not fit is told of its point, in words of usage.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Ok(match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(number) => Self::Told(number.to_string()),
+            serde_json::Value::String(text) => Self::Told(text),
+            serde_json::Value::Null => Self::Null,
+            _ => Self::Other,
+        })
+    }
+}
+
+impl Value {
+    fn text(&self) -> std::result::Result<&str, &'static str> {
+        match self {
+            Self::Told(text) => Ok(text),
+            Self::Null => Err("its value is null. Leave a point out where the value is not known."),
+            Self::Other => Err("its value is no number: write 12.5, or \"12.5\" as text."),
+        }
+    }
 }
 
 /// A value of a service.
@@ -290,18 +313,15 @@ fn read(
 ) -> std::result::Result<Vec<MetricPoint>, UsageError> {
     let (mut read, mut faults, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (number, point) in points.iter().enumerate() {
-        let value = match &point.value {
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => text.clone(),
-        };
-        let raw = RawPoint {
+        let raw = |value| RawPoint {
             metric: name,
             service: &point.service,
             environment: point.environment.as_deref().unwrap_or_default(),
             when: &point.time,
-            value: &value,
+            value,
         };
-        match raw.read(catalogue, now) {
+        let point = point.value.text().map_err(str::to_owned).and_then(|value| raw(value).read(catalogue, now));
+        match point {
             Ok(point) => {
                 let place = (point.slot, point.service_id, point.environment_id);
                 if !seen.insert(place) && mode == Write::Replace {

@@ -124,7 +124,7 @@ pub fn told(mut faults: Vec<String>) -> Vec<String> {
 }
 
 fn point<'a>(record: &'a csv::StringRecord, columns: &Columns) -> RawPoint<'a> {
-    let cell = |column: usize| record.get(column).unwrap_or_default();
+    let cell = move |column: usize| record.get(column).unwrap_or_default();
     RawPoint {
         metric: cell(columns.metric),
         service: cell(columns.service),

@@ -7,6 +7,8 @@ use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 
 const NAME_CHARS_MAX: usize = 200;
 const VALUE_CHARS_MAX: usize = 60;
+/// Zeros that an exponent adds at most, in front or behind: far more than anybody counts.
+const EXPONENT_MAX: u64 = 60;
 /// How far ahead a time may lie: the day has begun somewhere, and clocks differ.
 const AHEAD_MAX: Duration = Duration::days(1);
 
@@ -89,12 +91,24 @@ fn begin(slot: Slot) -> DateTime<Utc> {
     }
 }
 
-/// A value of 0 or more, exact.
+/// A value of 0 or more, exact. Programs write large numbers with an exponent: `1e+16`.
 pub fn value(text: &str) -> Option<BigDecimal> {
+    let (digits, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(digits, rest)| (digits, Some(rest)));
     let is_plain = text.len() <= VALUE_CHARS_MAX
-        && text.starts_with(|c: char| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_digit() || c == '.');
-    is_plain.then(|| text.parse().ok()).flatten()
+        && digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if !is_plain {
+        return None;
+    }
+    let exponent: i64 = exponent.map_or(Some(0), |text| text.parse().ok())?;
+    if exponent.unsigned_abs() > EXPONENT_MAX {
+        return None;
+    }
+    let (digits, scale) = digits.parse::<BigDecimal>().ok()?.into_bigint_and_exponent();
+    let scale = scale - exponent;
+    let value = BigDecimal::new(digits, scale);
+    // The database keeps digits, not powers of ten.
+    Some(if scale < 0 { value.with_scale(0) } else { value })
 }
 
 fn short(text: &str) -> String {
@@ -142,7 +156,34 @@ mod tests {
     #[test]
     fn values_are_exact_and_never_below_zero() {
         assert_eq!(value("12.50"), Some("12.5".parse().unwrap()));
-        for wrong in ["", "-1", ".5", "1e9", "NaN", "1,5", "1.2.3"] {
+        let plain = |text: &str| value(text).unwrap().to_plain_string();
+        for (text, expected) in [
+            ("1e25", "10000000000000000000000000"),
+            ("1e+16", "10000000000000000"),
+            ("1.5E3", "1500"),
+            ("12.5e-3", "0.0125"),
+            ("9007199254740993e0", "9007199254740993"),
+            ("12345678901234567890.123e2", "1234567890123456789012.3"),
+            ("0e5", "0"),
+        ] {
+            assert_eq!(plain(text), expected, "{text}");
+        }
+        let wrong = [
+            "",
+            "-1",
+            ".5",
+            "NaN",
+            "1,5",
+            "1.2.3",
+            "e5",
+            "-1e9",
+            "1e",
+            "1e1e1",
+            "1e1.5",
+            "1e61",
+            "1e-9223372036854775808",
+        ];
+        for wrong in wrong {
             assert_eq!(value(wrong), None, "{wrong}");
         }
     }

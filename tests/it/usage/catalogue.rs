@@ -173,7 +173,8 @@ async fn what_senders_call_a_service_suggests_it(pool: PgPool) {
                     SELECT event_source_id, 'P1', 'incident', 'triggered', 'Orders fail', now(), false, '{Shop (24x7)}'
                     FROM event_delivery WHERE event_delivery_id = $1";
     sqlx::query(incident).bind(delivery).execute(&pool).await.unwrap();
-    let run = "INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, repo, name, status, finished_at,
+    let run =
+        "INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, repo, name, status, finished_at,
                    event_delivery_id, received_at, status_rank, facts)
                SELECT event_source_id, r.id, r.id, 1, 'acme/mono', 'Deploy shop', 'succeeded', now(), event_delivery_id,
                    now(), 4, '{\"kind\": \"pipeline_run\", \"pipeline\": \"Deploy shop\"}'::jsonb

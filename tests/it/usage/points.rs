@@ -151,6 +151,31 @@ async fn days_are_read_by_environment_and_whole_or_not(pool: PgPool) {
     assert_eq!(read(None).await[2], "31 24 true");
 }
 
+/// Numbers with an exponent are read to the last digit; what is no value is told in words, beside its point.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn values_are_read_as_programs_write_them(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let path = "/api/v1/metrics/requests/points";
+    let body = r#"{"points": [{"service": "shop", "time": "2026-10-30", "value": 1e25},
+        {"service": "shop", "time": "2026-10-31", "value": 1.2345678901234567e+16}]}"#;
+    let request = app
+        .request(Method::POST, path)
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .header(header::CONTENT_TYPE, "application/json");
+    let answer = app.send(request.body(Body::from(body)).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let expected = ["shop 2026-10-30 10000000000000000000000000", "shop 2026-10-31 12345678901234567"];
+    assert_eq!(days(&pool, "requests").await, expected);
+    let wrong =
+        json!({ "points": [point("shop", "2026-10-29", Value::Null), point("shop", "2026-10-30", json!([1]))] });
+    let answer = app.api("POST", path, &token, wrong).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.body);
+    for part in ["points[0]: its value is null. Leave a point out", "points[1]: its value is no number"] {
+        assert!(answer.body.contains(part), "{part}: {}", answer.body);
+    }
+}
+
 /// What is still to come is refused, and a wrong value that is taken away takes with it how far it made values known.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn nothing_is_known_ahead_and_a_wrong_end_can_be_taken_back(pool: PgPool) {
