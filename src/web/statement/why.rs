@@ -138,6 +138,7 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     }
     let part = Part { currency: asked.currency.clone(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
+    let bills = bills.of_days(vec![asked.month.days(), asked.before.days()]);
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
     let is_first = is_first(&bills, &asked, &rows);
     Ok(MonthWhy { month, before: asked.before, view, bills, why, is_first })

@@ -120,6 +120,11 @@ async fn a_gap_of_one_account_is_told_where_it_bills(db: PgPool) {
         assert_eq!(page.contains("30 days, partial"), is_told, "{path}");
     }
     assert_eq!(notes(&world, "?service=checkout").await.as_array().map(Vec::len), Some(0));
+    let days = "/services/edge?period=2026-11-01..2026-11-19";
+    for (path, is_told) in [(days.to_owned(), true), (format!("{days}&vs=py"), false)] {
+        let page = finance.get(&path).await.body;
+        assert_eq!(page.contains(gap), is_told, "days that are compared count too: {path}: {page}");
+    }
 }
 
 /// The causes of the change from October to November that are not nothing.
