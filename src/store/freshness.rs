@@ -1,8 +1,8 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
 use super::Scope;
-use super::bill_gaps::{self, Gap};
-use super::known_days::KnownDays;
+use super::bill_gaps::{self, Gap, Weights};
+use super::known_days::{KnownDays, Lacking};
 use super::missing_bills::{self, Missing, Part, Shares};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -76,6 +76,8 @@ pub struct Freshness {
     pub known: Arc<KnownDays>,
     /// What each source has of each service's cost; read only where a source is late.
     pub shares: Arc<Shares>,
+    /// What the bills of gaps make of services.
+    pub weights: Arc<Weights>,
     /// The days that are looked at ([`Self::of_days`]); empty for all.
     pub days: Vec<DateRange>,
     /// The transactions that the view of the database sees. Two views that say the same see the same rows.
@@ -164,6 +166,14 @@ impl Freshness {
         self.complete_to().filter(|last| first <= *last).map(|_| first)
     }
 
+    /// The days that lack a bill which makes a material part of these services together: they have no unit cost, since
+    /// part of their cost is not known.
+    pub fn lacking(&self, service_ids: &[i64]) -> Lacking {
+        let is_lacking = |gap: &&Gap| gap.is_daily && self.weights.is_material(gap, service_ids);
+        let without_bill = self.known.gaps().iter().filter(is_lacking).map(|gap| gap.period).collect();
+        Lacking { missing_since: self.missing_since_of(service_ids), without_bill }
+    }
+
     /// The first day that any bill tells of.
     pub fn bills_from(&self) -> Option<NaiveDate> {
         self.sources.iter().map(|source| source.bills_from).min()
@@ -173,9 +183,8 @@ impl Freshness {
     /// tells the other. That one is of a service, within the reach of bills: on a day it does not know, other bills may
     /// be there. This one is of no service: where it says no, all bills lack, also those of services that began later
     /// or are billed on one day a month, of which that one lacks nothing. Averages, comparisons and months ask it, and
-    /// unit costs with [`Self::missing_since_of`], which weighs a late bill for several services together as their
-    /// groups have them. Gaps are weighed for single services only ([`Gap::material`]), so that unit costs count the
-    /// days of a gap of one bill beside others.
+    /// unit costs with [`Self::lacking`], which weighs a late bill and a gap for several services together as their
+    /// groups have them.
     pub fn has_bill(&self, day: NaiveDate) -> bool {
         self.bills_from().is_none_or(|first| first <= day) && !self.unbilled.contains(&BillingPeriod::containing(day))
     }
@@ -313,7 +322,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
     bills.unbilled = bill_gaps::unbilled(&accounts);
     let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
-    bill_gaps::read_services(&mut *conn, &mut gaps).await?;
+    bills.weights = Arc::new(bill_gaps::read_services(&mut *conn, &mut gaps).await?);
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         let late = (first, bills.late_accounts.as_slice());
         let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, &Part::default()).await?;
