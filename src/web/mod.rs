@@ -57,6 +57,7 @@ mod invoices;
 pub mod job_kinds;
 mod json_table;
 mod known_values;
+pub mod line_turns;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
@@ -158,6 +159,8 @@ pub struct AppParts {
     pub kept_costs: Arc<service::KeptCosts>,
     /// Turns at recording a deployment at once: it waits for locks, and pages need connections meanwhile.
     pub recording: Arc<Semaphore>,
+    /// Turns of those who read the lines of bills for a page.
+    pub line_turns: line_turns::LineTurns,
     /// Room for bodies of webhooks.
     pub webhook_bodies: webhook_bodies::BodyRoom,
     /// Turns of webhooks, without those whose body is still coming.
@@ -177,6 +180,7 @@ impl AppState {
         let draining = CancellationToken::new();
         let parts = AppParts {
             config: Arc::new(config),
+            line_turns: line_turns::LineTurns::of(&pools.web),
             pools,
             clock: Utc::now,
             trusted_proxies,
