@@ -90,6 +90,7 @@ pub mod server;
 pub mod service;
 pub mod services;
 pub mod session;
+pub mod shared_moves;
 pub mod sign_in;
 mod source;
 pub mod source_change;
