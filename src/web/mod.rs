@@ -57,6 +57,7 @@ mod invoices;
 pub mod job_kinds;
 mod json_table;
 mod known_values;
+mod list_pages;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
