@@ -270,7 +270,14 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
         }
         let days = costwake::focus::DateRange::days_to("2026-03-31".parse().unwrap(), 30);
         let catalogue = mapper::catalogue_names(&mut *conn).await.unwrap();
-        let question = what_if::Question { rules: &rules, catalogue, rule_id: Some(0), recent: days, long: days };
+        let question = what_if::Question {
+            rules: &rules,
+            catalogue,
+            rule_id: Some(0),
+            removed_service: None,
+            recent: days,
+            long: days,
+        };
         what_if::ask(conn, &Scope::everything(), question).await.unwrap()
     };
     let answer = preview(&mut conn, true).await;

@@ -156,6 +156,7 @@ async fn a_preview_equals_what_saving_does(pool: PgPool) {
         rules: &rules,
         catalogue: mapper::catalogue_names(&mut conn).await.unwrap(),
         rule_id: Some(0),
+        removed_service: None,
         recent: days,
         long: days,
     };
