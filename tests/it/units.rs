@@ -298,7 +298,8 @@ async fn savings_are_exact_wait_for_releases_and_can_be_dismissed(db: PgPool) {
     let page = finance.get("/savings").await;
     assert_eq!(texts(&page.body, "section[aria-labelledby=h-open] tr.total td.n"), ["$105"], "{}", page.body);
     assert!(page.body.contains("Held back for the launch “Winter sale” of 1 Dec 2026 to 10 Dec 2026"), "{}", page.body);
-    assert!(page.body.contains("the deployment of 10 Nov 2026 has not settled"), "{}", page.body);
+    let waits = "Held back until bills are complete to 24 Nov 2026: the deployment of 10 Nov 2026 has not settled";
+    assert!(page.body.contains(waits), "{}", page.body);
     let wrong = [("kind", "launch"), ("title", "x"), ("first_day", "2026-12-05"), ("last_day", "2026-12-01")];
     let refused = finance.post_form("/services/checkout/plans", &wrong).await;
     assert!(refused.status == StatusCode::BAD_REQUEST && refused.body.contains("last day"), "{}", refused.body);

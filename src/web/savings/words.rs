@@ -150,7 +150,7 @@ pub fn held(held: &Held) -> String {
             )
         }
         Held::Deployment { day: deployed, settled_on } => format!(
-            "Held back until {}: the deployment of {} has not settled, and low use may be part of it.",
+            "Held back until bills are complete to {}: the deployment of {} has not settled, and low use may be part of it.",
             day(*settled_on),
             day(*deployed)
         ),
