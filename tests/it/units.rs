@@ -193,10 +193,17 @@ async fn a_release_is_judged_by_what_a_unit_costs(db: PgPool) {
     let refused = goal(json!({"goal": "weight"})).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.body.contains("needs the weight of cost"), "{}", refused.body);
-    assert_eq!(
-        goal(json!({"goal": "latency", "duration_metric": "requests"})).await.status,
-        StatusCode::UNPROCESSABLE_ENTITY
-    );
+    // Neither a sum nor a share of capacity is how long a unit takes.
+    for wrong in ["requests", "utilization", "unheard-of"] {
+        let refused = goal(json!({"goal": "latency", "duration_metric": wrong})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+        assert!(refused.body.contains(&format!("{wrong} does not tell how long a unit takes")), "{}", refused.body);
+        let fields = [("metric", "requests"), ("goal", "latency"), ("cost_percent", ""), ("duration_metric", wrong)];
+        let refused = finance.post_form("/services/checkout/goals", &fields).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    }
+    let search = finance.get("/services/search").await;
+    assert!(!search.body.contains("<option>utilization</option>"), "the form offers no share of capacity");
 
     // The form of the service's page does the same, for those whose service it is.
     let page = finance.get("/services/checkout").await;
