@@ -45,7 +45,12 @@ pub async fn form(conn: &mut Snapshot, service_id: i64, slug: &str, own: &[Strin
     Ok(GoalForm {
         slug: slug.to_owned(),
         metrics: known.iter().filter(is_own).filter(|one| one.is_summed()).map(|one| one.metric.clone()).collect(),
-        durations: known.iter().filter(is_own).filter(|one| one.tells_duration()).map(|one| one.metric.clone()).collect(),
+        durations: known
+            .iter()
+            .filter(is_own)
+            .filter(|one| one.tells_duration())
+            .map(|one| one.metric.clone())
+            .collect(),
         stated: stated.iter().map(stated_row).collect(),
     })
 }

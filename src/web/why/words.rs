@@ -104,9 +104,10 @@ fn overlap(days: DateRange, others: DateRange) -> bool {
 
 // The services that have traffic and are billed in a currency, or in any: the row of a walk is of no others.
 fn traffic<'a>(facts: &Facts<'a>, currency: Option<&str>) -> Vec<&'a Traffic> {
-    let own = facts.lines.iter().filter(|line| {
-        currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage"
-    });
+    let own = facts
+        .lines
+        .iter()
+        .filter(|line| currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage");
     let billed: HashSet<i64> = own.map(|line| line.service_id).collect();
     facts.traffic.iter().filter(|one| billed.contains(&one.service_id)).collect()
 }
