@@ -174,7 +174,8 @@ fn duration(
 ) -> Option<Duration> {
     let named = goal.and_then(|goal| goal.duration_metric.as_deref());
     let metric = match named {
-        Some(name) => own.iter().find(|metric| metric.metric == name)?,
+        // It may mean something else since the goal was stated.
+        Some(name) => own.iter().find(|metric| metric.metric == name && metric.tells_duration())?,
         None => own.iter().find(|metric| metric.meaning == "latency")?,
     };
     let values = usage.get(metric.metric.as_str())?;
