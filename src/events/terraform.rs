@@ -18,8 +18,8 @@ fn told(fields: &Fields<'_>, of: &Fields<'_>, run_id: &str) -> Event {
     let mut event = Event { kind: EventKind::InfraChange, ..Event::default() };
     event.external_id = Some(run_id.to_owned());
     event.service_hint = fields.text("/workspace_name");
-    // The trigger run:errored comes with canceled runs too: the status decides. A plan that applied nothing is told as
-    // an end too: the run that was told to begin would last for ever. One that was saved begins again once it is applied.
+    // The trigger run:errored comes with canceled runs too: the status decides. A plan that applied nothing is an end
+    // too: what was told to begin would last for ever. One that was saved begins again once it is applied.
     let status = match word {
         "applied" | "planned_and_finished" | "planned_and_saved" => Status::Succeeded,
         "errored" | "policy_soft_failed" => Status::Failed,
