@@ -45,6 +45,11 @@ impl Looked {
         }
     }
 
+    // A team is told what lies above its baseline.
+    fn tells_falls(&self) -> bool {
+        matches!(self, Self::Service(..))
+    }
+
     fn history(&self) -> &History {
         match self {
             Self::Service(_, series) => &series.history,
@@ -175,7 +180,7 @@ pub(super) fn look(
             episode.is_still_idle = is_still_idle(&history, episode, &taught.idle);
         }
         let found = found(looked, &history, taught, model);
-        life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
+        life::follow(&mut episodes, day, found, looked.tells_falls(), |start, day| left(&now, start, day));
         keep_what_is_usual(&mut episodes, &history, &taught.idle);
     }
     Some(Outcome {
@@ -263,8 +268,7 @@ fn keep_what_is_usual(episodes: &mut [Episode], history: &History, policy: &Idle
 
 fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> Vec<Anomaly> {
     if let Looked::Team(..) = looked {
-        let all = detect(history, model, &taught.baseline);
-        return all.into_iter().filter(|one| one.kind != AnomalyKind::Drop).collect();
+        return detect(history, model, &taught.baseline);
     }
     let is_spike = |one: &Anomaly| one.kind == AnomalyKind::Spike;
     let mut all = detect(history, model, &taught.shift);
@@ -428,6 +432,27 @@ mod tests {
         let (kept, watched) = (outcome.episodes, outcome.watched);
         let used = look(&unused(190, 400.0), &kept, Some(&watched), &taught, &Model::default()).unwrap();
         assert_eq!(idle(&used), [(life::State::Ended, day(189))]);
+    }
+
+    // Eight days of a team at half as much again, and twelve back where they were.
+    #[test]
+    fn a_rise_of_a_team_ends_when_cost_came_back() {
+        let cost = |index: u64| {
+            let usual = 100.0 + (index * 7919 % 11) as f64;
+            Some(if (78..86).contains(&index) { 1.5 * usual } else { usual })
+        };
+        let Looked::Service(_, series) = with_a_gap(None) else { unreachable!("it is of a service") };
+        let history = History { cost: (0..98).map(cost).collect(), ..series.history.clone() };
+        let team =
+            Looked::Team(Subject { service_id: 0, environment_id: 0, team_id: 1, ..subject() }, Box::new(history));
+        let taught = Taught::of(team.subject(), &[], 0.0, None);
+        let outcome = look(&team, &[], None, &taught, &Model::default()).unwrap();
+        let told = format!("{:?}", outcome.episodes);
+        assert!(!outcome.episodes.is_empty(), "it is told");
+        for one in &outcome.episodes {
+            assert_eq!(one.state, life::State::Ended, "{told}");
+            assert!(one.anomaly.kind != AnomalyKind::Drop && one.anomaly.end < day(89), "{told}");
+        }
     }
 
     #[test]
