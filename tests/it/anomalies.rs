@@ -183,6 +183,42 @@ async fn a_level_becomes_the_new_normal_and_false_alarms_teach(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_answer_taken_back_closes_what_was_closed_before(db: PgPool) {
+    let world = filled(&db, (6000, "2026-10-22")).await;
+    detect(&world).await;
+    let finance = world.finance().await;
+    let path = format!("/anomalies/{}", rows(&db).await[0].0);
+    let state = format!("{path}/state");
+    let answer = async |word: &'static str| {
+        let form = [("state", word), ("reason", "We told everybody."), ("until", "2026-12-01")];
+        let status = finance.post_form(&state, &form).await.status;
+        let all = rows(&db).await;
+        (status.as_u16(), all[0].2.clone(), all[0].3.clone())
+    };
+    let new_normal = || Some("new-normal".to_owned());
+    assert_eq!(answer("explained").await, (303, "explained".into(), new_normal()));
+    // It is over, so that nobody can keep it open, and another answer is one all the same.
+    for word in ["acknowledged", "planned"] {
+        assert_eq!(answer(word).await, (400, "explained".into(), new_normal()), "{word}");
+    }
+    assert!(!finance.get(&path).await.body.contains("Closes it until the last day above"));
+    assert_eq!(answer("false-alarm").await, (303, "false-alarm".into(), new_normal()));
+    assert!(finance.get(&path).await.body.contains("It is closed as it was before"));
+    assert_eq!(answer("open").await, (303, "closed".into(), new_normal()));
+    assert_eq!(answer("open").await.0, 400, "there is no answer any more");
+    let page = finance.get(&path).await.body;
+    assert!(
+        page.contains("Closed: the new normal") && page.contains("The answer was taken back; it is closed"),
+        "{page}"
+    );
+    assert!(!page.contains("If nothing changes"), "{page}");
+    assert!(texts(&finance.get("/deployments").await.body, "nav a[href='/anomalies'] .count").is_empty());
+    // The next search leaves it as it is.
+    detect(&world).await;
+    assert_eq!(rows(&db).await[0].3, new_normal());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     let world = filled(&db, (0, "2026-08-01")).await;
     // Nobody asks the checkout anything from 9 November on: ten complete days.
