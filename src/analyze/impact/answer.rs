@@ -73,7 +73,8 @@ pub enum Reason {
     ShortHistory,
     /// The service cost nothing on most of the days before.
     NoCostBefore,
-    /// The interval is too wide, and holds zero.
+    /// It is likelier that there is no effect, and the interval reaches beyond a tenth of cost. It may leave out zero: it
+    /// always holds the estimate, however unlikely an effect is.
     TooUncertain,
     /// An effect is likely, and no more than that.
     LikelyNotCertain,
