@@ -71,7 +71,7 @@ mod tests {
             (-40.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
             // Cut at the estimate, it leaves zero out.
             (2.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
-            (2.0, 20.0, (Finding::NoMaterialChange, Reason::WithinATenth)),
+            (2.0, 15.0, (Finding::NoMaterialChange, Reason::WithinATenth)),
         ] {
             assert_eq!(finding(&raw, &Effect::of(&raw, 2.0, (low, high))), said, "{low} to {high}");
         }

@@ -280,7 +280,7 @@ impl Answer {
             "no-cost-before" => "The service cost nothing on most of the days before.",
             "too-uncertain" => {
                 "It is likelier that there is no effect, and the interval is too wide to say that nothing material changed."
-            },
+            }
             "likely-not-certain" => "An effect is likely, and no more than that.",
             "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
             "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
