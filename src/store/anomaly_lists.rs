@@ -57,6 +57,11 @@ impl ListedAnomaly {
         matches!(self.state.as_str(), "open" | "acknowledged")
     }
 
+    /// Whether it is about one kind of cost of a team, and of no single service.
+    pub fn is_of_team(&self) -> bool {
+        self.service_id.is_none()
+    }
+
     /// Whether it was closed without an answer: it is over, whatever is answered or taken back.
     pub fn was_closed(&self) -> bool {
         self.close_reason.is_some()

@@ -219,6 +219,34 @@ async fn an_answer_taken_back_closes_what_was_closed_before(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_anomaly_of_a_team_leads_to_what_its_services_deployed(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, "2026-11", "2026-11-18", (0, "2026-11-01"), "2026-11-19T06:00:00Z").await;
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO anomaly (team_id, service_category, billing_currency, kind, start_date, end_date, found_on,
+            opened_at, changed_at, publication_id, day_count, actual_total, expected_total)
+         VALUES ($1, 'Networking', 'USD', 'transfer-above-baseline', '2026-11-10', '2026-11-14', '2026-11-12',
+            now(), now(), 1, 5, 900, 400) RETURNING anomaly_id",
+    )
+    .bind(team(&db, "search").await)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/anomalies/{id}")).await;
+    assert_eq!(page.status, 200);
+    for untrue in ["No deployment and no other event", "Not known for this service", "No cause was found yet"] {
+        assert!(!page.body.contains(untrue), "{untrue}: {}", page.body);
+    }
+    for text in ["Causes are looked for by service.", "Deployments and traffic", "Not looked at", "/teams/pay"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let links = texts(&page.body, "a[href^='/deployments?period='][href$='team=pay']");
+    assert_eq!(links.len(), 1, "{}", page.body);
+    assert_eq!(finance.get("/deployments?period=2026-09-29..2026-11-14&team=pay").await.status, 200);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     let world = filled(&db, (0, "2026-08-01")).await;
     // Nobody asks the checkout anything from 9 November on: ten complete days.
