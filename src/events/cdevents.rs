@@ -6,9 +6,7 @@
 //! deployment of its own: it ends whichever stood there, and an artifact that was published is a version that exists.
 
 use super::fields::{Fields, joined, status_of};
-use super::{
-    Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean, without_credentials,
-};
+use super::{Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean, without_credentials};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
@@ -299,7 +297,8 @@ mod tests {
     #[test]
     fn what_is_packed_is_read_without_credentials_or_refused() {
         let packed = |data: &str| {
-            let root = json!({"specversion": "1.0", "type": "dev.cdevents.service.deployed.0.3.0", "data_base64": data});
+            let root =
+                json!({"specversion": "1.0", "type": "dev.cdevents.service.deployed.0.3.0", "data_base64": data});
             read(&Headers::default(), Fields::new(&root, "2026-03-02T12:00:00Z".parse().unwrap()))
         };
         let mut told = event();
