@@ -227,7 +227,7 @@ CREATE TABLE pipeline_run (
     earliest_started_at timestamptz,
     finished_at timestamptz,
     url text,
-    -- What told how it stands, so that a rule which makes it a deployment can do so later.
+    -- What told how it stands. A rule that makes it a deployment later looks at all that was told of it.
     event_delivery_id bigint NOT NULL REFERENCES event_delivery,
     received_at timestamptz NOT NULL,
     told_at timestamptz,

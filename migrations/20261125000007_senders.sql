@@ -195,7 +195,7 @@ UNION ALL
        WHERE ws.service_id = x.service_id AND w.environment_id = x.environment_id AND w.finished_at < x.finished_at
          AND w.status IN ('succeeded', 'superseded') AND w.kind NOT IN ('config_sync', 'restart', 'scale')
          AND NOT ws.is_noop
-       ORDER BY w.finished_at DESC, w.deployment_id DESC LIMIT 1))
+       ORDER BY w.finished_at DESC, w.event_source_id DESC, w.external_id DESC LIMIT 1))
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'marked', m.marked_at, NULL, NULL, NULL, x.replaced_at
 FROM live x JOIN deployment_failure_mark m USING (deployment_id)

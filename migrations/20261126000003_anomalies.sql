@@ -14,6 +14,7 @@ CREATE TABLE anomaly (
         'transfer-above-baseline', 'storage-above-baseline', 'drop')),
     state text NOT NULL DEFAULT 'open'
         CHECK (state IN ('open', 'acknowledged', 'explained', 'planned', 'false-alarm', 'closed')),
+    -- Why it was closed without an answer. One that was answered afterwards keeps it, so that the answer can be taken back.
     close_reason text CHECK (close_reason IN ('ended', 'new-normal', 'withdrawn')),
     -- The days of it, UTC, both included. Complete days only.
     start_date date NOT NULL,
@@ -41,7 +42,8 @@ CREATE TABLE anomaly (
     -- The last day of what is planned.
     planned_until date,
     CHECK ((service_id IS NULL) <> (team_id IS NULL)),
-    CHECK ((state = 'closed') = (close_reason IS NOT NULL)),
+    CHECK (state <> 'closed' OR close_reason IS NOT NULL),
+    CHECK (close_reason IS NULL OR state IN ('closed', 'explained', 'false-alarm')),
     CHECK (start_date <= end_date)
 );
 CREATE INDEX anomaly_by_state ON anomaly (state, end_date DESC);

@@ -65,7 +65,8 @@ pub struct Delivery {
 
 impl Delivery {
     /// The figures of the changes that went live in a period. `live` reaches past its end, as far as is known: a change
-    /// may be taken back later.
+    /// may be taken back later. Those of one instant came in the order in which they are given: a row's number would be
+    /// that of arrival.
     pub fn of(live: &[Live], failures: &[Failure], days: DateRange) -> Self {
         let mut places: BTreeMap<(i64, i64), Vec<&Live>> = BTreeMap::new();
         for one in live {
@@ -74,7 +75,7 @@ impl Delivery {
         let mut changes: BTreeMap<i64, Option<Duration>> = BTreeMap::new();
         let mut restored: BTreeMap<i64, Duration> = BTreeMap::new();
         for place in places.values_mut() {
-            place.sort_by_key(|one| (one.at, one.deployment_id));
+            place.sort_by_key(|one| one.at);
             // A repetition of what is live changes nothing, so neither does it end a failure.
             let steps: Vec<&&Live> = place.iter().filter(|one| !one.is_noop).collect();
             for (index, one) in steps.iter().enumerate() {
@@ -185,6 +186,16 @@ mod tests {
         assert_eq!((found.change_count, found.failure_count), (3, 1));
         assert_eq!(found.restore_time, Some(Duration::hours(4)));
         assert_eq!(found.lead_time, Some(Duration::hours(5)));
+    }
+
+    #[test]
+    fn at_one_instant_the_order_that_is_given_decides() {
+        // Whichever arrived first.
+        for (first, second) in [(1, 2), (2, 1)] {
+            let back = Live { is_rollback: true, ..live(second, 1, 6) };
+            let found = Delivery::of(&[live(first, 1, 6), back], &[], october());
+            assert_eq!((found.failure_count, found.restore_time), (1, Some(Duration::zero())));
+        }
     }
 
     #[test]

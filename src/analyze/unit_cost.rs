@@ -47,14 +47,13 @@ impl UnitCost {
     }
 }
 
-/// Usage of the days whose bills are all there: a day without the bill of a late source has no unit cost, since part of
-/// its cost is not known, nor has one that no bill tells of at all. A bill is `missing_since` a day.
+/// Usage of the days whose bills are all there (`is_billed`): a day without the bill of a late source, or within a gap of
+/// one, has no unit cost, since part of its cost is not known, nor has one that no bill tells of at all.
 pub fn billed(
     mut usage: BTreeMap<NaiveDate, BigDecimal>,
-    has_bill: impl Fn(NaiveDate) -> bool,
-    missing_since: Option<NaiveDate>,
+    is_billed: impl Fn(NaiveDate) -> bool,
 ) -> BTreeMap<NaiveDate, BigDecimal> {
-    usage.retain(|day, _| has_bill(*day) && missing_since.is_none_or(|since| *day < since));
+    usage.retain(|day, _| is_billed(*day));
     usage
 }
 
@@ -107,13 +106,13 @@ mod tests {
         let days = DateRange::new(day(1), day(5)).unwrap();
         let costs = values(&[(1, "10"), (2, "10")]);
         let used = values(&[(1, "1000"), (2, "1000"), (3, "1000"), (4, "1000")]);
-        let unit = UnitCost::of(days, &costs, &billed(used.clone(), |_| true, Some(day(3))));
+        let unit = UnitCost::of(days, &costs, &billed(used.clone(), |one| one < day(3)));
         assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(3), day(4)]));
-        let unit = UnitCost::of(days, &costs, &billed(used.clone(), |one| one >= day(2), Some(day(3))));
+        let unit = UnitCost::of(days, &costs, &billed(used.clone(), |one| one >= day(2) && one < day(3)));
         assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(1), day(3), day(4)]));
         // No bill between others: what these days cost is no zero.
         let costs = values(&[(1, "10"), (4, "10")]);
-        let unit = UnitCost::of(days, &costs, &billed(used, |one| one == day(1) || one == day(4), None));
+        let unit = UnitCost::of(days, &costs, &billed(used, |one| one == day(1) || one == day(4)));
         assert_eq!((unit.per(1000), unit.unknown_days), (Some(10.into()), vec![day(2), day(3)]));
     }
 

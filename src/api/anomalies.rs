@@ -42,7 +42,8 @@ pub struct AnomalyBody {
     pub kind: String,
     /// open, acknowledged, explained, planned, false-alarm, closed.
     pub state: String,
-    /// Of a closed one: ended, new-normal, withdrawn.
+    /// Why it was closed without an answer: ended, new-normal, withdrawn. One that was answered afterwards keeps it, and is
+    /// closed again where the answer is taken back.
     pub close_reason: Option<String>,
     /// What happened, in a sentence.
     pub sentence: String,
@@ -217,7 +218,7 @@ async fn read(app: &AppState, principal: &Principal, id: i64) -> Result<AnomalyW
 /// An answer about an anomaly.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub struct NewState {
-    /// acknowledged, explained, planned, false-alarm; open takes an answer back.
+    /// acknowledged, explained, planned, false-alarm; open takes an answer back, and closes again what was closed before it.
     #[schema(example = "explained")]
     pub state: String,
     /// Why; needed for explained, planned and false-alarm.

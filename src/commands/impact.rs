@@ -7,6 +7,7 @@ use crate::jobs::effects;
 use crate::store::deployment_list::{self, DeploymentFilter};
 use crate::store::effects::{EffectBrief, EffectRow, ServiceLine};
 use crate::store::{Pools, Scope, deployment_lists};
+use crate::web::deployment::FlagRow;
 use crate::web::effects::{Answer, FINDINGS};
 use anyhow::ensure;
 use chrono::Utc;
@@ -87,10 +88,18 @@ fn print(row: &EffectRow) {
         println!("  One answer with deployment {}: count it once.", others.join(", "));
     }
     println!("  {}: {}. {}", answer.phase_words(), answer.finding_word().to_lowercase(), answer.reason_sentence());
-    for flag in row.flags.as_array().map(Vec::as_slice).unwrap_or_default() {
-        let (name, what) = crate::web::effects::flag_text(flag);
-        println!("  {name}: {} a day, {what}", flag["amount_per_day"].as_str().unwrap_or("not known"));
+    for flag in crate::web::deployment::flags(row) {
+        println!("  {}", flag_line(&flag));
     }
+}
+
+// As the deployment's page says it, in a line: with its day, and the deployments that it is about.
+fn flag_line(flag: &FlagRow) -> String {
+    let a_day = if flag.has_amount { " a day" } else { "" };
+    let word = if flag.deployments.len() == 1 { "deployment" } else { "deployments" };
+    let ids: Vec<String> = flag.deployments.iter().map(i64::to_string).collect();
+    let others = if ids.is_empty() { String::new() } else { format!(", {word} {}", ids.join(", ")) };
+    format!("{}: {}{a_day}, {}{others}", flag.name, flag.amount, flag.detail)
 }
 
 fn object(row: &EffectRow, lines: &[ServiceLine]) -> serde_json::Value {
@@ -110,15 +119,30 @@ async fn newest(pools: &Pools, arguments: &Arguments) -> anyhow::Result<ExitCode
     let answers = crate::store::effects::briefs(&mut snapshot, &scope, &ids, None).await?;
     let mut count = 0;
     for one in &listed {
-        for effect in answers.iter().filter(|effect| effect.deployment_id == one.deployment_id) {
+        let asked = |effect: &&EffectBrief| has_finding(effect, arguments.finding.as_deref());
+        for effect in answers.iter().filter(|effect| effect.deployment_id == one.deployment_id).filter(asked) {
             count += 1;
             line(&one.label(), &one.service_names.join(", "), effect, arguments.json);
         }
     }
     if count == 0 && !arguments.json {
-        println!("No deployment has an answer yet: effects are estimated where something new went live in production.");
+        println!("{}", nothing(arguments.finding.as_deref()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn nothing(finding: Option<&str>) -> String {
+    match finding {
+        Some(finding) => format!("No deployment has an answer with the finding {finding}."),
+        None => "No deployment has an answer yet: effects are estimated where something new went live in an environment that is known and no preview.".into(),
+    }
+}
+
+// A deployment is listed for any of its answers; those of other services and currencies have findings of their own. Of
+// what is still measured no finding is told.
+fn has_finding(effect: &EffectBrief, finding: Option<&str>) -> bool {
+    let Some(finding) = finding else { return true };
+    if effect.phase == "measuring" { finding == "measuring" } else { finding == effect.finding }
 }
 
 fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
@@ -147,4 +171,61 @@ fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
         answer.amount().unwrap_or_else(|| "not known".into()),
         services
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(phase: &str, finding: &str) -> EffectBrief {
+        EffectBrief {
+            deployment_id: 1,
+            service_id: 1,
+            billing_currency: "USD".into(),
+            release_date: "2026-11-02".parse().unwrap(),
+            phase: phase.into(),
+            finding: finding.into(),
+            reason: String::new(),
+            days_after: 14,
+            per_day: None,
+            per_day_low: None,
+            per_day_high: None,
+            before_per_day: None,
+            flags: json!([]),
+            joint: None,
+        }
+    }
+
+    #[test]
+    fn of_a_deployment_only_the_answers_with_the_finding_are_listed() {
+        let all = [
+            effect("settled", "increase"),
+            effect("settled", "no-material-change"),
+            effect("measuring", "cannot-tell"),
+            effect("settled", "cannot-tell"),
+        ];
+        let listed = |finding| all.iter().filter(|one| has_finding(one, finding)).count();
+        assert_eq!(listed(None), 4);
+        for (known, _) in FINDINGS {
+            let expected = usize::from(known != "decrease");
+            assert_eq!(listed(Some(known)), expected, "{known}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_said_with_its_day_and_deployments_and_without_an_amount_in_words() {
+        let flag = |amount: &str, has_amount, deployments: &[i64]| FlagRow {
+            name: "Another release",
+            detail: "of the same service, near this one, 4 Nov 2026".into(),
+            amount: amount.into(),
+            has_amount,
+            deployments: deployments.to_vec(),
+        };
+        assert_eq!(
+            flag_line(&flag("+$1.41", true, &[7])),
+            "Another release: +$1.41 a day, of the same service, near this one, 4 Nov 2026, deployment 7"
+        );
+        let unknown = flag_line(&flag("not known", false, &[]));
+        assert_eq!(unknown, "Another release: not known, of the same service, near this one, 4 Nov 2026");
+    }
 }

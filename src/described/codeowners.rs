@@ -1,4 +1,4 @@
-use super::{Described, Known};
+use super::{Described, DescribedService, Known};
 use crate::focus::repository_name;
 use std::collections::BTreeSet;
 
@@ -58,9 +58,11 @@ pub fn owners(text: &str, repository: &str, known: &Known) -> Described {
         let folder = hint.pattern.trim_matches(['/', '*']).rsplit('/').next().unwrap_or_default();
         let of_folder = known.names.get(&folder.to_lowercase());
         let is_whole = matches!(hint.pattern.as_str(), "*" | "/*" | "/" | "/**");
+        let is_here = |one: &DescribedService| repository.as_ref().is_some_and(|name| one.repositories.contains(name));
         let services = known.services.iter().filter(|one| match of_folder {
-            Some(slug) => one.values.slug == *slug,
-            None => is_whole && repository.as_ref().is_some_and(|name| one.values.repositories.contains(name)),
+            // A folder may be called like a service that lies elsewhere.
+            Some(slug) => one.values.slug == *slug && (one.values.repositories.is_empty() || is_here(&one.values)),
+            None => is_whole && is_here(&one.values),
         });
         let mut is_any = false;
         for one in services {
@@ -71,7 +73,10 @@ pub fn owners(text: &str, repository: &str, known: &Known) -> Described {
             found.services.push(service);
         }
         if !is_any {
-            found.notes.push(format!("{} is of no service that the catalogue has.", hint.pattern));
+            found.notes.push(match of_folder {
+                Some(slug) => format!("{} is not {slug}: that has other repositories.", hint.pattern),
+                None => format!("{} is of no service that the catalogue has.", hint.pattern),
+            });
         } else if hint.teams.len() > 1 {
             let count = hint.teams.len();
             found.notes.push(format!("{} names {count} teams: the first, {team}, is taken.", hint.pattern));
@@ -82,7 +87,7 @@ pub fn owners(text: &str, repository: &str, known: &Known) -> Described {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DescribedService, KnownService};
+    use super::super::KnownService;
     use super::*;
 
     #[test]
@@ -133,5 +138,26 @@ mod tests {
                 "/docs/ is of no service that the catalogue has."
             ]
         );
+    }
+
+    #[test]
+    fn a_folder_called_like_a_service_of_another_repository_is_not_that_service() {
+        let values = DescribedService {
+            slug: "docs".into(),
+            repositories: vec!["acme/docs-site".into(), "acme/manual".into()],
+            ..Default::default()
+        };
+        let known = Known {
+            services: vec![KnownService { values, described_by: None }],
+            names: [("docs".to_owned(), "docs".to_owned())].into_iter().collect(),
+            ..Known::default()
+        };
+        let of = |repository: &str| owners("/docs/ @acme/retail\n", repository, &known);
+        let elsewhere = of("acme/totally-other");
+        assert!(elsewhere.services.is_empty(), "{:?}", elsewhere.services);
+        assert_eq!(elsewhere.notes, ["/docs/ is not docs: that has other repositories."]);
+        for own in ["acme/docs-site", "https://github.com/acme/manual.git"] {
+            assert_eq!(of(own).services[0].owner.as_deref(), Some("retail"), "{own}");
+        }
     }
 }

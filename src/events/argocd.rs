@@ -90,6 +90,7 @@ fn name_and_tag(image: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Told, derive};
     use super::*;
     use serde_json::json;
 
@@ -122,5 +123,21 @@ mod tests {
         let mut degraded = body();
         degraded["health"] = json!("Degraded");
         assert_eq!(read_one(&degraded).status, Some(Status::Failed));
+    }
+
+    #[test]
+    fn a_sync_that_was_ever_healthy_went_live() {
+        let told = |health: &str| {
+            let mut told = body();
+            told["health"] = json!(health);
+            Told { event: read_one(&told), received_at: "2026-03-01T12:00:00Z".parse().unwrap() }
+        };
+        // Degraded at first, or later on, in whatever order it came.
+        for order in [["Degraded", "Healthy"], ["Healthy", "Degraded"]] {
+            let sync = derive(&order.map(told)).unwrap();
+            assert_eq!((sync.status, sync.attempts), (Status::Succeeded, 1), "{order:?}");
+            assert_eq!(sync.finished_at, Some("2026-03-01T10:01:00Z".parse().unwrap()));
+        }
+        assert_eq!(derive(&[told("Degraded")]).unwrap().status, Status::Failed);
     }
 }

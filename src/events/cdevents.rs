@@ -6,7 +6,9 @@
 //! deployment of its own: it ends whichever stood there, and an artifact that was published is a version that exists.
 
 use super::fields::{Fields, joined, status_of};
-use super::{Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean};
+use super::{Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean, without_credentials};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -36,13 +38,9 @@ pub(super) fn event_name(headers: &Headers, root: &Value) -> Option<String> {
 }
 
 fn one(headers: &Headers, fields: Fields<'_>) -> Result<Event, EventError> {
-    // In structured mode the event is the data; some senders put it there as text.
-    let parsed;
-    let data = match fields.root.get("data").filter(|_| fields.has("/specversion")) {
-        Some(Value::String(text)) => {
-            parsed = serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
-            Fields::new(&parsed, fields.received_at)
-        }
+    // In structured mode the event is the data.
+    let unpacked = unpacked(&fields)?;
+    let data = match unpacked.as_ref().or_else(|| fields.root.get("data").filter(|_| fields.has("/specversion"))) {
         Some(data) => Fields::new(data, fields.received_at),
         None => fields,
     };
@@ -53,6 +51,25 @@ fn one(headers: &Headers, fields: Fields<'_>) -> Result<Event, EventError> {
     };
     let source = data.text("/context/source").or_else(|| fields.text("/source")).unwrap_or_default();
     Subject { data, source, subject, predicate }.event()
+}
+
+// Some senders put the data there as text, and what is sent as bytes stands there in base64, where credentials in
+// addresses could not be seen before.
+fn unpacked(fields: &Fields<'_>) -> Result<Option<Value>, EventError> {
+    if !fields.has("/specversion") {
+        return Ok(None);
+    }
+    let json = match (fields.root.get("data"), fields.root.get("data_base64")) {
+        (Some(Value::String(text)), _) => text.clone().into_bytes(),
+        (None | Some(Value::Null), Some(Value::String(text))) => {
+            let bytes = BASE64.decode(text.trim());
+            without_credentials(
+                &bytes.map_err(|error| EventError::Unfit(format!("data_base64 is not base64: {error}")))?,
+            )
+        }
+        _ => return Ok(None),
+    };
+    serde_json::from_slice(&json).map(Some).map_err(|error| EventError::NotJson(error.to_string()))
 }
 
 // `dev.cdevents.service.deployed.0.3.0` without its version.
@@ -269,8 +286,27 @@ mod tests {
         let mut text = structured.clone();
         text["data"] = json!(event().to_string());
         assert_eq!(read_all(&text), bare);
+        let mut packed = structured.clone();
+        packed.as_object_mut().unwrap().remove("data");
+        packed["data_base64"] = json!(BASE64.encode(event().to_string()));
+        assert_eq!(read_all(&packed), bare);
         assert_eq!(read_all(&json!([structured, event()])), [bare.clone(), bare].concat());
         assert_eq!(read_all(&json!([]))[0].kind, EventKind::Ignore);
+    }
+
+    #[test]
+    fn what_is_packed_is_read_without_credentials_or_refused() {
+        let packed = |data: &str| {
+            let root =
+                json!({"specversion": "1.0", "type": "dev.cdevents.service.deployed.0.3.0", "data_base64": data});
+            read(&Headers::default(), Fields::new(&root, "2026-03-02T12:00:00Z".parse().unwrap()))
+        };
+        let mut told = event();
+        told["customData"] = json!({"log": "https://bot:hush@ci.example.com/7"});
+        let read = packed(&BASE64.encode(told.to_string())).unwrap().remove(0);
+        assert_eq!(read.attributes["log"], "https://ci.example.com/7");
+        assert!(matches!(packed("no base64!"), Err(EventError::Unfit(_))));
+        assert!(matches!(packed(&BASE64.encode("no JSON")), Err(EventError::NotJson(_))));
     }
 
     fn of_kind(kind: &str, content: &Value) -> Event {

@@ -89,12 +89,16 @@ pub(super) fn read_grafana(fields: Fields<'_>) -> Result<Vec<Event>, EventError>
     if event.title.is_none() {
         return Err(EventError::Unfit("text is missing: this is no annotation of Grafana".into()));
     }
-    event.started_at = Some(fields.needed_time("/time", &mut event));
+    // What is written for Graphite says when, and its tags are one text.
+    let time = if fields.has("/time") { "/time" } else { "/when" };
+    event.started_at = Some(fields.needed_time(time, &mut event));
     event.finished_at = fields.time("/timeEnd", &mut event).filter(|end| Some(*end) > event.started_at);
     event.occurred_at = event.started_at;
     event.status_raw = Some("annotation".into());
     // Tags are "key:value" or "key=value" by habit, or a list of words.
-    for tag in fields.list("/tags").take(MEMBERS_MAX).filter_map(|tag| tag.text("")) {
+    let listed = fields.list("/tags").filter_map(|tag| tag.text(""));
+    let written = fields.word("/tags").split_whitespace().filter_map(clean::text);
+    for tag in listed.chain(written).take(MEMBERS_MAX) {
         let pair = tag.split_once(':').or_else(|| tag.split_once('='));
         let (key, value) = pair.map_or((tag.as_str(), "true"), |(key, value)| (key.trim(), value.trim()));
         event.attributes.extend(clean::text(key).zip(clean::text(value)));
@@ -162,6 +166,19 @@ mod tests {
         assert_eq!((event.services[0].as_str(), event.environment.as_deref()), ("checkout", Some("production")));
         assert_eq!((event.finished_at.unwrap() - event.started_at.unwrap()).num_minutes(), 10);
         assert!(read_grafana(Fields::new(&json!({}), received())).is_err());
+    }
+
+    #[test]
+    fn an_annotation_as_graphite_writes_it() {
+        let told = |tags: Value| {
+            let body = json!({"what": "Deploy v3", "tags": tags, "when": 1_772_359_200, "data": "by hand"});
+            read_grafana(Fields::new(&body, received())).unwrap().remove(0)
+        };
+        let event = told(json!("deploy  service:checkout env=production"));
+        assert_eq!((event.title.as_deref(), event.services[0].as_str()), (Some("Deploy v3"), "checkout"));
+        assert_eq!((event.environment.as_deref(), event.attributes["deploy"].as_str()), (Some("production"), "true"));
+        assert_eq!((event.started_at.unwrap().timestamp(), event.time_is_received), (1_772_359_200, false));
+        assert_eq!(told(json!(["deploy", "service:checkout", "env=production"])).attributes, event.attributes);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! from everything that was told of it, in whatever order it came and however often.
 
 use super::state::facts;
-use super::{Event, EventKind, Told};
+use super::{Event, EventKind, Status, Told};
 use chrono::{DateTime, Utc};
 
 /// An operational event as all that was told makes it.
@@ -37,7 +37,7 @@ pub fn derive_context(told: &[Told]) -> Option<Context> {
     let kind = last.event.kind;
     let earliest = order.iter().map(|told| told.event.started_at.unwrap_or_else(|| at(told))).min()?;
     let (started_at, ended_at) = match kind {
-        EventKind::Incident | EventKind::InfraChange => (earliest, last.event.finished_at),
+        EventKind::Incident | EventKind::InfraChange => (earliest, end_of(&order)),
         EventKind::Marker => (earliest, last.event.finished_at.or(Some(earliest))),
         EventKind::Environment => (earliest, is_gone(&last.event).then(|| at(last))),
         _ => (at(last), Some(at(last))),
@@ -55,6 +55,14 @@ pub fn derive_context(told: &[Told]) -> Option<Context> {
         time_is_received: order.iter().any(|told| told.event.time_is_received),
         facts,
     })
+}
+
+// What was told to be over stays over since then, however often it is mentioned again; what was told to last after that
+// was opened again. As of deployments, the first success counts, else the first end.
+fn end_of(order: &[&Told]) -> Option<DateTime<Utc>> {
+    let ends = || order.iter().rev().map_while(|told| Some((told.event.status, told.event.finished_at?)));
+    let success = ends().filter(|(status, _)| *status == Some(Status::Succeeded)).map(|(_, end)| end).min();
+    success.or_else(|| ends().map(|(_, end)| end).min())
 }
 
 // An environment, or a service of it.
@@ -101,6 +109,30 @@ mod tests {
         let open = derive_context(&all).unwrap();
         assert_eq!((open.started_at, open.ended_at), (minute(1), None));
         assert_eq!(derive_context(&[]), None);
+    }
+
+    #[test]
+    fn what_is_mentioned_again_after_its_end_ended_when_it_did() {
+        let mut all = vec![incident("triggered", 0), incident("resolved", 30), incident("resolved", 21_600)];
+        let over = derive_context(&all).unwrap();
+        assert_eq!((over.ended_at, over.status.as_str()), (Some(minute(30)), "resolved"));
+        // Of what was opened again, the first end after that.
+        all.extend([incident("triggered", 30_000), incident("resolved", 30_010), incident("resolved", 30_020)]);
+        all.reverse();
+        assert_eq!(derive_context(&all).unwrap().ended_at, Some(minute(30_010)));
+    }
+
+    #[test]
+    fn a_change_that_failed_and_then_went_through_was_over_when_it_did() {
+        let change = |status: Status, number: i64| {
+            let mut told = incident("resolved", number);
+            (told.event.kind, told.event.status) = (EventKind::InfraChange, Some(status));
+            told
+        };
+        let mut all = vec![change(Status::Failed, 1), change(Status::Failed, 2)];
+        assert_eq!(derive_context(&all).unwrap().ended_at, Some(minute(1)));
+        all.extend([change(Status::Succeeded, 5), change(Status::Succeeded, 9)]);
+        assert_eq!(derive_context(&all).unwrap().ended_at, Some(minute(5)));
     }
 
     proptest! {

@@ -148,7 +148,7 @@ pub fn dedupe_key(
     body_sha256: &str,
     received_at: DateTime<Utc>,
 ) -> String {
-    named_key(sender, headers, root).unwrap_or_else(|| {
+    named_key(sender, headers, root, body_sha256).unwrap_or_else(|| {
         if matches!(sender.key, "flux" | "atlantis" | "grafana" | "honeycomb" | "devlake") {
             format!("{body_sha256}/{}", received_at.timestamp() / 60)
         } else {
@@ -157,7 +157,7 @@ pub fn dedupe_key(
     })
 }
 
-fn named_key(sender: &Sender, headers: &Headers, root: &Value) -> Option<String> {
+fn named_key(sender: &Sender, headers: &Headers, root: &Value, body_sha256: &str) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(clean::id);
     let text = |pointer: &str| match root.pointer(pointer)? {
         Value::String(text) => clean::id(text),
@@ -171,8 +171,10 @@ fn named_key(sender: &Sender, headers: &Headers, root: &Value) -> Option<String>
     match sender.key {
         "github" => header("x-github-delivery"),
         "gitlab" => header("idempotency-key").or_else(|| header("webhook-id")).or_else(|| {
-            // The event's number is shared by all hooks that it is sent to.
-            Some(joined(&[&header("x-gitlab-event-uuid")?, &header("x-gitlab-webhook-uuid")?]))
+            // The event's number is shared by all hooks that it is sent to, by what a hook causes in turn, and by several
+            // events of one request. Before 16.2 it is the only one there is, and the body tells these apart.
+            let delivery = header("x-gitlab-webhook-uuid").unwrap_or_else(|| body_sha256.to_owned());
+            Some(joined(&[&header("x-gitlab-event-uuid")?, &delivery]))
         }),
         "bitbucket" => header("x-request-uuid"),
         "azure_devops" => all(&["/subscriptionId", "/notificationId"]).or_else(|| text("/id")),
@@ -224,5 +226,23 @@ mod tests {
                 assert_eq!(key(&root), key(&Value::Null), "{}", sender.key);
             }
         }
+    }
+
+    /// A flag that is on, off and on again has the same body twice.
+    #[test]
+    fn a_state_of_an_old_gitlab_that_comes_back_is_another_delivery() {
+        let gitlab = Sender::of("gitlab").unwrap();
+        let key = |headers: &[(&str, &str)], body_sha256: &str| {
+            let headers = Headers::redacted(headers.iter().copied());
+            dedupe_key(gitlab, &headers, &Value::Null, body_sha256, DateTime::UNIX_EPOCH)
+        };
+        let event = |number: &'static str| [("X-Gitlab-Event-UUID", number)];
+        let (on, off, on_again) = (key(&event("1"), "on"), key(&event("2"), "off"), key(&event("3"), "on"));
+        assert!(on != off && off != on_again && on != on_again);
+        assert_eq!(key(&event("3"), "on"), on_again, "a repetition");
+        // What one request or a hook causes shares the number.
+        assert_ne!(key(&event("1"), "off"), on);
+        let newer = [("X-Gitlab-Event-UUID", "1"), ("X-Gitlab-Webhook-UUID", "a")];
+        assert_eq!(key(&newer, "on"), "1/a");
     }
 }

@@ -15,16 +15,14 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
 
 fn told(fields: &Fields<'_>, of: &Fields<'_>, run_id: &str) -> Event {
     let word = of.word("/run_status");
-    if matches!(word, "planned_and_finished" | "planned_and_saved" | "policy_soft_failed") {
-        return fields.ignored("the plan applied nothing");
-    }
     let mut event = Event { kind: EventKind::InfraChange, ..Event::default() };
     event.external_id = Some(run_id.to_owned());
     event.service_hint = fields.text("/workspace_name");
-    // The trigger run:errored comes with canceled runs too: the status decides.
+    // The trigger run:errored comes with canceled runs too: the status decides. A plan that applied nothing is an end
+    // too: what was told to begin would last for ever. One that was saved begins again once it is applied.
     let status = match word {
-        "applied" => Status::Succeeded,
-        "errored" => Status::Failed,
+        "applied" | "planned_and_finished" | "planned_and_saved" => Status::Succeeded,
+        "errored" | "policy_soft_failed" => Status::Failed,
         "canceled" | "force_canceled" | "discarded" => Status::Canceled,
         "applying" | "planning" | "confirmed" | "cost_estimating" | "policy_checking" => Status::InProgress,
         "pending" | "queuing" | "plan_queued" | "apply_queued" | "planned" | "cost_estimated" | "policy_checked"
@@ -41,4 +39,43 @@ fn told(fields: &Fields<'_>, of: &Fields<'_>, run_id: &str) -> Event {
     fields.keep("workspace", "/workspace_name", &mut event);
     fields.keep("organization", "/organization_name", &mut event);
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Context, Told, derive_context};
+    use super::*;
+    use chrono::{DateTime, Utc};
+    use serde_json::json;
+
+    fn minute(number: usize) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_772_359_200 + number as i64 * 60, 0).unwrap()
+    }
+
+    // What the statuses of a run come to, each a minute after the one before.
+    fn course(statuses: &[&str]) -> Context {
+        let told = statuses.iter().enumerate().map(|(number, status)| {
+            let body = json!({"run_id": "run-1", "workspace_name": "checkout", "run_created_at": minute(0),
+                "notifications": [{"run_status": status, "run_updated_at": minute(number)}]});
+            let received_at = minute(1000);
+            Told { event: read(Fields::new(&body, received_at)).unwrap().remove(0), received_at }
+        });
+        derive_context(&told.collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_changed_nothing_is_over() {
+        for last in ["planned_and_finished", "planned_and_saved", "policy_soft_failed", "discarded"] {
+            let run = course(&["pending", "planning", last]);
+            assert_eq!((run.started_at, run.ended_at, run.status.as_str()), (minute(0), Some(minute(2)), last));
+        }
+        assert_eq!(course(&["pending", "planning"]).ended_at, None);
+    }
+
+    #[test]
+    fn a_plan_that_was_saved_lasts_again_once_it_is_applied() {
+        let saved = ["pending", "planning", "planned_and_saved", "applying", "applied"];
+        assert_eq!(course(&saved[..4]).ended_at, None);
+        assert_eq!(course(&saved).ended_at, Some(minute(4)));
+    }
 }

@@ -5,17 +5,20 @@ use super::events::settle;
 use super::mapper::{self, Mapper};
 use crate::allocate::{self, Assignment, Target};
 use crate::events::{self, Event, EventKind, Status};
+use crate::store::deployments::Touched;
 use crate::store::event_sources::API_SOURCE;
-use crate::store::{deployments, locks, mapping_rules};
+use crate::store::{deployments, event_tellings, locks, mapping_rules};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The attribute that a rule must look at.
 const PIPELINE: &str = "pipeline";
+/// Of what was told of runs, how much is in memory at once.
+const TELLINGS_AT_ONCE: usize = 500;
 
 /// The rules, and which of them look at the pipeline.
 pub struct PipelineRules<'a> {
@@ -80,28 +83,33 @@ impl RunRules {
     }
 }
 
-/// Makes deployments of the stored runs that a rule makes one now, and takes away those that no rule makes any more.
-/// Returns how many came or went, or have another number of attempts.
+/// Makes deployments of the stored runs that a rule makes one now, and takes away those that no rule makes any more. All
+/// that was told of a run tells of its deployment, so that it comes out as if the rule had been there from the start.
+/// Returns how many came or went, or are told by others than before.
 pub(super) async fn derive_again(conn: &mut PgConnection, mapper: &Mapper) -> anyhow::Result<usize> {
     locks::lock_events(&mut *conn).await?;
     let rules = PipelineRules::of(mapper);
-    let mut made = made(conn).await?;
-    if rules.looking.is_empty() && made.is_empty() {
+    let mut told_by = told_by(conn).await?;
+    if rules.looking.is_empty() && told_by.is_empty() {
         return Ok(0);
     }
     let mut touched = Vec::new();
-    for run in runs_that_are(conn, &rules).await? {
-        if made.remove(&run.attempt()) {
+    let mut event_telling_ids = Vec::new();
+    for (attempt, tellings) in tellings_by_attempt(runs_that_are(conn, &rules).await?) {
+        let before = told_by.remove(&attempt);
+        if before.as_ref() == Some(&tellings.event_delivery_ids) {
             continue;
         }
-        for event in statuses(&run.event) {
-            let (source_id, delivery_id) = (run.event_source_id, run.event_delivery_id);
-            touched.push(deployments::tell(&mut *conn, source_id, delivery_id, &event, run.received_at).await?);
+        if before.is_some() {
+            touched.extend(forget(conn, &attempt).await?);
         }
+        event_telling_ids.extend(tellings.event_telling_ids);
     }
-    for (event_source_id, external_id, sequence) in made {
-        touched.extend(deployments::forget_attempt(&mut *conn, event_source_id, &external_id, sequence).await?);
+    for attempt in told_by.keys() {
+        touched.extend(forget(conn, attempt).await?);
     }
+    event_telling_ids.sort_unstable();
+    touched.extend(tell(conn, &event_telling_ids).await?);
     settle(conn, &touched).await?;
     Ok(touched.iter().map(|one| one.deployment_id).collect::<HashSet<_>>().len())
 }
@@ -114,71 +122,118 @@ pub(super) async fn runs_that_would_be(
     if rules.looking.is_empty() {
         return Ok(Vec::new());
     }
-    let made: HashSet<(i64, String)> =
-        made(conn).await?.into_iter().map(|(source_id, external_id, _)| (source_id, external_id)).collect();
-    let mut seen = made;
-    let mut found = Vec::new();
+    let is: HashSet<(i64, String)> =
+        told_by(conn).await?.into_keys().map(|(source_id, external_id, _)| (source_id, external_id)).collect();
+    // Of all that was told of one, what was told last says whose it would be.
+    let mut would_be: HashMap<(i64, String), Run> = HashMap::new();
     for run in runs_that_are(conn, rules).await? {
-        let (source_id, external_id, _) = run.attempt();
-        if seen.insert((source_id, external_id)) {
-            found.extend(rules.assign(&run.source_name, &run.event).map(|assignment| (run.event.repo, assignment)));
+        let (source_id, external_id, _) = run.attempt.clone();
+        let key = (source_id, external_id);
+        let is_older = |known: &Run| run.received_at < known.received_at;
+        if !is.contains(&key) && !would_be.get(&key).is_some_and(is_older) {
+            would_be.insert(key, run);
         }
     }
-    Ok(found)
+    Ok(would_be.into_values().map(|run| (run.repo, run.assignment)).collect())
 }
 
 // An attempt of a deployment: its source, its id there, and the attempt's number.
 type Attempt = (i64, String, i64);
 
+// What one delivery told of a run.
 struct Run {
-    event_source_id: i64,
-    source_name: String,
+    attempt: Attempt,
+    event_telling_id: i64,
     event_delivery_id: i64,
     received_at: DateTime<Utc>,
-    event: Event,
+    repo: Option<String>,
+    assignment: Assignment,
 }
 
-impl Run {
-    fn attempt(&self) -> Attempt {
-        let (external_id, attempt) = identity(&self.event);
-        (self.event_source_id, external_id, attempt)
+// What was told of one attempt.
+#[derive(Default)]
+struct Tellings {
+    event_telling_ids: Vec<i64>,
+    event_delivery_ids: BTreeSet<i64>,
+}
+
+fn tellings_by_attempt(runs: Vec<Run>) -> HashMap<Attempt, Tellings> {
+    let mut by_attempt: HashMap<Attempt, Tellings> = HashMap::new();
+    for run in runs {
+        let tellings = by_attempt.entry(run.attempt).or_default();
+        tellings.event_telling_ids.push(run.event_telling_id);
+        tellings.event_delivery_ids.insert(run.event_delivery_id);
     }
+    by_attempt
 }
 
-// The stored runs that these rules make a deployment. There may be many more than those, so that they pass one by one.
+// All that was told of runs and that these rules make a deployment. There may be much more than that, so that it passes
+// one by one.
 async fn runs_that_are(conn: &mut PgConnection, rules: &PipelineRules<'_>) -> sqlx::Result<Vec<Run>> {
-    let mut runs = sqlx::query!(
-        r#"SELECT p.event_source_id, s.name AS source_name, p.event_delivery_id, p.received_at, p.started_at,
-                  p.facts AS "facts: Json<Event>"
-           FROM pipeline_run p JOIN event_source s USING (event_source_id) ORDER BY p.pipeline_run_id"#
+    let mut found = Vec::new();
+    if rules.looking.is_empty() {
+        return Ok(found);
+    }
+    let mut told = sqlx::query!(
+        r#"SELECT t.event_telling_id, t.event_delivery_id, e.event_source_id, e.received_at, s.name AS source_name,
+                  t.facts AS "facts: Json<Event>"
+           FROM event_telling t JOIN event_delivery e USING (event_delivery_id) JOIN event_source s USING (event_source_id)
+           WHERE t.kind = 'pipeline_run'"#
     )
     .fetch(conn);
-    let mut found = Vec::new();
-    while let Some(row) = runs.try_next().await? {
-        if rules.assign(&row.source_name, &row.facts.0).is_some() {
-            found.push(Run {
-                event_source_id: row.event_source_id,
-                source_name: row.source_name,
-                event_delivery_id: row.event_delivery_id,
-                received_at: row.received_at,
-                // The end may have been told without the start.
-                event: Event { started_at: row.started_at, ..row.facts.0 },
-            });
-        }
+    while let Some(row) = told.try_next().await? {
+        let event = row.facts.0;
+        let Some(assignment) = rules.assign(&row.source_name, &event) else { continue };
+        let (external_id, sequence) = identity(&event);
+        found.push(Run {
+            attempt: (row.event_source_id, external_id, sequence),
+            event_telling_id: row.event_telling_id,
+            event_delivery_id: row.event_delivery_id,
+            received_at: row.received_at,
+            repo: event.repo,
+            assignment,
+        });
     }
     Ok(found)
 }
 
-// The attempts that are deployments now.
-async fn made(conn: &mut PgConnection) -> sqlx::Result<HashSet<Attempt>> {
+// The attempts that are deployments now, and which deliveries told of each.
+async fn told_by(conn: &mut PgConnection) -> sqlx::Result<HashMap<Attempt, BTreeSet<i64>>> {
     let rows = sqlx::query!(
-        r"SELECT DISTINCT d.event_source_id, d.external_id, t.sequence
-          FROM deployment d JOIN event_source s USING (event_source_id) JOIN deployment_status t USING (deployment_id)
-          WHERE s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%'"
+        r#"SELECT d.event_source_id AS "event_source_id!", d.external_id AS "external_id!", t.sequence AS "sequence!",
+                  t.event_delivery_id, r.event_delivery_id AS "repeated_by?"
+           FROM deployment d JOIN event_source s USING (event_source_id) JOIN deployment_status t USING (deployment_id)
+           LEFT JOIN deployment_status_repeat r USING (deployment_status_id)
+           WHERE s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%'"#
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.event_source_id, row.external_id, row.sequence)).collect())
+    let mut told_by: HashMap<Attempt, BTreeSet<i64>> = HashMap::new();
+    for row in rows {
+        let deliveries = told_by.entry((row.event_source_id, row.external_id, row.sequence)).or_default();
+        deliveries.extend(row.event_delivery_id);
+        deliveries.extend(row.repeated_by);
+    }
+    Ok(told_by)
+}
+
+// Tells of deployments what was told of their runs.
+async fn tell(conn: &mut PgConnection, event_telling_ids: &[i64]) -> sqlx::Result<Vec<Touched>> {
+    let mut touched = Vec::new();
+    for ids in event_telling_ids.chunks(TELLINGS_AT_ONCE) {
+        for told in event_tellings::of_ids(&mut *conn, ids).await? {
+            for event in statuses(&told.event) {
+                let (source_id, delivery_id) = (told.event_source_id, told.event_delivery_id);
+                touched.push(deployments::tell(&mut *conn, source_id, delivery_id, &event, told.received_at).await?);
+            }
+        }
+    }
+    Ok(touched)
+}
+
+async fn forget(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<Vec<Touched>> {
+    let (event_source_id, external_id, sequence) = attempt;
+    deployments::forget_attempt(conn, *event_source_id, external_id, *sequence).await
 }
 
 pub(super) fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {

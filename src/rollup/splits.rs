@@ -48,13 +48,31 @@ pub fn split_of(split_id: i64, values: &SplitValues) -> anyhow::Result<Split> {
 
 /// The stored splits over the catalogue as it is.
 pub async fn plan(conn: &mut PgConnection, stored: &[StoredSplit]) -> anyhow::Result<Plan> {
+    plan_without(conn, stored, None).await
+}
+
+/// The stored splits over the catalogue as it would be without a service.
+pub(super) async fn plan_without(
+    conn: &mut PgConnection,
+    stored: &[StoredSplit],
+    removed_service: Option<i64>,
+) -> anyhow::Result<Plan> {
     let splits = stored.iter().map(|one| split_of(one.split_id, &one.values)).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(plan_of(conn, &splits).await??)
+    Ok(lenient(conn, &splits, removed_service).await??)
 }
 
 /// Splits over the catalogue as it is, or why they have no order.
 pub async fn plan_of(conn: &mut PgConnection, splits: &[Split]) -> sqlx::Result<Result<Plan, SplitError>> {
-    let rows = sqlx::query!("SELECT service_id, name FROM service").fetch_all(conn).await?;
+    lenient(conn, splits, None).await
+}
+
+async fn lenient(
+    conn: &mut PgConnection,
+    splits: &[Split],
+    removed_service: Option<i64>,
+) -> sqlx::Result<Result<Plan, SplitError>> {
+    let mut rows = sqlx::query!("SELECT service_id, name FROM service").fetch_all(conn).await?;
+    rows.retain(|row| Some(row.service_id) != removed_service);
     let names: HashMap<i64, String> = rows.into_iter().map(|row| (row.service_id, row.name)).collect();
     let name = |id: i64| names.get(&id).cloned().unwrap_or_else(|| "Not allocated".into());
     Ok(Plan::lenient(splits, &names.keys().copied().collect(), name))
@@ -126,7 +144,12 @@ pub async fn days_of(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::R
     Ok(row.first_day.zip(row.last_day).and_then(|(first, last)| DateRange::new(first, last + Days::new(1))))
 }
 
-async fn source_rows(conn: &mut PgConnection, sources: &[i64], days: DateRange) -> sqlx::Result<Vec<SourceRow>> {
+/// The own cost of these services.
+pub(super) async fn source_rows(
+    conn: &mut PgConnection,
+    sources: &[i64],
+    days: DateRange,
+) -> sqlx::Result<Vec<SourceRow>> {
     let mut rows = sqlx::query!(
         "SELECT d.service_id, d.charge_date, d.generation_id, d.environment_id, d.provider_name, d.charge_category,
              d.billing_currency, d.is_used, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
@@ -156,16 +179,18 @@ async fn source_rows(conn: &mut PgConnection, sources: &[i64], days: DateRange) 
     Ok(found)
 }
 
-type Values = HashMap<(String, Day), BTreeMap<i64, BigDecimal>>;
+/// What costs are divided by: values by name and day, of each service.
+pub(super) type Values = HashMap<(String, Day), BTreeMap<i64, BigDecimal>>;
 
-// By environment, and under ALL_ENVIRONMENTS the sum.
-fn add_driver(values: &mut Values, name: &str, day: Day, service_id: i64, value: BigDecimal) {
+/// Adds a value: by environment, and under [`ALL_ENVIRONMENTS`] to the sum.
+pub(super) fn add_driver(values: &mut Values, name: &str, day: Day, service_id: i64, value: BigDecimal) {
     let all = Day { environment_id: ALL_ENVIRONMENTS, ..day };
     *values.entry((name.to_owned(), all)).or_default().entry(service_id).or_default() += &value;
     *values.entry((name.to_owned(), day)).or_default().entry(service_id).or_default() += value;
 }
 
-async fn direct_costs(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Values> {
+/// The own `EffectiveCost` of every service.
+pub(super) async fn direct_costs(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Values> {
     let mut rows = sqlx::query!(
         r#"SELECT d.service_id, d.charge_date, d.environment_id, d.billing_currency, sum(d.effective_cost) AS "cost!"
            FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -183,7 +208,8 @@ async fn direct_costs(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<
     Ok(values)
 }
 
-async fn metrics(conn: &mut PgConnection, names: &BTreeSet<&str>, days: DateRange) -> sqlx::Result<Values> {
+/// The values of these metrics.
+pub(super) async fn metrics(conn: &mut PgConnection, names: &BTreeSet<&str>, days: DateRange) -> sqlx::Result<Values> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut values = Values::new();
     if names.is_empty() {

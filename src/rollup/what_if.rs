@@ -2,6 +2,7 @@
 
 mod deployment_moves;
 mod segments;
+mod shared;
 
 use super::mapped_keys::{self, Which};
 use super::mapper::Mapper;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 pub use deployment_moves::DeploymentMove;
+pub use shared::{AfterSplits, Shared, SplitMove};
 
 /// The id that a rule has before it is saved.
 pub const UNSAVED_RULE: i64 = 0;
@@ -88,6 +90,8 @@ pub struct WhatIf {
     pub moves: Vec<Move>,
     /// Deployments that would change hands, the most first.
     pub deployment_moves: Vec<DeploymentMove>,
+    /// What splits would move along; empty for those who do not see all money.
+    pub shared: Shared,
     /// The names that would be added to the catalogue, by slug.
     pub added: BTreeMap<String, String>,
     /// Charge groups that would be keyed again, because the rules look at something new: saving takes longer.
@@ -102,6 +106,8 @@ pub struct Question<'a> {
     pub catalogue: Catalogue,
     /// The rule whose share is asked for.
     pub rule_id: Option<i64>,
+    /// The service that the catalogue would lack: no split gives it a share then.
+    pub removed_service: Option<i64>,
     /// The shorter range.
     pub recent: DateRange,
     /// The longer range; ends with the same day.
@@ -112,8 +118,9 @@ pub struct Question<'a> {
 struct Asked {
     rollup_key_id: Uuid,
     days: DateRange,
-    // Whose it is now, for the scope.
-    service_id: i64,
+    // Service and environment: as they are, and as they would be.
+    from: (i64, i64),
+    to: (Side, Side),
     group_ids: Vec<Uuid>,
     move_index: Option<usize>,
     is_taken: bool,
@@ -170,11 +177,17 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
         }
     }
     moves.sort_by_key(|one| std::cmp::Reverse(one.costs.iter().map(|cost| cost.recent.abs()).max()));
+    // Every service may get a share, so that only who sees all money is told.
+    let shared = if scope.is_everything() {
+        shared::ask(&mut *conn, &answer.asked, &answer.added, question.removed_service, ranges).await?
+    } else {
+        Shared::default()
+    };
     let mut added = answer.added;
     let (deployment_moves, deployment_count) =
         deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
     taken.deployment_count = deployment_count;
-    Ok(WhatIf { taken, moves, deployment_moves, added, groups_to_key })
+    Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key })
 }
 
 // The tags that the key would have, and the groups that would go to it.
@@ -200,6 +213,7 @@ impl Answer {
             is_any_taken |= is_taken;
             let from = owner_now(segment);
             let to = self.owner_then(segment.then);
+            let to_sides = (to.service.clone(), to.environment.clone());
             let move_index = (from != to).then(|| self.index_of(from, to));
             if let Some(index) = move_index.filter(|index| counted.insert(*index)) {
                 self.key_counts[index] += 1;
@@ -209,7 +223,8 @@ impl Answer {
                 self.asked.push(Asked {
                     rollup_key_id,
                     days: segment.days,
-                    service_id: segment.now.map_or(0, |now| now.service_id),
+                    from: segment.now.map_or((0, 0), |now| (now.service_id, now.environment_id)),
+                    to: to_sides,
                     group_ids: group_ids.to_vec(),
                     move_index,
                     is_taken,
@@ -274,7 +289,7 @@ async fn key_costs(
     let ids: Vec<Uuid> = whole.iter().map(|asked| asked.rollup_key_id).collect();
     let (indexes, taken) = places(whole.iter().copied());
     let (first_days, end_days) = days_of(&whole);
-    let services: Vec<i64> = whole.iter().map(|asked| asked.service_id).collect();
+    let services: Vec<i64> = whole.iter().map(|asked| asked.from.0).collect();
     let rows = sqlx::query!(
         r#"SELECT n.move_index AS "move_index!", n.is_taken AS "is_taken!", d.billing_currency,
                   coalesce(sum(d.effective_cost) FILTER (WHERE d.charge_date >= $4), 0) AS "recent!",
@@ -331,7 +346,7 @@ async fn group_costs(
         .flat_map(|(asked, number)| asked.group_ids.iter().map(move |group_id| (number, *group_id)))
         .unzip();
     let (first_days, end_days) = days_of(&parts);
-    let services: Vec<i64> = parts.iter().map(|asked| asked.service_id).collect();
+    let services: Vec<i64> = parts.iter().map(|asked| asked.from.0).collect();
     // Lines are many more than keys; a page may wait for this once, and says so.
     sqlx::query!("SELECT set_config('statement_timeout', '20000', true)").fetch_one(&mut *conn).await?;
     let rows = sqlx::query!(

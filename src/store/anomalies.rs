@@ -253,7 +253,7 @@ pub async fn lock(conn: &mut PgConnection, anomaly_id: i64) -> sqlx::Result<Opti
         .await
 }
 
-/// Writes what a person answered.
+/// Writes what a person answered. Why it was closed before stays: taking the answer back closes it again.
 pub async fn answer(
     conn: &mut PgConnection,
     anomaly_id: i64,
@@ -262,7 +262,7 @@ pub async fn answer(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE anomaly SET state = $2, close_reason = NULL, planned_until = $3, changed_at = $4 WHERE anomaly_id = $1",
+        "UPDATE anomaly SET state = $2, planned_until = $3, changed_at = $4 WHERE anomaly_id = $1",
         anomaly_id,
         state,
         planned_until,

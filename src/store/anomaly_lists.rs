@@ -24,6 +24,7 @@ pub struct ListedAnomaly {
     pub billing_currency: String,
     pub kind: String,
     pub state: String,
+    /// Why it was closed without an answer, also where it was answered since.
     pub close_reason: Option<String>,
     pub start_date: NaiveDate,
     pub end_date: NaiveDate,
@@ -54,6 +55,16 @@ impl ListedAnomaly {
     /// Whether it still waits for an answer or an end.
     pub fn is_open(&self) -> bool {
         matches!(self.state.as_str(), "open" | "acknowledged")
+    }
+
+    /// Whether it is about one kind of cost of a team, and of no single service.
+    pub fn is_of_team(&self) -> bool {
+        self.service_id.is_none()
+    }
+
+    /// Whether it was closed without an answer: it is over, whatever is answered or taken back.
+    pub fn was_closed(&self) -> bool {
+        self.close_reason.is_some()
     }
 
     /// Whether it is less cost: worth knowing and no alarm.

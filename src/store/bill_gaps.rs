@@ -67,6 +67,10 @@ impl Gap {
         self.services.iter().any(|(service_id, _)| service_ids.contains(service_id))
     }
 
+    fn key(&self) -> GapKey {
+        (self.source_id, self.account.clone(), self.period)
+    }
+
     /// Whether it is the bill of this account of this source.
     pub fn is_of_bill(&self, source_id: i64, account: &str) -> bool {
         self.source_id == source_id && self.account.as_ref().is_none_or(|own| own == account)
@@ -190,6 +194,62 @@ fn between(there: &BTreeSet<BillingPeriod>) -> BTreeSet<BillingPeriod> {
 /// EffectiveCost of a service in one currency.
 type ServiceCost = (i64, Option<i64>, String, BigDecimal);
 
+/// Which gap: its source, billing account and period.
+type GapKey = (i64, Option<String>, BillingPeriod);
+/// EffectiveCost by service and currency.
+type CostsByService = BTreeMap<i64, BTreeMap<String, BigDecimal>>;
+
+/// What services cost in the periods beside gaps: by it the days of a gap are weighed for several services together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Weights {
+    /// Of the bill that lacks.
+    own: BTreeMap<GapKey, CostsByService>,
+    /// Of all bills, by the first day of the period.
+    whole: BTreeMap<NaiveDate, CostsByService>,
+}
+
+impl Weights {
+    fn new(gaps: &[Gap], beside: &Beside) -> Self {
+        let mut weights = Self::default();
+        for ((month, service_id, currency), cost) in &beside.whole {
+            let of_month = weights.whole.entry(*month).or_default();
+            of_month.entry(*service_id).or_default().insert(currency.clone(), cost.clone());
+        }
+        for gap in gaps {
+            let own = weights.own.entry(gap.key()).or_default();
+            for (service_id, _, currency, cost) in beside.of(gap) {
+                *own.entry(*service_id).or_default().entry(currency.clone()).or_default() += cost;
+            }
+        }
+        weights
+    }
+
+    /// Whether the bill that lacks makes a material part of these services together, in one of their currencies.
+    pub fn is_material(&self, gap: &Gap, service_ids: &[i64]) -> bool {
+        let own = sums(self.own.get(&gap.key()), service_ids);
+        if own.is_empty() {
+            return false;
+        }
+        let months = gap.beside.map(BillingPeriod::first_day);
+        let whole = sums(months.iter().filter_map(|month| self.whole.get(month)), service_ids);
+        let is_part_of = |currency: &str, cost: &BigDecimal| {
+            whole.get(currency).is_some_and(|whole| missing_bills::is_material(cost, whole))
+        };
+        own.iter().any(|(&currency, cost)| is_part_of(currency, cost))
+    }
+}
+
+// Of these services together, by currency.
+fn sums<'a>(costs: impl IntoIterator<Item = &'a CostsByService>, service_ids: &[i64]) -> BTreeMap<&'a str, BigDecimal> {
+    let mut sums: BTreeMap<&'a str, BigDecimal> = BTreeMap::new();
+    for costs in costs {
+        for (currency, cost) in service_ids.iter().filter_map(|id| costs.get(id)).flatten() {
+            *sums.entry(currency.as_str()).or_default() += cost;
+        }
+    }
+    sums
+}
+
 /// What services cost in the periods beside gaps.
 #[derive(Default)]
 struct Beside {
@@ -199,10 +259,21 @@ struct Beside {
     whole: BTreeMap<(NaiveDate, i64, String), BigDecimal>,
 }
 
+impl Beside {
+    // What the bill of this gap makes in the periods beside it.
+    fn of(&self, gap: &Gap) -> impl Iterator<Item = &ServiceCost> {
+        let months = gap.beside.map(BillingPeriod::first_day);
+        let is_own = move |(month, source_id, account): &(NaiveDate, i64, String)| {
+            months.contains(month) && gap.is_of_bill(*source_id, account)
+        };
+        self.bills.iter().filter(move |(bill, _)| is_own(bill)).flat_map(|(_, costs)| costs)
+    }
+}
+
 /// Reads which services those bill whose period lacks, in the periods beside it, and of which they make much.
-pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::Result<()> {
+pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::Result<Weights> {
     if gaps.is_empty() {
-        return Ok(());
+        return Ok(Weights::default());
     }
     let months: BTreeSet<NaiveDate> = gaps.iter().flat_map(|gap| gap.beside).map(BillingPeriod::first_day).collect();
     let months: Vec<NaiveDate> = months.into_iter().collect();
@@ -226,23 +297,18 @@ pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::R
         let bill = beside.bills.entry((row.month, row.source_id, row.account)).or_default();
         bill.push((row.service_id, row.team_id, row.currency, row.cost));
     }
-    for gap in gaps {
+    for gap in gaps.iter_mut() {
         (gap.services, gap.material) = billed(gap, &beside);
     }
-    Ok(())
+    Ok(Weights::new(gaps, &beside))
 }
 
 // Which services it bills in the periods beside, and of which of them it makes a material part.
 fn billed(gap: &Gap, beside: &Beside) -> (Vec<(i64, Option<i64>)>, Vec<i64>) {
     let months = gap.beside.map(BillingPeriod::first_day);
-    let is_own = |(month, source_id, account): &(NaiveDate, i64, String)| {
-        months.contains(month) && gap.is_of_bill(*source_id, account)
-    };
     let mut services = BTreeSet::new();
     let mut own: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
-    for (service_id, team_id, currency, cost) in
-        beside.bills.iter().filter(|(bill, _)| is_own(bill)).flat_map(|(_, costs)| costs)
-    {
+    for (service_id, team_id, currency, cost) in beside.of(gap) {
         services.insert((*service_id, *team_id));
         *own.entry((*service_id, currency.as_str())).or_default() += cost;
     }
@@ -350,5 +416,10 @@ mod tests {
         let (services, material) = billed(&gaps[0], &beside);
         assert_eq!(services.iter().map(|(service_id, _)| *service_id).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(material, [1, 3]);
+        // Of several together it may make less than of one of them.
+        let weights = Weights::new(&gaps, &beside);
+        let is_material = |service_ids: &[i64]| weights.is_material(&gaps[0], service_ids);
+        assert_eq!([1, 2, 3, 4].map(|id| is_material(&[id])), [true, false, true, false]);
+        assert!(!is_material(&[1, 2]) && !is_material(&[1, 4]) && is_material(&[2, 3]) && !is_material(&[]));
     }
 }

@@ -4,6 +4,7 @@
 //! Only current generations count, and only what the [`Scope`] allows.
 
 use super::Scope;
+use super::cost_conditions::select_daily;
 use super::own_plan;
 use crate::focus::{CostBasis, DateRange, Money};
 use bigdecimal::BigDecimal;
@@ -206,9 +207,11 @@ pub(super) async fn cells(
     by_day: bool,
 ) -> sqlx::Result<Vec<Cell>> {
     own_plan::begin(&mut *conn).await?;
-    let rows = sqlx::query_as!(
+    let rows = select_daily!(
         Cell,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT
             c.key AS "key!",
             coalesce(s.name, e.name, t.name,
@@ -233,19 +236,13 @@ pub(super) async fn cells(
                 CASE WHEN $13::bool THEN d.charge_date END AS charge_date,
                 date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
                 d.billing_currency AS currency,
-                sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost,
+                sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost,
                 sum(d.charge_count)::bigint AS charge_count
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             LEFT JOIN service ON service.service_id = d.service_id
-            WHERE d.charge_date >= $1 AND d.charge_date < $2
-              AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
-              AND ($5::bigint IS NULL OR d.service_id = $5)
-              AND ($6::bigint IS NULL OR d.environment_id = $6)
-              AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
-              AND ($8::text IS NULL OR d.provider_name = $8)
-              AND ($9::text IS NULL OR d.charge_category = $9)
-              AND ($10::text IS NULL OR d.billing_currency = $10)
+            WHERE d.charge_date >= $9 AND d.charge_date < $10"#],
+        [r#"
             GROUP BY 1, 2, 3, 4
         ) c
         LEFT JOIN service s ON $12 = 'service' AND s.service_id::text = c.key
@@ -253,17 +250,9 @@ pub(super) async fn cells(
         LEFT JOIN team t ON $12 = 'team' AND t.team_id::text = c.key
         ORDER BY c.charge_date, c.key, c.currency, c.billing_month
         LIMIT $11
-        "#,
+        "#],
         filter.days.start(),
         filter.days.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
         CELL_COUNT_MAX,
         dimension.map_or("", Dimension::key),
         by_day,

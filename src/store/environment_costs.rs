@@ -1,6 +1,7 @@
 //! What the pages of environments and the overview read.
 
 use super::Scope;
+use super::cost_conditions::select_daily;
 use super::costs::CostFilter;
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
@@ -70,45 +71,33 @@ pub async fn by_environment(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<EnvironmentCost>> {
-    sqlx::query_as!(
+    select_daily!(
         EnvironmentCost,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT
             d.environment_id, d.billing_currency AS currency,
-            coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0)::bigint
+            coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $9 AND d.charge_date < $10), 0)::bigint
                 AS "charge_count!",
-            coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
-                FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS "cost!",
-            coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
-                FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS "cost_before!"
+            coalesce(sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
+                FILTER (WHERE d.charge_date >= $9 AND d.charge_date < $10), 0) AS "cost!",
+            coalesce(sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
+                FILTER (WHERE d.charge_date >= $11 AND d.charge_date < $12), 0) AS "cost_before!"
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
-        WHERE d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
-          AND ((d.charge_date >= $1 AND d.charge_date < $2) OR (d.charge_date >= $3 AND d.charge_date < $4))
-          AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-          AND ($7::bigint IS NULL OR d.environment_id = $7)
-          AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
-          AND ($9::text IS NULL OR d.provider_name = $9)
-          AND ($10::text IS NULL OR d.charge_category = $10)
-          AND ($11::text IS NULL OR d.billing_currency = $11)
-          AND ($12::bigint IS NULL OR d.service_id = $12)
+        WHERE d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
+          AND ((d.charge_date >= $9 AND d.charge_date < $10) OR (d.charge_date >= $11 AND d.charge_date < $12))"#],
+        [r#"
         GROUP BY d.environment_id, d.billing_currency
         ORDER BY 4 DESC, 1, 2
         LIMIT 100000
-        "#,
+        "#],
         filter.days.start(),
         filter.days.end(),
         compared.start(),
         compared.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
-        filter.service_id,
     )
     .fetch_all(conn)
     .await

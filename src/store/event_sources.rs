@@ -55,11 +55,12 @@ impl EventSource {
 
     /// Whether a request that was taken for this one is taken for the other too: both on, with the same secrets.
     pub fn takes_like(&self, other: &Self) -> bool {
-        let takes = |one: &'_ Self| {
-            let secrets = (one.secret_current_sealed.clone(), one.secret_previous_sealed.clone());
-            (one.enabled, secrets, one.secret_previous_valid_until, one.kind.clone(), one.requires_signature())
-        };
-        takes(self) == takes(other)
+        self.enabled == other.enabled
+            && self.secret_current_sealed == other.secret_current_sealed
+            && self.secret_previous_sealed == other.secret_previous_sealed
+            && self.secret_previous_valid_until == other.secret_previous_valid_until
+            && self.kind == other.kind
+            && self.requires_signature() == other.requires_signature()
     }
 
     /// Whether the plain token is refused: it signed before, and who only knows the token may have read it on the way.

@@ -108,6 +108,25 @@ pub async fn forget_deliveries(conn: &mut PgConnection, event_delivery_ids: &[i6
     .await
 }
 
+/// What was told under these numbers, in the order in which it was kept.
+pub async fn of_ids(conn: &mut PgConnection, event_telling_ids: &[i64]) -> sqlx::Result<Vec<Telling>> {
+    let rows = sqlx::query!(
+        r#"SELECT e.event_source_id, t.event_delivery_id, e.received_at, t.facts AS "facts: Json<Event>"
+           FROM event_telling t JOIN event_delivery e USING (event_delivery_id)
+           WHERE t.event_telling_id = ANY($1) ORDER BY t.event_telling_id"#,
+        event_telling_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let telling = rows.into_iter().map(|row| Telling {
+        event_source_id: row.event_source_id,
+        event_delivery_id: row.event_delivery_id,
+        received_at: row.received_at,
+        event: row.facts.0,
+    });
+    Ok(telling.collect())
+}
+
 /// All that was told of these, in the order in which it came.
 pub async fn of_subjects(conn: &mut PgConnection, subjects: &[Subject]) -> sqlx::Result<Vec<Telling>> {
     let rows = sqlx::query!(

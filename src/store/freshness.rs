@@ -1,10 +1,10 @@
 //! How far the bills are complete, and which publication a page is computed from.
 
 use super::Scope;
-use super::bill_gaps::{self, Gap};
-use super::known_days::KnownDays;
+use super::bill_gaps::{self, Gap, Weights};
+use super::known_days::{KnownDays, Lacking};
 use super::missing_bills::{self, Missing, Part, Shares};
-use crate::focus::BillingPeriod;
+use crate::focus::{BillingPeriod, DateRange};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -76,6 +76,10 @@ pub struct Freshness {
     pub known: Arc<KnownDays>,
     /// What each source has of each service's cost; read only where a source is late.
     pub shares: Arc<Shares>,
+    /// What the bills of gaps make of services.
+    pub weights: Arc<Weights>,
+    /// The days that are looked at ([`Self::of_days`]); empty for all.
+    pub days: Vec<DateRange>,
     /// The transactions that the view of the database sees. Two views that say the same see the same rows.
     pub seen: String,
 }
@@ -124,9 +128,35 @@ impl Freshness {
         Ok(self)
     }
 
-    /// The services that a late source makes a material part of, each with the first day without it.
+    /// How far the bills reach, looked at on these days: what lacks on other days only is no matter of them.
+    pub fn of_days(self, days: Vec<DateRange>) -> Self {
+        Self { days, ..self }
+    }
+
+    /// What late sources leave out of the days that are looked at.
+    pub fn missing_told(&self) -> impl Iterator<Item = &Missing> {
+        self.missing.iter().filter(|missing| self.is_looked_at_from(missing.since()))
+    }
+
+    /// The gaps that hold some of the days that are looked at.
+    pub fn gaps_told(&self) -> impl Iterator<Item = &Gap> {
+        let is_in = |gap: &Gap, days: &DateRange| {
+            let period = gap.period.days();
+            period.start() < days.end() && days.start() < period.end()
+        };
+        self.gaps.iter().filter(move |gap| self.days.is_empty() || self.days.iter().any(|days| is_in(gap, days)))
+    }
+
+    // Whether a day that is looked at is this one or comes after it.
+    fn is_looked_at_from(&self, day: NaiveDate) -> bool {
+        self.days.is_empty() || self.days.iter().any(|days| day < days.end())
+    }
+
+    /// The services that a late source makes a material part of, each with the first day without it; those only of whose
+    /// days some that are looked at lack it.
     pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
-        self.shares.service_ids().filter_map(|id| Some((id, self.missing_since_of(&[id])?))).collect()
+        let since = |id: i64| self.missing_since_of(&[id]).filter(|since| self.is_looked_at_from(*since));
+        self.shares.service_ids().filter_map(|id| Some((id, since(id)?))).collect()
     }
 
     /// The first complete day without a late source that makes a material part of these services together.
@@ -134,6 +164,14 @@ impl Freshness {
         let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
         let first = missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()?;
         self.complete_to().filter(|last| first <= *last).map(|_| first)
+    }
+
+    /// The days that lack a bill which makes a material part of these services together: they have no unit cost, since
+    /// part of their cost is not known.
+    pub fn lacking(&self, service_ids: &[i64]) -> Lacking {
+        let is_lacking = |gap: &&Gap| gap.is_daily && self.weights.is_material(gap, service_ids);
+        let without_bill = self.known.gaps().iter().filter(is_lacking).map(|gap| gap.period).collect();
+        Lacking { missing_since: self.missing_since_of(service_ids), without_bill }
     }
 
     /// The first day that any bill tells of.
@@ -145,9 +183,8 @@ impl Freshness {
     /// tells the other. That one is of a service, within the reach of bills: on a day it does not know, other bills may
     /// be there. This one is of no service: where it says no, all bills lack, also those of services that began later
     /// or are billed on one day a month, of which that one lacks nothing. Averages, comparisons and months ask it, and
-    /// unit costs with [`Self::missing_since_of`], which weighs a late bill for several services together as their
-    /// groups have them. Gaps are weighed for single services only ([`Gap::material`]), so that unit costs count the
-    /// days of a gap of one bill beside others.
+    /// unit costs with [`Self::lacking`], which weighs a late bill and a gap for several services together as their
+    /// groups have them.
     pub fn has_bill(&self, day: NaiveDate) -> bool {
         self.bills_from().is_none_or(|first| first <= day) && !self.unbilled.contains(&BillingPeriod::containing(day))
     }
@@ -285,7 +322,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
     bills.unbilled = bill_gaps::unbilled(&accounts);
     let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
-    bill_gaps::read_services(&mut *conn, &mut gaps).await?;
+    bills.weights = Arc::new(bill_gaps::read_services(&mut *conn, &mut gaps).await?);
     if let Some(first) = bills.late().map(|source| source.complete_to).min() {
         let late = (first, bills.late_accounts.as_slice());
         let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, &Part::default()).await?;
@@ -360,6 +397,34 @@ mod tests {
         assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(18)), None));
         let other = freshness.of_services(&[9]);
         assert_eq!(other.complete_to(), Some(day(18)), "the same days on every page");
+    }
+
+    #[test]
+    fn what_lacks_on_other_days_is_not_told() {
+        let october: BillingPeriod = "2026-10".parse().unwrap();
+        let gap = Gap {
+            source_id: 1,
+            name: "acme".into(),
+            account: None,
+            period: october,
+            beside: [october.previous(), october.next()],
+            is_daily: true,
+            services: vec![(7, None)],
+            material: vec![7],
+        };
+        let freshness = Freshness { gaps: vec![gap], ..with("10", "0") };
+        let told = |days: Vec<DateRange>| {
+            let freshness = freshness.clone().of_days(days);
+            let services = freshness.missing_since().len();
+            (freshness.missing_told().count(), services, freshness.gaps_told().count())
+        };
+        let range = |first: NaiveDate, last: NaiveDate| DateRange::new(first, last + Days::new(1)).unwrap();
+        assert_eq!(told(Vec::new()), (1, 1, 1), "all days are looked at");
+        assert_eq!(told(vec![range(day(1), day(18))]), (0, 0, 0), "it is late since the 19th");
+        assert_eq!(told(vec![range(day(1), day(19))]), (1, 1, 0));
+        assert_eq!(told(vec![range(day(1), day(18)), october.days()]), (0, 0, 1), "days that are compared count too");
+        assert_eq!(told(vec![october.previous().days()]), (0, 0, 0));
+        assert_eq!(told(vec![range("2026-09-20".parse().unwrap(), "2026-10-01".parse().unwrap())]), (0, 0, 1));
     }
 
     #[test]

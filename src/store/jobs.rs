@@ -56,34 +56,20 @@ pub async fn enqueue_after(
     payload: &Value,
     delay_seconds: i32,
 ) -> sqlx::Result<i64> {
-    loop {
-        let added = sqlx::query_scalar!(
-            "INSERT INTO job (kind, key, payload, state, run_after)
-             VALUES ($1, $2, $3, 'waiting', now() + make_interval(secs => $4))
-             ON CONFLICT (kind, key) WHERE state IN ('waiting', 'running') DO NOTHING RETURNING job_id",
-            kind,
-            key,
-            payload,
-            f64::from(delay_seconds),
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        if let Some(job_id) = added {
-            return Ok(job_id);
-        }
-        // A running job may have read its input before this call: a second one must follow it.
-        let open = sqlx::query_scalar!(
-            "UPDATE job SET payload = jsonb_set(payload, '{again}', 'true')
-             WHERE kind = $1 AND key = $2 AND state IN ('waiting', 'running') RETURNING job_id",
-            kind,
-            key
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        if let Some(job_id) = open {
-            return Ok(job_id);
-        }
-    }
+    // A running job may have read its input before this call: a second one must follow it. Its row stays locked until
+    // the caller commits, so that it does not end meanwhile; one that ended while this waited makes room for a new one.
+    sqlx::query_scalar!(
+        "INSERT INTO job (kind, key, payload, state, run_after)
+         VALUES ($1, $2, $3, 'waiting', now() + make_interval(secs => $4))
+         ON CONFLICT (kind, key) WHERE state IN ('waiting', 'running')
+         DO UPDATE SET payload = jsonb_set(job.payload, '{again}', 'true') RETURNING job_id",
+        kind,
+        key,
+        payload,
+        f64::from(delay_seconds),
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Which jobs a worker takes: files are read for minutes, and nothing else should wait for that.

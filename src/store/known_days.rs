@@ -72,6 +72,24 @@ impl KnownDays {
     }
 }
 
+/// The days that lack a bill which makes a material part of some services together, as
+/// [`Freshness::lacking`](super::freshness::Freshness::lacking) weighs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// The first complete day without a late source or billing account.
+    pub missing_since: Option<NaiveDate>,
+    /// Billing periods without a bill between others.
+    pub without_bill: BTreeSet<BillingPeriod>,
+}
+
+impl Lacking {
+    /// Whether a bill lacks on this day.
+    pub fn has(&self, day: NaiveDate) -> bool {
+        self.missing_since.is_some_and(|since| since <= day)
+            || self.without_bill.contains(&BillingPeriod::containing(day))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +129,15 @@ mod tests {
         let mut figures = vec![Some(1.0); 4];
         known.blank(7, day("2026-09-29"), &mut figures);
         assert_eq!(figures, [Some(1.0), Some(1.0), None, None]);
+    }
+
+    #[test]
+    fn days_lack_a_bill_in_a_gap_and_since_one_is_late() {
+        let without_bill = BTreeSet::from(["2026-10".parse().unwrap()]);
+        let lacking = Lacking { missing_since: Some(day("2026-11-19")), without_bill };
+        let days = ["2026-09-30", "2026-10-01", "2026-10-31", "2026-11-01", "2026-11-18", "2026-11-19"];
+        assert_eq!(days.map(|text| lacking.has(day(text))), [false, true, true, false, false, true]);
+        assert!(!Lacking::default().has(day("2026-10-01")));
     }
 
     #[test]

@@ -34,9 +34,13 @@ pub async fn in_production(
 ) -> sqlx::Result<Vec<LiveDeployment>> {
     sqlx::query_as!(
         LiveDeployment,
-        r#"SELECT * FROM (
-             SELECT d.deployment_id, ds.service_id, d.environment_id AS "environment_id!",
-                 coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", ds.is_rollback, ds.is_noop,
+        // As a place's history is judged: at one instant the sender's id decides, not which arrived first.
+        r#"SELECT l.deployment_id AS "deployment_id!", l.service_id AS "service_id!",
+                  l.environment_id AS "environment_id!", l.at AS "at!", l.is_rollback AS "is_rollback!",
+                  l.is_noop AS "is_noop!", l.committed_at
+           FROM (
+             SELECT d.deployment_id, ds.service_id, d.environment_id, d.event_source_id, d.external_id,
+                 coalesce(d.finished_at, d.started_at, d.created_at) AS at, ds.is_rollback, ds.is_noop,
                  -- Of several repositories those wait that the service did not have here before.
                  (SELECT coalesce(min(c.happened_at) FILTER (WHERE NOT EXISTS (
                              SELECT FROM deployment_commit bk JOIN deployment b USING (deployment_id)
@@ -54,8 +58,9 @@ pub async fn in_production(
              WHERE d.status IN ('succeeded', 'superseded') AND d.kind IN ('deploy', 'rollback')
                AND ($1::bigint IS NULL OR ds.service_id = $1) AND ($2::bigint IS NULL OR s.team_id = $2)
                AND coalesce(d.finished_at, d.started_at, d.created_at) >= $3::date::timestamp AT TIME ZONE 'UTC'
-             ORDER BY 4 DESC, 1 DESC LIMIT $4) l
-           ORDER BY 4, 1, 2"#,
+             ORDER BY coalesce(d.finished_at, d.started_at, d.created_at) DESC, d.event_source_id DESC,
+                 d.external_id DESC LIMIT $4) l
+           ORDER BY l.at, l.event_source_id, l.external_id, l.service_id"#,
         service_id,
         team_id,
         since,

@@ -54,6 +54,12 @@ impl Metric {
         self.over_hours == "sum" && self.over_services == "sum"
     }
 
+    /// Whether it may tell how long a unit takes: a latency, or what nobody said the meaning of; and no sum, which grows
+    /// with how much there is to do. Utilization, replicas and errors are no time.
+    pub fn tells_duration(&self) -> bool {
+        !self.is_summed() && matches!(self.meaning.as_str(), "latency" | "other")
+    }
+
     /// The words for its meaning.
     pub fn meaning_label(&self) -> &'static str {
         MEANINGS.iter().find(|(key, _)| *key == self.meaning).map_or("Something else", |(_, label)| label)
@@ -228,4 +234,35 @@ pub async fn remember_addition(
     .fetch_one(conn)
     .await?;
     Ok(Some((row.body_sha256, row.point_count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(meaning: &str, combined: &str) -> Metric {
+        Metric {
+            metric: meaning.into(),
+            meaning: meaning.into(),
+            unit: String::new(),
+            over_hours: combined.into(),
+            over_services: combined.into(),
+            unit_cost_per: 1,
+            description: String::new(),
+            otlp_names: Vec::new(),
+            is_assumed: false,
+            changed_by: "test".into(),
+            changed_at: DateTime::default(),
+        }
+    }
+
+    #[test]
+    fn only_a_latency_or_something_else_that_is_no_sum_tells_a_duration() {
+        let telling = |combined: &str| -> Vec<&str> {
+            MEANINGS.iter().map(|(key, _)| *key).filter(|key| metric(key, combined).tells_duration()).collect()
+        };
+        assert_eq!(telling("mean"), ["latency", "other"]);
+        assert_eq!(telling("max"), ["latency", "other"]);
+        assert!(telling("sum").is_empty());
+    }
 }

@@ -28,6 +28,7 @@ pub mod commitment_costs;
 pub mod completeness;
 pub mod converted_costs;
 pub mod copy_binary;
+mod cost_conditions;
 pub mod costs;
 pub mod deliveries;
 pub mod deployment_costs;

@@ -2,6 +2,7 @@
 //! and traffic.
 
 use super::Scope;
+use super::cost_conditions::{select_daily, select_daily_by_key};
 use super::costs::CostFilter;
 use super::service_measures::Measure;
 use super::statements::MonthView;
@@ -94,9 +95,11 @@ pub async fn lines(
 ) -> sqlx::Result<Vec<VarianceLine>> {
     let Question { filter, compared, .. } = question;
     let lacking = known.lists();
-    sqlx::query_as!(
+    select_daily_by_key!(
         VarianceLine,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
@@ -119,8 +122,8 @@ pub async fn lines(
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
                 d.billing_currency AS currency, bill.place AS lacking, k.provider_name, k.service_name AS bought,
                 k.sku_id, k.region_id, d.charge_date,
-                p.day >= $1 AND p.day < $2 AS is_now,
-                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
+                p.day >= $9 AND p.day < $10 AS is_now,
+                cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
                 d.list_cost, d.contracted_cost, d.pricing_quantity
             FROM key_mapping m
             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
@@ -132,36 +135,22 @@ pub async fn lines(
             LEFT JOIN team ON team.team_id = service.team_id
             LEFT JOIN lacking_bills($17, $18, $19, $20) bill ON bill.generation_id = g.generation_id
             WHERE d.charge_date < least($16::date, bill.since) AND m.first_day <= $14 AND m.end_day > $14
-              AND ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
-                AND g.first_charge_date < greatest($2::date, $4::date)
-                AND g.last_charge_date >= least($1::date, $3::date)))
-              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
-              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-              AND ($7::bigint IS NULL OR m.service_id = $7)
-              AND ($8::bigint IS NULL OR m.environment_id = $8)
-              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
-              AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
-              AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
-              AND ($12::text IS NULL OR d.billing_currency = $12)
+              AND ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
+                AND g.first_charge_date < greatest($10::date, $12::date)
+                AND g.last_charge_date >= least($9::date, $11::date)))
+              AND ((p.day >= $9 AND p.day < $10) OR (p.day >= $11 AND p.day < $12))"#],
+        [r#"
               AND ($21::text IS NULL OR coalesce(dimension_value(m.dimensions, $21::text, team.cost_center), '') = $22::text)
         ) lines
         GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
             provider_name, bought, sku_id, region_id, lacking
         ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category, lacking
         LIMIT $15
-        "#,
+        "#],
         filter.days.start(),
         filter.days.end(),
         compared.start(),
         compared.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
         question.is_by_bill(),
         compared.last_day(),
         LINE_COUNT_MAX,
@@ -215,9 +204,11 @@ pub async fn sums(
     }
     let Question { filter, compared, .. } = question;
     let lacking = known.lists();
-    sqlx::query_as!(
+    select_daily!(
         Sums,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT currency AS "currency!",
             coalesce(sum(cost) FILTER (WHERE is_now AND split_id = 0), 0) AS "own!",
             coalesce(sum(cost) FILTER (WHERE NOT is_now AND split_id = 0), 0) AS "own_before!",
@@ -229,37 +220,23 @@ pub async fn sums(
                 FILTER (WHERE split_id = 0 AND charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
         FROM (
             SELECT d.billing_currency AS currency, d.split_id, d.charge_date, bill.since AS late_since,
-                p.day >= $1 AND p.day < $2 AS is_now,
-                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
+                p.day >= $9 AND p.day < $10 AS is_now,
+                cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
             LEFT JOIN lacking_bills($15, $16, $17, $18) bill ON bill.generation_id = g.generation_id
-            WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)))
-              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
-              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-              AND ($7::bigint IS NULL OR d.service_id = $7)
-              AND ($8::bigint IS NULL OR d.environment_id = $8)
-              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
-              AND ($10::text IS NULL OR d.provider_name = $10)
-              AND ($11::text IS NULL OR d.charge_category = $11)
-              AND ($12::text IS NULL OR d.billing_currency = $12)
+            WHERE ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)))
+              AND ((p.day >= $9 AND p.day < $10) OR (p.day >= $11 AND p.day < $12))"#],
+        [r#"
         ) costs
         GROUP BY currency ORDER BY currency LIMIT 500
-        "#,
+        "#],
         filter.days.start(),
         filter.days.end(),
         compared.start(),
         compared.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
         question.is_by_bill(),
         known.end,
         &lacking.source_ids,

@@ -6,6 +6,7 @@
 
 use super::Scope;
 use super::converted_costs::CostPart;
+use super::cost_conditions::select_daily_by_key;
 use super::variance_costs::{Question, Sums};
 use super::variance_known::Known;
 use crate::focus::DateRange;
@@ -24,9 +25,11 @@ pub(super) async fn sums(
 ) -> sqlx::Result<Vec<Sums>> {
     let Question { filter, compared, .. } = question;
     let lacking = known.lists();
-    sqlx::query_as!(
+    select_daily_by_key!(
         Sums,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT currency AS "currency!",
             coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "own!",
             coalesce(sum(cost) FILTER (WHERE NOT is_now), 0) AS "own_before!",
@@ -37,8 +40,8 @@ pub(super) async fn sums(
                 FILTER (WHERE charge_date < $14 AND charge_date >= late_since), 0) AS "arriving_late!"
         FROM (
             SELECT d.billing_currency AS currency, d.charge_date, bill.since AS late_since,
-                p.day >= $1 AND p.day < $2 AS is_now,
-                cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
+                p.day >= $9 AND p.day < $10 AS is_now,
+                cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
             FROM daily_cost_by_key d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
@@ -48,33 +51,19 @@ pub(super) async fn sums(
             LEFT JOIN service ON service.service_id = m.service_id
             LEFT JOIN team ON team.team_id = service.team_id
             LEFT JOIN lacking_bills($15, $16, $17, $18) bill ON bill.generation_id = g.generation_id
-            WHERE ($13 OR (d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
-                AND g.first_charge_date < greatest($2::date, $4::date)
-                AND g.last_charge_date >= least($1::date, $3::date)))
-              AND ((p.day >= $1 AND p.day < $2) OR (p.day >= $3 AND p.day < $4))
-              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-              AND ($7::bigint IS NULL OR m.service_id = $7)
-              AND ($8::bigint IS NULL OR m.environment_id = $8)
-              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
-              AND ($10::text IS NULL OR coalesce(k.provider_name, '') = $10)
-              AND ($11::text IS NULL OR coalesce(k.charge_category, '') = $11)
-              AND ($12::text IS NULL OR d.billing_currency = $12)
+            WHERE ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
+                AND g.first_charge_date < greatest($10::date, $12::date)
+                AND g.last_charge_date >= least($9::date, $11::date)))
+              AND ((p.day >= $9 AND p.day < $10) OR (p.day >= $11 AND p.day < $12))"#],
+        [r#"
               AND coalesce(dimension_value(m.dimensions, $19::text, team.cost_center), '') = $20::text
         ) costs
         GROUP BY currency ORDER BY currency LIMIT 500
-        "#,
+        "#],
         filter.days.start(),
         filter.days.end(),
         compared.start(),
         compared.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
         question.is_by_bill(),
         known.end,
         &lacking.source_ids,
@@ -97,11 +86,13 @@ pub async fn parts(
     days: DateRange,
 ) -> sqlx::Result<Vec<CostPart>> {
     let filter = question.filter;
-    sqlx::query_as!(
+    select_daily_by_key!(
         CostPart,
-        r#"
+        scope,
+        filter,
+        [r#"
         SELECT ''::text AS "key!", g.billing_period_start AS "billing_month!", d.billing_currency AS "currency!",
-            sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
+            sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM daily_cost_by_key d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN rollup_key k ON k.sub_account_key = d.sub_account_key AND k.rollup_key_id = d.rollup_key_id
@@ -109,29 +100,15 @@ pub async fn parts(
             AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
         LEFT JOIN service ON service.service_id = m.service_id
         LEFT JOIN team ON team.team_id = service.team_id
-        WHERE d.charge_date >= $1 AND d.charge_date < $2
-          AND ($4::bigint[] IS NULL OR service.team_id = ANY($4))
-          AND ($5::bigint IS NULL OR m.service_id = $5)
-          AND ($6::bigint IS NULL OR m.environment_id = $6)
-          AND ($7::bigint IS NULL OR coalesce(service.team_id, 0) = $7)
-          AND ($8::text IS NULL OR coalesce(k.provider_name, '') = $8)
-          AND ($9::text IS NULL OR coalesce(k.charge_category, '') = $9)
-          AND ($10::text IS NULL OR d.billing_currency = $10)
+        WHERE d.charge_date >= $9 AND d.charge_date < $10"#],
+        [r#"
           AND coalesce(dimension_value(m.dimensions, $11::text, team.cost_center), '') = $12::text
         GROUP BY g.billing_period_start, d.billing_currency
         ORDER BY g.billing_period_start, d.billing_currency
         LIMIT 20000
-        "#,
+        "#],
         days.start(),
         days.end(),
-        filter.basis.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
-        filter.provider_name,
-        filter.charge_category,
-        filter.currency,
         dimension.0,
         dimension.1,
     )

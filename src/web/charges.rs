@@ -5,6 +5,7 @@ use super::charges_focus;
 use super::closed_lines::{self, ClosedLines};
 use super::csv::{Cell, Table};
 use super::export::{self, Place, Spool};
+use super::line_turns::NARROW;
 use super::moved_lines::Moved;
 use super::query::{Accepts, View};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
@@ -16,7 +17,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bigdecimal::BigDecimal;
 use futures_util::TryStreamExt;
 use std::fmt::Display;
@@ -69,10 +70,15 @@ pub fn routes(routes: Routes) -> Routes {
     routes.get("/charges", Policy::Money, show).get("/charges.csv", Policy::Money, download)
 }
 
-async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ChargesPage> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let turns = app.line_turns.clone();
+    turns.read(async move { read(&app, &principal, view).await }).await
+}
+
+async fn read(app: &AppState, principal: &Principal, view: View) -> Result<ChargesPage> {
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::of_view(&app, &principal, &mut snapshot, "Lines", NavItem::None, &view).await?;
+    let page = Page::of_view(app, principal, &mut snapshot, "Lines", NavItem::None, &view).await?;
     let scope = principal.scope();
     let (filter, conditions) = filter(&mut snapshot, &view, &page.bills).await?;
     let after = view.text("page").map(cursor).transpose()?;
@@ -88,11 +94,10 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let has_more = rows.len() > PAGE_LINE_COUNT as usize;
     rows.truncate(PAGE_LINE_COUNT as usize);
     let next = rows.last().filter(|_| has_more).map(cursor_text);
-    let shows_receipts = Policy::Bills.allows(&principal);
+    let shows_receipts = Policy::Bills.allows(principal);
     let lede = lede(&totals) + &moved.sentence();
     let is_first = after.is_none();
-    Ok(ChargesPage { page, view, conditions, closed, totals, moved, lede, rows, next, is_first, shows_receipts }
-        .into_response())
+    Ok(ChargesPage { page, view, conditions, closed, totals, moved, lede, rows, next, is_first, shows_receipts })
 }
 
 async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
@@ -276,11 +281,7 @@ pub(super) fn too_much(error: sqlx::Error) -> Error {
     let is_timeout = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014");
     if is_timeout {
         tracing::warn!("Lines took too long to find: {error}");
-        return Error::TooMuch(
-            "Finding these lines takes longer than a page may. Narrow them: to a day, a service, an environment or an \
-             account; or take all lines of a bill with \u{201c}costwake export focus\u{201d}."
-                .into(),
-        );
+        return Error::TooMuch(format!("Finding these lines takes longer than a page may. {NARROW}"));
     }
     error.into()
 }

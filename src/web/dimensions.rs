@@ -182,7 +182,7 @@ pub(crate) async fn read(app: &AppState, principal: &Principal, name: &str, quer
         return Err(Error::NotFound);
     }
     let title = format!("{} · Dimensions", allocate::dimension_label(name));
-    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?;
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?.of_days(&view);
     let span = view.span(&page.bills);
     let scope = principal.scope();
     let mut costs: BTreeMap<Option<String>, Compared> = BTreeMap::new();

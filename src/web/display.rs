@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// Against less than this, a percentage says nothing.
 const SMALL_BASE: i64 = 50;
 /// What stands in the place of an amount before, and of a change, that no bill tells of.
-const NOT_KNOWN: &str = "not known";
+pub const NOT_KNOWN: &str = "not known";
 /// Below this total, whole units would hide too much: amounts are written with the currency's minor unit.
 const WHOLE_UNITS_FROM: i64 = 100;
 

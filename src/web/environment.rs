@@ -78,7 +78,7 @@ async fn show(
     let scope = principal.scope();
     let id = environment.environment_id;
     let part = Part { environment_id: Some(id), ..view.part(&mut snapshot).await? };
-    let page = page.of_part(&mut snapshot, &scope, part).await?;
+    let page = page.of_part(&mut snapshot, &scope, part).await?.of_days(&view);
     let span = view.span(&page.bills);
     let (mut services, mut days, mut rated) = (Vec::new(), Vec::new(), None);
     if let Some(span) = &span {

@@ -2,9 +2,10 @@
 
 use super::charts::environment_class;
 use super::csv::Table;
-use super::display::{Columns, Compared, Line, figures};
+use super::display::{Columns, Compared, Line};
 use super::drill;
 use super::environment_end::{self, End};
+use super::list_pages::ListPages;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::service::change_sentences;
@@ -20,7 +21,7 @@ use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap};
 
 const ACCEPTS: Accepts =
-    Accepts { texts: &["team", "provider", "charge"], by: &[], sort: &["-cost", "name", "-change"] };
+    Accepts { texts: &["team", "provider", "charge", "page"], by: &[], sort: &["-cost", "name", "-change"] };
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -36,6 +37,9 @@ struct EnvironmentsPage {
     rows: Vec<(EnvironmentRow, Vec<Line>)>,
     rounding: Vec<Line>,
     total: Vec<Line>,
+    list_pages: ListPages,
+    /// What environments on other pages have together.
+    others: Option<Vec<Line>>,
     period_head: String,
     comparison: String,
     csv_href: String,
@@ -76,14 +80,22 @@ async fn show(
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
     let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
+    let link = |page: &str| list.view.link("/environments", &[("page", page)]);
+    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
+    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
+    let Columns { rows: mut lines, rounding, total } = columns;
+    let answer = answer(&list);
+    let rows = list_pages.only(list.rows);
+    let others = lines.drain(rows.len()..).next();
     Ok(EnvironmentsPage {
-        answer: answer(&list),
+        answer,
         filters: Filters::new("/environments", &list.view, list.span.as_ref(), list.selects),
         period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
-        csv_href: list.view.link("/environments.csv", &[]),
-        rows: list.rows.into_iter().zip(lines).collect(),
+        csv_href: list.view.link("/environments.csv", &[("page", "")]),
+        list_pages,
+        others,
+        rows: rows.into_iter().zip(lines).collect(),
         rounding,
         total,
         page: list.page,

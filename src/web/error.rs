@@ -46,6 +46,15 @@ pub enum Error {
         /// Seconds until it is worth another try.
         retry_after_seconds: u64,
     },
+    /// As many of these as there may be at once are under way, and each may take a while. The message says how to ask for
+    /// less.
+    #[error("{message}")]
+    Crowded {
+        /// What to do.
+        message: String,
+        /// Seconds until it is worth another try.
+        retry_after_seconds: u64,
+    },
     /// The database cannot be reached just now.
     #[error("The database does not answer. Your figures are safe; try again in a moment.")]
     Unavailable,
@@ -71,7 +80,7 @@ impl Error {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::OtherSite => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy { .. } | Self::WaitedTooLong | Self::TooMuch(_) | Self::Unavailable => {
+            Self::Busy { .. } | Self::Crowded { .. } | Self::WaitedTooLong | Self::TooMuch(_) | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -81,7 +90,9 @@ impl Error {
     /// What Retry-After says, where it makes sense to try again.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::TooMany { retry_after_seconds } | Self::Busy { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::TooMany { retry_after_seconds }
+            | Self::Busy { retry_after_seconds }
+            | Self::Crowded { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::Unavailable | Self::WaitedTooLong => Some(5),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What every answer carries, errors and panics too: security headers, a request id, compression, a log line and
 //! its place in the metrics. More requests at once than the service can work on are turned away early.
 
-use super::{AppState, Error, error, request_id, telemetry, transport};
+use super::{AppState, Error, error, request_id, telemetry, transport, webhooks};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
@@ -71,8 +71,18 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
     telemetry::count_request(method, &route, status, began.elapsed());
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let _entered = span.enter();
-    tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+    if is_told(&route, status) {
+        tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+    } else {
+        tracing::debug!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+    }
     response
+}
+
+// A webhook that was stored is a row with its time, sender and headers: in a flood a line beside it, written while others
+// wait, costs more than checking its signature. All else is told.
+fn is_told(route: &str, status: u16) -> bool {
+    route != webhooks::PATH || !(200..300).contains(&status)
 }
 
 fn busy() -> Response {
@@ -94,4 +104,16 @@ fn secure(headers: &mut HeaderMap, is_https: bool) {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_told, webhooks};
+
+    #[test]
+    fn only_webhooks_that_were_taken_have_no_line() {
+        assert!(!is_told(webhooks::PATH, 202) && !is_told(webhooks::PATH, 200));
+        assert!(is_told(webhooks::PATH, 401) && is_told(webhooks::PATH, 429) && is_told(webhooks::PATH, 503));
+        assert!(is_told("/overview", 200));
+    }
 }

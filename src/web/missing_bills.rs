@@ -6,7 +6,8 @@ use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Missing;
 use askama::Template;
 
-/// A box for each late source that the page's cost is partly made of, and for each gap; nothing where all is there.
+/// A box for each late source that the page's cost is partly made of, and for each gap; nothing where all is there on the
+/// page's days.
 #[derive(Template)]
 #[template(path = "partials/missing_bills.html")]
 pub struct MissingBills<'a> {
@@ -38,6 +39,6 @@ pub fn sentence(bills: &Freshness) -> Option<String> {
         format!("{} is missing since {}: {what}.", missing.name, missing.since())
     };
     let gap = |gap: &Gap| format!("{} has no bill for {}: totals with its days are partial.", gap.name, gap.period);
-    let all: Vec<String> = bills.missing.iter().map(one).chain(bills.gaps.iter().map(gap)).collect();
+    let all: Vec<String> = bills.missing_told().map(one).chain(bills.gaps_told().map(gap)).collect();
     (!all.is_empty()).then(|| all.join(" "))
 }

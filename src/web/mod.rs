@@ -57,6 +57,8 @@ mod invoices;
 pub mod job_kinds;
 mod json_table;
 mod known_values;
+pub mod line_turns;
+mod list_pages;
 pub mod mapping_change;
 mod method;
 mod metric_queries;
@@ -90,6 +92,7 @@ pub mod server;
 pub mod service;
 pub mod services;
 pub mod session;
+pub mod shared_moves;
 pub mod sign_in;
 mod source;
 pub mod source_change;
@@ -158,6 +161,8 @@ pub struct AppParts {
     pub kept_costs: Arc<service::KeptCosts>,
     /// Turns at recording a deployment at once: it waits for locks, and pages need connections meanwhile.
     pub recording: Arc<Semaphore>,
+    /// Turns of those who read the lines of bills for a page.
+    pub line_turns: line_turns::LineTurns,
     /// Room for bodies of webhooks.
     pub webhook_bodies: webhook_bodies::BodyRoom,
     /// Turns of webhooks, without those whose body is still coming.
@@ -177,6 +182,7 @@ impl AppState {
         let draining = CancellationToken::new();
         let parts = AppParts {
             config: Arc::new(config),
+            line_turns: line_turns::LineTurns::of(&pools.web),
             pools,
             clock: Utc::now,
             trusted_proxies,

@@ -1,6 +1,7 @@
 //! Who would get what from whom, as tables show it.
 
 use super::display;
+use super::shared_moves::{self, SharedMoves};
 use crate::allocate;
 use crate::rollup::what_if::{Cost, DeploymentMove, Owner, Side, WhatIf};
 use crate::store::catalogue;
@@ -54,6 +55,8 @@ pub struct Moves {
     pub long: Vec<String>,
     /// Kinds of charge in all.
     pub key_count: i64,
+    /// What splits move along.
+    pub shared: SharedMoves,
     /// Deployments.
     pub deployments: Vec<DeploymentRow>,
     /// Names that would be added to the catalogue.
@@ -122,6 +125,7 @@ pub fn tables(answer: &WhatIf, labels: &Labels) -> Moves {
         recent: recent_total,
         long: long_total,
         key_count: answer.moves.iter().map(|one| one.key_count).sum(),
+        shared: shared_moves::tables(&answer.shared, |owner| labels.owner(owner, &answer.added)),
         deployments: answer.deployment_moves.iter().map(|one| deployment_row(one, labels, &answer.added)).collect(),
         added: answer.added.values().cloned().collect(),
     }

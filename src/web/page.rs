@@ -144,11 +144,17 @@ impl Page {
         Ok(self.with(bills))
     }
 
+    /// The same page, on the days of this view.
+    pub fn of_days(mut self, view: &View) -> Self {
+        self.bills = view.looked_at(std::mem::take(&mut self.bills));
+        self
+    }
+
     fn with(self, bills: Freshness) -> Self {
         Self { freshness: freshness_line(&bills, self.now), bills, ..self }
     }
 
-    /// What late sources leave out of the page's cost.
+    /// What late sources leave out of the page's cost on its days.
     pub fn missing(&self) -> MissingBills<'_> {
         MissingBills { bills: &self.bills, shows_sources: self.shows_bills }
     }

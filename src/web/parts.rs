@@ -111,6 +111,14 @@ impl Filters {
         }
     }
 
+    /// A form with the period alone, for a page that takes no other key ([`View::of_period_only`]).
+    pub fn of_period(path: &str, view: &View, span: Option<&Span>) -> Self {
+        let mut filters = Self::new(path, view, span, Vec::new());
+        filters.selects.retain(|select| select.name == "period");
+        filters.summary = span.map_or_else(|| "Filters".into(), |span| format!("Filters: {}", span.label()));
+        filters
+    }
+
     /// A form without period and basis, for lists that show no money.
     pub fn plain(path: &str, view: &View, own: Vec<Select>) -> Self {
         Self {

@@ -16,16 +16,19 @@ pub(super) const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
 #[rustfmt::skip]
-const KEYS: [&str; 43] = [
-    "period", "vs", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status", "finding",
-    "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "part", "center",
+const KEYS: [&str; 44] = [
+    "period", "vs", "show", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status",
+    "finding", "kind", "source", "delivery", "resource", "account", "group", "bought", "region", "sku", "class", "part", "center",
     "allocated", "tags",
     "tag",
     "dimension", "commitment", "commitment_status", "invoice", "issuer", "state", "month", "from", "to", "day", "q",
     "cur", "basis", "by", "sort", "page",
 ];
 
-/// What a page takes beside the keys that all pages have (`period`, `vs`, `cur`, `basis`).
+/// The keys that all pages have.
+const SHARED: [&str; 4] = ["period", "vs", "cur", "basis"];
+
+/// What a page takes beside the keys that all pages have (`SHARED`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Accepts {
     /// Further keys with a text value, of `KEYS`. With `vs` among them, days may be compared with a month or other days.
@@ -79,6 +82,8 @@ pub struct View {
     /// Values that are not the default, by key: the canonical query.
     values: BTreeMap<&'static str, String>,
     accepts: Accepts,
+    /// What it takes of the keys that all pages have.
+    shared: &'static [&'static str],
 }
 
 impl View {
@@ -93,6 +98,7 @@ impl View {
             ignored: Vec::new(),
             values: BTreeMap::new(),
             accepts,
+            shared: &SHARED,
         };
         for (key, value) in pairs {
             view.set(&key, value.trim())?;
@@ -100,9 +106,17 @@ impl View {
         Ok(view)
     }
 
+    /// The same view on a page that takes of the keys of all pages the period alone: the others are named as ignored.
+    pub fn of_period_only(mut self) -> Self {
+        for key in SHARED.into_iter().skip(1) {
+            self.ignored.extend(self.values.remove(key).map(|_| key.to_owned()));
+        }
+        Self { versus: Versus::default(), basis: CostBasis::default(), shared: &["period"], ..self }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let known = KEYS.into_iter().find(|key| *key == name).filter(|key| match *key {
-            "period" | "vs" | "cur" | "basis" => true,
+            shared if SHARED.contains(&shared) => true,
             "by" => !self.accepts.by.is_empty(),
             "sort" => !self.accepts.sort.is_empty(),
             text => self.accepts.texts.contains(&text),
@@ -213,7 +227,7 @@ impl View {
         if self.ignored.is_empty() {
             return String::new();
         }
-        let mut known = vec!["period", "vs", "cur", "basis"];
+        let mut known = self.shared.to_vec();
         known.extend(self.accepts.texts.iter().filter(|text| **text != "vs"));
         known.extend((!self.accepts.by.is_empty()).then_some("by"));
         known.extend((!self.accepts.sort.is_empty()).then_some("sort"));
@@ -314,6 +328,14 @@ mod tests {
         for wrong in ["period=0d", "period=2026-13", "period=2026-02-30..2026-03-01", "period=9999-01", "basis=free"] {
             assert!(View::parse(Some(wrong), ACCEPTS).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_page_of_the_period_alone_names_what_it_passes_over() {
+        let view = View::parse(Some("period=2026-10&vs=py&basis=billed&env=live"), ACCEPTS).unwrap().of_period_only();
+        assert_eq!(view.note(), "Ignored: vs, basis. This page knows period, env, page, by.");
+        assert_eq!(view.canonical("/unmapped"), "/unmapped?period=2026-10&env=live");
+        assert_eq!((view.versus, view.basis), (Versus::Previous, CostBasis::default()));
     }
 
     #[test]

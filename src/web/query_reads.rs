@@ -3,14 +3,14 @@
 use super::AppState;
 use super::charge_filter;
 use super::error::{Error, Result};
-use super::query::{NONE, View};
+use super::query::{NONE, Period, Versus, View};
 use super::span::Span;
 use crate::focus::DateRange;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::{Scope, catalogue_names, dimension_costs};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 
 impl View {
@@ -21,7 +21,7 @@ impl View {
         self.narrowed(all, conn, scope).await
     }
 
-    /// Of all bills, what [`Self::bills`] gives.
+    /// Of all bills, what [`Self::bills`] gives: those of this part of all cost, looked at on these days.
     pub async fn narrowed(&self, all: Freshness, conn: &mut PgConnection, scope: &Scope) -> Result<Freshness> {
         if all.missing.is_empty() && all.gaps.is_empty() {
             // What no bill has is refused also where nothing lacks and no day is complete.
@@ -29,7 +29,26 @@ impl View {
             return Ok(all);
         }
         let part = self.part(&mut *conn).await?;
-        Ok(all.of_part(conn, scope, part).await?)
+        Ok(self.looked_at(all.of_part(conn, scope, part).await?))
+    }
+
+    /// How far these bills reach, looked at on the days of this view and those that they are compared with. Days that are
+    /// still to come are looked at too where they are asked for: a source that figures wait for is missing on them.
+    pub fn looked_at(&self, bills: Freshness) -> Freshness {
+        let Some(span) = self.span(&bills) else { return bills };
+        let end = match self.period {
+            Period::Month(month) => month.days().end(),
+            Period::Days(days) => days.end(),
+            Period::LastDays(_) | Period::TwelveMonths | Period::MonthToDate => {
+                bills.newest().map_or(span.days.end(), |newest| span.days.end().max(newest + Days::new(1)))
+            }
+        };
+        let before = match self.versus {
+            Versus::Month(month) => month.days(),
+            Versus::Days(days) => days,
+            Versus::Previous | Versus::PreviousYear => span.before,
+        };
+        bills.of_days(DateRange::new(span.days.start(), end).into_iter().chain([before]).collect())
     }
 
     /// The part of all cost that it is narrowed to. A name that the catalogue does not know narrows nothing here.

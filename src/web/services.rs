@@ -1,8 +1,9 @@
 //! `/services`: which services cost most and which grew most.
 
 use super::csv::{Cell, Table};
-use super::display::{Columns, Compared, Line, change_shown, decimals, figures, money};
+use super::display::{Columns, Compared, Line, change_shown, decimals, money};
 use super::drill;
+use super::list_pages::ListPages;
 use super::parts::{Filters, Select, Switch};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -19,7 +20,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 const ACCEPTS: Accepts = Accepts {
-    texts: &["env", "team", "provider", "charge", "q"],
+    texts: &["env", "team", "provider", "charge", "q", "page"],
     by: &[],
     sort: &["-cost", "cost", "-change", "change", "name", "-deployed"],
 };
@@ -38,6 +39,9 @@ struct ServicesPage {
     rows: Vec<(ServiceRow, Vec<Line>)>,
     rounding: Vec<Line>,
     total: Vec<Line>,
+    list_pages: ListPages,
+    /// What services on other pages have together.
+    others: Option<Vec<Line>>,
     reporting: Option<Reporting>,
     period_head: String,
     comparison: String,
@@ -71,20 +75,27 @@ struct List {
 
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
+    let answer = answer(&list);
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
     let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
-    let answer = answer(&list);
+    let link = |page: &str| list.view.link("/services", &[("page", page)]);
+    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
+    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
+    let Columns { rows: mut lines, rounding, total } = columns;
+    let rows = list_pages.only(list.rows);
+    let others = lines.drain(rows.len()..).next();
     Ok(ServicesPage {
         filters: Filters::new("/services", &list.view, list.span.as_ref(), list.selects).with_search(&list.view),
         answer,
+        others,
+        list_pages,
         period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         sorts: sorts(&list.view),
         missing_since: list.page.bills.missing_since(),
-        csv_href: list.view.link("/services.csv", &[]),
+        csv_href: list.view.link("/services.csv", &[("page", "")]),
         reporting: list.rated.as_ref().and_then(Reporting::new),
-        rows: list.rows.into_iter().zip(lines).collect(),
+        rows: rows.into_iter().zip(lines).collect(),
         rounding,
         total,
         page: list.page,

@@ -60,7 +60,7 @@ async fn show(
     let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
     let part = Part { team_id: Some(team.team_id), ..view.part(&mut snapshot).await? };
-    let page = page.of_part(&mut snapshot, &scope, part).await?;
+    let page = page.of_part(&mut snapshot, &scope, part).await?.of_days(&view);
     let span = view.span(&page.bills).filter(|_| shows_cost);
     let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
     let deployments = deployments(&mut snapshot, &team, listed, &page).await?;

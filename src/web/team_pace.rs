@@ -8,6 +8,7 @@ use crate::analyze::unit_cost::{UnitCost, billed};
 use crate::focus::DateRange;
 use crate::store::costs::DayCost;
 use crate::store::freshness::Freshness;
+use crate::store::known_days::Lacking;
 use crate::store::metrics::{self, Metric};
 use crate::store::{Snapshot, metric_points};
 use askama::Template;
@@ -65,8 +66,8 @@ pub(super) async fn read(
         let metric = unit_metric(&mut *snapshot, service.service_id, &all, span).await?;
         let costs = match metric {
             Some(metric) => {
-                let missing_since = bills.missing_since_of(&[service.service_id]);
-                unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, missing_since)).await?
+                let lacking = bills.lacking(&[service.service_id]);
+                unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, &lacking)).await?
             }
             None => Vec::new(),
         };
@@ -106,14 +107,14 @@ async fn unit_costs(
     metric: &Metric,
     costs: &[DayCost],
     environment_id: Option<i64>,
-    (span, missing_since): (&Span, Option<NaiveDate>),
+    (span, lacking): (&Span, &Lacking),
 ) -> Result<Vec<UnitLine>> {
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let days = metric_points::daily(snapshot, &metric.metric, service.service_id, environment_id, both).await?;
     let whole = days.into_iter().filter(|day| day.is_whole);
     let usage: BTreeMap<NaiveDate, BigDecimal> = whole.map(|day| (day.charge_date, day.value)).collect();
-    let usage = billed(usage, |day| span.has_bill(day), missing_since);
+    let usage = billed(usage, |day| span.has_bill(day) && !lacking.has(day));
     let key = service.service_id.to_string();
     let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
     for day in costs.iter().filter(|day| day.key == key) {

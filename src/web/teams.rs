@@ -1,8 +1,9 @@
 //! `/teams`: which teams cost most and which grew most.
 
 use super::csv::Table;
-use super::display::{Columns, Compared, Line, figures};
+use super::display::{Columns, Compared, Line};
 use super::drill;
+use super::list_pages::ListPages;
 use super::parts::{Filters, Select};
 use super::query::{self, Accepts, Span, View, range_label};
 use super::service::change_sentences;
@@ -16,7 +17,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeMap;
 
-const ACCEPTS: Accepts = Accepts { texts: &["env", "provider", "charge"], by: &[], sort: &[] };
+const ACCEPTS: Accepts = Accepts { texts: &["env", "provider", "charge", "page"], by: &[], sort: &[] };
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -50,16 +51,24 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let list = read(&app, &principal, query.as_deref()).await?;
     let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
     let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let Columns { rows: lines, rounding, total } = figures(&list.currencies, &compared, None).compared(is_compared);
+    let link = |page: &str| list.view.link("/teams", &[("page", page)]);
+    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
+    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
+    let Columns { rows: mut lines, rounding, total } = columns;
+    let answer = answer(&list);
+    let rows = list_pages.only(list.rows);
+    let others = lines.drain(rows.len()..).next();
     let all = vec![(String::new(), "All".to_owned())];
     let select = Select::new("env", "Environment", list.view.field("env"), [all, list.environments.clone()].concat());
     Ok(TeamsPage {
-        answer: answer(&list),
+        answer,
         filters: Filters::new("/teams", &list.view, list.span.as_ref(), vec![select]),
         period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
-        csv_href: list.view.link("/teams.csv", &[]),
-        rows: list.rows.into_iter().zip(lines).collect(),
+        csv_href: list.view.link("/teams.csv", &[("page", "")]),
+        list_pages,
+        others,
+        rows: rows.into_iter().zip(lines).collect(),
         rounding,
         total,
         page: list.page,
@@ -188,4 +197,7 @@ struct TeamsPage {
     rows: Vec<(Row, Vec<Line>)>,
     rounding: Vec<Line>,
     total: Vec<Line>,
+    list_pages: ListPages,
+    /// What teams on other pages have together.
+    others: Option<Vec<Line>>,
 }

@@ -3,9 +3,11 @@
 mod files;
 mod told;
 
+use super::parts::Filters;
+use super::query::{self, Accepts, Span, View};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::suggestions::{Suggester, Suggestion};
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, drill, moves, query, rules};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, beside, display, drill, moves};
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
 use crate::store::mapping_rules::{self, MappingRule};
@@ -14,9 +16,9 @@ use crate::store::{Scope, Snapshot};
 use crate::store::{event_deliveries, operational_events};
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use bigdecimal::BigDecimal;
-use serde::Deserialize;
+use chrono::Days;
 use std::collections::BTreeMap;
 use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipeline_row};
 
@@ -25,20 +27,29 @@ pub fn routes(routes: Routes) -> Routes {
     files::routes(routes.get("/unmapped", Policy::SignedIn, show))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What the page and its files take.
+const ACCEPTS: Accepts = Accepts { texts: &["show"], by: &[], sort: &[] };
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Show {
-    #[default]
     Charges,
     Deployments,
     Pipelines,
     Events,
 }
 
-#[derive(Deserialize)]
-struct UnmappedQuery {
-    #[serde(default)]
-    show: Show,
+impl Show {
+    fn of(view: &View) -> Result<Self> {
+        match view.text("show") {
+            None | Some("charges") => Ok(Self::Charges),
+            Some("deployments") => Ok(Self::Deployments),
+            Some("pipelines") => Ok(Self::Pipelines),
+            Some("events") => Ok(Self::Events),
+            Some(other) => Err(Error::Invalid(format!(
+                "show={other} is not known. Allowed: charges, deployments, pipelines, events."
+            ))),
+        }
+    }
 }
 
 /// Charges of one kind.
@@ -77,21 +88,58 @@ struct UnmappedPage {
     event_rows_in_all: i64,
     /// Events that could not be read: whatever they told is in none of the lists.
     failed_event_count: i64,
+    /// "2026-10-22 to 2026-11-20"; empty where none of the days is complete.
     days: String,
+    /// "30 days".
+    day_count: String,
+    filters: Filters,
+    view: View,
 }
 
-async fn show(
-    State(app): State<AppState>,
-    principal: Principal,
-    Query(query): Query<UnmappedQuery>,
-) -> Result<UnmappedPage> {
+impl UnmappedPage {
+    /// The same days, with another list.
+    fn list(&self, show: &str) -> String {
+        self.view.link("/unmapped", &[("show", show)])
+    }
+
+    /// "these 30 days", "this day".
+    fn these_days(&self) -> String {
+        if self.day_count == "1 day" { "this day".into() } else { format!("these {}", self.day_count) }
+    }
+
+    fn csv(&self) -> String {
+        self.view.link("/unmapped.csv", &[("show", "")])
+    }
+
+    fn xlsx(&self) -> String {
+        beside::xlsx(self.csv())
+    }
+
+    fn json(&self) -> String {
+        beside::json(self.csv())
+    }
+}
+
+// The days of a view. Before the first bill they end with the last day that is over, so that the page can say of which
+// days nothing is there.
+fn span(view: &View, page: &Page) -> Option<Span> {
+    match page.bills.complete_to() {
+        Some(_) => view.span(&page.bills),
+        None => view.span_to(page.now.date_naive() - Days::new(1)),
+    }
+}
+
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<UnmappedPage> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?.of_period_only();
+    let show = Show::of(&view)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
-    let (recent, _) = rules::ranges(&page);
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped, &view).await?;
+    let span = span(&view, &page);
+    let days = span.map(|span| span.days);
     let scope = principal.scope();
     let stored = mapping_rules::list(&mut snapshot).await?;
-    let charges = unmapped::charges(&mut snapshot, &scope, recent, ROW_COUNT_MAX).await?;
-    let totals = totals(&mut snapshot, &scope, recent).await?;
+    let charges = charges(&mut snapshot, &scope, days, ROW_COUNT_MAX).await?;
+    let totals = totals(&mut snapshot, &scope, days).await?;
     let shown = shown(&charges);
     let suggester = Suggester::read(&mut snapshot).await?;
     let deployments = unmapped::deployments(&mut snapshot, ROW_COUNT_MAX).await?;
@@ -100,16 +148,16 @@ async fn show(
     let (_, event_count) = operational_events::counts(&mut snapshot).await?;
     let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
-        show: query.show,
+        show,
         sees_charges: scope.is_everything(),
         can_edit: Policy::Bills.allows(&principal),
         charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
         charges: charges
             .iter()
             .zip(shown)
-            .map(|(row, cost)| charge_row(row, (cost, recent), &stored, &suggester))
+            .map(|(row, cost)| charge_row(row, (cost, days), &stored, &suggester))
             .collect(),
-        lines_href: drill::on(&drill::lines_of(&[("service", query::NONE)]), recent),
+        lines_href: on(drill::lines_of(&[("service", query::NONE)]), days),
         totals,
         failed_event_count,
         deployment_count: deployments.iter().map(|row| row.deployment_count).sum(),
@@ -120,15 +168,46 @@ async fn show(
         events: events.iter().map(|row| event_row(row, &stored, &suggester)).collect(),
         pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
         pipelines: pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).collect(),
-        days: format!("{} to {}", recent.start(), recent.last_day()),
+        days: days.map(|days| format!("{} to {}", days.start(), days.last_day())).unwrap_or_default(),
+        day_count: days.map(day_count).unwrap_or_default(),
+        filters: Filters::of_period("/unmapped", &view, span.as_ref()),
+        view,
         page,
     })
 }
 
+fn day_count(days: DateRange) -> String {
+    match days.day_count() {
+        1 => "1 day".into(),
+        count => format!("{count} days"),
+    }
+}
+
+fn on(lines: String, days: Option<DateRange>) -> String {
+    match days {
+        Some(days) => drill::on(&lines, days),
+        None => lines,
+    }
+}
+
+// None where no day is complete.
+async fn charges(
+    snapshot: &mut Snapshot,
+    scope: &Scope,
+    days: Option<DateRange>,
+    limit: i64,
+) -> Result<Vec<UnmappedCharges>> {
+    match days {
+        Some(days) => Ok(unmapped::charges(snapshot, scope, days, limit).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
 // The whole, also where the list is cut: the same figure as "Not allocated" elsewhere.
-async fn totals(snapshot: &mut Snapshot, scope: &Scope, days: DateRange) -> Result<Vec<String>> {
+async fn totals(snapshot: &mut Snapshot, scope: &Scope, days: Option<DateRange>) -> Result<Vec<String>> {
     use crate::focus::CostBasis;
     use crate::store::costs::{self, CostFilter};
+    let Some(days) = days else { return Ok(Vec::new()) };
     let filter = CostFilter { service_id: Some(0), ..CostFilter::new(days, CostBasis::Amortized) };
     let totals = costs::totals(snapshot, scope, &filter).await?;
     Ok(totals.iter().map(|money| moves::text(&money.amount, &money.currency)).collect())
@@ -153,7 +232,7 @@ fn shown(rows: &[UnmappedCharges]) -> Vec<String> {
 }
 
 // The lines of a row: no narrower where its tags do not fit into an address.
-fn lines_href(row: &UnmappedCharges, days: DateRange) -> String {
+fn lines_href(row: &UnmappedCharges, days: Option<DateRange>) -> String {
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| query::NONE.into());
     let (provider, account, bought) =
         (or_none(&row.provider_name), or_none(&row.sub_account_id), or_none(&row.service_name));
@@ -166,12 +245,12 @@ fn lines_href(row: &UnmappedCharges, days: DateRange) -> String {
         ("tags", if tags.len() <= query::VALUE_BYTES_MAX { &tags } else { "" }),
         ("cur", &row.billing_currency),
     ]);
-    drill::on(&lines, days)
+    on(lines, days)
 }
 
 fn charge_row(
     row: &UnmappedCharges,
-    (cost, days): (String, DateRange),
+    (cost, days): (String, Option<DateRange>),
     stored: &[MappingRule],
     suggester: &Suggester,
 ) -> ChargeRow {

@@ -131,19 +131,36 @@ fn mark_of(path: &Path) -> Option<Mark> {
 
 // Ends with the last way in.
 async fn write(pools: Pools, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
-    let mut batch = Vec::new();
     loop {
-        let count = waiting.lock().await.recv_many(&mut batch, BATCH_MAX).await;
-        if count == 0 {
+        let batch = gather(&mut *waiting.lock().await, BATCH_MAX).await;
+        if batch.is_empty() {
             return;
         }
         let (requests, answers): (Vec<Proven>, Vec<_>) =
-            batch.drain(..).map(|waiting| (waiting.request, waiting.answer)).unzip();
+            batch.into_iter().map(|waiting| (waiting.request, waiting.answer)).unzip();
         for (result, answer) in commit(&pools, requests).await.into_iter().zip(answers) {
             // A sender that hung up is not told; what it sent is stored.
             let _ = answer.send(result);
         }
     }
+}
+
+// What waits, at least one; nothing once the last way in is gone.
+//
+// The first request wakes the writer before those that came with it had their turn: each commit would be of one. So they
+// get it first. That lasts only while there is work; a lone request waits for nobody.
+async fn gather<T>(waiting: &mut mpsc::Receiver<T>, count_max: usize) -> Vec<T> {
+    let mut batch = Vec::new();
+    if waiting.recv_many(&mut batch, count_max).await == 0 {
+        return batch;
+    }
+    tokio::task::yield_now().await;
+    while batch.len() < count_max
+        && let Ok(next) = waiting.try_recv()
+    {
+        batch.push(next);
+    }
+    batch
 }
 
 // Where the whole does not go in, each is tried for itself: one must not keep the others out.
@@ -215,5 +232,45 @@ fn new_delivery(request: &Proven) -> NewDelivery<'_> {
         body: &request.body,
         body_sha256: &request.body_sha256,
         received_at: request.received_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gather;
+    use tokio::sync::mpsc;
+
+    /// Requests that are ready at once go into one commit, though the first of them wakes the writer.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_comes_together_is_gathered_together() {
+        let (sender, mut waiting) = mpsc::channel(20);
+        let gathered = tokio::spawn(async move {
+            let mut counts = Vec::new();
+            loop {
+                let batch = gather(&mut waiting, 12).await;
+                if batch.is_empty() {
+                    return counts;
+                }
+                counts.push(batch.len());
+            }
+        });
+        let senders = tokio::spawn(async move {
+            for number in 0..20 {
+                let sender = sender.clone();
+                tokio::spawn(async move { sender.try_send(number).unwrap() });
+            }
+        });
+        senders.await.unwrap();
+        assert_eq!(gathered.await.unwrap(), [12, 8]);
+    }
+
+    /// A lone request is not kept waiting for others.
+    #[tokio::test]
+    async fn a_lone_request_waits_for_nobody() {
+        let (sender, mut waiting) = mpsc::channel(2);
+        sender.try_send(1).unwrap();
+        assert_eq!(gather(&mut waiting, 2).await, [1]);
+        drop(sender);
+        assert!(gather(&mut waiting, 2).await.is_empty());
     }
 }

@@ -25,6 +25,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// The job that reads what was stored.
 pub const READ_EVENTS_JOB: &str = jobs::READ_EVENTS;
+/// Where senders post.
+pub const PATH: &str = "/webhooks/{sender}/{source}";
 /// Ours are far smaller; a push of two thousand commits is about 2 MB.
 const BODY_BYTES_MAX: usize = 5 << 20;
 /// Requests at once that are looked up, proven or stored, not those whose body is still coming. More are told to come
@@ -40,7 +42,7 @@ const UNSIGNED: &str = "This source signs what it sends, so that its plain token
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.webhook("/webhooks/{sender}/{source}", BODY_BYTES_MAX, receive)
+    routes.webhook(PATH, BODY_BYTES_MAX, receive)
 }
 
 async fn receive(

@@ -183,6 +183,70 @@ async fn a_level_becomes_the_new_normal_and_false_alarms_teach(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_answer_taken_back_closes_what_was_closed_before(db: PgPool) {
+    let world = filled(&db, (6000, "2026-10-22")).await;
+    detect(&world).await;
+    let finance = world.finance().await;
+    let path = format!("/anomalies/{}", rows(&db).await[0].0);
+    let state = format!("{path}/state");
+    let answer = async |word: &'static str| {
+        let form = [("state", word), ("reason", "We told everybody."), ("until", "2026-12-01")];
+        let status = finance.post_form(&state, &form).await.status;
+        let all = rows(&db).await;
+        (status.as_u16(), all[0].2.clone(), all[0].3.clone())
+    };
+    let new_normal = || Some("new-normal".to_owned());
+    assert_eq!(answer("explained").await, (303, "explained".into(), new_normal()));
+    // It is over, so that nobody can keep it open, and another answer is one all the same.
+    for word in ["acknowledged", "planned"] {
+        assert_eq!(answer(word).await, (400, "explained".into(), new_normal()), "{word}");
+    }
+    assert!(!finance.get(&path).await.body.contains("Closes it until the last day above"));
+    assert_eq!(answer("false-alarm").await, (303, "false-alarm".into(), new_normal()));
+    assert!(finance.get(&path).await.body.contains("It is closed as it was before"));
+    assert_eq!(answer("open").await, (303, "closed".into(), new_normal()));
+    assert_eq!(answer("open").await.0, 400, "there is no answer any more");
+    let page = finance.get(&path).await.body;
+    assert!(
+        page.contains("Closed: the new normal") && page.contains("The answer was taken back; it is closed"),
+        "{page}"
+    );
+    assert!(!page.contains("If nothing changes"), "{page}");
+    assert!(texts(&finance.get("/deployments").await.body, "nav a[href='/anomalies'] .count").is_empty());
+    // The next search leaves it as it is.
+    detect(&world).await;
+    assert_eq!(rows(&db).await[0].3, new_normal());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_anomaly_of_a_team_leads_to_what_its_services_deployed(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, "2026-11", "2026-11-18", (0, "2026-11-01"), "2026-11-19T06:00:00Z").await;
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO anomaly (team_id, service_category, billing_currency, kind, start_date, end_date, found_on,
+            opened_at, changed_at, publication_id, day_count, actual_total, expected_total)
+         VALUES ($1, 'Networking', 'USD', 'transfer-above-baseline', '2026-11-10', '2026-11-14', '2026-11-12',
+            now(), now(), 1, 5, 900, 400) RETURNING anomaly_id",
+    )
+    .bind(team(&db, "search").await)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/anomalies/{id}")).await;
+    assert_eq!(page.status, 200);
+    for untrue in ["No deployment and no other event", "Not known for this service", "No cause was found yet"] {
+        assert!(!page.body.contains(untrue), "{untrue}: {}", page.body);
+    }
+    for text in ["Causes are looked for by service.", "Deployments and traffic", "Not looked at", "/teams/pay"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let links = texts(&page.body, "a[href^='/deployments?period='][href$='team=pay']");
+    assert_eq!(links.len(), 1, "{}", page.body);
+    assert_eq!(finance.get("/deployments?period=2026-09-29..2026-11-14&team=pay").await.status, 200);
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     let world = filled(&db, (0, "2026-08-01")).await;
     // Nobody asks the checkout anything from 9 November on: ten complete days.

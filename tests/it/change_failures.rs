@@ -51,6 +51,22 @@ async fn incident(pool: &PgPool, at: i64) {
     .unwrap();
 }
 
+/// Of two that went live at one instant the sender's id tells which was later, whichever arrived first.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn deployments_of_one_instant_are_in_an_order_of_their_own(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    for id in ["b", "c", "a"] {
+        deploy(&app, &token, id, 5, json!({"version": id})).await;
+    }
+    let mut conn = pool.acquire().await.unwrap();
+    let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
+    let live = live_deployments::in_production(&mut conn, None, None, day).await.unwrap();
+    let told: Vec<i64> =
+        sqlx::query_scalar("SELECT deployment_id FROM deployment ORDER BY version").fetch_all(&pool).await.unwrap();
+    assert_eq!(live.iter().map(|one| one.deployment_id).collect::<Vec<_>>(), told);
+}
+
 /// What brings nothing new stands between: the version that was live fails by what follows it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_repetition_and_a_sync_take_nobodys_place(pool: PgPool) {

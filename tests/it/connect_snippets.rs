@@ -432,3 +432,12 @@ fn the_argo_cd_template_is_what_is_read() {
         assert_eq!((read[0].actor.as_deref(), read[0].attributes["cluster"].as_str()), (Some("ada"), cluster));
     }
 }
+
+// What was told as degraded is told again once it is healthy: both the sync and its health make it another notification.
+#[test]
+fn the_argo_cd_trigger_tells_a_sync_again_when_its_health_is_another() {
+    let yaml = &blocks(&page("argocd.md"), "yaml")[0];
+    let once_per = yaml.lines().find_map(|line| line.trim().strip_prefix("oncePer: ")).unwrap();
+    let parts: Vec<&str> = once_per.split(" + ").collect();
+    assert_eq!(parts, ["app.status?.operationState.finishedAt", "'/'", "app.status.health.status"]);
+}

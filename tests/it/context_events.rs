@@ -42,7 +42,7 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
     assert!(
         sources
             .body
-            .contains("3 operational events, <a href=\"/unmapped?show=events\">3 of no service that a rule knows</a>"),
+            .contains("4 operational events, <a href=\"/unmapped?show=events\">4 of no service that a rule knows</a>"),
         "{}",
         sources.body
     );

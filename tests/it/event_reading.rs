@@ -270,7 +270,14 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
         }
         let days = costwake::focus::DateRange::days_to("2026-03-31".parse().unwrap(), 30);
         let catalogue = mapper::catalogue_names(&mut *conn).await.unwrap();
-        let question = what_if::Question { rules: &rules, catalogue, rule_id: Some(0), recent: days, long: days };
+        let question = what_if::Question {
+            rules: &rules,
+            catalogue,
+            rule_id: Some(0),
+            removed_service: None,
+            recent: days,
+            long: days,
+        };
         what_if::ask(conn, &Scope::everything(), question).await.unwrap()
     };
     let answer = preview(&mut conn, true).await;
@@ -297,4 +304,90 @@ async fn a_rule_about_a_pipeline_looks_back(pool: PgPool) {
     sqlx::query("DELETE FROM mapping_rule WHERE conditions::text LIKE '%pipeline%'").execute(&pool).await.unwrap();
     assert_eq!(remap::remap(&pools(&pool), "test", now).await.unwrap().deployments_moved, 2, "re-mapped, then gone");
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 1, "GitHub's own deployment stays");
+}
+
+// What is known of deployments, and of each status what told it: without numbers that depend on the order of arrival.
+const TOLD: &str = "SELECT jsonb_build_object(
+        'deployment', to_jsonb(d) - 'deployment_id' - 'service_rule_id' - 'environment_rule_id',
+        'told', (SELECT jsonb_agg(jsonb_build_array(t.status, t.status_raw, t.sequence, t.occurred_at, t.facts,
+                     (SELECT jsonb_agg(e.dedupe_key ORDER BY e.dedupe_key) FROM event_delivery e
+                      WHERE e.event_delivery_id = t.event_delivery_id
+                         OR e.event_delivery_id IN (SELECT r.event_delivery_id FROM deployment_status_repeat r
+                                                    WHERE r.deployment_status_id = t.deployment_status_id)))
+                     ORDER BY t.occurred_at, t.status, t.status_raw)
+                 FROM deployment_status t WHERE t.deployment_id = d.deployment_id))
+    FROM deployment d";
+
+async fn told(pool: &PgPool) -> Value {
+    sqlx::query_scalar(TOLD).fetch_one(pool).await.unwrap()
+}
+
+// A rule makes the pipeline "Deploy" a deployment, or none does.
+async fn with_rule(pool: &PgPool, is_there: bool) {
+    let statement = if is_there {
+        "INSERT INTO mapping_rule (position, applies_to, conditions, service_id, environment_id, created_by)
+         SELECT 1, 'deployments', '[{\"attribute\":\"pipeline\",\"operator\":\"equals\",\"value\":\"Deploy\"}]',
+                service_id, environment_id, 'test' FROM service, environment WHERE service.slug = 'checkout'"
+    } else {
+        "DELETE FROM mapping_rule WHERE conditions::text LIKE '%Deploy%'"
+    };
+    sqlx::query(statement).execute(pool).await.unwrap();
+    remap::remap(&pools(pool), "test", "2026-03-02T00:00:00Z".parse().unwrap()).await.unwrap();
+}
+
+/// A run that several deliveries told of, one of them twice, is the same deployment whether its rule came before them or
+/// after, in every order of arrival: each of them told of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_later_rule_makes_the_same_deployment_as_an_earlier_one(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    sqlx::query(
+        "WITH s AS (INSERT INTO service (slug, name) VALUES ('checkout', 'checkout'))
+         INSERT INTO environment (slug, name, kind) VALUES ('live', 'live', 'production')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let told_of = |status: &str, conclusion: Value, at: i64| {
+        json!({"action": status, "repository": repository(), "workflow_run": {"id": 6, "run_attempt": 1,
+               "status": status, "conclusion": conclusion, "name": "Deploy", "created_at": minute(0),
+               "run_started_at": minute(at.min(1)), "updated_at": minute(at), "head_sha": "a".repeat(40),
+               "head_branch": "main"}})
+    };
+    let bodies = [
+        ("queued", told_of("queued", Value::Null, 0)),
+        ("in progress", told_of("in_progress", Value::Null, 1)),
+        ("completed", told_of("completed", json!("success"), 5)),
+    ];
+    let send = async |order: &[usize; 3]| {
+        let told = order.iter().map(|index| (bodies[*index].0, &bodies[*index].1));
+        for (id, body) in told.chain([("in progress again", &bodies[1].1)]) {
+            assert_eq!(github.signed("workflow_run", id, body).await.status.as_u16(), 202);
+            read_new(&pool).await.unwrap();
+        }
+    };
+    let mut expected: Option<Value> = None;
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        crate::senders::emptied(&pool).await;
+        with_rule(&pool, true).await;
+        send(&order).await;
+        let rule_first = told(&pool).await;
+        crate::senders::emptied(&pool).await;
+        with_rule(&pool, false).await;
+        send(&order).await;
+        assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 0);
+        with_rule(&pool, true).await;
+        assert_eq!(told(&pool).await, rule_first, "{order:?}");
+        // A second look at the rules finds nothing to do, and one that went and came again ends the same.
+        let again = remap::remap(&pools(&pool), "test", "2026-03-02T00:00:00Z".parse().unwrap()).await.unwrap();
+        assert_eq!(again.deployments_moved, 0, "{order:?}");
+        with_rule(&pool, false).await;
+        assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 0);
+        with_rule(&pool, true).await;
+        assert_eq!(told(&pool).await, rule_first, "{order:?}");
+        assert_eq!(*expected.get_or_insert_with(|| rule_first.clone()), rule_first, "{order:?}");
+        with_rule(&pool, false).await;
+    }
+    let expected = expected.unwrap();
+    assert_eq!(expected["told"].as_array().unwrap().len(), 4, "three starts and an end: {expected}");
+    assert_eq!(expected["deployment"]["status"], json!("succeeded"));
 }

@@ -380,3 +380,66 @@ async fn the_navigation_shows_what_a_role_may_open(pool: PgPool) {
         assert!(lacks.iter().all(|path| !links.contains(path)), "{role:?}: {links:?}");
     }
 }
+
+/// Names of a list's rows over all its pages, in order; each page adds up, to the same total.
+async fn names_of_all_pages(app: &TestApp, first: &str) -> (Vec<String>, Vec<String>) {
+    let (mut names, mut totals) = (Vec::new(), Vec::new());
+    let mut next = Some(first.to_owned());
+    while let Some(path) = next {
+        let page = app.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+        assert_tables_add_up(&page, &path);
+        let html = Html::parse_document(&page.body);
+        let rows: Vec<String> = html.select(&select("tbody th a.row")).map(text).collect();
+        assert!((1..=100).contains(&rows.len()), "{path}: {} rows", rows.len());
+        names.extend(rows);
+        totals.extend(html.select(&select("tr.total")).map(text));
+        let link = html.select(&select(".pager a[rel='next']")).next();
+        next = link.map(|link| link.value().attr("href").unwrap().to_owned());
+    }
+    (names, totals)
+}
+
+/// Of 250 services more, each is on one page, in the order of the list; the total is that of all, and the file is whole.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn services_are_listed_page_by_page(pool: PgPool) {
+    seed(&pool).await;
+    for statement in [
+        "INSERT INTO service (slug, name) SELECT 'many-' || n, 'many-' || n FROM generate_series(1, 250) n",
+        "INSERT INTO daily_cost SELECT service_id, '2026-11-10', 1, 4096, 'Cloud', 'Usage', 'USD', 1, v, v, v, v \
+         FROM service, LATERAL (SELECT service_id * 1.237 AS v) x WHERE slug LIKE 'many-%'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let mut conn = pool.acquire().await.unwrap();
+    let days = DateRange::new("2026-10-22".parse().unwrap(), "2026-11-21".parse().unwrap()).unwrap();
+    let filter = CostFilter::new(days, CostBasis::Amortized);
+    let expected = costs::totals(&mut conn, &Scope::everything(), &filter).await.unwrap();
+    drop(conn);
+    let app = browser(pool, Role::Finance).await;
+    for sort in ["", "?sort=name", "?sort=-change"] {
+        let (names, totals) = names_of_all_pages(&app, &format!("/services{sort}")).await;
+        let csv = app.get(&format!("/services.csv{sort}")).await.body;
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let mut listed: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
+        listed.dedup();
+        assert_eq!(names, listed, "{sort}");
+        assert_eq!((names.len(), totals.len()), (255, 3), "{sort}: with four others, and what is not allocated");
+        for money in &expected {
+            let decimals = costwake::web::display::decimals(&money.currency, &money.amount);
+            let shown = costwake::web::display::money(&money.amount, &money.currency, decimals);
+            assert!(totals.iter().all(|total| total.contains(&shown)), "{shown}: {totals:?}");
+        }
+    }
+    let second = app.get("/services?sort=name&page=2").await;
+    for words in ["155 on other pages", "Rows 101 to 200 of 255"] {
+        assert!(second.body.contains(words), "{words}: {}", second.body);
+    }
+    let beyond = app.get("/services?page=4").await;
+    assert_eq!(beyond.status, StatusCode::BAD_REQUEST);
+    assert!(beyond.body.contains("page=4 is not one of this list"), "{}", beyond.body);
+    let (mut names, _) = names_of_all_pages(&app, "/catalogue").await;
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 254, "each service of the catalogue");
+}

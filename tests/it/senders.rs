@@ -264,6 +264,18 @@ fn incident(kind: &str, status: &str, minute: i64) -> Value {
             "html_url": "https://acme.example.com/incidents/P1", "service": {"summary": "checkout"}, "urgency": "high"}}})
 }
 
+// Another one, which is mentioned again long after it was over.
+fn mentioned_again() -> Vec<Value> {
+    let of = |kind: &str, status: &str, minute: i64| {
+        let mut body = incident(kind, status, minute);
+        body["event"]["id"] = json!(format!("P2{kind}{minute}"));
+        body["event"]["data"]["id"] = json!("P2");
+        body["event"]["data"]["title"] = json!("Search fails");
+        body
+    };
+    vec![of("triggered", "triggered", -60), of("resolved", "resolved", -30), of("priority_updated", "resolved", 21_000)]
+}
+
 fn cdevent(predicate: &str, artifact: &str, minute: i64) -> Value {
     json!({"context": {"specversion": "0.6.0", "id": format!("{minute}"), "source": "/ci",
         "type": format!("dev.cdevents.service.{predicate}.0.3.0"), "timestamp": crate::webhooks::minute(minute)},
@@ -275,12 +287,16 @@ fn own_bodies(sender: &str) -> Vec<Value> {
     match sender {
         "argocd" => vec![argo("1", "a", 0), argo("1", "b", 10), argo("2", "c", 20), argo("1", "d", 30)],
         "alertmanager" => vec![alert("firing", 0), alert("resolved", 9)],
-        "pagerduty" => vec![
-            incident("triggered", "triggered", 1),
-            incident("acknowledged", "acknowledged", 2),
-            incident("resolved", "resolved", 8),
-            incident("reopened", "triggered", 9),
-        ],
+        "pagerduty" => [
+            vec![
+                incident("triggered", "triggered", 1),
+                incident("acknowledged", "acknowledged", 2),
+                incident("resolved", "resolved", 8),
+                incident("reopened", "triggered", 9),
+            ],
+            mentioned_again(),
+        ]
+        .concat(),
         "cdevents" => vec![
             cdevent("deployed", "pkg:oci/checkout@sha256%3Aaa?tag=1", 0),
             cdevent("upgraded", "pkg:oci/checkout@sha256%3Abb?tag=2", 10),
@@ -459,7 +475,15 @@ async fn syncs_rollbacks_and_incidents_are_told_apart(pool: PgPool) {
     .fetch_all(&pool)
     .await
     .unwrap();
-    assert_eq!(events, ["High latency resolved 10:03 10:09", "Orders fail triggered 10:01 lasts"]);
+    assert_eq!(
+        events,
+        [
+            "High latency resolved 10:03 10:09",
+            "Orders fail triggered 10:01 lasts",
+            // When it was resolved, not when it was mentioned last.
+            "Search fails resolved 09:00 09:30"
+        ]
+    );
     // The first deployment had two incidents within a day and before the next one; the third was gone back from.
     let failures: Vec<String> = sqlx::query_scalar(
         "SELECT d.version || ' ' || f.reason FROM change_failure f JOIN deployment d USING (deployment_id)

@@ -193,10 +193,17 @@ async fn a_release_is_judged_by_what_a_unit_costs(db: PgPool) {
     let refused = goal(json!({"goal": "weight"})).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.body.contains("needs the weight of cost"), "{}", refused.body);
-    assert_eq!(
-        goal(json!({"goal": "latency", "duration_metric": "requests"})).await.status,
-        StatusCode::UNPROCESSABLE_ENTITY
-    );
+    // Neither a sum nor a share of capacity is how long a unit takes.
+    for wrong in ["requests", "utilization", "unheard-of"] {
+        let refused = goal(json!({"goal": "latency", "duration_metric": wrong})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+        assert!(refused.body.contains(&format!("{wrong} does not tell how long a unit takes")), "{}", refused.body);
+        let fields = [("metric", "requests"), ("goal", "latency"), ("cost_percent", ""), ("duration_metric", wrong)];
+        let refused = finance.post_form("/services/checkout/goals", &fields).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    }
+    let search = finance.get("/services/search").await;
+    assert!(!search.body.contains("<option>utilization</option>"), "the form offers no share of capacity");
 
     // The form of the service's page does the same, for those whose service it is.
     let page = finance.get("/services/checkout").await;
@@ -340,7 +347,8 @@ async fn savings_are_exact_wait_for_releases_and_can_be_dismissed(db: PgPool) {
     let page = finance.get("/savings").await;
     assert_eq!(texts(&page.body, "section[aria-labelledby=h-open] tr.total td.n"), ["$105"], "{}", page.body);
     assert!(page.body.contains("Held back for the launch “Winter sale” of 1 Dec 2026 to 10 Dec 2026"), "{}", page.body);
-    assert!(page.body.contains("the deployment of 10 Nov 2026 has not settled"), "{}", page.body);
+    let waits = "Held back until bills are complete to 24 Nov 2026: the deployment of 10 Nov 2026 has not settled";
+    assert!(page.body.contains(waits), "{}", page.body);
     let wrong = [("kind", "launch"), ("title", "x"), ("first_day", "2026-12-05"), ("last_day", "2026-12-01")];
     let refused = finance.post_form("/services/checkout/plans", &wrong).await;
     assert!(refused.status == StatusCode::BAD_REQUEST && refused.body.contains("last day"), "{}", refused.body);

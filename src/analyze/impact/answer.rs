@@ -23,8 +23,9 @@ pub struct Impact {
     pub reason: Reason,
     /// The effect with its interval. `None` while measuring and where nothing can be estimated.
     pub effect: Option<Effect>,
-    /// The smallest change of cost that would have been claimed here, in units of the currency a day, by the interval's
-    /// half-width and the least share that is ever claimed. `None` where there is no effect.
+    /// The smallest lasting change of cost that would have been claimed here, in units of the currency a day, by how
+    /// precisely the days tell its size and the least share that is ever claimed. `None` where there is no effect, and
+    /// where the days tell so little that no change of a usual size would have been seen.
     pub smallest_visible_per_day: Option<f64>,
     /// The line that the cost would have followed without this release, a day each over the days before and after that
     /// the answer rests on, in order. Empty where there is no effect.
@@ -72,7 +73,8 @@ pub enum Reason {
     ShortHistory,
     /// The service cost nothing on most of the days before.
     NoCostBefore,
-    /// The interval is too wide, and holds zero.
+    /// It is likelier that there is no effect, and the interval reaches beyond a tenth of cost. It may leave out zero: it
+    /// always holds the estimate, however unlikely an effect is.
     TooUncertain,
     /// An effect is likely, and no more than that.
     LikelyNotCertain,
@@ -264,17 +266,21 @@ pub(super) fn answered(
     let effect = Effect::of(&raw, calibration.estimate(impact.phase, &raw), calibration.interval(impact.phase, &raw));
     (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
     impact.horizon_days = window.asked.len() as u32;
-    impact.smallest_visible_per_day = Some(smallest_visible(&fit, model, raw.before_per_day));
+    impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day);
     impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
     impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
     impact
 }
 
+/// The largest size, in log cost, that is told as the smallest that would have been seen: ten times the cost. Beyond it the
+/// days say nothing about sizes, and a figure would only look like one.
+const SMALLEST_VISIBLE_MOST: f64 = std::f64::consts::LN_10;
+
 #[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
-fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64) -> f64 {
-    let size = super::finding::smallest_visible(fit.posterior.information, model.sizes[1].0);
-    (size.min(5.0).exp() - 1.0) * before_per_day
+fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64) -> Option<f64> {
+    let size = super::finding::smallest_visible(fit.posterior.information?, model.sizes[1].0);
+    (size <= SMALLEST_VISIBLE_MOST).then(|| (size.exp() - 1.0) * before_per_day)
 }
 
 /// The effect for each unit of traffic, where traffic is known on every day asked and on the 14 days before.

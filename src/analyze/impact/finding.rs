@@ -48,3 +48,32 @@ pub(super) fn smallest_visible(information: f64, effect_sd: f64) -> f64 {
     let deviations = ((odds + 0.5 * spread.ln()) * 2.0 * spread / (spread - 1.0).max(1e-9)).sqrt();
     (deviations / information.sqrt()).max(CLAIM_SHARE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlikely_effect_is_uncertain_wherever_its_interval_lies() {
+        let raw = Raw {
+            estimate: 2.0,
+            probability: 0.3,
+            given_mean: 30.0,
+            given_low: 5.0,
+            given_high: 60.0,
+            noise: 0.05,
+            nearest: 99,
+            neighbour: 0.0,
+            before_per_day: 200.0,
+            undoes_a_shift: false,
+        };
+        for (low, high, said) in [
+            (-40.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
+            // Cut at the estimate, it leaves zero out.
+            (2.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
+            (2.0, 15.0, (Finding::NoMaterialChange, Reason::WithinATenth)),
+        ] {
+            assert_eq!(finding(&raw, &Effect::of(&raw, 2.0, (low, high))), said, "{low} to {high}");
+        }
+    }
+}

@@ -33,8 +33,9 @@ pub(super) struct Posterior {
     pub(super) size: f64,
     /// Standard deviation of a day's noise.
     pub(super) noise: f64,
-    /// How precisely the days tell the size of a lasting effect: one over its variance without a prior.
-    pub(super) information: f64,
+    /// How precisely the days tell the size of a lasting effect: one over its variance without a prior. `None` where the
+    /// model knows no lasting effect.
+    pub(super) information: Option<f64>,
     /// Weights of the courses, given an effect, in the order of the model.
     pub(super) courses: Vec<f64>,
     /// For each near neighbour, how likely it did something.
@@ -61,7 +62,10 @@ impl Posterior {
             kinds[index].add(design.late_columns());
             Reduced::of(&kinds[index], index, design, scratch).enumerate(design, model, &mut terms);
         }
-        Self::in_money(window, design, model, kinds, &terms.likely())
+        // Where some other course leaves no step likely enough, the days still tell how large a step would have been seen.
+        let of_step = terms.step_information();
+        let posterior = Self::in_money(window, design, model, kinds, &terms.likely());
+        Self { information: posterior.information.or(of_step), ..posterior }
     }
 
     fn in_money(window: &Window, design: &Design, model: &Model, kinds: &[Noise], terms: &[Term]) -> Self {
@@ -75,11 +79,12 @@ impl Posterior {
             given: Mixture::default(),
             size: 0.0,
             noise: 0.0,
-            information: 0.0,
+            information: None,
             courses: vec![0.0; model.shapes.len()],
             neighbours: vec![0.0; neighbours],
         };
-        let (mut total, mut effect, mut variance, mut lasting) = (0.0, 0.0, 0.0, 0.0);
+        let (mut total, mut effect, mut variance) = (0.0, 0.0, 0.0);
+        let (mut lasting, mut information) = (0.0, 0.0);
         for term in terms {
             let weight = (term.log_weight - best).exp();
             let (amount, slope) = money[term.shape].at(term.mean);
@@ -91,7 +96,7 @@ impl Posterior {
             }
             if model.shapes[term.shape].0 == Shape::Step {
                 lasting += weight;
-                posterior.information += weight * term.information;
+                information += weight * term.information;
             }
             if term.size > 0 {
                 effect += weight;
@@ -102,7 +107,7 @@ impl Posterior {
         }
         posterior.estimate /= total;
         posterior.probability = effect / total;
-        posterior.information /= f64::max(lasting, 1e-12);
+        posterior.information = (lasting > 0.0).then(|| information / lasting);
         posterior.noise = (variance / total).sqrt();
         posterior.neighbours.iter_mut().for_each(|sum| *sum /= total);
         if effect > 0.0 {

@@ -4,7 +4,7 @@
 #![expect(clippy::float_arithmetic, reason = "probabilities")]
 
 use super::{
-    Model, NeighbourCourse,
+    Model, NeighbourCourse, Shape,
     design::Design,
     regression::{Noise, Scratch},
 };
@@ -35,11 +35,14 @@ pub(super) struct Term {
 pub(super) struct Terms {
     all: Vec<Term>,
     best: f64,
+    /// Of the likeliest combination of noise and neighbours, had the release done nothing: its logarithm, and how precisely
+    /// the days tell the size of a step under it.
+    step: Option<(f64, f64)>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { all: Vec::with_capacity(4096), best: f64::NEG_INFINITY }
+        Self { all: Vec::with_capacity(4096), best: f64::NEG_INFINITY, step: None }
     }
 }
 
@@ -49,6 +52,18 @@ impl Terms {
         let least = self.best - TERM_LOG_RANGE;
         self.all.retain(|term| term.log_weight > least);
         self.all
+    }
+
+    /// How precisely the days tell the size of a step, also where no term of a step is likely enough to be kept: after a
+    /// pulse that leaves no doubt, say. `None` where the model has no step.
+    pub(super) fn step_information(&self) -> Option<f64> {
+        self.step.map(|(_, information)| information)
+    }
+
+    fn see_step(&mut self, log_likelihood: f64, information: f64) {
+        if self.step.is_none_or(|(likeliest, _)| log_likelihood > likeliest) {
+            self.step = Some((log_likelihood, information));
+        }
     }
 
     fn is_lost(&self, log_weight: f64) -> bool {
@@ -212,6 +227,9 @@ impl Reduced {
         for (shape, log_prior) in priors.shapes.iter().enumerate() {
             let (information, pull) = (level.information[shape].max(1e-9), level.pull[shape]);
             let prior = level.log_likelihood + log_prior;
+            if priors.step == Some(shape) {
+                terms.see_step(prior, information);
+            }
             // No size can gain more than half of `pull² / information`: most terms need no logarithm and no division.
             let lacking = least - prior;
             if lacking > 0.0 && pull * pull < 2.0 * information * lacking {
@@ -239,6 +257,8 @@ impl Reduced {
 /// Logarithms of what is likely beforehand.
 struct LogPriors {
     shapes: Vec<f64>,
+    /// The place of the step among the shapes.
+    step: Option<usize>,
     /// Variance of each size, and the logarithm.
     sizes: Vec<(f64, f64)>,
 }
@@ -247,7 +267,38 @@ impl LogPriors {
     fn of(model: &Model) -> Self {
         Self {
             shapes: model.shapes.iter().map(|(_, prior)| prior.ln()).collect(),
+            step: model.shapes.iter().position(|(shape, _)| *shape == Shape::Step),
             sizes: model.sizes.iter().map(|(sd, prior)| (sd * sd, prior.ln())).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_days_say_of_a_step_is_known_where_none_of_its_terms_is_kept() {
+        let model = Model { shapes: vec![(Shape::Pulse(2), 0.5), (Shape::Step, 0.5)], ..Model::default() };
+        let reduced = Reduced { log_likelihood: 0.0, information: Vec::new(), score: Vec::new(), width: 2, noise: 0 };
+        let level = |log_likelihood, of_step| Level {
+            log_likelihood,
+            information: vec![900.0, of_step],
+            pull: vec![900.0, 0.0],
+            row: [0.0; NEIGHBOURS],
+            solved: 0.0,
+            cross: vec![0.0; 2],
+            place: 0,
+            sd: 0.0,
+            did: [false; NEIGHBOURS],
+        };
+        let mut terms = Terms::default();
+        assert!(terms.step_information().is_none());
+        for (log_likelihood, of_step) in [(-8.0, 100.0), (-3.0, 400.0), (-5.0, 250.0)] {
+            reduced.add_terms(&level(log_likelihood, of_step), &LogPriors::of(&model), &mut terms);
+        }
+        assert_eq!(terms.step_information(), Some(400.0), "of the likeliest");
+        let kept = terms.likely();
+        assert!(!kept.is_empty() && kept.iter().all(|term| term.shape == 0), "{kept:?}");
     }
 }

@@ -72,6 +72,24 @@ fn nothing_is_said_to_have_changed_where_nothing_did() {
     assert!(smallest > 5.0 && smallest < 40.0, "{smallest}");
 }
 
+/// Some days after a release that cost more or less and are over: however sure it is that nothing lasts, what could have been
+/// seen of a lasting change stays of the size of the cost.
+#[test]
+fn a_pulse_leaves_what_could_have_been_seen() {
+    for factor in [0.9, 1.05, 1.5, 3.0] {
+        for days in [1, 2, 3, 13] {
+            let mut pulse = history(1.0, 14);
+            let first = DAY as usize + 1;
+            pulse.cost[first..first + days].iter_mut().flatten().for_each(|cost| *cost *= factor);
+            let impact = ask(&pulse);
+            let before = impact.effect.unwrap().before_per_day;
+            let smallest = impact.smallest_visible_per_day;
+            let is_usual = smallest.is_some_and(|smallest| smallest > 5.0 && smallest < 3.0 * before);
+            assert!(is_usual, "{factor} on {days} days: {smallest:?} of {before}");
+        }
+    }
+}
+
 #[test]
 fn the_phase_is_the_count_of_complete_days() {
     let phases = [0, 2, 3, 13, 14].map(|days| {
@@ -332,7 +350,8 @@ proptest! {
             prop_assert!(figures.iter().all(|figure| figure.is_finite()), "{effect:?}");
             prop_assert!(effect.low <= effect.per_day && effect.per_day <= effect.high, "{effect:?}");
             prop_assert!(effect.before_per_day > 0.0);
-            prop_assert!(impact.smallest_visible_per_day.is_some_and(f64::is_finite));
+            let tenfold = 9.01 * effect.before_per_day;
+            prop_assert!(impact.smallest_visible_per_day.is_none_or(|smallest| smallest > 0.0 && smallest < tenfold));
         }
         for line in &impact.expected {
             prop_assert!(line.expected.is_finite() && line.low.is_finite() && line.high.is_finite(), "{line:?}");

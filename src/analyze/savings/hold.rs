@@ -71,11 +71,11 @@ pub struct Releases {
 pub enum Held {
     /// A launch, redesign or release window is registered, to its last day.
     Plan(Plan),
-    /// A deployment of this day has not settled; it has on the other.
+    /// A deployment of this day has not settled; it has once bills are complete to the other.
     Deployment {
         /// When it went live.
         day: NaiveDate,
-        /// The first day on which it has settled.
+        /// The last of the days after it that its verdict needs.
         settled_on: NaiveDate,
     },
 }
@@ -95,6 +95,7 @@ pub(super) fn hold(releases: &Releases, complete_to: NaiveDate) -> Option<Held> 
         return Some(Held::Plan(plan.clone()));
     }
     let day = releases.last_deployed?;
-    let settled_on = day + Days::new(u64::from(SETTLED_DAYS) + 1);
+    // As its verdict: so many complete days after the one of the release.
+    let settled_on = day + Days::new(u64::from(SETTLED_DAYS));
     (day <= complete_to && complete_to < settled_on).then_some(Held::Deployment { day, settled_on })
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::analyze::impact::Phase;
 
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -98,10 +99,10 @@ fn around_a_release_findings_wait_and_say_why() {
     let mut idle = facts();
     idle.used = PlaceUse { traffic: Some(0.0), traffic_usual: Some(9.0), ..PlaceUse::default() };
     assert_eq!(found(&idle).unwrap().held, None);
-    idle.releases.last_deployed = Some(day("2026-11-06"));
+    idle.releases.last_deployed = Some(day("2026-11-07"));
     let settled_on = day("2026-11-21");
-    assert_eq!(found(&idle).unwrap().held, Some(Held::Deployment { day: day("2026-11-06"), settled_on }));
-    idle.releases.last_deployed = Some(day("2026-11-05"));
+    assert_eq!(found(&idle).unwrap().held, Some(Held::Deployment { day: day("2026-11-07"), settled_on }));
+    idle.releases.last_deployed = Some(day("2026-11-06"));
     assert_eq!(found(&idle).unwrap().held, None, "it has settled");
     let plan =
         |kind, first: &str, last: &str| Plan { kind, title: "x".into(), first_day: day(first), last_day: day(last) };
@@ -118,6 +119,20 @@ fn around_a_release_findings_wait_and_say_why() {
     }
     idle.releases.plans = vec![plan(PlanKind::Redesign, "2026-10-01", "2026-11-19")];
     assert_eq!(found(&idle).unwrap().held, None, "it is over");
+}
+
+/// On each day the finding waits as long as the verdict does, and no day longer.
+#[test]
+fn a_finding_waits_as_long_as_the_verdict() {
+    let mut idle = facts();
+    idle.used = PlaceUse { traffic: Some(0.0), traffic_usual: Some(9.0), ..PlaceUse::default() };
+    let deployed = day("2026-11-01");
+    idle.releases.last_deployed = Some(deployed);
+    for days_after in 0..20u32 {
+        let complete_to = deployed + Days::new(u64::from(days_after));
+        let is_settled = Phase::of(days_after) == Phase::Settled;
+        assert_eq!(of_place(&idle, complete_to).unwrap().held.is_none(), is_settled, "{days_after} days after");
+    }
 }
 
 #[test]

@@ -167,10 +167,12 @@ pub(super) fn long(day: NaiveDate) -> String {
 
 /// Follows the episodes of one series through one complete day, on which `found` was seen. `left` tells how far cost of the
 /// last days lies above (or below zero: under) what was expected of them before the begin of an episode, as a share.
+/// Where falls are not told they end rises all the same.
 pub(super) fn follow(
     episodes: &mut Vec<Episode>,
     day: NaiveDate,
     found: Vec<Anomaly>,
+    tells_falls: bool,
     left: impl Fn(NaiveDate, NaiveDate) -> Option<f64>,
 ) {
     let mut seen: Vec<usize> = Vec::new();
@@ -184,6 +186,7 @@ pub(super) fn follow(
                 seen.extend((anomaly.end >= day).then_some(place));
                 take_up(&mut episodes[place], anomaly, day);
             }
+            None if anomaly.kind == AnomalyKind::Drop && !tells_falls => {}
             None => {
                 episodes.push(Episode::opened(anomaly, day));
                 seen.push(episodes.len() - 1);

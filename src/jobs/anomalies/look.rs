@@ -15,12 +15,16 @@ use crate::store::catalogue::environment::{IDLE_DAYS, IDLE_DAYS_MAX};
 use chrono::{Days, NaiveDate};
 use std::collections::HashMap;
 
-/// Days that are looked at one by one where a series is new.
+/// Days that are looked at where a series is new.
 const FIRST_LOOK_DAYS: usize = 49;
-/// The last of them, on which spikes are told too.
+/// The last of them, on which spikes are told too; of the others every third.
 const DAILY_DAYS: i64 = 14;
-/// Days that are looked at again at most where restated ones change what was seen.
-const LOOK_DAYS: usize = 28;
+const THINNED_STEP: i64 = 3;
+/// Days that are looked at again at most where restated ones change what was seen: the month of one bill. As many new ones
+/// are looked at one by one.
+const LOOK_DAYS: usize = 31;
+/// Of days that are older than all those, one a week is enough: a level is news for three.
+const OLDER_STEP: i64 = 7;
 /// A spike or shift within so many days is the same.
 const NEAR_DAYS: i64 = 7;
 /// Days at the end that say whether cost came back.
@@ -39,6 +43,11 @@ impl Looked {
         match self {
             Self::Service(subject, _) | Self::Team(subject, _) => subject,
         }
+    }
+
+    // A team is told what lies above its baseline.
+    fn tells_falls(&self) -> bool {
+        matches!(self, Self::Service(..))
     }
 
     fn history(&self) -> &History {
@@ -152,7 +161,7 @@ pub(super) fn look(
     }
     let costs: Vec<Option<f64>> = last(&looked.history().cost, FIRST_LOOK_DAYS).to_vec();
     let differs = first_day_that_differs(before, &costs, complete_to);
-    let from = differs.unwrap_or(complete_to);
+    let from = differs.unwrap_or(complete_to).max(looked.history().first_day);
     let mut episodes = kept.to_vec();
     let restated = before.zip(differs).is_some_and(|(before, differs)| differs <= before.looked_to);
     for episode in episodes.iter_mut().filter(|one| one.state.is_running()) {
@@ -171,7 +180,7 @@ pub(super) fn look(
             episode.is_still_idle = is_still_idle(&history, episode, &taught.idle);
         }
         let found = found(looked, &history, taught, model);
-        life::follow(&mut episodes, day, found, |start, day| left(&now, start, day));
+        life::follow(&mut episodes, day, found, looked.tells_falls(), |start, day| left(&now, start, day));
         keep_what_is_usual(&mut episodes, &history, &taught.idle);
     }
     Some(Outcome {
@@ -184,11 +193,14 @@ pub(super) fn look(
     })
 }
 
-// Of a new series every third day is enough but for the last ones: a level is seen on any of them.
+// Of a new series, and where more than one bill's month is new, every third day is enough but for the last ones: a level is
+// seen on any of them.
 fn days_to_look_at(from: NaiveDate, to: NaiveDate, is_new: bool) -> impl Iterator<Item = NaiveDate> {
+    let is_thinned = is_new || (to - from).num_days() >= LOOK_DAYS as i64;
     let is_kept = move |day: &NaiveDate| {
         let age = (to - *day).num_days();
-        !is_new || age < DAILY_DAYS || age % 3 == 0
+        let step = if age < FIRST_LOOK_DAYS as i64 { THINNED_STEP } else { OLDER_STEP };
+        !is_thinned || age < DAILY_DAYS || age % step == 0
     };
     from.iter_days().take_while(move |day| *day <= to).filter(is_kept)
 }
@@ -202,7 +214,7 @@ fn short_hash(text: &str) -> u64 {
     Sha256::digest(text).iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-// The first day whose figure is another than before, or that is new; none where something else changed.
+// The first day whose figure is another than before, or that is new, however many are; none where something else changed.
 fn first_day_that_differs(
     before: Option<&Watched>,
     costs: &[Option<f64>],
@@ -218,7 +230,7 @@ fn first_day_that_differs(
         let (then, now) = (cost_on(&before.costs, before.looked_to, *day), cost_on(costs, complete_to, *day));
         then.zip(now).is_none_or(|(then, now)| then.map(f64::to_bits) != now.map(f64::to_bits))
     };
-    let earliest = days_back(LOOK_DAYS.min(costs.len().max(1)));
+    let earliest = days_back(LOOK_DAYS.min(costs.len().max(1))).min(before.looked_to + Days::new(1));
     earliest.iter_days().take_while(|day| *day <= complete_to).find(differs)
 }
 
@@ -256,8 +268,7 @@ fn keep_what_is_usual(episodes: &mut [Episode], history: &History, policy: &Idle
 
 fn found(looked: &Looked, history: &History, taught: &Taught, model: &Model) -> Vec<Anomaly> {
     if let Looked::Team(..) = looked {
-        let all = detect(history, model, &taught.baseline);
-        return all.into_iter().filter(|one| one.kind != AnomalyKind::Drop).collect();
+        return detect(history, model, &taught.baseline);
     }
     let is_spike = |one: &Anomaly| one.kind == AnomalyKind::Spike;
     let mut all = detect(history, model, &taught.shift);
@@ -340,6 +351,28 @@ mod tests {
         assert_eq!(first_day_that_differs(Some(&before), &two_more, day(41)), Some(day(30)), "too long ago");
     }
 
+    #[test]
+    fn no_new_day_is_passed_over_however_many_come_at_once() {
+        let costs = |count| vec![Some(100.0); count];
+        let before = Watched { subject: subject(), fingerprint: String::new(), looked_to: day(39), costs: costs(40) };
+        let looked = |to: u64| -> Vec<NaiveDate> {
+            let from = first_day_that_differs(Some(&before), &costs(FIRST_LOOK_DAYS), day(to)).unwrap();
+            assert_eq!(from, day(40), "up to {to}");
+            days_to_look_at(from, day(to), false).collect()
+        };
+        // A bill of 31 days.
+        assert_eq!(looked(70), (40..=70).map(day).collect::<Vec<_>>());
+        // Two months, thinned as a new series is.
+        let two = looked(100);
+        let new: Vec<NaiveDate> = days_to_look_at(day(52), day(100), true).collect();
+        assert!(two.ends_with(&new) && two.len() <= new.len() + 2, "{two:?} {new:?}");
+        // All that is ever read.
+        let all = looked(40 + 179);
+        assert!(all.len() < 50 && all.first() <= Some(&day(46)), "{} days from {:?}", all.len(), all.first());
+        let gaps = all.windows(2).map(|pair| (pair[1] - pair[0]).num_days());
+        assert!(gaps.max() <= Some(7), "{all:?}");
+    }
+
     // 98 days at 100, of which a month's bill is missing.
     fn with_a_gap(missing: Option<f64>) -> Looked {
         let cost = |index: u64| match index {
@@ -399,6 +432,27 @@ mod tests {
         let (kept, watched) = (outcome.episodes, outcome.watched);
         let used = look(&unused(190, 400.0), &kept, Some(&watched), &taught, &Model::default()).unwrap();
         assert_eq!(idle(&used), [(life::State::Ended, day(189))]);
+    }
+
+    // Eight days of a team at half as much again, and twelve back where they were.
+    #[test]
+    fn a_rise_of_a_team_ends_when_cost_came_back() {
+        let cost = |index: u64| {
+            let usual = 100.0 + (index * 7919 % 11) as f64;
+            Some(if (78..86).contains(&index) { 1.5 * usual } else { usual })
+        };
+        let Looked::Service(_, series) = with_a_gap(None) else { unreachable!("it is of a service") };
+        let history = History { cost: (0..98).map(cost).collect(), ..series.history.clone() };
+        let team =
+            Looked::Team(Subject { service_id: 0, environment_id: 0, team_id: 1, ..subject() }, Box::new(history));
+        let taught = Taught::of(team.subject(), &[], 0.0, None);
+        let outcome = look(&team, &[], None, &taught, &Model::default()).unwrap();
+        let told = format!("{:?}", outcome.episodes);
+        assert!(!outcome.episodes.is_empty(), "it is told");
+        for one in &outcome.episodes {
+            assert_eq!(one.state, life::State::Ended, "{told}");
+            assert!(one.anomaly.kind != AnomalyKind::Drop && one.anomaly.end < day(89), "{told}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::words;
 use crate::store::anomalies::{self, AnomalyEvent, REASON_LENGTH_MAX};
+use crate::store::anomaly_lists::ListedAnomaly;
 use crate::store::{anomaly_lists, anomaly_watch, audit};
 use crate::web::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes, detached};
 use axum::Form;
@@ -27,7 +28,8 @@ pub fn routes(routes: Routes) -> Routes {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct AnswerForm {
-    /// `acknowledged`, `explained`, `planned`, `false-alarm`, or `open`, which takes an answer back.
+    /// `acknowledged`, `explained`, `planned`, `false-alarm`, or `open`, which takes an answer back: what was closed before it
+    /// is closed again.
     pub state: String,
     /// Why; needed for all but `acknowledged` and `open`.
     pub reason: String,
@@ -82,6 +84,24 @@ impl AnswerForm {
     }
 }
 
+impl Checked {
+    // What this answer means for this anomaly: one that was closed before it was answered cannot be kept open, and is closed
+    // again where its answer is taken back.
+    fn about(mut self, one: &ListedAnomaly) -> Result<Self> {
+        if matches!(self.state, "acknowledged" | "planned") && one.was_closed() {
+            return Err(Error::Invalid("It is closed already. Say that it is explained, or a false alarm.".into()));
+        }
+        if self.state == "open" && matches!(one.state.as_str(), "open" | "closed") {
+            return Err(Error::Invalid("There is no answer to take back.".into()));
+        }
+        if self.state == "open" && one.was_closed() {
+            self.state = "closed";
+            self.sentence = "The answer was taken back; it is closed as it was before.".into();
+        }
+        Ok(self)
+    }
+}
+
 async fn answer_form(
     State(app): State<AppState>,
     principal: Principal,
@@ -106,13 +126,7 @@ pub async fn answer(
         let mut transaction = app.pools.jobs.begin().await?;
         anomalies::lock(&mut transaction, id).await?.ok_or(Error::NotFound)?;
         let one = anomaly_lists::get(&mut transaction, &principal.scope(), id).await?.ok_or(Error::NotFound)?;
-        let checked = form.checked(one.start_date, today)?;
-        if matches!(checked.state, "acknowledged" | "planned") && one.state == "closed" {
-            return Err(Error::Invalid("It is closed already. Say that it is explained, or a false alarm.".into()));
-        }
-        if checked.state == "open" && matches!(one.state.as_str(), "open" | "closed") {
-            return Err(Error::Invalid("There is no answer to take back.".into()));
-        }
+        let checked = form.checked(one.start_date, today)?.about(&one)?;
         anomalies::answer(&mut transaction, id, checked.state, checked.until, app.now()).await?;
         let event = AnomalyEvent {
             state: checked.state.into(),

@@ -51,7 +51,7 @@ pub fn causes(one: &ListedAnomaly, near: &[&ListedDeployment], effects: &[Effect
     count_once(&mut found, near, effects);
     found.extend(of_list(one, "rules").map(|rule| of_rule(one, rule)));
     found.extend(of_list(one, "prices").map(of_price));
-    found.push(of_traffic(one));
+    found.push(if one.is_of_team() { of_team() } else { of_traffic(one) });
     // Only what goes the same way takes a part of it, and no more than there is.
     let mut rest = excess.clone();
     for one in &mut found {
@@ -91,27 +91,40 @@ fn of_deployment(one: &ListedAnomaly, deployment: &ListedDeployment, effects: &[
         effect.deployment_id == deployment.deployment_id && effect.billing_currency == one.billing_currency
     });
     let at = deployment.at.format("%-d %b %H:%M UTC");
-    let claimed = effect.filter(|effect| Answer::from(*effect).is_claimed());
-    let same_way =
-        claimed.and_then(|effect| effect.per_day.as_ref()).filter(|per_day| per_day.sign() == one.excess().sign());
-    let (verdict, class, note) = match (same_way, effect) {
-        (Some(_), _) => ("Likely", "up", format!("Went live {at}; its own estimate goes the same way")),
-        (None, Some(effect)) if effect.finding == "no-material-change" => {
-            ("Ruled out", "flat", format!("Went live {at}; its own estimate is no material change"))
-        }
-        (None, Some(_)) => ("Near in time", "flat", format!("Went live {at}; its own estimate cannot tell")),
-        (None, None) => ("Near in time", "flat", format!("Went live {at}; not estimated")),
-    };
+    let same_way = effect.filter(|effect| Answer::from(*effect).is_claimed() && goes_with(effect, &one.excess()));
+    let own = effect.map(|effect| own_estimate(effect, &one.excess()));
+    let (verdict, class, said) = own.unwrap_or_else(|| ("Near in time", "flat", "not estimated".into()));
     Found {
         row: CauseRow {
             label: deployment.label(),
             href: format!("/deployments/{}", deployment.deployment_id),
-            note,
+            note: format!("Went live {at}; {said}"),
             verdict,
             class,
             amount: "not told apart".into(),
         },
-        amount: same_way.map(|per_day| per_day * BigDecimal::from(one.day_count)),
+        amount: same_way
+            .and_then(|effect| effect.per_day.as_ref())
+            .map(|per_day| per_day * BigDecimal::from(one.day_count)),
+    }
+}
+
+fn goes_with(effect: &EffectBrief, excess: &BigDecimal) -> bool {
+    effect.per_day.as_ref().is_some_and(|per_day| per_day.sign() == excess.sign())
+}
+
+// What a release's own answer says about being the cause: verdict, class and words.
+fn own_estimate(effect: &EffectBrief, excess: &BigDecimal) -> (&'static str, &'static str, String) {
+    let answer = Answer::from(effect);
+    let claimed = answer.amount().filter(|_| answer.is_claimed());
+    match (claimed, effect.finding.as_str()) {
+        (Some(_), _) if goes_with(effect, excess) => ("Likely", "up", "its own estimate goes the same way".into()),
+        (Some(amount), _) => ("Ruled out", "flat", format!("its own estimate goes the other way, {amount} a day")),
+        (None, _) if effect.phase == "measuring" => {
+            ("Near in time", "flat", "its own estimate is not there yet".into())
+        }
+        (None, "no-material-change") => ("Ruled out", "flat", "its own estimate is no material change".into()),
+        (None, _) => ("Near in time", "flat", "its own estimate cannot tell".into()),
     }
 }
 
@@ -167,6 +180,21 @@ fn of_price(price: &Value) -> Found {
     }
 }
 
+// A team's kind of cost is held against its own past only.
+fn of_team() -> Found {
+    Found {
+        row: CauseRow {
+            label: "Deployments and traffic".into(),
+            href: String::new(),
+            note: "Known by service: the cost of a team is held against its own past only".into(),
+            verdict: "Not looked at",
+            class: "flat",
+            amount: "not looked at".into(),
+        },
+        amount: None,
+    }
+}
+
 fn of_traffic(one: &ListedAnomaly) -> Found {
     let share = one.evidence.get("traffic_share").and_then(Value::as_f64);
     let note = match share {
@@ -193,5 +221,41 @@ fn of_traffic(one: &ListedAnomaly) -> Found {
             amount: if share.is_some() { "in what was expected".into() } else { "not known".into() },
         },
         amount: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_near_by_is_told_with_what_its_own_estimate_says() {
+        let said = |phase: &str, finding: &str, per_day: Option<i64>| {
+            let effect = EffectBrief {
+                deployment_id: 7,
+                service_id: 1,
+                billing_currency: "USD".into(),
+                release_date: NaiveDate::from_ymd_opt(2026, 11, 8).unwrap(),
+                phase: phase.into(),
+                finding: finding.into(),
+                reason: String::new(),
+                days_after: 14,
+                per_day: per_day.map(BigDecimal::from),
+                per_day_low: None,
+                per_day_high: None,
+                before_per_day: None,
+                flags: Value::Null,
+                joint: None,
+            };
+            let (verdict, _, words) = own_estimate(&effect, &BigDecimal::from(900));
+            format!("{verdict}: {words}")
+        };
+        assert_eq!(said("settled", "increase", Some(60)), "Likely: its own estimate goes the same way");
+        let other_way = said("settled", "decrease", Some(-60));
+        assert!(other_way.starts_with("Ruled out: its own estimate goes the other way, "), "{other_way}");
+        assert!(other_way.contains("$60") && !other_way.contains("cannot tell"), "{other_way}");
+        assert_eq!(said("settled", "no-material-change", Some(2)), "Ruled out: its own estimate is no material change");
+        assert_eq!(said("settled", "cannot-tell", Some(20)), "Near in time: its own estimate cannot tell");
+        assert_eq!(said("measuring", "cannot-tell", None), "Near in time: its own estimate is not there yet");
     }
 }

@@ -66,7 +66,8 @@ impl InboxRow {
 
 /// Marks for the lane below a chart, where anomalies begin.
 pub fn events_on_chart(anomalies: &[ListedAnomaly], buckets: &Buckets) -> Vec<Event> {
-    let is_told = |one: &&ListedAnomaly| one.state != "false-alarm" && one.close_reason.as_deref() != Some("withdrawn");
+    let is_withdrawn = |one: &ListedAnomaly| one.state == "closed" && one.close_reason.as_deref() == Some("withdrawn");
+    let is_told = |one: &&ListedAnomaly| one.state != "false-alarm" && !is_withdrawn(one);
     let event = |one: &ListedAnomaly| {
         Some(Event {
             index: buckets.index_of(one.start_date)?,

@@ -46,6 +46,8 @@ struct AnomalyPage {
     context: Vec<ContextRow>,
     context_note: String,
     context_href: String,
+    /// Of a team's: the deployments of its services on the days of the chart.
+    team_deployments_href: String,
     history: Vec<AnomalyEvent>,
     can_answer: bool,
     lesson: String,
@@ -116,6 +118,7 @@ async fn show(
         context: context.rows(),
         context_note: context.note(),
         context_href: context.href(),
+        team_deployments_href: team_deployments_href(&one, window),
         can_answer: Policy::Review.allows(&principal),
         today: page.now.date_naive(),
         causes,
@@ -146,6 +149,13 @@ fn lines_href(one: &ListedAnomaly, environment_slug: &str) -> String {
     ])
 }
 
+// Deployments are known by service: those of a team's services are a list of their own.
+fn team_deployments_href(one: &ListedAnomaly, days: DateRange) -> String {
+    let team = one.team_slug.as_deref().filter(|_| one.is_of_team());
+    team.map(|team| format!("/deployments?period={}..{}&team={team}", days.start(), days.last_day()))
+        .unwrap_or_default()
+}
+
 // Its environment as addresses name it; nothing where it is of all.
 async fn environment_slug(conn: &mut crate::store::Snapshot, one: &ListedAnomaly) -> Result<String> {
     Ok(match one.environment_id {
@@ -169,6 +179,7 @@ fn lede(one: &ListedAnomaly, causes: &Causes) -> String {
         (Some((label, _)), false) => format!(" Likely cause: {label}."),
         (Some((label, _)), true) => format!(" It goes with {label}."),
         (None, _) if one.kind == "idle" => String::new(),
+        (None, _) if one.is_of_team() => " Causes are looked for by service.".into(),
         (None, _) => " No cause was found yet.".into(),
     };
     words::sentence(one) + &cause

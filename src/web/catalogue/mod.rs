@@ -10,6 +10,7 @@ pub mod remove;
 mod service;
 mod team;
 
+use super::list_pages::ListPages;
 use super::mapping_change::{self, MappingChange};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::catalogue::environment::Environment;
@@ -72,6 +73,7 @@ enum Show {
 struct CatalogueQuery {
     #[serde(default)]
     show: Show,
+    page: Option<String>,
 }
 
 #[derive(Template, WebTemplate)]
@@ -83,6 +85,7 @@ struct CataloguePage {
     services: Vec<Service>,
     environments: Vec<Environment>,
     teams: Vec<Team>,
+    list_pages: ListPages,
 }
 
 async fn show(
@@ -92,19 +95,36 @@ async fn show(
 ) -> Result<CataloguePage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Catalogue", NavItem::Catalogue).await?;
-    Ok(CataloguePage {
-        page,
-        show: query.show,
-        can_edit: Policy::Bills.allows(&principal),
-        services: catalogue::service::list(&mut snapshot).await?,
-        environments: catalogue::environment::list(&mut snapshot).await?,
-        teams: catalogue::team::list(&mut snapshot).await?,
-    })
+    let services = catalogue::service::list(&mut snapshot).await?;
+    let environments = catalogue::environment::list(&mut snapshot).await?;
+    let teams = catalogue::team::list(&mut snapshot).await?;
+    let (path, row_count) = match query.show {
+        Show::Services => ("/catalogue?show=services", services.len()),
+        Show::Environments => ("/catalogue?show=environments", environments.len()),
+        Show::Teams => ("/catalogue?show=teams", teams.len()),
+    };
+    let link = |page: &str| if page.is_empty() { path.to_owned() } else { format!("{path}&page={page}") };
+    let asked = query.page.as_deref().filter(|page| !page.is_empty());
+    let list_pages = ListPages::new(asked, row_count, link)?;
+    let can_edit = Policy::Bills.allows(&principal);
+    Ok(CataloguePage { page, show: query.show, can_edit, services, environments, teams, list_pages })
 }
 
 impl CataloguePage {
     fn services_without_team(&self) -> usize {
         self.services.iter().filter(|service| service.team_slug.is_none()).count()
+    }
+
+    fn listed_services(&self) -> &[Service] {
+        self.list_pages.part(&self.services)
+    }
+
+    fn listed_environments(&self) -> &[Environment] {
+        self.list_pages.part(&self.environments)
+    }
+
+    fn listed_teams(&self) -> &[Team] {
+        self.list_pages.part(&self.teams)
     }
 }
 

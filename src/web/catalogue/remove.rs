@@ -43,10 +43,11 @@ pub(super) async fn ask_service(
 ) -> Result<DeletePage> {
     let mut snapshot = app.pools.snapshot().await?;
     let service = catalogue::service::get(&mut snapshot, &slug).await?.ok_or(Error::NotFound)?;
-    let names = mapper::catalogue_names_without(&mut snapshot, Some(service.service_id), None).await?;
+    let removed = Some(service.service_id);
+    let names = mapper::catalogue_names_without(&mut snapshot, removed, None).await?;
     let is_own = |rule: &MappingRule| rule.values.service_id == Some(service.service_id);
     let page = frame(&app, &principal, &mut snapshot, &service.name).await?;
-    let after = without(&mut snapshot, &principal.scope(), &page, names, is_own).await?;
+    let after = without(&mut snapshot, &principal.scope(), &page, (names, removed), is_own).await?;
     let comes_back = after.answer_adds(&service.slug);
     let mut consequences = after.rules_sentence("service");
     consequences.push("Its other names are free for others then, and its deployments keep no link to it.".into());
@@ -73,7 +74,7 @@ pub(super) async fn ask_environment(
     let names = mapper::catalogue_names_without(&mut snapshot, None, Some(environment.environment_id)).await?;
     let is_own = |rule: &MappingRule| rule.values.environment_id == Some(environment.environment_id);
     let page = frame(&app, &principal, &mut snapshot, &environment.name).await?;
-    let after = without(&mut snapshot, &principal.scope(), &page, names, is_own).await?;
+    let after = without(&mut snapshot, &principal.scope(), &page, (names, None), is_own).await?;
     let comes_back = after.answer_adds(&environment.slug);
     let mut consequences = after.rules_sentence("environment");
     consequences.push("Its other names are free for others then, and its deployments are in no environment.".into());
@@ -227,7 +228,7 @@ async fn without(
     snapshot: &mut Snapshot,
     scope: &Scope,
     page: &Page,
-    names: Catalogue,
+    (names, removed_service): (Catalogue, Option<i64>),
     goes: impl Fn(&MappingRule) -> bool,
 ) -> Result<After> {
     let mut stored = mapping_rules::list(&mut *snapshot).await?;
@@ -239,6 +240,7 @@ async fn without(
         rules: &rules,
         catalogue: names,
         rule_id: None,
+        removed_service,
         recent: DateRange::days_to(last_day, RECENT_DAYS),
         long: DateRange::days_to(last_day, LONG_DAYS),
     };

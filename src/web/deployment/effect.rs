@@ -65,10 +65,17 @@ pub struct ServiceRow {
     pub note: String,
 }
 
+/// What may stand behind an amount, as the page and the command line write it.
 pub struct FlagRow {
+    /// "Launch".
     pub name: &'static str,
+    /// What it is, and of which day.
     pub detail: String,
+    /// A day, in the currency of the answer; words where it is not known.
     pub amount: String,
+    /// Whether there is an amount.
+    pub has_amount: bool,
+    /// Those that it is about.
     pub deployments: Vec<i64>,
 }
 
@@ -289,7 +296,8 @@ pub fn estimate(answer: &Answer) -> Estimate {
     Estimate { values: answer.positions(), class: answer.class(), is_open: answer.phase == "provisional" }
 }
 
-fn flags(main: &EffectRow) -> Vec<FlagRow> {
+/// What may stand behind the amount of an answer.
+pub fn flags(main: &EffectRow) -> Vec<FlagRow> {
     let all = main.flags.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter()
         .map(|flag| {
@@ -302,6 +310,7 @@ fn flags(main: &EffectRow) -> Vec<FlagRow> {
                     Some(day) => format!("{what}, {}", day.format("%-d %b %Y")),
                     None => what,
                 },
+                has_amount: amount.is_some(),
                 amount: amount.map_or_else(
                     || if flag["kind"] == "incomplete-days" { "none yet".into() } else { "not known".into() },
                     |amount| signed(&amount, &main.billing_currency, decimals(&main.billing_currency, &amount.abs())),

@@ -41,7 +41,7 @@ use bigdecimal::BigDecimal;
 use causes::Causes;
 use chart::BeforeAfter;
 use effect::EffectView;
-pub use effect::standing;
+pub use effect::{FlagRow, flags, standing};
 use export::export;
 use failure::FailureRow;
 use figure_changes::FigureChangeRow;

@@ -278,7 +278,9 @@ impl Answer {
             "too-few-days-after" => "There are fewer than three complete days after the release.",
             "short-history" => "There are fewer than four weeks of complete days before the release.",
             "no-cost-before" => "The service cost nothing on most of the days before.",
-            "too-uncertain" => "The interval is too wide, and holds zero.",
+            "too-uncertain" => {
+                "It is likelier that there is no effect, and the interval is too wide to say that nothing material changed."
+            }
             "likely-not-certain" => "An effect is likely, and no more than that.",
             "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
             "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
@@ -331,5 +333,32 @@ fn flag_words(kind: &str) -> (&'static str, &'static str) {
         "allocation-rule" => ("Allocation rule", "gave the service other cost than before"),
         "retagging" => ("Tags", "of resources changed, and with them who pays"),
         _ => ("Something else", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_about_an_uncertain_answer_holds_whether_or_not_its_interval_holds_zero() {
+        for (low, high) in [("-40", "60"), ("2", "60")] {
+            let amount = |text: &str| text.parse::<BigDecimal>().unwrap();
+            let answer = Answer {
+                currency: "USD".into(),
+                phase: "settled".into(),
+                finding: "cannot-tell".into(),
+                reason: "too-uncertain".into(),
+                days_after: 14,
+                per_day: Some(amount("2")),
+                interval: Some((amount(low), amount(high))),
+                before: Some(amount("200")),
+                smallest: None,
+                shared_with: Vec::new(),
+            };
+            let sentence = answer.sentence("checkout");
+            assert!(sentence.contains("likelier that there is no effect") && !sentence.contains("zero"), "{sentence}");
+            assert!(!sentence.contains("smallest change"), "nothing is said where it is not known: {sentence}");
+        }
     }
 }

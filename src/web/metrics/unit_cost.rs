@@ -4,13 +4,14 @@ use super::super::csv::{Cell, Table};
 use super::super::display::{decimals, money};
 use super::super::service::unit_chart::{Days, UnitChart};
 use super::super::service::usage::{per, unit_decimals};
-use super::super::unit_costs::missing_since;
+use super::super::unit_costs::lacking;
 use super::super::{AppState, Error, Policy, Principal, Result};
 use super::{href, written};
 use crate::analyze::unit_cost::UnitCost;
 use crate::focus::{CostBasis, DateRange};
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
+use crate::store::known_days::Lacking;
 use crate::store::metrics::{self, Metric};
 use crate::store::unit_costs::{self, UnitGroup};
 use crate::store::{Scope, Snapshot};
@@ -67,8 +68,8 @@ struct Read {
     costs: BTreeMap<String, ByService>,
     usage: ByService,
     bills: Freshness,
-    // Services of which a late source makes a material part, each with the first day without it.
-    missing_since: BTreeMap<String, NaiveDate>,
+    // Services of which a bill that lacks makes a material part, each with the days without it.
+    lacking: BTreeMap<String, Lacking>,
 }
 
 impl Read {
@@ -77,9 +78,9 @@ impl Read {
         let days = DateRange::days_to(last, DAYS);
         let filter = CostFilter::new(days, CostBasis::default());
         let group = UnitGroup::Service;
-        let missing_since = missing_since(conn, group, days, bills).await?;
+        let lacking = lacking(conn, group, days, bills).await?;
         let (costs, usage, bills) = (BTreeMap::new(), BTreeMap::new(), bills.clone());
-        let mut read = Self { days, costs, usage, bills, missing_since };
+        let mut read = Self { days, costs, usage, bills, lacking };
         for row in unit_costs::costs(conn, scope, &filter, &metric.metric, group, days).await? {
             let of = read.costs.entry(row.currency).or_default().entry(row.key).or_default();
             *of.entry(row.charge_date).or_default() += row.cost;
@@ -93,7 +94,7 @@ impl Read {
 
     // Whether everything that bills the service is there.
     fn is_billed(&self, service: &str, day: &NaiveDate) -> bool {
-        self.bills.has_bill(*day) && self.missing_since.get(service).is_none_or(|since| day < since)
+        self.bills.has_bill(*day) && self.lacking.get(service).is_none_or(|lacking| !lacking.has(*day))
     }
 
     // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.

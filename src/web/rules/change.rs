@@ -64,7 +64,7 @@ pub(super) async fn preview(
     let page = Page::new(&app, &principal, &mut snapshot, title.clone(), NavItem::Rules).await?;
     let (recent, long) = ranges(&page);
     let (scope, catalogue) = (principal.scope(), mapper::catalogue_names(&mut snapshot).await?);
-    let question = what_if::Question { rules: &rules, catalogue, rule_id: None, recent, long };
+    let question = what_if::Question { rules: &rules, catalogue, rule_id: None, removed_service: None, recent, long };
     let answer = what_if::ask(&mut snapshot, &scope, question).await?;
     let totals = costs::totals(&mut snapshot, &scope, &CostFilter::new(recent, CostBasis::Amortized)).await?;
     let rule = &stored[at];

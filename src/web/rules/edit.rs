@@ -131,7 +131,8 @@ async fn preview_page(
     let rules = rules_with(&mapping_rules::list(snapshot).await?, id, &values, form.place())?;
     let catalogue = mapper::catalogue_names(snapshot).await?;
     let scope = principal.scope();
-    let question = what_if::Question { rules: &rules, catalogue, rule_id: Some(id), recent, long };
+    let question =
+        what_if::Question { rules: &rules, catalogue, rule_id: Some(id), removed_service: None, recent, long };
     let answer = what_if::ask(snapshot, &scope, question).await?;
     let totals = costs::totals(snapshot, &scope, &CostFilter::new(recent, CostBasis::Amortized)).await?;
     let shown = described(snapshot, id, &values).await?;

@@ -33,6 +33,13 @@ fn share(share: &BigDecimal) -> String {
     percent(share, &BigDecimal::from(1)).unwrap_or_default()
 }
 
+// A share with all its digits: what is multiplied by it must give the amount beside it.
+fn share_exact(share: &BigDecimal) -> String {
+    let percent = (share * BigDecimal::from(100)).normalized();
+    let (_, scale) = percent.as_bigint_and_exponent();
+    format!("{}%", grouped(&percent, scale.max(0)))
+}
+
 /// "utilization, 14 days". `unit` is what traffic is counted in.
 pub fn measure(measure: UseMeasure, days: i64, unit: &str) -> String {
     match measure {
@@ -85,10 +92,11 @@ pub fn computed(found: &Found) -> String {
     let currency = &saving.place.currency;
     match &saving.waste {
         Waste::LowUtilization { used, releasable, .. } => format!(
-            "{} for compute, databases and machine learning in 30 complete days (EffectiveCost) × {}: with that share of the capacity gone, {} would be used as 70%.",
+            "{} for compute, databases and machine learning in 30 complete days (EffectiveCost) × {}: the {} of the capacity that is used would fill 70% of the {} that remains.",
             money_exact(&saving.base, currency),
-            share(releasable),
-            share(used)
+            share_exact(releasable),
+            share_exact(used),
+            share_exact(&(BigDecimal::from(1) - releasable))
         ),
         Waste::OrphanedStorage { .. } => {
             format!("{} for storage in 30 complete days (EffectiveCost).", money_exact(&saving.base, currency))
@@ -142,9 +150,52 @@ pub fn held(held: &Held) -> String {
             )
         }
         Held::Deployment { day: deployed, settled_on } => format!(
-            "Held back until {}: the deployment of {} has not settled, and low use may be part of it.",
+            "Held back until bills are complete to {}: the deployment of {} has not settled, and low use may be part of it.",
             day(*settled_on),
             day(*deployed)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::savings::{PlaceCost, PlaceFacts, PlaceUse, of_place};
+
+    fn low(capacity: &str, utilization: f64) -> Found {
+        let complete_to: NaiveDate = "2026-11-26".parse().unwrap();
+        let cost = PlaceCost {
+            capacity: capacity.parse().unwrap(),
+            all: capacity.parse().unwrap(),
+            all_recent: capacity.parse().unwrap(),
+            last_other_day: Some(complete_to),
+            ..PlaceCost::default()
+        };
+        let used = PlaceUse { utilization: Some((utilization, 14)), ..PlaceUse::default() };
+        let mut facts = PlaceFacts { cost, used, ..PlaceFacts::default() };
+        facts.place.currency = "USD".into();
+        Found {
+            saving: of_place(&facts, complete_to).unwrap(),
+            service_slug: "checkout".into(),
+            service_name: "Checkout".into(),
+            team_name: None,
+            environment_slug: "production".into(),
+            environment_name: "production".into(),
+            volume_unit: String::new(),
+            dismissal: None,
+        }
+    }
+
+    /// Whoever multiplies what the sentence says gets the amount of the row, to the last digit.
+    #[test]
+    fn the_factors_of_low_utilization_make_its_amount() {
+        let found = low("19563.14844141", 25.54);
+        assert_eq!(
+            computed(&found),
+            "$19,563.14844141 for compute, databases and machine learning in 30 complete days (EffectiveCost) × 63.51%: the 25.54% of the capacity that is used would fill 70% of the 36.49% that remains."
+        );
+        let product = "19563.14844141".parse::<BigDecimal>().unwrap() * "0.6351".parse::<BigDecimal>().unwrap();
+        assert_eq!(found.saving.amount, product);
+        assert!(computed(&low("200.01", 14.0)).contains("× 80%: the 14% of"), "no digits that say nothing");
     }
 }

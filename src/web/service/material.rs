@@ -79,7 +79,7 @@ pub async fn read(app: &AppState, principal: &Principal, slug: &str, query: Opti
     let title = format!("{} · Services", service.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Services).await?;
     let part = Part { service_id: Some(service.service_id), ..view.part(&mut snapshot).await? };
-    let page = page.of_part(&mut snapshot, &principal.scope(), part).await?;
+    let page = page.of_part(&mut snapshot, &principal.scope(), part).await?.of_days(&view);
     let restated = match may_see(principal, &service) {
         true => restated(app, principal, &mut snapshot, &page, &view, service.service_id).await?,
         false => None,

@@ -9,6 +9,7 @@ use super::unit_chart::{Days, UnitChart};
 use crate::analyze::unit_cost::{UnitCost, billed, runs};
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
+use crate::store::known_days::Lacking;
 use crate::store::metric_points::{self, MetricDay};
 use crate::store::metrics::{self, Metric};
 use crate::store::service_costs::ServiceHead;
@@ -101,14 +102,14 @@ pub(super) async fn read(
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let names = metric_points::of_service(&mut *snapshot, service.service_id, both).await?;
     let chosen = metrics::unit_metric(&mut *snapshot, service.service_id).await?.unwrap_or_default();
-    let missing_since = bills.missing_since_of(&[service.service_id]);
+    let lacking = bills.lacking(&[service.service_id]);
     let mut rows = Vec::new();
     let mut charts = Vec::new();
     for metric in names.iter().filter_map(|name| all.get(name)) {
         let id = service.service_id;
         let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
-        rows.push(row(metric, &known, span, days, missing_since));
-        charts.extend(chart(metric, &known, span, days, missing_since));
+        rows.push(row(metric, &known, span, days, &lacking));
+        charts.extend(chart(metric, &known, span, days, &lacking));
     }
     charts.sort_by_key(|chart| (chart.metric != chosen, Reverse(chart.known_days)));
     rows.sort_by_key(|row| (row.costs.is_empty(), Reverse(row.known_days)));
@@ -124,11 +125,11 @@ pub(super) async fn read(
     })
 }
 
-fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, missing_since: Option<NaiveDate>) -> UsageRow {
+fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking: &Lacking) -> UsageRow {
     let usage = usage_by_day(metric, known);
     let mut costs = Vec::new();
     if metric.is_summed() {
-        let usage = billed(usage.clone(), |day| span.has_bill(day), missing_since);
+        let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(day));
         for currency in &days.currencies {
             let by_day = costs_by_day(days, currency);
             let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
@@ -156,15 +157,9 @@ fn usage_by_day(metric: &Metric, known: &[MetricDay]) -> BTreeMap<NaiveDate, Big
 }
 
 // Of the first currency of the page: bars of two would not be of one height.
-fn chart(
-    metric: &Metric,
-    known: &[MetricDay],
-    span: &Span,
-    days: &Loaded,
-    missing_since: Option<NaiveDate>,
-) -> Option<UnitChart> {
+fn chart(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking: &Lacking) -> Option<UnitChart> {
     let currency = days.currencies.first().filter(|_| metric.is_summed())?;
-    let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day), missing_since);
+    let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day) && !lacking.has(day));
     let costs = costs_by_day(days, currency);
     let units = metric.unit_cost_per;
     let of = Days { range: span.days, costs: &costs, usage: &usage, units, currency };

@@ -2,7 +2,7 @@
 
 use crate::focus::{BillingPeriod, Converted, Rates};
 use crate::store::statements::StatementRow;
-use crate::web::display::{self, Delta};
+use crate::web::display::{self, Delta, NOT_KNOWN};
 use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
 use std::cmp::Reverse;
@@ -267,6 +267,22 @@ pub struct Breakdown {
     pub rows: Vec<Row>,
     /// The last row.
     pub total: Row,
+}
+
+impl Breakdown {
+    /// The same where the month before is known whole (`is_compared`); else without its amounts and changes.
+    pub fn compared(mut self, is_compared: bool) -> Self {
+        if is_compared {
+            return self;
+        }
+        self.rows.retain(|row| !row.is_rounding || !row.now.is_zero());
+        for row in self.rows.iter_mut().chain([&mut self.total]) {
+            row.before_text = NOT_KNOWN.into();
+            row.delta = Delta::unknown();
+            row.relative = String::new();
+        }
+        self
+    }
 }
 
 /// Rounds the rows, each by itself; what that leaves is a row: top rows add up to the total, the rows of a group to the

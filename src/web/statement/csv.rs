@@ -13,8 +13,9 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// The table of every currency. Where there is no month before, what it cost is not known: those cells are empty.
-pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, is_first: bool) -> Table {
+/// The table of every currency. Where the month is compared with none, what the one before
+/// cost is not known, or not whole: those cells are empty.
+pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, is_compared: bool) -> Table {
     let (group, item) = match asked.by {
         By::Team => ("Team", "Service"),
         By::CostCenter => ("CostCenter", "Team"),
@@ -45,7 +46,7 @@ pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, i
                     cells.push(if node.children.is_empty() { Cell::Empty } else { (&leaf.name).into() });
                 }
                 let (before, change) =
-                    if is_first { (Cell::Empty, Cell::Empty) } else { ((&leaf.before).into(), (&change).into()) };
+                    if is_compared { ((&leaf.before).into(), (&change).into()) } else { (Cell::Empty, Cell::Empty) };
                 cells.extend([currency.into(), before, (&leaf.now).into(), change]);
                 cells.push(leaf.charge_count.into());
                 let converted = rated.map(|rated| leaf.converted(&rated.rates, currency));

@@ -70,14 +70,15 @@ async fn show(
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     if is_csv {
         let bills = app.bills(&mut snapshot).await?;
-        let is_first = why::is_first(&bills, &asked, &read.rows);
-        let table = csv::table(&asked, &read.rows, read.rated.as_ref(), is_first);
+        let is_compared = why::no_comparison(&bills, &asked, &read.rows).is_none();
+        let table = csv::table(&asked, &read.rows, read.rated.as_ref(), is_compared);
         return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
-    let mut sections = section::sections(&asked, &read, &state, scope.is_everything());
+    let no_comparison = why::no_comparison(&page.bills, &asked, &read.rows);
+    let mut sections = section::sections(&asked, &read, &state, scope.is_everything(), no_comparison.as_deref());
     let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &asked, &read.rows).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");

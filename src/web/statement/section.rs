@@ -25,6 +25,8 @@ pub(super) struct Section {
     pub allocated_share: String,
     pub unallocated: String,
     pub views: Views,
+    /// Why the month is compared with none.
+    pub no_comparison: Option<String>,
     pub bridge: Option<Bridge>,
     pub table: Breakdown,
     pub year: Year,
@@ -68,7 +70,13 @@ pub(super) struct RestatementRow {
 }
 
 /// One section a currency, the one with most lines first.
-pub(super) fn sections(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool) -> Vec<Section> {
+pub(super) fn sections(
+    asked: &Asked,
+    read: &Read,
+    state: &MonthState,
+    is_whole: bool,
+    no_comparison: Option<&str>,
+) -> Vec<Section> {
     let month = asked.month.first_day();
     let mut lines: Vec<(String, i64)> = Vec::new();
     for row in &read.rows {
@@ -86,14 +94,20 @@ pub(super) fn sections(asked: &Asked, read: &Read, state: &MonthState, is_whole:
         }
     }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
-    lines.iter().map(|(currency, _)| section(asked, read, state, is_whole, currency)).collect()
+    lines.iter().map(|(currency, _)| section(asked, read, state, (is_whole, no_comparison), currency)).collect()
 }
 
-fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, currency: &str) -> Section {
+fn section(
+    asked: &Asked,
+    read: &Read,
+    state: &MonthState,
+    (is_whole, no_comparison): (bool, Option<&str>),
+    currency: &str,
+) -> Section {
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
-    let table = breakdown(&nodes, currency);
-    let bridge = bridge(&table, currency);
+    let table = breakdown(&nodes, currency).compared(no_comparison.is_none());
+    let bridge = bridge(&table, currency).filter(|_| no_comparison.is_none());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
         read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
@@ -105,7 +119,7 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
-        lede: lede(asked, state, &table, &nodes, currency),
+        lede: lede(asked, state, &table, &nodes, (currency, no_comparison)),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
         tax: amount(|total| &total.tax),
@@ -126,6 +140,7 @@ fn section(asked: &Asked, read: &Read, state: &MonthState, is_whole: bool, curre
         booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
         lines_query: lines_query(asked, currency),
         why: None,
+        no_comparison: no_comparison.map(str::to_owned),
         bridge,
         table,
     }
@@ -173,13 +188,21 @@ impl Section {
     }
 }
 
-fn lede(asked: &Asked, state: &MonthState, table: &Breakdown, nodes: &[Node], currency: &str) -> String {
+fn lede(
+    asked: &Asked,
+    state: &MonthState,
+    table: &Breakdown,
+    nodes: &[Node],
+    (currency, no_comparison): (&str, Option<&str>),
+) -> String {
     let decimals = display::minor_units(currency);
     let so_far = if matches!(state, MonthState::Running(_)) { " so far" } else { "" };
     let before = asked.before.label();
     let mut text = format!("Net cost{so_far} was {}", table.total.now_text);
     let has_before = nodes.iter().any(|node| !node.before.is_zero());
-    if !has_before {
+    if let Some(why) = no_comparison {
+        text.push_str(&format!("; {why}."));
+    } else if !has_before {
         text.push_str(&format!("; there is no bill for {before} to compare it with."));
     } else {
         let change = table.total.change();

@@ -16,14 +16,22 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// Whether there is no month before: nothing is stated of it, and no bill tells of any of its days. What it cost is not
-/// known, so that nothing rose from it.
-pub(super) fn is_first(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> bool {
-    let month = asked.month.first_day();
-    rows.iter().all(|row| row.month == month) && !asked.before.days().days().any(|day| bills.has_bill(day))
+/// Why the month is compared with none, since what the one before cost is not known, or not whole: "no bills before
+/// 14 October 2026, so nothing to compare with". `None` where the two are compared.
+pub(super) fn no_comparison(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> Option<String> {
+    let before = asked.before.days();
+    if !before.days().any(|day| bills.has_bill(day)) {
+        // A closed month stands although its bills were taken back. By charge day there are only the corrections of it
+        // that came on other bills.
+        let is_stated = rows.iter().any(|row| row.month != asked.month.first_day());
+        let is_known = is_stated && asked.view == MonthView::BillingPeriod;
+        return (!is_known).then(|| format!("no bills for {}, so nothing to compare with", asked.before.label()));
+    }
+    let first = bills.bills_from().filter(|first| before.start() < *first)?;
+    Some(format!("no bills before {}, so nothing to compare with", first.format("%-d %B %Y")))
 }
 
-/// The causes by currency; none where there is no month before. What a closed month states otherwise than its bills do now
+/// The causes by currency; none where the month is compared with none. What a closed month states otherwise than its bills do now
 /// is a cause of its own.
 pub(super) async fn causes(
     app: &AppState,
@@ -33,7 +41,7 @@ pub(super) async fn causes(
     asked: &Asked,
     rows: &[StatementRow],
 ) -> sqlx::Result<Why> {
-    if is_first(bills, asked, rows) {
+    if no_comparison(bills, asked, rows).is_some() {
         return Ok(Why::default());
     }
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
@@ -103,15 +111,14 @@ pub struct MonthWhy {
     pub bills: Freshness,
     /// The causes.
     pub why: Why,
-    is_first: bool,
+    no_comparison: Option<String>,
 }
 
 impl MonthWhy {
-    /// What is said of a month without one before, or that the bills do not know to its end yet.
+    /// What is said of a month that is compared with none, or that the bills do not know to its end yet.
     pub fn note(&self) -> Option<String> {
-        if self.is_first {
-            let before = self.before.label();
-            return Some(format!("There is no change to explain: no bills for {before}, so nothing to compare with."));
+        if let Some(why) = &self.no_comparison {
+            return Some(format!("There is no change to explain: {why}."));
         }
         let last = self.bills.complete_to().filter(|last| *last < self.month.days().last_day())?;
         Some(format!(
@@ -138,9 +145,10 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     }
     let part = Part { currency: asked.currency.clone(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
+    let bills = bills.of_days(vec![asked.month.days(), asked.before.days()]);
     let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
-    let is_first = is_first(&bills, &asked, &rows);
-    Ok(MonthWhy { month, before: asked.before, view, bills, why, is_first })
+    let no_comparison = no_comparison(&bills, &asked, &rows);
+    Ok(MonthWhy { month, before: asked.before, view, bills, why, no_comparison })
 }
 
 /// The causes as CSV.

@@ -22,8 +22,8 @@ pub struct StatedGoal {
     /// Weight of cost in percent, 1 to 99; the rest is that of the duration. Only where the goal is `weight`.
     #[serde(default)]
     pub cost_percent: Option<i16>,
-    /// The metric that tells how long a unit takes; the first of the service whose meaning is latency where it is left
-    /// out.
+    /// The metric that tells how long a unit takes, whose meaning is latency or something else and whose values do not add
+    /// up; the first of the service whose meaning is latency where it is left out.
     #[serde(default)]
     pub duration_metric: Option<String>,
 }
@@ -45,7 +45,12 @@ pub async fn form(conn: &mut Snapshot, service_id: i64, slug: &str, own: &[Strin
     Ok(GoalForm {
         slug: slug.to_owned(),
         metrics: known.iter().filter(is_own).filter(|one| one.is_summed()).map(|one| one.metric.clone()).collect(),
-        durations: known.iter().filter(is_own).filter(|one| !one.is_summed()).map(|one| one.metric.clone()).collect(),
+        durations: known
+            .iter()
+            .filter(is_own)
+            .filter(|one| one.tells_duration())
+            .map(|one| one.metric.clone())
+            .collect(),
         stated: stated.iter().map(stated_row).collect(),
     })
 }
@@ -125,9 +130,9 @@ async fn checked(
     let duration_metric = asked.duration_metric.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     if let Some(name) = &duration_metric {
         let known = metrics::get(&mut *conn, name).await?;
-        if known.is_none_or(|metric| metric.is_summed()) {
+        if !known.is_some_and(|metric| metric.tells_duration()) {
             return Err(Error::Invalid(format!(
-                "{name} is no metric that tells a duration: its values add up or it is not known."
+                "{name} does not tell how long a unit takes: name a metric that is known, whose meaning is latency or something else, and whose values do not add up."
             )));
         }
     }

@@ -4,6 +4,7 @@ use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{Comparison, Side, compare};
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
+use crate::store::known_days::Lacking;
 use crate::store::metrics::{self, Metric};
 use crate::store::unit_costs::{self, GroupUsage, UnitGroup};
 use crate::store::{Scope, Snapshot};
@@ -75,9 +76,12 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
         let filter = view.filter(conn, span.days).await?;
         let costs = unit_costs::costs(conn, scope, &filter, &metric.metric, group, both).await?;
         let usage = whole_days(unit_costs::usage(conn, scope, &filter, &metric.metric, group, both).await?);
-        let mut missing = missing_since(conn, group, both, bills).await?;
-        let known =
-            |(key, used): (String, _)| (key.clone(), billed(used, |day| span.has_bill(day), missing.remove(&key)));
+        let lacking = lacking(conn, group, both, bills).await?;
+        let known = |(key, used): (String, BTreeMap<NaiveDate, BigDecimal>)| {
+            let lacks = |day| lacking.get(&key).is_some_and(|own| own.has(day));
+            let used = billed(used, |day| span.has_bill(day) && !lacks(day));
+            (key, used)
+        };
         let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
         let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
         for row in costs {
@@ -105,21 +109,22 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     Ok(read)
 }
 
-/// The groups of whose cost a late source makes a material part, each with the first day without it.
-pub async fn missing_since(
+/// The groups of whose cost a late source, or a bill that lacks between others, makes a material part, each with the days
+/// without it.
+pub async fn lacking(
     conn: &mut Snapshot,
     group: UnitGroup,
     days: DateRange,
     bills: &Freshness,
-) -> Result<BTreeMap<String, NaiveDate>> {
-    if bills.late().next().is_none() {
+) -> Result<BTreeMap<String, Lacking>> {
+    if bills.late().next().is_none() && bills.known.gaps().is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut services: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for (key, service_id) in unit_costs::services(conn, group, days).await? {
         services.entry(key).or_default().push(service_id);
     }
-    Ok(services.into_iter().filter_map(|(key, ids)| Some((key, bills.missing_since_of(&ids)?))).collect())
+    Ok(services.into_iter().map(|(key, ids)| (key, bills.lacking(&ids))).collect())
 }
 
 // A day on which a service is missing says less than there was: it is not known.

@@ -9,7 +9,7 @@ mod table;
 mod words;
 
 pub use goals::{StatedGoal, form as goal_form, state as state_goal};
-pub use groups::{ACCEPTS, GroupUnit, Groups, groups, missing_since};
+pub use groups::{ACCEPTS, GroupUnit, Groups, groups, lacking};
 pub use read::{Duration, ServiceCosts, Sides, Workload, workloads};
 pub use resources::{Resource, ResourceRow};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};

@@ -118,11 +118,12 @@ pub async fn workloads(
         };
         let currencies: BTreeSet<&String> =
             costs.keys().filter(|(id, _)| *id == service.service_id).map(|(_, currency)| currency).collect();
+        let lacking = bills.lacking(&[service.service_id]);
         for metric in own.iter().filter(|metric| metric.is_summed()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(&own, goal, &usage, sides);
-            let missing_since = bills.missing_since_of(&[service.service_id]);
-            let used = billed(usage[metric.metric.as_str()].clone(), |day| bills.has_bill(day), missing_since);
+            let is_billed = |day| bills.has_bill(day) && !lacking.has(day);
+            let used = billed(usage[metric.metric.as_str()].clone(), is_billed);
             let resources = match is_of_runs(metric) {
                 true => of_runs(metric, &own, &usage, &used, &bought, sides),
                 false => Vec::new(),
@@ -173,7 +174,8 @@ fn duration(
 ) -> Option<Duration> {
     let named = goal.and_then(|goal| goal.duration_metric.as_deref());
     let metric = match named {
-        Some(name) => own.iter().find(|metric| metric.metric == name)?,
+        // It may mean something else since the goal was stated.
+        Some(name) => own.iter().find(|metric| metric.metric == name && metric.tells_duration())?,
         None => own.iter().find(|metric| metric.meaning == "latency")?,
     };
     let values = usage.get(metric.metric.as_str())?;

@@ -1,13 +1,14 @@
 //! The lists of `/unmapped` as CSV, with every row: a page shows the first of them.
 
 use super::super::csv::{Cell, Table};
+use super::super::query::View;
 use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, rules};
-use super::charge_reason;
 use super::told::{event_reason, lacks};
+use super::{ACCEPTS, charge_reason, span};
 use crate::store::mapping_rules;
 use crate::store::operational_events::kind_in_words;
 use crate::store::unmapped::{self, FILE_ROW_COUNT_MAX};
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
@@ -20,10 +21,11 @@ pub fn routes(routes: Routes) -> Routes {
         .get("/unmapped/events.csv", Policy::SignedIn, events)
 }
 
-async fn charges(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+async fn charges(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?.of_period_only();
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped).await?;
-    let (recent, _) = rules::ranges(&page);
+    let page = Page::of_view(&app, &principal, &mut snapshot, "Unmapped", NavItem::Unmapped, &view).await?;
+    let days = span(&view, &page).map(|span| span.days);
     let stored = mapping_rules::list(&mut snapshot).await?;
     let mut table = Table::new(&[
         "ProviderName",
@@ -38,7 +40,8 @@ async fn charges(State(app): State<AppState>, principal: Principal) -> Result<Re
         "x_first_day",
         "x_last_day",
     ]);
-    for row in unmapped::charges(&mut snapshot, &principal.scope(), recent, FILE_ROW_COUNT_MAX).await? {
+    let Some(days) = days else { return Ok(table.into_response("unmapped.csv")) };
+    for row in unmapped::charges(&mut snapshot, &principal.scope(), days, FILE_ROW_COUNT_MAX).await? {
         table.row(&[
             Cell::from(&row.provider_name),
             Cell::from(&row.sub_account_id),
@@ -49,8 +52,8 @@ async fn charges(State(app): State<AppState>, principal: Principal) -> Result<Re
             Cell::from(&row.billing_currency),
             Cell::from(&row.effective_cost),
             Cell::from(row.charge_count),
-            Cell::from(recent.start().to_string()),
-            Cell::from(recent.last_day().to_string()),
+            Cell::from(days.start().to_string()),
+            Cell::from(days.last_day().to_string()),
         ]);
     }
     Ok(table.into_response("unmapped.csv"))

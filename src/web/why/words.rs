@@ -3,11 +3,12 @@
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::variance_costs::Traffic;
 use crate::store::variance_known::LackingBill;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Names that are written out; more are counted.
 const NAME_COUNT_MAX: usize = 3;
@@ -40,10 +41,10 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Discount => ("Discounts".into(), either("less taken off list prices", "more taken off list prices")),
         Cause::ReleasesUp => ("Releases that raised cost".into(), releases(facts, currency, true)),
         Cause::ReleasesDown => ("Releases that lowered cost".into(), releases(facts, currency, false)),
-        Cause::Volume => volume(facts, rises),
+        Cause::Volume => volume(facts, currency, rises),
         Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
         Cause::Efficiency => (
-            format!("{} used for {}", either("More", "Less"), volume_of_one(facts)),
+            format!("{} used for {}", either("More", "Less"), volume_of_one(facts, currency)),
             "beside what releases are known to have done".into(),
         ),
         Cause::NotExplained => ("Not explained".into(), not_explained(facts)),
@@ -101,9 +102,19 @@ fn overlap(days: DateRange, others: DateRange) -> bool {
     days.start() < others.end() && others.start() < days.end()
 }
 
-fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
+// The services that have traffic and are billed in a currency, or in any: the row of a walk is of no others.
+fn traffic<'a>(facts: &Facts<'a>, currency: Option<&str>) -> Vec<&'a Traffic> {
+    let own = facts
+        .lines
+        .iter()
+        .filter(|line| currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage");
+    let billed: HashSet<i64> = own.map(|line| line.service_id).collect();
+    facts.traffic.iter().filter(|one| billed.contains(&one.service_id)).collect()
+}
+
+fn volume(facts: &Facts<'_>, currency: Option<&str>, rises: bool) -> (String, String) {
     let word = if rises { "More" } else { "Less" };
-    match facts.traffic {
+    match traffic(facts, currency).as_slice() {
         // Said of the one service that is asked about: beside others its traffic is not the whole of the row.
         [one] if facts.question.filter.service_id == Some(one.service_id) => {
             (format!("{word} traffic"), format!("{} {} a day against {}", whole(one.now), one.unit, whole(one.before)))
@@ -116,20 +127,21 @@ fn volume(facts: &Facts<'_>, rises: bool) -> (String, String) {
             let services = if told.len() == 1 { "service" } else { "services" };
             (
                 format!("{word} traffic or use"),
-                format!("{} of {} {services}, quantities of the others", units(facts), told.len()),
+                format!("{} of {} {services}, quantities of the others", units(told), told.len()),
             )
         }
     }
 }
 
 // What the services that have traffic are counted in.
-fn units(facts: &Facts<'_>) -> String {
-    let units: BTreeSet<&str> = facts.traffic.iter().map(|one| one.unit.as_str()).collect();
+fn units(told: &[&Traffic]) -> String {
+    let units: BTreeSet<&str> = told.iter().map(|one| one.unit.as_str()).collect();
     listed(units.into_iter().map(str::to_owned).collect())
 }
 
-fn volume_of_one(facts: &Facts<'_>) -> &'static str {
-    if facts.traffic.iter().all(|one| one.unit == "requests") { "each request" } else { "the same volume" }
+fn volume_of_one(facts: &Facts<'_>, currency: Option<&str>) -> &'static str {
+    let are_requests = traffic(facts, currency).iter().all(|one| one.unit == "requests");
+    if are_requests { "each request" } else { "the same volume" }
 }
 
 fn whole(value: f64) -> String {

@@ -120,6 +120,11 @@ async fn a_gap_of_one_account_is_told_where_it_bills(db: PgPool) {
         assert_eq!(page.contains("30 days, partial"), is_told, "{path}");
     }
     assert_eq!(notes(&world, "?service=checkout").await.as_array().map(Vec::len), Some(0));
+    let days = "/services/edge?period=2026-11-01..2026-11-19";
+    for (path, is_told) in [(days.to_owned(), true), (format!("{days}&vs=py"), false)] {
+        let page = finance.get(&path).await.body;
+        assert_eq!(page.contains(gap), is_told, "days that are compared count too: {path}: {page}");
+    }
 }
 
 /// The causes of the change from October to November that are not nothing.
@@ -160,4 +165,49 @@ async fn days_that_an_account_lacks_are_the_cause_bill_missing(db: PgPool) {
             .unwrap();
     let plan = plan.join("\n");
     assert!(plan.contains("on generation") && !plan.contains("Scan on lacking_bills"), "{plan}");
+}
+
+/// Days that an account lacks have no unit cost where it makes much of the service: a part of their cost is not known.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn days_that_an_account_lacks_have_no_unit_cost(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-10", 1..=31), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days.clone()).await;
+        deliver(&world, ("C", "edge"), "40", days).await;
+    }
+    for days in [("2026-09", 1..=30), ("2026-11", 1..=19)] {
+        deliver(&world, ("B", "checkout"), "10", days).await;
+    }
+    let days: Vec<chrono::NaiveDate> =
+        chrono::NaiveDate::from_ymd_opt(2026, 9, 1).unwrap().iter_days().take(80).collect();
+    let values: Vec<String> = ["checkout", "edge"]
+        .iter()
+        .flat_map(|service| days.iter().map(move |day| format!("requests,{service},{day},1000")))
+        .collect();
+    let text = format!("metric,service,day,value\n{}\n", values.join("\n"));
+    let now = super::time("2026-11-20T06:00:00Z");
+    costwake::rollup::metrics_import::import(&world.app.state.pools, text.as_bytes(), "test", "", now).await.unwrap();
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let unit = async |service: &str| {
+        let path = format!("/api/v1/unit-costs?service={service}&period=2026-10-27..2026-11-05");
+        world.app.api("GET", &path, &token, Value::Null).await.json()
+    };
+    let checkout = unit("checkout").await;
+    let after = &checkout["groups"][0]["after"];
+    assert_eq!((&after["known_days"], &after["unknown_days"]), (&5.into(), &5.into()), "{checkout}");
+    assert_eq!(after["cost_per_unit"], "0.11", "{checkout}");
+    assert_eq!(checkout["groups"][0]["before"]["known_days"], 0, "{checkout}");
+    // What the account does not bill is known on all days.
+    let edge = unit("edge").await;
+    let (before, after) = (&edge["groups"][0]["before"], &edge["groups"][0]["after"]);
+    assert_eq!((&before["known_days"], &after["known_days"]), (&10.into(), &10.into()), "{edge}");
+    let csv = world.finance().await.get("/metrics/requests/unit-costs.csv").await.body;
+    let costs = column(&csv, "Service").into_iter().zip(column(&csv, "Day")).zip(column(&csv, "UnitCost"));
+    let mut seen = 0;
+    for ((service, day), cost) in costs {
+        let is_known = service == "edge" || !day.starts_with("2026-10");
+        assert_eq!(!cost.is_empty(), is_known, "{service} {day}: {csv}");
+        seen += usize::from(!is_known);
+    }
+    assert_eq!(seen, 31, "{csv}");
 }

@@ -98,6 +98,39 @@ async fn the_first_bill_is_no_rise_on_any_page(db: PgPool) {
     assert!(texts(&later, ".lede").join(" ").starts_with("Spend did not change: $15,000"), "{later}");
 }
 
+/// Half a month is nothing that a whole one rose from: a statement says so, and tells no change.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_month_in_which_bills_began_is_not_compared_with(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "cloud-one", "checkout", "100", ("2026-10", 14..=31)).await;
+    deliver(&world, "cloud-one", "checkout", "100", ("2026-11", 1..=19)).await;
+    let finance = world.finance().await;
+    let why = "no bills before 14 October 2026, so nothing to compare with";
+    for view in ["billing", "charge"] {
+        let page = finance.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.contains(&format!("Net cost so far was $1,900.00; {why}.")), "{lede}");
+        assert!(page.contains(&format!("There are {why}.")) && page.contains("no earlier figure"), "{page}");
+        assert!(texts(&page, "table.bridge").is_empty() && !page.contains("Why spend changed"), "{page}");
+        let rows = texts(&page, "[aria-label^='Breakdown table'] tbody tr");
+        assert!(!rows.is_empty() && rows.iter().all(|row| row.matches("not known").count() == 2), "{rows:?}");
+        let csv = finance.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        for name in ["EffectiveCost 2026-10", "Change"] {
+            assert!(column(&csv, name).iter().all(String::is_empty), "{name}: {csv}");
+        }
+        assert_eq!(column(&csv, "EffectiveCost 2026-11"), ["1900"]);
+        let causes = finance.get(&format!("/finance/statements/2026-11/causes.csv?view={view}")).await.body;
+        assert_eq!(causes.lines().count(), 1, "{causes}");
+    }
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let api = world.app.api("GET", "/api/v1/months/2026-11/why", &token, Value::Null).await.json();
+    assert!(api["notes"][0].as_str().is_some_and(|note| note.contains(why)), "{api}");
+    // Once the whole month is there, it is compared with.
+    deliver(&world, "cloud-one", "checkout", "100", ("2026-10", 1..=31)).await;
+    let lede = texts(&finance.get("/finance/statements/2026-11").await.body, ".lede").join(" ");
+    assert!(lede.contains("which is $1,200.00 (38.7%) less than October 2026"), "{lede}");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_deployment_is_compared_with_days_that_bills_tell_of(db: PgPool) {
     let world = world(&db).await;

@@ -89,3 +89,25 @@ async fn lines_that_take_too_long_say_how_to_ask_for_less(db: PgPool) {
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.body.contains("Narrow them"), "{}", page.body);
 }
+
+/// Finding lines may take long: however many look for some, other pages have connections, and who gets no turn is told
+/// how to ask for less, and when to come again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn readers_of_lines_leave_connections_to_other_pages(db: PgPool) {
+    let world = seeded(&db).await;
+    let finance = world.finance().await;
+    let turns = &world.app.state.line_turns;
+    let mut taken = Vec::new();
+    while turns.free() > 0 {
+        taken.push(turns.enter().await.unwrap());
+    }
+    assert!(taken.len() < db.options().get_max_connections() as usize, "{}", taken.len());
+    let refused = finance.get("/charges?period=2026-10").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    assert!(refused.headers.contains_key("retry-after"), "{:?}", refused.headers);
+    assert!(refused.body.contains("Narrow them: to a day, a service"), "{}", refused.body);
+    assert_eq!(finance.get("/services").await.status, StatusCode::OK);
+    taken.clear();
+    assert_eq!(finance.get("/charges?period=2026-10").await.status, StatusCode::OK);
+    assert!(turns.free() > 0, "the turn is given back");
+}

@@ -121,6 +121,47 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     assert!(!overview.contains("is missing since") && overview.contains("30 complete days"), "{overview}");
 }
 
+/// What is missing since a day is no matter of a page about days before it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_page_about_days_before_says_nothing_of_a_late_source(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "edge-one", "edge", "1", 15).await;
+    deliver(&world, "cloud-one", "checkout", "100", 19).await;
+    let finance = world.finance().await;
+    for path in [
+        "/?period=2026-10",
+        "/services?period=2026-11-01..2026-11-15",
+        "/services/edge?period=2026-10",
+        "/environments?period=2026-10",
+        "/teams?period=2026-10",
+        "/why?period=2026-11-01..2026-11-07&vs=2026-10-01..2026-10-07",
+    ] {
+        let page = finance.get(path).await.body;
+        assert!(!page.contains("is missing since") && !page.contains("partial since"), "{path}: {page}");
+    }
+    for path in [
+        "/?period=2026-11",
+        "/services?period=2026-11-01..2026-11-16",
+        "/services/edge?period=mtd",
+        "/why?period=2026-10-01..2026-10-19&vs=2026-11-01..2026-11-19",
+    ] {
+        let page = finance.get(path).await.body;
+        assert!(page.contains("edge-one is missing since Mon 16 Nov 2026"), "{path}: {page}");
+    }
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let note_count = async |path: &str| {
+        let answer = world.app.api("GET", path, &token, Value::Null).await.json();
+        answer["notes"].as_array().map(Vec::len)
+    };
+    assert_eq!(note_count("/api/v1/costs?period=2026-10").await, Some(0));
+    assert_eq!(note_count("/api/v1/costs?period=2026-11-01..2026-11-19").await, Some(1));
+    // Where all figures wait for it, days that are asked for and not there yet are a matter of the page.
+    deliver(&world, "edge-one", "edge", "200", 15).await;
+    let says = async |path: &str| finance.get(path).await.body.contains("figures end with Sun 15 Nov");
+    assert!(says("/?period=2026-11").await && says("/").await);
+    assert!(!says("/?period=2026-10").await && !says("/?period=2026-11-01..2026-11-15").await);
+}
+
 /// Days without the bill of a late source are a cause of their own and no unit cost: nothing was saved on them.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {

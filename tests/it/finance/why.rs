@@ -343,3 +343,29 @@ async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
     let row = rows.iter().find(|row| row.to_lowercase().contains(label)).unwrap_or_else(|| panic!("{lede}: {rows:?}"));
     assert!(row.contains(shown), "{shown} in {row}");
 }
+
+/// What a service that is billed in another currency is used for says nothing in the walk of this one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn traffic_is_told_in_the_currency_that_its_service_is_billed_in(db: PgPool) {
+    let world = world(&db).await;
+    for (month, cost, now) in [("2026-09", "10.3", "2026-10-01T06:00:00Z"), ("2026-10", "12.4", "2026-11-01T06:00:00Z")]
+    {
+        let mut lines = daily(month, 1..=30, cost, "checkout");
+        lines.extend(daily(month, 1..=30, cost, "search").into_iter().map(|line| Line { currency: "EUR", ..line }));
+        world.import(&lines, now).await;
+    }
+    let values = (1..=30).flat_map(|day| {
+        [("orders", "checkout"), ("requests", "search")].map(|(metric, service)| {
+            format!("{metric},{service},2026-09-{day:02},1000\n{metric},{service},2026-10-{day:02},1200")
+        })
+    });
+    let text = format!("metric,service,day,value\n{}\n", values.collect::<Vec<_>>().join("\n"));
+    let (pools, now) = (&world.app.state.pools, time("2026-11-02T06:00:00Z"));
+    costwake::rollup::metrics_import::import(pools, text.as_bytes(), "test", "", now).await.unwrap();
+    let finance = world.finance().await;
+    let csv = finance.get("/why.csv?period=2026-10-01..2026-10-30&vs=2026-09").await.body;
+    let walk = |currency: &str| csv.lines().filter(|row| row.starts_with(currency)).collect::<Vec<_>>().join("\n");
+    let (eur, usd) = (walk("EUR"), walk("USD"));
+    assert!(eur.contains("requests of 1 service") && eur.contains("Less used for each request"), "{csv}");
+    assert!(usd.contains("orders of 1 service") && usd.contains("Less used for the same volume"), "{csv}");
+}

@@ -254,6 +254,35 @@ async fn a_job_asked_for_while_it_runs_follows(pool: PgPool) {
     assert!(jobs::lease(&mut *conn, Lane::Others, 60).await.unwrap().is_none());
 }
 
+/// Who asks while a job ends waits for that, and then a new one waits; who asks first holds the end up, and a new one
+/// follows it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_job_asked_for_while_it_ends_is_not_lost(pool: PgPool) {
+    for asks_first in [false, true] {
+        let first = jobs::enqueue(&mut pool.acquire().await.unwrap(), "remap", "", &json!({})).await.unwrap();
+        let running = jobs::lease(&pool, Lane::Others, 60).await.unwrap().unwrap();
+        assert_eq!(running.job_id, first);
+        let (mut asking, mut ending) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+        if asks_first {
+            jobs::enqueue(&mut asking, "remap", "", &json!({})).await.unwrap();
+            let (ended, committed) = tokio::join!(jobs::finish(&mut ending, running.fence()), asking.commit());
+            ended.and(committed).unwrap();
+            ending.commit().await.unwrap();
+        } else {
+            jobs::finish(&mut ending, running.fence()).await.unwrap();
+            let payload = json!({});
+            let (asked, committed) = tokio::join!(jobs::enqueue(&mut asking, "remap", "", &payload), ending.commit());
+            assert!(asked.unwrap() > first);
+            committed.unwrap();
+            asking.commit().await.unwrap();
+        }
+        let second = jobs::lease(&pool, Lane::Others, 60).await.unwrap().unwrap();
+        assert!(second.job_id > first, "asked first: {asks_first}");
+        jobs::finish(&mut pool.acquire().await.unwrap(), second.fence()).await.unwrap();
+        assert!(jobs::lease(&pool, Lane::Others, 60).await.unwrap().is_none(), "asked first: {asks_first}");
+    }
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn every_other_kind_of_job_runs(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();

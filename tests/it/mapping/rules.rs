@@ -56,6 +56,35 @@ async fn a_remap_without_a_change_does_nothing(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM publication").await, 0);
 }
 
+/// The list of what is unmapped takes the period of the other pages, and its file with it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn unmapped_cost_is_of_the_period_that_is_asked_for(pool: PgPool) {
+    let lines = [line("222", json!({"team": "data"}), 1, "3"), line("222", json!({"team": "data"}), 31, "5.25")];
+    load(&pool, "a", &lines).await;
+    let app = finance(&pool).await;
+    for (query, said) in [
+        ("", "$5.25</a> of these 30 days belong to no service"),
+        ("?period=2026-10", "$8.25</a> of these 31 days belong to no service"),
+        ("?period=2026-10-01..2026-10-01", "$3.00</a> of this day belong to no service"),
+        ("?period=2026-10-02..2026-10-30", "Every charge of these 29 days belongs to a service"),
+        ("?period=2026-12", "No complete day of bills lies in this period yet."),
+        ("?period=mtd&basis=billed", "Ignored: basis. This page knows period, show."),
+        ("?period=2026-10&show=deployments", "href=\"/unmapped?period=2026-10\""),
+    ] {
+        let page = app.get(&format!("/unmapped{query}")).await;
+        assert!(page.body.contains(said), "{query}: {}", page.body);
+    }
+    let page = app.get("/unmapped?period=2026-10").await.body;
+    assert!(page.contains("href=\"/unmapped.csv?period=2026-10\""), "{page}");
+    assert!(page.contains("<option value=\"2026-10\" selected>"), "{page}");
+    let csv = app.get("/unmapped.csv?period=2026-10").await.body;
+    assert!(csv.lines().count() == 2 && csv.contains("8.25") && csv.contains("2026-10-01"), "{csv}");
+    assert_eq!(app.get("/unmapped.csv?period=2026-12").await.body.lines().count(), 1, "the head alone");
+    for wrong in ["period=soon", "show=moon"] {
+        assert_eq!(app.get(&format!("/unmapped?{wrong}")).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
 /// From the list of what is unmapped, through the preview, to "everything is allocated"; the totals stay.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
@@ -127,6 +156,7 @@ async fn a_preview_equals_what_saving_does(pool: PgPool) {
         rules: &rules,
         catalogue: mapper::catalogue_names(&mut conn).await.unwrap(),
         rule_id: Some(0),
+        removed_service: None,
         recent: days,
         long: days,
     };

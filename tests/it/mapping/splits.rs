@@ -5,11 +5,15 @@ use super::{finance, hidden_fields};
 use crate::ledger::{Line, assert_clean, bill, import_as_of, withdraw_source};
 use crate::support::{TestApp, count, pools};
 use axum::http::StatusCode;
-use costwake::rollup::{Person, cluster_reports, metrics_import, namespace_usage, rebuild};
-use costwake::store::Role;
+use bigdecimal::BigDecimal;
+use costwake::focus::DateRange;
+use costwake::rollup::what_if::{self, Shared, Side};
+use costwake::rollup::{Person, cluster_reports, mapper, metrics_import, namespace_usage, rebuild};
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, Scope, mapping_rules};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn of_account(account: &str, mut line: Line) -> Line {
     line.account = account.into();
@@ -122,6 +126,157 @@ async fn a_preview_tells_what_moves_and_what_does_not(pool: PgPool) {
     assert!(app.get("/splits").await.body.contains("$108.00"));
     let form = app.get(&format!("{}/edit", saved.location())).await;
     assert!(form.body.contains("62.5") && form.body.contains("Network"), "{}", form.body);
+}
+
+/// Effective cost by slug of the service, after all splits.
+async fn by_service(pool: &PgPool) -> BTreeMap<String, BigDecimal> {
+    let rows: Vec<(String, BigDecimal)> = sqlx::query_as(
+        "SELECT coalesce(s.slug, '-'), sum(d.effective_cost)
+         FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+         LEFT JOIN service s USING (service_id) GROUP BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    rows.into_iter().collect()
+}
+
+/// What splits would move along with a rule before all others that gives what these conditions match to a service, or
+/// to the one that its tag names.
+async fn previewed(pool: &PgPool, conditions: &Value, service: Option<&str>) -> Shared {
+    let mut conn = pool.acquire().await.unwrap();
+    let id: Option<i64> = match service {
+        None => None,
+        Some(slug) => Some(
+            sqlx::query_scalar("SELECT service_id FROM service WHERE slug = $1")
+                .bind(slug)
+                .fetch_one(&mut *conn)
+                .await
+                .unwrap(),
+        ),
+    };
+    let values = mapping_rules::RuleValues {
+        applies_to: "charges".into(),
+        conditions: conditions.clone(),
+        service_id: id,
+        service_from_attribute: service.is_none().then(|| "sub_account_name".to_owned()),
+        adds_to_catalogue: service.is_none(),
+        ..mapping_rules::RuleValues::default()
+    };
+    let mut rules = mapper::rules_of(&mapping_rules::list(&mut conn).await.unwrap()).unwrap();
+    rules.insert(0, mapper::rule_of(0, &values).unwrap());
+    let days = DateRange::days_to("2026-10-31".parse().unwrap(), 90);
+    let catalogue = mapper::catalogue_names(&mut conn).await.unwrap();
+    let question = what_if::Question {
+        rules: &rules,
+        catalogue,
+        rule_id: Some(0),
+        removed_service: None,
+        recent: days,
+        long: days,
+    };
+    what_if::ask(&mut conn, &Scope::everything(), question).await.unwrap().shared
+}
+
+/// The figures that an answer foretells by slug, of those that it names: before, and after.
+async fn foretold(pool: &PgPool, shared: &Shared) -> [BTreeMap<String, BigDecimal>; 2] {
+    let mut sides: [BTreeMap<String, BigDecimal>; 2] = Default::default();
+    for one in &shared.owners {
+        let slug = match &one.owner.service {
+            Side::Nobody => "-".to_owned(),
+            Side::Added(slug) => slug.clone(),
+            Side::Known(id) => sqlx::query_scalar("SELECT slug FROM service WHERE service_id = $1")
+                .bind(id)
+                .fetch_one(pool)
+                .await
+                .unwrap(),
+        };
+        for (side, cost) in sides.iter_mut().zip([&one.now, &one.then]) {
+            *side.entry(slug.clone()).or_default() += &cost.long;
+        }
+    }
+    sides
+}
+
+/// Whether a rule gives cost to what is divided, takes it from there, or changes what it is divided by: what splits move
+/// along is foretold to the last digit, also for a service that is not there yet and for resources that no key tells
+/// apart.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rule_foretells_what_splits_move_along(pool: PgPool) {
+    two_clouds(&pool).await;
+    let third = [Line::of("2026-10", 4, "search", "3"), Line::of("2026-10", 3, "shop", "0.000000000001")];
+    let third = third.map(|line| of_account("C", line));
+    assert_eq!(import_as_of(&pool, "third", &bill(&third), 1).await.state, "published");
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    add(&app, &token, net("direct-cost")).await;
+    let search = json!({"name": "Search for shops", "source": "search", "method": "fixed", "reason": "Shops search.",
+        "targets": [{"service": "shop", "percent": "100"}], "first_day": "2026-10-04"});
+    add(&app, &token, search).await;
+    let condition =
+        |attribute: &str, value: &str| json!([{"attribute": attribute, "operator": "equals", "value": value}]);
+    for (conditions, service) in [
+        (condition("sub_account_id", "sub-B"), Some("net")),
+        (condition("tag:service", "search"), Some("shop")),
+        (condition("sub_account_id", "sub-B"), None),
+        (condition("resource_id", "vm-search"), Some("net")),
+    ] {
+        let case = format!("{conditions} to {service:?}");
+        let shared = previewed(&pool, &conditions, service).await;
+        assert!(!shared.moves.is_empty(), "{case}");
+        let [now, then] = foretold(&pool, &shared).await;
+        let before = by_service(&pool).await;
+        let mut rule =
+            json!({"applies_to": "charges", "place": "first", "note": "As foretold.", "conditions": conditions});
+        match service {
+            Some(slug) => rule["service"] = json!(slug),
+            None => {
+                rule["service_from_attribute"] = json!("sub_account_name");
+                rule["adds_to_catalogue"] = json!(true);
+            }
+        }
+        let made = app.api("POST", "/api/v1/rules", &token, rule).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{case}: {}", made.body);
+        let after = by_service(&pool).await;
+        let slugs: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for slug in slugs {
+            let of = |all: &BTreeMap<String, BigDecimal>| all.get(slug).cloned().unwrap_or_default();
+            let expected = if then.contains_key(slug) { of(&then) } else { of(&before) };
+            assert_eq!(of(&after), expected, "{case}: {slug}");
+            assert!(!now.contains_key(slug) || of(&now) == of(&before), "{case}: {slug} now");
+        }
+        assert_eq!(after.values().sum::<BigDecimal>(), before.values().sum::<BigDecimal>(), "{case}");
+        assert_clean(&pool).await;
+    }
+}
+
+/// The page names each share that changes, with its split, and what everyone has then; that is what pages show after.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_preview_of_a_rule_shows_shared_costs(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let url = "/rules/preview?applies_to=charges&attribute=sub_account_id&operator=equals&value=sub-B&service=net\
+        &place=first";
+    let without = app.get(url).await;
+    assert!(without.body.contains("$20.00") && !without.body.contains("What shared costs move"), "{}", without.body);
+    let id = add(&app, &token, net("direct-cost")).await;
+    let preview = app.get(url).await;
+    // Of day 3: 120 among shop's 30 and search's 10, where it was 100 among 50 and 10.
+    let split = format!("<a href=\"/splits/{id}\">Network</a>");
+    for text in ["What shared costs move along", split.as_str(), "+$6.67", "+$13.33", "$145.33", "$132.00", "$40.00"] {
+        assert!(preview.body.contains(text), "{text}: {}", preview.body);
+    }
+    let fields = hidden_fields(&preview.body, "/rules");
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.push(("reason", "It pays for the network."));
+    assert_eq!(app.post_form("/rules", &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(costs(&pool).await, ["net/- 1 USD", "search/- 40 USD", "shop/- 132 USD"]);
+    assert_clean(&pool).await;
+    let services = app.get("/services?period=2026-10").await;
+    for text in ["$132", "$40", "$173"] {
+        assert!(services.body.contains(text), "{text}: {}", services.body);
+    }
 }
 
 /// What cannot be kept is refused with a sentence that names it, and nothing is lost.

@@ -27,6 +27,16 @@ fn kept(anomaly: Anomaly, state: State) -> Episode {
     Episode { state, ..Episode::opened(anomaly, day(0)) }
 }
 
+// Of a service, whose falls are told.
+fn follow(
+    episodes: &mut Vec<Episode>,
+    day: NaiveDate,
+    found: Vec<Anomaly>,
+    left: impl Fn(NaiveDate, NaiveDate) -> Option<f64>,
+) {
+    super::follow(episodes, day, found, true, left);
+}
+
 fn states(episodes: &[Episode]) -> Vec<State> {
     episodes.iter().map(|one| one.state).collect()
 }
@@ -54,6 +64,22 @@ fn a_step_back_is_the_end_and_no_drop() {
     follow(&mut episodes, day(20), both, |_, _| Some(0.0));
     assert_eq!(states(&episodes), [State::Ended]);
     assert_eq!(episodes[0].anomaly.end, day(14));
+}
+
+#[test]
+fn a_fall_that_is_not_told_ends_a_rise_all_the_same() {
+    let fall = |start, end| anomaly(AnomalyKind::Drop, start, end);
+    let mut episodes = Vec::new();
+    let mut of_team = |number, found| {
+        super::follow(&mut episodes, day(number), found, false, |_, _| Some(0.4));
+        (states(&episodes), episodes[0].anomaly.end)
+    };
+    assert_eq!(of_team(12, vec![shift(10, 12)]), (vec![State::Open], day(12)));
+    // The rise is seen up to the day on which the fall is: its last day is the one before that.
+    assert_eq!(of_team(20, vec![shift(10, 20)]), (vec![State::Open], day(20)));
+    assert_eq!(of_team(21, vec![shift(10, 21), fall(18, 21)]), (vec![State::Ended], day(17)));
+    assert_eq!(of_team(31, vec![shift(10, 31), fall(18, 31)]), (vec![State::Ended], day(17)));
+    assert_eq!(of_team(50, vec![fall(46, 50)]), (vec![State::Ended], day(17)), "a fall of its own");
 }
 
 #[test]
