@@ -2,7 +2,7 @@
 
 use super::super::csv::{Cell, Table};
 use super::super::query::View;
-use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, rules};
+use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use super::told::{event_reason, lacks};
 use super::{ACCEPTS, charge_reason, span};
 use crate::store::mapping_rules;
