@@ -1,9 +1,8 @@
-//! Anomalies and forecasts of the demo organisation against what is true of it: bills, traffic and deployments as they are
-//! taken in.
+//! Anomalies and forecasts of the demo organisation against what is true of it. `demo_effects` takes it in, once for all.
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
 
-use super::{demo_effects, support};
+use super::support;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use costwake::jobs::{anomalies, forecasts};
 use sqlx::PgPool;
@@ -20,13 +19,10 @@ fn planted(now: DateTime<Utc>) -> Vec<(String, NaiveDate)> {
         .collect()
 }
 
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
-    let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
-    demo_effects::take_in(&db, now).await;
-    let pools = support::pools(&db);
+/// Looks at the demo organisation that `db` has taken in.
+pub(super) async fn anomalies_hold_what_is_true(db: &PgPool, now: DateTime<Utc>) {
     let started = std::time::Instant::now();
-    let done = anomalies::detect(&pools, now).await.unwrap();
+    let done = anomalies::detect(&support::pools(db), now).await.unwrap();
     let took = started.elapsed();
     let found: Vec<(String, String, String, String, NaiveDate, NaiveDate, f64)> = sqlx::query_as(
         "SELECT coalesce(s.slug, t.slug), coalesce(v.slug, a.service_category), a.kind, a.state, a.start_date, a.end_date,
@@ -34,7 +30,7 @@ async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
          FROM anomaly a LEFT JOIN service s USING (service_id) LEFT JOIN environment v USING (environment_id)
          LEFT JOIN team t ON t.team_id = a.team_id ORDER BY a.start_date",
     )
-    .fetch_all(&db)
+    .fetch_all(db)
     .await
     .unwrap();
     let list: Vec<String> = found.iter().map(|one| format!("{one:?}")).collect();
@@ -50,15 +46,18 @@ async fn anomalies_and_forecasts_of_the_demo_hold_what_is_true(db: PgPool) {
     let alarms = found.iter().filter(|one| one.2 != "drop").count();
     // One is open, the planted one.
     assert!(alarms * 100 <= done.series_count * 2, "{alarms} alarms in {} series", done.series_count);
+}
 
-    let forecasted = forecasts::forecast(&pools, now).await.unwrap();
+/// Forecasts from what the demo organisation that `db` has taken in.
+pub(super) async fn forecasts_hold_what_is_true(db: &PgPool, now: DateTime<Utc>) {
+    let forecasted = forecasts::forecast(&support::pools(db), now).await.unwrap();
     assert!(forecasted.forecast_count > 60 && forecasted.hindcast_month_count == 3, "{forecasted:?}");
     let (held, all, error): (i64, i64, f64) = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE actual BETWEEN low AND high), count(*),
                 percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(actual / point - 1)::float8)
          FROM forecast WHERE is_hindcast AND actual IS NOT NULL AND low IS NOT NULL AND point > 0",
     )
-    .fetch_one(&db)
+    .fetch_one(db)
     .await
     .unwrap();
     println!("{held} of {all} intervals held, the median error is {:.1} %", 100.0 * error);

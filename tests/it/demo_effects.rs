@@ -4,7 +4,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates against what is true")]
 
 use super::finance::column;
-use super::support;
+use super::{demo_anomalies, support};
 use bigdecimal::ToPrimitive;
 use chrono::{DateTime, NaiveDate, Utc};
 use costwake::jobs::effects;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Service, environment and day of a release, and the change of EffectiveCost a day.
 type Truth = BTreeMap<(String, String, NaiveDate), f64>;
 
-pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
+async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
     let folder = tempfile::tempdir().unwrap();
     let files = costwake::demo::generate(folder.path(), now.date_naive(), 1).unwrap();
     let pools = support::pools(db);
@@ -74,11 +74,14 @@ pub(super) async fn take_in(db: &PgPool, now: DateTime<Utc>) -> Truth {
     changes
 }
 
-/// Verdicts hold what is true, and are among causes that add up to every change.
+/// Anomalies, forecasts and verdicts hold what is true, and verdicts are among causes that add up to every change. One
+/// test, since taking the demo in takes longer than all that is asked of it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn verdicts_of_the_demo_hold_what_is_true_and_causes_add_up(db: PgPool) {
+async fn what_is_found_in_the_demo_holds_what_is_true_and_causes_add_up(db: PgPool) {
     let now: DateTime<Utc> = "2026-11-23T06:00:00Z".parse().unwrap();
     let truth = take_in(&db, now).await;
+    demo_anomalies::anomalies_hold_what_is_true(&db, now).await;
+    demo_anomalies::forecasts_hold_what_is_true(&db, now).await;
     let done = effects::settle(&support::pools(&db), now).await.unwrap();
     assert!(done.release_count > 100, "{done:?}");
     let production = against(&db, &truth, "production").await;
