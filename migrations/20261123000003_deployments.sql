@@ -34,6 +34,8 @@ CREATE TABLE event_delivery (
     state text NOT NULL CHECK (state IN ('new', 'done', 'ignored', 'error')),
     error text,
     repeat_count integer NOT NULL DEFAULT 0,
+    -- When it came again last.
+    repeated_at timestamptz,
     -- How often reading it failed for a reason that may pass; after some it is an error, and others go on.
     failure_count integer NOT NULL DEFAULT 0,
     UNIQUE (event_source_id, dedupe_key)

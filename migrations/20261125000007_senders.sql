@@ -59,6 +59,29 @@ CREATE TABLE operational_event_status_repeat (
 );
 CREATE INDEX operational_event_status_repeat_by_delivery ON operational_event_status_repeat (event_delivery_id);
 
+-- When an alert was mentioned last whose end was never told: one that is open, and that was mentioned before `silent_since`
+-- only. NULL of all others. Alertmanager repeats what fires, so that what it no longer mentions is over, though the message
+-- that said so was lost. PagerDuty and CDEvents tell of an incident when something about it changes: of an open one their
+-- silence says nothing.
+CREATE FUNCTION lost_end_of(bigint, silent_since timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT greatest(mention.last_at, o.started_at)
+    FROM operational_event o JOIN event_source source USING (event_source_id)
+    CROSS JOIN LATERAL (
+        SELECT max(greatest(e.received_at, e.repeated_at)) AS last_at
+        FROM (
+            SELECT s.event_delivery_id FROM operational_event_status s
+            WHERE s.operational_event_id = o.operational_event_id
+            UNION ALL
+            SELECT r.event_delivery_id
+            FROM operational_event_status s JOIN operational_event_status_repeat r USING (operational_event_status_id)
+            WHERE s.operational_event_id = o.operational_event_id
+        ) told JOIN event_delivery e USING (event_delivery_id)
+    ) mention
+    WHERE o.operational_event_id = $1 AND o.kind = 'incident' AND o.ended_at IS NULL AND source.kind = 'alertmanager'
+      AND mention.last_at < $2
+$$;
+
 -- Somebody says that a deployment failed, though it went live.
 CREATE TABLE deployment_failure_mark (
     deployment_id bigint PRIMARY KEY REFERENCES deployment ON DELETE CASCADE,

@@ -36,12 +36,29 @@ pub struct Failure {
     pub began_at: DateTime<Utc>,
     /// The incident's end, else when another deployment of the service took its place; none while it lasts.
     pub ended_at: Option<DateTime<Utc>>,
+    /// It lasts no longer, but its end was never told.
+    pub is_end_unknown: bool,
 }
 
 impl Failure {
-    fn time(&self) -> Option<Duration> {
-        self.ended_at.map(|end| (end - self.began_at).max(Duration::zero()))
+    fn mended(&self) -> Mended {
+        match self.ended_at {
+            Some(end) => Mended::After((end - self.began_at).max(Duration::zero())),
+            None if self.is_end_unknown => Mended::NotTold,
+            None => Mended::NotYet,
+        }
     }
+}
+
+/// When a failed change was mended. Of several failures of one change the last of this order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mended {
+    /// At some time that nobody told.
+    NotTold,
+    /// So long after it failed.
+    After(Duration),
+    /// It is not.
+    NotYet,
 }
 
 /// The four figures of a period, each with what it was made from. What has nothing to be made from is `None`.
@@ -59,6 +76,8 @@ pub struct Delivery {
     pub failure_count: usize,
     /// Of these, those whose failure is not over.
     pub open_count: usize,
+    /// Of these, those whose failure is over since nobody knows when.
+    pub unknown_count: usize,
     /// How long a failure took, the median.
     pub restore_time: Option<Duration>,
 }
@@ -96,6 +115,11 @@ impl Delivery {
             }
         }
         let times = restore_times(&changes, &restored, failures);
+        let count = |mended: Mended| times.values().filter(|one| **one == mended).count();
+        let told = |mended: &Mended| match mended {
+            Mended::After(time) => Some(*time),
+            Mended::NotTold | Mended::NotYet => None,
+        };
         let leads: Vec<Duration> = changes.values().flatten().copied().collect();
         Self {
             change_count: changes.len(),
@@ -103,35 +127,38 @@ impl Delivery {
             lead_count: leads.len(),
             lead_time: median(leads),
             failure_count: times.len(),
-            open_count: times.values().filter(|time| time.is_none()).count(),
-            restore_time: median(times.into_values().flatten().collect()),
+            open_count: count(Mended::NotYet),
+            unknown_count: count(Mended::NotTold),
+            restore_time: median(times.values().filter_map(told).collect()),
         }
     }
 }
 
-// How long each failed change took to be mended; none while it is not. What an incident tells is nearer to what people
-// felt than when versions went live; of several incidents, or services, the longest counts.
+// When each failed change was mended. What an incident tells is nearer to what people felt than when versions went live;
+// of several incidents, or services, the longest counts. An incident of which no end was told tells nothing of it.
 fn restore_times(
     changes: &BTreeMap<i64, Option<Duration>>,
     restored: &BTreeMap<i64, Duration>,
     failures: &[Failure],
-) -> BTreeMap<i64, Option<Duration>> {
-    let mut times: BTreeMap<i64, Option<Duration>> = BTreeMap::new();
-    let longer = |one: Option<Duration>, other: Option<Duration>| Some(one?.max(other?));
+) -> BTreeMap<i64, Mended> {
+    let mut times: BTreeMap<i64, Mended> = BTreeMap::new();
     let known = || failures.iter().filter(|failure| changes.contains_key(&failure.deployment_id));
     for failure in known().filter(|failure| failure.is_incident) {
-        let time = times.entry(failure.deployment_id).or_insert_with(|| failure.time());
-        *time = longer(*time, failure.time());
+        let mended = times.entry(failure.deployment_id).or_insert(Mended::NotTold);
+        *mended = failure.mended().max(*mended);
     }
-    let incidents: BTreeSet<i64> = times.keys().copied().collect();
     for (deployment_id, time) in restored {
-        times.entry(*deployment_id).or_insert(Some(*time));
+        let mended = times.entry(*deployment_id).or_insert(Mended::NotTold);
+        if *mended == Mended::NotTold {
+            *mended = Mended::After(*time);
+        }
     }
+    let is_told = |(id, mended): (&i64, &Mended)| (*mended != Mended::NotTold).then_some(*id);
+    let told: BTreeSet<i64> = times.iter().filter_map(is_told).collect();
     for failure in known().filter(|failure| !failure.is_incident) {
-        let is_told = incidents.contains(&failure.deployment_id) || restored.contains_key(&failure.deployment_id);
-        let time = times.entry(failure.deployment_id).or_insert_with(|| failure.time());
-        if !is_told {
-            *time = longer(*time, failure.time());
+        let mended = times.entry(failure.deployment_id).or_insert(Mended::NotTold);
+        if !told.contains(&failure.deployment_id) {
+            *mended = failure.mended().max(*mended);
         }
     }
     times
@@ -227,6 +254,7 @@ mod tests {
             is_incident,
             began_at: at(began),
             ended_at: ended.map(at),
+            is_end_unknown: false,
         };
         let all = [
             live(1, 1, 10),
@@ -254,6 +282,34 @@ mod tests {
         assert_eq!(found.restore_time, Some(Duration::hours(3)));
         let rolled_back = Delivery::of(&all[3..], &failures[4..5], october());
         assert_eq!(rolled_back.restore_time, Some(Duration::hours(6)));
+    }
+
+    #[test]
+    fn what_ended_nobody_knows_when_is_not_open_and_has_no_time() {
+        let lost = |deployment_id| Failure {
+            deployment_id,
+            service_id: 1,
+            is_incident: true,
+            began_at: at(11),
+            ended_at: None,
+            is_end_unknown: true,
+        };
+        let found = |failures: &[Failure], more: &[Live]| {
+            let mut all = vec![live(1, 1, 10)];
+            all.extend_from_slice(more);
+            let found = Delivery::of(&all, failures, october());
+            (found.failure_count, found.open_count, found.unknown_count, found.restore_time)
+        };
+        assert_eq!(found(&[lost(1)], &[]), (1, 0, 1, None));
+        // Another one tells when it was over, or that it is not; so does what took its place.
+        let other = Failure { ended_at: Some(at(13)), is_end_unknown: false, ..lost(1) };
+        assert_eq!(found(&[lost(1), other.clone()], &[]), (1, 0, 0, Some(Duration::hours(2))));
+        let open = Failure { is_end_unknown: false, ..lost(1) };
+        assert_eq!(found(&[open, lost(1), other.clone()], &[]), (1, 1, 0, None));
+        let back = Live { is_rollback: true, ..live(2, 1, 15) };
+        assert_eq!(found(&[lost(1)], &[back]), (1, 0, 0, Some(Duration::hours(5))));
+        let reverted = Failure { is_incident: false, ..other };
+        assert_eq!(found(&[lost(1), reverted], &[]), (1, 0, 0, Some(Duration::hours(2))));
     }
 
     #[test]

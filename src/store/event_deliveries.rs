@@ -35,7 +35,8 @@ pub struct Stored {
     pub is_same_body: bool,
 }
 
-/// Stores a request, or counts it as a repetition of the first with its key. The first is never changed.
+/// Stores a request, or counts it as a repetition of the first with its key, with the time at which it came. What the
+/// first brought is never changed.
 pub async fn insert(conn: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Result<Stored> {
     insert_all(conn, std::slice::from_ref(new)).await?.pop().ok_or(sqlx::Error::RowNotFound)
 }
@@ -49,16 +50,20 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
     }
     let firsts: Vec<&NewDelivery<'_>> = by_key.values().map(|places| &all[places[0]]).collect();
     let repeats: Vec<i32> = by_key.values().map(|places| i32::try_from(places.len() - 1).unwrap_or(i32::MAX)).collect();
+    let again = by_key.values().map(|places| places[1..].iter().map(|place| all[*place].received_at).max());
+    let repeated_at: Vec<Option<DateTime<Utc>>> = again.collect();
     let rows = sqlx::query!(
         r#"INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at,
-                                       state, repeat_count)
+                                       state, repeat_count, repeated_at)
            SELECT n.event_source_id, n.dedupe_key, n.event_name, n.headers, n.body, n.body_sha256, n.received_at, 'new',
-                  n.repeat_count
+                  n.repeat_count, n.repeated_at
            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::text[], $7::timestamptz[],
-                       $8::integer[])
-               AS n(event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, repeat_count)
+                       $8::integer[], $9::timestamptz[])
+               AS n(event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, repeat_count,
+                    repeated_at)
            ON CONFLICT (event_source_id, dedupe_key)
-           DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count
+           DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count,
+                         repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
            RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
         &firsts.iter().map(|new| new.event_source_id).collect::<Vec<_>>(),
         &firsts.iter().map(|new| new.dedupe_key.to_owned()).collect::<Vec<_>>(),
@@ -68,6 +73,7 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
         &firsts.iter().map(|new| new.body_sha256.to_owned()).collect::<Vec<_>>(),
         &firsts.iter().map(|new| new.received_at).collect::<Vec<_>>(),
         &repeats,
+        &repeated_at as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await?;

@@ -70,11 +70,11 @@ pub struct Freshness {
     pub unmapped_count: i64,
     /// What late sources leave out of the services that are looked at: all, or those of [`Self::of_services`].
     pub missing: Vec<Missing>,
-    /// The last day that all figures wait for, where a late source makes most of all cost.
-    pub held_to: Option<NaiveDate>,
+    /// The late sources that make most of all cost: all figures wait for them.
+    pub held_by: Vec<Missing>,
     /// Which days of which service are known, whatever is looked at.
     pub known: Arc<KnownDays>,
-    /// What each source has of each service's cost; read only where a source is late.
+    /// What each source has of each service's cost in its last days; read only where a source is late.
     pub shares: Arc<Shares>,
     /// What the bills of gaps make of services.
     pub weights: Arc<Weights>,
@@ -90,11 +90,12 @@ pub const UNMAPPED_COUNT_MAX: i64 = 100;
 impl Freshness {
     /// The last day on which every source that keeps up is complete, and every late one that makes most of all cost. It
     /// is the same for every page, so that a figure is the same wherever it stands; what other late sources leave out of
-    /// it is in [`Self::partial_from`].
+    /// it is in [`Self::partial_from`]. What costs next to nothing is waited for while it keeps up: two days at most.
     pub fn complete_to(&self) -> Option<NaiveDate> {
         let newest = self.newest()?;
         let keeping_up = self.sources.iter().map(|source| source.complete_to);
-        keeping_up.filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest).chain(self.held_to).min()
+        let held_to = self.held_by.iter().map(|missing| missing.complete_to);
+        keeping_up.filter(|day| *day + Days::new(LAG_DAYS_USUAL) >= newest).chain(held_to).min()
     }
 
     /// The first day whose figures lack a late source.
@@ -106,6 +107,11 @@ impl Freshness {
     /// Whether all figures end before the first day without this source.
     pub fn waits_for(&self, missing: &Missing) -> bool {
         self.complete_to().is_some_and(|last| last < missing.since())
+    }
+
+    /// Whether they do because it makes most of all cost.
+    pub fn is_held_by(&self, missing: &Missing) -> bool {
+        self.held_by.iter().any(|one| one.name == missing.name)
     }
 
     /// How far the bills of these services reach.
@@ -121,8 +127,8 @@ impl Freshness {
             return Ok(self);
         }
         self.gaps.retain(|gap| gap.is_of_part(scope, &part));
-        if let Some(first) = self.late().map(|source| source.complete_to).min() {
-            let shares = missing_bills::shares(conn, scope, (first, self.late_accounts.as_slice()), &part).await?;
+        if self.late().next().is_some() {
+            let shares = missing_bills::shares(conn, scope, &self.weighed(), &part).await?;
             self.missing = missing_bills::of(&shares, self.late(), None);
         }
         Ok(self)
@@ -229,6 +235,12 @@ impl Freshness {
         let all = self.sources.iter().chain(&self.late_accounts);
         all.filter(|source| matches!(self.state(source), SourceState::Late(_)))
     }
+
+    // What late sources are weighed among: one that has ended makes no part of cost any more.
+    fn weighed(&self) -> Vec<&SourceReach> {
+        let all = self.sources.iter().chain(&self.late_accounts);
+        all.filter(|source| self.state(source) != SourceState::Ended).collect()
+    }
 }
 
 /// What a view of the database sees.
@@ -323,12 +335,12 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     bills.unbilled = bill_gaps::unbilled(&accounts);
     let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
     bills.weights = Arc::new(bill_gaps::read_services(&mut *conn, &mut gaps).await?);
-    if let Some(first) = bills.late().map(|source| source.complete_to).min() {
-        let late = (first, bills.late_accounts.as_slice());
-        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), late, &Part::default()).await?;
+    if bills.late().next().is_some() {
+        let weighed = bills.weighed();
+        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), &weighed, &Part::default()).await?;
         bills.shares = Arc::new(shares);
         bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
-        bills.held_to = missing_bills::held_to(&bills.missing);
+        bills.held_by = missing_bills::holding(&bills.missing);
     }
     let newest = bills.newest();
     let is_told =
@@ -377,7 +389,7 @@ mod tests {
         let all = kept.map(|(id, source, currency, cost)| (id, source, None, currency, cost));
         freshness.shares = Arc::new(all.collect());
         freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
-        freshness.held_to = missing_bills::held_to(&freshness.missing);
+        freshness.held_by = missing_bills::holding(&freshness.missing);
         freshness
     }
 
@@ -395,8 +407,22 @@ mod tests {
     fn a_source_that_makes_most_of_every_currency_holds_all_figures_back() {
         let freshness = with("60", "2000");
         assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(18)), None));
+        assert!(freshness.is_held_by(&freshness.missing[0]));
         let other = freshness.of_services(&[9]);
         assert_eq!(other.complete_to(), Some(day(18)), "the same days on every page");
+    }
+
+    #[test]
+    fn a_source_that_costs_next_to_nothing_holds_nothing_back() {
+        let freshness = with("0.00000007", "0.00000007");
+        assert_eq!((freshness.complete_to(), freshness.partial_from()), (Some(day(20)), Some(day(19))));
+        assert!(!freshness.waits_for(&freshness.missing[0]) && freshness.missing_since().is_empty());
+    }
+
+    #[test]
+    fn the_only_source_is_late_for_nobody() {
+        let freshness = Freshness { sources: vec![source("aws", 4)], ..Freshness::default() };
+        assert_eq!((freshness.complete_to(), freshness.late().count()), (Some(day(4)), 0));
     }
 
     #[test]

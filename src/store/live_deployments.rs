@@ -1,5 +1,6 @@
 //! Deployments that went live in production, each with the time of the commit that it brought. No money, so no scope.
 
+use super::operational_events;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::PgConnection;
 
@@ -83,14 +84,17 @@ pub struct LiveFailure {
     pub began_at: DateTime<Utc>,
     /// The incident's end, else when another deployment of the service took its place.
     pub ended_at: Option<DateTime<Utc>>,
+    /// An alert that is mentioned no more, although nobody told its end.
+    pub is_end_unknown: bool,
 }
 
-/// The failures of these deployments: incidents, reverts, hotfixes and marks.
+/// The failures of these deployments: incidents, reverts, hotfixes and marks, as they are known at this time.
 pub async fn failures(
     conn: &mut PgConnection,
     service_id: Option<i64>,
     team_id: Option<i64>,
     since: NaiveDate,
+    now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<LiveFailure>> {
     let service_ids = sqlx::query_scalar!(
         "SELECT service_id FROM service
@@ -105,7 +109,8 @@ pub async fn failures(
         r#"SELECT f.deployment_id AS "deployment_id!", f.service_id AS "service_id!",
                   f.reason = 'incident' AS "is_incident!",
                   coalesce(o.started_at, d.finished_at, d.created_at) AS "began_at!",
-                  CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at
+                  CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at,
+                  f.reason = 'incident' AND lost_end_of(o.operational_event_id, $4) IS NOT NULL AS "is_end_unknown!"
            FROM change_failures_of($1, $2) f
            JOIN deployment d ON d.deployment_id = f.deployment_id AND d.kind IN ('deploy', 'rollback')
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
@@ -115,6 +120,7 @@ pub async fn failures(
         &service_ids,
         since.and_time(NaiveTime::MIN).and_utc(),
         ROWS_MAX,
+        operational_events::silent_since(now),
     )
     .fetch_all(conn)
     .await

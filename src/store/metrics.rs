@@ -237,12 +237,11 @@ pub async fn remember_addition(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metric(meaning: &str, combined: &str) -> Metric {
-        Metric {
-            metric: meaning.into(),
+impl Metric {
+    /// A metric for tests, whose hours and services are combined in the same way.
+    pub(crate) fn example(name: &str, meaning: &str, combined: &str) -> Self {
+        Self {
+            metric: name.into(),
             meaning: meaning.into(),
             unit: String::new(),
             over_hours: combined.into(),
@@ -255,11 +254,17 @@ mod tests {
             changed_at: DateTime::default(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn only_a_latency_or_something_else_that_is_no_sum_tells_a_duration() {
         let telling = |combined: &str| -> Vec<&str> {
-            MEANINGS.iter().map(|(key, _)| *key).filter(|key| metric(key, combined).tells_duration()).collect()
+            let is_telling = |key: &&str| Metric::example(key, key, combined).tells_duration();
+            MEANINGS.iter().map(|(key, _)| *key).filter(is_telling).collect()
         };
         assert_eq!(telling("mean"), ["latency", "other"]);
         assert_eq!(telling("max"), ["latency", "other"]);

@@ -1,10 +1,14 @@
 //! What late sources leave out: the part of a cost that they usually make, by which it is told what days without them
 //! are worth.
+//!
+//! Each source is weighed by its own last days. Days that all have in common would lack those of the late one, or those
+//! of sources that began after it: one that stopped before them would be all of what was there. Of each day's cost of a
+//! service the sign does not count, so that credits take nothing away from what a source makes, and one whose cost is
+//! about nothing makes about nothing.
 
 use super::Scope;
 use super::freshness::SourceReach;
-use crate::focus::BillingPeriod;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -13,6 +17,9 @@ use std::collections::BTreeMap;
 pub const MATERIAL_PERCENT: i64 = 5;
 /// In percent: without what makes more of all cost than this, figures say nothing.
 const MOST_PERCENT: i64 = 50;
+/// By so many of its last days a source is weighed, as pages say: whole weeks, and at least one charge of what is billed
+/// once a month.
+const WEIGHED_DAYS: i32 = 28;
 
 /// A late source, or a late billing account of one, beside the cost that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +52,7 @@ impl Missing {
     }
 }
 
-/// EffectiveCost of each service, by source and currency; that of late billing accounts apart.
+/// EffectiveCost of each service's days without its sign, by source and currency; that of late billing accounts apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shares(BTreeMap<i64, BTreeMap<Whose, BigDecimal>>);
 
@@ -94,34 +101,51 @@ pub struct Part {
     pub currency: Option<String>,
 }
 
-/// Reads the two billing periods to the one of this day; of these late billing accounts apart.
+/// Reads the last days of each of these sources, and of late billing accounts apart.
 pub async fn shares(
     conn: &mut PgConnection,
     scope: &Scope,
-    (day, late_accounts): (NaiveDate, &[SourceReach]),
+    weighed: &[&SourceReach],
     part: &Part,
 ) -> sqlx::Result<Shares> {
-    let last = BillingPeriod::containing(day);
-    let apart = late_accounts.iter().filter_map(|late| Some((late.source_id, late.account.clone()?)));
-    let (source_ids, accounts): (Vec<i64>, Vec<String>) = apart.unzip();
+    // A bill of one charge a month is complete to the end of its month, and its charge lies before that.
+    let last_days: Vec<NaiveDate> = weighed.iter().map(|one| one.complete_to.min(one.last_charge_date)).collect();
+    let source_ids: Vec<i64> = weighed.iter().map(|one| one.source_id).collect();
+    let accounts: Vec<Option<String>> = weighed.iter().map(|one| one.account.clone()).collect();
     let rows = sqlx::query!(
-        r#"SELECT m.service_id, g.source_id, apart.account AS "account?", m.billing_currency,
-               sum(m.effective_cost) AS "cost!"
-           FROM monthly_cost m JOIN generation g ON g.generation_id = m.generation_id
-           LEFT JOIN unnest($10::bigint[], $11::text[]) apart (source_id, account)
-               ON apart.source_id = g.source_id AND apart.account = g.billing_account_id
-           LEFT JOIN service ON service.service_id = m.service_id
-           WHERE g.state = 'current' AND m.billing_period_start BETWEEN $1 AND $2
-             AND ($3::bigint[] IS NULL OR service.team_id = ANY($3))
-             AND ($4::bigint IS NULL OR m.service_id = $4)
-             AND ($5::bigint IS NULL OR m.environment_id = $5)
-             AND ($6::bigint IS NULL OR coalesce(service.team_id, 0) = $6)
-             AND ($7::text IS NULL OR m.provider_name = $7)
-             AND ($8::text IS NULL OR m.charge_category = $8)
-             AND ($9::text IS NULL OR m.billing_currency = $9)
+        r#"SELECT of_day.service_id AS "service_id!", of_day.source_id AS "source_id!", of_day.account AS "account?",
+               of_day.billing_currency AS "billing_currency!", sum(abs(of_day.cost)) AS "cost!"
+           FROM (
+               SELECT d.service_id, g.source_id, weighed.account, d.billing_currency, d.charge_date,
+                   sum(d.effective_cost) AS cost
+               FROM generation g
+               -- Of a late billing account the row of its own, else that of its source.
+               CROSS JOIN LATERAL (
+                   SELECT w.account, w.last_day
+                   FROM unnest($1::bigint[], $2::text[], $3::date[]) w (source_id, account, last_day)
+                   WHERE w.source_id = g.source_id AND (w.account IS NULL OR w.account = g.billing_account_id)
+                   ORDER BY w.account NULLS LAST
+                   LIMIT 1
+               ) weighed
+               JOIN daily_cost d ON d.generation_id = g.generation_id
+                   AND d.charge_date > weighed.last_day - $4::int AND d.charge_date <= weighed.last_day
+               LEFT JOIN service ON service.service_id = d.service_id
+               WHERE g.state = 'current' AND g.first_charge_date <= weighed.last_day
+                 AND g.last_charge_date > weighed.last_day - $4::int
+                 AND ($5::bigint[] IS NULL OR service.team_id = ANY($5))
+                 AND ($6::bigint IS NULL OR d.service_id = $6)
+                 AND ($7::bigint IS NULL OR d.environment_id = $7)
+                 AND ($8::bigint IS NULL OR coalesce(service.team_id, 0) = $8)
+                 AND ($9::text IS NULL OR d.provider_name = $9)
+                 AND ($10::text IS NULL OR d.charge_category = $10)
+                 AND ($11::text IS NULL OR d.billing_currency = $11)
+               GROUP BY 1, 2, 3, 4, 5
+           ) of_day
            GROUP BY 1, 2, 3, 4"#,
-        last.previous().first_day(),
-        last.first_day(),
+        &source_ids,
+        &accounts as &[Option<String>],
+        &last_days,
+        WEIGHED_DAYS,
         scope.team_ids(),
         part.service_id,
         part.environment_id,
@@ -129,8 +153,6 @@ pub async fn shares(
         part.provider_name.as_deref(),
         part.charge_category.as_deref(),
         part.currency.as_deref(),
-        &source_ids,
-        &accounts,
     )
     .fetch_all(conn)
     .await?;
@@ -149,7 +171,8 @@ pub fn of<'a>(
 ) -> Vec<Missing> {
     let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
     let mut by_source: BTreeMap<(i64, Option<&str>, &str), BigDecimal> = BTreeMap::new();
-    for ((source_id, account, currency), cost) in shares.of(service_ids) {
+    // A currency in which nothing costs anything is none.
+    for ((source_id, account, currency), cost) in shares.of(service_ids).filter(|(_, cost)| !cost.is_zero()) {
         *totals.entry(currency).or_default() += cost;
         *by_source.entry((*source_id, account.as_deref(), currency)).or_default() += cost;
     }
@@ -177,10 +200,10 @@ pub fn of<'a>(
     .collect()
 }
 
-/// The day that all figures wait for: that of late sources which make most of the cost in every currency.
-pub fn held_to(missing: &[Missing]) -> Option<NaiveDate> {
-    let most = missing.iter().filter(|missing| missing.percent_least > MOST_PERCENT);
-    most.map(|missing| missing.complete_to).min()
+/// What all figures wait for: late sources that make most of the cost in every currency. Each currency is weighed by
+/// itself, so that no rate is needed.
+pub fn holding(missing: &[Missing]) -> Vec<Missing> {
+    missing.iter().filter(|missing| missing.percent_least > MOST_PERCENT).cloned().collect()
 }
 
 /// Whether days without this part of a cost mislead about it.
@@ -188,11 +211,65 @@ pub fn is_material(part: &BigDecimal, whole: &BigDecimal) -> bool {
     percent(part, whole) >= MATERIAL_PERCENT
 }
 
-// Where credits make the whole nothing or less, a part of it has no share: it is taken for all.
+// Where credits make the whole nothing or less, a part of it has no share: it is taken for all, unless it is nothing.
 fn percent(part: &BigDecimal, whole: &BigDecimal) -> BigDecimal {
+    if part.is_zero() {
+        return BigDecimal::default();
+    }
     let all = BigDecimal::from(100);
     if *whole <= BigDecimal::default() {
         return all;
     }
     (part.abs() * &all / whole).min(all).with_scale_round(1, bigdecimal::RoundingMode::HalfEven)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(source_id: i64) -> SourceReach {
+        let day: NaiveDate = "2026-10-20".parse().unwrap();
+        SourceReach {
+            source_id,
+            name: format!("source {source_id}"),
+            account: None,
+            bills_from: day,
+            complete_to: day,
+            last_charge_date: day,
+            read_at: DateTime::UNIX_EPOCH,
+            settles_after_days: None,
+        }
+    }
+
+    // What source 1, which is late, makes of all, and whether all figures wait for it. Costs are of service 7.
+    fn weighed(costs: &[(i64, &str, &str)]) -> (Vec<BigDecimal>, bool) {
+        let rows = costs.iter().map(|(source, currency, cost)| (7, *source, None, *currency, cost.parse().unwrap()));
+        let missing = of(&rows.collect(), [late(1)].iter(), None);
+        let percents = missing.iter().map(|one| one.percent.clone()).collect();
+        (percents, !holding(&missing).is_empty())
+    }
+
+    #[test]
+    fn only_what_makes_most_of_all_cost_is_waited_for() {
+        let tiny = "0.00000007";
+        let one = |percent: &str, holds: bool| (vec![percent.parse().unwrap()], holds);
+        assert_eq!(weighed(&[(1, "USD", tiny), (2, "USD", "100")]), one("0.0", false));
+        assert_eq!(weighed(&[(1, "USD", "50"), (2, "USD", "50")]), one("50.0", false));
+        assert_eq!(weighed(&[(1, "USD", "60"), (2, "USD", "40")]), one("60.0", true));
+        // Where all is tiny, most of it is still most of it.
+        assert_eq!(weighed(&[(1, "USD", tiny), (2, "USD", "0.00000003")]), one("70.0", true));
+        assert_eq!(weighed(&[(1, "USD", "0.00000003"), (2, "USD", tiny)]), one("30.0", false));
+        // Of two currencies it has to make most of both; one in which nothing costs anything is none.
+        assert_eq!(weighed(&[(1, "USD", tiny), (2, "EUR", "100")]), one("100.0", false));
+        assert_eq!(weighed(&[(1, "USD", "60"), (1, "EUR", tiny), (2, "EUR", "1")]), one("100.0", false));
+        assert_eq!(weighed(&[(1, "USD", "60"), (2, "EUR", "0")]), one("100.0", true));
+    }
+
+    #[test]
+    fn what_costs_nothing_leaves_nothing_out() {
+        assert_eq!(weighed(&[(1, "USD", "0"), (2, "USD", "100")]), (Vec::new(), false));
+        assert_eq!(weighed(&[(1, "USD", "0"), (2, "USD", "0")]), (Vec::new(), false));
+        let nothing = BigDecimal::default();
+        assert!(!is_material(&nothing, &nothing) && is_material(&1.into(), &nothing));
+    }
 }

@@ -1,7 +1,7 @@
 //! Operational events page by page, each with the rules that placed it.
 
 use super::deployment_pins::Matching;
-use super::operational_events::Listed;
+use super::operational_events::{Listed, silent_since};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -16,6 +16,8 @@ pub struct ListFilter {
     pub from: Option<DateTime<Utc>>,
     /// That began before this time.
     pub until: Option<DateTime<Utc>>,
+    /// As it is known at this time: an alert that is mentioned no more lasts no longer.
+    pub now: DateTime<Utc>,
 }
 
 /// An operational event, and how it came to its services and environment.
@@ -38,8 +40,8 @@ pub async fn list(
 ) -> sqlx::Result<Vec<MatchedEvent>> {
     let rows = sqlx::query!(
         r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
-                  o.time_is_received, o.url, s.name AS source_name, e.name AS "environment_name?",
-                  o.service_rule_id, sr.note AS "service_rule_note?",
+                  lost.at AS "last_mention_at?", o.time_is_received, o.url, s.name AS source_name,
+                  e.name AS "environment_name?", o.service_rule_id, sr.note AS "service_rule_note?",
                   o.environment_rule_id, er.note AS "environment_rule_note?",
                   coalesce((SELECT array_agg(v.name ORDER BY v.name)
                             FROM operational_event_service os JOIN service v USING (service_id)
@@ -48,12 +50,15 @@ pub async fn list(
            LEFT JOIN environment e USING (environment_id)
            LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = o.service_rule_id
            LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
+           LEFT JOIN LATERAL (
+               SELECT lost_end_of(o.operational_event_id, $8) AS at WHERE o.ended_at IS NULL) lost ON true
            WHERE ($1::bigint[] IS NULL
                   OR EXISTS (SELECT FROM operational_event_service os
                              WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
              -- Few days are found by the span, many by the time; the latter says the same once more.
              AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
+             AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
              AND ($4::timestamptz IS NULL OR o.started_at < $4)
              AND ($5::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($5, $6::bigint))
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $7"#,
@@ -63,7 +68,8 @@ pub async fn list(
         filter.until,
         older_than.map(|(at, _)| at),
         older_than.map(|(_, id)| id),
-        limit
+        limit,
+        silent_since(filter.now),
     )
     .fetch_all(conn)
     .await?;
@@ -76,6 +82,7 @@ pub async fn list(
             title: row.title,
             started_at: row.started_at,
             ended_at: row.ended_at,
+            last_mention_at: row.last_mention_at,
             time_is_received: row.time_is_received,
             url: row.url,
             source_name: row.source_name,
@@ -99,18 +106,22 @@ pub async fn count(conn: &mut PgConnection, filter: &ListFilter, count_max: i64)
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (
                SELECT FROM operational_event o
+               LEFT JOIN LATERAL (
+                   SELECT lost_end_of(o.operational_event_id, $6) AS at WHERE o.ended_at IS NULL) lost ON true
                WHERE ($1::bigint[] IS NULL
                       OR EXISTS (SELECT FROM operational_event_service os
                                  WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
                  AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
                  AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
+                 AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
                  AND ($4::timestamptz IS NULL OR o.started_at < $4)
                ORDER BY o.started_at DESC LIMIT $5) counted"#,
         filter.service_ids.as_deref(),
         filter.environment_id,
         filter.from,
         filter.until,
-        count_max
+        count_max,
+        silent_since(filter.now),
     )
     .fetch_one(conn)
     .await

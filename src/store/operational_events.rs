@@ -2,9 +2,19 @@
 
 use super::deployments::{attributes, facts};
 use crate::events::{self, Context, Event, Told};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+
+/// An alert that its sender has not mentioned for so many days is over, whether or not that was told. Alertmanager repeats
+/// what fires every four hours, or as `repeat_interval` says, and after five days at the latest: then it has forgotten
+/// that it sent it (`--data.retention`).
+const SILENT_DAYS: i64 = 7;
+
+/// What was mentioned last before this is over.
+pub fn silent_since(now: DateTime<Utc>) -> DateTime<Utc> {
+    now - TimeDelta::days(SILENT_DAYS)
+}
 
 /// Writes down what a sender told of an operational event, once: as told by the delivery that came first. Returns the
 /// event; [`refresh`] it afterwards.
@@ -157,6 +167,8 @@ pub struct Filter<'a> {
     pub from: DateTime<Utc>,
     /// That began before this time.
     pub until: DateTime<Utc>,
+    /// As it is known at this time: an alert that is mentioned no more lasts no longer.
+    pub now: DateTime<Utc>,
 }
 
 /// An operational event in a list.
@@ -176,6 +188,8 @@ pub struct Listed {
     pub started_at: DateTime<Utc>,
     /// When it was over.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Of an alert whose end was never told: when it was mentioned last.
+    pub last_mention_at: Option<DateTime<Utc>>,
     /// The time is that of receipt.
     pub time_is_received: bool,
     /// Its page at the sender.
@@ -210,19 +224,23 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> s
     sqlx::query_as!(
         Listed,
         r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
-                  o.time_is_received, o.url, s.name AS source_name, e.name AS "environment_name?"
+                  lost.at AS "last_mention_at?", o.time_is_received, o.url, s.name AS source_name,
+                  e.name AS "environment_name?"
            FROM operational_event o JOIN event_source s USING (event_source_id)
            LEFT JOIN environment e USING (environment_id)
+           LEFT JOIN LATERAL (
+               SELECT lost_end_of(o.operational_event_id, $6) AS at WHERE o.ended_at IS NULL) lost ON true
            WHERE EXISTS (SELECT FROM operational_event_service os
                          WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
-             AND o.started_at < $4 AND (o.ended_at IS NULL OR o.ended_at >= $3)
+             AND o.started_at < $4 AND coalesce(o.ended_at, lost.at, 'infinity') >= $3
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $5"#,
         filter.service_ids,
         filter.environment_id,
         filter.from,
         filter.until,
-        limit
+        limit,
+        silent_since(filter.now),
     )
     .fetch_all(conn)
     .await

@@ -105,6 +105,7 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
             vec![
                 ("Configuration", format!("http_config: {{ authorization: {{ credentials: {secret} }} }}")),
                 ("send_resolved", "true".into()),
+                ("repeat_interval", "4h, as it is unless set; 5d at most".into()),
             ],
         ),
         "launchdarkly" => (

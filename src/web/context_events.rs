@@ -5,7 +5,7 @@ use super::deployment::safe_url;
 use super::query::{DAY_COUNT_MAX, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
 use crate::store::operational_events::{self, Filter, Listed};
-use chrono::{NaiveTime, TimeDelta};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 /// The list of all.
@@ -63,14 +63,19 @@ pub struct ContextEvents {
 
 impl ContextEvents {
     /// Reads those of these services, in this environment or in none that is known.
-    pub async fn read(conn: &mut PgConnection, whose: &Whose<'_>, days: DateRange) -> sqlx::Result<Self> {
+    pub async fn read(
+        conn: &mut PgConnection,
+        whose: &Whose<'_>,
+        days: DateRange,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Self> {
         let Whose { service_ids, environment_id, .. } = *whose;
         if service_ids.is_empty() {
             return Ok(Self::default());
         }
         let (from, until) =
             (days.start().and_time(NaiveTime::MIN).and_utc(), days.end().and_time(NaiveTime::MIN).and_utc());
-        let filter = Filter { service_ids, environment_id, from, until };
+        let filter = Filter { service_ids, environment_id, from, until, now };
         let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX).await?;
         Ok(Self { listed, list_href: whose.list_href(), days: Some(days) })
     }
@@ -119,10 +124,14 @@ impl ContextEvents {
 pub(super) fn row(one: &Listed) -> ContextRow {
     let mut details = vec![one.kind_in_words().to_owned()];
     details.extend(one.severity.clone());
-    details.push(match one.ended_at {
-        None => format!("{}, not over", one.status.replace('_', " ")),
-        Some(end) if end - one.started_at < TimeDelta::minutes(1) => one.status.replace('_', " "),
-        Some(end) => format!("{} after {}", one.status.replace('_', " "), duration(end - one.started_at)),
+    let status = one.status.replace('_', " ");
+    details.push(match (one.ended_at, one.last_mention_at) {
+        (None, None) => format!("{status}, not over"),
+        (None, Some(last)) => {
+            format!("{status}, its end was never told: last mentioned on {}", last.format("%-d %b %Y"))
+        }
+        (Some(end), _) if end - one.started_at < TimeDelta::minutes(1) => status,
+        (Some(end), _) => format!("{status} after {}", duration(end - one.started_at)),
     });
     details.push(one.environment_name.clone().unwrap_or_else(|| "any environment".into()));
     details.push(format!("told by {}", one.source_name));

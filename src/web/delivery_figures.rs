@@ -8,7 +8,7 @@ use crate::store::Snapshot;
 use crate::store::live_deployments::{self, LiveDeployment, LiveFailure};
 use askama::Template;
 use bigdecimal::BigDecimal;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 /// The section. It says how each figure is made, and what it lacks.
 #[derive(Clone, Default, Template)]
@@ -43,10 +43,11 @@ impl Deliveries {
         service_id: Option<i64>,
         team_id: Option<i64>,
         span: &Span,
+        now: DateTime<Utc>,
     ) -> Result<Self> {
         let since = span.days.start().min(span.before.start());
         let rows = live_deployments::in_production(snapshot, service_id, team_id, since).await?;
-        let failures = live_deployments::failures(snapshot, service_id, team_id, since).await?;
+        let failures = live_deployments::failures(snapshot, service_id, team_id, since, now).await?;
         Ok(Self { live: rows.into_iter().map(live).collect(), failures: failures.into_iter().map(failure).collect() })
     }
 
@@ -87,6 +88,7 @@ fn failure(row: LiveFailure) -> Failure {
         is_incident: row.is_incident,
         began_at: row.began_at,
         ended_at: row.ended_at,
+        is_end_unknown: row.is_end_unknown,
     }
 }
 
@@ -101,6 +103,11 @@ fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
         0 => String::new(),
         1 => " One failure is not over yet and left out.".into(),
         count => format!(" {count} failures are not over yet and left out."),
+    };
+    let lost = match now.unknown_count {
+        0 => String::new(),
+        1 => " Of one failure the end was never told, and it is left out.".into(),
+        count => format!(" Of {count} failures the end was never told, and they are left out."),
     };
     vec![
         DeliveryRow {
@@ -134,7 +141,7 @@ fn rows(now: &Delivery, before: &Delivery) -> Vec<DeliveryRow> {
             before: restore(before),
             definition: format!(
                 "From the start of the incident to its end; where none is told, from the failed change being live to the \
-                 deployment that took its place. The median.{open}"
+                 deployment that took its place. The median.{open}{lost}"
             ),
         },
     ]
@@ -161,7 +168,11 @@ pub fn failures(delivery: &Delivery) -> String {
 
 /// `1 h 30 min`, or why there is none.
 pub fn restore(delivery: &Delivery) -> String {
-    let none = if delivery.failure_count == 0 { "no failure" } else { "not over yet" };
+    let none = match delivery {
+        Delivery { failure_count: 0, .. } => "no failure",
+        Delivery { open_count: 0, .. } => "not known",
+        _ => "not over yet",
+    };
     time_or(delivery.restore_time, none)
 }
 
@@ -189,6 +200,9 @@ mod tests {
         let delivery = Delivery { change_count: 12, day_count: 30, failure_count: 1, ..Delivery::default() };
         assert_eq!((frequency(&delivery), failures(&delivery)), ("12, 2.8 a week".into(), "8.3%, 1 of 12".into()));
         assert_eq!(failures(&Delivery::default()), "no change");
+        let open = |open_count, unknown_count| Delivery { open_count, unknown_count, ..delivery.clone() };
+        assert_eq!([open(1, 0), open(0, 1)].map(|one| restore(&one)), ["not over yet", "not known"]);
+        assert_eq!(restore(&Delivery::default()), "no failure");
         let time = |minutes| time_or(Some(Duration::minutes(minutes)), "");
         assert_eq!(
             [time(0), time(25), time(61), time(1440), time(1500)],

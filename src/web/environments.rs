@@ -2,10 +2,10 @@
 
 use super::charts::environment_class;
 use super::csv::Table;
-use super::display::{Columns, Compared, Line};
+use super::display::{Compared, Line};
 use super::drill;
 use super::environment_end::{self, End};
-use super::list_pages::ListPages;
+use super::list_pages::{ComparedPage, ListPages};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::service::change_sentences;
@@ -78,15 +78,10 @@ async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<EnvironmentsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let link = |page: &str| list.view.link("/environments", &[("page", page)]);
-    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
-    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
-    let Columns { rows: mut lines, rounding, total } = columns;
     let answer = answer(&list);
-    let rows = list_pages.only(list.rows);
-    let others = lines.drain(rows.len()..).next();
+    let address = (&list.view, "/environments");
+    let cut = ComparedPage::new(address, list.span.as_ref(), &list.currencies, list.rows, |row| &row.compared)?;
+    let ComparedPage { list_pages, rows, others, rounding, total } = cut;
     Ok(EnvironmentsPage {
         answer,
         filters: Filters::new("/environments", &list.view, list.span.as_ref(), list.selects),
@@ -95,7 +90,7 @@ async fn show(
         csv_href: list.view.link("/environments.csv", &[("page", "")]),
         list_pages,
         others,
-        rows: rows.into_iter().zip(lines).collect(),
+        rows,
         rounding,
         total,
         page: list.page,

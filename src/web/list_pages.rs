@@ -1,7 +1,8 @@
 //! Long lists, some rows a page: which rows a page shows, what is said of those on other pages, and where they are.
 
-use super::display::{Columns, Compared, figures};
+use super::display::{Columns, Compared, Line, figures};
 use super::error::{Error, Result};
+use super::query::{Span, View};
 use std::ops::Range;
 
 /// How many rows a page shows.
@@ -43,8 +44,8 @@ impl ListPages {
         all.get(self.rows.clone()).unwrap_or_default()
     }
 
-    /// The rows of this page alone.
-    pub fn only<T>(&self, mut all: Vec<T>) -> Vec<T> {
+    // The rows of this page alone.
+    fn only<T>(&self, mut all: Vec<T>) -> Vec<T> {
         all.truncate(self.rows.end);
         all.drain(..self.rows.start.min(all.len()));
         all
@@ -60,9 +61,9 @@ impl ListPages {
         format!("Rows {} to {} of {}", self.rows.start + 1, self.rows.end, self.row_count)
     }
 
-    /// The figures of this page's rows and, where there are other pages, of what these have together as one row more:
-    /// so that they add up to the total of the whole list.
-    pub fn figures(&self, currencies: &[String], all: &[Compared]) -> Columns {
+    // The figures of this page's rows and, where there are other pages, of what these have together as one row more: so
+    // that they add up to the total of the whole list.
+    fn figures(&self, currencies: &[String], all: &[Compared]) -> Columns {
         if self.other_count() == 0 {
             return figures(currencies, all, None);
         }
@@ -78,8 +79,43 @@ impl ListPages {
     }
 }
 
+/// A page of a list whose rows are compared: what it shows adds up to the total of the whole list.
+#[derive(Debug)]
+pub struct ComparedPage<R> {
+    /// Where other rows are.
+    pub list_pages: ListPages,
+    /// The rows of this page, each with its figures.
+    pub rows: Vec<(R, Vec<Line>)>,
+    /// What rows on other pages have together; `None` where there are none.
+    pub others: Option<Vec<Line>>,
+    /// What rounding leaves between rows and total.
+    pub rounding: Vec<Line>,
+    /// The last row.
+    pub total: Vec<Line>,
+}
+
+impl<R> ComparedPage<R> {
+    /// Cuts out the page that the address of the list at `path` asks for.
+    pub fn new(
+        (view, path): (&View, &str),
+        span: Option<&Span>,
+        currencies: &[String],
+        rows: Vec<R>,
+        compared: fn(&R) -> &Compared,
+    ) -> Result<Self> {
+        let list_pages = ListPages::new(view.text("page"), rows.len(), |page| view.link(path, &[("page", page)]))?;
+        let all: Vec<Compared> = rows.iter().map(|row| compared(row).clone()).collect();
+        let columns = list_pages.figures(currencies, &all).compared(span.is_none_or(Span::is_compared));
+        let Columns { rows: mut lines, rounding, total } = columns;
+        let rows = list_pages.only(rows);
+        let others = lines.drain(rows.len()..).next();
+        Ok(Self { list_pages, rows: rows.into_iter().zip(lines).collect(), others, rounding, total })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::query::Accepts;
     use super::*;
 
     fn page(asked: Option<&str>, row_count: usize) -> Result<ListPages> {
@@ -111,14 +147,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_rows_of_a_page_and_those_of_others_add_up_to_the_total() {
+    fn rows(count: usize) -> Vec<Compared> {
         let row = |amount: usize| {
             let mut compared = Compared::default();
             compared.add(true, "USD", &format!("{amount}.333").parse().unwrap());
             compared
         };
-        let all: Vec<Compared> = (0..150).map(row).collect();
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn a_page_is_cut_out_with_what_the_others_have_together() {
+        let currencies = ["USD".to_owned()];
+        let cut = |query: &str, count: usize| {
+            let view = View::parse(Some(query), Accepts { texts: &["page"], by: &[], sort: &[] }).unwrap();
+            let numbered: Vec<(usize, Compared)> = rows(count).into_iter().enumerate().collect();
+            ComparedPage::new((&view, "/list"), None, &currencies, numbered, |row| &row.1)
+        };
+        let second = cut("page=2", 150).unwrap();
+        assert_eq!(second.list_pages.range(), "Rows 101 to 150 of 150");
+        assert_eq!(second.list_pages.previous_href, "/list");
+        let numbers: Vec<usize> = second.rows.iter().map(|((number, _), _)| *number).collect();
+        assert_eq!(numbers, (100..150).collect::<Vec<_>>());
+        let whole = figures(&currencies, &rows(150), None);
+        assert_eq!(second.total, whole.total);
+        assert!(second.others.is_some() && second.rounding.is_empty());
+        let only = cut("", 3).unwrap();
+        assert_eq!((only.rows.len(), only.others), (3, None));
+        assert!(cut("page=2", 100).is_err());
+    }
+
+    #[test]
+    fn the_rows_of_a_page_and_those_of_others_add_up_to_the_total() {
+        let all = rows(150);
         let currencies = ["USD".to_owned()];
         let whole = figures(&currencies, &all, None);
         let second = page(Some("2"), 150).unwrap().figures(&currencies, &all);

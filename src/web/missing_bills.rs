@@ -5,6 +5,10 @@ use crate::store::bill_gaps::Gap;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Missing;
 use askama::Template;
+use bigdecimal::Zero;
+
+// Why all figures wait for a late source: `WEIGHED_DAYS` of `store::missing_bills`.
+const HELD_BY: &str = ", because it makes more than half of all cost, each source weighed by its own last 28 days";
 
 /// A box for each late source that the page's cost is partly made of, and for each gap; nothing where all is there on the
 /// page's days.
@@ -22,10 +26,12 @@ impl askama::filters::HtmlSafe for MissingBills<'_> {}
 impl MissingBills<'_> {
     fn consequence(&self, missing: &Missing) -> String {
         let currency = missing.currency.as_ref().map_or_else(String::new, |currency| format!(" in {currency}"));
-        let part = format!("It makes {}% of this cost{currency}", missing.percent);
-        if self.bills.waits_for(missing) {
-            let last = missing.complete_to.format("%a %-d %b");
-            return format!("{part}: figures end with {last}, and later days are not added up.");
+        let percent = if missing.percent.is_zero() { "less than 0.1".into() } else { missing.percent.to_string() };
+        let part = format!("It makes {percent}% of this cost{currency}");
+        if let Some(last) = self.bills.complete_to().filter(|_| self.bills.waits_for(missing)) {
+            let why = if self.bills.is_held_by(missing) { HELD_BY } else { "" };
+            let last = last.format("%a %-d %b");
+            return format!("{part}: figures end with {last}, and later days are not added up{why}.");
         }
         let change = if missing.is_material() { ", and part of what changed is that it is not there" } else { "" };
         format!("{part}: totals of days without it are marked partial{change}.")

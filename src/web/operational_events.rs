@@ -55,6 +55,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         environment_id: environment_id(&view, &mut snapshot).await?,
         from: days.map(|days| days.start().and_time(NaiveTime::MIN).and_utc()),
         until: days.map(|days| days.end().and_time(NaiveTime::MIN).and_utc()),
+        now: page.now,
     };
     let older_than = view.text("page").map(cursor).transpose()?;
     let count = operational_event_lists::count(&mut snapshot, &filter, COUNT_MAX + 1).await?;

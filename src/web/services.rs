@@ -1,9 +1,9 @@
 //! `/services`: which services cost most and which grew most.
 
 use super::csv::{Cell, Table};
-use super::display::{Columns, Compared, Line, change_shown, decimals, money};
+use super::display::{Compared, Line, change_shown, decimals, money};
 use super::drill;
-use super::list_pages::ListPages;
+use super::list_pages::{ComparedPage, ListPages};
 use super::parts::{Filters, Select, Switch};
 use super::query::{Accepts, NONE, Span, View, range_label};
 use super::reporting::{RatedParts, Reporting};
@@ -76,14 +76,9 @@ struct List {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<ServicesPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
     let answer = answer(&list);
-    let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let link = |page: &str| list.view.link("/services", &[("page", page)]);
-    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
-    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
-    let Columns { rows: mut lines, rounding, total } = columns;
-    let rows = list_pages.only(list.rows);
-    let others = lines.drain(rows.len()..).next();
+    let address = (&list.view, "/services");
+    let cut = ComparedPage::new(address, list.span.as_ref(), &list.currencies, list.rows, |row| &row.compared)?;
+    let ComparedPage { list_pages, rows, others, rounding, total } = cut;
     Ok(ServicesPage {
         filters: Filters::new("/services", &list.view, list.span.as_ref(), list.selects).with_search(&list.view),
         answer,
@@ -95,7 +90,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         missing_since: list.page.bills.missing_since(),
         csv_href: list.view.link("/services.csv", &[("page", "")]),
         reporting: list.rated.as_ref().and_then(Reporting::new),
-        rows: rows.into_iter().zip(lines).collect(),
+        rows,
         rounding,
         total,
         page: list.page,

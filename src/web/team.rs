@@ -75,7 +75,7 @@ async fn show(
     // Deployments are there before the first bill is, and open to everyone.
     let (delivery, pace) = match span.or_else(|| view.span(&page.bills)).or_else(|| view.span_to(page.now.date_naive()))
     {
-        Some(span) => speed(&mut snapshot, &team, read.as_ref(), &span, &page.bills).await?,
+        Some(span) => speed(&mut snapshot, &team, read.as_ref(), &span, &page).await?,
         None => Default::default(),
     };
     let (forecast, anomalies) =
@@ -133,9 +133,9 @@ async fn speed(
     team: &TeamHead,
     read: Option<&Read>,
     span: &Span,
-    bills: &Freshness,
+    page: &Page,
 ) -> Result<(DeliverySection, TeamPace)> {
-    let deliveries = Deliveries::read(conn, None, Some(team.team_id), span).await?;
+    let deliveries = Deliveries::read(conn, None, Some(team.team_id), span, page.now).await?;
     let section = deliveries.section(span);
     let Some(read) = read else { return Ok((section, TeamPace::default())) };
     let compared = read.compared();
@@ -143,7 +143,7 @@ async fn speed(
         .iter()
         .map(|(one, _)| Listed { service_id: one.service_id, name: &one.name, slug: &one.slug })
         .collect();
-    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span, bills).await?;
+    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span, &page.bills).await?;
     Ok((section, pace))
 }
 

@@ -1,9 +1,9 @@
 //! `/teams`: which teams cost most and which grew most.
 
 use super::csv::Table;
-use super::display::{Columns, Compared, Line};
+use super::display::{Compared, Line};
 use super::drill;
-use super::list_pages::ListPages;
+use super::list_pages::{ComparedPage, ListPages};
 use super::parts::{Filters, Select};
 use super::query::{self, Accepts, Span, View, range_label};
 use super::service::change_sentences;
@@ -49,15 +49,10 @@ struct List {
 
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<TeamsPage> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let compared: Vec<Compared> = list.rows.iter().map(|row| row.compared.clone()).collect();
-    let is_compared = list.span.is_none_or(|span| span.is_compared());
-    let link = |page: &str| list.view.link("/teams", &[("page", page)]);
-    let list_pages = ListPages::new(list.view.text("page"), list.rows.len(), link)?;
-    let columns = list_pages.figures(&list.currencies, &compared).compared(is_compared);
-    let Columns { rows: mut lines, rounding, total } = columns;
     let answer = answer(&list);
-    let rows = list_pages.only(list.rows);
-    let others = lines.drain(rows.len()..).next();
+    let address = (&list.view, "/teams");
+    let cut = ComparedPage::new(address, list.span.as_ref(), &list.currencies, list.rows, |row| &row.compared)?;
+    let ComparedPage { list_pages, rows, others, rounding, total } = cut;
     let all = vec![(String::new(), "All".to_owned())];
     let select = Select::new("env", "Environment", list.view.field("env"), [all, list.environments.clone()].concat());
     Ok(TeamsPage {
@@ -68,7 +63,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         csv_href: list.view.link("/teams.csv", &[("page", "")]),
         list_pages,
         others,
-        rows: rows.into_iter().zip(lines).collect(),
+        rows,
         rounding,
         total,
         page: list.page,

@@ -106,11 +106,12 @@ async fn pages_tell_the_same(pool: &PgPool) {
         assert_eq!(told.into_iter().map(|one| one.reason).collect::<Vec<_>>(), reasons, "{deployment_id}");
     }
     let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
-    let of = live_deployments::failures(&mut conn, None, None, day).await.unwrap();
+    let now = Utc::now();
+    let of = live_deployments::failures(&mut conn, None, None, day, now).await.unwrap();
     assert_eq!(of.len(), 3);
-    assert!(live_deployments::failures(&mut conn, Some(0), None, day).await.unwrap().is_empty());
+    assert!(live_deployments::failures(&mut conn, Some(0), None, day, now).await.unwrap().is_empty());
     let tomorrow = day.succ_opt().unwrap();
-    assert!(live_deployments::failures(&mut conn, None, None, tomorrow).await.unwrap().is_empty());
+    assert!(live_deployments::failures(&mut conn, None, None, tomorrow, now).await.unwrap().is_empty());
     // What is asked about is all that is looked at: the function becomes a part of the query.
     let plan: Vec<String> = sqlx::query_scalar("EXPLAIN SELECT * FROM change_failures_of('{1}', '2026-01-01') f")
         .fetch_all(pool)

@@ -41,6 +41,7 @@ mod hostile_input;
 mod impact_reference;
 mod impact_worlds;
 mod ledger;
+mod lost_ends;
 mod mapping;
 mod old_server;
 mod pages_explore;

@@ -98,7 +98,7 @@ async fn show(
             environment_id: one.environment_id,
             environment_slug: &environment_slug,
         };
-        context = ContextEvents::read(&mut snapshot, &whose, window).await?;
+        context = ContextEvents::read(&mut snapshot, &whose, window, page.now).await?;
         let ids: Vec<i64> = deployments.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }

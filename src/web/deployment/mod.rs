@@ -161,7 +161,7 @@ async fn show(
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
     let whose = Whose { service_ids: &context_ids, service_slugs: &slugs, environment_id, environment_slug: env };
-    let context = ContextEvents::read(&mut snapshot, &whose, around.whole()).await?;
+    let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), page.now).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;

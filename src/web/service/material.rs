@@ -157,7 +157,7 @@ impl Readings {
         let mut reach = CostReach::default();
         // Deployments are there before the first bill is.
         if let Some(span) = span.or_else(|| view.span_to(page.now.date_naive())) {
-            let live = Deliveries::read(snapshot, Some(service.service_id), None, &span).await?;
+            let live = Deliveries::read(snapshot, Some(service.service_id), None, &span, page.now).await?;
             delivery = live.section(&span);
         }
         if let Some(span) = span.filter(|_| shows_cost) {
@@ -209,7 +209,7 @@ impl Readings {
             environment_id: days.environment_id,
             environment_slug: view.field("env"),
         };
-        let context = ContextEvents::read(snapshot, &whose, whole).await?;
+        let context = ContextEvents::read(snapshot, &whose, whole, page.now).await?;
         Ok(Self {
             service,
             shows_cost,

@@ -159,23 +159,7 @@ mod tests {
     use super::*;
     use crate::focus::DateRange;
     use bigdecimal::BigDecimal;
-    use chrono::{DateTime, Days as Later, NaiveDate};
-
-    fn metric(name: &str, meaning: &str, over: &str) -> Metric {
-        Metric {
-            metric: name.into(),
-            meaning: meaning.into(),
-            unit: if meaning == "utilization" { "%".into() } else { "minutes".into() },
-            over_hours: over.into(),
-            over_services: over.into(),
-            unit_cost_per: 1,
-            description: String::new(),
-            otlp_names: Vec::new(),
-            is_assumed: false,
-            changed_by: "test".into(),
-            changed_at: DateTime::default(),
-        }
-    }
+    use chrono::{Days as Later, NaiveDate};
 
     /// Twelve hours are bought a day before, eighteen after, for three runs; half an hour a run becomes three quarters.
     #[test]
@@ -199,9 +183,9 @@ mod tests {
             })
             .collect();
         let (jobs, minutes, used) = (
-            metric("training_jobs", "training-jobs", "sum"),
-            metric("training_minutes", "other", "sum"),
-            metric("gpu", "utilization", "mean"),
+            Metric::example("training_jobs", "training-jobs", "sum"),
+            Metric { unit: "minutes".into(), ..Metric::example("training_minutes", "other", "sum") },
+            Metric { unit: "%".into(), ..Metric::example("gpu", "utilization", "mean") },
         );
         // Minutes of a day that nobody counted are not none.
         let mut known = daily(90, 135);

@@ -89,7 +89,7 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
 
     let overview = finance.get("/").await.body;
     assert!(overview.contains("edge-one is missing since Mon 16 Nov 2026"), "{overview}");
-    assert!(overview.contains("It makes 0.9% of this cost") && overview.contains("30 days, partial"), "{overview}");
+    assert!(overview.contains("It makes 1.0% of this cost") && overview.contains("30 days, partial"), "{overview}");
     let list = finance.get("/services").await.body;
     let rows = texts(&list, "tbody th");
     assert!(
@@ -115,10 +115,49 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     let overview = finance.get("/").await.body;
     assert!(overview.contains("Bills complete to Sun 15 Nov, 1 source late"), "{overview}");
     assert!(overview.contains("figures end with Sun 15 Nov") && overview.contains("30 complete days"), "{overview}");
+    let why = "because it makes more than half of all cost, each source weighed by its own last 28 days.";
+    assert!(overview.contains(why), "{overview}");
     // And once it is there, nothing is said any more.
     deliver(&world, "edge-one", "edge", "8", 19).await;
     let overview = finance.get("/").await.body;
     assert!(!overview.contains("is missing since") && overview.contains("30 complete days"), "{overview}");
+}
+
+/// A source that was the only one on its last days, and costs next to nothing, holds back no other.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_without_cost_holds_nothing_back(db: PgPool) {
+    let world = world(&db).await;
+    let line = |day, cost| Line { cost, billed: "2026-10", day, service: "trial", ..Line::default() };
+    let credit = Line { category: "Credit", ..line("2026-10-20", "-0.0000001") };
+    let trial = [line("2026-10-19", "0.00000003"), credit];
+    world.import_as("trial-one", &bill(&trial), "2026-10-21T06:00:00Z").await;
+    let november = |day: u32| Line {
+        cost: "100",
+        billed: "2026-11",
+        day: String::leak(format!("2026-11-{day:02}")),
+        ..Line::default()
+    };
+    let lines: Vec<Line> = (1..=19).map(november).collect();
+    world.import_as("cloud-one", &bill(&lines), "2026-11-20T06:00:00Z").await;
+    let finance = world.finance().await;
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains("Bills complete to Thu 19 Nov, 1 source late"), "{overview}");
+    assert!(overview.contains("It makes less than 0.1% of this cost: totals of days without it"), "{overview}");
+    // Of its own service it is all.
+    let trial = finance.get("/services/trial?period=2026-10-19..2026-11-19").await.body;
+    assert!(trial.contains("It makes 100.0% of this cost: totals of days without it are marked partial"), "{trial}");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let costs = world.app.api("GET", "/api/v1/costs?service=checkout", &token, Value::Null).await.json();
+    assert_eq!(costs["complete_to"], "2026-11-19", "{costs}");
+    assert_eq!(costs["notes"].as_array().map(Vec::len), Some(0), "{costs}");
+    // One that made most of all cost is waited for, although it stopped before the others began.
+    let trial = ["2026-10-18", "2026-10-19", "2026-10-20"].map(|day| line(day, "500"));
+    world.import_as("trial-one", &bill(&trial), "2026-10-21T07:00:00Z").await;
+    assert!(!finance.get("/").await.body.contains("Bills complete to Tue 20 Oct"), "1,500 of 3,400");
+    let trial = trial.map(|line| Line { cost: "5000", ..line });
+    world.import_as("trial-one", &bill(&trial), "2026-10-21T08:00:00Z").await;
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains("Bills complete to Tue 20 Oct, 1 source late"), "{overview}");
 }
 
 /// What is missing since a day is no matter of a page about days before it.

@@ -131,39 +131,13 @@ fn shift(ways: &Ways, row: ShiftRow) -> Option<Shift> {
     Some(Shift { from, to, key, costs: [row.billed_cost, row.effective_cost, row.list_cost, row.contracted_cost] })
 }
 
-async fn key_rows(conn: &mut PgConnection, wanted: &Wanted, days: DateRange) -> sqlx::Result<Vec<ShiftRow>> {
-    sqlx::query_as!(
-        ShiftRow,
-        r#"SELECT n.number AS "number!", d.charge_date, d.generation_id,
-                  coalesce(k.provider_name, '') AS "provider_name!",
-                  coalesce(k.charge_category, '') AS "charge_category!", d.billing_currency,
-                  is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status,
-                      k.pricing_category) AS "is_used!",
-                  sum(d.billed_cost) AS "billed_cost!", sum(d.effective_cost) AS "effective_cost!",
-                  sum(d.list_cost) AS "list_cost!", sum(d.contracted_cost) AS "contracted_cost!"
-           FROM unnest($1::integer[], $2::uuid[], $3::date[], $4::date[])
-               AS n (number, rollup_key_id, first_day, end_day)
-           JOIN rollup_key k USING (rollup_key_id)
-           JOIN daily_cost_by_key d USING (sub_account_key, rollup_key_id)
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           WHERE d.charge_date >= $5 AND d.charge_date < $6
-             AND d.charge_date >= n.first_day AND d.charge_date < n.end_day
-           GROUP BY 1, 2, 3, 4, 5, 6, 7"#,
-        &wanted.numbers,
-        &wanted.ids,
-        &wanted.first_days,
-        &wanted.end_days,
-        days.start(),
-        days.end(),
-    )
-    .fetch_all(conn)
-    .await
-}
-
-async fn group_rows(conn: &mut PgConnection, wanted: &Wanted, days: DateRange) -> sqlx::Result<Vec<ShiftRow>> {
-    sqlx::query_as!(
-        ShiftRow,
-        r#"SELECT n.number AS "number!", day.charge_date AS "charge_date!", c.generation_id,
+/// Cost by way, in rows as the rollups keep them. What is given finds by the id of `n` the cost `c`, its `day` and its key
+/// (`k`).
+macro_rules! select_shifts {
+    ($wanted:ident, $days:ident, $found:tt) => {
+        sqlx::query_as!(
+            ShiftRow,
+            r#"SELECT n.number AS "number!", day.charge_date AS "charge_date!", c.generation_id,
                   coalesce(k.provider_name, '') AS "provider_name!",
                   coalesce(k.charge_category, '') AS "charge_category!", c.billing_currency,
                   is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status,
@@ -171,22 +145,45 @@ async fn group_rows(conn: &mut PgConnection, wanted: &Wanted, days: DateRange) -
                   sum(c.billed_cost) AS "billed_cost!", sum(c.effective_cost) AS "effective_cost!",
                   coalesce(sum(c.list_cost), 0) AS "list_cost!",
                   coalesce(sum(c.contracted_cost), 0) AS "contracted_cost!"
-           FROM unnest($1::integer[], $2::uuid[], $3::date[], $4::date[])
-               AS n (number, group_id, first_day, end_day)
-           JOIN charge_group q USING (group_id)
-           JOIN rollup_key k ON k.sub_account_key = q.sub_account_key AND k.rollup_key_id = q.rollup_key_id
-           JOIN charge c ON c.sub_account_key = q.sub_account_key AND c.group_id = q.group_id
+           FROM unnest($1::integer[], $2::uuid[], $3::date[], $4::date[]) AS n (number, id, first_day, end_day)"#
+                + $found
+                + r#"
            JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
-           CROSS JOIN LATERAL (SELECT (c.charge_period_start AT TIME ZONE 'UTC')::date AS charge_date) day
            WHERE day.charge_date >= $5 AND day.charge_date < $6
              AND day.charge_date >= n.first_day AND day.charge_date < n.end_day
            GROUP BY 1, 2, 3, 4, 5, 6, 7"#,
-        &wanted.numbers,
-        &wanted.ids,
-        &wanted.first_days,
-        &wanted.end_days,
-        days.start(),
-        days.end(),
+            &$wanted.numbers,
+            &$wanted.ids,
+            &$wanted.first_days,
+            &$wanted.end_days,
+            $days.start(),
+            $days.end(),
+        )
+    };
+}
+
+async fn key_rows(conn: &mut PgConnection, wanted: &Wanted, days: DateRange) -> sqlx::Result<Vec<ShiftRow>> {
+    select_shifts!(
+        wanted,
+        days,
+        r#"
+           JOIN rollup_key k ON k.rollup_key_id = n.id
+           JOIN daily_cost_by_key c ON c.sub_account_key = k.sub_account_key AND c.rollup_key_id = k.rollup_key_id
+           CROSS JOIN LATERAL (SELECT c.charge_date) day"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+async fn group_rows(conn: &mut PgConnection, wanted: &Wanted, days: DateRange) -> sqlx::Result<Vec<ShiftRow>> {
+    select_shifts!(
+        wanted,
+        days,
+        r#"
+           JOIN charge_group q ON q.group_id = n.id
+           JOIN rollup_key k ON k.sub_account_key = q.sub_account_key AND k.rollup_key_id = q.rollup_key_id
+           JOIN charge c ON c.sub_account_key = q.sub_account_key AND c.group_id = q.group_id
+           CROSS JOIN LATERAL (SELECT (c.charge_period_start AT TIME ZONE 'UTC')::date AS charge_date) day"#
     )
     .fetch_all(conn)
     .await
