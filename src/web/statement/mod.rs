@@ -4,6 +4,7 @@ mod adjustments;
 mod breakdown;
 mod bridge;
 mod csv;
+mod lede;
 mod section;
 mod state;
 mod views;

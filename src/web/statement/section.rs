@@ -1,8 +1,9 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
 use super::adjustments::{Booked, booked};
-use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, breakdown, nodes};
+use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
+use super::lede::{Told, lede};
 use super::state::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
@@ -116,10 +117,22 @@ fn section(
     };
     let unallocated = total.map(|total| total.unallocated.clone()).unwrap_or_default();
     let by_bill = asked.view == MonthView::BillingPeriod;
+    let booked = |is_elsewhere| {
+        by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, is_elsewhere)).flatten()
+    };
+    let booked_here = booked(false);
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
-        lede: lede(asked, state, &table, &nodes, (currency, no_comparison)),
+        lede: lede(&Told {
+            asked,
+            state,
+            currency,
+            table: &table,
+            nodes: &nodes,
+            no_comparison,
+            booked: booked_here.as_ref(),
+        }),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
         tax: amount(|total| &total.tax),
@@ -136,8 +149,8 @@ fn section(
         ),
         ties: is_whole.then(|| ties(&read.ties, currency)),
         restatements: restatements(&read.restatements, currency),
-        booked_here: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, false)).flatten(),
-        booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
+        booked_elsewhere: booked(true),
+        booked_here,
         lines_query: lines_query(asked, currency),
         why: None,
         no_comparison: no_comparison.map(str::to_owned),
@@ -185,64 +198,6 @@ impl Section {
         }
         let narrowed = serde_urlencoded::to_string(&node.lines_query).unwrap_or_default();
         Some(format!("/charges?{}&{narrowed}", self.lines_query))
-    }
-}
-
-fn lede(
-    asked: &Asked,
-    state: &MonthState,
-    table: &Breakdown,
-    nodes: &[Node],
-    (currency, no_comparison): (&str, Option<&str>),
-) -> String {
-    let decimals = display::minor_units(currency);
-    let so_far = if matches!(state, MonthState::Running(_)) { " so far" } else { "" };
-    let before = asked.before.label();
-    let mut text = format!("Net cost{so_far} was {}", table.total.now_text);
-    let has_before = nodes.iter().any(|node| !node.before.is_zero());
-    if let Some(why) = no_comparison {
-        text.push_str(&format!("; {why}."));
-    } else if !has_before {
-        text.push_str(&format!("; there is no bill for {before} to compare it with."));
-    } else {
-        let change = table.total.change();
-        let amount = display::money(&change.abs(), currency, decimals);
-        let relative =
-            display::percent(&change.abs(), &table.total.before).map(|p| format!(" ({p})")).unwrap_or_default();
-        let word = table.total.delta.word();
-        text.push_str(&match word {
-            "the same" => format!(", the same as in {before}."),
-            _ => format!(", which is {amount}{relative} {word} than {before}."),
-        });
-        text.push_str(&movers(table));
-    }
-    if asked.by.key() == "team" && nodes.len() == 1 && nodes[0].is_unallocated {
-        text.push_str(" No rule gives any of it to a service yet.");
-    }
-    text
-}
-
-// The row that rose most and the one that fell most, by name: facts, no causes.
-fn movers(table: &Breakdown) -> String {
-    let tops = || table.rows.iter().filter(|row| !row.is_child && !row.is_rounding);
-    let rise = tops().filter(|row| row.change() > BigDecimal::zero()).max_by_key(|row| row.change());
-    let fall = tops().filter(|row| row.change() < BigDecimal::zero()).min_by_key(|row| row.change());
-    let name = |row: &super::breakdown::Row| {
-        if row.node.name == NOT_ALLOCATED { "what is not allocated".to_owned() } else { row.node.name.clone() }
-    };
-    match (rise, fall) {
-        (Some(rise), Some(fall)) => {
-            format!(
-                " The largest rise: {} ({}); the largest fall: {} ({}).",
-                name(rise),
-                rise.delta.amount,
-                name(fall),
-                fall.delta.amount
-            )
-        }
-        (Some(rise), None) => format!(" The largest rise: {} ({}).", name(rise), rise.delta.amount),
-        (None, Some(fall)) => format!(" The largest fall: {} ({}).", name(fall), fall.delta.amount),
-        (None, None) => String::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod bill_gaps;
+mod booked_late;
 mod commitments;
 mod cross_view;
 mod currency;
