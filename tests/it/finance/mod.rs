@@ -18,6 +18,7 @@ mod months;
 mod narrowed;
 mod prices;
 mod restated;
+mod unbilled;
 mod why;
 mod why_dimension;
 
