@@ -132,7 +132,7 @@ pub struct MissingRate {
 pub struct Total {
     /// `BillingCurrency`.
     pub billing_currency: String,
-    /// With every digit: what the rows add up to, and what a statement calls net cost.
+    /// With every digit: what the rows add up to, and what a statement calls net cost. `0` where no bill has the currency.
     #[schema(example = "1264604.45")]
     pub cost: String,
     /// What arrived late for closed months and is booked to this one, with every digit; `0` where nothing is. `null` by
@@ -305,7 +305,8 @@ async fn by_billing_period(
     }
     // Checks the names of the address as the other view does.
     let filter = view.filter(conn, month.days()).await?;
-    if let Some(closing) = month_closing::current(conn, month).await? {
+    let closing = month_closing::current(conn, month).await?;
+    if let Some(closing) = &closing {
         costs.notes.push(format!(
             "{} is closed since {}: what arrived later is booked to later months.",
             month.label(),
@@ -313,6 +314,9 @@ async fn by_billing_period(
         ));
     }
     let rows = statements::rows(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
+    if rows.is_empty() && closing.is_none() && !month_closing::has_bills(conn, month).await? {
+        costs.notes.push(format!("No current bill is for {}: what it costs is not known.", month.label()));
+    }
     let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();
     let mut parts = Vec::new();

@@ -3,6 +3,7 @@
 use super::Asked;
 use super::adjustments::Booked;
 use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, Row};
+use super::comparison::Known;
 use super::state::MonthState;
 use crate::focus::BillingPeriod;
 use crate::web::display;
@@ -15,8 +16,8 @@ pub(super) struct Told<'a> {
     pub currency: &'a str,
     pub table: &'a Breakdown,
     pub nodes: &'a [Node],
-    /// Why the month is compared with none.
-    pub no_comparison: Option<&'a str>,
+    /// What is known of both months.
+    pub known: &'a Known,
     /// What arrived late for closed months and is booked here.
     pub booked: Option<&'a Booked>,
 }
@@ -24,13 +25,16 @@ pub(super) struct Told<'a> {
 /// The sentences. The first one gives the net cost and, where something is booked late, the figure with it: it is no
 /// part of any row, so that who reads one figure only must not miss it.
 pub(super) fn lede(told: &Told<'_>) -> String {
+    if !told.known.now {
+        return nothing_billed(told);
+    }
     let so_far = if matches!(told.state, MonthState::Running(_)) { " so far" } else { "" };
     let mut text = format!("Net cost{so_far} was {}", told.table.total.now_text);
     if let Some(booked) = told.booked {
         text.push_str(&format!(", and {} with what arrived late for {}", booked.end, closed_months(&booked.months)));
     }
     let has_before = told.nodes.iter().any(|node| !node.before.is_zero());
-    if let Some(why) = told.no_comparison {
+    if let Some(why) = &told.known.no_comparison {
         text.push_str(&format!("; {why}."));
     } else if !has_before {
         text.push_str(&format!("; there is no bill for {} to compare it with.", told.asked.before.label()));
@@ -42,6 +46,16 @@ pub(super) fn lede(told: &Told<'_>) -> String {
         text.push_str(" No rule gives any of it to a service yet.");
     }
     text
+}
+
+// Nothing is no figure, and no fall from the month before.
+fn nothing_billed(told: &Told<'_>) -> String {
+    let booked = told.booked.map(|booked| {
+        let months = closed_months(&booked.months);
+        format!("; {} is booked in it for {months}", booked.end)
+    });
+    let (currency, month, yet) = (told.currency, told.asked.month.label(), told.state.yet());
+    format!("Nothing is billed in {currency} for {month}{yet}{}.", booked.unwrap_or_default())
 }
 
 // The change is that of the net cost, as the table and the bridge have it: what is booked late has no month before.
@@ -110,8 +124,12 @@ mod tests {
         Booked { start: String::new(), rows: Vec::new(), end: end.into(), months, sentences: Vec::new() }
     }
 
+    fn known(no_comparison: Option<&str>) -> Known {
+        Known { before: true, now: true, no_comparison: no_comparison.map(str::to_owned) }
+    }
+
     // The sentences of October by service, of a service that cost 100 before.
-    fn said(now: &str, no_comparison: Option<&str>, booked: Option<&Booked>) -> String {
+    fn said(now: &str, known: &Known, booked: Option<&Booked>) -> String {
         let october = month("2026-10");
         let asked = Asked {
             month: october,
@@ -124,40 +142,44 @@ mod tests {
         let (before, now) = ("100".parse().unwrap(), now.parse().unwrap());
         let nodes = [Node { name: "checkout".into(), before, now, ..Node::default() }];
         let table = breakdown(&nodes, "USD");
-        let state = MonthState::BillsIn;
-        lede(&Told {
-            asked: &asked,
-            state: &state,
-            currency: "USD",
-            table: &table,
-            nodes: &nodes,
-            no_comparison,
-            booked,
-        })
+        let state = MonthState::Arriving(Vec::new());
+        lede(&Told { asked: &asked, state: &state, currency: "USD", table: &table, nodes: &nodes, known, booked })
     }
 
     #[test]
     fn the_first_sentence_has_the_figure_with_what_is_booked_late() {
         let late = booked("$53.49", &["2026-09"]);
         assert_eq!(
-            said("50.5", None, Some(&late)),
+            said("50.5", &known(None), Some(&late)),
             "Net cost was $50.50, and $53.49 with what arrived late for September 2026. Without that, it is $49.50 (49.5%) \
              less than September 2026. The largest fall: checkout (\u{2212}$49.50)."
         );
         let of_three = booked("$101.00", &["2026-06", "2026-07", "2026-09"]);
         assert_eq!(
-            said("100", None, Some(&of_three)),
+            said("100", &known(None), Some(&of_three)),
             "Net cost was $100.00, and $101.00 with what arrived late for 3 closed months. Without that, it is the same as \
              in September 2026."
         );
         let of_two = booked("$1.00", &["2026-08", "2026-09"]);
         assert_eq!(
-            said("2", Some("no bills for September 2026, so nothing to compare with"), Some(&of_two)),
+            said("2", &known(Some("no bills for September 2026, so nothing to compare with")), Some(&of_two)),
             "Net cost was $2.00, and $1.00 with what arrived late for August 2026 and September 2026; no bills for \
              September 2026, so nothing to compare with."
         );
         assert!(
-            said("150", None, None).starts_with("Net cost was $150.00, which is $50.00 (50.0%) more than September")
+            said("150", &known(None), None)
+                .starts_with("Net cost was $150.00, which is $50.00 (50.0%) more than September")
+        );
+    }
+
+    #[test]
+    fn nothing_billed_is_no_figure_and_no_fall() {
+        let known = Known { now: false, ..known(Some("no bills for October 2026 yet, so nothing to compare with")) };
+        assert_eq!(said("0", &known, None), "Nothing is billed in USD for October 2026 yet.");
+        let late = booked("\u{2212}$110.13", &["2026-08"]);
+        assert_eq!(
+            said("0", &known, Some(&late)),
+            "Nothing is billed in USD for October 2026 yet; \u{2212}$110.13 is booked in it for August 2026."
         );
     }
 }

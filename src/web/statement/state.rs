@@ -101,6 +101,16 @@ impl MonthState {
     pub fn is_open(&self) -> bool {
         !matches!(self, Self::BillsIn | Self::Closed(_))
     }
+
+    /// Whether nothing at all is billed.
+    pub(super) fn has_no_bill(&self) -> bool {
+        matches!(self, Self::Running(None) | Self::Unbilled(_))
+    }
+
+    /// " yet" where the bills are sure to come.
+    pub(super) fn yet(&self) -> &'static str {
+        if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
+    }
 }
 
 // The sources that have billed a month before this one.
