@@ -5,7 +5,7 @@ use super::error::{Error, ErrorBody, Result};
 use super::reporting;
 use crate::focus::Money;
 use crate::store::converted_costs::CostPart;
-use crate::store::costs::{self, CostRow, Dimension};
+use crate::store::costs::{self, CostFilter, CostRow, Dimension};
 use crate::store::freshness::Freshness;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::{Scope, Snapshot, month_closing};
@@ -320,7 +320,7 @@ async fn by_billing_period(
     let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();
     let mut parts = Vec::new();
-    for row in rows.iter().filter(|row| matches(view, row)) {
+    for row in rows.iter().filter(|row| matches(view, &filter, row)) {
         let (key, label) = key_of(row, dimension);
         parts.push(CostPart {
             key: key.clone(),
@@ -355,19 +355,20 @@ async fn by_billing_period(
     Ok(())
 }
 
-fn matches(view: &View, row: &StatementRow) -> bool {
+// Names of bills are those of the filter, which writes them as bills do: the address may have another letter case.
+fn matches(view: &View, filter: &CostFilter, row: &StatementRow) -> bool {
     let slug_fits = |key: &str, slug: &Option<String>| match view.text(key) {
         None => true,
         Some(web::query::NONE) => slug.is_none(),
         Some(wanted) => slug.as_deref() == Some(wanted),
     };
-    let text_fits = |key: &str, value: &str| view.text(key).is_none_or(|wanted| wanted == value);
+    let text_fits = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     slug_fits("service", &row.service_slug)
         && slug_fits("env", &row.environment_slug)
         && slug_fits("team", &row.team_slug)
-        && text_fits("provider", &row.provider_name)
-        && text_fits("charge", &row.charge_category)
-        && text_fits("cur", &row.billing_currency)
+        && text_fits(&filter.provider_name, &row.provider_name)
+        && text_fits(&filter.charge_category, &row.charge_category)
+        && text_fits(&filter.currency, &row.billing_currency)
 }
 
 fn key_of(row: &StatementRow, dimension: Dimension) -> (String, String) {
