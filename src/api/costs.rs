@@ -1,10 +1,11 @@
 //! `/api/v1/costs`: the figures of the pages, from the same functions, as JSON or CSV.
 
+use super::booked_late::{BookedAdjustment, BookedLate};
 use super::error::{Error, ErrorBody, Result};
 use super::reporting;
 use crate::focus::Money;
 use crate::store::converted_costs::CostPart;
-use crate::store::costs::{self, CostRow, Dimension};
+use crate::store::costs::{self, CostFilter, CostRow, Dimension};
 use crate::store::freshness::Freshness;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::{Scope, Snapshot, month_closing};
@@ -55,6 +56,9 @@ pub struct Costs {
     pub rows: Vec<Row>,
     /// One a currency. The rows of a currency add up to it exactly.
     pub totals: Vec<Total>,
+    /// `view=billing`: what arrived late for closed months and is booked to this one. It is of whole bills, so that no row
+    /// has it. Empty where only a part of the month is asked for.
+    pub adjustments: Vec<BookedAdjustment>,
     /// The last day on which the bills are complete.
     pub complete_to: Option<NaiveDate>,
     /// The publication that the figures include; pages name it too.
@@ -83,7 +87,7 @@ pub struct Row {
     pub charge_count: i64,
 }
 
-/// The sum of all rows in the reporting currency: each bill at the one rate of its billing month.
+/// The sum of all rows in the reporting currency, without adjustments: each bill at the one rate of its billing month.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ReportingTotal {
     /// ISO 4217.
@@ -128,9 +132,17 @@ pub struct MissingRate {
 pub struct Total {
     /// `BillingCurrency`.
     pub billing_currency: String,
-    /// With every digit.
+    /// With every digit: what the rows add up to, and what a statement calls net cost. `0` where no bill has the currency.
     #[schema(example = "1264604.45")]
     pub cost: String,
+    /// What arrived late for closed months and is booked to this one, with every digit; `0` where nothing is. `null` by
+    /// charge day, where only a service, environment, team, provider or category is asked for, and for those who see their
+    /// teams only: it is of whole bills.
+    #[schema(example = "2.9900001")]
+    pub adjustments: Option<String>,
+    /// Both together: what a statement says is booked in the month. `null` where `adjustments` is.
+    #[schema(example = "1264607.4400001")]
+    pub cost_with_adjustments: Option<String>,
 }
 
 /// Cost, broken down.
@@ -141,7 +153,7 @@ pub struct Total {
     tag = "costs",
     params(
         ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out."),
-        ("view" = Option<String>, Query, description = "charge (default): by charge day. billing: by billing period, which must be one month."),
+        ("view" = Option<String>, Query, description = "charge (default): by charge day. billing: by billing period, which must be one month; what arrived late for closed months and is booked to it is in adjustments, beside the rows, as on its statement."),
         ("by" = Option<String>, Query, description = "service (default), env, team, provider, charge, day"),
         ("service" = Option<String>, Query, description = "Slug of a service; none: what is not allocated"),
         ("env" = Option<String>, Query, description = "Slug of an environment; none: without one"),
@@ -179,7 +191,7 @@ pub(super) async fn show(
     operation_id = "download_costs",
     path = "/api/v1/costs.csv",
     tag = "costs",
-    description = "The same parameters and figures as `/api/v1/costs`. Text that a spreadsheet would take for a formula has a quote before it; amounts are untouched.",
+    description = "The same parameters and figures as `/api/v1/costs`. Text that a spreadsheet would take for a formula has a quote before it; amounts are untouched. What is booked late for closed months is in no row: `adjustments` of the JSON has it.",
     responses(
         (status = 200, description = "Key, Label, BillingCurrency, the cost column, Lines; ReportingCurrency and the cost in it where one is set", body = String, content_type = "text/csv"),
         (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
@@ -237,6 +249,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
         last_day: None,
         rows: Vec::new(),
         totals: Vec::new(),
+        adjustments: Vec::new(),
         complete_to: bills.complete_to(),
         publication_id: bills.publication_id,
         reporting: None,
@@ -291,8 +304,9 @@ async fn by_billing_period(
         return Err(Error::from(web::Error::Invalid("by=day is for view=charge: a bill has no days.".into())));
     }
     // Checks the names of the address as the other view does.
-    view.filter(conn, month.days()).await?;
-    if let Some(closing) = month_closing::current(conn, month).await? {
+    let filter = view.filter(conn, month.days()).await?;
+    let closing = month_closing::current(conn, month).await?;
+    if let Some(closing) = &closing {
         costs.notes.push(format!(
             "{} is closed since {}: what arrived later is booked to later months.",
             month.label(),
@@ -300,10 +314,13 @@ async fn by_billing_period(
         ));
     }
     let rows = statements::rows(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
+    if rows.is_empty() && closing.is_none() && !month_closing::has_bills(conn, month).await? {
+        costs.notes.push(format!("No current bill is for {}: what it costs is not known.", month.label()));
+    }
     let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();
     let mut parts = Vec::new();
-    for row in rows.iter().filter(|row| matches(view, row)) {
+    for row in rows.iter().filter(|row| matches(view, &filter, row)) {
         let (key, label) = key_of(row, dimension);
         parts.push(CostPart {
             key: key.clone(),
@@ -327,25 +344,31 @@ async fn by_billing_period(
     costs.first_day = Some(month.first_day());
     costs.last_day = Some(month.days().last_day());
     costs.rows = rows.into_iter().map(Row::from).collect();
-    costs.totals =
-        totals.into_iter().map(|(billing_currency, cost)| Total::from(Money::new(cost, billing_currency))).collect();
+    // Beside the rows, never in one: an adjustment has an account and no service, so that a row of it would break the sums
+    // by every dimension. The statement's page has it in the same place.
+    let adjustments = month_closing::adjustments(conn, scope, view.basis, month).await?;
+    let late = BookedLate::of(month, &filter, &adjustments, scope.is_everything());
+    costs.notes.extend(late.notes());
+    costs.totals = late.totals(totals);
+    costs.adjustments = late.rows();
     reporting::put(costs, RatedParts::of(conn, parts).await?);
     Ok(())
 }
 
-fn matches(view: &View, row: &StatementRow) -> bool {
+// Names of bills are those of the filter, which writes them as bills do: the address may have another letter case.
+fn matches(view: &View, filter: &CostFilter, row: &StatementRow) -> bool {
     let slug_fits = |key: &str, slug: &Option<String>| match view.text(key) {
         None => true,
         Some(web::query::NONE) => slug.is_none(),
         Some(wanted) => slug.as_deref() == Some(wanted),
     };
-    let text_fits = |key: &str, value: &str| view.text(key).is_none_or(|wanted| wanted == value);
+    let text_fits = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     slug_fits("service", &row.service_slug)
         && slug_fits("env", &row.environment_slug)
         && slug_fits("team", &row.team_slug)
-        && text_fits("provider", &row.provider_name)
-        && text_fits("charge", &row.charge_category)
-        && text_fits("cur", &row.billing_currency)
+        && text_fits(&filter.provider_name, &row.provider_name)
+        && text_fits(&filter.charge_category, &row.charge_category)
+        && text_fits(&filter.currency, &row.billing_currency)
 }
 
 fn key_of(row: &StatementRow, dimension: Dimension) -> (String, String) {
@@ -375,7 +398,12 @@ impl From<CostRow> for Row {
 
 impl From<Money> for Total {
     fn from(money: Money) -> Self {
-        Self { billing_currency: money.currency, cost: plain(&money.amount) }
+        Self {
+            billing_currency: money.currency,
+            cost: plain(&money.amount),
+            adjustments: None,
+            cost_with_adjustments: None,
+        }
     }
 }
 

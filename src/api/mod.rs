@@ -1,6 +1,7 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
 pub mod anomalies;
+mod booked_late;
 pub mod catalogue;
 pub mod catalogue_refreshes;
 pub mod clusters;

@@ -35,7 +35,7 @@ pub struct MonthBody {
     pub billing_month: String,
     /// `open`, `bills-missing`, `bills-in` or `closed`.
     pub state: String,
-    /// The state in a sentence.
+    /// The state in a sentence: which bills are missing, or that no source has billed the month and who billed before it.
     pub sentence: String,
     /// The closing that holds now; `null` where the month is not closed.
     pub closing: Option<ClosingBody>,

@@ -195,7 +195,7 @@ pub(super) async fn show_month(
         publication_id: read.bills.publication_id,
         notes: Some(read.view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
-    answer.notes.extend(read.note());
+    answer.notes.extend(read.notes());
     answer.notes.extend(missing_bills::sentence(&read.bills));
     fill(&mut answer, read.why);
     Ok(Json(answer))

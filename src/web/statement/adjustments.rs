@@ -15,6 +15,8 @@ pub struct Booked {
     pub rows: Vec<BookedRow>,
     /// What both are together.
     pub end: String,
+    /// The other months, oldest first.
+    pub months: Vec<BillingPeriod>,
     /// "Adjusted by +$2.99 in October 2026." One sentence a month.
     pub sentences: Vec<String>,
 }
@@ -68,6 +70,7 @@ pub fn booked(
     Some(Booked {
         start: display::money(start, currency, decimals),
         end: display::money(&end, currency, decimals),
+        months: by_month.keys().copied().collect(),
         sentences: sentences.collect(),
         rows: rows
             .iter()

@@ -1,5 +1,6 @@
 //! A month split by team, service and so on, beside the month before. Pure: rows in, rounded rows out.
 
+use super::comparison::{Known, NOT_BILLED};
 use crate::focus::{BillingPeriod, Converted, Rates};
 use crate::store::statements::StatementRow;
 use crate::web::display::{self, Delta, NOT_KNOWN};
@@ -270,16 +271,22 @@ pub struct Breakdown {
 }
 
 impl Breakdown {
-    /// The same where the month before is known whole (`is_compared`); else without its amounts and changes.
-    pub fn compared(mut self, is_compared: bool) -> Self {
-        if is_compared {
-            return self;
-        }
-        self.rows.retain(|row| !row.is_rounding || !row.now.is_zero());
+    /// The same without what is not known: amounts of the month before, amounts of a month of which nothing is billed, and
+    /// the changes where the two are not compared.
+    pub(super) fn known(mut self, known: &Known) -> Self {
+        let is_shown = |row: &Row| (known.now && !row.now.is_zero()) || (known.before && !row.before.is_zero());
+        self.rows.retain(|row| !row.is_rounding || is_shown(row));
         for row in self.rows.iter_mut().chain([&mut self.total]) {
-            row.before_text = NOT_KNOWN.into();
-            row.delta = Delta::unknown();
-            row.relative = String::new();
+            if !known.before {
+                row.before_text = NOT_KNOWN.into();
+            }
+            if !known.now {
+                row.now_text = NOT_BILLED.into();
+            }
+            if !known.is_compared() {
+                row.delta = Delta::unknown();
+                row.relative = String::new();
+            }
         }
         self
     }

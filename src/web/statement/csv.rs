@@ -2,20 +2,20 @@
 
 use super::super::query::{Accepts, View};
 use super::super::{AppState, Error, Principal, Result};
-use super::Asked;
 use super::breakdown::{By, nodes};
+use super::comparison::Comparison;
 use crate::focus::BillingPeriod;
 use crate::store::month_closing;
-use crate::store::statements::StatementRow;
 use crate::web::csv::{Cell, Table};
 use crate::web::reporting::RatedParts;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// The table of every currency. Where the month is compared with none, what the one before
-/// cost is not known, or not whole: those cells are empty.
-pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, is_compared: bool) -> Table {
+/// The table of every currency. Cells of what is not known are empty: what the month before cost, what the month costs of
+/// which nothing is billed, and the change between them.
+pub(super) fn table(comparison: &Comparison<'_>, rated: Option<&RatedParts>) -> Table {
+    let Comparison { asked, rows, .. } = comparison;
     let (group, item) = match asked.by {
         By::Team => ("Team", "Service"),
         By::CostCenter => ("CostCenter", "Team"),
@@ -37,6 +37,7 @@ pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, i
     let mut table = Table::new(&columns);
     let currencies: BTreeSet<&str> = rows.iter().map(|row| row.billing_currency.as_str()).collect();
     for currency in currencies {
+        let known = comparison.of(currency);
         for node in nodes(rows, asked.month.first_day(), asked.by, currency) {
             let leaves = if node.children.is_empty() { vec![&node] } else { node.children.iter().collect() };
             for leaf in leaves {
@@ -45,15 +46,20 @@ pub fn table(asked: &Asked, rows: &[StatementRow], rated: Option<&RatedParts>, i
                 if !item.is_empty() {
                     cells.push(if node.children.is_empty() { Cell::Empty } else { (&leaf.name).into() });
                 }
-                let (before, change) =
-                    if is_compared { ((&leaf.before).into(), (&change).into()) } else { (Cell::Empty, Cell::Empty) };
-                cells.extend([currency.into(), before, (&leaf.now).into(), change]);
+                let cell = |is_known: bool, amount| if is_known { Cell::Amount(amount) } else { Cell::Empty };
+                cells.extend([
+                    currency.into(),
+                    cell(known.before, &leaf.before),
+                    cell(known.now, &leaf.now),
+                    cell(known.is_compared(), &change),
+                ]);
                 cells.push(leaf.charge_count.into());
                 let converted = rated.map(|rated| leaf.converted(&rated.rates, currency));
                 if let Some((rated, converted)) = rated.zip(converted.as_ref()) {
                     cells.push(rated.rates.reporting_currency().into());
-                    // Empty where a rate is missing: never a guess.
-                    cells.push(converted.known().map_or(Cell::Empty, Cell::from));
+                    // Empty where a rate is missing or nothing is billed: never a guess.
+                    let amount = converted.known().ok().filter(|_| known.now);
+                    cells.push(amount.map_or(Cell::Empty, Cell::from));
                 }
                 table.row(&cells);
             }

@@ -3,7 +3,9 @@
 mod adjustments;
 mod breakdown;
 mod bridge;
+mod comparison;
 mod csv;
+mod lede;
 mod section;
 mod state;
 mod views;
@@ -38,6 +40,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
+use comparison::Comparison;
 use section::Section;
 
 /// Months in the chart.
@@ -68,18 +71,18 @@ async fn show(
     view.known_values(&mut snapshot).await?;
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
+    let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
     if is_csv {
         let bills = app.bills(&mut snapshot).await?;
-        let is_compared = why::no_comparison(&bills, &asked, &read.rows).is_none();
-        let table = csv::table(&asked, &read.rows, read.rated.as_ref(), is_compared);
+        let comparison = Comparison::new(&bills, &asked, &state, &read.rows, scope.is_everything());
+        let table = csv::table(&comparison, read.rated.as_ref());
         return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
-    let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
-    let no_comparison = why::no_comparison(&page.bills, &asked, &read.rows);
-    let mut sections = section::sections(&asked, &read, &state, scope.is_everything(), no_comparison.as_deref());
-    let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &asked, &read.rows).await?;
+    let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, scope.is_everything());
+    let mut sections = section::sections(&comparison, &read, scope.is_everything());
+    let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &comparison).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
     let (publication_id, basis) = (page.publication_id, asked.basis);

@@ -1,9 +1,10 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
 use super::adjustments::{Booked, booked};
-use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, breakdown, nodes};
+use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
-use super::state::MonthState;
+use super::comparison::{Comparison, NOT_BILLED};
+use super::lede::{Told, lede};
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};
@@ -25,6 +26,10 @@ pub(super) struct Section {
     pub allocated_share: String,
     pub unallocated: String,
     pub views: Views,
+    /// Whether anything is billed, or nothing more is to come.
+    pub is_billed: bool,
+    /// The month before, where it is known and not compared.
+    pub before: Option<String>,
     /// Why the month is compared with none.
     pub no_comparison: Option<String>,
     pub bridge: Option<Bridge>,
@@ -70,13 +75,8 @@ pub(super) struct RestatementRow {
 }
 
 /// One section a currency, the one with most lines first.
-pub(super) fn sections(
-    asked: &Asked,
-    read: &Read,
-    state: &MonthState,
-    is_whole: bool,
-    no_comparison: Option<&str>,
-) -> Vec<Section> {
+pub(super) fn sections(comparison: &Comparison<'_>, read: &Read, is_whole: bool) -> Vec<Section> {
+    let asked = comparison.asked;
     let month = asked.month.first_day();
     let mut lines: Vec<(String, i64)> = Vec::new();
     for row in &read.rows {
@@ -94,39 +94,58 @@ pub(super) fn sections(
         }
     }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
-    lines.iter().map(|(currency, _)| section(asked, read, state, (is_whole, no_comparison), currency)).collect()
+    lines.iter().map(|(currency, _)| section(comparison, read, is_whole, currency)).collect()
 }
 
-fn section(
-    asked: &Asked,
-    read: &Read,
-    state: &MonthState,
-    (is_whole, no_comparison): (bool, Option<&str>),
-    currency: &str,
-) -> Section {
+fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &str) -> Section {
+    let Comparison { asked, state, .. } = *comparison;
+    let known = comparison.of(currency);
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
-    let table = breakdown(&nodes, currency).compared(no_comparison.is_none());
-    let bridge = bridge(&table, currency).filter(|_| no_comparison.is_none());
+    let table = breakdown(&nodes, currency).known(&known);
+    let bridge = bridge(&table, currency).filter(|_| known.is_compared());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
         read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
-    let amount = |pick: fn(&MonthTotal) -> &BigDecimal| {
-        display::money(&total.map(pick).cloned().unwrap_or_default(), currency, decimals)
+    let amount = |pick: fn(&MonthTotal) -> &BigDecimal| match known.now {
+        true => display::money(&total.map(pick).cloned().unwrap_or_default(), currency, decimals),
+        false => NOT_BILLED.into(),
     };
     let unallocated = total.map(|total| total.unallocated.clone()).unwrap_or_default();
     let by_bill = asked.view == MonthView::BillingPeriod;
+    let booked = |is_elsewhere| {
+        by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, is_elsewhere)).flatten()
+    };
+    let mut booked_here = booked(false);
+    if let Some(booked) = booked_here.as_mut().filter(|_| !known.now) {
+        booked.start = NOT_BILLED.into();
+    }
+    let views = views(asked, &exact, &read.shifted, &read.moved, currency);
+    let is_invoiced = !state.has_no_bill() && (known.now || !by_bill);
+    // The month before stands beside a figure that it is not compared with, where it is known.
+    let has_before = nodes.iter().any(|node| !node.before.is_zero());
+    let before = (!known.is_compared() && known.before && has_before).then(|| table.total.before_text.clone());
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
-        lede: lede(asked, state, &table, &nodes, (currency, no_comparison)),
+        lede: lede(&Told {
+            asked,
+            state,
+            currency,
+            table: &table,
+            nodes: &nodes,
+            known: &known,
+            booked: booked_here.as_ref(),
+        }),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
         tax: amount(|total| &total.tax),
         credit: amount(|total| &total.credit),
         allocated_share: display::percent(&(&exact - &unallocated), &exact).unwrap_or_else(|| "none".into()),
         unallocated: display::money(&unallocated, currency, decimals),
-        views: views(asked, &exact, &read.shifted, &read.moved, currency),
+        views: if is_invoiced { views } else { views.not_billed() },
+        is_billed: known.now,
+        before,
         year: year(
             &read.totals,
             currency,
@@ -136,11 +155,11 @@ fn section(
         ),
         ties: is_whole.then(|| ties(&read.ties, currency)),
         restatements: restatements(&read.restatements, currency),
-        booked_here: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, false)).flatten(),
-        booked_elsewhere: by_bill.then(|| booked(asked.month, &read.adjustments, &exact, currency, true)).flatten(),
+        booked_elsewhere: booked(true),
+        booked_here,
         lines_query: lines_query(asked, currency),
         why: None,
-        no_comparison: no_comparison.map(str::to_owned),
+        no_comparison: known.no_comparison,
         bridge,
         table,
     }
@@ -185,64 +204,6 @@ impl Section {
         }
         let narrowed = serde_urlencoded::to_string(&node.lines_query).unwrap_or_default();
         Some(format!("/charges?{}&{narrowed}", self.lines_query))
-    }
-}
-
-fn lede(
-    asked: &Asked,
-    state: &MonthState,
-    table: &Breakdown,
-    nodes: &[Node],
-    (currency, no_comparison): (&str, Option<&str>),
-) -> String {
-    let decimals = display::minor_units(currency);
-    let so_far = if matches!(state, MonthState::Running(_)) { " so far" } else { "" };
-    let before = asked.before.label();
-    let mut text = format!("Net cost{so_far} was {}", table.total.now_text);
-    let has_before = nodes.iter().any(|node| !node.before.is_zero());
-    if let Some(why) = no_comparison {
-        text.push_str(&format!("; {why}."));
-    } else if !has_before {
-        text.push_str(&format!("; there is no bill for {before} to compare it with."));
-    } else {
-        let change = table.total.change();
-        let amount = display::money(&change.abs(), currency, decimals);
-        let relative =
-            display::percent(&change.abs(), &table.total.before).map(|p| format!(" ({p})")).unwrap_or_default();
-        let word = table.total.delta.word();
-        text.push_str(&match word {
-            "the same" => format!(", the same as in {before}."),
-            _ => format!(", which is {amount}{relative} {word} than {before}."),
-        });
-        text.push_str(&movers(table));
-    }
-    if asked.by.key() == "team" && nodes.len() == 1 && nodes[0].is_unallocated {
-        text.push_str(" No rule gives any of it to a service yet.");
-    }
-    text
-}
-
-// The row that rose most and the one that fell most, by name: facts, no causes.
-fn movers(table: &Breakdown) -> String {
-    let tops = || table.rows.iter().filter(|row| !row.is_child && !row.is_rounding);
-    let rise = tops().filter(|row| row.change() > BigDecimal::zero()).max_by_key(|row| row.change());
-    let fall = tops().filter(|row| row.change() < BigDecimal::zero()).min_by_key(|row| row.change());
-    let name = |row: &super::breakdown::Row| {
-        if row.node.name == NOT_ALLOCATED { "what is not allocated".to_owned() } else { row.node.name.clone() }
-    };
-    match (rise, fall) {
-        (Some(rise), Some(fall)) => {
-            format!(
-                " The largest rise: {} ({}); the largest fall: {} ({}).",
-                name(rise),
-                rise.delta.amount,
-                name(fall),
-                fall.delta.amount
-            )
-        }
-        (Some(rise), None) => format!(" The largest rise: {} ({}).", name(rise), rise.delta.amount),
-        (None, Some(fall)) => format!(" The largest fall: {} ({}).", name(fall), fall.delta.amount),
-        (None, None) => String::new(),
     }
 }
 

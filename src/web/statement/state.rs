@@ -4,6 +4,10 @@ use crate::focus::BillingPeriod;
 use crate::store::month_closing::Closing;
 use crate::store::statement_ties::MonthReach;
 use chrono::NaiveDate;
+use std::collections::BTreeMap;
+
+/// More sources than this are a number.
+const NAME_COUNT_MAX: usize = 4;
 
 /// How far the bills of a month have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +16,9 @@ pub enum MonthState {
     Running(Option<NaiveDate>),
     /// The month is over, and these sources have not billed all of it.
     Arriving(Vec<String>),
+    /// The month is over, and no source has billed any of it. These have billed one before it, each with the last one, the
+    /// newest first.
+    Unbilled(Vec<(String, BillingPeriod)>),
     /// Every source has billed the whole month.
     BillsIn,
     /// Finance closed it on this day: figures and rates stay.
@@ -29,6 +36,10 @@ impl MonthState {
         if today <= last_day {
             return Self::Running(of_month(month).map(|row| row.complete_to).min());
         }
+        // Without a bill there is none to be complete: whoever billed before has stopped, or is late with all of it.
+        if of_month(month).next().is_none() {
+            return Self::Unbilled(last_billed(month, reach));
+        }
         let mut missing: Vec<String> =
             of_month(month).filter(|row| row.complete_to < last_day).map(|row| row.source_name.clone()).collect();
         let has_billed = |name: &str| of_month(month).any(|row| row.source_name == name);
@@ -43,7 +54,7 @@ impl MonthState {
     pub fn key(&self) -> &'static str {
         match self {
             Self::Running(_) => "open",
-            Self::Arriving(_) => "bills-missing",
+            Self::Arriving(_) | Self::Unbilled(_) => "bills-missing",
             Self::BillsIn => "bills-in",
             Self::Closed(_) => "closed",
         }
@@ -54,6 +65,7 @@ impl MonthState {
         match self {
             Self::Running(_) => "Open",
             Self::Arriving(_) => "Bills missing",
+            Self::Unbilled(_) => "No bill",
             Self::BillsIn => "Bills in",
             Self::Closed(_) => "Closed",
         }
@@ -65,9 +77,18 @@ impl MonthState {
             Self::Running(Some(day)) => format!("The month is open: bills reach {}.", day.format("%-d %b %Y")),
             Self::Running(None) => "The month is open and has no bill yet.".into(),
             Self::Arriving(names) => {
-                let (shown, more) = names.split_at(names.len().min(4));
-                let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-                format!("The bills of {}{rest} do not reach the end of the month.", shown.join(", "))
+                format!("The bills of {} do not reach the end of the month.", listed(names))
+            }
+            Self::Unbilled(sources) => {
+                let one = |(name, last): &(String, BillingPeriod)| format!("{name} for {}", last.label());
+                let before = match sources.as_slice() {
+                    [] => String::new(),
+                    sources => {
+                        let named: Vec<String> = sources.iter().map(one).collect();
+                        format!(" The last bills before it are those of {}.", listed(&named))
+                    }
+                };
+                format!("No source has billed this month.{before}")
             }
             Self::BillsIn => "Every source has billed the whole month.".into(),
             Self::Closed(day) => {
@@ -80,6 +101,36 @@ impl MonthState {
     pub fn is_open(&self) -> bool {
         !matches!(self, Self::BillsIn | Self::Closed(_))
     }
+
+    /// Whether nothing at all is billed.
+    pub(super) fn has_no_bill(&self) -> bool {
+        matches!(self, Self::Running(None) | Self::Unbilled(_))
+    }
+
+    /// " yet" where the bills are sure to come.
+    pub(super) fn yet(&self) -> &'static str {
+        if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
+    }
+}
+
+// The sources that have billed a month before this one.
+fn last_billed(month: BillingPeriod, reach: &[MonthReach]) -> Vec<(String, BillingPeriod)> {
+    let mut last: BTreeMap<&str, NaiveDate> = BTreeMap::new();
+    for row in reach.iter().filter(|row| row.month < month.first_day()) {
+        let newest = last.entry(row.source_name.as_str()).or_insert(row.month);
+        *newest = row.month.max(*newest);
+    }
+    let mut sources: Vec<(String, BillingPeriod)> =
+        last.into_iter().map(|(name, month)| (name.to_owned(), BillingPeriod::containing(month))).collect();
+    sources.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    sources
+}
+
+// "aws, gcp and 3 more".
+fn listed(names: &[String]) -> String {
+    let (shown, more) = names.split_at(names.len().min(NAME_COUNT_MAX));
+    let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{rest}", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -104,5 +155,35 @@ mod tests {
         assert_eq!(state("2026-10", "2026-11-03"), MonthState::Arriving(vec!["datadog".into(), "gcp".into()]));
         assert_eq!(state("2026-09", "2026-11-03"), MonthState::BillsIn);
         assert_eq!(state("2026-10", "2026-10-30"), MonthState::Running("2026-10-29".parse().ok()));
+    }
+
+    #[test]
+    fn a_month_that_no_source_billed_says_so_and_names_who_billed_before() {
+        let rows = [
+            reach("2026-11-01", "aws", "2026-11-15"),
+            reach("2026-08-01", "aws", "2026-08-31"),
+            reach("2026-07-01", "aws", "2026-07-31"),
+            reach("2026-06-01", "gcp", "2026-06-30"),
+            reach("2026-08-01", "datadog", "2026-08-31"),
+        ];
+        let state = |month: &str| {
+            MonthState::of(month.parse().unwrap(), &rows, None, "2026-11-20".parse::<NaiveDate>().unwrap())
+        };
+        // Nobody billed the month before either: no source is waited for, and none has billed the whole month.
+        let october = state("2026-10");
+        assert_eq!((october.key(), october.word(), october.is_open()), ("bills-missing", "No bill", true));
+        assert_eq!(
+            october.sentence(),
+            "No source has billed this month. The last bills before it are those of aws for August 2026, datadog for \
+             August 2026, gcp for June 2026."
+        );
+        assert_eq!(state("2026-09").sentence(), october.sentence());
+        assert_eq!(state("2026-05").sentence(), "No source has billed this month.");
+        assert_eq!(state("2026-11"), MonthState::Running("2026-11-15".parse().ok()));
+        let many: Vec<MonthReach> =
+            ["a", "b", "c", "d", "e", "f"].map(|name| reach("2026-08-01", name, "2026-08-31")).into();
+        let sentence =
+            MonthState::of("2026-10".parse().unwrap(), &many, None, "2026-11-20".parse().unwrap()).sentence();
+        assert!(sentence.ends_with("c for August 2026, d for August 2026 and 2 more."), "{sentence}");
     }
 }

@@ -1,6 +1,7 @@
 //! The two views of a month, and what lies between them. Pure.
 
 use super::Asked;
+use super::comparison::NOT_BILLED;
 use crate::focus::BillingPeriod;
 use crate::store::month_closing::MovedSince;
 use crate::store::statements::{MonthView, ShiftedCost};
@@ -34,6 +35,15 @@ pub struct Views {
     pub is_equal: bool,
     /// What makes the difference.
     pub rows: Vec<Between>,
+}
+
+impl Views {
+    /// The same where nothing of the month is billed: what invoices say is not known, and what was used only where other
+    /// bills tell of it.
+    pub(super) fn not_billed(self) -> Self {
+        let charged = if self.is_equal { NOT_BILLED.into() } else { self.charged };
+        Self { billed: NOT_BILLED.into(), charged, ..self }
+    }
 }
 
 /// From the total of the shown view and what is shifted, both totals.

@@ -1,14 +1,15 @@
 //! The causes of what a month moved against the one before, on its page, as CSV and for the API.
 
+use super::comparison::Comparison;
 use super::section::lines_query;
-use super::{ACCEPTS, Asked, By, nodes, part};
+use super::{ACCEPTS, Asked, By, MonthState, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
-use crate::store::{Scope, Snapshot};
+use crate::store::{Scope, Snapshot, month_closing, statement_ties};
 use crate::web::query::View;
 use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, WalkLines, Why, WhyWalk};
 use crate::web::{AppState, Error, Principal, Result, display};
@@ -16,37 +17,29 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use std::collections::BTreeSet;
 
-/// Why the month is compared with none, since what the one before cost is not known, or not whole: "no bills before
-/// 14 October 2026, so nothing to compare with". `None` where the two are compared.
-pub(super) fn no_comparison(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> Option<String> {
-    let before = asked.before.days();
-    if !before.days().any(|day| bills.has_bill(day)) {
-        // A closed month stands although its bills were taken back. By charge day there are only the corrections of it
-        // that came on other bills.
-        let is_stated = rows.iter().any(|row| row.month != asked.month.first_day());
-        let is_known = is_stated && asked.view == MonthView::BillingPeriod;
-        return (!is_known).then(|| format!("no bills for {}, so nothing to compare with", asked.before.label()));
-    }
-    let first = bills.bills_from().filter(|first| before.start() < *first)?;
-    Some(format!("no bills before {}, so nothing to compare with", first.format("%-d %B %Y")))
-}
-
-/// The causes by currency; none where the month is compared with none. What a closed month states otherwise than its bills do now
-/// is a cause of its own.
+/// The causes by currency; none of those whose months are not compared. What a closed month states otherwise than its bills do
+/// now is a cause of its own.
 pub(super) async fn causes(
     app: &AppState,
     bills: &Freshness,
     conn: &mut Snapshot,
     scope: &Scope,
-    asked: &Asked,
-    rows: &[StatementRow],
+    comparison: &Comparison<'_>,
 ) -> sqlx::Result<Why> {
-    if no_comparison(bills, asked, rows).is_some() {
+    if comparison.no_comparison().is_some() {
         return Ok(Why::default());
     }
+    let Comparison { asked, rows, .. } = comparison;
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
     let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view, dimension: None };
-    why::read(app, bills, conn, scope, question, Some(&stated(asked, rows))).await
+    let mut why = why::read(app, bills, conn, scope, question, Some(&stated(asked, rows))).await?;
+    let currency_count = why.changes.len();
+    why.changes.retain(|change| comparison.of(&change.currency).is_compared());
+    // Where one is not compared, all together are not either.
+    if why.changes.len() < currency_count {
+        why.reported = None;
+    }
+    Ok(why)
 }
 
 fn stated(asked: &Asked, rows: &[StatementRow]) -> Stated {
@@ -111,20 +104,24 @@ pub struct MonthWhy {
     pub bills: Freshness,
     /// The causes.
     pub why: Why,
-    no_comparison: Option<String>,
+    /// Why the month is compared with none; else of each currency that is not compared.
+    not_compared: Vec<String>,
+    is_compared: bool,
 }
 
 impl MonthWhy {
     /// What is said of a month that is compared with none, or that the bills do not know to its end yet.
-    pub fn note(&self) -> Option<String> {
-        if let Some(why) = &self.no_comparison {
-            return Some(format!("There is no change to explain: {why}."));
-        }
-        let last = self.bills.complete_to().filter(|last| *last < self.month.days().last_day())?;
-        Some(format!(
-            "Bills are complete to {}: causes are told of the complete days, and what the others lack is the cause days-to-come.",
-            last.format("%-d %b %Y")
-        ))
+    pub fn notes(&self) -> Vec<String> {
+        let none = |why: &String| format!("There is no change to explain: {why}.");
+        let mut notes: Vec<String> = self.not_compared.iter().map(none).collect();
+        let last = self.bills.complete_to().filter(|last| *last < self.month.days().last_day());
+        notes.extend(last.filter(|_| self.is_compared).map(|last| {
+            format!(
+                "Bills are complete to {}: causes are told of the complete days, and what the others lack is the cause days-to-come.",
+                last.format("%-d %b %Y")
+            )
+        }));
+        notes
     }
 }
 
@@ -146,9 +143,21 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let part = Part { currency: asked.currency.clone(), ..Part::default() };
     let bills = app.bills(&mut snapshot).await?.of_part(&mut snapshot, &scope, part).await?;
     let bills = bills.of_days(vec![asked.month.days(), asked.before.days()]);
-    let why = causes(app, &bills, &mut snapshot, &scope, &asked, &rows).await?;
-    let no_comparison = no_comparison(&bills, &asked, &rows);
-    Ok(MonthWhy { month, before: asked.before, view, bills, why, no_comparison })
+    let reach = statement_ties::reach(&mut snapshot).await?;
+    let closing = month_closing::current(&mut snapshot, month).await?;
+    let state = MonthState::of(month, &reach, closing.as_ref(), app.now().date_naive());
+    let comparison = Comparison::new(&bills, &asked, &state, &rows, scope.is_everything());
+    let why = causes(app, &bills, &mut snapshot, &scope, &comparison).await?;
+    let none = comparison.no_comparison();
+    let is_compared = none.is_none();
+    let not_compared = match none {
+        Some(why) => vec![why],
+        None => {
+            let currencies: BTreeSet<&str> = rows.iter().map(|row| row.billing_currency.as_str()).collect();
+            currencies.into_iter().filter_map(|currency| comparison.of(currency).no_comparison).collect()
+        }
+    };
+    Ok(MonthWhy { month, before: asked.before, view, bills, why, not_compared, is_compared })
 }
 
 /// The causes as CSV.

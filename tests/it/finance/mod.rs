@@ -2,6 +2,7 @@
 
 mod api;
 mod bill_gaps;
+mod booked_late;
 mod commitments;
 mod cross_view;
 mod currency;
@@ -17,6 +18,7 @@ mod months;
 mod narrowed;
 mod prices;
 mod restated;
+mod unbilled;
 mod why;
 mod why_dimension;
 

@@ -92,6 +92,11 @@ async fn what_arrives_late_is_booked_to_the_open_month(db: PgPool) {
         november.body.contains("is booked here for September 2026"),
         "a month without bills shows what is booked to it"
     );
+    let lede = texts(&november.body, ".lede").join(" ");
+    let said = "Nothing is billed in USD for November 2026 yet; \u{2212}$110.13 is booked in it for September 2026.";
+    assert_eq!(lede, said);
+    let api = world.app.api("GET", "/api/v1/costs?view=billing&period=2026-11", &token, Value::Null).await.json();
+    assert_eq!(api["totals"][0]["cost_with_adjustments"], "-110.1250001", "{api}");
     world.assert_clean().await;
 }
 

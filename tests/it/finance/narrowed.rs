@@ -3,7 +3,10 @@
 use super::{Line, World, texts, world};
 use crate::support::TestApp;
 use axum::http::StatusCode;
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
 use scraper::{Html, Selector};
+use serde_json::Value;
 use sqlx::PgPool;
 
 const DAYS: &str = "period=2026-10";
@@ -99,6 +102,23 @@ async fn letter_case_is_passed_over_and_what_no_bill_has_is_refused(db: PgPool) 
         let other = body(&finance, &format!("{path}?{DAYS}&provider=cloud+ONE&charge=uSAGE&cur=eur")).await;
         assert_eq!(other, exact, "{path}");
         body(&finance, &format!("{path}?{DAYS}&provider=none&charge=none")).await;
+    }
+}
+
+/// Also by billing period: both views of the API read an address in the same way.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn letter_case_is_passed_over_by_the_api(db: PgPool) {
+    let world = billed(&db).await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    for view in ["billing", "charge"] {
+        let costs = async |part: &str| {
+            let path = format!("/api/v1/costs?view={view}&{DAYS}&{part}");
+            world.app.api("GET", &path, &token, Value::Null).await.json()["totals"].clone()
+        };
+        for part in ["provider=Cloud+One&charge=Usage&cur=EUR", "provider=cloud+ONE&charge=uSAGE&cur=eur"] {
+            assert_eq!(costs(part).await[0]["cost"], "7", "{view} {part}");
+        }
+        assert_eq!(costs("provider=none").await, Value::Array(Vec::new()), "{view}");
     }
 }
 

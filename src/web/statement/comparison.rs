@@ -1,0 +1,154 @@
+//! What is known of the two months that a statement compares, and whether they are compared. Pure.
+
+use super::Asked;
+use super::state::MonthState;
+use crate::store::freshness::Freshness;
+use crate::store::statements::{MonthView, StatementRow};
+
+/// What stands in the place of what a month cost of which nothing is billed: it is not zero.
+pub(super) const NOT_BILLED: &str = "not billed";
+
+/// A month beside the one before, as far as bills tell of them.
+pub(super) struct Comparison<'a> {
+    pub asked: &'a Asked,
+    pub state: &'a MonthState,
+    /// Of both months.
+    pub rows: &'a [StatementRow],
+    /// Whether the rows are all cost. Where they are of some teams, no row may be all that there is to know.
+    is_whole: bool,
+    /// Why what the month before cost is not known, or not whole.
+    before_unknown: Option<String>,
+}
+
+/// What is known of one currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// What the month before cost.
+    pub before: bool,
+    /// What the month costs, at least so far.
+    pub now: bool,
+    /// "no bills before 14 October 2026, so nothing to compare with": why the two are not compared.
+    pub no_comparison: Option<String>,
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(
+        bills: &Freshness,
+        asked: &'a Asked,
+        state: &'a MonthState,
+        rows: &'a [StatementRow],
+        is_whole: bool,
+    ) -> Self {
+        Self { asked, state, rows, is_whole, before_unknown: before_unknown(bills, asked, rows) }
+    }
+
+    /// Why no currency is compared; `None` where those are that have bills.
+    pub(super) fn no_comparison(&self) -> Option<String> {
+        self.before_unknown.clone().or_else(|| self.state.has_no_bill().then(|| self.nothing_billed("")))
+    }
+
+    /// What is known of a currency. Nothing of it in a month whose bills are still to come is no fall to zero.
+    pub(super) fn of(&self, currency: &str) -> Known {
+        let month = self.asked.month.first_day();
+        let has_rows = self.rows.iter().any(|row| row.month == month && row.billing_currency == currency);
+        let is_to_come = self.state.has_no_bill() || (self.state.is_open() && self.is_whole);
+        let now = has_rows || !is_to_come;
+        Known {
+            before: self.before_unknown.is_none(),
+            now,
+            no_comparison: self
+                .no_comparison()
+                .or_else(|| (!now).then(|| self.nothing_billed(&format!("in {currency} ")))),
+        }
+    }
+
+    fn nothing_billed(&self, in_currency: &str) -> String {
+        let (month, yet) = (self.asked.month.label(), self.state.yet());
+        format!("no bills {in_currency}for {month}{yet}, so nothing to compare with")
+    }
+}
+
+impl Known {
+    pub(super) fn is_compared(&self) -> bool {
+        self.no_comparison.is_none()
+    }
+}
+
+fn before_unknown(bills: &Freshness, asked: &Asked, rows: &[StatementRow]) -> Option<String> {
+    let before = asked.before.days();
+    if !before.days().any(|day| bills.has_bill(day)) {
+        // A closed month stands although its bills were taken back. By charge day there are only the corrections of it
+        // that came on other bills.
+        let is_stated = rows.iter().any(|row| row.month != asked.month.first_day());
+        let is_known = is_stated && asked.view == MonthView::BillingPeriod;
+        return (!is_known).then(|| format!("no bills for {}, so nothing to compare with", asked.before.label()));
+    }
+    let first = bills.bills_from().filter(|first| before.start() < *first)?;
+    Some(format!("no bills before {}, so nothing to compare with", first.format("%-d %B %Y")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::By;
+    use super::*;
+    use crate::focus::{BillingPeriod, CostBasis};
+
+    fn row(month: &str, currency: &str) -> StatementRow {
+        StatementRow {
+            month: month.parse().unwrap(),
+            billing_month: month.parse().unwrap(),
+            service_id: 0,
+            service_slug: None,
+            service_name: None,
+            team_id: None,
+            team_slug: None,
+            team_name: None,
+            cost_center: None,
+            environment_id: 0,
+            environment_slug: None,
+            environment_name: None,
+            provider_name: "Cloud".into(),
+            charge_category: "Usage".into(),
+            billing_currency: currency.into(),
+            charge_count: 1,
+            cost: "9".parse().unwrap(),
+        }
+    }
+
+    // What is said of a currency of November beside October, where October is known.
+    fn said(state: &MonthState, rows: &[StatementRow], is_whole: bool, currency: &str) -> (bool, String) {
+        let november: BillingPeriod = "2026-11".parse().unwrap();
+        let asked = Asked {
+            month: november,
+            before: november.previous(),
+            view: MonthView::BillingPeriod,
+            basis: CostBasis::default(),
+            by: By::Service,
+            currency: None,
+        };
+        let known = Comparison::new(&Freshness::default(), &asked, state, rows, is_whole).of(currency);
+        assert!(known.before, "{known:?}");
+        (known.now, known.no_comparison.unwrap_or_else(|| "compared".into()))
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_no_fall_to_zero() {
+        let october = [row("2026-10-01", "USD"), row("2026-10-01", "EUR")];
+        let none = "no bills for November 2026 yet, so nothing to compare with";
+        for is_whole in [true, false] {
+            assert_eq!(said(&MonthState::Running(None), &october, is_whole, "USD"), (false, none.into()));
+        }
+        let passed = MonthState::Unbilled(Vec::new());
+        let none = "no bills for November 2026, so nothing to compare with";
+        assert_eq!(said(&passed, &october, true, "USD"), (false, none.into()));
+        // One currency is billed, the other not yet.
+        let running = MonthState::Running("2026-11-15".parse().ok());
+        let rows = [october.as_slice(), &[row("2026-11-01", "USD")]].concat();
+        assert_eq!(said(&running, &rows, true, "USD"), (true, "compared".into()));
+        let none = "no bills in EUR for November 2026 yet, so nothing to compare with";
+        assert_eq!(said(&running, &rows, true, "EUR"), (false, none.into()));
+        // A team may have nothing any more in a month that is billed, and a whole month may have none of a currency.
+        assert_eq!(said(&running, &rows, false, "EUR"), (true, "compared".into()));
+        assert_eq!(said(&MonthState::BillsIn, &rows, true, "EUR"), (true, "compared".into()));
+    }
+}

@@ -1,0 +1,133 @@
+//! Months of which nothing is billed: they say so, and are no saving of a hundred percent.
+
+use super::{Line, World, bill, column, texts, world};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+async fn api(world: &World, path: &str) -> Value {
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    world.app.api("GET", path, &token, Value::Null).await.json()
+}
+
+// Two sources billed August, one of them goes on in November.
+async fn with_a_gap(db: &PgPool) -> World {
+    let world = world(db).await;
+    let august = Line { cost: "80", billed: "2026-08", day: "2026-08-05", ..Line::default() };
+    world.import_as("cloud-one", &bill(&[august]), "2026-09-02T06:00:00Z").await;
+    world.import_as("saas-one", &bill(&[Line { cost: "8", ..august }]), "2026-09-02T06:00:00Z").await;
+    let november = ["2026-11-02", "2026-11-18"].map(|day| Line { cost: "9", billed: "2026-11", day, ..august });
+    world.import_as("cloud-one", &bill(&november), "2026-11-19T06:00:00Z").await;
+    world
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_month_that_no_source_billed_is_not_called_whole(db: PgPool) {
+    let world = with_a_gap(&db).await;
+    let finance = world.finance().await;
+    let said = "No source has billed this month. The last bills before it are those of cloud-one for August 2026, saas-one \
+                for August 2026.";
+    for month in ["2026-09", "2026-10"] {
+        let page = finance.get(&format!("/finance/statements/{month}")).await.body;
+        assert!(page.contains(said) && page.contains("<span>No bill</span>"), "{month}: {page}");
+        assert!(!page.contains("Every source has billed"), "{month}: {page}");
+        let body = api(&world, &format!("/api/v1/months/{month}")).await;
+        assert_eq!((body["state"].as_str(), body["sentence"].as_str()), (Some("bills-missing"), Some(said)));
+        let ask = finance.get(&format!("/finance/statements/{month}/close")).await.body;
+        assert!(ask.contains(said), "{month}: {ask}");
+    }
+    // The month before was billed, and this one is no fall from it.
+    let page = finance.get("/finance/statements/2026-09").await.body;
+    assert_eq!(texts(&page, ".lede"), ["Nothing is billed in USD for September 2026."]);
+    assert!(page.contains("There are no bills for September 2026, so nothing to compare with."), "{page}");
+    let listed = api(&world, "/api/v1/months").await;
+    let states: Vec<(&str, &str)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|month| (month["billing_month"].as_str().unwrap(), month["state"].as_str().unwrap()))
+        .collect();
+    let expected =
+        [("2026-11", "open"), ("2026-10", "bills-missing"), ("2026-09", "bills-missing"), ("2026-08", "bills-in")];
+    assert_eq!(states, expected);
+    // Before the first bill there is nobody to name.
+    let page = finance.get("/finance/statements/2026-06").await.body;
+    let said = "No source has billed this month. What is not known is never written as zero.";
+    assert!(texts(&page, ".state p").iter().any(|text| text == said), "{page}");
+}
+
+/// On its page, in its files and in the API: what it costs is not known, and there is no change.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_running_month_without_a_bill_is_no_fall(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&[Line { cost: "100", ..Line::default() }], "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let why = "no bills for November 2026 yet, so nothing to compare with";
+    for view in ["billing", "charge"] {
+        let page = finance.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        assert_eq!(texts(&page, ".lede"), ["Nothing is billed in USD for November 2026 yet."]);
+        assert!(page.contains("The month is open and has no bill yet."), "{page}");
+        assert!(page.contains(&format!("There are {why}.")) && !page.contains("Why spend changed"), "{page}");
+        assert!(texts(&page, "table.bridge").is_empty(), "{page}");
+        assert_eq!(texts(&page, ".figures div")[0], "Net cost not billed October 2026: $100.00");
+        let rows = texts(&page, "[aria-label^='Breakdown table'] tbody tr");
+        let is_unknown = |row: &String| {
+            ["$100.00 not billed", "not known"].iter().all(|text| row.contains(text)) && !row.contains('%')
+        };
+        assert!(!rows.is_empty() && rows.iter().all(is_unknown), "{rows:?}");
+        let csv = finance.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "EffectiveCost 2026-10"), ["100"], "{csv}");
+        for name in ["EffectiveCost 2026-11", "Change"] {
+            assert_eq!(column(&csv, name), [""], "{name}: {csv}");
+        }
+        let causes = finance.get(&format!("/finance/statements/2026-11/causes.csv?view={view}")).await.body;
+        assert_eq!(causes.lines().count(), 1, "{causes}");
+        let told = api(&world, &format!("/api/v1/months/2026-11/why?view={view}")).await;
+        assert_eq!(told["changes"], json!([]), "{told}");
+        assert_eq!(told["notes"][0], format!("There is no change to explain: {why}."), "{told}");
+    }
+    let costs = api(&world, "/api/v1/costs?view=billing&period=2026-11").await;
+    assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])), "{costs}");
+    assert_eq!(costs["notes"], json!(["No current bill is for November 2026: what it costs is not known."]));
+    // Overview and the list of months are of what is billed.
+    for path in ["/?period=2026-11", "/?period=mtd", "/finance/statements"] {
+        let lede = texts(&finance.get(path).await.body, ".lede").join(" ");
+        assert!(!lede.contains("100%") && !lede.contains("100.0%") && !lede.contains("$0"), "{path}: {lede}");
+    }
+}
+
+/// A currency whose bill is still to come is no fall either, beside one that is billed.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_that_is_not_billed_yet_is_no_fall(db: PgPool) {
+    let world = world(&db).await;
+    let euros = Line { cost: "9", currency: "EUR", ..Line::default() };
+    world.import(&[Line { cost: "100", ..Line::default() }, euros], "2026-11-02T06:00:00Z").await;
+    let november = [("10", "2026-11-02"), ("20", "2026-11-15")].map(|(cost, day)| Line {
+        cost,
+        billed: "2026-11",
+        day,
+        ..Line::default()
+    });
+    world.import(&november, "2026-11-16T06:00:00Z").await;
+    let finance = world.finance().await;
+    let page = finance.get("/finance/statements/2026-11").await.body;
+    let lede = texts(&page, ".lede").join(" ");
+    assert!(lede.starts_with("Net cost so far was $30.00, which is $70.00 (70.0%) less than October 2026."), "{lede}");
+    assert!(lede.ends_with("Nothing is billed in EUR for November 2026 yet."), "{lede}");
+    let why = "no bills in EUR for November 2026 yet, so nothing to compare with";
+    assert!(page.contains(&format!("There are {why}.")), "{page}");
+    assert_eq!(page.matches("Why spend changed").count(), 1, "{page}");
+    let csv = finance.get("/finance/statements/2026-11.csv").await.body;
+    assert_eq!(column(&csv, "BillingCurrency"), ["EUR", "USD"], "{csv}");
+    assert_eq!(column(&csv, "EffectiveCost 2026-10"), ["9", "100"], "{csv}");
+    assert_eq!(column(&csv, "EffectiveCost 2026-11"), ["", "30"], "{csv}");
+    assert_eq!(column(&csv, "Change"), ["", "-70"], "{csv}");
+    let told = api(&world, "/api/v1/months/2026-11/why").await;
+    let currencies: Vec<&Value> =
+        told["changes"].as_array().unwrap().iter().map(|one| &one["billing_currency"]).collect();
+    assert_eq!(currencies, ["USD"], "{told}");
+    assert_eq!(told["notes"][0], format!("There is no change to explain: {why}."), "{told}");
+    let causes = finance.get("/finance/statements/2026-11/causes.csv").await.body;
+    assert!(!causes.contains("EUR") && causes.contains("USD"), "{causes}");
+}
