@@ -44,7 +44,8 @@ CREATE TABLE metric_hour (
     PRIMARY KEY (metric, service_id, environment_id, hour)
 );
 
--- Up to when the values of a service are known: what lies before and has no value is missing.
+-- Up to when the values of a service are known: what lies before and has no value is missing. Runs of pipelines that are
+-- counted from events have zeros for days without one that are known.
 CREATE TABLE metric_reach (
     metric text NOT NULL REFERENCES metric,
     service_id bigint NOT NULL REFERENCES service ON DELETE CASCADE,

@@ -1,6 +1,12 @@
 //! Runs of pipelines as usage: how many of a service ended on a day, and how many minutes they took, so that a run has a
 //! unit cost; and apart from that the runs and jobs that a rule names, training for example. Counted from the stored runs,
 //! anew whenever some came, so that no order of arrival matters.
+//!
+//! Whoever tells of every run tells of days without one too: between the first run and the last day that all event sources
+//! of a service were heard after, such a day is a zero, so that its cost is part of what runs cost. Before and after it is
+//! not known, as any usage that nobody told.
+
+mod days;
 
 use super::mapper::{self, Mapper};
 use super::pipeline_deployments;
@@ -10,12 +16,13 @@ use crate::events::{self, Event};
 use crate::focus::DateRange;
 use crate::store::Pools;
 use crate::store::job_kinds::{self, KeptRule};
-use crate::store::metric_points::{MetricPoint, Slot, Write};
+use crate::store::metric_points::{RUNS_COUNTED_BY as BY, Write};
+use crate::store::metrics::RUN_MINUTES;
 use crate::store::service_details;
 use crate::store::usage_unmapped::{self, Lost, Reason};
 use anyhow::Context;
-use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use days::{Heard, Known, Place, Series};
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -27,11 +34,9 @@ pub const COUNT_PIPELINES: &str = "count_pipelines";
 /// How many runs ended.
 pub const RUNS: &str = "pipeline_runs";
 /// How many minutes they took.
-pub const MINUTES: &str = "pipeline_minutes";
-const BY: &str = "pipeline events";
+pub const MINUTES: &str = RUN_MINUTES;
 /// What is counted anew each time: rules and repositories that changed hold for these days too.
 const DAYS: u32 = 92;
-const MINUTE_DECIMALS: i64 = 4;
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,12 +47,16 @@ pub struct Counted {
     pub unmapped_count: u64,
 }
 
-/// Whether runs came that are not counted yet; the next look is in a quarter of an hour. Of several who ask one is told so.
+/// Whether runs came that are not counted yet, or some hours after the last count their sender was heard again, which may
+/// make zeros of days without a run; the next look is in a quarter of an hour. Of several who ask one is told so.
 pub async fn take_due(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         "UPDATE pipeline_usage SET next_count_at = $1::timestamptz + interval '15 minutes'
          WHERE next_count_at <= $1
-           AND EXISTS (SELECT FROM pipeline_run WHERE finished_at IS NOT NULL AND received_at > counted_through)
+           AND (EXISTS (SELECT FROM pipeline_run WHERE finished_at IS NOT NULL AND received_at > counted_through)
+                OR (counted_at < $1 - interval '6 hours'
+                    AND EXISTS (SELECT FROM event_source s WHERE s.last_received_at > counted_at
+                                AND EXISTS (SELECT FROM pipeline_run p WHERE p.event_source_id = s.event_source_id))))
          RETURNING is_only",
         now
     )
@@ -66,28 +75,36 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     let first = now.date_naive() - Days::new(u64::from(DAYS));
     let through = sqlx::query_scalar!("SELECT counted_through FROM pipeline_usage FOR UPDATE");
     let through = through.fetch_one(taking.conn()).await?;
+    // Before the runs are read: one that comes meanwhile must not be a zero.
+    let heard = Heard::read(taking.conn(), now).await?;
     let mut count = Count::read(taking.conn(), &places, &kinds, first, through).await?;
     // An earlier count may have had another service for a run, or another kind; a rule that is gone counts none.
     let days = DateRange::days_to(now.date_naive(), DAYS + 1);
     let of_kinds = kept.iter().flat_map(|rule| [jobs_metric(&rule.kind), minutes_metric(&rule.kind)]);
     let metrics: BTreeSet<String> = [RUNS, MINUTES].map(str::to_owned).into_iter().chain(of_kinds).collect();
+    let metrics: Vec<String> = metrics.into_iter().collect();
     for metric in &metrics {
         taking.delete_of(metric, BY, days).await?;
     }
-    let points: Vec<MetricPoint> = count.sums.iter().flat_map(|(place, sum)| sum.points(place)).collect();
-    taking.write(&points, Write::Replace, None, BY, now).await?;
+    let known = Known::read(taking.conn(), &metrics, first).await?;
+    for (reached, points) in days::points(&count.series, &heard, &known) {
+        taking.write(&points, Write::Replace, reached, BY, now).await?;
+    }
     count.lost.retain(|_, count| *count > 0);
     usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
-    if let Some(newest) = count.newest {
-        sqlx::query!("UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1)", newest)
-            .execute(taking.conn())
-            .await?;
-    }
+    sqlx::query!(
+        "UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1::timestamptz),
+             counted_at = greatest(counted_at, $2::timestamptz)",
+        count.newest,
+        now
+    )
+    .execute(taking.conn())
+    .await?;
     taking.finish(BY, now).await?;
-    let runs = count.sums.iter().filter(|(place, _)| place.kind.is_none());
+    let runs = count.series.iter().filter(|(place, _)| place.kind.is_none());
     Ok(Counted {
-        run_count: runs.map(|(_, sum)| sum.runs).sum(),
+        run_count: runs.flat_map(|(_, series)| series.days.values()).map(|sum| sum.runs).sum(),
         unmapped_count: count.lost.values().map(|count| count.unsigned_abs()).sum(),
     })
 }
@@ -103,44 +120,9 @@ pub fn job_kind_rule(kept: &KeptRule) -> anyhow::Result<JobKindRule> {
     })
 }
 
-// What runs are added up by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    // None for all runs of pipelines.
-    kind: Option<String>,
-    service_id: i64,
-    day: NaiveDate,
-}
-
-#[derive(Debug, Default)]
-struct Sum {
-    runs: u64,
-    seconds: i64,
-}
-
-impl Sum {
-    fn points(&self, place: &Place) -> [MetricPoint; 2] {
-        let point = |metric: String, value: BigDecimal| MetricPoint {
-            metric,
-            service_id: place.service_id,
-            environment_id: 0,
-            slot: Slot::Day(place.day),
-            value,
-        };
-        let (jobs, took) = match &place.kind {
-            None => (RUNS.to_owned(), MINUTES.to_owned()),
-            Some(kind) => (jobs_metric(kind), minutes_metric(kind)),
-        };
-        let minutes = BigDecimal::from(self.seconds) / BigDecimal::from(60);
-        [
-            point(jobs, BigDecimal::from(self.runs)),
-            point(took, minutes.with_scale_round(MINUTE_DECIMALS, RoundingMode::HalfEven)),
-        ]
-    }
-}
-
 // A run or a job, as it is added up.
 struct Run {
+    source_id: i64,
     day: NaiveDate,
     seconds: i64,
     service_id: Option<i64>,
@@ -160,7 +142,7 @@ struct NamedJob {
 
 #[derive(Debug, Default)]
 struct Count {
-    sums: BTreeMap<Place, Sum>,
+    series: BTreeMap<Place, Series>,
     lost: BTreeMap<Lost, i64>,
     // Runs and jobs that each rule names, and how many of these belong to no service.
     by_rule: BTreeMap<i64, (i64, i64)>,
@@ -177,7 +159,7 @@ impl Count {
         counted_through: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
         let mut rows = sqlx::query!(
-            r#"SELECT s.name AS source_name, p.external_id, p.received_at,
+            r#"SELECT p.event_source_id, s.name AS source_name, p.external_id, p.received_at,
                       (p.finished_at AT TIME ZONE 'UTC')::date AS "day!", p.started_at IS NOT NULL AS "has_duration!",
                       greatest(extract(epoch FROM p.finished_at - coalesce(p.started_at, p.finished_at)), 0)::bigint
                           AS "seconds!",
@@ -198,6 +180,7 @@ impl Count {
                 continue;
             }
             let run = Run {
+                source_id: row.event_source_id,
                 day: row.day,
                 seconds: row.seconds,
                 service_id: places.of(&source, &event),
@@ -240,8 +223,10 @@ impl Count {
     // What belongs to no service is told once, when it came.
     fn add(&mut self, run: &Run, kind: Option<&str>) {
         if let Some(service_id) = run.service_id {
-            let place = Place { kind: kind.map(str::to_owned), service_id, day: run.day };
-            let sum = self.sums.entry(place).or_default();
+            let place = Place { kind: kind.map(str::to_owned), service_id };
+            let series = self.series.entry(place).or_default();
+            series.source_ids.insert(run.source_id);
+            let sum = series.days.entry(run.day).or_default();
             sum.runs += 1;
             sum.seconds += run.seconds;
             return;

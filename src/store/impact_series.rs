@@ -1,6 +1,7 @@
 //! What the effect of a deployment is estimated from: daily usage by service and environment, releases, traffic, and
 //! what else the ledger knows to have happened. Read by the work in the background only; no person sees these rows.
 
+use super::metric_points::RUNS_COUNTED_BY;
 use super::service_measures::Measure;
 use crate::focus::DateRange;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -155,7 +156,8 @@ pub struct MetricDay {
     pub value: f64,
 }
 
-/// The values on these days of the metric that tells this of each service.
+/// The values on these days of the metric that tells this of each service. A day on which no counted run ended tells nothing
+/// of what there was to do: it is no figure.
 pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
     sqlx::query_as!(
         MetricDay,
@@ -164,11 +166,13 @@ pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRang
            FROM service_measure told
            JOIN metric_value p ON p.service_id = told.service_id AND p.metric = told.metric
            WHERE told.measure = $1 AND p.charge_date >= $2 AND p.charge_date < $3
+             AND (p.value > 0 OR p.loaded_by <> $5)
            ORDER BY 1, 2, 3 LIMIT $4"#,
         measure.key(),
         range.start(),
         range.end(),
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        RUNS_COUNTED_BY
     )
     .fetch_all(conn)
     .await

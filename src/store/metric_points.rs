@@ -8,6 +8,9 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Timelike, Utc};
 use sqlx::PgConnection;
 
+/// Who counts runs of pipelines and jobs from what event sources tell. Its zeros are days on which no run ended: part of
+/// what a run costs, and no sign that nothing was used, since a long job works on days before the one that it counts on.
+pub const RUNS_COUNTED_BY: &str = "pipeline events";
 /// Rows that go to the server at once.
 const ROWS_AT_ONCE: usize = 10_000;
 

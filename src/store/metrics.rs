@@ -18,6 +18,8 @@ pub const MEANINGS: [(&str, &str); 9] = [
 ];
 /// Ways to combine values, in the order of a menu.
 pub const COMBINATIONS: [&str; 3] = ["sum", "mean", "max"];
+/// The metric of the minutes that runs of pipelines took, counted beside these.
+pub const RUN_MINUTES: &str = "pipeline_minutes";
 /// Metrics that an installation may have.
 pub const METRICS_MAX: i64 = 1000;
 
@@ -58,6 +60,26 @@ impl Metric {
     /// with how much there is to do. Utilization, replicas and errors are no time.
     pub fn tells_duration(&self) -> bool {
         !self.is_summed() && matches!(self.meaning.as_str(), "latency" | "other")
+    }
+
+    /// Whether it tells how often, or how long, a service is built: nothing that the service does for anyone.
+    pub fn is_of_builds(&self) -> bool {
+        self.meaning == "pipeline-runs" || self.metric == RUN_MINUTES
+    }
+
+    /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests, jobs and the like, then
+    /// runs of pipelines, then minutes of these and what failed.
+    pub fn unit_rank(&self) -> u8 {
+        match self.meaning.as_str() {
+            "pipeline-runs" => 1,
+            "errors" => 2,
+            _ => 2 * u8::from(self.metric == RUN_MINUTES),
+        }
+    }
+
+    /// Whether it counts what a service does for someone, so that all that it costs is the cost of that.
+    pub fn is_unit(&self) -> bool {
+        self.is_summed() && self.unit_rank() == 0
     }
 
     /// The words for its meaning.
@@ -161,16 +183,20 @@ pub async fn add(
     .map(drop)
 }
 
-/// Of the metrics whose values add up, the one that a service has values of on most of these days.
-pub async fn most_known(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Option<String>> {
+/// Of the metrics whose values add up, the best unit ([`Metric::unit_rank`]) that a service has values of on these days, and
+/// of several the one of most days.
+pub async fn best_unit(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         "SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
          WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
            AND m.over_hours = 'sum' AND m.over_services = 'sum'
-         GROUP BY p.metric ORDER BY count(DISTINCT p.charge_date) DESC, p.metric LIMIT 1",
+         GROUP BY p.metric, m.meaning
+         ORDER BY CASE WHEN m.meaning = 'pipeline-runs' THEN 1 WHEN m.meaning = 'errors' OR p.metric = $4 THEN 2 ELSE 0 END,
+             count(DISTINCT p.charge_date) DESC, p.metric LIMIT 1",
         service_id,
         days.start(),
         days.end(),
+        RUN_MINUTES,
     )
     .fetch_optional(conn)
     .await
@@ -259,6 +285,17 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn builds_are_a_unit_only_where_there_is_no_other() {
+        let rank = |meaning: &str| metric(meaning, "sum").unit_rank();
+        assert_eq!(["requests", "training-jobs", "other"].map(rank), [0; 3]);
+        let minutes = Metric { metric: RUN_MINUTES.into(), ..metric("other", "sum") };
+        assert_eq!((rank("pipeline-runs"), minutes.unit_rank(), rank("errors")), (1, 2, 2));
+        assert!(minutes.is_of_builds() && metric("pipeline-runs", "sum").is_of_builds());
+        assert!(!metric("errors", "sum").is_of_builds() && !metric("training-jobs", "sum").is_of_builds());
+        assert!(metric("orders", "sum").is_unit() && !metric("latency", "mean").is_unit() && !minutes.is_unit());
+    }
 
     #[test]
     fn only_a_latency_or_something_else_that_is_no_sum_tells_a_duration() {

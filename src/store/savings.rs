@@ -2,6 +2,7 @@
 //! the ones that somebody dismissed.
 
 use super::Scope;
+use super::metric_points::RUNS_COUNTED_BY;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -142,7 +143,7 @@ pub struct PlaceUseRow {
 }
 
 /// Use of every place with a value: traffic and replicas by the one metric that tells them of the service, utilization as
-/// the mean of all.
+/// the mean of all. A day on which no counted run ended is no day without use: a longer run may have worked on it.
 pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec<PlaceUseRow>> {
     sqlx::query_as!(
         PlaceUseRow,
@@ -157,6 +158,7 @@ pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec
             LEFT JOIN service_measure told ON told.service_id = p.service_id AND told.metric = p.metric
             WHERE p.charge_date >= $1 AND p.charge_date <= $3
               AND (m.meaning = 'utilization' OR told.metric IS NOT NULL)
+              AND (p.value > 0 OR p.loaded_by <> $5)
             GROUP BY 1, 2, 3
         )
         SELECT service_id AS "service_id!", environment_id AS "environment_id!", max(unit) AS unit,
@@ -174,6 +176,7 @@ pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec
         days.use_from,
         days.complete_to,
         PLACE_COUNT_MAX,
+        RUNS_COUNTED_BY,
     )
     .fetch_all(conn)
     .await

@@ -97,8 +97,8 @@ async fn unit_metric<'a>(
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
         return Ok(all.get(&chosen));
     }
-    let known = metrics::most_known(snapshot, service_id, span.days).await?;
-    Ok(known.and_then(|name| all.get(&name)))
+    let best = metrics::best_unit(snapshot, service_id, span.days).await?;
+    Ok(best.and_then(|name| all.get(&name)))
 }
 
 async fn unit_costs(

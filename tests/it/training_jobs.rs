@@ -274,6 +274,13 @@ async fn a_job_is_posted_by_whoever_ran_it(db: PgPool) {
     let at = day("2026-11-01");
     assert_eq!(value(&db, "training_jobs", at).await, Some(BigDecimal::from(1)));
     assert_eq!(value(&db, "training_minutes", at).await, Some(BigDecimal::from(90)));
+    // Who posts jobs was heard later: no job ended on the days since. Of the days before nobody told.
+    for (at, expected) in [("2026-10-31", None), ("2026-11-02", Some(0)), ("2026-11-18", Some(0)), ("2026-11-19", None)]
+    {
+        for metric in ["training_jobs", "training_minutes"] {
+            assert_eq!(value(&db, metric, day(at)).await, expected.map(BigDecimal::from), "{metric} on {at}");
+        }
+    }
     // Whatever rules say of pipelines, it is no deployment.
     let fixed = json!({"applies_to": "deployments", "conditions": [{"attribute": "pipeline", "operator": "present"}],
         "service": "checkout", "environment": "production", "reason": "A rule for all pipelines."});

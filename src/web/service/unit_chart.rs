@@ -21,7 +21,7 @@ pub(in crate::web) struct UnitChart {
     /// `per 1,000 requests`.
     pub per: String,
     pub bars: MonthBars,
-    /// Each day with its unit cost, or that it is not known.
+    /// Each day with its unit cost, or that nothing was used or known.
     pub days: Vec<(String, String)>,
     pub has_unknown: bool,
     /// Days that have a unit cost.
@@ -47,23 +47,27 @@ impl UnitChart {
         }
         let largest = known.iter().map(|cost| cost.abs()).max()?;
         let decimals = unit_decimals(&largest, days.currency);
+        // Nothing used is known, and has no unit cost.
+        let is_known = |day: &NaiveDate| days.usage.contains_key(day);
         let bar = |(index, (day, cost)): (usize, &(NaiveDate, Option<BigDecimal>))| MonthBar {
             label: if index % LABEL_EVERY == 0 { label(*day, index) } else { String::new() },
             value: cost.as_ref().map(position).unwrap_or_default(),
-            is_provisional: cost.is_none(),
+            is_provisional: !is_known(day),
             is_open: true,
         };
         let bars: Vec<MonthBar> = all.iter().enumerate().map(bar).collect();
-        let written = |cost: &Option<BigDecimal>| {
-            cost.as_ref().map_or_else(|| "not known".to_owned(), |cost| money(cost, days.currency, decimals))
+        let written = |day: &NaiveDate, cost: &Option<BigDecimal>| match cost {
+            Some(cost) => money(cost, days.currency, decimals),
+            None if is_known(day) => "nothing used".to_owned(),
+            None => "not known".to_owned(),
         };
         Some(Self {
             metric: metric.to_owned(),
             per,
             bars: MonthBars::new(&bars, days.currency),
-            has_unknown: known.len() < all.len(),
+            has_unknown: all.iter().any(|(day, _)| !is_known(day)),
             known_days: known.len(),
-            days: all.iter().map(|(day, cost)| (day.format("%-d %b %Y").to_string(), written(cost))).collect(),
+            days: all.iter().map(|(day, cost)| (day.format("%-d %b %Y").to_string(), written(day, cost))).collect(),
         })
     }
 }
@@ -97,7 +101,7 @@ mod tests {
         let days = Days { range, costs: &costs, usage: &usage, units: 1, currency: "USD" };
         let chart = UnitChart::new("runs", "per run".into(), &days).unwrap();
         let written: Vec<&str> = chart.days.iter().map(|(_, cost)| cost.as_str()).collect();
-        assert_eq!(written, ["$2.00", "not known", "not known", "$0.00"]);
+        assert_eq!(written, ["$2.00", "not known", "nothing used", "$0.00"]);
         assert!(chart.has_unknown);
         let one = Days { range: DateRange::days_to(day(1), 1), ..days };
         assert!(UnitChart::new("runs", String::new(), &one).is_none());

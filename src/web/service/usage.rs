@@ -37,7 +37,7 @@ const SIGNIFICANT_DIGITS: i64 = 3;
 pub(super) struct UsageSection {
     slug: String,
     rows: Vec<UsageRow>,
-    /// Of the chosen metric, else of the one that is known on most days.
+    /// Of the chosen metric, else of the best unit that is known on most days.
     chart: Option<UnitChart>,
     /// The metric that was chosen for the service; empty where none was.
     chosen: String,
@@ -80,7 +80,7 @@ pub struct UnitLine {
 }
 
 impl UsageSection {
-    /// The chosen metric's row, else that of the unit cost that is known on most days.
+    /// The chosen metric's row, else that of the best unit whose cost is known on most days.
     pub fn main(&self) -> Option<&UsageRow> {
         let chosen = self.rows.iter().find(|row| row.metric == self.chosen && !row.costs.is_empty());
         chosen.or_else(|| self.rows.iter().find(|row| !row.costs.is_empty()))
@@ -103,20 +103,30 @@ pub(super) async fn read(
     let names = metric_points::of_service(&mut *snapshot, service.service_id, both).await?;
     let chosen = metrics::unit_metric(&mut *snapshot, service.service_id).await?.unwrap_or_default();
     let lacking = bills.lacking(&[service.service_id]);
-    let mut rows = Vec::new();
-    let mut charts = Vec::new();
+    let (mut read, mut has_unit) = (Vec::new(), false);
     for metric in names.iter().filter_map(|name| all.get(name)) {
         let id = service.service_id;
         let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
-        rows.push(row(metric, &known, span, days, &lacking));
-        charts.extend(chart(metric, &known, span, days, &lacking));
+        has_unit |= metric.is_unit() && !known.is_empty();
+        let row = row(metric, &known, span, days, &lacking);
+        read.push((metric, row, chart(metric, &known, span, days, &lacking)));
     }
-    charts.sort_by_key(|chart| (chart.metric != chosen, Reverse(chart.known_days)));
-    rows.sort_by_key(|row| (row.costs.is_empty(), Reverse(row.known_days)));
+    for (metric, row, chart) in &mut read {
+        // All that a service costs is not the cost of building it, where it does something else that is counted.
+        if has_unit && metric.is_of_builds() && metric.metric != chosen {
+            row.costs.clear();
+            *chart = None;
+        }
+    }
+    read.sort_by_key(|(metric, row, _)| (row.costs.is_empty(), metric.unit_rank(), Reverse(row.known_days)));
+    let charts = read.iter().filter_map(|(metric, _, chart)| Some((*metric, chart.as_ref()?)));
+    let chart =
+        charts.min_by_key(|(metric, chart)| (chart.metric != chosen, metric.unit_rank(), Reverse(chart.known_days)));
+    let chart = chart.map(|(_, chart)| chart.clone());
     Ok(UsageSection {
         slug: service.slug.clone(),
-        rows,
-        chart: charts.into_iter().next(),
+        rows: read.into_iter().map(|(_, row, _)| row).collect(),
+        chart,
         chosen,
         choices: all.into_values().filter(Metric::is_summed).map(|metric| metric.metric).collect(),
         can_choose,

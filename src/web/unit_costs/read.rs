@@ -90,7 +90,8 @@ impl Sides {
     }
 }
 
-/// Every workload of these services that has usage on the days of both sides: one a service, metric and currency.
+/// Every workload of these services that has usage on the days of both sides: one a service, metric and currency. Runs of
+/// pipelines are one only where somebody chose them or stated a goal for them, or nothing else is counted.
 pub async fn workloads(
     conn: &mut Snapshot,
     services: &[ServedService],
@@ -119,6 +120,7 @@ pub async fn workloads(
         let currencies: BTreeSet<&String> =
             costs.keys().filter(|(id, _)| *id == service.service_id).map(|(_, currency)| currency).collect();
         let lacking = bills.lacking(&[service.service_id]);
+        let mut told: Vec<Workload> = Vec::new();
         for metric in own.iter().filter(|metric| metric.is_summed()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(&own, goal, &usage, sides);
@@ -147,9 +149,16 @@ pub async fn workloads(
                     verdict: None,
                 };
                 one.verdict = one.stated().map(|goal| verdict(goal, &one.measure()));
-                all.push(one);
+                told.push(one);
             }
         }
+        let has_unit = own.iter().any(|metric| metric.is_unit() && !usage[metric.metric.as_str()].is_empty());
+        if has_unit && told.iter().any(|one| one.metric.is_of_builds()) {
+            let chosen = metrics::unit_metric(conn, service.service_id).await?;
+            let is_chosen = |one: &Workload| chosen.as_ref() == Some(&one.metric.metric);
+            told.retain(|one| !one.metric.is_of_builds() || one.goal.is_some() || is_chosen(one));
+        }
+        all.append(&mut told);
     }
     Ok(all)
 }

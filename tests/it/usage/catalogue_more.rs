@@ -213,7 +213,8 @@ async fn a_person_knows_better_than_the_sender(pool: PgPool) {
     assert_eq!(nobody.post_form("/catalogue/environments/pr-12/still-runs", &[]).await.status, StatusCode::FORBIDDEN);
 }
 
-async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds: i64, attributes: Value) {
+/// A run that ended then is stored.
+pub(super) async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds: i64, attributes: Value) {
     let delivery: i64 = sqlx::query_scalar(
         "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state)
          SELECT min(event_source_id), $1, 'workflow_run', '{}', '', '', now(), 'done' FROM event_source RETURNING event_delivery_id",
@@ -239,7 +240,8 @@ async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds: i64, attri
     .unwrap();
 }
 
-async fn values(pool: &PgPool) -> Vec<String> {
+/// All days of all metrics.
+pub(super) async fn values(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT s.slug || ' ' || p.metric || ' ' || p.charge_date || ' ' || trim_scale(p.value)
          FROM metric_point p JOIN service s USING (service_id) ORDER BY 1",
@@ -250,7 +252,7 @@ async fn values(pool: &PgPool) -> Vec<String> {
 }
 
 /// Runs are counted by service and day with their minutes; jobs of a run count with it, what belongs to nobody is told,
-/// and counting again changes nothing.
+/// and counting again changes nothing. A day without a run is a zero where its sender was heard after it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn runs_of_pipelines_become_usage(pool: PgPool) {
     let app = shop(&pool).await;
@@ -263,13 +265,17 @@ async fn runs_of_pipelines_become_usage(pool: PgPool) {
     run(&pool, "2/jobs/1", "acme/storefront", "2026-10-30T23:59:59Z", 50, json!({ "job": "deploy" })).await;
     run(&pool, "3", "acme/search", "2026-10-31T10:00:00Z", 30, json!({})).await;
     run(&pool, "4", "acme/unheard-of", "2026-10-31T10:00:00Z", 30, json!({})).await;
+    let heard = "UPDATE event_source SET last_received_at = '2026-11-01T12:00:00Z'";
+    sqlx::query(heard).execute(&pool).await.unwrap();
     assert!(ask_for_due_counts(&pools(&pool), now).await.unwrap());
     assert!(!ask_for_due_counts(&pools(&pool), now).await.unwrap(), "once a quarter of an hour");
     let expected = [
         "search pipeline_minutes 2026-10-31 0.5",
         "search pipeline_runs 2026-10-31 1",
         "shop pipeline_minutes 2026-10-30 2.5",
+        "shop pipeline_minutes 2026-10-31 0",
         "shop pipeline_runs 2026-10-30 2",
+        "shop pipeline_runs 2026-10-31 0",
     ];
     for _ in 0..2 {
         let counted = pipeline_usage::count(&pools(&pool), now).await.unwrap();
@@ -289,7 +295,7 @@ async fn runs_of_pipelines_become_usage(pool: PgPool) {
     assert!(ask_for_due_counts(&pools(&pool), later).await.unwrap());
     pipeline_usage::count(&pools(&pool), later).await.unwrap();
     let shop_left = values(&pool).await.into_iter().filter(|value| value.starts_with("shop")).count();
-    assert_eq!(shop_left, 0);
+    assert_eq!(shop_left, 0, "its days without a run went with its runs");
     assert!(values(&pool).await.contains(&"search pipeline_runs 2026-10-30 3".to_owned()));
     // So a run has a unit cost: 5 of search on the 30th for 3 runs.
     let set = app.post_form("/services/search/unit-metric", &[("metric", "pipeline_runs")]).await;

@@ -6,6 +6,7 @@ mod delivery;
 mod otlp;
 mod points;
 mod prometheus;
+mod quiet_days;
 mod refreshes;
 
 use crate::ledger::{Line, bill, import_as_of};
@@ -29,7 +30,12 @@ async fn shop(pool: &PgPool) -> TestApp {
         lines.push(Line::of("2026-10", day, "shop", cost));
         lines.push(Line::of("2026-10", day, "search", "5"));
     }
-    assert_eq!(import_as_of(pool, "aws", &bill(&lines), 1).await.state, "published");
+    opened(pool, &lines).await
+}
+
+/// The service with these lines, and a browser of finance.
+async fn opened(pool: &PgPool, lines: &[Line]) -> TestApp {
+    assert_eq!(import_as_of(pool, "aws", &bill(lines), 1).await.state, "published");
     let mut app = crate::support::app(pool.clone()).await;
     app.state = app.state.with(|parts| parts.clock = now);
     app.router = costwake::web::router(app.state.clone());

@@ -1,0 +1,232 @@
+//! Days without a run of a pipeline: a zero where its sender was heard, so that a run costs what all these days cost.
+
+use super::catalogue_more::{run, values};
+use super::{ingest, now, opened, point, send, shop};
+use crate::ledger::Line;
+use crate::support::{TestApp, count, pools};
+use axum::http::StatusCode;
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use costwake::focus::DateRange;
+use costwake::jobs::ask_for_due_counts;
+use costwake::rollup::{metrics_import, pipeline_usage};
+use costwake::store::service_measures::Measure;
+use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, impact_series, metrics, savings};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+// A service that costs 10 on each day of October.
+async fn batch(pool: &PgPool) -> TestApp {
+    let lines: Vec<Line> = (1..=31).map(|day| Line::of("2026-10", day, "batch", "10")).collect();
+    opened(pool, &lines).await
+}
+
+// A run of two minutes on this day of October.
+async fn ran(pool: &PgPool, id: &str, day: u32) {
+    run(pool, id, "acme/batch", &format!("2026-10-{day:02}T10:00:00Z"), 120, json!({})).await;
+}
+
+// The sender was heard then, and not since.
+async fn heard(pool: &PgPool, at: &str) {
+    let at: DateTime<Utc> = at.parse().unwrap();
+    sqlx::query("UPDATE event_source SET last_received_at = $1").bind(at).execute(pool).await.unwrap();
+}
+
+async fn counted(pool: &PgPool, at: DateTime<Utc>) {
+    pipeline_usage::count(&pools(pool), at).await.unwrap();
+}
+
+// Days of October with how many runs ended on them.
+async fn runs(pool: &PgPool) -> Vec<String> {
+    let all = values(pool).await.into_iter();
+    all.filter_map(|one| one.strip_prefix("batch pipeline_runs 2026-10-").map(str::to_owned)).collect()
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Ten days of 10 with five runs: a run costs 20, and not the 10 of a day with one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_run_costs_what_all_days_since_the_first_cost(pool: PgPool) {
+    let app = batch(&pool).await;
+    for day in [20, 22, 24, 26, 28] {
+        ran(&pool, &day.to_string(), day).await;
+    }
+    heard(&pool, "2026-10-30T06:00:00Z").await;
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 1", "25 0", "26 1", "27 0", "28 1", "29 0"]);
+
+    let page = app.get("/services/batch?period=2026-10-20..2026-10-29").await.body;
+    assert!(page.contains("$20.00") && page.contains("per unit of runs"), "{page}");
+    assert!(!page.contains("of 10 days are known"), "{page}");
+    let read = app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/unit-costs?metric=pipeline_runs&period=2026-10-20..2026-10-29";
+    let told = app.api("GET", path, &read, Value::Null).await.json();
+    let after = &told["groups"][0]["after"];
+    let number = |name: &str| after[name].as_str().unwrap_or_default().parse::<BigDecimal>().unwrap();
+    assert_eq!(["cost", "usage", "cost_per_unit"].map(number), [100, 5, 20].map(BigDecimal::from), "{told}");
+    assert_eq!((&after["known_days"], &after["unknown_days"]), (&json!(10), &json!(0)), "{told}");
+    // Before the first run, and since its sender is silent, nothing is known.
+    let page = app.get("/services/batch?period=2026-10-15..2026-10-31").await.body;
+    assert!(page.contains("10 of 17 days are known; 15 Oct to 19 Oct, 30 Oct to 31 Oct are left out"), "{page}");
+    let metric = app.get("/metrics/pipeline_runs").await.body;
+    assert!(metric.contains("nothing used") && metric.contains("not known") && metric.contains("$20.00"), "{metric}");
+
+    // That no run ended is no sign that nothing works: of traffic there is no figure then.
+    let chosen = app.post_form("/services/batch/unit-metric", &[("metric", "pipeline_runs")]).await;
+    assert_eq!(chosen.status, StatusCode::SEE_OTHER, "{}", chosen.body);
+    let mut conn = pool.acquire().await.unwrap();
+    let october = DateRange::new(day("2026-10-01"), day("2026-11-01")).unwrap();
+    let traffic = impact_series::measured(&mut conn, Measure::Volume, october).await.unwrap();
+    let days: Vec<String> = traffic.iter().map(|one| format!("{} {}", one.charge_date, one.value)).collect();
+    assert_eq!(days, [20, 22, 24, 26, 28].map(|day| format!("2026-10-{day} 1")));
+    let asked = savings::SavingDays {
+        first: day("2026-10-01"),
+        money_from: day("2026-10-01"),
+        use_from: day("2026-10-18"),
+        complete_to: day("2026-10-31"),
+    };
+    let used = savings::uses(&mut conn, asked).await.unwrap();
+    assert_eq!(used.iter().map(|one| (one.traffic, one.traffic_days)).collect::<Vec<_>>(), [(Some(1.0), 5)]);
+}
+
+/// A zero needs a sender that was heard after the day, and that nothing of it waits to be read.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_nobody_told_of_is_no_zero(pool: PgPool) {
+    let _app = batch(&pool).await;
+    ran(&pool, "1", 20).await;
+    ran(&pool, "2", 22).await;
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "22 1"], "nobody knows up to when it told");
+    heard(&pool, "2026-10-24T23:59:00Z").await;
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0"]);
+    let reach = "SELECT to_char(complete_through AT TIME ZONE 'UTC', 'DD HH24:MI') FROM metric_reach
+                 WHERE metric = 'pipeline_runs'";
+    let reach: String = sqlx::query_scalar(reach).fetch_one(&pool).await.unwrap();
+    assert_eq!(reach, "24 23:59");
+
+    heard(&pool, "2026-10-28T06:00:00Z").await;
+    let waits = "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
+                     received_at, state)
+                 SELECT event_source_id, 'waits', 'workflow_run', '{}', '', '', '2026-10-26T12:00:00Z', 'new'
+                 FROM event_source WHERE name = 'api'";
+    sqlx::query(waits).execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0"], "it may be a run of the 26th");
+    sqlx::query("UPDATE event_delivery SET state = 'done'").execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0", "26 0", "27 0"]);
+
+    // Who tells of no run tells of days without one too: they are counted some hours later.
+    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(7)).await.unwrap(), "it is still silent");
+    heard(&pool, "2026-11-02T09:00:00Z").await;
+    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(5)).await.unwrap());
+    assert!(ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(7)).await.unwrap());
+}
+
+/// What somebody posts of a day without a run counts, by day or by hour, until it is taken away.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_somebody_else_told_stays(pool: PgPool) {
+    let app = batch(&pool).await;
+    ran(&pool, "1", 20).await;
+    ran(&pool, "2", 23).await;
+    heard(&pool, "2026-10-25T06:00:00Z").await;
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 0", "23 1", "24 0"]);
+    let token = ingest(&app).await;
+    let own =
+        json!({ "points": [point("batch", "2026-10-21", json!(4)), point("batch", "2026-10-22T05:00:00Z", json!(2))] });
+    send(&app, &token, "pipeline_runs", own).await;
+    for _ in 0..2 {
+        counted(&pool, now()).await;
+        assert_eq!(runs(&pool).await, ["20 1", "21 4", "22 2", "23 1", "24 0"]);
+        let zero = "SELECT count(*) FROM metric_point WHERE metric = 'pipeline_minutes' AND value = 0";
+        assert_eq!(count(&pool, zero).await, 3, "of the minutes nobody else told");
+    }
+    let taken = [("service", "batch"), ("first_day", "2026-10-21"), ("last_day", "2026-10-22")];
+    let taken = app.post_form("/metrics/pipeline_runs/delete-values", &taken).await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.body);
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 0", "23 1", "24 0"]);
+}
+
+/// Runs in any order, counted after each or once, make the same days; with runs that go, their days without one go too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn any_order_of_runs_makes_the_same_days(pool: PgPool) {
+    let _app = batch(&pool).await;
+    heard(&pool, "2026-10-29T06:00:00Z").await;
+    for day in [26, 22, 28, 20] {
+        ran(&pool, &format!("a{day}"), day).await;
+        counted(&pool, now()).await;
+    }
+    let expected = ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0", "26 1", "27 0", "28 1"];
+    assert_eq!(runs(&pool).await, expected, "a late one of an earlier day is the first now");
+    let kept = values(&pool).await;
+    sqlx::query("DELETE FROM pipeline_run").execute(&pool).await.unwrap();
+    for day in [20, 22, 26, 28] {
+        ran(&pool, &format!("b{day}"), day).await;
+    }
+    for _ in 0..2 {
+        counted(&pool, now()).await;
+        assert_eq!(values(&pool).await, kept);
+    }
+    sqlx::query("DELETE FROM pipeline_run WHERE external_id = 'b20'").execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, &expected[2..]);
+    sqlx::query("DELETE FROM pipeline_run").execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    assert!(values(&pool).await.is_empty(), "{:?}", values(&pool).await);
+}
+
+/// Only the last 92 days are counted anew: a first run that lies before them is the first all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn days_after_a_run_that_is_long_ago_stay(pool: PgPool) {
+    let _app = batch(&pool).await;
+    ran(&pool, "1", 20).await;
+    ran(&pool, "2", 28).await;
+    heard(&pool, "2026-10-30T06:00:00Z").await;
+    counted(&pool, now()).await;
+    let kept = values(&pool).await;
+    // From the 25th on.
+    counted(&pool, "2027-01-25T08:00:00Z".parse().unwrap()).await;
+    assert_eq!(values(&pool).await, kept);
+}
+
+/// Where a service does something that is counted, all that it costs is not the cost of its builds; unless somebody says so.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
+    let app = shop(&pool).await;
+    for (id, repo, end) in
+        [("1", "acme/shop", "2026-10-29"), ("2", "acme/shop", "2026-10-31"), ("3", "acme/search", "2026-10-29")]
+    {
+        run(&pool, id, repo, &format!("{end}T10:00:00Z"), 120, json!({})).await;
+    }
+    heard(&pool, "2026-11-01T06:00:00Z").await;
+    counted(&pool, now()).await;
+    // Known on fewer days than runs, and the unit all the same.
+    let requests = b"metric,service,day,value\nrequests,shop,2026-10-29,10000\nrequests,shop,2026-10-31,20000\n";
+    metrics_import::import(&pools(&pool), requests, "test", "", now()).await.unwrap();
+    let url = "?period=2026-10-29..2026-10-31";
+    let page = app.get(&format!("/services/shop{url}")).await.body;
+    assert!(page.contains("Unit cost, per 1,000 requests") && page.contains("pipeline_runs"), "{page}");
+    assert!(!page.contains("per unit of runs") && !page.contains("per unit of minutes"), "{page}");
+    let other = app.get(&format!("/services/search{url}")).await.body;
+    assert!(other.contains("Unit cost, per unit of runs"), "{other}");
+    let mut conn = pool.acquire().await.unwrap();
+    for (slug, expected) in [("shop", "requests"), ("search", "pipeline_runs")] {
+        let id: i64 = sqlx::query_scalar("SELECT service_id FROM service WHERE slug = $1")
+            .bind(slug)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        let best = metrics::best_unit(&mut conn, id, DateRange::days_to(day("2026-10-31"), 3)).await.unwrap();
+        assert_eq!(best.as_deref(), Some(expected), "{slug}");
+    }
+    let chosen = app.post_form("/services/shop/unit-metric", &[("metric", "pipeline_runs")]).await;
+    assert_eq!(chosen.status, StatusCode::SEE_OTHER, "{}", chosen.body);
+    let page = app.get(&format!("/services/shop{url}")).await.body;
+    assert!(page.contains("Unit cost, per unit of runs") && !page.contains("per unit of minutes"), "{page}");
+}
