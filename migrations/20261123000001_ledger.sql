@@ -121,7 +121,9 @@ CREATE TABLE generation (
     version_at timestamptz,
     -- ProviderName and InvoiceIssuerName of its lines in lower case: they tell whether another source holds the
     -- same bill.
-    biller_names text[] NOT NULL DEFAULT '{}'
+    biller_names text[] NOT NULL DEFAULT '{}',
+    -- Whether usage of it is charged by the hour: then its lines tell when in a day cost arose.
+    has_hourly_charges boolean NOT NULL DEFAULT false
 );
 -- One current generation a scope: the database itself refuses a second.
 CREATE UNIQUE INDEX generation_current

@@ -45,6 +45,9 @@ CREATE TABLE deployment_effect (
     joint jsonb,
     -- Of a rollback: did the cost come back?
     came_back jsonb,
+    -- Where hours of the bill place the start: {"at", "share_after"}, the moment of the release, and the share of what such
+    -- a day usually costs that comes after it.
+    hourly_start jsonb,
     method text NOT NULL,
     -- Of everything that the answer is made from: the same inputs are never computed twice.
     fingerprint text NOT NULL,

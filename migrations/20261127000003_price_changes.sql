@@ -1,4 +1,5 @@
--- What is worked out once for all analyses that look at it: changes of prices, and cost that moved with tags.
+-- What is worked out once for all analyses that look at it: changes of prices, cost that moved with tags, and the hours
+-- in which cost usually arises.
 
 -- What each was made from last, by ids: prices from the generations that counted, retags from the publication.
 CREATE TABLE shared_analysis (
@@ -33,5 +34,20 @@ CREATE TABLE retag_step (
     day date NOT NULL,
     -- The mean of what came, less what went. For estimates only.
     amount_per_day double precision NOT NULL,
+    PRIMARY KEY (service_id, environment_id, billing_currency, day)
+);
+
+-- In which hours of a day the cost of a service usually arises, for each day on which something was released to it and
+-- that bills by the hour tell something of. Shares, no amounts: a bill that is taken back leaves none behind.
+CREATE TABLE release_hours (
+    service_id bigint NOT NULL,
+    environment_id bigint NOT NULL,
+    billing_currency text NOT NULL,
+    -- The day of the release, UTC. The same weekday of the four weeks before says what is usual.
+    day date NOT NULL,
+    -- A digest of what those days cost, and of how many lines: lines are read again only where it is another.
+    made_from text NOT NULL,
+    -- The share of each hour from midnight on; they add up to 1. Empty where those days are not charged by the hour.
+    hours double precision[] NOT NULL CHECK (cardinality(hours) IN (0, 24)),
     PRIMARY KEY (service_id, environment_id, billing_currency, day)
 );

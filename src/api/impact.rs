@@ -100,6 +100,10 @@ pub struct Answer {
     /// release of its own day, which daily bills cannot tell), its share, and deployment_ids of what it took back: all
     /// since the version that it went back to, whose effects are added up.
     pub came_back: Option<serde_json::Value>,
+    /// Where the bill is by the hour and the hour of the release is known: since when the effect is counted (at), and the
+    /// share of what such a day usually costs that comes after it (share_after). `null` otherwise, and where releases of
+    /// several days share the answer.
+    pub hourly_start: Option<serde_json::Value>,
     /// What is different from the answer before.
     pub what_changed: String,
     /// The way of working it out.
@@ -212,6 +216,7 @@ impl From<&EffectRow> for Answer {
             flags: row.flags.clone(),
             joint: row.joint.clone(),
             came_back: row.came_back.clone(),
+            hourly_start: row.hourly_start.clone(),
             what_changed: row.what_changed.clone(),
             method: row.method.clone(),
             days: Vec::new(),

@@ -383,6 +383,7 @@ async fn insert_generations(
             last_charge_date: Some(unix_day(scope.last_day)),
             biller_names: &biller_names,
             append_object: load.append_object,
+            has_hourly_charges: scope.has_hourly_charges,
         };
         generations::insert_ready(&mut *conn, &new).await?;
         let delivery = (delivery_id, load.version_at);
@@ -418,6 +419,7 @@ async fn insert_gone(
             last_charge_date: None,
             biller_names: &gone.biller_names,
             append_object: load.append_object,
+            has_hourly_charges: false,
         };
         generations::insert_ready(&mut *conn, &new).await?;
         if let Some(one_side) = load.one_side {

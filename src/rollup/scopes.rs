@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 
 /// Providers and issuers of a scope that are told apart.
 const NAMES_MAX: usize = 32;
+/// The longest charge period that tells the hour in which a cost arose.
+const HOUR_SECONDS: i64 = 3600;
 
 /// One billing account and billing period of a file.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub(super) struct ScopeFound {
     /// `ProviderName` and `InvoiceIssuerName` of its rows, the first ones.
     pub providers: Vec<String>,
     pub issuers: Vec<String>,
+    /// Whether some of its usage is charged by the hour.
+    pub has_hourly_charges: bool,
 }
 
 impl ScopeFound {
@@ -37,6 +41,13 @@ impl ScopeFound {
         note(&mut self.providers, charge.provider_name);
         note(&mut self.issuers, charge.invoice_issuer_name);
     }
+}
+
+fn is_hourly(charge: &Charge<'_>) -> bool {
+    let period = charge.charge_period_start.zip(charge.charge_period_end);
+    let seconds = period.map_or(0, |(start, end)| end.timestamp() - start.timestamp());
+    // Fees and taxes often stand on an hour, also in bills of days.
+    (1..=HOUR_SECONDS).contains(&seconds) && charge.charge_category == Some("Usage")
 }
 
 fn note(names: &mut Vec<String>, name: Option<&str>) {
@@ -78,6 +89,7 @@ impl Scopes {
         scope.first_day = scope.first_day.min(day);
         scope.last_day = scope.last_day.max(day);
         scope.note_billers(charge);
+        scope.has_hourly_charges = scope.has_hourly_charges || is_hourly(charge);
         Ok(place)
     }
 
@@ -99,6 +111,7 @@ impl Scopes {
             last_day: day,
             providers: Vec::new(),
             issuers: Vec::new(),
+            has_hourly_charges: false,
         });
         self.places.insert(key, place);
         Ok(place)

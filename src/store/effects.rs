@@ -38,6 +38,7 @@ pub struct NewEffect {
     pub flags: Value,
     pub joint: Option<Value>,
     pub came_back: Option<Value>,
+    pub hourly_start: Option<Value>,
     pub method: String,
     pub fingerprint: String,
     pub parts: Value,
@@ -55,18 +56,19 @@ pub async fn append(conn: &mut PgConnection, effects: &[NewEffect], now: DateTim
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
                 horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
-                flags, joint, came_back, method, fingerprint, parts, what_changed, supersedes)
+                flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes)
              SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
                 $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
-                nullif(joint, 'null'), nullif(came_back, 'null'), method, fingerprint, parts, what_changed, supersedes
+                nullif(joint, 'null'), nullif(came_back, 'null'), nullif(hourly_start, 'null'), method, fingerprint, parts,
+                what_changed, supersedes
              FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
                 billing_currency text, release_date date, effect_date date, asked_on date, publication_id bigint,
                 phase text, finding text, reason text, days_before integer, days_after integer, horizon_days integer,
                 per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
                 smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
-                joint jsonb, came_back jsonb, method text, fingerprint text, parts jsonb, what_changed text,
-                supersedes bigint)",
+                joint jsonb, came_back jsonb, hourly_start jsonb, method text, fingerprint text, parts jsonb,
+                what_changed text, supersedes bigint)",
             rows,
             now
         )
@@ -160,6 +162,7 @@ pub struct EffectRow {
     pub flags: Value,
     pub joint: Option<Value>,
     pub came_back: Option<Value>,
+    pub hourly_start: Option<Value>,
     pub method: String,
     pub what_changed: String,
 }
@@ -173,7 +176,7 @@ pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id
                   e.environment_id, v.name AS environment_name, e.billing_currency, e.release_date, e.asked_on,
                   e.computed_at, e.publication_id, e.phase, e.finding, e.reason, e.days_before, e.days_after,
                   e.horizon_days, e.per_day, e.per_day_low, e.per_day_high, e.before_per_day, e.smallest_visible,
-                  e.probability, e.per_unit, e.flags, e.joint, e.came_back, e.method, e.what_changed
+                  e.probability, e.per_unit, e.flags, e.joint, e.came_back, e.hourly_start, e.method, e.what_changed
            FROM deployment_effect e
            JOIN deployment d USING (deployment_id)
            JOIN deployment_service ds USING (deployment_id, service_id)

@@ -36,6 +36,8 @@ pub struct NewGeneration<'a> {
     pub biller_names: &'a [String],
     /// The object that it stands for where the source appends, else its export.
     pub append_object: &'a str,
+    /// Whether some of its usage is charged by the hour.
+    pub has_hourly_charges: bool,
 }
 
 /// Adds a generation that is loaded completely and counted nowhere yet.
@@ -43,8 +45,8 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
     sqlx::query!(
         "INSERT INTO generation
             (generation_id, delivery_id, source_id, billing_account_id, billing_period_start, billing_period_end,
-             state, charge_count, first_charge_date, last_charge_date, biller_names, append_object)
-         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10, $11)",
+             state, charge_count, first_charge_date, last_charge_date, biller_names, append_object, has_hourly_charges)
+         VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10, $11, $12)",
         new.generation_id,
         new.delivery_id,
         new.source_id,
@@ -56,6 +58,7 @@ pub async fn insert_ready(db: impl PgExecutor<'_>, new: &NewGeneration<'_>) -> s
         new.last_charge_date,
         new.biller_names,
         new.append_object,
+        new.has_hourly_charges,
     )
     .execute(db)
     .await?;

@@ -90,6 +90,7 @@ pub mod pushes;
 pub mod rates;
 pub mod receipts;
 pub mod rejected_totals;
+pub mod release_hours;
 pub mod release_lists;
 pub mod releases;
 pub mod replaced_waiting;

@@ -19,6 +19,7 @@ mod deploy_command;
 mod deployments_api;
 mod deployments_busy;
 mod effects;
+mod effects_hourly;
 mod embedded;
 mod event_reading;
 mod event_reads;

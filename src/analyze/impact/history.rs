@@ -45,7 +45,8 @@ pub struct ReleaseDay {
     pub day: NaiveDate,
     /// The deployments of that day, by id.
     pub deployment_ids: Vec<i64>,
-    /// The share of that day that lay before the release, 0 to 1, where an hour is known; else half of it is assumed.
+    /// The share of that day that lay before the release, 0 to 1, where an hour is known; else half of it is assumed. Of
+    /// what such a day usually costs, where hours of the bill tell that, else of the clock.
     pub share_before: Option<f64>,
 }
 

@@ -96,7 +96,7 @@ pub struct Detected {
 
 /// Brings all anomalies up to date.
 pub async fn detect(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Detected> {
-    super::effects::bring_prices_up_to_date(pools).await?;
+    super::effects::bring_inputs_up_to_date(pools).await?;
     for _ in 0..ATTEMPTS_MAX {
         if let Some(detected) = detect_once(pools, now).await? {
             return Ok(detected);

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 use super::commitments::Steps;
+use super::hours::{HourlyStart, Hours};
 use super::inputs::Inputs;
 use super::siblings::{self, Monthly};
 use crate::analyze::impact::{
@@ -42,6 +43,8 @@ pub(in crate::jobs) struct Series {
     pub volume_unit: Option<VolumeUnit>,
     /// Deployments that went back to an earlier version, and what each took back, in the order of time.
     pub rollbacks: BTreeMap<i64, Vec<i64>>,
+    /// Days on which hours of the bill say how much of the cost lay before the release.
+    pub starts: BTreeMap<NaiveDate, HourlyStart>,
     /// How the others moved around the releases of each month, and around placebos.
     siblings: BTreeMap<BillingPeriod, Monthly>,
 }
@@ -55,7 +58,14 @@ impl Series {
     #[cfg(test)]
     pub fn bare(history: History) -> Self {
         let key = Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() };
-        Self { key, history, volume_unit: None, rollbacks: BTreeMap::new(), siblings: BTreeMap::new() }
+        Self {
+            key,
+            history,
+            volume_unit: None,
+            rollbacks: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            siblings: BTreeMap::new(),
+        }
     }
 }
 
@@ -80,13 +90,15 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
     let months = months.take_while(|month| *month <= last);
     let mut siblings = siblings::of(&costs, &traffic, range, months);
     let steps = Steps::of(inputs, &costs, &traffic, range);
+    let hours = Hours::of(inputs);
     let mut series = Vec::new();
     for (key, (usage, other)) in &costs {
-        let (days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
+        let (mut days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
             Some(released) => released.clone(),
             None if without_releases_too => Released::default(),
             None => continue,
         };
+        let starts = hours.place(key, &mut days);
         series.push(Series {
             history: History {
                 first_day: range.start(),
@@ -103,6 +115,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
             key: key.clone(),
             volume_unit: inputs.volume_units.get(&key.service_id).cloned(),
             rollbacks,
+            starts,
             siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
         });
     }

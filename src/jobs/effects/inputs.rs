@@ -5,6 +5,7 @@ use crate::store::impact_series::{
     self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
 use crate::store::known_days::KnownDays;
+use crate::store::release_hours::{self, ReleaseHours};
 use crate::store::service_measures::{self, Measure, VolumeUnit};
 use crate::store::service_plans::{self, ServicePlan};
 use crate::store::{freshness, retagging};
@@ -26,6 +27,8 @@ pub(in crate::jobs) struct Inputs {
     /// Which days of which service are known.
     pub known: Arc<KnownDays>,
     pub releases: Vec<LiveRelease>,
+    /// In which hours of a day cost usually arises, around releases whose bills tell it.
+    pub hours: Vec<ReleaseHours>,
     pub days: Vec<DayFigure>,
     pub traffic: Vec<MetricDay>,
     pub replicas: Vec<MetricDay>,
@@ -77,6 +80,7 @@ impl Inputs {
             complete_to,
             known: bills.known,
             releases,
+            hours: release_hours::list(&mut *conn, range.start()).await?,
             days: impact_series::days(&mut *conn, range, environments).await?,
             traffic: impact_series::measured(&mut *conn, Measure::Volume, range).await?,
             replicas: impact_series::measured(&mut *conn, Measure::Replicas, range).await?,

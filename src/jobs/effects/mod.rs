@@ -7,6 +7,7 @@
 mod calibrate;
 mod commitments;
 pub(super) mod histories;
+mod hours;
 pub(super) mod inputs;
 pub(super) mod parts;
 mod rollbacks;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-8";
+pub const METHOD: &str = "impact-9";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";
@@ -81,7 +82,7 @@ pub struct Settled {
 
 /// Brings every answer up to date.
 pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
-    bring_prices_up_to_date(pools).await?;
+    let has_all_hours = bring_inputs_up_to_date(pools).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mark = effect_runs::mark(&mut snapshot).await?;
     let mut questions = Vec::new();
@@ -114,18 +115,23 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
             release_count: count(done.settled.release_count),
             computed_count: count(done.settled.computed_count),
         };
-        effect_runs::note(&mut transaction, &run).await?;
+        // A run without all hours leaves the job due: the next one reads on.
+        if has_all_hours {
+            effect_runs::note(&mut transaction, &run).await?;
+        }
     }
     transaction.commit().await?;
     Ok(done.settled)
 }
 
-// Before the view that they are read in: what is published in between, the next look finds.
-pub(super) async fn bring_prices_up_to_date(pools: &Pools) -> sqlx::Result<()> {
+// Before the view that they are read in: what is published in between, the next look finds. Gives whether all hours that
+// were to be read are.
+pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;
     retagging::bring_up_to_date(&mut transaction).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    hours::bring_up_to_date(pools).await
 }
 
 fn count(number: usize) -> i64 {
@@ -276,6 +282,8 @@ impl Asked<'_> {
                     window: &window,
                     calibrated: self.calibrated,
                     volume_unit: series.volume_unit.as_ref(),
+                    // An answer about several days leaves all of them out, and their hours with them.
+                    start: series.starts.get(&release.day).filter(|_| !is_shared),
                     came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };

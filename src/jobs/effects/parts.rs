@@ -96,7 +96,11 @@ impl Parts {
             (&self.traffic, &now.traffic, "traffic of its days came in later or was corrected"),
             (&self.replicas, &now.replicas, "replicas of its days came in later or were corrected"),
             (&self.siblings, &now.siblings, "the other services moved otherwise than was known"),
-            (&self.releases, &now.releases, "releases near it are others than were known"),
+            (
+                &self.releases,
+                &now.releases,
+                "releases near it, or the hours from which on they count, are others than were known",
+            ),
             (&self.prices, &now.prices, "changes of price or commitment are others than were known"),
             (&self.notes, &now.notes, "credits, fees, launches, rules or tags are others than were known"),
             (&self.calibration, &now.calibration, "intervals were calibrated anew"),

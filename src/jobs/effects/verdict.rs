@@ -1,6 +1,7 @@
 //! From an estimate to the answer that is kept: its phase, and what is different from the one before. Pure.
 
 use super::histories::Key;
+use super::hours::HourlyStart;
 use super::parts::{Kept, Parts, Told};
 use super::{METHOD, rollbacks};
 use crate::analyze::impact::{
@@ -35,6 +36,8 @@ pub(super) struct Verdict<'a> {
     pub calibrated: &'a str,
     /// What traffic is counted in.
     pub volume_unit: Option<&'a VolumeUnit>,
+    /// From when on it counts, where hours of the bill place that.
+    pub start: Option<&'a HourlyStart>,
     pub came_back: Option<Value>,
     /// The answer that stands.
     pub before: Option<&'a Standing>,
@@ -74,6 +77,7 @@ impl Verdict<'_> {
             joint: self.is_joint().then(|| joint(self.deployment_id, impact, self.alone)),
             what_changed: self.before.map(|before| self.what_changed(before)).unwrap_or_default(),
             came_back: self.came_back,
+            hourly_start: self.start.filter(|_| effect.is_some()).map(hourly_start),
             method: METHOD.into(),
             fingerprint: self.fingerprint.to_owned(),
             parts: serde_json::to_value(kept).unwrap_or_default(),
@@ -208,6 +212,10 @@ fn joint(deployment_id: i64, impact: &Impact, alone: Option<&Impact>) -> Value {
         "days": days, "deployment_ids": others, "own_per_day": own(|effect| effect.per_day),
         "own_low": own(|effect| effect.low), "own_high": own(|effect| effect.high),
     })
+}
+
+fn hourly_start(start: &HourlyStart) -> Value {
+    json!({ "at": start.at, "share_after": estimate(start.share_after).to_f64() })
 }
 
 fn line(impact: &Impact) -> Value {
@@ -351,6 +359,7 @@ mod tests {
                 window: &window,
                 calibrated: &calibrated,
                 volume_unit: None,
+                start: None,
                 came_back: None,
                 before: before.as_ref(),
             };

@@ -7,7 +7,7 @@ use super::super::parts::{Figure, Figures};
 use crate::store::effect_runs::StoredCalibration;
 use crate::store::effects::EffectRow;
 use bigdecimal::BigDecimal;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 /// Everything that the page says of the effect.
@@ -345,8 +345,11 @@ fn history(own: &[&EffectRow]) -> Vec<HistoryRow> {
 
 fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
     let fitted = format!(
-        "Expected cost is fitted on {} complete days before and {} after: weekday, traffic where it is known, how the other services moved, known prices and commitments, and every other release of {}. ",
-        main.days_before, main.days_after, main.service_name
+        "Expected cost is fitted on {} complete days before and {} after: weekday, traffic where it is known, how the other services moved, known prices and commitments, and every other release of {}. {}",
+        main.days_before,
+        main.days_after,
+        main.service_name,
+        main.hourly_start.as_ref().and_then(started).unwrap_or_default()
     );
     match calibration {
         Some(learnt) if learnt.placebo_count > 0 => {
@@ -370,6 +373,17 @@ fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
     }
 }
 
+// That hours of the bill say how much of its day a release could change.
+fn started(start: &Value) -> Option<String> {
+    let at: DateTime<Utc> = start["at"].as_str()?.parse().ok()?;
+    let share: BigDecimal = start["share_after"].as_f64().and_then(bigdecimal::FromPrimitive::from_f64)?;
+    let share = super::super::display::percent(&share, &BigDecimal::from(1))?;
+    Some(format!(
+        "The bill is hourly: the effect is counted from {} on (UTC), after which {share} of what such a day costs usually comes. ",
+        at.format("%H:%M")
+    ))
+}
+
 fn left_out(main: &EffectRow) -> String {
     format!(
         "Days whose bills are still arriving (after {}), tax, credits, fees, corrections, unused commitments and shares of shared costs. Amounts are amortized (EffectiveCost).",
@@ -379,7 +393,8 @@ fn left_out(main: &EffectRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::given;
+    use super::{given, started};
+    use serde_json::json;
 
     #[test]
     fn an_interval_without_zero_beside_a_quiet_finding_is_explained() {
@@ -388,5 +403,12 @@ mod tests {
         assert!(given(true, Some((6.43, 6.43, 49.35)), Some(0.95)).is_empty(), "a claim needs no excuse");
         assert!(given(false, Some((6.43, -1.0, 49.35)), Some(0.34)).is_empty());
         assert!(given(false, None, None).is_empty());
+    }
+
+    #[test]
+    fn the_hour_that_an_effect_counts_from_is_told() {
+        let told = started(&json!({ "at": "2026-10-28T14:05:00Z", "share_after": 0.381234 })).unwrap();
+        assert!(told.starts_with("The bill is hourly: the effect is counted from 14:05 on (UTC), after which 38.1%"));
+        assert_eq!(started(&json!({ "at": "2026-10-28T14:05:00Z" })), None);
     }
 }

@@ -1,10 +1,12 @@
 use super::*;
 use crate::analyze::impact::sibling_index;
+use crate::jobs::effects::hours::HourlyStart;
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::jobs::effects::rollbacks::own_fingerprint;
 use crate::store::bill_gaps::Gap;
 use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
 use crate::store::known_days::KnownDays;
+use crate::store::release_hours::ReleaseHours;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
@@ -37,6 +39,13 @@ fn figure(service_id: i64, index: u64, usage: f64) -> DayFigure {
         usage,
         other: if index == 30 { -50.0 } else { 0.0 },
     }
+}
+
+/// Three quarters of a day's cost arise from two o'clock on, the rest in the evening.
+fn hours(index: u64, currency: &str) -> ReleaseHours {
+    let mut hours = vec![0.0; 24];
+    (hours[2], hours[20]) = (0.75, 0.25);
+    ReleaseHours { service_id: 1, environment_id: 7, billing_currency: currency.into(), day: day(index), hours }
 }
 
 fn inputs() -> Inputs {
@@ -176,6 +185,26 @@ fn a_release_at_the_edge_of_a_day_is_of_the_day_that_begins() {
     assert_eq!((skewed.day, skewed.share_before), (day(40), Some(13.0 / 24.0)));
 }
 
+/// A release at six has three quarters of its day's cost before it where hours say so, and a quarter by the clock. Hours
+/// of another currency or day, and those before a release whose hour nobody told, say nothing.
+#[test]
+fn hours_of_a_bill_say_how_much_of_a_day_lay_before_a_release() {
+    let mut inputs = inputs();
+    inputs.releases.push(LiveRelease { time_is_received: true, ..release(14, 50, 6) });
+    let shares = |inputs: &Inputs| {
+        let series = &build(inputs)[0];
+        let shares: Vec<Option<f64>> = series.history.releases.iter().map(|one| one.share_before).collect();
+        (shares, series.starts.clone())
+    };
+    let by_clock = (vec![Some(0.25), Some(0.0), None], BTreeMap::new());
+    assert_eq!(shares(&inputs), by_clock);
+    inputs.hours = vec![hours(40, "EUR"), hours(41, "USD"), hours(50, "USD")];
+    assert_eq!(shares(&inputs), by_clock);
+    inputs.hours = vec![hours(40, "USD"), hours(50, "USD")];
+    let start = HourlyStart { at: at(40, 6), share_after: 0.25 };
+    assert_eq!(shares(&inputs), (vec![Some(0.75), Some(0.0), None], BTreeMap::from([(day(40), start)])));
+}
+
 #[test]
 fn the_others_are_what_the_estimator_says_they_are() {
     let inputs = inputs();
@@ -265,7 +294,11 @@ fn the_part_that_is_another_is_named() {
     let mut released = inputs();
     released.releases.push(release(13, 44, 3));
     released.releases.sort_by_key(|release| release.at);
-    assert_eq!(changed(&released), ["releases near it are others than were known"]);
+    let releases = "releases near it, or the hours from which on they count, are others than were known";
+    assert_eq!(changed(&released), [releases]);
+    let mut hourly = inputs();
+    hourly.hours = vec![hours(40, "USD")];
+    assert_eq!(changed(&hourly), [releases]);
     assert_eq!(before.changed_to(&asked(&inputs()), "other"), ["intervals were calibrated anew"]);
     // Asked when fewer days were complete: what came since is no change of what was known.
     let mut earlier = inputs();

@@ -1,0 +1,163 @@
+//! Bills by the hour place the start of an effect: from the lines of a bill to the page of a deployment.
+
+#![expect(clippy::float_arithmetic, reason = "shares against what was made up")]
+
+use super::finance::{HEADER, World, deployed, time, world};
+use chrono::{Days, Months, NaiveDate, TimeDelta};
+use costwake::jobs::effects::{self, Settled};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::Value;
+use sqlx::PgPool;
+
+const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
+/// A job of the first service runs in this hour; all others cost the same.
+const JOB_HOUR: u32 = 2;
+const CENTS_OF_AN_HOUR: i64 = 100;
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Cents that a service costs on a day; the job of the first one costs 40 more from the day after the release on.
+fn cents(service: usize, at: NaiveDate) -> i64 {
+    let days = at.signed_duration_since(day("2026-01-01")).num_days();
+    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
+    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
+    let step = if service == 0 && at > day("2026-10-28") { 4000 } else { 0 };
+    10_000 + weekday + noise + step
+}
+
+/// A month up to a day: the first service by the hour or by the day, the others by the day.
+fn bill(month: &str, last: &str, is_hourly: bool) -> String {
+    let first = day(&format!("{month}-01"));
+    let next = first + Months::new(1);
+    let mut text = format!("{HEADER}\n");
+    let mut line = |service: &str, cents: i64, start: &str, end: &str| {
+        let cost = format!("{}.{:02}", cents / 100, cents % 100);
+        text.push_str(&format!(
+            "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{start},{end},Usage,,Some use,\
+             Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service},eu-1,sku-{service},1,Hours,\
+             \"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n"
+        ));
+    };
+    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
+        for (index, service) in SERVICES.iter().enumerate() {
+            let cents = cents(index, at);
+            if index > 0 || !is_hourly {
+                line(service, cents, &format!("{at}T00:00:00Z"), &format!("{}T00:00:00Z", at + Days::new(1)));
+                continue;
+            }
+            for hour in 0..24 {
+                let start = at.and_hms_opt(hour, 0, 0).unwrap().and_utc();
+                let stamp = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let of_hour = if hour == JOB_HOUR { cents - 23 * CENTS_OF_AN_HOUR } else { CENTS_OF_AN_HOUR };
+                line(service, of_hour, &stamp(start), &stamp(start + TimeDelta::hours(1)));
+            }
+        }
+    }
+    text
+}
+
+async fn filled(db: &PgPool) -> World {
+    let world = world(db).await;
+    for (month, last, now) in [
+        ("2026-08", "2026-08-31", "2026-09-02T06:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-02T06:00:00Z"),
+        ("2026-10", "2026-10-31", "2026-11-02T06:00:00Z"),
+        ("2026-11", "2026-11-18", "2026-11-19T06:00:00Z"),
+    ] {
+        world.import_text(&bill(month, last, true), now).await;
+    }
+    world
+}
+
+async fn settle(world: &World) -> Settled {
+    effects::settle(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
+}
+
+/// The last answer: its finding, where hours placed its start, and what changed.
+async fn last(db: &PgPool, deployment_id: i64) -> (String, Option<Value>, String) {
+    sqlx::query_as(
+        "SELECT finding, hourly_start, what_changed FROM deployment_effect WHERE deployment_id = $1
+         ORDER BY deployment_effect_id DESC LIMIT 1",
+    )
+    .bind(deployment_id)
+    .fetch_one(db)
+    .await
+    .unwrap()
+}
+
+/// Days of releases that hours are kept for, and whether there are any.
+async fn kept(db: &PgPool) -> Vec<(String, String, bool)> {
+    sqlx::query_as(
+        "SELECT slug, day::text, hours <> '{}' FROM release_hours JOIN service USING (service_id) ORDER BY 1, 2",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_of_a_bill_place_the_start(db: PgPool) {
+    let world = filled(&db).await;
+    let step = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let daily = deployed(&db, ("2", "v2"), "search", "production", "2026-10-20T12:00:00Z").await;
+    let untold = deployed(&db, ("3", "v3"), "checkout", "production", "2026-09-30T12:00:00Z").await;
+    let receipt = "UPDATE deployment SET time_is_received = true WHERE deployment_id = $1";
+    sqlx::query(receipt).bind(untold).execute(&db).await.unwrap();
+    assert_eq!(settle(&world).await.computed_count, 3);
+    assert!(!effects::is_behind(&world.app.state.pools).await.unwrap());
+
+    // The job at two had run on the day of the release: twelve hours of the others were left of it.
+    let (finding, start, _) = last(&db, step).await;
+    let start = start.unwrap();
+    let usual = ["2026-09-30", "2026-10-07", "2026-10-14", "2026-10-21"];
+    let after = |at: &str| (12 * CENTS_OF_AN_HOUR) as f64 / cents(0, day(at)) as f64;
+    let expected = usual.into_iter().map(after).sum::<f64>() / 4.0;
+    let share = start["share_after"].as_f64().unwrap();
+    assert!((share - expected).abs() < 1e-5 && share < 0.13, "{share} for {expected}");
+    assert_eq!((finding.as_str(), start["at"].as_str()), ("increase", Some("2026-10-28T12:00:00Z")));
+    // Where the service is billed by the day, and where nobody told the hour, the clock or a half of the day counts.
+    assert_eq!((last(&db, daily).await.1, last(&db, untold).await.1), (None, None));
+    let of = |service: &str, day: &str, has_hours| (service.to_owned(), day.to_owned(), has_hours);
+    assert_eq!(kept(&db).await, [of("checkout", "2026-10-28", true), of("search", "2026-10-20", false)]);
+
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/deployments/{step}")).await.body;
+    assert!(page.contains("The bill is hourly: the effect is counted from 12:00 on (UTC), after which"), "{page}");
+    let page = finance.get(&format!("/deployments/{daily}")).await.body;
+    assert!(page.contains("Expected cost is fitted") && !page.contains("The bill is hourly"), "{page}");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = format!("/api/v1/deployments/{step}/impact");
+    let api = world.app.api("GET", &path, &token, Value::Null).await.json();
+    assert_eq!(api["answers"][0]["hourly_start"], start, "{api}");
+
+    // The same hours are not read again, and the same answers not worked out again.
+    let read = async || -> Vec<String> {
+        sqlx::query_scalar("SELECT xmin::text FROM release_hours ORDER BY 1").fetch_all(&db).await.unwrap()
+    };
+    let before = read().await;
+    assert_eq!(settle(&world).await.computed_count, 0);
+    assert_eq!(read().await, before);
+
+    // October by the day instead, at the same cost: one day of four is by the hour still, which is too few.
+    world.import_text(&bill("2026-10", "2026-10-31", false), "2026-11-19T07:00:00Z").await;
+    assert!(settle(&world).await.computed_count >= 1);
+    let (_, start, changed) = last(&db, step).await;
+    assert_eq!(start, None);
+    assert!(changed.contains("the hours from which on they count"), "{changed}");
+    assert!(!changed.contains("the cost of its days is another"), "{changed}");
+    let is_hourly: Vec<bool> = sqlx::query_scalar(
+        "SELECT has_hourly_charges FROM generation WHERE state = 'current' ORDER BY billing_period_start",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    assert_eq!(is_hourly, [true, true, false, true]);
+    // September too: nothing of the days before is by the hour any more, and nothing is kept of it.
+    world.import_text(&bill("2026-09", "2026-09-30", false), "2026-11-19T08:00:00Z").await;
+    settle(&world).await;
+    assert!(kept(&db).await.is_empty());
+    world.assert_clean().await;
+}
