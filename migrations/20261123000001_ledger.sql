@@ -62,7 +62,7 @@ CREATE TABLE replaced_waiting (
     PRIMARY KEY (delivery_id, older_delivery_id)
 );
 
--- What a delivery's readable rows add up to. An absent currency is '', an absent cost column NULL.
+-- What a delivery's readable rows add up to. An absent currency is '', a cost that none of them has NULL.
 CREATE TABLE delivery_total (
     delivery_id bigint NOT NULL REFERENCES delivery ON DELETE CASCADE,
     billing_account_id text NOT NULL,

@@ -1,5 +1,8 @@
 //! The attributes that a rule may look at.
 
+use super::rule::AppliesTo;
+use crate::focus::columns;
+
 /// What a charge is known by, beside its tags: FOCUS columns.
 pub const CHARGE_ATTRIBUTES: &[(&str, &str)] = &[
     ("provider_name", "Provider (ProviderName)"),
@@ -80,4 +83,101 @@ pub(super) fn is_of_charges(attribute: &str) -> bool {
 
 pub(super) fn is_of_deployments(attribute: &str) -> bool {
     tag_key(attribute).is_some() || DEPLOYMENT_ATTRIBUTES.iter().any(|(name, _)| *name == attribute)
+}
+
+/// What to write instead of an attribute that there is not: that of the FOCUS column which is meant, in whatever
+/// spelling (`invoice_id`, `InvoiceId`); for any other word all that there is.
+pub(super) fn instead_of(attribute: &str, applies_to: AppliesTo) -> String {
+    let letters: String = attribute.chars().filter(char::is_ascii_alphanumeric).collect();
+    match (columns::canonical(&letters), applies_to) {
+        (None, _) => choices(applies_to),
+        (Some(column), AppliesTo::Deployments) => {
+            format!("{column} is a column of bills, which only rules for charges look at. {}", choices(applies_to))
+        }
+        (Some(column), _) => of_column(column),
+    }
+}
+
+fn of_column(column: &str) -> String {
+    // FOCUS 1.4 names the provider anew; both columns are read into one.
+    let name = if column == "ServiceProviderName" { "ProviderName" } else { column };
+    let own = CHARGE_ATTRIBUTES.iter().find(|(own, _)| own.replace('_', "").eq_ignore_ascii_case(name));
+    if let Some((own, _)) = own {
+        return format!("Write {own}.");
+    }
+    if name == "Tags" {
+        return format!("Write {TAG_PREFIX} and the key of a tag, such as {TAG_PREFIX}service.");
+    }
+    let is_time = name.ends_with("PeriodStart") || name.ends_with("PeriodEnd");
+    if is_time || name == "BillingCurrency" || columns::is_measure(name) {
+        return format!("{name} is a cost, a quantity, a time or the currency, and no rule looks at those.");
+    }
+    format!("Write {COLUMN_PREFIX}{name}.")
+}
+
+fn choices(applies_to: AppliesTo) -> String {
+    let names = |all: &[(&'static str, &str)]| all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let (charges, deployments) = (names(CHARGE_ATTRIBUTES), names(DEPLOYMENT_ATTRIBUTES));
+    let tags = format!("{TAG_PREFIX} and the key of a tag");
+    let columns = format!("{COLUMN_PREFIX} and the FOCUS or own name of any other column of the bill");
+    match applies_to {
+        AppliesTo::Charges => format!("Write one of {charges}; or {tags}; or {columns}."),
+        AppliesTo::Deployments => format!("Write one of {deployments}; or {tags}, an attribute that the sender added."),
+        AppliesTo::Both => {
+            format!("Write one of {charges}; of deployments one of {deployments}; or {tags}; or {columns}.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_focus_column_in_any_spelling_leads_to_its_attribute() {
+        for (written, instead) in [
+            ("commitment_discount_id", "Write column:CommitmentDiscountId."),
+            ("CommitmentDiscountId", "Write column:CommitmentDiscountId."),
+            ("InvoiceId", "Write column:InvoiceId."),
+            ("invoice_id", "Write column:InvoiceId."),
+            ("Invoice Id", "Write column:InvoiceId."),
+            ("ProviderName", "Write provider_name."),
+            ("service_provider_name", "Write provider_name."),
+            ("Region", "Write region_id."),
+            ("ChargeSubcategory", "Write column:ChargeSubcategory."),
+            ("Tags", "Write tag: and the key of a tag, such as tag:service."),
+        ] {
+            assert_eq!(instead_of(written, AppliesTo::Charges), instead, "{written}");
+            assert_eq!(instead_of(written, AppliesTo::Both), instead, "{written}");
+        }
+        for column in ["BilledCost", "pricing_quantity", "ChargePeriodStart", "BillingCurrency"] {
+            assert!(instead_of(column, AppliesTo::Charges).ends_with("and no rule looks at those."), "{column}");
+        }
+    }
+
+    /// What is advised must be kept, and found where lines are read: a column that keys carry themselves is no detail.
+    #[test]
+    fn what_is_advised_is_an_attribute() {
+        for version in columns::Version::RELEASED {
+            for column in version.columns() {
+                let instead = instead_of(column, AppliesTo::Charges);
+                let Some(written) = instead.strip_prefix("Write ").and_then(|rest| rest.strip_suffix('.')) else {
+                    assert!(instead.contains(column), "{instead}");
+                    continue;
+                };
+                assert!(column == "Tags" || is_of_charges(written), "{instead}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_other_word_leads_to_all_that_there_is() {
+        let told = instead_of("colour", AppliesTo::Charges);
+        assert!(told.starts_with("Write one of provider_name, ") && told.contains("column: and"), "{told}");
+        assert!(!told.contains("repo"), "{told}");
+        let told = instead_of("InvoiceId", AppliesTo::Deployments);
+        assert!(told.contains("only rules for charges") && told.contains("pipeline; or tag:"), "{told}");
+        let told = instead_of("tag:", AppliesTo::Both);
+        assert!(told.contains("charge_description; of deployments one of service, "), "{told}");
+    }
 }

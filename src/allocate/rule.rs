@@ -1,6 +1,6 @@
 //! A rule as a person writes it, and what is wrong with one.
 
-use super::attributes::{RESOURCE_ID, is_of_charges, is_of_deployments};
+use super::attributes::{RESOURCE_ID, instead_of, is_of_charges, is_of_deployments};
 use super::dimension::{self, DimensionTarget};
 use super::validity::Validity;
 use globset::{Glob, GlobBuilder};
@@ -146,8 +146,10 @@ pub enum RuleError {
     NamesNothing,
     #[error("A rule has at most {CONDITION_COUNT_MAX} conditions.")]
     TooManyConditions,
-    #[error("“{0}” is not an attribute that {1} have. Choose one of the list, or write tag: and the key of a tag.")]
-    UnknownAttribute(String, &'static str),
+    #[error("“{attribute}” is not an attribute that {what} have. {instead}")]
+    UnknownAttribute { attribute: String, what: &'static str, instead: String },
+    #[error("“{0}…” is longer than {ATTRIBUTE_CHARS_MAX} characters.")]
+    AttributeTooLong(String),
     #[error("The condition on {0} needs a value to compare with.")]
     NoValue(String),
     #[error("The value of the condition on {0} is longer than {VALUE_CHARS_MAX} characters.")]
@@ -228,10 +230,15 @@ impl Rule {
             AppliesTo::Deployments => (is_of_deployments(attribute), "deployments"),
             AppliesTo::Both => (is_of_charges(attribute) || is_of_deployments(attribute), "charges or deployments"),
         };
-        if fits && attribute.chars().count() <= ATTRIBUTE_CHARS_MAX {
+        let shortened = || attribute.chars().take(60).collect::<String>();
+        if attribute.chars().count() > ATTRIBUTE_CHARS_MAX {
+            return Err(RuleError::AttributeTooLong(shortened()));
+        }
+        if fits {
             return Ok(());
         }
-        Err(RuleError::UnknownAttribute(attribute.chars().take(60).collect(), what))
+        let instead = instead_of(attribute, self.applies_to);
+        Err(RuleError::UnknownAttribute { attribute: shortened(), what, instead })
     }
 }
 

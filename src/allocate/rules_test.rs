@@ -142,6 +142,12 @@ fn what_is_wrong_is_said() {
     assert_eq!(error(rule(1, &[], Nothing, Nothing)), RuleError::NamesNothing.to_string());
     assert!(error(rule(1, &[("repo", Present, "")], Fixed(1), Nothing)).contains("charges have"));
     assert!(error(rule(1, &[("tag:", Present, "")], Fixed(1), Nothing)).contains("not an attribute"));
+    assert_eq!(
+        error(rule(1, &[("invoice_id", Present, "")], Fixed(1), Nothing)),
+        "“invoice_id” is not an attribute that charges have. Write column:InvoiceId."
+    );
+    let long = format!("tag:{}", "x".repeat(300));
+    assert!(error(rule(1, &[(&long, Present, "")], Fixed(1), Nothing)).contains("longer than 300 characters"));
     assert!(error(rule(1, &[("tag:x", Equals, " ")], Fixed(1), Nothing)).contains("needs a value"));
     assert!(error(rule(1, &[("tag:x", OneOf, " , ")], Fixed(1), Nothing)).contains("needs a value"));
     assert!(error(rule(1, &[("tag:x", Glob, "a[")], Fixed(1), Nothing)).contains("not a pattern"));

@@ -211,11 +211,6 @@ impl Bill {
         self.header.missing_mandatory()
     }
 
-    /// Whether the file has a column of this FOCUS name.
-    pub fn has_column(&self, name: &str) -> bool {
-        self.header.has(name)
-    }
-
     /// What a reader of the receipt should know: of the columns at once, of the rows read so far.
     pub fn warnings(&self) -> Vec<String> {
         self.header.warnings.iter().cloned().chain(self.reading.warnings.sentences()).collect()

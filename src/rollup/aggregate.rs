@@ -12,19 +12,31 @@ pub(super) struct Sums {
     pub count: i64,
     pub costs: [Decimal; 4],
     pub quantity: Decimal,
+    /// Which of the costs any row had.
+    is_told: [bool; 4],
 }
 
 impl Sums {
-    pub const ZERO: Self =
-        Self { count: 0, costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO], quantity: Decimal::ZERO };
+    pub const ZERO: Self = Self {
+        count: 0,
+        costs: [Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO],
+        quantity: Decimal::ZERO,
+        is_told: [false; 4],
+    };
 
     pub fn add(&mut self, costs: &Costs<'_>) {
         self.count += 1;
         for (index, cost) in costs.iter().enumerate() {
             if let Some(cost) = cost {
                 self.costs[index] += cost;
+                self.is_told[index] = true;
             }
         }
+    }
+
+    /// The sum of the rows that have this cost; where it is null on all of them it is not known, which is no zero.
+    pub fn told_cost(&self, index: usize) -> Option<&Decimal> {
+        self.is_told[index].then(|| &self.costs[index])
     }
 }
 
@@ -103,5 +115,15 @@ mod tests {
         );
         assert_eq!((sums[0].1.count, sums[0].1.quantity.to_string().as_str()), (2, "3.5"));
         assert_eq!(days.len(), 0);
+    }
+
+    #[test]
+    fn a_cost_that_no_row_has_is_not_zero() {
+        let (one, zero) = (Decimal::parse("1.5").unwrap(), Decimal::ZERO);
+        let mut sums = Sums::ZERO;
+        sums.add(&[Some(&one), Some(&one), None, None]);
+        sums.add(&[Some(&one), Some(&one), None, Some(&zero)]);
+        let told = [0, 1, 2, 3].map(|index| sums.told_cost(index).map_or("null".to_owned(), Decimal::to_string));
+        assert_eq!(told, ["3.0", "3.0", "null", "0"]);
     }
 }

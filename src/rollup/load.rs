@@ -330,6 +330,9 @@ pub(super) async fn keep_content(
         .map(|((scope, currency), sums)| {
             let scope = &found.scopes.list()[*scope as usize];
             let cost = |index: usize| sums.costs[index].to_big_decimal();
+            // By the rows, not by the header: a column that is there and empty, and a cost that a format derives where
+            // it can, say no more than an absent column does.
+            let cost_if_told = |index: usize| sums.told_cost(index).map(|cost| cost.to_big_decimal());
             Total {
                 billing_account_id: scope.billing_account_id.clone(),
                 billing_period_start: scope.billing_period_start,
@@ -337,8 +340,8 @@ pub(super) async fn keep_content(
                 row_count: sums.count,
                 billed_cost: cost(0),
                 effective_cost: cost(1),
-                list_cost: found.has_list_cost.then(|| cost(2)),
-                contracted_cost: found.has_contracted_cost.then(|| cost(3)),
+                list_cost: cost_if_told(2),
+                contracted_cost: cost_if_told(3),
             }
         })
         .collect();

@@ -82,8 +82,6 @@ pub(super) struct Found {
     pub scopes: Scopes,
     /// Whether the files are the two exports of an Azure bill.
     pub has_both_exports: bool,
-    pub has_list_cost: bool,
-    pub has_contracted_cost: bool,
     /// Sums by scope and currency, counted apart from the daily ones.
     pub totals: Vec<((u16, u16), Sums)>,
     /// Sums by invoice.
@@ -216,8 +214,6 @@ impl Reader {
         if found.format.is_empty() {
             found.format = bill.format();
         }
-        found.has_list_cost |= bill.has_column("ListCost");
-        found.has_contracted_cost |= bill.has_column("ContractedCost");
         for column in bill.missing_mandatory() {
             if !found.missing_columns.iter().any(|known| known == column) {
                 found.missing_columns.push(column.to_owned());

@@ -110,9 +110,9 @@ pub fn charges(
 pub struct ExtraColumns {
     /// Names of attributes and of other costs and quantities, in order.
     pub names: Vec<String>,
-    /// Whether any file had a ListCost.
+    /// Whether any line had a ListCost.
     pub has_list_cost: bool,
-    /// Whether any file had a ContractedCost.
+    /// Whether any line had a ContractedCost.
     pub has_contracted_cost: bool,
 }
 

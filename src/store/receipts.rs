@@ -75,7 +75,7 @@ pub struct Receipt {
     pub closed_months: Vec<LateMonth>,
 }
 
-/// Σ of the four costs of FOCUS; `None` where no file in question has the column.
+/// Σ of the four costs of FOCUS; `None` where no row in question has the cost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct FocusCosts {

@@ -140,7 +140,7 @@ pub(super) fn missing_amounts(receipt: &Receipt) -> Vec<String> {
 fn exact(amount: &Option<BigDecimal>, currency: &Option<String>) -> String {
     match amount {
         Some(amount) => display::money_exact(amount, currency.as_deref().unwrap_or_default()),
-        None => "no column".into(),
+        None => "not in the file".into(),
     }
 }
 

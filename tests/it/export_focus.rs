@@ -3,6 +3,7 @@
 use crate::support::{self, costwake, said};
 use parquet::basic::{LogicalType, TimeUnit};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,19 +12,19 @@ const HEADER: &str = "BilledCost,EffectiveCost,BillingAccountId,BillingCurrency,
     ServiceProviderName";
 
 /// Imports a file and gives back its receipt.
-fn import(data_dir: &Path, source: &str, file: &Path) -> serde_json::Value {
+fn import(data_dir: &Path, source: &str, file: &Path) -> Value {
     let output = costwake(
         data_dir,
         &["import", "--json", "--counted-elsewhere-too", "--source", source, file.to_str().unwrap()],
     );
-    let receipt: serde_json::Value =
+    let receipt: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
     assert_eq!(receipt["state"], "published", "{}: {receipt}", file.display());
     receipt
 }
 
-/// Exports what a source counts, imports that as another source, and compares the two receipts.
-fn assert_comes_back(data_dir: &Path, name: &str, file: &Path, suffixes: &[&str]) {
+/// Exports what a source counts, imports that as another source, and compares the two receipts; gives back the first.
+fn assert_comes_back(data_dir: &Path, name: &str, file: &Path, suffixes: &[&str]) -> Value {
     let receipt = import(data_dir, name, file);
     for suffix in suffixes {
         let exported = data_dir.with_file_name(format!("{name}{suffix}"));
@@ -33,15 +34,16 @@ fn assert_comes_back(data_dir: &Path, name: &str, file: &Path, suffixes: &[&str]
         assert_eq!(sorted(&receipt["totals"]), sorted(&again["totals"]), "{name}{suffix}");
         assert_eq!((&receipt["rows"], again["rejected_rows"].as_i64()), (&again["rows"], Some(0)), "{name}{suffix}");
     }
+    receipt
 }
 
 // The digits as numbers: an exponent may become zeros.
-fn sorted(totals: &serde_json::Value) -> Vec<String> {
-    let plain = |value: &serde_json::Value| match value.as_str().and_then(|text| text.parse().ok()) {
+fn sorted(totals: &Value) -> Vec<String> {
+    let plain = |value: &Value| match value.as_str().and_then(|text| text.parse().ok()) {
         Some(number) => bigdecimal::BigDecimal::normalized(&number).to_plain_string(),
         None => value.to_string(),
     };
-    let line = |total: &serde_json::Value| {
+    let line = |total: &Value| {
         let costs = ["BilledCost", "EffectiveCost", "ListCost", "ContractedCost"].map(|cost| plain(&total[cost]));
         format!("{} {} {} {}", total["billing_period"], total["billing_currency"], total["rows"], costs.join(" "))
     };
@@ -67,6 +69,15 @@ fn what_is_exported_is_the_same_bill_again() {
         + &row("99999999999999999999999999999999999999.99,0", "Credits", ",,NULL,");
     fs::write(&bill, format!("{HEADER}\n{rows}")).unwrap();
     assert_comes_back(&data, "own", &bill, &[".csv.gz", ".parquet"]);
+
+    // A cost that no row has, though its column is there, and one that some rows have.
+    let header = HEADER.replace("EffectiveCost,", "EffectiveCost,ListCost,ContractedCost,");
+    let sparse = place.path().join("sparse.csv");
+    let rows = row("1.5,1.5,,2", "USD", ",,,") + &row("2.5,2.5,NULL,", "USD", ",,,");
+    fs::write(&sparse, format!("{header}\n{rows}").replace("00123", "00124")).unwrap();
+    let receipt = assert_comes_back(&data, "sparse", &sparse, &[".csv.gz", ".parquet"]);
+    assert_eq!(receipt["totals"][0]["ListCost"], Value::Null);
+    assert_eq!(receipt["totals"][0]["ContractedCost"], "2");
 
     let exported = place.path().join("all.csv");
     let path = exported.to_str().unwrap();

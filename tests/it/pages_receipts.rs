@@ -125,3 +125,15 @@ async fn a_receipt_tells_what_is_missing_from_its_totals(pool: PgPool) {
     assert!(page.contains("Nothing of this file can be counted.") && !page.contains("someone decides"), "{page}");
     assert!(!page.contains("The rejected lines below"), "{page}");
 }
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_cost_that_no_row_has_is_not_in_the_file(pool: PgPool) {
+    let app = support::app(pool).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let receipt = import(&app, &format!("{HEADER}\n{}\n", LINE.replacen("1.5,1.5,1.5,", "1.5,1.5,,", 1))).await;
+    let path = format!("/deliveries/{}", receipt.delivery_id);
+    let (page, json) = (finance.get(&path).await.body, finance.get(&format!("{path}.json")).await.json());
+    assert!(page.contains("<td class=\"n\">not in the file</td>"), "{page}");
+    let total = &json["totals"][0];
+    assert!(total["ListCost"].is_null() && total["ContractedCost"] == "1.5", "{json}");
+}

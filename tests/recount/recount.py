@@ -201,8 +201,8 @@ def differences(sums, told, columns):
             found.append(f"{key}: recounted {mine}, Costwake {theirs}")
             continue
         for name, ours, its in zip(["rows", *columns], mine, theirs):
-            # A column that the file has, all of it null, adds up to nothing either way.
-            if (ours or 0) != (its or 0):
+            # A cost that no row has is null, and no zero.
+            if ours != its:
                 found.append(f"{key} {name}: recounted {ours}, Costwake {its}")
     return found
 

@@ -96,6 +96,34 @@ async fn a_part_that_may_be_either_is_refused_until_it_is_named(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// A list price of 0 beside a cost is one that the export does not know. Where no row has another one, nothing is known
+/// of the list cost; also where one of the two exports is read out of the ledger.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_list_cost_that_cannot_be_derived_is_null(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, kinds: [&str; 2]| {
+        let row = |kind: &str| {
+            format!(
+                "8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,m1,Virtual Machines,24,2.40,0.2,EUR,/vm/one,a,{kind},\
+                 UsageBased,Reservation,0,,0.1\n"
+            )
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{HEADER},EffectivePrice\n{}", kinds.map(row).concat())).unwrap();
+        path
+    };
+    let actual = file("actual.csv", ["Purchase", "Purchase"]);
+    let amortized = file("amortized.csv", ["Usage", "UnusedReservation"]);
+    for files in [vec![actual, amortized.clone()], vec![amortized]] {
+        let receipt = import(&pool, &files).await;
+        assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("published", 0), "{:?}", receipt.reason);
+        let costs = &receipt.totals[0].costs;
+        assert_eq!((&costs.EffectiveCost, &costs.ListCost), (&Some(number("4.80")), &None));
+        assert!(costs.ContractedCost.is_some(), "{costs:?}");
+        assert_clean(&pool).await;
+    }
+}
+
 /// The published samples of one enrolment, which are of different days for the greater part.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_published_samples_keep_both_sums(pool: PgPool) {

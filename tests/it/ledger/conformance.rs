@@ -82,6 +82,18 @@ async fn every_focus_file_ends_in_its_state_with_its_totals(pool: PgPool) {
             assert_eq!(sum, expected, "{name} {currency:?}");
         }
         assert!(totals.is_empty(), "{name}: {totals:?}");
+        // Given over all rows, so they compare where none was rejected; null where no row has the cost.
+        for (column, key) in [("ListCost", "list"), ("ContractedCost", "contracted")] {
+            if receipt.rejected_rows > 0 {
+                continue;
+            }
+            let told = receipt.totals.iter().filter_map(|total| match column {
+                "ListCost" => total.costs.ListCost.clone(),
+                _ => total.costs.ContractedCost.clone(),
+            });
+            let expected = entry[key].as_str().map(|text| text.parse::<BigDecimal>().unwrap());
+            assert_eq!(told.reduce(|left, right| left + right), expected, "{name} {column}");
+        }
         count += 1;
         assert_clean(&pool).await;
         // Some are samples of the same bill, which two sources must not count.

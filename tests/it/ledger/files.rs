@@ -2,8 +2,10 @@
 
 use super::{Line, assert_clean, bill, file, import_as_of, request, time};
 use crate::support;
+use bigdecimal::BigDecimal;
 use costwake::normalize::Format;
 use costwake::rollup::{ImportOptions, import_with};
+use costwake::store::receipts::{Receipt, Total};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sqlx::{ConnectOptions, PgPool};
@@ -37,15 +39,43 @@ async fn a_file_that_breaks_off_leaves_what_was_read_on_its_receipt(pool: PgPool
     assert_clean(&pool).await;
 }
 
+/// Rows decide, not the header: a total of 0 would say that the file knows the list cost, and a column that is empty on
+/// every row does not know it. Each billing period and currency is told by its own rows.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn a_cost_column_is_null_only_where_the_file_lacks_it(pool: PgPool) {
+async fn a_cost_that_no_row_has_is_null(pool: PgPool) {
+    let line = |currency: &str, list: &str| {
+        let mut line = Line::of("2026-10", 3, "shop", "1.5");
+        (line.currency, line.costs[2]) = (currency.into(), list.into());
+        line
+    };
+    let told = |receipt: &Receipt| {
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+        let list = |total: &Total| total.costs.ListCost.as_ref().map_or("null".into(), BigDecimal::to_plain_string);
+        receipt.totals.iter().map(list).collect::<Vec<String>>()
+    };
+    let empty = bill(&[line("USD", ""), line("USD", "NULL"), line("EUR", "")]);
+    assert_eq!(told(&import_as_of(&pool, "acme", &empty, 1).await), ["null", "null"]);
+    assert_clean(&pool).await;
+    let some = bill(&[line("EUR", ""), line("USD", ""), line("USD", "2.50"), line("USD", "-1")]);
+    assert_eq!(told(&import_as_of(&pool, "acme", &some, 2).await), ["null", "1.50"]);
+    assert_clean(&pool).await;
+    let zero = bill(&[line("USD", "0"), line("USD", "")]);
+    assert_eq!(told(&import_as_of(&pool, "acme", &zero, 3).await), ["0"]);
+    assert_clean(&pool).await;
+    let without = empty.replace(",ListCost,", ",x_Other,");
+    assert_eq!(told(&import_as_of(&pool, "acme", &without, 4).await), ["null", "null"]);
+    assert_clean(&pool).await;
+}
+
+/// A cost without which a line cannot be counted is no such cost: its line is rejected, and nothing is told of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_line_without_a_mandatory_cost_is_rejected(pool: PgPool) {
     let mut line = Line::of("2026-10", 3, "shop", "1.5");
-    line.costs[2] = String::new();
-    let receipt = import_as_of(&pool, "acme", &bill(std::slice::from_ref(&line)), 1).await;
-    assert_eq!(receipt.totals[0].costs.ListCost.as_ref().unwrap().to_plain_string(), "0");
-    let without = bill(&[line]).replace(",ListCost,", ",x_Other,");
-    let receipt = import_as_of(&pool, "acme", &without, 2).await;
-    assert_eq!((receipt.state.as_str(), receipt.totals[0].costs.ListCost.as_ref()), ("published", None));
+    line.costs[1] = String::new();
+    let receipt = import_as_of(&pool, "acme", &bill(&[line]), 1).await;
+    assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("quarantined", 1), "{:?}", receipt.reason);
+    assert_eq!(receipt.rejections[0].column_name, "EffectiveCost");
+    assert!(receipt.totals.is_empty(), "{:?}", receipt.totals);
     assert_clean(&pool).await;
 }
 

@@ -313,6 +313,11 @@ async fn a_wrong_rule_is_not_saved(pool: PgPool) {
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[("applies_to", "charges")], "has to name a service"),
         (&[("service_by", "tag:x"), ("attribute", "repo"), ("operator", "present"), ("value", "")], "not an attribute"),
+        (
+            &[("service_by", "tag:x"), ("attribute", "commitment_discount_id"), ("operator", "present"), ("value", "")],
+            "Write column:CommitmentDiscountId.",
+        ),
+        (&[("service_by", "InvoiceId")], "Write column:InvoiceId."),
         (&[("service_by", "tag:x"), ("attribute", "tag:y"), ("operator", "equals"), ("value", "")], "needs a value"),
         (&[("service_by", "tag:x"), ("attribute", "tag:y"), ("operator", "glob"), ("value", "a[")], "not a pattern"),
         (&[("service", "nobody")], "There is no service “nobody”"),
