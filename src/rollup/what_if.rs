@@ -1,5 +1,6 @@
 //! What other rules, or another catalogue, would move: asked before anything is saved, written nowhere.
 
+mod closed_months;
 mod deployment_moves;
 mod segments;
 mod shared;
@@ -8,7 +9,7 @@ use super::mapped_keys::{self, Which};
 use super::mapper::Mapper;
 use super::{mapping_details, rekey};
 use crate::allocate::{self, Assignment, Catalogue, Rule, Target};
-use crate::focus::DateRange;
+use crate::focus::{BillingPeriod, DateRange};
 use crate::store::Scope;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -96,6 +97,8 @@ pub struct WhatIf {
     pub added: BTreeMap<String, String>,
     /// Charge groups that would be keyed again, because the rules look at something new: saving takes longer.
     pub groups_to_key: u64,
+    /// Closed months in which cost of the longer range would change hands, the oldest first: their statements stay.
+    pub closed_months: Vec<BillingPeriod>,
 }
 
 /// The question.
@@ -176,6 +179,7 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
             add_cost(&mut moves[index].costs, &cost);
         }
     }
+    let closed_months = closed_months::ask(&mut *conn, &answer.asked, question.removed_service, question.long).await?;
     moves.sort_by_key(|one| std::cmp::Reverse(one.costs.iter().map(|cost| cost.recent.abs()).max()));
     // Every service may get a share, so that only who sees all money is told.
     let shared = if scope.is_everything() {
@@ -187,7 +191,7 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
     let (deployment_moves, deployment_count) =
         deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
     taken.deployment_count = deployment_count;
-    Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key })
+    Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months })
 }
 
 // The tags that the key would have, and the groups that would go to it.

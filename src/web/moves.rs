@@ -3,6 +3,7 @@
 use super::display;
 use super::shared_moves::{self, SharedMoves};
 use crate::allocate;
+use crate::focus::BillingPeriod;
 use crate::rollup::what_if::{Cost, DeploymentMove, Owner, Side, WhatIf};
 use crate::store::catalogue;
 use bigdecimal::BigDecimal;
@@ -61,6 +62,8 @@ pub struct Moves {
     pub deployments: Vec<DeploymentRow>,
     /// Names that would be added to the catalogue.
     pub added: Vec<String>,
+    /// What becomes of closed months among the days; empty where there are none.
+    pub closed: String,
 }
 
 impl Labels {
@@ -128,7 +131,28 @@ pub fn tables(answer: &WhatIf, labels: &Labels) -> Moves {
         shared: shared_moves::tables(&answer.shared, |owner| labels.owner(owner, &answer.added)),
         deployments: answer.deployment_moves.iter().map(|one| deployment_row(one, labels, &answer.added)).collect(),
         added: answer.added.values().cloned().collect(),
+        closed: closed_sentence(&answer.closed_months),
     }
+}
+
+/// What becomes of these closed months when cost changes hands in them; empty where there are none. Their statements
+/// are copies, and what is booked to open months is what bills say, which no rule and no split changes.
+pub fn closed_sentence(months: &[BillingPeriod]) -> String {
+    let labels: Vec<String> = months.iter().map(|month| month.label()).collect();
+    let [others @ .., last] = labels.as_slice() else { return String::new() };
+    if others.is_empty() {
+        return format!(
+            "{last} is closed: its statement stays as it is, and nothing is booked to an open month; what changes hands \
+             in it shows on lines and where cost is told by charge day, and in its statement only if the month is \
+             reopened."
+        );
+    }
+    format!(
+        "{} and {last} are closed: their statements stay as they are, and nothing is booked to an open month; what \
+         changes hands in them shows on lines and where cost is told by charge day, and in a statement only if its \
+         month is reopened.",
+        others.join(", ")
+    )
 }
 
 /// Amounts of several currencies, each as one text.
@@ -180,6 +204,14 @@ fn deployment_row(one: &DeploymentMove, labels: &Labels, added: &BTreeMap<String
 mod tests {
     use super::*;
     use crate::rollup::what_if::Move;
+
+    #[test]
+    fn closed_months_are_named() {
+        let months: Vec<BillingPeriod> = ["2026-07", "2026-08", "2026-09"].map(|one| one.parse().unwrap()).to_vec();
+        assert_eq!(closed_sentence(&[]), "");
+        assert!(closed_sentence(&months[..1]).starts_with("July 2026 is closed: its statement stays as it is,"));
+        assert!(closed_sentence(&months).starts_with("July 2026, August 2026 and September 2026 are closed: their"));
+    }
 
     #[test]
     fn rows_add_up_and_owners_read_well() {

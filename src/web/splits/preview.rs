@@ -5,10 +5,10 @@ use super::edit::form_page;
 use super::form::SplitForm;
 use super::{planned, service_names, stayed_of, texts, words};
 use crate::allocate::split::{Moved, Plan};
-use crate::focus::{CostBasis, DateRange};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::rollup::splits as rollup_splits;
 use crate::store::costs::{self, CostFilter};
-use crate::store::{Snapshot, splits};
+use crate::store::{Snapshot, month_closing, splits};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
@@ -43,6 +43,8 @@ struct SplitPreviewPage {
     order: Vec<String>,
     shows_money: bool,
     range: String,
+    /// What becomes of closed months among the days; empty where nothing moves in any.
+    closed: String,
 }
 
 pub(super) async fn show(
@@ -89,6 +91,13 @@ async fn preview_page(
         let filter = CostFilter::new(long, CostBasis::Amortized);
         totals = costs::totals(snapshot, &scope, &filter).await?;
     }
+    let mut closed = String::new();
+    if !rows.is_empty() {
+        let months = month_closing::closed(snapshot).await?;
+        let months = months.iter().map(|closing| BillingPeriod::containing(closing.month));
+        let among = BillingPeriod::containing(long.start())..=BillingPeriod::containing(long.last_day());
+        closed = moves::closed_sentence(&months.filter(|month| among.contains(month)).collect::<Vec<_>>());
+    }
     let order = plan.splits().iter().map(|one| one.name.clone()).collect();
     Ok(SplitPreviewPage {
         page,
@@ -103,6 +112,7 @@ async fn preview_page(
         order,
         shows_money,
         range: format!("{} to {}", long.start(), long.last_day()),
+        closed,
     })
 }
 

@@ -157,6 +157,58 @@ async fn closed_rows_keep_their_names_and_owners(db: PgPool) {
     assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
 }
 
+/// A rule moves cost in a closed month too: its preview names the month and says what then holds.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_names_the_closed_months_whose_statements_stay(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    world.import(&september("100"), "2026-10-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let fields = [
+        ("applies_to", "charges"),
+        ("attribute", "tag:service"),
+        ("operator", "equals"),
+        ("value", "checkout"),
+        ("service", "ledger"),
+        ("place", "first"),
+    ];
+    let preview = async |first_day: &str| {
+        let query = serde_urlencoded::to_string([&fields[..], &[("first_day", first_day)]].concat()).unwrap();
+        let page = finance.get(&format!("/rules/preview?{query}")).await;
+        assert!(page.status == StatusCode::OK && page.body.contains("What changes hands"), "{}", page.body);
+        page.body
+    };
+    assert!(!preview("").await.contains("is closed: its statement"), "no month is closed");
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-09"), "Done.", BY, now).await.unwrap();
+    let told = "September 2026 is closed: its statement stays as it is, and nothing is booked to an open month";
+    assert!(preview("").await.contains(told), "{}", preview("").await);
+    assert!(!preview("2026-10-01").await.contains("is closed: its statement"), "nothing moves in September");
+    let split = "/splits/preview?name=Ledger&source=ledger&method=fixed&target=checkout&percent=100";
+    let split = finance.get(split).await;
+    assert!(split.body.contains("Moves table") && split.body.contains(told), "{}", split.body);
+
+    // What was said holds.
+    let statement = "/finance/statements/2026-09.csv?by=service";
+    let by_day = "/finance/statements/2026-09.csv?by=service&view=charge";
+    let (stated, charged) = (finance.get(statement).await.body, finance.get(by_day).await.body);
+    let saved = finance.post_form("/rules", &[&fields[..], &[("reason", "One team.")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(finance.get(statement).await.body, stated);
+    assert_ne!(finance.get(by_day).await.body, charged);
+    assert!(booked(&world).await.is_empty());
+    world.assert_clean().await;
+    let id = saved.location().trim_start_matches("/rules#rule-").to_owned();
+    for change in ["last", "delete"] {
+        let page = finance.get(&format!("/rules/{id}/change?to={change}")).await;
+        assert!(page.body.contains(told), "{change}: {}", page.body);
+    }
+    reopen(&pools, month("2026-09"), "With the new rule.", BY, now).await.unwrap();
+    assert_ne!(finance.get(statement).await.body, stated);
+    assert!(!finance.get(&format!("/rules/{id}/change?to=delete")).await.body.contains("is closed: its"));
+}
+
 /// By the page: a reason is required, a running month cannot be closed, and a viewer cannot close at all.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_month_is_closed_on_its_page(db: PgPool) {
