@@ -140,3 +140,21 @@ CREATE FUNCTION is_accepted_beside(one_id bigint, other_id bigint) RETURNS boole
         WHERE one.generation_id = one_id
     )
 $$;
+
+-- The sub accounts of a generation, '' for lines without one, in the letters in which bills are compared. From one
+-- rollup key to the next by the primary key, whatever days each has: whoever stops early has read only so many.
+CREATE FUNCTION sub_accounts_of(of_generation_id bigint) RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH RECURSIVE key AS (
+        (SELECT d.sub_account_key, d.rollup_key_id FROM daily_cost_by_key d
+         WHERE d.generation_id = of_generation_id ORDER BY d.rollup_key_id LIMIT 1)
+        UNION ALL
+        SELECT following.sub_account_key, following.rollup_key_id
+        FROM key CROSS JOIN LATERAL (
+            SELECT d.sub_account_key, d.rollup_key_id FROM daily_cost_by_key d
+            WHERE d.generation_id = of_generation_id AND d.rollup_key_id > key.rollup_key_id
+            ORDER BY d.rollup_key_id LIMIT 1
+        ) following
+    )
+    SELECT coalesce(replace(lower(k.sub_account_id), '/subscriptions/', ''), '')
+    FROM key JOIN rollup_key k USING (sub_account_key, rollup_key_id)
+$$;

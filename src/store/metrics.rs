@@ -286,6 +286,10 @@ impl Metric {
 mod tests {
     use super::*;
 
+    fn metric(meaning: &str, combined: &str) -> Metric {
+        Metric::example("any", meaning, combined)
+    }
+
     #[test]
     fn builds_are_a_unit_only_where_there_is_no_other() {
         let rank = |meaning: &str| metric(meaning, "sum").unit_rank();

@@ -31,32 +31,40 @@ pub struct Overlap {
 pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Vec<Overlap>> {
     sqlx::query_as!(
         Overlap,
-        // Asked of the own bills first: sums of lines are compared only where there is another export.
+        // Asked of the own bills first: lines are looked at only where there is another export. The own sub accounts
+        // are read once, those of another export up to the first in common. "IS TRUE" keeps the look-up a hash table:
+        // a join would compare each with each, since the planner takes both sides for a few rows.
         r#"WITH own AS MATERIALIZED (
              SELECT * FROM generation g
              WHERE g.delivery_id = $1 AND g.charge_count > 0
                AND NOT EXISTS (SELECT FROM source_setting t
                                WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
+         ), pair AS MATERIALIZED (
+             SELECT g.generation_id, g.billing_account_id, g.billing_period_start, o.append_object, o.delivery_id,
+                 o.generation_id AS other_generation_id,
+                 split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1) AS is_one_resource
+             FROM own g
+             JOIN generation o ON o.source_id = g.source_id AND o.billing_period_start = g.billing_period_start
+                 AND o.append_object <> g.append_object AND o.delivery_id <> g.delivery_id
+                 AND o.state = 'current' AND o.charge_count > 0
+                 AND NOT is_accepted_beside(g.generation_id, o.generation_id)
+             WHERE split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1)
+                OR regexp_replace(lower(o.billing_account_id), '^.*/', '')
+                       = regexp_replace(lower(g.billing_account_id), '^.*/', '')
+         ), own_account AS MATERIALIZED (
+             SELECT DISTINCT g.generation_id, a.sub_account
+             FROM (SELECT DISTINCT generation_id FROM pair WHERE NOT is_one_resource) g
+             CROSS JOIN LATERAL sub_accounts_of(g.generation_id) AS a (sub_account)
          )
-         SELECT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
-             g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
-             NULL::text AS "source_name?", o.delivery_id AS "delivery_id!",
-             o.generation_id AS "other_generation_id!"
-         FROM own g
-         JOIN generation o ON o.source_id = g.source_id AND o.billing_period_start = g.billing_period_start
-             AND o.append_object <> g.append_object AND o.delivery_id <> g.delivery_id
-             AND o.state = 'current' AND o.charge_count > 0
-             AND NOT is_accepted_beside(g.generation_id, o.generation_id)
-         WHERE split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1)
-            OR regexp_replace(lower(o.billing_account_id), '^.*/', '')
-                   = regexp_replace(lower(g.billing_account_id), '^.*/', '')
-               AND EXISTS (SELECT replace(lower(k.sub_account_id), '/subscriptions/', '') FROM daily_cost_by_key d
-                               JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-                               WHERE d.generation_id = g.generation_id
-                           INTERSECT
-                           SELECT replace(lower(k.sub_account_id), '/subscriptions/', '') FROM daily_cost_by_key d
-                               JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-                               WHERE d.generation_id = o.generation_id)
+         SELECT p.generation_id AS "generation_id!", p.billing_account_id AS "billing_account_id!",
+             p.billing_period_start AS "billing_period_start!", p.append_object AS "export!",
+             NULL::text AS "source_name?", p.delivery_id AS "delivery_id!",
+             p.other_generation_id AS "other_generation_id!"
+         FROM pair p
+         WHERE p.is_one_resource
+            OR EXISTS (SELECT FROM sub_accounts_of(p.other_generation_id) AS a (sub_account)
+                       WHERE ((p.generation_id, a.sub_account)
+                                  IN (SELECT generation_id, sub_account FROM own_account)) IS TRUE)
          ORDER BY 3, 2, 4"#,
         delivery_id,
     )

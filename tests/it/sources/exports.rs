@@ -6,7 +6,7 @@ use crate::ledger::{ANN, Line, assert_clean, bill, import_as_of, time, withdraw_
 use crate::support;
 use costwake::rollup::{accept, rebuild, revert, withdraw};
 use costwake::sources::kind::Layout;
-use costwake::store::Role;
+use costwake::store::{Role, overlaps};
 use sqlx::PgPool;
 
 /// A bill of October of one sub account of the billing account 00123.
@@ -421,4 +421,59 @@ async fn what_left_an_export_keeps_no_other_waiting(pool: PgPool) {
     revert(&support::pools(&pool), left, ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
     assert_counts(&pool, "aws", 2, "3.5").await;
     assert_clean(&pool).await;
+}
+
+/// Whatever days and kinds of lines two exports of an account have, a sub account in common tells that they overlap, in
+/// whatever letters and with a path before it or without. Lines without one could be anyone's.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn exports_overlap_by_any_sub_account_in_common(pool: PgPool) {
+    sqlx::query("INSERT INTO source (name) VALUES ('azure')").execute(&pool).await.unwrap();
+    type Export = (&'static str, &'static str, &'static str, &'static [Option<&'static str>]);
+    let exports: [Export; 8] = [
+        ("a", "A", "current", &[Some("sub-0"), Some("SUB-1"), Some("sub-2")]),
+        ("b", "A", "current", &[Some("sub-3")]),
+        ("c", "/providers/a", "current", &[Some("sub-8"), Some("/subscriptions/sub-1")]),
+        ("d", "A", "current", &[None]),
+        ("e", "A", "current", &[Some("sub-9"), None]),
+        ("f", "B", "current", &[Some("sub-2")]),
+        ("g", "A", "superseded", &[Some("sub-2")]),
+        ("b as ActualCost", "A", "current", &[Some("sub-7")]),
+    ];
+    for (id, (export, account, state, sub_accounts)) in (1_i64..).zip(exports) {
+        let delivery =
+            "INSERT INTO delivery (delivery_id, source_id, file_name, version_at, version_basis, received_at, received_by, state)
+             OVERRIDING SYSTEM VALUE SELECT $1, source_id, 'f', now(), 'receipt', now(), 'test', 'published' FROM source";
+        sqlx::query(delivery).bind(id).execute(&pool).await.unwrap();
+        let generation = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id,
+                 billing_period_start, billing_period_end, append_object, state, charge_count)
+             SELECT $1, $1, source_id, $2, '2026-10-01', '2026-11-01', $3, $4, 20 FROM source";
+        sqlx::query(generation).bind(id).bind(account).bind(export).bind(state).execute(&pool).await.unwrap();
+        for sub_account in sub_accounts {
+            let days = "WITH key AS (
+                     INSERT INTO rollup_key (sub_account_key, rollup_key_id, billing_account_id, sub_account_id)
+                     SELECT hashtext(coalesce($2, '')), gen_random_uuid(), 'A', $2 FROM generate_series(1, 5)
+                     RETURNING sub_account_key, rollup_key_id
+                 )
+                 INSERT INTO daily_cost_by_key (generation_id, sub_account_key, rollup_key_id, charge_date,
+                     billing_currency, charge_count, billed_cost, effective_cost, list_cost, contracted_cost)
+                 SELECT $1, sub_account_key, rollup_key_id, date '2026-10-01' + day, 'USD', 1, 1, 1, 1, 1
+                 FROM key, generate_series(0, 3) AS day";
+            sqlx::query(days).bind(id).bind(*sub_account).execute(&pool).await.unwrap();
+        }
+    }
+    let overlapping: [(i64, &[&str]); 8] = [
+        (1, &["c"]),
+        (2, &["b as ActualCost"]),
+        (3, &["a"]),
+        (4, &["e"]),
+        (5, &["d"]),
+        (6, &[]),
+        (7, &["a"]),
+        (8, &["b"]),
+    ];
+    for (id, expected) in overlapping {
+        let found = overlaps::of_delivery(&pool, id).await.unwrap();
+        let exports: Vec<&str> = found.iter().map(|overlap| overlap.export.as_str()).collect();
+        assert_eq!(exports, expected, "delivery {id}");
+    }
 }
