@@ -143,7 +143,8 @@ async fn speed(
         .iter()
         .map(|(one, _)| Listed { service_id: one.service_id, name: &one.name, slug: &one.slug })
         .collect();
-    let pace = team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span, &page.bills).await?;
+    let pace =
+        team_pace::read(conn, &services, &read.days, &deliveries, read.environment_id, span, &page.bills).await?;
     Ok((section, pace))
 }
 
