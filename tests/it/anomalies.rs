@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
 use super::finance::{HEADER, World, texts, time, world};
+use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::anomalies::{self, Detected};
 use costwake::rollup::metrics_import;
@@ -17,14 +18,6 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run.
-fn cents(service: usize, at: NaiveDate) -> i64 {
-    let days = at.signed_duration_since(day("2026-01-01")).num_days();
-    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
-    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
-    10_000 + weekday + noise
-}
-
 /// Imports a month; `more` are cents that checkout costs more on its second machine, from a day on.
 async fn import(world: &World, month: &str, last: &str, more: (i64, &str), now: &str) {
     let first = day(&format!("{month}-01"));
@@ -33,7 +26,7 @@ async fn import(world: &World, month: &str, last: &str, more: (i64, &str), now: 
     for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
         for (index, service) in SERVICES.iter().enumerate() {
             let second = if index == 0 && at >= day(more.1) { more.0 } else { 0 };
-            for (machine, cents) in [("a", cents(index, at)), ("b", 200 + second)] {
+            for (machine, cents) in [("a", usual_cents(index, at)), ("b", 200 + second)] {
                 let cost = format!("{}.{:02}", cents / 100, cents % 100);
                 text.push_str(&format!(
                     "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
@@ -252,7 +245,7 @@ async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     // Nobody asks the checkout anything from 9 November on: ten complete days.
     let mut metrics = String::from("metric,service,day,value,environment\n");
     for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
-        let requests = if at < day("2026-11-09") { 50 * cents(0, at) } else { 0 };
+        let requests = if at < day("2026-11-09") { 50 * usual_cents(0, at) } else { 0 };
         metrics.push_str(&format!("requests,checkout,{at},{requests},production\n"));
     }
     let now = time("2026-11-19T07:00:00Z");

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
 use super::finance::{HEADER, World, column, decimal, deployed, texts, time, world};
+use super::support::usual_cents;
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
@@ -17,12 +18,9 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run.
+/// Cents that a service costs on a day, the first one by a step more.
 fn cents(service: usize, at: NaiveDate, step: i64) -> i64 {
-    let days = at.signed_duration_since(day("2026-01-01")).num_days();
-    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
-    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
-    10_000 + weekday + noise + if service == 0 { step } else { 0 }
+    usual_cents(service, at) + if service == 0 { step } else { 0 }
 }
 
 async fn import(world: &World, month: &str, last: &str, step: i64, now: &str) {

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "shares against what was made up")]
 
 use super::finance::{HEADER, World, deployed, time, world};
+use super::support::usual_cents;
 use chrono::{Days, Months, NaiveDate, TimeDelta};
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::Role;
@@ -21,11 +22,7 @@ fn day(text: &str) -> NaiveDate {
 
 /// Cents that a service costs on a day; the job of the first one costs 40 more from the day after the release on.
 fn cents(service: usize, at: NaiveDate) -> i64 {
-    let days = at.signed_duration_since(day("2026-01-01")).num_days();
-    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
-    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
-    let step = if service == 0 && at > day("2026-10-28") { 4000 } else { 0 };
-    10_000 + weekday + noise + step
+    usual_cents(service, at) + if service == 0 && at > day("2026-10-28") { 4000 } else { 0 }
 }
 
 /// A month up to a day: the first service by the hour or by the day, the others by the day.

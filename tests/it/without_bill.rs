@@ -4,6 +4,7 @@
 #![expect(clippy::float_arithmetic, reason = "an estimate against what was made up")]
 
 use super::finance::{BY, HEADER, World, deployed, time, world};
+use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::{anomalies, effects, forecasts};
 use costwake::rollup::accept;
@@ -15,13 +16,9 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Cents that a service costs on a day: a weekday profile and noise that is the same in every run. Checkout costs 40
-/// more a day from the middle of October on.
+/// Cents that a service costs on a day. Checkout costs 40 more a day from the middle of October on.
 fn cents(service: usize, at: NaiveDate) -> i64 {
-    let days = at.signed_duration_since(day("2026-01-01")).num_days();
-    let weekday = [0, 150, 180, 170, 120, -400, -500][usize::try_from(days.rem_euclid(7)).unwrap()];
-    let noise = (days * 7919 + service as i64 * 104_729).rem_euclid(401) - 200;
-    10_000 + weekday + noise + if service == 0 && at > day("2026-10-15") { 4000 } else { 0 }
+    usual_cents(service, at) + if service == 0 && at > day("2026-10-15") { 4000 } else { 0 }
 }
 
 fn bill(month: &str, last: &str) -> String {
