@@ -443,3 +443,29 @@ pub async fn stated(
     .fetch_all(conn)
     .await
 }
+
+#[cfg(test)]
+impl StatementRow {
+    /// Usage for tests that no rule names a service for, billed in the month that it was used in.
+    pub(crate) fn example(month: &str, currency: &str, cost: &str) -> Self {
+        Self {
+            month: month.parse().unwrap(),
+            billing_month: month.parse().unwrap(),
+            service_id: 0,
+            service_slug: None,
+            service_name: None,
+            team_id: None,
+            team_slug: None,
+            team_name: None,
+            cost_center: None,
+            environment_id: 0,
+            environment_slug: None,
+            environment_name: None,
+            provider_name: "Cloud".into(),
+            charge_category: "Usage".into(),
+            billing_currency: currency.into(),
+            charge_count: 1,
+            cost: cost.parse().unwrap(),
+        }
+    }
+}

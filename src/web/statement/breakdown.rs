@@ -384,23 +384,13 @@ mod tests {
 
     fn cell(month: &str, team: Option<&str>, service: Option<&str>, cost: &str) -> StatementRow {
         StatementRow {
-            billing_month: month.parse().unwrap(),
-            month: month.parse().unwrap(),
             service_id: i64::from(service.is_some()),
             service_slug: service.map(Into::into),
             service_name: service.map(Into::into),
             team_id: team.map(|_| 1),
             team_slug: team.map(Into::into),
             team_name: team.map(Into::into),
-            cost_center: None,
-            environment_id: 0,
-            environment_slug: None,
-            environment_name: None,
-            provider_name: "Cloud".into(),
-            charge_category: "Usage".into(),
-            billing_currency: "USD".into(),
-            charge_count: 1,
-            cost: cost.parse().unwrap(),
+            ..StatementRow::example(month, "USD", cost)
         }
     }
 

@@ -94,25 +94,7 @@ mod tests {
     use crate::focus::{BillingPeriod, CostBasis};
 
     fn row(month: &str, currency: &str) -> StatementRow {
-        StatementRow {
-            month: month.parse().unwrap(),
-            billing_month: month.parse().unwrap(),
-            service_id: 0,
-            service_slug: None,
-            service_name: None,
-            team_id: None,
-            team_slug: None,
-            team_name: None,
-            cost_center: None,
-            environment_id: 0,
-            environment_slug: None,
-            environment_name: None,
-            provider_name: "Cloud".into(),
-            charge_category: "Usage".into(),
-            billing_currency: currency.into(),
-            charge_count: 1,
-            cost: "9".parse().unwrap(),
-        }
+        StatementRow::example(month, currency, "9")
     }
 
     // What is said of a currency of November beside October, where October is known.
