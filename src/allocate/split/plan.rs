@@ -238,10 +238,12 @@ impl Plan {
             }
             Method::Metric(name) => {
                 let mut values = self.driver(split, name, key, &drivers.metrics);
-                // Usage that is not told apart by environment counts for each.
+                // Usage that is not told apart by environment counts for each that the service may run in.
                 let untold = RowKey { environment_id: 0, ..key.clone() };
                 for (id, value) in self.driver(split, name, &untold, &drivers.metrics) {
-                    values.entry(id).or_insert(value);
+                    if may_run_in(id, key, &drivers.direct) {
+                        values.entry(id).or_insert(value);
+                    }
                 }
                 values.into_iter().map(|(id, value)| (Some(id), value)).unzip()
             }
@@ -273,6 +275,15 @@ impl Plan {
         let above_zero = all.iter().filter(|(id, value)| **value > BigDecimal::zero() && may_get(**id));
         above_zero.map(|(id, value)| (*id, value.clone())).collect()
     }
+}
+
+// Whether a service runs in an environment, by what it costs on the day: unknown where it costs nothing anywhere.
+fn may_run_in(service_id: i64, key: &RowKey, direct: &HashMap<(String, Day), BTreeMap<i64, BigDecimal>>) -> bool {
+    let costs_in = |environment_id: i64| {
+        let day = Day { charge_date: key.charge_date, environment_id };
+        direct.get(&(key.billing_currency.clone(), day)).is_some_and(|all| all.contains_key(&service_id))
+    };
+    costs_in(key.environment_id) || !costs_in(ALL_ENVIRONMENTS)
 }
 
 /// The environment under which drivers hold the sum over all environments.

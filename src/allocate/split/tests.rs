@@ -145,8 +145,10 @@ fn nothing_to_divide_by_leaves_the_cost_where_it_is() {
 
 #[test]
 fn usage_without_an_environment_divides_the_cost_of_each() {
-    let by_metric = split(1, 1, Method::Metric("requests".into()), &[(2, None), (3, None)]);
-    let by_metric = Split { by_environment: true, ..by_metric };
+    let by_requests = || {
+        let split = split(1, 1, Method::Metric("requests".into()), &[(2, None), (3, None)]);
+        Split { by_environment: true, ..split }
+    };
     let charge_date = key(0, "USD").charge_date;
     let mut drivers = Drivers::default();
     for (service_id, environment_id, value) in [(2, 7, "3"), (2, 8, "1"), (3, 0, "1")] {
@@ -154,7 +156,7 @@ fn usage_without_an_environment_divides_the_cost_of_each() {
         day.insert(service_id, number(value));
     }
     let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
-    let (moved, stayed) = run(&[by_metric], rows, &drivers);
+    let (moved, stayed) = run(&[by_requests()], rows, &drivers);
     let expected = [
         "1 B env 7 6",
         "1 C env 7 2",
@@ -166,6 +168,13 @@ fn usage_without_an_environment_divides_the_cost_of_each() {
         "1 A env 9 -2",
     ];
     assert_eq!((moved, stayed), (expected.map(str::to_owned).to_vec(), 0));
+
+    // C costs something in one of them only, and gets nothing of what the others cost.
+    let drivers = Drivers { direct: direct(&[(3, 7, "1")]).direct, ..drivers };
+    let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
+    let (moved, stayed) = run(&[by_requests()], rows, &drivers);
+    let expected = ["1 B env 7 6", "1 C env 7 2", "1 A env 7 -8", "1 B env 8 4", "1 A env 8 -4"];
+    assert_eq!((moved, stayed), (expected.map(str::to_owned).to_vec(), 1));
 }
 
 #[test]
