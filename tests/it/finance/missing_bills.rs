@@ -115,8 +115,20 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     let overview = finance.get("/").await.body;
     assert!(overview.contains("Bills complete to Sun 15 Nov, 1 source late"), "{overview}");
     assert!(overview.contains("figures end with Sun 15 Nov") && overview.contains("30 complete days"), "{overview}");
-    let why = "because it makes more than half of all cost, each source weighed by its own last 28 days.";
+    let why = "because it makes more than half of what all sources bill and credit a day, each weighed by its own last \
+               28 days.";
     assert!(overview.contains(why), "{overview}");
+    // What a source makes of all cost is told only to those who see sources.
+    let team: i64 = sqlx::query_scalar(
+        "WITH made AS (INSERT INTO team (slug, name) VALUES ('edges', 'Edges') RETURNING team_id)
+         UPDATE service SET team_id = (SELECT team_id FROM made) WHERE slug = 'edge' RETURNING team_id",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let member = world.app.browser(Role::Member, false, &[team]).await.get("/services/edge").await.body;
+    let told = "It makes 100.0% of this cost: figures end with Sun 15 Nov, and later days are not added up.";
+    assert!(member.contains(told) && !member.contains("more than half"), "{member}");
     // And once it is there, nothing is said any more.
     deliver(&world, "edge-one", "edge", "8", 19).await;
     let overview = finance.get("/").await.body;
