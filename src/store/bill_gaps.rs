@@ -132,6 +132,7 @@ pub fn late(
                 complete_to: last.min(source.complete_to),
                 last_charge_date: last.min(source.last_charge_date),
                 read_at: one.read_at,
+                is_daily: one.is_daily,
                 ..source.clone()
             });
         }
@@ -340,6 +341,7 @@ mod tests {
             complete_to: day(complete_to),
             last_charge_date: day(complete_to),
             read_at: DateTime::UNIX_EPOCH,
+            is_daily: true,
             settles_after_days: None,
         }
     }

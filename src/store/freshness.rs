@@ -38,6 +38,8 @@ pub struct SourceReach {
     pub last_charge_date: NaiveDate,
     /// When the newest of its bills became visible.
     pub read_at: DateTime<Utc>,
+    /// Whether any of its bills has charges on several days. One day of another stands for its whole billing period.
+    pub is_daily: bool,
     /// After how many days its days are complete, where its history tells ([`super::completeness`]).
     pub settles_after_days: Option<i32>,
 }
@@ -294,6 +296,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
             END AS "complete_to!",
             max(g.last_charge_date) AS "last_charge_date!",
             max(coalesce(g.published_at, d.received_at)) AS "read_at!",
+            bool_or(g.first_charge_date < g.last_charge_date) AS "is_daily!",
             max(l.settles_after_days) AS settles_after_days
         FROM generation g
         JOIN source s ON s.source_id = g.source_id
@@ -321,6 +324,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         complete_to: row.complete_to,
         last_charge_date: row.last_charge_date,
         read_at: row.read_at,
+        is_daily: row.is_daily,
         settles_after_days: row.settles_after_days,
     });
     let mut bills = Freshness {
@@ -366,6 +370,7 @@ mod tests {
             complete_to,
             last_charge_date: complete_to,
             read_at,
+            is_daily: true,
             settles_after_days: None,
         }
     }

@@ -1,10 +1,10 @@
 //! What late sources leave out: the part of a cost that they usually make, by which it is told what days without them
 //! are worth.
 //!
-//! Each source is weighed by its own last days. Days that all have in common would lack those of the late one, or those
-//! of sources that began after it: one that stopped before them would be all of what was there. Of each day's cost of a
-//! service the sign does not count, so that credits take nothing away from what a source makes, and one whose cost is
-//! about nothing makes about nothing.
+//! Each source is weighed by what it costs a day, over its own last days, of which a new one has fewer. Days that all
+//! have in common would lack those of the late one, or those of sources that began after it: one that stopped before
+//! them would be all of what was there. Of each day's cost of a service the sign does not count, so that credits take
+//! nothing away from what a source makes, and one whose cost is about nothing makes about nothing.
 
 use super::Scope;
 use super::freshness::SourceReach;
@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 pub const MATERIAL_PERCENT: i64 = 5;
 /// In percent: without what makes more of all cost than this, figures say nothing.
 const MOST_PERCENT: i64 = 50;
-/// By so many of its last days a source is weighed, as pages say: whole weeks, and at least one charge of what is billed
-/// once a month.
-const WEIGHED_DAYS: i32 = 28;
+/// By so many of its last days at most a source is weighed, as pages say: whole weeks, and at least one charge of what
+/// is billed once a month.
+pub const WEIGHED_DAYS: i32 = 28;
 
 /// A late source, or a late billing account of one, beside the cost that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,8 @@ impl Missing {
     }
 }
 
-/// EffectiveCost of each service's days without its sign, by source and currency; that of late billing accounts apart.
+/// EffectiveCost of each service's days without its sign, as [`WEIGHED_DAYS`] of them cost, by source and currency;
+/// that of late billing accounts apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shares(BTreeMap<i64, BTreeMap<Whose, BigDecimal>>);
 
@@ -101,6 +102,24 @@ pub struct Part {
     pub currency: Option<String>,
 }
 
+// How many days its cost of the last `WEIGHED_DAYS` is of. What is billed on one day of a period is billed for all of
+// it, and is not what a day costs.
+fn day_count(weighed: &SourceReach) -> i32 {
+    let known = (last_day(weighed) - weighed.bills_from).num_days() + 1;
+    let known = i32::try_from(known).unwrap_or(WEIGHED_DAYS).clamp(1, WEIGHED_DAYS);
+    if weighed.is_daily { known } else { WEIGHED_DAYS }
+}
+
+// A bill of one charge a month is complete to the end of its month, and its charge lies before that.
+fn last_day(weighed: &SourceReach) -> NaiveDate {
+    weighed.complete_to.min(weighed.last_charge_date)
+}
+
+// What so many days cost, told of `WEIGHED_DAYS`; multiplied first, so that what is of all of them stays as it is.
+fn of_all_days(cost: &BigDecimal, day_count: i32) -> BigDecimal {
+    cost * BigDecimal::from(WEIGHED_DAYS) / BigDecimal::from(day_count)
+}
+
 /// Reads the last days of each of these sources, and of late billing accounts apart.
 pub async fn shares(
     conn: &mut PgConnection,
@@ -108,10 +127,11 @@ pub async fn shares(
     weighed: &[&SourceReach],
     part: &Part,
 ) -> sqlx::Result<Shares> {
-    // A bill of one charge a month is complete to the end of its month, and its charge lies before that.
-    let last_days: Vec<NaiveDate> = weighed.iter().map(|one| one.complete_to.min(one.last_charge_date)).collect();
+    let last_days: Vec<NaiveDate> = weighed.iter().map(|one| last_day(one)).collect();
     let source_ids: Vec<i64> = weighed.iter().map(|one| one.source_id).collect();
     let accounts: Vec<Option<String>> = weighed.iter().map(|one| one.account.clone()).collect();
+    let day_counts: BTreeMap<(i64, Option<&str>), i32> =
+        weighed.iter().map(|one| ((one.source_id, one.account.as_deref()), day_count(one))).collect();
     let rows = sqlx::query!(
         r#"SELECT of_day.service_id AS "service_id!", of_day.source_id AS "source_id!", of_day.account AS "account?",
                of_day.billing_currency AS "billing_currency!", sum(abs(of_day.cost)) AS "cost!"
@@ -130,7 +150,10 @@ pub async fn shares(
                JOIN daily_cost d ON d.generation_id = g.generation_id
                    AND d.charge_date > weighed.last_day - $4::int AND d.charge_date <= weighed.last_day
                LEFT JOIN service ON service.service_id = d.service_id
-               WHERE g.state = 'current' AND g.first_charge_date <= weighed.last_day
+               -- First by days that are the same for all, so that bills of other months are not looked at.
+               WHERE g.state = 'current'
+                 AND g.last_charge_date > $12::date - $4::int AND g.first_charge_date <= $13::date
+                 AND g.first_charge_date <= weighed.last_day
                  AND g.last_charge_date > weighed.last_day - $4::int
                  AND ($5::bigint[] IS NULL OR service.team_id = ANY($5))
                  AND ($6::bigint IS NULL OR d.service_id = $6)
@@ -153,11 +176,15 @@ pub async fn shares(
         part.provider_name.as_deref(),
         part.charge_category.as_deref(),
         part.currency.as_deref(),
+        last_days.iter().min().copied(),
+        last_days.iter().max().copied(),
     )
     .fetch_all(conn)
     .await?;
     let costs = rows.iter().map(|row| {
-        (row.service_id, row.source_id, row.account.as_deref(), row.billing_currency.as_str(), row.cost.clone())
+        let account = row.account.as_deref();
+        let day_count = day_counts.get(&(row.source_id, account)).copied().unwrap_or(WEIGHED_DAYS);
+        (row.service_id, row.source_id, account, row.billing_currency.as_str(), of_all_days(&row.cost, day_count))
     });
     Ok(costs.collect())
 }
@@ -237,6 +264,7 @@ mod tests {
             complete_to: day,
             last_charge_date: day,
             read_at: DateTime::UNIX_EPOCH,
+            is_daily: true,
             settles_after_days: None,
         }
     }
@@ -263,6 +291,22 @@ mod tests {
         assert_eq!(weighed(&[(1, "USD", tiny), (2, "EUR", "100")]), one("100.0", false));
         assert_eq!(weighed(&[(1, "USD", "60"), (1, "EUR", tiny), (2, "EUR", "1")]), one("100.0", false));
         assert_eq!(weighed(&[(1, "USD", "60"), (2, "EUR", "0")]), one("100.0", true));
+    }
+
+    #[test]
+    fn a_source_that_is_new_is_weighed_by_the_days_that_it_has() {
+        let from = |bills_from: &str| SourceReach { bills_from: bills_from.parse().unwrap(), ..late(1) };
+        assert_eq!(day_count(&from("2026-10-18")), 3);
+        assert_eq!(day_count(&from("2026-09-23")), 28);
+        assert_eq!(day_count(&from("2026-01-01")), 28);
+        // What is billed once is billed for its period, on whichever day of it.
+        assert_eq!(day_count(&SourceReach { is_daily: false, ..from("2026-10-20") }), 28);
+        // Days after the last charge are not of it.
+        let charged = SourceReach { last_charge_date: "2026-10-19".parse().unwrap(), ..from("2026-10-18") };
+        assert_eq!(day_count(&charged), 2);
+        assert_eq!(of_all_days(&1500.into(), 3), BigDecimal::from(14_000));
+        let cost: BigDecimal = "0.1234567890123".parse().unwrap();
+        assert_eq!(of_all_days(&cost, WEIGHED_DAYS), cost);
     }
 
     #[test]

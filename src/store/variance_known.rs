@@ -166,6 +166,7 @@ mod tests {
             complete_to: day(complete_to),
             last_charge_date: day(complete_to),
             read_at: DateTime::UNIX_EPOCH,
+            is_daily: true,
             settles_after_days: None,
         }
     }

@@ -3,12 +3,17 @@
 
 use crate::store::bill_gaps::Gap;
 use crate::store::freshness::Freshness;
-use crate::store::missing_bills::Missing;
+use crate::store::missing_bills::{Missing, WEIGHED_DAYS};
 use askama::Template;
 use bigdecimal::Zero;
 
-// Why all figures wait for a late source: `WEIGHED_DAYS` of `store::missing_bills`.
-const HELD_BY: &str = ", because it makes more than half of all cost, each source weighed by its own last 28 days";
+// Why all figures wait for a late source. Credits count as cost does, so that it is more than half of no total.
+fn held_by() -> String {
+    format!(
+        ", because it makes more than half of what all sources bill and credit a day, each weighed by its own last \
+         {WEIGHED_DAYS} days"
+    )
+}
 
 /// A box for each late source that the page's cost is partly made of, and for each gap; nothing where all is there on the
 /// page's days.
@@ -29,7 +34,8 @@ impl MissingBills<'_> {
         let percent = if missing.percent.is_zero() { "less than 0.1".into() } else { missing.percent.to_string() };
         let part = format!("It makes {percent}% of this cost{currency}");
         if let Some(last) = self.bills.complete_to().filter(|_| self.bills.waits_for(missing)) {
-            let why = if self.bills.is_held_by(missing) { HELD_BY } else { "" };
+            // It tells of all cost, which is no matter of those who see a part of it.
+            let why = if self.shows_sources && self.bills.is_held_by(missing) { held_by() } else { String::new() };
             let last = last.format("%a %-d %b");
             return format!("{part}: figures end with {last}, and later days are not added up{why}.");
         }

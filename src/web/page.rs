@@ -222,6 +222,7 @@ mod tests {
             complete_to: day.parse().unwrap(),
             last_charge_date: day.parse().unwrap(),
             read_at,
+            is_daily: true,
             settles_after_days: None,
         };
         let bills = Freshness {

@@ -96,6 +96,21 @@ async fn an_alert_that_is_mentioned_no_more_is_over(pool: PgPool) {
     assert_eq!(lasting(&pool, [5, 6], silent).await, open[1..]);
     let lost = [title("High latency", Some(last)), title("Orders fail", None)];
     assert_eq!(lasting(&pool, [2, 6], silent).await, lost);
+    // An environment that is live lasts, whoever told of it and however long ago: only alerts are lost.
+    let live = "WITH live AS (
+                    INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
+                                                   time_is_received)
+                    SELECT event_source_id, 'live', 'environment', 'live', 'Preview', started_at - interval '1 minute',
+                           false
+                    FROM operational_event WHERE title = 'High latency'
+                    RETURNING operational_event_id)
+                INSERT INTO operational_event_service (operational_event_id, service_id)
+                SELECT operational_event_id, service_id FROM live CROSS JOIN service WHERE slug = 'checkout'";
+    sqlx::query(live).execute(&pool).await.unwrap();
+    let all = [title("High latency", Some(last)), title("Preview", None), title("Orders fail", None)];
+    assert_eq!(lasting(&pool, [2, 6], silent).await, all);
+    assert_eq!(lasting(&pool, [5, 6], silent).await, all[1..]);
+    sqlx::query("DELETE FROM operational_event WHERE title = 'Preview'").execute(&pool).await.unwrap();
     // Mentioned again, by the same body or in another one, it lasts.
     told(&pool, "alertmanager", &alert("firing"), 12 * DAY_MINUTES).await;
     assert_eq!(unknown_ends(&pool, time(13 * DAY_MINUTES)).await, [false, false]);

@@ -73,6 +73,7 @@ mod tests {
             complete_to: date("2026-11-20"),
             last_charge_date: date("2026-11-20"),
             read_at: chrono::DateTime::UNIX_EPOCH,
+            is_daily: true,
             settles_after_days: None,
         };
         let bills = Freshness { sources: vec![source], ..Freshness::default() };

@@ -115,8 +115,20 @@ async fn missing_days_are_not_zero_and_totals_without_them_are_partial(db: PgPoo
     let overview = finance.get("/").await.body;
     assert!(overview.contains("Bills complete to Sun 15 Nov, 1 source late"), "{overview}");
     assert!(overview.contains("figures end with Sun 15 Nov") && overview.contains("30 complete days"), "{overview}");
-    let why = "because it makes more than half of all cost, each source weighed by its own last 28 days.";
+    let why = "because it makes more than half of what all sources bill and credit a day, each weighed by its own last \
+               28 days.";
     assert!(overview.contains(why), "{overview}");
+    // What a source makes of all cost is told only to those who see sources.
+    let team: i64 = sqlx::query_scalar(
+        "WITH made AS (INSERT INTO team (slug, name) VALUES ('edges', 'Edges') RETURNING team_id)
+         UPDATE service SET team_id = (SELECT team_id FROM made) WHERE slug = 'edge' RETURNING team_id",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let member = world.app.browser(Role::Member, false, &[team]).await.get("/services/edge").await.body;
+    let told = "It makes 100.0% of this cost: figures end with Sun 15 Nov, and later days are not added up.";
+    assert!(member.contains(told) && !member.contains("more than half"), "{member}");
     // And once it is there, nothing is said any more.
     deliver(&world, "edge-one", "edge", "8", 19).await;
     let overview = finance.get("/").await.body;
@@ -150,11 +162,13 @@ async fn a_source_without_cost_holds_nothing_back(db: PgPool) {
     let costs = world.app.api("GET", "/api/v1/costs?service=checkout", &token, Value::Null).await.json();
     assert_eq!(costs["complete_to"], "2026-11-19", "{costs}");
     assert_eq!(costs["notes"].as_array().map(Vec::len), Some(0), "{costs}");
-    // One that made most of all cost is waited for, although it stopped before the others began.
-    let trial = ["2026-10-18", "2026-10-19", "2026-10-20"].map(|day| line(day, "500"));
+    // One that made most of all cost is waited for, although it stopped before the others began. Its three days are not
+    // held against their nineteen: it is weighed by what a day costs.
+    let trial = ["2026-10-18", "2026-10-19", "2026-10-20"].map(|day| line(day, "90"));
     world.import_as("trial-one", &bill(&trial), "2026-10-21T07:00:00Z").await;
-    assert!(!finance.get("/").await.body.contains("Bills complete to Tue 20 Oct"), "1,500 of 3,400");
-    let trial = trial.map(|line| Line { cost: "5000", ..line });
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains("Bills complete to Thu 19 Nov") && overview.contains("It makes 47.4% of"), "{overview}");
+    let trial = trial.map(|line| Line { cost: "500", ..line });
     world.import_as("trial-one", &bill(&trial), "2026-10-21T08:00:00Z").await;
     let overview = finance.get("/").await.body;
     assert!(overview.contains("Bills complete to Tue 20 Oct, 1 source late"), "{overview}");
@@ -271,7 +285,8 @@ async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: Pg
     };
     let days = ["2026-11-13", "2026-11-14", "2026-11-15"];
     world.import_as("edge-one", &bill(&days.map(euro)), "2026-11-16T06:00:00Z").await;
-    let other = Line { cost: "6", ..euro("2026-11-14") };
+    // Of six days, so that it is twice as much a day.
+    let other = Line { cost: "12", ..euro("2026-11-14") };
     deliver(&world, "cloud-one", "checkout", "100", 19).await;
     world.import_as("third-one", &bill(&[other, Line { day: "2026-11-19", ..other }]), "2026-11-20T06:00:00Z").await;
     let finance = world.finance().await;
