@@ -88,8 +88,7 @@ pub(super) fn is_of_deployments(attribute: &str) -> bool {
 /// What to write instead of an attribute that there is not: that of the FOCUS column which is meant, in whatever
 /// spelling (`invoice_id`, `InvoiceId`); for any other word all that there is.
 pub(super) fn instead_of(attribute: &str, applies_to: AppliesTo) -> String {
-    let letters: String = attribute.chars().filter(char::is_ascii_alphanumeric).collect();
-    match (columns::canonical(&letters), applies_to) {
+    match (columns::canonical(&letters(attribute)), applies_to) {
         (None, _) => choices(applies_to),
         (Some(column), AppliesTo::Deployments) => {
             format!("{column} is a column of bills, which only rules for charges look at. {}", choices(applies_to))
@@ -98,12 +97,37 @@ pub(super) fn instead_of(attribute: &str, applies_to: AppliesTo) -> String {
     }
 }
 
+/// What to write instead of `column:invoice_id` and `column:BilledCost`: names after `column:` are those of the bill to
+/// the letter, so that another spelling of a FOCUS column finds nothing, nor does one that is read into an attribute, a
+/// cost or a time. `None` where the name is right, or the bill's own. A name of FOCUS 1.0-preview is one where the bill
+/// has the newer column beside it.
+pub(super) fn instead_of_column(attribute: &str, applies_to: AppliesTo) -> Option<String> {
+    let name = column_name(attribute).filter(|name| !columns::is_preview_name(name))?;
+    columns::canonical(&letters(name))?;
+    let instead = instead_of(name, applies_to);
+    (instead != written(attribute)).then_some(instead)
+}
+
+/// Whether the attribute is the resource, in whatever spelling: `resource_id`, `ResourceId`, `column:ResourceId`.
+pub(super) fn is_resource(attribute: &str) -> bool {
+    let name = column_name(attribute).unwrap_or(attribute);
+    columns::canonical(&letters(name)) == Some("ResourceId")
+}
+
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+fn written(attribute: &str) -> String {
+    format!("Write {attribute}.")
+}
+
 fn of_column(column: &str) -> String {
     // FOCUS 1.4 names the provider anew; both columns are read into one.
     let name = if column == "ServiceProviderName" { "ProviderName" } else { column };
     let own = CHARGE_ATTRIBUTES.iter().find(|(own, _)| own.replace('_', "").eq_ignore_ascii_case(name));
     if let Some((own, _)) = own {
-        return format!("Write {own}.");
+        return written(own);
     }
     if name == "Tags" {
         return format!("Write {TAG_PREFIX} and the key of a tag, such as {TAG_PREFIX}service.");
@@ -112,7 +136,7 @@ fn of_column(column: &str) -> String {
     if is_time || name == "BillingCurrency" || columns::is_measure(name) {
         return format!("{name} is a cost, a quantity, a time or the currency, and no rule looks at those.");
     }
-    format!("Write {COLUMN_PREFIX}{name}.")
+    written(&format!("{COLUMN_PREFIX}{name}"))
 }
 
 fn choices(applies_to: AppliesTo) -> String {
@@ -166,7 +190,41 @@ mod tests {
                     continue;
                 };
                 assert!(column == "Tags" || is_of_charges(written), "{instead}");
+                assert_eq!(instead_of_column(written, AppliesTo::Charges), None, "{instead}");
             }
+        }
+    }
+
+    #[test]
+    fn a_column_that_no_bill_has_by_that_name_leads_to_what_is_meant() {
+        for (written, instead) in [
+            ("column:invoice_id", "Write column:InvoiceId."),
+            ("column:invoiceid", "Write column:InvoiceId."),
+            ("column:ProviderName", "Write provider_name."),
+            ("column:ServiceProviderName", "Write provider_name."),
+            ("column:ResourceId", "Write resource_id."),
+            ("column:Tags", "Write tag: and the key of a tag, such as tag:service."),
+            (
+                "column:BilledCost",
+                "BilledCost is a cost, a quantity, a time or the currency, and no rule looks at those.",
+            ),
+        ] {
+            assert_eq!(instead_of_column(written, AppliesTo::Charges).as_deref(), Some(instead), "{written}");
+            assert_eq!(instead_of_column(written, AppliesTo::Both).as_deref(), Some(instead), "{written}");
+        }
+        // The bill's own, that of the preview beside the newer one, and what is no column.
+        for right in ["column:InvoiceId", "column:x_Project", "column:Region", "tag:invoice_id", "provider_name"] {
+            assert_eq!(instead_of_column(right, AppliesTo::Charges), None, "{right}");
+        }
+    }
+
+    #[test]
+    fn the_resource_is_known_in_any_spelling() {
+        for name in ["resource_id", "ResourceId", "resource id", "column:ResourceId", "column:resource_id"] {
+            assert!(is_resource(name), "{name}");
+        }
+        for name in ["resource_name", "tag:resource_id", "column:AllocatedResourceId", "column:x_ResourceId"] {
+            assert!(!is_resource(name), "{name}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A rule as a person writes it, and what is wrong with one.
 
-use super::attributes::{RESOURCE_ID, instead_of, is_of_charges, is_of_deployments};
+use super::attributes::{instead_of, instead_of_column, is_of_charges, is_of_deployments, is_resource};
 use super::dimension::{self, DimensionTarget};
 use super::validity::Validity;
 use globset::{Glob, GlobBuilder};
@@ -175,7 +175,7 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// Whether the rule can be kept.
+    /// Whether the rule can be saved. One that was saved before is not asked again.
     pub fn check(&self) -> Result<(), RuleError> {
         let targets = [&self.service, &self.environment, &self.team];
         if targets.iter().all(|target| **target == TargetRule::Nothing) && self.dimensions.is_empty() {
@@ -191,10 +191,10 @@ impl Rule {
         }
         dimension::check(&self.dimensions)?;
         for attribute in self.naming_attributes() {
-            self.check_attribute(attribute)?;
-            if attribute == RESOURCE_ID {
+            if is_resource(attribute) {
                 return Err(RuleError::NamedByResource);
             }
+            self.check_attribute(attribute)?;
         }
         Ok(())
     }
@@ -234,10 +234,12 @@ impl Rule {
         if attribute.chars().count() > ATTRIBUTE_CHARS_MAX {
             return Err(RuleError::AttributeTooLong(shortened()));
         }
-        if fits {
-            return Ok(());
-        }
-        let instead = instead_of(attribute, self.applies_to);
+        let instead = if fits {
+            instead_of_column(attribute, self.applies_to)
+        } else {
+            Some(instead_of(attribute, self.applies_to))
+        };
+        let Some(instead) = instead else { return Ok(()) };
         Err(RuleError::UnknownAttribute { attribute: shortened(), what, instead })
     }
 }

@@ -146,12 +146,19 @@ fn what_is_wrong_is_said() {
         error(rule(1, &[("invoice_id", Present, "")], Fixed(1), Nothing)),
         "“invoice_id” is not an attribute that charges have. Write column:InvoiceId."
     );
+    assert_eq!(
+        error(rule(1, &[("column:invoice_id", Present, "")], Fixed(1), Nothing)),
+        "“column:invoice_id” is not an attribute that charges have. Write column:InvoiceId."
+    );
+    assert!(error(rule(1, &[("column:BilledCost", Present, "")], Fixed(1), Nothing)).contains("is a cost, a quantity"));
     let long = format!("tag:{}", "x".repeat(300));
     assert!(error(rule(1, &[(&long, Present, "")], Fixed(1), Nothing)).contains("longer than 300 characters"));
     assert!(error(rule(1, &[("tag:x", Equals, " ")], Fixed(1), Nothing)).contains("needs a value"));
     assert!(error(rule(1, &[("tag:x", OneOf, " , ")], Fixed(1), Nothing)).contains("needs a value"));
     assert!(error(rule(1, &[("tag:x", Glob, "a[")], Fixed(1), Nothing)).contains("not a pattern"));
-    assert!(error(rule(1, &[], named_by("resource_id"), Nothing)).contains("resource id"));
+    for name in ["resource_id", "ResourceId", "column:ResourceId"] {
+        assert_eq!(error(rule(1, &[], named_by(name), Nothing)), RuleError::NamedByResource.to_string());
+    }
     assert!(error(rule(1, &[("tag:x", Regex, "a(")], Fixed(1), Nothing)).contains("unclosed group"));
     assert!(error(rule(1, &[("tag:x", Regex, "(a{1000}){1000}")], Fixed(1), Nothing)).contains("too large"));
     assert!(error(rule(1, &[("tag:x", Regex, &"a".repeat(501))], Fixed(1), Nothing)).contains("500 characters"));

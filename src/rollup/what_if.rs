@@ -97,7 +97,7 @@ pub struct WhatIf {
     pub added: BTreeMap<String, String>,
     /// Charge groups that would be keyed again, because the rules look at something new: saving takes longer.
     pub groups_to_key: u64,
-    /// Closed months in which cost of the longer range would change hands, the oldest first: their statements stay.
+    /// Closed months in which cost would change hands, however long ago, the oldest first: their statements stay.
     pub closed_months: Vec<BillingPeriod>,
 }
 
@@ -179,7 +179,7 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
             add_cost(&mut moves[index].costs, &cost);
         }
     }
-    let closed_months = closed_months::ask(&mut *conn, &answer.asked, question.removed_service, question.long).await?;
+    let closed_months = closed_months::ask(&mut *conn, &answer.asked, question.removed_service).await?;
     moves.sort_by_key(|one| std::cmp::Reverse(one.costs.iter().map(|cost| cost.recent.abs()).max()));
     // Every service may get a share, so that only who sees all money is told.
     let shared = if scope.is_everything() {

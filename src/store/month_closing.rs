@@ -5,6 +5,7 @@ use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// A closing of a month.
 #[derive(Debug, Clone)]
@@ -45,6 +46,20 @@ pub async fn history(conn: &mut PgConnection, month: BillingPeriod) -> sqlx::Res
     )
     .fetch_all(conn)
     .await
+}
+
+/// The first day of the closed month of each of these generations that is of one.
+pub async fn closed_of(conn: &mut PgConnection, generation_ids: &[i64]) -> sqlx::Result<HashMap<i64, NaiveDate>> {
+    let rows = sqlx::query!(
+        "SELECT g.generation_id, k.month FROM generation g
+         JOIN month_closing k ON k.reopened_at IS NULL
+             AND k.month = date_trunc('month', g.billing_period_start::timestamp)::date
+         WHERE g.generation_id = ANY($1)",
+        generation_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.generation_id, row.month)).collect())
 }
 
 /// Every month that is closed now, oldest first.

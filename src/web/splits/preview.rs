@@ -5,7 +5,7 @@ use super::edit::form_page;
 use super::form::SplitForm;
 use super::{planned, service_names, stayed_of, texts, words};
 use crate::allocate::split::{Moved, Plan};
-use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::focus::{BillingPeriod, CostBasis};
 use crate::rollup::splits as rollup_splits;
 use crate::store::costs::{self, CostFilter};
 use crate::store::{Snapshot, month_closing, splits};
@@ -14,7 +14,8 @@ use askama_web::WebTemplate;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::{BigDecimal, Zero};
-use std::collections::{BTreeMap, HashMap};
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The id that a split has before it is saved.
 pub(super) const UNSAVED: i64 = -1;
@@ -43,7 +44,7 @@ struct SplitPreviewPage {
     order: Vec<String>,
     shows_money: bool,
     range: String,
-    /// What becomes of closed months among the days; empty where nothing moves in any.
+    /// What becomes of closed months in which something moves on these days; empty where nothing does.
     closed: String,
 }
 
@@ -81,22 +82,18 @@ async fn preview_page(
     let scope = principal.scope();
     let shows_money = scope.is_everything();
     let (mut rows, mut stayed, mut totals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut closed = String::new();
     if shows_money {
         let stored = splits::list(snapshot).await?;
         let present = rollup_splits::plan(snapshot, &stored).await?;
-        let now = pairs(snapshot, &present, long).await?;
+        let (now, _) = rollup_splits::worked_out(snapshot, &present, long).await?;
         let (moved, left) = rollup_splits::worked_out(snapshot, &plan, long).await?;
-        rows = compare(&now, &paired(&plan, &moved), &names);
+        rows = compare(&paired(&present, &now), &paired(&plan, &moved), &names);
         stayed = texts(&stayed_of(id, &left));
+        let months = changed_closed_months(snapshot, (&present, &now), (&plan, &moved), &names).await?;
+        closed = moves::closed_sentence(&months);
         let filter = CostFilter::new(long, CostBasis::Amortized);
         totals = costs::totals(snapshot, &scope, &filter).await?;
-    }
-    let mut closed = String::new();
-    if !rows.is_empty() {
-        let months = month_closing::closed(snapshot).await?;
-        let months = months.iter().map(|closing| BillingPeriod::containing(closing.month));
-        let among = BillingPeriod::containing(long.start())..=BillingPeriod::containing(long.last_day());
-        closed = moves::closed_sentence(&months.filter(|month| among.contains(month)).collect::<Vec<_>>());
     }
     let order = plan.splits().iter().map(|one| one.name.clone()).collect();
     Ok(SplitPreviewPage {
@@ -119,13 +116,27 @@ async fn preview_page(
 // From, to, currency.
 type Pairs = BTreeMap<(i64, i64, String), BigDecimal>;
 
-async fn pairs(snapshot: &mut Snapshot, plan: &Plan, days: DateRange) -> Result<Pairs> {
-    let (moved, _) = rollup_splits::worked_out(snapshot, plan, days).await?;
-    Ok(paired(plan, &moved))
+/// The closed months in whose bills something else would go from one service to another than does now, the oldest
+/// first. Of the same days as the rows above: what a split moves in older bills is not worked out for a preview.
+async fn changed_closed_months(
+    snapshot: &mut Snapshot,
+    (present, now): (&Plan, &[Moved]),
+    (plan, then): (&Plan, &[Moved]),
+    names: &HashMap<i64, String>,
+) -> Result<Vec<BillingPeriod>> {
+    let ids: BTreeSet<i64> = now.iter().chain(then).map(|one| one.key.generation_id).collect();
+    let month_of = month_closing::closed_of(snapshot, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let months: BTreeSet<NaiveDate> = month_of.values().copied().collect();
+    let changes = |month: NaiveDate| {
+        let is_of = |one: &&Moved| month_of.get(&one.key.generation_id) == Some(&month);
+        let (now, then) = (now.iter().filter(is_of), then.iter().filter(is_of));
+        !compare(&paired(present, now), &paired(plan, then), names).is_empty()
+    };
+    Ok(months.into_iter().filter(|month| changes(*month)).map(BillingPeriod::containing).collect())
 }
 
 /// `EffectiveCost` by origin and receiver.
-fn paired(plan: &Plan, moved: &[Moved]) -> Pairs {
+fn paired<'a>(plan: &Plan, moved: impl IntoIterator<Item = &'a Moved>) -> Pairs {
     let sources: HashMap<i64, i64> = plan.splits().iter().map(|split| (split.split_id, split.source)).collect();
     let mut pairs = Pairs::new();
     for one in moved {
@@ -138,7 +149,7 @@ fn paired(plan: &Plan, moved: &[Moved]) -> Pairs {
 
 fn compare(now: &Pairs, then: &Pairs, names: &HashMap<i64, String>) -> Vec<MoveRow> {
     let zero = BigDecimal::zero();
-    let keys: std::collections::BTreeSet<&(i64, i64, String)> = now.keys().chain(then.keys()).collect();
+    let keys: BTreeSet<&(i64, i64, String)> = now.keys().chain(then.keys()).collect();
     let mut found: Vec<(BigDecimal, MoveRow)> = Vec::new();
     for key in keys {
         let (from, to, currency) = key;

@@ -209,6 +209,66 @@ async fn a_preview_names_the_closed_months_whose_statements_stay(db: PgPool) {
     assert!(!finance.get(&format!("/rules/{id}/change?to=delete")).await.body.contains("is closed: its"));
 }
 
+/// A rule without days moves all history: a closed month is named however long it is over, and only where the rule's days
+/// reach it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_names_closed_months_of_long_ago(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    let may = [
+        Line { billed: "2026-05", day: "2026-05-05", ..Line::default() },
+        Line { billed: "2026-05", day: "2026-05-05", service: "ledger", ..Line::default() },
+    ];
+    let june = [Line { billed: "2026-06", day: "2026-06-05", service: "ledger", ..Line::default() }];
+    world.import(&may, "2026-06-02T06:00:00Z").await;
+    world.import(&june, "2026-07-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-05"), "Done.", BY, now).await.unwrap();
+    close(&pools, month("2026-06"), "Done.", BY, now).await.unwrap();
+    let finance = world.finance().await;
+    let rule = "applies_to=charges&attribute=tag:service&operator=equals&value=checkout&service=ledger&place=first";
+    let preview = async |days: &str| {
+        let page = finance.get(&format!("/rules/preview?{rule}{days}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        page.body
+    };
+    let told = "May 2026 is closed: its statement stays as it is";
+    let all = preview("").await;
+    assert!(all.contains(told), "June has nothing of checkout: {all}");
+    assert!(preview("&last_day=2026-05-05").await.contains(told));
+    for days in ["&first_day=2026-05-06", "&last_day=2026-05-04"] {
+        assert!(!preview(days).await.contains(told), "{days}");
+    }
+}
+
+/// The preview of a split names the closed months in which it moves something, not those among its days in which it moves
+/// nothing: the month is that of the bill.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_preview_of_a_split_names_the_months_in_which_it_moves_cost(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    world.import(&september("100"), "2026-10-02T06:00:00Z").await;
+    let both = [Line { cost: "50.5", ..Line::default() }, Line { cost: "3.5", service: "ledger", ..Line::default() }];
+    world.import(&both, "2026-11-02T06:00:00Z").await;
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-09"), "Done.", BY, now).await.unwrap();
+    let finance = world.finance().await;
+    let preview = async |days: &str| {
+        let url = format!("/splits/preview?name=Ledger&source=ledger&method=fixed&target=checkout&percent=100{days}");
+        let page = finance.get(&url).await;
+        assert!(page.status == StatusCode::OK && page.body.contains("Moves table"), "{}", page.body);
+        page.body
+    };
+    let told = "September 2026 is closed: its statement stays as it is";
+    assert!(preview("").await.contains(told));
+    let october = preview("&first_day=2026-10-01").await;
+    assert!(october.contains("$3.50") && !october.contains("closed: its statement"), "{october}");
+    close(&pools, month("2026-10"), "Done.", BY, now).await.unwrap();
+    assert!(preview("&first_day=2026-10-01").await.contains("October 2026 is closed: its statement"));
+    assert!(preview("").await.contains("September 2026 and October 2026 are closed: their statements"));
+}
+
 /// By the page: a reason is required, a running month cannot be closed, and a viewer cannot close at all.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_month_is_closed_on_its_page(db: PgPool) {
