@@ -5,6 +5,7 @@
 use super::finance::{HEADER, World, deployed, time, world};
 use super::support::usual_cents;
 use chrono::{Days, Months, NaiveDate, TimeDelta};
+use costwake::jobs::anomalies;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
@@ -157,4 +158,52 @@ async fn hours_of_a_bill_place_the_start(db: PgPool) {
     settle(&world).await;
     assert!(kept(&db).await.is_empty());
     world.assert_clean().await;
+}
+
+/// Waits until a statement waits for a lock of another transaction.
+async fn someone_waits(db: &PgPool) {
+    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    for _ in 0..600 {
+        if sqlx::query_scalar::<_, bool>(waiting).fetch_one(db).await.unwrap() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nothing waits for the lock");
+}
+
+/// Changes of prices are worked out by one at a time ("prices" in ASCII).
+const HOLD_PRICES: &str = "SELECT pg_advisory_xact_lock(123636696704371)";
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_published_while_inputs_are_worked_out_is_not_noted_as_done(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let now = time("2026-11-20T12:00:00Z");
+    let detect = async || anomalies::detect(pools, now).await.map(drop);
+    let publish = async |held: sqlx::Transaction<'static, sqlx::Postgres>, (last, at): (&str, &str)| {
+        someone_waits(&db).await;
+        world.import_text(&bill("2026-11", last, true), at).await;
+        held.commit().await.unwrap();
+    };
+    let hold = async || {
+        let mut held = db.begin().await.unwrap();
+        sqlx::query(HOLD_PRICES).execute(&mut *held).await.unwrap();
+        held
+    };
+
+    let bill_of = ("2026-11-19", "2026-11-20T06:00:00Z");
+    tokio::join!(settle(&world), publish(hold().await, bill_of));
+    assert!(effects::is_behind(pools).await.unwrap());
+    settle(&world).await;
+    assert!(!effects::is_behind(pools).await.unwrap());
+
+    let bill_of = ("2026-11-20", "2026-11-21T06:00:00Z");
+    let (detected, ()) = tokio::join!(detect(), publish(hold().await, bill_of));
+    detected.unwrap();
+    assert!(anomalies::ask_where_due(pools).await.unwrap());
+    detect().await.unwrap();
+    assert!(!anomalies::ask_where_due(pools).await.unwrap());
 }

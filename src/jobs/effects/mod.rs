@@ -82,9 +82,11 @@ pub struct Settled {
 
 /// Brings every answer up to date.
 pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
+    // Before the inputs: of what is published while they are worked out, they may lack something. The next look finds it.
+    let asked = effect_runs::mark(&mut *pools.jobs.acquire().await?).await?;
     let has_all_hours = bring_inputs_up_to_date(pools).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let mark = effect_runs::mark(&mut snapshot).await?;
+    let publication_id = effect_runs::mark(&mut snapshot).await?.publication_id;
     let mut questions = Vec::new();
     for environments in Environments::ALL {
         questions.push(Questions {
@@ -96,7 +98,6 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     let standing = effects::standing(&mut snapshot).await?;
     snapshot.commit().await?;
 
-    let publication_id = mark.publication_id;
     let work = move || work(questions, standing, publication_id, now);
     let done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
 
@@ -109,7 +110,7 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
         let fresh = still_new(&mut transaction, done.effects).await?;
         effects::append(&mut transaction, &fresh, now).await?;
         let run = Run {
-            mark,
+            mark: asked,
             method: METHOD.into(),
             ran_at: now,
             release_count: count(done.settled.release_count),
@@ -124,8 +125,8 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     Ok(done.settled)
 }
 
-// Before the view that they are read in: what is published in between, the next look finds. Gives whether all hours that
-// were to be read are.
+// Before the view that they are read in, and after the mark that is noted: what is published in between, the next look
+// finds. Gives whether all hours that were to be read are.
 pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;
