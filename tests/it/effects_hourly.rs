@@ -11,6 +11,7 @@ use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
 use sqlx::PgPool;
+use std::time::Duration;
 
 const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
 /// A job of the first service runs in this hour; all others cost the same.
@@ -160,6 +161,32 @@ async fn hours_of_a_bill_place_the_start(db: PgPool) {
     world.assert_clean().await;
 }
 
+/// Nothing is read from lines in no time.
+async fn settle_without_hours(world: &World) -> Settled {
+    let now = time("2026-11-20T12:00:00Z");
+    effects::settle_within(&world.app.state.pools, now, Duration::ZERO).await.unwrap()
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_that_are_left_keep_the_job_due(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    let step = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    anomalies::detect(pools, time("2026-11-20T12:00:00Z")).await.unwrap();
+    assert!(kept(&db).await.is_empty(), "a search for anomalies reads no lines");
+
+    // A first answer does not wait for hours.
+    assert_eq!(settle_without_hours(&world).await.written_count, 1);
+    assert!(kept(&db).await.is_empty() && last(&db, step).await.1.is_none());
+    assert!(effects::is_behind(pools).await.unwrap());
+    assert_eq!(settle(&world).await.written_count, 1);
+    assert!(last(&db, step).await.1.is_some());
+    assert!(!effects::is_behind(pools).await.unwrap());
+    // Where no hours are left to be read, no time is needed.
+    settle_without_hours(&world).await;
+    assert!(!effects::is_behind(pools).await.unwrap());
+}
+
 /// Waits until a statement waits for a lock of another transaction.
 async fn someone_waits(db: &PgPool) {
     let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
@@ -168,7 +195,7 @@ async fn someone_waits(db: &PgPool) {
         if sqlx::query_scalar::<_, bool>(waiting).fetch_one(db).await.unwrap() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("nothing waits for the lock");
 }

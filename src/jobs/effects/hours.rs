@@ -12,24 +12,22 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Places that are written at once.
-const BATCH: usize = 20;
 /// How long one run reads lines. What is left is read by the next one: answers do not wait for years of releases.
-const READ_AT_MOST: Duration = Duration::from_secs(60);
+pub(super) const READ_AT_MOST: Duration = Duration::from_secs(60);
 const DAY_SECONDS: f64 = 86_400.0;
 
-/// Reads the hours around releases whose days say something else than they did. Gives whether that was all of them.
-pub(super) async fn bring_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
+/// Reads the hours around releases whose days say something else than they did, for so long at most. Gives whether that
+/// was all of them.
+pub(super) async fn bring_up_to_date(pools: &Pools, at_most: Duration) -> sqlx::Result<bool> {
     let stale = release_hours::stale(&mut *pools.jobs.acquire().await?).await?;
     let begun = Instant::now();
-    for batch in stale.chunks(BATCH) {
-        if begun.elapsed() > READ_AT_MOST {
+    for place in &stale {
+        // Looked at for each place: its lines may be many.
+        if begun.elapsed() >= at_most {
             return Ok(false);
         }
         let mut transaction = pools.jobs.begin().await?;
-        for place in batch {
-            renew(&mut transaction, place).await?;
-        }
+        renew(&mut transaction, place).await?;
         transaction.commit().await?;
     }
     Ok(true)

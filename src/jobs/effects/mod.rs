@@ -82,9 +82,15 @@ pub struct Settled {
 
 /// Brings every answer up to date.
 pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
+    settle_within(pools, now, hours::READ_AT_MOST).await
+}
+
+/// The same, where hours are read from lines of bills for so long at most.
+pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Duration) -> anyhow::Result<Settled> {
     // Before the inputs: of what is published while they are worked out, they may lack something. The next look finds it.
     let asked = effect_runs::mark(&mut *pools.jobs.acquire().await?).await?;
-    let has_all_hours = bring_inputs_up_to_date(pools).await?;
+    bring_inputs_up_to_date(pools).await?;
+    let has_all_hours = hours::bring_up_to_date(pools, read_at_most).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let publication_id = effect_runs::mark(&mut snapshot).await?.publication_id;
     let mut questions = Vec::new();
@@ -126,13 +132,12 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
 }
 
 // Before the view that they are read in, and after the mark that is noted: what is published in between, the next look
-// finds. Gives whether all hours that were to be read are.
-pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
+// finds. Hours are read for effects alone: they may take long, and whoever else looks at them takes those that are there.
+pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;
     retagging::bring_up_to_date(&mut transaction).await?;
-    transaction.commit().await?;
-    hours::bring_up_to_date(pools).await
+    transaction.commit().await
 }
 
 fn count(number: usize) -> i64 {
