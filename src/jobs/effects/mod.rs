@@ -105,7 +105,13 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
     snapshot.commit().await?;
 
     let work = move || work(questions, standing, publication_id, now);
-    let done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    let mut done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    if !has_all_hours {
+        // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
+        // all are there, not with each run until then. First answers do not wait.
+        done.effects.retain(|one| one.supersedes.is_none());
+        done.settled.written_count = done.effects.len();
+    }
 
     let mut transaction = pools.jobs.begin().await?;
     // Another process may have written meanwhile: what it answered stands, and the next look finds the rest.
