@@ -205,6 +205,29 @@ async fn someone_waits(db: &PgPool) {
     panic!("nothing waits for the lock");
 }
 
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_that_another_process_wrote_meanwhile_stand_until_the_next_run(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let mut other = db.begin().await.unwrap();
+    let insert = "INSERT INTO release_hours (service_id, environment_id, billing_currency, day, made_from, hours)
+                  SELECT service_id, environment_id, 'USD', '2026-10-28', 'other days', '{}'
+                  FROM deployment JOIN deployment_service USING (deployment_id)";
+    assert_eq!(sqlx::query(insert).execute(&mut *other).await.unwrap().rows_affected(), 1);
+    let commit = async {
+        someone_waits(&db).await;
+        other.commit().await.unwrap();
+    };
+    tokio::join!(settle(&world), commit);
+    let of = |has_hours| [("checkout".to_owned(), "2026-10-28".to_owned(), has_hours)];
+    assert_eq!(kept(&db).await, of(false));
+    assert!(effects::is_behind(pools).await.unwrap());
+    settle(&world).await;
+    assert_eq!(kept(&db).await, of(true));
+    assert!(!effects::is_behind(pools).await.unwrap());
+}
+
 /// Changes of prices are worked out by one at a time ("prices" in ASCII).
 const HOLD_PRICES: &str = "SELECT pg_advisory_xact_lock(123636696704371)";
 
