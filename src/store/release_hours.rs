@@ -35,18 +35,25 @@ impl Place {
 }
 
 /// Where hours are to be read, or to be forgotten: what they were made from is another than it is now. The newest come
-/// first. Where no bill is by the hour, no deployment is looked at.
+/// first. Only deployments that bills by the hour can tell something of are looked at: from a week after the first of
+/// their days to four weeks after the last; none where there are no such bills.
 pub async fn stale(conn: &mut PgConnection) -> sqlx::Result<Vec<Place>> {
     sqlx::query_as!(
         Place,
-        r#"WITH released AS (
+        r#"WITH hourly AS MATERIALIZED (
+             SELECT min(first_charge_date) + 7 AS first_day, max(last_charge_date) + 28 AS last_day
+             FROM generation WHERE state = 'current' AND has_hourly_charges
+           ), released AS (
              SELECT DISTINCT ds.service_id, d.environment_id,
                     (coalesce(d.finished_at, d.started_at, d.created_at) AT TIME ZONE 'UTC')::date AS day
              FROM deployment d
              JOIN deployment_service ds USING (deployment_id)
              JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
              WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop AND NOT d.time_is_received
-               AND EXISTS (SELECT FROM generation WHERE state = 'current' AND has_hourly_charges)
+               AND coalesce(d.finished_at, d.started_at, d.created_at)
+                   >= (SELECT first_day FROM hourly)::timestamp AT TIME ZONE 'UTC'
+               AND coalesce(d.finished_at, d.started_at, d.created_at)
+                   < (SELECT last_day + 1 FROM hourly)::timestamp AT TIME ZONE 'UTC'
            ), asked AS MATERIALIZED (
              SELECT service_id, environment_id, day, day - back.days AS charge_date
              FROM released CROSS JOIN generate_series(7, 28, 7) AS back (days)

@@ -8,6 +8,7 @@ use chrono::{Days, Months, NaiveDate, TimeDelta};
 use costwake::jobs::anomalies;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::Role;
+use costwake::store::release_hours;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -190,6 +191,29 @@ async fn hours_that_are_left_keep_the_job_due(db: PgPool) {
     // Where no hours are left to be read, no time is needed.
     settle_without_hours(&world).await;
     assert!(!effects::is_behind(pools).await.unwrap());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_are_read_for_releases_that_days_by_the_hour_come_before(db: PgPool) {
+    let _world = filled(&db).await;
+    // By the hour from 1 August to 18 November: a week before the first release, four weeks before the last one.
+    for (id, at) in [
+        ("1", "2026-08-07T23:59:59Z"),
+        ("2", "2026-08-08T00:00:00Z"),
+        ("3", "2026-12-16T23:59:59Z"),
+        ("4", "2026-12-17T00:00:00Z"),
+    ] {
+        deployed(&db, (id, "v1"), "checkout", "production", at).await;
+    }
+    let stale = release_hours::stale(&mut db.acquire().await.unwrap()).await.unwrap();
+    let days: Vec<NaiveDate> = stale.iter().map(|place| place.day).collect();
+    assert_eq!(days, [day("2026-12-16"), day("2026-08-08")]);
+    // A place alone has the digest that it has in the list.
+    for place in &stale {
+        let made_from = release_hours::made_from(&mut db.acquire().await.unwrap(), place).await.unwrap();
+        assert!(made_from.is_some());
+        assert_eq!(made_from, place.made_from);
+    }
 }
 
 /// Waits until a statement waits for a lock of another transaction.

@@ -36,7 +36,8 @@ pub(super) async fn bring_up_to_date(pools: &Pools, at_most: Duration) -> sqlx::
 // another process wrote the same place meanwhile: what it wrote stands, and the next run looks whether it still holds.
 async fn renew(pools: &Pools, place: &Place) -> sqlx::Result<bool> {
     let mut transaction = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-    match read_and_keep(&mut transaction, place).await {
+    let done = read_and_keep(&mut transaction, place).await;
+    match done {
         Ok(()) => transaction.commit().await.map(|()| true),
         Err(error) if release_hours::is_overtaken(&error) => transaction.rollback().await.map(|()| false),
         Err(error) => Err(error),
