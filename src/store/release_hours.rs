@@ -7,6 +7,8 @@ use super::{Scope, own_plan};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
 
+/// The database's code for what another transaction changed after the view of this one was taken.
+const SERIALIZATION_FAILURE: &str = "40001";
 /// Rows of one kind that are read at most.
 const ROW_COUNT_MAX: i64 = 1_000_000;
 
@@ -33,18 +35,25 @@ impl Place {
 }
 
 /// Where hours are to be read, or to be forgotten: what they were made from is another than it is now. The newest come
-/// first. Where no bill is by the hour, no deployment is looked at.
+/// first. Only deployments that bills by the hour can tell something of are looked at: from a week after the first of
+/// their days to four weeks after the last; none where there are no such bills.
 pub async fn stale(conn: &mut PgConnection) -> sqlx::Result<Vec<Place>> {
     sqlx::query_as!(
         Place,
-        r#"WITH released AS (
+        r#"WITH hourly AS MATERIALIZED (
+             SELECT min(first_charge_date) + 7 AS first_day, max(last_charge_date) + 28 AS last_day
+             FROM generation WHERE state = 'current' AND has_hourly_charges
+           ), released AS (
              SELECT DISTINCT ds.service_id, d.environment_id,
                     (coalesce(d.finished_at, d.started_at, d.created_at) AT TIME ZONE 'UTC')::date AS day
              FROM deployment d
              JOIN deployment_service ds USING (deployment_id)
              JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
              WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop AND NOT d.time_is_received
-               AND EXISTS (SELECT FROM generation WHERE state = 'current' AND has_hourly_charges)
+               AND coalesce(d.finished_at, d.started_at, d.created_at)
+                   >= (SELECT first_day FROM hourly)::timestamp AT TIME ZONE 'UTC'
+               AND coalesce(d.finished_at, d.started_at, d.created_at)
+                   < (SELECT last_day + 1 FROM hourly)::timestamp AT TIME ZONE 'UTC'
            ), asked AS MATERIALIZED (
              SELECT service_id, environment_id, day, day - back.days AS charge_date
              FROM released CROSS JOIN generate_series(7, 28, 7) AS back (days)
@@ -72,6 +81,38 @@ pub async fn stale(conn: &mut PgConnection) -> sqlx::Result<Vec<Place>> {
     )
     .fetch_all(conn)
     .await
+}
+
+/// The digest of the days of a place as they are in this view, by the same rule as the list of what is stale. `None` where
+/// no bill by the hour counts on them.
+pub async fn made_from(conn: &mut PgConnection, place: &Place) -> sqlx::Result<Option<String>> {
+    let days = place.usual_days();
+    let digest = sqlx::query_scalar!(
+        r#"SELECT md5(string_agg(concat_ws(' ', charge_date, cost, charge_count), ' ' ORDER BY charge_date))
+                      AS "made_from?"
+           FROM (
+             SELECT c.charge_date, trim_scale(sum(c.effective_cost)) AS cost, sum(c.charge_count) AS charge_count,
+                    bool_or(g.has_hourly_charges) AS is_hourly
+             FROM daily_cost c
+             JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
+             WHERE c.service_id = $1 AND c.environment_id = $2 AND c.billing_currency = $3
+               AND c.charge_date = ANY($4) AND c.split_id = 0 AND c.is_used
+             GROUP BY 1
+           ) usual
+           HAVING bool_or(is_hourly)"#,
+        place.service_id,
+        place.environment_id,
+        place.billing_currency,
+        &days[..]
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(digest.flatten())
+}
+
+/// Whether another transaction wrote the same place after the view of this one was taken.
+pub fn is_overtaken(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == SERIALIZATION_FAILURE)
 }
 
 /// What was charged for one hour of a day, or for longer.

@@ -5,11 +5,14 @@
 use super::finance::{HEADER, World, deployed, time, world};
 use super::support::usual_cents;
 use chrono::{Days, Months, NaiveDate, TimeDelta};
+use costwake::jobs::anomalies;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::Role;
+use costwake::store::release_hours;
 use costwake::store::tokens::TokenScope;
 use serde_json::Value;
 use sqlx::PgPool;
+use std::time::Duration;
 
 const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
 /// A job of the first service runs in this hour; all others cost the same.
@@ -157,4 +160,129 @@ async fn hours_of_a_bill_place_the_start(db: PgPool) {
     settle(&world).await;
     assert!(kept(&db).await.is_empty());
     world.assert_clean().await;
+}
+
+/// Nothing is read from lines in no time.
+async fn settle_without_hours(world: &World) -> Settled {
+    let now = time("2026-11-20T12:00:00Z");
+    effects::settle_within(&world.app.state.pools, now, Duration::ZERO).await.unwrap()
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_that_are_left_keep_the_job_due(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    let step = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    anomalies::detect(pools, time("2026-11-20T12:00:00Z")).await.unwrap();
+    assert!(kept(&db).await.is_empty(), "a search for anomalies reads no lines");
+
+    // A first answer does not wait for hours.
+    assert_eq!(settle_without_hours(&world).await.written_count, 1);
+    assert!(kept(&db).await.is_empty() && last(&db, step).await.1.is_none());
+    assert!(effects::is_behind(pools).await.unwrap());
+    // What stands does: of two answers that a release makes others, the one about itself is written at once.
+    deployed(&db, ("2", "v2"), "checkout", "production", "2026-11-10T12:00:00Z").await;
+    let without = settle_without_hours(&world).await;
+    assert_eq!((without.computed_count, without.written_count), (2, 1));
+    assert!(effects::is_behind(pools).await.unwrap());
+    assert_eq!(settle(&world).await.written_count, 2);
+    assert!(last(&db, step).await.1.is_some());
+    assert!(!effects::is_behind(pools).await.unwrap());
+    // Where no hours are left to be read, no time is needed.
+    settle_without_hours(&world).await;
+    assert!(!effects::is_behind(pools).await.unwrap());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_are_read_for_releases_that_days_by_the_hour_come_before(db: PgPool) {
+    let _world = filled(&db).await;
+    // By the hour from 1 August to 18 November: a week before the first release, four weeks before the last one.
+    for (id, at) in [
+        ("1", "2026-08-07T23:59:59Z"),
+        ("2", "2026-08-08T00:00:00Z"),
+        ("3", "2026-12-16T23:59:59Z"),
+        ("4", "2026-12-17T00:00:00Z"),
+    ] {
+        deployed(&db, (id, "v1"), "checkout", "production", at).await;
+    }
+    let stale = release_hours::stale(&mut db.acquire().await.unwrap()).await.unwrap();
+    let days: Vec<NaiveDate> = stale.iter().map(|place| place.day).collect();
+    assert_eq!(days, [day("2026-12-16"), day("2026-08-08")]);
+    // A place alone has the digest that it has in the list.
+    for place in &stale {
+        let made_from = release_hours::made_from(&mut db.acquire().await.unwrap(), place).await.unwrap();
+        assert!(made_from.is_some());
+        assert_eq!(made_from, place.made_from);
+    }
+}
+
+/// Waits until a statement waits for a lock of another transaction.
+async fn someone_waits(db: &PgPool) {
+    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    for _ in 0..600 {
+        if sqlx::query_scalar::<_, bool>(waiting).fetch_one(db).await.unwrap() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing waits for the lock");
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn hours_that_another_process_wrote_meanwhile_stand_until_the_next_run(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let mut other = db.begin().await.unwrap();
+    let insert = "INSERT INTO release_hours (service_id, environment_id, billing_currency, day, made_from, hours)
+                  SELECT service_id, environment_id, 'USD', '2026-10-28', 'other days', '{}'
+                  FROM deployment JOIN deployment_service USING (deployment_id)";
+    assert_eq!(sqlx::query(insert).execute(&mut *other).await.unwrap().rows_affected(), 1);
+    let commit = async {
+        someone_waits(&db).await;
+        other.commit().await.unwrap();
+    };
+    tokio::join!(settle(&world), commit);
+    let of = |has_hours| [("checkout".to_owned(), "2026-10-28".to_owned(), has_hours)];
+    assert_eq!(kept(&db).await, of(false));
+    assert!(effects::is_behind(pools).await.unwrap());
+    settle(&world).await;
+    assert_eq!(kept(&db).await, of(true));
+    assert!(!effects::is_behind(pools).await.unwrap());
+}
+
+/// Changes of prices are worked out by one at a time ("prices" in ASCII).
+const HOLD_PRICES: &str = "SELECT pg_advisory_xact_lock(123636696704371)";
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_published_while_inputs_are_worked_out_is_not_noted_as_done(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let now = time("2026-11-20T12:00:00Z");
+    let detect = async || anomalies::detect(pools, now).await.map(drop);
+    let publish = async |held: sqlx::Transaction<'static, sqlx::Postgres>, (last, at): (&str, &str)| {
+        someone_waits(&db).await;
+        world.import_text(&bill("2026-11", last, true), at).await;
+        held.commit().await.unwrap();
+    };
+    let hold = async || {
+        let mut held = db.begin().await.unwrap();
+        sqlx::query(HOLD_PRICES).execute(&mut *held).await.unwrap();
+        held
+    };
+
+    let bill_of = ("2026-11-19", "2026-11-20T06:00:00Z");
+    tokio::join!(settle(&world), publish(hold().await, bill_of));
+    assert!(effects::is_behind(pools).await.unwrap());
+    settle(&world).await;
+    assert!(!effects::is_behind(pools).await.unwrap());
+
+    let bill_of = ("2026-11-20", "2026-11-21T06:00:00Z");
+    let (detected, ()) = tokio::join!(detect(), publish(hold().await, bill_of));
+    detected.unwrap();
+    assert!(anomalies::ask_where_due(pools).await.unwrap());
+    detect().await.unwrap();
+    assert!(!anomalies::ask_where_due(pools).await.unwrap());
 }

@@ -17,7 +17,7 @@ use crate::store::analysis_runs::{self, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
 use crate::store::anomaly_watch::{self, Lesson, TeamDay, Watched};
 use crate::store::impact_series::Environments;
-use crate::store::{Pools, jobs};
+use crate::store::{Pools, effect_runs, jobs};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use life::{Episode, State};
@@ -96,9 +96,11 @@ pub struct Detected {
 
 /// Brings all anomalies up to date.
 pub async fn detect(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Detected> {
+    // Before the inputs: of what is published while they are worked out, they may lack something. The next look finds it.
+    let asked = analysis_runs::mark(&mut *pools.jobs.acquire().await?, Analysis::Anomalies, METHOD).await?;
     super::effects::bring_inputs_up_to_date(pools).await?;
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(detected) = detect_once(pools, now).await? {
+        if let Some(detected) = detect_once(pools, &asked, now).await? {
             return Ok(detected);
         }
     }
@@ -107,15 +109,15 @@ pub async fn detect(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Detecte
 }
 
 // `None` where another process wrote while this one looked: written beside it, one cause would be told twice.
-async fn detect_once(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Option<Detected>> {
+async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow::Result<Option<Detected>> {
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let before = analysis_runs::last(&mut snapshot, Analysis::Anomalies).await?;
     let read = Read::new(&mut snapshot).await?;
-    let mark = read.mark.clone();
+    let publication_id = read.publication_id;
     let (outcomes, mut detected) = tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
     let mut changes = Vec::new();
     for outcome in &outcomes {
-        changes.extend(changes_of(&mut snapshot, outcome, mark.publication_id).await?);
+        changes.extend(changes_of(&mut snapshot, outcome, publication_id).await?);
     }
     snapshot.commit().await?;
 
@@ -133,14 +135,15 @@ async fn detect_once(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Option
     for outcome in &outcomes {
         anomaly_watch::watch(&mut transaction, &outcome.watched).await?;
     }
-    analysis_runs::note(&mut transaction, Analysis::Anomalies, &mark, now).await?;
+    analysis_runs::note(&mut transaction, Analysis::Anomalies, asked, now).await?;
     transaction.commit().await?;
     Ok(Some(detected))
 }
 
 /// Everything that is read before the search.
 struct Read {
-    mark: Mark,
+    /// The last publication that is in it.
+    publication_id: i64,
     production: Inputs,
     others: Inputs,
     team_days: Vec<TeamDay>,
@@ -155,7 +158,7 @@ struct Read {
 
 impl Read {
     async fn new(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let mark = analysis_runs::mark(&mut *conn, Analysis::Anomalies, METHOD).await?;
+        let publication_id = effect_runs::mark(&mut *conn).await?.publication_id;
         let production = Inputs::last_days(&mut *conn, Environments::Production, READ_DAYS).await?;
         let others = Inputs::last_days(&mut *conn, Environments::Others, READ_DAYS).await?;
         let mut team_days = Vec::new();
@@ -165,7 +168,7 @@ impl Read {
         }
         let remembered = production.complete_to.checked_sub_days(Days::new(REMEMBERED_DAYS)).unwrap_or_default();
         Ok(Self {
-            mark,
+            publication_id,
             production,
             others,
             team_days,

@@ -12,38 +12,52 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Places that are written at once.
-const BATCH: usize = 20;
 /// How long one run reads lines. What is left is read by the next one: answers do not wait for years of releases.
-const READ_AT_MOST: Duration = Duration::from_secs(60);
+pub(super) const READ_AT_MOST: Duration = Duration::from_secs(60);
 const DAY_SECONDS: f64 = 86_400.0;
 
-/// Reads the hours around releases whose days say something else than they did. Gives whether that was all of them.
-pub(super) async fn bring_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
+/// Reads the hours around releases whose days say something else than they did, for so long at most. Gives whether all of
+/// them are known now.
+pub(super) async fn bring_up_to_date(pools: &Pools, at_most: Duration) -> sqlx::Result<bool> {
     let stale = release_hours::stale(&mut *pools.jobs.acquire().await?).await?;
     let begun = Instant::now();
-    for batch in stale.chunks(BATCH) {
-        if begun.elapsed() > READ_AT_MOST {
+    let mut is_all = true;
+    for place in &stale {
+        // Looked at for each place: its lines may be many.
+        if begun.elapsed() >= at_most {
             return Ok(false);
         }
-        let mut transaction = pools.jobs.begin().await?;
-        for place in batch {
-            renew(&mut transaction, place).await?;
-        }
-        transaction.commit().await?;
+        is_all &= renew(pools, place).await?;
     }
-    Ok(true)
+    Ok(is_all)
 }
 
-async fn renew(conn: &mut PgConnection, place: &Place) -> sqlx::Result<()> {
-    let Some(made_from) = &place.made_from else { return release_hours::forget(conn, place).await };
+// The digest and the lines are of one view, so that hours never stand beside the digest of other days. False where
+// another process wrote the same place meanwhile: what it wrote stands, and the next run looks whether it still holds.
+async fn renew(pools: &Pools, place: &Place) -> sqlx::Result<bool> {
+    let mut transaction = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+    let done = read_and_keep(&mut transaction, place).await;
+    match done {
+        Ok(()) => transaction.commit().await.map(|()| true),
+        Err(error) if release_hours::is_overtaken(&error) => transaction.rollback().await.map(|()| false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read_and_keep(conn: &mut PgConnection, place: &Place) -> sqlx::Result<()> {
+    // The list may be a minute old: what the days say now counts. What was to be forgotten comes back by the next list.
+    let made_from = match place.made_from {
+        Some(_) => release_hours::made_from(&mut *conn, place).await?,
+        None => None,
+    };
+    let Some(made_from) = made_from else { return release_hours::forget(conn, place).await };
     let mut days = Vec::new();
     for day in place.usual_days() {
-        days.push(of_day(&release_hours::costs(conn, place, day).await?));
+        days.push(of_day(&release_hours::costs(&mut *conn, place, day).await?));
     }
     // Where most of it is charged by the day, that is kept too: it is not read again.
     let hours = usual_hours(&days).map(|hours| hours.to_vec()).unwrap_or_default();
-    release_hours::keep(conn, place, made_from, &hours).await
+    release_hours::keep(conn, place, &made_from, &hours).await
 }
 
 fn of_day(costs: &[HourCost]) -> DayHours {

@@ -82,9 +82,17 @@ pub struct Settled {
 
 /// Brings every answer up to date.
 pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled> {
-    let has_all_hours = bring_inputs_up_to_date(pools).await?;
+    settle_within(pools, now, hours::READ_AT_MOST).await
+}
+
+/// The same, where hours are read from lines of bills for so long at most.
+pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Duration) -> anyhow::Result<Settled> {
+    // Before the inputs: of what is published while they are worked out, they may lack something. The next look finds it.
+    let asked = effect_runs::mark(&mut *pools.jobs.acquire().await?).await?;
+    bring_inputs_up_to_date(pools).await?;
+    let has_all_hours = hours::bring_up_to_date(pools, read_at_most).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let mark = effect_runs::mark(&mut snapshot).await?;
+    let publication_id = effect_runs::mark(&mut snapshot).await?.publication_id;
     let mut questions = Vec::new();
     for environments in Environments::ALL {
         questions.push(Questions {
@@ -96,9 +104,14 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     let standing = effects::standing(&mut snapshot).await?;
     snapshot.commit().await?;
 
-    let publication_id = mark.publication_id;
     let work = move || work(questions, standing, publication_id, now);
-    let done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    let mut done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    if !has_all_hours {
+        // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
+        // all are there, not with each run until then. First answers do not wait.
+        done.effects.retain(|one| one.supersedes.is_none());
+        done.settled.written_count = done.effects.len();
+    }
 
     let mut transaction = pools.jobs.begin().await?;
     // Another process may have written meanwhile: what it answered stands, and the next look finds the rest.
@@ -109,7 +122,7 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
         let fresh = still_new(&mut transaction, done.effects).await?;
         effects::append(&mut transaction, &fresh, now).await?;
         let run = Run {
-            mark,
+            mark: asked,
             method: METHOD.into(),
             ran_at: now,
             release_count: count(done.settled.release_count),
@@ -124,14 +137,13 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
     Ok(done.settled)
 }
 
-// Before the view that they are read in: what is published in between, the next look finds. Gives whether all hours that
-// were to be read are.
-pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<bool> {
+// Before the view that they are read in, and after the mark that is noted: what is published in between, the next look
+// finds. Hours are read for effects alone: they may take long, and whoever else looks at them takes those that are there.
+pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;
     retagging::bring_up_to_date(&mut transaction).await?;
-    transaction.commit().await?;
-    hours::bring_up_to_date(pools).await
+    transaction.commit().await
 }
 
 fn count(number: usize) -> i64 {
