@@ -18,7 +18,7 @@ pub(super) struct Told<'a> {
     pub nodes: &'a [Node],
     /// What is known of both months.
     pub known: &'a Known,
-    /// What arrived late for closed months and is booked here.
+    /// What arrived late for closed months and is booked here, where that makes another figure.
     pub booked: Option<&'a Booked>,
 }
 

@@ -135,7 +135,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
             table: &table,
             nodes: &nodes,
             known: &known,
-            booked: booked_here.as_ref(),
+            booked: booked_here.as_ref().filter(|booked| booked.is_another_figure()),
         }),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
