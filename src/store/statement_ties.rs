@@ -1,10 +1,12 @@
 //! Proof that a month ties to its bills: what was delivered, what replaced what, how far the bills reach.
 
 use super::Scope;
+use super::statements::MonthView;
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// How far the bills of a month reach, by source.
 #[derive(Debug, Clone)]
@@ -37,6 +39,40 @@ pub async fn reach(conn: &mut PgConnection) -> sqlx::Result<Vec<MonthReach>> {
     )
     .fetch_all(conn)
     .await
+}
+
+/// The currencies that current bills have for a month, whoever's cost it is. Says nothing of money.
+pub async fn billed_currencies(
+    conn: &mut PgConnection,
+    view: MonthView,
+    month: BillingPeriod,
+) -> sqlx::Result<BTreeSet<String>> {
+    let (start, end) = (month.first_day(), month.next().first_day());
+    let currencies = match view {
+        MonthView::BillingPeriod => {
+            sqlx::query_scalar!(
+                r#"SELECT DISTINCT m.billing_currency AS "billing_currency!"
+                   FROM monthly_cost m JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+                   WHERE m.billing_period_start >= $1 AND m.billing_period_start < $2"#,
+                start,
+                end,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        MonthView::ChargeDay => {
+            sqlx::query_scalar!(
+                r#"SELECT DISTINCT d.billing_currency AS "billing_currency!"
+                   FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+                   WHERE d.charge_date >= $1 AND d.charge_date < $2"#,
+                start,
+                end,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(currencies.into_iter().collect())
 }
 
 /// What one source billed for a month, and the delivery that it ties to.

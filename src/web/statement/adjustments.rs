@@ -121,7 +121,7 @@ mod tests {
             assert_eq!((none.end.as_str(), none.is_another_figure()), ("$50.50", false));
         }
         let one = october(&[("2026-08-01", "0"), ("2026-09-01", "2.99")]);
-        assert_eq!(one.months, ["2026-09".parse().unwrap()]);
+        assert_eq!(one.months, ["2026-09".parse::<BillingPeriod>().unwrap()]);
         assert_eq!((one.end.as_str(), one.is_another_figure()), ("$53.49", true));
         // Two months may add up to nothing together: each is told, and there is no second figure.
         let two = october(&[("2026-08-01", "4"), ("2026-09-01", "-4")]);

@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn known(no_comparison: Option<&str>) -> Known {
-        Known { before: true, now: true, no_comparison: no_comparison.map(str::to_owned) }
+        Known { before: true, now: true, invoiced: true, no_comparison: no_comparison.map(str::to_owned) }
     }
 
     // The sentences of October by service, of a service that cost 100 before.

@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::section::lines_query;
-use super::{ACCEPTS, Asked, By, MonthState, nodes, part};
+use super::{ACCEPTS, Asked, By, MonthState, billed, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
@@ -146,7 +146,8 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let reach = statement_ties::reach(&mut snapshot).await?;
     let closing = month_closing::current(&mut snapshot, month).await?;
     let state = MonthState::of(month, &reach, closing.as_ref(), app.now().date_naive());
-    let comparison = Comparison::new(&bills, &asked, &state, &rows, scope.is_everything());
+    let billed = billed(&mut snapshot, &asked, &state).await?;
+    let comparison = Comparison::new(&bills, &asked, &state, &rows, &billed);
     let why = causes(app, &bills, &mut snapshot, &scope, &comparison).await?;
     let none = comparison.no_comparison();
     let is_compared = none.is_none();

@@ -130,4 +130,71 @@ async fn a_currency_that_is_not_billed_yet_is_no_fall(db: PgPool) {
     assert_eq!(told["notes"][0], format!("There is no change to explain: {why}."), "{told}");
     let causes = finance.get("/finance/statements/2026-11/causes.csv").await.body;
     assert!(!causes.contains("EUR") && causes.contains("USD"), "{causes}");
+    // By charge day no bill tells of it either: neither total is zero.
+    let page = finance.get("/finance/statements/2026-11?view=charge").await.body;
+    assert!(texts(&page, ".lede").join(" ").ends_with("Nothing is billed in EUR for November 2026 yet."), "{page}");
+    let invoiced = texts(&page, "tr.open");
+    assert!(invoiced.iter().any(|row| row == "By billing period: what the invoices say not billed"), "{invoiced:?}");
+    let figures = texts(&page, ".figures div");
+    for name in ["Net cost", "By billing period"] {
+        assert!(figures.iter().any(|text| text.starts_with(&format!("{name} not billed"))), "{figures:?}");
+    }
+}
+
+/// Nor is it one to those who see the cost of a team only, as long as nobody has a bill in it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_that_nobody_has_a_bill_in_is_no_fall_of_a_team(db: PgPool) {
+    let world = world(&db).await;
+    let [dollars, euros] =
+        [("100", "USD"), ("9", "EUR")].map(|(cost, currency)| Line { cost, currency, ..Line::default() });
+    world.import(&[dollars, euros], "2026-11-02T06:00:00Z").await;
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id), owned AS (
+                   UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout')
+               SELECT team_id FROM made";
+    let team: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
+    let member = world.app.browser(Role::Member, false, &[team]).await;
+    let november = Line { cost: "30", billed: "2026-11", day: "2026-11-02", ..Line::default() };
+    let later = Line { day: "2026-11-15", ..november };
+    world.import(&[november, later], "2026-11-16T06:00:00Z").await;
+    for view in ["billing", "charge"] {
+        let page = member.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.ends_with("Nothing is billed in EUR for November 2026 yet."), "{view}: {lede}");
+        assert!(!page.contains("100.0%)"), "{view}: {page}");
+        let figures = texts(&page, ".figures div").join(" ");
+        assert!(figures.contains("not billed") && !figures.contains("€0.00"), "{view}: {figures}");
+        let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "Change"), ["", "-40"], "{view}: {csv}");
+    }
+    // Another team has a bill in euros: this one has none, and that is known.
+    let other = Line { currency: "EUR", service: "ledger", ..later };
+    world.import(&[november, later, other], "2026-11-17T06:00:00Z").await;
+    for view in ["billing", "charge"] {
+        let page = member.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.contains("Net cost so far was €0.00, which is €9.00 (100.0%) less"), "{view}: {lede}");
+        let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "Change"), ["-9", "-40"], "{view}: {csv}");
+    }
+}
+
+/// By charge day the lines of other bills tell of a currency that no bill of the month has yet.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_of_other_bills_alone_has_no_invoice_of_zero(db: PgPool) {
+    let world = world(&db).await;
+    let euros = Line { cost: "9", currency: "EUR", ..Line::default() };
+    let ahead = Line { cost: "4", day: "2026-11-03", ..euros };
+    world.import(&[Line { cost: "100", ..Line::default() }, euros, ahead], "2026-11-02T06:00:00Z").await;
+    let november =
+        ["2026-11-02", "2026-11-15"].map(|day| Line { cost: "30", billed: "2026-11", day, ..Line::default() });
+    world.import(&november, "2026-11-16T06:00:00Z").await;
+    let finance = world.finance().await;
+    let page = finance.get("/finance/statements/2026-11?view=charge&cur=EUR").await.body;
+    let figures = texts(&page, ".figures div");
+    assert!(figures.iter().any(|text| text.starts_with("Net cost €4.00")), "{figures:?}");
+    assert!(figures.iter().any(|text| text.starts_with("By billing period not billed")), "{figures:?}");
+    let page = finance.get("/finance/statements/2026-11?cur=EUR").await.body;
+    let figures = texts(&page, ".figures div");
+    assert!(figures.iter().any(|text| text.starts_with("Net cost not billed")), "{figures:?}");
+    assert!(figures.iter().any(|text| text.starts_with("By charge day €4.00")), "{figures:?}");
 }
