@@ -198,3 +198,51 @@ async fn a_currency_of_other_bills_alone_has_no_invoice_of_zero(db: PgPool) {
     assert!(figures.iter().any(|text| text.starts_with("Net cost not billed")), "{figures:?}");
     assert!(figures.iter().any(|text| text.starts_with("By charge day €4.00")), "{figures:?}");
 }
+
+// How far the bills of a month have come.
+async fn sentence(world: &World, month: &str) -> String {
+    let body = api(world, &format!("/api/v1/months/{month}")).await;
+    body["sentence"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// A bill without a line says that nothing is charged: its month is billed.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_bill_without_a_line_is_a_bill(db: PgPool) {
+    let world = world(&db).await;
+    let november =
+        ["2026-11-02", "2026-11-15"].map(|day| Line { cost: "9", billed: "2026-11", day, ..Line::default() });
+    world.import(&november, "2026-11-19T06:00:00Z").await;
+    assert_eq!(sentence(&world, "2026-09").await, "No source has billed this month.");
+    let sql = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id, billing_period_start,
+                   billing_period_end, state)
+               SELECT 900000000 + extract(month FROM first_day)::bigint, delivery_id, source_id, 'acct-2', first_day,
+                   (first_day + interval '1 month')::date, 'current'
+               FROM generation, unnest('{2026-09-01,2026-11-01}'::date[]) AS first_day WHERE state = 'current'";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    assert_eq!(sentence(&world, "2026-09").await, "Every source has billed the whole month.");
+    // Where another account has lines, they tell how far the source has come.
+    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 15 Nov 2026.");
+    let sql = "UPDATE generation SET charge_count = 0, first_charge_date = NULL, last_charge_date = NULL";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 18 Nov 2026.");
+}
+
+/// Many sources with years of bills: the oldest month is known too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_month_of_many_sources_is_billed(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&[Line::default()], "2026-11-02T06:00:00Z").await;
+    let sql = "INSERT INTO source (name) SELECT 'many-' || number FROM generate_series(1, 140) AS number";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    let sql = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id, billing_period_start,
+                   billing_period_end, state, charge_count, first_charge_date, last_charge_date)
+               SELECT 900000000 + row_number() OVER (), (SELECT min(delivery_id) FROM delivery), source_id, 'acct-1',
+                   first_day::date, (first_day + interval '1 month')::date, 'current', 1, first_day::date, first_day::date
+               FROM source, generate_series(timestamp '2023-11-01', timestamp '2026-10-01', interval '1 month') AS first_day
+               WHERE name LIKE 'many-%'";
+    let made = sqlx::query(sql).execute(&db).await.unwrap().rows_affected();
+    assert_eq!(made, 140 * 36);
+    for month in ["2023-11", "2024-02", "2026-10"] {
+        assert_eq!(sentence(&world, month).await, "Every source has billed the whole month.", "{month}");
+    }
+}
