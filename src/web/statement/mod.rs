@@ -66,9 +66,8 @@ async fn show(
     let (month, is_csv) = split_suffix(&last);
     let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
     let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let asked = Asked::read(&mut snapshot, month, &view).await?;
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
@@ -129,12 +128,12 @@ pub struct Asked {
     pub basis: CostBasis,
     /// The split.
     pub by: By,
-    /// One currency only.
+    /// One currency only, as the bills write it.
     pub currency: Option<String>,
 }
 
 impl Asked {
-    fn new(month: BillingPeriod, view: &View) -> Result<Self> {
+    async fn read(conn: &mut Snapshot, month: BillingPeriod, view: &View) -> Result<Self> {
         let before = match view.versus {
             Versus::Previous => month.previous(),
             // A statement does not take named days (`ACCEPTS`).
@@ -148,7 +147,7 @@ impl Asked {
             view: month_view(view.text("view"))?,
             basis: view.basis,
             by: By::from_key(view.by()),
-            currency: view.text("cur").map(str::to_owned),
+            currency: view.known_values(conn).await?.currency,
         })
     }
 }

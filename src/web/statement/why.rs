@@ -129,9 +129,8 @@ impl MonthWhy {
 pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query: Option<&str>) -> Result<MonthWhy> {
     let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
     let view = View::parse(query, ACCEPTS)?;
-    let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let asked = Asked::read(&mut snapshot, month, &view).await?;
     let scope = principal.scope();
     let mut rows = Vec::new();
     for month in [asked.before, asked.month] {
