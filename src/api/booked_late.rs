@@ -4,7 +4,7 @@ use super::costs::{Total, plain};
 use crate::focus::{BillingPeriod, Money};
 use crate::store::costs::CostFilter;
 use crate::store::month_closing::Adjustment;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ impl<'a> BookedLate<'a> {
     }
 }
 
-// By the other month and currency, oldest first.
+// By the other month and currency, oldest first; those that add up to nothing are left out.
 fn sums<'a>(
     adjustments: &[&'a Adjustment],
     month: fn(&Adjustment) -> NaiveDate,
@@ -127,6 +127,7 @@ fn sums<'a>(
     for one in adjustments {
         *sums.entry((month(one), one.billing_currency.as_str())).or_default() += &one.cost;
     }
+    sums.retain(|_, cost| !cost.is_zero());
     sums
 }
 
@@ -158,6 +159,10 @@ mod tests {
             adjustment("2026-09-01", "2026-10-01", "USD", "-0.99"),
             adjustment("2026-09-01", "2026-10-01", "EUR", "-4"),
             adjustment("2026-10-01", "2026-11-01", "USD", "8"),
+            // In another cost, or against each other: they are rows, and nothing is said of them.
+            adjustment("2026-07-01", "2026-10-01", "USD", "0"),
+            adjustment("2026-06-01", "2026-10-01", "USD", "3"),
+            adjustment("2026-06-01", "2026-10-01", "USD", "-3"),
         ];
         let mut asked = CostFilter::new(month.days(), CostBasis::default());
         filter(&mut asked);
@@ -180,7 +185,7 @@ mod tests {
     fn what_is_booked_stands_beside_the_rows_and_adds_up() {
         let (totals, notes, rows) = october(|_| {}, true);
         assert_eq!(totals, ["EUR 0 -4 -4", "USD 50.5 3.5000001 54.0000001"]);
-        assert_eq!(rows, 4);
+        assert_eq!(rows, 7);
         assert_eq!(
             notes,
             [
@@ -194,7 +199,7 @@ mod tests {
             ]
         );
         let (totals, notes, rows) = october(|filter| filter.currency = Some("USD".into()), true);
-        assert_eq!((totals, notes.len(), rows), (vec!["USD 50.5 3.5000001 54.0000001".to_owned()], 3, 3));
+        assert_eq!((totals, notes.len(), rows), (vec!["USD 50.5 3.5000001 54.0000001".to_owned()], 3, 6));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Proof that a month ties to its bills: what was delivered, what replaced what, how far the bills reach.
 
 use super::Scope;
+use super::statements::MonthView;
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// How far the bills of a month reach, by source.
 #[derive(Debug, Clone)]
@@ -20,23 +22,62 @@ pub struct MonthReach {
 /// Per month and source, the last day that its bills hold in full. Says nothing of money.
 ///
 /// A day that had not ended when a bill was made cannot be complete in it; a bill with charges on one day only
-/// is a monthly one and complete to the end of its period.
+/// is a monthly one and complete to the end of its period. So is one without any line, which says that nothing is charged;
+/// it counts only where its source has no other bill of the month.
 pub async fn reach(conn: &mut PgConnection) -> sqlx::Result<Vec<MonthReach>> {
     sqlx::query_as!(
         MonthReach,
         r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "month!",
                   source.name AS source_name,
-                  max(least(CASE WHEN g.first_charge_date = g.last_charge_date THEN g.billing_period_end - 1
-                                 ELSE least(g.last_charge_date, g.billing_period_end - 1) END,
-                            (d.version_at AT TIME ZONE 'UTC')::date - 1)) AS "complete_to!"
+                  coalesce(
+                      max(least(CASE WHEN g.first_charge_date = g.last_charge_date THEN g.billing_period_end - 1
+                                     ELSE least(g.last_charge_date, g.billing_period_end - 1) END,
+                                (d.version_at AT TIME ZONE 'UTC')::date - 1))
+                          FILTER (WHERE g.last_charge_date IS NOT NULL),
+                      max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
+                  ) AS "complete_to!"
            FROM generation g
            JOIN source ON source.source_id = g.source_id
            JOIN delivery d ON d.delivery_id = g.delivery_id
-           WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
-           GROUP BY 1, source.name ORDER BY 1 DESC, source.name LIMIT 5000"#
+           WHERE g.state = 'current'
+           GROUP BY 1, source.name ORDER BY 1 DESC, source.name LIMIT 200000"#
     )
     .fetch_all(conn)
     .await
+}
+
+/// The currencies that current bills have for a month, whoever's cost it is. Says nothing of money.
+pub async fn billed_currencies(
+    conn: &mut PgConnection,
+    view: MonthView,
+    month: BillingPeriod,
+) -> sqlx::Result<BTreeSet<String>> {
+    let (start, end) = (month.first_day(), month.next().first_day());
+    let currencies = match view {
+        MonthView::BillingPeriod => {
+            sqlx::query_scalar!(
+                r#"SELECT DISTINCT m.billing_currency AS "billing_currency!"
+                   FROM monthly_cost m JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+                   WHERE m.billing_period_start >= $1 AND m.billing_period_start < $2"#,
+                start,
+                end,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        MonthView::ChargeDay => {
+            sqlx::query_scalar!(
+                r#"SELECT DISTINCT d.billing_currency AS "billing_currency!"
+                   FROM daily_cost d JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+                   WHERE d.charge_date >= $1 AND d.charge_date < $2"#,
+                start,
+                end,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(currencies.into_iter().collect())
 }
 
 /// What one source billed for a month, and the delivery that it ties to.

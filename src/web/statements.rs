@@ -7,7 +7,7 @@ use super::statement::{MonthState, Span, Year, month_view, year};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::statements::{MonthTotal, MonthView};
-use crate::store::{converted_costs, month_closing, rates, statement_ties, statements};
+use crate::store::{Snapshot, converted_costs, month_closing, rates, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -24,35 +24,54 @@ pub fn routes(routes: Routes) -> Routes {
     routes.get("/finance/statements", Policy::Money, show).get("/finance/statements.csv", Policy::Money, download)
 }
 
+// What was asked for.
+struct Asked {
+    month_view: MonthView,
+    basis: CostBasis,
+    // As the bills write it.
+    currency: Option<String>,
+}
+
+impl Asked {
+    async fn read(conn: &mut Snapshot, view: &View) -> Result<Self> {
+        let month_view = month_view(view.text("view"))?;
+        Ok(Self { month_view, basis: view.basis, currency: view.known_values(conn).await?.currency })
+    }
+
+    fn has(&self, currency: &str) -> bool {
+        self.currency.as_ref().is_none_or(|asked| asked == currency)
+    }
+}
+
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let month_view = month_view(view.text("view"))?;
     let mut snapshot = app.pools.snapshot().await?;
+    let asked = Asked::read(&mut snapshot, &view).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Statements", NavItem::Statements).await?;
-    let totals = read(&mut snapshot, &principal, &view, month_view).await?;
+    let totals = read(&mut snapshot, &principal, &asked).await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let today = app.now().date_naive();
     let closed = month_closing::closed(&mut snapshot).await?;
     let closing = |month: BillingPeriod| closed.iter().find(|closing| closing.month == month.first_day());
     let state = |month: BillingPeriod| MonthState::of(month, &reach, closing(month), today);
     let mut months = months(&totals, state);
-    let rated = rated(&mut snapshot, &principal, &view, month_view, &totals).await?;
+    let rated = rated(&mut snapshot, &principal, &asked, &totals).await?;
     let reporting_currency = rated.as_ref().map(|rated| rated.rates.reporting_currency().to_owned());
     if let Some(rated) = &rated {
         months.iter_mut().for_each(|month| month.convert(rated));
     }
     let charts = charts(&totals, |month| state(month).is_open());
-    let is_by_charge = month_view == MonthView::ChargeDay;
+    let is_by_charge = asked.month_view == MonthView::ChargeDay;
     let lede = lede(&months);
     Ok(StatementsPage { page, view, is_by_charge, lede, months, charts, reporting_currency }.into_response())
 }
 
 async fn download(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let month_view = month_view(view.text("view"))?;
     let mut snapshot = app.pools.snapshot().await?;
-    let totals = read(&mut snapshot, &principal, &view, month_view).await?;
-    let rated = rated(&mut snapshot, &principal, &view, month_view, &totals).await?;
+    let asked = Asked::read(&mut snapshot, &view).await?;
+    let totals = read(&mut snapshot, &principal, &asked).await?;
+    let rated = rated(&mut snapshot, &principal, &asked, &totals).await?;
     let mut columns =
         vec!["Month", "BillingCurrency", view.basis.focus_column(), "Tax", "Credit", "NotAllocated", "Lines"];
     let reporting_column = format!("Reporting{}", view.basis.focus_column());
@@ -82,26 +101,17 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     Ok(table.into_response("statements.csv"))
 }
 
-async fn read(
-    conn: &mut crate::store::Snapshot,
-    principal: &Principal,
-    view: &View,
-    month_view: MonthView,
-) -> Result<Vec<MonthTotal>> {
-    view.known_values(conn).await?;
+async fn read(conn: &mut Snapshot, principal: &Principal, asked: &Asked) -> Result<Vec<MonthTotal>> {
     let Some((first, last)) = statements::month_range(conn).await? else { return Ok(Vec::new()) };
-    let totals = statements::months(conn, &principal.scope(), month_view, view.basis, first, last).await?;
-    Ok(totals
-        .into_iter()
-        .filter(|total| view.text("cur").is_none_or(|currency| currency == total.billing_currency))
-        .collect())
+    let mut totals = statements::months(conn, &principal.scope(), asked.month_view, asked.basis, first, last).await?;
+    totals.retain(|total| asked.has(&total.billing_currency));
+    Ok(totals)
 }
 
 async fn rated(
-    conn: &mut crate::store::Snapshot,
+    conn: &mut Snapshot,
     principal: &Principal,
-    view: &View,
-    month_view: MonthView,
+    asked: &Asked,
     totals: &[MonthTotal],
 ) -> Result<Option<RatedParts>> {
     let months = || totals.iter().map(|total| BillingPeriod::containing(total.month));
@@ -109,8 +119,9 @@ async fn rated(
     if rates::reporting_currency(&mut **conn).await?.is_none() {
         return Ok(None);
     }
-    let mut parts = converted_costs::of_months(conn, &principal.scope(), month_view, view.basis, first, last).await?;
-    parts.retain(|part| view.text("cur").is_none_or(|currency| currency == part.currency));
+    let mut parts =
+        converted_costs::of_months(conn, &principal.scope(), asked.month_view, asked.basis, first, last).await?;
+    parts.retain(|part| asked.has(&part.currency));
     Ok(RatedParts::of(conn, parts).await?)
 }
 

@@ -3,7 +3,7 @@
 use crate::focus::BillingPeriod;
 use crate::store::month_closing::Adjustment;
 use crate::web::display::{self, Delta};
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;
 
 /// Adjustments between two totals; the rows add up as shown.
@@ -15,9 +15,9 @@ pub struct Booked {
     pub rows: Vec<BookedRow>,
     /// What both are together.
     pub end: String,
-    /// The other months, oldest first.
+    /// The other months whose adjustments add up to something, oldest first. An adjustment may differ in another cost only.
     pub months: Vec<BillingPeriod>,
-    /// "Adjusted by +$2.99 in October 2026." One sentence a month.
+    /// "Adjusted by +$2.99 in October 2026." One sentence for each of `months`.
     pub sentences: Vec<String>,
 }
 
@@ -30,6 +30,13 @@ pub struct BookedRow {
     pub adjustment: Adjustment,
     /// What it adds.
     pub amount: Delta,
+}
+
+impl Booked {
+    /// Whether the figure with the adjustments is another than the one without, as both are written.
+    pub(super) fn is_another_figure(&self) -> bool {
+        !self.months.is_empty() && self.start != self.end
+    }
 }
 
 /// Those of one currency: booked to `month` for other months, or booked to other months for it.
@@ -55,6 +62,7 @@ pub fn booked(
     };
     let mut by_month: BTreeMap<BillingPeriod, BigDecimal> = BTreeMap::new();
     rows.iter().for_each(|row| *by_month.entry(other(row)).or_default() += &row.cost);
+    by_month.retain(|_, cost| !cost.is_zero());
     let end = start + rows.iter().map(|row| &row.cost).sum::<BigDecimal>();
     let round = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
     let costs: Vec<BigDecimal> = rows.iter().map(|row| row.cost.clone()).collect();
@@ -82,4 +90,41 @@ pub fn booked(
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn october(costs: &[(&str, &str)]) -> Booked {
+        let one = |(closed, cost): &(&str, &str)| Adjustment {
+            closed_month: closed.parse().unwrap(),
+            booked_month: "2026-10-01".parse().unwrap(),
+            publication_id: 7,
+            delivery_id: Some(3),
+            source_name: "aws".into(),
+            billing_account_id: "acct-1".into(),
+            billing_currency: "USD".into(),
+            charge_count: 1,
+            cost: cost.parse().unwrap(),
+            booked_at: "2026-11-11T06:00:00Z".parse().unwrap(),
+        };
+        let all: Vec<Adjustment> = costs.iter().map(one).collect();
+        booked("2026-10".parse().unwrap(), &all, &"50.5".parse().unwrap(), "USD", false).unwrap()
+    }
+
+    #[test]
+    fn what_adds_up_to_nothing_has_rows_and_no_month() {
+        for costs in [&[("2026-09-01", "0")][..], &[("2026-09-01", "4"), ("2026-09-01", "-4")]] {
+            let none = october(costs);
+            assert_eq!((none.rows.len(), none.months.len(), none.sentences.len()), (costs.len(), 0, 0));
+            assert_eq!((none.end.as_str(), none.is_another_figure()), ("$50.50", false));
+        }
+        let one = october(&[("2026-08-01", "0"), ("2026-09-01", "2.99")]);
+        assert_eq!(one.months, ["2026-09".parse::<BillingPeriod>().unwrap()]);
+        assert_eq!((one.end.as_str(), one.is_another_figure()), ("$53.49", true));
+        // Two months may add up to nothing together: each is told, and there is no second figure.
+        let two = october(&[("2026-08-01", "4"), ("2026-09-01", "-4")]);
+        assert_eq!((two.months.len(), two.is_another_figure()), (2, false));
+    }
 }

@@ -4,6 +4,7 @@ use super::Asked;
 use super::state::MonthState;
 use crate::store::freshness::Freshness;
 use crate::store::statements::{MonthView, StatementRow};
+use std::collections::BTreeSet;
 
 /// What stands in the place of what a month cost of which nothing is billed: it is not zero.
 pub(super) const NOT_BILLED: &str = "not billed";
@@ -14,10 +15,19 @@ pub(super) struct Comparison<'a> {
     pub state: &'a MonthState,
     /// Of both months.
     pub rows: &'a [StatementRow],
-    /// Whether the rows are all cost. Where they are of some teams, no row may be all that there is to know.
-    is_whole: bool,
+    /// What the whole organisation has: where the rows are of some teams, no row may be all that there is to know.
+    billed: &'a Billed,
     /// Why what the month before cost is not known, or not whole.
     before_unknown: Option<String>,
+}
+
+/// The currencies that the whole organisation has in a month. Not asked for where the month is complete.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Billed {
+    /// In the asked view.
+    pub shown: BTreeSet<String>,
+    /// On the bills of the month.
+    pub invoiced: BTreeSet<String>,
 }
 
 /// What is known of one currency.
@@ -27,6 +37,8 @@ pub(super) struct Known {
     pub before: bool,
     /// What the month costs, at least so far.
     pub now: bool,
+    /// What the bills of the month say, at least so far. The same as `now` in the view by billing period.
+    pub invoiced: bool,
     /// "no bills before 14 October 2026, so nothing to compare with": why the two are not compared.
     pub no_comparison: Option<String>,
 }
@@ -37,9 +49,9 @@ impl<'a> Comparison<'a> {
         asked: &'a Asked,
         state: &'a MonthState,
         rows: &'a [StatementRow],
-        is_whole: bool,
+        billed: &'a Billed,
     ) -> Self {
-        Self { asked, state, rows, is_whole, before_unknown: before_unknown(bills, asked, rows) }
+        Self { asked, state, rows, billed, before_unknown: before_unknown(bills, asked, rows) }
     }
 
     /// Why no currency is compared; `None` where those are that have bills.
@@ -51,11 +63,14 @@ impl<'a> Comparison<'a> {
     pub(super) fn of(&self, currency: &str) -> Known {
         let month = self.asked.month.first_day();
         let has_rows = self.rows.iter().any(|row| row.month == month && row.billing_currency == currency);
-        let is_to_come = self.state.has_no_bill() || (self.state.is_open() && self.is_whole);
-        let now = has_rows || !is_to_come;
+        let is_known = |billed: &BTreeSet<String>| {
+            !self.state.has_no_bill() && (!self.state.is_open() || billed.contains(currency))
+        };
+        let now = has_rows || is_known(&self.billed.shown);
         Known {
             before: self.before_unknown.is_none(),
             now,
+            invoiced: is_known(&self.billed.invoiced),
             no_comparison: self
                 .no_comparison()
                 .or_else(|| (!now).then(|| self.nothing_billed(&format!("in {currency} ")))),
@@ -98,7 +113,7 @@ mod tests {
     }
 
     // What is said of a currency of November beside October, where October is known.
-    fn said(state: &MonthState, rows: &[StatementRow], is_whole: bool, currency: &str) -> (bool, String) {
+    fn said(state: &MonthState, rows: &[StatementRow], billed: &[&str], currency: &str) -> (bool, String) {
         let november: BillingPeriod = "2026-11".parse().unwrap();
         let asked = Asked {
             month: november,
@@ -108,8 +123,10 @@ mod tests {
             by: By::Service,
             currency: None,
         };
-        let known = Comparison::new(&Freshness::default(), &asked, state, rows, is_whole).of(currency);
-        assert!(known.before, "{known:?}");
+        let names: BTreeSet<String> = billed.iter().map(|&name| name.to_owned()).collect();
+        let billed = Billed { shown: names.clone(), invoiced: names };
+        let known = Comparison::new(&Freshness::default(), &asked, state, rows, &billed).of(currency);
+        assert!(known.before && known.invoiced == known.now, "{known:?}");
         (known.now, known.no_comparison.unwrap_or_else(|| "compared".into()))
     }
 
@@ -117,20 +134,18 @@ mod tests {
     fn what_is_still_to_come_is_no_fall_to_zero() {
         let october = [row("2026-10-01", "USD"), row("2026-10-01", "EUR")];
         let none = "no bills for November 2026 yet, so nothing to compare with";
-        for is_whole in [true, false] {
-            assert_eq!(said(&MonthState::Running(None), &october, is_whole, "USD"), (false, none.into()));
-        }
+        assert_eq!(said(&MonthState::Running(None), &october, &[], "USD"), (false, none.into()));
         let passed = MonthState::Unbilled(Vec::new());
         let none = "no bills for November 2026, so nothing to compare with";
-        assert_eq!(said(&passed, &october, true, "USD"), (false, none.into()));
+        assert_eq!(said(&passed, &october, &[], "USD"), (false, none.into()));
         // One currency is billed, the other not yet.
         let running = MonthState::Running("2026-11-15".parse().ok());
         let rows = [october.as_slice(), &[row("2026-11-01", "USD")]].concat();
-        assert_eq!(said(&running, &rows, true, "USD"), (true, "compared".into()));
+        assert_eq!(said(&running, &rows, &["USD"], "USD"), (true, "compared".into()));
         let none = "no bills in EUR for November 2026 yet, so nothing to compare with";
-        assert_eq!(said(&running, &rows, true, "EUR"), (false, none.into()));
-        // A team may have nothing any more in a month that is billed, and a whole month may have none of a currency.
-        assert_eq!(said(&running, &rows, false, "EUR"), (true, "compared".into()));
-        assert_eq!(said(&MonthState::BillsIn, &rows, true, "EUR"), (true, "compared".into()));
+        assert_eq!(said(&running, &rows, &["USD"], "EUR"), (false, none.into()));
+        // A team may have nothing any more in a currency that others have, and a whole month may have none of one.
+        assert_eq!(said(&running, &rows, &["EUR", "USD"], "EUR"), (true, "compared".into()));
+        assert_eq!(said(&MonthState::BillsIn, &rows, &[], "EUR"), (true, "compared".into()));
     }
 }

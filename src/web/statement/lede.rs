@@ -18,7 +18,7 @@ pub(super) struct Told<'a> {
     pub nodes: &'a [Node],
     /// What is known of both months.
     pub known: &'a Known,
-    /// What arrived late for closed months and is booked here.
+    /// What arrived late for closed months and is booked here, where that makes another figure.
     pub booked: Option<&'a Booked>,
 }
 
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn known(no_comparison: Option<&str>) -> Known {
-        Known { before: true, now: true, no_comparison: no_comparison.map(str::to_owned) }
+        Known { before: true, now: true, invoiced: true, no_comparison: no_comparison.map(str::to_owned) }
     }
 
     // The sentences of October by service, of a service that cost 100 before.

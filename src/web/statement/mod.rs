@@ -40,7 +40,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
-use comparison::Comparison;
+use comparison::{Billed, Comparison};
 use section::Section;
 
 /// Months in the chart.
@@ -66,21 +66,21 @@ async fn show(
     let (month, is_csv) = split_suffix(&last);
     let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
     let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let asked = Asked::read(&mut snapshot, month, &view).await?;
     let scope = principal.scope();
     let read = Read::new(&mut snapshot, &scope, &asked, app.now().date_naive()).await?;
     let state = MonthState::of(month, &read.reach, read.closing(), app.now().date_naive());
+    let billed = billed(&mut snapshot, &asked, &state).await?;
     if is_csv {
         let bills = app.bills(&mut snapshot).await?;
-        let comparison = Comparison::new(&bills, &asked, &state, &read.rows, scope.is_everything());
+        let comparison = Comparison::new(&bills, &asked, &state, &read.rows, &billed);
         let table = csv::table(&comparison, read.rated.as_ref());
         return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
-    let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, scope.is_everything());
+    let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, &billed);
     let mut sections = section::sections(&comparison, &read, scope.is_everything());
     let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &comparison).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
@@ -128,12 +128,12 @@ pub struct Asked {
     pub basis: CostBasis,
     /// The split.
     pub by: By,
-    /// One currency only.
+    /// One currency only, as the bills write it.
     pub currency: Option<String>,
 }
 
 impl Asked {
-    fn new(month: BillingPeriod, view: &View) -> Result<Self> {
+    async fn read(conn: &mut Snapshot, month: BillingPeriod, view: &View) -> Result<Self> {
         let before = match view.versus {
             Versus::Previous => month.previous(),
             // A statement does not take named days (`ACCEPTS`).
@@ -147,7 +147,7 @@ impl Asked {
             view: month_view(view.text("view"))?,
             basis: view.basis,
             by: By::from_key(view.by()),
-            currency: view.text("cur").map(str::to_owned),
+            currency: view.known_values(conn).await?.currency,
         })
     }
 }
@@ -211,6 +211,19 @@ impl Read {
     fn closing(&self) -> Option<&Closing> {
         self.closings.iter().find(|closing| closing.reopened_at.is_none())
     }
+}
+
+// What the whole organisation has, also for those who see the cost of some teams only.
+async fn billed(conn: &mut Snapshot, asked: &Asked, state: &MonthState) -> sqlx::Result<Billed> {
+    if !state.is_open() {
+        return Ok(Billed::default());
+    }
+    let invoiced = statement_ties::billed_currencies(conn, MonthView::BillingPeriod, asked.month).await?;
+    let shown = match asked.view {
+        MonthView::BillingPeriod => invoiced.clone(),
+        MonthView::ChargeDay => statement_ties::billed_currencies(conn, asked.view, asked.month).await?,
+    };
+    Ok(Billed { shown, invoiced })
 }
 
 // The key plays no part: a statement converts its whole month.

@@ -120,8 +120,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
     if let Some(booked) = booked_here.as_mut().filter(|_| !known.now) {
         booked.start = NOT_BILLED.into();
     }
-    let views = views(asked, &exact, &read.shifted, &read.moved, currency);
-    let is_invoiced = !state.has_no_bill() && (known.now || !by_bill);
+    let views = views(asked, &exact, &read.shifted, &read.moved, currency).known(asked.view, &known);
     // The month before stands beside a figure that it is not compared with, where it is known.
     let has_before = nodes.iter().any(|node| !node.before.is_zero());
     let before = (!known.is_compared() && known.before && has_before).then(|| table.total.before_text.clone());
@@ -135,7 +134,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
             table: &table,
             nodes: &nodes,
             known: &known,
-            booked: booked_here.as_ref(),
+            booked: booked_here.as_ref().filter(|booked| booked.is_another_figure()),
         }),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
@@ -143,7 +142,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         credit: amount(|total| &total.credit),
         allocated_share: display::percent(&(&exact - &unallocated), &exact).unwrap_or_else(|| "none".into()),
         unallocated: display::money(&unallocated, currency, decimals),
-        views: if is_invoiced { views } else { views.not_billed() },
+        views,
         is_billed: known.now,
         before,
         year: year(

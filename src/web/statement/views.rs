@@ -1,7 +1,7 @@
 //! The two views of a month, and what lies between them. Pure.
 
 use super::Asked;
-use super::comparison::NOT_BILLED;
+use super::comparison::{Known, NOT_BILLED};
 use crate::focus::BillingPeriod;
 use crate::store::month_closing::MovedSince;
 use crate::store::statements::{MonthView, ShiftedCost};
@@ -38,11 +38,15 @@ pub struct Views {
 }
 
 impl Views {
-    /// The same where nothing of the month is billed: what invoices say is not known, and what was used only where other
-    /// bills tell of it.
-    pub(super) fn not_billed(self) -> Self {
-        let charged = if self.is_equal { NOT_BILLED.into() } else { self.charged };
-        Self { billed: NOT_BILLED.into(), charged, ..self }
+    /// The same with what is known of the currency alone. Without a bill of the month what was used is known only where
+    /// other bills tell of it.
+    pub(super) fn known(self, view: MonthView, known: &Known) -> Self {
+        let is_charged = match view {
+            MonthView::BillingPeriod => known.invoiced || !self.is_equal,
+            MonthView::ChargeDay => known.now,
+        };
+        let text = |is_known: bool, text: String| if is_known { text } else { NOT_BILLED.into() };
+        Self { billed: text(known.invoiced, self.billed), charged: text(is_charged, self.charged), ..self }
     }
 }
 

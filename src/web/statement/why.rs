@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::section::lines_query;
-use super::{ACCEPTS, Asked, By, MonthState, nodes, part};
+use super::{ACCEPTS, Asked, By, MonthState, billed, nodes, part};
 use crate::focus::BillingPeriod;
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
@@ -129,9 +129,8 @@ impl MonthWhy {
 pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query: Option<&str>) -> Result<MonthWhy> {
     let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
     let view = View::parse(query, ACCEPTS)?;
-    let asked = Asked::new(month, &view)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let asked = Asked::read(&mut snapshot, month, &view).await?;
     let scope = principal.scope();
     let mut rows = Vec::new();
     for month in [asked.before, asked.month] {
@@ -146,7 +145,8 @@ pub async fn month_why(app: &AppState, principal: &Principal, month: &str, query
     let reach = statement_ties::reach(&mut snapshot).await?;
     let closing = month_closing::current(&mut snapshot, month).await?;
     let state = MonthState::of(month, &reach, closing.as_ref(), app.now().date_naive());
-    let comparison = Comparison::new(&bills, &asked, &state, &rows, scope.is_everything());
+    let billed = billed(&mut snapshot, &asked, &state).await?;
+    let comparison = Comparison::new(&bills, &asked, &state, &rows, &billed);
     let why = causes(app, &bills, &mut snapshot, &scope, &comparison).await?;
     let none = comparison.no_comparison();
     let is_compared = none.is_none();

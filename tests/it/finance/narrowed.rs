@@ -161,3 +161,28 @@ async fn a_statement_begins_with_its_sentence(db: PgPool) {
         "{main}"
     );
 }
+
+/// A currency is read whatever its letter case, also by statements and their causes.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_statement_reads_a_currency_in_any_letter_case(db: PgPool) {
+    let world = billed(&db).await;
+    let before = Line { cost: "5", currency: "EUR", billed: "2026-09", day: "2026-09-05", ..Line::default() };
+    world.import(&[before], "2026-10-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let statement = "/finance/statements/2026-10";
+    for path in ["/finance/statements", statement] {
+        let [asked, lower] = ["EUR", "eur"].map(|currency| format!("{path}?cur={currency}"));
+        let (asked, lower) = (body(&finance, &asked).await, body(&finance, &lower).await);
+        assert!(lower.contains("€7.00") && !lower.contains("$130.00"), "{path}: {lower}");
+        assert_eq!(texts(&lower, ".lede"), texts(&asked, ".lede"), "{path}");
+    }
+    for path in ["/finance/statements.csv".to_owned(), format!("{statement}.csv"), format!("{statement}/causes.csv")] {
+        let lower = body(&finance, &format!("{path}?cur=eur")).await;
+        assert_eq!(lower, body(&finance, &format!("{path}?cur=EUR")).await, "{path}");
+        assert!(lower.lines().count() > 1 && !lower.contains("USD"), "{path}: {lower}");
+    }
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/months/2026-10/why?cur=eur";
+    let told = world.app.api("GET", path, &token, Value::Null).await.json();
+    assert_eq!(told["changes"][0]["billing_currency"], "EUR", "{told}");
+}

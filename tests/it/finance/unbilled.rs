@@ -130,4 +130,119 @@ async fn a_currency_that_is_not_billed_yet_is_no_fall(db: PgPool) {
     assert_eq!(told["notes"][0], format!("There is no change to explain: {why}."), "{told}");
     let causes = finance.get("/finance/statements/2026-11/causes.csv").await.body;
     assert!(!causes.contains("EUR") && causes.contains("USD"), "{causes}");
+    // By charge day no bill tells of it either: neither total is zero.
+    let page = finance.get("/finance/statements/2026-11?view=charge").await.body;
+    assert!(texts(&page, ".lede").join(" ").ends_with("Nothing is billed in EUR for November 2026 yet."), "{page}");
+    let invoiced = texts(&page, "tr.open");
+    assert!(invoiced.iter().any(|row| row == "By billing period: what the invoices say not billed"), "{invoiced:?}");
+    let figures = texts(&page, ".figures div");
+    for name in ["Net cost", "By billing period"] {
+        assert!(figures.iter().any(|text| text.starts_with(&format!("{name} not billed"))), "{figures:?}");
+    }
+}
+
+/// Nor is it one to those who see the cost of a team only, as long as nobody has a bill in it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_that_nobody_has_a_bill_in_is_no_fall_of_a_team(db: PgPool) {
+    let world = world(&db).await;
+    let [dollars, euros] =
+        [("100", "USD"), ("9", "EUR")].map(|(cost, currency)| Line { cost, currency, ..Line::default() });
+    world.import(&[dollars, euros], "2026-11-02T06:00:00Z").await;
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id), owned AS (
+                   UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout')
+               SELECT team_id FROM made";
+    let team: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
+    let member = world.app.browser(Role::Member, false, &[team]).await;
+    let november = Line { cost: "30", billed: "2026-11", day: "2026-11-02", ..Line::default() };
+    let later = Line { day: "2026-11-15", ..november };
+    world.import(&[november, later], "2026-11-16T06:00:00Z").await;
+    for view in ["billing", "charge"] {
+        let page = member.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.ends_with("Nothing is billed in EUR for November 2026 yet."), "{view}: {lede}");
+        assert!(!page.contains("100.0%)"), "{view}: {page}");
+        let figures = texts(&page, ".figures div").join(" ");
+        assert!(figures.contains("not billed") && !figures.contains("€0.00"), "{view}: {figures}");
+        let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "Change"), ["", "-40"], "{view}: {csv}");
+    }
+    // Another team has a bill in euros: this one has none, and that is known.
+    let other = Line { currency: "EUR", service: "ledger", ..later };
+    world.import(&[november, later, other], "2026-11-17T06:00:00Z").await;
+    for view in ["billing", "charge"] {
+        let page = member.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.contains("Net cost so far was €0.00, which is €9.00 (100.0%) less"), "{view}: {lede}");
+        let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "Change"), ["-9", "-40"], "{view}: {csv}");
+    }
+}
+
+/// By charge day the lines of other bills tell of a currency that no bill of the month has yet.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_of_other_bills_alone_has_no_invoice_of_zero(db: PgPool) {
+    let world = world(&db).await;
+    let euros = Line { cost: "9", currency: "EUR", ..Line::default() };
+    let ahead = Line { cost: "4", day: "2026-11-03", ..euros };
+    world.import(&[Line { cost: "100", ..Line::default() }, euros, ahead], "2026-11-02T06:00:00Z").await;
+    let november =
+        ["2026-11-02", "2026-11-15"].map(|day| Line { cost: "30", billed: "2026-11", day, ..Line::default() });
+    world.import(&november, "2026-11-16T06:00:00Z").await;
+    let finance = world.finance().await;
+    let page = finance.get("/finance/statements/2026-11?view=charge&cur=EUR").await.body;
+    let figures = texts(&page, ".figures div");
+    assert!(figures.iter().any(|text| text.starts_with("Net cost €4.00")), "{figures:?}");
+    assert!(figures.iter().any(|text| text.starts_with("By billing period not billed")), "{figures:?}");
+    let page = finance.get("/finance/statements/2026-11?cur=EUR").await.body;
+    let figures = texts(&page, ".figures div");
+    assert!(figures.iter().any(|text| text.starts_with("Net cost not billed")), "{figures:?}");
+    assert!(figures.iter().any(|text| text.starts_with("By charge day €4.00")), "{figures:?}");
+}
+
+// How far the bills of a month have come.
+async fn sentence(world: &World, month: &str) -> String {
+    let body = api(world, &format!("/api/v1/months/{month}")).await;
+    body["sentence"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// A bill without a line says that nothing is charged: its month is billed.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_bill_without_a_line_is_a_bill(db: PgPool) {
+    let world = world(&db).await;
+    let november =
+        ["2026-11-02", "2026-11-15"].map(|day| Line { cost: "9", billed: "2026-11", day, ..Line::default() });
+    world.import(&november, "2026-11-19T06:00:00Z").await;
+    assert_eq!(sentence(&world, "2026-09").await, "No source has billed this month.");
+    let sql = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id, billing_period_start,
+                   billing_period_end, state)
+               SELECT 900000000 + extract(month FROM first_day)::bigint, delivery_id, source_id, 'acct-2', first_day,
+                   (first_day + interval '1 month')::date, 'current'
+               FROM generation, unnest('{2026-09-01,2026-11-01}'::date[]) AS first_day WHERE state = 'current'";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    assert_eq!(sentence(&world, "2026-09").await, "Every source has billed the whole month.");
+    // Where another account has lines, they tell how far the source has come.
+    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 15 Nov 2026.");
+    let sql = "UPDATE generation SET charge_count = 0, first_charge_date = NULL, last_charge_date = NULL";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 18 Nov 2026.");
+}
+
+/// Many sources with years of bills: the oldest month is known too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_month_of_many_sources_is_billed(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&[Line::default()], "2026-11-02T06:00:00Z").await;
+    let sql = "INSERT INTO source (name) SELECT 'many-' || number FROM generate_series(1, 140) AS number";
+    sqlx::query(sql).execute(&db).await.unwrap();
+    let sql = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id, billing_period_start,
+                   billing_period_end, state, charge_count, first_charge_date, last_charge_date)
+               SELECT 900000000 + row_number() OVER (), (SELECT min(delivery_id) FROM delivery), source_id, 'acct-1',
+                   first_day::date, (first_day + interval '1 month')::date, 'current', 1, first_day::date, first_day::date
+               FROM source, generate_series(timestamp '2023-11-01', timestamp '2026-10-01', interval '1 month') AS first_day
+               WHERE name LIKE 'many-%'";
+    let made = sqlx::query(sql).execute(&db).await.unwrap().rows_affected();
+    assert_eq!(made, 140 * 36);
+    for month in ["2023-11", "2024-02", "2026-10"] {
+        assert_eq!(sentence(&world, month).await, "Every source has billed the whole month.", "{month}");
+    }
 }
