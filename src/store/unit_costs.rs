@@ -196,16 +196,3 @@ pub async fn services(conn: &mut PgConnection, group: UnitGroup, days: DateRange
     .await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.key?, row.service_id))).collect())
 }
-
-/// Metrics whose values add up and that have values on these days, the one of most services first.
-pub async fn metrics(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
-           WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
-           GROUP BY p.metric ORDER BY count(DISTINCT p.service_id) DESC, p.metric LIMIT 200"#,
-        days.start(),
-        days.end(),
-    )
-    .fetch_all(conn)
-    .await
-}
