@@ -4,7 +4,7 @@
 //!
 //! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that each
 //! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost. Where
-//! many post their own runs to one source it is the last run of the service itself. Before and after, and [`DAYS`] days after
+//! many post their own runs to one source it is the last run of the service itself. Before and after, and 92 days after
 //! the last run of a service, it is not known, as any usage that nobody told.
 
 mod days;

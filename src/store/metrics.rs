@@ -72,7 +72,7 @@ impl Metric {
         self.meaning == "pipeline-runs" || self.metric == RUN_MINUTES
     }
 
-    /// Of metrics whose values add up, the lowest is the best unit of what a service does ([`unit_rank`]).
+    /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests first, builds late.
     pub fn unit_rank(&self) -> u8 {
         unit_rank(&self.metric, &self.meaning, &self.changed_by)
     }
