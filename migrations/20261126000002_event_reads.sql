@@ -55,16 +55,15 @@ CREATE TABLE event_read_run (
 );
 CREATE INDEX event_read_run_by_source ON event_read_run (event_source_id, event_read_run_id DESC);
 
--- How far runs of pipelines are counted as usage, by when they came, and when that was done last: what senders are heard
--- of since may make days without a run zeros.
+-- How far runs of pipelines are counted as usage, by when they came, and whether something waited to be read then: without
+-- a run in it, days without one are zeros, so that they are counted again.
 CREATE TABLE pipeline_usage (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     counted_through timestamptz NOT NULL,
-    counted_at timestamptz NOT NULL,
+    has_to_wait boolean NOT NULL DEFAULT false,
     next_count_at timestamptz NOT NULL
 );
-INSERT INTO pipeline_usage (counted_through, counted_at, next_count_at)
-VALUES ('2000-01-01T00:00:00Z', '2000-01-01T00:00:00Z', '2000-01-01T00:00:00Z');
+INSERT INTO pipeline_usage (counted_through, next_count_at) VALUES ('2000-01-01T00:00:00Z', '2000-01-01T00:00:00Z');
 INSERT INTO metric (metric, meaning, unit, over_hours, over_services, unit_cost_per, description, changed_by, changed_at) VALUES
     ('pipeline_runs', 'pipeline-runs', 'runs', 'sum', 'sum', 1, 'Runs of pipelines that ended, counted from what CI senders tell.', 'costwake', '2026-11-26T00:00:00Z'),
     ('pipeline_minutes', 'other', 'minutes', 'sum', 'sum', 1, 'Minutes that runs of pipelines took, counted from what CI senders tell.', 'costwake', '2026-11-26T00:00:00Z');

@@ -8,7 +8,8 @@ use crate::focus::DateRange;
 use crate::store::catalogue;
 use crate::store::cluster_usage::{self, NamespaceDay};
 use crate::store::metric_points::{MetricPoint, Slot, Write};
-use crate::store::{Pools, metric_lists, metrics};
+use crate::store::metrics::{self, CLUSTER_PREFIX};
+use crate::store::{Pools, metric_lists};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -91,7 +92,7 @@ impl Namespaces {
 
 /// The metric of what the namespaces of a cluster used, by kind of usage: `cluster_eu-1_pods`.
 pub fn metric_name(cluster_id: &str, kind: &str) -> String {
-    format!("cluster_{}_{kind}", allocate::slug(cluster_id))
+    format!("{CLUSTER_PREFIX}{}_{kind}", allocate::slug(cluster_id))
 }
 
 /// By metric, service, environment and day.

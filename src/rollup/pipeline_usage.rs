@@ -2,9 +2,10 @@
 //! unit cost; and apart from that the runs and jobs that a rule names, training for example. Counted from the stored runs,
 //! anew whenever some came, so that no order of arrival matters.
 //!
-//! Whoever tells of every run tells of days without one too: between the first run and the last day that all event sources
-//! of a service were heard after, such a day is a zero, so that its cost is part of what runs cost. Before and after it is
-//! not known, as any usage that nobody told.
+//! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that each
+//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost. Where
+//! many post their own runs to one source it is the last run of the service itself. Before and after, and 92 days after
+//! the last run of a service, it is not known, as any usage that nobody told.
 
 mod days;
 
@@ -35,7 +36,8 @@ pub const COUNT_PIPELINES: &str = "count_pipelines";
 pub const RUNS: &str = "pipeline_runs";
 /// How many minutes they took.
 pub const MINUTES: &str = RUN_MINUTES;
-/// What is counted anew each time: rules and repositories that changed hold for these days too.
+/// What is counted anew each time: rules and repositories that changed hold for these days too. Runs of as many days before
+/// are read to know which services had any.
 const DAYS: u32 = 92;
 
 /// What was counted.
@@ -47,16 +49,14 @@ pub struct Counted {
     pub unmapped_count: u64,
 }
 
-/// Whether runs came that are not counted yet, or some hours after the last count their sender was heard again, which may
-/// make zeros of days without a run; the next look is in a quarter of an hour. Of several who ask one is told so.
+/// Whether runs came that are not counted yet, or something waited to be read at the last count, which may make zeros of days
+/// without a run; the next look is in a quarter of an hour. Of several who ask one is told so.
 pub async fn take_due(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         "UPDATE pipeline_usage SET next_count_at = $1::timestamptz + interval '15 minutes'
          WHERE next_count_at <= $1
-           AND (EXISTS (SELECT FROM pipeline_run WHERE finished_at IS NOT NULL AND received_at > counted_through)
-                OR (counted_at < $1 - interval '6 hours'
-                    AND EXISTS (SELECT FROM event_source s WHERE s.last_received_at > counted_at
-                                AND EXISTS (SELECT FROM pipeline_run p WHERE p.event_source_id = s.event_source_id))))
+           AND (has_to_wait
+                OR EXISTS (SELECT FROM pipeline_run WHERE finished_at IS NOT NULL AND received_at > counted_through))
          RETURNING is_only",
         now
     )
@@ -75,9 +75,9 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     let first = now.date_naive() - Days::new(u64::from(DAYS));
     let through = sqlx::query_scalar!("SELECT counted_through FROM pipeline_usage FOR UPDATE");
     let through = through.fetch_one(taking.conn()).await?;
-    // Before the runs are read: one that comes meanwhile must not be a zero.
-    let heard = Heard::read(taking.conn(), now).await?;
-    let mut count = Count::read(taking.conn(), &places, &kinds, first, through).await?;
+    let heard = Heard::read(taking.conn()).await?;
+    let counting = Counting { places: &places, kinds: &kinds, first, counted_through: through, now };
+    let mut count = Count::read(taking.conn(), &counting, heard).await?;
     // An earlier count may have had another service for a run, or another kind; a rule that is gone counts none.
     let days = DateRange::days_to(now.date_naive(), DAYS + 1);
     let of_kinds = kept.iter().flat_map(|rule| [jobs_metric(&rule.kind), minutes_metric(&rule.kind)]);
@@ -87,7 +87,7 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
         taking.delete_of(metric, BY, days).await?;
     }
     let known = Known::read(taking.conn(), &metrics, first).await?;
-    for (reached, points) in days::points(&count.series, &heard, &known) {
+    for (reached, points) in days::points(&count.series, &count.heard, &known) {
         taking.write(&points, Write::Replace, reached, BY, now).await?;
     }
     count.lost.retain(|_, count| *count > 0);
@@ -95,9 +95,9 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
     sqlx::query!(
         "UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1::timestamptz),
-             counted_at = greatest(counted_at, $2::timestamptz)",
+             has_to_wait = $2",
         count.newest,
-        now
+        count.heard.has_to_wait()
     )
     .execute(taking.conn())
     .await?;
@@ -125,6 +125,8 @@ struct Run {
     source_id: i64,
     day: NaiveDate,
     seconds: i64,
+    // Before the days that are counted.
+    is_before: bool,
     service_id: Option<i64>,
     // The repository; what to say of one that belongs to no service.
     repo: String,
@@ -140,8 +142,18 @@ struct NamedJob {
     of: (String, String),
 }
 
+// Which runs are counted, and how.
+struct Counting<'a> {
+    places: &'a Places,
+    kinds: &'a JobKinds,
+    first: NaiveDate,
+    counted_through: DateTime<Utc>,
+    now: DateTime<Utc>,
+}
+
 #[derive(Debug, Default)]
 struct Count {
+    heard: Heard,
     series: BTreeMap<Place, Series>,
     lost: BTreeMap<Lost, i64>,
     // Runs and jobs that each rule names, and how many of these belong to no service.
@@ -151,15 +163,11 @@ struct Count {
 
 impl Count {
     // There may be many runs, so that they pass one by one.
-    async fn read(
-        conn: &mut PgConnection,
-        places: &Places,
-        kinds: &JobKinds,
-        first: NaiveDate,
-        counted_through: DateTime<Utc>,
-    ) -> sqlx::Result<Self> {
+    async fn read(conn: &mut PgConnection, counting: &Counting<'_>, heard: Heard) -> sqlx::Result<Self> {
+        let read_from = counting.first - Days::new(u64::from(DAYS));
         let mut rows = sqlx::query!(
-            r#"SELECT p.event_source_id, s.name AS source_name, p.external_id, p.received_at,
+            r#"SELECT p.event_source_id, s.name AS source_name, s.kind = 'api' AS "is_api!", p.external_id,
+                      p.received_at,
                       (p.finished_at AT TIME ZONE 'UTC')::date AS "day!", p.started_at IS NOT NULL AS "has_duration!",
                       greatest(extract(epoch FROM p.finished_at - coalesce(p.started_at, p.finished_at)), 0)::bigint
                           AS "seconds!",
@@ -167,15 +175,18 @@ impl Count {
                FROM pipeline_run p JOIN event_source s USING (event_source_id)
                WHERE p.finished_at >= $1::date::timestamp AT TIME ZONE 'UTC'
                ORDER BY p.pipeline_run_id"#,
-            first
+            read_from
         )
         .fetch(conn);
-        let (mut count, mut jobs, mut named_runs) = (Self::default(), Vec::new(), HashSet::new());
+        let mut count = Self { heard, ..Self::default() };
+        let (mut jobs, mut named_runs) = (Vec::new(), HashSet::new());
         while let Some(row) = rows.try_next().await? {
             let (event, source) = (row.facts.0, row.source_name);
             let is_job = event.is_job();
-            let rule = kinds.of(is_job, &source, |name| attribute(&event, &source, name)).filter(|_| row.has_duration);
+            let rule = counting.kinds.of(is_job, &source, |name| attribute(&event, &source, name));
+            let rule = rule.filter(|_| row.has_duration);
             count.newest = count.newest.max(Some(row.received_at));
+            count.heard.told(row.event_source_id, row.received_at.min(counting.now));
             if is_job && rule.is_none() {
                 continue;
             }
@@ -183,10 +194,14 @@ impl Count {
                 source_id: row.event_source_id,
                 day: row.day,
                 seconds: row.seconds,
-                service_id: places.of(&source, &event),
-                is_new: row.received_at > counted_through,
+                is_before: row.day < counting.first,
+                service_id: counting.places.of(&source, &event),
+                is_new: row.received_at > counting.counted_through,
                 repo: event.repo.clone().unwrap_or_default(),
             };
+            if let Some(service_id) = run.service_id.filter(|_| row.is_api) {
+                count.heard.posted(run.source_id, service_id, run.day.min(counting.now.date_naive()));
+            }
             let named = rule.map(|rule| (rule.kind.clone(), rule.job_kind_rule_id));
             match (is_job, named) {
                 // Jobs of a run are part of it and count with it.
@@ -214,9 +229,11 @@ impl Count {
     }
 
     fn add_named(&mut self, run: &Run, kind: &str, rule_id: i64) {
-        let (runs, unmapped) = self.by_rule.entry(rule_id).or_default();
-        *runs += 1;
-        *unmapped += i64::from(run.service_id.is_none());
+        if !run.is_before {
+            let (runs, unmapped) = self.by_rule.entry(rule_id).or_default();
+            *runs += 1;
+            *unmapped += i64::from(run.service_id.is_none());
+        }
         self.add(run, Some(kind));
     }
 
@@ -226,9 +243,16 @@ impl Count {
             let place = Place { kind: kind.map(str::to_owned), service_id };
             let series = self.series.entry(place).or_default();
             series.source_ids.insert(run.source_id);
+            if run.is_before {
+                series.ran_before = series.ran_before.max(Some(run.day));
+                return;
+            }
             let sum = series.days.entry(run.day).or_default();
             sum.runs += 1;
             sum.seconds += run.seconds;
+            return;
+        }
+        if run.is_before {
             return;
         }
         let metric = kind.map_or_else(|| RUNS.to_owned(), jobs_metric);

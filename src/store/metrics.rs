@@ -1,8 +1,10 @@
 //! What metrics mean: unit, and how their values are combined.
 
+use super::metric_points::RUNS_COUNTED_BY;
 use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::cmp::Reverse;
 
 /// Meanings with the words that people read, in the order of a menu.
 pub const MEANINGS: [(&str, &str); 9] = [
@@ -20,6 +22,9 @@ pub const MEANINGS: [(&str, &str); 9] = [
 pub const COMBINATIONS: [&str; 3] = ["sum", "mean", "max"];
 /// The metric of the minutes that runs of pipelines took, counted beside these.
 pub const RUN_MINUTES: &str = "pipeline_minutes";
+/// How the metrics of what services used of clusters begin.
+pub const CLUSTER_PREFIX: &str = "cluster_";
+const RANK_OF_BUILDS: u8 = 2;
 /// Metrics that an installation may have.
 pub const METRICS_MAX: i64 = 1000;
 
@@ -67,24 +72,33 @@ impl Metric {
         self.meaning == "pipeline-runs" || self.metric == RUN_MINUTES
     }
 
-    /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests, jobs and the like, then
-    /// runs of pipelines, then minutes of these and what failed.
+    /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests first, builds late.
     pub fn unit_rank(&self) -> u8 {
-        match self.meaning.as_str() {
-            "pipeline-runs" => 1,
-            "errors" => 2,
-            _ => 2 * u8::from(self.metric == RUN_MINUTES),
-        }
+        unit_rank(&self.metric, &self.meaning, &self.changed_by)
     }
 
     /// Whether it counts what a service does for someone, so that all that it costs is the cost of that.
     pub fn is_unit(&self) -> bool {
-        self.is_summed() && self.unit_rank() == 0
+        self.is_summed() && self.unit_rank() < RANK_OF_BUILDS
     }
 
     /// The words for its meaning.
     pub fn meaning_label(&self) -> &'static str {
         MEANINGS.iter().find(|(key, _)| *key == self.meaning).map_or("Something else", |(_, label)| label)
+    }
+}
+
+/// The lowest is the best unit of what a service does: requests, orders and training jobs; then what nobody said the meaning
+/// of; then runs of pipelines; then what is no unit: minutes of runs and jobs, what failed, and what a service used of a
+/// cluster. Minutes of jobs are known by who counts them, since calls or films may be counted in minutes too.
+fn unit_rank(metric: &str, meaning: &str, changed_by: &str) -> u8 {
+    let is_of_jobs = metric.ends_with("_minutes") && changed_by == RUNS_COUNTED_BY;
+    match meaning {
+        "requests" | "orders" | "training-jobs" => 0,
+        "pipeline-runs" => RANK_OF_BUILDS,
+        "errors" => RANK_OF_BUILDS + 1,
+        _ if is_of_jobs || metric == RUN_MINUTES || metric.starts_with(CLUSTER_PREFIX) => RANK_OF_BUILDS + 1,
+        _ => 1,
     }
 }
 
@@ -183,23 +197,51 @@ pub async fn add(
     .map(drop)
 }
 
-/// Of the metrics whose values add up, the best unit ([`Metric::unit_rank`]) that a service has values of on these days, and
-/// of several the one of most days.
-pub async fn best_unit(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!(
-        "SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
-         WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
-           AND m.over_hours = 'sum' AND m.over_services = 'sum'
-         GROUP BY p.metric, m.meaning
-         ORDER BY CASE WHEN m.meaning = 'pipeline-runs' THEN 1 WHEN m.meaning = 'errors' OR p.metric = $4 THEN 2 ELSE 0 END,
-             count(DISTINCT p.charge_date) DESC, p.metric LIMIT 1",
+/// The metrics whose values add up and that a service has values of on these days: the best unit ([`Metric::unit_rank`])
+/// first, and of several the one of most days.
+pub async fn units(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query_as!(
+        Told,
+        r#"SELECT p.metric, m.meaning, m.changed_by, count(DISTINCT p.charge_date) AS "count!"
+           FROM metric_point p JOIN metric m USING (metric)
+           WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
+             AND m.over_hours = 'sum' AND m.over_services = 'sum'
+           GROUP BY p.metric, m.meaning, m.changed_by"#,
         service_id,
         days.start(),
         days.end(),
-        RUN_MINUTES,
-    )
-    .fetch_optional(conn)
-    .await
+    );
+    Ok(best_first(rows.fetch_all(conn).await?))
+}
+
+/// The metrics whose values add up and that have values on these days: the best unit first, and of several the one of most
+/// services.
+pub async fn units_of_all(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query_as!(
+        Told,
+        r#"SELECT p.metric, m.meaning, m.changed_by, count(DISTINCT p.service_id) AS "count!"
+           FROM metric_point p JOIN metric m USING (metric)
+           WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
+           GROUP BY p.metric, m.meaning, m.changed_by"#,
+        days.start(),
+        days.end(),
+    );
+    Ok(best_first(rows.fetch_all(conn).await?))
+}
+
+// A metric that has values: of so many days, or services.
+struct Told {
+    metric: String,
+    meaning: String,
+    changed_by: String,
+    count: i64,
+}
+
+fn best_first(mut told: Vec<Told>) -> Vec<String> {
+    told.sort_by_cached_key(|one| {
+        (unit_rank(&one.metric, &one.meaning, &one.changed_by), Reverse(one.count), one.metric.clone())
+    });
+    told.into_iter().map(|one| one.metric).collect()
 }
 
 /// Which metric the unit cost of a service is shown for, where someone chose one.
@@ -293,12 +335,45 @@ mod tests {
     #[test]
     fn builds_are_a_unit_only_where_there_is_no_other() {
         let rank = |meaning: &str| metric(meaning, "sum").unit_rank();
-        assert_eq!(["requests", "training-jobs", "other"].map(rank), [0; 3]);
+        assert_eq!(["requests", "orders", "training-jobs", "other"].map(rank), [0, 0, 0, 1]);
         let minutes = Metric { metric: RUN_MINUTES.into(), ..metric("other", "sum") };
-        assert_eq!((rank("pipeline-runs"), minutes.unit_rank(), rank("errors")), (1, 2, 2));
+        assert_eq!((rank("pipeline-runs"), minutes.unit_rank(), rank("errors")), (2, 3, 3));
         assert!(minutes.is_of_builds() && metric("pipeline-runs", "sum").is_of_builds());
         assert!(!metric("errors", "sum").is_of_builds() && !metric("training-jobs", "sum").is_of_builds());
         assert!(metric("orders", "sum").is_unit() && !metric("latency", "mean").is_unit() && !minutes.is_unit());
+    }
+
+    #[test]
+    fn what_a_service_used_or_its_jobs_took_is_no_unit() {
+        let named =
+            |name: &str, by: &str| Metric { metric: name.into(), changed_by: by.into(), ..metric("other", "sum") };
+        let is_unit = |name: &str, by: &str| named(name, by).is_unit();
+        assert!(!is_unit("cluster_eu-1_pods", "namespaces") && !is_unit("training_minutes", RUNS_COUNTED_BY));
+        assert!(!is_unit("e2e_minutes", RUNS_COUNTED_BY) && is_unit("e2e_jobs", RUNS_COUNTED_BY));
+        assert!(is_unit("call_minutes", "ann") && is_unit("any", "ann"));
+        let calls = Metric { meaning: "requests".into(), ..named("cluster_calls", "ann") };
+        assert!(calls.is_unit(), "somebody said what it means");
+    }
+
+    #[test]
+    fn the_best_unit_comes_first_and_of_several_the_one_told_most() {
+        let told = |metric: &str, meaning: &str, count: i64| Told {
+            metric: metric.into(),
+            meaning: meaning.into(),
+            changed_by: RUNS_COUNTED_BY.into(),
+            count,
+        };
+        let all = vec![
+            told(RUN_MINUTES, "other", 9),
+            told("pipeline_runs", "pipeline-runs", 9),
+            told("cluster_eu-1_pods", "other", 10),
+            told("calls", "other", 5),
+            told("orders", "orders", 1),
+            told("requests", "requests", 2),
+            told("films", "other", 5),
+        ];
+        let expected = ["requests", "orders", "calls", "films", "pipeline_runs", "cluster_eu-1_pods", RUN_MINUTES];
+        assert_eq!(best_first(all), expected);
     }
 
     #[test]

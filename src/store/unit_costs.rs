@@ -126,7 +126,8 @@ pub struct GroupUsage {
 }
 
 /// Daily usage of the groups: of services that the scope allows, so that cost and usage are of the same ones. What is not
-/// told apart by environment counts for each that is asked for, and so for each of the environments as groups.
+/// told apart by environment counts for each that is asked for; with environments as groups, for each that the service costs
+/// something in on these days.
 pub async fn usage(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -148,8 +149,12 @@ pub async fn usage(
                     AS is_whole
             FROM metric_value p
             JOIN service s ON s.service_id = p.service_id
-            LEFT JOIN environment e ON $1 = 'env' AND ($6::bigint IS NULL OR e.environment_id = $6)
-                AND p.environment_id IN (e.environment_id, 0)
+            LEFT JOIN (SELECT DISTINCT d.service_id, d.environment_id FROM daily_cost d
+                       JOIN generation ON generation.generation_id = d.generation_id AND generation.state = 'current'
+                       WHERE $1 = 'env' AND d.charge_date >= $3 AND d.charge_date < $4 AND d.environment_id IS NOT NULL
+                         AND ($6::bigint IS NULL OR d.environment_id = $6)) place
+                ON place.service_id = p.service_id AND p.environment_id = 0
+            LEFT JOIN environment e ON $1 = 'env' AND e.environment_id = coalesce(place.environment_id, p.environment_id)
             LEFT JOIN service_detail detail ON detail.service_id = p.service_id
             LEFT JOIN metric_reach r ON r.metric = p.metric AND r.service_id = p.service_id
             WHERE p.metric = $2 AND p.charge_date >= $3 AND p.charge_date < $4
@@ -195,17 +200,4 @@ pub async fn services(conn: &mut PgConnection, group: UnitGroup, days: DateRange
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.key?, row.service_id))).collect())
-}
-
-/// Metrics whose values add up and that have values on these days, the one of most services first.
-pub async fn metrics(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"SELECT p.metric FROM metric_point p JOIN metric m USING (metric)
-           WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
-           GROUP BY p.metric ORDER BY count(DISTINCT p.service_id) DESC, p.metric LIMIT 200"#,
-        days.start(),
-        days.end(),
-    )
-    .fetch_all(conn)
-    .await
 }

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 
 /// Services whose usage is read for one page.
 const SERVICES_MAX: usize = 60;
+/// Metrics of a service that are tried for its unit cost, the best first.
+const UNITS_MAX: usize = 5;
 
 /// The section of the team's page; it renders as nothing where nothing is known.
 #[derive(Clone, Default, Template)]
@@ -63,15 +65,16 @@ pub(super) async fn read(
     let mut rows = Vec::new();
     for service in services.iter().take(SERVICES_MAX) {
         let delivery = deliveries.of_service(service.service_id, span);
-        let metric = unit_metric(&mut *snapshot, service.service_id, &all, span).await?;
-        let costs = match metric {
-            Some(metric) => {
-                let lacking = bills.lacking(&[service.service_id]);
-                unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, &lacking)).await?
+        let lacking = bills.lacking(&[service.service_id]);
+        let (mut unit, mut lines) = (None, Vec::new());
+        for metric in unit_metrics(&mut *snapshot, service.service_id, &all, span).await? {
+            lines = unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, &lacking)).await?;
+            if !lines.is_empty() {
+                unit = Some(metric);
+                break;
             }
-            None => Vec::new(),
-        };
-        if delivery.change_count == 0 && costs.is_empty() {
+        }
+        if delivery.change_count == 0 && lines.is_empty() {
             continue;
         }
         rows.push(PaceRow {
@@ -81,24 +84,25 @@ pub(super) async fn read(
             lead_time: time_or(delivery.lead_time, "not known"),
             failures: failures(&delivery),
             restore_time: restore(&delivery),
-            per: metric.map(per).unwrap_or_default(),
-            costs,
+            per: unit.map(per).unwrap_or_default(),
+            costs: lines,
         });
     }
     Ok(TeamPace { rows, label: span.label() })
 }
 
-async fn unit_metric<'a>(
+// The chosen one alone; else those that it has values of, the best first: one may have values and no unit cost.
+async fn unit_metrics<'a>(
     snapshot: &mut Snapshot,
     service_id: i64,
     all: &'a BTreeMap<String, Metric>,
     span: &Span,
-) -> Result<Option<&'a Metric>> {
+) -> Result<Vec<&'a Metric>> {
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
-        return Ok(all.get(&chosen));
+        return Ok(all.get(&chosen).into_iter().collect());
     }
-    let best = metrics::best_unit(snapshot, service_id, span.days).await?;
-    Ok(best.and_then(|name| all.get(&name)))
+    let names = metrics::units(snapshot, service_id, span.days).await?;
+    Ok(names.iter().take(UNITS_MAX).filter_map(|name| all.get(name)).collect())
 }
 
 async fn unit_costs(

@@ -274,8 +274,18 @@ async fn a_job_is_posted_by_whoever_ran_it(db: PgPool) {
     let at = day("2026-11-01");
     assert_eq!(value(&db, "training_jobs", at).await, Some(BigDecimal::from(1)));
     assert_eq!(value(&db, "training_minutes", at).await, Some(BigDecimal::from(90)));
-    // Who posts jobs was heard later: no job ended on the days since. Of the days before nobody told.
-    for (at, expected) in [("2026-10-31", None), ("2026-11-02", Some(0)), ("2026-11-18", Some(0)), ("2026-11-19", None)]
+    // Whatever else is posted since, nobody told that no job of this service ended: until its next one is posted.
+    let zero = "SELECT count(*) FROM metric_point WHERE metric LIKE 'training%' AND value = 0";
+    assert_eq!(count(&db, zero).await, 0);
+    let mut next = job.clone();
+    next["id"] = json!("train-8");
+    next["started_at"] = json!("2026-11-04T10:00:00Z");
+    next["finished_at"] = json!("2026-11-04T11:00:00Z");
+    assert_eq!(post(next).await.status, StatusCode::ACCEPTED);
+    assert_eq!(read_new(&db).await.unwrap().failed, 0);
+    counted(&world).await;
+    assert_eq!(count(&db, zero).await, 4, "two days of jobs and of their minutes");
+    for (at, expected) in [("2026-10-31", None), ("2026-11-02", Some(0)), ("2026-11-03", Some(0)), ("2026-11-05", None)]
     {
         for metric in ["training_jobs", "training_minutes"] {
             assert_eq!(value(&db, metric, day(at)).await, expected.map(BigDecimal::from), "{metric} on {at}");

@@ -55,44 +55,88 @@ impl Sum {
 // The runs of one place.
 #[derive(Debug, Default)]
 pub(super) struct Series {
+    // Of the days that are counted.
     pub days: BTreeMap<NaiveDate, Sum>,
-    // The event sources that told of them.
+    // The event sources that told of these runs, or of such in the days before.
     pub source_ids: BTreeSet<i64>,
+    // The day of the last run in the days before those that are counted.
+    pub ran_before: Option<NaiveDate>,
 }
 
 impl Series {
-    // Days without a run of which the sources told: from the first run on, or from `begins` where some ran before, up to
-    // the last day that was over when `heard`.
-    fn quiet_days(&self, begins: Option<NaiveDate>, heard: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
-        let first = begins.or_else(|| self.days.keys().next().copied());
-        let days = first.into_iter().flat_map(|first| first.iter_days());
-        days.take_while(move |day| *day < heard.date_naive()).filter(move |day| !self.days.contains_key(day))
+    // Days without a run, up to the one that was not told of as a whole: from the first run on, or from the first day that
+    // is counted where some ran before. Long after the last run nobody says that there was none: so all zeros of a place
+    // have left the days that are counted before its last run leaves those that are read.
+    fn quiet_days(&self, first: NaiveDate, told_until: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+        let begins = self.ran_before.map(|_| first).or_else(|| self.days.keys().next().copied());
+        let last_run = self.days.keys().next_back().copied().max(self.ran_before);
+        let last = last_run.map_or(first, |day| day + Days::new(u64::from(DAYS)));
+        let days = begins.into_iter().flat_map(|begins| begins.iter_days());
+        days.take_while(move |day| *day < told_until && *day <= last).filter(move |day| !self.days.contains_key(day))
     }
 }
 
-// Up to when each event source was heard. One that never was is not among them.
+// Up to when event sources told of runs, since whoever tells of one told of all before it.
 #[derive(Debug, Default)]
-pub(super) struct Heard(BTreeMap<i64, DateTime<Utc>>);
+pub(super) struct Heard {
+    // When each event source last told of a run.
+    told_at: BTreeMap<i64, DateTime<Utc>>,
+    // Since when something of an event source waits to be read. It may be a run: from then on nobody knows that there was
+    // none.
+    waits_since: BTreeMap<i64, DateTime<Utc>>,
+    // Of event sources that many post to, each for its own service: the day of a service's last run.
+    posted: BTreeMap<i64, BTreeMap<i64, NaiveDate>>,
+}
 
 impl Heard {
-    // What came and waits to be read may be a run: from then on nothing is known.
-    pub async fn read(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Self> {
+    // What waits to be read. It is asked before the runs are read: one that is read meanwhile is among these or waited.
+    pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
         let rows = sqlx::query!(
-            r#"SELECT s.event_source_id, least(s.last_received_at, min(d.received_at)) AS "heard_at?"
-               FROM event_source s
-               LEFT JOIN event_delivery d ON d.event_source_id = s.event_source_id AND d.state = 'new'
-               GROUP BY s.event_source_id"#
+            r#"SELECT event_source_id, min(received_at) AS "received_at!" FROM event_delivery
+               WHERE state = 'new' GROUP BY event_source_id"#
         )
         .fetch_all(conn)
         .await?;
-        let heard = rows.into_iter().filter_map(|row| Some((row.event_source_id, row.heard_at?.min(now))));
-        Ok(Self(heard.collect()))
+        let waits_since = rows.into_iter().map(|row| (row.event_source_id, row.received_at)).collect();
+        Ok(Self { waits_since, ..Self::default() })
     }
 
-    // When the first and the last of these fell silent; none where one was never heard.
-    fn of(&self, source_ids: &BTreeSet<i64>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-        let all = source_ids.iter().map(|id| self.0.get(id).copied()).collect::<Option<Vec<_>>>()?;
-        Some((all.iter().min().copied()?, all.iter().max().copied()?))
+    // A source told of a run.
+    pub fn told(&mut self, source_id: i64, at: DateTime<Utc>) {
+        let known = self.told_at.entry(source_id).or_insert(at);
+        *known = at.max(*known);
+    }
+
+    // Somebody posted a run of this service: of those of others they say nothing.
+    pub fn posted(&mut self, source_id: i64, service_id: i64, day: NaiveDate) {
+        let known = self.posted.entry(source_id).or_default().entry(service_id).or_insert(day);
+        *known = day.max(*known);
+    }
+
+    // Whether days that were told of are no zeros because of what waits to be read, so that they are soon counted again.
+    pub fn has_to_wait(&self) -> bool {
+        let is_lower = |(source_id, since): (&i64, &DateTime<Utc>)| {
+            self.told_at.get(source_id).is_some_and(|at| since.date_naive() < at.date_naive())
+        };
+        self.waits_since.iter().any(is_lower)
+    }
+
+    // When one of these sources last told of a run.
+    fn last(&self, source_ids: &BTreeSet<i64>) -> Option<DateTime<Utc>> {
+        source_ids.iter().filter_map(|id| self.told_at.get(id).copied()).max()
+    }
+
+    // The first day that not all of these sources told of as a whole; none where one never told.
+    fn told_until(&self, service_id: i64, source_ids: &BTreeSet<i64>) -> Option<NaiveDate> {
+        let of_one = |source_id: &i64| {
+            let told = match self.posted.get(source_id) {
+                Some(services) => services.get(&service_id).copied()?,
+                None => self.told_at.get(source_id)?.date_naive(),
+            };
+            let waits = self.waits_since.get(source_id).map(DateTime::date_naive);
+            Some(waits.map_or(told, |waits| told.min(waits)))
+        };
+        source_ids.iter().map(of_one).collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 }
 
@@ -103,8 +147,6 @@ pub(super) struct Known {
     first: NaiveDate,
     // Metric, service and day of what somebody else told.
     others: HashSet<(String, i64, NaiveDate)>,
-    // Metrics of services that were counted in the days before.
-    ran_before: HashSet<(String, i64)>,
 }
 
 impl Known {
@@ -119,29 +161,12 @@ impl Known {
             BY,
             first
         )
-        .fetch_all(&mut *conn)
-        .await?;
-        let before = sqlx::query!(
-            "SELECT DISTINCT metric, service_id FROM metric_point
-             WHERE metric = ANY($1) AND loaded_by = $2 AND charge_date >= $3 AND charge_date < $4",
-            metrics,
-            BY,
-            first - Days::new(u64::from(DAYS)),
-            first
-        )
         .fetch_all(conn)
         .await?;
         Ok(Self {
             first,
             others: others.into_iter().map(|row| (row.metric, row.service_id, row.charge_date)).collect(),
-            ran_before: before.into_iter().map(|row| (row.metric, row.service_id)).collect(),
         })
-    }
-
-    // From which day on a place is counted though its first run may come later.
-    fn begins(&self, place: &Place) -> Option<NaiveDate> {
-        let [jobs, _] = place.metrics();
-        self.ran_before.contains(&(jobs, place.service_id)).then_some(self.first)
     }
 
     fn is_of_others(&self, point: &MetricPoint) -> bool {
@@ -149,8 +174,8 @@ impl Known {
     }
 }
 
-/// All points, by up to when they are known. A run counts as soon as anyone told of it; that there was none has to be heard
-/// from all, since one that fell silent may have had some. What somebody else told of a day is not made a zero.
+/// All points, by up to when they are known. A run counts as soon as anyone told of it; that there was none has to be told
+/// by all, since one that fell silent may have had some. What somebody else told of a day is not made a zero.
 pub(super) fn points(
     all: &BTreeMap<Place, Series>,
     heard: &Heard,
@@ -158,11 +183,10 @@ pub(super) fn points(
 ) -> BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> {
     let mut by_reach: BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> = BTreeMap::new();
     for (place, series) in all {
-        let silent = heard.of(&series.source_ids);
-        let points = by_reach.entry(silent.map(|(_, last)| last)).or_default();
+        let points = by_reach.entry(heard.last(&series.source_ids)).or_default();
         points.extend(series.days.iter().flat_map(|(day, sum)| sum.points(place, *day)));
-        let Some((heard_from_all, _)) = silent else { continue };
-        let quiet = series.quiet_days(known.begins(place), heard_from_all);
+        let Some(told_until) = heard.told_until(place.service_id, &series.source_ids) else { continue };
+        let quiet = series.quiet_days(known.first, told_until);
         let zeros = quiet.flat_map(|day| Sum::default().points(place, day));
         points.extend(zeros.filter(|point| !known.is_of_others(point)));
     }
@@ -184,28 +208,43 @@ mod tests {
     // A run on each of these days, told by these sources.
     fn series(days: &[u32], source_ids: &[i64]) -> Series {
         let days = days.iter().map(|number| (day(*number), Sum { runs: 1, seconds: 60 }));
-        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect() }
+        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ran_before: None }
+    }
+
+    fn heard(told: &[(i64, DateTime<Utc>)]) -> Heard {
+        let mut heard = Heard::default();
+        told.iter().for_each(|(source_id, at)| heard.told(*source_id, *at));
+        heard
     }
 
     #[test]
     fn a_day_without_a_run_is_a_zero_between_the_first_run_and_the_last_day_that_was_told_of() {
-        let told = series(&[3, 5], &[1]);
-        let quiet = |begins, heard| -> Vec<NaiveDate> { told.quiet_days(begins, heard).collect() };
-        assert_eq!(quiet(None, at(7, 23)), [day(4), day(6)], "the seventh is not over");
-        assert_eq!(quiet(None, at(8, 0)), [day(4), day(6), day(7)]);
-        assert!(quiet(None, at(4, 12)).is_empty(), "nobody told of the rest of the fourth");
-        assert_eq!(quiet(Some(day(1)), at(6, 0)), [day(1), day(2), day(4)], "some ran before");
+        let mut told = series(&[3, 5], &[1]);
+        let quiet = |told: &Series, until| -> Vec<NaiveDate> { told.quiet_days(day(1), day(until)).collect() };
+        assert_eq!(quiet(&told, 7), [day(4), day(6)], "the seventh is not over");
+        assert_eq!(quiet(&told, 8), [day(4), day(6), day(7)]);
+        assert!(quiet(&told, 4).is_empty(), "nobody told of the rest of the fourth");
+        told.ran_before = Some(day(1) - Days::new(9));
+        assert_eq!(quiet(&told, 6), [day(1), day(2), day(4)], "some ran before");
     }
 
     #[test]
-    fn no_run_has_to_be_heard_from_all_and_a_run_from_anyone() {
-        let heard = Heard(BTreeMap::from([(1, at(6, 12)), (2, at(9, 12))]));
-        let of = |told: Series| BTreeMap::from([(Place { kind: None, service_id: 7 }, told)]);
-        let known = Known {
-            first: day(1),
-            others: HashSet::from([(RUNS.to_owned(), 7, day(4))]),
-            ran_before: HashSet::from([(RUNS.to_owned(), 8)]),
+    fn zeros_leave_the_days_that_are_counted_before_the_last_run_leaves_those_that_are_read() {
+        let window = u64::from(DAYS);
+        let quiet = |back: u64, until| {
+            let ran_before = Some(day(1) - Days::new(back));
+            Series { ran_before, ..Series::default() }.quiet_days(day(1), until).collect::<Vec<_>>()
         };
+        assert_eq!(quiet(window - 1, day(20)), [day(1), day(2)]);
+        assert_eq!(quiet(window, day(20)), [day(1)], "the last that is read");
+        assert!(quiet(window, day(1)).is_empty());
+        assert_eq!(quiet(1, day(1) + Days::new(300)).len() as u64, window);
+    }
+
+    #[test]
+    fn no_run_has_to_be_told_by_all_and_a_run_by_anyone() {
+        let of = |told: Series| BTreeMap::from([(Place { kind: None, service_id: 7 }, told)]);
+        let known = Known { first: day(1), others: HashSet::from([(RUNS.to_owned(), 7, day(4))]) };
         let days = |points: &[MetricPoint], metric: &str| -> Vec<(NaiveDate, BigDecimal)> {
             let own = points.iter().filter(|point| point.metric == metric);
             let mut all: Vec<_> = own.map(|point| (point.slot.day(), point.value.normalized())).collect();
@@ -215,13 +254,31 @@ mod tests {
         let ones = |numbers: &[(u32, i64)]| -> Vec<(NaiveDate, BigDecimal)> {
             numbers.iter().map(|(number, value)| (day(*number), BigDecimal::from(*value))).collect()
         };
-        let all = points(&of(series(&[3, 8], &[1, 2])), &heard, &known);
+        let mut both = heard(&[(1, at(6, 12)), (1, at(2, 12)), (2, at(9, 12))]);
+        let all = points(&of(series(&[3, 8], &[1, 2])), &both, &known);
         assert_eq!(all.keys().copied().collect::<Vec<_>>(), [Some(at(9, 12))]);
         let told = &all[&Some(at(9, 12))];
         assert_eq!(days(told, RUNS), ones(&[(3, 1), (5, 0), (8, 1)]), "the fourth is somebody else's");
         assert_eq!(days(told, MINUTES), ones(&[(3, 1), (4, 0), (5, 0), (8, 1)]));
-        // Of a source that was never heard nobody knows how far it told.
-        let all = points(&of(series(&[3, 8], &[2, 3])), &heard, &known);
-        assert_eq!(days(&all[&None], RUNS), ones(&[(3, 1), (8, 1)]));
+        assert!(!both.has_to_wait());
+        // What waits takes zeros away until it is read, and nothing from days with runs.
+        both.waits_since.insert(1, at(2, 0));
+        let all = points(&of(series(&[3, 8], &[1, 2])), &both, &known);
+        assert_eq!(days(&all[&Some(at(9, 12))], RUNS), ones(&[(3, 1), (8, 1)]));
+        assert!(both.has_to_wait());
+        both.waits_since = BTreeMap::from([(1, at(6, 13)), (3, at(1, 0))]);
+        assert!(!both.has_to_wait(), "that changes no day");
+    }
+
+    #[test]
+    fn who_posts_for_one_service_says_nothing_of_another() {
+        let mut heard = heard(&[(1, at(20, 12)), (2, at(9, 12))]);
+        heard.posted(1, 7, day(6));
+        heard.posted(1, 7, day(5));
+        heard.posted(1, 8, day(20));
+        let until = |service_id, sources: &[i64]| heard.told_until(service_id, &sources.iter().copied().collect());
+        assert_eq!([until(7, &[1]), until(8, &[1]), until(8, &[1, 2])], [Some(day(6)), Some(day(20)), Some(day(9))]);
+        assert_eq!((until(9, &[1]), until(7, &[3])), (None, None));
+        assert_eq!(heard.last(&BTreeSet::from([1, 2])), Some(at(20, 12)));
     }
 }

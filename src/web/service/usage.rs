@@ -107,12 +107,12 @@ pub(super) async fn read(
     for metric in names.iter().filter_map(|name| all.get(name)) {
         let id = service.service_id;
         let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
-        has_unit |= metric.is_unit() && !known.is_empty();
         let row = row(metric, &known, span, days, &lacking);
+        has_unit |= metric.is_unit() && !row.costs.is_empty();
         read.push((metric, row, chart(metric, &known, span, days, &lacking)));
     }
     for (metric, row, chart) in &mut read {
-        // All that a service costs is not the cost of building it, where it does something else that is counted.
+        // All that a service costs is not the cost of building it, where something else that it does has a unit cost.
         if has_unit && metric.is_of_builds() && metric.metric != chosen {
             row.costs.clear();
             *chart = None;

@@ -56,7 +56,7 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     };
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
-    let names = unit_costs::metrics(conn, both).await?;
+    let names = metrics::units_of_all(conn, both).await?;
     let metric = match view.text("metric") {
         Some(name) => {
             let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);

@@ -91,7 +91,7 @@ impl Sides {
 }
 
 /// Every workload of these services that has usage on the days of both sides: one a service, metric and currency. Runs of
-/// pipelines are one only where somebody chose them or stated a goal for them, or nothing else is counted.
+/// pipelines are one only where somebody chose them or stated a goal for them, or nothing else has a unit cost.
 pub async fn workloads(
     conn: &mut Snapshot,
     services: &[ServedService],
@@ -152,7 +152,7 @@ pub async fn workloads(
                 told.push(one);
             }
         }
-        let has_unit = own.iter().any(|metric| metric.is_unit() && !usage[metric.metric.as_str()].is_empty());
+        let has_unit = told.iter().any(|one| one.metric.is_unit());
         if has_unit && told.iter().any(|one| one.metric.is_of_builds()) {
             let chosen = metrics::unit_metric(conn, service.service_id).await?;
             let is_chosen = |one: &Workload| chosen.as_ref() == Some(&one.metric.metric);

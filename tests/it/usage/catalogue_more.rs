@@ -215,9 +215,12 @@ async fn a_person_knows_better_than_the_sender(pool: PgPool) {
 
 /// A run that ended then is stored.
 pub(super) async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds: i64, attributes: Value) {
+    let source = "INSERT INTO event_source (name, kind) VALUES ('ci', 'github') ON CONFLICT DO NOTHING";
+    sqlx::query(source).execute(pool).await.unwrap();
     let delivery: i64 = sqlx::query_scalar(
         "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state)
-         SELECT min(event_source_id), $1, 'workflow_run', '{}', '', '', now(), 'done' FROM event_source RETURNING event_delivery_id",
+         SELECT event_source_id, $1, 'workflow_run', '{}', '', '', now(), 'done' FROM event_source WHERE name = 'ci'
+         RETURNING event_delivery_id",
     )
     .bind(id)
     .fetch_one(pool)
@@ -226,8 +229,8 @@ pub(super) async fn run(pool: &PgPool, id: &str, repo: &str, end: &str, seconds:
     sqlx::query(
         "INSERT INTO pipeline_run (event_source_id, external_id, run_id, attempt, repo, status, started_at, finished_at,
              event_delivery_id, received_at, status_rank, facts)
-         SELECT min(event_source_id), $1, $1, 1, $2, 'succeeded', $3 - make_interval(secs => $4), $3, $5, now(), 2, $6
-         FROM event_source",
+         SELECT event_source_id, $1, $1, 1, $2, 'succeeded', $3 - make_interval(secs => $4), $3, $5, now(), 2, $6
+         FROM event_source WHERE name = 'ci'",
     )
     .bind(id)
     .bind(repo)
@@ -252,7 +255,7 @@ pub(super) async fn values(pool: &PgPool) -> Vec<String> {
 }
 
 /// Runs are counted by service and day with their minutes; jobs of a run count with it, what belongs to nobody is told,
-/// and counting again changes nothing. A day without a run is a zero where its sender was heard after it.
+/// and counting again changes nothing. A day without a run is a zero where its sender told of a run after it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn runs_of_pipelines_become_usage(pool: PgPool) {
     let app = shop(&pool).await;
@@ -265,8 +268,8 @@ async fn runs_of_pipelines_become_usage(pool: PgPool) {
     run(&pool, "2/jobs/1", "acme/storefront", "2026-10-30T23:59:59Z", 50, json!({ "job": "deploy" })).await;
     run(&pool, "3", "acme/search", "2026-10-31T10:00:00Z", 30, json!({})).await;
     run(&pool, "4", "acme/unheard-of", "2026-10-31T10:00:00Z", 30, json!({})).await;
-    let heard = "UPDATE event_source SET last_received_at = '2026-11-01T12:00:00Z'";
-    sqlx::query(heard).execute(&pool).await.unwrap();
+    let told = "UPDATE pipeline_run SET received_at = '2026-11-01T12:00:00Z'";
+    sqlx::query(told).execute(&pool).await.unwrap();
     assert!(ask_for_due_counts(&pools(&pool), now).await.unwrap());
     assert!(!ask_for_due_counts(&pools(&pool), now).await.unwrap(), "once a quarter of an hour");
     let expected = [

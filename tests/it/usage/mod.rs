@@ -8,6 +8,7 @@ mod points;
 mod prometheus;
 mod quiet_days;
 mod refreshes;
+mod unit_groups;
 
 use crate::ledger::{Line, bill, import_as_of};
 use crate::support::TestApp;

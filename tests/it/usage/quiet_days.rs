@@ -1,4 +1,5 @@
-//! Days without a run of a pipeline: a zero where its sender was heard, so that a run costs what all these days cost.
+//! Days without a run of a pipeline: a zero where its sender told of a run after it, so that a run costs what all these days
+//! cost.
 
 use super::catalogue_more::{run, values};
 use super::{ingest, now, opened, point, send, shop};
@@ -12,7 +13,7 @@ use costwake::jobs::ask_for_due_counts;
 use costwake::rollup::{metrics_import, pipeline_usage};
 use costwake::store::service_measures::Measure;
 use costwake::store::tokens::TokenScope;
-use costwake::store::{Role, impact_series, metrics, savings};
+use costwake::store::{Role, event_deliveries, impact_series, metrics, savings};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -22,15 +23,21 @@ async fn batch(pool: &PgPool) -> TestApp {
     opened(pool, &lines).await
 }
 
-// A run of two minutes on this day of October.
+// A run of two minutes on this day of October, told when it ended.
 async fn ran(pool: &PgPool, id: &str, day: u32) {
     run(pool, id, "acme/batch", &format!("2026-10-{day:02}T10:00:00Z"), 120, json!({})).await;
+    told_at_its_end(pool, id).await;
 }
 
-// The sender was heard then, and not since.
+// The sender told of a run of something else.
 async fn heard(pool: &PgPool, at: &str) {
-    let at: DateTime<Utc> = at.parse().unwrap();
-    sqlx::query("UPDATE event_source SET last_received_at = $1").bind(at).execute(pool).await.unwrap();
+    run(pool, at, "acme/other", at, 60, json!({})).await;
+    told_at_its_end(pool, at).await;
+}
+
+async fn told_at_its_end(pool: &PgPool, id: &str) {
+    let told = "UPDATE pipeline_run SET received_at = finished_at WHERE external_id = $1";
+    sqlx::query(told).bind(id).execute(pool).await.unwrap();
 }
 
 async fn counted(pool: &PgPool, at: DateTime<Utc>) {
@@ -92,39 +99,82 @@ async fn a_run_costs_what_all_days_since_the_first_cost(pool: PgPool) {
     assert_eq!(used.iter().map(|one| (one.traffic, one.traffic_days)).collect::<Vec<_>>(), [(Some(1.0), 5)]);
 }
 
-/// A zero needs a sender that was heard after the day, and that nothing of it waits to be read.
+/// A zero needs a sender that told of a run after the day, and that nothing of it waits to be read.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_nobody_told_of_is_no_zero(pool: PgPool) {
     let _app = batch(&pool).await;
     ran(&pool, "1", 20).await;
     ran(&pool, "2", 22).await;
     counted(&pool, now()).await;
-    assert_eq!(runs(&pool).await, ["20 1", "22 1"], "nobody knows up to when it told");
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1"], "nothing is known after the last run that it told of");
     heard(&pool, "2026-10-24T23:59:00Z").await;
     counted(&pool, now()).await;
     assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0"]);
     let reach = "SELECT to_char(complete_through AT TIME ZONE 'UTC', 'DD HH24:MI') FROM metric_reach
                  WHERE metric = 'pipeline_runs'";
-    let reach: String = sqlx::query_scalar(reach).fetch_one(&pool).await.unwrap();
-    assert_eq!(reach, "24 23:59");
+    let reached = async || sqlx::query_scalar::<_, String>(reach).fetch_one(&pool).await.unwrap();
+    assert_eq!(reached().await, "24 23:59");
 
     heard(&pool, "2026-10-28T06:00:00Z").await;
     let waits = "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
                      received_at, state)
                  SELECT event_source_id, 'waits', 'workflow_run', '{}', '', '', '2026-10-26T12:00:00Z', 'new'
-                 FROM event_source WHERE name = 'api'";
+                 FROM event_source WHERE name = 'ci'";
     sqlx::query(waits).execute(&pool).await.unwrap();
     counted(&pool, now()).await;
     assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0"], "it may be a run of the 26th");
+    assert_eq!(reached().await, "28 06:00", "runs that were told of are known all the same");
+    assert!(ask_for_due_counts(&pools(&pool), now()).await.unwrap(), "until it is read they are counted again");
     sqlx::query("UPDATE event_delivery SET state = 'done'").execute(&pool).await.unwrap();
     counted(&pool, now()).await;
     assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0", "26 0", "27 0"]);
 
-    // Who tells of no run tells of days without one too: they are counted some hours later.
-    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(7)).await.unwrap(), "it is still silent");
-    heard(&pool, "2026-11-02T09:00:00Z").await;
-    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(5)).await.unwrap());
-    assert!(ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(7)).await.unwrap());
+    // That it sends something else says nothing of runs, whose sender may have broken.
+    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(7)).await.unwrap(), "nothing came");
+    sqlx::query("UPDATE event_source SET last_received_at = '2026-11-02T07:00:00Z'").execute(&pool).await.unwrap();
+    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(8)).await.unwrap());
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await.last().unwrap(), "27 0");
+    heard(&pool, "2026-10-31T06:00:00Z").await;
+    assert!(ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(9)).await.unwrap());
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await.last().unwrap(), "30 0");
+}
+
+/// Everything that is read again takes zeros away for that time, and no day with a run.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn days_with_runs_stay_whole_while_all_is_read_again(pool: PgPool) {
+    let app = batch(&pool).await;
+    for day in [20, 22, 24] {
+        ran(&pool, &day.to_string(), day).await;
+    }
+    heard(&pool, "2026-10-30T06:00:00Z").await;
+    sqlx::query("UPDATE event_delivery SET received_at = '2026-10-20T10:00:00Z'").execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    let kept = values(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    assert_eq!(event_deliveries::read_all_again(&mut conn, None, None).await.unwrap(), 4);
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "22 1", "24 1"]);
+    let page = app.get("/services/batch?period=2026-10-20..2026-10-24").await.body;
+    assert!(page.contains("$10.00") && page.contains("per unit of runs"), "their days are known: {page}");
+    sqlx::query("UPDATE event_delivery SET state = 'done'").execute(&pool).await.unwrap();
+    assert!(ask_for_due_counts(&pools(&pool), now()).await.unwrap());
+    counted(&pool, now()).await;
+    assert_eq!(values(&pool).await, kept);
+    assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(1)).await.unwrap());
+}
+
+/// Many post their runs to one source, each for its own service: that others ran says nothing of a service.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn who_posts_for_one_service_says_nothing_of_another(pool: PgPool) {
+    let _app = batch(&pool).await;
+    ran(&pool, "1", 20).await;
+    ran(&pool, "2", 23).await;
+    heard(&pool, "2026-10-30T06:00:00Z").await;
+    sqlx::query("UPDATE event_source SET kind = 'api' WHERE name = 'ci'").execute(&pool).await.unwrap();
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 0", "23 1"]);
 }
 
 /// What somebody posts of a day without a run counts, by day or by hour, until it is taken away.
@@ -195,6 +245,27 @@ async fn days_after_a_run_that_is_long_ago_stay(pool: PgPool) {
     assert_eq!(values(&pool).await, kept);
 }
 
+/// A service that stopped long ago keeps its zeros, up to 92 days after its last run, when that is not counted any more.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn zeros_stay_when_the_last_run_is_not_counted_any_more(pool: PgPool) {
+    let _app = batch(&pool).await;
+    ran(&pool, "1", 28).await;
+    let zeros = async || -> (i64, Option<NaiveDate>) {
+        let zeros = "SELECT count(*), max(charge_date) FROM metric_point WHERE metric = 'pipeline_runs' AND value = 0";
+        sqlx::query_as(zeros).fetch_one(&pool).await.unwrap()
+    };
+    for (at, count, last) in [
+        ("2026-12-01T06:00:00Z", 33, "2026-11-30"),
+        ("2027-01-28T06:00:00Z", 91, "2027-01-27"),
+        ("2027-02-20T06:00:00Z", 92, "2027-01-28"),
+        ("2027-05-30T06:00:00Z", 92, "2027-01-28"),
+    ] {
+        heard(&pool, at).await;
+        counted(&pool, at.parse().unwrap()).await;
+        assert_eq!(zeros().await, (count, Some(day(last))), "{at}");
+    }
+}
+
 /// Where a service does something that is counted, all that it costs is not the cost of its builds; unless somebody says so.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
@@ -222,8 +293,8 @@ async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
             .fetch_one(&pool)
             .await
             .unwrap();
-        let best = metrics::best_unit(&mut conn, id, DateRange::days_to(day("2026-10-31"), 3)).await.unwrap();
-        assert_eq!(best.as_deref(), Some(expected), "{slug}");
+        let units = metrics::units(&mut conn, id, DateRange::days_to(day("2026-10-31"), 3)).await.unwrap();
+        assert_eq!(units.first().map(String::as_str), Some(expected), "{slug}");
     }
     let chosen = app.post_form("/services/shop/unit-metric", &[("metric", "pipeline_runs")]).await;
     assert_eq!(chosen.status, StatusCode::SEE_OTHER, "{}", chosen.body);

@@ -1,0 +1,77 @@
+//! Of which unit and in which groups unit costs are told, where nobody says.
+
+use super::catalogue_more::run;
+use super::{now, shop};
+use crate::finance::World;
+use crate::support::pools;
+use crate::units::{day, filled};
+use costwake::rollup::{metrics_import, pipeline_usage};
+use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+async fn usage_by_environment(world: &World, metric: &str) -> Vec<String> {
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = format!("/api/v1/unit-costs?by=env&metric={metric}&period=2026-10");
+    let told = world.app.api("GET", &path, &token, Value::Null).await.json();
+    let groups = told["groups"].as_array().unwrap_or_else(|| panic!("{told}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut all: Vec<String> =
+        groups.iter().map(|one| format!("{} {}", text(&one["group"]), text(&one["after"]["usage"]))).collect();
+    all.sort();
+    all
+}
+
+/// Usage without an environment is that of environments in which its service costs something, and of no other; what was
+/// told of an environment is its own, whoever costs something there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn usage_without_an_environment_counts_where_its_service_is(db: PgPool) {
+    let world = filled(&db).await;
+    let mut text = String::from("metric,service,day,value,environment\n");
+    for at in day("2026-10-01").iter_days().take(31) {
+        text.push_str(&format!("visits,checkout,{at},1,\nvisits,search,{at},10,\nviews,search,{at},3,staging\n"));
+    }
+    metrics_import::import(&pools(&db), text.as_bytes(), "test", "", now()).await.unwrap();
+    // The search costs nothing in staging, and neither does anything in test.
+    assert_eq!(usage_by_environment(&world, "visits").await, ["production 341", "staging 31"]);
+    assert_eq!(usage_by_environment(&world, "views").await, ["staging 93"]);
+}
+
+/// More services have builds than requests: what a request costs is told all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_best_unit_is_told_where_nobody_chooses(pool: PgPool) {
+    let app = shop(&pool).await;
+    for (id, repo) in [("1", "acme/shop"), ("2", "acme/search")] {
+        run(&pool, id, repo, "2026-10-30T10:00:00Z", 120, json!({})).await;
+    }
+    pipeline_usage::count(&pools(&pool), now()).await.unwrap();
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    for (text, expected) in [
+        ("metric,service,day,value\nfilms,shop,2026-10-30,5\n", "films"),
+        ("metric,service,day,value\nrequests,shop,2026-10-30,10000\n", "requests"),
+    ] {
+        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        let told = app.api("GET", "/api/v1/unit-costs?period=2026-10", &token, Value::Null).await.json();
+        assert_eq!(told["metric"], expected, "{told}");
+    }
+}
+
+/// Requests that were known for three hours have no unit cost, and hide none.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_unit_without_a_cost_hides_none(pool: PgPool) {
+    let app = shop(&pool).await;
+    for (id, end) in [("1", "2026-10-29"), ("2", "2026-10-30")] {
+        run(&pool, id, "acme/shop", &format!("{end}T10:00:00Z"), 120, json!({})).await;
+    }
+    pipeline_usage::count(&pools(&pool), now()).await.unwrap();
+    let requests = b"metric,service,day,value\nrequests,shop,2026-10-29,0\nrequests,shop,2026-10-30,0\n";
+    metrics_import::import(&pools(&pool), requests, "test", "", now()).await.unwrap();
+    let url = "/services/shop?period=2026-10-29..2026-10-31";
+    let page = app.get(url).await.body;
+    assert!(page.contains("Unit cost, per unit of runs"), "{page}");
+    let requests = b"metric,service,day,value\nrequests,shop,2026-10-29,1000\n";
+    metrics_import::import(&pools(&pool), requests, "test", "", now()).await.unwrap();
+    let page = app.get(url).await.body;
+    assert!(page.contains("Unit cost, per 1,000 requests") && !page.contains("per unit of runs"), "{page}");
+}
