@@ -12,7 +12,7 @@ use crate::store::metrics::{self, Metric};
 use crate::store::run_resources;
 use crate::store::workload_goals::{self, WorkloadGoal};
 use crate::store::{Snapshot, deployment_costs::ServedService};
-use bigdecimal::{BigDecimal, ToPrimitive};
+use bigdecimal::{BigDecimal, ToPrimitive, Zero};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,12 +120,14 @@ pub async fn workloads(
         let currencies: BTreeSet<&String> =
             costs.keys().filter(|(id, _)| *id == service.service_id).map(|(_, currency)| currency).collect();
         let lacking = bills.lacking(&[service.service_id]);
-        let mut told: Vec<Workload> = Vec::new();
+        let (mut told, mut has_unit) = (Vec::<Workload>::new(), false);
         for metric in own.iter().filter(|metric| metric.is_summed()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(&own, goal, &usage, sides);
             let is_billed = |day| bills.has_bill(day) && !lacking.has(day);
             let used = billed(usage[metric.metric.as_str()].clone(), is_billed);
+            // Also where it is known on too few days to be compared.
+            has_unit |= metric.is_unit() && used.values().any(|value| !value.is_zero());
             let resources = match is_of_runs(metric) {
                 true => of_runs(metric, &own, &usage, &used, &bought, sides),
                 false => Vec::new(),
@@ -152,7 +154,6 @@ pub async fn workloads(
                 told.push(one);
             }
         }
-        let has_unit = told.iter().any(|one| one.metric.is_unit());
         if has_unit && told.iter().any(|one| one.metric.is_of_builds()) {
             let chosen = metrics::unit_metric(conn, service.service_id).await?;
             let is_chosen = |one: &Workload| chosen.as_ref() == Some(&one.metric.metric);
