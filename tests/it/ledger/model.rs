@@ -343,6 +343,39 @@ async fn figures(pool: &PgPool) -> BTreeMap<Key, Sums> {
     figures
 }
 
+/// What any run has to have done. Some of it is rare: a seed in hundreds made no such step in the first round.
+const KINDS: [&str; 12] = [
+    "Deliver published",
+    "Deliver refused",
+    "Deliver late",
+    "DeliverAgain unchanged",
+    "Accept done",
+    "Withdraw done",
+    "Revert done",
+    "ChangeRule done",
+    "Close done",
+    "Reopen done",
+    "Sweep done",
+    "Rebuild done",
+];
+/// Rounds that a run may take until it has done all of them.
+const ROUNDS_MAX: u8 = 8;
+
+fn run_round(seed: u64, round: u8, steps: usize, made: &AtomicUsize) {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8] = round;
+    let cases = steps.div_ceil(STEPS_OF_A_CASE) as u32;
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let result = runner.run(&Model::sequential_strategy(STEPS_OF_A_CASE), |(oracle, steps, seen)| {
+        made.fetch_add(steps.len(), Ordering::Relaxed);
+        Ledger::test_sequential(config.clone(), oracle, steps, seen);
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("COSTWAKE_MODEL_SEED={seed}: {error}"));
+}
+
 /// N02: no sequence of deliveries, decisions, rule changes and housekeeping makes the ledger say anything else
 /// than a few lists do.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -354,35 +387,17 @@ async fn the_ledger_equals_its_oracle_after_every_step(pool: PgPool) {
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
         LEDGER.set(Some((handle, pool)));
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let cases = steps.div_ceil(STEPS_OF_A_CASE) as u32;
-        let config = Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
-        let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
         let made = AtomicUsize::new(0);
-        let result = runner.run(&Model::sequential_strategy(STEPS_OF_A_CASE), |(oracle, steps, seen)| {
-            made.fetch_add(steps.len(), Ordering::Relaxed);
-            Ledger::test_sequential(config.clone(), oracle, steps, seen);
-            Ok(())
-        });
-        result.unwrap_or_else(|error| panic!("COSTWAKE_MODEL_SEED={seed}: {error}"));
+        for round in 0..ROUNDS_MAX {
+            run_round(seed, round, steps, &made);
+            if KINDS.iter().all(|kind| SEEN.with_borrow(|seen| seen.contains_key(*kind))) {
+                break;
+            }
+        }
         LEDGER.set(None);
         let seen = SEEN.take();
         println!("{} steps: {seen:?}", made.into_inner());
-        for kind in [
-            "Deliver published",
-            "Deliver refused",
-            "Deliver late",
-            "DeliverAgain unchanged",
-            "Accept done",
-            "Withdraw done",
-            "Revert done",
-            "ChangeRule done",
-            "Close done",
-            "Reopen done",
-            "Sweep done",
-            "Rebuild done",
-        ] {
+        for kind in KINDS {
             assert!(seen.contains_key(kind), "COSTWAKE_MODEL_SEED={seed} makes no step like {kind:?}: {seen:?}");
         }
     })
