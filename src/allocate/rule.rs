@@ -1,6 +1,6 @@
 //! A rule as a person writes it, and what is wrong with one.
 
-use super::attributes::{instead_of, instead_of_column, is_of_charges, is_of_deployments, is_resource};
+use super::attributes::{RESOURCE_ID, instead_of, instead_of_column, is_of_charges, is_of_deployments, is_resource};
 use super::dimension::{self, DimensionTarget};
 use super::validity::Validity;
 use globset::{Glob, GlobBuilder};
@@ -175,8 +175,19 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// Whether the rule can be saved. One that was saved before is not asked again.
+    /// Whether the rule can be saved: it can be kept, and names columns as bills do. One that was saved before is not
+    /// asked again.
     pub fn check(&self) -> Result<(), RuleError> {
+        if self.naming_attributes().any(is_resource) {
+            return Err(RuleError::NamedByResource);
+        }
+        self.check_kept()?;
+        let looked_at = self.conditions.iter().map(|condition| condition.attribute.as_str());
+        looked_at.chain(self.naming_attributes()).try_for_each(|attribute| self.check_column(attribute))
+    }
+
+    /// Whether the rule can be kept as it is stored, and asked: another release may have let more be saved.
+    pub(super) fn check_kept(&self) -> Result<(), RuleError> {
         let targets = [&self.service, &self.environment, &self.team];
         if targets.iter().all(|target| **target == TargetRule::Nothing) && self.dimensions.is_empty() {
             return Err(RuleError::NamesNothing);
@@ -191,10 +202,10 @@ impl Rule {
         }
         dimension::check(&self.dimensions)?;
         for attribute in self.naming_attributes() {
-            if is_resource(attribute) {
+            self.check_attribute(attribute)?;
+            if attribute == RESOURCE_ID {
                 return Err(RuleError::NamedByResource);
             }
-            self.check_attribute(attribute)?;
         }
         Ok(())
     }
@@ -225,23 +236,35 @@ impl Rule {
     }
 
     fn check_attribute(&self, attribute: &str) -> Result<(), RuleError> {
-        let (fits, what) = match self.applies_to {
-            AppliesTo::Charges => (is_of_charges(attribute), "charges"),
-            AppliesTo::Deployments => (is_of_deployments(attribute), "deployments"),
-            AppliesTo::Both => (is_of_charges(attribute) || is_of_deployments(attribute), "charges or deployments"),
+        let fits = match self.applies_to {
+            AppliesTo::Charges => is_of_charges(attribute),
+            AppliesTo::Deployments => is_of_deployments(attribute),
+            AppliesTo::Both => is_of_charges(attribute) || is_of_deployments(attribute),
         };
-        let shortened = || attribute.chars().take(60).collect::<String>();
         if attribute.chars().count() > ATTRIBUTE_CHARS_MAX {
-            return Err(RuleError::AttributeTooLong(shortened()));
+            return Err(RuleError::AttributeTooLong(shortened(attribute)));
         }
-        let instead = if fits {
-            instead_of_column(attribute, self.applies_to)
-        } else {
-            Some(instead_of(attribute, self.applies_to))
-        };
-        let Some(instead) = instead else { return Ok(()) };
-        Err(RuleError::UnknownAttribute { attribute: shortened(), what, instead })
+        if fits { Ok(()) } else { Err(self.unknown(attribute, instead_of(attribute, self.applies_to))) }
     }
+
+    // A column that bills have by another name, or that is read into an attribute, a cost or a time, finds nothing.
+    fn check_column(&self, attribute: &str) -> Result<(), RuleError> {
+        let instead = instead_of_column(attribute, self.applies_to);
+        instead.map_or(Ok(()), |instead| Err(self.unknown(attribute, instead)))
+    }
+
+    fn unknown(&self, attribute: &str, instead: String) -> RuleError {
+        let what = match self.applies_to {
+            AppliesTo::Charges => "charges",
+            AppliesTo::Deployments => "deployments",
+            AppliesTo::Both => "charges or deployments",
+        };
+        RuleError::UnknownAttribute { attribute: shortened(attribute), what, instead }
+    }
+}
+
+fn shortened(attribute: &str) -> String {
+    attribute.chars().take(60).collect()
 }
 
 impl Condition {

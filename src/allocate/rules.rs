@@ -276,7 +276,7 @@ impl Assignment {
 }
 
 fn compile_rule(rule: &Rule) -> Result<CompiledRule, RuleError> {
-    rule.check()?;
+    rule.check_kept()?;
     let compiled = |condition: &Condition| Ok((condition.attribute.clone(), Test::compile(condition)?));
     Ok(CompiledRule {
         mapping_rule_id: rule.mapping_rule_id,

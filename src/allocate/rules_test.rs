@@ -170,6 +170,35 @@ fn what_is_wrong_is_said() {
     assert!(error(dated).contains("Only a rule for charges can have a first"));
 }
 
+/// Advice is for saving: a rule that was saved before it goes on, and stops no import.
+#[test]
+fn a_rule_that_could_not_be_saved_any_more_still_holds() {
+    for (attribute, instead) in [
+        ("column:invoice_id", "Write column:InvoiceId."),
+        ("column:ProviderName", "Write provider_name."),
+        ("column:BilledCost", "BilledCost is a cost, a quantity, a time or the currency, and no rule looks at those."),
+    ] {
+        for kept in [
+            rule(1, &[(attribute, Equals, "AWS")], Fixed(1), Nothing),
+            rule(1, &[("tag:x", Equals, "1")], Nothing, named_by(attribute)),
+        ] {
+            let told = format!("“{attribute}” is not an attribute that charges have. {instead}");
+            assert_eq!(kept.check().unwrap_err().to_string(), told);
+            assert_eq!(Rules::compile(&[kept], Subject::Charges, catalogue()).map(drop), Ok(()), "{attribute}");
+        }
+    }
+    let kept = rule(1, &[("column:invoice_id", Equals, "7")], Fixed(1), Nothing);
+    assert_eq!(ask(&[kept], &[("column:invoice_id", "7")]).service, Some(Target::Known(1)));
+    let by_resource = rule(1, &[], named_by("column:ResourceId"), Nothing);
+    assert_eq!(by_resource.check(), Err(RuleError::NamedByResource));
+    assert_eq!(ask(&[by_resource], &[("column:ResourceId", "search")]).service, Some(Target::Known(2)));
+    // What no rule could ever be is refused as before.
+    let compiled = |rule: Rule| Rules::compile(&[rule], Subject::Charges, catalogue()).map(drop);
+    assert_eq!(compiled(rule(1, &[], named_by("resource_id"), Nothing)), Err(RuleError::NamedByResource));
+    let unknown = compiled(rule(1, &[("invoice_id", Present, "")], Fixed(1), Nothing));
+    assert!(matches!(unknown, Err(RuleError::UnknownAttribute { .. })), "{unknown:?}");
+}
+
 #[test]
 fn rules_tell_what_they_look_at() {
     let rules = [
