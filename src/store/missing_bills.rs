@@ -1,10 +1,11 @@
 //! What late sources leave out: the part of a cost that they usually make, by which it is told what days without them
 //! are worth.
 //!
-//! Each source is weighed by what it costs a day, over its own last days, of which a new one has fewer. Days that all
-//! have in common would lack those of the late one, or those of sources that began after it: one that stopped before
-//! them would be all of what was there. Of each day's cost of a service the sign does not count, so that credits take
-//! nothing away from what a source makes, and one whose cost is about nothing makes about nothing.
+//! Each source is weighed by what it costs a day, over its own last days, of which a new one has fewer: a week at
+//! least, since what is billed on the first of them may be of a whole month. Days that all have in common would lack
+//! those of the late one, or those of sources that began after it: one that stopped before them would be all of what
+//! was there. Of each day's cost of a service the sign does not count, so that credits take nothing away from what a
+//! source makes, and one whose cost is about nothing makes about nothing.
 
 use super::Scope;
 use super::freshness::SourceReach;
@@ -20,6 +21,8 @@ const MOST_PERCENT: i64 = 50;
 /// By so many of its last days at most a source is weighed, as pages say: whole weeks, and at least one charge of what
 /// is billed once a month.
 pub const WEIGHED_DAYS: i32 = 28;
+/// Fewer days say too little of what the others cost: a fee of the month may be on one of them.
+const WEIGHED_DAYS_LEAST: i32 = 7;
 
 /// A late source, or a late billing account of one, beside the cost that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +105,11 @@ pub struct Part {
     pub currency: Option<String>,
 }
 
-// How many days its cost of the last `WEIGHED_DAYS` is of. What is billed on one day of a period is billed for all of
-// it, and is not what a day costs.
+// Of how many days its cost of the last `WEIGHED_DAYS` is told to be. What is billed on one day of a period is billed
+// for all of it, and is not what a day costs.
 fn day_count(weighed: &SourceReach) -> i32 {
     let known = (last_day(weighed) - weighed.bills_from).num_days() + 1;
-    let known = i32::try_from(known).unwrap_or(WEIGHED_DAYS).clamp(1, WEIGHED_DAYS);
+    let known = i32::try_from(known).unwrap_or(WEIGHED_DAYS).clamp(WEIGHED_DAYS_LEAST, WEIGHED_DAYS);
     if weighed.is_daily { known } else { WEIGHED_DAYS }
 }
 
@@ -296,17 +299,34 @@ mod tests {
     #[test]
     fn a_source_that_is_new_is_weighed_by_the_days_that_it_has() {
         let from = |bills_from: &str| SourceReach { bills_from: bills_from.parse().unwrap(), ..late(1) };
-        assert_eq!(day_count(&from("2026-10-18")), 3);
+        assert_eq!(day_count(&from("2026-10-10")), 11);
+        assert_eq!(day_count(&from("2026-10-13")), 8);
         assert_eq!(day_count(&from("2026-09-23")), 28);
         assert_eq!(day_count(&from("2026-01-01")), 28);
         // What is billed once is billed for its period, on whichever day of it.
         assert_eq!(day_count(&SourceReach { is_daily: false, ..from("2026-10-20") }), 28);
         // Days after the last charge are not of it.
-        let charged = SourceReach { last_charge_date: "2026-10-19".parse().unwrap(), ..from("2026-10-18") };
-        assert_eq!(day_count(&charged), 2);
-        assert_eq!(of_all_days(&1500.into(), 3), BigDecimal::from(14_000));
+        let charged = SourceReach { last_charge_date: "2026-10-18".parse().unwrap(), ..from("2026-10-10") };
+        assert_eq!(day_count(&charged), 9);
+        assert_eq!(of_all_days(&1500.into(), 12), BigDecimal::from(3_500));
         let cost: BigDecimal = "0.1234567890123".parse().unwrap();
         assert_eq!(of_all_days(&cost, WEIGHED_DAYS), cost);
+    }
+
+    /// A fee of the month on the first of two days is not billed every other day.
+    #[test]
+    fn less_than_a_week_counts_as_a_week() {
+        let from = |bills_from: &str| SourceReach { bills_from: bills_from.parse().unwrap(), ..late(1) };
+        assert_eq!(["2026-10-14", "2026-10-18", "2026-10-20"].map(|day| day_count(&from(day))), [7, 7, 7]);
+        let fee = of_all_days(&3_010.into(), day_count(&from("2026-10-19")));
+        assert_eq!(fee, BigDecimal::from(12_040));
+        // Beside a source of $600 a day it makes 41.7 % of all, and holds nothing; as of two days it would be 71.5 %.
+        let costs = [(1, fee), (2, BigDecimal::from(28 * 600))];
+        let rows = costs.into_iter().map(|(source, cost)| (7, source, None, "USD", cost));
+        let missing = of(&rows.collect(), [late(1)].iter(), None);
+        let percent: BigDecimal = "41.7".parse().unwrap();
+        assert_eq!(missing[0].percent, percent);
+        assert!(holding(&missing).is_empty());
     }
 
     #[test]

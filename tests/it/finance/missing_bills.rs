@@ -163,12 +163,14 @@ async fn a_source_without_cost_holds_nothing_back(db: PgPool) {
     assert_eq!(costs["complete_to"], "2026-11-19", "{costs}");
     assert_eq!(costs["notes"].as_array().map(Vec::len), Some(0), "{costs}");
     // One that made most of all cost is waited for, although it stopped before the others began. Its three days are not
-    // held against their nineteen: it is weighed by what a day costs.
+    // held against their nineteen: it is weighed by what a day costs, and fewer than seven count as seven. Of 28 days it
+    // is 270 * 28 / 7 = 1,080, the other 1,900 * 28 / 19 = 2,800.
     let trial = ["2026-10-18", "2026-10-19", "2026-10-20"].map(|day| line(day, "90"));
     world.import_as("trial-one", &bill(&trial), "2026-10-21T07:00:00Z").await;
     let overview = finance.get("/").await.body;
-    assert!(overview.contains("Bills complete to Thu 19 Nov") && overview.contains("It makes 47.4% of"), "{overview}");
+    assert!(overview.contains("Bills complete to Thu 19 Nov") && overview.contains("It makes 27.8% of"), "{overview}");
     let trial = trial.map(|line| Line { cost: "500", ..line });
+    // 6,000 beside 2,800.
     world.import_as("trial-one", &bill(&trial), "2026-10-21T08:00:00Z").await;
     let overview = finance.get("/").await.body;
     assert!(overview.contains("Bills complete to Tue 20 Oct, 1 source late"), "{overview}");
@@ -285,7 +287,7 @@ async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: Pg
     };
     let days = ["2026-11-13", "2026-11-14", "2026-11-15"];
     world.import_as("edge-one", &bill(&days.map(euro)), "2026-11-16T06:00:00Z").await;
-    // Of six days, so that it is twice as much a day.
+    // 24 of six days beside 6 of three: fewer than seven count as seven.
     let other = Line { cost: "12", ..euro("2026-11-14") };
     deliver(&world, "cloud-one", "checkout", "100", 19).await;
     world.import_as("third-one", &bill(&[other, Line { day: "2026-11-19", ..other }]), "2026-11-20T06:00:00Z").await;
@@ -296,11 +298,11 @@ async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: Pg
         let told = boxes.iter().find_map(|text| text.split("It makes ").nth(1)).unwrap_or_default();
         (told.split(':').next().unwrap_or_default().to_owned(), body.contains("days, partial"))
     };
-    let in_euro = ("33.3% of this cost in EUR".to_owned(), true);
+    let in_euro = ("20.0% of this cost in EUR".to_owned(), true);
     for path in ["/services", "/", "/environments", "/teams"] {
         assert_eq!(says(&finance, path).await, in_euro, "{path}");
     }
-    let of_itself = ("33.3% of this cost".to_owned(), true);
+    let of_itself = ("20.0% of this cost".to_owned(), true);
     for path in ["/services?cur=EUR", "/services/edge", "/services?team=none&cur=EUR"] {
         assert_eq!(says(&finance, path).await, of_itself, "{path}");
     }
