@@ -59,14 +59,15 @@ impl<'a> Comparison<'a> {
         self.before_unknown.clone().or_else(|| self.state.has_no_bill().then(|| self.nothing_billed("")))
     }
 
-    /// What is known of a currency. Nothing of it in a month whose bills are still to come is no fall to zero.
+    /// What is known of a currency. Nothing of it in a month whose bills are still to come is no fall to zero, although
+    /// by charge day other bills may have lines of it.
     pub(super) fn of(&self, currency: &str) -> Known {
         let month = self.asked.month.first_day();
         let has_rows = self.rows.iter().any(|row| row.month == month && row.billing_currency == currency);
         let is_known = |billed: &BTreeSet<String>| {
             !self.state.has_no_bill() && (!self.state.is_open() || billed.contains(currency))
         };
-        let now = has_rows || is_known(&self.billed.shown);
+        let now = has_rows || (is_known(&self.billed.shown) && is_known(&self.billed.invoiced));
         Known {
             before: self.before_unknown.is_none(),
             now,

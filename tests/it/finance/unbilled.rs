@@ -141,6 +141,14 @@ async fn a_currency_that_is_not_billed_yet_is_no_fall(db: PgPool) {
     }
 }
 
+// A team that has this service alone.
+async fn team_of_checkout(db: &PgPool) -> i64 {
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id), owned AS (
+                   UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout')
+               SELECT team_id FROM made";
+    sqlx::query_scalar(sql).fetch_one(db).await.unwrap()
+}
+
 /// Nor is it one to those who see the cost of a team only, as long as nobody has a bill in it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_currency_that_nobody_has_a_bill_in_is_no_fall_of_a_team(db: PgPool) {
@@ -148,10 +156,7 @@ async fn a_currency_that_nobody_has_a_bill_in_is_no_fall_of_a_team(db: PgPool) {
     let [dollars, euros] =
         [("100", "USD"), ("9", "EUR")].map(|(cost, currency)| Line { cost, currency, ..Line::default() });
     world.import(&[dollars, euros], "2026-11-02T06:00:00Z").await;
-    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id), owned AS (
-                   UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout')
-               SELECT team_id FROM made";
-    let team: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
+    let team = team_of_checkout(&db).await;
     let member = world.app.browser(Role::Member, false, &[team]).await;
     let november = Line { cost: "30", billed: "2026-11", day: "2026-11-02", ..Line::default() };
     let later = Line { day: "2026-11-15", ..november };
@@ -176,6 +181,33 @@ async fn a_currency_that_nobody_has_a_bill_in_is_no_fall_of_a_team(db: PgPool) {
         let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
         assert_eq!(column(&csv, "Change"), ["-9", "-40"], "{view}: {csv}");
     }
+}
+
+/// Nor by charge day where lines of others on a bill before tell of those days: the bill of the month is not there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_that_others_have_on_bills_before_is_no_fall_of_a_team(db: PgPool) {
+    let world = world(&db).await;
+    let euros = Line { cost: "9", currency: "EUR", ..Line::default() };
+    let ahead = Line { cost: "4", day: "2026-11-03", service: "ledger", ..euros };
+    world.import(&[Line { cost: "100", ..Line::default() }, euros, ahead], "2026-11-02T06:00:00Z").await;
+    let team = team_of_checkout(&db).await;
+    let member = world.app.browser(Role::Member, false, &[team]).await;
+    let november =
+        ["2026-11-02", "2026-11-15"].map(|day| Line { cost: "30", billed: "2026-11", day, ..Line::default() });
+    world.import(&november, "2026-11-16T06:00:00Z").await;
+    for view in ["billing", "charge"] {
+        let page = member.get(&format!("/finance/statements/2026-11?view={view}")).await.body;
+        let lede = texts(&page, ".lede").join(" ");
+        assert!(lede.ends_with("Nothing is billed in EUR for November 2026 yet."), "{view}: {lede}");
+        let figures = texts(&page, ".figures div").join(" ");
+        assert!(!page.contains("100.0%)") && !figures.contains("€0.00"), "{view}: {figures}");
+        let csv = member.get(&format!("/finance/statements/2026-11.csv?view={view}")).await.body;
+        assert_eq!(column(&csv, "EffectiveCost 2026-11"), ["", "60"], "{view}: {csv}");
+        assert_eq!(column(&csv, "Change"), ["", "-40"], "{view}: {csv}");
+    }
+    // Those who see all see what there is.
+    let page = world.finance().await.get("/finance/statements/2026-11?view=charge&cur=EUR").await.body;
+    assert!(texts(&page, ".figures div").iter().any(|text| text.starts_with("Net cost €4.00")), "{page}");
 }
 
 /// By charge day the lines of other bills tell of a currency that no bill of the month has yet.
