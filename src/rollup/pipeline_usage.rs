@@ -3,9 +3,11 @@
 //! anew whenever some came, so that no order of arrival matters.
 //!
 //! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that each
-//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost. Where
-//! many post their own runs to one source it is the last run of the service itself. Before and after, and 92 days after
-//! the last run of a service, it is not known, as any usage that nobody told.
+//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost.
+//! These are the sources that told of its runs of the days that are counted, or else of its last run: one that was left
+//! for another holds nothing back for longer. Where many post their own runs to one source it is the last run of the
+//! service itself. Before and after, and 92 days after the last run of a service, it is not known, as any usage that nobody
+//! told.
 
 mod days;
 
@@ -242,11 +244,11 @@ impl Count {
         if let Some(service_id) = run.service_id {
             let place = Place { kind: kind.map(str::to_owned), service_id };
             let series = self.series.entry(place).or_default();
-            series.source_ids.insert(run.source_id);
             if run.is_before {
-                series.ran_before = series.ran_before.max(Some(run.day));
+                series.add_before(run.source_id, run.day);
                 return;
             }
+            series.source_ids.insert(run.source_id);
             let sum = series.days.entry(run.day).or_default();
             sum.runs += 1;
             sum.seconds += run.seconds;

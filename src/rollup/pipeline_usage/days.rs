@@ -57,13 +57,31 @@ impl Sum {
 pub(super) struct Series {
     // Of the days that are counted.
     pub days: BTreeMap<NaiveDate, Sum>,
-    // The event sources that told of these runs, or of such in the days before.
+    // The event sources that told of these runs.
     pub source_ids: BTreeSet<i64>,
-    // The day of the last run in the days before those that are counted.
-    pub ran_before: Option<NaiveDate>,
+    // The day of the last run in the days before those that are counted, and the event sources that told of runs on it.
+    ran_before: Option<NaiveDate>,
+    before_ids: BTreeSet<i64>,
 }
 
 impl Series {
+    // A run in the days before those that are counted.
+    pub fn add_before(&mut self, source_id: i64, day: NaiveDate) {
+        if Some(day) > self.ran_before {
+            self.ran_before = Some(day);
+            self.before_ids.clear();
+        }
+        if Some(day) == self.ran_before {
+            self.before_ids.insert(source_id);
+        }
+    }
+
+    // Who has to have told that there was no run. Without a run in the days that are counted it is who told of the last
+    // one before: they alone were asked before it left these days, so that no zero goes with it.
+    fn senders(&self) -> &BTreeSet<i64> {
+        if self.source_ids.is_empty() { &self.before_ids } else { &self.source_ids }
+    }
+
     // Days without a run, up to the one that was not told of as a whole: from the first run on, or from the first day that
     // is counted where some ran before. Long after the last run nobody says that there was none: so all zeros of a place
     // have left the days that are counted before its last run leaves those that are read.
@@ -183,9 +201,9 @@ pub(super) fn points(
 ) -> BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> {
     let mut by_reach: BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> = BTreeMap::new();
     for (place, series) in all {
-        let points = by_reach.entry(heard.last(&series.source_ids)).or_default();
+        let points = by_reach.entry(heard.last(series.senders())).or_default();
         points.extend(series.days.iter().flat_map(|(day, sum)| sum.points(place, *day)));
-        let Some(told_until) = heard.told_until(place.service_id, &series.source_ids) else { continue };
+        let Some(told_until) = heard.told_until(place.service_id, series.senders()) else { continue };
         let quiet = series.quiet_days(known.first, told_until);
         let zeros = quiet.flat_map(|day| Sum::default().points(place, day));
         points.extend(zeros.filter(|point| !known.is_of_others(point)));
@@ -208,7 +226,7 @@ mod tests {
     // A run on each of these days, told by these sources.
     fn series(days: &[u32], source_ids: &[i64]) -> Series {
         let days = days.iter().map(|number| (day(*number), Sum { runs: 1, seconds: 60 }));
-        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ran_before: None }
+        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ..Series::default() }
     }
 
     fn heard(told: &[(i64, DateTime<Utc>)]) -> Heard {
@@ -239,6 +257,17 @@ mod tests {
         assert_eq!(quiet(window, day(20)), [day(1)], "the last that is read");
         assert!(quiet(window, day(1)).is_empty());
         assert_eq!(quiet(1, day(1) + Days::new(300)).len() as u64, window);
+    }
+
+    #[test]
+    fn who_told_of_earlier_runs_alone_is_asked_only_where_nobody_told_of_later_ones() {
+        let mut told = series(&[5], &[3]);
+        for (source_id, back) in [(1, 9), (2, 4), (1, 4), (4, 6)] {
+            told.add_before(source_id, day(1) - Days::new(back));
+        }
+        assert_eq!((told.ran_before, told.senders()), (Some(day(1) - Days::new(4)), &BTreeSet::from([3])));
+        told.source_ids.clear();
+        assert_eq!(told.senders(), &BTreeSet::from([1, 2]), "of the last day before");
     }
 
     #[test]

@@ -266,6 +266,32 @@ async fn zeros_stay_when_the_last_run_is_not_counted_any_more(pool: PgPool) {
     }
 }
 
+/// Who builds elsewhere since says nothing at the sender that it left: zeros come once that one's last run is not counted
+/// any more, and stay when no run is.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_sender_that_was_left_takes_zeros_away_for_no_longer_than_its_runs_count(pool: PgPool) {
+    let _app = batch(&pool).await;
+    for day in [10, 12, 14] {
+        ran(&pool, &day.to_string(), day).await;
+    }
+    heard(&pool, "2026-10-20T06:00:00Z").await;
+    for statement in [
+        "INSERT INTO event_source (name, kind) VALUES ('left', 'gitlab')",
+        "UPDATE pipeline_run SET event_source_id = (SELECT event_source_id FROM event_source WHERE name = 'left')
+         WHERE external_id = '10'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["10 1", "12 1", "14 1"]);
+    let expected = ["10 1", "11 0", "12 1", "13 0", "14 1", "15 0", "16 0", "17 0", "18 0", "19 0"];
+    // From the 11th on, and from the 15th on, after the last run.
+    for at in ["2027-01-11T08:00:00Z", "2027-01-15T08:00:00Z"] {
+        counted(&pool, at.parse().unwrap()).await;
+        assert_eq!(runs(&pool).await, expected, "{at}");
+    }
+}
+
 /// Where a service does something that is counted, all that it costs is not the cost of its builds; unless somebody says so.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
