@@ -19,6 +19,7 @@ use crate::events::{self, Event};
 use crate::focus::DateRange;
 use crate::store::Pools;
 use crate::store::job_kinds::{self, KeptRule};
+use crate::store::jobs;
 use crate::store::metric_points::{RUNS_COUNTED_BY as BY, Write};
 use crate::store::metrics::RUN_MINUTES;
 use crate::store::service_details;
@@ -33,7 +34,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The job that counts.
-pub const COUNT_PIPELINES: &str = "count_pipelines";
+pub const COUNT_PIPELINES: &str = jobs::COUNT_PIPELINES;
 /// How many runs ended.
 pub const RUNS: &str = "pipeline_runs";
 /// How many minutes they took.
@@ -51,8 +52,8 @@ pub struct Counted {
     pub unmapped_count: u64,
 }
 
-/// Whether runs came that are not counted yet, or something waited to be read at the last count, which may make zeros of days
-/// without a run; the next look is in a quarter of an hour. Of several who ask one is told so.
+/// Whether runs came that are not counted yet, or something waited to be read at the last count that may be such a run, or
+/// take no zeros away any more; the next look is in a quarter of an hour. Of several who ask one is told so.
 pub async fn take_due(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         "UPDATE pipeline_usage SET next_count_at = $1::timestamptz + interval '15 minutes'
@@ -95,11 +96,11 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     count.lost.retain(|_, count| *count > 0);
     usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
+    let through = count.newest.map_or(through, |newest| newest.max(through));
     sqlx::query!(
-        "UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1::timestamptz),
-             has_to_wait = $2",
-        count.newest,
-        count.heard.has_to_wait()
+        "UPDATE pipeline_usage SET counted_through = $1, has_to_wait = $2",
+        through,
+        count.heard.has_to_wait(through)
     )
     .execute(taking.conn())
     .await?;

@@ -131,12 +131,10 @@ impl Heard {
         *known = day.max(*known);
     }
 
-    // Whether days that were told of are no zeros because of what waits to be read, so that they are soon counted again.
-    pub fn has_to_wait(&self) -> bool {
-        let is_lower = |(source_id, since): (&i64, &DateTime<Utc>)| {
-            self.told_at.get(source_id).is_some_and(|at| since.date_naive() < at.date_naive())
-        };
-        self.waits_since.iter().any(is_lower)
+    // Whether something that waits to be read came before that up to which runs are counted: a run in it is not found by
+    // when it came once it is read, and until then it may take zeros away. So all is soon counted again.
+    pub fn has_to_wait(&self, counted_through: DateTime<Utc>) -> bool {
+        self.waits_since.values().any(|since| *since <= counted_through)
     }
 
     // When one of these sources last told of a run.
@@ -289,14 +287,16 @@ mod tests {
         let told = &all[&Some(at(9, 12))];
         assert_eq!(days(told, RUNS), ones(&[(3, 1), (5, 0), (8, 1)]), "the fourth is somebody else's");
         assert_eq!(days(told, MINUTES), ones(&[(3, 1), (4, 0), (5, 0), (8, 1)]));
-        assert!(!both.has_to_wait());
+        assert!(!both.has_to_wait(at(9, 12)));
         // What waits takes zeros away until it is read, and nothing from days with runs.
         both.waits_since.insert(1, at(2, 0));
         let all = points(&of(series(&[3, 8], &[1, 2])), &both, &known);
         assert_eq!(days(&all[&Some(at(9, 12))], RUNS), ones(&[(3, 1), (8, 1)]));
-        assert!(both.has_to_wait());
+        assert!(both.has_to_wait(at(9, 12)));
         both.waits_since = BTreeMap::from([(1, at(6, 13)), (3, at(1, 0))]);
-        assert!(!both.has_to_wait(), "that changes no day");
+        assert!(both.has_to_wait(at(9, 12)), "no zero goes, but a run in it would not be found by when it came");
+        both.waits_since = BTreeMap::from([(1, at(9, 13))]);
+        assert!(!both.has_to_wait(at(9, 12)), "that is found by when it came");
     }
 
     #[test]
