@@ -24,6 +24,8 @@ pub const RUN_MINUTES: &str = "pipeline_minutes";
 /// How the metrics of what services used of clusters begin.
 pub const CLUSTER_PREFIX: &str = "cluster_";
 const RANK_OF_BUILDS: u8 = 2;
+/// Metrics that are tried where nobody chose one to tell unit costs of, the best first: one may have values and no unit cost.
+pub const UNITS_TRIED_MAX: usize = 5;
 /// Metrics that an installation may have.
 pub const METRICS_MAX: i64 = 1000;
 

@@ -60,6 +60,27 @@ async fn the_best_unit_is_told_where_nobody_chooses(pool: PgPool) {
     }
 }
 
+/// Requests that are all zero have no unit cost: the next best unit is told, where there is one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_unit_without_a_cost_is_not_told_where_another_has_one(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/unit-costs?period=2026-10";
+    for (usage, expected) in [
+        ("requests,shop,2026-10-30,0\nrequests,search,2026-10-30,0\n", "requests"),
+        ("films,shop,2026-10-30,5\n", "films"),
+    ] {
+        let text = format!("metric,service,day,value\n{usage}");
+        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        let told = app.api("GET", path, &token, Value::Null).await.json();
+        assert_eq!(told["metric"], expected, "{told}");
+    }
+    let page = app.get("/unit-costs?period=2026-10").await.body;
+    assert!(page.contains("What films cost"), "{page}");
+    let told = app.api("GET", &format!("{path}&metric=requests"), &token, Value::Null).await.json();
+    assert_eq!((&told["metric"], told["groups"].as_array().unwrap().len()), (&json!("requests"), 2), "{told}");
+}
+
 /// Whoever makes a rule for a kind of jobs describes the metrics of the kind: their minutes are no unit all the same.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
