@@ -152,7 +152,7 @@ pub(super) async fn show(
         answer.notes.push(NO_COMPLETE_DAY.into());
         return Ok(Json(answer));
     };
-    let read = commitments::read(&mut snapshot, &principal.scope(), span.days, view.text("cur")).await?;
+    let read = commitments::read(&mut snapshot, &principal.scope(), span.days, &view).await?;
     let Read { commitments, coverage, unused, by_day, months } = read;
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.commitments = commitments.into_iter().map(commitment).collect();

@@ -140,7 +140,8 @@ pub async fn list(
         _ => return Err(web::Error::Invalid("Ask for a service or for a team, not for both.".into()).into()),
     };
     let horizon = Some(view.by()).filter(|by| *by != "all");
-    let filter = ForecastFilter { scope: kind, scope_id: id, horizon, currency: view.text("cur") };
+    let currency = view.currency(&mut snapshot).await?;
+    let filter = ForecastFilter { scope: kind, scope_id: id, horizon, currency: currency.as_deref() };
     let scope = principal.scope();
     let standing = forecasts::standing(&mut snapshot, &scope, filter).await?;
     let past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX).await?;

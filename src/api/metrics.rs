@@ -127,6 +127,7 @@ pub async fn define(
         is_assumed: false,
         changed_by: principal.login.clone(),
         changed_at: app.now(),
+        is_of_jobs: false,
     })
     .map_err(unprocessable)?;
     let kept = detached(async move {

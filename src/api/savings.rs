@@ -154,8 +154,7 @@ pub(super) async fn show(
     let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
     let mut read = pages::savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
-    let team = pages::team_of(&mut snapshot, &view, app.now().date_naive()).await?;
-    pages::narrow(&mut read, &view, team);
+    pages::narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     Ok(Json(SavingsBody {
         complete_to,
         savings: read.found.iter().map(|one| saving(one, complete_to.unwrap_or_default())).collect(),

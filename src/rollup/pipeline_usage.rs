@@ -3,9 +3,11 @@
 //! anew whenever some came, so that no order of arrival matters.
 //!
 //! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that each
-//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost. Where
-//! many post their own runs to one source it is the last run of the service itself. Before and after, and 92 days after
-//! the last run of a service, it is not known, as any usage that nobody told.
+//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost.
+//! These are the sources that told of its runs of the days that are counted, or else of its last run: one that was left
+//! for another holds nothing back for longer. Where many post their own runs to one source it is the last run of the
+//! service itself. Before and after, and 92 days after the last run of a service, it is not known, as any usage that nobody
+//! told.
 
 mod days;
 
@@ -17,6 +19,7 @@ use crate::events::{self, Event};
 use crate::focus::DateRange;
 use crate::store::Pools;
 use crate::store::job_kinds::{self, KeptRule};
+use crate::store::jobs;
 use crate::store::metric_points::{RUNS_COUNTED_BY as BY, Write};
 use crate::store::metrics::RUN_MINUTES;
 use crate::store::service_details;
@@ -31,7 +34,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The job that counts.
-pub const COUNT_PIPELINES: &str = "count_pipelines";
+pub const COUNT_PIPELINES: &str = jobs::COUNT_PIPELINES;
 /// How many runs ended.
 pub const RUNS: &str = "pipeline_runs";
 /// How many minutes they took.
@@ -49,8 +52,8 @@ pub struct Counted {
     pub unmapped_count: u64,
 }
 
-/// Whether runs came that are not counted yet, or something waited to be read at the last count, which may make zeros of days
-/// without a run; the next look is in a quarter of an hour. Of several who ask one is told so.
+/// Whether runs came that are not counted yet, or something waited to be read at the last count that may be such a run, or
+/// take no zeros away any more; the next look is in a quarter of an hour. Of several who ask one is told so.
 pub async fn take_due(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let due = sqlx::query_scalar!(
         "UPDATE pipeline_usage SET next_count_at = $1::timestamptz + interval '15 minutes'
@@ -93,11 +96,11 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     count.lost.retain(|_, count| *count > 0);
     usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
+    let through = count.newest.map_or(through, |newest| newest.max(through));
     sqlx::query!(
-        "UPDATE pipeline_usage SET counted_through = greatest(counted_through, $1::timestamptz),
-             has_to_wait = $2",
-        count.newest,
-        count.heard.has_to_wait()
+        "UPDATE pipeline_usage SET counted_through = $1, has_to_wait = $2",
+        through,
+        count.heard.has_to_wait(through)
     )
     .execute(taking.conn())
     .await?;
@@ -242,11 +245,11 @@ impl Count {
         if let Some(service_id) = run.service_id {
             let place = Place { kind: kind.map(str::to_owned), service_id };
             let series = self.series.entry(place).or_default();
-            series.source_ids.insert(run.source_id);
             if run.is_before {
-                series.ran_before = series.ran_before.max(Some(run.day));
+                series.add_before(run.source_id, run.day);
                 return;
             }
+            series.source_ids.insert(run.source_id);
             let sum = series.days.entry(run.day).or_default();
             sum.runs += 1;
             sum.seconds += run.seconds;

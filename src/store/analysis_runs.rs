@@ -43,7 +43,10 @@ pub async fn mark(conn: &mut PgConnection, analysis: Analysis, method: &str) -> 
                        || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
                                            ORDER BY service_id)) FROM service), '')
                        || '/' || coalesce((SELECT md5(string_agg(environment_id || ' ' || idle_days, ' '
-                                           ORDER BY environment_id)) FROM environment), '') AS "mark!""#
+                                           ORDER BY environment_id)) FROM environment), '')
+                       || '/' || (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws(' ',
+                                      service_id, environment_id, billing_currency, day, made_from), 0)))
+                                  FROM release_hours WHERE hours <> '{}') AS "mark!""#
         )
         .fetch_one(conn)
         .await?,

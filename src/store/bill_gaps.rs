@@ -7,7 +7,7 @@
 //! support, a domain) comes when it comes: it is neither late nor has it gaps.
 
 use super::Scope;
-use super::freshness::{SourceReach, SourceState};
+use super::freshness::{BILLS_BEGIN_WITHIN_DAYS, SourceReach, SourceState};
 use super::missing_bills::{self, Part};
 use crate::focus::BillingPeriod;
 use bigdecimal::BigDecimal;
@@ -26,6 +26,8 @@ pub struct AccountBills {
     pub months: Vec<NaiveDate>,
     /// Whether any of its bills has charges on several days.
     pub is_daily: bool,
+    /// The first day that its bills tell of, as of a source ([`SourceReach::bills_from`]); `None` without any charge.
+    pub bills_from: Option<NaiveDate>,
     /// When the newest of its bills became visible.
     pub read_at: DateTime<Utc>,
 }
@@ -101,10 +103,16 @@ pub async fn accounts(conn: &mut PgConnection) -> sqlx::Result<Vec<AccountBills>
         r#"SELECT g.source_id, g.billing_account_id AS account,
                array_agg(DISTINCT date_trunc('month', g.billing_period_start::timestamp)::date) AS "months!",
                coalesce(bool_or(g.first_charge_date < g.last_charge_date), false) AS "is_daily!",
+               min(CASE
+                   WHEN g.first_charge_date < g.last_charge_date AND g.first_charge_date - g.billing_period_start > $1
+                       THEN g.first_charge_date
+                   ELSE g.billing_period_start
+               END) FILTER (WHERE g.last_charge_date IS NOT NULL) AS "bills_from?",
                max(coalesce(g.published_at, d.received_at)) AS "read_at!"
            FROM generation g JOIN delivery d ON d.delivery_id = g.delivery_id
            WHERE g.state = 'current'
-           GROUP BY 1, 2 ORDER BY 1, 2"#
+           GROUP BY 1, 2 ORDER BY 1, 2"#,
+        BILLS_BEGIN_WITHIN_DAYS
     )
     .fetch_all(conn)
     .await
@@ -129,6 +137,7 @@ pub fn late(
             late.push(SourceReach {
                 name: named(source, &one.account),
                 account: Some(one.account.clone()),
+                bills_from: one.bills_from.unwrap_or(source.bills_from),
                 complete_to: last.min(source.complete_to),
                 last_charge_date: last.min(source.last_charge_date),
                 read_at: one.read_at,
@@ -352,6 +361,7 @@ mod tests {
             account: account.into(),
             months: months.iter().map(|month| day(&format!("{month}-01"))).collect(),
             is_daily,
+            bills_from: None,
             read_at: DateTime::UNIX_EPOCH,
         }
     }
@@ -371,6 +381,17 @@ mod tests {
         assert!(late_of("2026-12-02", &[next, bills("B", true, &["2026-10"])]).is_empty(), "it has ended");
         // What is billed once a period comes when it comes.
         assert!(late_of("2026-11-20", &[there, bills("tax", false, &["2026-10"])]).is_empty());
+    }
+
+    #[test]
+    fn a_late_account_is_as_old_as_its_own_bills() {
+        let from = |bills_from: Option<NaiveDate>| {
+            let new = AccountBills { bills_from, ..bills("B", true, &["2026-10"]) };
+            let accounts = [bills("A", true, &["2026-10", "2026-11"]), new];
+            late(&[source("2026-11-20")], &accounts, |_| SourceState::Complete)[0].bills_from
+        };
+        assert_eq!(from(Some(day("2026-10-22"))), day("2026-10-22"));
+        assert_eq!(from(None), day("2026-09-01"), "as the source");
     }
 
     #[test]

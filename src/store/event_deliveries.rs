@@ -1,7 +1,9 @@
 //! Requests of senders as they came. Committed before they are answered; read into events afterwards, and again
 //! whenever an adapter was mended.
 
+use super::jobs::{self, COUNT_PIPELINES};
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
@@ -249,18 +251,20 @@ pub async fn set_state(
     .map(drop)
 }
 
-/// Marks one delivery to be read again. False where there is no such.
+/// Marks one delivery to be read again, and has runs of pipelines counted again. False where there is no such.
 pub async fn read_again(conn: &mut PgConnection, event_delivery_id: i64) -> sqlx::Result<bool> {
     let updated = sqlx::query!(
         "UPDATE event_delivery SET state = 'new', failure_count = 0 WHERE event_delivery_id = $1",
         event_delivery_id
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    count_runs_again(conn, updated.rows_affected()).await?;
     Ok(updated.rows_affected() == 1)
 }
 
-/// Marks all deliveries of a source, or of all, that came since a time, or ever, to be read again. Says how many.
+/// Marks all deliveries of a source, or of all, that came since a time, or ever, to be read again, and has runs of
+/// pipelines counted again. Says how many.
 pub async fn read_all_again(
     conn: &mut PgConnection,
     event_source_id: Option<i64>,
@@ -273,9 +277,19 @@ pub async fn read_all_again(
         event_source_id,
         since
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    count_runs_again(conn, updated.rows_affected()).await?;
     Ok(updated.rows_affected())
+}
+
+// What is read again came long ago: nothing else tells of a run in it that a mended adapter finds. A count that finds it
+// waiting is followed by another one. Through the queue, since a page would wait for the row that a count holds.
+async fn count_runs_again(conn: &mut PgConnection, delivery_count: u64) -> sqlx::Result<()> {
+    if delivery_count > 0 {
+        jobs::enqueue(conn, COUNT_PIPELINES, "", &json!({})).await?;
+    }
+    Ok(())
 }
 
 /// What somebody should know of.

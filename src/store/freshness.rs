@@ -14,7 +14,7 @@ use std::sync::Arc;
 const LAG_DAYS_USUAL: u64 = 2;
 /// A bill whose first charge comes later than so many days into its billing period was begun in the middle of it, as an
 /// export is that was switched on then. One whose first charge comes earlier had nothing to charge before.
-const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
+pub(super) const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 

@@ -7,6 +7,8 @@ use sqlx::{PgConnection, PgExecutor};
 
 /// The job that reads what senders told.
 pub const READ_EVENTS: &str = "normalize_events";
+/// The job that counts runs of pipelines as usage.
+pub const COUNT_PIPELINES: &str = "count_pipelines";
 /// Tries of a job, those included at whose end its worker was gone.
 pub const ATTEMPTS_MAX: i32 = 5;
 

@@ -1,6 +1,5 @@
 //! What metrics mean: unit, and how their values are combined.
 
-use super::metric_points::RUNS_COUNTED_BY;
 use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -25,6 +24,8 @@ pub const RUN_MINUTES: &str = "pipeline_minutes";
 /// How the metrics of what services used of clusters begin.
 pub const CLUSTER_PREFIX: &str = "cluster_";
 const RANK_OF_BUILDS: u8 = 2;
+/// Metrics that are tried where nobody chose one to tell unit costs of, the best first: one may have values and no unit cost.
+pub const UNITS_TRIED_MAX: usize = 5;
 /// Metrics that an installation may have.
 pub const METRICS_MAX: i64 = 1000;
 
@@ -53,6 +54,8 @@ pub struct Metric {
     pub changed_by: String,
     /// When.
     pub changed_at: DateTime<Utc>,
+    /// It is the minutes of a kind of jobs: there is, or was, a rule that names the kind. Read, never written.
+    pub is_of_jobs: bool,
 }
 
 impl Metric {
@@ -74,7 +77,7 @@ impl Metric {
 
     /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests first, builds late.
     pub fn unit_rank(&self) -> u8 {
-        unit_rank(&self.metric, &self.meaning, &self.changed_by)
+        unit_rank(&self.metric, &self.meaning, self.is_of_jobs)
     }
 
     /// Whether it counts what a service does for someone, so that all that it costs is the cost of that.
@@ -90,9 +93,8 @@ impl Metric {
 
 /// The lowest is the best unit of what a service does: requests, orders and training jobs; then what nobody said the meaning
 /// of; then runs of pipelines; then what is no unit: minutes of runs and jobs, what failed, and what a service used of a
-/// cluster. Minutes of jobs are known by who counts them, since calls or films may be counted in minutes too.
-fn unit_rank(metric: &str, meaning: &str, changed_by: &str) -> u8 {
-    let is_of_jobs = metric.ends_with("_minutes") && changed_by == RUNS_COUNTED_BY;
+/// cluster. Minutes of jobs are known by the rules for kinds of jobs, since calls or films may be counted in minutes too.
+fn unit_rank(metric: &str, meaning: &str, is_of_jobs: bool) -> u8 {
     match meaning {
         "requests" | "orders" | "training-jobs" => 0,
         "pipeline-runs" => RANK_OF_BUILDS,
@@ -106,9 +108,10 @@ fn unit_rank(metric: &str, meaning: &str, changed_by: &str) -> u8 {
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Metric>> {
     sqlx::query_as!(
         Metric,
-        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
-                changed_by, changed_at
-         FROM metric ORDER BY metric LIMIT $1",
+        r#"SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                  changed_by, changed_at,
+                  EXISTS (SELECT FROM job_kind_rule r WHERE metric.metric = r.kind || '_minutes') AS "is_of_jobs!"
+           FROM metric ORDER BY metric LIMIT $1"#,
         METRICS_MAX
     )
     .fetch_all(conn)
@@ -119,9 +122,10 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Metric>> {
 pub async fn get(conn: &mut PgConnection, metric: &str) -> sqlx::Result<Option<Metric>> {
     sqlx::query_as!(
         Metric,
-        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
-                changed_by, changed_at
-         FROM metric WHERE metric = $1",
+        r#"SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                  changed_by, changed_at,
+                  EXISTS (SELECT FROM job_kind_rule r WHERE metric.metric = r.kind || '_minutes') AS "is_of_jobs!"
+           FROM metric WHERE metric = $1"#,
         metric
     )
     .fetch_optional(conn)
@@ -202,11 +206,12 @@ pub async fn add(
 pub async fn units(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query_as!(
         Told,
-        r#"SELECT p.metric, m.meaning, m.changed_by, count(DISTINCT p.charge_date) AS "count!"
+        r#"SELECT p.metric, m.meaning, count(DISTINCT p.charge_date) AS "count!",
+                  EXISTS (SELECT FROM job_kind_rule r WHERE p.metric = r.kind || '_minutes') AS "is_of_jobs!"
            FROM metric_point p JOIN metric m USING (metric)
            WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
              AND m.over_hours = 'sum' AND m.over_services = 'sum'
-           GROUP BY p.metric, m.meaning, m.changed_by"#,
+           GROUP BY p.metric, m.meaning"#,
         service_id,
         days.start(),
         days.end(),
@@ -219,10 +224,11 @@ pub async fn units(conn: &mut PgConnection, service_id: i64, days: DateRange) ->
 pub async fn units_of_all(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query_as!(
         Told,
-        r#"SELECT p.metric, m.meaning, m.changed_by, count(DISTINCT p.service_id) AS "count!"
+        r#"SELECT p.metric, m.meaning, count(DISTINCT p.service_id) AS "count!",
+                  EXISTS (SELECT FROM job_kind_rule r WHERE p.metric = r.kind || '_minutes') AS "is_of_jobs!"
            FROM metric_point p JOIN metric m USING (metric)
            WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
-           GROUP BY p.metric, m.meaning, m.changed_by"#,
+           GROUP BY p.metric, m.meaning"#,
         days.start(),
         days.end(),
     );
@@ -233,13 +239,13 @@ pub async fn units_of_all(conn: &mut PgConnection, days: DateRange) -> sqlx::Res
 struct Told {
     metric: String,
     meaning: String,
-    changed_by: String,
+    is_of_jobs: bool,
     count: i64,
 }
 
 fn best_first(mut told: Vec<Told>) -> Vec<String> {
     told.sort_by_cached_key(|one| {
-        (unit_rank(&one.metric, &one.meaning, &one.changed_by), Reverse(one.count), one.metric.clone())
+        (unit_rank(&one.metric, &one.meaning, one.is_of_jobs), Reverse(one.count), one.metric.clone())
     });
     told.into_iter().map(|one| one.metric).collect()
 }
@@ -320,6 +326,7 @@ impl Metric {
             is_assumed: false,
             changed_by: "test".into(),
             changed_at: DateTime::default(),
+            is_of_jobs: false,
         }
     }
 }
@@ -345,13 +352,13 @@ mod tests {
 
     #[test]
     fn what_a_service_used_or_its_jobs_took_is_no_unit() {
-        let named =
-            |name: &str, by: &str| Metric { metric: name.into(), changed_by: by.into(), ..metric("other", "sum") };
-        let is_unit = |name: &str, by: &str| named(name, by).is_unit();
-        assert!(!is_unit("cluster_eu-1_pods", "namespaces") && !is_unit("training_minutes", RUNS_COUNTED_BY));
-        assert!(!is_unit("e2e_minutes", RUNS_COUNTED_BY) && is_unit("e2e_jobs", RUNS_COUNTED_BY));
-        assert!(is_unit("call_minutes", "ann") && is_unit("any", "ann"));
-        let calls = Metric { meaning: "requests".into(), ..named("cluster_calls", "ann") };
+        let named = |name: &str| Metric { metric: name.into(), ..metric("other", "sum") };
+        let minutes = |name: &str| Metric { is_of_jobs: true, ..named(name) };
+        let is_unit = |name: &str| named(name).is_unit();
+        assert!(!is_unit("cluster_eu-1_pods") && !minutes("training_minutes").is_unit());
+        assert!(!minutes("e2e_minutes").is_unit() && is_unit("e2e_jobs"));
+        assert!(is_unit("call_minutes") && is_unit("any"));
+        let calls = Metric { meaning: "requests".into(), ..named("cluster_calls") };
         assert!(calls.is_unit(), "somebody said what it means");
     }
 
@@ -360,10 +367,11 @@ mod tests {
         let told = |metric: &str, meaning: &str, count: i64| Told {
             metric: metric.into(),
             meaning: meaning.into(),
-            changed_by: RUNS_COUNTED_BY.into(),
+            is_of_jobs: metric == "e2e_minutes",
             count,
         };
         let all = vec![
+            told("e2e_minutes", "other", 11),
             told(RUN_MINUTES, "other", 9),
             told("pipeline_runs", "pipeline-runs", 9),
             told("cluster_eu-1_pods", "other", 10),
@@ -372,8 +380,8 @@ mod tests {
             told("requests", "requests", 2),
             told("films", "other", 5),
         ];
-        let expected = ["requests", "orders", "calls", "films", "pipeline_runs", "cluster_eu-1_pods", RUN_MINUTES];
-        assert_eq!(best_first(all), expected);
+        let last = ["pipeline_runs", "e2e_minutes", "cluster_eu-1_pods", RUN_MINUTES];
+        assert_eq!(best_first(all), [&["requests", "orders", "calls", "films"][..], &last].concat());
     }
 
     #[test]

@@ -348,11 +348,11 @@ struct ForecastPage {
 async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let currency = view.currency(&mut snapshot).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Forecast", NavItem::Forecast).await?;
     let scope = principal.scope();
     let horizon = view.by().to_owned();
-    let filter = ForecastFilter { horizon: Some(&horizon), currency: view.text("cur"), ..ForecastFilter::default() };
+    let filter = ForecastFilter { horizon: Some(&horizon), currency: currency.as_deref(), ..ForecastFilter::default() };
     let rows = forecasts::standing(&mut snapshot, &scope, filter).await?;
     let of_total = ForecastFilter { scope: Some("total"), ..filter };
     let past = forecasts::past(&mut snapshot, &scope, of_total, PAST_COUNT_MAX).await?;
@@ -397,10 +397,10 @@ fn answer(total: &[PeriodRow], teams: &[PeriodRow], page: &Page) -> String {
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    view.known_values(&mut snapshot).await?;
+    let currency = view.currency(&mut snapshot).await?;
     let horizon = view.text("by").map(|_| view.by().to_owned());
     let filter =
-        ForecastFilter { horizon: horizon.as_deref(), currency: view.text("cur"), ..ForecastFilter::default() };
+        ForecastFilter { horizon: horizon.as_deref(), currency: currency.as_deref(), ..ForecastFilter::default() };
     let rows = forecasts::standing(&mut snapshot, &principal.scope(), filter).await?;
     let mut table = Table::new(&[
         "Scope",

@@ -40,15 +40,13 @@ impl Read {
         let view = View::parse(query, ACCEPTS)?;
         let subject = subject(snapshot, &view).await?;
         let mut steps = history::steps(snapshot, scope, view.basis, subject).await?;
-        if let Some(currency) = view.text("cur") {
-            steps.retain(|step| step.billing_currency.as_deref().is_none_or(|one| one == currency));
-        }
+        steps.retain(|step| step.billing_currency.as_deref().is_none_or(|own| view.has_currency(own)));
         let compared = compared(&view, &steps)?;
         let mut difference = match compared {
             Some((earlier, later)) => history::difference(snapshot, scope, view.basis, subject, earlier, later).await?,
             None => Vec::new(),
         };
-        difference.retain(|row| view.text("cur").is_none_or(|currency| currency == row.billing_currency));
+        difference.retain(|row| view.has_currency(&row.billing_currency));
         Ok(Self { view, subject, steps, compared, difference })
     }
 

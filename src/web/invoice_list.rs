@@ -114,7 +114,7 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
     let rows = invoices::list(snapshot, &scope, month).await?;
     let mut rows: Vec<Compared> = rows
         .into_iter()
-        .filter(|row| view.text("cur").is_none_or(|currency| currency == row.billing_currency))
+        .filter(|row| view.has_currency(&row.billing_currency))
         .map(|row| Compared::new(row, today))
         .collect();
     let counts = InvoiceState::ALL

@@ -40,6 +40,24 @@ impl View {
             currency: known("cur", currency, &names.currencies, false)?,
         })
     }
+
+    /// The currency that this view is narrowed to, as the bills write it: the text of the address is in any letter case.
+    ///
+    /// # Errors
+    /// As [`Self::known_values`].
+    pub async fn currency(&self, conn: &mut PgConnection) -> Result<Option<String>> {
+        Ok(self.known_values(conn).await?.currency)
+    }
+
+    /// Whether a row of this currency is asked for, letter case aside: for rows whose currency the bills of today need not
+    /// have, such as invoices and bills that were withdrawn.
+    pub(super) fn has_currency(&self, own: &str) -> bool {
+        self.text("cur").is_none_or(|asked| is_same(asked, own))
+    }
+}
+
+fn is_same(asked: &str, name: &str) -> bool {
+    asked.to_lowercase() == name.to_lowercase()
 }
 
 fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: bool) -> Result<Option<String>> {
@@ -48,7 +66,7 @@ fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: boo
         return Ok(Some(String::new()));
     }
     // The same letters first: two names may differ by case alone.
-    let same = || names.iter().find(|name| name.to_lowercase() == asked.to_lowercase());
+    let same = || names.iter().find(|name| is_same(asked, name));
     match names.get(asked).or_else(same) {
         Some(name) => Ok(Some(name.clone())),
         None if names.is_empty() => Ok(Some(asked.to_owned())),
@@ -62,6 +80,7 @@ fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: boo
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::Accepts;
     use super::*;
 
     fn read(asked: &str, names: &[&str]) -> std::result::Result<Option<String>, String> {
@@ -81,5 +100,14 @@ mod tests {
         let refused = "provider=Moon is not known. Allowed: AWS, Azure, none.";
         assert_eq!(read("Moon", &["AWS", "Azure"]), Err(refused.into()));
         assert_eq!(read("Moon", &[]), Ok(Some("Moon".into())), "no bill, nothing to choose from");
+    }
+
+    #[test]
+    fn rows_have_a_currency_in_any_letter_case() {
+        let view = |query| View::parse(Some(query), Accepts::default()).unwrap();
+        // A provider's own is in no list, and stays in the address as it was typed.
+        assert!(view("cur=tokens").has_currency("Tokens") && !view("cur=tokens").has_currency("USD"));
+        assert!(view("cur=usd").has_currency("USD") && view("cur=USD").has_currency("usd"));
+        assert!(view("").has_currency("USD"));
     }
 }

@@ -35,7 +35,7 @@ struct Asked {
 impl Asked {
     async fn read(conn: &mut Snapshot, view: &View) -> Result<Self> {
         let month_view = month_view(view.text("view"))?;
-        Ok(Self { month_view, basis: view.basis, currency: view.known_values(conn).await?.currency })
+        Ok(Self { month_view, basis: view.basis, currency: view.currency(conn).await? })
     }
 
     fn has(&self, currency: &str) -> bool {

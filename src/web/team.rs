@@ -79,7 +79,7 @@ async fn show(
         None => Default::default(),
     };
     let (forecast, anomalies) =
-        if shows_cost { ahead(&mut snapshot, &scope, &team, view.text("cur")).await? } else { Default::default() };
+        if shows_cost { ahead(&mut snapshot, &scope, &team, &view).await? } else { Default::default() };
     let of = RestatedOf { team_id: Some(team.team_id), ..RestatedOf::default() };
     let looked = Looked { page: "teams", publication_id: page.publication_id, basis: view.basis, of };
     let restated = match shows_cost {
@@ -120,9 +120,10 @@ async fn ahead(
     conn: &mut Snapshot,
     scope: &Scope,
     team: &TeamHead,
-    currency: Option<&str>,
+    view: &View,
 ) -> Result<(ForecastSection, Vec<InboxRow>)> {
-    let forecast = ForecastSection::read(conn, scope, ("team", team.team_id), currency).await?;
+    let currency = view.currency(conn).await?;
+    let forecast = ForecastSection::read(conn, scope, ("team", team.team_id), currency.as_deref()).await?;
     let filter = AnomalyFilter { team_id: Some(team.team_id), state: Some("open"), ..AnomalyFilter::default() };
     let open = anomaly_lists::list(conn, scope, filter, ANOMALY_COUNT_MAX).await?;
     Ok((forecast, open.iter().map(InboxRow::of_subject).collect()))

@@ -18,8 +18,6 @@ use std::collections::BTreeMap;
 
 /// Services whose usage is read for one page.
 const SERVICES_MAX: usize = 60;
-/// Metrics of a service that are tried for its unit cost, the best first.
-const UNITS_MAX: usize = 5;
 
 /// The section of the team's page; it renders as nothing where nothing is known.
 #[derive(Clone, Default, Template)]
@@ -102,7 +100,7 @@ async fn unit_metrics<'a>(
         return Ok(all.get(&chosen).into_iter().collect());
     }
     let names = metrics::units(snapshot, service_id, span.days).await?;
-    Ok(names.iter().take(UNITS_MAX).filter_map(|name| all.get(name)).collect())
+    Ok(names.iter().take(metrics::UNITS_TRIED_MAX).filter_map(|name| all.get(name)).collect())
 }
 
 async fn unit_costs(

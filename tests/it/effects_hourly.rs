@@ -216,6 +216,30 @@ async fn hours_are_read_for_releases_that_days_by_the_hour_come_before(db: PgPoo
     }
 }
 
+/// A search for anomalies looks at hours and reads none: whichever job runs first, it looks again once they are there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn anomalies_are_looked_for_again_once_hours_are_there(db: PgPool) {
+    let world = filled(&db).await;
+    let pools = &world.app.state.pools;
+    deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    let detect = async || anomalies::detect(pools, time("2026-11-20T12:00:00Z")).await.unwrap();
+    let is_due = async || anomalies::ask_where_due(pools).await.unwrap();
+    detect().await;
+    settle_without_hours(&world).await;
+    assert!(!is_due().await, "none was read");
+    settle(&world).await;
+    assert!(is_due().await);
+    assert!(detect().await.looked_count > 0);
+    assert!(!is_due().await && !effects::is_behind(pools).await.unwrap());
+
+    // Hours that are the same, and days of which bills tell none, change nothing.
+    deployed(&db, ("2", "v2"), "search", "production", "2026-10-20T12:00:00Z").await;
+    detect().await;
+    settle(&world).await;
+    assert_eq!(kept(&db).await.len(), 2);
+    assert!(!is_due().await && !effects::is_behind(pools).await.unwrap());
+}
+
 /// Waits until a statement waits for a lock of another transaction.
 async fn someone_waits(db: &PgPool) {
     let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity

@@ -100,6 +100,8 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     assert!(all.body.contains("November 2026 is expected to end at $"), "{}", all.body);
     let csv = finance.get("/finance/forecast.csv").await.body;
     assert_eq!(csv.lines().count(), 10, "{csv}");
+    assert_eq!(finance.get("/finance/forecast.csv?cur=usd").await.body, csv);
+    assert_eq!(get("/api/v1/forecast?service=checkout&by=month&cur=usd").await, answer);
     assert!(finance.get("/finance/statements/2026-11").await.body.contains("id=\"forecast\""));
 
     // Members see their own teams' forecasts only.

@@ -53,6 +53,13 @@ pub struct Drivers {
     pub metrics: HashMap<(String, Day), BTreeMap<i64, BigDecimal>>,
 }
 
+/// Drivers, and where services run by them.
+struct Known<'a> {
+    drivers: &'a Drivers,
+    // Who has own cost, in whatever currency. Empty where no split asks.
+    costs: HashMap<Day, BTreeSet<i64>>,
+}
+
 /// A row that a split makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
@@ -161,17 +168,28 @@ impl Plan {
             by_stretch[self.stretch_at(row.key.charge_date)].push(row);
         }
         let (mut moved, mut stayed) = (Vec::new(), Vec::new());
+        let known = self.known(drivers);
         for (stretch, rows) in self.stretches.iter().zip(by_stretch) {
-            self.work_out_stretch(stretch, rows, drivers, (&mut moved, &mut stayed));
+            self.work_out_stretch(stretch, rows, &known, (&mut moved, &mut stayed));
         }
         (moved, stayed)
+    }
+
+    fn known<'a>(&self, drivers: &'a Drivers) -> Known<'a> {
+        let mut costs: HashMap<Day, BTreeSet<i64>> = HashMap::new();
+        if self.splits.iter().any(|split| split.by_environment && matches!(split.method, Method::Metric(_))) {
+            for ((_, day), of_services) in &drivers.direct {
+                costs.entry(*day).or_default().extend(of_services.keys());
+            }
+        }
+        Known { drivers, costs }
     }
 
     fn work_out_stretch(
         &self,
         stretch: &Stretch,
         rows: Vec<SourceRow>,
-        drivers: &Drivers,
+        known: &Known<'_>,
         (moved, stayed): (&mut Vec<Moved>, &mut Vec<Stayed>),
     ) {
         // What each source holds: its own rows, and those that splits before bring.
@@ -189,7 +207,7 @@ impl Plan {
                 };
                 let weights = weights
                     .entry((key.billing_currency.clone(), day))
-                    .or_insert_with(|| self.weights(split, &key, drivers));
+                    .or_insert_with(|| self.weights(split, &key, known));
                 let Some((to, weights)) = weights else {
                     stayed.push(Stayed { split_id: split.split_id, key, costs });
                     continue;
@@ -204,7 +222,8 @@ impl Plan {
         }
     }
 
-    fn weights(&self, split: &Split, key: &RowKey, drivers: &Drivers) -> Weights {
+    fn weights(&self, split: &Split, key: &RowKey, known: &Known<'_>) -> Weights {
+        let drivers = known.drivers;
         let (to, weights): (Vec<Option<i64>>, Vec<BigDecimal>) = match &split.method {
             Method::Fixed => {
                 let mut all: Vec<(Option<i64>, BigDecimal)> = split
@@ -238,11 +257,13 @@ impl Plan {
             }
             Method::Metric(name) => {
                 let mut values = self.driver(split, name, key, &drivers.metrics);
-                // Usage that is not told apart by environment counts for each that the service may run in.
-                let untold = RowKey { environment_id: 0, ..key.clone() };
-                for (id, value) in self.driver(split, name, &untold, &drivers.metrics) {
-                    if may_run_in(id, key, &drivers.direct) {
-                        values.entry(id).or_insert(value);
+                if split.by_environment {
+                    // Usage that is not told apart by environment counts for each that the service may run in.
+                    let untold = RowKey { environment_id: NO_ENVIRONMENT, ..key.clone() };
+                    for (id, value) in self.driver(split, name, &untold, &drivers.metrics) {
+                        if known.may_run_in(id, key) {
+                            values.entry(id).or_insert(value);
+                        }
                     }
                 }
                 values.into_iter().map(|(id, value)| (Some(id), value)).unzip()
@@ -277,17 +298,22 @@ impl Plan {
     }
 }
 
-// Whether a service runs in an environment, by what it costs on the day: unknown where it costs nothing anywhere.
-fn may_run_in(service_id: i64, key: &RowKey, direct: &HashMap<(String, Day), BTreeMap<i64, BigDecimal>>) -> bool {
-    let costs_in = |environment_id: i64| {
-        let day = Day { charge_date: key.charge_date, environment_id };
-        direct.get(&(key.billing_currency.clone(), day)).is_some_and(|all| all.contains_key(&service_id))
-    };
-    costs_in(key.environment_id) || !costs_in(ALL_ENVIRONMENTS)
+impl Known<'_> {
+    // Whether a service runs in an environment, by what it costs on the day in any currency: unknown, so that it may,
+    // where some of that is of no environment, or where it costs nothing anywhere.
+    fn may_run_in(&self, service_id: i64, key: &RowKey) -> bool {
+        let costs_in = |environment_id: i64| {
+            let day = Day { charge_date: key.charge_date, environment_id };
+            self.costs.get(&day).is_some_and(|services| services.contains(&service_id))
+        };
+        costs_in(key.environment_id) || costs_in(NO_ENVIRONMENT) || !costs_in(ALL_ENVIRONMENTS)
+    }
 }
 
 /// The environment under which drivers hold the sum over all environments.
 pub const ALL_ENVIRONMENTS: i64 = -1;
+/// What no rule gives to an environment.
+const NO_ENVIRONMENT: i64 = 0;
 
 fn add(pool: &mut BTreeMap<RowKey, Costs>, key: RowKey, costs: Costs) {
     match pool.entry(key) {

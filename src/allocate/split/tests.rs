@@ -51,11 +51,15 @@ fn row(service_id: i64, environment_id: i64, cost: &str) -> SourceRow {
 
 /// Drivers of one day: service, environment, own cost.
 fn direct(values: &[(i64, i64, &str)]) -> Drivers {
+    direct_in("USD", values)
+}
+
+fn direct_in(currency: &str, values: &[(i64, i64, &str)]) -> Drivers {
     let mut drivers = Drivers::default();
     let charge_date = NaiveDate::from_ymd_opt(2026, 10, 3).unwrap();
     for (service_id, environment_id, value) in values {
         for environment_id in [*environment_id, ALL_ENVIRONMENTS] {
-            let day = drivers.direct.entry(("USD".into(), Day { charge_date, environment_id })).or_default();
+            let day = drivers.direct.entry((currency.into(), Day { charge_date, environment_id })).or_default();
             *day.entry(*service_id).or_default() += number(value);
         }
     }
@@ -155,26 +159,32 @@ fn usage_without_an_environment_divides_the_cost_of_each() {
         let day = drivers.metrics.entry(("requests".into(), Day { charge_date, environment_id })).or_default();
         day.insert(service_id, number(value));
     }
-    let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
-    let (moved, stayed) = run(&[by_requests()], rows, &drivers);
-    let expected = [
-        "1 B env 7 6",
-        "1 C env 7 2",
-        "1 A env 7 -8",
-        "1 B env 8 2",
-        "1 C env 8 2",
-        "1 A env 8 -4",
-        "1 C env 9 2",
-        "1 A env 9 -2",
-    ];
-    assert_eq!((moved, stayed), (expected.map(str::to_owned).to_vec(), 0));
+    let divided = |by_cost: &[Drivers]| {
+        let direct = by_cost.iter().flat_map(|one| one.direct.clone()).collect();
+        let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
+        run(&[by_requests()], rows, &Drivers { direct, ..drivers.clone() })
+    };
+    let seventh = ["1 B env 7 6", "1 C env 7 2", "1 A env 7 -8"];
+    let eighth = ["1 B env 8 2", "1 C env 8 2", "1 A env 8 -4"];
+    let ninth = ["1 C env 9 2", "1 A env 9 -2"];
+    let of_all = [&seventh[..], &eighth, &ninth].concat();
+    let expected = |moved: &[&str], stayed: usize| {
+        let moved: Vec<String> = moved.iter().map(|one| (*one).to_owned()).collect();
+        (moved, stayed)
+    };
+    assert_eq!(divided(&[]), expected(&of_all, 0), "where C runs is not known");
 
     // C costs something in one of them only, and gets nothing of what the others cost.
-    let drivers = Drivers { direct: direct(&[(3, 7, "1")]).direct, ..drivers };
-    let rows = vec![row(1, 7, "8"), row(1, 8, "4"), row(1, 9, "2")];
-    let (moved, stayed) = run(&[by_requests()], rows, &drivers);
-    let expected = ["1 B env 7 6", "1 C env 7 2", "1 A env 7 -8", "1 B env 8 4", "1 A env 8 -4"];
-    assert_eq!((moved, stayed), (expected.map(str::to_owned).to_vec(), 1));
+    let without_c = ["1 B env 8 4", "1 A env 8 -4"];
+    assert_eq!(divided(&[direct(&[(3, 7, "1")])]), expected(&[&seventh[..], &without_c].concat(), 1));
+    // What it costs without an environment may be of any.
+    assert_eq!(divided(&[direct(&[(3, 0, "1")])]), expected(&of_all, 0));
+    assert_eq!(divided(&[direct(&[(3, 0, "1"), (3, 7, "1")])]), expected(&of_all, 0));
+    // A cost is one in whatever currency, of this pool or another.
+    let euros = || direct_in("EUR", &[(3, 7, "1")]);
+    let both = [direct(&[(3, 8, "1")]), euros()];
+    assert_eq!(divided(&both), expected(&[&seventh[..], &eighth].concat(), 1));
+    assert_eq!(divided(&[euros()]), expected(&[&seventh[..], &without_c].concat(), 1));
 }
 
 #[test]

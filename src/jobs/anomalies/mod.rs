@@ -59,8 +59,8 @@ pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
     }
 }
 
-/// Puts the job into the queue where bills, deployments, usage, answers or the method changed since it ran last. Gives
-/// whether it did.
+/// Puts the job into the queue where bills, deployments, the hours around them, usage, answers or the method changed since
+/// it ran last. Gives whether it did.
 pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
     let mut conn = pools.jobs.acquire().await?;
     let is_due = is_due(&mut conn).await?;

@@ -138,7 +138,8 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
 }
 
 // Before the view that they are read in, and after the mark that is noted: what is published in between, the next look
-// finds. Hours are read for effects alone: they may take long, and whoever else looks at them takes those that are there.
+// finds. Hours are read for effects alone: they may take long, and whoever else looks at them takes those that are there,
+// and looks again once there are others.
 pub(super) async fn bring_inputs_up_to_date(pools: &Pools) -> sqlx::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     price_changes::bring_up_to_date(&mut transaction).await?;

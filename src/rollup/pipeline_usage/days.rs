@@ -57,13 +57,31 @@ impl Sum {
 pub(super) struct Series {
     // Of the days that are counted.
     pub days: BTreeMap<NaiveDate, Sum>,
-    // The event sources that told of these runs, or of such in the days before.
+    // The event sources that told of these runs.
     pub source_ids: BTreeSet<i64>,
-    // The day of the last run in the days before those that are counted.
-    pub ran_before: Option<NaiveDate>,
+    // The day of the last run in the days before those that are counted, and the event sources that told of runs on it.
+    ran_before: Option<NaiveDate>,
+    before_ids: BTreeSet<i64>,
 }
 
 impl Series {
+    // A run in the days before those that are counted.
+    pub fn add_before(&mut self, source_id: i64, day: NaiveDate) {
+        if Some(day) > self.ran_before {
+            self.ran_before = Some(day);
+            self.before_ids.clear();
+        }
+        if Some(day) == self.ran_before {
+            self.before_ids.insert(source_id);
+        }
+    }
+
+    // Who has to have told that there was no run. Without a run in the days that are counted it is who told of the last
+    // one before: they alone were asked before it left these days, so that no zero goes with it.
+    fn senders(&self) -> &BTreeSet<i64> {
+        if self.source_ids.is_empty() { &self.before_ids } else { &self.source_ids }
+    }
+
     // Days without a run, up to the one that was not told of as a whole: from the first run on, or from the first day that
     // is counted where some ran before. Long after the last run nobody says that there was none: so all zeros of a place
     // have left the days that are counted before its last run leaves those that are read.
@@ -113,12 +131,10 @@ impl Heard {
         *known = day.max(*known);
     }
 
-    // Whether days that were told of are no zeros because of what waits to be read, so that they are soon counted again.
-    pub fn has_to_wait(&self) -> bool {
-        let is_lower = |(source_id, since): (&i64, &DateTime<Utc>)| {
-            self.told_at.get(source_id).is_some_and(|at| since.date_naive() < at.date_naive())
-        };
-        self.waits_since.iter().any(is_lower)
+    // Whether something that waits to be read came before that up to which runs are counted: a run in it is not found by
+    // when it came once it is read, and until then it may take zeros away. So all is soon counted again.
+    pub fn has_to_wait(&self, counted_through: DateTime<Utc>) -> bool {
+        self.waits_since.values().any(|since| *since <= counted_through)
     }
 
     // When one of these sources last told of a run.
@@ -183,9 +199,9 @@ pub(super) fn points(
 ) -> BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> {
     let mut by_reach: BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> = BTreeMap::new();
     for (place, series) in all {
-        let points = by_reach.entry(heard.last(&series.source_ids)).or_default();
+        let points = by_reach.entry(heard.last(series.senders())).or_default();
         points.extend(series.days.iter().flat_map(|(day, sum)| sum.points(place, *day)));
-        let Some(told_until) = heard.told_until(place.service_id, &series.source_ids) else { continue };
+        let Some(told_until) = heard.told_until(place.service_id, series.senders()) else { continue };
         let quiet = series.quiet_days(known.first, told_until);
         let zeros = quiet.flat_map(|day| Sum::default().points(place, day));
         points.extend(zeros.filter(|point| !known.is_of_others(point)));
@@ -208,7 +224,7 @@ mod tests {
     // A run on each of these days, told by these sources.
     fn series(days: &[u32], source_ids: &[i64]) -> Series {
         let days = days.iter().map(|number| (day(*number), Sum { runs: 1, seconds: 60 }));
-        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ran_before: None }
+        Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ..Series::default() }
     }
 
     fn heard(told: &[(i64, DateTime<Utc>)]) -> Heard {
@@ -242,6 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn who_told_of_earlier_runs_alone_is_asked_only_where_nobody_told_of_later_ones() {
+        let mut told = series(&[5], &[3]);
+        for (source_id, back) in [(1, 9), (2, 4), (1, 4), (4, 6)] {
+            told.add_before(source_id, day(1) - Days::new(back));
+        }
+        assert_eq!((told.ran_before, told.senders()), (Some(day(1) - Days::new(4)), &BTreeSet::from([3])));
+        told.source_ids.clear();
+        assert_eq!(told.senders(), &BTreeSet::from([1, 2]), "of the last day before");
+    }
+
+    #[test]
     fn no_run_has_to_be_told_by_all_and_a_run_by_anyone() {
         let of = |told: Series| BTreeMap::from([(Place { kind: None, service_id: 7 }, told)]);
         let known = Known { first: day(1), others: HashSet::from([(RUNS.to_owned(), 7, day(4))]) };
@@ -260,14 +287,16 @@ mod tests {
         let told = &all[&Some(at(9, 12))];
         assert_eq!(days(told, RUNS), ones(&[(3, 1), (5, 0), (8, 1)]), "the fourth is somebody else's");
         assert_eq!(days(told, MINUTES), ones(&[(3, 1), (4, 0), (5, 0), (8, 1)]));
-        assert!(!both.has_to_wait());
+        assert!(!both.has_to_wait(at(9, 12)));
         // What waits takes zeros away until it is read, and nothing from days with runs.
         both.waits_since.insert(1, at(2, 0));
         let all = points(&of(series(&[3, 8], &[1, 2])), &both, &known);
         assert_eq!(days(&all[&Some(at(9, 12))], RUNS), ones(&[(3, 1), (8, 1)]));
-        assert!(both.has_to_wait());
+        assert!(both.has_to_wait(at(9, 12)));
         both.waits_since = BTreeMap::from([(1, at(6, 13)), (3, at(1, 0))]);
-        assert!(!both.has_to_wait(), "that changes no day");
+        assert!(both.has_to_wait(at(9, 12)), "no zero goes, but a run in it would not be found by when it came");
+        both.waits_since = BTreeMap::from([(1, at(9, 13))]);
+        assert!(!both.has_to_wait(at(9, 12)), "that is found by when it came");
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Commitments", NavItem::Rules).await?;
     let days = days(&view, &page);
     let Read { commitments, coverage, unused, by_day, months } =
-        read(&mut snapshot, &principal.scope(), days, view.text("cur")).await?;
+        read(&mut snapshot, &principal.scope(), days, &view).await?;
     let month_label = |days: &DateRange| BillingPeriod::containing(days.start()).label();
     Ok(CommitmentsPage {
         answer: answer(&commitments),
@@ -117,13 +117,9 @@ pub struct Read {
     pub months: Vec<Step>,
 }
 
-/// Reads it, in one currency where one is asked for.
-pub async fn read(
-    conn: &mut PgConnection,
-    scope: &Scope,
-    days: DateRange,
-    currency: Option<&str>,
-) -> sqlx::Result<Read> {
+/// Reads it, in one currency where the view asks for one.
+pub async fn read(conn: &mut PgConnection, scope: &Scope, days: DateRange, view: &View) -> Result<Read> {
+    let currency = view.currency(&mut *conn).await?;
     let year = trend::months_to(days.last_day());
     let by_day = trend::by_day(commitment_costs::by_day(&mut *conn, scope, days).await?);
     let months = trend::by_month(&commitment_costs::by_day(&mut *conn, scope, year).await?, year);
@@ -134,7 +130,7 @@ pub async fn read(
         by_day,
         months,
     };
-    let is_asked = |own: &str| currency.is_none_or(|currency| currency == own);
+    let is_asked = |own: &str| currency.as_ref().is_none_or(|currency| currency == own);
     read.commitments.retain(|one| is_asked(&one.currency));
     read.coverage.retain(|one| is_asked(&one.currency));
     read.unused.retain(|one| is_asked(&one.currency));
@@ -254,7 +250,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Commitments", NavItem::Rules).await?;
-    let read = read(&mut snapshot, &principal.scope(), days(&view, &page), view.text("cur")).await?;
+    let read = read(&mut snapshot, &principal.scope(), days(&view, &page), &view).await?;
     let table = match view.by() {
         "buyer" => unused_table(&read.unused),
         "bought" => coverage_table(&read.coverage),

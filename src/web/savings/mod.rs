@@ -90,7 +90,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let scope = principal.scope();
     let complete_to = page.bills.complete_to();
     let mut read = savings(&app, page.publication_id, &mut snapshot, &scope, complete_to).await?;
-    narrow(&mut read, &view, team_of(&mut snapshot, &view, app.now().date_naive()).await?);
+    narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let of = |state: &str| -> Vec<&Found> { read.found.iter().filter(|one| one.state() == state).collect() };
     let (open, held, dismissed) = (of("open"), of("held-back"), of("dismissed"));
@@ -114,17 +114,18 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     })
 }
 
-/// Name of the team that a view narrows to; a name that the catalogue lacks is refused.
-pub async fn team_of(snapshot: &mut Snapshot, view: &View, today: NaiveDate) -> Result<Option<String>> {
-    // The days play no part: only the names are looked up.
-    view.filter(snapshot, DateRange::days_to(today, 1)).await?;
+/// Name of the team that a view narrows to.
+async fn team_of(snapshot: &mut Snapshot, view: &View) -> Result<Option<String>> {
     let Some(slug) = view.text("team").filter(|slug| *slug != NONE) else { return Ok(None) };
     let teams = service_costs::choices(snapshot).await?.teams;
     Ok(teams.into_iter().find(|(key, _)| key == slug).map(|(_, name)| name))
 }
 
-/// Keeps what a view asks for.
-pub fn narrow(read: &mut Savings, view: &View, team: Option<String>) {
+/// Keeps what a view asks for. A name that the catalogue lacks is refused, as is a currency that no bill has.
+pub async fn narrow(read: &mut Savings, snapshot: &mut Snapshot, view: &View, today: NaiveDate) -> Result<()> {
+    // The days play no part: only the names are looked up.
+    let currency = view.filter(snapshot, DateRange::days_to(today, 1)).await?.currency;
+    let team = team_of(snapshot, view).await?;
     let is =
         |asked: Option<&str>, slug: &str| asked.is_none_or(|asked| asked == slug || asked == NONE && slug.is_empty());
     let has_team = |name: Option<&str>| match view.text("team") {
@@ -133,20 +134,21 @@ pub fn narrow(read: &mut Savings, view: &View, team: Option<String>) {
         Some(_) => name == team.as_deref(),
     };
     let (service, environment, kind) = (view.text("service"), view.text("env"), view.text("kind"));
-    let currency = view.text("cur");
+    let has_currency = |own: &str| currency.as_ref().is_none_or(|currency| currency == own);
     read.found.retain(|one| {
         is(service, &one.service_slug)
             && is(environment, &one.environment_slug)
             && kind.is_none_or(|kind| one.saving.waste.kind() == kind)
-            && currency.is_none_or(|currency| one.saving.place.currency == currency)
+            && has_currency(&one.saving.place.currency)
             && has_team(one.team_name.as_deref())
     });
     read.idle.retain(|one| {
         is(service, &one.row.service_slug)
             && is(environment, &one.row.environment_slug)
-            && currency.is_none_or(|currency| one.row.currency == currency)
+            && has_currency(&one.row.currency)
             && has_team(one.row.team_name.as_deref())
     });
+    Ok(())
 }
 
 fn selects(view: &View, choices: service_costs::Choices) -> Vec<Select> {
@@ -257,7 +259,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
     let mut read = savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
-    narrow(&mut read, &view, team_of(&mut snapshot, &view, app.now().date_naive()).await?);
+    narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     let mut table = Table::new(&[
         "Kind",
         "State",

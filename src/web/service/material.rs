@@ -193,8 +193,8 @@ impl Readings {
         let mut forecast = ForecastSection::default();
         let mut unusual = Vec::new();
         if shows_cost {
-            forecast =
-                ForecastSection::read(snapshot, &scope, ("service", service.service_id), view.text("cur")).await?;
+            let (subject, currency) = (("service", service.service_id), view.currency(snapshot).await?);
+            forecast = ForecastSection::read(snapshot, &scope, subject, currency.as_deref()).await?;
             let filter = AnomalyFilter {
                 service_id: Some(service.service_id),
                 from: Some(listed.start()),

@@ -78,7 +78,9 @@ pub(super) async fn adjustments(
     let month: BillingPeriod = month.parse().map_err(|error| Error::Invalid(format!("{month}: {error}.")))?;
     let view = View::parse(query.as_deref(), Accepts::default())?;
     let mut snapshot = app.pools.snapshot().await?;
-    let rows = month_closing::adjustments(&mut snapshot, &principal.scope(), view.basis, month).await?;
+    let currency = view.currency(&mut snapshot).await?;
+    let mut rows = month_closing::adjustments(&mut snapshot, &principal.scope(), view.basis, month).await?;
+    rows.retain(|row| currency.as_ref().is_none_or(|asked| *asked == row.billing_currency));
     let column = view.basis.focus_column();
     let mut table = Table::new(&[
         "ClosedMonth",

@@ -147,7 +147,7 @@ impl Asked {
             view: month_view(view.text("view"))?,
             basis: view.basis,
             by: By::from_key(view.by()),
-            currency: view.known_values(conn).await?.currency,
+            currency: view.currency(conn).await?,
         })
     }
 }
@@ -270,6 +270,12 @@ impl StatementPage {
 
     fn csv(&self) -> String {
         self.view.link(&format!("{}.csv", self.path()), &[])
+    }
+
+    /// What is booked, of the currency and in the cost column of the page: its file takes no more of the address.
+    fn adjustments(&self) -> String {
+        let others = [("period", ""), ("vs", ""), ("view", ""), ("by", "")];
+        self.view.link(&format!("{}/adjustments.csv", self.path()), &others)
     }
 
     fn is_closed(&self) -> bool {

@@ -3,6 +3,7 @@
 use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{Comparison, Side, compare};
 use crate::focus::DateRange;
+use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
 use crate::store::known_days::Lacking;
 use crate::store::metrics::{self, Metric};
@@ -31,6 +32,13 @@ pub struct GroupUnit {
     pub comparison: Comparison,
 }
 
+impl GroupUnit {
+    // Whether a unit has a cost in one of the periods: something was used there.
+    fn has_cost(&self) -> bool {
+        [&self.comparison.before, &self.comparison.after].iter().any(|side| !side.unit.usage.is_zero())
+    }
+}
+
 /// All groups of a view.
 pub struct Groups {
     /// The days; `None` before the first bill.
@@ -57,56 +65,87 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let names = metrics::units_of_all(conn, both).await?;
-    let metric = match view.text("metric") {
+    let tried = match view.text("metric") {
         Some(name) => {
             let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
-            Some(metric.ok_or_else(|| {
+            vec![metric.ok_or_else(|| {
                 Error::Invalid(format!(
                     "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
                 ))
-            })?)
+            })?]
         }
-        None => match names.first() {
-            Some(name) => metrics::get(conn, name).await?,
-            None => None,
-        },
+        None => {
+            let mut best = Vec::new();
+            for name in names.iter().take(metrics::UNITS_TRIED_MAX) {
+                best.extend(metrics::get(conn, name).await?);
+            }
+            best
+        }
     };
-    let mut read = Groups { span: Some(span), group, metric, metrics: names, units: Vec::new() };
-    if let Some(metric) = &read.metric {
-        let filter = view.filter(conn, span.days).await?;
-        let costs = unit_costs::costs(conn, scope, &filter, &metric.metric, group, both).await?;
-        let usage = whole_days(unit_costs::usage(conn, scope, &filter, &metric.metric, group, both).await?);
-        let lacking = lacking(conn, group, both, bills).await?;
-        let known = |(key, used): (String, BTreeMap<NaiveDate, BigDecimal>)| {
-            let lacks = |day| lacking.get(&key).is_some_and(|own| own.has(day));
-            let used = billed(used, |day| span.has_bill(day) && !lacks(day));
-            (key, used)
-        };
-        let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
-        let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
-        for row in costs {
-            let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
-            *entry.1.entry(row.charge_date).or_default() += row.cost;
+    let mut read = Groups { span: Some(span), group, metric: None, metrics: names, units: Vec::new() };
+    if tried.is_empty() {
+        return Ok(read);
+    }
+    let filter = view.filter(conn, span.days).await?;
+    let lacking = lacking(conn, group, both, bills).await?;
+    let asked = Asked { scope, filter, group, span, both, lacking };
+    // The best one may have values and no unit cost, all zeros say; where none has, it is told all the same.
+    for metric in tried {
+        let units = units_of(conn, &asked, &metric.metric).await?;
+        let has_cost = units.iter().any(GroupUnit::has_cost);
+        if read.metric.is_none() || has_cost {
+            (read.metric, read.units) = (Some(metric), units);
         }
-        read.units = by_group
-            .into_iter()
-            .filter_map(|((key, currency), (label, costs))| {
-                let used = usage.get(&key)?;
-                let side = |days| Side::of(days, &costs, used);
-                let comparison = compare(side(span.before), side(span.days));
-                let is_known = comparison.before.unit.day_count + comparison.after.unit.day_count > 0;
-                is_known.then_some(GroupUnit { key, label, currency, comparison })
-            })
-            .filter(|one| !(one.comparison.after.unit.cost.is_zero() && one.comparison.before.unit.cost.is_zero()))
-            .collect();
-        read.units.sort_by(|left, right| {
-            let cost = |one: &GroupUnit| one.comparison.after.unit.cost.clone();
-            cost(right)
-                .cmp(&cost(left))
-                .then_with(|| (&left.label, &left.currency).cmp(&(&right.label, &right.currency)))
-        });
+        if has_cost {
+            break;
+        }
     }
     Ok(read)
+}
+
+// What unit costs are asked of, whatever the metric.
+struct Asked<'a> {
+    scope: &'a Scope,
+    filter: CostFilter,
+    group: UnitGroup,
+    span: Span,
+    // The days of both periods, and those between.
+    both: DateRange,
+    lacking: BTreeMap<String, Lacking>,
+}
+
+// The groups that this metric is known for, the dearest first.
+async fn units_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str) -> Result<Vec<GroupUnit>> {
+    let Asked { scope, filter, group, span, both, lacking } = asked;
+    let costs = unit_costs::costs(conn, scope, filter, metric, *group, *both).await?;
+    let usage = whole_days(unit_costs::usage(conn, scope, filter, metric, *group, *both).await?);
+    let known = |(key, used): (String, BTreeMap<NaiveDate, BigDecimal>)| {
+        let lacks = |day| lacking.get(&key).is_some_and(|own| own.has(day));
+        let used = billed(used, |day| span.has_bill(day) && !lacks(day));
+        (key, used)
+    };
+    let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
+    let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
+    for row in costs {
+        let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
+        *entry.1.entry(row.charge_date).or_default() += row.cost;
+    }
+    let mut units: Vec<GroupUnit> = by_group
+        .into_iter()
+        .filter_map(|((key, currency), (label, costs))| {
+            let used = usage.get(&key)?;
+            let side = |days| Side::of(days, &costs, used);
+            let comparison = compare(side(span.before), side(span.days));
+            let is_known = comparison.before.unit.day_count + comparison.after.unit.day_count > 0;
+            is_known.then_some(GroupUnit { key, label, currency, comparison })
+        })
+        .filter(|one| !(one.comparison.after.unit.cost.is_zero() && one.comparison.before.unit.cost.is_zero()))
+        .collect();
+    units.sort_by(|left, right| {
+        let cost = |one: &GroupUnit| one.comparison.after.unit.cost.clone();
+        cost(right).cmp(&cost(left)).then_with(|| (&left.label, &left.currency).cmp(&(&right.label, &right.currency)))
+    });
+    Ok(units)
 }
 
 /// The groups of whose cost a late source, or a bill that lacks between others, makes a material part, each with the days

@@ -68,6 +68,19 @@ async fn an_account_that_lacks_is_late_although_its_source_is_there(db: PgPool) 
     assert!(!overview.contains("is missing since") && !overview.contains("late ·"), "{overview}");
 }
 
+/// An account that began after its source is weighed by its own days: 100 of ten days are 280 of 28, beside 2,800.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_late_account_that_is_new_is_weighed_by_its_own_days(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-10", 1..=31), ("2026-11", 1..=19)] {
+        deliver(&world, ("A", "checkout"), "100", days).await;
+    }
+    deliver(&world, ("B", "edge"), "10", ("2026-10", 22..=31)).await;
+    let overview = world.finance().await.get("/").await.body;
+    assert!(overview.contains("acme, account B is missing since Sun 1 Nov 2026"), "{overview}");
+    assert!(overview.contains("It makes 9.1% of this cost"), "{overview}");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_billing_period_between_others_is_no_zero(db: PgPool) {
     let world = world(&db).await;

@@ -54,6 +54,14 @@ async fn the_page_its_files_and_the_api_give_the_same_figure(db: PgPool) {
     let adjustments = finance.get("/finance/statements/2026-10/adjustments.csv").await.body;
     let booked = sum(&adjustments, "EffectiveCost");
     assert_eq!((&net, &booked), (&decimal("50.5"), &decimal("2.9900001")));
+    // A page of one currency leads to a file of that currency, in the same cost column.
+    let page = finance.get("/finance/statements/2026-10?cur=usd&basis=billed&by=team").await.body;
+    assert!(page.contains("/finance/statements/2026-10/adjustments.csv?cur=USD&#38;basis=billed\""), "{page}");
+    let file_of = async |currency: &str| {
+        finance.get(&format!("/finance/statements/2026-10/adjustments.csv?cur={currency}")).await.body
+    };
+    assert_eq!(file_of("usd").await, adjustments);
+    assert_eq!(file_of("eur").await.lines().count(), 1, "the header alone");
 
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     for by in ["service", "team", "env", "provider", "charge"] {

@@ -1,8 +1,10 @@
 //! A page that shows a part of all cost says so, keeps to it, and refuses a part that no bill has.
 
-use super::{Line, World, texts, world};
+use super::{Line, World, texts, time, world};
 use crate::support::TestApp;
 use axum::http::StatusCode;
+use chrono::NaiveDate;
+use costwake::jobs::forecasts;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use scraper::{Html, Selector};
@@ -185,4 +187,63 @@ async fn a_statement_reads_a_currency_in_any_letter_case(db: PgPool) {
     let path = "/api/v1/months/2026-10/why?cur=eur";
     let told = world.app.api("GET", path, &token, Value::Null).await.json();
     assert_eq!(told["changes"][0]["billing_currency"], "EUR", "{told}");
+}
+
+/// A provider's own currency stands in no list, so that only the bills know how it is written. Some days of it and of a
+/// currency that is in the list.
+async fn billed_in_tokens(db: &PgPool) -> World {
+    let world = world(db).await;
+    let first: NaiveDate = "2026-10-01".parse().unwrap();
+    let mut lines = Vec::new();
+    for at in first.iter_days().take(20) {
+        // Lines of tests hold text that lives as long as they do.
+        let day: &'static str = Box::leak(at.to_string().into_boxed_str());
+        for currency in ["Tokens", "USD"] {
+            lines.push(Line { cost: "100.1", currency, day, invoice: "INV-1", ..Line::default() });
+        }
+    }
+    world.import(&lines, "2026-10-21T06:00:00Z").await;
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id)
+         UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout'";
+    sqlx::query(sql).execute(db).await.unwrap();
+    forecasts::forecast(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap();
+    world
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_of_no_list_is_read_in_any_letter_case(db: PgPool) {
+    let world = billed_in_tokens(&db).await;
+    let finance = world.finance().await;
+    let files =
+        ["/finance/forecast.csv?", "/finance/history.csv?month=2026-10&", "/finance/invoices.csv?month=2026-10&"];
+    for path in files {
+        let lower = body(&finance, &format!("{path}cur=tokens")).await;
+        assert_eq!(lower, body(&finance, &format!("{path}cur=Tokens")).await, "{path}");
+        assert!(lower.contains("Tokens") && !lower.contains("USD"), "{path}: {lower}");
+        let listed = body(&finance, &format!("{path}cur=usd")).await;
+        assert!(listed.contains("USD") && !listed.contains("Tokens"), "{path}: {listed}");
+    }
+    for path in ["/services/checkout", "/teams/shop"] {
+        let forecast = async |currency: &str| {
+            let page = body(&finance, &format!("{path}?cur={currency}")).await;
+            texts(&page, "#forecast")
+        };
+        let lower = forecast("tokens").await;
+        assert!(!lower.is_empty(), "{path}");
+        assert_eq!(lower, forecast("Tokens").await, "{path}");
+    }
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let told = world.app.api("GET", "/api/v1/forecast?cur=tokens", &token, Value::Null).await.json();
+    let rows = told["forecasts"].as_array().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["billing_currency"] == "Tokens"), "{told}");
+    // One that no bill has is refused with those that there are.
+    for path in ["/commitments", "/commitments.csv", "/savings", "/savings.csv", "/finance/forecast.csv"] {
+        let refused = finance.get(&format!("{path}?cur=CHF")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(refused.body.contains("Allowed: Tokens, USD."), "{path}: {}", refused.body);
+    }
+    for path in ["/api/v1/commitments", "/api/v1/savings", "/api/v1/forecast"] {
+        let refused = world.app.api("GET", &format!("{path}?cur=CHF"), &token, Value::Null).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+    }
 }

@@ -144,6 +144,30 @@ async fn commitments_are_shown_and_their_unused_part_is_given_away(pool: PgPool)
     assert_eq!(super::ledger::costs(&pool).await, ["-/- 155 USD", "unused/- 25 USD"]);
     crate::ledger::assert_clean(&pool).await;
     assert!(app.get("/commitments").await.body.contains("/services/unused"));
+    // The same in a currency of the provider's own.
+    let tokens = text.join("\n").replace(",A,USD,", ",B,Tokens,").replace(",buyer,", ",seller,");
+    let receipt = import_as_of(&pool, "b", &tokens, 1).await;
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    in_any_letter_case(&app).await;
+}
+
+/// A currency is read as the bills write it, whatever the letter case of the address.
+async fn in_any_letter_case(app: &TestApp) {
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    for (asked, currency) in [("usd", "USD"), ("tokens", "Tokens")] {
+        let csv = app.get(&format!("/commitments.csv?cur={asked}")).await.body;
+        assert!(csv.contains(&format!("ri-1,Acme,{currency},75,25,100")) && csv.lines().count() == 2, "{csv}");
+        let page = app.get(&format!("/commitments?cur={asked}")).await.body;
+        assert!(page.contains("ri-1") && page.contains("60.0%"), "{page}");
+        let path = format!("/api/v1/commitments?cur={asked}");
+        let api = app.api("GET", &path, &token, serde_json::Value::Null).await.json();
+        for list in ["commitments", "coverage", "unused", "days", "months"] {
+            let rows = api[list].as_array().unwrap();
+            assert!(rows.len() == 1 && rows[0]["billing_currency"] == currency, "{list}: {api}");
+        }
+        let savings = app.get(&format!("/savings.csv?cur={asked}")).await.body;
+        assert_eq!(savings, app.get(&format!("/savings.csv?cur={currency}")).await.body);
+    }
 }
 
 /// Days and months, the file and the API say what the tables say.

@@ -40,6 +40,15 @@ async fn told_at_its_end(pool: &PgPool, id: &str) {
     sqlx::query(told).bind(id).execute(pool).await.unwrap();
 }
 
+// Something came from the sender and was not read yet.
+async fn waits(pool: &PgPool, since: &str) {
+    let waits = "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
+                     received_at, state)
+                 SELECT event_source_id, 'waits', 'workflow_run', '{}', '', '', $1, 'new'
+                 FROM event_source WHERE name = 'ci'";
+    sqlx::query(waits).bind(since.parse::<DateTime<Utc>>().unwrap()).execute(pool).await.unwrap();
+}
+
 async fn counted(pool: &PgPool, at: DateTime<Utc>) {
     pipeline_usage::count(&pools(pool), at).await.unwrap();
 }
@@ -116,11 +125,7 @@ async fn what_nobody_told_of_is_no_zero(pool: PgPool) {
     assert_eq!(reached().await, "24 23:59");
 
     heard(&pool, "2026-10-28T06:00:00Z").await;
-    let waits = "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256,
-                     received_at, state)
-                 SELECT event_source_id, 'waits', 'workflow_run', '{}', '', '', '2026-10-26T12:00:00Z', 'new'
-                 FROM event_source WHERE name = 'ci'";
-    sqlx::query(waits).execute(&pool).await.unwrap();
+    waits(&pool, "2026-10-26T12:00:00Z").await;
     counted(&pool, now()).await;
     assert_eq!(runs(&pool).await, ["20 1", "21 0", "22 1", "23 0", "24 0", "25 0"], "it may be a run of the 26th");
     assert_eq!(reached().await, "28 06:00", "runs that were told of are known all the same");
@@ -163,6 +168,41 @@ async fn days_with_runs_stay_whole_while_all_is_read_again(pool: PgPool) {
     counted(&pool, now()).await;
     assert_eq!(values(&pool).await, kept);
     assert!(!ask_for_due_counts(&pools(&pool), now() + TimeDelta::hours(1)).await.unwrap());
+}
+
+/// A run counts whenever it is read: also where its delivery waited at a count of later ones, or is read again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_run_that_is_read_late_is_counted(pool: PgPool) {
+    let _app = batch(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let read = async |id: &str, at: &str| {
+        sqlx::query("UPDATE event_delivery SET state = 'done'").execute(&pool).await.unwrap();
+        run(&pool, id, "acme/batch", at, 60, json!({})).await;
+        told_at_its_end(&pool, id).await;
+    };
+    ran(&pool, "1", 24).await;
+    waits(&pool, "2026-10-24T09:00:00Z").await;
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["24 1"]);
+    read("2", "2026-10-24T09:00:00Z").await;
+    assert!(pipeline_usage::take_due(&mut conn, now()).await.unwrap(), "it waited, and a later one was counted");
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["24 2"]);
+    assert!(!pipeline_usage::take_due(&mut conn, now() + TimeDelta::hours(1)).await.unwrap());
+
+    // Its adapter was mended since.
+    let asked = "SELECT count(*) FROM job WHERE kind = 'count_pipelines' AND state = 'waiting'";
+    assert_eq!(count(&pool, asked).await, 0);
+    let delivery = count(&pool, "SELECT event_delivery_id FROM event_delivery WHERE dedupe_key = 'waits'").await;
+    assert!(event_deliveries::read_again(&mut conn, delivery).await.unwrap());
+    assert_eq!(event_deliveries::read_all_again(&mut conn, None, None).await.unwrap(), 2);
+    assert_eq!(count(&pool, asked).await, 1);
+    counted(&pool, now()).await;
+    read("3", "2026-10-24T08:00:00Z").await;
+    assert!(pipeline_usage::take_due(&mut conn, now() + TimeDelta::hours(2)).await.unwrap(), "it waited");
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["24 3"]);
+    assert!(!pipeline_usage::take_due(&mut conn, now() + TimeDelta::hours(3)).await.unwrap());
 }
 
 /// Many post their runs to one source, each for its own service: that others ran says nothing of a service.
@@ -263,6 +303,32 @@ async fn zeros_stay_when_the_last_run_is_not_counted_any_more(pool: PgPool) {
         heard(&pool, at).await;
         counted(&pool, at.parse().unwrap()).await;
         assert_eq!(zeros().await, (count, Some(day(last))), "{at}");
+    }
+}
+
+/// Who builds elsewhere since says nothing at the sender that it left: zeros come once that one's last run is not counted
+/// any more, and stay when no run is.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_sender_that_was_left_takes_zeros_away_for_no_longer_than_its_runs_count(pool: PgPool) {
+    let _app = batch(&pool).await;
+    for day in [10, 12, 14] {
+        ran(&pool, &day.to_string(), day).await;
+    }
+    heard(&pool, "2026-10-20T06:00:00Z").await;
+    for statement in [
+        "INSERT INTO event_source (name, kind) VALUES ('left', 'gitlab')",
+        "UPDATE pipeline_run SET event_source_id = (SELECT event_source_id FROM event_source WHERE name = 'left')
+         WHERE external_id = '10'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    counted(&pool, now()).await;
+    assert_eq!(runs(&pool).await, ["10 1", "12 1", "14 1"]);
+    let expected = ["10 1", "11 0", "12 1", "13 0", "14 1", "15 0", "16 0", "17 0", "18 0", "19 0"];
+    // From the 11th on, and from the 15th on, after the last run.
+    for at in ["2027-01-11T08:00:00Z", "2027-01-15T08:00:00Z"] {
+        counted(&pool, at.parse().unwrap()).await;
+        assert_eq!(runs(&pool).await, expected, "{at}");
     }
 }
 

@@ -1,13 +1,16 @@
 //! Of which unit and in which groups unit costs are told, where nobody says.
 
 use super::catalogue_more::run;
-use super::{now, shop};
+use super::{now, opened, shop};
 use crate::finance::World;
+use crate::ledger::Line;
 use crate::support::pools;
 use crate::units::{day, filled};
+use axum::http::StatusCode;
+use costwake::focus::DateRange;
 use costwake::rollup::{metrics_import, pipeline_usage};
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, metrics};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -55,6 +58,57 @@ async fn the_best_unit_is_told_where_nobody_chooses(pool: PgPool) {
         let told = app.api("GET", "/api/v1/unit-costs?period=2026-10", &token, Value::Null).await.json();
         assert_eq!(told["metric"], expected, "{told}");
     }
+}
+
+/// Requests that are all zero have no unit cost: the next best unit is told, where there is one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_unit_without_a_cost_is_not_told_where_another_has_one(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/unit-costs?period=2026-10";
+    for (usage, expected) in [
+        ("requests,shop,2026-10-30,0\nrequests,search,2026-10-30,0\n", "requests"),
+        ("films,shop,2026-10-30,5\n", "films"),
+    ] {
+        let text = format!("metric,service,day,value\n{usage}");
+        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        let told = app.api("GET", path, &token, Value::Null).await.json();
+        assert_eq!(told["metric"], expected, "{told}");
+    }
+    let page = app.get("/unit-costs?period=2026-10").await.body;
+    assert!(page.contains("What films cost"), "{page}");
+    let told = app.api("GET", &format!("{path}&metric=requests"), &token, Value::Null).await.json();
+    assert_eq!((&told["metric"], told["groups"].as_array().unwrap().len()), (&json!("requests"), 2), "{told}");
+}
+
+/// Whoever makes a rule for a kind of jobs describes the metrics of the kind: their minutes are no unit all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
+    let app = opened(&pool, &[Line::of("2026-10", 30, "shop", "30")]).await;
+    run(&pool, "1", "acme/shop", "2026-10-30T10:00:00Z", 120, json!({ "pipeline": "e2e" })).await;
+    let fields = [("attribute", "repo"), ("operator", "equals"), ("value", "acme/shop"), ("kind", "e2e")];
+    let added = app.post_form("/settings/job-kinds", &fields).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
+    pipeline_usage::count(&pools(&pool), now()).await.unwrap();
+    let calls = b"metric,service,day,value\ncall_minutes,shop,2026-10-30,7\n";
+    metrics_import::import(&pools(&pool), calls, "test", "", now()).await.unwrap();
+
+    let mut conn = pool.acquire().await.unwrap();
+    let expected = ["call_minutes", "e2e_jobs", "pipeline_runs", "e2e_minutes", "pipeline_minutes"];
+    let days = DateRange::days_to(day("2026-10-30"), 1);
+    assert_eq!(metrics::units_of_all(&mut conn, days).await.unwrap(), expected);
+    let service: i64 =
+        sqlx::query_scalar("SELECT service_id FROM service WHERE slug = 'shop'").fetch_one(&pool).await.unwrap();
+    assert_eq!(metrics::units(&mut conn, service, days).await.unwrap(), expected);
+    let all = metrics::list(&mut conn).await.unwrap();
+    let units: Vec<&str> = all
+        .iter()
+        .filter(|one| one.is_unit() && expected.contains(&one.metric.as_str()))
+        .map(|one| one.metric.as_str())
+        .collect();
+    assert_eq!(units, ["call_minutes", "e2e_jobs"]);
+    let minutes = metrics::get(&mut conn, "e2e_minutes").await.unwrap().unwrap();
+    assert!(!minutes.is_unit() && minutes.changed_by.starts_with("person"), "{minutes:?}");
 }
 
 /// Requests that were known for three hours have no unit cost, and hide none.
