@@ -5,7 +5,7 @@
 //! from those of the conditions.
 
 /// A query of lines or of their sums by rollup key and day, called `d`, with their key (`k`), whose they are (`m`,
-/// `service`, `team`, `environment`) and the conditions on both. Further arguments begin with `$23`.
+/// `service`, `team`, `environment`) and the conditions on both. Further arguments begin with `$25`.
 macro_rules! select_by_key {
     (
         $row:ident, $scope:ident, $filter:ident, $generations:expr,
@@ -48,6 +48,10 @@ macro_rules! select_by_key {
                       k.pricing_category))
              AND ($21::text IS NULL OR coalesce(team.cost_center, '') = $21)
              AND ($22::bool IS NULL OR (m.service_id <> 0) = $22)
+             AND ($23::text IS NULL OR coalesce(k.service_category, '') = $23)
+             AND ($24::text IS NULL
+                  OR CASE k.commitment_discount_status WHEN 'Unused' THEN 'Unused' WHEN 'Used' THEN 'Committed'
+                     ELSE coalesce(k.pricing_category, '') END = $24)
            "#
                 + $($rest)*,
             $scope.team_ids() as Option<&[i64]>,
@@ -71,14 +75,16 @@ macro_rules! select_by_key {
             $filter.commitment_status,
             $filter.part.map(crate::store::charges::ChargePart::key),
             $filter.cost_center,
-            $filter.is_allocated
+            $filter.is_allocated,
+            $filter.service_category,
+            $filter.pricing
             $(, $argument)*
         )
     };
 }
 
 /// The same of lines (`charge_line`), with the conditions on what no rollup is kept by. Further arguments begin with
-/// `$30`.
+/// `$32`.
 macro_rules! select_lines {
     (
         $row:ident, $scope:ident, $filter:ident, $generations:expr,
@@ -87,12 +93,12 @@ macro_rules! select_lines {
         crate::store::charge_conditions::select_by_key!(
             $row, $scope, $filter, $generations,
             [$($select)*],
-            [r#"  AND ($23::timestamptz IS NULL OR d.charge_period_start >= $23)
-             AND ($24::timestamptz IS NULL OR d.charge_period_start < $24)
-             AND ($25::uuid IS NULL OR d.group_id = $25)
-             AND ($26::text IS NULL OR coalesce(d.resource_id, '') = $26)
-             AND ($27::text IS NULL OR coalesce(d.attributes->>'InvoiceId', '') = $27)
-             AND ($28::text IS NULL OR coalesce(d.tags ->> $28, '') = $29::text)
+            [r#"  AND ($25::timestamptz IS NULL OR d.charge_period_start >= $25)
+             AND ($26::timestamptz IS NULL OR d.charge_period_start < $26)
+             AND ($27::uuid IS NULL OR d.group_id = $27)
+             AND ($28::text IS NULL OR coalesce(d.resource_id, '') = $28)
+             AND ($29::text IS NULL OR coalesce(d.attributes->>'InvoiceId', '') = $29)
+             AND ($30::text IS NULL OR coalesce(d.tags ->> $30, '') = $31::text)
            "# + $($rest)*],
             $filter.start(),
             $filter.end(),

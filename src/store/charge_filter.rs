@@ -39,6 +39,11 @@ pub struct ChargeFilter {
     pub group_id: Option<Uuid>,
     /// FOCUS ServiceName: what was bought.
     pub service_name: Option<String>,
+    /// FOCUS ServiceCategory; empty for lines that name none.
+    pub service_category: Option<String>,
+    /// FOCUS PricingCategory, but `Committed` for what a commitment was used for, and `Unused` for what is left of one;
+    /// empty for lines that tell neither.
+    pub pricing: Option<String>,
     /// FOCUS RegionId.
     pub region_id: Option<String>,
     /// FOCUS SkuId.
@@ -66,6 +71,8 @@ pub struct ChargeFilter {
     pub is_allocated: Option<bool>,
     /// No lines at all: only what splits moved.
     pub is_shared_only: bool,
+    /// Lines alone, without what splits moved, where both could be told.
+    pub is_own_only: bool,
     /// A tag of the lines and its value, which is empty for lines without that tag.
     pub tag: Option<(String, String)>,
 }
@@ -141,6 +148,8 @@ impl ChargeFilter {
             &self.resource_id,
             &self.sub_account_id,
             &self.service_name,
+            &self.service_category,
+            &self.pricing,
             &self.region_id,
             &self.sku_id,
             &self.invoice_id,
@@ -153,6 +162,7 @@ impl ChargeFilter {
             || self.group_id.is_some()
             || self.is_correction.is_some()
             || self.part.is_some()
+            || self.is_own_only
             || self.tag.is_some()
             || texts.iter().any(|text| text.is_some())
     }

@@ -47,19 +47,23 @@ pub(super) async fn filter(
         sub_account_id: view.text("account").map(without_none),
         group_id: number("group", view.text("group"), "the id of a charge group")?,
         service_name: view.text("bought").map(without_none),
+        service_category: view.text("service_category").map(without_none),
+        pricing: view.text("pricing").map(without_none),
         region_id: view.text("region").map(Into::into),
         sku_id: view.text("sku").map(Into::into),
         invoice_id: view.text("invoice").map(without_none),
         invoice_issuer_name: view.text("issuer").map(without_none),
         is_correction: match class {
-            None | Some("shared") => None,
+            None | Some("shared" | "own") => None,
             Some("correction") => Some(true),
             Some("other") => Some(false),
             Some(other) => {
-                return Err(Error::Invalid(format!("class={other} is not known. Allowed: correction, other, shared.")));
+                let allowed = "correction, other, own, shared";
+                return Err(Error::Invalid(format!("class={other} is not known. Allowed: {allowed}.")));
             }
         },
         is_shared_only: class == Some("shared"),
+        is_own_only: class == Some("own"),
         part: view.text("part").map(part).transpose()?,
         cost_center: view.text("center").map(without_none),
         is_allocated: match view.text("allocated") {
@@ -152,7 +156,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
     if let Some(month) = billing {
         out.push(Condition { key: "billing", text: format!("billed in {}", month.label()) });
     }
-    const WORDS: [(&str, &str); 25] = [
+    const WORDS: [(&str, &str); 27] = [
         ("service", "service"),
         ("env", "environment"),
         ("team", "team"),
@@ -165,6 +169,8 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
         ("account", "account"),
         ("group", "charge group"),
         ("bought", "bought"),
+        ("service_category", "service category"),
+        ("pricing", "pricing category"),
         ("region", "region"),
         ("sku", "SKU"),
         ("class", "class"),
@@ -183,6 +189,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
         if let Some(value) = view.text(key) {
             let value = match (key, value) {
                 ("service" | "env", "none") => "not allocated",
+                ("class", "own") => "own, without shared cost",
                 ("allocated", "yes") => "given to a service",
                 ("allocated", _) => "given to no service",
                 ("part", _) => part(value).map_or_else(|_| value, |part| part.words()),

@@ -46,6 +46,8 @@ pub(super) const ACCEPTS: Accepts = Accepts {
         "account",
         "group",
         "bought",
+        "service_category",
+        "pricing",
         "region",
         "sku",
         "class",

@@ -9,6 +9,9 @@ pub(super) const CHARGE_CATEGORIES: [&str; 5] = ["Adjustment", "Credit", "Purcha
 /// FOCUS CommitmentDiscountStatus.
 const COMMITMENT_STATUSES: [&str; 2] = ["Used", "Unused"];
 
+/// FOCUS PricingCategory, and what is left of a commitment: providers may have further ones.
+const PRICING_CATEGORIES: [&str; 5] = ["Standard", "Dynamic", "Committed", "Other", "Unused"];
+
 /// A value as FOCUS or ISO 4217 writes it, letter case aside. One that no list has stays as it is: providers have their
 /// own currencies and categories, which the bills are looked up for.
 ///
@@ -18,6 +21,7 @@ pub(super) fn canonical(key: &str, value: &str) -> Result<String> {
     let of = |list: &[&str]| list.iter().find(|one| one.eq_ignore_ascii_case(value)).map(|one| (*one).to_owned());
     match key {
         "charge" => Ok(of(&CHARGE_CATEGORIES).unwrap_or_else(|| value.to_owned())),
+        "pricing" => Ok(of(&PRICING_CATEGORIES).unwrap_or_else(|| value.to_owned())),
         "commitment_status" => of(&COMMITMENT_STATUSES).ok_or_else(|| {
             Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", COMMITMENT_STATUSES.join(", ")))
         }),
@@ -36,6 +40,7 @@ mod tests {
     fn values_of_lists_are_read_as_the_list_writes_them() {
         let read = |key, value| canonical(key, value).map_err(|error| error.to_string());
         assert_eq!(read("charge", "usage"), Ok("Usage".into()));
+        assert_eq!(read("pricing", "standard"), Ok("Standard".into()));
         assert_eq!(read("cur", "eur"), Ok("EUR".into()));
         assert_eq!(read("cur", "Tokens"), Ok("Tokens".into()), "a provider's own");
         assert_eq!(read("commitment_status", "UNUSED"), Ok("Unused".into()));

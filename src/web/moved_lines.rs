@@ -42,6 +42,7 @@ pub(super) struct MovedPart {
 
 const LINES_ONLY: &str = "Shared cost is kept by service, environment, provider and charge category. These conditions go \
                           further, so what splits moved is no part of this sum.";
+const OWN_ONLY: &str = "What splits moved is left out, as these conditions ask.";
 const NO_CHANGE: &str =
     "Splits moved cost between the services of these conditions, which changes nothing of their sum.";
 
@@ -52,6 +53,7 @@ impl Moved {
         if sums.is_empty() || filter.is_of_lines_only() || changed.is_empty() {
             let note = match (sums.is_empty(), filter.is_of_lines_only()) {
                 (true, _) => "",
+                (false, true) if filter.is_own_only => OWN_ONLY,
                 (false, true) => LINES_ONLY,
                 (false, false) => NO_CHANGE,
             };

@@ -26,6 +26,7 @@ fn filters(service_id: i64, team_id: i64) -> Vec<ChargeFilter> {
         ChargeFilter { is_allocated: Some(false), billing_currency: some("USD"), ..any() },
         ChargeFilter { provider_name: some("Cloud One"), charge_category: some("Usage"), ..any() },
         ChargeFilter { sub_account_id: some("sub-1"), service_name: some("Machines"), ..any() },
+        ChargeFilter { service_category: some("Compute"), pricing: some(""), ..any() },
         ChargeFilter { region_id: some("eu-1"), sku_id: some("sku-1"), is_correction: Some(false), ..any() },
         ChargeFilter { part: Some(ChargePart::Used), cost_center: some("CC-1"), ..any() },
         ChargeFilter { billing_currency: some("EUR"), ..any() },
