@@ -305,12 +305,18 @@ impl Columns {
     }
 }
 
-/// Amount and share of rows that a subtotal stands under: they add up to the subtotal as it is shown, which is
-/// the first of `parts`, rounded together with the other parts of the total.
-pub fn under_subtotal(values: &[BigDecimal], parts: &[BigDecimal], currency: &str) -> Vec<(String, String)> {
+/// Amount and share of rows that a subtotal stands under: they add up to the subtotal as [`figures`] shows it, which is
+/// the first of `parts`; the row `rest` takes what rounding leaves.
+pub fn under_subtotal(
+    values: &[BigDecimal],
+    parts: &[BigDecimal],
+    rest: usize,
+    currency: &str,
+) -> Vec<(String, String)> {
     let total: BigDecimal = parts.iter().sum();
     let decimals = decimals(currency, &total);
-    let amounts = shown(values, &shown(parts, &total, decimals)[0], decimals);
+    let (parts_shown, _) = Rounding::Alone { rest: Some(rest) }.apply(parts, &total, decimals, Some(rest));
+    let amounts = shown(values, &parts_shown[0], decimals);
     let of_total = |value: &BigDecimal| percentage(value, &total);
     let shares = (total.sign() == Sign::Plus).then(|| {
         let parts: Vec<BigDecimal> = parts.iter().map(of_total).collect();

@@ -121,11 +121,15 @@ async fn show(
     let is_compared = span.is_none_or(|span| span.is_compared());
     let about = [("env", environment.slug.as_str()), ("service", NONE)];
     let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &about));
+    let lines_href = drill::on_days_of(span.as_ref(), &drill::lines(&view, &about[..1]));
     let (services, rounding, total) = service_rows((&environment, &view, &nobody), &services, &currencies, is_compared);
     let is_gone = super::environments::is_gone(life.as_ref(), page.bills.complete_to());
     Ok(EnvironmentPage {
         answer: answer(&environment, span.as_ref(), &services, &currencies, life.as_ref(), is_gone),
-        figures: span.as_ref().filter(|_| !currencies.is_empty()).map(|span| figures(span, &services, &currencies)),
+        figures: span
+            .as_ref()
+            .filter(|_| !currencies.is_empty())
+            .map(|span| figures(span, &services, &currencies, lines_href)),
         reporting: rated.as_ref().and_then(Reporting::new),
         filters: Filters::new(&path, &view, span.as_ref(), Vec::new()),
         switches: switches(
@@ -201,16 +205,16 @@ fn total(rows: &[ServiceRow]) -> Compared {
     total
 }
 
-fn figures(span: &Span, rows: &[ServiceRow], currencies: &[String]) -> Figures {
+fn figures(span: &Span, rows: &[ServiceRow], currencies: &[String], lines_href: String) -> Figures {
     let total = total(rows);
     let mut spend = Figure {
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
         deltas: Vec::new(),
         note: span.no_comparison().unwrap_or_default(),
+        href: lines_href,
     };
-    let mut by_day =
-        Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
+    let mut by_day = Figure { values: Vec::new(), ..Figure::plain("A day, on average", "", "") };
     for currency in currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));

@@ -226,12 +226,25 @@ pub struct Figure {
     pub deltas: Vec<Delta>,
     /// A sentence below.
     pub note: String,
+    /// What shows how it is made; empty where no page has the same figure.
+    pub href: String,
 }
 
 impl Figure {
     /// A figure without a change.
     pub fn plain(label: impl Into<String>, value: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { label: label.into(), values: vec![value.into()], deltas: Vec::new(), note: note.into() }
+        Self {
+            label: label.into(),
+            values: vec![value.into()],
+            deltas: Vec::new(),
+            note: note.into(),
+            href: String::new(),
+        }
+    }
+
+    /// What its link is called: "Spend, 30 complete days: $44,190".
+    fn name(&self) -> String {
+        format!("{}: {}", self.label, self.values.join(" and "))
     }
 }
 

@@ -306,9 +306,10 @@ fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments
     let table = columns_of(read, view, &compared, span.is_compared());
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
     let environments = figures_of(&read.currencies, &costs, None).compared(span.is_compared());
+    let lines_href = drill::on(&drill::lines(view, &[("team", &team.slug)]), span.days);
     CostView {
         sentence: change_sentences(span, &total, &read.currencies),
-        figures: figures(span, read, &total, deployments),
+        figures: figures(span, read, &total, deployments, lines_href),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
@@ -419,12 +420,19 @@ fn markers(team: &TeamHead, span: &Span, deployments: &[ListedDeployment]) -> Ve
         .collect()
 }
 
-fn figures(span: &Span, read: &Read, total: &Compared, deployments: &[ListedDeployment]) -> Figures {
+fn figures(
+    span: &Span,
+    read: &Read,
+    total: &Compared,
+    deployments: &[ListedDeployment],
+    lines_href: String,
+) -> Figures {
     let mut spend = Figure {
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
         deltas: Vec::new(),
         note: span.no_comparison().unwrap_or_default(),
+        href: lines_href,
     };
     for currency in &read.currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));

@@ -452,6 +452,7 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         values,
         deltas: Vec::new(),
         note,
+        href: String::new(),
     };
     let mut all = vec![match around.before {
         Some(before) => figure("Before, a day", side(|row| &row.before), range_label(before)),

@@ -18,8 +18,11 @@ fn money_follows_its_currency() {
 fn rows_add_up_to_their_subtotal_as_it_is_shown() {
     let values = ["100.4", "100.4"].map(decimal);
     let parts = ["200.8", "99.7", "0.4"].map(decimal);
-    let rows = under_subtotal(&values, &parts, "USD");
+    let rows = under_subtotal(&values, &parts, 1, "USD");
     assert_eq!(rows, [("$101".into(), "33.4%".into()), ("$100".into(), "33.3%".into())]);
+    // Of all that there is, the subtotal itself takes what rounding leaves: 299.8 is $300, of which 99.4 is $99.
+    let rows = under_subtotal(&["100.2", "100.2"].map(decimal), &["200.4", "0", "99.4"].map(decimal), 0, "USD");
+    assert_eq!((rows[0].0.as_str(), rows[1].0.as_str()), ("$101", "$100"));
 }
 
 #[test]

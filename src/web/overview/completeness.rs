@@ -3,6 +3,8 @@ use super::super::display::{decimals, money, shown};
 use crate::focus::DateRange;
 use crate::store::environment_costs::SourceDay;
 use crate::store::freshness::{Freshness, SourceReach, SourceState};
+use crate::web::drill;
+use crate::web::query::View;
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +15,8 @@ pub struct Completeness {
     pub rows: Vec<SourceRow>,
     /// One a currency: the month's complete days.
     pub totals: Vec<String>,
+    /// The lines of the totals.
+    pub lines_href: String,
 }
 
 /// One source.
@@ -27,6 +31,15 @@ pub struct SourceRow {
     pub lacking: Vec<String>,
     /// One a currency.
     pub costs: Vec<String>,
+    /// Their lines, which are those of the same complete days.
+    pub lines_href: String,
+}
+
+impl SourceRow {
+    /// What the link of its amounts is called: "aws: $1,234 to date".
+    pub fn amounts_name(&self) -> String {
+        format!("{}: {} to date", self.name, self.costs.join(" and "))
+    }
 }
 
 fn lacking(bills: &Freshness, source: &SourceReach) -> Vec<String> {
@@ -48,7 +61,9 @@ pub fn table(
     days: DateRange,
     costs: &[SourceDay],
     (currencies, only): (&[String], Option<&str>),
+    view: &View,
 ) -> Completeness {
+    let lines_of = |about: &[(&'static str, &str)]| drill::on(&drill::lines(view, about), month);
     let kept: Vec<_> = bills
         .sources
         .iter()
@@ -89,6 +104,7 @@ pub fn table(
                 complete_to: source.complete_to.format("to %-d %b %Y").to_string(),
                 lacking,
                 costs: Vec::new(),
+                lines_href: lines_of(&[("source", source.source_id.to_string().as_str())]),
             }
         })
         .collect();
@@ -112,5 +128,5 @@ pub fn table(
         }
         totals.push(money(&total, &currency, digits));
     }
-    Completeness { days: super::range_label(days), rows, totals }
+    Completeness { days: super::range_label(days), rows, totals, lines_href: lines_of(&[]) }
 }

@@ -1,6 +1,9 @@
 use super::super::charts::{Pareto, position};
-use super::super::display::{Compared, Line, columns, others as others_label, under_subtotal};
+use super::super::display::{Compared, Line, figures, others as others_label, under_subtotal};
+use crate::focus::DateRange;
 use crate::store::service_costs::ServiceCost;
+use crate::web::drill;
+use crate::web::query::{NONE, View};
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;
 
@@ -16,24 +19,76 @@ pub struct Few {
     pub teams: Vec<FewTeam>,
     pub few_label: String,
     pub few: Line,
-    pub others: Vec<(String, Line)>,
+    /// The list that begins with the few.
+    pub services_href: String,
+    pub others: Vec<OtherRow>,
     pub total: Line,
+    /// The lines of everything.
+    pub total_href: String,
 }
 
 /// What a team's services among the few cost.
 pub struct FewTeam {
     pub name: String,
+    /// The page that lists them.
+    pub href: String,
     pub services: String,
     pub cost: String,
     pub share: String,
 }
 
-/// One a currency that has cost above zero.
-pub fn tables(costs: &[ServiceCost], currencies: &[String]) -> Vec<Few> {
-    currencies.iter().filter_map(|currency| table(costs, currency)).collect()
+/// What is not of the few.
+pub struct OtherRow {
+    pub name: String,
+    pub href: String,
+    pub line: Line,
 }
 
-fn table(costs: &[ServiceCost], currency: &str) -> Option<Few> {
+/// What the tables are shown in.
+pub struct Setting<'a> {
+    /// Other pages show the same days and filters.
+    pub view: &'a View,
+    pub days: DateRange,
+    /// Where what is not allocated is given away; its lines, where that page has another figure.
+    pub unmapped: Option<&'a str>,
+}
+
+/// Ways out of the table of one currency.
+struct Ways<'a> {
+    setting: &'a Setting<'a>,
+    /// Empty where there is no other.
+    currency: &'a str,
+}
+
+impl Ways<'_> {
+    fn page(&self, path: &str, about: &[(&'static str, &str)]) -> String {
+        drill::page(path, self.setting.view, &[about, &[("cur", self.currency)]].concat())
+    }
+
+    fn lines(&self, about: &[(&'static str, &str)]) -> String {
+        let lines = drill::lines(self.setting.view, &[about, &[("cur", self.currency)]].concat());
+        drill::on(&lines, self.setting.days)
+    }
+
+    fn team(&self, slug: Option<&str>) -> String {
+        match slug {
+            Some(slug) => self.page(&format!("/teams/{slug}"), &[]),
+            None => self.page("/services", &[("team", NONE)]),
+        }
+    }
+}
+
+/// One a currency that has cost above zero.
+pub fn tables(costs: &[ServiceCost], currencies: &[String], setting: &Setting<'_>) -> Vec<Few> {
+    let is_only = currencies.len() == 1;
+    let of_currency = |currency: &String| {
+        let ways = Ways { setting, currency: if is_only { setting.view.field("cur") } else { currency } };
+        table(costs, currency, &ways)
+    };
+    currencies.iter().filter_map(of_currency).collect()
+}
+
+fn table(costs: &[ServiceCost], currency: &str, ways: &Ways<'_>) -> Option<Few> {
     let mut ranked: Vec<&ServiceCost> = costs
         .iter()
         .filter(|cost| cost.currency == currency && cost.service_id != 0 && cost.cost > BigDecimal::zero())
@@ -45,20 +100,7 @@ fn table(costs: &[ServiceCost], currency: &str) -> Option<Few> {
     let positions: Vec<f64> = ranked.iter().map(|cost| position(&cost.cost)).collect();
     let few = Pareto::few(&positions);
     let sum = |costs: &[&ServiceCost]| -> BigDecimal { costs.iter().map(|cost| &cost.cost).sum() };
-    let mut teams: BTreeMap<String, (usize, BigDecimal)> = BTreeMap::new();
-    for cost in &ranked[..few] {
-        let team = teams.entry(cost.team_name.clone().unwrap_or_else(|| "No team".into())).or_default();
-        team.0 += 1;
-        team.1 += &cost.cost;
-    }
-    let mut teams: Vec<(String, usize, BigDecimal)> =
-        teams.into_iter().map(|(name, (count, cost))| (name, count, cost)).collect();
-    teams.sort_by(|left, right| right.2.cmp(&left.2).then_with(|| left.0.cmp(&right.0)));
-    if teams.len() > TEAM_COUNT_MAX {
-        let rest = teams.split_off(TEAM_COUNT_MAX - 1);
-        let count = rest.iter().map(|team| team.1).sum();
-        teams.push(("Other teams".into(), count, rest.iter().map(|team| &team.2).sum()));
-    }
+    let teams = teams(&ranked[..few], ways);
     // Rows that add up: the teams of the few, the other services, credits of others, what is not allocated.
     let others: Vec<&ServiceCost> =
         costs.iter().filter(|cost| cost.currency == currency && cost.service_id != 0).collect();
@@ -67,39 +109,81 @@ fn table(costs: &[ServiceCost], currency: &str) -> Option<Few> {
     let none: BigDecimal =
         costs.iter().filter(|cost| cost.currency == currency && cost.service_id == 0).map(|cost| &cost.cost).sum();
     let parts = [sum(&ranked[..few]), other_cost, none.clone()];
-    let columns = columns(&[currency.to_owned()], &parts.each_ref().map(|part| single(currency, part)));
+    // What rounding leaves is taken by a row without a page of the same figure.
+    let rest = usize::from(other_count > 0);
+    let rows = parts.each_ref().map(|part| single(currency, part));
+    let columns = figures(&[currency.to_owned()], &rows, Some(rest));
     let line = |index: usize| columns.rows[index].first().cloned();
     let few_line = line(0)?;
     let share = &few_line.share;
-    let shown = under_subtotal(&teams.iter().map(|team| team.2.clone()).collect::<Vec<_>>(), &parts, currency);
+    let shown = under_subtotal(&teams.iter().map(|team| team.cost.clone()).collect::<Vec<_>>(), &parts, rest, currency);
+    let services_href = ways.page("/services", &[]);
     let mut other_rows = Vec::new();
     if other_count > 0 {
-        other_rows.push((others_label(other_count), line(1)?));
+        other_rows.push(OtherRow { name: others_label(other_count), href: services_href.clone(), line: line(1)? });
     }
     if !none.is_zero() {
-        other_rows.push(("Not allocated".to_owned(), line(2)?));
+        let href = ways.setting.unmapped.map_or_else(|| ways.lines(&[("service", NONE)]), str::to_owned);
+        other_rows.push(OtherRow { name: "Not allocated".to_owned(), href, line: line(2)? });
     }
-    let services = |count: usize| if count == 1 { "1 service".to_owned() } else { format!("{count} services") };
     Some(Few {
         currency: currency.to_owned(),
         title: format!("{} {} {share} of cost", services(few), if few == 1 { "makes" } else { "make" }),
         summary: format!("{} ranked by cost in {currency}. The first {few} make {share}.", services(ranked.len())),
         chart: Pareto::new(&positions, format!("{}, {share}", services(few))),
         few_label: services(few),
-        teams: teams
-            .iter()
-            .zip(shown)
-            .map(|((name, count, _), (cost, share))| FewTeam {
-                name: name.clone(),
-                services: services(*count),
-                cost,
-                share,
-            })
-            .collect(),
+        teams: teams.into_iter().zip(shown).map(|(team, shown)| team.row(shown)).collect(),
         few: few_line,
+        services_href,
         others: other_rows,
         total: columns.total.into_iter().next()?,
+        total_href: ways.lines(&[]),
     })
+}
+
+fn services(count: usize) -> String {
+    if count == 1 { "1 service".to_owned() } else { format!("{count} services") }
+}
+
+struct TeamSum {
+    name: String,
+    href: String,
+    count: usize,
+    cost: BigDecimal,
+}
+
+impl TeamSum {
+    fn row(self, (cost, share): (String, String)) -> FewTeam {
+        FewTeam { name: self.name, href: self.href, services: services(self.count), cost, share }
+    }
+}
+
+// The teams of the few, the dearest first; those that are too many in one row.
+fn teams(few: &[&ServiceCost], ways: &Ways<'_>) -> Vec<TeamSum> {
+    let mut by_slug: BTreeMap<Option<&str>, TeamSum> = BTreeMap::new();
+    for cost in few {
+        let slug = cost.team_slug.as_deref();
+        let team = by_slug.entry(slug).or_insert_with(|| TeamSum {
+            name: cost.team_name.clone().unwrap_or_else(|| "No team".into()),
+            href: ways.team(slug),
+            count: 0,
+            cost: BigDecimal::zero(),
+        });
+        team.count += 1;
+        team.cost += &cost.cost;
+    }
+    let mut teams: Vec<TeamSum> = by_slug.into_values().collect();
+    teams.sort_by(|left, right| right.cost.cmp(&left.cost).then_with(|| left.name.cmp(&right.name)));
+    if teams.len() > TEAM_COUNT_MAX {
+        let rest = teams.split_off(TEAM_COUNT_MAX - 1);
+        teams.push(TeamSum {
+            name: "Other teams".into(),
+            href: ways.page("/teams", &[]),
+            count: rest.iter().map(|team| team.count).sum(),
+            cost: rest.iter().map(|team| &team.cost).sum(),
+        });
+    }
+    teams
 }
 
 fn single(currency: &str, cost: &BigDecimal) -> Compared {

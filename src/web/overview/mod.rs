@@ -16,7 +16,7 @@ use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
-use crate::focus::{BillingPeriod, DateRange};
+use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
@@ -138,17 +138,24 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
             let live = count_live(&mut snapshot, span.days).await?;
             let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
+            let shown_month = shown_month.unwrap_or(month);
             let completeness =
-                completeness::table(&page.bills, month, shown_month.unwrap_or(month), &by_source, (&names, currency));
+                completeness::table(&page.bills, month, shown_month, &by_source, (&names, currency), &view);
+            let unmapped = unmapped(&page, &view);
+            let ways = Ways {
+                lines: drill::on(&drill::lines(&view, &[]), span.days),
+                nobody: unmapped.clone().unwrap_or_else(|| nobody.clone()),
+            };
+            let setting = few::Setting { view: &view, days: span.days, unmapped: unmapped.as_deref() };
             let rated = RatedParts::read(&mut snapshot, &scope, &filter, Dimension::ChargeCategory).await?;
             cost = Some(CostView {
                 reporting: rated.as_ref().and_then(Reporting::new),
-                figures: figures(span, &costs, &names, &completeness, month, (live, counts)),
+                figures: figures(span, &costs, &names, &completeness, month, (live, counts), ways),
                 movers,
                 movers_total,
                 period_head: span.short_label(),
                 comparison: span.comparison_label(),
-                few: few::tables(&costs, &names),
+                few: few::tables(&costs, &names, &setting),
                 completeness,
             });
         }
@@ -184,6 +191,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     .into_response())
 }
 
+// Where what is not allocated is given away, if that page has the same figure: it is of EffectiveCost, in all
+// currencies.
+fn unmapped(page: &Page, view: &View) -> Option<String> {
+    let is_same = page.shows_finance && view.basis == CostBasis::Amortized && view.text("cur").is_none();
+    let of = |period: &str| format!("/unmapped?period={period}");
+    is_same.then(|| view.text("period").map_or_else(|| "/unmapped".into(), of))
+}
+
 fn month_to_date(span: &Span) -> DateRange {
     let first = BillingPeriod::containing(span.complete_to).first_day();
     DateRange::new(first, span.complete_to + chrono::Days::new(1)).unwrap_or(span.days)
@@ -212,6 +227,13 @@ fn unallocated(costs: &[ServiceCost]) -> Compared {
     sum
 }
 
+/// Where key figures lead.
+struct Ways {
+    lines: String,
+    /// Of what is not allocated.
+    nobody: String,
+}
+
 fn figures(
     span: &Span,
     costs: &[ServiceCost],
@@ -219,13 +241,14 @@ fn figures(
     completeness: &Completeness,
     month: DateRange,
     (live, counts): (usize, FindingCounts),
+    ways: Ways,
 ) -> Figures {
     let total = total(costs);
     let unallocated = unallocated(costs);
-    let empty = |label: String| Figure { label, values: Vec::new(), deltas: Vec::new(), note: String::new() };
-    let mut spend = empty(format!("Spend, {}", span.label()));
+    let empty = |label: String, href: String| Figure { values: Vec::new(), href, ..Figure::plain(label, "", "") };
+    let mut spend = empty(format!("Spend, {}", span.label()), ways.lines);
     spend.note = span.no_comparison().unwrap_or_default();
-    let mut none = empty("Not allocated".into());
+    let mut none = empty("Not allocated".into(), ways.nobody);
     for currency in currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
@@ -236,14 +259,17 @@ fn figures(
         let amount = money(&part, currency, digits);
         none.note = if none.note.is_empty() { amount } else { format!("{} and {amount}", none.note) };
     }
-    let mut to_date = empty(format!("{} to date, {} days", month.start().format("%B"), month.day_count()));
+    let label = format!("{} to date, {} days", month.start().format("%B"), month.day_count());
+    let mut to_date = empty(label, completeness.lines_href.clone());
     to_date.values = completeness.totals.clone();
     to_date.note = "complete days only".into();
     if to_date.values.is_empty() {
         to_date.values.push("not yet".into());
+        to_date.href = String::new();
     }
     if none.values.is_empty() {
         none.values.push("not yet".into());
+        none.href = String::new();
     }
     let deployments = Figure::plain("Deployments gone live", live.to_string(), span.days_label());
     Figures(vec![spend, to_date, findings::figure(&counts, span.days_label()), deployments, none])

@@ -12,6 +12,7 @@ pub(super) fn figures(
     days: &Loaded,
     deployments: &[ListedDeployment],
     usage: Option<&UsageRow>,
+    lines_href: String,
 ) -> Figures {
     let total = days.total(span);
     let mut spend = Figure {
@@ -19,9 +20,9 @@ pub(super) fn figures(
         values: Vec::new(),
         deltas: Vec::new(),
         note: span.no_comparison().unwrap_or_default(),
+        href: lines_href,
     };
-    let mut by_day =
-        Figure { label: "A day, on average".into(), values: Vec::new(), deltas: Vec::new(), note: String::new() };
+    let mut by_day = Figure { values: Vec::new(), ..Figure::plain("A day, on average", "", "") };
     for currency in &days.currencies {
         let (now, before) = (total.cost(currency), total.cost_before(currency));
         let digits = decimals(currency, &now.abs().max(before.abs()));
@@ -54,6 +55,7 @@ fn unit_cost(row: &UsageRow) -> Figure {
         values: row.costs.iter().map(|line| line.now.clone()).collect(),
         deltas: row.costs.iter().filter_map(|line| line.delta.clone()).collect(),
         note: format!("{} of {}", row.value, row.metric),
+        href: String::new(),
     }
 }
 
@@ -77,5 +79,6 @@ fn production_share(span: &Span, days: &Loaded) -> Option<Figure> {
         values,
         deltas: Vec::new(),
         note: amounts.join(" and "),
+        href: String::new(),
     })
 }

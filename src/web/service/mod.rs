@@ -1,5 +1,6 @@
 //! `/services/{slug}`: what a service costs, why that changed, and which deployments lie in those days.
 
+mod bought;
 mod empty;
 mod figures;
 mod kept;
@@ -18,7 +19,6 @@ use super::context_events::ContextRow;
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
 use super::delivery_figures::DeliverySection;
-use super::display::Line;
 use super::drill;
 use super::forecast::ForecastSection;
 use super::parts::{Figures, Filters, Switch, switches};
@@ -40,6 +40,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use bought::BoughtTable;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
@@ -50,7 +51,7 @@ use releases::ReleasesSection;
 use series::{markers, series};
 use std::sync::Arc;
 pub(super) use tables::{AnswerCell, answer_cells, change_sentences};
-use tables::{BoughtRow, DeploymentRow, WhyTable};
+use tables::{DeploymentRow, WhyTable};
 use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
@@ -108,8 +109,7 @@ struct CostView {
     why: Vec<WhyTable>,
     /// The causes of the change.
     walks: Vec<WhyWalk>,
-    bought: Vec<BoughtRow>,
-    bought_total: Vec<Line>,
+    bought: BoughtTable,
     /// Cost that rules moved between the two ranges: no change of spend.
     moved: Vec<MovedRow>,
     comparison: String,
@@ -232,15 +232,13 @@ fn cost_view(
         charges_href: &charges_href,
     };
     let charts = daily::charts(&points, &series, &setting);
-    let (bought, bought_total) = tables::bought(span, bought, &days.currencies);
     CostView {
         reporting: None,
-        figures: figures(span, days, deployments, usage),
+        figures: figures(span, days, deployments, usage, drill::on(&charges_href, span.days)),
         charts,
         why: tables::why(span, days),
         walks: Vec::new(),
-        bought,
-        bought_total,
+        bought: bought::table(&service.slug, view, span, bought, &days.currencies),
         moved: moved::rows(moved, &days.currencies),
         comparison: span.comparison_label(),
     }

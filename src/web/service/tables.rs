@@ -1,15 +1,14 @@
 //! The tables below the chart.
 
-use super::super::charts::{CellBars, ChangeBar, environment_class, position};
+use super::super::charts::{ChangeBar, environment_class, position};
 use super::super::comparison::{Around, Averages, WEEK};
-use super::super::display::{Columns, Compared, Delta, Line, change_shown, columns, decimals, money};
+use super::super::display::{Columns, Compared, Delta, change_shown, columns, decimals, money};
 use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
 use super::series::KINDS;
 use crate::store::deployment_list::ListedDeployment;
 use crate::store::effects::EffectBrief;
-use crate::store::service_costs::Bought;
 use bigdecimal::Zero;
 use std::collections::BTreeMap;
 
@@ -222,70 +221,6 @@ fn lower_first(text: &str) -> String {
 
 fn category_name(category: &str) -> String {
     if category.is_empty() { "charge type not named".into() } else { category.to_lowercase() }
-}
-
-/// What was bought.
-pub struct BoughtRow {
-    pub label: String,
-    pub lines: Vec<Line>,
-    /// One a currency of `lines`.
-    pub bars: Vec<CellBars>,
-}
-
-/// What was bought, the dearest first, with a total that adds up.
-pub fn bought(span: &Span, rows: &[Bought], currencies: &[String]) -> (Vec<BoughtRow>, Vec<Line>) {
-    let mut parts: BTreeMap<String, Compared> = BTreeMap::new();
-    for row in rows {
-        let part = parts.entry(bought_label(row)).or_default();
-        part.add(true, &row.currency, &row.cost);
-        if span.is_compared() {
-            part.add(false, &row.currency, &row.cost_before);
-        }
-    }
-    let mut parts: Vec<(String, Compared)> = parts.into_iter().collect();
-    let rank = |part: &Compared| currencies.first().map(|first| part.cost(first)).unwrap_or_default();
-    parts.sort_by(|left, right| rank(&right.1).cmp(&rank(&left.1)).then_with(|| left.0.cmp(&right.0)));
-    let (labels, compared): (Vec<String>, Vec<Compared>) = parts.into_iter().unzip();
-    let table = columns(currencies, &compared).compared(span.is_compared());
-    let scales: Vec<Vec<CellBars>> = currencies
-        .iter()
-        .map(|currency| {
-            let pair = |row: &Compared| (position(&row.cost(currency)), position(&row.cost_before(currency)));
-            CellBars::rows(&compared.iter().map(pair).collect::<Vec<_>>())
-        })
-        .collect();
-    let rows = labels.into_iter().zip(table.rows).enumerate().map(|(index, (label, lines))| {
-        let bar = |line: &Line| {
-            let column = currencies.iter().position(|currency| *currency == line.currency).unwrap_or_default();
-            scales[column][index].clone()
-        };
-        BoughtRow { label, bars: lines.iter().map(bar).collect(), lines }
-    });
-    (rows.collect(), table.total)
-}
-
-fn bought_label(row: &Bought) -> String {
-    if row.split_id != 0 {
-        return format!("Shared cost: {}", row.split_name.as_deref().unwrap_or("a split that is deleted"));
-    }
-    if row.charge_category != "Usage" {
-        return if row.charge_category.is_empty() {
-            "Charge type not named".into()
-        } else {
-            row.charge_category.clone()
-        };
-    }
-    let what = row.service_category.as_deref().filter(|text| !text.is_empty()).unwrap_or("Usage");
-    let how = match (row.commitment_discount_status.as_deref(), row.pricing_category.as_deref()) {
-        (Some("Unused"), _) => "unused commitment",
-        (Some("Used"), _) | (_, Some("Committed")) => "under commitment",
-        (_, Some("Standard")) => "on demand",
-        (_, Some("Dynamic")) => "spot",
-        (_, Some("Other")) => "other pricing",
-        (_, Some(other)) if !other.is_empty() => other,
-        _ => return what.to_owned(),
-    };
-    format!("{what}, {how}")
 }
 
 /// "Spend rose $1,777 (4.2%) to $44,190", and the same for each further currency; what was spent, where there is no
