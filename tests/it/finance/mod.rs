@@ -9,6 +9,7 @@ mod currency;
 mod drill;
 mod drill_causes;
 mod drill_closed;
+mod drill_figures;
 mod first_bill;
 mod invoices;
 mod late;
