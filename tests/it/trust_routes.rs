@@ -225,6 +225,7 @@ POST /services/{slug}/plans review
 POST /services/{slug}/plans/remove review
 POST /services/{slug}/unit-metric bills
 GET /settings/audit admin
+GET /settings/audit.csv admin
 GET /settings/event-sources admin
 POST /settings/event-sources admin
 POST /settings/event-sources/deliveries/{id}/read-again admin
@@ -260,6 +261,7 @@ GET /settings/tokens signed-in
 POST /settings/tokens signed-in
 POST /settings/tokens/{token_id}/revoke signed-in
 GET /settings/users admin
+GET /settings/users.csv admin
 POST /settings/users admin
 GET /settings/users/{user_id} admin
 POST /settings/users/{user_id} admin
