@@ -163,6 +163,7 @@ GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
 GET /events signed-in
+GET /events.csv signed-in
 GET /finance/history organisation
 GET /finance/history.csv organisation
 GET /finance/history/difference.csv organisation
