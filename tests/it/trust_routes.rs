@@ -202,6 +202,7 @@ GET /metrics/{name}/unit-costs.csv money
 POST /preferences public
 GET /readyz public
 GET /rules signed-in
+GET /rules.csv signed-in
 POST /rules bills
 GET /rules/new bills
 GET /rules/preview bills
@@ -286,6 +287,7 @@ GET /sources/{id}/setup admin
 POST /sources/{id}/setup admin
 POST /sources/{id}/test admin
 GET /splits signed-in
+GET /splits.csv signed-in
 POST /splits bills
 GET /splits/new bills
 GET /splits/preview bills
