@@ -155,6 +155,7 @@ GET /deployments/{id}/unit-costs.csv money
 POST /deployments/{id}/pin bills
 POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
+GET /dimensions.csv signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
 GET /docs/method signed-in
@@ -191,6 +192,7 @@ GET /finance/statements/{month}/reopen finance
 POST /finance/statements/{month}/reopen finance
 GET /healthz public
 GET /metrics signed-in
+GET /metrics.csv signed-in
 POST /metrics bills
 POST /metrics/forget-unmapped bills
 GET /metrics/new bills
