@@ -300,7 +300,10 @@ GET /splits/{id}/edit bills
 GET /tags money
 POST /tags bills
 GET /tags.csv money
+GET /tags/months.csv money
 GET /tags/new bills
+GET /tags/required.csv money
+GET /tags/teams.csv money
 POST /tags/{id}/delete bills
 GET /tags/{id}/edit bills
 GET /static/{hash}/{*path} public
