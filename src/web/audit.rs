@@ -1,22 +1,34 @@
 //! `/settings/audit`: who did what, newest first.
 
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::csv::{Cell, Table};
+use super::paged_file::{PAGE_ROW_COUNT, Pages, Turn};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moments};
+use crate::store::Snapshot;
 use crate::store::audit::{self, AuditRow};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
+use axum::response::Response;
 use serde::Deserialize;
 
 const ROWS_ON_A_PAGE: i64 = 100;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/settings/audit", Policy::Admin, list)
+    routes.get("/settings/audit", Policy::Admin, list).get("/settings/audit.csv", Policy::Admin, export)
 }
 
 #[derive(Deserialize)]
 struct AuditQuery {
     before: Option<String>,
+}
+
+impl AuditQuery {
+    /// The line that only older ones are asked for of.
+    fn before(self) -> Result<Option<i64>> {
+        let before = self.before.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
+        before.map_err(|_| Error::Invalid("before: the number of a line of the log.".into()))
+    }
 }
 
 #[derive(Template, WebTemplate)]
@@ -29,8 +41,7 @@ struct AuditPage {
 }
 
 async fn list(State(app): State<AppState>, principal: Principal, Query(query): Query<AuditQuery>) -> Result<AuditPage> {
-    let before = query.before.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
-    let before = before.map_err(|_| Error::Invalid("before: the number of a line of the log.".into()))?;
+    let before = query.before()?;
     let mut snapshot = app.pools.snapshot().await?;
     let mut rows = audit::list(&mut snapshot, before, ROWS_ON_A_PAGE + 1).await?;
     if !principal.scope().is_everything() {
@@ -43,6 +54,56 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
     }
     let older = rows.last().filter(|_| has_older).map(|row| row.audit_log_id);
     Ok(AuditPage { page, rows, is_first: before.is_none(), older })
+}
+
+/// All lines, and with `before` those that are older, as on the page: a log that is longer than a file may be has
+/// several.
+async fn export(
+    State(app): State<AppState>,
+    principal: Principal,
+    Query(query): Query<AuditQuery>,
+) -> Result<Response> {
+    let before = query.before()?;
+    let turn = Turn::take(&app, &principal).await?;
+    let snapshot = app.pools.snapshot().await?;
+    let log = Log { snapshot, before, shows_money: principal.scope().is_everything() };
+    let columns = ["Line", "HappenedAt", "Actor", "ClientAddress", "Action", "Subject", "Details"];
+    turn.answer(&app, Table::new(&columns), log, "audit.csv").await
+}
+
+/// The log from its newest line on.
+struct Log {
+    snapshot: Snapshot,
+    /// The last line that was read.
+    before: Option<i64>,
+    shows_money: bool,
+}
+
+impl Pages for Log {
+    async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
+        let mut rows = audit::list(&mut self.snapshot, self.before, PAGE_ROW_COUNT as i64).await?;
+        for row in &mut rows {
+            if !self.shows_money {
+                hide_money(&mut row.details);
+            }
+            table.row(&[
+                Cell::from(row.audit_log_id),
+                moments::machine(&row.happened_at).into(),
+                (&row.actor).into(),
+                (&row.client_address).into(),
+                (&row.action).into(),
+                (&row.subject).into(),
+                row.details.to_string().into(),
+            ]);
+        }
+        self.before = rows.last().map(|row| row.audit_log_id).or(self.before);
+        Ok(rows.len())
+    }
+
+    fn how_to_go_on(&self) -> String {
+        let before = self.before.map(|id| id.to_string()).unwrap_or_default();
+        format!("older lines are in /settings/audit.csv?before={before}")
+    }
 }
 
 // What a decision about a bill moved is money: an administrator sees it only with finance.

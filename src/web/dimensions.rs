@@ -15,6 +15,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -22,7 +23,8 @@ const NOT_NAMED: &str = "No value";
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get("/dimensions", Policy::SignedIn, list).get("/dimensions/{name}", Policy::Money, show)
+    let routes = routes.get("/dimensions", Policy::SignedIn, list);
+    routes.get("/dimensions.csv", Policy::SignedIn, export_names).get("/dimensions/{name}", Policy::Money, show)
 }
 
 #[derive(Template, WebTemplate)]
@@ -38,10 +40,23 @@ struct DimensionsPage {
 async fn list(State(app): State<AppState>, principal: Principal) -> Result<DimensionsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Dimensions", NavItem::Rules).await?;
-    let names = dimension_costs::names(&mut snapshot).await?;
-    let names = names.into_iter().map(|name| (name.clone(), allocate::dimension_label(&name))).collect();
+    let names = labelled(&mut snapshot).await?;
     let (can_edit, shows_money) = (Policy::Bills.allows(&principal), Policy::Money.allows(&principal));
     Ok(DimensionsPage { page, names, can_edit, shows_money })
+}
+
+async fn labelled(conn: &mut PgConnection) -> Result<Vec<(String, String)>> {
+    let names = dimension_costs::names(conn).await?;
+    Ok(names.into_iter().map(|name| (name.clone(), allocate::dimension_label(&name))).collect())
+}
+
+async fn export_names(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let mut table = Table::new(&["Dimension", "Label"]);
+    for (name, label) in &labelled(&mut snapshot).await? {
+        table.row(&[name.into(), label.into()]);
+    }
+    Ok(table.into_response("dimensions.csv"))
 }
 
 #[derive(Template, WebTemplate)]

@@ -71,6 +71,7 @@ mod operational_events;
 pub mod overview;
 mod paced;
 pub mod page;
+mod paged_file;
 pub mod parts;
 pub mod password;
 mod percents;

@@ -2,29 +2,35 @@
 //! to their own days.
 
 use super::context_events::{self, ContextRow, PATH};
+use super::csv::{Cell, Table};
 use super::deployment::matching::{self, RuleRow};
+use super::deployment::safe_url;
 use super::deployments::{cursor, days};
 use super::filters::grouped;
+use super::moments::machine;
+use super::paged_file::{self, Pages, Turn};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, View, range_label};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::DateRange;
 use crate::store::operational_event_lists::{self, ListFilter, MatchedEvent, NamedService};
-use crate::store::service_costs;
+use crate::store::{Snapshot, service_costs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use chrono::NaiveTime;
+use axum::response::Response;
+use chrono::{DateTime, NaiveTime, Utc};
 use sqlx::PgConnection;
 
 const ACCEPTS: Accepts = Accepts { texts: &["service", "env", "page"], by: &[], sort: &[] };
+const CSV_PATH: &str = "/events.csv";
 const PAGE_ROW_COUNT: usize = 50;
 /// Beyond so many nobody wants to know how many there are.
 const COUNT_MAX: i64 = 1_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.get(PATH, Policy::SignedIn, show)
+    routes.get(PATH, Policy::SignedIn, show).get(CSV_PATH, Policy::SignedIn, export)
 }
 
 #[derive(Template, WebTemplate)]
@@ -36,6 +42,7 @@ struct EventsPage {
     rows: Vec<EventRow>,
     next_href: String,
     first_href: String,
+    csv_href: String,
 }
 
 struct EventRow {
@@ -50,13 +57,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Events", NavItem::Deployments).await?;
     let days = days(&view, page.now.date_naive());
     let services = services(&view, &mut snapshot).await?;
-    let filter = ListFilter {
-        service_ids: services.as_ref().map(|all| all.iter().map(|one| one.service_id).collect()),
-        environment_id: environment_id(&view, &mut snapshot).await?,
-        from: days.map(|days| days.start().and_time(NaiveTime::MIN).and_utc()),
-        until: days.map(|days| days.end().and_time(NaiveTime::MIN).and_utc()),
-        now: page.now,
-    };
+    let filter = filter(&view, &mut snapshot, services.as_deref(), page.now).await?;
     let older_than = view.text("page").map(cursor).transpose()?;
     let count = operational_event_lists::count(&mut snapshot, &filter, COUNT_MAX + 1).await?;
     let mut events =
@@ -71,8 +72,104 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         filters: Filters::plain(PATH, &view, selects(&view, choices.environments)),
         next_href: next.map(|next| view.link(PATH, &[("page", &next)])).unwrap_or_default(),
         first_href: if older_than.is_some() { view.link(PATH, &[("page", "")]) } else { String::new() },
+        csv_href: view.link(CSV_PATH, &[("page", "")]),
         rows: events.iter().map(row).collect(),
         page,
+    })
+}
+
+const COLUMNS: [&str; 16] = [
+    "EventId",
+    "Kind",
+    "Status",
+    "Severity",
+    "Title",
+    "StartedAt",
+    "EndedAt",
+    "LastMentionedAt",
+    "TimeIsReceived",
+    "Services",
+    "Environment",
+    "Source",
+    "Url",
+    "ServiceRuleId",
+    "EnvironmentRuleId",
+    "PlacedBy",
+];
+
+async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
+    let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let turn = Turn::take(&app, &principal).await?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let services = services(&view, &mut snapshot).await?;
+    let filter = filter(&view, &mut snapshot, services.as_deref(), app.now()).await?;
+    let events = EventPages { snapshot, filter, older_than: None };
+    turn.answer(&app, Table::new(&COLUMNS), events, "events.csv").await
+}
+
+/// The events of a filter, the latest first.
+struct EventPages {
+    snapshot: Snapshot,
+    filter: ListFilter,
+    /// The last one that was read.
+    older_than: Option<(DateTime<Utc>, i64)>,
+}
+
+impl Pages for EventPages {
+    async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
+        let limit = paged_file::PAGE_ROW_COUNT as i64;
+        let rows = operational_event_lists::list(&mut self.snapshot, &self.filter, self.older_than, limit).await?;
+        rows.iter().for_each(|row| table.row(&cells(row)));
+        let last = rows.last().map(|row| (row.event.started_at, row.event.operational_event_id));
+        self.older_than = last.or(self.older_than);
+        Ok(rows.len())
+    }
+
+    fn how_to_go_on(&self) -> String {
+        "ask for fewer days with period, or for one service".into()
+    }
+}
+
+fn cells(matched: &MatchedEvent) -> Vec<Cell<'_>> {
+    let MatchedEvent { event, matching, .. } = matched;
+    let moment = |at: &Option<DateTime<Utc>>| at.as_ref().map_or(Cell::Empty, |at| machine(at).into());
+    let id = |id: Option<i64>| id.map_or(Cell::Empty, Cell::Count);
+    let placed = matching::rows(matching);
+    let placed: Vec<String> = placed.iter().map(|rule| format!("{} by {}", rule.what, rule.note)).collect();
+    vec![
+        event.operational_event_id.into(),
+        event.kind_in_words().into(),
+        (&event.status).into(),
+        (&event.severity).into(),
+        (&event.title).into(),
+        machine(&event.started_at).into(),
+        moment(&event.ended_at),
+        moment(&event.last_mention_at),
+        if event.time_is_received { "true" } else { "false" }.into(),
+        matched.service_names.join(", ").into(),
+        (&event.environment_name).into(),
+        (&event.source_name).into(),
+        safe_url(event.url.as_deref()).map_or(Cell::Empty, Cell::from),
+        id(matching.service_rule_id),
+        id(matching.environment_rule_id),
+        placed.join("; ").into(),
+    ]
+}
+
+// What the page and its file are of.
+async fn filter(
+    view: &View,
+    conn: &mut PgConnection,
+    services: Option<&[NamedService]>,
+    now: DateTime<Utc>,
+) -> Result<ListFilter> {
+    let days = days(view, now.date_naive());
+    Ok(ListFilter {
+        service_ids: services.map(|all| all.iter().map(|one| one.service_id).collect()),
+        environment_id: environment_id(view, conn).await?,
+        from: days.map(|days| days.start().and_time(NaiveTime::MIN).and_utc()),
+        until: days.map(|days| days.end().and_time(NaiveTime::MIN).and_utc()),
+        now,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `/settings/users`: who may sign in, and what they may do.
 
 use super::account_changes::{self, By, Grant, role_name};
+use super::csv::{Cell, Table};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, welcome};
 use crate::store::Role;
 use crate::store::accounts::{self, Account, TeamChoice};
@@ -8,12 +9,14 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::Redirect;
+use axum::response::{Redirect, Response};
+use sqlx::PgConnection;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
     routes
         .get("/settings/users", Policy::Admin, list)
+        .get("/settings/users.csv", Policy::Admin, export)
         .post("/settings/users", Policy::Admin, add)
         .get("/settings/users/{user_id}", Policy::Admin, show)
         .post("/settings/users/{user_id}", Policy::Admin, change)
@@ -84,11 +87,35 @@ struct UsersPage {
 
 async fn list(State(app): State<AppState>, principal: Principal) -> Result<UsersPage> {
     let mut snapshot = app.pools.snapshot().await?;
-    let teams = accounts::team_choices(&mut snapshot).await?;
-    let rows = accounts::list(&mut snapshot).await?.into_iter().map(|account| Row::new(account, &teams)).collect();
+    let (rows, teams) = people(&mut snapshot).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Users", NavItem::Users).await?;
     let teams = teams.into_iter().map(|team| (team, false)).collect();
     Ok(UsersPage { page, rows, roles: role_choices("viewer"), teams })
+}
+
+/// Everyone, and the teams that people can be in.
+async fn people(conn: &mut PgConnection) -> Result<(Vec<Row>, Vec<TeamChoice>)> {
+    let teams = accounts::team_choices(&mut *conn).await?;
+    let accounts = accounts::list(conn).await?;
+    Ok((accounts.into_iter().map(|account| Row::new(account, &teams)).collect(), teams))
+}
+
+/// What the page shows of people: nothing that anyone signs in with but the login.
+async fn export(State(app): State<AppState>) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let (rows, _) = people(&mut snapshot).await?;
+    let mut table = Table::new(&["Login", "Name", "Role", "Teams", "State", "LastSignIn"]);
+    for row in &rows {
+        table.row(&[
+            Cell::from(&row.account.login),
+            (&row.account.display_name).into(),
+            row.role.into(),
+            (&row.teams).into(),
+            row.state.into(),
+            row.account.last_signed_in_at.as_ref().map_or(Cell::Empty, |at| moments::machine(at).into()),
+        ]);
+    }
+    Ok(table.into_response("users.csv"))
 }
 
 #[derive(Template, WebTemplate)]

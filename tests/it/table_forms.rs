@@ -143,3 +143,88 @@ async fn a_json_is_for_whom_its_csv_is(db: PgPool) {
     let page = finance.get("/services?period=2026-10").await.body;
     assert!(page.contains("href=\"/services.json?period=2026-10\">JSON</a>"), "{page}");
 }
+
+fn column(csv: &str, name: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let at = reader.headers().unwrap().iter().position(|column| column == name);
+    let at = at.unwrap_or_else(|| panic!("{name} is no column of {csv}"));
+    reader.records().map(|row| row.unwrap()[at].to_owned()).collect()
+}
+
+/// Each list has a row in its file for what its page shows, and the page leads to the file.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_has_a_row_for_what_its_page_shows(pool: PgPool) {
+    let (app, _, _folder) = filled(&pool).await;
+    let event = "INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
+                     time_is_received)
+                 SELECT min(event_source_id), 'e1', 'feature_flag', 'on', '=1+1', '2026-10-10T10:00:00Z', false
+                 FROM event_source";
+    sqlx::query(event).execute(&pool).await.unwrap();
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    for (path, name, mark) in [
+        ("/rules", "RuleId", "<tr id=\"rule-"),
+        ("/splits", "SplitId", "<tr id=\"split-"),
+        ("/settings/users", "Login", "<a class=\"row\" href=\"/settings/users/"),
+        ("/metrics", "Metric", "<a class=\"row\" href=\"/metrics/"),
+        ("/dimensions", "Dimension", "<a href=\"/dimensions/"),
+        ("/tags/required", "TagKey", "/edit\">Edit<"),
+    ] {
+        let page = browser.get(path.strip_suffix("/required").unwrap_or(path)).await.body;
+        let in_file: BTreeSet<String> =
+            column(&browser.get(&format!("{path}.csv")).await.body, name).into_iter().collect();
+        assert!(!in_file.is_empty(), "{path}");
+        assert_eq!(page.matches(mark).count(), in_file.len(), "{path}: {in_file:?}");
+        for form in ["csv", "xlsx", "json"] {
+            assert!(page.contains(&format!("href=\"{path}.{form}\"")), "{path} does not lead to its {form}");
+        }
+    }
+    let page = browser.get("/events?period=2026-10").await.body;
+    assert!(page.contains("href=\"/events.csv?period=2026-10\""), "{page}");
+    let october = browser.get("/events.csv?period=2026-10").await.body;
+    assert_eq!(column(&october, "Title"), ["'=1+1"]);
+    assert_eq!(column(&october, "Kind"), ["feature flag"]);
+    for narrower in ["period=2026-09", "service=alpha-svc"] {
+        let events = browser.get(&format!("/events.csv?{narrower}")).await.body;
+        assert_eq!(column(&events, "Title"), [""; 0], "{narrower}");
+    }
+    assert_eq!(browser.get("/events.csv?env=nowhere").await.status, StatusCode::BAD_REQUEST);
+}
+
+/// Who sees no money on a page sees none in its file, and nobody sees what others sign in with.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn files_of_lists_show_what_their_pages_show(pool: PgPool) {
+    let (app, _, _folder) = filled(&pool).await;
+    let (finance, admin) = (app.browser(Role::Admin, true, &[]).await, app.browser(Role::Admin, false, &[]).await);
+    for (path, name) in [("/rules.csv", "EffectiveCost"), ("/splits.csv", "MovedEffectiveCost")] {
+        let hidden = column(&admin.get(path).await.body, name);
+        assert!(!hidden.is_empty() && hidden.iter().all(String::is_empty), "{path}: {hidden:?}");
+    }
+    let rules = column(&finance.get("/rules.csv").await.body, "EffectiveCost");
+    assert!(rules.iter().any(|cost| !cost.is_empty()), "{rules:?}");
+    let users = finance.get("/settings/users.csv").await.body;
+    assert!(!users.contains("argon2") && !users.contains("/welcome/"), "{users}");
+}
+
+/// The log is read in several parts, and none of its lines is missing; a decision's money is for finance.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_file_of_the_audit_log_has_all_of_its_lines(pool: PgPool) {
+    let (app, _, _folder) = filled(&pool).await;
+    let lines = "INSERT INTO audit_log (happened_at, actor, action, subject, details)
+                 SELECT now(), '=ann', 'delivery.accepted', n::text, '{\"totals\": {\"USD\": \"777.77\"}}'
+                 FROM generate_series(1, 4500) n";
+    sqlx::query(lines).execute(&pool).await.unwrap();
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    let admin = app.browser(Role::Admin, false, &[]).await;
+    let log = browser.get("/settings/audit.csv").await.body;
+    let mut expected: Vec<i64> =
+        sqlx::query_scalar("SELECT audit_log_id FROM audit_log ORDER BY 1 DESC").fetch_all(&pool).await.unwrap();
+    let numbers = |log: &str| -> Vec<i64> { column(log, "Line").iter().map(|line| line.parse().unwrap()).collect() };
+    assert_eq!(numbers(&log), expected);
+    assert!(log.contains("\"'=ann\"") && log.contains("777.77"));
+    let older = browser.get(&format!("/settings/audit.csv?before={}", expected[100])).await.body;
+    assert_eq!(numbers(&older), expected.split_off(101), "as the second page of the log goes on");
+    let hidden = admin.get("/settings/audit.csv").await.body;
+    assert!(!hidden.contains("777.77") && hidden.contains("open to finance"));
+    assert!(browser.get("/settings/audit").await.body.contains("href=\"/settings/audit.csv\""));
+    assert_eq!(browser.get("/settings/audit.csv?before=x").await.status, StatusCode::BAD_REQUEST);
+}

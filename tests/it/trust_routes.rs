@@ -155,6 +155,7 @@ GET /deployments/{id}/unit-costs.csv money
 POST /deployments/{id}/pin bills
 POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
+GET /dimensions.csv signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
 GET /docs/method signed-in
@@ -163,6 +164,7 @@ GET /environments money
 GET /environments.csv money
 GET /environments/{slug} money
 GET /events signed-in
+GET /events.csv signed-in
 GET /finance/history organisation
 GET /finance/history.csv organisation
 GET /finance/history/difference.csv organisation
@@ -190,6 +192,7 @@ GET /finance/statements/{month}/reopen finance
 POST /finance/statements/{month}/reopen finance
 GET /healthz public
 GET /metrics signed-in
+GET /metrics.csv signed-in
 POST /metrics bills
 POST /metrics/forget-unmapped bills
 GET /metrics/new bills
@@ -201,6 +204,7 @@ GET /metrics/{name}/unit-costs.csv money
 POST /preferences public
 GET /readyz public
 GET /rules signed-in
+GET /rules.csv signed-in
 POST /rules bills
 GET /rules/new bills
 GET /rules/preview bills
@@ -225,6 +229,7 @@ POST /services/{slug}/plans review
 POST /services/{slug}/plans/remove review
 POST /services/{slug}/unit-metric bills
 GET /settings/audit admin
+GET /settings/audit.csv admin
 GET /settings/event-sources admin
 POST /settings/event-sources admin
 POST /settings/event-sources/deliveries/{id}/read-again admin
@@ -260,6 +265,7 @@ GET /settings/tokens signed-in
 POST /settings/tokens signed-in
 POST /settings/tokens/{token_id}/revoke signed-in
 GET /settings/users admin
+GET /settings/users.csv admin
 POST /settings/users admin
 GET /settings/users/{user_id} admin
 POST /settings/users/{user_id} admin
@@ -283,6 +289,7 @@ GET /sources/{id}/setup admin
 POST /sources/{id}/setup admin
 POST /sources/{id}/test admin
 GET /splits signed-in
+GET /splits.csv signed-in
 POST /splits bills
 GET /splits/new bills
 GET /splits/preview bills
@@ -293,7 +300,10 @@ GET /splits/{id}/edit bills
 GET /tags money
 POST /tags bills
 GET /tags.csv money
+GET /tags/months.csv money
 GET /tags/new bills
+GET /tags/required.csv money
+GET /tags/teams.csv money
 POST /tags/{id}/delete bills
 GET /tags/{id}/edit bills
 GET /static/{hash}/{*path} public

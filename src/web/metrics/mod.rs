@@ -1,6 +1,7 @@
 //! `/metrics`: what is counted beside cost, what it means, whose values are there, and where they lack.
 
 mod change;
+mod csv;
 mod definition;
 mod unit_cost;
 mod upload;
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use definition::DefinitionForm;
 use serde::Deserialize;
+use sqlx::PgConnection;
 use std::collections::HashMap;
 use unit_cost::UnitCostSection;
 
@@ -33,6 +35,7 @@ const DOWNLOAD_ROWS_MAX: i64 = 1_000_000;
 pub fn routes(routes: Routes) -> Routes {
     routes
         .get("/metrics", Policy::SignedIn, list)
+        .get("/metrics.csv", Policy::SignedIn, csv::show)
         .post_upload("/metrics", Policy::Bills, upload::FILE_BYTES_MAX, upload::receive)
         .get("/metrics/new", Policy::Bills, change::new_form)
         .post("/metrics/new", Policy::Bills, change::add)
@@ -110,16 +113,21 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(asked): Q
 async fn page(app: &AppState, principal: &Principal, done: String, faults: Vec<String>) -> Result<MetricsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Metrics", NavItem::Metrics).await?;
-    let heads = metric_lists::heads(&mut snapshot).await?;
-    let mut heads: HashMap<String, MetricHead> = heads.into_iter().map(|head| (head.metric.clone(), head)).collect();
-    let metrics = metrics::list(&mut snapshot).await?;
-    let mut rows: Vec<MetricRow> =
-        metrics.into_iter().map(|metric| MetricRow { head: heads.remove(&metric.metric), metric }).collect();
-    // Those with values first.
-    rows.sort_by_key(|row| row.head.is_none());
+    let rows = rows(&mut snapshot).await?;
     let unmapped = usage_unmapped::list(&mut snapshot).await?;
     let unmapped_count = unmapped.iter().map(|one| BigDecimal::from(one.value_count)).sum();
     Ok(MetricsPage { page, rows, unmapped, unmapped_count, can_change: Policy::Bills.allows(principal), done, faults })
+}
+
+// Those with values first.
+async fn rows(conn: &mut PgConnection) -> Result<Vec<MetricRow>> {
+    let heads = metric_lists::heads(&mut *conn).await?;
+    let mut heads: HashMap<String, MetricHead> = heads.into_iter().map(|head| (head.metric.clone(), head)).collect();
+    let metrics = metrics::list(conn).await?;
+    let mut rows: Vec<MetricRow> =
+        metrics.into_iter().map(|metric| MetricRow { head: heads.remove(&metric.metric), metric }).collect();
+    rows.sort_by_key(|row| row.head.is_none());
+    Ok(rows)
 }
 
 impl MetricsPage {

@@ -1,6 +1,7 @@
 //! `/rules`: the ordered rules that say whose a cost or a deployment is, and what each takes.
 
 mod change;
+mod csv;
 pub(crate) mod edit;
 pub(crate) mod form;
 mod history;
@@ -33,6 +34,7 @@ pub(super) const LONG_DAYS: u32 = 90;
 pub fn routes(routes: Routes) -> Routes {
     routes
         .get("/rules", Policy::SignedIn, show)
+        .get("/rules.csv", Policy::SignedIn, csv::show)
         .get("/rules/new", Policy::Bills, edit::new_form)
         .get("/rules/preview", Policy::Bills, edit::preview)
         .post("/rules", Policy::Bills, edit::save)
@@ -53,13 +55,27 @@ struct RuleRow {
     conditions: Vec<String>,
     targets: Vec<String>,
     note: String,
-    /// The days that it holds on; empty where it always does.
-    days: String,
+    validity: Validity,
     version: i32,
     changed_by: String,
     changed_at: DateTime<Utc>,
     taken: Taken,
     costs: Vec<String>,
+}
+
+impl RuleRow {
+    /// The days that it holds on; empty where it always does.
+    fn days(&self) -> String {
+        self.validity.in_words()
+    }
+}
+
+/// The rules, and the days that the money beside them is of.
+struct RuleList {
+    page: Page,
+    rows: Vec<RuleRow>,
+    recent: DateRange,
+    shows_money: bool,
 }
 
 #[derive(Template, WebTemplate)]
@@ -77,13 +93,20 @@ struct RulesPage {
 
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<RulesPage> {
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Rules", NavItem::Rules).await?;
-    let (recent, _) = ranges(&page);
+    let RuleList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
     let can_edit = Policy::Bills.allows(&principal);
-    let scope = principal.scope();
-    let mut taken = unmapped::taken_by_rules(&mut snapshot, &scope, recent).await?;
-    let rules = mapping_rules::list(&mut snapshot).await?;
-    let latest = mapping_rule_versions::latest(&mut snapshot).await?.into_iter();
+    let deleted = if can_edit { mapping_rules::recently_deleted(&mut snapshot).await? } else { Vec::new() };
+    let progress = locks::mapping_progress(&mut snapshot).await?;
+    let last_day = recent.last_day().to_string();
+    Ok(RulesPage { page, rows, deleted, can_edit, shows_money, last_day, progress })
+}
+
+async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) -> Result<RuleList> {
+    let page = Page::new(app, principal, snapshot, "Rules", NavItem::Rules).await?;
+    let (recent, _) = ranges(&page);
+    let mut taken = unmapped::taken_by_rules(snapshot, &principal.scope(), recent).await?;
+    let rules = mapping_rules::list(snapshot).await?;
+    let latest = mapping_rule_versions::latest(snapshot).await?.into_iter();
     let latest: HashMap<i64, _> = latest.map(|(id, version, by, at)| (id, (version, by, at))).collect();
     let rows = rules.iter().zip(1..).map(|(rule, number)| {
         let taken = taken.remove(&rule.mapping_rule_id).unwrap_or_default();
@@ -96,7 +119,7 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Rules
             conditions: conditions_in_words(&rule.values),
             targets: targets_in_words(&rule.values, &TargetNames::of(rule)),
             note: rule.values.note.clone(),
-            days: days_in_words(&rule.values),
+            validity: validity(&rule.values),
             version,
             changed_by,
             changed_at,
@@ -104,12 +127,7 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Rules
             taken,
         }
     });
-    let rows = rows.collect();
-    let deleted = if can_edit { mapping_rules::recently_deleted(&mut snapshot).await? } else { Vec::new() };
-    let progress = locks::mapping_progress(&mut snapshot).await?;
-    let last_day = recent.last_day().to_string();
-    let shows_money = Policy::Money.allows(&principal);
-    Ok(RulesPage { page, rows, deleted, can_edit, shows_money, last_day, progress })
+    Ok(RuleList { rows: rows.collect(), recent, shows_money: Policy::Money.allows(principal), page })
 }
 
 /// The complete days that figures beside rules are of: shorter and longer, with the same end.
@@ -167,7 +185,11 @@ pub(super) fn targets_in_words(values: &RuleValues, names: &TargetNames) -> Vec<
 
 /// The charge days that the rule holds on; empty where it always does.
 pub(super) fn days_in_words(values: &RuleValues) -> String {
-    Validity { first_day: values.first_day, last_day: values.last_day }.in_words()
+    validity(values).in_words()
+}
+
+fn validity(values: &RuleValues) -> Validity {
+    Validity { first_day: values.first_day, last_day: values.last_day }
 }
 
 /// Takes a rule away; the audit log keeps what is needed to put it back.

@@ -1,5 +1,6 @@
 //! `/splits`: shared costs, what they are divided by, and what that moved.
 
+mod csv;
 mod edit;
 pub(crate) mod form;
 mod preview;
@@ -8,7 +9,9 @@ mod shares;
 mod words;
 
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
+use crate::allocate::Validity;
 use crate::allocate::split::{Plan, Split, Stayed};
+use crate::focus::DateRange;
 use crate::rollup::splits as rollup_splits;
 use crate::store::metric_lists::{self, MetricHead};
 use crate::store::split_costs::{self, SplitCost};
@@ -29,6 +32,7 @@ pub(crate) use restore::restore_split;
 pub fn routes(routes: Routes) -> Routes {
     routes
         .get("/splits", Policy::SignedIn, list)
+        .get("/splits.csv", Policy::SignedIn, csv::show)
         .get("/splits/new", Policy::Bills, edit::new_form)
         .get("/splits/preview", Policy::Bills, preview::show)
         .post("/splits", Policy::Bills, edit::save)
@@ -46,14 +50,36 @@ struct SplitRow {
     source: String,
     method: String,
     targets: Vec<String>,
-    days: String,
-    /// What it moved on the recent days, one text a currency.
-    moved: Vec<String>,
+    validity: Validity,
+    /// What it moved on the recent days, by currency.
+    moved: BTreeMap<String, BigDecimal>,
     /// What it could not divide on them.
-    stayed: Vec<String>,
+    stayed: BTreeMap<String, BigDecimal>,
     version: i32,
     changed_by: String,
     changed_at: DateTime<Utc>,
+}
+
+impl SplitRow {
+    fn days(&self) -> String {
+        words::days(self.validity)
+    }
+
+    fn moved_texts(&self) -> Vec<String> {
+        texts(&self.moved)
+    }
+
+    fn stayed_texts(&self) -> Vec<String> {
+        texts(&self.stayed)
+    }
+}
+
+/// The splits, and the days that the money beside them is of.
+struct SplitList {
+    page: Page,
+    rows: Vec<SplitRow>,
+    recent: DateRange,
+    shows_money: bool,
 }
 
 #[derive(Template, WebTemplate)]
@@ -69,27 +95,31 @@ struct SplitsPage {
 
 async fn list(State(app): State<AppState>, principal: Principal) -> Result<SplitsPage> {
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Shared costs", NavItem::Rules).await?;
+    let SplitList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
+    let metrics = metric_lists::heads(&mut snapshot).await?;
+    let can_edit = Policy::Bills.allows(&principal);
+    let last_day = recent.last_day().to_string();
+    Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
+}
+
+async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) -> Result<SplitList> {
+    let page = Page::new(app, principal, snapshot, "Shared costs", NavItem::Rules).await?;
     let (recent, _) = rules::ranges(&page);
-    let stored = splits::list(&mut snapshot).await?;
-    let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
-    let names = service_names(&mut snapshot).await?;
+    let stored = splits::list(snapshot).await?;
+    let plan = rollup_splits::plan(snapshot, &stored).await?;
+    let names = service_names(snapshot).await?;
     let scope = principal.scope();
-    let shows_money = scope.is_everything() && Policy::Money.allows(&principal);
+    let shows_money = scope.is_everything() && Policy::Money.allows(principal);
     let (mut costs, mut stayed) = (Vec::new(), Vec::new());
     if shows_money {
-        costs = split_costs::moved(&mut snapshot, &scope, None, recent).await?;
-        stayed = rollup_splits::worked_out(&mut snapshot, &plan, recent).await?.1;
+        costs = split_costs::moved(snapshot, &scope, None, recent).await?;
+        stayed = rollup_splits::worked_out(snapshot, &plan, recent).await?.1;
     }
     let rows = plan.splits().iter().zip(1..).filter_map(|(split, number)| {
         let stored = stored.iter().find(|one| one.split_id == split.split_id)?;
         Some(row(split, stored, number, &names, &costs, &stayed))
     });
-    let rows = rows.collect();
-    let metrics = metric_lists::heads(&mut snapshot).await?;
-    let can_edit = Policy::Bills.allows(&principal);
-    let last_day = recent.last_day().to_string();
-    Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
+    Ok(SplitList { rows: rows.collect(), page, recent, shows_money })
 }
 
 fn row(
@@ -101,7 +131,6 @@ fn row(
     stayed: &[Stayed],
 ) -> SplitRow {
     let given = costs.iter().filter(|cost| cost.split_id == split.split_id && cost.service_id == split.source);
-    let given: BTreeMap<String, BigDecimal> = given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect();
     SplitRow {
         id: split.split_id,
         number,
@@ -109,9 +138,9 @@ fn row(
         source: words::service_name(names, split.source),
         method: words::method(split),
         targets: words::targets(split, names),
-        days: words::days(split.validity),
-        moved: texts(&given),
-        stayed: texts(&stayed_of(split.split_id, stayed)),
+        validity: split.validity,
+        moved: given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect(),
+        stayed: stayed_of(split.split_id, stayed),
         version: stored.version,
         changed_by: stored.changed_by.clone(),
         changed_at: stored.changed_at,

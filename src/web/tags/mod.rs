@@ -1,8 +1,8 @@
 //! `/tags`: the tags that the organisation asks for, and how much of the cost has them.
 
+mod csv;
 mod form;
 
-use super::csv::{Cell, Table};
 use super::mapping_change::{self, MappingChange};
 use super::rules::form::checked_reason;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules};
@@ -32,7 +32,10 @@ const OFFENDER_ROWS_MAX: usize = 50;
 pub fn routes(routes: Routes) -> Routes {
     routes
         .get("/tags", Policy::Money, show)
-        .get("/tags.csv", Policy::Money, export)
+        .get("/tags.csv", Policy::Money, csv::offenders)
+        .get("/tags/required.csv", Policy::Money, csv::required)
+        .get("/tags/teams.csv", Policy::Money, csv::teams)
+        .get("/tags/months.csv", Policy::Money, csv::months)
         .get("/tags/new", Policy::Bills, new_form)
         .post("/tags", Policy::Bills, save)
         .get("/tags/{id}/edit", Policy::Bills, edit_form)
@@ -108,25 +111,11 @@ struct Asked {
 const NO_TEAM: &str = "No team";
 
 async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<TagsPage> {
-    let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
-    let (months, recent) = ranges(rules::ranges(&page).0);
-    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
+    let Read { page, recent, coverage } = read(&app, &principal).await?;
     let keys = coverage.rules.iter().map(|rule| rule.values.tag_key.clone()).collect();
-    let by_team = |key: &CoverageKey| key.team.clone().unwrap_or_else(|| NO_TEAM.into());
     let by_month = |key: &CoverageKey| key.month.format("%Y-%m").to_string();
-    let teams = table(&coverage, &coverage.recent, by_team);
-    let of_team = |key: &CoverageKey| asked.team.is_empty() || by_team(key) == asked.team;
-    let is_known = asked.team.is_empty() || coverage.by_month.keys().chain(coverage.recent.keys()).any(of_team);
-    if !is_known {
-        return Err(Error::Invalid(format!("team={} has no cost that a tag is asked of.", asked.team)));
-    }
-    let of_months: BTreeMap<CoverageKey, BigDecimal> = coverage
-        .by_month
-        .iter()
-        .filter(|(key, _)| of_team(key))
-        .map(|(key, cost)| (key.clone(), cost.clone()))
-        .collect();
+    let teams = table(&coverage, &coverage.recent, team_of);
+    let of_months = of_months(&coverage, &asked)?;
     Ok(TagsPage {
         rows: standard(&coverage),
         keys,
@@ -141,7 +130,42 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
     })
 }
 
+/// How much of the cost meets what is asked, within the reader's scope.
+struct Read {
+    page: Page,
+    recent: DateRange,
+    coverage: Coverage,
+}
+
+async fn read(app: &AppState, principal: &Principal) -> Result<Read> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let page = Page::new(app, principal, &mut snapshot, "Tags", NavItem::Rules).await?;
+    let (months, recent) = ranges(rules::ranges(&page).0);
+    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
+    Ok(Read { page, recent, coverage })
+}
+
+fn team_of(key: &CoverageKey) -> String {
+    key.team.clone().unwrap_or_else(|| NO_TEAM.into())
+}
+
+// The months of the team that is asked for, or of all together.
+fn of_months(coverage: &Coverage, asked: &Asked) -> Result<BTreeMap<CoverageKey, BigDecimal>> {
+    let of_team = |key: &CoverageKey| asked.team.is_empty() || team_of(key) == asked.team;
+    let is_known = asked.team.is_empty() || coverage.by_month.keys().chain(coverage.recent.keys()).any(of_team);
+    if !is_known {
+        return Err(Error::Invalid(format!("team={} has no cost that a tag is asked of.", asked.team)));
+    }
+    let own = coverage.by_month.iter().filter(|(key, _)| of_team(key));
+    Ok(own.map(|(key, cost)| (key.clone(), cost.clone())).collect())
+}
+
 impl TagsPage {
+    fn months_csv(&self) -> String {
+        let query = serde_urlencoded::to_string([("team", &self.team)]).unwrap_or_default();
+        if self.team.is_empty() { "/tags/months.csv".into() } else { format!("/tags/months.csv?{query}") }
+    }
+
     fn team_href(&self, name: &str) -> String {
         let query = serde_urlencoded::to_string([("team", name)]).unwrap_or_default();
         format!("/tags?{query}#h-months")
@@ -150,12 +174,7 @@ impl TagsPage {
 
 fn standard(coverage: &Coverage) -> Vec<StandardRow> {
     let row = |rule: &tag_rules::StoredTagRule| {
-        let mut sums: BTreeMap<&str, [BigDecimal; 4]> = BTreeMap::new();
-        for (key, cost) in coverage.recent.iter().filter(|(key, _)| key.tag_rule_id == rule.tag_rule_id) {
-            let place = TagState::ALL.iter().position(|state| *state == key.state).unwrap_or(3);
-            sums.entry(&key.currency).or_default()[place] += cost;
-        }
-        let sums = sums.into_iter().map(|(currency, sums)| {
+        let sums = sums_of(coverage, rule).into_iter().map(|(currency, sums)| {
             let total: BigDecimal = sums.iter().sum();
             let covered = &sums[0] + &sums[1];
             let shown = display::shown(&sums, &total, display::minor_units(currency));
@@ -175,6 +194,16 @@ fn standard(coverage: &Coverage) -> Vec<StandardRow> {
         }
     };
     coverage.rules.iter().map(row).collect()
+}
+
+// What of the recent cost meets a rule in each way, in the order of the states, by currency.
+fn sums_of<'a>(coverage: &'a Coverage, rule: &tag_rules::StoredTagRule) -> BTreeMap<&'a str, [BigDecimal; 4]> {
+    let mut sums: BTreeMap<&str, [BigDecimal; 4]> = BTreeMap::new();
+    for (key, cost) in coverage.recent.iter().filter(|(key, _)| key.tag_rule_id == rule.tag_rule_id) {
+        let place = TagState::ALL.iter().position(|state| *state == key.state).unwrap_or(3);
+        sums.entry(&key.currency).or_default()[place] += cost;
+    }
+    sums
 }
 
 // One row a label and currency: the covered part of the cost for each rule.
@@ -218,38 +247,6 @@ fn offender((one, cost): &(Offender, BigDecimal)) -> OffenderRow {
         provider_service: one.provider_service.clone().unwrap_or_default(),
         cost: moves::text(cost, &one.currency),
     }
-}
-
-async fn export(State(app): State<AppState>, principal: Principal) -> Result<Response> {
-    let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
-    let (months, recent) = ranges(rules::ranges(&page).0);
-    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
-    let mut table = Table::new(&[
-        "TagKey",
-        "State",
-        "Value",
-        "Team",
-        "Service",
-        "SubAccountId",
-        "ServiceName",
-        "BillingCurrency",
-        "EffectiveCost",
-    ]);
-    for (one, cost) in &coverage.offenders {
-        table.row(&[
-            (&one.tag_key).into(),
-            one.state.label().into(),
-            (&one.value).into(),
-            (&one.team).into(),
-            (&one.service).into(),
-            (&one.sub_account_id).into(),
-            (&one.provider_service).into(),
-            (&one.currency).into(),
-            Cell::Amount(cost),
-        ]);
-    }
-    Ok(table.into_response("tags.csv"))
 }
 
 #[derive(Template, WebTemplate)]

@@ -1,0 +1,129 @@
+//! Lists that may be very long, as a file: read page by page in one snapshot and handed on like an export of lines, so
+//! that memory stays small and no row is left out without a word.
+
+use super::charges::{self, Chunk};
+use super::csv::{self, Table};
+use super::export::{self, Place};
+use super::{AppState, Principal, Result};
+use axum::response::Response;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// Rows that are read at once. Fewer are the last ones.
+pub(super) const PAGE_ROW_COUNT: usize = 2_000;
+
+/// Where the rows come from.
+pub(super) trait Pages: Send + 'static {
+    /// Adds the next [`PAGE_ROW_COUNT`] rows to the table, or those that are left, and gives how many it added.
+    fn next(&mut self, table: &mut Table) -> impl Future<Output = anyhow::Result<usize>> + Send;
+
+    /// How to have the rest of a list that is longer than a file may be: `ask for fewer days`.
+    fn how_to_go_on(&self) -> String;
+}
+
+/// A turn at making such a file. It is taken before the snapshot, which holds a connection that pages need.
+pub(super) struct Turn {
+    place: Place,
+    reader: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Waits a moment for a turn of this person.
+    pub(super) async fn take(app: &AppState, principal: &Principal) -> Result<Self> {
+        let (place, reader) = app.exports.enter(principal.user_id).await?;
+        Ok(Self { place, reader })
+    }
+
+    /// The file: the columns of this table, then all rows of the pages.
+    pub(super) async fn answer(
+        self,
+        app: &AppState,
+        table: Table,
+        pages: impl Pages,
+        file_name: &str,
+    ) -> Result<Response> {
+        let Self { place, reader } = self;
+        let (sender, chunks) = mpsc::channel(1);
+        tokio::spawn(async move {
+            if let Err(error) = read(table, pages, export::BYTES_MAX, &sender).await {
+                let _ = sender.send(Err(error)).await;
+            }
+            // The connection is free now; the client may take its time.
+            drop(reader);
+        });
+        Ok(csv::response(charges::body(app, place, chunks).await?, file_name))
+    }
+}
+
+// Ends where nobody takes the chunks any more.
+async fn read(
+    mut table: Table,
+    mut pages: impl Pages,
+    bytes_max: usize,
+    chunks: &mpsc::Sender<Chunk>,
+) -> anyhow::Result<()> {
+    let (mut row_count, mut byte_count) = (0, 0);
+    loop {
+        let added = pages.next(&mut table).await?;
+        let is_last = added < PAGE_ROW_COUNT;
+        row_count += added;
+        let mut chunk = table.take();
+        byte_count += chunk.len();
+        let is_cut = !is_last && byte_count >= bytes_max;
+        if is_cut {
+            table.row(&[format!("Cut after {row_count} rows: {}", pages.how_to_go_on()).into()]);
+            chunk.extend(table.take());
+        }
+        // An empty chunk more would take a short file through the disk.
+        let is_gone = !chunk.is_empty() && chunks.send(Ok(chunk)).await.is_err();
+        if is_last || is_cut || is_gone {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many rows are left.
+    struct Numbers(usize);
+
+    impl Pages for Numbers {
+        async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
+            let added = self.0.min(PAGE_ROW_COUNT);
+            (0..added).for_each(|_| table.row(&["x".into()]));
+            self.0 -= added;
+            Ok(added)
+        }
+
+        fn how_to_go_on(&self) -> String {
+            "ask for less".into()
+        }
+    }
+
+    async fn lines(row_count: usize, bytes_max: usize) -> Vec<String> {
+        let (sender, mut chunks) = mpsc::channel(10);
+        read(Table::new(&["Name"]), Numbers(row_count), bytes_max, &sender).await.unwrap();
+        drop(sender);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.recv().await {
+            bytes.extend(chunk.unwrap());
+        }
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn every_row_is_in_the_file() {
+        for row_count in [0, 1, PAGE_ROW_COUNT - 1, PAGE_ROW_COUNT, 2 * PAGE_ROW_COUNT + 1] {
+            let lines = lines(row_count, usize::MAX).await;
+            assert_eq!((lines[0].as_str(), lines.len()), ("Name", row_count + 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_cut_says_so() {
+        let lines = lines(3 * PAGE_ROW_COUNT, 100).await;
+        assert_eq!(lines.len(), PAGE_ROW_COUNT + 2);
+        assert_eq!(lines.last().unwrap(), "Cut after 2000 rows: ask for less");
+    }
+}

@@ -1,0 +1,79 @@
+//! `/rules.csv`: the rules in the order in which they are asked, and what each takes. A rule has a row a currency,
+//! and one without money where it took none or the reader sees none.
+
+use super::super::csv::{Cell, Table};
+use super::super::{AppState, Principal, Result, moments};
+use super::{RuleList, RuleRow};
+use axum::extract::State;
+use axum::response::Response;
+use chrono::NaiveDate;
+
+const COLUMNS: [&str; 17] = [
+    "Number",
+    "RuleId",
+    "AppliesTo",
+    "Conditions",
+    "Targets",
+    "Note",
+    "FirstDay",
+    "LastDay",
+    "KindsOfCharge",
+    "Deployments",
+    "BillingCurrency",
+    "EffectiveCost",
+    "CostFirstDay",
+    "CostLastDay",
+    "Version",
+    "ChangedBy",
+    "ChangedAt",
+];
+
+pub(super) async fn show(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let list = super::read(&app, &principal, &mut snapshot).await?;
+    let mut table = Table::new(&COLUMNS);
+    for row in &list.rows {
+        for cost in cost_cells(row, &list) {
+            table.row(&[rule_cells(row), cost, change_cells(row)].concat());
+        }
+    }
+    Ok(table.into_response("rules.csv"))
+}
+
+fn rule_cells(row: &RuleRow) -> Vec<Cell<'_>> {
+    let conditions =
+        if row.conditions.is_empty() { "everything that is left".into() } else { row.conditions.join(" and ") };
+    vec![
+        Cell::Count(row.number as i64),
+        Cell::Count(row.id),
+        (&row.applies_to).into(),
+        conditions.into(),
+        row.targets.join("; ").into(),
+        (&row.note).into(),
+        day(row.validity.first_day),
+        day(row.validity.last_day),
+        Cell::Count(row.taken.key_count),
+        Cell::Count(row.taken.deployment_count),
+    ]
+}
+
+// What it took on the recent days, by currency.
+fn cost_cells<'a>(row: &'a RuleRow, list: &RuleList) -> Vec<Vec<Cell<'a>>> {
+    let costs = if list.shows_money { row.taken.cost.as_slice() } else { &[] };
+    if costs.is_empty() {
+        return vec![vec![Cell::Empty; 4]];
+    }
+    let (first, last) = (list.recent.start(), list.recent.last_day());
+    let cells = costs
+        .iter()
+        .map(|money| vec![Cell::from(&money.currency), Cell::from(&money.amount), day(Some(first)), day(Some(last))]);
+    cells.collect()
+}
+
+fn change_cells(row: &RuleRow) -> Vec<Cell<'_>> {
+    vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
+}
+
+fn day(day: Option<NaiveDate>) -> Cell<'static> {
+    day.map_or(Cell::Empty, |day| day.to_string().into())
+}

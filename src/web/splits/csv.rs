@@ -1,0 +1,81 @@
+//! `/splits.csv`: the splits in the order in which they are worked out, and what each moved. A split has a row a
+//! currency, and one without money where it moved none or the reader sees none.
+
+use super::super::csv::{Cell, Table};
+use super::super::{AppState, Principal, Result, moments};
+use super::{SplitList, SplitRow};
+use axum::extract::State;
+use axum::response::Response;
+use chrono::NaiveDate;
+use std::collections::BTreeSet;
+
+const COLUMNS: [&str; 16] = [
+    "Number",
+    "SplitId",
+    "Split",
+    "Service",
+    "Method",
+    "Among",
+    "FirstDay",
+    "LastDay",
+    "BillingCurrency",
+    "MovedEffectiveCost",
+    "NotDividedEffectiveCost",
+    "CostFirstDay",
+    "CostLastDay",
+    "Version",
+    "ChangedBy",
+    "ChangedAt",
+];
+
+pub(super) async fn show(State(app): State<AppState>, principal: Principal) -> Result<Response> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let list = super::read(&app, &principal, &mut snapshot).await?;
+    let mut table = Table::new(&COLUMNS);
+    for row in &list.rows {
+        for cost in cost_cells(row, &list) {
+            table.row(&[split_cells(row), cost, change_cells(row)].concat());
+        }
+    }
+    Ok(table.into_response("splits.csv"))
+}
+
+fn split_cells(row: &SplitRow) -> Vec<Cell<'_>> {
+    vec![
+        Cell::Count(row.number as i64),
+        Cell::Count(row.id),
+        (&row.name).into(),
+        (&row.source).into(),
+        (&row.method).into(),
+        row.targets.join("; ").into(),
+        day(row.validity.first_day),
+        day(row.validity.last_day),
+    ]
+}
+
+// What it moved on the recent days, and what it could not divide, by currency. Both are empty where no money is shown.
+fn cost_cells<'a>(row: &'a SplitRow, list: &SplitList) -> Vec<Vec<Cell<'a>>> {
+    let currencies: BTreeSet<&String> = row.moved.keys().chain(row.stayed.keys()).collect();
+    if currencies.is_empty() {
+        return vec![vec![Cell::Empty; 5]];
+    }
+    let (first, last) = (list.recent.start(), list.recent.last_day());
+    let cells = currencies.into_iter().map(|currency| {
+        vec![
+            currency.into(),
+            row.moved.get(currency).map_or(Cell::Count(0), Cell::Amount),
+            row.stayed.get(currency).map_or(Cell::Count(0), Cell::Amount),
+            day(Some(first)),
+            day(Some(last)),
+        ]
+    });
+    cells.collect()
+}
+
+fn change_cells(row: &SplitRow) -> Vec<Cell<'_>> {
+    vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
+}
+
+fn day(day: Option<NaiveDate>) -> Cell<'static> {
+    day.map_or(Cell::Empty, |day| day.to_string().into())
+}
