@@ -182,7 +182,9 @@ async fn over_time(app: &TestApp) {
     assert!(month.contains(",USD,75,25,120,200,100") && month.contains("2026-10-01,2026-10-3"), "{month}");
     assert!(app.get("/commitments.csv?by=buyer").await.body.contains("buyer,,,USD,25"));
     assert!(app.get("/commitments.csv?by=bought").await.body.contains("Acme,Machines,USD,120,200"));
-    assert!(!app.get("/commitments.csv?by=day&cur=EUR").await.body.contains("USD"));
+    let refused = app.get("/commitments.csv?by=day&cur=EUR").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains("cur=EUR is not known. Allowed: USD."), "{}", refused.body);
     assert_eq!(app.get("/commitments?by=week").await.status, StatusCode::BAD_REQUEST);
     let token = app.token(TokenScope::Read, Role::Finance).await;
     let api = app.api("GET", "/api/v1/commitments", &token, serde_json::Value::Null).await.json();
