@@ -97,6 +97,8 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
     let through = count.newest.map_or(through, |newest| newest.max(through));
+    // Something that came before that and waits to be read may be a run, or else leave zeros to days without one: so all is
+    // counted again.
     sqlx::query!(
         "UPDATE pipeline_usage SET counted_through = $1, has_to_wait = $2",
         through,
