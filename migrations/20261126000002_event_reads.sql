@@ -55,8 +55,8 @@ CREATE TABLE event_read_run (
 );
 CREATE INDEX event_read_run_by_source ON event_read_run (event_source_id, event_read_run_id DESC);
 
--- How far runs of pipelines are counted as usage, by when they came, and whether something that came before that waited to
--- be read then: it may be a run, or else leave zeros to days without one, so that they are counted again.
+-- How far runs of pipelines are counted as usage, by when they came, and whether something waited to be read then: without
+-- a run in it, days without one are zeros, so that they are counted again.
 CREATE TABLE pipeline_usage (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     counted_through timestamptz NOT NULL,

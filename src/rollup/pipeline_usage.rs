@@ -2,12 +2,12 @@
 //! unit cost; and apart from that the runs and jobs that a rule names, training for example. Counted from the stored runs,
 //! anew whenever some came, so that no order of arrival matters.
 //!
-//! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that each
-//! of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs cost.
-//! These are the sources that told of its runs of the days that are counted, or else of its last run: one that was left
-//! for another holds nothing back for longer. Where many post their own runs to one source it is the last run of the
-//! service itself. Before and after, and 92 days after the last run of a service, it is not known, as any usage that nobody
-//! told.
+//! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that
+//! each of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs
+//! cost. These are the sources that told of its runs of the days that are counted, or else of its last run: one that was
+//! left for another holds nothing back for longer, except of days before the first run at the other. Where many post
+//! their own runs to one source it is the last run of the service itself. Before and after, and 92 days after the last
+//! run of a service, it is not known, as any usage that nobody told.
 
 mod days;
 
@@ -97,6 +97,8 @@ pub async fn count(pools: &Pools, now: DateTime<Utc>) -> Result<Counted, UsageEr
     usage_unmapped::count(taking.conn(), BY, &count.lost, now).await?;
     job_kinds::counted(taking.conn(), &count.by_rule).await?;
     let through = count.newest.map_or(through, |newest| newest.max(through));
+    // Something that came before that and waits to be read may be a run, or else leave zeros to days without one: so all
+    // is counted again.
     sqlx::query!(
         "UPDATE pipeline_usage SET counted_through = $1, has_to_wait = $2",
         through,

@@ -4,6 +4,12 @@ use super::effect_runs;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+/// Days that a search for anomalies reads: the longest history of an estimate before the first day that is looked at.
+pub const ANOMALY_DAYS: u16 = 180;
+/// Complete days end at most so many before the last charge by the hour: a late source and days that keep arriving hold
+/// them back. It moves only with a publication, as what is in a mark has to.
+const HELD_BACK_DAYS: u16 = 90;
+
 /// What is worked out after each publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Analysis {
@@ -46,7 +52,12 @@ pub async fn mark(conn: &mut PgConnection, analysis: Analysis, method: &str) -> 
                                            ORDER BY environment_id)) FROM environment), '')
                        || '/' || (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws(' ',
                                       service_id, environment_id, billing_currency, day, made_from), 0)))
-                                  FROM release_hours WHERE hours <> '{}') AS "mark!""#
+                                  FROM release_hours
+                                  WHERE hours <> '{}'
+                                    AND day >= coalesce((SELECT max(last_charge_date) - $1::int FROM generation
+                                                         WHERE state = 'current' AND has_hourly_charges), '-infinity')
+                                 ) AS "mark!""#,
+            i32::from(ANOMALY_DAYS + HELD_BACK_DAYS)
         )
         .fetch_one(conn)
         .await?,

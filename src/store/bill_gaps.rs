@@ -7,13 +7,17 @@
 //! support, a domain) comes when it comes: it is neither late nor has it gaps.
 
 use super::Scope;
-use super::freshness::{BILLS_BEGIN_WITHIN_DAYS, SourceReach, SourceState};
+use super::freshness::{SourceReach, SourceState};
 use super::missing_bills::{self, Part};
 use crate::focus::BillingPeriod;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A bill whose first charge comes later than so many days into its billing period was begun in the middle of it, as an
+/// export is that was switched on then. One whose first charge comes earlier had nothing to charge before.
+const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 
 /// The billing periods of which a billing account has a current bill from a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct AccountBills {
     pub months: Vec<NaiveDate>,
     /// Whether any of its bills has charges on several days.
     pub is_daily: bool,
-    /// The first day that its bills tell of, as of a source ([`SourceReach::bills_from`]); `None` without any charge.
+    /// The first day that its bills tell of; `None` without any charge.
     pub bills_from: Option<NaiveDate>,
     /// When the newest of its bills became visible.
     pub read_at: DateTime<Utc>,
@@ -96,7 +100,8 @@ fn named(source: &SourceReach, account: &str) -> String {
     }
 }
 
-/// Reads which periods each billing account has bills of. A bill without charges is one too.
+/// Reads which periods each billing account has bills of. A bill without charges is one too. A bill tells of all days of
+/// its billing period from the first on, unless it was begun in the middle of it.
 pub async fn accounts(conn: &mut PgConnection) -> sqlx::Result<Vec<AccountBills>> {
     sqlx::query_as!(
         AccountBills,
@@ -147,6 +152,27 @@ pub fn late(
         }
     }
     late
+}
+
+/// The sources of these late accounts, as their other accounts make them: as old as the oldest of those is. One that
+/// ended costs nothing any more, however old it is.
+pub fn beside_late(sources: &[SourceReach], accounts: &[AccountBills], late: &[SourceReach]) -> Vec<SourceReach> {
+    let has_late = |source: &&SourceReach| late.iter().any(|one| one.source_id == source.source_id);
+    let is_late = |one: &AccountBills| {
+        late.iter().any(|late| late.source_id == one.source_id && late.account.as_ref() == Some(&one.account))
+    };
+    let rest_of = |source: &SourceReach| {
+        let id = source.source_id;
+        let own = || accounts.iter().filter(move |one| one.source_id == id);
+        let expected = own().filter_map(AccountBills::newest).max().map(BillingPeriod::previous);
+        let rest: Vec<&AccountBills> = own().filter(|one| !is_late(one) && one.newest() >= expected).collect();
+        SourceReach {
+            bills_from: rest.iter().filter_map(|one| one.bills_from).min().unwrap_or(source.bills_from),
+            is_daily: rest.iter().any(|one| one.is_daily),
+            ..source.clone()
+        }
+    };
+    sources.iter().filter(has_late).map(rest_of).collect()
 }
 
 /// The periods that lack, source by source; of the accounts of a source only those in which others have a bill.
@@ -392,6 +418,27 @@ mod tests {
         };
         assert_eq!(from(Some(day("2026-10-22"))), day("2026-10-22"));
         assert_eq!(from(None), day("2026-09-01"), "as the source");
+    }
+
+    #[test]
+    fn a_source_beside_a_late_account_is_as_old_as_its_other_accounts() {
+        let since = |bills: AccountBills, from: &str| AccountBills { bills_from: Some(day(from)), ..bills };
+        let beside = |others: &[AccountBills]| -> Vec<(String, bool)> {
+            let old = since(bills("A", true, &["2026-09", "2026-10"]), "2026-09-01");
+            let accounts: Vec<AccountBills> = std::iter::once(old).chain(others.iter().cloned()).collect();
+            let sources = [source("2026-11-19"), SourceReach { source_id: 2, ..source("2026-11-19") }];
+            let late = late(&sources, &accounts, |_| SourceState::Complete);
+            let rest = beside_late(&sources, &accounts, &late);
+            rest.into_iter().map(|one| (one.bills_from.to_string(), one.is_daily)).collect()
+        };
+        let new = since(bills("B", true, &["2026-11"]), "2026-11-10");
+        let tax = since(bills("tax", false, &["2026-10", "2026-11"]), "2026-10-01");
+        let ended = since(bills("C", true, &["2026-08", "2026-09"]), "2026-08-01");
+        let of = |day: &str, is_daily: bool| vec![(day.to_owned(), is_daily)];
+        assert_eq!(beside(&[new.clone(), ended]), of("2026-11-10", true));
+        assert_eq!(beside(&[new, tax.clone()]), of("2026-10-01", true));
+        assert_eq!(beside(&[tax]), of("2026-10-01", false));
+        assert!(beside(&[]).is_empty(), "nothing is late");
     }
 
     #[test]

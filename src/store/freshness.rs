@@ -12,9 +12,6 @@ use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
 const LAG_DAYS_USUAL: u64 = 2;
-/// A bill whose first charge comes later than so many days into its billing period was begun in the middle of it, as an
-/// export is that was switched on then. One whose first charge comes earlier had nothing to charge before.
-pub(super) const BILLS_BEGIN_WITHIN_DAYS: i32 = 7;
 /// A source that is further behind than this has ended: it is neither late nor waited for.
 const LAG_DAYS_LATE_MAX: u64 = 45;
 
@@ -62,6 +59,8 @@ pub struct Freshness {
     pub sources: Vec<SourceReach>,
     /// Billing accounts that are late while their source is not ([`bill_gaps`]).
     pub late_accounts: Vec<SourceReach>,
+    /// The sources of these, as what is there of them is weighed ([`bill_gaps::beside_late`]).
+    pub beside_late: Vec<SourceReach>,
     /// Billing periods that lack a bill between others, of the services that are looked at.
     pub gaps: Vec<Gap>,
     /// Billing periods of which no source has a bill, between others.
@@ -238,9 +237,12 @@ impl Freshness {
         all.filter(|source| matches!(self.state(source), SourceState::Late(_)))
     }
 
-    // What late sources are weighed among: one that has ended makes no part of cost any more.
+    // What late sources are weighed among: one that has ended makes no part of cost any more. A late account has a row
+    // of its own, so that of its source is without it.
     fn weighed(&self) -> Vec<&SourceReach> {
-        let all = self.sources.iter().chain(&self.late_accounts);
+        let beside = |id: i64| self.beside_late.iter().find(move |one| one.source_id == id);
+        let sources = self.sources.iter().map(|source| beside(source.source_id).unwrap_or(source));
+        let all = sources.chain(&self.late_accounts);
         all.filter(|source| self.state(source) != SourceState::Ended).collect()
     }
 }
@@ -275,19 +277,13 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
 /// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
-/// shows that its days keep arriving for longer, they are complete only after that. A bill tells of all days of its
-/// billing period from the first on, unless it was begun in the middle of it.
+/// shows that its days keep arriving for longer, they are complete only after that.
 pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
         SELECT
             s.source_id,
             s.name,
-            min(CASE
-                WHEN g.first_charge_date < g.last_charge_date AND g.first_charge_date - g.billing_period_start > $1
-                    THEN g.first_charge_date
-                ELSE g.billing_period_start
-            END) AS "bills_from!",
             CASE
                 WHEN bool_and(g.first_charge_date = g.last_charge_date)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
@@ -305,27 +301,31 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
         GROUP BY s.source_id, s.name
         ORDER BY s.name
-        "#,
-        BILLS_BEGIN_WITHIN_DAYS
+        "#
     )
     .fetch_all(&mut *conn)
     .await?;
+    let accounts = bill_gaps::accounts(&mut *conn).await?;
+    let bills_from = |id: i64| accounts.iter().filter(|one| one.source_id == id).filter_map(|one| one.bills_from).min();
     let unmapped_count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u"#,
         UNMAPPED_COUNT_MAX
     )
     .fetch_one(&mut *conn)
     .await?;
-    let sources = rows.into_iter().map(|row| SourceReach {
-        source_id: row.source_id,
-        name: row.name,
-        account: None,
-        bills_from: row.bills_from,
-        complete_to: row.complete_to,
-        last_charge_date: row.last_charge_date,
-        read_at: row.read_at,
-        is_daily: row.is_daily,
-        settles_after_days: row.settles_after_days,
+    // Without a view of its own, all bills of a source may have gone since its row was read: it is not there either.
+    let sources = rows.into_iter().filter_map(|row| {
+        Some(SourceReach {
+            bills_from: bills_from(row.source_id)?,
+            source_id: row.source_id,
+            name: row.name,
+            account: None,
+            complete_to: row.complete_to,
+            last_charge_date: row.last_charge_date,
+            read_at: row.read_at,
+            is_daily: row.is_daily,
+            settles_after_days: row.settles_after_days,
+        })
     });
     let mut bills = Freshness {
         sources: sources.collect(),
@@ -334,8 +334,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
         seen: seen.transactions,
         ..Freshness::default()
     };
-    let accounts = bill_gaps::accounts(&mut *conn).await?;
     bills.late_accounts = bill_gaps::late(&bills.sources, &accounts, |source| bills.state(source));
+    bills.beside_late = bill_gaps::beside_late(&bills.sources, &accounts, &bills.late_accounts);
     bills.unbilled = bill_gaps::unbilled(&accounts);
     let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
     bills.weights = Arc::new(bill_gaps::read_services(&mut *conn, &mut gaps).await?);

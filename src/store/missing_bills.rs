@@ -142,7 +142,7 @@ pub async fn shares(
                SELECT d.service_id, g.source_id, weighed.account, d.billing_currency, d.charge_date,
                    sum(d.effective_cost) AS cost
                FROM generation g
-               -- Of a late billing account the row of its own, else that of its source.
+               -- Of a late billing account the row of its own, else that of its source, which is without it.
                CROSS JOIN LATERAL (
                    SELECT w.account, w.last_day
                    FROM unnest($1::bigint[], $2::text[], $3::date[]) w (source_id, account, last_day)

@@ -238,6 +238,15 @@ async fn anomalies_are_looked_for_again_once_hours_are_there(db: PgPool) {
     settle(&world).await;
     assert_eq!(kept(&db).await.len(), 2);
     assert!(!is_due().await && !effects::is_behind(pools).await.unwrap());
+
+    // Hours are counted as far back as a search may look at them.
+    for (day, is_looked_at) in [("2026-01-01", false), ("2026-10-01", true)] {
+        let insert = "INSERT INTO release_hours (service_id, environment_id, billing_currency, day, made_from, hours)
+                      SELECT service_id, environment_id, billing_currency, $1::date, 'other days', hours
+                      FROM release_hours WHERE hours <> '{}' AND day = '2026-10-28'";
+        assert_eq!(sqlx::query(insert).bind(self::day(day)).execute(&db).await.unwrap().rows_affected(), 1);
+        assert_eq!(is_due().await, is_looked_at, "{day}");
+    }
 }
 
 /// Waits until a statement waits for a lock of another transaction.

@@ -56,7 +56,7 @@ pub struct Drivers {
 /// Drivers, and where services run by them.
 struct Known<'a> {
     drivers: &'a Drivers,
-    // Who has own cost, in whatever currency. Empty where no split asks.
+    // Who has own cost that is not zero, in whatever currency. Empty where no split asks.
     costs: HashMap<Day, BTreeSet<i64>>,
 }
 
@@ -178,8 +178,14 @@ impl Plan {
     fn known<'a>(&self, drivers: &'a Drivers) -> Known<'a> {
         let mut costs: HashMap<Day, BTreeSet<i64>> = HashMap::new();
         if self.splits.iter().any(|split| split.by_environment && matches!(split.method, Method::Metric(_))) {
-            for ((_, day), of_services) in &drivers.direct {
-                costs.entry(*day).or_default().extend(of_services.keys());
+            // A free line is no cost, nor is what a preview moved away. Sums over all environments are not asked: they
+            // may be zero where two of them are not.
+            let of_one = drivers.direct.iter().filter(|((_, day), _)| day.environment_id != ALL_ENVIRONMENTS);
+            for ((_, day), of_services) in of_one {
+                for (service_id, _) in of_services.iter().filter(|(_, cost)| !cost.is_zero()) {
+                    costs.entry(*day).or_default().insert(*service_id);
+                    costs.entry(Day { environment_id: ALL_ENVIRONMENTS, ..*day }).or_default().insert(*service_id);
+                }
             }
         }
         Known { drivers, costs }

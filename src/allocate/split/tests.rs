@@ -180,6 +180,13 @@ fn usage_without_an_environment_divides_the_cost_of_each() {
     // What it costs without an environment may be of any.
     assert_eq!(divided(&[direct(&[(3, 0, "1")])]), expected(&of_all, 0));
     assert_eq!(divided(&[direct(&[(3, 0, "1"), (3, 7, "1")])]), expected(&of_all, 0));
+    // Zero is no cost, without an environment or in one; two costs are, whose sum is zero.
+    let in_seventh = expected(&[&seventh[..], &without_c].concat(), 1);
+    assert_eq!(divided(&[direct(&[(3, 0, "0"), (3, 7, "1")])]), in_seventh);
+    assert_eq!(divided(&[direct(&[(3, 8, "0"), (3, 7, "1")])]), in_seventh);
+    assert_eq!(divided(&[direct(&[(3, 0, "0"), (3, 7, "0")])]), expected(&of_all, 0), "it costs nothing anywhere");
+    let opposite = [direct(&[(3, 7, "1"), (3, 8, "-1")])];
+    assert_eq!(divided(&opposite), expected(&[&seventh[..], &eighth].concat(), 1));
     // A cost is one in whatever currency, of this pool or another.
     let euros = || direct_in("EUR", &[(3, 7, "1")]);
     let both = [direct(&[(3, 8, "1")]), euros()];

@@ -13,7 +13,7 @@ use super::effects::inputs::Inputs;
 use crate::analyze::anomaly::{Anomaly, Rest};
 use crate::analyze::impact::{History, Model};
 use crate::focus::DateRange;
-use crate::store::analysis_runs::{self, Analysis, Mark};
+use crate::store::analysis_runs::{self, ANOMALY_DAYS, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
 use crate::store::anomaly_watch::{self, Lesson, TeamDay, Watched};
 use crate::store::impact_series::Environments;
@@ -36,8 +36,6 @@ pub const METHOD: &str = "anomalies-2";
 /// Looks of one run, where others write meanwhile.
 const ATTEMPTS_MAX: usize = 3;
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// Days that are read: the longest history of an estimate before the first day that is looked at.
-const READ_DAYS: u64 = 180;
 /// Anomalies that ended within so many days are still the cause of what is seen.
 const REMEMBERED_DAYS: u64 = 90;
 /// Kinds of cost that are held against a team's own baseline (FOCUS ServiceCategory).
@@ -159,8 +157,9 @@ struct Read {
 impl Read {
     async fn new(conn: &mut PgConnection) -> sqlx::Result<Self> {
         let publication_id = effect_runs::mark(&mut *conn).await?.publication_id;
-        let production = Inputs::last_days(&mut *conn, Environments::Production, READ_DAYS).await?;
-        let others = Inputs::last_days(&mut *conn, Environments::Others, READ_DAYS).await?;
+        let read_days = u64::from(ANOMALY_DAYS);
+        let production = Inputs::last_days(&mut *conn, Environments::Production, read_days).await?;
+        let others = Inputs::last_days(&mut *conn, Environments::Others, read_days).await?;
         let mut team_days = Vec::new();
         if let Some(range) = production.range {
             let categories = TEAM_CATEGORIES.map(str::to_owned);

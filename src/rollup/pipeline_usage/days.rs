@@ -59,39 +59,62 @@ pub(super) struct Series {
     pub days: BTreeMap<NaiveDate, Sum>,
     // The event sources that told of these runs.
     pub source_ids: BTreeSet<i64>,
-    // The day of the last run in the days before those that are counted, and the event sources that told of runs on it.
-    ran_before: Option<NaiveDate>,
-    before_ids: BTreeSet<i64>,
+    // Of each event source that told of runs in the days before those that are counted, the day of the last one.
+    last_before: BTreeMap<i64, NaiveDate>,
 }
 
 impl Series {
     // A run in the days before those that are counted.
     pub fn add_before(&mut self, source_id: i64, day: NaiveDate) {
-        if Some(day) > self.ran_before {
-            self.ran_before = Some(day);
-            self.before_ids.clear();
-        }
-        if Some(day) == self.ran_before {
-            self.before_ids.insert(source_id);
-        }
+        let last = self.last_before.entry(source_id).or_insert(day);
+        *last = day.max(*last);
+    }
+
+    fn ran_before(&self) -> Option<NaiveDate> {
+        self.last_before.values().max().copied()
     }
 
     // Who has to have told that there was no run. Without a run in the days that are counted it is who told of the last
     // one before: they alone were asked before it left these days, so that no zero goes with it.
-    fn senders(&self) -> &BTreeSet<i64> {
-        if self.source_ids.is_empty() { &self.before_ids } else { &self.source_ids }
+    fn senders(&self) -> BTreeSet<i64> {
+        if !self.source_ids.is_empty() {
+            return self.source_ids.clone();
+        }
+        self.senders_before()
+    }
+
+    // Who told of the last run before the days that are counted.
+    fn senders_before(&self) -> BTreeSet<i64> {
+        let last = self.ran_before();
+        let of_last = self.last_before.iter().filter(|(_, day)| Some(**day) == last);
+        of_last.map(|(source_id, _)| *source_id).collect()
     }
 
     // Days without a run, up to the one that was not told of as a whole: from the first run on, or from the first day that
-    // is counted where some ran before. Long after the last run nobody says that there was none: so all zeros of a place
-    // have left the days that are counted before its last run leaves those that are read.
-    fn quiet_days(&self, first: NaiveDate, told_until: NaiveDate) -> impl Iterator<Item = NaiveDate> {
-        let begins = self.ran_before.map(|_| first).or_else(|| self.days.keys().next().copied());
-        let last_run = self.days.keys().next_back().copied().max(self.ran_before);
+    // is counted where some ran before. Where none of those who are asked ran then, whoever did is asked about the days
+    // until they begin: it may have broken, and the others know nothing of these. Long after the last run nobody says that
+    // there was none: so all zeros of a place have left the days that are counted before its last run leaves those that are
+    // read.
+    fn quiet_days(&self, first: NaiveDate, until: ToldUntil) -> impl Iterator<Item = NaiveDate> {
+        let first_run = self.days.keys().next().copied();
+        let begins = if self.last_before.is_empty() { first_run } else { Some(first) };
+        let is_old = self.senders().iter().any(|source_id| self.last_before.contains_key(source_id));
+        let is_told = move |day: NaiveDate| is_old || Some(day) >= first_run || Some(day) < until.before;
+        let last_run = self.days.keys().next_back().copied().max(self.ran_before());
         let last = last_run.map_or(first, |day| day + Days::new(u64::from(DAYS)));
         let days = begins.into_iter().flat_map(|begins| begins.iter_days());
-        days.take_while(move |day| *day < told_until && *day <= last).filter(move |day| !self.days.contains_key(day))
+        let days = days.take_while(move |day| *day < until.asked && *day <= last);
+        days.filter(move |day| !self.days.contains_key(day) && is_told(*day))
     }
+}
+
+// The first day that was not told of as a whole.
+#[derive(Debug, Clone, Copy)]
+struct ToldUntil {
+    // By those who have to have told that there was no run.
+    asked: NaiveDate,
+    // By those who told of the last run before the days that are counted; none where one never told, or where none ran.
+    before: Option<NaiveDate>,
 }
 
 // Up to when event sources told of runs, since whoever tells of one told of all before it.
@@ -199,10 +222,12 @@ pub(super) fn points(
 ) -> BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> {
     let mut by_reach: BTreeMap<Option<DateTime<Utc>>, Vec<MetricPoint>> = BTreeMap::new();
     for (place, series) in all {
-        let points = by_reach.entry(heard.last(series.senders())).or_default();
+        let senders = series.senders();
+        let points = by_reach.entry(heard.last(&senders)).or_default();
         points.extend(series.days.iter().flat_map(|(day, sum)| sum.points(place, *day)));
-        let Some(told_until) = heard.told_until(place.service_id, series.senders()) else { continue };
-        let quiet = series.quiet_days(known.first, told_until);
+        let Some(asked) = heard.told_until(place.service_id, &senders) else { continue };
+        let before = heard.told_until(place.service_id, &series.senders_before());
+        let quiet = series.quiet_days(known.first, ToldUntil { asked, before });
         let zeros = quiet.flat_map(|day| Sum::default().points(place, day));
         points.extend(zeros.filter(|point| !known.is_of_others(point)));
     }
@@ -236,20 +261,42 @@ mod tests {
     #[test]
     fn a_day_without_a_run_is_a_zero_between_the_first_run_and_the_last_day_that_was_told_of() {
         let mut told = series(&[3, 5], &[1]);
-        let quiet = |told: &Series, until| -> Vec<NaiveDate> { told.quiet_days(day(1), day(until)).collect() };
+        let quiet = |told: &Series, until| -> Vec<NaiveDate> {
+            let until = ToldUntil { asked: day(until), before: None };
+            told.quiet_days(day(1), until).collect()
+        };
         assert_eq!(quiet(&told, 7), [day(4), day(6)], "the seventh is not over");
         assert_eq!(quiet(&told, 8), [day(4), day(6), day(7)]);
         assert!(quiet(&told, 4).is_empty(), "nobody told of the rest of the fourth");
-        told.ran_before = Some(day(1) - Days::new(9));
+        told.add_before(1, day(1) - Days::new(9));
         assert_eq!(quiet(&told, 6), [day(1), day(2), day(4)], "some ran before");
+    }
+
+    /// The first sender told of the service's last run there, and the second one came later: of the days between, the
+    /// first one is asked even when that run is not counted any more.
+    #[test]
+    fn days_before_a_new_sender_are_known_as_far_as_the_old_one_told() {
+        let mut told = series(&[15], &[2]);
+        told.add_before(1, day(1) - Days::new(1));
+        let quiet = |told: &Series, before: Option<NaiveDate>| -> Vec<NaiveDate> {
+            told.quiet_days(day(1), ToldUntil { asked: day(18), before }).collect()
+        };
+        for before in [None, Some(day(1))] {
+            assert_eq!(quiet(&told, before), [day(16), day(17)], "it told of no later run, of whatever service");
+        }
+        assert_eq!(quiet(&told, Some(day(3))), [day(1), day(2), day(16), day(17)]);
+        assert_eq!(quiet(&told, Some(day(30))).len(), 16);
+        told.add_before(2, day(1) - Days::new(40));
+        assert_eq!(quiet(&told, None).len(), 16, "the second one was there before");
     }
 
     #[test]
     fn zeros_leave_the_days_that_are_counted_before_the_last_run_leaves_those_that_are_read() {
         let window = u64::from(DAYS);
         let quiet = |back: u64, until| {
-            let ran_before = Some(day(1) - Days::new(back));
-            Series { ran_before, ..Series::default() }.quiet_days(day(1), until).collect::<Vec<_>>()
+            let last_before = BTreeMap::from([(1, day(1) - Days::new(back))]);
+            let until = ToldUntil { asked: until, before: None };
+            Series { last_before, ..Series::default() }.quiet_days(day(1), until).collect::<Vec<_>>()
         };
         assert_eq!(quiet(window - 1, day(20)), [day(1), day(2)]);
         assert_eq!(quiet(window, day(20)), [day(1)], "the last that is read");
@@ -263,9 +310,9 @@ mod tests {
         for (source_id, back) in [(1, 9), (2, 4), (1, 4), (4, 6)] {
             told.add_before(source_id, day(1) - Days::new(back));
         }
-        assert_eq!((told.ran_before, told.senders()), (Some(day(1) - Days::new(4)), &BTreeSet::from([3])));
+        assert_eq!((told.ran_before(), told.senders()), (Some(day(1) - Days::new(4)), BTreeSet::from([3])));
         told.source_ids.clear();
-        assert_eq!(told.senders(), &BTreeSet::from([1, 2]), "of the last day before");
+        assert_eq!(told.senders(), BTreeSet::from([1, 2]), "of the last day before");
     }
 
     #[test]

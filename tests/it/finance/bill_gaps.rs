@@ -81,6 +81,21 @@ async fn a_late_account_that_is_new_is_weighed_by_its_own_days(db: PgPool) {
     assert!(overview.contains("It makes 9.1% of this cost"), "{overview}");
 }
 
+/// An account that began while another is late is weighed by its own days too: 1,000 of ten days are 2,800 of 28, beside
+/// 1,680 of the late one, for which nothing waits.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_account_that_is_new_beside_a_late_one_is_weighed_by_its_own_days(db: PgPool) {
+    let world = world(&db).await;
+    for days in [("2026-09", 1..=30), ("2026-10", 1..=31)] {
+        deliver(&world, ("A", "checkout"), "60", days).await;
+    }
+    deliver(&world, ("B", "edge"), "100", ("2026-11", 10..=19)).await;
+    let overview = world.finance().await.get("/").await.body;
+    assert!(overview.contains("acme, account A is missing since Sun 1 Nov 2026"), "{overview}");
+    assert!(overview.contains("Bills complete to Thu 19 Nov, 1 source late"), "{overview}");
+    assert!(overview.contains("It makes 37.5% of this cost"), "{overview}");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_billing_period_between_others_is_no_zero(db: PgPool) {
     let world = world(&db).await;
