@@ -54,7 +54,8 @@ async fn until_told(
         let link = running.first_sign_in_link().await?;
         println!("Costwake serves on {}", running.address());
         if let Some(link) = link {
-            println!("Sign in for the first time (works once, for an hour): {link}");
+            // Scripts keep standard output and pass it on, and whoever has the link is the administrator.
+            eprintln!("Sign in for the first time (works once, for an hour): {link}");
         }
     } else {
         println!("Costwake works in the background.");

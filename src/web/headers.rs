@@ -1,6 +1,7 @@
 //! What every answer carries, errors and panics too: security headers, a request id, compression, a log line and
 //! its place in the metrics. More requests at once than the service can work on are turned away early.
 
+use super::slots::Slots;
 use super::{AppState, Error, error, request_id, telemetry, transport, webhooks};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -9,9 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
@@ -26,13 +25,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scr
 
 #[derive(Clone)]
 struct Guard {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     is_https: bool,
 }
 
 /// Puts the layers around the routes.
 pub fn wrap(router: Router, app: &AppState) -> Router {
-    let guard = Guard { slots: Arc::new(Semaphore::new(REQUESTS_MAX)), is_https: transport::is_https(&app.config) };
+    let guard = Guard { slots: Slots::new(REQUESTS_MAX), is_https: transport::is_https(&app.config) };
     // A file that is packed twice is unpacked once by some browsers.
     let not_packed = NotForContentType::const_new("application/gzip");
     let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(not_packed));
@@ -54,13 +53,13 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
     let is_read = request.method().is_safe();
     let answer = request_id::with(id.clone(), is_read, async {
         let is_health = matches!(route.as_str(), "/healthz" | "/readyz");
-        let Ok(_slot) = guard.slots.try_acquire() else {
+        let Some(slot) = guard.slots.take() else {
             if is_health {
                 return next.run(request).await;
             }
             return busy();
         };
-        next.run(request).await
+        next.run(slot.left_while_body_comes(request)).await
     });
     let mut response = answer.instrument(span.clone()).await;
     secure(response.headers_mut(), guard.is_https);

@@ -95,6 +95,7 @@ pub mod services;
 pub mod session;
 pub mod shared_moves;
 pub mod sign_in;
+mod slots;
 mod source;
 pub mod source_change;
 mod source_setup;

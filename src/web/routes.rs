@@ -98,7 +98,38 @@ pub struct RouteEntry {
     pub token_scope: Option<TokenScope>,
 }
 
-/// Routes under construction.
+/// Routes under construction. Each names who may use it:
+///
+/// ```
+/// use costwake::web::{AppState, Policy, Routes};
+///
+/// fn routes(app: AppState) -> Routes {
+///     Routes::new(app).get("/hello", Policy::SignedIn, || async { "hello" })
+/// }
+/// ```
+///
+/// One that does not is no program:
+///
+/// ```compile_fail,E0061
+/// use costwake::web::{AppState, Policy, Routes};
+///
+/// fn routes(app: AppState) -> Routes {
+///     Routes::new(app).get("/hello", || async { "hello" })
+/// }
+/// ```
+///
+/// And there is no way past the registry:
+///
+/// ```compile_fail,E0616
+/// use axum::routing::get;
+/// use costwake::web::{AppState, Policy, Routes};
+///
+/// fn routes(app: AppState) -> Routes {
+///     let mut routes = Routes::new(app);
+///     routes.router = routes.router.route("/hello", get(|| async { "hello" }));
+///     routes
+/// }
+/// ```
 pub struct Routes {
     app: AppState,
     router: Router<AppState>,

@@ -56,10 +56,11 @@ async function startServer() {
   const folder = await mkdtemp(join(tmpdir(), "costwake-browser-"));
   const { DATABASE_URL: _, ...environment } = FROM_ENVIRONMENT;
   const options = ["demo", "--data-dir", join(folder, "demo"), "--listen", "127.0.0.1:0", "--metrics-listen", "off"];
-  const child = spawn(BINARY, options, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(BINARY, options, { env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise((resolve) => child.once("close", resolve).once("error", resolve));
   const lastLines = [];
-  createInterface(child.stderr).on("line", (line) => lastLines.push(line) > 30 && lastLines.shift());
+  const said = createInterface(child.stderr);
+  said.on("line", (line) => lastLines.push(line) > 30 && lastLines.shift());
   const stop = async () => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MAX_MS);
@@ -68,7 +69,7 @@ async function startServer() {
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    const link = await signInLink(child, ended);
+    const link = await signInLink(said, ended);
     return { address: new URL(link).origin, link, password: undefined, stop };
   } catch (error) {
     await stop();
@@ -76,9 +77,9 @@ async function startServer() {
   }
 }
 
-async function signInLink(child, ended) {
+async function signInLink(said, ended) {
   const printed = new Promise((resolve) => {
-    createInterface(child.stdout).on("line", (line) => {
+    said.on("line", (line) => {
       const link = line.match(/https?:\/\/\S+\/welcome\/\S+/);
       if (link) resolve(link[0]);
     });

@@ -14,7 +14,7 @@ const HOSTILE: &str = "\"><img src=x onerror=alert(1)><script>alert(1)</script>"
 
 /// Two sources in two currencies to 20 November, and one day more of one of them; four services, of which one
 /// has a hostile name; cost that no rule maps; deployments in both environments.
-async fn seed(pool: &PgPool) {
+pub async fn seed(pool: &PgPool) {
     let statements = [
         "INSERT INTO team (slug, name) VALUES ('payments', 'Payments'), ('search', 'Search')",
         "INSERT INTO service (slug, name, team_id) VALUES ('checkout-api', 'checkout-api', 1), ('ledger', 'ledger', 1), \

@@ -9,10 +9,29 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+const WEB_CONNECTIONS: u32 = 4;
+
 fn small_pools(pool: &PgPool) -> Pools {
     let options = pool.connect_options().as_ref().clone().options([("timezone", "UTC")]);
     let small = |connections| guarded(connections).connect_lazy_with(options.clone());
-    Pools { web: small(4), jobs: small(2), health: small(1) }
+    Pools { web: small(WEB_CONNECTIONS), jobs: small(2), health: small(1) }
+}
+
+// Connections that a transaction is still open on while somebody has borrowed them. Whoever borrows one first ends
+// what is open on it, so all of them are borrowed, at once.
+async fn left_open(pool: &PgPool, pools: &Pools) -> i64 {
+    let mut borrowed = Vec::new();
+    for _ in 0..WEB_CONNECTIONS {
+        borrowed.push(pools.web.acquire().await.unwrap());
+    }
+    // The server takes a moment to notice that a connection was closed in the middle of a transaction.
+    for _ in 0..40 {
+        if idle_in_transaction(pool).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    idle_in_transaction(pool).await
 }
 
 async fn idle_in_transaction(pool: &PgPool) -> i64 {
@@ -33,6 +52,18 @@ async fn a_dropped_begin_does_not_swallow_the_next_write(pool: PgPool) {
     }
     pools.web.close().await;
     assert_eq!(support::count(&pool, "SELECT count(DISTINCT number) FROM written").await, 400);
+}
+
+/// Without the guard of the pool one of these finds a transaction that nobody will end.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_dropped_begin_leaves_no_transaction_to_those_who_borrow_next(pool: PgPool) {
+    let pools = small_pools(&pool);
+    for round in 0..400 {
+        let begin = pools.web.begin();
+        let _ = tokio::time::timeout(Duration::from_micros(rand::random_range(0..600)), begin).await;
+        assert_eq!(left_open(&pool, &pools).await, 0, "after {round} that were cut");
+    }
+    pools.web.close().await;
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -62,11 +93,13 @@ async fn a_thousand_clients_that_hang_up_while_writing_lose_nothing(pool: PgPool
         for client in clients.collect::<Vec<_>>() {
             acknowledged.extend(client.await.unwrap());
         }
+        assert_eq!(left_open(&pool, &pools).await, 0, "after batch {batch}");
     }
     // A quarter waited for its answer, a quarter did not.
     assert!((250..=750).contains(&acknowledged.len()), "{} of 1000 were answered", acknowledged.len());
     stop.cancel();
     serving.await.unwrap().unwrap();
+    assert_eq!(left_open(&pool, &pools).await, 0);
     pools.web.close().await;
     let kept: Vec<String> = sqlx::query_scalar("SELECT name FROM api_token").fetch_all(&pool).await.unwrap();
     let lost: Vec<&String> = acknowledged.iter().filter(|name| !kept.contains(name)).collect();
@@ -74,7 +107,6 @@ async fn a_thousand_clients_that_hang_up_while_writing_lose_nothing(pool: PgPool
     // A token and its line in the audit log are one write.
     let audited = support::count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'token_created'").await;
     assert_eq!(audited, kept.len() as i64);
-    assert_eq!(idle_in_transaction(&pool).await, 0);
 }
 
 // Whether a complete answer with status 200 came before this client lost its patience and hung up.

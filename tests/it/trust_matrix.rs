@@ -144,8 +144,8 @@ async fn team_ids(pool: &PgPool, slug: &str) -> Vec<i64> {
     vec![id.bind(slug).fetch_one(pool).await.unwrap()]
 }
 
-// Names and numbers of things that do not exist.
-fn filled(path: &str) -> String {
+/// Names and numbers of things that do not exist.
+pub fn filled(path: &str) -> String {
     let part = |part: &str| match part {
         "{month}" => "2019-01".to_owned(),
         part if part.starts_with('{') && part.contains("slug") => "no-such-thing".to_owned(),
@@ -159,8 +159,8 @@ fn filled(path: &str) -> String {
 pub struct Row {
     pub method: &'static str,
     pub path: &'static str,
-    asked: &'static str,
-    scope: Option<&'static str>,
+    pub asked: &'static str,
+    pub scope: Option<&'static str>,
 }
 
 /// The lines of the table.

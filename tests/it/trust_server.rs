@@ -95,77 +95,20 @@ async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
     dribble.abort();
 }
 
-// Half of a request's head, half of its body, or a request whose answer is never read: one after the other.
-const SLOW: [&str; 3] = [
-    "GET /healthz HTTP/1.1\r\nHost: loc",
-    "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
-     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\nlogin=",
-    "GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n",
-];
-const SLOW_COUNT: u64 = 2000;
-/// What a busy machine adds to one request in a hundred, and how often it is given another chance: its noise passes,
-/// what slow clients cost does not.
-const NOISE: Duration = Duration::from_millis(20);
-const ROUNDS_MAX: usize = 3;
-
-/// F26: two thousand slow clients of three kinds do not make others wait twice as long.
-#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn slow_clients_do_not_slow_down_others(pool: PgPool) {
-    // None of them is closed before the end, or the last round would look at fewer.
-    let long = Duration::from_secs(300);
-    let limits = Limits { header: long, pause: long, ..Limits::default() };
-    let running = running(pool, limits).await;
-    let page = "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    // Both ends of each connection are in this process.
-    let fit = open_files_max().saturating_sub(400) / 2;
-    if fit < SLOW_COUNT {
-        support::skipped(&format!("2000 slow clients: this process may open too few files, so {fit} are tried"));
-    }
-    let alone = p99(running.address, page).await;
-    let mut slow = Vec::new();
-    for part in SLOW.iter().cycle().take(SLOW_COUNT.min(fit) as usize) {
-        let mut stream = TcpStream::connect(running.address).await.unwrap();
-        stream.write_all(part.as_bytes()).await.unwrap();
-        slow.push(stream);
-    }
-    let mut rounds: Vec<Duration> = Vec::new();
-    while rounds.len() < ROUNDS_MAX && rounds.iter().all(|beside| *beside > alone * 2 + NOISE) {
-        rounds.push(p99(running.address, page).await);
-    }
-    let is_quick = rounds.iter().any(|beside| *beside <= alone * 2 + NOISE);
-    assert!(is_quick, "{rounds:?} beside {} slow clients, {alone:?} alone", slow.len());
-}
-
-fn open_files_max() -> u64 {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
-    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(1024)
-}
-
-// The request of a signed-in browser. Of HTTP/1.0, so that the body is what comes until the connection is closed.
-fn page_of(browser: &support::TestApp, path: &str) -> String {
+/// The request of a signed-in browser. Of HTTP/1.0, so that the body is what comes until the connection is closed.
+pub fn page_of(browser: &support::TestApp, path: &str) -> String {
     let name = session::cookie_name(&browser.state.config);
     let session = browser.session.as_deref().unwrap_or_default();
     format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {name}={session}\r\n\r\n")
 }
 
-async fn p99(address: SocketAddr, request: &str) -> Duration {
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        let began = Instant::now();
-        let said = send(address, request).await;
-        assert!(said.contains("200 OK"), "{said}");
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
-    times[197]
-}
-
-async fn ask(address: SocketAddr, path: &str) -> String {
+/// What the server answers somebody who is not signed in.
+pub async fn ask(address: SocketAddr, path: &str) -> String {
     send(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
 }
 
-async fn send(address: SocketAddr, request: &str) -> String {
+/// What the server answers, until it closes the connection.
+pub async fn send(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut said = String::new();
@@ -237,12 +180,12 @@ async fn stopping_answers_fifty_busy_requests(pool: PgPool) {
     assert!(began.elapsed() < Duration::from_secs(10), "drained for {:?}", began.elapsed());
 }
 
-// The process itself, on the test's database; a test that failed half-way does not leave it behind.
-async fn serve_process(pool: &PgPool, data_dir: &Path) -> (tokio::process::Child, SocketAddr) {
+/// The process itself, on the test's database; a test that failed half-way does not leave it behind.
+pub async fn serve_process(pool: &PgPool, data_dir: &Path, metrics: &str) -> (tokio::process::Child, SocketAddr) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_costwake"));
     command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
     command.env("COSTWAKE_DATA_DIR", data_dir).env_remove("COSTWAKE_PUBLIC_URL");
-    command.args(["serve", "--no-jobs", "--listen", "127.0.0.1:0", "--metrics-listen", "off"]);
+    command.args(["serve", "--no-jobs", "--listen", "127.0.0.1:0", "--metrics-listen", metrics]);
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address: SocketAddr = loop {
@@ -263,7 +206,7 @@ async fn a_slow_download_ends_whole_before_the_process_does(pool: PgPool) {
     import_as_of(&pool, "acme", &october("1.00", LINES), 1).await;
     let browser = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;
     let data_dir = tempfile::tempdir().unwrap();
-    let (mut serving, address) = serve_process(&pool, data_dir.path()).await;
+    let (mut serving, address) = serve_process(&pool, data_dir.path(), "off").await;
     // Small, so that the file waits in the server and not in the system's buffers.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();

@@ -87,11 +87,12 @@ async fn served(
         running.stop().await?;
         return outcome.map(|()| None);
     }
-    println!();
-    println!("The demo is on      {}", running.address());
-    println!("Sign in once with   {link}");
-    println!("Other commands:     costwake --data-dir {} verify", config.data_dir().display());
-    println!("Ctrl-C stops it.");
+    // Whoever has the link is the administrator, so that all of it goes where `serve` tells its link.
+    eprintln!();
+    eprintln!("The demo is on      {}", running.address());
+    eprintln!("Sign in once with   {link}");
+    eprintln!("Other commands:     costwake --data-dir {} verify", config.data_dir().display());
+    eprintln!("Ctrl-C stops it.");
     Ok(Some(running))
 }
 

@@ -1,6 +1,7 @@
 //! The own cluster: started, joined, stopped by the last one out, and recovered after every kind of crash.
 //! Each test makes a real cluster in a folder of its own.
 
+mod no_settings;
 mod rights;
 mod upgrade;
 
