@@ -1,6 +1,6 @@
 //! `/settings/audit`: who did what, newest first.
 
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
 use crate::store::audit::{self, AuditRow};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -37,6 +37,7 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
         rows.iter_mut().for_each(|row| hide_money(&mut row.details));
     }
     let page = Page::new(&app, &principal, &mut snapshot, "Audit log", NavItem::Audit).await?;
+    let page = page.noting(unknown_keys::of::<AuditQuery>());
     let has_older = rows.len() > usize::try_from(ROWS_ON_A_PAGE).unwrap_or(usize::MAX);
     if has_older {
         rows.pop();

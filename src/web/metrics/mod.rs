@@ -6,7 +6,7 @@ mod unit_cost;
 mod upload;
 
 use super::csv::{Table, split_suffix};
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments, unknown_keys};
 use crate::allocate::{END_DAY, FIRST_DAY};
 use crate::store::metric_lists::{self, Gap, MetricHead, ServiceReach};
 use crate::store::metrics::{self, COMBINATIONS, MEANINGS, Metric};
@@ -110,6 +110,7 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(asked): Q
 async fn page(app: &AppState, principal: &Principal, done: String, faults: Vec<String>) -> Result<MetricsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Metrics", NavItem::Metrics).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
     let heads = metric_lists::heads(&mut snapshot).await?;
     let mut heads: HashMap<String, MetricHead> = heads.into_iter().map(|head| (head.metric.clone(), head)).collect();
     let metrics = metrics::list(&mut snapshot).await?;
@@ -175,8 +176,9 @@ async fn one(
 ) -> Result<MetricPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let metric = metrics::get(&mut snapshot, name).await?.ok_or(Error::NotFound)?;
-    let page =
-        Page::new(app, principal, &mut snapshot, format!("{} · Metrics", metric.metric), NavItem::Metrics).await?;
+    let title = format!("{} · Metrics", metric.metric);
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Metrics).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
     let gaps = metric_lists::gaps(&mut snapshot, name).await?;
     let services = metric_lists::services(&mut snapshot, name).await?;
     let services = services.into_iter().map(|reach| service_row(reach, &gaps)).collect();
