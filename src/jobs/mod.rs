@@ -44,6 +44,24 @@ const RETRY_SECONDS_MAX: i32 = 900;
 /// After an outage of the database.
 const OUTAGE_WAIT: Duration = Duration::from_secs(2);
 
+/// Every kind of job. One that is not among them is not run, so that none is forgotten where all kinds are looked at.
+pub const KINDS: [&str; 14] = [
+    COUNT_NAMESPACES,
+    COUNT_PIPELINES,
+    anomalies::DETECT_ANOMALIES,
+    forecasts::FORECAST,
+    "import_upload",
+    MAKE_DAYS,
+    "normalize_events",
+    PULL_METRICS,
+    READ_EVENT_SOURCE,
+    READ_SOURCE,
+    REFRESH_CATALOGUE,
+    "remap",
+    effects::SETTLE_EFFECTS,
+    "sweep",
+];
+
 /// Works until `stop`. Jobs that are running then are given back to the queue.
 pub async fn run(pools: Pools, config: Config, stop: CancellationToken) {
     let workers = [Lane::Imports, Lane::Imports, Lane::Others].map(|lane| {
@@ -158,6 +176,7 @@ impl Worker {
 
     async fn run_job(&self, job: &Job) -> anyhow::Result<()> {
         match job.kind.as_str() {
+            unknown if !KINDS.contains(&unknown) => bail!("there is no job of the kind {unknown}"),
             // Boxed, as the ones below: the stack of a worker would else hold the largest of them at every job.
             "import_upload" => Box::pin(import_upload::run(&self.pools, job)).await,
             READ_SOURCE => Box::pin(read_source::run(&self.pools, &self.config, job)).await,
@@ -220,7 +239,7 @@ impl Worker {
                 Ok(())
             }
             "sweep" => Box::pin(sweep::run(&self.pools, &self.config, Utc::now())).await,
-            other => bail!("there is no job of the kind {other}"),
+            other => bail!("nothing runs jobs of the kind {other}"),
         }
     }
 
@@ -241,23 +260,7 @@ impl Worker {
 
 // Labels come from a fixed set: a kind that nobody knows must not make up a new series.
 fn kind_label(kind: &str) -> &'static str {
-    let known = [
-        COUNT_NAMESPACES,
-        COUNT_PIPELINES,
-        anomalies::DETECT_ANOMALIES,
-        forecasts::FORECAST,
-        "import_upload",
-        MAKE_DAYS,
-        "normalize_events",
-        PULL_METRICS,
-        READ_EVENT_SOURCE,
-        READ_SOURCE,
-        REFRESH_CATALOGUE,
-        "remap",
-        effects::SETTLE_EFFECTS,
-        "sweep",
-    ];
-    known.into_iter().find(|known| *known == kind).unwrap_or("other")
+    KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 
 fn result_label(result: &anyhow::Result<()>) -> &'static str {

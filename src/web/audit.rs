@@ -1,9 +1,13 @@
 //! `/settings/audit`: who did what, newest first.
 
+<<<<<<< HEAD
 use super::csv::{Cell, Table};
 use super::paged_file::{PAGE_ROW_COUNT, Pages, Turn};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moments};
 use crate::store::Snapshot;
+=======
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
+>>>>>>> mend-d
 use crate::store::audit::{self, AuditRow};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -48,6 +52,7 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
         rows.iter_mut().for_each(|row| hide_money(&mut row.details));
     }
     let page = Page::new(&app, &principal, &mut snapshot, "Audit log", NavItem::Audit).await?;
+    let page = page.noting(unknown_keys::of::<AuditQuery>());
     let has_older = rows.len() > usize::try_from(ROWS_ON_A_PAGE).unwrap_or(usize::MAX);
     if has_older {
         rows.pop();

@@ -5,7 +5,9 @@ use super::csv::Table;
 use super::display::{minor_units, money, percent, shown};
 use super::drill;
 use super::spool::{self, form_error};
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters};
+use super::{
+    AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters, unknown_keys,
+};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::rollup::Person;
 use crate::rollup::cluster_costs::{ClusterCosts, Costs, MachineCosts, NOT_USED, WithoutCharge, cluster_costs};
@@ -94,6 +96,7 @@ pub async fn read(snapshot: &mut Snapshot, principal: &Principal, month: &str) -
 async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<ClustersPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Clusters", NavItem::Rules).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
     let list = read(&mut snapshot, &principal, &asked.month).await?;
     let reports = cluster_usage::reports(&mut snapshot).await?;
     Ok(ClustersPage {

@@ -50,6 +50,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Deployments", NavItem::Deployments).await?;
+    let page = page.noting(view.note());
     let filter = filter(&view, &mut snapshot, page.now.date_naive(), &principal).await?;
     let mut rows = deployment_list::list(&mut snapshot, &filter, PAGE_ROW_COUNT as i64 + 1).await?;
     let choices = service_costs::choices(&mut snapshot).await?;

@@ -2,7 +2,9 @@
 
 use super::connect_steps::{self, Steps};
 use super::webhooks::{READ_EVENTS_JOB, key};
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments};
+use super::{
+    AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments, unknown_keys,
+};
 use crate::events::listed::Api;
 use crate::events::{self, Sender};
 use crate::store::event_deliveries::{self, Counts, STATES, Shown};
@@ -147,6 +149,7 @@ async fn page(
     let counts = event_deliveries::counts(&mut snapshot).await?;
     let (context_count, context_unmapped) = operational_events::counts(&mut snapshot).await?;
     let page = Page::new(app, principal, &mut snapshot, "Event sources", NavItem::EventSources).await?;
+    let page = page.noting(unknown_keys::of::<ListQuery>());
     Ok(EventSourcesPage {
         page,
         sources,

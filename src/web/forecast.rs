@@ -350,6 +350,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let mut snapshot = app.pools.snapshot().await?;
     let currency = view.currency(&mut snapshot).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Forecast", NavItem::Forecast).await?;
+    let page = page.noting(view.note());
     let scope = principal.scope();
     let horizon = view.by().to_owned();
     let filter = ForecastFilter { horizon: Some(&horizon), currency: currency.as_deref(), ..ForecastFilter::default() };

@@ -101,6 +101,7 @@ async fn show(State(app): State<AppState>, who: Principal, RawQuery(query): RawQ
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &who, &mut snapshot, "What bills said", NavItem::Statements).await?;
     let read = Read::new(&mut snapshot, &who.scope(), query.as_deref()).await?;
+    let page = page.noting(read.view.note());
     let shows_receipts = Policy::Bills.allows(&who);
     let (sections, tables) = (sections(&read.steps), tables(&read));
     Ok(HistoryPage { page, read, sections, tables, shows_receipts })

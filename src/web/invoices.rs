@@ -58,6 +58,7 @@ async fn page(
     let page = Page::new(app, principal, &mut snapshot, "Invoices", NavItem::Invoices).await?;
     let list = read(app, &mut snapshot, principal, query).await?;
     let view = &list.view;
+    let page = page.noting(view.note());
     let form = form.unwrap_or_else(|| InvoiceForm {
         invoice_id: view.field("invoice").into(),
         issuer: view.field("issuer").into(),

@@ -116,6 +116,7 @@ pub mod throttle;
 pub mod tokens;
 pub mod transport;
 pub mod unit_costs;
+mod unknown_keys;
 pub mod unmapped;
 mod upload;
 pub mod users;

@@ -55,6 +55,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Events", NavItem::Deployments).await?;
+    let page = page.noting(view.note());
     let days = days(&view, page.now.date_naive());
     let services = services(&view, &mut snapshot).await?;
     let filter = filter(&view, &mut snapshot, services.as_deref(), page.now).await?;

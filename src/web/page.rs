@@ -2,7 +2,7 @@
 
 use super::missing_bills::MissingBills;
 use super::query::View;
-use super::{AppState, Policy, Principal, Result};
+use super::{AppState, Policy, Principal, Result, unknown_keys};
 use crate::store::anomaly_lists::{self, OPEN_COUNT_MAX};
 use crate::store::freshness::{Freshness, UNMAPPED_COUNT_MAX};
 use crate::store::missing_bills::Part;
@@ -68,12 +68,15 @@ pub struct Page {
     pub publication_id: i64,
     /// `light`, `dark` or empty for the reader's own setting.
     pub theme: String,
+    /// Names the keys of the address that the page does not know; empty where it knows all.
+    pub note: String,
     /// When the page was made.
     pub now: DateTime<Utc>,
 }
 
 impl Page {
-    /// The frame for this person and this view of the data.
+    /// The frame for this person and this view of the data. A page that reads its address says so by [`Self::noting`],
+    /// [`Self::of_days`] or [`Self::of_view`].
     pub async fn new(
         app: &AppState,
         principal: &Principal,
@@ -96,7 +99,8 @@ impl Page {
         view: &View,
     ) -> Result<Self> {
         let bills = view.bills(app, snapshot, &principal.scope()).await?;
-        Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await
+        let page = Self::with_bills(app, principal, snapshot, title.into(), nav, bills).await?;
+        Ok(page.noting(view.note()))
     }
 
     async fn with_bills(
@@ -127,6 +131,7 @@ impl Page {
             publication_id: bills.publication_id,
             bills,
             theme: principal.theme.clone(),
+            note: unknown_keys::note(&[]),
             now,
         })
     }
@@ -147,7 +152,12 @@ impl Page {
     /// The same page, on the days of this view.
     pub fn of_days(mut self, view: &View) -> Self {
         self.bills = view.looked_at(std::mem::take(&mut self.bills));
-        self
+        self.noting(view.note())
+    }
+
+    /// The same page with this note on its address; empty where it passed over none of the keys.
+    pub fn noting(self, note: String) -> Self {
+        Self { note, ..self }
     }
 
     fn with(self, bills: Freshness) -> Self {

@@ -71,7 +71,6 @@ pub struct Filters {
     /// What the form has no field for and keeps all the same.
     hidden: Vec<(&'static str, String)>,
     in_force: InForce,
-    note: String,
     fixed_href: String,
     clear_href: String,
 }
@@ -102,7 +101,6 @@ impl Filters {
             in_force: InForce::new(path, view, &selects),
             hidden: hidden(view, &selects),
             selects,
-            note: view.note(),
             fixed_href: span
                 .filter(|span| span.is_relative())
                 .map(|span| view.link(path, &[("period", &span.fixed())]))
@@ -129,7 +127,6 @@ impl Filters {
             in_force: InForce::new(path, view, &own),
             hidden: hidden(view, &own),
             selects: own,
-            note: view.note(),
             fixed_href: String::new(),
             clear_href: if view.is_filtered() || view.text("period").is_some() {
                 path.to_owned()

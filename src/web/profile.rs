@@ -1,7 +1,7 @@
 //! `/settings/profile`: the own password and sessions.
 
 use super::users::by;
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
 use super::{password, session, sign_in, throttle};
 use crate::store::accounts::{self, TeamChoice};
 use crate::store::sessions::{self, SessionRow};
@@ -70,6 +70,7 @@ async fn page(
     let teams = teams.join(", ");
     let role = super::account_changes::role_name(principal.role, principal.also_finance);
     let page = Page::new(app, principal, &mut snapshot, "Profile", NavItem::None).await?;
+    let page = page.noting(unknown_keys::of::<ProfileQuery>());
     Ok(ProfilePage { page, role, teams, sessions, message, done })
 }
 

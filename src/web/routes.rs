@@ -2,7 +2,7 @@
 
 use super::error::{self, Error};
 use super::principal::Principal;
-use super::{AppState, Role, beside, cross_site};
+use super::{AppState, Role, beside, cross_site, unknown_keys};
 use crate::api;
 use crate::store::tokens::TokenScope;
 use axum::Router;
@@ -359,7 +359,8 @@ fn is_api(request: &Request) -> bool {
 }
 
 async fn dress_page(request: Request, next: Next) -> Response {
-    error::as_page(next.run(request).await).await
+    let query = request.uri().query().map(str::to_owned);
+    error::as_page(unknown_keys::with_query(query.as_deref(), next.run(request)).await).await
 }
 
 async fn dress_api(request: Request, next: Next) -> Response {

@@ -1,7 +1,7 @@
 //! `/search?q=`: a thing by a piece of its name.
 
 use super::deployment::safe_url;
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
 use crate::store::release_lists::FoundRelease;
 use crate::store::search::{self, DeploymentHit, Hit};
 use askama::Template;
@@ -46,6 +46,7 @@ async fn show(
     let mut snapshot = app.pools.snapshot().await?;
     let title = if q.is_empty() { "Search".into() } else { format!("{q} · Search") };
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::None).await?;
+    let page = page.noting(unknown_keys::of::<Question>());
     let mut groups = Vec::new();
     if !q.is_empty() {
         let shows_money = Policy::Money.allows(&principal);

@@ -2,7 +2,7 @@
 
 use super::session::Cookies;
 use super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
-use super::{password, preferences, session, throttle, transport};
+use super::{password, preferences, session, throttle, transport, unknown_keys};
 use crate::store::{Role, accounts, audit, known_browsers, sessions, sign_in_failures};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -38,6 +38,8 @@ struct SignInPage {
     login: String,
     return_to: String,
     message: &'static str,
+    /// Names the keys of the address that the page does not know.
+    note: String,
 }
 
 #[derive(Deserialize)]
@@ -46,8 +48,14 @@ struct ShowQuery {
     return_to: String,
 }
 
+impl SignInPage {
+    fn new(theme: &'static str, login: String, return_to: String, message: &'static str) -> Self {
+        Self { theme, login, return_to, message, note: unknown_keys::of::<ShowQuery>() }
+    }
+}
+
 async fn show(headers: HeaderMap, Query(query): Query<ShowQuery>) -> SignInPage {
-    SignInPage { theme: preferences::theme(&headers), login: String::new(), return_to: query.return_to, message: "" }
+    SignInPage::new(preferences::theme(&headers), String::new(), query.return_to, "")
 }
 
 #[derive(Deserialize)]
@@ -74,7 +82,7 @@ async fn sign_in(
         }
         None => {
             let theme = preferences::theme(&headers);
-            let page = SignInPage { theme, login: form.login, return_to: form.return_to, message: WRONG };
+            let page = SignInPage::new(theme, form.login, form.return_to, WRONG);
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
     }

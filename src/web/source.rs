@@ -3,7 +3,7 @@
 use super::csv::{Table, split_id};
 use super::source_standing::Standing;
 use super::sources::{Reach, lacking, reach};
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters, unknown_keys};
 use crate::store::completeness::{self, LearnedAge};
 use crate::store::sources::{self, AuditRow, CurrentBill, DeliveryRow, SourceRow};
 use askama::Template;
@@ -43,8 +43,9 @@ async fn show(
     if is_csv {
         return Ok(bills_csv(&bills).into_response(&format!("source-{}.csv", source.name)));
     }
-    let page =
-        Page::new(&app, &principal, &mut snapshot, format!("{} · Sources", source.name), NavItem::Sources).await?;
+    let title = format!("{} · Sources", source.name);
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
+    let page = page.noting(unknown_keys::of::<Paging>());
     let mut deliveries = sources::deliveries(&mut snapshot, Some(source_id), paging.before, DELIVERY_COUNT + 1).await?;
     let has_more = deliveries.len() > DELIVERY_COUNT as usize;
     deliveries.truncate(DELIVERY_COUNT as usize);

@@ -48,6 +48,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let mut snapshot = app.pools.snapshot().await?;
     let asked = Asked::read(&mut snapshot, &view).await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Statements", NavItem::Statements).await?;
+    let page = page.noting(view.note());
     let totals = read(&mut snapshot, &principal, &asked).await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let today = app.now().date_naive();

@@ -1,7 +1,7 @@
 //! `/upload`: a bill by hand. The file is on disk and on the list of deliveries before the answer goes out.
 
 use super::spool::{self, Spooled};
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, unknown_keys};
 use crate::rollup::{self, Format};
 use crate::store::{audit, jobs, sources};
 use askama::Template;
@@ -34,6 +34,7 @@ struct Prefill {
 async fn show(State(app): State<AppState>, principal: Principal, Query(prefill): Query<Prefill>) -> Result<UploadPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Upload a bill", NavItem::Sources).await?;
+    let page = page.noting(unknown_keys::of::<Prefill>());
     let names = sources::list(&mut snapshot).await?.into_iter().map(|source| source.name).collect();
     Ok(UploadPage { page, source: prefill.source, names })
 }

@@ -2,7 +2,7 @@
 //! programs open links too); setting the password uses it up.
 
 use super::{AppState, ClientAddress, Error, Policy, Result, Routes};
-use super::{password, preferences, secret, session, sign_in, transport};
+use super::{password, preferences, secret, session, sign_in, transport, unknown_keys};
 use crate::config::Config;
 use crate::store::{Pools, Role, accounts, audit, sign_in_links};
 use askama::Template;
@@ -35,6 +35,14 @@ struct WelcomePage {
     link: String,
     login: String,
     message: String,
+    /// Names the keys of the address: the page knows none.
+    note: String,
+}
+
+impl WelcomePage {
+    fn new(headers: &HeaderMap, link: String, login: String, message: String) -> Self {
+        Self { theme: preferences::theme(headers), link, login, message, note: unknown_keys::note(&[]) }
+    }
 }
 
 async fn show(
@@ -46,7 +54,7 @@ async fn show(
     transport::may_sign_in(&app.config, &uri, &headers)?;
     let mut conn = app.pools.web.acquire().await?;
     let login = sign_in_links::find(&mut conn, &secret::sha256(&link), app.now()).await?.ok_or(Error::NotFound)?;
-    Ok(WelcomePage { theme: preferences::theme(&headers), link, login, message: String::new() })
+    Ok(WelcomePage::new(&headers, link, login, String::new()))
 }
 
 #[derive(Deserialize)]
@@ -74,7 +82,7 @@ async fn set_password(
         Ok(()) => None,
     };
     if let Some(message) = problem {
-        let page = WelcomePage { theme: preferences::theme(&headers), link, login, message };
+        let page = WelcomePage::new(&headers, link, login, message);
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let hash = password::hash(form.password).await?;

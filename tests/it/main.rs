@@ -41,6 +41,7 @@ mod hostile_events;
 mod hostile_input;
 mod impact_reference;
 mod impact_worlds;
+mod jobs_again;
 mod ledger;
 mod lost_ends;
 mod mapping;

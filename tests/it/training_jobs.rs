@@ -72,7 +72,8 @@ fn pipeline(id: i64, at: NaiveDate) -> Given {
     Given { headers: Headers::default(), body: body.to_string().into_bytes(), received_at: Utc::now() }
 }
 
-async fn trained(db: &PgPool, world: &World) {
+/// What CI senders tell of the checkout: runs of its pipelines on each day, and jobs in them. Read, and counted.
+pub async fn trained(db: &PgPool, world: &World) {
     let _doors = Doors::new(db).await;
     let owner = "INSERT INTO service_detail (service_id, repositories, changed_by, changed_at)
                  SELECT service_id, '{acme/checkout}', 'ann', now() FROM service WHERE slug = 'checkout'";

@@ -4,7 +4,7 @@
 use crate::ledger::{Line, bill, import_as_of};
 use crate::support::{self, TestApp};
 use crate::trust_matrix::table;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use chrono::{TimeDelta, Utc};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
@@ -126,6 +126,82 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
     let kept = before.keys().filter(|table| *table != "page_visit");
     let changed: Vec<&String> = kept.filter(|table| before[*table] != after[*table]).collect();
     assert!(changed.is_empty(), "{changed:?}");
+}
+
+/// The grammar of addresses: a key that a page does not know is ignored, and named once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_page_names_the_keys_that_it_does_not_know(pool: PgPool) {
+    let (app, link, _folder) = filled(&pool).await;
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    let (mut wrong, mut page_count) = (Vec::new(), 0);
+    for row in table().iter().filter(|row| row.method == "GET" && !row.path.starts_with("/static/")) {
+        let path = with_real_names(&pool, row.path, &link).await;
+        // What is to be done with a rule has to be said.
+        let asked = if path.ends_with("/change") { "to=delete&" } else { "" };
+        let page = browser.get(&format!("{path}?{asked}no_such_key=1")).await;
+        let kind = page.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
+        if !kind.starts_with("text/html") {
+            continue;
+        }
+        page_count += 1;
+        // A rule or split that is being filled in stands in the address: with a field less it would be another one.
+        let is_form = ["/rules/new", "/rules/preview", "/splits/new", "/splits/preview"].contains(&path.as_str());
+        let (status, said) = match is_form {
+            true => (StatusCode::BAD_REQUEST, "has no field “no_such_key”."),
+            false => (StatusCode::OK, "Ignored: no_such_key. This page knows "),
+        };
+        let count = page.body.matches(said).count();
+        if page.status != status || count != 1 {
+            wrong.push(format!("{path}: {}, named {count} times", page.status));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(page_count > 80, "{page_count}");
+}
+
+/// What the service itself puts into addresses is known where it leads to.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn no_page_ignores_the_keys_that_it_knows(pool: PgPool) {
+    let (app, _link, _folder) = filled(&pool).await;
+    let browser = app.browser(Role::Admin, true, &[]).await;
+    let own = [
+        "/catalogue?show=teams",
+        "/clusters?done=Taken+in.",
+        "/clusters?month=2026-10",
+        "/finance/rates?done=Saved.",
+        "/metrics?done=Saved.",
+        "/metrics/requests?done=Saved.",
+        "/rules/new?service=alpha-svc",
+        "/search?q=alpha",
+        "/settings/audit?before=9",
+        "/settings/event-sources?state=error&before=9",
+        "/settings/profile?done=password",
+        "/sign-in?return_to=%2Fservices",
+        "/sources/add?name=acme",
+        "/splits/new?name=rest",
+        "/tags?team=",
+        "/upload?source=acme",
+    ];
+    let mut paths = own.map(str::to_owned).to_vec();
+    let source = support::count(&pool, "SELECT min(source_id) FROM source").await;
+    paths.push(format!("/sources/{source}?before=9"));
+    let split = support::count(&pool, "SELECT min(split_id) FROM split").await;
+    let anomaly = support::count(&pool, "SELECT min(anomaly_id) FROM anomaly").await;
+    let deployment = support::count(&pool, "SELECT min(deployment_id) FROM deployment").await;
+    let of_days =
+        ["/", "/anomalies", "/charges", "/commitments", "/deployments", "/dimensions/product", "/environments"];
+    let more = ["/environments/production", "/events", "/finance/forecast", "/finance/history", "/finance/invoices"];
+    let others = ["/finance/statements", "/finance/statements/2026-10", "/savings", "/services", "/services/alpha-svc"];
+    let rest = ["/teams", "/teams/alpha", "/unit-costs", "/unmapped", "/why"];
+    let mut views: Vec<String> =
+        [&of_days[..], &more, &others, &rest].concat().into_iter().map(str::to_owned).collect();
+    views.extend([format!("/splits/{split}"), format!("/anomalies/{anomaly}"), format!("/deployments/{deployment}")]);
+    paths.extend(views.iter().map(|path| format!("{path}?period=2026-10")));
+    for path in &paths {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+        assert!(!page.body.contains("Ignored: "), "{path}: {}", page.body);
+    }
 }
 
 async fn contents(pool: &PgPool) -> BTreeMap<String, String> {

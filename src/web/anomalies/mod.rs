@@ -120,6 +120,7 @@ async fn list(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Anomalies", NavItem::Anomalies).await?;
+    let page = page.noting(view.note());
     let scope = principal.scope();
     let inbox = inbox(&mut snapshot, &scope, &view, &page, None).await?;
     let lessons = anomaly_lists::lessons(&mut snapshot, &scope).await?.into_iter().map(|one| Lesson {

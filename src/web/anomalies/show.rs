@@ -78,6 +78,7 @@ async fn show(
     let detail = anomaly_lists::detail(&mut snapshot, &scope, id).await?.ok_or(Error::NotFound)?;
     let title = format!("{} {}", words::number(&one), words::subject(&one));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{title} · Anomalies"), NavItem::Anomalies).await?;
+    let page = page.noting(view.note());
     let inbox = super::inbox(&mut snapshot, &scope, &view, &page, Some(id)).await?;
     let days = chart::days(&detail);
     let window = window(&one, &days);

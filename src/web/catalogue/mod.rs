@@ -12,7 +12,7 @@ mod team;
 
 use super::list_pages::ListPages;
 use super::mapping_change::{self, MappingChange};
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
 use crate::store::catalogue::environment::Environment;
 use crate::store::catalogue::service::Service;
 use crate::store::catalogue::team::Team;
@@ -95,6 +95,7 @@ async fn show(
 ) -> Result<CataloguePage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Catalogue", NavItem::Catalogue).await?;
+    let page = page.noting(unknown_keys::of::<CatalogueQuery>());
     let services = catalogue::service::list(&mut snapshot).await?;
     let environments = catalogue::environment::list(&mut snapshot).await?;
     let teams = catalogue::team::list(&mut snapshot).await?;

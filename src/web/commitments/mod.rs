@@ -71,7 +71,6 @@ struct CommitmentsPage {
     unused: Vec<UnusedRow>,
     can_edit: bool,
     days: String,
-    note: String,
     /// Such as `period=60d`, to be put behind other parts of an address; empty for the default.
     period: String,
     charts: Vec<(String, charts::DayBars)>,
@@ -83,6 +82,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Commitments", NavItem::Rules).await?;
+    let page = page.noting(view.note());
     let days = days(&view, &page);
     let Read { commitments, coverage, unused, by_day, months } =
         read(&mut snapshot, &principal.scope(), days, &view).await?;
@@ -94,7 +94,6 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         unused: unused.iter().map(|one| unused_row(one, days)).collect(),
         can_edit: Policy::Bills.allows(&principal),
         days: format!("{} to {}", days.start(), days.last_day()),
-        note: view.note(),
         period: view.text("period").map_or_else(String::new, |period| format!("period={period}")),
         charts: trend::charts(&by_day, days),
         months: trend::rows(&months, month_label),

@@ -115,7 +115,6 @@ struct DeploymentPage {
     /// The days of the comparison and the environment, for the pages of its services.
     service_query: String,
     csv_href: String,
-    note: String,
 }
 
 struct CostView {
@@ -139,8 +138,8 @@ async fn show(
     let mut snapshot = app.pools.snapshot().await?;
     let row = deployment_lists::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
     let label = label(&row);
-    let page =
-        Page::new(&app, &principal, &mut snapshot, format!("{label} · Deployments"), NavItem::Deployments).await?;
+    let title = format!("{label} · Deployments");
+    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Deployments).await?.noting(view.note());
     let services = deployment_costs::services(&mut snapshot, id).await?;
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let scope = principal.scope();
@@ -273,7 +272,6 @@ async fn show(
         environment: environment.unwrap_or_else(|| "environment not known".into()),
         service_query,
         csv_href: if days.is_empty() { String::new() } else { view.link(&format!("/deployments/{id}.csv"), &[]) },
-        note: view.note(),
         page,
         row,
         label,

@@ -7,7 +7,7 @@ mod unit_cost;
 mod upload;
 
 use super::csv::{Table, split_suffix};
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments, unknown_keys};
 use crate::allocate::{END_DAY, FIRST_DAY};
 use crate::store::metric_lists::{self, Gap, MetricHead, ServiceReach};
 use crate::store::metrics::{self, COMBINATIONS, MEANINGS, Metric};
@@ -113,7 +113,18 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(asked): Q
 async fn page(app: &AppState, principal: &Principal, done: String, faults: Vec<String>) -> Result<MetricsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Metrics", NavItem::Metrics).await?;
+<<<<<<< HEAD
     let rows = rows(&mut snapshot).await?;
+=======
+    let page = page.noting(unknown_keys::of::<Asked>());
+    let heads = metric_lists::heads(&mut snapshot).await?;
+    let mut heads: HashMap<String, MetricHead> = heads.into_iter().map(|head| (head.metric.clone(), head)).collect();
+    let metrics = metrics::list(&mut snapshot).await?;
+    let mut rows: Vec<MetricRow> =
+        metrics.into_iter().map(|metric| MetricRow { head: heads.remove(&metric.metric), metric }).collect();
+    // Those with values first.
+    rows.sort_by_key(|row| row.head.is_none());
+>>>>>>> mend-d
     let unmapped = usage_unmapped::list(&mut snapshot).await?;
     let unmapped_count = unmapped.iter().map(|one| BigDecimal::from(one.value_count)).sum();
     Ok(MetricsPage { page, rows, unmapped, unmapped_count, can_change: Policy::Bills.allows(principal), done, faults })
@@ -183,8 +194,9 @@ async fn one(
 ) -> Result<MetricPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let metric = metrics::get(&mut snapshot, name).await?.ok_or(Error::NotFound)?;
-    let page =
-        Page::new(app, principal, &mut snapshot, format!("{} · Metrics", metric.metric), NavItem::Metrics).await?;
+    let title = format!("{} · Metrics", metric.metric);
+    let page = Page::new(app, principal, &mut snapshot, title, NavItem::Metrics).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
     let gaps = metric_lists::gaps(&mut snapshot, name).await?;
     let services = metric_lists::services(&mut snapshot, name).await?;
     let services = services.into_iter().map(|reach| service_row(reach, &gaps)).collect();

@@ -5,7 +5,7 @@ mod upload;
 
 use super::csv::Table;
 use super::reporting::origin_of;
-use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
+use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters, unknown_keys};
 use crate::focus::{BillingPeriod, CROSS_RATE_DIGITS, RateOrigin, Rates};
 use crate::store::rates::{self, EnteredRate, MarketReach, NeededRate};
 use askama::Template;
@@ -82,6 +82,7 @@ async fn page(
 ) -> Result<RatesPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Exchange rates", NavItem::Rates).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
     let (reporting_currency, rates, needed) = read(&mut snapshot).await?;
     let entered = match &reporting_currency {
         Some(currency) => {

@@ -2,7 +2,7 @@
 
 use super::super::mapping_change::{self, MappingChange};
 use super::super::moves::{self, Labels, Moves};
-use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
+use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result, unknown_keys};
 use super::edit;
 use super::form::{DeleteForm, checked_reason};
 use super::{conditions_in_words, delete_rule, ranges, targets_in_words};
@@ -21,7 +21,6 @@ use serde_json::json;
 
 /// What would be done.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ChangeQuery {
     /// `up`, `down`, `first`, `last` or `delete`.
     to: String,
@@ -62,6 +61,7 @@ pub(super) async fn preview(
     let title =
         if is_delete { format!("Delete rule {}", at + 1) } else { format!("Move rule {} {}", at + 1, asked.to) };
     let page = Page::new(&app, &principal, &mut snapshot, title.clone(), NavItem::Rules).await?;
+    let page = page.noting(unknown_keys::of::<ChangeQuery>());
     let (recent, long) = ranges(&page);
     let (scope, catalogue) = (principal.scope(), mapper::catalogue_names(&mut snapshot).await?);
     let question = what_if::Question { rules: &rules, catalogue, rule_id: None, removed_service: None, recent, long };

@@ -61,7 +61,7 @@ pub(super) async fn new_form(
     Query(fields): Query<Vec<(String, String)>>,
 ) -> Result<RuleFormPage> {
     let form = RuleForm::read(fields)?;
-    form_page(&app, &principal, form, String::new()).await
+    page_of_address(&app, &principal, form, String::new()).await
 }
 
 pub(super) async fn edit_form(
@@ -99,6 +99,17 @@ async fn form_page(app: &AppState, principal: &Principal, form: RuleForm, messag
     Ok(RuleFormPage { page, form, attributes, services, environments, teams, dimensions, message })
 }
 
+// The form of an address: reading it has refused each key that is none of its fields.
+async fn page_of_address(
+    app: &AppState,
+    principal: &Principal,
+    form: RuleForm,
+    message: String,
+) -> Result<RuleFormPage> {
+    let shown = form_page(app, principal, form, message).await?;
+    Ok(RuleFormPage { page: shown.page.noting(String::new()), ..shown })
+}
+
 /// `GET`, so that the way back and "change" keep what was filled in.
 pub(super) async fn preview(
     State(app): State<AppState>,
@@ -113,7 +124,7 @@ pub(super) async fn preview(
             let status = error.status();
             let message = mapping_change::sentence(error)?;
             drop(snapshot);
-            Ok((status, form_page(&app, &principal, form, message).await?).into_response())
+            Ok((status, page_of_address(&app, &principal, form, message).await?).into_response())
         }
     }
 }
@@ -126,6 +137,7 @@ async fn preview_page(
 ) -> Result<RulePreviewPage> {
     let values = form.values(snapshot).await?;
     let page = Page::new(app, principal, snapshot, "What the rule would take", NavItem::Rules).await?;
+    let page = page.noting(String::new());
     let (recent, long) = ranges(&page);
     let id = form.id.unwrap_or(what_if::UNSAVED_RULE);
     let rules = rules_with(&mapping_rules::list(snapshot).await?, id, &values, form.place())?;

@@ -70,7 +70,6 @@ struct SavingsPage {
     page: Page,
     filters: Filters,
     answer: String,
-    note: String,
     facts: String,
     open: Vec<Row>,
     open_totals: Vec<String>,
@@ -87,6 +86,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Savings", NavItem::Savings).await?;
+    let page = page.noting(view.note());
     let scope = principal.scope();
     let complete_to = page.bills.complete_to();
     let mut read = savings(&app, page.publication_id, &mut snapshot, &scope, complete_to).await?;
@@ -96,7 +96,6 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let (open, held, dismissed) = (of("open"), of("held-back"), of("dismissed"));
     Ok(SavingsPage {
         answer: answer(&read, &open, &held),
-        note: view.note(),
         facts: complete_to.map_or_else(String::new, |day| {
             format!("30 complete days to {}, amortized (EffectiveCost)", day.format("%-d %b %Y"))
         }),

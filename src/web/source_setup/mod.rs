@@ -5,7 +5,7 @@ mod remove;
 
 use super::source_change::{self, By};
 use super::webhooks::key;
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, unknown_keys};
 use crate::rollup::Format;
 use crate::sources::kind::{Kind, LateBills, Layout, Restatement};
 use crate::sources::objects::PlaceError;
@@ -108,7 +108,8 @@ async fn add_form(
         kind => Some(kind.parse::<Kind>().map_err(|error| Error::Invalid(error.to_string()))?),
     };
     let form = kind.map(|kind| SourceForm::new(kind, &prefill.name)).unwrap_or_default();
-    form_page(&app, &principal, form, None, String::new()).await
+    let shown = form_page(&app, &principal, form, None, String::new()).await?;
+    Ok(SourceFormPage { page: shown.page.noting(unknown_keys::of::<Prefill>()), ..shown })
 }
 
 async fn form_page(

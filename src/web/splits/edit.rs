@@ -32,7 +32,18 @@ pub(super) async fn new_form(
     principal: Principal,
     Query(fields): Query<Vec<(String, String)>>,
 ) -> Result<SplitFormPage> {
-    form_page(&app, &principal, SplitForm::read(fields)?, String::new()).await
+    page_of_address(&app, &principal, SplitForm::read(fields)?, String::new()).await
+}
+
+/// The form of an address: reading it has refused each key that is none of its fields.
+pub(super) async fn page_of_address(
+    app: &AppState,
+    principal: &Principal,
+    form: SplitForm,
+    message: String,
+) -> Result<SplitFormPage> {
+    let shown = form_page(app, principal, form, message).await?;
+    Ok(SplitFormPage { page: shown.page.noting(String::new()), ..shown })
 }
 
 pub(super) async fn edit_form(
@@ -49,12 +60,7 @@ pub(super) async fn edit_form(
     form_page(&app, &principal, SplitForm::of(id, &split.values, &slugs), String::new()).await
 }
 
-pub(super) async fn form_page(
-    app: &AppState,
-    principal: &Principal,
-    form: SplitForm,
-    message: String,
-) -> Result<SplitFormPage> {
+async fn form_page(app: &AppState, principal: &Principal, form: SplitForm, message: String) -> Result<SplitFormPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let title = form.id.map_or_else(|| "Divide a cost".to_owned(), |_| "Change a split".to_owned());
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Rules).await?;

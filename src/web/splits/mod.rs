@@ -202,7 +202,7 @@ async fn show(
     let versions = splits::versions(&mut snapshot, id).await?;
     let first = versions.first().ok_or(Error::NotFound)?;
     let title = format!("{} · Shared costs", first.values.name);
-    let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Rules).await?;
+    let mut page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Rules).await?;
     let (recent, _) = rules::ranges(&page);
     let names = service_names(&mut snapshot).await?;
     let stored = splits::list(&mut snapshot).await?;
@@ -214,6 +214,7 @@ async fn show(
     if shows_money {
         costs = split_costs::moved(&mut snapshot, &scope, Some(id), recent).await?;
         shares = shares::read(&mut snapshot, &scope, id, query.as_deref(), (&page.bills, recent)).await?;
+        page = page.noting(shares.note.clone());
     }
     if shows_money && scope.is_everything() {
         stayed = rollup_splits::worked_out(&mut snapshot, &plan, recent).await?.1;

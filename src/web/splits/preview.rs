@@ -1,7 +1,7 @@
 //! What a split would move from whom to whom in the last three months, and the total that does not move.
 
 use super::super::{AppState, NavItem, Page, Principal, Result, display, mapping_change, moves, rules};
-use super::edit::form_page;
+use super::edit::page_of_address;
 use super::form::SplitForm;
 use super::{planned, service_names, stayed_of, texts, words};
 use crate::allocate::split::{Moved, Plan};
@@ -61,7 +61,7 @@ pub(super) async fn show(
             let status = error.status();
             let message = mapping_change::sentence(error)?;
             drop(snapshot);
-            Ok((status, form_page(&app, &principal, form, message).await?).into_response())
+            Ok((status, page_of_address(&app, &principal, form, message).await?).into_response())
         }
     }
 }
@@ -75,6 +75,7 @@ async fn preview_page(
     let values = form.values(snapshot).await?;
     let plan = planned(snapshot, form.id, &values).await?;
     let page = Page::new(app, principal, snapshot, "What the split would move", NavItem::Rules).await?;
+    let page = page.noting(String::new());
     let (_, long) = rules::ranges(&page);
     let names = service_names(snapshot).await?;
     let id = form.id.unwrap_or(UNSAVED);

@@ -35,6 +35,8 @@ pub(super) struct Shares {
     pub totals: Vec<(String, String)>,
     /// "EffectiveCost, billed in October 2026".
     pub words: String,
+    /// Names the keys of the address that are not known.
+    pub note: String,
 }
 
 /// Reads the shares that an address asks for; without a question those of the recent days.
@@ -72,7 +74,8 @@ pub(super) async fn read(
     });
     let rows = ordered.into_iter().map(|((currency, id), sum)| row(&view, days.as_deref(), &currency, id, sum));
     let words: Vec<String> = conditions.into_iter().map(|condition| condition.text).collect();
-    Ok(Shares { rows: rows.collect(), totals, words: format!("{}, {}", view.basis.focus_column(), words.join(", ")) })
+    let words = format!("{}, {}", view.basis.focus_column(), words.join(", "));
+    Ok(Shares { rows: rows.collect(), totals, words, note: view.note() })
 }
 
 struct Sum {

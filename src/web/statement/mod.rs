@@ -80,6 +80,7 @@ async fn show(
     }
     let title = format!("{} · Statements", month.label());
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
+    let page = page.noting(view.note());
     let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, &billed);
     let mut sections = section::sections(&comparison, &read, scope.is_everything());
     let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &comparison).await?;

@@ -60,7 +60,6 @@ struct UnitCostsPage {
     filters: Filters,
     switches: Vec<Switch>,
     answer: String,
-    note: String,
     comparison: String,
     group: &'static str,
     per: String,
@@ -80,7 +79,6 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         read.units.iter().filter_map(|unit| Some(row(unit, read.metric.as_ref()?, read.group))).collect();
     Ok(UnitCostsPage {
         answer: answer(&read),
-        note: view.note(),
         filters: Filters::new("/unit-costs", &view, span.as_ref(), selects(&view, choices, &read)),
         switches: UnitGroup::ALL
             .iter()

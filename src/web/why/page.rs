@@ -46,7 +46,6 @@ struct WhyPage {
     page: Page,
     filters: Filters,
     answer: String,
-    note: String,
     comparison: String,
     csv_href: String,
     walks: Vec<WhyWalk>,
@@ -81,7 +80,6 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     });
     Ok(WhyPage {
         answer: answer(&explained.changes, span.as_ref()),
-        note: view.note(),
         filters: Filters::new("/why", &view, span.as_ref(), selects(&view, choices))
             .with_any_days(&view, &months)
             .with_field(dimensions),
