@@ -1,13 +1,9 @@
 //! `/settings/audit`: who did what, newest first.
 
-<<<<<<< HEAD
 use super::csv::{Cell, Table};
 use super::paged_file::{PAGE_ROW_COUNT, Pages, Turn};
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moments};
+use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, unknown_keys};
 use crate::store::Snapshot;
-=======
-use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
->>>>>>> mend-d
 use crate::store::audit::{self, AuditRow};
 use askama::Template;
 use askama_web::WebTemplate;

@@ -113,18 +113,8 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(asked): Q
 async fn page(app: &AppState, principal: &Principal, done: String, faults: Vec<String>) -> Result<MetricsPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Metrics", NavItem::Metrics).await?;
-<<<<<<< HEAD
-    let rows = rows(&mut snapshot).await?;
-=======
     let page = page.noting(unknown_keys::of::<Asked>());
-    let heads = metric_lists::heads(&mut snapshot).await?;
-    let mut heads: HashMap<String, MetricHead> = heads.into_iter().map(|head| (head.metric.clone(), head)).collect();
-    let metrics = metrics::list(&mut snapshot).await?;
-    let mut rows: Vec<MetricRow> =
-        metrics.into_iter().map(|metric| MetricRow { head: heads.remove(&metric.metric), metric }).collect();
-    // Those with values first.
-    rows.sort_by_key(|row| row.head.is_none());
->>>>>>> mend-d
+    let rows = rows(&mut snapshot).await?;
     let unmapped = usage_unmapped::list(&mut snapshot).await?;
     let unmapped_count = unmapped.iter().map(|one| BigDecimal::from(one.value_count)).sum();
     Ok(MetricsPage { page, rows, unmapped, unmapped_count, can_change: Policy::Bills.allows(principal), done, faults })

@@ -114,15 +114,8 @@ struct Asked {
 const NO_TEAM: &str = "No team";
 
 async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<TagsPage> {
-<<<<<<< HEAD
     let Read { page, recent, coverage } = read(&app, &principal).await?;
-=======
-    let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(&app, &principal, &mut snapshot, "Tags", NavItem::Rules).await?;
     let page = page.noting(unknown_keys::of::<Asked>());
-    let (months, recent) = ranges(rules::ranges(&page).0);
-    let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
->>>>>>> mend-d
     let keys = coverage.rules.iter().map(|rule| rule.values.tag_key.clone()).collect();
     let by_month = |key: &CoverageKey| key.month.format("%Y-%m").to_string();
     let teams = table(&coverage, &coverage.recent, team_of);
