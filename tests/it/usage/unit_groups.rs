@@ -99,16 +99,17 @@ async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
     assert_eq!(metrics::units_of_all(&mut conn, days).await.unwrap(), expected);
     let service: i64 =
         sqlx::query_scalar("SELECT service_id FROM service WHERE slug = 'shop'").fetch_one(&pool).await.unwrap();
-    assert_eq!(metrics::units(&mut conn, service, days).await.unwrap(), expected);
+    let job_minutes = metrics::job_minutes(&mut conn).await.unwrap();
+    assert_eq!(metrics::units(&mut conn, service, days, &job_minutes).await.unwrap(), expected);
     let all = metrics::list(&mut conn).await.unwrap();
     let units: Vec<&str> = all
         .iter()
-        .filter(|one| one.is_unit() && expected.contains(&one.metric.as_str()))
+        .filter(|one| one.is_unit(&job_minutes) && expected.contains(&one.metric.as_str()))
         .map(|one| one.metric.as_str())
         .collect();
     assert_eq!(units, ["call_minutes", "e2e_jobs"]);
     let minutes = metrics::get(&mut conn, "e2e_minutes").await.unwrap().unwrap();
-    assert!(!minutes.is_unit() && minutes.changed_by.starts_with("person"), "{minutes:?}");
+    assert!(!minutes.is_unit(&job_minutes) && minutes.changed_by.starts_with("person"), "{minutes:?}");
 }
 
 /// Requests that were known for three hours have no unit cost, and hide none.
