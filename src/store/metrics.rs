@@ -1,5 +1,6 @@
 //! What metrics mean: unit, and how their values are combined.
 
+use super::metric_points::RUNS_COUNTED_BY;
 use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -58,7 +59,7 @@ pub struct Metric {
 }
 
 /// The metrics that are the minutes of a kind of jobs. The rules for kinds of jobs tell them, no name does: calls or films
-/// may be counted in minutes too.
+/// may be counted in minutes too. A rule that was taken away tells only those of which something is still counted.
 #[derive(Debug, Clone, Default)]
 pub struct JobMinutes(BTreeSet<String>);
 
@@ -137,8 +138,13 @@ pub async fn get(conn: &mut PgConnection, metric: &str) -> sqlx::Result<Option<M
 
 /// Reads which metrics are the minutes of a kind of jobs.
 pub async fn job_minutes(conn: &mut PgConnection) -> sqlx::Result<JobMinutes> {
-    let names = sqlx::query_scalar!(r#"SELECT DISTINCT r.kind || '_minutes' AS "metric!" FROM job_kind_rule r"#)
-        .fetch_all(conn);
+    let names = sqlx::query_scalar!(
+        r#"SELECT DISTINCT r.kind || '_minutes' AS "metric!" FROM job_kind_rule r
+           WHERE r.deleted_at IS NULL
+              OR EXISTS (SELECT FROM metric_point p WHERE p.metric = r.kind || '_minutes' AND p.loaded_by = $1)"#,
+        RUNS_COUNTED_BY
+    )
+    .fetch_all(conn);
     Ok(JobMinutes(names.await?.into_iter().collect()))
 }
 

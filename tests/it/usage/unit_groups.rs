@@ -112,6 +112,40 @@ async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
     assert!(!minutes.is_unit(&job_minutes) && minutes.changed_by.starts_with("person"), "{minutes:?}");
 }
 
+/// A rule that was taken away says no more what minutes are, but of those that were counted with it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn minutes_are_those_of_jobs_as_long_as_a_rule_counts_them(pool: PgPool) {
+    let app = opened(&pool, &[Line::of("2026-10", 30, "shop", "30")]).await;
+    run(&pool, "1", "acme/shop", "2026-10-30T10:00:00Z", 120, json!({ "pipeline": "e2e" })).await;
+    let calls = b"metric,service,day,value\ncall_minutes,shop,2026-10-30,7\n";
+    metrics_import::import(&pools(&pool), calls, "test", "", now()).await.unwrap();
+    // Of the second kind there is no run: its minutes are what somebody sent.
+    for (kind, repo) in [("e2e", "acme/shop"), ("call", "acme/phone")] {
+        let fields = [("attribute", "repo"), ("operator", "equals"), ("value", repo), ("kind", kind)];
+        let added = app.post_form("/settings/job-kinds", &fields).await;
+        assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
+    }
+    pipeline_usage::count(&pools(&pool), now()).await.unwrap();
+    let units = async || {
+        let mut conn = pool.acquire().await.unwrap();
+        let job_minutes = metrics::job_minutes(&mut conn).await.unwrap();
+        let all = metrics::list(&mut conn).await.unwrap().into_iter();
+        let units = all.filter(|one| one.metric.ends_with("_minutes") && one.is_unit(&job_minutes));
+        units.map(|one| one.metric).collect::<Vec<_>>()
+    };
+    assert!(units().await.is_empty(), "{:?}", units().await);
+    let rules: Vec<i64> =
+        sqlx::query_scalar("SELECT job_kind_rule_id FROM job_kind_rule").fetch_all(&pool).await.unwrap();
+    for rule in rules {
+        let gone = app.post_form(&format!("/settings/job-kinds/{rule}/delete"), &[]).await;
+        assert_eq!(gone.status, StatusCode::SEE_OTHER, "{}", gone.body);
+    }
+    assert_eq!(units().await, ["call_minutes"]);
+    // Counted anew there are no minutes of the first kind either.
+    pipeline_usage::count(&pools(&pool), now()).await.unwrap();
+    assert_eq!(units().await, ["call_minutes", "e2e_minutes"]);
+}
+
 /// Requests that were known for three hours have no unit cost, and hide none.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_unit_without_a_cost_hides_none(pool: PgPool) {
