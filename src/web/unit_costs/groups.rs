@@ -32,10 +32,24 @@ pub struct GroupUnit {
     pub comparison: Comparison,
 }
 
-impl GroupUnit {
-    // Whether a unit has a cost in one of the periods: something was used there.
-    fn has_cost(&self) -> bool {
-        [&self.comparison.before, &self.comparison.after].iter().any(|side| !side.unit.usage.is_zero())
+/// Where a unit has a cost, since something was used there. Of two metrics the later is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Costs {
+    Nowhere,
+    BeforeAlone,
+    InThePeriod,
+}
+
+impl Costs {
+    fn of(units: &[GroupUnit]) -> Self {
+        let is_used = |side: &Side| !side.unit.usage.is_zero();
+        if units.iter().any(|one| is_used(&one.comparison.after)) {
+            Self::InThePeriod
+        } else if units.iter().any(|one| is_used(&one.comparison.before)) {
+            Self::BeforeAlone
+        } else {
+            Self::Nowhere
+        }
     }
 }
 
@@ -89,14 +103,16 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     let filter = view.filter(conn, span.days).await?;
     let lacking = lacking(conn, group, both, bills).await?;
     let asked = Asked { scope, filter, group, span, both, lacking };
-    // The best one may have values and no unit cost, all zeros say; where none has, it is told all the same.
+    // The best one may have values and no unit cost, all zeros say, or one of before alone; where none has, it is told all
+    // the same.
+    let mut told = Costs::Nowhere;
     for metric in tried {
         let units = units_of(conn, &asked, &metric.metric).await?;
-        let has_cost = units.iter().any(GroupUnit::has_cost);
-        if read.metric.is_none() || has_cost {
-            (read.metric, read.units) = (Some(metric), units);
+        let costs = Costs::of(&units);
+        if read.metric.is_none() || costs > told {
+            (read.metric, read.units, told) = (Some(metric), units, costs);
         }
-        if has_cost {
+        if told == Costs::InThePeriod {
             break;
         }
     }

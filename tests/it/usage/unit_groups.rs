@@ -81,6 +81,25 @@ async fn a_unit_without_a_cost_is_not_told_where_another_has_one(pool: PgPool) {
     assert_eq!((&told["metric"], told["groups"].as_array().unwrap().len()), (&json!("requests"), 2), "{told}");
 }
 
+/// Requests that ended before the period have a cost of before alone: a unit that is used now is told first.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_unit_of_the_period_goes_before_one_that_ended(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/unit-costs?period=2026-10-30..2026-10-30";
+    let told = async || app.api("GET", path, &token, Value::Null).await.json()["metric"].clone();
+    // The first is the best unit and has no cost in either period.
+    for (usage, expected) in [
+        ("orders,shop,2026-10-30,0\norders,shop,2026-10-29,0\n", "orders"),
+        ("calls,shop,2026-10-29,100\n", "calls"),
+        ("films,shop,2026-10-30,5\n", "films"),
+    ] {
+        let text = format!("metric,service,day,value\n{usage}");
+        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        assert_eq!(told().await, expected);
+    }
+}
+
 /// Whoever makes a rule for a kind of jobs describes the metrics of the kind: their minutes are no unit all the same.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
