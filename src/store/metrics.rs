@@ -1,5 +1,7 @@
 //! What metrics mean: unit, and how their values are combined.
 
+use super::Scope;
+use super::costs::CostFilter;
 use super::metric_points::RUNS_COUNTED_BY;
 use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
@@ -239,18 +241,31 @@ pub async fn units(
     Ok(best_first(rows.fetch_all(conn).await?, job_minutes))
 }
 
-/// The metrics whose values add up and that have values on these days: the best unit first, and of several the one of most
-/// services.
-pub async fn units_of_all(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
+/// The metrics whose values add up and that services of this part of all cost have values of on these days: the best unit
+/// first, and of several the one of most services. Values without an environment count for each.
+pub async fn units_of_all(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    days: DateRange,
+) -> sqlx::Result<Vec<String>> {
     let job_minutes = job_minutes(&mut *conn).await?;
     let rows = sqlx::query_as!(
         Told,
         r#"SELECT p.metric, m.meaning, count(DISTINCT p.service_id) AS "count!"
-           FROM metric_point p JOIN metric m USING (metric)
+           FROM metric_point p JOIN metric m USING (metric) JOIN service s USING (service_id)
            WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
+             AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
+             AND ($4::bigint IS NULL OR p.environment_id IN ($4, 0))
+             AND ($5::bigint IS NULL OR p.service_id = $5)
+             AND ($6::bigint IS NULL OR coalesce(s.team_id, 0) = $6)
            GROUP BY p.metric, m.meaning"#,
         days.start(),
         days.end(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.service_id,
+        filter.team_id,
     );
     Ok(best_first(rows.fetch_all(conn).await?, &job_minutes))
 }

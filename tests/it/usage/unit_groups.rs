@@ -7,10 +7,11 @@ use crate::ledger::Line;
 use crate::support::pools;
 use crate::units::{day, filled};
 use axum::http::StatusCode;
-use costwake::focus::DateRange;
+use costwake::focus::{CostBasis, DateRange};
 use costwake::rollup::{metrics_import, pipeline_usage};
+use costwake::store::costs::CostFilter;
 use costwake::store::tokens::TokenScope;
-use costwake::store::{Role, metrics};
+use costwake::store::{Role, Scope, metrics};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -87,7 +88,9 @@ async fn a_unit_of_the_period_goes_before_one_that_ended(pool: PgPool) {
     let app = shop(&pool).await;
     let token = app.token(TokenScope::Read, Role::Finance).await;
     let path = "/api/v1/unit-costs?period=2026-10-30..2026-10-30";
-    let told = async || app.api("GET", path, &token, Value::Null).await.json()["metric"].clone();
+    let product = "INSERT INTO service_detail (service_id, product, changed_by, changed_at)
+         SELECT service_id, 'Shop', 'test', now() FROM service WHERE slug = 'shop'";
+    sqlx::query(product).execute(&pool).await.unwrap();
     // The first is the best unit and has no cost in either period.
     for (usage, expected) in [
         ("orders,shop,2026-10-30,0\norders,shop,2026-10-29,0\n", "orders"),
@@ -96,8 +99,41 @@ async fn a_unit_of_the_period_goes_before_one_that_ended(pool: PgPool) {
     ] {
         let text = format!("metric,service,day,value\n{usage}");
         metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
-        assert_eq!(told().await, expected);
+        for by in ["service", "product"] {
+            let told = app.api("GET", &format!("{path}&by={by}"), &token, Value::Null).await.json();
+            assert_eq!(told["metric"], expected, "{by}: {told}");
+        }
     }
+}
+
+/// The best units are those of what is asked for: what others count hides none, and stands in no menu of a team.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_best_unit_is_that_of_the_part_that_is_asked_for(pool: PgPool) {
+    let app = shop(&pool).await;
+    let made = "WITH made AS (INSERT INTO team (slug, name) VALUES ('find', 'Find') RETURNING team_id)
+         UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'search' RETURNING service.team_id";
+    let team: i64 = sqlx::query_scalar(made).fetch_one(&pool).await.unwrap();
+    let mut text = String::from("metric,service,day,value\n");
+    for metric in ["requests", "orders", "calls", "carts", "clicks"] {
+        text.push_str(&format!("{metric},shop,2026-10-30,5\n"));
+    }
+    text.push_str("films,search,2026-10-30,5\n");
+    metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+    let token = app.token(TokenScope::Read, Role::Finance).await;
+    for (asked, expected) in [
+        ("", "requests"),
+        ("&service=search", "films"),
+        ("&team=find", "films"),
+        ("&team=find&by=env", "films"),
+        ("&team=find&metric=orders", "orders"),
+        ("&team=none", "requests"),
+    ] {
+        let path = format!("/api/v1/unit-costs?period=2026-10{asked}");
+        let told = app.api("GET", &path, &token, Value::Null).await.json();
+        assert_eq!(told["metric"], expected, "{asked}: {told}");
+    }
+    let page = app.browser(Role::Member, false, &[team]).await.get("/unit-costs?period=2026-10").await.body;
+    assert!(page.contains("What films cost") && !page.contains("requests</option>"), "{page}");
 }
 
 /// Whoever makes a rule for a kind of jobs describes the metrics of the kind: their minutes are no unit all the same.
@@ -115,7 +151,8 @@ async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
     let mut conn = pool.acquire().await.unwrap();
     let expected = ["call_minutes", "e2e_jobs", "pipeline_runs", "e2e_minutes", "pipeline_minutes"];
     let days = DateRange::days_to(day("2026-10-30"), 1);
-    assert_eq!(metrics::units_of_all(&mut conn, days).await.unwrap(), expected);
+    let (all, filter) = (Scope::everything(), CostFilter::new(days, CostBasis::default()));
+    assert_eq!(metrics::units_of_all(&mut conn, &all, &filter, days).await.unwrap(), expected);
     let service: i64 =
         sqlx::query_scalar("SELECT service_id FROM service WHERE slug = 'shop'").fetch_one(&pool).await.unwrap();
     let job_minutes = metrics::job_minutes(&mut conn).await.unwrap();
