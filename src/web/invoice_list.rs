@@ -114,7 +114,9 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
     };
     let (scope, today) = (who.scope(), app.now().date_naive());
     let rows = invoices::list(snapshot, &scope, month).await?;
-    let own = rows.iter().map(|row| row.billing_currency.clone()).collect();
+    let mut without = invoices::without_invoice(snapshot, &scope, month).await?;
+    let own = rows.iter().map(|row| &row.billing_currency).chain(without.iter().map(|row| &row.billing_currency));
+    let own = own.cloned().collect();
     let currency = view.currency_among(snapshot, own).await?;
     let is_asked = |own: &str| currency.as_deref().is_none_or(|asked| asked == own);
     let mut rows: Vec<Compared> =
@@ -126,6 +128,6 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
         .collect();
     rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
     rows.sort_by_key(|row| row.comparison.state);
-    let without = invoices::without_invoice(snapshot, &scope, month).await?;
+    without.retain(|row| is_asked(&row.billing_currency));
     Ok(List { view, month, currency, rows, counts, without })
 }
