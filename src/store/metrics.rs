@@ -60,8 +60,8 @@ pub struct Metric {
     pub changed_at: DateTime<Utc>,
 }
 
-/// The metrics that are the minutes of a kind of jobs. The rules for kinds of jobs tell them, no name does: calls or films
-/// may be counted in minutes too. A rule that was taken away tells only those of which something is still counted.
+/// The metrics that are the minutes of a kind of jobs. The rules for kinds of jobs tell them, no name does: calls or
+/// films may be counted in minutes too. A rule that was taken away tells only those of which something is still counted.
 #[derive(Debug, Clone, Default)]
 pub struct JobMinutes(BTreeSet<String>);
 
@@ -241,8 +241,8 @@ pub async fn units(
     Ok(best_first(rows.fetch_all(conn).await?, job_minutes))
 }
 
-/// The metrics whose values add up and that services of this part of all cost have values of on these days: the best unit
-/// first, and of several the one of most services. Values without an environment count for each.
+/// The metrics whose values add up and that services of this part of all cost have values of on these days: the best
+/// unit first, and of several the one of most services. Values without an environment count for each.
 pub async fn units_of_all(
     conn: &mut PgConnection,
     scope: &Scope,

@@ -8,9 +8,9 @@ pub(super) const CHARGE_CATEGORIES: [&str; 5] = ["Adjustment", "Credit", "Purcha
 /// FOCUS CommitmentDiscountStatus.
 const COMMITMENT_STATUSES: [&str; 2] = ["Used", "Unused"];
 
-/// A value as FOCUS writes it, letter case aside. One that no list has stays as it is: providers have their own categories,
-/// which the bills are looked up for. So do currencies, since a bill may have one that differs from a listed one by letter
-/// case alone.
+/// A value as FOCUS writes it, letter case aside. One that no list has stays as it is: providers have their own
+/// categories, which the bills are looked up for. So does any currency: a bill may have one that differs from a listed one
+/// by letter case alone.
 ///
 /// # Errors
 /// Where a list is complete and does not have it.

@@ -1,6 +1,6 @@
 //! Values of an address that only the bills know: a provider, a category, a currency. They are read as the bills write
-//! them: in the same letters where there is such a name, since two may differ by case alone, else in any case. One that no
-//! bill has is refused with those that there are, since an empty page would say that nothing was spent.
+//! them: in the same letters where there is such a name, since two may differ by case alone, else in any case. One that
+//! no bill has is refused with those that there are, since an empty page would say that nothing was spent.
 
 use super::closed_lists::CHARGE_CATEGORIES;
 use super::error::{Error, Result};
@@ -49,8 +49,8 @@ impl View {
         Ok(self.known_values(conn).await?.currency)
     }
 
-    /// The same for rows of which these are the currencies, and which the bills of today need not have, such as those of
-    /// invoices and of bills that were withdrawn. Nothing is refused.
+    /// The same for rows of which these are the currencies, and which the bills of today need not have, such as those
+    /// of invoices and of bills that were withdrawn. Nothing is refused.
     pub(super) async fn currency_among(
         &self,
         conn: &mut PgConnection,

@@ -87,8 +87,8 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     }
     let lacking = lacking(conn, group, both, bills).await?;
     let asked = Asked { scope, filter, group, span, both, lacking };
-    // The best one may have values and no unit cost, all zeros say, or one of before alone; where none has, it is told all
-    // the same.
+    // The best one may have values and no unit cost, all zeros say, or one of before alone; where none has, it is told
+    // all the same.
     let (mut told, mut costs) = (HasCost::Nowhere, None::<GroupCosts>);
     for metric in tried {
         // By service they are those of services that the metric is told for, else of all: read once for all metrics.
@@ -108,7 +108,7 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     Ok(read)
 }
 
-// The metric that is asked for, else the best of these. One that is asked for is among the names whatever it has values of.
+// The metric that is asked for, else the best of these. One that is asked for joins them, whatever it has values of.
 async fn tried(conn: &mut Snapshot, view: &View, names: &mut Vec<String>) -> Result<Vec<Metric>> {
     if let Some(name) = view.text("metric") {
         let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);

@@ -210,7 +210,7 @@ async fn billed_in_tokens(db: &PgPool) -> World {
     world
 }
 
-/// Two sources may write a currency in other letters: each is reached by its own, and every list reads an address alike.
+/// Two sources may write a currency in other letters: each is reached by its own, and all lists read an address alike.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn currencies_that_differ_by_case_alone_are_told_apart(db: PgPool) {
     let world = world(&db).await;
