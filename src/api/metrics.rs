@@ -127,7 +127,6 @@ pub async fn define(
         is_assumed: false,
         changed_by: principal.login.clone(),
         changed_at: app.now(),
-        is_of_jobs: false,
     })
     .map_err(unprocessable)?;
     let kept = detached(async move {

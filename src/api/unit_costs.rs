@@ -156,7 +156,7 @@ pub struct UnitGroupBody {
     get, operation_id = "show_unit_costs", path = "/api/v1/unit-costs", tag = "costs",
     params(
         ("by" = Option<String>, Query, description = "service (default), env, product"),
-        ("metric" = Option<String>, Query, description = "A metric whose values add up; where it is left out the best unit, such as requests, and of several the one of most services"),
+        ("metric" = Option<String>, Query, description = "A metric whose values add up; where it is left out the best unit that what is asked for counts, such as requests, and of several the one of most services; one without a unit cost in the period is passed over for the next with one, else for one with a unit cost in the period before, and five are tried at most"),
         ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15"),
         ("vs" = Option<String>, Query, description = "prev (default): the period before. py: the same days a year before."),
         ("service" = Option<String>, Query, description = "Slug of a service"),

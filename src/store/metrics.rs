@@ -1,9 +1,13 @@
 //! What metrics mean: unit, and how their values are combined.
 
+use super::Scope;
+use super::costs::CostFilter;
+use super::metric_points::RUNS_COUNTED_BY;
 use crate::focus::DateRange;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 /// Meanings with the words that people read, in the order of a menu.
 pub const MEANINGS: [(&str, &str); 9] = [
@@ -54,9 +58,12 @@ pub struct Metric {
     pub changed_by: String,
     /// When.
     pub changed_at: DateTime<Utc>,
-    /// It is the minutes of a kind of jobs: there is, or was, a rule that names the kind. Read, never written.
-    pub is_of_jobs: bool,
 }
+
+/// The metrics that are the minutes of a kind of jobs. The rules for kinds of jobs tell them, no name does: calls or
+/// films may be counted in minutes too. A rule that was taken away tells only those of which something is still counted.
+#[derive(Debug, Clone, Default)]
+pub struct JobMinutes(BTreeSet<String>);
 
 impl Metric {
     /// Whether values add up, so that a cost can be divided by them.
@@ -76,13 +83,13 @@ impl Metric {
     }
 
     /// Of metrics whose values add up, the lowest is the best unit of what a service does: requests first, builds late.
-    pub fn unit_rank(&self) -> u8 {
-        unit_rank(&self.metric, &self.meaning, self.is_of_jobs)
+    pub fn unit_rank(&self, job_minutes: &JobMinutes) -> u8 {
+        unit_rank(&self.metric, &self.meaning, job_minutes)
     }
 
     /// Whether it counts what a service does for someone, so that all that it costs is the cost of that.
-    pub fn is_unit(&self) -> bool {
-        self.is_summed() && self.unit_rank() < RANK_OF_BUILDS
+    pub fn is_unit(&self, job_minutes: &JobMinutes) -> bool {
+        self.is_summed() && self.unit_rank(job_minutes) < RANK_OF_BUILDS
     }
 
     /// The words for its meaning.
@@ -93,8 +100,9 @@ impl Metric {
 
 /// The lowest is the best unit of what a service does: requests, orders and training jobs; then what nobody said the meaning
 /// of; then runs of pipelines; then what is no unit: minutes of runs and jobs, what failed, and what a service used of a
-/// cluster. Minutes of jobs are known by the rules for kinds of jobs, since calls or films may be counted in minutes too.
-fn unit_rank(metric: &str, meaning: &str, is_of_jobs: bool) -> u8 {
+/// cluster.
+fn unit_rank(metric: &str, meaning: &str, job_minutes: &JobMinutes) -> u8 {
+    let is_of_jobs = job_minutes.0.contains(metric);
     match meaning {
         "requests" | "orders" | "training-jobs" => 0,
         "pipeline-runs" => RANK_OF_BUILDS,
@@ -108,10 +116,9 @@ fn unit_rank(metric: &str, meaning: &str, is_of_jobs: bool) -> u8 {
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Metric>> {
     sqlx::query_as!(
         Metric,
-        r#"SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
-                  changed_by, changed_at,
-                  EXISTS (SELECT FROM job_kind_rule r WHERE metric.metric = r.kind || '_minutes') AS "is_of_jobs!"
-           FROM metric ORDER BY metric LIMIT $1"#,
+        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                changed_by, changed_at
+         FROM metric ORDER BY metric LIMIT $1",
         METRICS_MAX
     )
     .fetch_all(conn)
@@ -122,14 +129,25 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Metric>> {
 pub async fn get(conn: &mut PgConnection, metric: &str) -> sqlx::Result<Option<Metric>> {
     sqlx::query_as!(
         Metric,
-        r#"SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
-                  changed_by, changed_at,
-                  EXISTS (SELECT FROM job_kind_rule r WHERE metric.metric = r.kind || '_minutes') AS "is_of_jobs!"
-           FROM metric WHERE metric = $1"#,
+        "SELECT metric, meaning, unit, over_hours, over_services, unit_cost_per, description, otlp_names, is_assumed,
+                changed_by, changed_at
+         FROM metric WHERE metric = $1",
         metric
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Reads which metrics are the minutes of a kind of jobs.
+pub async fn job_minutes(conn: &mut PgConnection) -> sqlx::Result<JobMinutes> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT DISTINCT r.kind || '_minutes' AS "metric!" FROM job_kind_rule r
+           WHERE r.deleted_at IS NULL
+              OR EXISTS (SELECT FROM metric_point p WHERE p.metric = r.kind || '_minutes' AND p.loaded_by = $1)"#,
+        RUNS_COUNTED_BY
+    )
+    .fetch_all(conn);
+    Ok(JobMinutes(names.await?.into_iter().collect()))
 }
 
 /// Adds a metric or says anew what one means. Gives what it was before.
@@ -203,11 +221,15 @@ pub async fn add(
 
 /// The metrics whose values add up and that a service has values of on these days: the best unit ([`Metric::unit_rank`])
 /// first, and of several the one of most days.
-pub async fn units(conn: &mut PgConnection, service_id: i64, days: DateRange) -> sqlx::Result<Vec<String>> {
+pub async fn units(
+    conn: &mut PgConnection,
+    service_id: i64,
+    days: DateRange,
+    job_minutes: &JobMinutes,
+) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query_as!(
         Told,
-        r#"SELECT p.metric, m.meaning, count(DISTINCT p.charge_date) AS "count!",
-                  EXISTS (SELECT FROM job_kind_rule r WHERE p.metric = r.kind || '_minutes') AS "is_of_jobs!"
+        r#"SELECT p.metric, m.meaning, count(DISTINCT p.charge_date) AS "count!"
            FROM metric_point p JOIN metric m USING (metric)
            WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
              AND m.over_hours = 'sum' AND m.over_services = 'sum'
@@ -216,36 +238,48 @@ pub async fn units(conn: &mut PgConnection, service_id: i64, days: DateRange) ->
         days.start(),
         days.end(),
     );
-    Ok(best_first(rows.fetch_all(conn).await?))
+    Ok(best_first(rows.fetch_all(conn).await?, job_minutes))
 }
 
-/// The metrics whose values add up and that have values on these days: the best unit first, and of several the one of most
-/// services.
-pub async fn units_of_all(conn: &mut PgConnection, days: DateRange) -> sqlx::Result<Vec<String>> {
+/// The metrics whose values add up and that services of this part of all cost have values of on these days: the best
+/// unit first, and of several the one of most services. Values without an environment count for each.
+pub async fn units_of_all(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    days: DateRange,
+) -> sqlx::Result<Vec<String>> {
+    let job_minutes = job_minutes(&mut *conn).await?;
     let rows = sqlx::query_as!(
         Told,
-        r#"SELECT p.metric, m.meaning, count(DISTINCT p.service_id) AS "count!",
-                  EXISTS (SELECT FROM job_kind_rule r WHERE p.metric = r.kind || '_minutes') AS "is_of_jobs!"
-           FROM metric_point p JOIN metric m USING (metric)
+        r#"SELECT p.metric, m.meaning, count(DISTINCT p.service_id) AS "count!"
+           FROM metric_point p JOIN metric m USING (metric) JOIN service s USING (service_id)
            WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
+             AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
+             AND ($4::bigint IS NULL OR p.environment_id IN ($4, 0))
+             AND ($5::bigint IS NULL OR p.service_id = $5)
+             AND ($6::bigint IS NULL OR coalesce(s.team_id, 0) = $6)
            GROUP BY p.metric, m.meaning"#,
         days.start(),
         days.end(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.service_id,
+        filter.team_id,
     );
-    Ok(best_first(rows.fetch_all(conn).await?))
+    Ok(best_first(rows.fetch_all(conn).await?, &job_minutes))
 }
 
 // A metric that has values: of so many days, or services.
 struct Told {
     metric: String,
     meaning: String,
-    is_of_jobs: bool,
     count: i64,
 }
 
-fn best_first(mut told: Vec<Told>) -> Vec<String> {
+fn best_first(mut told: Vec<Told>, job_minutes: &JobMinutes) -> Vec<String> {
     told.sort_by_cached_key(|one| {
-        (unit_rank(&one.metric, &one.meaning, one.is_of_jobs), Reverse(one.count), one.metric.clone())
+        (unit_rank(&one.metric, &one.meaning, job_minutes), Reverse(one.count), one.metric.clone())
     });
     told.into_iter().map(|one| one.metric).collect()
 }
@@ -326,7 +360,6 @@ impl Metric {
             is_assumed: false,
             changed_by: "test".into(),
             changed_at: DateTime::default(),
-            is_of_jobs: false,
         }
     }
 }
@@ -339,37 +372,39 @@ mod tests {
         Metric::example("any", meaning, combined)
     }
 
+    fn minutes_of(kinds: &[&str]) -> JobMinutes {
+        JobMinutes(kinds.iter().map(|kind| format!("{kind}_minutes")).collect())
+    }
+
     #[test]
     fn builds_are_a_unit_only_where_there_is_no_other() {
-        let rank = |meaning: &str| metric(meaning, "sum").unit_rank();
+        let jobs = JobMinutes::default();
+        let rank = |meaning: &str| metric(meaning, "sum").unit_rank(&jobs);
         assert_eq!(["requests", "orders", "training-jobs", "other"].map(rank), [0, 0, 0, 1]);
         let minutes = Metric { metric: RUN_MINUTES.into(), ..metric("other", "sum") };
-        assert_eq!((rank("pipeline-runs"), minutes.unit_rank(), rank("errors")), (2, 3, 3));
+        assert_eq!((rank("pipeline-runs"), minutes.unit_rank(&jobs), rank("errors")), (2, 3, 3));
         assert!(minutes.is_of_builds() && metric("pipeline-runs", "sum").is_of_builds());
         assert!(!metric("errors", "sum").is_of_builds() && !metric("training-jobs", "sum").is_of_builds());
-        assert!(metric("orders", "sum").is_unit() && !metric("latency", "mean").is_unit() && !minutes.is_unit());
+        assert!(metric("orders", "sum").is_unit(&jobs) && !metric("latency", "mean").is_unit(&jobs));
+        assert!(!minutes.is_unit(&jobs));
     }
 
     #[test]
     fn what_a_service_used_or_its_jobs_took_is_no_unit() {
+        let jobs = minutes_of(&["training", "e2e"]);
         let named = |name: &str| Metric { metric: name.into(), ..metric("other", "sum") };
-        let minutes = |name: &str| Metric { is_of_jobs: true, ..named(name) };
-        let is_unit = |name: &str| named(name).is_unit();
-        assert!(!is_unit("cluster_eu-1_pods") && !minutes("training_minutes").is_unit());
-        assert!(!minutes("e2e_minutes").is_unit() && is_unit("e2e_jobs"));
+        let is_unit = |name: &str| named(name).is_unit(&jobs);
+        assert!(!is_unit("cluster_eu-1_pods") && !is_unit("training_minutes"));
+        assert!(!is_unit("e2e_minutes") && is_unit("e2e_jobs"));
         assert!(is_unit("call_minutes") && is_unit("any"));
         let calls = Metric { meaning: "requests".into(), ..named("cluster_calls") };
-        assert!(calls.is_unit(), "somebody said what it means");
+        assert!(calls.is_unit(&jobs), "somebody said what it means");
     }
 
     #[test]
     fn the_best_unit_comes_first_and_of_several_the_one_told_most() {
-        let told = |metric: &str, meaning: &str, count: i64| Told {
-            metric: metric.into(),
-            meaning: meaning.into(),
-            is_of_jobs: metric == "e2e_minutes",
-            count,
-        };
+        let told =
+            |metric: &str, meaning: &str, count: i64| Told { metric: metric.into(), meaning: meaning.into(), count };
         let all = vec![
             told("e2e_minutes", "other", 11),
             told(RUN_MINUTES, "other", 9),
@@ -381,7 +416,10 @@ mod tests {
             told("films", "other", 5),
         ];
         let last = ["pipeline_runs", "e2e_minutes", "cluster_eu-1_pods", RUN_MINUTES];
-        assert_eq!(best_first(all), [&["requests", "orders", "calls", "films"][..], &last].concat());
+        assert_eq!(
+            best_first(all, &minutes_of(&["e2e"])),
+            [&["requests", "orders", "calls", "films"][..], &last].concat()
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! lies between them is told where the lines are shown.
 
 use super::query::View;
-use super::{Result, display};
+use super::{Result, display, drill};
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::charges::{ChargeFilter, ChargeTotal};
 use crate::store::month_closing::{self, Closing};
@@ -20,6 +20,7 @@ pub(super) struct ClosedLines {
     month: BillingPeriod,
     closing: Closing,
     statement_href: String,
+    adjustments_href: String,
     shows_adjustments: bool,
     /// One a currency. `None` where the conditions go further than what statements are kept by.
     rows: Option<Vec<ClosedRow>>,
@@ -58,11 +59,13 @@ pub(super) async fn notice(
         let stated = statements::stated(conn, scope, view.basis, month, filter).await?;
         rows = Some(compared(&stated, totals, moved));
     }
+    let statement = format!("/finance/statements/{month}");
+    let basis = Some(view.basis.key()).filter(|_| view.basis != CostBasis::default()).map(|basis| ("basis", basis));
+    let currency = filter.billing_currency.as_deref().map(|currency| ("cur", currency));
     Ok(Some(ClosedLines {
-        statement_href: match view.basis == CostBasis::default() {
-            true => format!("/finance/statements/{month}"),
-            false => format!("/finance/statements/{month}?basis={}", view.basis.key()),
-        },
+        statement_href: drill::with_query(&statement, basis.into_iter()),
+        // A file of what these lines are of, as the statement leads to one of its own.
+        adjustments_href: drill::with_query(&format!("{statement}/adjustments.csv"), currency.into_iter().chain(basis)),
         shows_adjustments: scope.is_everything(),
         month,
         closing,

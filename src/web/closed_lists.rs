@@ -1,7 +1,6 @@
-//! Values of an address that FOCUS or ISO 4217 lists. No input or output: addresses are read without a database.
+//! Values of an address that FOCUS lists. No input or output: addresses are read without a database.
 
 use super::error::{Error, Result};
-use crate::focus::is_iso_currency;
 
 /// What FOCUS calls the categories of charges: known also where no bill has one of them.
 pub(super) const CHARGE_CATEGORIES: [&str; 5] = ["Adjustment", "Credit", "Purchase", "Tax", "Usage"];
@@ -12,8 +11,9 @@ const COMMITMENT_STATUSES: [&str; 2] = ["Used", "Unused"];
 /// FOCUS PricingCategory, and what is left of a commitment: providers may have further ones.
 const PRICING_CATEGORIES: [&str; 5] = ["Standard", "Dynamic", "Committed", "Other", "Unused"];
 
-/// A value as FOCUS or ISO 4217 writes it, letter case aside. One that no list has stays as it is: providers have their
-/// own currencies and categories, which the bills are looked up for.
+/// A value as FOCUS writes it, letter case aside. One that no list has stays as it is: providers have their own
+/// categories, which the bills are looked up for. So does any currency: a bill may have one that differs from a listed one
+/// by letter case alone.
 ///
 /// # Errors
 /// Where a list is complete and does not have it.
@@ -25,9 +25,6 @@ pub(super) fn canonical(key: &str, value: &str) -> Result<String> {
         "commitment_status" => of(&COMMITMENT_STATUSES).ok_or_else(|| {
             Error::Invalid(format!("{key}={value} is not known. Allowed: {}.", COMMITMENT_STATUSES.join(", ")))
         }),
-        "cur" => {
-            Ok(Some(value.to_ascii_uppercase()).filter(|code| is_iso_currency(code)).unwrap_or_else(|| value.into()))
-        }
         _ => Ok(value.to_owned()),
     }
 }
@@ -41,8 +38,8 @@ mod tests {
         let read = |key, value| canonical(key, value).map_err(|error| error.to_string());
         assert_eq!(read("charge", "usage"), Ok("Usage".into()));
         assert_eq!(read("pricing", "standard"), Ok("Standard".into()));
-        assert_eq!(read("cur", "eur"), Ok("EUR".into()));
-        assert_eq!(read("cur", "Tokens"), Ok("Tokens".into()), "a provider's own");
+        assert_eq!(read("charge", "Rental"), Ok("Rental".into()), "a provider's own");
+        assert_eq!(read("cur", "eur"), Ok("eur".into()), "the bills know how it is written");
         assert_eq!(read("commitment_status", "UNUSED"), Ok("Unused".into()));
         let refused = "commitment_status=spare is not known. Allowed: Used, Unused.";
         assert_eq!(read("commitment_status", "spare"), Err(refused.into()));

@@ -56,7 +56,8 @@ fn address(path: &str, view: &View, kept: &[&'static str], about: &[(&'static st
     with_query(path, keys.filter_map(|key| values.get(key).map(|value| (*key, *value))))
 }
 
-fn with_query<'a>(path: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+/// A page with these keys, or as it is without any.
+pub(super) fn with_query<'a>(path: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let pairs: Vec<(&str, &str)> = pairs.collect();
     let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }

@@ -40,13 +40,16 @@ impl Read {
         let view = View::parse(query, ACCEPTS)?;
         let subject = subject(snapshot, &view).await?;
         let mut steps = history::steps(snapshot, scope, view.basis, subject).await?;
-        steps.retain(|step| step.billing_currency.as_deref().is_none_or(|own| view.has_currency(own)));
+        let own = steps.iter().filter_map(|step| step.billing_currency.clone()).collect();
+        let currency = view.currency_among(snapshot, own).await?;
+        let is_asked = |own: &str| currency.as_deref().is_none_or(|asked| asked == own);
+        steps.retain(|step| step.billing_currency.as_deref().is_none_or(is_asked));
         let compared = compared(&view, &steps)?;
         let mut difference = match compared {
             Some((earlier, later)) => history::difference(snapshot, scope, view.basis, subject, earlier, later).await?,
             None => Vec::new(),
         };
-        difference.retain(|row| view.has_currency(&row.billing_currency));
+        difference.retain(|row| is_asked(&row.billing_currency));
         Ok(Self { view, subject, steps, compared, difference })
     }
 

@@ -85,6 +85,8 @@ pub struct List {
     pub view: View,
     /// The billing month, where it asks for one.
     pub month: Option<BillingPeriod>,
+    /// The currency, where it asks for one, as its rows write it.
+    pub currency: Option<String>,
     /// What needs someone first.
     pub rows: Vec<Compared>,
     /// Of all rows before the state narrowed them.
@@ -112,11 +114,13 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
     };
     let (scope, today) = (who.scope(), app.now().date_naive());
     let rows = invoices::list(snapshot, &scope, month).await?;
-    let mut rows: Vec<Compared> = rows
-        .into_iter()
-        .filter(|row| view.has_currency(&row.billing_currency))
-        .map(|row| Compared::new(row, today))
-        .collect();
+    let mut without = invoices::without_invoice(snapshot, &scope, month).await?;
+    let own = rows.iter().map(|row| &row.billing_currency).chain(without.iter().map(|row| &row.billing_currency));
+    let own = own.cloned().collect();
+    let currency = view.currency_among(snapshot, own).await?;
+    let is_asked = |own: &str| currency.as_deref().is_none_or(|asked| asked == own);
+    let mut rows: Vec<Compared> =
+        rows.into_iter().filter(|row| is_asked(&row.billing_currency)).map(|row| Compared::new(row, today)).collect();
     let counts = InvoiceState::ALL
         .into_iter()
         .map(|state| (state, rows.iter().filter(|row| row.comparison.state == state).count()))
@@ -124,6 +128,6 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
         .collect();
     rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
     rows.sort_by_key(|row| row.comparison.state);
-    let without = invoices::without_invoice(snapshot, &scope, month).await?;
-    Ok(List { view, month, rows, counts, without })
+    without.retain(|row| is_asked(&row.billing_currency));
+    Ok(List { view, month, currency, rows, counts, without })
 }

@@ -62,7 +62,7 @@ async fn page(
     let form = form.unwrap_or_else(|| InvoiceForm {
         invoice_id: view.field("invoice").into(),
         issuer: view.field("issuer").into(),
-        currency: view.field("cur").into(),
+        currency: list.currency.clone().unwrap_or_default(),
         month: view.field("month").into(),
         ..InvoiceForm::default()
     });

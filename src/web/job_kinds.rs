@@ -209,7 +209,6 @@ async fn describe(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime<U
             is_assumed: false,
             changed_by: by.to_owned(),
             changed_at: now,
-            is_of_jobs: unit == "minutes",
         };
         metrics::put(&mut *conn, &metric).await?;
     }

@@ -1,6 +1,6 @@
-//! Values of an address that only the bills know: a provider, a category, a currency. Letter case aside they are read as
-//! the bills write them; one that no bill has is refused with those that there are, since an empty page would say that
-//! nothing was spent.
+//! Values of an address that only the bills know: a provider, a category, a currency. They are read as the bills write
+//! them: in the same letters where there is such a name, since two may differ by case alone, else in any case. One that
+//! no bill has is refused with those that there are, since an empty page would say that nothing was spent.
 
 use super::closed_lists::CHARGE_CATEGORIES;
 use super::error::{Error, Result};
@@ -49,15 +49,24 @@ impl View {
         Ok(self.known_values(conn).await?.currency)
     }
 
-    /// Whether a row of this currency is asked for, letter case aside: for rows whose currency the bills of today need not
-    /// have, such as invoices and bills that were withdrawn.
-    pub(super) fn has_currency(&self, own: &str) -> bool {
-        self.text("cur").is_none_or(|asked| is_same(asked, own))
+    /// The same for rows of which these are the currencies, and which the bills of today need not have, such as those
+    /// of invoices and of bills that were withdrawn. Nothing is refused.
+    pub(super) async fn currency_among(
+        &self,
+        conn: &mut PgConnection,
+        own: BTreeSet<String>,
+    ) -> Result<Option<String>> {
+        let Some(asked) = self.text("cur") else { return Ok(None) };
+        let billed = billed_names::read(conn).await?.currencies;
+        Ok(Some(named(asked, &[&billed, &own]).cloned().unwrap_or_else(|| asked.to_owned())))
     }
 }
 
-fn is_same(asked: &str, name: &str) -> bool {
-    asked.to_lowercase() == name.to_lowercase()
+// The name of these lists that is asked for, the first list first.
+fn named<'a>(asked: &str, lists: &[&'a BTreeSet<String>]) -> Option<&'a String> {
+    let asked_lower = asked.to_lowercase();
+    let other_case = || lists.iter().find_map(|names| names.iter().find(|name| name.to_lowercase() == asked_lower));
+    lists.iter().find_map(|names| names.get(asked)).or_else(other_case)
 }
 
 fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: bool) -> Result<Option<String>> {
@@ -65,9 +74,7 @@ fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: boo
     if may_lack && asked == NONE {
         return Ok(Some(String::new()));
     }
-    // The same letters first: two names may differ by case alone.
-    let same = || names.iter().find(|name| is_same(asked, name));
-    match names.get(asked).or_else(same) {
+    match named(asked, &[names]) {
         Some(name) => Ok(Some(name.clone())),
         None if names.is_empty() => Ok(Some(asked.to_owned())),
         None => {
@@ -80,7 +87,6 @@ fn known(key: &str, asked: Option<&str>, names: &BTreeSet<String>, may_lack: boo
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::Accepts;
     use super::*;
 
     fn read(asked: &str, names: &[&str]) -> std::result::Result<Option<String>, String> {
@@ -103,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_a_currency_in_any_letter_case() {
-        let view = |query| View::parse(Some(query), Accepts::default()).unwrap();
-        // A provider's own is in no list, and stays in the address as it was typed.
-        assert!(view("cur=tokens").has_currency("Tokens") && !view("cur=tokens").has_currency("USD"));
-        assert!(view("cur=usd").has_currency("USD") && view("cur=USD").has_currency("usd"));
-        assert!(view("").has_currency("USD"));
+    fn the_same_letters_go_before_another_case_in_whatever_list() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+        let (billed, own) = (set(&["EUR", "USD"]), set(&["Eur", "Tokens", "usd"]));
+        let read = |asked: &str| named(asked, &[&billed, &own]).map(String::as_str);
+        assert_eq!(["USD", "usd", "Usd"].map(read), [Some("USD"), Some("usd"), Some("USD")]);
+        assert_eq!(["Eur", "eur", "tokens", "CHF"].map(read), [Some("Eur"), Some("EUR"), Some("Tokens"), None]);
     }
 }

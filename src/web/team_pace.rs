@@ -9,7 +9,7 @@ use crate::focus::DateRange;
 use crate::store::costs::DayCost;
 use crate::store::freshness::Freshness;
 use crate::store::known_days::Lacking;
-use crate::store::metrics::{self, Metric};
+use crate::store::metrics::{self, JobMinutes, Metric};
 use crate::store::{Snapshot, metric_points};
 use askama::Template;
 use bigdecimal::BigDecimal;
@@ -60,12 +60,13 @@ pub(super) async fn read(
 ) -> Result<TeamPace> {
     let all: BTreeMap<String, Metric> =
         metrics::list(&mut *snapshot).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
+    let job_minutes = metrics::job_minutes(&mut *snapshot).await?;
     let mut rows = Vec::new();
     for service in services.iter().take(SERVICES_MAX) {
         let delivery = deliveries.of_service(service.service_id, span);
         let lacking = bills.lacking(&[service.service_id]);
         let (mut unit, mut lines) = (None, Vec::new());
-        for metric in unit_metrics(&mut *snapshot, service.service_id, &all, span).await? {
+        for metric in unit_metrics(&mut *snapshot, service.service_id, (&all, &job_minutes), span).await? {
             lines = unit_costs(&mut *snapshot, service, metric, costs, environment_id, (span, &lacking)).await?;
             if !lines.is_empty() {
                 unit = Some(metric);
@@ -93,13 +94,13 @@ pub(super) async fn read(
 async fn unit_metrics<'a>(
     snapshot: &mut Snapshot,
     service_id: i64,
-    all: &'a BTreeMap<String, Metric>,
+    (all, job_minutes): (&'a BTreeMap<String, Metric>, &JobMinutes),
     span: &Span,
 ) -> Result<Vec<&'a Metric>> {
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
         return Ok(all.get(&chosen).into_iter().collect());
     }
-    let names = metrics::units(snapshot, service_id, span.days).await?;
+    let names = metrics::units(snapshot, service_id, span.days, job_minutes).await?;
     Ok(names.iter().take(metrics::UNITS_TRIED_MAX).filter_map(|name| all.get(name)).collect())
 }
 

@@ -84,7 +84,7 @@ mod tests {
 
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    #[expect(dead_code, reason = "only its fields are asked for")]
+    #[allow(dead_code, reason = "only its fields are asked for")]
     struct Asked {
         before: Option<i64>,
         #[serde(rename = "done")]

@@ -56,7 +56,6 @@ impl DefinitionForm {
             is_assumed: false,
             changed_by: by.to_owned(),
             changed_at: now,
-            is_of_jobs: false,
         })
     }
 }

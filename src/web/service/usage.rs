@@ -98,6 +98,7 @@ pub(super) async fn read(
 ) -> Result<UsageSection> {
     let all: BTreeMap<String, Metric> =
         metrics::list(&mut *snapshot).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
+    let job_minutes = metrics::job_minutes(&mut *snapshot).await?;
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let names = metric_points::of_service(&mut *snapshot, service.service_id, both).await?;
@@ -108,7 +109,7 @@ pub(super) async fn read(
         let id = service.service_id;
         let known = metric_points::daily(&mut *snapshot, &metric.metric, id, days.environment_id, both).await?;
         let row = row(metric, &known, span, days, &lacking);
-        has_unit |= metric.is_unit() && !row.costs.is_empty();
+        has_unit |= metric.is_unit(&job_minutes) && !row.costs.is_empty();
         read.push((metric, row, chart(metric, &known, span, days, &lacking)));
     }
     for (metric, row, chart) in &mut read {
@@ -118,10 +119,10 @@ pub(super) async fn read(
             *chart = None;
         }
     }
-    read.sort_by_key(|(metric, row, _)| (row.costs.is_empty(), metric.unit_rank(), Reverse(row.known_days)));
+    let rank = |metric: &Metric| metric.unit_rank(&job_minutes);
+    read.sort_by_key(|(metric, row, _)| (row.costs.is_empty(), rank(metric), Reverse(row.known_days)));
     let charts = read.iter().filter_map(|(metric, _, chart)| Some((*metric, chart.as_ref()?)));
-    let chart =
-        charts.min_by_key(|(metric, chart)| (chart.metric != chosen, metric.unit_rank(), Reverse(chart.known_days)));
+    let chart = charts.min_by_key(|(metric, chart)| (chart.metric != chosen, rank(metric), Reverse(chart.known_days)));
     let chart = chart.map(|(_, chart)| chart.clone());
     Ok(UsageSection {
         slug: service.slug.clone(),

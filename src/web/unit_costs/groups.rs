@@ -32,10 +32,24 @@ pub struct GroupUnit {
     pub comparison: Comparison,
 }
 
-impl GroupUnit {
-    // Whether a unit has a cost in one of the periods: something was used there.
-    fn has_cost(&self) -> bool {
-        [&self.comparison.before, &self.comparison.after].iter().any(|side| !side.unit.usage.is_zero())
+/// Where a unit has a cost, since something was used there. Of two metrics the later is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum HasCost {
+    Nowhere,
+    BeforeAlone,
+    InThePeriod,
+}
+
+impl HasCost {
+    fn of(units: &[GroupUnit]) -> Self {
+        let is_used = |side: &Side| !side.unit.usage.is_zero();
+        if units.iter().any(|one| is_used(&one.comparison.after)) {
+            Self::InThePeriod
+        } else if units.iter().any(|one| is_used(&one.comparison.before)) {
+            Self::BeforeAlone
+        } else {
+            Self::Nowhere
+        }
     }
 }
 
@@ -53,8 +67,8 @@ pub struct Groups {
     pub units: Vec<GroupUnit>,
 }
 
-// What people call a group, and its cost by day.
-type GroupCosts = (String, BTreeMap<NaiveDate, BigDecimal>);
+// What people call each group, by its key and currency, and its cost by day.
+type GroupCosts = BTreeMap<(String, String), (String, BTreeMap<NaiveDate, BigDecimal>)>;
 
 /// Reads the groups of a view.
 pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Freshness) -> Result<Groups> {
@@ -64,43 +78,55 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     };
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
-    let names = metrics::units_of_all(conn, both).await?;
-    let tried = match view.text("metric") {
-        Some(name) => {
-            let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
-            vec![metric.ok_or_else(|| {
-                Error::Invalid(format!(
-                    "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
-                ))
-            })?]
-        }
-        None => {
-            let mut best = Vec::new();
-            for name in names.iter().take(metrics::UNITS_TRIED_MAX) {
-                best.extend(metrics::get(conn, name).await?);
-            }
-            best
-        }
-    };
+    let filter = view.filter(conn, span.days).await?;
+    let mut names = metrics::units_of_all(conn, scope, &filter, both).await?;
+    let tried = tried(conn, view, &mut names).await?;
     let mut read = Groups { span: Some(span), group, metric: None, metrics: names, units: Vec::new() };
     if tried.is_empty() {
         return Ok(read);
     }
-    let filter = view.filter(conn, span.days).await?;
     let lacking = lacking(conn, group, both, bills).await?;
     let asked = Asked { scope, filter, group, span, both, lacking };
-    // The best one may have values and no unit cost, all zeros say; where none has, it is told all the same.
+    // The best one may have values and no unit cost, all zeros say, or one of before alone; where none has, it is told
+    // all the same.
+    let (mut told, mut costs) = (HasCost::Nowhere, None::<GroupCosts>);
     for metric in tried {
-        let units = units_of(conn, &asked, &metric.metric).await?;
-        let has_cost = units.iter().any(GroupUnit::has_cost);
-        if read.metric.is_none() || has_cost {
-            (read.metric, read.units) = (Some(metric), units);
+        // By service they are those of services that the metric is told for, else of all: read once for all metrics.
+        let own = match costs.take().filter(|_| group != UnitGroup::Service) {
+            Some(known) => known,
+            None => costs_of(conn, &asked, &metric.metric).await?,
+        };
+        let units = units_of(conn, &asked, &metric.metric, costs.insert(own)).await?;
+        let has_cost = HasCost::of(&units);
+        if read.metric.is_none() || has_cost > told {
+            (read.metric, read.units, told) = (Some(metric), units, has_cost);
         }
-        if has_cost {
+        if told == HasCost::InThePeriod {
             break;
         }
     }
     Ok(read)
+}
+
+// The metric that is asked for, else the best of these. One that is asked for joins them, whatever it has values of.
+async fn tried(conn: &mut Snapshot, view: &View, names: &mut Vec<String>) -> Result<Vec<Metric>> {
+    if let Some(name) = view.text("metric") {
+        let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
+        let metric = metric.ok_or_else(|| {
+            Error::Invalid(format!(
+                "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
+            ))
+        })?;
+        if !names.contains(&metric.metric) {
+            names.push(metric.metric.clone());
+        }
+        return Ok(vec![metric]);
+    }
+    let mut best = Vec::new();
+    for name in names.iter().take(metrics::UNITS_TRIED_MAX) {
+        best.extend(metrics::get(conn, name).await?);
+    }
+    Ok(best)
 }
 
 // What unit costs are asked of, whatever the metric.
@@ -114,10 +140,19 @@ struct Asked<'a> {
     lacking: BTreeMap<String, Lacking>,
 }
 
+async fn costs_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str) -> Result<GroupCosts> {
+    let Asked { scope, filter, group, both, .. } = asked;
+    let mut by_group = GroupCosts::new();
+    for row in unit_costs::costs(conn, scope, filter, metric, *group, *both).await? {
+        let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
+        *entry.1.entry(row.charge_date).or_default() += row.cost;
+    }
+    Ok(by_group)
+}
+
 // The groups that this metric is known for, the dearest first.
-async fn units_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str) -> Result<Vec<GroupUnit>> {
+async fn units_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str, costs: &GroupCosts) -> Result<Vec<GroupUnit>> {
     let Asked { scope, filter, group, span, both, lacking } = asked;
-    let costs = unit_costs::costs(conn, scope, filter, metric, *group, *both).await?;
     let usage = whole_days(unit_costs::usage(conn, scope, filter, metric, *group, *both).await?);
     let known = |(key, used): (String, BTreeMap<NaiveDate, BigDecimal>)| {
         let lacks = |day| lacking.get(&key).is_some_and(|own| own.has(day));
@@ -125,18 +160,14 @@ async fn units_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str) -> Resul
         (key, used)
     };
     let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
-    let mut by_group: BTreeMap<(String, String), GroupCosts> = BTreeMap::new();
-    for row in costs {
-        let entry = by_group.entry((row.key, row.currency)).or_insert_with(|| (row.label, BTreeMap::new()));
-        *entry.1.entry(row.charge_date).or_default() += row.cost;
-    }
-    let mut units: Vec<GroupUnit> = by_group
-        .into_iter()
+    let mut units: Vec<GroupUnit> = costs
+        .iter()
         .filter_map(|((key, currency), (label, costs))| {
-            let used = usage.get(&key)?;
-            let side = |days| Side::of(days, &costs, used);
+            let used = usage.get(key)?;
+            let side = |days| Side::of(days, costs, used);
             let comparison = compare(side(span.before), side(span.days));
             let is_known = comparison.before.unit.day_count + comparison.after.unit.day_count > 0;
+            let (key, label, currency) = (key.clone(), label.clone(), currency.clone());
             is_known.then_some(GroupUnit { key, label, currency, comparison })
         })
         .filter(|one| !(one.comparison.after.unit.cost.is_zero() && one.comparison.before.unit.cost.is_zero()))

@@ -91,7 +91,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         comparison: span.map(|span| span.both_label()).unwrap_or_default(),
         group: UnitGroup::ALL.iter().find(|(group, _)| *group == read.group).map_or("Service", |(_, label)| *label),
         per: read.metric.as_ref().map(super::service::usage::per).unwrap_or_default(),
-        has_metrics: !read.metrics.is_empty(),
+        // Of a part there may be none, and some of the whole.
+        has_metrics: !read.metrics.is_empty() || view.is_filtered(),
         rows,
         csv_href: view.link("/unit-costs.csv", &[]),
         page,

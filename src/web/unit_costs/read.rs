@@ -101,6 +101,7 @@ pub async fn workloads(
 ) -> sqlx::Result<Vec<Workload>> {
     let known: BTreeMap<String, Metric> =
         metrics::list(conn).await?.into_iter().map(|metric| (metric.metric.clone(), metric)).collect();
+    let job_minutes = metrics::job_minutes(conn).await?;
     let ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();
     let goals = workload_goals::list(conn, Some(&ids)).await?;
     let mut all = Vec::new();
@@ -127,7 +128,7 @@ pub async fn workloads(
             let is_billed = |day| bills.has_bill(day) && !lacking.has(day);
             let used = billed(usage[metric.metric.as_str()].clone(), is_billed);
             // Also where it is known on too few days to be compared.
-            has_unit |= metric.is_unit() && used.values().any(|value| !value.is_zero());
+            has_unit |= metric.is_unit(&job_minutes) && used.values().any(|value| !value.is_zero());
             let resources = match is_of_runs(metric) {
                 true => of_runs(metric, &own, &usage, &used, &bought, sides),
                 false => Vec::new(),

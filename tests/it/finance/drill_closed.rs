@@ -68,6 +68,11 @@ async fn lines_of_a_closed_month_say_what_its_statement_says(db: PgPool) {
     assert_eq!(told(&lines("").await), ["USD $13.125 +$2.375 $15.50"]);
     assert_eq!(told(&lines("&service=checkout&cur=USD").await), ["USD $10.125 +$2.375 $12.50"]);
     assert!(lines("&service=ledger").await.contains("Both are the same."));
+    // What is booked stands in a file of the same currency and cost column.
+    let file = |query: &str| format!("href=\"/finance/statements/2026-10/adjustments.csv{query}\"");
+    assert!(lines("").await.contains(&file("")));
+    let billed = lines("&cur=usd&basis=billed").await;
+    assert!(billed.contains(&file("?cur=USD&#38;basis=billed")), "{billed}");
     let narrow = lines("&resource=vm-checkout").await;
     assert!(narrow.contains("go further than what a statement is kept by") && told(&narrow).is_empty(), "{narrow}");
     // The page that the statement leads to is this one.

@@ -9,6 +9,7 @@ use costwake::rollup::invoices::{self, InvoiceForm};
 use costwake::rollup::rebuild::rebuild;
 use costwake::rollup::{ImportRequest, import_file};
 use costwake::store::Role;
+use costwake::store::tokens::TokenScope;
 use sqlx::PgPool;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,14 @@ async fn every_invoice_has_its_state(db: PgPool) {
     assert!(page.body.contains("4 of 7 invoices of October 2026 need someone."), "{}", page.body);
     assert!(page.body.contains("\u{2212}$1.0000001"), "every digit of a difference");
     assert!(page.body.contains("Lines without an invoice") && page.body.contains("$7.25"));
+    let euros = finance.get("/finance/invoices?month=2026-10&cur=eur").await;
+    assert!(euros.body.contains("INV-1") && !euros.body.contains("Lines without an invoice"), "{}", euros.body);
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    for (asked, count) in [("", 1), ("?cur=usd", 1), ("?cur=EUR", 0)] {
+        let path = format!("/api/v1/invoices{asked}");
+        let told = world.app.api("GET", &path, &token, serde_json::Value::Null).await.json();
+        assert_eq!(told["without_invoice"].as_array().unwrap().len(), count, "{asked}: {told}");
+    }
     let one = finance.get("/finance/invoices?state=tied").await;
     assert_eq!(texts(&one.body, "table.sticky-col tbody tr:not(.total)").len(), 1);
     assert_eq!(finance.get("/finance/invoices?state=moon").await.status, StatusCode::BAD_REQUEST);

@@ -1,6 +1,6 @@
 //! A page that shows a part of all cost says so, keeps to it, and refuses a part that no bill has.
 
-use super::{Line, World, texts, time, world};
+use super::{Line, World, bill, column, texts, time, world};
 use crate::support::TestApp;
 use axum::http::StatusCode;
 use chrono::NaiveDate;
@@ -51,7 +51,7 @@ async fn a_filter_is_named_kept_by_the_form_and_can_be_taken_away(db: PgPool) {
     let world = billed(&db).await;
     let finance = world.finance().await;
     for path in PAGES {
-        let narrowed = body(&finance, &format!("{path}?{DAYS}&provider=Cloud+One&charge=tax&cur=usd")).await;
+        let narrowed = body(&finance, &format!("{path}?{DAYS}&provider=Cloud+One&charge=tax&cur=USD")).await;
         let said = ["Only provider Cloud One remove", "Only category Tax remove", "Only currency USD remove"];
         assert_eq!(texts(&narrowed, "main .chips li"), said, "{path}");
         for (key, value) in [("provider", "Cloud One"), ("charge", "Tax"), ("cur", "USD")] {
@@ -144,7 +144,7 @@ async fn the_overview_is_of_one_currency_throughout(db: PgPool) {
     assert!(euros.contains("€7") && !euros.contains('$'), "{euros}");
     // So are the pages that its rows lead to.
     let movers = attributes(&page, "[aria-labelledby=h-mov] th a", "href");
-    assert!(movers.iter().all(|href| href.contains("cur=EUR") && href.contains(DAYS)), "{movers:?}");
+    assert!(movers.iter().all(|href| href.contains("cur=eur") && href.contains(DAYS)), "{movers:?}");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -208,6 +208,35 @@ async fn billed_in_tokens(db: &PgPool) -> World {
     sqlx::query(sql).execute(db).await.unwrap();
     forecasts::forecast(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap();
     world
+}
+
+/// Two sources may write a currency in other letters: each is reached by its own, and all lists read an address alike.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn currencies_that_differ_by_case_alone_are_told_apart(db: PgPool) {
+    let world = world(&db).await;
+    for (source, cost, currency) in [("cloud-one", "100", "USD"), ("cloud-two", "7", "usd")] {
+        let lines = [Line { cost, currency, invoice: "INV-1", ..Line::default() }];
+        world.import_as(source, &bill(&lines), "2026-11-02T06:00:00Z").await;
+    }
+    let finance = world.finance().await;
+    let files = [
+        "/services.csv?period=2026-10&",
+        "/charges.csv?billing=2026-10&",
+        "/finance/statements/2026-10.csv?",
+        "/finance/history.csv?month=2026-10&",
+        "/finance/history/difference.csv?month=2026-10&",
+        "/finance/invoices.csv?month=2026-10&",
+    ];
+    for path in files {
+        for (asked, currency) in [("USD", "USD"), ("usd", "usd"), ("Usd", "USD")] {
+            let csv = body(&finance, &format!("{path}cur={asked}")).await;
+            let told = column(&csv, "BillingCurrency");
+            assert!(told.iter().all(|one| one == currency), "{path}cur={asked}: {csv}");
+            assert!(!told.is_empty() || path.contains("difference"), "{path}cur={asked}: {csv}");
+        }
+    }
+    let ask = body(&finance, "/finance/invoices?cur=Usd").await;
+    assert_eq!(attributes(&ask, "[name=currency]", "value"), ["USD"], "a form is filled in as the bills write it");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -360,7 +360,9 @@ async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
             .fetch_one(&pool)
             .await
             .unwrap();
-        let units = metrics::units(&mut conn, id, DateRange::days_to(day("2026-10-31"), 3)).await.unwrap();
+        let job_minutes = metrics::job_minutes(&mut conn).await.unwrap();
+        let days = DateRange::days_to(day("2026-10-31"), 3);
+        let units = metrics::units(&mut conn, id, days, &job_minutes).await.unwrap();
         assert_eq!(units.first().map(String::as_str), Some(expected), "{slug}");
     }
     let chosen = app.post_form("/services/shop/unit-metric", &[("metric", "pipeline_runs")]).await;
