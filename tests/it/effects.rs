@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
 use super::finance::{HEADER, World, column, decimal, deployed, texts, time, world};
-use super::support::usual_cents;
+use super::support::{last_answer, usual_cents};
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::effects::{self, Settled};
@@ -398,15 +398,8 @@ async fn a_rollback_says_whether_the_cost_came_back(db: PgPool) {
         assert!(effects::is_behind(pools).await.unwrap());
         let done = settle(&world).await;
         assert_eq!((done.computed_count, done.written_count), (1, 1));
-        let (came_back, changed): (bool, String) = sqlx::query_as(
-            "SELECT came_back IS NOT NULL, what_changed FROM deployment_effect WHERE deployment_id = $1
-             ORDER BY deployment_effect_id DESC LIMIT 1",
-        )
-        .bind(back)
-        .fetch_one(&db)
-        .await
-        .unwrap();
-        assert_eq!((came_back, changed.as_str()), (is_rollback, words));
+        let answer = last_answer(&db, back).await;
+        assert_eq!((answer.came_back.is_some(), answer.what_changed.as_str()), (is_rollback, words));
     }
 }
 
@@ -484,13 +477,7 @@ async fn an_answer_says_which_part_of_it_is_another(db: PgPool) {
     let (pools, now) = (&world.app.state.pools, time("2026-11-20T06:00:00Z"));
     costwake::rollup::metrics_import::import(pools, text.as_bytes(), "test", "", now).await.unwrap();
     settle(&world).await;
-    let changed: String = sqlx::query_scalar(
-        "SELECT what_changed FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id DESC LIMIT 1",
-    )
-    .bind(id)
-    .fetch_one(&db)
-    .await
-    .unwrap();
+    let changed = last_answer(&db, id).await.what_changed;
     assert!(changed.contains("traffic of its days came in later or was corrected"), "{changed}");
     assert!(!changed.contains("the cost of its days is another"), "{changed}");
 }

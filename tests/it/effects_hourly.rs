@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "shares against what was made up")]
 
 use super::finance::{HEADER, World, deployed, time, world};
-use super::support::usual_cents;
+use super::support::{last_answer, usual_cents};
 use chrono::{Days, Months, NaiveDate, TimeDelta};
 use costwake::jobs::anomalies;
 use costwake::jobs::effects::{self, Settled};
@@ -76,18 +76,6 @@ async fn settle(world: &World) -> Settled {
     effects::settle(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
 }
 
-/// The last answer: its finding, where hours placed its start, and what changed.
-async fn last(db: &PgPool, deployment_id: i64) -> (String, Option<Value>, String) {
-    sqlx::query_as(
-        "SELECT finding, hourly_start, what_changed FROM deployment_effect WHERE deployment_id = $1
-         ORDER BY deployment_effect_id DESC LIMIT 1",
-    )
-    .bind(deployment_id)
-    .fetch_one(db)
-    .await
-    .unwrap()
-}
-
 /// Days of releases that hours are kept for, and whether there are any.
 async fn kept(db: &PgPool) -> Vec<(String, String, bool)> {
     sqlx::query_as(
@@ -110,16 +98,18 @@ async fn hours_of_a_bill_place_the_start(db: PgPool) {
     assert!(!effects::is_behind(&world.app.state.pools).await.unwrap());
 
     // The job at two had run on the day of the release: twelve hours of the others were left of it.
-    let (finding, start, _) = last(&db, step).await;
-    let start = start.unwrap();
+    let answer = last_answer(&db, step).await;
+    let start = answer.hourly_start.unwrap();
     let usual = ["2026-09-30", "2026-10-07", "2026-10-14", "2026-10-21"];
     let after = |at: &str| (12 * CENTS_OF_AN_HOUR) as f64 / cents(0, day(at)) as f64;
     let expected = usual.into_iter().map(after).sum::<f64>() / 4.0;
     let share = start["share_after"].as_f64().unwrap();
     assert!((share - expected).abs() < 1e-5 && share < 0.13, "{share} for {expected}");
-    assert_eq!((finding.as_str(), start["at"].as_str()), ("increase", Some("2026-10-28T12:00:00Z")));
+    assert_eq!((answer.finding.as_str(), start["at"].as_str()), ("increase", Some("2026-10-28T12:00:00Z")));
     // Where the service is billed by the day, and where nobody told the hour, the clock or a half of the day counts.
-    assert_eq!((last(&db, daily).await.1, last(&db, untold).await.1), (None, None));
+    for id in [daily, untold] {
+        assert_eq!(last_answer(&db, id).await.hourly_start, None, "{id}");
+    }
     let of = |service: &str, day: &str, has_hours| (service.to_owned(), day.to_owned(), has_hours);
     assert_eq!(kept(&db).await, [of("checkout", "2026-10-28", true), of("search", "2026-10-20", false)]);
 
@@ -144,8 +134,9 @@ async fn hours_of_a_bill_place_the_start(db: PgPool) {
     // October by the day instead, at the same cost: one day of four is by the hour still, which is too few.
     world.import_text(&bill("2026-10", "2026-10-31", false), "2026-11-19T07:00:00Z").await;
     assert!(settle(&world).await.computed_count >= 1);
-    let (_, start, changed) = last(&db, step).await;
-    assert_eq!(start, None);
+    let answer = last_answer(&db, step).await;
+    assert_eq!(answer.hourly_start, None);
+    let changed = answer.what_changed;
     assert!(changed.contains("the hours from which on they count"), "{changed}");
     assert!(!changed.contains("the cost of its days is another"), "{changed}");
     let is_hourly: Vec<bool> = sqlx::query_scalar(
@@ -178,7 +169,7 @@ async fn hours_that_are_left_keep_the_job_due(db: PgPool) {
 
     // A first answer does not wait for hours.
     assert_eq!(settle_without_hours(&world).await.written_count, 1);
-    assert!(kept(&db).await.is_empty() && last(&db, step).await.1.is_none());
+    assert!(kept(&db).await.is_empty() && last_answer(&db, step).await.hourly_start.is_none());
     assert!(effects::is_behind(pools).await.unwrap());
     // What stands does: of two answers that a release makes others, the one about itself is written at once.
     deployed(&db, ("2", "v2"), "checkout", "production", "2026-11-10T12:00:00Z").await;
@@ -186,7 +177,7 @@ async fn hours_that_are_left_keep_the_job_due(db: PgPool) {
     assert_eq!((without.computed_count, without.written_count), (2, 1));
     assert!(effects::is_behind(pools).await.unwrap());
     assert_eq!(settle(&world).await.written_count, 2);
-    assert!(last(&db, step).await.1.is_some());
+    assert!(last_answer(&db, step).await.hourly_start.is_some());
     assert!(!effects::is_behind(pools).await.unwrap());
     // Where no hours are left to be read, no time is needed.
     settle_without_hours(&world).await;

@@ -220,6 +220,37 @@ pub fn said(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// What was last answered about a deployment.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Answer {
+    /// Whether it is measured still, provisional or settled.
+    pub phase: String,
+    /// What is found.
+    pub finding: String,
+    /// Why nothing can be told.
+    pub reason: String,
+    /// Where hours placed its start.
+    pub hourly_start: Option<serde_json::Value>,
+    /// Of a rollback: whether the cost came back.
+    pub came_back: Option<serde_json::Value>,
+    /// The effect for one unit of traffic.
+    pub per_unit: Option<serde_json::Value>,
+    /// What is another since the answer before.
+    pub what_changed: String,
+}
+
+/// The last answer about a deployment.
+pub async fn last_answer(pool: &PgPool, deployment_id: i64) -> Answer {
+    sqlx::query_as(
+        "SELECT phase, finding, reason, hourly_start, came_back, per_unit, what_changed FROM deployment_effect
+         WHERE deployment_id = $1 ORDER BY deployment_effect_id DESC LIMIT 1",
+    )
+    .bind(deployment_id)
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
 /// Cents that a service of a made organisation costs on a day: a weekday profile and noise that is the same in every run.
 pub fn usual_cents(service: usize, at: NaiveDate) -> i64 {
     let days = at.signed_duration_since(NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()).num_days();

@@ -1,6 +1,7 @@
 //! Unit economics and savings: from bills, metrics, deployments and plans to pages, CSV and the API.
 
 use super::finance::{World, column, decimal, deployed, sum, texts, time, world};
+use super::support::last_answer;
 use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -389,14 +390,8 @@ async fn measures(db: &PgPool) -> Vec<(String, String, String)> {
 }
 
 async fn unit_of_effect(db: &PgPool, deployment_id: i64) -> Option<String> {
-    sqlx::query_scalar(
-        "SELECT per_unit ->> 'metric' FROM deployment_effect WHERE deployment_id = $1
-         ORDER BY deployment_effect_id DESC LIMIT 1",
-    )
-    .bind(deployment_id)
-    .fetch_one(db)
-    .await
-    .unwrap()
+    let per_unit = last_answer(db, deployment_id).await.per_unit?;
+    per_unit["metric"].as_str().map(str::to_owned)
 }
 
 /// One metric tells the volume of a service, by what metrics mean: in causes, savings and effects alike.

@@ -4,7 +4,7 @@
 #![expect(clippy::float_arithmetic, reason = "an estimate against what was made up")]
 
 use super::finance::{BY, HEADER, World, deployed, time, world};
-use super::support::usual_cents;
+use super::support::{Answer, last_answer, usual_cents};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::{anomalies, effects, forecasts};
 use costwake::rollup::accept;
@@ -41,18 +41,6 @@ fn line(first: NaiveDate, at: NaiveDate, service: &str, cost: &str) -> String {
          1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
         at + Days::new(1)
     )
-}
-
-/// The newest answer about a deployment.
-async fn answer(db: &PgPool, deployment_id: i64) -> (String, String, String) {
-    sqlx::query_as(
-        "SELECT phase, finding, reason FROM deployment_effect WHERE deployment_id = $1
-         ORDER BY deployment_effect_id DESC LIMIT 1",
-    )
-    .bind(deployment_id)
-    .fetch_one(db)
-    .await
-    .unwrap()
 }
 
 /// What search is forecast to cost in the running month or quarter, and why there is no forecast.
@@ -115,9 +103,9 @@ async fn a_month_that_waits_is_claimed_nothing_of(db: PgPool) {
     let before = deployed(&db, ("2", "v2"), "search", "production", "2026-09-20T12:00:00Z").await;
     let after = deployed(&db, ("3", "v3"), "ledger", "production", "2026-11-03T12:00:00Z").await;
     settle(&world).await;
-    let waits = ("measuring".to_owned(), "cannot-tell".to_owned(), "bill-missing".to_owned());
     for id in [within, before, after] {
-        assert_eq!(answer(&db, id).await, waits, "{id}");
+        let Answer { phase, finding, reason, .. } = last_answer(&db, id).await;
+        assert_eq!([phase, finding, reason], ["measuring", "cannot-tell", "bill-missing"], "{id}");
     }
     let page = world.finance().await.get(&format!("/deployments/{within}")).await.body;
     assert!(
@@ -129,10 +117,10 @@ async fn a_month_that_waits_is_claimed_nothing_of(db: PgPool) {
     accept(&world.app.state.pools, october.delivery_id, BY, time("2026-11-20T07:00:00Z")).await.unwrap();
     assert!(effects::ask_where_due(&world.app.state.pools).await.unwrap());
     settle(&world).await;
-    let (phase, finding, _) = answer(&db, within).await;
-    assert_eq!((phase.as_str(), finding.as_str()), ("settled", "increase"));
+    let Answer { phase, finding, .. } = last_answer(&db, within).await;
+    assert_eq!([phase, finding], ["settled", "increase"]);
     for id in [before, after] {
-        let (phase, _, reason) = answer(&db, id).await;
+        let Answer { phase, reason, .. } = last_answer(&db, id).await;
         assert!(phase == "settled" && reason != "bill-missing", "{id}: {phase} {reason}");
     }
     let (point, no_forecast) = forecast(&world, "quarter").await;

@@ -17,7 +17,7 @@ use crate::store::analysis_runs::{self, ANOMALY_DAYS, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
 use crate::store::anomaly_watch::{self, Lesson, TeamDay, Watched};
 use crate::store::impact_series::Environments;
-use crate::store::{Pools, effect_runs, jobs};
+use crate::store::{Pools, freshness, jobs};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use life::{Episode, State};
@@ -156,7 +156,7 @@ struct Read {
 
 impl Read {
     async fn new(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let publication_id = effect_runs::mark(&mut *conn).await?.publication_id;
+        let publication_id = freshness::seen(&mut *conn).await?.publication_id;
         let read_days = u64::from(ANOMALY_DAYS);
         let production = Inputs::last_days(&mut *conn, Environments::Production, read_days).await?;
         let others = Inputs::last_days(&mut *conn, Environments::Others, read_days).await?;

@@ -18,7 +18,7 @@ use crate::analyze::impact::{self, Calibration, Impact, Model};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewEffect, Standing};
 use crate::store::impact_series::Environments;
-use crate::store::{Pools, jobs, price_changes, retagging};
+use crate::store::{Pools, freshness, jobs, price_changes, retagging};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use histories::{Key, Series};
@@ -92,7 +92,7 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
     bring_inputs_up_to_date(pools).await?;
     let has_all_hours = hours::bring_up_to_date(pools, read_at_most).await?;
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let publication_id = effect_runs::mark(&mut snapshot).await?.publication_id;
+    let publication_id = freshness::seen(&mut snapshot).await?.publication_id;
     let mut questions = Vec::new();
     for environments in Environments::ALL {
         questions.push(Questions {
