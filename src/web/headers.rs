@@ -18,6 +18,8 @@ use tracing::Instrument;
 
 /// Requests that are worked on at once; each page needs one of a few database connections.
 const REQUESTS_MAX: usize = 512;
+/// Requests whose bodies are waited for at once: as many connections as there may be from four addresses.
+const COMING_BODIES_MAX: usize = 2_048;
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
@@ -31,7 +33,7 @@ struct Guard {
 
 /// Puts the layers around the routes.
 pub fn wrap(router: Router, app: &AppState) -> Router {
-    let guard = Guard { slots: Slots::new(REQUESTS_MAX), is_https: transport::is_https(&app.config) };
+    let guard = Guard { slots: Slots::new(REQUESTS_MAX, COMING_BODIES_MAX), is_https: transport::is_https(&app.config) };
     // A file that is packed twice is unpacked once by some browsers.
     let not_packed = NotForContentType::const_new("application/gzip");
     let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(not_packed));
@@ -59,7 +61,8 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
             }
             return busy();
         };
-        next.run(slot.left_while_body_comes(request)).await
+        let response = next.run(slot.left_while_body_comes(request)).await;
+        if slot.is_turned_away() { busy() } else { response }
     });
     let mut response = answer.instrument(span.clone()).await;
     secure(response.headers_mut(), guard.is_https);

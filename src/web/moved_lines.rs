@@ -106,6 +106,8 @@ fn part(view: &View, filter: &ChargeFilter, one: &MovedSum) -> MovedPart {
     let changes: Vec<(&'static str, &str)> =
         shared.into_iter().chain(days.as_deref().map(|days| ("period", days))).collect();
     let of_origin: Vec<(&'static str, &str)> = changes.iter().copied().chain([("service", slug)]).collect();
+    // The page of a split has shared cost alone: it takes no class of lines.
+    let of_split: Vec<(&'static str, &str)> = changes.iter().copied().chain([("class", "")]).collect();
     let is_here = view.text("service") == Some(slug);
     MovedPart {
         name: format!("Shared cost: {}", one.split_name),
@@ -117,7 +119,7 @@ fn part(view: &View, filter: &ChargeFilter, one: &MovedSum) -> MovedPart {
         amount: display::signed_exact(&one.cost, &one.billing_currency),
         origin_href: if is_here { String::new() } else { view.link("/charges", &of_origin) },
         origin_label: format!("Lines of {origin}"),
-        split_href: view.link(&format!("/splits/{}", one.split_id), &changes),
+        split_href: view.link(&format!("/splits/{}", one.split_id), &of_split),
     }
 }
 

@@ -19,6 +19,8 @@ use tower_http::timeout::TimeoutLayer;
 
 /// Forms and API bodies.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Forms that anyone may send: a login, two passwords of 1,024 bytes, where to go then.
+const PUBLIC_FORM_BYTES_MAX: usize = 16 << 10;
 /// A handler that takes longer than this holds a connection that others wait for.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -147,9 +149,10 @@ impl Routes {
         self.page("GET", path, policy, limited(get(handler), BODY_BYTES_MAX))
     }
 
-    /// Adds an action of a page: a form, at most 1 MiB.
+    /// Adds an action of a page: a form, at most 1 MiB, and 16 KiB where anyone may send it.
     pub fn post<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, policy: Policy, handler: H) -> Self {
-        self.page("POST", path, policy, limited(post(handler), BODY_BYTES_MAX))
+        let bytes_max = if policy == Policy::Public { PUBLIC_FORM_BYTES_MAX } else { BODY_BYTES_MAX };
+        self.page("POST", path, policy, limited(post(handler), bytes_max))
     }
 
     /// Adds an action that takes a file: up to `bytes_max`, for as long as it keeps coming. The handler must

@@ -1,35 +1,46 @@
 //! How many requests are worked on at once. One whose client is still sending its body is not worked on and holds no
-//! slot: a few hundred slow senders, who need not be signed in, would otherwise keep everybody out.
+//! slot: a few hundred slow senders, who need not be signed in, would otherwise keep everybody out. It waits for a slot
+//! when more of the body is there, and so many bodies are waited for at once and no more.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use hyper::body::{Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::PollSemaphore;
 
 /// The slots of a service.
 #[derive(Clone)]
-pub struct Slots(Arc<Semaphore>);
+pub struct Slots {
+    working: Arc<Semaphore>,
+    coming: Arc<Semaphore>,
+}
 
 impl Slots {
-    /// As many as this.
-    pub fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
+    /// So many requests are worked on at once, and so many bodies waited for.
+    pub fn new(working_count: usize, coming_count: usize) -> Self {
+        Self { working: Arc::new(Semaphore::new(working_count)), coming: Arc::new(Semaphore::new(coming_count)) }
     }
 
     /// A slot for a new request; none where all are taken.
     pub fn take(&self) -> Option<Slot> {
-        let permit = self.0.clone().try_acquire_owned().ok()?;
-        Some(Slot { slots: self.0.clone(), permit: Arc::new(Mutex::new(Some(permit))) })
+        let permit = self.working.clone().try_acquire_owned().ok()?;
+        let held = Held { permit: Some(permit), is_turned_away: false };
+        Some(Slot { slots: self.clone(), held: Arc::new(Mutex::new(held)) })
     }
 }
 
 /// The slot of one request, until this is dropped.
 pub struct Slot {
-    slots: Arc<Semaphore>,
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    slots: Slots,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    permit: Option<OwnedSemaphorePermit>,
+    is_turned_away: bool,
 }
 
 impl Slot {
@@ -38,34 +49,58 @@ impl Slot {
         if HttpBody::is_end_stream(request.body()) {
             return request;
         }
-        let (slots, permit) = (self.slots.clone(), self.permit.clone());
-        request.map(|inner| Body::new(ComingBody { inner, slots, permit }))
+        let (slots, held) = (self.slots.clone(), self.held.clone());
+        let turn = PollSemaphore::new(slots.working.clone());
+        request.map(|inner| Body::new(ComingBody { inner, slots, held, turn, place: None, read: None }))
+    }
+
+    /// Whether its body was given up, since as many as may be waited for were.
+    pub fn is_turned_away(&self) -> bool {
+        held(&self.held).is_turned_away
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         // A part of the body that nobody reads any more may outlive the request.
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held(&self.held).permit = None;
     }
+}
+
+fn held(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct ComingBody {
     inner: Body,
-    slots: Arc<Semaphore>,
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    slots: Slots,
+    held: Arc<Mutex<Held>>,
+    turn: PollSemaphore,
+    /// Among the bodies that are waited for, from the first wait to its end: what was begun is not given up half-way.
+    place: Option<OwnedSemaphorePermit>,
+    /// What was read, until there is a slot to work on it.
+    read: Option<Option<Result<Frame<Bytes>, axum::Error>>>,
 }
 
 impl ComingBody {
-    fn leave_or_take(&self, is_waiting: bool) {
-        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_waiting {
-            *permit = None;
-        } else if permit.is_none() {
-            // Where others took all of them it goes on without: what was begun is not given up half-way, and what
-            // signing in, webhooks and people who are signed in may do at once has bounds of its own.
-            *permit = self.slots.clone().try_acquire_owned().ok();
+    // Whether it may wait for its client.
+    fn leave(&mut self) -> bool {
+        if self.place.is_none() {
+            self.place = self.slots.coming.clone().try_acquire_owned().ok();
         }
+        let mut held = held(&self.held);
+        held.permit = None;
+        held.is_turned_away = self.place.is_none();
+        !held.is_turned_away
+    }
+
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if held(&self.held).permit.is_some() {
+            return Poll::Ready(());
+        }
+        let permit = ready!(self.turn.poll_acquire(cx));
+        held(&self.held).permit = permit;
+        Poll::Ready(())
     }
 }
 
@@ -74,16 +109,23 @@ impl HttpBody for ComingBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let progress = Pin::new(&mut self.inner).poll_frame(cx);
-        self.leave_or_take(progress.is_pending());
-        progress
+        if self.read.is_none() {
+            match Pin::new(&mut self.inner).poll_frame(cx) {
+                Poll::Ready(read) => self.read = Some(read),
+                Poll::Pending if self.leave() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Some(Err(axum::Error::new("too many bodies are waited for")))),
+            }
+        }
+        ready!(self.poll_slot(cx));
+        Poll::Ready(self.read.take().flatten())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.read.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // Of what is read and not handed on yet nobody asks before it is.
         self.inner.size_hint()
     }
 }
@@ -92,20 +134,24 @@ impl HttpBody for ComingBody {
 mod tests {
     use super::*;
     use tokio::sync::oneshot;
+    use tokio::task::{JoinHandle, yield_now};
 
-    #[tokio::test]
-    async fn a_request_holds_no_slot_while_its_body_is_coming() {
-        let slots = Slots::new(1);
-        let slot = slots.take().unwrap();
-        assert!(slots.take().is_none(), "it is worked on");
-
+    /// A request whose body is what the sender will send, and the reading of it.
+    fn reading(slot: &Slot) -> (oneshot::Sender<Bytes>, JoinHandle<Result<Bytes, axum::Error>>) {
         let (client, rest) = oneshot::channel::<Bytes>();
         let body = Body::from_stream(futures_util::stream::once(rest));
         let request = slot.left_while_body_comes(Request::new(body));
-        let reading = tokio::spawn(axum::body::to_bytes(request.into_body(), 100));
-        tokio::task::yield_now().await;
-        assert!(slots.take().is_some(), "its client has the next word");
+        (client, tokio::spawn(axum::body::to_bytes(request.into_body(), 100)))
+    }
 
+    #[tokio::test]
+    async fn a_request_holds_no_slot_while_its_body_is_coming() {
+        let slots = Slots::new(1, 1);
+        let slot = slots.take().unwrap();
+        assert!(slots.take().is_none(), "it is worked on");
+        let (client, reading) = reading(&slot);
+        yield_now().await;
+        assert!(slots.take().is_some(), "its client has the next word");
         client.send(Bytes::from_static(b"all of it")).unwrap();
         assert_eq!(reading.await.unwrap().unwrap(), "all of it");
         assert!(slots.take().is_none(), "it is worked on again");
@@ -114,19 +160,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_whole_when_all_slots_are_taken_is_read_all_the_same() {
-        let slots = Slots::new(1);
+    async fn a_body_that_is_there_when_all_slots_are_taken_waits_for_one() {
+        let slots = Slots::new(1, 1);
         let slot = slots.take().unwrap();
-        let (client, rest) = oneshot::channel::<Bytes>();
-        let body = Body::from_stream(futures_util::stream::once(rest));
-        let request = slot.left_while_body_comes(Request::new(body));
-        let reading = tokio::spawn(axum::body::to_bytes(request.into_body(), 100));
-        tokio::task::yield_now().await;
+        let (client, reading) = reading(&slot);
+        yield_now().await;
         let other = slots.take().unwrap();
         client.send(Bytes::from_static(b"all of it")).unwrap();
-        assert_eq!(reading.await.unwrap().unwrap(), "all of it");
-        drop(slot);
-        assert!(slots.take().is_none(), "the other request has the only one");
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(!reading.is_finished(), "no more are worked on at once than there are slots");
         drop(other);
+        assert_eq!(reading.await.unwrap().unwrap(), "all of it");
+        assert!(slots.take().is_none() && !slot.is_turned_away());
+    }
+
+    #[tokio::test]
+    async fn a_body_more_than_are_waited_for_is_turned_away() {
+        let slots = Slots::new(2, 1);
+        let (first, second) = (slots.take().unwrap(), slots.take().unwrap());
+        let (client, first_read) = reading(&first);
+        yield_now().await;
+        let (_client, second_read) = reading(&second);
+        assert!(second_read.await.unwrap().is_err() && second.is_turned_away());
+        client.send(Bytes::from_static(b"all of it")).unwrap();
+        assert_eq!(first_read.await.unwrap().unwrap(), "all of it");
+        assert!(!first.is_turned_away());
     }
 }

@@ -4,6 +4,8 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor, value};
 
 /// Of a key that is named.
 const NAME_CHARS_MAX: usize = 40;
+/// Keys that the note names.
+const NAMED_MAX: usize = 5;
 
 tokio::task_local! {
     static QUERY: String;
@@ -35,13 +37,22 @@ pub(super) fn named(key: &str) -> String {
     key.chars().take(NAME_CHARS_MAX).collect()
 }
 
+// The first few, and how many more: an address may have thousands.
+fn listed(ignored: &[String]) -> String {
+    let named = ignored.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match ignored.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 /// The sentence that names ignored keys and those that the page knows, or nothing.
 pub(super) fn sentence(ignored: &[String], known: &[&str]) -> String {
     if ignored.is_empty() {
         return String::new();
     }
     let known = if known.is_empty() { "no keys".to_owned() } else { known.join(", ") };
-    format!("Ignored: {}. This page knows {known}.", ignored.join(", "))
+    format!("Ignored: {}. This page knows {known}.", listed(ignored))
 }
 
 /// Asks a type for its fields, and gives it nothing to read: a list of them beside it could differ from it.
@@ -102,6 +113,8 @@ mod tests {
         let known = fields_of::<Asked>();
         assert_eq!(note_on("before=3&done=saved", known), "");
         assert_eq!(note_on("tier=1&before=3&%C3%BC=", known), "Ignored: tier, ü. This page knows before, done.");
+        let many = note_on("a&b&c&d&e&f&g", &[]);
+        assert_eq!(many, "Ignored: a, b, c, d, e and 2 more. This page knows no keys.");
         assert_eq!(note_on("tier", &[]), "Ignored: tier. This page knows no keys.");
         assert_eq!(note(known), "", "where no page is made, nothing was asked for");
     }
