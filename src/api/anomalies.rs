@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 const ACCEPTS: Accepts = Accepts { texts: &["state", "team", "kind", "service"], by: &[], sort: &[] };
-const ROW_COUNT_MAX: i64 = 10_000;
+const ROW_COUNT_MAX: usize = 10_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -28,6 +28,8 @@ pub fn routes(routes: Routes) -> Routes {
 pub struct Anomalies {
     /// Open ones first, currencies apart, in each the largest amount first.
     pub anomalies: Vec<AnomalyBody>,
+    /// Whether there are more than these 10,000: ask for one service, team, state or kind.
+    pub is_cut: bool,
     /// The last day of the bills that is complete; `null` before the first bill.
     pub bills_complete_to: Option<NaiveDate>,
 }
@@ -169,10 +171,13 @@ pub async fn list(
     let view = View::parse(query.as_deref(), ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
     let filter = filter_of(&mut snapshot, &view, None).await?;
-    let rows = anomaly_lists::list(&mut snapshot, &principal.scope(), filter, ROW_COUNT_MAX).await?;
+    let mut rows = anomaly_lists::list(&mut snapshot, &principal.scope(), filter, ROW_COUNT_MAX as i64 + 1).await?;
+    let is_cut = rows.len() > ROW_COUNT_MAX;
+    rows.truncate(ROW_COUNT_MAX);
     let bills = app.bills(&mut snapshot).await?;
     Ok(Json(Anomalies {
         anomalies: rows.iter().map(AnomalyBody::from).collect(),
+        is_cut,
         bills_complete_to: bills.complete_to(),
     }))
 }

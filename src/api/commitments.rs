@@ -153,7 +153,7 @@ pub(super) async fn show(
         return Ok(Json(answer));
     };
     let read = commitments::read(&mut snapshot, &principal.scope(), span.days, &view).await?;
-    let Read { commitments, coverage, unused, by_day, months } = read;
+    let Read { commitments, coverage, unused, by_day, months, .. } = read;
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.commitments = commitments.into_iter().map(commitment).collect();
     answer.coverage = coverage.into_iter().map(cover).collect();

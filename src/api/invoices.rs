@@ -5,7 +5,7 @@ use super::costs::plain;
 use super::error::{ErrorBody, Result};
 use crate::rollup::Person;
 use crate::rollup::invoices::{self as actions, InvoiceForm};
-use crate::store::invoices::WithoutInvoice;
+use crate::store::invoices::{INVOICE_COUNT_MAX, WithoutInvoice};
 use crate::web::invoice_list::{self, Compared};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
 use axum::Json;
@@ -34,6 +34,8 @@ pub struct InvoicesBody {
     pub invoices: Vec<InvoiceBody>,
     /// Lines of current bills that name no invoice.
     pub without_invoice: Vec<WithoutInvoiceBody>,
+    /// Whether there may be more invoices than the 20,000 that are looked at: ask for one month.
+    pub is_cut: bool,
 }
 
 /// An invoice beside the lines that name it. Amounts are strings, exact.
@@ -133,6 +135,7 @@ pub async fn list(
     let mut snapshot = app.pools.snapshot().await?;
     let list = invoice_list::read(&app, &mut snapshot, &principal, query.as_deref()).await?;
     Ok(Json(InvoicesBody {
+        is_cut: list.read_count as i64 >= INVOICE_COUNT_MAX,
         invoices: list.rows.into_iter().map(InvoiceBody::from).collect(),
         without_invoice: list.without.into_iter().map(WithoutInvoiceBody::from).collect(),
     }))

@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 const POINTS_MAX: usize = 20_000;
 const KEY_CHARS_MAX: usize = 200;
 /// Points of one answer.
-const ANSWER_POINTS_MAX: i64 = 100_000;
+const ANSWER_POINTS_MAX: usize = 100_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -367,7 +367,8 @@ pub struct PointBody {
     ("service" = Option<String>, Query, description = "The short name of a service"),
     ("from" = Option<String>, Query, description = "The first day"),
     ("to" = Option<String>, Query, description = "The last day")),
-    responses((status = 200, body = Vec<PointBody>), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = Vec<PointBody>), (status = 404, body = ErrorBody),
+    (status = 422, description = "More than 100,000 values, or from lies after to", body = ErrorBody)))]
 pub async fn points(
     State(app): State<AppState>,
     Path(name): Path<String>,
@@ -380,7 +381,14 @@ pub async fn points(
     let end_day = last_day.checked_add_days(Days::new(1)).filter(|end| first_day < *end);
     let end_day = end_day.ok_or_else(|| Error::Unprocessable("from lies after to.".into()))?;
     let service = asked.service.as_deref();
-    let found = metric_lists::points(&mut snapshot, &name, service, (first_day, end_day), ANSWER_POINTS_MAX).await?;
+    let limit = ANSWER_POINTS_MAX as i64 + 1;
+    let found = metric_lists::points(&mut snapshot, &name, service, (first_day, end_day), limit).await?;
+    if found.len() > ANSWER_POINTS_MAX {
+        // A part of a list without a word would be taken for the whole.
+        return Err(Error::Unprocessable(format!(
+            "These are more than {ANSWER_POINTS_MAX} values. Ask for fewer days with from and to, or for one service."
+        )));
+    }
     let body = |point: metric_lists::StoredPoint| PointBody {
         time: metric_lists::time_text(&point),
         service: point.service,

@@ -4,8 +4,8 @@ use super::Role;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// A list of people is never longer.
-const ACCOUNTS_MAX: i64 = 1000;
+/// Rows of [`list`] at most.
+pub const ACCOUNTS_MAX: i64 = 1000;
 
 /// A person.
 #[derive(Debug, Clone)]

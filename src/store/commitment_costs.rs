@@ -6,7 +6,8 @@ use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
-const ROW_COUNT_MAX: i64 = 2_000;
+/// Rows of a list at most.
+pub const ROW_COUNT_MAX: i64 = 2_000;
 
 /// One commitment in one currency, amortized over the days.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashMap;
 
 /// More invoices than a page of a year has.
-const INVOICE_COUNT_MAX: i64 = 20_000;
+pub const INVOICE_COUNT_MAX: i64 = 20_000;
 
 /// An invoice and the lines that name it; one of both may be missing.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use super::metric_points::{MetricPoint, Slot};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::{Stream, TryStreamExt};
 use sqlx::PgConnection;
 
 /// Services and gaps that a page lists.
@@ -157,6 +158,17 @@ pub async fn points(
     (first_day, end_day): (NaiveDate, NaiveDate),
     limit: i64,
 ) -> sqlx::Result<Vec<StoredPoint>> {
+    point_stream(conn, metric, service, (first_day, end_day), Some(limit)).try_collect().await
+}
+
+/// The same one by one as they come, so that many take no memory: all of them where there is no limit.
+pub fn point_stream(
+    conn: &mut PgConnection,
+    metric: &str,
+    service: Option<&str>,
+    (first_day, end_day): (NaiveDate, NaiveDate),
+    limit: Option<i64>,
+) -> impl Stream<Item = sqlx::Result<StoredPoint>> {
     sqlx::query_as!(
         StoredPoint,
         r#"SELECT s.slug AS "service!", e.slug AS "environment?", v.charge_date AS "charge_date!", v.hour AS "hour?",
@@ -176,8 +188,7 @@ pub async fn points(
         end_day,
         limit,
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn)
 }
 
 /// The time of a value as it is given: `2026-10-31`, or `2026-10-31T13:00:00Z`.

@@ -80,7 +80,10 @@ pub struct CurrentBill {
     pub effective_cost: BigDecimal,
 }
 
-/// What a source's current bills hold, newest period first.
+/// Rows of [`current_bills`].
+pub const CURRENT_BILLS_MAX: i64 = 1_000;
+
+/// What a source's current bills hold, newest period first, at most [`CURRENT_BILLS_MAX`].
 pub async fn current_bills(conn: &mut PgConnection, scope: &Scope, source_id: i64) -> sqlx::Result<Vec<CurrentBill>> {
     if !scope.is_everything() {
         return Ok(Vec::new());
@@ -93,8 +96,9 @@ pub async fn current_bills(conn: &mut PgConnection, scope: &Scope, source_id: i6
            FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
            WHERE g.source_id = $1 AND g.state = 'current'
            GROUP BY g.generation_id, m.billing_currency
-           ORDER BY g.billing_period_start DESC, g.billing_account_id, m.billing_currency LIMIT 1000"#,
-        source_id
+           ORDER BY g.billing_period_start DESC, g.billing_account_id, m.billing_currency LIMIT $2"#,
+        source_id,
+        CURRENT_BILLS_MAX
     )
     .fetch_all(conn)
     .await

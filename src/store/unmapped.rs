@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 /// Rows of a list; the rest is counted.
 pub const ROW_COUNT_MAX: i64 = 500;
-/// Rows of a file: all that anybody has.
+/// Rows of a file: more than anybody has. One that is cut says so.
 pub const FILE_ROW_COUNT_MAX: i64 = 1_000_000;
 
 /// Charges of one kind that no service has, in one currency.

@@ -4,6 +4,7 @@ use super::csv::Table;
 use super::csv::split_id;
 use super::delivery_decision::accept_words;
 use super::delivery_late::{self, LateSection};
+use super::paged_file::note_cut;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
@@ -93,6 +94,9 @@ fn rejections_csv(receipt: &Receipt) -> Table {
     for row in &receipt.rejections {
         table.row(&[row.line.into(), (&row.column_name).into(), (&row.value).into(), (&row.reason).into()]);
     }
+    // No more of them are kept.
+    let how = "these are kept; mend the file and hand it in again";
+    note_cut(&mut table, receipt.rejections.len(), receipt.rejected_rows, how);
     table
 }
 

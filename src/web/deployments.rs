@@ -4,27 +4,26 @@
 use super::charts::environment_class;
 use super::csv::{Cell, Table};
 use super::effects::FINDINGS;
+use super::paged_file::{self, Pages, Turn};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, Period, View, range_label};
 use super::service::{AnswerCell, answer_cells};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::focus::{BillingPeriod, DateRange};
-use crate::store::Snapshot;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_lists::STANDINGS;
 use crate::store::effects::{self, EffectBrief};
-use crate::store::service_costs;
+use crate::store::{Scope, Snapshot, service_costs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use std::collections::BTreeMap;
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["service", "env", "team", "status", "finding", "page"], by: &[], sort: &[] };
 const PAGE_ROW_COUNT: usize = 50;
-const EXPORT_ROW_COUNT_MAX: i64 = 20_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -62,8 +61,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         let effects = effects::briefs(&mut snapshot, &principal.scope(), &ids, filter.service_id).await?;
         answers = answer_cells(&rows, &effects);
     }
-    let cursor =
-        rows.last().filter(|_| has_more).map(|last| format!("{}-{}", last.at.timestamp_micros(), last.deployment_id));
+    let cursor = rows.last().filter(|_| has_more).map(|last| cursor_text(last.at, last.deployment_id));
     let next_href = cursor.map(|cursor| view.link("/deployments", &[("page", &cursor)])).unwrap_or_default();
     let is_filtered = view.is_filtered() || view.text("period").is_some();
     Ok(DeploymentsPage {
@@ -120,26 +118,54 @@ const COLUMNS: [&str; 23] = [
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
+    let turn = Turn::take(&app, &principal).await?;
     let mut snapshot = app.pools.snapshot().await?;
     let filter = filter(&view, &mut snapshot, app.now().date_naive(), &principal).await?;
-    let rows = deployment_list::list(&mut snapshot, &filter, EXPORT_ROW_COUNT_MAX).await?;
-    let mut answers: BTreeMap<i64, Vec<EffectBrief>> = BTreeMap::new();
-    if Policy::Money.allows(&principal) {
-        let ids: Vec<i64> = rows.iter().map(|row| row.deployment_id).collect();
-        for answer in effects::briefs(&mut snapshot, &principal.scope(), &ids, filter.service_id).await? {
-            answers.entry(answer.deployment_id).or_default().push(answer);
+    let scope = Policy::Money.allows(&principal).then(|| principal.scope());
+    turn.answer(&app, Table::new(&COLUMNS), DeploymentPages { snapshot, filter, scope }, "deployments.csv").await
+}
+
+/// The deployments of a filter, the latest first, each with its answers.
+struct DeploymentPages {
+    snapshot: Snapshot,
+    /// Goes on behind the last one that was read.
+    filter: DeploymentFilter,
+    /// Whose answers are told; none where the reader may see no money.
+    scope: Option<Scope>,
+}
+
+impl Pages for DeploymentPages {
+    async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
+        let limit = paged_file::PAGE_ROW_COUNT as i64;
+        let rows = deployment_list::list(&mut self.snapshot, &self.filter, limit).await?;
+        let mut answers: BTreeMap<i64, Vec<EffectBrief>> = BTreeMap::new();
+        if let Some(scope) = &self.scope {
+            let ids: Vec<i64> = rows.iter().map(|row| row.deployment_id).collect();
+            for answer in effects::briefs(&mut self.snapshot, scope, &ids, self.filter.service_id).await? {
+                answers.entry(answer.deployment_id).or_default().push(answer);
+            }
         }
-    }
-    let mut table = Table::new(&COLUMNS);
-    for row in &rows {
-        let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
-        let first = own.first().map_or_else(|| vec![Cell::Empty; 10], answer_cells_of);
-        table.row(&[deployment_cells(row), first].concat());
-        for answer in own.iter().skip(1) {
-            table.row(&[deployment_cells(row), answer_cells_of(answer)].concat());
+        for row in &rows {
+            let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
+            let first = own.first().map_or_else(|| vec![Cell::Empty; 10], answer_cells_of);
+            table.row(&[deployment_cells(row), first].concat());
+            for answer in own.iter().skip(1) {
+                table.row(&[deployment_cells(row), answer_cells_of(answer)].concat());
+            }
         }
+        let last = rows.last().map(|row| (row.at, row.deployment_id));
+        self.filter.older_than = last.or(self.filter.older_than);
+        Ok(rows.len())
     }
-    Ok(table.into_response("deployments.csv").into_response())
+
+    fn how_to_go_on(&self) -> String {
+        let page = self.filter.older_than.map(|(at, id)| cursor_text(at, id)).unwrap_or_default();
+        format!("older ones are in the file of the same address with page={page}")
+    }
+
+    fn counted(&self) -> &'static str {
+        "deployments"
+    }
 }
 
 fn deployment_cells(row: &ListedDeployment) -> Vec<Cell<'_>> {
@@ -229,6 +255,10 @@ pub(super) fn days(view: &View, today: NaiveDate) -> Option<DateRange> {
         Period::Month(month) => Some(month.days()),
         Period::Days(range) => Some(range),
     }
+}
+
+fn cursor_text(at: DateTime<Utc>, id: i64) -> String {
+    format!("{}-{id}", at.timestamp_micros())
 }
 
 /// The place in a list by time that an address gives.

@@ -93,6 +93,8 @@ pub struct List {
     pub counts: Vec<(InvoiceState, usize)>,
     /// Lines that name no invoice.
     pub without: Vec<WithoutInvoice>,
+    /// Invoices that were read before currency and state narrowed them.
+    pub read_count: usize,
 }
 
 /// Reads the invoices that an address asks for (`month`, `state`, `cur`).
@@ -114,6 +116,7 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
     };
     let (scope, today) = (who.scope(), app.now().date_naive());
     let rows = invoices::list(snapshot, &scope, month).await?;
+    let read_count = rows.len();
     let mut without = invoices::without_invoice(snapshot, &scope, month).await?;
     let own = rows.iter().map(|row| &row.billing_currency).chain(without.iter().map(|row| &row.billing_currency));
     let own = own.cloned().collect();
@@ -129,5 +132,5 @@ pub async fn read(app: &AppState, snapshot: &mut Snapshot, who: &Principal, quer
     rows.retain(|row| wanted.is_none_or(|state| row.comparison.state == state));
     rows.sort_by_key(|row| row.comparison.state);
     without.retain(|row| is_asked(&row.billing_currency));
-    Ok(List { view, month, currency, rows, counts, without })
+    Ok(List { view, month, currency, rows, counts, without, read_count })
 }

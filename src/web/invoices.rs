@@ -3,6 +3,7 @@
 use super::csv::{Cell, Table};
 use super::display::{alone, minor_units, money, money_exact};
 use super::invoice_list::{Compared, List, read};
+use super::paged_file::note_limit;
 use super::query::NONE;
 use super::spool::form_error;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, filters};
@@ -10,7 +11,7 @@ use crate::analyze::invoices::InvoiceState;
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::invoices::{self as actions, InvoiceError, InvoiceForm};
-use crate::store::invoices::{InvoiceRow, WithoutInvoice};
+use crate::store::invoices::{INVOICE_COUNT_MAX, InvoiceRow, WithoutInvoice};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -108,6 +109,7 @@ async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): 
             (&one.row.origin).into(),
         ]);
     }
+    note_limit(&mut table, list.read_count, INVOICE_COUNT_MAX, "ask for one month with month");
     Ok(table.into_response("invoices.csv"))
 }
 

@@ -18,6 +18,25 @@ pub(super) trait Pages: Send + 'static {
 
     /// How to have the rest of a list that is longer than a file may be: `ask for fewer days`.
     fn how_to_go_on(&self) -> String;
+
+    /// What [`Self::next`] counts, where one may take several rows of the table.
+    fn counted(&self) -> &'static str {
+        "rows"
+    }
+}
+
+/// Says in a last row that a table has only the first of the rows that there are, and how to have the rest.
+pub(super) fn note_cut(table: &mut Table, row_count: usize, in_all: i64, how_to_go_on: &str) {
+    if usize::try_from(in_all).is_ok_and(|in_all| in_all > row_count) {
+        table.row(&[format!("Cut after {row_count} of {in_all} rows: {how_to_go_on}").into()]);
+    }
+}
+
+/// The same of a list that may end at its limit, where nobody counted what is beyond.
+pub(super) fn note_limit(table: &mut Table, row_count: usize, limit: i64, how_to_go_on: &str) {
+    if usize::try_from(limit).is_ok_and(|limit| row_count >= limit) {
+        table.row(&[format!("A file has at most {limit} rows of this list; if there are more, {how_to_go_on}").into()]);
+    }
 }
 
 /// A turn at making such a file. It is taken before the snapshot, which holds a connection that pages need.
@@ -70,7 +89,7 @@ async fn read(
         byte_count += chunk.len();
         let is_cut = !is_last && byte_count >= bytes_max;
         if is_cut {
-            table.row(&[format!("Cut after {row_count} rows: {}", pages.how_to_go_on()).into()]);
+            table.row(&[format!("Cut after {row_count} {}: {}", pages.counted(), pages.how_to_go_on()).into()]);
             chunk.extend(table.take());
         }
         // An empty chunk more would take a short file through the disk.
@@ -125,5 +144,21 @@ mod tests {
         let lines = lines(3 * PAGE_ROW_COUNT, 100).await;
         assert_eq!(lines.len(), PAGE_ROW_COUNT + 2);
         assert_eq!(lines.last().unwrap(), "Cut after 2000 rows: ask for less");
+    }
+
+    fn noted(note: impl Fn(&mut Table)) -> String {
+        let mut table = Table::new(&["Name"]);
+        note(&mut table);
+        String::from_utf8(table.take()).unwrap()
+    }
+
+    #[test]
+    fn a_table_that_is_cut_says_so_and_one_that_is_whole_does_not() {
+        let cut = noted(|table| note_cut(table, 2, 3, "ask for less"));
+        assert_eq!(cut, "Name\r\nCut after 2 of 3 rows: ask for less\r\n");
+        assert_eq!(noted(|table| note_cut(table, 3, 3, "ask for less")), "Name\r\n");
+        assert_eq!(noted(|table| note_cut(table, 0, 0, "ask for less")), "Name\r\n");
+        assert!(noted(|table| note_limit(table, 5, 5, "ask for less")).contains("at most 5 rows"));
+        assert_eq!(noted(|table| note_limit(table, 4, 5, "ask for less")), "Name\r\n");
     }
 }

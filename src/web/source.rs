@@ -1,6 +1,7 @@
 //! `/sources/{id}`: one source: what counts now, and everything that ever came from it.
 
 use super::csv::{Table, split_id};
+use super::paged_file::note_limit;
 use super::source_standing::Standing;
 use super::sources::{Reach, lacking, reach};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters, unknown_keys};
@@ -104,6 +105,7 @@ fn bills_csv(bills: &[CurrentBill]) -> Table {
             bill.delivery_id.into(),
         ]);
     }
+    note_limit(&mut table, bills.len(), sources::CURRENT_BILLS_MAX, "older months are on the pages of statements");
     table
 }
 

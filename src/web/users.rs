@@ -2,6 +2,7 @@
 
 use super::account_changes::{self, By, Grant, role_name};
 use super::csv::{Cell, Table};
+use super::paged_file::note_limit;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, welcome};
 use crate::store::Role;
 use crate::store::accounts::{self, Account, TeamChoice};
@@ -115,6 +116,7 @@ async fn export(State(app): State<AppState>) -> Result<Response> {
             row.account.last_signed_in_at.as_ref().map_or(Cell::Empty, |at| moments::machine(at).into()),
         ]);
     }
+    note_limit(&mut table, rows.len(), accounts::ACCOUNTS_MAX, "those whose logins come later are missing");
     Ok(table.into_response("users.csv"))
 }
 

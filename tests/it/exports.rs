@@ -126,3 +126,26 @@ async fn a_reader_who_takes_a_little_now_and_then_is_given_up(pool: PgPool) {
     assert!(within(15, async || running.app.state.exports.under_way() == 0).await, "it went on and on");
     dribble.abort();
 }
+
+/// 4,500 deployments, many of them at one instant: each of them once, the newest first.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn deployments_beyond_one_page_are_in_the_file(pool: PgPool) {
+    for statement in [
+        "INSERT INTO event_source (name, kind) VALUES ('many', 'api')",
+        "INSERT INTO deployment (event_source_id, external_id, status, status_at, created_at, finished_at, version)
+         SELECT event_source_id, 'many' || n, 'succeeded', t, t, t, 'w' || n
+         FROM event_source, generate_series(1, 4500) n,
+             LATERAL (SELECT '2026-08-01T10:00Z'::timestamptz + n / 1500 * interval '1 day' AS t) x
+         WHERE name = 'many'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", folder.path().to_str().unwrap()]);
+    let app = support::app_with(pool, config).await;
+    let csv = app.browser(Role::Viewer, false, &[]).await.get("/deployments.csv").await;
+    assert_eq!(csv.status, StatusCode::OK, "{}", csv.body);
+    let ids: Vec<i64> = csv.body.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(ids.len(), 4500);
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "in order, each once");
+}

@@ -9,6 +9,7 @@ pub mod words;
 use super::charts::{Buckets, Event, Leads};
 use super::csv::{Cell, Table};
 use super::display::{decimals, money};
+use super::paged_file::note_limit;
 use super::parts::{Filters, Select};
 use super::query::{Accepts, View};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
@@ -292,5 +293,6 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             (&one.last_done_by).into(),
         ]);
     }
+    note_limit(&mut table, rows.len(), EXPORT_COUNT_MAX, "ask for one service, team, state or kind");
     Ok(table.into_response("anomalies.csv"))
 }

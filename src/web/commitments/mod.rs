@@ -4,13 +4,14 @@ pub mod trend;
 
 use super::csv::{Cell, Table};
 use super::drill;
+use super::paged_file::note_limit;
 use super::query::{self, Accepts, View};
 use super::rules::form::{ConditionFields, RuleForm};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, charts, display, moves, rules};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::Scope;
 use crate::store::charges::ChargePart;
-use crate::store::commitment_costs::{self, CommitmentCost, CommitmentCoverage, UnusedCost};
+use crate::store::commitment_costs::{self, CommitmentCost, CommitmentCoverage, ROW_COUNT_MAX, UnusedCost};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -84,7 +85,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = Page::new(&app, &principal, &mut snapshot, "Commitments", NavItem::Rules).await?;
     let page = page.noting(view.note());
     let days = days(&view, &page);
-    let Read { commitments, coverage, unused, by_day, months } =
+    let Read { commitments, coverage, unused, by_day, months, .. } =
         read(&mut snapshot, &principal.scope(), days, &view).await?;
     let month_label = |days: &DateRange| BillingPeriod::containing(days.start()).label();
     Ok(CommitmentsPage {
@@ -104,6 +105,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 /// Everything that is said of commitments on some days.
 pub struct Read {
+    /// Commitments, who bears the rest and coverage as they were read, before a currency narrowed them.
+    row_counts: [usize; 3],
     /// What was bought.
     pub commitments: Vec<CommitmentCost>,
     /// What of it covers usage.
@@ -123,12 +126,14 @@ pub async fn read(conn: &mut PgConnection, scope: &Scope, days: DateRange, view:
     let by_day = trend::by_day(commitment_costs::by_day(&mut *conn, scope, days).await?);
     let months = trend::by_month(&commitment_costs::by_day(&mut *conn, scope, year).await?, year);
     let mut read = Read {
+        row_counts: [0; 3],
         commitments: commitment_costs::commitments(&mut *conn, scope, days).await?,
         coverage: commitment_costs::coverage(&mut *conn, scope, days).await?,
         unused: commitment_costs::unused(conn, scope, days).await?,
         by_day,
         months,
     };
+    read.row_counts = [read.commitments.len(), read.unused.len(), read.coverage.len()];
     let is_asked = |own: &str| currency.as_ref().is_none_or(|currency| currency == own);
     read.commitments.retain(|one| is_asked(&one.currency));
     read.coverage.retain(|one| is_asked(&one.currency));
@@ -250,13 +255,15 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "Commitments", NavItem::Rules).await?;
     let read = read(&mut snapshot, &principal.scope(), days(&view, &page), &view).await?;
-    let table = match view.by() {
-        "buyer" => unused_table(&read.unused),
-        "bought" => coverage_table(&read.coverage),
-        "day" => trend_table(&read.by_day),
-        "month" => trend_table(&read.months),
-        _ => commitment_table(&read.commitments),
+    let [commitments, unused, coverage] = read.row_counts;
+    let (mut table, row_count) = match view.by() {
+        "buyer" => (unused_table(&read.unused), unused),
+        "bought" => (coverage_table(&read.coverage), coverage),
+        "day" => (trend_table(&read.by_day), 0),
+        "month" => (trend_table(&read.months), 0),
+        _ => (commitment_table(&read.commitments), commitments),
     };
+    note_limit(&mut table, row_count, ROW_COUNT_MAX, "the largest are here: ask for fewer days with period");
     Ok(table.into_response("commitments.csv"))
 }
 

@@ -5,10 +5,10 @@ mod csv;
 mod definition;
 mod unit_cost;
 mod upload;
+mod values_file;
 
-use super::csv::{Table, split_suffix};
+use super::csv::split_suffix;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments, unknown_keys};
-use crate::allocate::{END_DAY, FIRST_DAY};
 use crate::store::metric_lists::{self, Gap, MetricHead, ServiceReach};
 use crate::store::metrics::{self, COMBINATIONS, MEANINGS, Metric};
 use crate::store::usage_unmapped::{self, Unmapped};
@@ -28,8 +28,6 @@ pub(crate) use definition::{check, put};
 
 /// Gaps of a service that the page writes out.
 const GAPS_SHOWN_MAX: usize = 3;
-/// Rows of a download.
-const DOWNLOAD_ROWS_MAX: i64 = 1_000_000;
 
 /// The routes of this folder. Usage is no money: everyone may read it.
 pub fn routes(routes: Routes) -> Routes {
@@ -168,7 +166,7 @@ async fn show(
 ) -> Result<Response> {
     let (stem, is_csv) = split_suffix(&name);
     if is_csv {
-        return download(&app, stem).await;
+        return values_file::download(&app, &principal, stem).await;
     }
     let done = asked.done.chars().take(300).collect();
     Ok(one(&app, &principal, &name, None, String::new(), done).await?.into_response())
@@ -237,22 +235,4 @@ impl MetricPage {
     fn per(&self) -> String {
         filters::grouped(&self.metric.unit_cost_per.into(), 0)
     }
-}
-
-async fn download(app: &AppState, name: &str) -> Result<Response> {
-    let mut snapshot = app.pools.snapshot().await?;
-    metrics::get(&mut snapshot, name).await?.ok_or(Error::NotFound)?;
-    let days = (FIRST_DAY, END_DAY);
-    let points = metric_lists::points(&mut snapshot, name, None, days, DOWNLOAD_ROWS_MAX).await?;
-    let mut table = Table::new(&["metric", "service", "environment", "hour", "value"]);
-    for point in &points {
-        table.row(&[
-            name.into(),
-            (&point.service).into(),
-            (&point.environment).into(),
-            metric_lists::time_text(point).into(),
-            (&point.value).into(),
-        ]);
-    }
-    Ok(table.into_response(&format!("metric-{name}.csv")))
 }

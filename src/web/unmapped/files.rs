@@ -1,6 +1,7 @@
 //! The lists of `/unmapped` as CSV, with every row: a page shows the first of them.
 
 use super::super::csv::{Cell, Table};
+use super::super::paged_file::note_cut;
 use super::super::query::View;
 use super::super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use super::told::{event_reason, lacks};
@@ -11,6 +12,9 @@ use crate::store::unmapped::{self, FILE_ROW_COUNT_MAX};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+
+/// A list that is longer has no other order or part to ask for: what is mapped leaves it.
+const MAP_FIRST: &str = "rules for these let the rest move up";
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -41,14 +45,15 @@ async fn charges(State(app): State<AppState>, principal: Principal, RawQuery(que
         "x_last_day",
     ]);
     let Some(days) = days else { return Ok(table.into_response("unmapped.csv")) };
-    for row in unmapped::charges(&mut snapshot, &principal.scope(), days, FILE_ROW_COUNT_MAX).await? {
+    let rows = unmapped::charges(&mut snapshot, &principal.scope(), days, FILE_ROW_COUNT_MAX).await?;
+    for row in &rows {
         table.row(&[
             Cell::from(&row.provider_name),
             Cell::from(&row.sub_account_id),
             Cell::from(&row.sub_account_name),
             Cell::from(&row.service_name),
             Cell::from(row.mapping_tags.to_string()),
-            Cell::from(charge_reason(&row, &stored)),
+            Cell::from(charge_reason(row, &stored)),
             Cell::from(&row.billing_currency),
             Cell::from(&row.effective_cost),
             Cell::from(row.charge_count),
@@ -56,6 +61,7 @@ async fn charges(State(app): State<AppState>, principal: Principal, RawQuery(que
             Cell::from(days.last_day().to_string()),
         ]);
     }
+    note_cut(&mut table, rows.len(), rows.first().map_or(0, |row| row.row_count), "ask for fewer days with period");
     Ok(table.into_response("unmapped.csv"))
 }
 
@@ -74,8 +80,9 @@ async fn deployments(State(app): State<AppState>) -> Result<Response> {
         "LastDeployment",
         "LastAt",
     ]);
-    for row in unmapped::deployments(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
-        let (lacks, reason) = lacks(&row, &stored);
+    let rows = unmapped::deployments(&mut snapshot, FILE_ROW_COUNT_MAX).await?;
+    for row in &rows {
+        let (lacks, reason) = lacks(row, &stored);
         table.row(&[
             Cell::from(&row.source_name),
             Cell::from(&row.repo),
@@ -89,13 +96,15 @@ async fn deployments(State(app): State<AppState>) -> Result<Response> {
             moment(row.last_at),
         ]);
     }
+    note_cut(&mut table, rows.len(), rows.first().map_or(0, |row| row.row_count), MAP_FIRST);
     Ok(table.into_response("unmapped-deployments.csv"))
 }
 
 async fn pipelines(State(app): State<AppState>) -> Result<Response> {
     let mut snapshot = app.pools.snapshot().await?;
     let mut table = Table::new(&["Source", "Repository", "Pipeline", "Runs", "LastAt"]);
-    for row in unmapped::pipelines(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
+    let rows = unmapped::pipelines(&mut snapshot, FILE_ROW_COUNT_MAX).await?;
+    for row in &rows {
         table.row(&[
             Cell::from(&row.source_name),
             Cell::from(&row.repo),
@@ -104,6 +113,7 @@ async fn pipelines(State(app): State<AppState>) -> Result<Response> {
             moment(row.last_at),
         ]);
     }
+    note_cut(&mut table, rows.len(), rows.first().map_or(0, |row| row.row_count), MAP_FIRST);
     Ok(table.into_response("unmapped-pipelines.csv"))
 }
 
@@ -121,19 +131,21 @@ async fn events(State(app): State<AppState>) -> Result<Response> {
         "LastTitle",
         "LastStarted",
     ]);
-    for row in unmapped::events(&mut snapshot, FILE_ROW_COUNT_MAX).await? {
+    let rows = unmapped::events(&mut snapshot, FILE_ROW_COUNT_MAX).await?;
+    for row in &rows {
         table.row(&[
             Cell::from(&row.source_name),
             Cell::from(row.service_raw.join(", ")),
             Cell::from(kind_in_words(&row.kind)),
             Cell::from(&row.environment_raw),
             Cell::from(&row.repo),
-            Cell::from(event_reason(&row, &stored)),
+            Cell::from(event_reason(row, &stored)),
             Cell::from(row.event_count),
             Cell::from(&row.last_title),
             moment(row.last_at),
         ]);
     }
+    note_cut(&mut table, rows.len(), rows.first().map_or(0, |row| row.row_count), MAP_FIRST);
     Ok(table.into_response("unmapped-events.csv"))
 }
 
