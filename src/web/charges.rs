@@ -19,9 +19,10 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bigdecimal::BigDecimal;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use std::fmt::Display;
-use tokio::sync::mpsc;
+use std::panic::AssertUnwindSafe;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Lines a page.
 const PAGE_LINE_COUNT: i64 = 100;
@@ -111,14 +112,25 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
     let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
     let (sender, chunks) = mpsc::channel(1);
+    let own = sender.clone();
+    read_aside(reader, sender, async move { Ok(lines.read(&own).await?) });
+    Ok(super::csv::response(body(&app, place, chunks).await?, FILE_NAME))
+}
+
+/// Reads a file in a task of its own, and gives the turn back before its client has all of it. What the reading fails
+/// with, a panic too, is the last that is handed on: a part must not look like the whole.
+pub(super) fn read_aside(
+    reader: OwnedSemaphorePermit,
+    chunks: mpsc::Sender<Chunk>,
+    reading: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
     tokio::spawn(async move {
-        if let Err(error) = lines.read(&sender).await {
-            let _ = sender.send(Err(error.into())).await;
+        let ended = AssertUnwindSafe(reading).catch_unwind().await;
+        if let Err(error) = ended.unwrap_or_else(|_| Err(anyhow::anyhow!("the reading of a file panicked"))) {
+            let _ = chunks.send(Err(error)).await;
         }
-        // The connection is free now; the client may take its time.
         drop(reader);
     });
-    Ok(super::csv::response(body(&app, place, chunks).await?, FILE_NAME))
 }
 
 /// A part of a file, or why there is no more of it.

@@ -62,13 +62,8 @@ impl Turn {
     ) -> Result<Response> {
         let Self { place, reader } = self;
         let (sender, chunks) = mpsc::channel(1);
-        tokio::spawn(async move {
-            if let Err(error) = read(table, pages, export::BYTES_MAX, &sender).await {
-                let _ = sender.send(Err(error)).await;
-            }
-            // The connection is free now; the client may take its time.
-            drop(reader);
-        });
+        let own = sender.clone();
+        charges::read_aside(reader, sender, async move { read(table, pages, export::BYTES_MAX, &own).await });
         Ok(csv::response(charges::body(app, place, chunks).await?, file_name))
     }
 }
@@ -160,5 +155,14 @@ mod tests {
         assert_eq!(noted(|table| note_cut(table, 0, 0, "ask for less")), "Name\r\n");
         assert!(noted(|table| note_limit(table, 5, 5, "ask for less")).contains("at most 5 rows"));
         assert_eq!(noted(|table| note_limit(table, 4, 5, "ask for less")), "Name\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_reading_panics_ends_with_an_error() {
+        let reader = std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (sender, mut chunks) = mpsc::channel(1);
+        charges::read_aside(reader, sender, async { panic!("on purpose") });
+        assert!(chunks.recv().await.unwrap().is_err());
+        assert!(chunks.recv().await.is_none());
     }
 }
