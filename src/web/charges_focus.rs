@@ -4,7 +4,7 @@
 //! spreadsheets, and the file is packed: none opens it by a click. It is whole, or it breaks off.
 
 use super::charge_filter::filter;
-use super::charges::{ACCEPTS, Chunk, body, too_much};
+use super::charges::{ACCEPTS, Chunk, body, read_aside, too_much};
 use super::export;
 use super::query::View;
 use super::{AppState, Error, Policy, Principal, Result, Routes, filters};
@@ -48,13 +48,8 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let extra = focus_export::extra_columns(&mut snapshot, &scope, &generation_ids).await.map_err(too_much)?;
     let file = FocusFile { snapshot, scope, filter, generation_ids, columns: Columns::new(&extra), totals };
     let (sender, chunks) = mpsc::channel(1);
-    tokio::spawn(async move {
-        if let Err(error) = file.read(&sender).await {
-            let _ = sender.send(Err(error)).await;
-        }
-        // The connection is free now; the client may take its time.
-        drop(reader);
-    });
+    let own = sender.clone();
+    read_aside(reader, sender, async move { file.read(&own).await });
     let headers = [
         (header::CONTENT_TYPE, "application/gzip"),
         (header::CACHE_CONTROL, "private, no-store"),
