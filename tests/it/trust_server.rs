@@ -79,7 +79,7 @@ async fn a_client_that_sends_nothing_or_a_header_byte_by_byte_is_closed(pool: Pg
 async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
     let running = running(pool, quick()).await;
     let head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
-                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\n";
+                Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 10000\r\n\r\n";
     let (mut reader, mut writer) = TcpStream::connect(running.address).await.unwrap().into_split();
     writer.write_all(head.as_bytes()).await.unwrap();
     let began = Instant::now();
@@ -93,6 +93,16 @@ async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
     assert!(began.elapsed() < Duration::from_secs(3), "dribbled for {:?}", began.elapsed());
     assert!(String::from_utf8_lossy(&said).starts_with("HTTP/1.1 4"), "{}", String::from_utf8_lossy(&said));
     dribble.abort();
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_form_that_anyone_may_send_is_small(pool: PgPool) {
+    let app = support::app(pool).await;
+    let long = "a".repeat(20 << 10);
+    let refused = app.post_form("/sign-in", &[("login", &long), ("password", "of nobody")]).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.body);
+    let tried = app.post_form("/sign-in", &[("login", "nobody"), ("password", "of nobody")]).await;
+    assert_eq!(tried.status, StatusCode::UNAUTHORIZED, "{}", tried.body);
 }
 
 /// The request of a signed-in browser. Of HTTP/1.0, so that the body is what comes until the connection is closed.

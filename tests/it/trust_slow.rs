@@ -18,7 +18,7 @@ const PAGE: &str = "/services/checkout-api";
 const UNENDED: [&str; 2] = [
     "GET /services/checkout-api HTTP/1.1\r\nHost: loc",
     "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
-     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\nlogin=",
+     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 10000\r\n\r\nlogin=",
 ];
 /// A third of them is more than the requests that are worked on at once (512).
 const SLOW_COUNT: usize = 2000;
