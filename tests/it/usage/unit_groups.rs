@@ -121,12 +121,12 @@ async fn the_best_unit_is_that_of_the_part_that_is_asked_for(pool: PgPool) {
     metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
     let token = app.token(TokenScope::Read, Role::Finance).await;
     for (asked, expected) in [
-        ("", "requests"),
+        ("", "orders"),
         ("&service=search", "films"),
         ("&team=find", "films"),
         ("&team=find&by=env", "films"),
         ("&team=find&metric=orders", "orders"),
-        ("&team=none", "requests"),
+        ("&team=none", "orders"),
     ] {
         let path = format!("/api/v1/unit-costs?period=2026-10{asked}");
         let told = app.api("GET", &path, &token, Value::Null).await.json();
