@@ -4,7 +4,7 @@ use crate::ledger::{Line, bill};
 use crate::sources::{Home, assert_counts};
 use crate::support;
 use crate::training_jobs::trained;
-use crate::units::{deploy, filled};
+use crate::units::filled;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use chrono::Utc;
@@ -45,7 +45,7 @@ const LOGS: [(&str, &str); 2] =
     [("job", "the queue itself"), ("source_read", "a line for each time that a source was read")];
 
 /// What the next run may write otherwise: table, column, why.
-const OF_THE_RUN: [(&str, &str, &str); 8] = [
+const OF_THE_RUN: [(&str, &str, &str); 9] = [
     ("analysis_run", "ran_at", "when it ran last"),
     ("effect_run", "ran_at", "when it ran last"),
     ("effect_run", "computed_count", "how much the last run found to work out: nothing, the second time"),
@@ -53,6 +53,7 @@ const OF_THE_RUN: [(&str, &str, &str); 8] = [
     ("metric_point", "loaded_at", "when it was counted"),
     ("source_find", "seen_at", "when the file was seen last"),
     ("event_telling", "event_telling_id", "what a delivery tells is written anew each time that it is read"),
+    ("deployment_status", "deployment_status_id", "the same"),
     ("pipeline_run", "pipeline_run_id", "the same, where the delivery that told of a run first is read again"),
 ];
 
@@ -88,10 +89,13 @@ struct Work {
 impl Work {
     async fn new(db: &PgPool) -> Self {
         let world = filled(db).await;
-        deploy(db, "checkout", "production", "2026-11-02T09:00:00Z").await;
         trained(db, &world).await;
         hours_without_a_day(db).await;
         let ingest = world.app.token(TokenScope::Ingest, Role::Finance).await;
+        let deployment = json!({"id": "v1", "service": "checkout", "environment": "production", "version": "1",
+                                "finished_at": "2026-11-02T09:00:00Z"});
+        let told = world.app.api("POST", "/api/v1/deployments", &ingest, deployment).await;
+        assert_eq!(told.status, StatusCode::CREATED, "{}", told.body);
         let put = world.app.request(Method::PUT, "/api/v1/cluster-reports/opencost.json");
         let put = put.header(header::AUTHORIZATION, format!("Bearer {ingest}"));
         let taken = world.app.send(put.body(Body::from(report().to_string())).unwrap()).await;
