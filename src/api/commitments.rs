@@ -35,6 +35,8 @@ pub struct Commitments {
     pub days: Vec<TrendRow>,
     /// One a month and currency, of the twelve months up to the last day.
     pub months: Vec<TrendRow>,
+    /// Whether a list may go on behind its 2,000 rows; days and months are of all. Ask for fewer days.
+    pub is_cut: bool,
     /// The publication that the figures include; pages name it too.
     pub publication_id: i64,
     /// What was ignored.
@@ -145,6 +147,7 @@ pub(super) async fn show(
         unused: Vec::new(),
         days: Vec::new(),
         months: Vec::new(),
+        is_cut: false,
         publication_id: bills.publication_id,
         notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
     };
@@ -153,6 +156,7 @@ pub(super) async fn show(
         return Ok(Json(answer));
     };
     let read = commitments::read(&mut snapshot, &principal.scope(), span.days, &view).await?;
+    answer.is_cut = read.is_cut();
     let Read { commitments, coverage, unused, by_day, months, .. } = read;
     (answer.first_day, answer.last_day) = (Some(span.days.start()), Some(span.days.last_day()));
     answer.commitments = commitments.into_iter().map(commitment).collect();

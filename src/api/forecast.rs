@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 const ACCEPTS: Accepts = Accepts { texts: &["service", "team"], by: &["all", "month", "quarter", "year"], sort: &[] };
-const PAST_COUNT_MAX: i64 = 1_000;
+const PAST_COUNT_MAX: usize = 1_000;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -26,6 +26,8 @@ pub struct Forecasts {
     pub forecasts: Vec<ForecastBody>,
     /// Of periods that are over, the one that was asked nearest to its middle, with what came. The newest first.
     pub past: Vec<ForecastBody>,
+    /// Whether there are more of those than the 1,000 that are told: ask for a service, team, horizon or currency.
+    pub is_cut: bool,
 }
 
 /// One forecast of EffectiveCost, tax and credits included. `known` is exact; all else is an estimate.
@@ -144,9 +146,12 @@ pub async fn list(
     let filter = ForecastFilter { scope: kind, scope_id: id, horizon, currency: currency.as_deref() };
     let scope = principal.scope();
     let standing = forecasts::standing(&mut snapshot, &scope, filter).await?;
-    let past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX).await?;
+    let mut past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX as i64 + 1).await?;
+    let is_cut = past.len() > PAST_COUNT_MAX;
+    past.truncate(PAST_COUNT_MAX);
     Ok(Json(Forecasts {
         forecasts: standing.into_iter().map(ForecastBody::from).collect(),
         past: past.into_iter().map(ForecastBody::from).collect(),
+        is_cut,
     }))
 }

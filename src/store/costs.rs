@@ -3,9 +3,8 @@
 //!
 //! Only current generations count, and only what the [`Scope`] allows.
 
-use super::Scope;
 use super::cost_conditions::select_daily;
-use super::own_plan;
+use super::{Scope, limits, own_plan};
 use crate::focus::{CostBasis, DateRange, Money};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -253,12 +252,12 @@ pub(super) async fn cells(
         "#],
         filter.days.start(),
         filter.days.end(),
-        CELL_COUNT_MAX,
+        CELL_COUNT_MAX + 1,
         dimension.map_or("", Dimension::key),
         by_day,
     )
     .fetch_all(&mut *conn)
     .await?;
     own_plan::end(conn).await?;
-    Ok(rows)
+    limits::within(rows, CELL_COUNT_MAX, "sums by day, key and month of bills")
 }

@@ -1,11 +1,15 @@
 //! What the page of one deployment reads: its services, their cost around it, and what else happened then.
 
-use super::Scope;
-use super::own_plan;
+use super::{Scope, limits, own_plan};
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+
+/// Services of one deployment that are read at once.
+const SERVED_COUNT_MAX: i64 = 20_000;
+/// Days of its services in currencies that are read at once.
+const DAY_COUNT_MAX: i64 = 400_000;
 
 /// A service that a deployment serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +26,17 @@ pub struct ServedService {
 
 /// The services of a deployment and the id of its environment. No money, so no scope.
 pub async fn services(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Vec<ServedService>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ServedService,
         "SELECT s.service_id, s.slug, s.name, s.team_id
          FROM deployment_service ds JOIN service s ON s.service_id = ds.service_id
-         WHERE ds.deployment_id = $1 ORDER BY s.name, s.service_id LIMIT 200",
-        deployment_id
+         WHERE ds.deployment_id = $1 ORDER BY s.name, s.service_id LIMIT $2",
+        deployment_id,
+        SERVED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SERVED_COUNT_MAX, "services of the deployment")
 }
 
 /// The environment of a deployment that rules gave it.
@@ -63,7 +69,7 @@ pub async fn days(
     days: DateRange,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<ServiceDayCost>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ServiceDayCost,
         r#"
         SELECT d.charge_date, d.service_id, d.billing_currency AS currency,
@@ -76,7 +82,7 @@ pub async fn days(
           AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
         GROUP BY 1, 2, 3
         ORDER BY 1, 2, 3
-        LIMIT 100000
+        LIMIT $7
         "#,
         service_ids,
         environment_id,
@@ -84,9 +90,11 @@ pub async fn days(
         days.end(),
         basis.key(),
         scope.team_ids(),
+        DAY_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, DAY_COUNT_MAX, "days of the services of the deployment")
 }
 
 /// A resource on both sides of a deployment, summed over the days of each side.

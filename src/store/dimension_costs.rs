@@ -2,13 +2,15 @@
 //!
 //! Out of the sums by rollup key, so each charge counts once, under one value, and the rows add up to the total.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
 
-/// Values that a page lists; more are a mistake of a rule.
+/// Values in currencies of one period; more are a mistake of a rule.
 const ROW_COUNT_MAX: i64 = 20_000;
+/// Dimensions that all rules together may name.
+const NAME_COUNT_MAX: i64 = 100_000;
 
 /// Cost of one value in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +27,16 @@ pub struct ValueCost {
 
 /// The names of all dimensions: those that every installation has, and those that rules name.
 pub async fn names(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
+    let rows = sqlx::query_scalar!(
         r#"SELECT name AS "name!" FROM (
                SELECT unnest(ARRAY['cost_center', 'product']) AS name
                UNION SELECT t ->> 'dimension' FROM mapping_rule, jsonb_array_elements(dimensions) t) n
-           WHERE name IS NOT NULL ORDER BY name LIMIT 1000"#
+           WHERE name IS NOT NULL ORDER BY name LIMIT $1"#,
+        NAME_COUNT_MAX + 1
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, NAME_COUNT_MAX, "dimensions")
 }
 
 /// Values that a filter suggests, each with its dimension: those that rules name, and the cost centers of teams. What a
@@ -58,7 +62,7 @@ pub async fn by_value(
     days: DateRange,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<ValueCost>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ValueCost,
         r#"SELECT dimension_value(m.dimensions, $1, team.cost_center) AS value,
                   d.billing_currency AS currency,
@@ -80,8 +84,9 @@ pub async fn by_value(
         days.end(),
         basis.key(),
         scope.team_ids(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "values of the dimension")
 }

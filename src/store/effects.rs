@@ -1,6 +1,6 @@
 //! Answers about what deployments did to cost: written once, read by pages, lists and the API.
 
-use super::Scope;
+use super::{Scope, limits};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,13 @@ use sqlx::PgConnection;
 
 /// Rows that one statement writes.
 const BATCH: usize = 500;
+
+/// Answers about one deployment that are read at once, those before included.
+const OF_DEPLOYMENT_MAX: i64 = 50_000;
+/// Answers about a page of deployments that are read at once.
+const BRIEF_COUNT_MAX: i64 = 500_000;
+/// Releases of one period that are read at once.
+const CLAIMED_COUNT_MAX: i64 = 100_000;
 
 /// An answer to be written. Amounts are units of the currency a day.
 #[derive(Debug, Clone, Serialize)]
@@ -170,7 +177,7 @@ pub struct EffectRow {
 /// Every answer that was given about a deployment, the newest first, of services within the scope that it still
 /// belongs to.
 pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id: i64) -> sqlx::Result<Vec<EffectRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EffectRow,
         r#"SELECT e.deployment_effect_id, e.deployment_id, e.service_id, s.slug AS service_slug, s.name AS service_name,
                   e.environment_id, v.name AS environment_name, e.billing_currency, e.release_date, e.asked_on,
@@ -184,12 +191,14 @@ pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id
            JOIN environment v ON v.environment_id = e.environment_id
            WHERE e.deployment_id = $1 AND e.environment_id = d.environment_id
              AND ($2::bigint[] IS NULL OR s.team_id = ANY($2))
-           ORDER BY e.deployment_effect_id DESC LIMIT 5000"#,
+           ORDER BY e.deployment_effect_id DESC LIMIT $3"#,
         deployment_id,
-        scope.team_ids()
+        scope.team_ids(),
+        OF_DEPLOYMENT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, OF_DEPLOYMENT_MAX, "answers about the deployment")
 }
 
 /// The answer that stands about a deployment and service, as lists show it.
@@ -225,7 +234,7 @@ pub async fn briefs(
     deployment_ids: &[i64],
     service_id: Option<i64>,
 ) -> sqlx::Result<Vec<EffectBrief>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EffectBrief,
         r#"SELECT e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
                   e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.phase AS "phase!",
@@ -237,13 +246,15 @@ pub async fn briefs(
            JOIN service s ON s.service_id = e.service_id
            WHERE e.deployment_id = ANY($1) AND ($2::bigint IS NULL OR e.service_id = $2)
              AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
-           ORDER BY e.deployment_id, s.name, e.billing_currency LIMIT 100000"#,
+           ORDER BY e.deployment_id, s.name, e.billing_currency LIMIT $4"#,
         deployment_ids,
         service_id,
-        scope.team_ids()
+        scope.team_ids(),
+        BRIEF_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, BRIEF_COUNT_MAX, "answers about these deployments")
 }
 
 /// A release that its answer claims to have changed cost, or several that share an answer.
@@ -295,7 +306,7 @@ pub async fn claimed(
     from: NaiveDate,
     until: NaiveDate,
 ) -> sqlx::Result<Vec<ClaimedRelease>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ClaimedRelease,
         r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.effect_date)
                   e.deployment_id AS "deployment_id!", d.version, e.service_id AS "service_id!",
@@ -314,16 +325,18 @@ pub async fn claimed(
              AND ($6::bigint[] IS NULL OR s.team_id = ANY($6))
            ORDER BY e.service_id, e.environment_id, e.billing_currency, e.effect_date, e.release_date DESC,
                     e.deployment_id
-           LIMIT 10000"#,
+           LIMIT $7"#,
         from,
         until,
         filter.service_id,
         filter.environment_id,
         filter.team_id,
-        scope.team_ids()
+        scope.team_ids(),
+        CLAIMED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, CLAIMED_COUNT_MAX, "releases that changed cost")
 }
 
 /// A day of the line that cost would have followed without the release. Positions on a chart, not money.

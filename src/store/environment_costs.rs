@@ -1,12 +1,16 @@
 //! What the pages of environments and the overview read.
 
-use super::Scope;
+use super::catalogue::ENTRY_READ_MAX;
 use super::cost_conditions::select_daily;
 use super::costs::CostFilter;
+use super::{Scope, limits};
 use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+
+/// Sums that are read at once: environments, or days of sources, in currencies.
+const SUM_COUNT_MAX: i64 = 400_000;
 
 /// An environment of the catalogue, with its first and last signs of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub struct ListedEnvironment {
 
 /// Every environment, the one with this address where one is given. No money, so no scope.
 pub async fn environments(conn: &mut PgConnection, slug: Option<&str>) -> sqlx::Result<Vec<ListedEnvironment>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ListedEnvironment,
         r#"
         SELECT e.environment_id, e.slug, e.name, e.kind,
@@ -41,12 +45,14 @@ pub async fn environments(conn: &mut PgConnection, slug: Option<&str>) -> sqlx::
         ) l ON true
         WHERE $1::text IS NULL OR e.slug = $1
         ORDER BY e.name, e.environment_id
-        LIMIT 5000
+        LIMIT $2
         "#,
-        slug
+        slug,
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "environments")
 }
 
 /// One environment in one currency, now and in the comparison.
@@ -71,7 +77,7 @@ pub async fn by_environment(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<EnvironmentCost>> {
-    select_daily!(
+    let rows = select_daily!(
         EnvironmentCost,
         scope,
         filter,
@@ -92,15 +98,17 @@ pub async fn by_environment(
         [r#"
         GROUP BY d.environment_id, d.billing_currency
         ORDER BY 4 DESC, 1, 2
-        LIMIT 100000
+        LIMIT $13
         "#],
         filter.days.start(),
         filter.days.end(),
         compared.start(),
         compared.end(),
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "environments in currencies")
 }
 
 /// When an environment had cost.
@@ -120,7 +128,7 @@ pub async fn lives(
     scope: &Scope,
     environment_id: Option<i64>,
 ) -> sqlx::Result<Vec<EnvironmentLife>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EnvironmentLife,
         r#"
         SELECT d.environment_id, min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!"
@@ -131,13 +139,15 @@ pub async fn lives(
           AND ($2::bigint IS NULL OR d.environment_id = $2)
         GROUP BY d.environment_id
         ORDER BY d.environment_id
-        LIMIT 10000
+        LIMIT $3
         "#,
         scope.team_ids(),
         environment_id,
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "environments with cost")
 }
 
 /// One source on one day in one currency.
@@ -160,7 +170,7 @@ pub async fn by_source(
     days: DateRange,
     basis: CostBasis,
 ) -> sqlx::Result<Vec<SourceDay>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         SourceDay,
         r#"
         SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
@@ -170,15 +180,17 @@ pub async fn by_source(
         WHERE d.charge_date >= $1 AND d.charge_date < $2 AND $4::bigint[] IS NULL
         GROUP BY 1, 2, 3
         ORDER BY 1, 2, 3
-        LIMIT 100000
+        LIMIT $5
         "#,
         days.start(),
         days.end(),
         basis.key(),
         scope.team_ids(),
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "days of sources in currencies")
 }
 
 /// What waits for someone.

@@ -1,5 +1,6 @@
 //! Senders of events and their secrets, which are sealed. Two are valid while one replaces the other.
 
+use super::limits;
 use super::seal::{Key, Place, SealError};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -12,7 +13,8 @@ pub const API_SOURCE: &str = "api";
 /// Remembering this often that something came is enough, and keeps a flood from waiting for one row.
 const RECEIPT_SECONDS: i64 = 10;
 const TABLE: &str = "event_source";
-const SOURCES_MAX: i64 = 500;
+/// Senders that are kept at most, as many as [`list`] reads.
+pub const SOURCES_MAX: i64 = 500;
 
 /// A sender.
 #[derive(Debug, Clone)]
@@ -139,6 +141,8 @@ pub async fn create(
     secret: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<i64>> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM event_source"#).fetch_one(&mut *conn).await?;
+    limits::room(count, SOURCES_MAX, "senders of events")?;
     let event_source_id = sqlx::query_scalar!(
         "INSERT INTO event_source (name, kind, created_at) VALUES ($1, $2, $3)
          ON CONFLICT (name) DO NOTHING RETURNING event_source_id",

@@ -1,6 +1,6 @@
 //! Forecasts: written after each publication, kept, and held against what came.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 
+/// Forecasts of one day that are read at once.
+const STANDING_COUNT_MAX: i64 = 400_000;
 /// Rows that one statement writes.
 const BATCH: usize = 500;
 /// Days after the end of a period for which what came follows restated bills.
@@ -273,7 +275,7 @@ pub async fn standing(
     scope: &Scope,
     filter: ForecastFilter<'_>,
 ) -> sqlx::Result<Vec<ForecastRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ForecastRow,
         r#"WITH newest AS (
              SELECT max(asked_on) AS asked_on FROM forecast WHERE horizon = 'month' AND NOT is_hindcast
@@ -298,15 +300,17 @@ pub async fn standing(
            ORDER BY f.scope = 'total' DESC, f.scope = 'team' DESC, f.last_day - f.first_day,
                     c.row_count DESC NULLS LAST, f.billing_currency,
                     coalesce(f.point, f.known) DESC, f.scope_id
-           LIMIT 100000"#,
+           LIMIT $6"#,
         filter.scope,
         filter.scope_id,
         filter.horizon,
         filter.currency,
-        scope.team_ids()
+        scope.team_ids(),
+        STANDING_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, STANDING_COUNT_MAX, "forecasts")
 }
 
 /// Forecasts of periods that are over, within the scope, with what came: of each the one that was asked nearest to its

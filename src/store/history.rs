@@ -1,13 +1,17 @@
 //! What bills said at each delivery: generations with the publications between which they counted.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
 /// Sums by publication and currency that are read at most.
-const STEP_COUNT_MAX: i64 = 5_000;
+const STEP_COUNT_MAX: i64 = 50_000;
+/// Sums by service, charge category and currency that are read at most.
+const DIFFERENCE_COUNT_MAX: i64 = 100_000;
+/// Restated months in currencies that are read at most.
+const RESTATED_COUNT_MAX: i64 = 10_000;
 
 /// Notes from which publication on which generations count. The caller holds the ledger's lock.
 pub async fn note_counted(conn: &mut PgConnection, publication_id: i64) -> sqlx::Result<()> {
@@ -88,7 +92,7 @@ pub async fn steps(
         return Ok(Vec::new());
     }
     let (start, end) = subject.month();
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Step,
         r#"WITH span AS (
              SELECT s.generation_id, s.first_publication_id, s.end_publication_id
@@ -118,10 +122,11 @@ pub async fn steps(
         start,
         end,
         subject.day(),
-        STEP_COUNT_MAX
+        STEP_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, STEP_COUNT_MAX, "sums by publication and currency")
 }
 
 /// What one service and charge category said at two publications.
@@ -158,7 +163,7 @@ pub async fn difference(
         return Ok(Vec::new());
     }
     let (start, end) = subject.month();
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         DifferenceRow,
         r#"WITH span AS (
              SELECT s.generation_id,
@@ -177,16 +182,18 @@ pub async fn difference(
          CROSS JOIN LATERAL (SELECT cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS amount) cost
          LEFT JOIN service ON service.service_id = d.service_id
          WHERE (span.is_before OR span.is_after) AND ($4::date IS NULL OR d.charge_date = $4) AND d.split_id = 0
-         GROUP BY 1, 2, 3, 4, 5 ORDER BY d.billing_currency, d.service_id, d.charge_category LIMIT 100000"#,
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY d.billing_currency, d.service_id, d.charge_category LIMIT $7"#,
         basis.key(),
         start,
         end,
         subject.day(),
         earlier_publication_id,
-        later_publication_id
+        later_publication_id,
+        DIFFERENCE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, DIFFERENCE_COUNT_MAX, "sums by service and charge category")
 }
 
 /// What days that bills held in full at an earlier publication say now instead.
@@ -224,7 +231,7 @@ pub async fn restated_since(
     publication_id: i64,
     of: RestatedOf,
 ) -> sqlx::Result<Vec<Restated>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Restated,
         r#"WITH earlier AS (
              SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start,
@@ -251,15 +258,17 @@ pub async fn restated_since(
              GROUP BY 1, 2
          )
          SELECT month AS "month!", billing_currency, before AS "before!", after AS "after!"
-         FROM summed WHERE before <> after ORDER BY 1 DESC, 2 LIMIT 200"#,
+         FROM summed WHERE before <> after ORDER BY 1 DESC, 2 LIMIT $8"#,
         scope.team_ids(),
         basis.key(),
         publication_id,
         of.month.map(BillingPeriod::first_day),
         of.service_id,
         of.team_id,
-        of.environment_id
+        of.environment_id,
+        RESTATED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, RESTATED_COUNT_MAX, "restated months")
 }

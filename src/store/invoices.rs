@@ -1,6 +1,6 @@
 //! Invoices: what they total, and what the lines of current bills that name them add up to.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::BillingPeriod;
 use crate::normalize::InvoiceTotal;
 use bigdecimal::BigDecimal;
@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 /// More invoices than a page of a year has.
 pub const INVOICE_COUNT_MAX: i64 = 20_000;
+/// Months in currencies that are read at once.
+const MONTH_COUNT_MAX: i64 = 50_000;
 
 /// An invoice and the lines that name it; one of both may be missing.
 #[derive(Debug, Clone)]
@@ -126,7 +128,7 @@ pub async fn without_invoice(
     if !scope.is_everything() {
         return Ok(Vec::new());
     }
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         WithoutInvoice,
         r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "month!", c.billing_currency,
                   sum(c.charge_count)::bigint AS "charge_count!", sum(c.billed_cost) AS "billed!"
@@ -134,11 +136,13 @@ pub async fn without_invoice(
            JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
            WHERE c.invoice_id = ''
              AND ($1::date IS NULL OR date_trunc('month', g.billing_period_start::timestamp)::date = $1)
-           GROUP BY 1, 2 ORDER BY 1 DESC, 2 LIMIT 2000"#,
-        month.map(BillingPeriod::first_day)
+           GROUP BY 1, 2 ORDER BY 1 DESC, 2 LIMIT $2"#,
+        month.map(BillingPeriod::first_day),
+        MONTH_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, MONTH_COUNT_MAX, "months with lines that name no invoice")
 }
 
 /// What became of totals that were stored.

@@ -1,10 +1,10 @@
 //! Deployments that went live in production, each with the time of the commit that it brought. No money, so no scope.
 
-use super::operational_events;
+use super::{limits, operational_events};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::PgConnection;
 
-/// More of them are read from the latest on.
+/// More of them are not read: shares and medians of a part of them would be others.
 const ROWS_MAX: i64 = 50_000;
 
 /// A deployment that went live in production, for one of its services.
@@ -33,7 +33,7 @@ pub async fn in_production(
     team_id: Option<i64>,
     since: NaiveDate,
 ) -> sqlx::Result<Vec<LiveDeployment>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         LiveDeployment,
         // As a place's history is judged: at one instant the sender's id decides, not which arrived first.
         r#"SELECT l.deployment_id AS "deployment_id!", l.service_id AS "service_id!",
@@ -65,10 +65,11 @@ pub async fn in_production(
         service_id,
         team_id,
         since,
-        ROWS_MAX,
+        ROWS_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROWS_MAX, "deployments of services to production")
 }
 
 /// Why a deployment to production failed, beside that an earlier version came back.
@@ -104,7 +105,7 @@ pub async fn failures(
     )
     .fetch_all(&mut *conn)
     .await?;
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         LiveFailure,
         r#"SELECT f.deployment_id AS "deployment_id!", f.service_id AS "service_id!",
                   f.reason = 'incident' AS "is_incident!",
@@ -119,9 +120,10 @@ pub async fn failures(
            ORDER BY 1, 2, 4 LIMIT $3"#,
         &service_ids,
         since.and_time(NaiveTime::MIN).and_utc(),
-        ROWS_MAX,
+        ROWS_MAX + 1,
         operational_events::silent_since(now),
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROWS_MAX, "failed deployments of services to production")
 }

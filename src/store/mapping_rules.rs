@@ -1,12 +1,13 @@
 //! The ordered mapping rules as they are stored. `allocate` gives them their meaning.
 
+use super::limits;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 /// Positions leave room, so that most moves touch one row.
 const POSITION_STEP: i32 = 10;
-/// More rules than this are a mistake of a script.
+/// More rules than this are a mistake of a script: they cannot be added, so that all are read and asked.
 pub const RULE_COUNT_MAX: i64 = 5_000;
 
 /// What the audit log calls a rule that was deleted; its details hold the rule.
@@ -163,7 +164,7 @@ pub async fn get(conn: &mut PgConnection, mapping_rule_id: i64) -> sqlx::Result<
     Ok(list(conn).await?.into_iter().find(|rule| rule.mapping_rule_id == mapping_rule_id))
 }
 
-/// Adds a rule at its place and gives its id.
+/// Adds a rule at its place and gives its id. The caller holds the mapping lock.
 pub async fn insert(
     conn: &mut PgConnection,
     values: &RuleValues,
@@ -171,6 +172,8 @@ pub async fn insert(
     created_by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<i64> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM mapping_rule"#).fetch_one(&mut *conn).await?;
+    limits::room(count, RULE_COUNT_MAX, "rules")?;
     // Positions are unique: a new rule starts behind all others and is then moved.
     let id = sqlx::query_scalar!(
         "INSERT INTO mapping_rule (position, applies_to, conditions, service_id, environment_id,

@@ -1,6 +1,7 @@
 //! All SQL but the rollups': one file a table group. Functions take a connection and return plain rows.
 //!
-//! Every function that reads money takes a [`Scope`], and every list has a limit.
+//! Every function that reads money takes a [`Scope`], and every list has a limit: what is added up or counted on is
+//! refused beyond it ([`limits`]), not cut.
 
 pub mod accepted_beside;
 pub mod accounts;
@@ -66,6 +67,7 @@ pub mod joined_exports;
 pub mod known_browsers;
 pub mod known_days;
 pub mod late_bills;
+pub mod limits;
 pub mod live_deployments;
 pub mod locks;
 pub mod mapping_rule_versions;

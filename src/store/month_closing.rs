@@ -1,11 +1,16 @@
 //! Closed billing months: their figures as they were at closing, and what arrived late for them.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::HashMap;
+
+/// Adjustments of one month that are read at once.
+const ADJUSTMENT_COUNT_MAX: i64 = 100_000;
+/// Rates of closed months that are read at once.
+const RATE_COUNT_MAX: i64 = 100_000;
 
 /// A closing of a month.
 #[derive(Debug, Clone)]
@@ -203,14 +208,16 @@ pub async fn keeps_rate(
 
 /// The rates of all months that are closed now, as they were at closing.
 pub async fn closed_rates(conn: &mut PgConnection) -> sqlx::Result<Vec<ClosedRate>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ClosedRate,
         "SELECT k.month, r.billing_currency, r.reporting_currency, r.rate
          FROM closed_rate r JOIN month_closing k ON k.closing_id = r.closing_id AND k.reopened_at IS NULL
-         ORDER BY 1, 2, 3 LIMIT 100000"
+         ORDER BY 1, 2, 3 LIMIT $1",
+        RATE_COUNT_MAX + 1
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, RATE_COUNT_MAX, "rates of closed months")
 }
 
 /// Ends a closing. What was booked for it elsewhere ends to count with it.
@@ -347,7 +354,7 @@ pub async fn adjustments(
     if !scope.is_everything() {
         return Ok(Vec::new());
     }
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Adjustment,
         r#"SELECT k.month AS closed_month, a.booked_month, a.publication_id, a.delivery_id,
                   source.name AS source_name, a.billing_account_id, a.billing_currency, a.charge_count,
@@ -357,12 +364,14 @@ pub async fn adjustments(
            JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
            JOIN source ON source.source_id = a.source_id
            WHERE k.month = $1 OR a.booked_month = $1
-           ORDER BY a.adjustment_id LIMIT 5000"#,
+           ORDER BY a.adjustment_id LIMIT $3"#,
         month.first_day(),
-        basis.key()
+        basis.key(),
+        ADJUSTMENT_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ADJUSTMENT_COUNT_MAX, "adjustments of closed months")
 }
 
 /// What the bills of a closed month say now beyond its figures, within a scope.

@@ -1,7 +1,7 @@
 //! What splits moved within a filter of lines: the rows of shared cost beside the lines of the bills.
 
-use super::Scope;
 use super::charges::ChargeFilter;
+use super::{Scope, limits};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -9,6 +9,8 @@ use sqlx::PgConnection;
 
 /// Rows of shared cost that are listed at most.
 pub const ROW_COUNT_MAX: i64 = 100_000;
+/// Sums by split, currency and direction that are read at once.
+const SUM_COUNT_MAX: i64 = 100_000;
 
 /// What one split moved to, or away from, the services of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub async fn sums(
     basis: CostBasis,
 ) -> sqlx::Result<Vec<MovedSum>> {
     let generations = filter.generations(conn).await?;
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         MovedSum,
         r#"SELECT d.billing_currency, d.split_id, last.name AS "split_name!", origin.slug AS "origin_slug?",
                   origin.name AS "origin_name?", (d.service_id = last.source_id) AS "is_origin!",
@@ -63,7 +65,7 @@ pub async fn sums(
              AND ($12::text IS NULL OR coalesce(team.cost_center, '') = $12)
              AND ($13::bool IS NULL OR (d.service_id <> 0) = $13)
            GROUP BY d.billing_currency, d.split_id, last.name, origin.slug, origin.name, 6
-           ORDER BY d.billing_currency, d.split_id, 6 LIMIT 10000"#,
+           ORDER BY d.billing_currency, d.split_id, 6 LIMIT $14"#,
         scope.team_ids(),
         basis.key(),
         &generations,
@@ -77,9 +79,11 @@ pub async fn sums(
         filter.billing_currency,
         filter.cost_center,
         filter.is_allocated,
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "sums of what splits moved")
 }
 
 /// A row of shared cost: what a split moved to or from a service on one day of one bill.

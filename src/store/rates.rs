@@ -3,6 +3,7 @@
 //! A billing month has one rate a currency: the one that was entered for it, else that of the last day of the month
 //! on which the market's reference rates name both currencies. While a month is closed, nothing of this can change.
 
+use super::limits;
 use crate::focus::{BillingPeriod, Rate, RateOrigin, Rates, cross_rate};
 use crate::normalize::ReferenceRate;
 use bigdecimal::BigDecimal;
@@ -69,10 +70,11 @@ pub async fn into(
         reporting_currency,
         start,
         end,
-        RATE_COUNT_MAX
+        RATE_COUNT_MAX + 1,
     )
     .fetch_all(&mut *conn)
     .await?;
+    let market = limits::within(market, RATE_COUNT_MAX, "rates of months")?;
     for row in market {
         let value = cross_rate(&row.units_per_euro.normalized(), &row.reporting_per_euro.normalized());
         let origin = RateOrigin::Market(row.rate_date);
@@ -118,7 +120,7 @@ pub async fn entered(
     first: BillingPeriod,
     last: BillingPeriod,
 ) -> sqlx::Result<Vec<EnteredRate>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EnteredRate,
         "SELECT month, billing_currency, reporting_currency, rate, reason, entered_at, entered_by
          FROM entered_rate WHERE reporting_currency = $1 AND month >= $2 AND month <= $3
@@ -126,10 +128,11 @@ pub async fn entered(
         reporting_currency,
         first.first_day(),
         last.first_day(),
-        RATE_COUNT_MAX
+        RATE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, RATE_COUNT_MAX, "entered rates of months")
 }
 
 /// Enters a rate in place of an earlier one. Gives the earlier. The caller holds the ledger's lock and has seen that
@@ -286,14 +289,15 @@ pub struct NeededRate {
 
 /// Months and currencies of the bills, newest first.
 pub async fn needed(conn: &mut PgConnection) -> sqlx::Result<Vec<NeededRate>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         NeededRate,
         r#"SELECT DISTINCT s.month AS "month!", s.billing_currency AS "billing_currency!",
                   EXISTS (SELECT FROM month_closing k WHERE k.reopened_at IS NULL AND k.month = s.month)
                       AS "is_closed!"
            FROM statement_cost s ORDER BY 1 DESC, 2 LIMIT $1"#,
-        RATE_COUNT_MAX
+        RATE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, RATE_COUNT_MAX, "months of bills in currencies")
 }

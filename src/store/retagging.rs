@@ -2,28 +2,32 @@
 //! publication, not by each analysis that looks at it.
 
 use super::impact_series::RuleStep;
+use super::limits;
 use super::shared_analysis::SharedAnalysis;
 use crate::focus::DateRange;
 use sqlx::PgConnection;
 
 /// Resources that are looked at.
-const RESOURCE_COUNT_MAX: i64 = 5_000;
+const RESOURCE_COUNT_MAX: i64 = 1_000_000;
+/// Those whose lines one statement looks at.
+const BATCH: usize = 5_000;
 /// Steps that are read at most.
-const STEP_COUNT_MAX: i64 = 100_000;
+const STEP_COUNT_MAX: i64 = 5_000_000;
 
 /// What resources brought to a service and environment, and took from another, when their lines began to say otherwise:
 /// the mean a day that each cost since. A resource that two services share all along moves nothing.
 pub async fn steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<RuleStep>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         RuleStep,
         r#"SELECT service_id, environment_id, billing_currency, day, amount_per_day FROM retag_step
            WHERE day >= $1 AND day < $2 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        STEP_COUNT_MAX
+        STEP_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, STEP_COUNT_MAX, "steps of resources that changed hands")
 }
 
 /// Works the steps out anew where something was published since. Gives whether it did. To be called in a transaction of
@@ -32,9 +36,11 @@ pub async fn bring_up_to_date(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let Some(changed) = SharedAnalysis::Retags.begin(&mut *conn).await? else { return Ok(false) };
     sqlx::query!("DELETE FROM retag_step").execute(&mut *conn).await?;
     let several = of_several(&mut *conn).await?;
-    if !several.is_empty() {
-        write(&mut *conn, &several).await?;
+    for batch in several.chunks(BATCH) {
+        write(&mut *conn, batch).await?;
     }
+    // What one batch brought and another took away.
+    sqlx::query!("DELETE FROM retag_step WHERE amount_per_day = 0").execute(&mut *conn).await?;
     changed.done(conn).await?;
     Ok(true)
 }
@@ -48,7 +54,7 @@ struct Resource {
 // Those that rules give to more than one place now. Asked apart: the planner takes them for one, and would look through all
 // charges for each.
 async fn of_several(conn: &mut PgConnection) -> sqlx::Result<Vec<Resource>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Resource,
         r#"SELECT cg.sub_account_key, cg.resource_id AS "resource_id!"
            FROM charge_group cg
@@ -57,10 +63,11 @@ async fn of_several(conn: &mut PgConnection) -> sqlx::Result<Vec<Resource>> {
            GROUP BY 1, 2
            HAVING min(m.service_id) <> max(m.service_id) OR min(m.environment_id) <> max(m.environment_id)
            ORDER BY 1, 2 LIMIT $1"#,
-        RESOURCE_COUNT_MAX
+        RESOURCE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, RESOURCE_COUNT_MAX, "resources that rules give to several services")
 }
 
 async fn write(conn: &mut PgConnection, several: &[Resource]) -> sqlx::Result<()> {
@@ -94,7 +101,9 @@ async fn write(conn: &mut PgConnection, several: &[Resource]) -> sqlx::Result<()
                UNION ALL
                SELECT from_service, from_environment, billing_currency, day, -amount FROM moved) sides
          WHERE service_id <> 0
-         GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0",
+         GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0
+         ON CONFLICT (service_id, environment_id, billing_currency, day)
+             DO UPDATE SET amount_per_day = retag_step.amount_per_day + excluded.amount_per_day",
         &several.iter().map(|one| one.sub_account_key).collect::<Vec<_>>(),
         &several.iter().map(|one| one.resource_id.clone()).collect::<Vec<_>>(),
     )

@@ -1,16 +1,20 @@
 //! What savings are found from: cost by what it is for, use, and deployments of every service in every environment; and
 //! the ones that somebody dismissed.
 
-use super::Scope;
 use super::metric_points::RUNS_COUNTED_BY;
+use super::{Scope, limits};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
-/// Places that are read at most.
+/// Services in environments that are read at most, with cost or use.
 const PLACE_COUNT_MAX: i64 = 50_000;
-/// Dismissals that a page lists.
-const DISMISSAL_COUNT_MAX: i64 = 1_000;
+/// The same of those that something was ever deployed to, previews that are long gone included.
+const DEPLOYED_COUNT_MAX: i64 = 1_000_000;
+/// Unused commitments that are read at most, each once a service.
+const UNUSED_COUNT_MAX: i64 = 50_000;
+/// Dismissals that hold at most: one that is not read would be a saving again.
+const DISMISSAL_COUNT_MAX: i64 = 20_000;
 /// The longest reason, in characters.
 pub const REASON_LENGTH_MAX: usize = 1000;
 
@@ -68,7 +72,7 @@ pub struct PlaceCostRow {
 
 /// Every place with cost on the days that money is of.
 pub async fn costs(conn: &mut PgConnection, scope: &Scope, days: SavingDays) -> sqlx::Result<Vec<PlaceCostRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         PlaceCostRow,
         r#"
         WITH line AS (
@@ -109,10 +113,11 @@ pub async fn costs(conn: &mut PgConnection, scope: &Scope, days: SavingDays) -> 
         days.money_from,
         days.use_from,
         days.complete_to,
-        PLACE_COUNT_MAX,
+        PLACE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, PLACE_COUNT_MAX, "services in environments with cost")
 }
 
 /// How a service was used in an environment; 0 for all of them together. No money, so no scope.
@@ -145,7 +150,7 @@ pub struct PlaceUseRow {
 /// Use of every place with a value: traffic and replicas by the one metric that tells them of the service, utilization as
 /// the mean of all. A day on which no counted run ended is no day without use: a longer run may have worked on it.
 pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec<PlaceUseRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         PlaceUseRow,
         r#"
         WITH day AS (
@@ -175,11 +180,12 @@ pub async fn uses(conn: &mut PgConnection, days: SavingDays) -> sqlx::Result<Vec
         days.first,
         days.use_from,
         days.complete_to,
-        PLACE_COUNT_MAX,
+        PLACE_COUNT_MAX + 1,
         RUNS_COUNTED_BY,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, PLACE_COUNT_MAX, "services in environments with usage")
 }
 
 /// The last deployment of a service into an environment that went live.
@@ -197,7 +203,7 @@ pub struct LastDeployed {
 
 /// The last deployment of every place.
 pub async fn last_deployed(conn: &mut PgConnection) -> sqlx::Result<Vec<LastDeployed>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         LastDeployed,
         r#"SELECT DISTINCT ON (ds.service_id, d.environment_id) ds.service_id,
                   d.environment_id AS "environment_id!", (d.finished_at AT TIME ZONE 'UTC')::date AS "day!",
@@ -206,10 +212,11 @@ pub async fn last_deployed(conn: &mut PgConnection) -> sqlx::Result<Vec<LastDepl
            WHERE d.status IN ('succeeded', 'superseded') AND d.finished_at IS NOT NULL AND d.environment_id IS NOT NULL
              AND d.kind <> 'config_sync'
            ORDER BY ds.service_id, d.environment_id, d.finished_at DESC, d.deployment_id DESC LIMIT $1"#,
-        PLACE_COUNT_MAX
+        DEPLOYED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, DEPLOYED_COUNT_MAX, "services in environments with deployments")
 }
 
 /// What one commitment cost by who bears it.
@@ -237,7 +244,7 @@ pub struct UnusedRow {
 
 /// Unused commitments of the days that money is of.
 pub async fn unused(conn: &mut PgConnection, scope: &Scope, days: SavingDays) -> sqlx::Result<Vec<UnusedRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         UnusedRow,
         r#"
         WITH line AS (
@@ -257,18 +264,20 @@ pub async fn unused(conn: &mut PgConnection, scope: &Scope, days: SavingDays) ->
         )
         SELECT l.service_id, coalesce(s.slug, '') AS "service_slug!", coalesce(s.name, 'Not allocated') AS "service_name!",
             team.name AS "team_name?", l.commitment_id, l.provider_name, l.currency,
-            (SELECT coalesce(sum(o.used), 0) FROM line o WHERE o.commitment_id IS NOT DISTINCT FROM l.commitment_id
-                AND o.provider_name IS NOT DISTINCT FROM l.provider_name AND o.currency = l.currency) AS "used!",
-            l.unused AS "unused!"
-        FROM line l LEFT JOIN service s ON s.service_id = l.service_id LEFT JOIN team ON team.team_id = s.team_id
-        WHERE l.unused > 0 ORDER BY l.unused DESC, 2, 5 LIMIT 2000
+            l.used_by_all AS "used!", l.unused AS "unused!"
+        FROM (SELECT line.*, sum(used) OVER (PARTITION BY commitment_id, provider_name, currency) AS used_by_all
+              FROM line) l
+        LEFT JOIN service s ON s.service_id = l.service_id LEFT JOIN team ON team.team_id = s.team_id
+        WHERE l.unused > 0 ORDER BY l.unused DESC, 2, 5 LIMIT $4
         "#,
         scope.team_ids(),
         days.money_from,
         days.complete_to,
+        UNUSED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, UNUSED_COUNT_MAX, "unused commitments of services")
 }
 
 /// A saving that somebody dismissed.
@@ -290,18 +299,21 @@ pub struct Dismissal {
 
 /// The dismissals that hold, the newest first. Which of them a reader may see is decided by the savings that they are of.
 pub async fn dismissals(conn: &mut PgConnection) -> sqlx::Result<Vec<Dismissal>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Dismissal,
         "SELECT saving_key, reason, amount, billing_currency, dismissed_by, dismissed_at FROM saving_dismissal
          WHERE undone_at IS NULL ORDER BY saving_dismissal_id DESC LIMIT $1",
-        DISMISSAL_COUNT_MAX
+        DISMISSAL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, DISMISSAL_COUNT_MAX, "dismissed savings")
 }
 
 /// Dismisses a saving; one that is dismissed already stays as it is. False where it was.
 pub async fn dismiss(conn: &mut PgConnection, dismissal: &Dismissal) -> sqlx::Result<bool> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM saving_dismissal WHERE undone_at IS NULL"#);
+    limits::room(count.fetch_one(&mut *conn).await?, DISMISSAL_COUNT_MAX, "dismissed savings")?;
     let done = sqlx::query!(
         "INSERT INTO saving_dismissal (saving_key, reason, amount, billing_currency, dismissed_by, dismissed_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (saving_key) WHERE undone_at IS NULL DO NOTHING",

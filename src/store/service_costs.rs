@@ -1,12 +1,17 @@
 //! What the service page reads: the service, its cost by day, and what was bought.
 
-use super::Scope;
+use super::catalogue::ENTRY_READ_MAX;
 use super::costs::CostFilter;
-use super::own_plan;
+use super::{Scope, limits, own_plan};
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+
+/// Sums that are read at once: of days, of weeks, or of services.
+const SUM_COUNT_MAX: i64 = 200_000;
+/// What was bought, in kinds and currencies, that is read at once.
+const BOUGHT_COUNT_MAX: i64 = 100_000;
 
 /// A service as its page names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +81,7 @@ pub async fn days(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<ServiceDay>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ServiceDay,
         r#"
         SELECT
@@ -96,7 +101,7 @@ pub async fn days(
           AND ($11::text IS NULL OR d.billing_currency = $11)
         GROUP BY 1, 2, 3, 4, 5, 6
         ORDER BY 1, 2, 3, 4, 5, 6
-        LIMIT 200000
+        LIMIT $12
         "#,
         service_id,
         filter.days.start(),
@@ -109,9 +114,11 @@ pub async fn days(
         filter.provider_name,
         filter.charge_category,
         filter.currency,
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "days of the service by environment, provider and charge category")
 }
 
 /// What was bought, now and in the comparison.
@@ -145,7 +152,7 @@ pub async fn bought(
     filter: &CostFilter,
     compared: DateRange,
 ) -> sqlx::Result<Vec<Bought>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Bought,
         r#"
         SELECT
@@ -194,7 +201,7 @@ pub async fn bought(
           AND ($11::text IS NULL OR d.billing_currency = $11)
         GROUP BY d.billing_currency, d.split_id
         ORDER BY 6 DESC, 1, 2, 3, 4, 5
-        LIMIT 10000
+        LIMIT $12
         "#,
         service_id,
         filter.days.start(),
@@ -207,9 +214,11 @@ pub async fn bought(
         filter.provider_name,
         filter.charge_category,
         filter.currency,
+        BOUGHT_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, BOUGHT_COUNT_MAX, "kinds of what the service bought")
 }
 
 /// An environment, for labels.
@@ -334,7 +343,7 @@ pub async fn by_service(
         LEFT JOIN service s ON s.service_id = c.service_id
         LEFT JOIN team t ON t.team_id = s.team_id
         ORDER BY c.cost DESC, 3, 1
-        LIMIT 100000
+        LIMIT $12
         "#,
         filter.days.start(),
         filter.days.end(),
@@ -347,11 +356,12 @@ pub async fn by_service(
         filter.provider_name,
         filter.charge_category,
         filter.currency,
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(&mut *conn)
     .await?;
     own_plan::end(conn).await?;
-    Ok(rows)
+    limits::within(rows, SUM_COUNT_MAX, "services in currencies")
 }
 
 /// A service of the catalogue and when it was last deployed.
@@ -383,7 +393,7 @@ pub async fn catalogue(
     team_id: Option<i64>,
     text: Option<&str>,
 ) -> sqlx::Result<Vec<CatalogueService>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         CatalogueService,
         r#"
         SELECT s.service_id, s.slug, s.name, t.slug AS "team_slug?", t.name AS "team_name?",
@@ -400,14 +410,16 @@ pub async fn catalogue(
           AND ($2::text IS NULL OR strpos(lower(s.name), lower($2)) > 0 OR strpos(s.slug, lower($2)) > 0)
           AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
         ORDER BY s.name, s.service_id
-        LIMIT 5000
+        LIMIT $4
         "#,
         team_id,
         text,
         scope.team_ids(),
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "services")
 }
 
 /// One week of one service in one currency.
@@ -430,7 +442,7 @@ pub async fn weekly(
     filter: &CostFilter,
     service_ids: &[i64],
 ) -> sqlx::Result<Vec<WeekCost>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         WeekCost,
         r#"
         SELECT
@@ -443,16 +455,18 @@ pub async fn weekly(
           AND ($5::bigint[] IS NULL OR service.team_id = ANY($5))
         GROUP BY 1, 2, 3
         ORDER BY 1, 3, 2
-        LIMIT 100000
+        LIMIT $6
         "#,
         filter.days.start(),
         filter.days.end(),
         filter.basis.key(),
         service_ids,
         scope.team_ids(),
+        SUM_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SUM_COUNT_MAX, "weeks of services in currencies")
 }
 
 /// Which sources bill these services on these days.

@@ -1,10 +1,13 @@
 //! Launches, redesigns and release windows of services: registered here, or told by a sender as a marker of that name.
 
+use super::limits;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
 /// Plans that are read at most.
 const PLAN_COUNT_MAX: i64 = 20_000;
+/// Those of them that are registered here; senders may tell of as many.
+pub const KEPT_COUNT_MAX: i64 = 10_000;
 /// The longest title, in characters.
 pub const TITLE_LENGTH_MAX: usize = 200;
 
@@ -37,7 +40,7 @@ pub async fn list(
     service_ids: Option<&[i64]>,
     from: NaiveDate,
 ) -> sqlx::Result<Vec<ServicePlan>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ServicePlan,
         r#"SELECT p.service_plan_id AS "service_plan_id?", p.service_id AS "service_id!", s.slug AS "service_slug!",
                   p.kind AS "kind!", p.title AS "title!", p.first_day AS "first_day!", p.last_day AS "last_day!",
@@ -57,14 +60,17 @@ pub async fn list(
            ORDER BY p.first_day, p.service_id, p.kind, p.title LIMIT $3"#,
         service_ids,
         from,
-        PLAN_COUNT_MAX,
+        PLAN_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, PLAN_COUNT_MAX, "plans of services")
 }
 
 /// Registers a plan and gives its number.
 pub async fn add(conn: &mut PgConnection, plan: &ServicePlan) -> sqlx::Result<i64> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM service_plan WHERE removed_at IS NULL"#);
+    limits::room(count.fetch_one(&mut *conn).await?, KEPT_COUNT_MAX, "plans")?;
     sqlx::query_scalar!(
         "INSERT INTO service_plan (service_id, kind, title, first_day, last_day, added_by, added_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING service_plan_id",

@@ -1,5 +1,6 @@
 //! How sources are set up. Credentials are sealed; nothing here gives them out but [`SourceSetting::credentials`].
 
+use super::limits;
 use super::seal::{Key, Place as SealedPlace, SealError};
 use crate::sources::kind::{Kind, Restatement};
 use crate::sources::place::{Credentials, Place};
@@ -10,7 +11,8 @@ use std::fmt;
 
 const TABLE: &str = "source_setting";
 const COLUMN: &str = "credentials_sealed";
-const SOURCES_MAX: i64 = 500;
+/// Sources that are set up at most, as many as [`list`] reads.
+pub const SOURCES_MAX: i64 = 500;
 
 /// A source that was set up.
 #[derive(Clone)]
@@ -170,6 +172,8 @@ pub async fn insert(
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<i64>> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM source_setting"#).fetch_one(&mut *conn).await?;
+    limits::room(count, SOURCES_MAX, "sources")?;
     sqlx::query!("INSERT INTO source (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", setting.name)
         .execute(&mut *conn)
         .await?;

@@ -1,10 +1,13 @@
 //! Where bills come from, and what each delivery did. Totals of bills belong to no team: only an unrestricted
 //! scope reads them.
 
-use super::Scope;
+use super::{Scope, limits};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+
+/// Sources that are read at once. Files may name more than people set up.
+const SOURCE_COUNT_MAX: i64 = 20_000;
 
 /// A source and how it stands.
 #[derive(Debug, Clone)]
@@ -31,9 +34,9 @@ pub struct SourceRow {
     pub quarantined_count: i64,
 }
 
-/// Every source, at most 500.
+/// Every source.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<SourceRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         SourceRow,
         r#"SELECT s.source_id, s.name, s.provider_name,
                   (SELECT max(g.last_charge_date) FROM generation g
@@ -49,10 +52,12 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<SourceRow>> {
            LEFT JOIN LATERAL (SELECT delivery_id, received_at, state FROM delivery d
                               WHERE d.source_id = s.source_id
                               ORDER BY received_at DESC, delivery_id DESC LIMIT 1) latest ON true
-           ORDER BY s.name LIMIT 500"#
+           ORDER BY s.name LIMIT $1"#,
+        SOURCE_COUNT_MAX + 1
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SOURCE_COUNT_MAX, "sources")
 }
 
 /// The current bill of one billing account and period of a source, in one currency.
@@ -80,6 +85,8 @@ pub struct CurrentBill {
     pub effective_cost: BigDecimal,
 }
 
+/// Bills of one delivery in currencies that are read at once.
+const CONSEQUENCE_COUNT_MAX: i64 = 100_000;
 /// Rows of [`current_bills`].
 pub const CURRENT_BILLS_MAX: i64 = 1_000;
 
@@ -173,7 +180,7 @@ pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i
     if !scope.is_everything() {
         return Ok(Vec::new());
     }
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Consequence,
         r#"WITH replaced AS (
                SELECT current_generation_id AS start, generation_id, delivery_id FROM counted_before($1)
@@ -190,11 +197,13 @@ pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i
            FROM side JOIN generation g ON g.generation_id = side.generation_id
            LEFT JOIN replaced earlier ON earlier.start = g.generation_id
            GROUP BY g.generation_id, earlier.delivery_id, side.billing_currency
-           ORDER BY g.billing_period_start, g.billing_account_id, side.billing_currency LIMIT 1000"#,
-        delivery_id
+           ORDER BY g.billing_period_start, g.billing_account_id, side.billing_currency LIMIT $2"#,
+        delivery_id,
+        CONSEQUENCE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, CONSEQUENCE_COUNT_MAX, "bills of the delivery")
 }
 
 /// An entry of the audit log about a delivery.

@@ -1,6 +1,6 @@
 //! What splits moved: by split, and by service.
 
-use super::Scope;
+use super::{Scope, limits};
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
@@ -22,6 +22,9 @@ pub struct SplitCost {
     pub cost: BigDecimal,
 }
 
+/// Services in currencies, once a split, that are read at once.
+const MOVED_COUNT_MAX: i64 = 200_000;
+
 /// What each split, or this one, moved on these days, within the scope: the origin's rows first.
 pub async fn moved(
     conn: &mut PgConnection,
@@ -29,7 +32,7 @@ pub async fn moved(
     split_id: Option<i64>,
     days: DateRange,
 ) -> sqlx::Result<Vec<SplitCost>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         SplitCost,
         r#"SELECT d.split_id, d.service_id, coalesce(service.slug, '') AS "slug!",
                   coalesce(service.name, CASE WHEN d.service_id = 0 THEN 'Not allocated' ELSE 'Removed service' END)
@@ -42,12 +45,14 @@ pub async fn moved(
              AND d.charge_date >= $3 AND d.charge_date < $4
              AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
            GROUP BY d.split_id, d.service_id, service.slug, service.name, d.billing_currency
-           ORDER BY d.split_id, d.billing_currency, 6 DESC, 4 LIMIT 50000"#,
+           ORDER BY d.split_id, d.billing_currency, 6 DESC, 4 LIMIT $5"#,
         scope.team_ids(),
         split_id,
         days.start(),
         days.end(),
+        MOVED_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, MOVED_COUNT_MAX, "services that splits moved cost of")
 }

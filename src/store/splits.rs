@@ -1,12 +1,13 @@
 //! Shared costs as they are stored. `allocate` gives them their meaning, `rollup::splits` works them out.
 
+use super::limits;
 use super::mapping_rule_versions::Author;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-/// More splits than this are a mistake of a script.
-const SPLIT_COUNT_MAX: i64 = 1_000;
+/// More splits than this are a mistake of a script: they cannot be added, so that all are read and applied.
+pub const SPLIT_COUNT_MAX: i64 = 1_000;
 
 /// A split's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,8 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<StoredSplit>> {
 
 /// Adds a split and gives its id.
 pub async fn insert(conn: &mut PgConnection, values: &SplitValues, author: Author<'_>) -> sqlx::Result<i64> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM split"#).fetch_one(&mut *conn).await?;
+    limits::room(count, SPLIT_COUNT_MAX, "shared costs")?;
     let split_id = sqlx::query_scalar!(
         "INSERT INTO split (name, source_service_id, method, metric, targets, by_environment, first_day, last_day,
              created_by, created_at)

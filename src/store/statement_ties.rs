@@ -1,12 +1,15 @@
 //! Proof that a month ties to its bills: what was delivered, what replaced what, how far the bills reach.
 
-use super::Scope;
 use super::statements::MonthView;
+use super::{Scope, limits};
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
+
+/// Bills of one month in currencies that are read at once.
+const BILL_COUNT_MAX: i64 = 100_000;
 
 /// How far the bills of a month reach, by source.
 #[derive(Debug, Clone)]
@@ -119,7 +122,7 @@ pub async fn ties(
         return Ok(Vec::new());
     }
     let (start, end) = (month.first_day(), month.next().first_day());
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         SourceTie,
         r#"WITH stated AS (
                SELECT m.generation_id, m.billing_currency, sum(m.charge_count)::bigint AS charge_count,
@@ -139,13 +142,15 @@ pub async fn ties(
                 AND t.billing_period_start = g.billing_period_start
                 AND t.billing_currency = stated.billing_currency
            WHERE g.state = 'current' AND g.billing_period_start >= $2 AND g.billing_period_start < $3
-           ORDER BY stated.cost DESC, source.name, g.billing_account_id LIMIT 2000"#,
+           ORDER BY stated.cost DESC, source.name, g.billing_account_id LIMIT $4"#,
         basis.key(),
         start,
         end,
+        BILL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, BILL_COUNT_MAX, "bills of the month")
 }
 
 /// A bill that a later delivery replaced, and what that did to the total.
@@ -180,7 +185,7 @@ pub async fn restatements(
         return Ok(Vec::new());
     }
     let (start, end) = (month.first_day(), month.next().first_day());
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Restatement,
         r#"WITH total AS (
                SELECT m.generation_id, m.billing_currency,
@@ -208,11 +213,13 @@ pub async fn restatements(
            FROM pair JOIN side ON side.later_id = pair.later_id JOIN source ON source.source_id = pair.source_id
            GROUP BY source.name, pair.billing_account_id, pair.earlier_delivery_id, pair.later_delivery_id,
                     pair.later_id, pair.published_at, side.billing_currency
-           ORDER BY pair.published_at, source.name, pair.billing_account_id, side.billing_currency LIMIT 2000"#,
+           ORDER BY pair.published_at, source.name, pair.billing_account_id, side.billing_currency LIMIT $4"#,
         basis.key(),
         start,
         end,
+        BILL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, BILL_COUNT_MAX, "replaced bills of the month")
 }

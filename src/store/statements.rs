@@ -1,13 +1,18 @@
 //! What a month cost: by billing period (what the invoices say) and by charge day (when it was used).
 
-use super::Scope;
 use super::charges::ChargeFilter;
+use super::{Scope, limits};
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+
+/// Cells that are read at once: a statement adds them up.
+const CELL_COUNT_MAX: i64 = 200_000;
+/// Months in currencies that are read at once, apart by the month of the bills.
+const MONTH_COUNT_MAX: i64 = 50_000;
 
 /// Which label of a charge puts it into a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +97,7 @@ async fn billed_rows(
     start: NaiveDate,
     end: NaiveDate,
 ) -> sqlx::Result<Vec<StatementRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         StatementRow,
         r#"SELECT s.month AS "month!", s.month AS "billing_month!", s.service_id AS "service_id!",
                   s.service_slug AS "service_slug?", s.service_name AS "service_name?",
@@ -107,14 +112,16 @@ async fn billed_rows(
            GROUP BY s.month, s.service_id, s.service_slug, s.service_name, s.team_id, s.team_slug, s.team_name,
                     s.cost_center, s.environment_id, s.environment_slug, s.environment_name,
                     s.provider_name, s.charge_category, s.billing_currency
-           LIMIT 200000"#,
+           LIMIT $5"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+        CELL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, CELL_COUNT_MAX, "cells of statements")
 }
 
 async fn charged_rows(
@@ -124,7 +131,7 @@ async fn charged_rows(
     start: NaiveDate,
     end: NaiveDate,
 ) -> sqlx::Result<Vec<StatementRow>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         StatementRow,
         r#"SELECT date_trunc('month', d.charge_date::timestamp)::date AS "month!",
                   date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
@@ -144,14 +151,16 @@ async fn charged_rows(
            GROUP BY 1, 2, d.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
                     d.environment_id, environment.slug, environment.name,
                     d.provider_name, d.charge_category, d.billing_currency
-           LIMIT 200000"#,
+           LIMIT $5"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+        CELL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, CELL_COUNT_MAX, "cells of statements")
 }
 
 /// A month's totals in one currency.
@@ -256,7 +265,7 @@ async fn billed_months(
     start: NaiveDate,
     end: NaiveDate,
 ) -> sqlx::Result<Vec<MonthTotal>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         MonthTotal,
         r#"WITH cell AS (
                SELECT s.month, s.billing_currency, s.charge_category, s.service_id, s.charge_count,
@@ -268,14 +277,16 @@ async fn billed_months(
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Credit'), 0) AS "credit!",
                   coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
                   sum(charge_count)::bigint AS "charge_count!"
-           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT 5000"#,
+           FROM cell GROUP BY month, billing_currency ORDER BY month DESC, sum(cost) DESC LIMIT $5"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+        MONTH_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, MONTH_COUNT_MAX, "months in currencies")
 }
 
 async fn charged_months(
@@ -303,14 +314,16 @@ async fn charged_months(
                   coalesce(sum(cost) FILTER (WHERE service_id = 0), 0) AS "unallocated!",
                   sum(charge_count)::bigint AS "charge_count!"
            FROM cell GROUP BY month, billing_month, billing_currency
-           ORDER BY month DESC, billing_month, billing_currency LIMIT 5000"#,
+           ORDER BY month DESC, billing_month, billing_currency LIMIT $5"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+        MONTH_COUNT_MAX + 1,
     )
     .fetch_all(conn)
     .await?;
+    let rows = limits::within(rows, MONTH_COUNT_MAX, "months in currencies")?;
     let parts = rows.into_iter().map(|row| MonthPart {
         billing_month: row.billing_month,
         total: MonthTotal {
@@ -353,7 +366,7 @@ pub async fn shifted(
     month: BillingPeriod,
 ) -> sqlx::Result<Vec<ShiftedCost>> {
     let (start, end) = (month.first_day(), month.next().first_day());
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         ShiftedCost,
         r#"WITH part AS (
                SELECT g.billing_period_start, d.charge_date, coalesce(k.charge_class, '') = 'Correction' AS is_correction,
@@ -385,14 +398,16 @@ pub async fn shifted(
            GROUP BY 1, 2, 3, 4, 5
            -- All shares together move nothing.
            HAVING NOT p.is_shared OR sum(cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost, p.contracted_cost)) <> 0
-           ORDER BY 1, 2, 3, 4, 5 LIMIT 1000"#,
+           ORDER BY 1, 2, 3, 4, 5 LIMIT $5"#,
         scope.team_ids(),
         basis.key(),
         start,
         end,
+        MONTH_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, MONTH_COUNT_MAX, "months of bills and charges")
 }
 
 /// What a month's statement says of a part of it.

@@ -1,8 +1,12 @@
 //! The tag standard as it is stored.
 
+use super::limits;
 use super::mapping_rule_versions::Author;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+
+/// Tag rules that are kept at most, as many as [`list`] reads.
+pub const RULE_COUNT_MAX: i64 = 500;
 
 /// A stored tag rule.
 #[derive(Debug, Clone)]
@@ -36,7 +40,8 @@ pub struct TagRuleValues {
 
 /// Every tag rule by key.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<StoredTagRule>> {
-    let rows = sqlx::query!("SELECT * FROM tag_rule ORDER BY lower(tag_key) LIMIT 500").fetch_all(conn).await?;
+    let rows =
+        sqlx::query!("SELECT * FROM tag_rule ORDER BY lower(tag_key) LIMIT $1", RULE_COUNT_MAX).fetch_all(conn).await?;
     let rule = rows.into_iter().map(|row| StoredTagRule {
         tag_rule_id: row.tag_rule_id,
         values: TagRuleValues {
@@ -89,6 +94,8 @@ pub async fn save(
         .fetch_optional(conn)
         .await;
     }
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM tag_rule"#).fetch_one(&mut *conn).await?;
+    limits::room(count, RULE_COUNT_MAX, "tag rules")?;
     sqlx::query_scalar!(
         "INSERT INTO tag_rule (tag_key, aliases, environment_kinds, allowed_values, is_exact_case, changed_by,
              changed_at, reason)

@@ -1,6 +1,7 @@
 //! Teams as their pages head them.
 
-use super::Scope;
+use super::catalogue::ENTRY_READ_MAX;
+use super::{Scope, limits};
 use sqlx::PgConnection;
 
 /// A team.
@@ -22,7 +23,7 @@ pub struct TeamHead {
 
 /// The teams of a scope, by name.
 pub async fn list(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Vec<TeamHead>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         TeamHead,
         r#"SELECT t.team_id, t.slug, t.name, t.cost_center,
                   (SELECT count(*) FROM service s WHERE s.team_id = t.team_id) AS "service_count!",
@@ -31,11 +32,13 @@ pub async fn list(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Vec<Te
                    JOIN deployment d ON d.deployment_id = ds.deployment_id
                    WHERE s.team_id = t.team_id AND d.status IN ('succeeded', 'superseded')) AS "deployment_count!"
            FROM team t WHERE $1::bigint[] IS NULL OR t.team_id = ANY($1)
-           ORDER BY lower(t.name), t.team_id LIMIT 2000"#,
-        scope.team_ids()
+           ORDER BY lower(t.name), t.team_id LIMIT $2"#,
+        scope.team_ids(),
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "teams")
 }
 
 /// A team by its address, whoever asks: a name is no secret, its money is.

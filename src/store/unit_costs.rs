@@ -1,7 +1,7 @@
 //! Daily cost and usage by service, environment or product: what unit costs are made of.
 
-use super::Scope;
 use super::costs::CostFilter;
+use super::{Scope, limits};
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -67,7 +67,7 @@ pub async fn costs(
     group: UnitGroup,
     days: DateRange,
 ) -> sqlx::Result<Vec<GroupCost>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         GroupCost,
         r#"
         SELECT g.key AS "key!", max(g.label) AS "label!", g.charge_date AS "charge_date!", g.currency AS "currency!",
@@ -104,10 +104,11 @@ pub async fn costs(
         filter.team_id,
         filter.currency,
         metric,
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "days of groups with cost")
 }
 
 /// Usage of one group on one day.
@@ -136,7 +137,7 @@ pub async fn usage(
     group: UnitGroup,
     days: DateRange,
 ) -> sqlx::Result<Vec<GroupUsage>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         GroupUsage,
         r#"
         SELECT g.key AS "key!", g.charge_date AS "charge_date!", sum(g.value) AS "value!",
@@ -174,10 +175,11 @@ pub async fn usage(
         filter.environment_id,
         filter.service_id,
         filter.team_id,
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "days of groups with usage")
 }
 
 /// The services that each group's cost is of in these days: what a late bill leaves out of a group is known by them.
@@ -195,9 +197,10 @@ pub async fn services(conn: &mut PgConnection, group: UnitGroup, days: DateRange
         group.key(),
         days.start(),
         days.end(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
     )
     .fetch_all(conn)
     .await?;
+    let rows = limits::within(rows, ROW_COUNT_MAX, "services of groups")?;
     Ok(rows.into_iter().filter_map(|row| Some((row.key?, row.service_id))).collect())
 }

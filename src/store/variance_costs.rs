@@ -1,13 +1,13 @@
 //! What a change of spend is explained from: lines of two periods under one mapping, what rules and splits moved,
 //! and traffic.
 
-use super::Scope;
 use super::cost_conditions::{select_daily, select_daily_by_key};
 use super::costs::CostFilter;
 use super::service_measures::Measure;
 use super::statements::MonthView;
 use super::variance_dimension;
 use super::variance_known::Known;
+use super::{Scope, limits};
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
@@ -95,7 +95,7 @@ pub async fn lines(
 ) -> sqlx::Result<Vec<VarianceLine>> {
     let Question { filter, compared, .. } = question;
     let lacking = known.lists();
-    select_daily_by_key!(
+    let rows = select_daily_by_key!(
         VarianceLine,
         scope,
         filter,
@@ -153,7 +153,7 @@ pub async fn lines(
         compared.end(),
         question.is_by_bill(),
         compared.last_day(),
-        LINE_COUNT_MAX,
+        LINE_COUNT_MAX + 1,
         known.end,
         &lacking.source_ids,
         &lacking.accounts,
@@ -163,7 +163,8 @@ pub async fn lines(
         question.dimension.map(|(_, value)| value),
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, LINE_COUNT_MAX, "kinds of what was bought")
 }
 
 /// What the ledger says of both periods in one currency, under the owners of each day.

@@ -4,16 +4,18 @@
 //! Rollups by service know no dimensions, so these are sums by rollup key, under the mapping of each day, as on the page of
 //! the dimension. What splits move has no value and is not among them.
 
-use super::Scope;
 use super::converted_costs::CostPart;
 use super::cost_conditions::select_daily_by_key;
 use super::variance_costs::{Question, Sums};
 use super::variance_known::Known;
+use super::{Scope, limits};
 use crate::focus::DateRange;
 use sqlx::PgConnection;
 
 /// Services that are read at most.
-const SERVICE_COUNT_MAX: i64 = 100_000;
+const SERVICE_COUNT_MAX: i64 = 200_000;
+/// Months of bills in currencies that are read at most.
+const PART_COUNT_MAX: i64 = 20_000;
 
 /// The sums of both periods by currency.
 pub(super) async fn sums(
@@ -86,7 +88,7 @@ pub async fn parts(
     days: DateRange,
 ) -> sqlx::Result<Vec<CostPart>> {
     let filter = question.filter;
-    select_daily_by_key!(
+    let rows = select_daily_by_key!(
         CostPart,
         scope,
         filter,
@@ -105,15 +107,17 @@ pub async fn parts(
           AND coalesce(dimension_value(m.dimensions, $11::text, team.cost_center), '') = $12::text
         GROUP BY g.billing_period_start, d.billing_currency
         ORDER BY g.billing_period_start, d.billing_currency
-        LIMIT 20000
+        LIMIT $13
         "#],
         days.start(),
         days.end(),
         dimension.0,
         dimension.1,
+        PART_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, PART_COUNT_MAX, "months of bills in currencies")
 }
 
 /// Services of whose usage in both periods all has the value. Of the others a verdict, which is about all of a service,
@@ -125,7 +129,7 @@ pub async fn whole_services(
     dimension: &(String, String),
 ) -> sqlx::Result<Vec<i64>> {
     let Question { filter, compared, .. } = question;
-    sqlx::query_scalar!(
+    let rows = sqlx::query_scalar!(
         r#"
         SELECT m.service_id AS "service_id!"
         FROM daily_cost_by_key d
@@ -153,8 +157,9 @@ pub async fn whole_services(
         filter.environment_id,
         dimension.0,
         dimension.1,
-        SERVICE_COUNT_MAX,
+        SERVICE_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, SERVICE_COUNT_MAX, "services with the value")
 }

@@ -1,7 +1,11 @@
 //! What workloads are for: a stated goal for the units of a metric of a service.
 
+use super::limits;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+
+/// Goals that are kept at most.
+pub const GOAL_COUNT_MAX: i64 = 10_000;
 
 /// A stated goal. No money, so no scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +30,29 @@ pub struct WorkloadGoal {
 
 /// The goals of these services; of all where none is named.
 pub async fn list(conn: &mut PgConnection, service_ids: Option<&[i64]>) -> sqlx::Result<Vec<WorkloadGoal>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         WorkloadGoal,
         "SELECT g.service_id, s.slug AS service_slug, g.metric, g.goal, g.cost_percent, g.duration_metric, g.stated_by,
                 g.stated_at
          FROM workload_goal g JOIN service s USING (service_id)
          WHERE $1::bigint[] IS NULL OR g.service_id = ANY($1)
-         ORDER BY s.slug, g.metric LIMIT 10000",
-        service_ids
+         ORDER BY s.slug, g.metric LIMIT $2",
+        service_ids,
+        GOAL_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, GOAL_COUNT_MAX, "stated goals")
 }
 
 /// States a goal, or another one.
 pub async fn put(conn: &mut PgConnection, goal: &WorkloadGoal) -> sqlx::Result<()> {
+    let others = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM workload_goal WHERE (service_id, metric) <> ($1, $2)"#,
+        goal.service_id,
+        goal.metric,
+    );
+    limits::room(others.fetch_one(&mut *conn).await?, GOAL_COUNT_MAX, "goals")?;
     sqlx::query!(
         "INSERT INTO workload_goal (service_id, metric, goal, cost_percent, duration_metric, stated_by, stated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)

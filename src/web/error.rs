@@ -1,6 +1,7 @@
 //! What a page can fail with, and the page that each failure shows.
 
 use crate::api::error::ErrorBody;
+use crate::store::limits::{self, LimitError};
 use crate::store::locks;
 use askama::Template;
 use axum::http::response::Parts;
@@ -61,7 +62,8 @@ pub enum Error {
     /// Somebody else's change took longer than a request may wait.
     #[error("A longer change is under way and this had to wait too long. Nothing was changed; try again in a moment.")]
     WaitedTooLong,
-    /// What was asked for takes longer than a page may. The message says how to ask for less.
+    /// What was asked for takes longer than a page may, or is more than is read at once. The message says how to ask
+    /// for less.
     #[error("{0}")]
     TooMuch(String),
     /// Logged in full, shown as one neutral sentence.
@@ -108,9 +110,25 @@ fn is_unstorable_text(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(&*code, "22021" | "22P05"))
 }
 
+impl From<LimitError> for Error {
+    fn from(limit: LimitError) -> Self {
+        let sentence = limit.to_string();
+        match limit {
+            LimitError::TooMany { .. } => {
+                tracing::warn!("A request asked for too much: {sentence}");
+                Self::TooMuch(sentence)
+            }
+            LimitError::Full { .. } => Self::Conflict(sentence),
+        }
+    }
+}
+
 // A missing row is never a 404 by itself: a handler that expects one says `ok_or(Error::NotFound)`.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if let Some(limit) = limits::of(&error) {
+            return limit.into();
+        }
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
             other if is_unstorable_text(&other) => Self::Invalid(UNSTORABLE.into()),
@@ -125,8 +143,12 @@ impl From<sqlx::Error> for Error {
 
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
+        let cause = error.downcast_ref::<sqlx::Error>();
+        if let Some(limit) = cause.and_then(limits::of) {
+            return limit.into();
+        }
         // The context around it stays in the log only where something is broken.
-        match error.downcast_ref::<sqlx::Error>() {
+        match cause {
             Some(cause) if locks::is_busy(cause) => {
                 tracing::warn!("A request waited too long: {error:#}");
                 Self::WaitedTooLong
@@ -232,4 +254,21 @@ struct ErrorPage {
     is_form: bool,
     /// The reader lacks a role: who gives it is said.
     is_role: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_is_read_at_once_is_said_so_and_is_no_fault_of_the_server() {
+        let error = || limits::within(vec![1, 2], 1, "things").unwrap_err();
+        for error in [Error::from(error()), Error::from(anyhow::Error::from(error()).context("reading things"))] {
+            assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(error.to_string().starts_with("There are more than 1 things."), "{error}");
+        }
+        let full = Error::from(limits::room(1, 1, "things").unwrap_err());
+        assert_eq!(full.status(), StatusCode::CONFLICT);
+        assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Internal(_)));
+    }
 }

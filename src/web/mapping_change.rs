@@ -109,7 +109,7 @@ impl From<CatalogueError> for Error {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::Database(error) => error.into(),
-            CatalogueError::NameTaken { .. } => Self::Conflict(error.to_string()),
+            CatalogueError::NameTaken { .. } | CatalogueError::Full(_) => Self::Conflict(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }
     }

@@ -43,6 +43,7 @@ mod impact_reference;
 mod impact_worlds;
 mod jobs_again;
 mod ledger;
+mod limits;
 mod lost_ends;
 mod mapping;
 mod old_server;

@@ -1,8 +1,10 @@
 //! Environments: where a service runs, and what for.
 
 use super::{
-    CatalogueError, ENTRY_COUNT_MAX, check_free, check_slug, checked_aliases, checked_name, environment_names,
+    CatalogueError, ENTRY_READ_MAX, check_free, check_room, check_slug, checked_aliases, checked_name,
+    environment_names,
 };
+use crate::store::limits;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
@@ -70,16 +72,17 @@ impl EnvironmentValues {
 
 /// All environments by name.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Environment>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Environment,
         r#"SELECT e.environment_id, e.slug, e.name, e.kind, e.last_day, e.idle_days, e.origin,
                   coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM environment_alias a
                             WHERE a.environment_id = e.environment_id), '{}') AS "aliases!"
            FROM environment e ORDER BY lower(e.name), e.environment_id LIMIT $1"#,
-        ENTRY_COUNT_MAX
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "environments")
 }
 
 /// The environment of that address.
@@ -161,7 +164,11 @@ async fn check(
         return Err(CatalogueError::BadIdleDays);
     }
     let wanted = [slug, &name].into_iter().chain(aliases.iter().map(String::as_str));
-    check_free(&environment_names(conn).await?, own_id, wanted)?;
+    let taken = environment_names(conn).await?;
+    if own_id.is_none() {
+        check_room(&taken, "environments")?;
+    }
+    check_free(&taken, own_id, wanted)?;
     Ok((name, aliases))
 }
 

@@ -7,12 +7,17 @@ pub mod team_share;
 
 mod names;
 
+use super::limits::{self, LimitError};
+use std::collections::HashSet;
+
 pub use names::{
     NamedEntry, NewEnvironment, NewService, add_environments, add_services, environment_names, service_names,
 };
 
-/// More entries than this are a mistake of a script.
+/// More entries than this are a mistake of a script: no more of a kind can be added by hand.
 pub const ENTRY_COUNT_MAX: i64 = 20_000;
+/// Entries that are read at once: rules may add more than people, an environment for each preview.
+pub const ENTRY_READ_MAX: i64 = 200_000;
 const NAME_CHARS_MAX: usize = 200;
 const SLUG_CHARS_MAX: usize = 100;
 const ALIAS_COUNT_MAX: usize = 50;
@@ -42,7 +47,19 @@ pub enum CatalogueError {
     #[error("An entry has at most {ALIAS_COUNT_MAX} other names.")]
     TooManyAliases,
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Full(LimitError),
+    #[error(transparent)]
+    Database(sqlx::Error),
+}
+
+// That there is no room is for whoever adds something, and no fault of the database.
+impl From<sqlx::Error> for CatalogueError {
+    fn from(error: sqlx::Error) -> Self {
+        match limits::of(&error) {
+            Some(limit @ LimitError::Full { .. }) => Self::Full(limit),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// A name without blanks around it.
@@ -76,6 +93,12 @@ fn checked_aliases(aliases: &[String], name: &str, slug: &str) -> Result<Vec<Str
         return Err(CatalogueError::TooManyAliases);
     }
     Ok(checked)
+}
+
+/// Refuses another entry where there are too many, by the names that all of them have.
+fn check_room(taken: &[NamedEntry], what: &'static str) -> Result<(), CatalogueError> {
+    let ids: HashSet<i64> = taken.iter().map(|entry| entry.id).collect();
+    Ok(limits::room(ids.len() as i64, ENTRY_COUNT_MAX, what)?)
 }
 
 /// Refuses a name that another entry answers to. The caller holds the mapping lock, so that none comes between.

@@ -1,6 +1,9 @@
 //! Services: what costs are followed by.
 
-use super::{CatalogueError, ENTRY_COUNT_MAX, check_free, check_slug, checked_aliases, checked_name, service_names};
+use super::{
+    CatalogueError, ENTRY_READ_MAX, check_free, check_room, check_slug, checked_aliases, checked_name, service_names,
+};
+use crate::store::limits;
 use sqlx::PgConnection;
 
 /// The lifecycles, in the order of a menu.
@@ -78,17 +81,18 @@ impl ServiceValues {
 
 /// All services by name.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Service>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Service,
         r#"SELECT s.service_id, s.slug, s.name, t.slug AS "team_slug?", t.name AS "team_name?", s.tier, s.lifecycle,
                   s.origin, coalesce((SELECT array_agg(a.alias ORDER BY a.alias) FROM service_alias a
                                       WHERE a.service_id = s.service_id), '{}') AS "aliases!"
            FROM service s LEFT JOIN team t ON t.team_id = s.team_id
            ORDER BY lower(s.name), s.service_id LIMIT $1"#,
-        ENTRY_COUNT_MAX
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "services")
 }
 
 /// The service of that address.
@@ -172,7 +176,11 @@ async fn check(
         return Err(CatalogueError::BadLifecycle);
     }
     let wanted = [slug, &name].into_iter().chain(aliases.iter().map(String::as_str));
-    check_free(&service_names(&mut *conn).await?, own_id, wanted)?;
+    let taken = service_names(&mut *conn).await?;
+    if own_id.is_none() {
+        check_room(&taken, "services")?;
+    }
+    check_free(&taken, own_id, wanted)?;
     let team_id = match values.team_slug.as_deref().filter(|slug| !slug.is_empty()) {
         None => None,
         Some(team) => {

@@ -1,6 +1,7 @@
 //! Teams: who owns services, and which cost center pays.
 
-use super::{CatalogueError, ENTRY_COUNT_MAX, NamedEntry, check_free, check_slug, checked_name};
+use super::{CatalogueError, ENTRY_READ_MAX, NamedEntry, check_free, check_room, check_slug, checked_name};
+use crate::store::limits;
 use sqlx::PgConnection;
 
 /// A team.
@@ -45,16 +46,17 @@ impl TeamValues {
 
 /// All teams by name.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Team>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Team,
         r#"SELECT t.team_id, t.slug, t.name, t.cost_center,
                   (SELECT count(*) FROM service s WHERE s.team_id = t.team_id) AS "service_count!",
                   (SELECT count(*) FROM user_team u WHERE u.team_id = t.team_id) AS "member_count!"
            FROM team t ORDER BY lower(t.name), t.team_id LIMIT $1"#,
-        ENTRY_COUNT_MAX
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "teams")
 }
 
 /// The team of that address.
@@ -75,7 +77,9 @@ pub async fn get(conn: &mut PgConnection, slug: &str) -> sqlx::Result<Option<Tea
 pub async fn insert(conn: &mut PgConnection, slug: &str, values: &TeamValues) -> Result<i64, CatalogueError> {
     let name = checked_name(&values.name)?;
     check_slug(slug)?;
-    check_free(&names(conn).await?, None, [slug, name].into_iter())?;
+    let taken = names(conn).await?;
+    check_room(&taken, "teams")?;
+    check_free(&taken, None, [slug, name].into_iter())?;
     let added = sqlx::query_scalar!(
         "INSERT INTO team (slug, name, cost_center) VALUES ($1, $2, $3) RETURNING team_id",
         slug,

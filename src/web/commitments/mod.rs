@@ -11,7 +11,9 @@ use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, charts, 
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::Scope;
 use crate::store::charges::ChargePart;
-use crate::store::commitment_costs::{self, CommitmentCost, CommitmentCoverage, ROW_COUNT_MAX, UnusedCost};
+use crate::store::commitment_costs::{
+    self, CommitmentCost, CommitmentCoverage, CommitmentDay, ROW_COUNT_MAX, UnusedCost,
+};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -89,7 +91,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         read(&mut snapshot, &principal.scope(), days, &view).await?;
     let month_label = |days: &DateRange| BillingPeriod::containing(days.start()).label();
     Ok(CommitmentsPage {
-        answer: answer(&commitments),
+        answer: answer(&by_day),
         rows: commitments.iter().map(|one| commitment(one, days)).collect(),
         coverage: coverage.iter().map(|one| coverage_row(one, days)).collect(),
         unused: unused.iter().map(|one| unused_row(one, days)).collect(),
@@ -117,6 +119,13 @@ pub struct Read {
     pub by_day: Vec<Step>,
     /// The months up to the last day, further back than the days.
     pub months: Vec<Step>,
+}
+
+impl Read {
+    /// Whether a list may go on behind its last row.
+    pub fn is_cut(&self) -> bool {
+        self.row_counts.iter().any(|count| *count as i64 >= ROW_COUNT_MAX)
+    }
 }
 
 /// Reads it, in one currency where the view asks for one.
@@ -148,10 +157,14 @@ fn days(view: &View, page: &Page) -> DateRange {
     view.span(&page.bills).map_or_else(|| rules::ranges(page).0, |span| span.days)
 }
 
-// "$120.00 of commitments, 87.5% used", one part a currency.
-fn answer(commitments: &[CommitmentCost]) -> String {
+// "$120.00 of commitments, 87.5% used", one part a currency. Of the days, which are all of it: the list has a limit.
+fn answer(by_day: &[Step]) -> String {
     let mut sums: BTreeMap<&str, (BigDecimal, BigDecimal)> = BTreeMap::new();
-    for one in commitments {
+    let zero = BigDecimal::default();
+    // Days with nothing but usage that commitments could cover are none of their cost.
+    let is_of_commitment =
+        |one: &&CommitmentDay| [&one.used, &one.unused, &one.purchased].into_iter().any(|cost| *cost != zero);
+    for one in by_day.iter().map(|step| &step.sums).filter(is_of_commitment) {
         let (used, whole) = sums.entry(&one.currency).or_default();
         *used += &one.used;
         *whole += &one.used + &one.unused;

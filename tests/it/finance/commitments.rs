@@ -52,5 +52,6 @@ async fn what_an_aws_commitment_leaves_unused_is_seen(db: PgPool) {
         (decimal("10"), decimal("2"), decimal("12")),
         "{answer}"
     );
+    assert_eq!(answer["is_cut"], false, "{answer}");
     world.assert_clean().await;
 }
