@@ -1,8 +1,12 @@
 //! Which lines of bills are meant: the conditions of `/charges`, of what is downloaded there, and of FOCUS exports.
 
+use super::limits;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+/// Bills whose lines are looked through at once.
+const BILL_COUNT_MAX: i64 = 200_000;
 
 /// Which lines. Absent means any; every condition must hold.
 #[derive(Debug, Clone, Default)]
@@ -184,7 +188,7 @@ impl ChargeFilter {
 
     // The generations whose lines can match: few, so that only their partitions are read.
     pub(super) async fn generations(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar!(
+        let rows = sqlx::query_scalar!(
             "SELECT generation_id FROM generation
              WHERE has_charges
                AND (CASE WHEN $1::bigint IS NULL THEN state = 'current'
@@ -196,17 +200,19 @@ impl ChargeFilter {
                AND ($6::date IS NULL OR first_charge_date IS NULL OR first_charge_date < $6)
                AND ($7::text IS NULL OR EXISTS (SELECT FROM invoice_cost c
                         WHERE c.generation_id = generation.generation_id AND c.invoice_id = $7))
-             ORDER BY generation_id LIMIT 20000",
+             ORDER BY generation_id LIMIT $8",
             self.delivery_id,
             self.source_id,
             self.billing_start,
             self.billing_end,
             self.first_day,
             self.end_day,
-            self.invoice_id
+            self.invoice_id,
+            BILL_COUNT_MAX + 1,
         )
         .fetch_all(conn)
-        .await
+        .await?;
+        limits::within(rows, BILL_COUNT_MAX, "bills with such lines")
     }
 
     pub(super) fn start(&self) -> Option<DateTime<Utc>> {

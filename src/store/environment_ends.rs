@@ -1,11 +1,15 @@
 //! Environments that end: by a day that somebody named, or because their sender took them away; and what they cost
 //! afterwards.
 
-use super::Scope;
+use super::catalogue::ENTRY_READ_MAX;
+use super::{Scope, limits};
 use crate::focus::CostBasis;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+
+/// Services in environments with cost after the end, in currencies, that are read at once.
+const COST_COUNT_MAX: i64 = 200_000;
 
 /// When an environment ended, or will.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +31,17 @@ pub struct EnvironmentEnd {
 /// All environments that have an end; of one where one is given. No money, so no scope. One whose end was refused is
 /// among them and says so.
 pub async fn list(conn: &mut PgConnection, environment_id: Option<i64>) -> sqlx::Result<Vec<EnvironmentEnd>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         EnvironmentEnd,
         r#"SELECT environment_id AS "environment_id!", last_day AS "last_day!", is_told AS "is_told!",
                   coalesce(is_refused, false) AS "is_refused!", refused_by, refused_through
-           FROM environment_end WHERE $1::bigint IS NULL OR environment_id = $1 ORDER BY 1 LIMIT 20000"#,
-        environment_id
+           FROM environment_end WHERE $1::bigint IS NULL OR environment_id = $1 ORDER BY 1 LIMIT $2"#,
+        environment_id,
+        ENTRY_READ_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "environments with an end")
 }
 
 /// Lets an environment run on, whatever its sender told up to now. False where somebody had said so already.
@@ -89,7 +95,7 @@ pub async fn costs_after(
     basis: CostBasis,
     environment_id: Option<i64>,
 ) -> sqlx::Result<Vec<CostAfterEnd>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         CostAfterEnd,
         r#"
         -- Once for each environment: without figures about fresh tables it was worked out again for each day's cost.
@@ -109,12 +115,14 @@ pub async fn costs_after(
         WHERE $2::bigint[] IS NULL OR service.team_id = ANY($2)
         GROUP BY d.environment_id, d.service_id, service.name, service.slug, d.billing_currency
         ORDER BY 9 DESC, 1, 2, 5
-        LIMIT 10000
+        LIMIT $4
         "#,
         basis.key(),
         scope.team_ids(),
         environment_id,
+        COST_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, COST_COUNT_MAX, "services with cost after the end of an environment")
 }
