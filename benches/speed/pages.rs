@@ -3,6 +3,7 @@
 use crate::render_only::RenderOnly;
 use crate::server::Server;
 use anyhow::{Context, ensure};
+use chrono::{Days, NaiveDate};
 use reqwest::Client;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,20 @@ const VIEW_EVERY: Duration = Duration::from_secs(5);
 const VIEWS_EACH: u32 = 6;
 const RATE_CONNECTIONS: usize = 4;
 const RATE_FOR: Duration = Duration::from_secs(5);
+/// Years that nobody looked at before, each a day earlier than the one before.
+const YEAR_COUNT: u64 = 25;
+/// 6,000 events of the service, every 87 minutes of a year.
+const EVENTS: [&str; 2] = [
+    "INSERT INTO operational_event
+         (event_source_id, external_id, kind, status, title, started_at, ended_at, time_is_received)
+     SELECT (SELECT min(event_source_id) FROM event_source), 'bench-' || n, 'marker', 'done', 'Marker number ' || n,
+         at, at, false
+     FROM (SELECT n, '2025-11-01T00:00:00Z'::timestamptz + n * interval '87 minutes' AS at
+           FROM generate_series(0, 5999) n) x",
+    "INSERT INTO operational_event_service (operational_event_id, service_id)
+     SELECT operational_event_id, service_id FROM operational_event, service
+     WHERE external_id LIKE 'bench-%' AND slug = 'app000'",
+];
 
 /// What was measured; times in milliseconds.
 pub struct Pages {
@@ -25,6 +40,8 @@ pub struct Pages {
     pub read_anew_p50_ms: f64,
     pub p99_with_viewers_ms: f64,
     pub rate_vs_render_only: f64,
+    /// What a year of events adds to a page that is read anew, from the database to the rendered marks.
+    pub events_on_chart_ms: f64,
 }
 
 /// A page and what is needed to open it.
@@ -63,6 +80,25 @@ async fn read_anew(target: &Target) -> anyhow::Result<Vec<f64>> {
     Ok(times)
 }
 
+// The page of a year with all its events, less the page of a year without any.
+async fn events_on_chart(server: &Server, target: &Target) -> anyhow::Result<f64> {
+    let mut without = years(target, 0).await?;
+    server.psql(&EVENTS)?;
+    let mut with = years(target, YEAR_COUNT).await?;
+    Ok(percentile(&mut with, 50) - percentile(&mut without, 50))
+}
+
+async fn years(target: &Target, days_back: u64) -> anyhow::Result<Vec<f64>> {
+    let last = NaiveDate::from_ymd_opt(2026, 10, 31).context("no such day")?;
+    let mut times = Vec::new();
+    for back in days_back..days_back + YEAR_COUNT {
+        let first = last - Days::new(364 + back);
+        let url = format!("{}?period={first}..{last}", target.url);
+        times.push(open(&Target { url, ..target.clone() }).await?);
+    }
+    Ok(times)
+}
+
 /// Measures against the running server, once it has done what follows a bill.
 pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     server.idle().await?;
@@ -79,12 +115,16 @@ pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     let rate = rate(&target).await?;
     let render_rate = self::rate(&render_only.target()).await?;
     eprintln!("{rate:.0} pages/s, {render_rate:.0} pages/s rendered without a database");
+    // Last, so that no other figure has the events on its page.
+    let events_on_chart_ms = events_on_chart(server, &target).await?;
+    eprintln!("a year of 6,000 events adds {events_on_chart_ms:.2} ms");
     Ok(Pages {
         p50_ms: percentile(&mut alone, 50),
         p99_ms: percentile(&mut alone, 99),
         read_anew_p50_ms,
         p99_with_viewers_ms: percentile(&mut viewed, 99),
         rate_vs_render_only: rate / render_rate,
+        events_on_chart_ms,
     })
 }
 
