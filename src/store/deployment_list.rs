@@ -55,11 +55,7 @@ pub struct ListedDeployment {
 impl ListedDeployment {
     /// The version, else the short commit, else the number.
     pub fn label(&self) -> String {
-        match (&self.version, &self.sha) {
-            (Some(version), _) if !version.is_empty() => version.clone(),
-            (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
-            _ => format!("Deployment {}", self.deployment_id),
-        }
+        label_of(self.deployment_id, self.version.as_deref(), self.sha.as_deref())
     }
 
     /// Where the code lies: the repositories of all commits, else the one that its sender names.
@@ -97,6 +93,15 @@ impl ListedDeployment {
     /// Whether it went live at all.
     pub fn went_live(&self) -> bool {
         matches!(self.status.as_str(), "succeeded" | "superseded")
+    }
+}
+
+/// The version of a deployment, else its short commit, else its number.
+pub fn label_of(deployment_id: i64, version: Option<&str>, sha: Option<&str>) -> String {
+    match (version, sha) {
+        (Some(version), _) if !version.is_empty() => version.to_owned(),
+        (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
+        _ => format!("Deployment {deployment_id}"),
     }
 }
 

@@ -146,7 +146,8 @@ pub(super) fn row(one: &Listed) -> ContextRow {
     }
 }
 
-fn duration(length: TimeDelta) -> String {
+/// "25 min", "2 h 5 min", "2 d 1 h".
+pub(super) fn duration(length: TimeDelta) -> String {
     match (length.num_days(), length.num_hours(), length.num_minutes()) {
         (0, 0, minutes) => format!("{minutes} min"),
         (0, hours, minutes) => format!("{hours} h {} min", minutes - hours * 60),

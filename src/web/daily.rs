@@ -365,13 +365,18 @@ fn summary(setting: &Setting, buckets: &Buckets, unknown: &Unknown, total: &str)
         1 => "one deployment marked".into(),
         count => format!("{count} deployments marked"),
     };
+    let shaded = match setting.markers.iter().filter(|marker| marker.from < marker.index).count() {
+        0 => String::new(),
+        1 => " One deployment is shaded from its start to its finish.".into(),
+        count => format!(" {count} deployments are shaded from start to finish."),
+    };
     let arriving = span
         .provisional()
         .map(|range| format!(" Bills for {} are still arriving.", range_label(range)))
         .unwrap_or_default();
     let not_yet = unknown.sentence(buckets).map(|sentence| format!(" {sentence}")).unwrap_or_default();
     format!(
-        "Stacked bars of {} from {}, with {markers}. {each}The {} add up to {total}.{arriving}{not_yet} All values are in the table below the chart.",
+        "Stacked bars of {} from {}, with {markers}.{shaded} {each}The {} add up to {total}.{arriving}{not_yet} All values are in the table below the chart.",
         setting.subject,
         range_label(span.chart),
         span.label(),

@@ -1,8 +1,10 @@
 //! `/environments/{slug}`: what one environment costs, for which services, and whether it is still there.
 
-use super::charts::{Buckets, Marker, Shape, ranked_class};
+use super::charts::{Buckets, Marker, ranked_class};
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
+use super::deployed::{Asked, Deployed};
+use super::deployment_marker::{LIST, deployment_marker, when};
 use super::display::{Columns, Compared, Delta, Line, decimals, figures as figures_of, money};
 use super::drill;
 use super::environment_end::End;
@@ -14,7 +16,8 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
-use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::{MarkedDeployment, Whose};
 use crate::store::environment_costs::{self, EnvironmentLife, ListedEnvironment};
 use crate::store::environment_ends;
 use crate::store::history::RestatedOf;
@@ -32,6 +35,7 @@ const ACCEPTS: Accepts =
 /// More series than this are shown as the largest and "Other".
 const SERIES_COUNT_MAX: usize = 6;
 const SERVICE_ROW_COUNT_MAX: usize = 40;
+const DEPLOYMENT_ROW_COUNT_MAX: usize = 20;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -59,6 +63,7 @@ struct EnvironmentPage {
     period_head: String,
     comparison: String,
     deployments: Vec<ListedDeployment>,
+    deployments_note: String,
     csv_href: String,
 }
 
@@ -101,14 +106,14 @@ async fn show(
     let end = environment_ends::list(&mut snapshot, Some(id)).await?.pop();
     let after = environment_ends::costs_after(&mut snapshot, &scope, view.basis, Some(id)).await?;
     let end = end.map(|end| End::new(end, page.now.date_naive(), &after));
-    let until = page.now.date_naive() + chrono::Days::new(1);
-    let filter = DeploymentFilter {
-        environment_id: Some(id),
-        from: span.as_ref().map(|span| span.chart.start()),
-        until: span.as_ref().map(|_| until),
-        ..DeploymentFilter::default()
+    let asked = Asked {
+        whose: Whose { environment_id: Some(id), ..Whose::default() },
+        listed_on: span.as_ref().map(|span| span.listed(page.bills.last_charge_date(), page.now.date_naive())),
+        row_count_max: DEPLOYMENT_ROW_COUNT_MAX,
+        chart: span.as_ref().map(|span| span.chart),
+        marked_kind: None,
     };
-    let deployments = deployment_list::list(&mut snapshot, &filter, 20).await?;
+    let deployed = Deployed::read(&mut snapshot, asked).await?;
     let of = RestatedOf { environment_id: Some(id), ..RestatedOf::default() };
     let looked = Looked { page: "environments", publication_id: page.publication_id, basis: view.basis, of };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
@@ -116,7 +121,7 @@ async fn show(
     let path = format!("/environments/{}", environment.slug);
     let mut charts = Vec::new();
     if let Some(span) = span.as_ref().filter(|_| !currencies.is_empty()) {
-        charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployments);
+        charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployed.marked);
     }
     let is_compared = span.is_none_or(|span| span.is_compared());
     let about = [("env", environment.slug.as_str()), ("service", NONE)];
@@ -150,7 +155,8 @@ async fn show(
         charts,
         rounding,
         total,
-        deployments,
+        deployments: deployed.listed,
+        deployments_note: deployed.note,
     }
     .into_response())
 }
@@ -234,7 +240,7 @@ fn daily_charts(
     currencies: &[String],
     days: &[DayCost],
     services: &[ServiceCost],
-    deployments: &[ListedDeployment],
+    marked: &[MarkedDeployment],
 ) -> Vec<Daily> {
     let mut totals: BTreeMap<&str, BigDecimal> = BTreeMap::new();
     for day in days {
@@ -264,7 +270,7 @@ fn daily_charts(
     let setting = Setting {
         span,
         currencies,
-        markers: &markers(span, environment, deployments),
+        markers: &markers(span, environment, marked),
         caption,
         subject: &format!("daily cost of {}, {}", environment.name, caption.to_lowercase()),
         charges_href: &drill::lines(view, &[("env", &environment.slug)]),
@@ -297,27 +303,14 @@ fn one_series(
     }
 }
 
-fn markers(span: &Span, environment: &ListedEnvironment, deployments: &[ListedDeployment]) -> Vec<Marker> {
+fn markers(span: &Span, environment: &ListedEnvironment, marked: &[MarkedDeployment]) -> Vec<Marker> {
     let buckets = Buckets::new(span.chart, span.complete_to);
-    deployments
-        .iter()
-        .filter(|one| one.went_live())
-        .filter_map(|one| {
-            let day = one.at.date_naive();
-            Some(Marker {
-                index: buckets.index_of(day)?,
-                href: format!("/deployments/{}", one.deployment_id),
-                cluster_href: format!(
-                    "/deployments?period={day}..{}&env={}",
-                    day + chrono::Days::new(3),
-                    environment.slug
-                ),
-                name: one.label(),
-                details: format!("{}, {}", one.service_names.join(", "), one.at.format("%-d %b %H:%M UTC")),
-                shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
-            })
-        })
-        .collect()
+    let list_href = format!("{LIST}?env={}", environment.slug);
+    let marker = |one: &MarkedDeployment| {
+        let details = format!("{}, {}", one.service_names.join(", "), when(one));
+        Some(Marker { details, ..deployment_marker(one, &buckets, &list_href)? })
+    };
+    marked.iter().filter_map(marker).collect()
 }
 
 fn answer(

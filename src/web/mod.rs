@@ -31,6 +31,7 @@ pub mod delivery_decision;
 mod delivery_figures;
 mod delivery_late;
 mod delivery_retry;
+mod deployed;
 pub mod deployment;
 mod deployment_marker;
 pub mod deployments;

@@ -77,6 +77,14 @@ impl Span {
         })
     }
 
+    /// The days of what is listed beside the chart: those of the chart, and until today where it goes as far as bills do,
+    /// because what happens is known before its bill.
+    pub fn listed(&self, last_charge_date: Option<NaiveDate>, today: NaiveDate) -> DateRange {
+        let goes_on = last_charge_date.is_none_or(|last| last < self.chart.end());
+        let end = if goes_on { self.chart.end().max(today + Days::new(1)) } else { self.chart.end() };
+        DateRange::new(self.chart.start(), end).unwrap_or(self.chart)
+    }
+
     /// "30 complete days", "October 2026", "1 to 20 Nov 2026, partial".
     pub fn label(&self) -> String {
         match self.period {
@@ -324,6 +332,17 @@ mod tests {
         assert_eq!((span.days.start(), span.days.last_day()), (day("2026-10-22"), day("2026-11-20")));
         assert_eq!((span.chart.start(), span.chart.last_day()), (day("2026-09-22"), day("2026-11-22")));
         assert_eq!(span.provisional().map(|range| range.day_count()), Some(2));
+    }
+
+    #[test]
+    fn what_is_listed_goes_on_until_today_where_the_chart_goes_as_far_as_bills() {
+        let (last, today) = (Some(day("2026-11-22")), day("2026-11-24"));
+        let span = Span::new(Period::LastDays(30), Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
+        assert_eq!(span.listed(last, today).last_day(), today);
+        let march = Period::Month("2026-03".parse().unwrap());
+        let span = Span::new(march, Versus::Previous, day("2026-11-20"), day("2026-11-22")).unwrap();
+        assert_eq!(span.listed(last, today), span.chart);
+        assert_eq!(span.chart.last_day(), day("2026-03-31"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::anomalies::InboxRow;
-use super::charts::{Buckets, Marker, Shape, SparkBars, position, ranked_class};
+use super::charts::{Buckets, Marker, SparkBars, position, ranked_class};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
+use super::deployed::{Asked, Deployed};
+use super::deployment_marker::{LIST, deployment_marker, when};
 use super::display::{Compared, Delta, Line, decimals, figures as figures_of, money};
 use super::drill;
 use super::forecast::ForecastSection;
@@ -19,7 +21,8 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, f
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
-use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::{self, MarkedDeployment, Whose};
 use crate::store::freshness::Freshness;
 use crate::store::history::RestatedOf;
 use crate::store::missing_bills::Part;
@@ -37,7 +40,6 @@ const ACCEPTS: Accepts = Accepts { texts: &["env", "provider", "charge"], by: &[
 /// Services with a colour of their own; the rest is "Other".
 const SERIES_COUNT_MAX: usize = 5;
 const WEEK_COUNT: u64 = 12;
-const DEPLOYMENT_COUNT_MAX: i64 = 200;
 const DEPLOYMENT_ROW_COUNT_MAX: usize = 20;
 const ANOMALY_COUNT_MAX: i64 = 20;
 
@@ -62,8 +64,6 @@ async fn show(
     let part = Part { team_id: Some(team.team_id), ..view.part(&mut snapshot).await? };
     let page = page.of_part(&mut snapshot, &scope, part).await?.of_days(&view);
     let span = view.span(&page.bills).filter(|_| shows_cost);
-    let listed = span.map_or_else(|| DateRange::days_to(page.now.date_naive(), 60), |span| span.chart);
-    let deployments = deployments(&mut snapshot, &team, listed, &page).await?;
     let read = match &span {
         Some(span) => Some(Read::new(&app, &page.bills, &mut snapshot, &scope, &team, &view, span).await?),
         None => None,
@@ -73,6 +73,11 @@ async fn show(
         return Ok(csv(read, span.as_ref()).into_response(&format!("team-{}.csv", team.slug)));
     }
     // Deployments are there before the first bill is, and open to everyone.
+    let deployed = Deployed::read(&mut snapshot, asked(&team, span.as_ref(), &page)).await?;
+    let live_count = match &span {
+        Some(span) => deployment_marks::count(&mut snapshot, whose(&team), Some(span.days)).await?.live,
+        None => 0,
+    };
     let (delivery, pace) = match span.or_else(|| view.span(&page.bills)).or_else(|| view.span_to(page.now.date_naive()))
     {
         Some(span) => speed(&mut snapshot, &team, read.as_ref(), &span, &page).await?,
@@ -93,15 +98,15 @@ async fn show(
     let cost = read
         .filter(|read| !read.services.is_empty())
         .zip(span)
-        .map(|(read, span)| cost_view(&team, &view, &span, &read, &deployments));
+        .map(|(read, span)| cost_view(&team, &view, &span, &read, (&deployed.marked, live_count)));
     Ok(TeamPage {
         answer: answer(&team, span.as_ref(), cost.as_ref(), shows_cost),
         filters: Filters::new(&path, &view, span.as_ref(), vec![select]),
         csv_href: view.link(&format!("{path}.csv"), &[]),
         period_head: span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
-        deployment_count: deployments.len(),
-        deployments: deployments.into_iter().take(DEPLOYMENT_ROW_COUNT_MAX).collect(),
+        deployments: deployed.listed,
+        deployments_note: deployed.note,
         page,
         team,
         shows_cost,
@@ -149,19 +154,24 @@ async fn speed(
     Ok((section, pace))
 }
 
-async fn deployments(
-    conn: &mut Snapshot,
-    team: &TeamHead,
-    listed: DateRange,
-    page: &Page,
-) -> sqlx::Result<Vec<ListedDeployment>> {
-    let filter = DeploymentFilter {
-        team_id: Some(team.team_id),
-        from: Some(listed.start()),
-        until: Some(listed.end().max(page.now.date_naive() + Days::new(1))),
-        ..DeploymentFilter::default()
+fn whose(team: &TeamHead) -> Whose<'static> {
+    Whose { team_id: Some(team.team_id), ..Whose::default() }
+}
+
+// The list is of all environments; the chart marks production, where the money is.
+fn asked(team: &TeamHead, span: Option<&Span>, page: &Page) -> Asked<'static> {
+    let today = page.now.date_naive();
+    let listed_on = match span {
+        Some(span) => span.listed(page.bills.last_charge_date(), today),
+        None => DateRange::days_to(today, 60),
     };
-    deployment_list::list(conn, &filter, DEPLOYMENT_COUNT_MAX).await
+    Asked {
+        whose: whose(team),
+        listed_on: Some(listed_on),
+        row_count_max: DEPLOYMENT_ROW_COUNT_MAX,
+        chart: span.map(|span| span.chart),
+        marked_kind: Some("production"),
+    }
 }
 
 /// What the figures are made of.
@@ -298,18 +308,24 @@ struct ServiceRow {
     lines: Vec<Line>,
 }
 
-fn cost_view(team: &TeamHead, view: &View, span: &Span, read: &Read, deployments: &[ListedDeployment]) -> CostView {
+fn cost_view(
+    team: &TeamHead,
+    view: &View,
+    span: &Span,
+    read: &Read,
+    (marked, live_count): (&[MarkedDeployment], i64),
+) -> CostView {
     let compared = read.compared();
     let mut total = Compared::default();
     compared.iter().for_each(|(_, row)| total.add_row(row));
-    let charts = charts(team, view, span, read, &compared, deployments);
+    let charts = charts(team, view, span, read, &compared, marked);
     let table = columns_of(read, view, &compared, span.is_compared());
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
     let environments = figures_of(&read.currencies, &costs, None).compared(span.is_compared());
     let lines_href = drill::on(&drill::lines(view, &[("team", &team.slug)]), span.days);
     CostView {
         sentence: change_sentences(span, &total, &read.currencies),
-        figures: figures(span, read, &total, deployments, lines_href),
+        figures: figures(span, read, &total, live_count, lines_href),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
@@ -354,7 +370,7 @@ fn charts(
     span: &Span,
     read: &Read,
     compared: &[(&ServiceCost, Compared)],
-    deployments: &[ListedDeployment],
+    marked: &[MarkedDeployment],
 ) -> Vec<Daily> {
     let kept = if compared.len() > SERIES_COUNT_MAX + 1 { SERIES_COUNT_MAX } else { compared.len() };
     let mut series: Vec<Series> = compared[..kept]
@@ -393,7 +409,7 @@ fn charts(
         &Setting {
             span,
             currencies: &read.currencies,
-            markers: &markers(team, span, deployments),
+            markers: &markers(team, span, marked),
             caption: "By service",
             subject: &format!("daily cost of {} by service", team.name),
             charges_href: &charges_href,
@@ -401,32 +417,17 @@ fn charts(
     )
 }
 
-fn markers(team: &TeamHead, span: &Span, deployments: &[ListedDeployment]) -> Vec<Marker> {
+fn markers(team: &TeamHead, span: &Span, marked: &[MarkedDeployment]) -> Vec<Marker> {
     let buckets = Buckets::new(span.chart, span.complete_to);
-    let production =
-        deployments.iter().filter(|one| one.went_live() && one.environment_kind.as_deref() == Some("production"));
-    production
-        .filter_map(|one| {
-            let day = one.at.date_naive();
-            Some(Marker {
-                index: buckets.index_of(day)?,
-                href: format!("/deployments/{}", one.deployment_id),
-                cluster_href: format!("/deployments?period={day}..{}&team={}", day + Days::new(3), team.slug),
-                name: format!("{} {}", one.service_names.join(", "), one.label()),
-                details: one.at.format("%-d %b %H:%M UTC").to_string(),
-                shape: if one.kind == "rollback" { Shape::Rollback } else { Shape::Plain },
-            })
-        })
-        .collect()
+    let list_href = format!("{LIST}?team={}", team.slug);
+    let marker = |one: &MarkedDeployment| {
+        let name = format!("{} {}", one.service_names.join(", "), one.label());
+        Some(Marker { name, details: when(one), ..deployment_marker(one, &buckets, &list_href)? })
+    };
+    marked.iter().filter_map(marker).collect()
 }
 
-fn figures(
-    span: &Span,
-    read: &Read,
-    total: &Compared,
-    deployments: &[ListedDeployment],
-    lines_href: String,
-) -> Figures {
+fn figures(span: &Span, read: &Read, total: &Compared, live_count: i64, lines_href: String) -> Figures {
     let mut spend = Figure {
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
@@ -448,9 +449,7 @@ fn figures(
         let amount = money(&cost, currency, decimals(currency, &cost));
         all.push(Figure::plain("Largest service", service.name.clone(), format!("{amount}, {share}")));
     }
-    let live = deployments.iter().filter(|one| one.went_live());
-    let inside = live.filter(|one| span.days.start() <= one.at.date_naive() && one.at.date_naive() < span.days.end());
-    all.push(Figure::plain("Deployments", inside.count().to_string(), "that went live"));
+    all.push(Figure::plain("Deployments", live_count.to_string(), "that went live"));
     Figures(all)
 }
 
@@ -481,5 +480,5 @@ struct TeamPage {
     forecast: ForecastSection,
     anomalies: Vec<InboxRow>,
     deployments: Vec<ListedDeployment>,
-    deployment_count: usize,
+    deployments_note: String,
 }

@@ -25,6 +25,8 @@ const SERVICES_MAX: usize = 60;
 pub(super) struct TeamPace {
     rows: Vec<PaceRow>,
     label: String,
+    /// Services that are not looked at.
+    left_out: usize,
 }
 
 impl askama::filters::HtmlSafe for TeamPace {}
@@ -48,7 +50,8 @@ pub(super) struct Listed<'a> {
     pub slug: &'a str,
 }
 
-/// Reads usage of these services; their daily costs are at hand. `environment_id` is that of the page's filter.
+/// Reads usage of these services, of which the first ones are shown; their daily costs are at hand. `environment_id` is
+/// that of the page's filter.
 pub(super) async fn read(
     snapshot: &mut Snapshot,
     services: &[Listed<'_>],
@@ -87,7 +90,7 @@ pub(super) async fn read(
             costs: lines,
         });
     }
-    Ok(TeamPace { rows, label: span.label() })
+    Ok(TeamPace { rows, label: span.label(), left_out: services.len().saturating_sub(SERVICES_MAX) })
 }
 
 // The chosen one alone; else those that it has values of, the best first: one may have values and no unit cost.

@@ -18,6 +18,7 @@ mod demo_organisation;
 mod deploy_command;
 mod deployments_api;
 mod deployments_busy;
+mod deployments_marked;
 mod effects;
 mod effects_hourly;
 mod embedded;

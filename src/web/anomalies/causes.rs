@@ -5,7 +5,7 @@
 use super::super::display::{decimals, shown, signed};
 use super::super::effects::Answer;
 use crate::store::anomaly_lists::ListedAnomaly;
-use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::MarkedDeployment;
 use crate::store::effects::{EffectBrief, shared_with};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
@@ -45,7 +45,7 @@ struct Found {
 }
 
 /// Looks through what was noted when it was found, and what releases near its begin are estimated to have done.
-pub fn causes(one: &ListedAnomaly, near: &[&ListedDeployment], effects: &[EffectBrief]) -> Causes {
+pub fn causes(one: &ListedAnomaly, near: &[&MarkedDeployment], effects: &[EffectBrief]) -> Causes {
     let excess = one.excess();
     let mut found: Vec<Found> = near.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
     count_once(&mut found, near, effects);
@@ -86,7 +86,7 @@ fn day_of(value: &Value) -> String {
     day.map(|day| day.format("%-d %b").to_string()).unwrap_or_default()
 }
 
-fn of_deployment(one: &ListedAnomaly, deployment: &ListedDeployment, effects: &[EffectBrief]) -> Found {
+fn of_deployment(one: &ListedAnomaly, deployment: &MarkedDeployment, effects: &[EffectBrief]) -> Found {
     let effect = effects.iter().find(|effect| {
         effect.deployment_id == deployment.deployment_id && effect.billing_currency == one.billing_currency
     });
@@ -129,8 +129,8 @@ fn own_estimate(effect: &EffectBrief, excess: &BigDecimal) -> (&'static str, &'s
 }
 
 // Deployments that share an answer have the same amount, and it is there once.
-fn count_once(found: &mut [Found], near: &[&ListedDeployment], effects: &[EffectBrief]) {
-    let shared = |deployment: &ListedDeployment| {
+fn count_once(found: &mut [Found], near: &[&MarkedDeployment], effects: &[EffectBrief]) {
+    let shared = |deployment: &MarkedDeployment| {
         let own = effects.iter().find(|effect| effect.deployment_id == deployment.deployment_id);
         own.map(|effect| shared_with(effect.joint.as_ref())).unwrap_or_default()
     };

@@ -4,13 +4,13 @@
 
 use super::super::charts::{BandPoint, BarSeries, Buckets, ChangeBar, DayBars, Event, Marker, position};
 use super::super::context_events::ContextEvents;
-use super::super::deployment_marker::deployment_marker;
+use super::super::deployment_marker::{LIST, deployment_marker};
 use super::super::display::{decimals, money, shown, signed};
 use super::super::drill;
 use super::super::query::NONE;
 use crate::focus::DateRange;
 use crate::store::anomaly_lists::{AnomalyDetail, ListedAnomaly};
-use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::MarkedDeployment;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::{Days, NaiveDate};
 use serde_json::Value;
@@ -63,7 +63,7 @@ pub struct DayRow {
 pub fn chart(
     one: &ListedAnomaly,
     days: &[Day],
-    deployments: &[ListedDeployment],
+    marked: &[MarkedDeployment],
     context: &ContextEvents,
     lines_href: &str,
 ) -> Option<AnomalyChart> {
@@ -94,7 +94,7 @@ pub fn chart(
     let events: Vec<Event> = context.on_chart(&buckets);
     let currency = &one.billing_currency;
     let chart =
-        DayBars::new("Deployments and events on the chart", currency, &buckets, &bars, &markers(deployments, &buckets))
+        DayBars::new("Deployments and events on the chart", currency, &buckets, &bars, &markers(one, marked, &buckets))
             .with_band(&band, &bars, &buckets)
             .with_events(&events, &buckets);
     Some(AnomalyChart {
@@ -139,8 +139,9 @@ fn rows(one: &ListedAnomaly, days: &[Day], is_own: impl Fn(NaiveDate) -> bool, l
     days.iter().map(row).collect()
 }
 
-fn markers(deployments: &[ListedDeployment], buckets: &Buckets) -> Vec<Marker> {
-    deployments.iter().filter_map(|one| deployment_marker(one, buckets)).collect()
+fn markers(one: &ListedAnomaly, marked: &[MarkedDeployment], buckets: &Buckets) -> Vec<Marker> {
+    let list_href = one.service_slug.as_ref().map_or_else(|| LIST.to_owned(), |slug| format!("{LIST}?service={slug}"));
+    marked.iter().filter_map(|one| deployment_marker(one, buckets, &list_href)).collect()
 }
 
 /// A group of charges.

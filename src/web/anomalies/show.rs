@@ -7,9 +7,11 @@ use crate::focus::DateRange;
 use crate::store::anomalies::{self, AnomalyEvent};
 use crate::store::anomaly_lists::{self, ListedAnomaly};
 use crate::store::deployment_list::{self, ListedDeployment};
+use crate::store::deployment_marks::{self, MarkedDeployment};
 use crate::store::effects;
 use crate::store::environment_costs;
 use crate::web::context_events::{ContextEvents, ContextRow, Whose};
+use crate::web::deployed::newest_note;
 use crate::web::display::{decimals, money, signed};
 use crate::web::drill;
 use crate::web::parts::{Figure, Figures};
@@ -43,6 +45,7 @@ struct AnomalyPage {
     causes: Causes,
     parts: Parts,
     deployments: Vec<ListedDeployment>,
+    deployments_note: String,
     context: Vec<ContextRow>,
     context_note: String,
     context_href: String,
@@ -82,16 +85,17 @@ async fn show(
     let inbox = super::inbox(&mut snapshot, &scope, &view, &page, Some(id)).await?;
     let days = chart::days(&detail);
     let window = window(&one, &days);
-    let mut deployments = Vec::new();
+    let (mut deployments, mut marked) = (Vec::new(), Vec::new());
     let environment_slug = environment_slug(&mut snapshot, &one).await?;
     let mut context = ContextEvents::default();
     let mut estimates = Vec::new();
     if let Some(service_id) = one.service_id {
+        let is_there = |environment_id: i64| one.environment_id.is_none_or(|own| own == environment_id);
         let (from, until) = (window.start(), window.end());
         deployments = deployment_list::of_service(&mut snapshot, service_id, from, until, DEPLOYMENT_COUNT_MAX).await?;
-        deployments.retain(|deployment| {
-            deployment.went_live() && one.environment_id.is_none_or(|own| own == deployment.environment_id)
-        });
+        deployments.retain(|deployment| deployment.went_live() && is_there(deployment.environment_id));
+        marked = deployment_marks::of_services(&mut snapshot, &[service_id], window).await?;
+        marked.retain(|deployment| is_there(deployment.environment_id));
         let slug = one.service_slug.as_deref();
         let whose = Whose {
             service_ids: &[service_id],
@@ -100,12 +104,11 @@ async fn show(
             environment_slug: &environment_slug,
         };
         context = ContextEvents::read(&mut snapshot, &whose, window, page.now).await?;
-        let ids: Vec<i64> = deployments.iter().map(|deployment| deployment.deployment_id).collect();
+        let ids: Vec<i64> = marked.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }
-    let is_near =
-        |deployment: &&ListedDeployment| (-3..=1).contains(&(deployment.at.date_naive() - one.start_date).num_days());
-    let near: Vec<&ListedDeployment> = deployments.iter().filter(is_near).collect();
+    let is_near = |deployment: &&MarkedDeployment| (-3..=1).contains(&(deployment.day() - one.start_date).num_days());
+    let near: Vec<&MarkedDeployment> = marked.iter().rev().filter(is_near).collect();
     let causes = causes(&one, &near, &estimates);
     let history = anomalies::events(&mut snapshot, id).await?;
     let lines_href = lines_href(&one, &environment_slug);
@@ -114,7 +117,7 @@ async fn show(
         lede: lede(&one, &causes),
         facts: facts(&one),
         figures: figures(&one),
-        chart: chart::chart(&one, &days, &deployments, &context, &lines_href),
+        chart: chart::chart(&one, &days, &marked, &context, &lines_href),
         parts: chart::parts(&one, &detail, &lines_href),
         context: context.rows(),
         context_note: context.note(),
@@ -123,6 +126,7 @@ async fn show(
         can_answer: Policy::Review.allows(&principal),
         today: page.now.date_naive(),
         causes,
+        deployments_note: newest_note(deployments.len(), marked.len() as i64, Some(window)),
         deployments,
         history,
         lesson,

@@ -1,5 +1,5 @@
 use super::days::{Buckets, DateTick};
-use super::markers::{Event, Marker, Placed, PlacedEvent, Shape, center, place, place_events};
+use super::markers::{Event, Marker, Placed, PlacedEvent, Shape, center, place, place_events, stretches};
 use super::scale::Scale;
 use super::{in_percent, short};
 use askama::Template;
@@ -52,6 +52,8 @@ pub struct DayBars {
     view_width: usize,
     paths: Vec<(String, String)>,
     provisional: Option<(String, String)>,
+    /// Where and how wide: from start to finish of deployments that took longer than a bar.
+    rollouts: Vec<(String, String)>,
     zero_y: String,
     date_y: String,
     dates: Vec<(String, DateTick)>,
@@ -88,6 +90,13 @@ impl DayBars {
                 let width = (count - first_provisional) as f64;
                 (in_percent(first_provisional as f64, count as f64), in_percent(width, count as f64))
             }),
+            rollouts: stretches(markers, count)
+                .into_iter()
+                .map(|(from, to)| {
+                    let width = (to + 1 - from) as f64;
+                    (in_percent(from as f64, count as f64), in_percent(width, count as f64))
+                })
+                .collect(),
             zero_y: short(PLOT_TOP + PLOT_HEIGHT * zero),
             date_y: short(bottom + 16.0),
             dates: buckets
@@ -152,6 +161,11 @@ impl DayBars {
         self
     }
 
+    /// Whether a deployment took longer than a bar, so that its time is shaded.
+    pub fn has_rollouts(&self) -> bool {
+        !self.rollouts.is_empty()
+    }
+
     fn bottom(&self) -> f64 {
         PLOT_TOP + PLOT_HEIGHT
     }
@@ -203,7 +217,7 @@ mod tests {
 
     #[test]
     fn bars_stack_from_zero_and_credits_hang_below() {
-        let start = "2026-11-01".parse().unwrap();
+        let start: chrono::NaiveDate = "2026-11-01".parse().unwrap();
         let days = DateRange::days_to("2026-11-03".parse().unwrap(), 3);
         assert_eq!(days.start(), start);
         let buckets = Buckets::new(days, "2026-11-02".parse().unwrap());
@@ -211,10 +225,12 @@ mod tests {
             BarSeries { class: "f-production".into(), values: vec![100.0, 200.0, 50.0] },
             BarSeries { class: "f-staging".into(), values: vec![100.0, -100.0, 0.0] },
         ];
-        let marker = |index, name: &str| Marker {
+        let marker = |index: usize, name: &str| Marker {
             index,
+            from: 0,
+            day: start,
             href: format!("/deployments/{name}"),
-            cluster_href: "/deployments?on=1".into(),
+            list_href: "/deployments".into(),
             name: name.into(),
             details: "production".into(),
             shape: Shape::Plain,
@@ -227,6 +243,8 @@ mod tests {
         assert_eq!((chart.markers[0].count, chart.markers[0].x.as_str()), (2, "50%"));
         let html = chart.to_string();
         assert!(html.contains(r#"aria-label="2 deployments: 1, production; 2, production""#), "{html}");
+        assert!(chart.has_rollouts());
+        assert!(html.contains(r#"<rect class="rollout" x="0%" y="46" width="66.67%" height="232"/>"#), "{html}");
     }
 
     #[test]
@@ -235,8 +253,10 @@ mod tests {
         let buckets = Buckets::new(days, days.last_day());
         let marker = Marker {
             index: 0,
+            from: 0,
+            day: days.start(),
             href: "/deployments/1".into(),
-            cluster_href: String::new(),
+            list_href: String::new(),
             name: "\"><script>alert(1)</script>".into(),
             details: String::new(),
             shape: Shape::Measuring,

@@ -5,6 +5,8 @@ use chrono::NaiveDate;
 const PLOT_WIDTH_MIN: f64 = 520.0;
 /// Nearer than this, markers become one with a count: each has a target of this size.
 const TARGET_SIZE: f64 = 24.0;
+/// How many of a cluster are named; the others are counted.
+const NAMED_MAX: usize = 5;
 
 /// What a marker's shape says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +30,14 @@ pub enum Shape {
 pub struct Marker {
     /// The bar it belongs to.
     pub index: usize,
+    /// The bar on which it began: an earlier one where it took that long.
+    pub from: usize,
+    /// When it was.
+    pub day: NaiveDate,
     /// Where it leads.
     pub href: String,
-    /// Where a cluster that begins with it leads.
-    pub cluster_href: String,
+    /// The list that a cluster which begins with it leads to, without its days.
+    pub list_href: String,
     /// `v2026.11.3`.
     pub name: String,
     /// `production, 10 Nov 09:41 UTC`.
@@ -85,7 +91,7 @@ pub(super) struct Placed {
 /// Puts markers on an axis of `bar_count` bars, in order of time.
 pub(super) fn place(markers: &[Marker], bar_count: usize) -> Vec<Placed> {
     let mut sorted: Vec<&Marker> = markers.iter().filter(|marker| marker.index < bar_count).collect();
-    sorted.sort_by_key(|marker| marker.index);
+    sorted.sort_by_key(|marker| (marker.index, marker.day));
     let mut groups: Vec<Vec<&Marker>> = Vec::new();
     for marker in sorted {
         let joins = groups.last().is_some_and(|group| {
@@ -105,7 +111,11 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
     let x =
         in_percent(group.iter().map(|marker| center(marker.index)).sum::<f64>() / group.len() as f64, bar_count as f64);
     let [single] = group else {
-        let names: Vec<String> = group.iter().map(|marker| format!("{}, {}", marker.name, marker.details)).collect();
+        let named = group.iter().take(NAMED_MAX).map(|marker| format!("{}, {}", marker.name, marker.details));
+        let mut names = named.collect::<Vec<_>>().join("; ");
+        if group.len() > NAMED_MAX {
+            names.push_str(&format!("; and {} more", group.len() - NAMED_MAX));
+        }
         let shape = shared_shape(group);
         return Placed {
             x,
@@ -114,8 +124,9 @@ fn placed(group: &[&Marker], bar_count: usize) -> Placed {
                 Shape::Decrease => "cluster down",
                 _ => "cluster",
             },
-            href: group[0].cluster_href.clone(),
-            label: format!("{} deployments: {}", group.len(), names.join("; ")),
+            // In order of time: the last is of the last day.
+            href: of_days(&group[0].list_href, group[0].day, group[group.len() - 1].day),
+            label: format!("{} deployments: {names}", group.len()),
             count: group.len(),
             shape,
         };
@@ -141,6 +152,21 @@ fn shared_shape(group: &[&Marker]) -> Shape {
     }
 }
 
+/// From which to which bar deployments took longer than one, the last included. Where they overlap it is one stretch.
+pub(super) fn stretches(markers: &[Marker], bar_count: usize) -> Vec<(usize, usize)> {
+    let is_long = |marker: &&Marker| marker.from < marker.index && marker.index < bar_count;
+    let mut all: Vec<(usize, usize)> = markers.iter().filter(is_long).map(|one| (one.from, one.index)).collect();
+    all.sort_unstable();
+    let mut merged: Vec<(usize, usize)> = Vec::new();
+    for (from, to) in all {
+        match merged.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
 /// The middle of a bar, in bars.
 pub(super) fn center(index: usize) -> f64 {
     index as f64 + 0.5
@@ -154,9 +180,6 @@ pub(super) struct PlacedEvent {
     pub label: String,
     pub count: usize,
 }
-
-/// How many events of a cluster are named; the others are counted.
-const NAMED_MAX: usize = 5;
 
 /// Puts events on an axis of `bar_count` bars. A year of thousands comes to some dozen marks.
 pub(super) fn place_events(events: &[Event], bar_count: usize) -> Vec<PlacedEvent> {
@@ -210,16 +233,39 @@ fn address(group: &[&Event]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_finding_is_seen_although_it_shares_its_place() {
-        let marker = |index: usize, shape: Shape| Marker {
+    fn plain(from: usize, index: usize) -> Marker {
+        let first: NaiveDate = "2026-03-01".parse().unwrap();
+        Marker {
             index,
+            from,
+            day: first + chrono::Days::new(index as u64),
             href: "/deployments/1".into(),
-            cluster_href: "/deployments".into(),
+            list_href: "/deployments?env=a".into(),
             name: "v1".into(),
             details: "production".into(),
-            shape,
-        };
+            shape: Shape::Plain,
+        }
+    }
+
+    #[test]
+    fn several_marks_lead_to_all_of_their_days_and_name_some() {
+        let markers: Vec<Marker> = (0..8).map(|number| plain(number / 3, number / 3)).collect();
+        let placed = place(&markers, 60);
+        assert_eq!(placed.len(), 1);
+        assert_eq!(placed[0].href, "/deployments?env=a&period=2026-03-01..2026-03-03");
+        assert!(placed[0].label.ends_with("v1, production; and 3 more"), "{}", placed[0].label);
+        assert_eq!(placed[0].label.matches("v1").count(), 5);
+    }
+
+    #[test]
+    fn what_took_longer_than_a_bar_is_a_stretch_and_overlaps_are_one() {
+        let markers = [plain(3, 3), plain(5, 7), plain(0, 2), plain(6, 9), plain(11, 12), plain(58, 61)];
+        assert_eq!(stretches(&markers, 60), [(0, 2), (5, 9), (11, 12)]);
+    }
+
+    #[test]
+    fn a_finding_is_seen_although_it_shares_its_place() {
+        let marker = |index: usize, shape: Shape| Marker { shape, ..plain(index, index) };
         let classes = |shapes: &[Shape]| -> Vec<&str> {
             let markers: Vec<Marker> = shapes.iter().map(|shape| marker(7, *shape)).collect();
             place(&markers, 60).iter().map(|one| one.class).collect()

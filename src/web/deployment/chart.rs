@@ -1,13 +1,13 @@
 use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Leads, Level, Marker, Shape, position};
 use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
-use super::super::deployment_marker::deployment_marker;
+use super::super::deployment_marker::{LIST, deployment_marker, first_bar};
 use super::super::display::{decimals, money};
 use super::super::drill;
 use super::super::query::range_label;
 use crate::focus::DateRange;
 use crate::store::deployment_costs::{FigureChange, ServiceDayCost};
-use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::MarkedDeployment;
 use crate::store::effects::{LineDay, ServiceLine};
 use crate::store::freshness::Freshness;
 use bigdecimal::BigDecimal;
@@ -40,7 +40,9 @@ pub struct DayRow {
 pub struct Setting<'a> {
     pub around: &'a Around,
     pub label: &'a str,
-    pub others: &'a [ListedDeployment],
+    pub others: &'a [MarkedDeployment],
+    /// The day it began, where it went live on a later one.
+    pub started_on: Option<NaiveDate>,
     pub figure_changes: &'a [FigureChange],
     pub context: &'a ContextEvents,
     pub bills: &'a Freshness,
@@ -129,9 +131,10 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
     BeforeAfter {
         currency: currency.to_owned(),
         summary: format!(
-            "Daily cost from {}: pale bars before the deployment of {}, full bars after it, with the average of each side as a line. All values are in the table below.",
+            "Daily cost from {}: pale bars before the deployment of {}, full bars after it, with the average of each side as a line.{} All values are in the table below.",
             range_label(shown),
-            around.day.format("%-d %B %Y")
+            around.day.format("%-d %B %Y"),
+            began(setting)
         ),
         rows: rows.collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
@@ -139,6 +142,13 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         has_line: !band.is_empty(),
         chart,
     }
+}
+
+fn began(setting: &Setting) -> String {
+    let start = setting
+        .started_on
+        .map(|day| format!(" It began on {}; the days from then on are shaded.", day.format("%-d %B")));
+    start.unwrap_or_default()
 }
 
 // Of several services the sum, on the days that all of them have; the edges of the bands are added up too, which is
@@ -175,16 +185,22 @@ fn levels(averages: &Averages, around: &Around, buckets: &Buckets) -> Vec<Level>
 }
 
 fn markers(setting: &Setting, buckets: &Buckets) -> Vec<Marker> {
-    let mut markers: Vec<Marker> = setting.others.iter().filter_map(|one| deployment_marker(one, buckets)).collect();
-    markers.extend(buckets.index_of(setting.around.day).map(|index| Marker {
+    let day = setting.around.day;
+    let others = setting.others.iter().filter_map(|one| deployment_marker(one, buckets, LIST));
+    let this = buckets.index_of(day).map(|index| Marker {
         index,
+        from: first_bar(setting.started_on, index, buckets),
+        day,
         href: "#h-res".into(),
-        cluster_href: String::new(),
+        list_href: LIST.into(),
         name: setting.label.to_owned(),
-        details: format!("this deployment, {}", setting.around.day.format("%-d %b %Y")),
+        details: match setting.started_on {
+            Some(start) => format!("this deployment, {} to {}", start.format("%-d %b"), day.format("%-d %b %Y")),
+            None => format!("this deployment, {}", day.format("%-d %b %Y")),
+        },
         shape: Shape::This,
-    }));
-    markers
+    });
+    others.chain(this).collect()
 }
 
 fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {

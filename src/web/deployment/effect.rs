@@ -42,10 +42,9 @@ pub struct EffectView {
 }
 
 impl super::DeploymentPage {
-    /// Another deployment by its version, where it is among those that the page lists.
+    /// Another deployment by its version, where it is of the days of the page.
     pub(super) fn label_of(&self, id: &i64) -> String {
-        let other = self.others.iter().find(|one| one.deployment_id == *id);
-        other.map_or_else(|| format!("deployment {id}"), crate::store::deployment_list::ListedDeployment::label)
+        self.others.label_of(*id)
     }
 }
 

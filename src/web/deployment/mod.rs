@@ -3,11 +3,13 @@
 mod causes;
 mod change_set;
 mod chart;
+mod course;
 mod effect;
 mod export;
 mod failure;
 mod figure_changes;
 pub(crate) mod matching;
+mod others;
 mod resources;
 mod units;
 
@@ -21,11 +23,11 @@ use super::query::{Accepts, View, range_label};
 use super::unit_costs::UnitSection;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::events;
-use crate::focus::{CostBasis, DateRange};
+use crate::focus::CostBasis;
 use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList, DeployedCommit};
 use crate::store::deployment_costs::{self, ServedService, ServiceDayCost, Sides};
-use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_list::label_of;
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
 use crate::store::deployment_pins::{self, Matching};
@@ -39,6 +41,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
 use causes::Causes;
+use change_set::ChangeSet;
 use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::{FlagRow, flags, standing};
@@ -46,12 +49,12 @@ use export::export;
 use failure::FailureRow;
 use figure_changes::FigureChangeRow;
 use matching::RuleRow;
+use others::Others;
 use resources::ResourceTable;
 pub use units::unit_costs;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
 const RESOURCE_COUNT_MAX: i64 = 15;
-const OTHER_COUNT_MAX: i64 = 100;
 const COMMIT_COUNT_MAX: i64 = 50;
 /// Releases and runs of its version and commit.
 const BESIDE_COUNT_MAX: i64 = 20;
@@ -89,7 +92,7 @@ struct DeploymentPage {
     notes: Vec<DeploymentNote>,
     can_write_note: bool,
     json_href: String,
-    others: Vec<ListedDeployment>,
+    others: Others,
     figure_changes: Vec<FigureChangeRow>,
     context: Vec<ContextRow>,
     context_note: String,
@@ -103,7 +106,9 @@ struct DeploymentPage {
     can_pin: bool,
     is_marked: bool,
     /// Others of the same billing day, which its cost cannot be told from.
-    change_set: Vec<ListedDeployment>,
+    change_set: ChangeSet,
+    /// When it began and how long it took; may be empty.
+    course: String,
     window: String,
     /// Where it brought to a service what was live there already.
     same_version: String,
@@ -155,7 +160,8 @@ async fn show(
     let complete_to = page.bills.complete_to();
     let (bills_from, bills_to) = page.bills.billed_around(day);
     let around = Around::new(day, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
-    let others = others(&mut snapshot, id, &services, around.whole()).await?;
+    let others = Others::read(&mut snapshot, id, &context_ids, around.whole()).await?;
+    let change_set = ChangeSet::read(&mut snapshot, &row, environment_id, day).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
@@ -201,7 +207,8 @@ async fn show(
         let chart = chart::Setting {
             around: &around,
             label: &label,
-            others: &others,
+            others: &others.marked,
+            started_on: course::earlier_start(&row),
             figure_changes: &figure_changes,
             context: &context,
             bills: &page.bills,
@@ -266,7 +273,8 @@ async fn show(
         told: matching::told(&row.attributes),
         matching,
         can_pin: Policy::Bills.allows(&principal),
-        change_set: change_set::change_set(&row, environment_id, day, &others),
+        change_set,
+        course: course::course(&row),
         same_version: change_set::same_version(&row),
         figure_changes: figure_changes::rows(&figure_changes),
         environment: environment.unwrap_or_else(|| "environment not known".into()),
@@ -289,11 +297,7 @@ async fn show(
 }
 
 fn label(row: &Row) -> String {
-    match (&row.version, &row.sha) {
-        (Some(version), _) if !version.is_empty() => version.clone(),
-        (_, Some(sha)) if !sha.is_empty() => sha.chars().take(7).collect(),
-        _ => format!("Deployment {}", row.deployment_id),
-    }
+    label_of(row.deployment_id, row.version.as_deref(), row.sha.as_deref())
 }
 
 fn at(row: &Row) -> chrono::DateTime<chrono::Utc> {
@@ -307,29 +311,6 @@ fn went_live(row: &Row) -> bool {
 /// An address that a browser may be sent to; senders can write anything.
 pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-}
-
-async fn others(
-    snapshot: &mut crate::store::Snapshot,
-    id: i64,
-    services: &[ServedService],
-    window: DateRange,
-) -> Result<Vec<ListedDeployment>> {
-    let mut all: Vec<ListedDeployment> = Vec::new();
-    // A monorepo's deployment may serve many; the first ten say what else was going on.
-    for service in services.iter().take(10) {
-        let filter = DeploymentFilter {
-            service_id: Some(service.service_id),
-            from: Some(window.start()),
-            until: Some(window.end()),
-            ..DeploymentFilter::default()
-        };
-        all.extend(deployment_list::list(snapshot, &filter, OTHER_COUNT_MAX).await?);
-    }
-    all.retain(|one| one.deployment_id != id && one.went_live());
-    all.sort_by_key(|one| (std::cmp::Reverse(one.at), one.deployment_id));
-    all.dedup_by_key(|one| one.deployment_id);
-    Ok(all)
 }
 
 fn state(

@@ -20,6 +20,7 @@ use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
+use crate::store::deployment_marks::{self, Whose};
 use crate::store::effect_digest::{self, FindingCounts};
 use crate::store::effects::{self, ClaimedFilter};
 use crate::store::environment_costs::{self, OpenItems};
@@ -136,7 +137,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             };
             let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
-            let live = count_live(&mut snapshot, span.days).await?;
+            let live = deployment_marks::count(&mut snapshot, Whose::default(), Some(span.days)).await?.live;
             let counts = effect_digest::counts(&mut snapshot, &scope, span.days).await?;
             let shown_month = shown_month.unwrap_or(month);
             let completeness =
@@ -204,12 +205,6 @@ fn month_to_date(span: &Span) -> DateRange {
     DateRange::new(first, span.complete_to + chrono::Days::new(1)).unwrap_or(span.days)
 }
 
-async fn count_live(snapshot: &mut crate::store::Snapshot, days: DateRange) -> Result<usize> {
-    let filter = DeploymentFilter { from: Some(days.start()), until: Some(days.end()), ..DeploymentFilter::default() };
-    let all = deployment_list::list(snapshot, &filter, 5_000).await?;
-    Ok(all.iter().filter(|one| one.went_live()).count())
-}
-
 fn total(costs: &[ServiceCost]) -> Compared {
     let mut total = Compared::default();
     for cost in costs {
@@ -240,7 +235,7 @@ fn figures(
     currencies: &[String],
     completeness: &Completeness,
     month: DateRange,
-    (live, counts): (usize, FindingCounts),
+    (live, counts): (i64, FindingCounts),
     ways: Ways,
 ) -> Figures {
     let total = total(costs);

@@ -4,13 +4,13 @@ use super::super::parts::{Figure, Figures};
 use super::super::query::Span;
 use super::loaded::{Loaded, add};
 use super::usage::UsageRow;
-use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::MarkedDeployment;
 
 /// The key figures of the service.
 pub(super) fn figures(
     span: &Span,
     days: &Loaded,
-    deployments: &[ListedDeployment],
+    marked: &[MarkedDeployment],
     usage: Option<&UsageRow>,
     lines_href: String,
 ) -> Figures {
@@ -37,10 +37,10 @@ pub(super) fn figures(
         let was = money(&a_day_before, currency, decimals(currency, &a_day_before));
         by_day.note = if by_day.note.is_empty() { format!("{was} before") } else { format!("{}, {was}", by_day.note) };
     }
-    let live = deployments.iter().filter(|one| one.went_live());
-    let inside: Vec<&ListedDeployment> =
-        live.filter(|one| span.days.start() <= one.at.date_naive() && one.at.date_naive() < span.days.end()).collect();
-    let newest = inside.first().map(|one| format!("last {}, {}", one.label(), one.at.format("%-d %b")));
+    // The days lie on the chart, so that all of them are marked there.
+    let is_inside = |one: &&MarkedDeployment| span.days.start() <= one.day() && one.day() < span.days.end();
+    let inside: Vec<&MarkedDeployment> = marked.iter().filter(is_inside).collect();
+    let newest = inside.last().map(|one| format!("last {}, {}", one.label(), one.at.format("%-d %b")));
     let count =
         Figure::plain("Deployments", inside.len().to_string(), newest.unwrap_or_else(|| "none in these days".into()));
     let mut all = vec![spend, by_day, count];

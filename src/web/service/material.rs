@@ -11,17 +11,16 @@ use super::super::savings::{self, PlanSection};
 use super::super::unit_costs::{self, ServiceCosts, Sides, UnitSection};
 use super::super::why::{self, Why};
 use super::super::{AppState, Error, NavItem, Page, Policy, Principal, Result};
+use super::deployed::Deployed;
 use super::loaded::{Loaded, load};
 use super::releases::{ReleasesSection, releases};
 use super::usage::{self, UsageSection};
-use super::{ACCEPTS, ANOMALY_COUNT_MAX, DEPLOYMENT_COUNT_MAX};
+use super::{ACCEPTS, ANOMALY_COUNT_MAX};
 use crate::focus::DateRange;
 use crate::store::Snapshot;
 use crate::store::anomaly_lists::{self, AnomalyFilter, ListedAnomaly};
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::deployment_costs::ServedService;
-use crate::store::deployment_list::{self, ListedDeployment};
-use crate::store::effects::{self, EffectBrief};
 use crate::store::freshness::Freshness;
 use crate::store::history::RestatedOf;
 use crate::store::metric_points;
@@ -29,7 +28,6 @@ use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::{self, MovedByRule};
 use crate::store::service_costs::{self, Bought, ServiceHead};
 use crate::store::service_details::{self, CostReach, ServiceDetail};
-use chrono::Days;
 use std::sync::Arc;
 
 /// Everything that the page of a service is made from. Making and rendering the page needs no database.
@@ -48,8 +46,7 @@ pub struct Readings {
     pub(super) service: ServiceHead,
     pub(super) shows_cost: bool,
     pub(super) span: Option<Span>,
-    pub(super) listed: DateRange,
-    pub(super) deployments: Vec<ListedDeployment>,
+    pub(super) deployed: Deployed,
     pub(super) releases: ReleasesSection,
     pub(super) context: ContextEvents,
     pub(super) days: Loaded,
@@ -59,8 +56,6 @@ pub struct Readings {
     pub(super) moved: Arc<Vec<MovedByRule>>,
     /// The causes of the change.
     pub(super) explained: Why,
-    /// What is said of the deployments' effects.
-    pub(super) effects: Vec<EffectBrief>,
     pub(super) usage: UsageSection,
     pub(super) units: Option<UnitSection>,
     pub(super) plans: PlanSection,
@@ -131,20 +126,13 @@ impl Readings {
         let scope = principal.scope();
         let shows_cost = may_see(principal, &service);
         let span = view.span(&page.bills);
+        let today = page.now.date_naive();
         let listed = match &span {
-            Some(span) => span.chart,
-            None => DateRange::days_to(page.now.date_naive(), 60),
+            Some(span) => span.listed(page.bills.last_charge_date(), today),
+            None => DateRange::days_to(today, 60),
         };
-        let until = listed.end().max(page.now.date_naive() + Days::new(1));
-        let whole = DateRange::new(listed.start(), until).unwrap_or(listed);
-        let deployments =
-            deployment_list::of_service(snapshot, service.service_id, listed.start(), until, DEPLOYMENT_COUNT_MAX)
-                .await?;
-        let mut answers = Vec::new();
-        if shows_cost {
-            let ids: Vec<i64> = deployments.iter().map(|one| one.deployment_id).collect();
-            answers = effects::briefs(snapshot, &scope, &ids, Some(service.service_id)).await?;
-        }
+        let shown = span.filter(|_| shows_cost);
+        let deployed = Deployed::read(snapshot, &scope, service.service_id, listed, shown.as_ref()).await?;
         let mut bought = None;
         let mut reporting = None;
         let mut moved = Arc::default();
@@ -156,11 +144,11 @@ impl Readings {
         let mut days = Loaded::default();
         let mut reach = CostReach::default();
         // Deployments are there before the first bill is.
-        if let Some(span) = span.or_else(|| view.span_to(page.now.date_naive())) {
+        if let Some(span) = span.or_else(|| view.span_to(today)) {
             let live = Deliveries::read(snapshot, Some(service.service_id), None, &span, page.now).await?;
             delivery = live.section(&span);
         }
-        if let Some(span) = span.filter(|_| shows_cost) {
+        if let Some(span) = shown {
             let (kept, publication_id) = (&app.kept_costs, page.publication_id);
             days = load(kept, publication_id, snapshot, &scope, &service, view, &span).await?;
             if days.has_cost(&span) {
@@ -188,7 +176,6 @@ impl Readings {
             }
         }
         let can_plan = shows_cost && Policy::Review.allows(principal);
-        let today = page.now.date_naive();
         let plans = savings::plan_section(snapshot, service.service_id, &service.slug, today, can_plan).await?;
         let mut forecast = ForecastSection::default();
         let mut unusual = Vec::new();
@@ -209,13 +196,12 @@ impl Readings {
             environment_id: days.environment_id,
             environment_slug: view.field("env"),
         };
-        let context = ContextEvents::read(snapshot, &whose, whole, page.now).await?;
+        let context = ContextEvents::read(snapshot, &whose, listed, page.now).await?;
         Ok(Self {
             service,
             shows_cost,
             span,
-            listed,
-            deployments,
+            deployed,
             releases,
             context,
             days,
@@ -223,7 +209,6 @@ impl Readings {
             reporting,
             moved,
             explained,
-            effects: answers,
             usage,
             units,
             plans,

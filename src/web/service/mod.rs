@@ -1,6 +1,7 @@
 //! `/services/{slug}`: what a service costs, why that changed, and which deployments lie in those days.
 
 mod bought;
+mod deployed;
 mod empty;
 mod figures;
 mod kept;
@@ -29,9 +30,6 @@ use super::savings::PlanSection;
 use super::unit_costs::UnitSection;
 use super::why::{WalkLabels, WalkLines, Why, WhyWalk};
 use super::{AppState, Error, Page, Policy, Principal, Result, Routes};
-use crate::focus::DateRange;
-use crate::store::deployment_list::ListedDeployment;
-use crate::store::effects::EffectBrief;
 use crate::store::missing_bills::Part;
 use crate::store::moved_by_rules::MovedByRule;
 use crate::store::service_costs::{self, Bought, ServiceHead};
@@ -41,6 +39,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bought::BoughtTable;
+use deployed::Deployed;
 use figures::figures;
 pub use kept::KeptCosts;
 use loaded::{Loaded, load};
@@ -56,7 +55,6 @@ use usage::{UsageRow, UsageSection};
 
 const ACCEPTS: Accepts =
     Accepts { texts: &["env", "provider", "charge"], by: &["env", "charge", "provider"], sort: &[] };
-const DEPLOYMENT_COUNT_MAX: i64 = 200;
 const DEPLOYMENT_ROW_COUNT_MAX: usize = 25;
 const ANOMALY_COUNT_MAX: i64 = 20;
 
@@ -148,14 +146,13 @@ impl Material {
     pub fn into_page(self) -> ServicePage {
         let Self { page, view, own_team, restated, readings } = self;
         let readings = Arc::unwrap_or_clone(readings);
-        let Readings { service, shows_cost, span, listed, deployments, releases, context, days, .. } = readings;
+        let Readings { service, shows_cost, span, deployed, releases, context, days, .. } = readings;
         let (bought, reporting, moved, usage) = (readings.bought, readings.reporting, readings.moved, readings.usage);
-        let (explained, effects, delivery) = (readings.explained, readings.effects, readings.delivery);
+        let (explained, delivery) = (readings.explained, readings.delivery);
         let (detail, units, plans) = (readings.detail, readings.units, readings.plans);
         let (forecast, unusual, reach) = (readings.forecast, readings.anomalies, readings.reach);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
-            let made =
-                cost_view(&service, &view, span, &days, (&deployments, &effects), (&bought, &moved, usage.main()));
+            let made = cost_view(&service, &view, span, &days, &deployed, (&bought, &moved, usage.main()));
             let buckets = Buckets::new(span.chart, span.complete_to);
             let mut events = context.on_chart(&buckets);
             events.extend(anomalies::events_on_chart(&unusual, &buckets));
@@ -165,6 +162,7 @@ impl Material {
         });
         let path = format!("/services/{}", service.slug);
         let by = [("env", "Environment"), ("charge", "Charge type"), ("provider", "Provider")];
+        let deployments = tables::deployments(&deployed.listed, span.as_ref(), &days, &deployed.effects);
         ServicePage {
             answer: answer(&service, &view, span.as_ref(), &days, cost.as_ref(), shows_cost),
             empty: empty::empty(&view, span.as_ref(), !page.bills.sources.is_empty(), &page.freshness, &reach),
@@ -172,9 +170,9 @@ impl Material {
             restated,
             filters: Filters::new(&path, &view, span.as_ref(), days.selects(&view)),
             switches: switches(&view, &path, &by),
-            has_answers: !effects.is_empty(),
-            deployments: tables::deployments(&deployments, span.as_ref(), &days, &effects, DEPLOYMENT_ROW_COUNT_MAX),
-            deployments_note: deployments_note(&deployments, listed),
+            has_answers: deployments.iter().any(|row| !row.answers.is_empty()),
+            deployments,
+            deployments_note: deployed.note(),
             releases,
             context: context.rows(),
             context_note: context.note(),
@@ -209,7 +207,7 @@ fn cost_view(
     view: &View,
     span: &Span,
     days: &Loaded,
-    (deployments, effects): (&[ListedDeployment], &[EffectBrief]),
+    deployed: &Deployed,
     (bought, moved, usage): (&[Bought], &[MovedByRule], Option<&UsageRow>),
 ) -> CostView {
     let (series, keys) = series(view.by(), days);
@@ -226,7 +224,7 @@ fn cost_view(
     let setting = Setting {
         span,
         currencies: &days.currencies,
-        markers: &markers(service, span, days, deployments, effects),
+        markers: &markers(service, span, days, deployed),
         caption,
         subject: &format!("daily cost of {}, {}", service.name, caption.to_lowercase()),
         charges_href: &charges_href,
@@ -234,7 +232,7 @@ fn cost_view(
     let charts = daily::charts(&points, &series, &setting);
     CostView {
         reporting: None,
-        figures: figures(span, days, deployments, usage, drill::on(&charges_href, span.days)),
+        figures: figures(span, days, &deployed.marked, usage, drill::on(&charges_href, span.days)),
         charts,
         why: tables::why(span, days),
         walks: Vec::new(),
@@ -263,12 +261,4 @@ fn answer(
     let filtered = if view.is_filtered() { " Within these filters." } else { "" };
     let main = cost.why.first().and_then(WhyTable::main_cause).unwrap_or_default();
     format!("{sentence} {}.{main}{filtered}", span.sides())
-}
-
-fn deployments_note(deployments: &[ListedDeployment], listed: DateRange) -> String {
-    match deployments.len() {
-        0 => format!("No deployments seen from {}.", range_label(listed)),
-        count if count > DEPLOYMENT_ROW_COUNT_MAX => format!("The newest {DEPLOYMENT_ROW_COUNT_MAX} of {count}."),
-        _ => String::new(),
-    }
 }

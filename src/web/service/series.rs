@@ -1,15 +1,16 @@
 use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
 use super::super::comparison::{Around, WEEK};
 use super::super::daily::Series;
+use super::super::deployment_marker::{LIST, deployment_marker};
 use super::super::effects::Answer;
 use super::super::query::Span;
+use super::deployed::Deployed;
 use super::loaded::{Loaded, charge_of, provider_of};
-use crate::store::deployment_list::ListedDeployment;
+use crate::store::deployment_marks::MarkedDeployment;
 use crate::store::effects::EffectBrief;
 use crate::store::service_costs::{EnvironmentLabel, ServiceDay, ServiceHead};
 use bigdecimal::BigDecimal;
-use chrono::{Days, NaiveDate};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// More series than this are shown as the largest and "Other".
 const SERIES_COUNT_MAX: usize = 6;
@@ -86,42 +87,24 @@ fn environment_series(days: &Loaded) -> (Vec<Series>, SeriesOf<'_>) {
 }
 
 /// Deployments that went live, on the bars of the chart.
-pub(super) fn markers(
-    service: &ServiceHead,
-    span: &Span,
-    days: &Loaded,
-    deployments: &[ListedDeployment],
-    effects: &[EffectBrief],
-) -> Vec<Marker> {
+pub(super) fn markers(service: &ServiceHead, span: &Span, days: &Loaded, deployed: &Deployed) -> Vec<Marker> {
     let buckets = Buckets::new(span.chart, span.complete_to);
-    let live = deployments.iter().filter(|one| one.went_live());
-    let inside = live.filter(|one| days.environment_id.is_none_or(|id| one.environment_id == id));
+    let list_href = format!("{LIST}?service={}", service.slug);
+    let mut effects: HashMap<i64, Vec<&EffectBrief>> = HashMap::new();
+    for effect in &deployed.effects {
+        effects.entry(effect.deployment_id).or_default().push(effect);
+    }
+    let inside = deployed.marked.iter().filter(|one| days.environment_id.is_none_or(|id| one.environment_id == id));
     inside
         .filter_map(|one| {
-            let day = one.at.date_naive();
-            Some(Marker {
-                index: buckets.index_of(day)?,
-                href: format!("/deployments/{}", one.deployment_id),
-                cluster_href: format!("/deployments?period={day}..{}&service={}", cluster_end(day), service.slug),
-                name: one.label(),
-                details: format!(
-                    "{}, {}",
-                    one.environment_name.as_deref().unwrap_or("environment not known"),
-                    one.at.format("%-d %b %H:%M UTC")
-                ),
-                shape: shape(one, span, effects),
-            })
+            let own = effects.get(&one.deployment_id).map(Vec::as_slice).unwrap_or_default();
+            Some(Marker { shape: shape(one, span, own), ..deployment_marker(one, &buckets, &list_href)? })
         })
         .collect()
 }
 
-// Markers that share a target are at most three bars apart.
-fn cluster_end(day: NaiveDate) -> NaiveDate {
-    day + Days::new(3)
-}
-
-fn shape(deployment: &ListedDeployment, span: &Span, effects: &[EffectBrief]) -> Shape {
-    let answers = effects.iter().filter(|one| one.deployment_id == deployment.deployment_id).map(Answer::from);
+fn shape(deployment: &MarkedDeployment, span: &Span, effects: &[&EffectBrief]) -> Shape {
+    let answers = effects.iter().map(|effect| Answer::from(*effect));
     if let Some(answer) = answers.max_by_key(|answer| (answer.is_claimed(), answer.size()))
         && (answer.is_claimed() || deployment.kind != "rollback")
     {
@@ -130,7 +113,7 @@ fn shape(deployment: &ListedDeployment, span: &Span, effects: &[EffectBrief]) ->
     if deployment.kind == "rollback" {
         return Shape::Rollback;
     }
-    let day = deployment.at.date_naive();
+    let day = deployment.day();
     let (bills_from, bills_to) = span.billed_around(day);
     let around = Around::new(day, bills_from, bills_to, WEEK);
     if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }

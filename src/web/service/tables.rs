@@ -35,18 +35,15 @@ pub struct AnswerCell {
     pub note: String,
 }
 
-/// The newest deployments, each with the week after it against the week before, in its own environment.
+/// Deployments, each with the week after it against the week before, in its own environment.
 pub fn deployments(
     all: &[ListedDeployment],
     span: Option<&Span>,
     days: &Loaded,
     effects: &[EffectBrief],
-    row_count_max: usize,
 ) -> Vec<DeploymentRow> {
-    let shown = &all[..all.len().min(row_count_max)];
-    let mut cells = answer_cells(shown, effects);
+    let mut cells = answer_cells(all, effects);
     all.iter()
-        .take(row_count_max)
         .map(|deployment| {
             let (comparison, note) = match span {
                 Some(span) if !days.currencies.is_empty() => compare(deployment, span, days),
