@@ -26,6 +26,7 @@ mod event_reads;
 mod event_replay;
 mod event_sources;
 mod events_conformance;
+mod events_mutated;
 mod export_focus;
 mod exports;
 mod finance;
