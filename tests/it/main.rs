@@ -25,6 +25,7 @@ mod event_reading;
 mod event_reads;
 mod event_replay;
 mod event_sources;
+mod events_command;
 mod events_conformance;
 mod events_mutated;
 mod export_focus;

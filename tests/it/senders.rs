@@ -282,8 +282,8 @@ fn cdevent(predicate: &str, artifact: &str, minute: i64) -> Value {
         "subject": {"id": "checkout", "content": {"environment": {"id": "production"}, "artifactId": artifact}}})
 }
 
-// Bodies beside those of the data set: courses with an order that matters.
-fn own_bodies(sender: &str) -> Vec<Value> {
+/// Bodies beside those of the data set: courses with an order that matters.
+pub fn own_bodies(sender: &str) -> Vec<Value> {
     match sender {
         "argocd" => vec![argo("1", "a", 0), argo("1", "b", 10), argo("2", "c", 20), argo("1", "d", 30)],
         "alertmanager" => vec![alert("firing", 0), alert("resolved", 9)],
