@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_repository_has_one_key_whatever_tells_of_it() {
         let address = "https://acme@dev.azure.com/acme/Web%20Shop/_git/api";
-        let listed = json!([{"alias": "templates", "id": "other", "url": "https://dev.azure.com/acme/ci/_git/templates"},
+        let listed = json!([{"alias": "lib", "id": "other", "url": "https://dev.azure.com/acme/ci/_git/lib"},
             {"alias": "self", "id": NUMBER, "url": address}]);
         let api = format!("https://dev.azure.com/acme/_apis/git/repositories/{NUMBER}");
         let told = |more: Value| {

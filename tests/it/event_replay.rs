@@ -166,8 +166,8 @@ async fn spoiled_rows_are_mended(pool: PgPool) {
     assert_eq!(rows(&pool).await, expected);
 }
 
-/// Runs of two sources that have one number, kept as one by an older adapter: read again, each has its own start and end,
-/// one after the other or all at once, and nothing is left of the one.
+/// Runs of two sources that have one number, kept as one by an older adapter: read again, one after the other or all at
+/// once, each has its own start and end, and nothing is left of the one.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn runs_of_two_sources_are_keyed_anew(pool: PgPool) {
     let _doors = Doors::new(&pool).await;

@@ -1,4 +1,4 @@
-//! Real payloads of the senders in which any one value is another: whatever comes, it is read or refused with a sentence.
+//! Real payloads of the senders in which any one value is another: whatever comes, it is read or refused with a reason.
 
 use crate::events_conformance::shared;
 use crate::senders::{Doors, Given, deliver};

@@ -54,6 +54,7 @@ mod pages_finance;
 mod pages_receipts;
 mod permuted_streams;
 mod releases_pages;
+mod sender_courses;
 mod sender_lists;
 mod sender_repositories;
 mod senders;

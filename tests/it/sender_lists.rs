@@ -137,9 +137,10 @@ async fn a_task_is_a_job_of_its_run(pool: PgPool) {
     ]);
     doors.send(Sender::of("cdevents").unwrap(), &[], batch.to_string().as_bytes()).await;
     assert_eq!(read_new(&pool).await.unwrap().done, 1);
-    let met = "SELECT count(*) FROM pipeline_run j JOIN pipeline_run r ON r.external_id = j.facts -> 'attributes' ->> 'run'
-               WHERE j.facts -> 'attributes' ->> 'job' = 'train' AND j.finished_at - j.started_at = interval '30 minutes'
-                 AND r.name = 'nightly'";
+    let met = "SELECT count(*) FROM pipeline_run j
+               JOIN pipeline_run r ON r.external_id = j.facts -> 'attributes' ->> 'run' AND r.name = 'nightly'
+               WHERE j.facts -> 'attributes' ->> 'job' = 'train'
+                 AND j.finished_at - j.started_at = interval '30 minutes'";
     assert_eq!(count(&pool, met).await, 1);
     assert_eq!(count(&pool, "SELECT count(*) FROM pipeline_run").await, 2);
 }
