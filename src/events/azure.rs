@@ -5,6 +5,7 @@
 use super::change_text::reverted_commits;
 use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Status, clean};
+use crate::focus::repository_name;
 
 const COMMITS_MAX: usize = 1000;
 
@@ -35,10 +36,7 @@ fn stage(of: &Fields<'_>) -> Result<Event, EventError> {
     let status = if state == "completed" { status_of(result) } else { status_of(state) };
     event.status = Some(status);
     event.status_raw = clean::text(if state == "completed" { result } else { state });
-    event.repo = of.name("/run/resources/repositories/self/repository/fullName");
-    event.repo = event.repo.or_else(|| of.name("/run/resources/repositories/self/repository/id"));
-    event.sha = of.sha("/run/resources/repositories/self/version");
-    event.reference = of.text("/run/resources/repositories/self/refName");
+    read_source(of, &mut event);
     event.version = of.text("/run/name");
     event.created_at = of.time("/run/createdDate", &mut event);
     event.started_at = of.time("/stage/startTime", &mut event);
@@ -60,15 +58,40 @@ fn run(of: &Fields<'_>) -> Result<Event, EventError> {
     let status = if state == "completed" { status_of(result) } else { status_of(state) };
     event.status = Some(status);
     event.status_raw = clean::text(if state == "completed" { result } else { state });
-    event.repo = of.name("/run/resources/repositories/self/repository/id");
-    event.sha = of.sha("/run/resources/repositories/self/version");
-    event.reference = of.text("/run/resources/repositories/self/refName");
+    read_source(of, &mut event);
     event.version = of.text("/run/name");
     event.started_at = of.time("/run/createdDate", &mut event);
     event.finished_at = of.time("/run/finishedDate", &mut event).filter(|_| status.is_terminal());
     event.occurred_at = event.finished_at.or(event.started_at);
     event.url = of.url("/run/_links/web/href").or_else(|| of.url("/run/url"));
     Ok(event)
+}
+
+// What was built. The run knows its repository by a number, and the list beside it by an address.
+fn read_source(of: &Fields<'_>, event: &mut Event) {
+    let own = of.at("/run/resources/repositories/self");
+    let id = own.name("/repository/id");
+    let is_own = |one: &Fields<'_>| one.word("/alias") == "self" || (id.is_some() && one.name("/id") == id);
+    event.repo_url = of.list("/repositories").find(is_own).and_then(|one| one.url("/url"));
+    let named = own.name("/repository/fullName").or_else(|| repository_name(event.repo_url.as_deref()?));
+    event.repo = named.or(id);
+    event.sha = own.sha("/version");
+    event.reference = own.text("/refName");
+}
+
+// The repository that a change or build names, by the key that stages have it under: `project/name`, for the name alone
+// is another one in each project. Without an address, project and name stand in for it as it writes them.
+fn read_repository(of: &Fields<'_>, project: &str, event: &mut Event) {
+    // That of the API names a number.
+    let page = |pointer: &str| of.url(pointer).filter(|url| !url.contains("/_apis/"));
+    event.repo_url = page("/repository/remoteUrl").or_else(|| page("/repository/url"));
+    let (id, name) = (of.name("/repository/id"), of.name("/repository/name"));
+    let of_project = || Some(format!("{}/{}", of.name(project)?, name.as_deref()?).replace(' ', "%20"));
+    let key = match &event.repo_url {
+        Some(url) => repository_name(url),
+        None => name.clone().filter(|name| name.contains('/')).or_else(|| clean::id(&of_project()?)),
+    };
+    event.repo = key.or(id).or(name);
 }
 
 // Old builds say "succeeded" as their status, newer ones "completed" and a result beside it.
@@ -81,7 +104,7 @@ fn build(of: &Fields<'_>) -> Result<Event, EventError> {
     let word = if result.is_empty() { state } else { result };
     let status = status_of(word);
     (event.status, event.status_raw) = (Some(status), clean::text(word));
-    event.repo = of.name("/repository/name").or_else(|| of.name("/repository/id"));
+    read_repository(of, "/project/name", &mut event);
     // "LG:refs/heads/main:<hash>".
     let mut source = of.word("/sourceGetVersion").splitn(3, ':').skip(1);
     let (branch, hash) = (source.next(), source.next());
@@ -125,8 +148,7 @@ fn pull_request(of: &Fields<'_>) -> Result<Event, EventError> {
     };
     let mut event = Event { kind: EventKind::Change, ..Event::default() };
     event.external_id = Some(of.id("/pullRequestId")?);
-    event.repo = of.name("/repository/name");
-    event.repo_url = of.url("/repository/remoteUrl");
+    read_repository(of, "/repository/project/name", &mut event);
     event.status_raw = Some(state.into());
     event.sha = of.sha("/lastMergeCommit/commitId").filter(|_| state == "merged");
     event.reference = of.text("/targetRefName");
@@ -144,8 +166,7 @@ fn push(of: &Fields<'_>) -> Event {
     let mut event = Event { kind: EventKind::Push, ..Event::default() };
     let Some(sha) = of.sha("/refUpdates/0/newObjectId") else { return of.ignored("a branch or tag was deleted") };
     event.sha = Some(sha);
-    event.repo = of.name("/repository/name");
-    event.repo_url = of.url("/repository/remoteUrl");
+    read_repository(of, "/repository/project/name", &mut event);
     event.reference = of.text("/refUpdates/0/name");
     event.is_default_branch = event.reference.is_some() && event.reference == of.text("/repository/defaultBranch");
     event.finished_at = Some(of.needed_time("/date", &mut event));
@@ -166,4 +187,67 @@ fn push(of: &Fields<'_>) -> Event {
     event.commits = of.list("/commits").take(COMMITS_MAX).filter_map(commit).collect();
     event.title = event.commits.first().and_then(|commit| commit.title.clone());
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NUMBER: &str = "487e28f0-8046-41cf-8eee-a566eeca25e3";
+
+    fn repo_of(kind: &str, resource: Value) -> Option<String> {
+        let body = json!({"eventType": kind, "resource": resource});
+        let read = read(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap();
+        for commit in &read[0].commits {
+            assert_eq!(Some(&commit.repo), read[0].repo.as_ref());
+        }
+        read[0].repo.clone()
+    }
+
+    fn run_of(repositories: Value) -> Value {
+        json!({"run": {"id": 1, "resources": {"repositories": {"self": {"repository": {"id": NUMBER}}}}},
+            "stage": {"id": "s", "state": "completed", "result": "succeeded"}, "repositories": repositories})
+    }
+
+    #[test]
+    fn a_repository_has_one_key_whatever_tells_of_it() {
+        let address = "https://acme@dev.azure.com/acme/Web%20Shop/_git/api";
+        let listed = json!([{"alias": "lib", "id": "other", "url": "https://dev.azure.com/acme/ci/_git/lib"},
+            {"alias": "self", "id": NUMBER, "url": address}]);
+        let api = format!("https://dev.azure.com/acme/_apis/git/repositories/{NUMBER}");
+        let told = |more: Value| {
+            let mut repository = json!({"id": NUMBER, "name": "api", "url": api, "project": {"name": "Web Shop"}});
+            repository.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            repository
+        };
+        let sha = "a".repeat(40);
+        for repository in [told(json!({"remoteUrl": address})), told(json!({}))] {
+            let request = json!({"pullRequestId": 7, "status": "completed", "repository": repository});
+            let push = json!({"refUpdates": [{"name": "refs/heads/main", "newObjectId": sha}], "repository": repository,
+                "commits": [{"commitId": sha}]});
+            let build = json!({"id": 3, "status": "completed", "result": "succeeded", "project": {"name": "Web Shop"},
+                "repository": repository});
+            for (kind, resource) in [
+                ("ms.vss-pipelines.stage-state-changed-event", run_of(listed.clone())),
+                ("ms.vss-pipelines.run-state-changed-event", run_of(listed.clone())),
+                ("git.pullrequest.merged", request),
+                ("git.push", push),
+                ("build.complete", build),
+            ] {
+                assert_eq!(repo_of(kind, resource).as_deref(), Some("Web%20Shop/api"), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_an_address_the_number_is_the_key() {
+        let stage = |listed: Value| repo_of("ms.vss-pipelines.stage-state-changed-event", run_of(listed));
+        assert_eq!(stage(json!(null)).as_deref(), Some(NUMBER));
+        assert_eq!(stage(json!([{"alias": "self", "url": "javascript://x"}])).as_deref(), Some(NUMBER));
+        let request = json!({"pullRequestId": 7, "status": "completed", "repository": {"id": NUMBER, "name": "api"}});
+        assert_eq!(repo_of("git.pullrequest.merged", request).as_deref(), Some(NUMBER));
+        let github = json!({"id": 3, "status": "completed", "repository": {"id": "acme/shop", "name": "acme/shop"}});
+        assert_eq!(repo_of("build.complete", github).as_deref(), Some("acme/shop"));
+    }
 }

@@ -6,7 +6,7 @@
 //! deployment of its own: it ends whichever stood there, and an artifact that was published is a version that exists.
 
 use super::fields::{Fields, joined, status_of};
-use super::{Commit, Event, EventError, EventKind, Headers, REMOVED_ARTIFACT, Status, clean, without_credentials};
+use super::{Commit, Event, EventError, EventKind, Headers, JOB, REMOVED_ARTIFACT, Status, clean, without_credentials};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
@@ -14,6 +14,8 @@ use serde_json::Value;
 
 const BATCH_MAX: usize = 1000;
 const SERVICE: &str = "/subject/content/service/id";
+/// The subject of runs of pipelines, as their keys begin.
+const PIPELINE_RUN: &str = "pipelinerun";
 
 /// Reads one request: an event of its own, within a CloudEvent, or several of these.
 pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
@@ -95,7 +97,8 @@ impl Subject<'_> {
             ("incident", _) => self.incident(),
             ("change", "merged" | "abandoned") => self.change(),
             ("environment", _) => self.environment(),
-            ("pipelinerun", "queued" | "started" | "finished") => self.run(),
+            (PIPELINE_RUN, "queued" | "started" | "finished") => self.run(),
+            ("taskrun", "started" | "finished") => self.task(),
             (subject, predicate) => {
                 Ok(self.data.ignored(&format!("\"{subject}.{predicate}\" says nothing about what is live")))
             }
@@ -143,11 +146,16 @@ impl Subject<'_> {
 
     // What tells it apart from another of the same source and kind.
     fn key_of(&self, event: &Event) -> String {
-        let source = self.data.text("/subject/source").unwrap_or_else(|| self.source.clone());
+        let source = self.source_of("/subject/source");
         let at = event.occurred_at.unwrap_or(self.data.received_at).timestamp_micros().to_string();
         let [id, environment, artifact] =
             [&event.external_id, &event.environment, &event.artifact].map(|part| part.as_deref().unwrap_or_default());
         joined(&[&source, id, environment, artifact, &at])
+    }
+
+    // What numbers something is its own source, where that is named, else that of the event.
+    fn source_of(&self, pointer: &str) -> String {
+        self.data.text(pointer).unwrap_or_else(|| self.source.clone())
     }
 
     fn version(&self, event: &Event) -> Option<String> {
@@ -228,8 +236,11 @@ impl Subject<'_> {
         Ok(event)
     }
 
+    // Each source numbers its own runs.
     fn run(&self) -> Result<Event, EventError> {
         let mut event = self.told(EventKind::PipelineRun)?;
+        let id = event.external_id.as_deref().unwrap_or_default();
+        event.object_key = Some(joined(&[self.subject, &self.source_of("/subject/source"), id]));
         event.pipeline = self.data.text("/subject/content/pipelineName");
         let outcome = self.data.word("/subject/content/outcome");
         let status = match self.predicate {
@@ -241,6 +252,18 @@ impl Subject<'_> {
         event.status_raw = clean::text(outcome).or_else(|| clean::text(self.predicate));
         event.started_at = event.occurred_at.filter(|_| status == Status::InProgress);
         event.finished_at = event.occurred_at.filter(|_| self.predicate == "finished");
+        Ok(event)
+    }
+
+    // A part of a pipeline's run, which has its own start and end.
+    fn task(&self) -> Result<Event, EventError> {
+        let mut event = self.run()?;
+        let name = self.data.text("/subject/content/taskName").or_else(|| event.external_id.clone());
+        event.attributes.extend(name.map(|name| (JOB.to_owned(), name)));
+        if let Ok(run_id) = self.data.id("/subject/content/pipelineRun/id") {
+            let source = self.source_of("/subject/content/pipelineRun/source");
+            event.keep_job_of(&joined(&[PIPELINE_RUN, &source, &run_id]), std::iter::empty());
+        }
         Ok(event)
     }
 }
@@ -365,8 +388,41 @@ mod tests {
     }
 
     #[test]
+    fn each_source_numbers_its_own_runs_and_tasks_are_their_parts() {
+        let told = |kind: &str, source: &str, subject: Value| {
+            let mut told = event();
+            told["context"]["type"] = json!(format!("dev.cdevents.{kind}.0.3.0"));
+            told["context"]["source"] = json!(source);
+            told["subject"] = subject;
+            read_all(&told).remove(0)
+        };
+        let run =
+            |source: &str| told("pipelinerun.finished", source, json!({"id": "7", "content": {"outcome": "success"}}));
+        assert_ne!(run("/ci/a").key(), run("/ci/b").key());
+        assert_eq!(run("/ci/a").external_id, run("/ci/b").external_id);
+        let named = json!({"id": "7", "source": "/ci/b", "content": {}});
+        assert_eq!(told("pipelinerun.started", "/gateway", named).key(), run("/ci/b").key());
+        let task = |source: &str, pipeline_run: Value| {
+            let content = json!({"taskName": "train", "outcome": "failure", "pipelineRun": pipeline_run});
+            told("taskrun.finished", source, json!({"id": "7", "content": content}))
+        };
+        let one = task("/ci/a", json!({"id": "7"}));
+        assert_eq!(
+            (one.kind, one.status, one.finished_at),
+            (EventKind::PipelineRun, Some(Status::Failed), one.occurred_at)
+        );
+        assert!(one.is_job() && one.attributes[JOB] == "train" && one.key() != run("/ci/a").key());
+        assert_eq!(one.attributes.get(super::super::RUN).map(String::as_str), run("/ci/a").key());
+        let elsewhere = task("/ci/a", json!({"id": "7", "source": "/ci/b"}));
+        assert_eq!(elsewhere.attributes.get(super::super::RUN).map(String::as_str), run("/ci/b").key());
+        let started = told("taskrun.started", "/ci/a", json!({"id": "7", "content": {"taskName": "train"}}));
+        assert_eq!((started.key(), started.started_at), (one.key(), started.occurred_at));
+        assert!(!started.attributes.contains_key(super::super::RUN));
+    }
+
+    #[test]
     fn other_events_are_of_no_use_and_no_error() {
-        for kind in ["dev.cdeventsx.tool.thing.0.1.0", "com.example.other", "", "dev.cdevents.taskrun.started.1.0.0"] {
+        for kind in ["dev.cdeventsx.tool.thing.0.1.0", "com.example.other", "", "dev.cdevents.build.started.1.0.0"] {
             let mut other = event();
             other["context"]["type"] = json!(kind);
             assert_eq!(read_all(&other)[0].kind, EventKind::Ignore, "{kind}");

@@ -22,8 +22,9 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     (event.status, event.status_raw) = (Some(status), of.text("/status"));
     let vcs = fields.at("/pipeline/vcs");
     let git = fields.at("/pipeline/trigger_parameters/git");
-    event.repo = vcs.url("/origin_repository_url").and_then(|url| clean::id(&url)).or_else(|| git.name("/repo_url"));
-    event.repo_url.clone_from(&event.repo);
+    // What is no web address may name a repository all the same (`git@github.com:acme/shop.git`), and is no link.
+    event.repo_url = vcs.url("/origin_repository_url").or_else(|| git.url("/repo_url"));
+    event.repo = event.repo_url.as_deref().and_then(clean::id).or_else(|| git.name("/repo_url"));
     event.sha = vcs.sha("/revision").or_else(|| git.sha("/checkout_sha"));
     event.reference = vcs.text("/branch").or_else(|| git.text("/branch"));
     event.version = vcs.text("/tag").or_else(|| git.text("/tag"));
@@ -39,4 +40,25 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     }
     fields.keep("project", "/project/slug", &mut event);
     Ok(vec![event])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_web_address_becomes_a_link() {
+        let repo_of = |url: &str| {
+            let body = json!({"type": "workflow-completed", "workflow": {"id": "w1", "status": "success"},
+                "pipeline": {"trigger_parameters": {"git": {"repo_url": url}}}});
+            let event = read(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap().remove(0);
+            (event.repo.unwrap(), event.repo_url)
+        };
+        let address = "https://github.com/acme/shop";
+        assert_eq!(repo_of(address), (address.to_owned(), Some(address.to_owned())));
+        for other in ["git@github.com:acme/shop.git", "javascript://x/%0aalert(1)"] {
+            assert_eq!(repo_of(other), (other.to_owned(), None));
+        }
+    }
 }

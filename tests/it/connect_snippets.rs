@@ -166,12 +166,19 @@ async fn the_stage_of_jenkins_as_it_stands(pool: PgPool) {
     }
     let server = Server::new(&pool).await;
     let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
-    let script = groovy.split("'''").nth(1).unwrap();
+    let script = script_of(groovy);
     assert!(script.contains("SERVICE=checkout\n") && script.contains("ENVIRONMENT=production\n"), "{script}");
-    for (build, tag) in [("jenkins-shop-5", None), ("jenkins-shop-6", Some("v3"))] {
+    for (build, tag, result, status) in [
+        ("jenkins-shop-5", None, "FAILURE", "failed"),
+        ("jenkins-shop-6", Some("v3"), "SUCCESS", "succeeded"),
+        ("jenkins-shop-7", None, "ABORTED", "canceled"),
+        ("jenkins-shop-8", None, "UNSTABLE", "failed"),
+    ] {
+        let (variable, told) = variable_of(groovy, result);
+        assert_eq!((variable, told), ("STATUS", status), "{result}");
         for (service, environment) in PLACES {
             let mut variables = vec![
-                ("STATUS", "failed"),
+                (variable, told),
                 ("BUILD_TAG", build),
                 ("BUILD_NUMBER", "5"),
                 ("GIT_COMMIT", SHA),
@@ -183,11 +190,66 @@ async fn the_stage_of_jenkins_as_it_stands(pool: PgPool) {
                 .replace("ENVIRONMENT=production", &format!("ENVIRONMENT={environment}"));
             server.run(&script, &variables).await;
             let told = server.shown(&format!("{build}:{service}:{environment}")).await;
-            assert_eq!((told["version"].as_str(), told["status"].as_str()), (tag, Some("failed")));
+            assert_eq!((told["version"].as_str(), told["status"].as_str()), (tag, Some(status)));
             assert_eq!((&told["environment_given"], &told["commits"][0]["sha"]), (&json!(environment), &json!(SHA)));
         }
     }
-    assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 8);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 16);
+}
+
+/// The shell script of a stage, as Groovy hands it over: within three quotes a backslash continues the line.
+fn script_of(groovy: &str) -> String {
+    let script = groovy.split("'''").nth(1).unwrap().replace("\\\n", "");
+    assert!(!script.contains('\\'), "Groovy takes a backslash for itself: {script}");
+    script
+}
+
+/// The variable that `withEnv(["NAME=${…}"])` sets where the build has this result. The expression is a chain of
+/// `currentBuild.currentResult == 'A' ? 'a' : …`.
+fn variable_of<'a>(groovy: &'a str, result: &str) -> (&'a str, &'a str) {
+    let list = groovy.split("withEnv([\"").nth(1).unwrap().split("\"])").next().unwrap();
+    let (name, expression) = list.split_once("=${").unwrap();
+    let mut rest = expression.strip_suffix('}').unwrap();
+    let quoted = |text: &'a str| text.trim().strip_prefix('\'').unwrap().strip_suffix('\'').unwrap();
+    while let Some((condition, branches)) = rest.split_once(" ? ") {
+        let (left, right) = condition.split_once(" == ").unwrap();
+        assert_eq!(left.trim(), "currentBuild.currentResult");
+        let (met, otherwise) = branches.split_once(" : ").unwrap();
+        if quoted(right) == result {
+            return (name, quoted(met));
+        }
+        rest = otherwise;
+    }
+    (name, quoted(rest))
+}
+
+// Without Jenkins nobody compiles it: every bracket is closed by its own kind, and every text ends.
+#[test]
+fn the_stage_of_jenkins_is_whole() {
+    let groovy = &blocks(&page("jenkins.md"), "groovy")[0];
+    let mut open = Vec::new();
+    let mut rest = groovy.as_str();
+    while let Some(next) = rest.chars().next() {
+        let quotes = ["'''", "\"\"\"", "'", "\""].into_iter().find(|quotes| rest.starts_with(quotes));
+        if let Some(quotes) = quotes {
+            let (text, after) = rest[quotes.len()..].split_once(quotes).expect("a text ends");
+            assert!(quotes.len() == 3 || !text.contains('\n'), "it ends on its line: {text}");
+            rest = after;
+            continue;
+        }
+        match next {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => assert_eq!(open.pop(), Some(next), "{rest}"),
+            _ => {}
+        }
+        rest = &rest[next.len_utf8()..];
+    }
+    assert!(open.is_empty(), "{open:?}");
+    for block in ["stage('Deploy') {", "steps {", "post {", "always {", "withCredentials(["] {
+        assert!(groovy.contains(block), "{block}");
+    }
 }
 
 /// What an expression of GitHub, `a == 'x' && 'y' || … || 'z'`, gives where `name` has this value.
@@ -381,7 +443,7 @@ async fn a_page_of_bitbucket_s_api_as_it_stands(pool: PgPool) {
     assert_eq!(told, ("acme/shop".to_owned(), "Production".to_owned()));
 }
 
-/// A template filled in as Argo CD's engine does for `{{toJson .path}}` and `{{if .path}}…{{else}}…{{end}}`.
+/// A template filled in as Argo CD's engine does for `{{.path}}`, `{{toJson .path}}` and `{{if .path}}…{{else}}…{{end}}`.
 fn filled(template: &str, app: &Value) -> String {
     let value = |path: &str| app.pointer(&path.trim().replace('.', "/")).cloned().unwrap_or(Value::Null);
     let mut text = String::new();
@@ -399,6 +461,11 @@ fn filled(template: &str, app: &Value) -> String {
             Some(("if", path)) => counts = value(path).as_str().is_some_and(|text| !text.is_empty()),
             None if action.trim() == "else" => counts = !counts,
             None if action.trim() == "end" => counts = true,
+            None if action.trim().starts_with('.') => {
+                if counts {
+                    text.push_str(value(action).as_str().unwrap_or("<no value>"));
+                }
+            }
             _ => panic!("{action} is not known here"),
         }
         rest = after;
@@ -411,6 +478,7 @@ fn filled(template: &str, app: &Value) -> String {
 fn the_argo_cd_template_is_what_is_read() {
     let yaml = &blocks(&page("argocd.md"), "yaml")[0];
     let body = scalar(yaml, "body: |");
+    let context: Value = serde_saphyr::from_str(&scalar(yaml, "context: |")).unwrap();
     for (destination, cluster) in [
         (
             json!({"namespace": "checkout", "server": "https://kubernetes.default.svc"}),
@@ -419,8 +487,8 @@ fn the_argo_cd_template_is_what_is_read() {
         (json!({"namespace": "checkout", "server": "", "name": "eu-1"}), "eu-1"),
         (json!({"namespace": "checkout", "name": "eu-1"}), "eu-1"),
     ] {
-        let app = json!({"app": {
-            "metadata": {"name": "checkout-eu", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
+        let app = json!({"context": context, "app": {
+            "metadata": {"name": "checkout-eu", "namespace": "argocd", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
             "spec": {"project": "shop", "destination": destination},
             "status": {"health": {"status": "Healthy"}, "summary": {"images": ["registry/checkout:1.4"]},
                 "operationState": {"phase": "Succeeded", "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z",
@@ -430,6 +498,13 @@ fn the_argo_cd_template_is_what_is_read() {
         assert_eq!((read[0].services[0].as_str(), read[0].version.as_deref()), ("checkout", Some("1.4")));
         assert_eq!((read[0].status, read[0].environment.as_deref()), (Some(Status::Succeeded), Some("production")));
         assert_eq!((read[0].actor.as_deref(), read[0].attributes["cluster"].as_str()), (Some("ada"), cluster));
+        assert_eq!(read[0].url.as_deref(), Some("https://argocd.example.com/applications/argocd/checkout-eu"));
+        // Nobody said where Argo CD is.
+        let mut without = app.clone();
+        without["context"] = json!({});
+        let filled = self::filled(&body, &without);
+        let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
+        assert_eq!((read[0].status, read[0].url.as_deref()), (Some(Status::Succeeded), None));
     }
 }
 

@@ -84,6 +84,10 @@ async fn deliveries(pool: &PgPool) -> Vec<i64> {
 
 // Writes down what an older adapter would have made of a delivery.
 async fn spoil(pool: &PgPool, event_delivery_id: i64) {
+    record_as(pool, "github", event_delivery_id, misread).await;
+}
+
+async fn record_as(pool: &PgPool, sender: &str, event_delivery_id: i64, made_of: fn(Event) -> Event) {
     let stored: (i64, Value, Vec<u8>, DateTime<Utc>) = sqlx::query_as(
         "SELECT event_source_id, headers, body, received_at FROM event_delivery WHERE event_delivery_id = $1",
     )
@@ -93,8 +97,8 @@ async fn spoil(pool: &PgPool, event_delivery_id: i64) {
     .unwrap();
     let (event_source_id, headers, body, received_at) = stored;
     let headers: Headers = serde_json::from_value(headers).unwrap();
-    let read = events::read("github", &headers, &body, received_at).unwrap();
-    let read: Vec<Event> = read.into_iter().map(misread).collect();
+    let read = events::read(sender, &headers, &body, received_at).unwrap();
+    let read: Vec<Event> = read.into_iter().map(made_of).collect();
     let mut transaction = pool.begin().await.unwrap();
     lock(&mut transaction).await.unwrap();
     record(&mut transaction, event_source_id, event_delivery_id, received_at, &read).await.unwrap();
@@ -160,6 +164,56 @@ async fn spoiled_rows_are_mended(pool: PgPool) {
     event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     assert_eq!(rows(&pool).await, expected);
+}
+
+/// Runs of two sources that have one number, kept as one by an older adapter: read again, one after the other or all at
+/// once, each has its own start and end, and nothing is left of the one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn runs_of_two_sources_are_keyed_anew(pool: PgPool) {
+    let _doors = Doors::new(&pool).await;
+    let told = |source: &str, predicate: &str, at: i64| {
+        json!({"context": {"id": predicate, "source": source, "timestamp": minute(at),
+                "type": format!("dev.cdevents.pipelinerun.{predicate}.0.3.0")},
+            "subject": {"id": "7", "content": {"pipelineName": source, "outcome": "success"}}})
+    };
+    let all = [
+        told("/ci/a", "started", 0),
+        told("/ci/b", "started", 1),
+        told("/ci/a", "finished", 5),
+        told("/ci/b", "finished", 9),
+    ];
+    for (number, body) in all.iter().enumerate() {
+        let given = Given {
+            headers: Headers::default(),
+            body: body.to_string().into_bytes(),
+            received_at: "2026-03-01T12:00:00Z".parse().unwrap(),
+        };
+        deliver(&pool, "cdevents", &number.to_string(), &given).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap().done, 4);
+    let expected = rows(&pool).await;
+    let minutes = "SELECT string_agg(name || ' ' || (extract(epoch FROM finished_at - started_at) / 60)::bigint, ', '
+                                     ORDER BY name) FROM pipeline_run";
+    let told: String = sqlx::query_scalar(minutes).fetch_one(&pool).await.unwrap();
+    assert_eq!((expected.len(), told.as_str()), (2, "/ci/a 5, /ci/b 8"));
+    let ids = deliveries(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    for at_once in [true, false] {
+        for id in &ids {
+            record_as(&pool, "cdevents", *id, |event| Event { object_key: None, ..event }).await;
+        }
+        assert_eq!(rows(&pool).await.len(), 1);
+        if at_once {
+            event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
+            read_new(&pool).await.unwrap();
+        } else {
+            for id in &ids {
+                assert!(event_deliveries::read_again(&mut conn, *id).await.unwrap());
+                read_new(&pool).await.unwrap();
+            }
+        }
+        assert_eq!(rows(&pool).await, expected, "at once: {at_once}");
+    }
 }
 
 /// A commit that is pushed, and that another sender knows a merged change by: read again, neither loses what the other

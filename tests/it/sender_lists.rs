@@ -24,7 +24,7 @@ async fn a_bad_event_of_a_batch_takes_no_other_with_it(pool: PgPool) {
         event("service.deployed", json!({"id": "checkout", "content": content.clone()}), 0),
         event("service.deployed", json!({"content": content}), 1),
         event("change.merged", json!({"id": "7", "content": {}}), 2),
-        event("taskrun.started", json!({"id": "t"}), 3),
+        event("build.started", json!({"id": "t"}), 3),
     ]);
     assert_eq!(doors.send(sender, &[], batch.to_string().as_bytes()).await.status, StatusCode::ACCEPTED);
     for _ in 0..2 {
@@ -47,7 +47,7 @@ async fn a_bad_event_of_a_batch_takes_no_other_with_it(pool: PgPool) {
     assert_eq!(read_new(&pool).await.unwrap().failed, 1);
     assert_eq!(count(&pool, "SELECT count(*) FROM event_delivery WHERE error = 'subject.id is missing'").await, 1);
     // What is not of use is no error.
-    let other = json!([event("taskrun.started", json!({"id": "t"}), 0), event("build.queued", json!({"id": "b"}), 1)]);
+    let other = json!([event("build.started", json!({"id": "t"}), 0), event("build.queued", json!({"id": "b"}), 1)]);
     doors.send(sender, &[], other.to_string().as_bytes()).await;
     assert_eq!(read_new(&pool).await.unwrap(), Reading { done: 0, ignored: 1, failed: 0 });
 }
@@ -95,7 +95,7 @@ async fn what_was_removed_stands_no_longer(pool: PgPool) {
     // Read again as something else, it takes nothing away any more.
     sqlx::query(
         "UPDATE event_delivery SET state = 'new',
-             body = convert_to(replace(convert_from(body, 'UTF8'), 'service.removed', 'taskrun.started'), 'UTF8')
+             body = convert_to(replace(convert_from(body, 'UTF8'), 'service.removed', 'build.started'), 'UTF8')
          WHERE dedupe_key LIKE '%service.removed30'",
     )
     .execute(&pool)
@@ -122,4 +122,25 @@ async fn an_artifact_that_was_published_is_a_release(pool: PgPool) {
     let release = "SELECT count(*) FROM release WHERE repo = 'acme/shop' AND tag = '1.4' AND state = 'published'
                    AND published_at = '2026-03-01T10:00:00Z'";
     assert_eq!(count(&pool, release).await, 1);
+}
+
+/// Tasks are jobs of their run: they have a start and an end, and name what they are part of.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_task_is_a_job_of_its_run(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let task = json!({"id": "t", "content": {"taskName": "train", "pipelineRun": {"id": "r"}, "outcome": "success"}});
+    let run = json!({"id": "r", "content": {"pipelineName": "nightly", "outcome": "success"}});
+    let batch = json!([
+        event("taskrun.finished", task.clone(), 40),
+        event("pipelinerun.finished", run, 45),
+        event("taskrun.started", task, 10),
+    ]);
+    doors.send(Sender::of("cdevents").unwrap(), &[], batch.to_string().as_bytes()).await;
+    assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    let met = "SELECT count(*) FROM pipeline_run j
+               JOIN pipeline_run r ON r.external_id = j.facts -> 'attributes' ->> 'run' AND r.name = 'nightly'
+               WHERE j.facts -> 'attributes' ->> 'job' = 'train'
+                 AND j.finished_at - j.started_at = interval '30 minutes'";
+    assert_eq!(count(&pool, met).await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM pipeline_run").await, 2);
 }

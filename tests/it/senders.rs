@@ -282,8 +282,8 @@ fn cdevent(predicate: &str, artifact: &str, minute: i64) -> Value {
         "subject": {"id": "checkout", "content": {"environment": {"id": "production"}, "artifactId": artifact}}})
 }
 
-// Bodies beside those of the data set: courses with an order that matters.
-fn own_bodies(sender: &str) -> Vec<Value> {
+/// Bodies beside those of the data set: courses with an order that matters.
+pub fn own_bodies(sender: &str) -> Vec<Value> {
     match sender {
         "argocd" => vec![argo("1", "a", 0), argo("1", "b", 10), argo("2", "c", 20), argo("1", "d", 30)],
         "alertmanager" => vec![alert("firing", 0), alert("resolved", 9)],
@@ -326,7 +326,7 @@ fn own_bodies(sender: &str) -> Vec<Value> {
         "honeycomb" => vec![json!({"message": "deploy 7", "type": "deploy", "start_time": 1_772_359_200,
             "service": "checkout"})],
         "flux" => crate::flux::course(),
-        _ => Vec::new(),
+        _ => crate::sender_courses::of(sender),
     }
 }
 
@@ -382,8 +382,8 @@ pub async fn emptied(pool: &PgPool) {
     sqlx::query(sqlx::AssertSqlSafe(format!("TRUNCATE {TABLES} CASCADE"))).execute(pool).await.unwrap();
 }
 
-// All that is known, without numbers that depend on the order of arrival.
-async fn timeline(pool: &PgPool) -> Vec<Value> {
+/// All that is known, without numbers that depend on the order of arrival.
+pub async fn timeline(pool: &PgPool) -> Vec<Value> {
     sqlx::query_scalar(
         "SELECT to_jsonb(d) - 'deployment_id' - 'environment_id' || jsonb_build_object('services',
              (SELECT jsonb_agg(to_jsonb(ds) - 'deployment_id' - 'service_id' || jsonb_build_object('slug', v.slug)

@@ -368,6 +368,71 @@ async fn stages_of_a_pipeline_are_told_apart(pool: PgPool) {
     assert!(page.contains("stage: Build") && !page.contains("stage: Deploy"), "{page}");
 }
 
+// A stage that deployed this commit, and a pull request that was merged as one, as Azure DevOps tells them.
+fn deployed(run: i64, sha: &str, at: DateTime<Utc>) -> Value {
+    let mut body = stage(run, "Deploy");
+    let of = &mut body["resource"];
+    (of["stage"]["startTime"], of["stage"]["finishTime"]) = (json!(at), json!(at));
+    of["run"]["createdDate"] = json!(at);
+    of["run"]["resources"]["repositories"]["self"]["version"] = json!(sha);
+    let address = "https://acme@dev.azure.com/acme/web/_git/shop";
+    of["repositories"] = json!([{"alias": "self", "id": "487e28f0", "type": "Git", "url": address}]);
+    body
+}
+
+fn merged(number: i64, sha: &str, title: &str, at: DateTime<Utc>) -> Value {
+    let repository = json!({"id": "487e28f0", "name": "shop", "project": {"name": "web"},
+        "remoteUrl": "https://dev.azure.com/acme/web/_git/shop"});
+    json!({"id": format!("request{number}"), "eventType": "git.pullrequest.merged", "resource": {
+        "repository": repository, "pullRequestId": number, "status": "completed", "title": title, "closedDate": at,
+        "lastMergeCommit": {"commitId": sha}}})
+}
+
+/// A stage tells of the repository that pull requests tell of: what shipped, how long it took, and what was reverted.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn stages_and_pull_requests_of_azure_repos_meet(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    sqlx::query("INSERT INTO service (slug, name) VALUES ('checkout', 'checkout')").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO environment (slug, name, kind) VALUES ('production', 'production', 'production')")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let shas = ["a", "b", "c"].map(|digit| digit.repeat(40));
+    for body in [
+        merged(1, &shas[0], "Oldest-change", days_ago(20, 8)),
+        deployed(1, &shas[0], days_ago(20, 9)),
+        merged(2, &shas[1], "Faster checkout", days_ago(3, 5)),
+        deployed(2, &shas[1], days_ago(3, 9)),
+        merged(3, &shas[2], "Revert \"Faster checkout\"", days_ago(2, 8)),
+    ] {
+        let sent = doors.send(Sender::of("azure_devops").unwrap(), &[], body.to_string().as_bytes()).await;
+        assert_eq!(sent.status, StatusCode::ACCEPTED, "{}", sent.body);
+    }
+    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    let finance = doors.app.browser(Role::Finance, false, &[]).await;
+    let rule = [
+        ("applies_to", "deployments"),
+        ("attribute", "tag:stage"),
+        ("operator", "equals"),
+        ("value", "Deploy"),
+        ("service", "checkout"),
+        ("environment", "production"),
+        ("place", "last"),
+        ("reason", "It deploys."),
+    ];
+    let saved = finance.post_form("/rules", &rule).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment WHERE repo = 'web/shop'").await, 2);
+    let second = count(&pool, "SELECT max(deployment_id) FROM deployment WHERE version = '2026.2'").await;
+    let page = finance.get(&format!("/deployments/{second}")).await.body;
+    let shipped = page.split("id=\"h-ship\"").nth(1).unwrap().split("Commits that were deployed").next().unwrap();
+    assert!(shipped.contains("Faster checkout") && !shipped.contains("Oldest-change"), "{shipped}");
+    let service = finance.get("/services/checkout?period=7d").await.body;
+    let lead = service.split("Lead time for changes").nth(1).unwrap().split("</tr>").next().unwrap();
+    assert!(lead.contains("<td class=\"n\">4 h</td>"), "{lead}");
+    assert_eq!(count(&pool, "SELECT count(*) FROM change_failure WHERE reason = 'revert'").await, 1);
+}
+
 /// There is one metric of each meaning that is counted by itself.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn runs_of_pipelines_are_one_metric(pool: PgPool) {
