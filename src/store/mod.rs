@@ -73,6 +73,7 @@ pub mod locks;
 pub mod mapping_rule_versions;
 pub mod mapping_rules;
 pub mod metric_lists;
+pub mod metric_hours;
 pub mod metric_points;
 pub mod metric_queries;
 pub mod metric_reach;
