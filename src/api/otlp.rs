@@ -25,9 +25,10 @@ pub fn routes(routes: Routes) -> Routes {
     routes.api_post_sized("/v1/metrics", ApiPolicy::ingest(Policy::SignedIn), BODY_BYTES_MAX, export)
 }
 
-/// Send metrics by OTLP. A value belongs to the service that the attributes of its resource name, as `service.name` and
-/// `deployment.environment.name`; what cannot be taken is answered as rejected, with the reason, and counted on the page
-/// of metrics. What comes again counts once, and what comes late counts as long as it is known that it did not come before.
+/// Send metrics by OTLP. A value belongs to the service that the attributes of its resource name, as `service.name`
+/// and `deployment.environment.name`; what cannot be taken is answered as rejected, with the reason, and counted on
+/// the page of metrics. What comes again counts once, and what comes late counts as long as it is known that it did
+/// not come before.
 #[utoipa::path(post, operation_id = "export_otlp_metrics", path = "/v1/metrics", tag = "metrics", request_body(
     content = String, content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest"), responses(
     (status = 200, description = "ExportMetricsServiceResponse"), (status = 415, body = ErrorBody),

@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Who the values are from, and what rules see as the source.
 pub const ORIGIN: &str = "prometheus";
 
-/// Takes an answer in, up to the hour that ends at `until`. Series of one service and hour are combined as the metric says.
-/// What the query brought before of hours that the answer has, and did not bring again, goes: a rule gives it to another
-/// service now, or the server says otherwise. An hour that the answer has nothing of at all stays as it was, since a server
-/// that lost it, or keeps less, does not say that nothing was. Gives how many hours were stored.
+/// Takes an answer in, up to the hour that ends at `until`. Series of one service and hour are combined as the metric
+/// says. What the query brought before of hours that the answer has, and did not bring again, goes: a rule gives it
+/// to another service now, or the server says otherwise. An hour that the answer has nothing of at all stays as it
+/// was, since a server that lost it, or keeps less, does not say that nothing was. Gives how many hours were stored.
 pub async fn take(
     pools: &Pools,
     query: &MetricQuery,

@@ -123,8 +123,8 @@ impl Taking {
         Ok(metric_reach::extend(&mut self.transaction, reached).await?)
     }
 
-    /// After points of a metric were written at `now`: takes away what the same one wrote before of these hours and did not
-    /// write again, and remembers which days that touched.
+    /// After points of a metric were written at `now`: takes away what the same one wrote before of these hours and
+    /// did not write again, and remembers which days that touched.
     pub async fn delete_left(
         &mut self,
         metric: &str,

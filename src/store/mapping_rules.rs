@@ -226,12 +226,14 @@ pub async fn set_described_by(conn: &mut PgConnection, mapping_rule_id: i64, sou
         .map(drop)
 }
 
-/// Replaces a rule's content, which is a person's from then on; its place, author and id stay. False where there is no such rule.
+/// Replaces a rule's content, which is a person's from then on; its place, author and id stay. False where there is
+/// no such rule.
 pub async fn update(conn: &mut PgConnection, mapping_rule_id: i64, values: &RuleValues) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "UPDATE mapping_rule SET applies_to = $2, conditions = $3, service_id = $4, environment_id = $5,
              service_from_attribute = $6, environment_from_attribute = $7, adds_to_catalogue = $8, note = $9,
-             team_id = $10, team_from_attribute = $11, dimensions = $12, first_day = $13, last_day = $14, described_by = NULL
+             team_id = $10, team_from_attribute = $11, dimensions = $12, first_day = $13, last_day = $14,
+             described_by = NULL
          WHERE mapping_rule_id = $1",
         mapping_rule_id,
         values.applies_to,

@@ -6,9 +6,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
-/// Takes away what this one wrote before of these hours of a metric and did not write at `now`, and makes the days of it
-/// anew; a day without hours goes. What others wrote stays, as do days that were given as one value. `came` are the
-/// services that were told of at `now`: the others are known to the end of what is left at most. Gives the days.
+/// Takes away what this one wrote before of these hours of a metric and did not write at `now`, and makes the days of
+/// it anew; a day without hours goes. What others wrote stays, as do days that were given as one value. `came` are
+/// the services that were told of at `now`: the others are known to the end of what is left at most. Gives the days.
 pub async fn delete_left(
     conn: &mut PgConnection,
     metric: &str,
@@ -27,7 +27,8 @@ pub async fn delete_left(
            AND h.hour >= p.charge_date::timestamp AT TIME ZONE 'UTC'
            AND h.hour < (p.charge_date + 1)::timestamp AT TIME ZONE 'UTC'
            AND h.hour = ANY($3) AND h.loaded_by = $2 AND h.loaded_at <> $6
-         RETURNING p.service_id AS "service_id!", p.environment_id AS "environment_id!", p.charge_date AS "charge_date!""#,
+         RETURNING p.service_id AS "service_id!", p.environment_id AS "environment_id!",
+             p.charge_date AS "charge_date!""#,
         metric,
         by,
         hours,

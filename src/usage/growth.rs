@@ -6,8 +6,8 @@ use chrono::{DateTime, Duration, Utc};
 /// Growth of a series that was not seen before counts only where it began to count no longer ago than this: else it is
 /// spread over days that nobody knows.
 const FIRST_AGE_MAX: Duration = Duration::hours(1);
-/// Values of a series that are remembered: of one that says what is new, 5 minutes of every ten seconds, for as long as an
-/// exporter tries again; of a running count, the last one of each process that counts.
+/// Values of a series that are remembered: of one that says what is new, 5 minutes of every ten seconds, for as long
+/// as an exporter tries again; of a running count, the last one of each process that counts.
 const RECENT_MAX: usize = 32;
 
 /// The value of a series that came last.
@@ -63,8 +63,9 @@ impl Recent {
         Growth::Added(now.value.clone())
     }
 
-    /// What a count that runs from its start has grown by. Processes that began at different times and count at the same
-    /// time are told apart by that, although nothing else tells them apart; where no start is told, they are not.
+    /// What a count that runs from its start has grown by. Processes that began at different times and count at the
+    /// same time are told apart by that, although nothing else tells them apart; where no start is told, they are
+    /// not.
     pub fn count(&mut self, now: &LastValue) -> Growth {
         let own = self.0.iter().position(|one| one.started_at == now.started_at);
         let last = own.map_or(self.0.last(), |at| Some(&self.0[at]));

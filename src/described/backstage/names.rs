@@ -30,8 +30,8 @@ fn slug_in(namespace: &str, name: &str) -> String {
     slug(&format!("{}-{}", namespace.trim(), name.trim()))
 }
 
-/// The short name of what a reference names: `group:default/payments` is `payments`, `team-a/api` is `team-a-api`. Without
-/// a namespace it is in that of the entity that refers to it.
+/// The short name of what a reference names: `group:default/payments` is `payments`, `team-a/api` is `team-a-api`.
+/// Without a namespace it is in that of the entity that refers to it.
 pub(super) fn referred(text: &str, namespace: &str) -> String {
     let path = text.rsplit(':').next().unwrap_or_default();
     let (namespace, name) = path.split_once('/').unwrap_or((namespace, path));

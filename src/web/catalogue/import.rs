@@ -93,7 +93,7 @@ async fn page(
 }
 
 async fn described_rules(snapshot: &mut Snapshot) -> Result<HashMap<i64, (String, String)>> {
-    let mut described = mapping_rules::described(&mut *snapshot).await?;
+    let mut described = mapping_rules::described(snapshot).await?;
     let rules = mapping_rules::list(snapshot).await?;
     let in_words = |rule: &mapping_rules::MappingRule| {
         let source = described.remove(&rule.mapping_rule_id)?;

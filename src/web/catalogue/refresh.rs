@@ -194,7 +194,8 @@ pub(super) struct GoneRulesForm {
     rules: String,
 }
 
-/// Takes rules away that a description says no longer: of those that were looked at, the ones of which that still holds.
+/// Takes rules away that a description says no longer: of those that were looked at, the ones of which that still
+/// holds.
 pub(super) async fn remove_rules(
     State(app): State<AppState>,
     principal: Principal,

@@ -7,7 +7,8 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// The first read goes back 30 days, whichever way a list is bounded: by what it is asked for, or by where reading ends.
+/// The first read goes back 30 days, whichever way a list is bounded: by what it is asked for, or by where reading
+/// ends.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_first_read_goes_back_thirty_days(pool: PgPool) {
     let place = Place::new(&pool, "github").await;
@@ -25,8 +26,8 @@ async fn the_first_read_goes_back_thirty_days(pool: PgPool) {
     };
     api.put("/repos/acme/shop/pulls", json!([pull(5, young), pull(4, old)]));
     let commit = |digit: &str, made: DateTime<Utc>| {
-        json!({ "sha": digit.repeat(40), "html_url": "https://github.com/acme/shop/commit/1", "author": {"login": "ann"},
-            "commit": {"message": "Faster", "author": {"name": "Ann"}, "committer": {"date": at(made)}} })
+        json!({ "sha": digit.repeat(40), "html_url": "https://github.com/acme/shop/commit/1",
+            "author": {"login": "ann"}, "commit": {"message": "Faster", "author": {"name": "Ann"}, "committer": {"date": at(made)}} })
     };
     api.put("/repos/acme/shop/commits", json!([commit("b", young), commit("a", old)]));
     place.set_up(&api, "acme/shop", TOKEN).await;

@@ -255,7 +255,8 @@ async fn what_a_query_no_longer_brings_goes(pool: PgPool) {
     take(&pool, &[]).await;
     assert_eq!(days(&pool, "requests").await, before);
     sqlx::query(
-        "UPDATE service_alias SET service_id = (SELECT service_id FROM service WHERE slug = 'search') WHERE alias = 'x'",
+        "UPDATE service_alias SET service_id = (SELECT service_id FROM service WHERE slug = 'search')
+         WHERE alias = 'x'",
     )
     .execute(&pool)
     .await
