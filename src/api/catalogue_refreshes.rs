@@ -47,6 +47,9 @@ pub struct CatalogueRefresh {
     pub conflicts: Vec<String>,
     /// What has no owner, or is not described any more, in sentences.
     pub orphans: Vec<String>,
+    /// Rules that came from it and that it says no longer: they go on deciding until somebody deletes them. Some may be
+    /// deleted since.
+    pub gone_rule_ids: Vec<i64>,
     /// What was not taken, in sentences.
     pub notes: Vec<String>,
 }
@@ -65,6 +68,7 @@ impl From<CatalogueSource> for CatalogueRefresh {
             change_count: source.change_count,
             conflicts: source.conflicts,
             orphans: source.orphans,
+            gone_rule_ids: source.gone_rule_ids,
             notes: source.notes,
         }
     }

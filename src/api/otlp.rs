@@ -25,8 +25,10 @@ pub fn routes(routes: Routes) -> Routes {
     routes.api_post_sized("/v1/metrics", ApiPolicy::ingest(Policy::SignedIn), BODY_BYTES_MAX, export)
 }
 
-/// Send metrics by OTLP. A value belongs to the service that the attributes of its resource name, as `service.name` and
-/// `deployment.environment.name`; what belongs to nothing is answered as rejected and counted on the page of metrics.
+/// Send metrics by OTLP. A value belongs to the service that the attributes of its resource name, as `service.name`
+/// and `deployment.environment.name`; what cannot be taken is answered as rejected, with the reason, and counted on
+/// the page of metrics. What comes again counts once, and what comes late counts as long as it is known that it did
+/// not come before.
 #[utoipa::path(post, operation_id = "export_otlp_metrics", path = "/v1/metrics", tag = "metrics", request_body(
     content = String, content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest"), responses(
     (status = 200, description = "ExportMetricsServiceResponse"), (status = 415, body = ErrorBody),
@@ -64,18 +66,23 @@ fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>> {
     }
 }
 
+// What came before is no fault: a sender that tries again is told that all is well.
 fn answer(is_json: bool, report: &OtlpReport) -> Response {
-    let message = match report.lost {
+    let count = report.lost_count();
+    let reasons: Vec<String> =
+        report.lost.iter().map(|(reason, count)| format!("{count}: {}", reason.sentence())).collect();
+    let message = match count {
         0 => String::new(),
-        count => format!("{count} values belong to no metric, service or environment here: see the page of metrics."),
+        1 => format!("One value was not taken. {} See the page of metrics.", reasons.join(" ")),
+        _ => format!("{count} values were not taken. {} See the page of metrics.", reasons.join(" ")),
     };
     if !is_json {
-        return ([(header::CONTENT_TYPE, PROTOBUF)], otlp::answer(report.lost, &message)).into_response();
+        return ([(header::CONTENT_TYPE, PROTOBUF)], otlp::answer(count, &message)).into_response();
     }
-    let body = match report.lost {
+    let body = match count {
         0 => json!({}),
         // OTLP writes 64-bit numbers as text.
-        count => json!({ "partialSuccess": { "rejectedDataPoints": count.to_string(), "errorMessage": message } }),
+        _ => json!({ "partialSuccess": { "rejectedDataPoints": count.to_string(), "errorMessage": message } }),
     };
     Json(body).into_response()
 }

@@ -8,7 +8,7 @@ mod table;
 
 pub use backstage::backstage;
 pub use codeowners::{OwnerHint, codeowners, owners};
-pub use plan::{Change, Conflict, Known, KnownRule, KnownService, Plan, plan, written};
+pub use plan::{Change, Conflict, GoneRule, Known, KnownRule, KnownService, Plan, plan, written};
 pub use table::table;
 
 use serde::{Deserialize, Serialize};

@@ -15,6 +15,10 @@ pub struct KnownService {
 /// A rule for one service by values that attributes equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownRule {
+    /// Its row.
+    pub mapping_rule_id: i64,
+    /// Which description it came from; none where a person made it, or changed it since.
+    pub described_by: Option<String>,
     /// Attribute and value, in any order.
     pub conditions: Vec<(String, String)>,
     /// `charges`, `deployments` or `both`.
@@ -81,6 +85,15 @@ impl Conflict {
     }
 }
 
+/// A rule that a description said and says no longer. It goes on deciding until somebody takes it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneRule {
+    /// Its row.
+    pub mapping_rule_id: i64,
+    /// What it says: `repo is acme/old → shop`.
+    pub words: String,
+}
+
 /// Everything that follows from a description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
@@ -91,6 +104,8 @@ pub struct Plan {
     /// Services without an owner, or with one that nobody knows, and services that the description does not have any
     /// more, in sentences.
     pub orphans: Vec<String>,
+    /// Rules that came from this description and are not in it any more.
+    pub gone_rules: Vec<GoneRule>,
     /// What was not taken.
     pub notes: Vec<String>,
     /// Services that the description has as the catalogue has them.
@@ -108,9 +123,13 @@ pub fn plan(described: &Described, known: &Known, source: &str, takes_theirs: bo
         }
     }
     let mut seen = BTreeSet::new();
+    let mut stand = BTreeSet::new();
+    let own: BTreeSet<&str> = described.services.iter().map(|service| service.slug.as_str()).collect();
     for service in described.services.iter().filter(|service| !service.slug.is_empty()) {
         let slug = known.find(service).unwrap_or_else(|| service.slug.clone());
-        if !seen.insert(slug.clone()) {
+        // Whose short name it is comes before whom it is a name of too.
+        let is_anothers = slug != service.slug && own.contains(slug.as_str());
+        if is_anothers || !seen.insert(slug.clone()) {
             plan.notes.push(format!("{} is described more than once: the first description counts.", service.name));
             continue;
         }
@@ -123,17 +142,35 @@ pub fn plan(described: &Described, known: &Known, source: &str, takes_theirs: bo
                 plan.change(&before.values, &service, follows);
             }
         }
-        plan.add_rules(&slug, &service, &known.rules);
+        stand.extend(plan.add_rules(&slug, &service, &known.rules));
     }
     let gone = known.services.iter().filter(|one| one.described_by.as_deref() == Some(source));
     for one in gone.filter(|one| !seen.contains(&one.values.slug)) {
         plan.orphans.push(format!("{} came from {source} and is not in it any more.", one.values.name));
     }
+    let came = known.rules.iter().filter(|rule| rule.described_by.as_deref() == Some(source));
+    plan.gone_rules = came.filter(|rule| !stand.contains(&rule.mapping_rule_id)).map(KnownRule::gone).collect();
+    // A name that is given up is free before another one takes it.
+    plan.changes.sort_by_key(|change| match change {
+        Change::AddTeam(_) => 0,
+        Change::ChangeService { .. } => 1,
+        Change::AddService(_) | Change::AddRule { .. } => 2,
+    });
     plan
+}
+
+impl KnownRule {
+    fn gone(&self) -> GoneRule {
+        let words = format!("{} → {}", in_words(&self.conditions), self.service.as_deref().unwrap_or("nothing"));
+        GoneRule { mapping_rule_id: self.mapping_rule_id, words }
+    }
 }
 
 impl Known {
     fn find(&self, service: &DescribedService) -> Option<String> {
+        if self.services.iter().any(|one| one.values.slug == service.slug) {
+            return Some(service.slug.clone());
+        }
         let names = [&service.slug, &service.name].into_iter();
         names.map(|name| name.to_lowercase()).find_map(|name| self.names.get(&name).cloned())
     }
@@ -188,17 +225,19 @@ impl Plan {
         }
     }
 
-    fn add_rules(&mut self, slug: &str, service: &DescribedService, known: &[KnownRule]) {
+    // Gives the rules that stand as they are described.
+    fn add_rules(&mut self, slug: &str, service: &DescribedService, known: &[KnownRule]) -> Vec<i64> {
+        let mut stand = Vec::new();
         for rule in &service.rules {
             let wanted: BTreeSet<&(String, String)> = rule.conditions.iter().collect();
             let same = known.iter().find(|known| {
                 known.conditions.iter().collect::<BTreeSet<_>>() == wanted
                     && (known.applies_to == rule.applies_to || known.applies_to == "both")
             });
-            match same.map(|same| same.service.as_deref()) {
+            match same.map(|same| (same.service.as_deref(), same.mapping_rule_id)) {
                 None => self.changes.push(Change::AddRule { service: slug.to_owned(), rule: rule.clone() }),
-                Some(Some(other)) if other == slug => {}
-                Some(other) => self.conflicts.push(Conflict {
+                Some((Some(other), id)) if other == slug => stand.push(id),
+                Some((other, _)) => self.conflicts.push(Conflict {
                     service: service.name.clone(),
                     field: "rule",
                     ours: format!("{} belongs to {}", written(rule), other.unwrap_or("what another rule says")),
@@ -206,13 +245,17 @@ impl Plan {
                 }),
             }
         }
+        stand
     }
 }
 
 /// A rule in words: `repo is acme/shop`.
 pub fn written(rule: &DescribedRule) -> String {
-    let words: Vec<String> =
-        rule.conditions.iter().map(|(attribute, value)| format!("{attribute} is {value}")).collect();
+    in_words(&rule.conditions)
+}
+
+fn in_words(conditions: &[(String, String)]) -> String {
+    let words: Vec<String> = conditions.iter().map(|(attribute, value)| format!("{attribute} is {value}")).collect();
     words.join(" and ")
 }
 
@@ -323,6 +366,8 @@ mod tests {
         let mut catalogue =
             known(vec![(service("shop", Some("payments")), Some("file")), (service("old", None), Some("file"))]);
         let stands = |value: &str, service: &str| KnownRule {
+            mapping_rule_id: 1,
+            described_by: None,
             conditions: vec![("repo".into(), value.into())],
             applies_to: "both".into(),
             service: Some(service.into()),
@@ -333,5 +378,47 @@ mod tests {
         assert!(found.changes.is_empty() && found.unchanged_count == 1, "{:?}", found.changes);
         assert_eq!(found.conflicts[0].ours, "repo is acme/b belongs to search");
         assert_eq!(found.orphans, ["old came from file and is not in it any more."]);
+    }
+
+    #[test]
+    fn rules_that_are_described_no_longer_are_gone() {
+        let shop = DescribedService { rules: vec![rule("acme/new")], ..service("shop", Some("payments")) };
+        let mut catalogue = known(vec![(service("shop", Some("payments")), Some("file"))]);
+        let came = |mapping_rule_id: i64, value: &str, service: &str, by: Option<&str>| KnownRule {
+            mapping_rule_id,
+            described_by: by.map(str::to_owned),
+            conditions: vec![("repo".into(), value.into())],
+            applies_to: "deployments".into(),
+            service: Some(service.into()),
+        };
+        catalogue.rules = vec![
+            came(1, "acme/old", "shop", Some("file")),
+            came(2, "acme/mine", "shop", None),
+            came(3, "acme/theirs", "shop", Some("another file")),
+            came(4, "acme/new", "shop", Some("file")),
+            came(5, "acme/left", "gone", Some("file")),
+        ];
+        let found = plan(&described(vec![shop]), &catalogue, "file", false);
+        let gone: Vec<_> = found.gone_rules.iter().map(|one| (one.mapping_rule_id, one.words.as_str())).collect();
+        assert_eq!(gone, [(1, "repo is acme/old → shop"), (5, "repo is acme/left → gone")]);
+    }
+
+    /// A component that is called as another one's short name is not that one.
+    #[test]
+    fn a_short_name_comes_before_another_ones_name() {
+        let mut before = service("payments-api", None);
+        before.name = "api".into();
+        let mut catalogue = known(vec![(before.clone(), Some("file"))]);
+        catalogue.names.insert("api".into(), "payments-api".into());
+        let mut renamed = before;
+        renamed.name = "api (payments)".into();
+        let found = plan(&described(vec![service("api", None), renamed]), &catalogue, "file", false);
+        assert!(found.notes[0].contains("api is described more than once"), "{:?}", found.notes);
+        assert!(
+            matches!(&found.changes[1], Change::ChangeService { slug, values, .. }
+            if slug == "payments-api" && values.name == "api (payments)"),
+            "{:?}",
+            found.changes
+        );
     }
 }

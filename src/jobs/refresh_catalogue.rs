@@ -111,6 +111,7 @@ async fn take(
         change_count: i32::try_from(plan.changes.len()).unwrap_or(i32::MAX),
         conflicts: sentences(plan.conflicts.iter().map(Conflict::sentence).collect()),
         orphans: sentences(plan.orphans),
+        gone_rule_ids: plan.gone_rules.iter().map(|rule| rule.mapping_rule_id).collect(),
         notes: sentences(plan.notes),
     };
     catalogue_sources::taken(&mut transaction, source.catalogue_source_id, &result, now).await?;

@@ -26,8 +26,9 @@ pub async fn known(conn: &mut PgConnection) -> anyhow::Result<Known> {
         }
     }
     let teams = team::list(&mut *conn).await?.into_iter().map(|team| team.slug).collect();
+    let described = mapping_rules::described(&mut *conn).await?;
     let rules = mapping_rules::list(conn).await?;
-    let rules = rules.iter().filter_map(|rule| known_rule(rule, &slugs)).collect();
+    let rules = rules.iter().filter_map(|rule| known_rule(rule, &slugs, &described)).collect();
     let services = services.iter().map(|one| known_service(one, details.get(&one.service_id))).collect();
     Ok(Known { teams, services, rules, names })
 }
@@ -50,7 +51,7 @@ fn known_service(service: &Service, detail: Option<&ServiceDetail>) -> KnownServ
     KnownService { values, described_by: detail.described_by }
 }
 
-fn known_rule(rule: &MappingRule, slugs: &HashMap<i64, String>) -> Option<KnownRule> {
+fn known_rule(rule: &MappingRule, slugs: &HashMap<i64, String>, described: &HashMap<i64, String>) -> Option<KnownRule> {
     let mut conditions = Vec::new();
     for condition in rule.values.conditions.as_array()? {
         if condition["operator"] != "equals" {
@@ -59,7 +60,9 @@ fn known_rule(rule: &MappingRule, slugs: &HashMap<i64, String>) -> Option<KnownR
         conditions.push((condition["attribute"].as_str()?.to_owned(), condition["value"].as_str()?.to_owned()));
     }
     let service = rule.values.service_id.and_then(|id| slugs.get(&id).cloned());
-    Some(KnownRule { conditions, applies_to: rule.values.applies_to.clone(), service })
+    let mapping_rule_id = rule.mapping_rule_id;
+    let described_by = described.get(&mapping_rule_id).cloned();
+    Some(KnownRule { mapping_rule_id, described_by, conditions, applies_to: rule.values.applies_to.clone(), service })
 }
 
 /// Who takes a description in, and which.
@@ -145,6 +148,7 @@ async fn add_rule(
         ..RuleValues::default()
     };
     let id = mapping_rules::insert(&mut *conn, &values, Place::Last, importer.by, importer.now).await?;
+    mapping_rules::set_described_by(&mut *conn, id, importer.source).await?;
     let kept = mapping_rules::get(&mut *conn, id).await?.context("the rule that was added").map_err(internal)?;
     let reason = format!("{} says that {} is {}.", importer.source, written(rule), service.name);
     let author = Author { login: importer.by, now: importer.now, reason: &reason };

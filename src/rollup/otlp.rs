@@ -7,7 +7,7 @@ use crate::store::metrics::{self, Metric};
 use crate::store::usage_unmapped::{self, Lost, Reason};
 use crate::store::{Pools, locks, otlp_series};
 use crate::usage::otlp::{Decoded, Kind, Measured, Unusable};
-use crate::usage::{Growth, LastValue, growth};
+use crate::usage::{Growth, LastValue, Recent};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::{BTreeMap, HashMap};
@@ -23,10 +23,17 @@ const AHEAD_MAX: Duration = Duration::minutes(10);
 pub struct OtlpReport {
     /// Values that were counted.
     pub taken: i64,
-    /// Values that came before.
+    /// Values that came before, or that a later value of a running count holds: nothing of them is missing.
     pub repeated: i64,
-    /// Values that belong to nothing: they are counted on the page of metrics.
-    pub lost: i64,
+    /// Values that could not be taken, by what was wrong: they are counted on the page of metrics.
+    pub lost: BTreeMap<Reason, i64>,
+}
+
+impl OtlpReport {
+    /// How many values could not be taken.
+    pub fn lost_count(&self) -> i64 {
+        self.lost.values().sum()
+    }
 }
 
 /// Takes a request in. A value that came before is not counted again.
@@ -43,7 +50,11 @@ pub async fn take(pools: &Pools, decoded: &Decoded, now: DateTime<Utc>) -> Resul
     otlp_series::keep(taking.conn(), &kept).await?;
     usage_unmapped::count(taking.conn(), ORIGIN, &lost, now).await?;
     taking.finish(ORIGIN, now).await?;
-    Ok(OtlpReport { lost: lost.values().sum(), ..report })
+    let mut by_reason: BTreeMap<Reason, i64> = BTreeMap::new();
+    for (one, count) in &lost {
+        *by_reason.entry(one.reason).or_default() += count;
+    }
+    Ok(OtlpReport { lost: by_reason, ..report })
 }
 
 /// A metric, whose, and when.
@@ -52,8 +63,8 @@ type Hour = (String, Place, Slot);
 struct Sorted {
     metrics: HashMap<String, Metric>,
     places: Vec<Result<Place, NoPlace>>,
-    last: HashMap<Uuid, LastValue>,
-    kept: HashMap<Uuid, (String, LastValue)>,
+    recent: HashMap<Uuid, Recent>,
+    kept: HashMap<Uuid, (String, Recent)>,
     hours: BTreeMap<Hour, Reading>,
     reached: BTreeMap<(String, i64), DateTime<Utc>>,
     lost: BTreeMap<Lost, i64>,
@@ -72,11 +83,11 @@ impl Sorted {
             }
         }
         let series: Vec<Uuid> = decoded.values.iter().map(|value| Uuid::from_bytes(value.series)).collect();
-        let last = otlp_series::last(taking.conn(), &series).await?;
+        let recent = otlp_series::recent(taking.conn(), &series).await?;
         let mut sorted = Self {
             metrics: by_name,
             places,
-            last,
+            recent,
             kept: HashMap::new(),
             hours: BTreeMap::new(),
             reached: BTreeMap::new(),
@@ -106,9 +117,14 @@ impl Sorted {
             let reason = self.places[value.resource].as_ref().err().map_or(Reason::Service, |none| none.reason);
             return self.lose(value.resource, &value.name, reason, 1);
         };
-        let Some(amount) = self.amount(&metric, value) else {
-            self.report.repeated += 1;
-            return;
+        let amount = match self.grown(&metric, value) {
+            Growth::Repeated => {
+                self.report.repeated += 1;
+                return;
+            }
+            Growth::TooLate => return self.lose(value.resource, &value.name, Reason::Late, 1),
+            Growth::Baseline => None,
+            Growth::Added(amount) => Some(amount),
         };
         self.report.taken += 1;
         let end = value.at - Duration::nanoseconds(1);
@@ -122,24 +138,13 @@ impl Sorted {
         self.add(&metric, place, slot, amount);
     }
 
-    /// What it adds: `None` where it came before, nothing where counting begins with it.
-    fn amount(&mut self, metric: &Metric, value: &Measured) -> Option<Option<BigDecimal>> {
+    /// What it adds to what is known of its series, which it is part of from now on.
+    fn grown(&mut self, metric: &Metric, value: &Measured) -> Growth {
         let series = Uuid::from_bytes(value.series);
         let now = LastValue { started_at: value.started_at, at: value.at, value: value.value.clone() };
-        let last = self.kept.get(&series).map(|(_, last)| last).or_else(|| self.last.get(&series));
-        let grown = match value.kind {
-            Kind::Cumulative => growth(last, &now),
-            _ if last.is_some_and(|last| now.at <= last.at) => Growth::Repeated,
-            _ => Growth::Added(now.value.clone()),
-        };
-        if grown == Growth::Repeated {
-            return None;
-        }
-        self.kept.insert(series, (metric.metric.clone(), now));
-        match grown {
-            Growth::Added(amount) => Some(Some(amount)),
-            _ => Some(None),
-        }
+        let known = self.recent.remove(&series).unwrap_or_default();
+        let (_, recent) = self.kept.entry(series).or_insert_with(|| (metric.metric.clone(), known));
+        if value.kind == Kind::Cumulative { recent.count(&now) } else { recent.add(&now) }
     }
 
     fn add(&mut self, metric: &Metric, place: Place, slot: Slot, amount: BigDecimal) {

@@ -10,13 +10,15 @@ use crate::store::usage_unmapped::{self, Lost, Reason};
 use crate::usage::prometheus::Series;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who the values are from, and what rules see as the source.
 pub const ORIGIN: &str = "prometheus";
 
-/// Takes an answer in, up to the hour that ends at `until`. Series of one service and hour are combined as the metric says.
-/// Gives how many hours were stored.
+/// Takes an answer in, up to the hour that ends at `until`. Series of one service and hour are combined as the metric
+/// says. What the query brought before of hours that the answer has, and did not bring again, goes: a rule gives it
+/// to another service now, or the server says otherwise. An hour that the answer has nothing of at all stays as it
+/// was, since a server that lost it, or keeps less, does not say that nothing was. Gives how many hours were stored.
 pub async fn take(
     pools: &Pools,
     query: &MetricQuery,
@@ -62,11 +64,22 @@ pub async fn take(
     };
     let points: Vec<MetricPoint> = hours.into_iter().map(point).collect();
     taking.write(&points, Write::Replace, Some(until), &by, now).await?;
+    taking.delete_left(&query.metric, &answered(series, until), &points, &by, now).await?;
     usage_unmapped::count(taking.conn(), &by, &lost, now).await?;
     let count = points.len() as i64;
     metric_queries::pulled(taking.conn(), query.metric_query_id, Ok(count), now).await?;
     taking.finish(&by, now).await?;
     Ok(count)
+}
+
+// Also of what belongs to nothing here: it did before.
+fn answered(series: &[Series], until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let hour = |at: DateTime<Utc>| match Slot::hour_of(at) {
+        Slot::Hour(hour) if hour < until => Some(hour),
+        _ => None,
+    };
+    let hours: BTreeSet<_> = series.iter().flat_map(|one| &one.hours).filter_map(|(at, _)| hour(*at)).collect();
+    hours.into_iter().collect()
 }
 
 fn combined(way: &str, values: Vec<BigDecimal>) -> BigDecimal {

@@ -4,8 +4,8 @@ use super::{remap, splits};
 use crate::allocate::all_days;
 use crate::focus::DateRange;
 use crate::store::metric_points::{self, MetricPoint, Reading, Write};
-use crate::store::{Pools, jobs, locks, metric_reach, metrics};
-use chrono::{DateTime, Utc};
+use crate::store::{Pools, jobs, locks, metric_hours, metric_reach, metrics};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +105,7 @@ impl Taking {
             let end = complete_through.unwrap_or_else(|| point.slot.end());
             let known = reached.entry((point.metric.clone(), point.service_id)).or_insert(end);
             *known = end.max(*known);
-            self.touch(point);
+            self.touch(point.slot.day());
         }
         Ok(metric_reach::extend(&mut self.transaction, &reached).await?)
     }
@@ -119,8 +119,24 @@ impl Taking {
         now: DateTime<Utc>,
     ) -> Result<(), UsageError> {
         metric_points::add_readings(&mut self.transaction, readings, !self.makes_days_later, by, now).await?;
-        readings.iter().for_each(|reading| self.touch(&reading.point));
+        readings.iter().for_each(|reading| self.touch(reading.point.slot.day()));
         Ok(metric_reach::extend(&mut self.transaction, reached).await?)
+    }
+
+    /// After points of a metric were written at `now`: takes away what the same one wrote before of these hours and
+    /// did not write again, and remembers which days that touched.
+    pub async fn delete_left(
+        &mut self,
+        metric: &str,
+        hours: &[DateTime<Utc>],
+        points: &[MetricPoint],
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), UsageError> {
+        let came = points.iter().map(|point| point.service_id).collect();
+        let days = metric_hours::delete_left(&mut self.transaction, metric, by, hours, &came, now).await?;
+        days.into_iter().for_each(|day| self.touch(day));
+        Ok(())
     }
 
     /// Takes values away, and remembers which days that touched. Gives how many.
@@ -197,8 +213,8 @@ impl Taking {
         )))
     }
 
-    fn touch(&mut self, point: &MetricPoint) {
-        let own = DateRange::days_to(point.slot.day(), 1);
+    fn touch(&mut self, day: NaiveDate) {
+        let own = DateRange::days_to(day, 1);
         self.touched = Some(match self.touched {
             None => own,
             Some(known) => {

@@ -42,6 +42,8 @@ pub struct CatalogueSource {
     pub conflicts: Vec<String>,
     /// What has no owner, or is not described any more, in sentences.
     pub orphans: Vec<String>,
+    /// Rules that came from it and are not in it any more; some may be gone by now.
+    pub gone_rule_ids: Vec<i64>,
     /// What was not taken, in sentences.
     pub notes: Vec<String>,
 }
@@ -64,7 +66,7 @@ pub async fn list(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<CatalogueSource>>
     sqlx::query_as!(
         CatalogueSource,
         "SELECT catalogue_source_id, name, kind, repository, address, token_sealed, etag, next_read_at, last_read_at,
-                last_error, change_count, conflicts, orphans, notes
+                last_error, change_count, conflicts, orphans, gone_rule_ids, notes
          FROM catalogue_source ORDER BY name LIMIT $1",
         SOURCES_MAX
     )
@@ -77,7 +79,7 @@ pub async fn get(db: impl PgExecutor<'_>, catalogue_source_id: i64) -> sqlx::Res
     sqlx::query_as!(
         CatalogueSource,
         "SELECT catalogue_source_id, name, kind, repository, address, token_sealed, etag, next_read_at, last_read_at,
-                last_error, change_count, conflicts, orphans, notes
+                last_error, change_count, conflicts, orphans, gone_rule_ids, notes
          FROM catalogue_source WHERE catalogue_source_id = $1",
         catalogue_source_id
     )
@@ -197,6 +199,8 @@ pub struct Taken {
     pub conflicts: Vec<String>,
     /// What has no owner, or is not described any more, in sentences.
     pub orphans: Vec<String>,
+    /// Rules that came from it and are not in it any more; some may be gone by now.
+    pub gone_rule_ids: Vec<i64>,
     /// What was not taken, in sentences.
     pub notes: Vec<String>,
 }
@@ -210,7 +214,7 @@ pub async fn taken(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE catalogue_source SET last_read_at = $2, last_error = NULL, etag = $3, change_count = $4, conflicts = $5,
-             orphans = $6, notes = $7
+             orphans = $6, notes = $7, gone_rule_ids = $8
          WHERE catalogue_source_id = $1",
         catalogue_source_id,
         now,
@@ -218,7 +222,8 @@ pub async fn taken(
         result.change_count,
         &result.conflicts,
         &result.orphans,
-        &result.notes
+        &result.notes,
+        &result.gone_rule_ids
     )
     .execute(conn)
     .await

@@ -272,6 +272,46 @@ pub async fn set_mark(
     .map(drop)
 }
 
+/// The mark of an address, and what its answer said; none where that is not kept.
+pub async fn marked(
+    db: impl PgExecutor<'_>,
+    event_source_id: i64,
+    address: &str,
+) -> sqlx::Result<Option<(String, serde_json::Value)>> {
+    let row = sqlx::query!(
+        r#"SELECT etag, about AS "about!" FROM event_read_mark
+           WHERE event_source_id = $1 AND address = $2 AND about IS NOT NULL"#,
+        event_source_id,
+        address
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.etag, row.about)))
+}
+
+/// Remembers the mark of an address with what its answer said.
+pub async fn set_marked(
+    conn: &mut PgConnection,
+    event_source_id: i64,
+    address: &str,
+    (etag, about): (&str, &serde_json::Value),
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO event_read_mark (event_source_id, address, etag, about, seen_at)
+         SELECT event_source_id, $2, $3, $4, $5 FROM event_read WHERE event_source_id = $1
+         ON CONFLICT (event_source_id, address) DO UPDATE SET etag = $3, about = $4, seen_at = $5",
+        event_source_id,
+        address,
+        etag,
+        about,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Writes down that a repository was read whole up to a moment.
 pub async fn read_through(
     conn: &mut PgConnection,

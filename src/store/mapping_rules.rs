@@ -4,6 +4,7 @@ use super::limits;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// Positions leave room, so that most moves touch one row.
 const POSITION_STEP: i32 = 10;
@@ -207,12 +208,32 @@ pub async fn insert(
     Ok(id)
 }
 
-/// Replaces a rule's content; its place, author and id stay. False where there is no such rule.
+/// The rules that came from descriptions and that nobody changed since: by id, the description's name.
+pub async fn described(conn: &mut PgConnection) -> sqlx::Result<HashMap<i64, String>> {
+    let rows = sqlx::query!(
+        r#"SELECT mapping_rule_id, described_by AS "described_by!" FROM mapping_rule WHERE described_by IS NOT NULL"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.mapping_rule_id, row.described_by)).collect())
+}
+
+/// Remembers which description a rule came from.
+pub async fn set_described_by(conn: &mut PgConnection, mapping_rule_id: i64, source: &str) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE mapping_rule SET described_by = $2 WHERE mapping_rule_id = $1", mapping_rule_id, source)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Replaces a rule's content, which is a person's from then on; its place, author and id stay. False where there is
+/// no such rule.
 pub async fn update(conn: &mut PgConnection, mapping_rule_id: i64, values: &RuleValues) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "UPDATE mapping_rule SET applies_to = $2, conditions = $3, service_id = $4, environment_id = $5,
              service_from_attribute = $6, environment_from_attribute = $7, adds_to_catalogue = $8, note = $9,
-             team_id = $10, team_from_attribute = $11, dimensions = $12, first_day = $13, last_day = $14
+             team_id = $10, team_from_attribute = $11, dimensions = $12, first_day = $13, last_day = $14,
+             described_by = NULL
          WHERE mapping_rule_id = $1",
         mapping_rule_id,
         values.applies_to,

@@ -73,11 +73,11 @@ pub enum Write {
 }
 
 #[derive(Default)]
-struct Columns {
-    metrics: Vec<String>,
-    services: Vec<i64>,
-    environments: Vec<i64>,
-    days: Vec<NaiveDate>,
+pub(super) struct Columns {
+    pub(super) metrics: Vec<String>,
+    pub(super) services: Vec<i64>,
+    pub(super) environments: Vec<i64>,
+    pub(super) days: Vec<NaiveDate>,
     hours: Vec<DateTime<Utc>>,
     values: Vec<BigDecimal>,
 }
@@ -191,7 +191,12 @@ async fn write_hours(
     .map(drop)
 }
 
-async fn make_days(conn: &mut PgConnection, columns: &Columns, by: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub(super) async fn make_days(
+    conn: &mut PgConnection,
+    columns: &Columns,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO metric_point (metric, service_id, environment_id, charge_date, value, hour_count, loaded_by, loaded_at)
          SELECT n.metric, n.service_id, n.environment_id, n.charge_date,

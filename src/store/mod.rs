@@ -74,6 +74,7 @@ pub mod live_deployments;
 pub mod locks;
 pub mod mapping_rule_versions;
 pub mod mapping_rules;
+pub mod metric_hours;
 pub mod metric_lists;
 pub mod metric_points;
 pub mod metric_queries;

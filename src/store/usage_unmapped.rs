@@ -21,6 +21,8 @@ pub enum Reason {
     Kind,
     /// No number of zero or more.
     Value,
+    /// It came so late that nobody can tell whether it came before.
+    Late,
 }
 
 impl Reason {
@@ -31,6 +33,24 @@ impl Reason {
             Self::Environment => "environment",
             Self::Kind => "kind",
             Self::Value => "value",
+            Self::Late => "late",
+        }
+    }
+
+    /// What is wrong and what to do, in a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Metric => "No metric has this name. Add one, or name it as the OTLP name of one.",
+            Self::Service => {
+                "No rule and no name in the catalogue says which service. Add the name to a service, or a rule."
+            }
+            Self::Environment => "The catalogue has no environment of this name. Add it, or the name to one.",
+            Self::Kind => "Only sums, gauges and counts of histograms can be taken.",
+            Self::Value => "A value is a number of zero or more.",
+            Self::Late => {
+                "It came after 32 later ones of its series, so that nobody can tell whether it came before. Give each \
+                 process a service.instance.id, and send sooner."
+            }
         }
     }
 }
@@ -106,7 +126,7 @@ pub struct Unmapped {
     pub service_raw: String,
     /// The environment as it was sent.
     pub environment_raw: String,
-    /// `metric`, `service`, `environment`, `kind` or `value`.
+    /// `metric`, `service`, `environment`, `kind`, `value` or `late`.
     pub reason: String,
     /// How many values.
     pub value_count: i64,
@@ -119,15 +139,8 @@ pub struct Unmapped {
 impl Unmapped {
     /// What is wrong and what to do, in a sentence.
     pub fn sentence(&self) -> &'static str {
-        match self.reason.as_str() {
-            "metric" => "No metric has this name. Add one, or name it as the OTLP name of one.",
-            "service" => {
-                "No rule and no name in the catalogue says which service. Add the name to a service, or a rule."
-            }
-            "environment" => "The catalogue has no environment of this name. Add it, or the name to one.",
-            "kind" => "Only sums, gauges and counts of histograms can be taken.",
-            _ => "A value is a number of zero or more.",
-        }
+        let all = [Reason::Metric, Reason::Service, Reason::Environment, Reason::Kind, Reason::Value, Reason::Late];
+        all.into_iter().find(|reason| reason.key() == self.reason).unwrap_or(Reason::Value).sentence()
     }
 }
 

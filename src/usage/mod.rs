@@ -7,5 +7,5 @@ mod number;
 pub mod otlp;
 pub mod prometheus;
 
-pub use growth::{Growth, LastValue, growth};
+pub use growth::{Growth, LastValue, Recent};
 pub use number::exact;

@@ -196,10 +196,10 @@ impl Reader<'_> {
     }
 }
 
-// Zero stands for "not known".
+// Zero stands for "not known". The database keeps microseconds: with more, what came before would look like later.
 fn moment(nanoseconds: u64) -> Option<DateTime<Utc>> {
     let nanoseconds = i64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0)?;
-    Some(DateTime::from_timestamp_nanos(nanoseconds))
+    DateTime::from_timestamp_micros(nanoseconds / 1000)
 }
 
 fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {

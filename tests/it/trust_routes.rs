@@ -120,6 +120,7 @@ POST /catalogue/import/take-in bills
 POST /catalogue/refreshes admin
 POST /catalogue/refreshes/{id}/now bills
 POST /catalogue/refreshes/{id}/remove admin
+POST /catalogue/refreshes/{id}/remove-rules bills
 GET /catalogue/services/{slug} bills
 POST /catalogue/services/{slug} bills
 GET /catalogue/services/{slug}/delete bills

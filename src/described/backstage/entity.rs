@@ -27,6 +27,8 @@ pub(super) struct Entity {
 pub(super) struct Metadata {
     #[serde(deserialize_with = "or_default")]
     pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) namespace: String,
     pub(super) title: Option<String>,
     #[serde(deserialize_with = "texts")]
     pub(super) annotations: BTreeMap<String, String>,

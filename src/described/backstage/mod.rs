@@ -1,9 +1,10 @@
 mod entity;
+mod names;
 
 use super::{Described, DescribedRule, DescribedService, DescribedTeam};
-use crate::allocate::slug;
 use crate::focus::repository_name;
 use entity::{ENTITIES_MAX, Entity, Link, Metadata};
+use names::{Names, referred, referred_resource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads `catalog-info.yaml`, one or many documents, or the JSON of the catalog's API: components are services, groups are
@@ -20,11 +21,11 @@ pub fn backstage(text: &str) -> Result<Described, String> {
     if !others.is_empty() {
         described.notes.push(format!("{} documents are not of Backstage and were left out.", others.len()));
     }
-    let products = products(&entities);
+    let (products, names) = (products(&entities), Names::of(&entities));
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
     for entity in &entities {
         match entity.kind.as_str() {
-            "Component" => described.services.push(service(entity, &products)),
+            "Component" => described.services.push(service(entity, &products, &names)),
             "Group" => described.teams.push(team(entity)),
             "System" | "Domain" | "Resource" => {}
             other => *left.entry(other).or_default() += 1,
@@ -38,32 +39,21 @@ pub fn backstage(text: &str) -> Result<Described, String> {
     Ok(described)
 }
 
-/// The name of a reference: `group:default/payments` is `payments`.
-fn referred(text: &str) -> String {
-    let name = text.rsplit([':', '/']).next().unwrap_or_default();
-    slug(name)
-}
-
-/// The resource that a reference of a component names, where it names one: without a kind it is a component.
-fn referred_resource(text: &str) -> Option<String> {
-    let (kind, _) = text.split_once(':')?;
-    kind.trim().eq_ignore_ascii_case("resource").then(|| referred(text))
-}
-
 /// The product of each system: its domain, else itself.
 fn products(entities: &[Entity]) -> BTreeMap<String, String> {
     let titles: BTreeMap<(&str, String), &str> = entities
         .iter()
         .filter(|entity| matches!(entity.kind.as_str(), "System" | "Domain"))
-        .map(|entity| ((entity.kind.as_str(), referred(&entity.metadata.name)), entity.metadata.shown()))
+        .map(|entity| ((entity.kind.as_str(), entity.metadata.slug()), entity.metadata.shown()))
         .collect();
     let systems = entities.iter().filter(|entity| entity.kind == "System");
     systems
         .map(|system| {
             let domain = system.spec.domain.as_deref().map(|domain| {
-                titles.get(&("Domain", referred(domain))).map_or_else(|| domain.to_owned(), |title| (*title).to_owned())
+                let title = titles.get(&("Domain", referred(domain, &system.metadata.namespace)));
+                title.map_or_else(|| domain.to_owned(), |title| (*title).to_owned())
             });
-            (referred(&system.metadata.name), domain.unwrap_or_else(|| system.metadata.shown().to_owned()))
+            (system.metadata.slug(), domain.unwrap_or_else(|| system.metadata.shown().to_owned()))
         })
         .collect()
 }
@@ -88,17 +78,17 @@ impl Metadata {
 fn team(entity: &Entity) -> DescribedTeam {
     let name = entity.spec.profile.display_name.clone().filter(|name| !name.trim().is_empty());
     DescribedTeam {
-        slug: slug(&entity.metadata.name),
+        slug: entity.metadata.slug(),
         name: name.unwrap_or_else(|| entity.metadata.shown().to_owned()),
         cost_center: entity.metadata.said("costcenter"),
     }
 }
 
-fn service(entity: &Entity, products: &BTreeMap<String, String>) -> DescribedService {
+fn service(entity: &Entity, products: &BTreeMap<String, String>, names: &Names) -> DescribedService {
     let (metadata, spec) = (&entity.metadata, &entity.spec);
     let system = spec.system.as_deref().map(|system| {
         products
-            .get(&referred(system))
+            .get(&referred(system, &metadata.namespace))
             .cloned()
             .unwrap_or_else(|| system.rsplit(['/', ':']).next().unwrap_or(system).to_owned())
     });
@@ -109,9 +99,13 @@ fn service(entity: &Entity, products: &BTreeMap<String, String>) -> DescribedSer
     });
     let runbook = metadata.said("runbook").or_else(|| metadata.said("runbookurl")).or_else(|| runbook_link(metadata));
     let mut described = DescribedService {
-        slug: slug(&metadata.name),
-        name: metadata.shown().to_owned(),
-        owner: spec.owner.as_deref().map(referred).filter(|owner| !owner.is_empty()),
+        slug: metadata.slug(),
+        name: names.shown(metadata),
+        owner: spec
+            .owner
+            .as_deref()
+            .map(|owner| referred(owner, &metadata.namespace))
+            .filter(|owner| !owner.is_empty()),
         lifecycle,
         tier: metadata.said("tier").and_then(|tier| tier.trim_start_matches(['T', 't']).parse().ok()),
         cost_center: metadata.said("costcenter"),
@@ -120,7 +114,7 @@ fn service(entity: &Entity, products: &BTreeMap<String, String>) -> DescribedSer
         ..DescribedService::default()
     };
     read_annotations(&mut described, metadata);
-    if described.name != metadata.name {
+    if described.name != metadata.name && names.is_only(&metadata.name) {
         described.aliases.push(metadata.name.clone());
     }
     described
@@ -198,13 +192,15 @@ fn add_resources(entities: &[Entity], described: &mut Described) {
     // Either side may say it: the component that it depends on the resource, or the resource whose dependency it is.
     let mut needed_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for component in entities.iter().filter(|entity| entity.kind == "Component") {
-        for resource in component.spec.depends_on.iter().filter_map(|reference| referred_resource(reference)) {
-            needed_by.entry(resource).or_default().insert(slug(&component.metadata.name));
+        let of = &component.metadata.namespace;
+        for resource in component.spec.depends_on.iter().filter_map(|name| referred_resource(name, of)) {
+            needed_by.entry(resource).or_default().insert(component.metadata.slug());
         }
     }
     for resource in entities.iter().filter(|entity| entity.kind == "Resource") {
-        let mut users: BTreeSet<String> = resource.spec.dependency_of.iter().map(|user| referred(user)).collect();
-        users.extend(needed_by.remove(&slug(&resource.metadata.name)).unwrap_or_default());
+        let of = &resource.metadata.namespace;
+        let mut users: BTreeSet<String> = resource.spec.dependency_of.iter().map(|user| referred(user, of)).collect();
+        users.extend(needed_by.remove(&resource.metadata.slug()).unwrap_or_default());
         let only = if users.len() == 1 { users.first() } else { None };
         let service = only.and_then(|only| described.services.iter_mut().find(|service| service.slug == *only));
         let Some(service) = service else {
@@ -379,6 +375,44 @@ metadata: {name: x}
         }
         assert!(backstage("a: [").unwrap_err().contains("not readable as YAML"));
         assert!(selector_rule("app in (a, b)").is_none() && selector_rule("app!=x").is_none());
+    }
+
+    /// Two components of one name in two namespaces are two services; what names no namespace is in the one's own.
+    #[test]
+    fn namespaces_tell_entities_of_one_name_apart() {
+        let entity = |kind: &str, namespace: &str, name: &str, spec: &str| {
+            format!(
+                "apiVersion: backstage.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+                 spec: {spec}\n---\n"
+            )
+        };
+        let text = [
+            entity("Component", "default", "api", "{owner: web, system: shop}"),
+            entity("Component", "payments", "api", "{owner: web, system: shop, dependsOn: [resource:db]}"),
+            entity("Component", "payments", "ledger", "{owner: group:default/web, system: default/shop}"),
+            entity("System", "default", "shop", "{domain: commerce}"),
+            entity("Domain", "default", "commerce", "{}"),
+            entity("Group", "payments", "web", "{}"),
+            entity("Resource", "payments", "db", "{type: database}"),
+            entity("Resource", "default", "db", "{type: database, dependencyOf: [api]}"),
+        ];
+        let found = backstage(text.concat().trim_end_matches("---\n")).unwrap();
+        let services: Vec<_> = found
+            .services
+            .iter()
+            .map(|one| (one.slug.as_str(), one.name.as_str(), one.owner.as_deref(), one.product.as_deref()))
+            .collect();
+        let expected = [
+            ("api", "api", Some("web"), Some("commerce")),
+            // There is no system of this name beside it.
+            ("payments-api", "api (payments)", Some("payments-web"), Some("shop")),
+            ("payments-ledger", "ledger", Some("web"), Some("commerce")),
+        ];
+        assert_eq!(services, expected);
+        assert_eq!(found.teams[0].slug, "payments-web");
+        assert!(found.services.iter().all(|service| service.aliases.is_empty()), "“api” would mean both");
+        let rules: Vec<usize> = found.services.iter().map(|service| service.rules.len()).collect();
+        assert_eq!(rules, [1, 1, 0], "each has the resource of its own namespace");
     }
 
     /// Aliases that grow without end are refused, not followed.

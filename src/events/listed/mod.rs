@@ -7,6 +7,7 @@ mod gitlab;
 
 use super::{Headers, change_text};
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Rows of a page.
@@ -40,7 +41,7 @@ pub enum List {
 const LISTS: [List; 4] = [List::Commits, List::Changes, List::Deployments, List::Environments];
 
 /// A repository as its API describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// `owner/name`, as webhooks call it.
     pub name: String,

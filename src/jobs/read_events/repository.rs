@@ -26,9 +26,7 @@ const OPEN_MAX: i64 = 200;
 
 /// Reads a repository whole; then it is read up to when the read began.
 pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
-    let answer = asking.get(&asking.api.repository_path(&setting.repository), None).await?;
-    let body = asking.json(&answer)?;
-    let repository = asking.api.repository(&body).ok_or_else(|| asking.not_the_api())?;
+    let repository = described(asking, &setting.repository).await?;
     let started_at = asking.run.started_at;
     let since = setting.read_through.map_or(started_at - FIRST, |through| through - OVERLAP);
     // Whole days, so that the address is the same all day, and with it the mark.
@@ -41,7 +39,7 @@ pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> R
             read => read?,
         }
     }
-    read_open(asking, &setting.repository, &repository).await?;
+    read_open(asking, &setting.repository, &repository, &mut marks).await?;
     let mut transaction = asking.pools.jobs.begin().await?;
     if !jobs::holds(&mut transaction, asking.fence).await? {
         return Err(Stop::Lost);
@@ -50,6 +48,29 @@ pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> R
     event_reads::read_through(&mut transaction, asking.event_source_id, &setting.repository, started_at).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+// What its API says of it, or said the last time, where that did not change.
+async fn described(asking: &mut Asking<'_>, path_name: &str) -> Result<Repository, Stop> {
+    let path = asking.api.repository_path(path_name);
+    let kept = event_reads::marked(&asking.pools.jobs, asking.event_source_id, &path).await?;
+    let kept = kept.and_then(|(etag, about)| Some((etag, serde_json::from_value::<Repository>(about).ok()?)));
+    let answer = asking.get(&path, kept.as_ref().map(|(etag, _)| etag.as_str())).await?;
+    if let Some((_, repository)) = kept.filter(|_| answer.is_unchanged()) {
+        return Ok(repository);
+    }
+    let body = asking.json(&answer)?;
+    let repository = asking.api.repository(&body).ok_or_else(|| asking.not_the_api())?;
+    let Some(etag) = &answer.etag else { return Ok(repository) };
+    let about = serde_json::to_value(&repository).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let mut transaction = asking.pools.jobs.begin().await?;
+    if !jobs::holds(&mut transaction, asking.fence).await? {
+        return Err(Stop::Lost);
+    }
+    let id = asking.event_source_id;
+    event_reads::set_marked(&mut transaction, id, &path, (etag, &about), Utc::now()).await?;
+    transaction.commit().await?;
+    Ok(repository)
 }
 
 async fn read_list(
@@ -190,8 +211,14 @@ async fn take_deployment(
     Ok(())
 }
 
-// Deployments that began here and never ended: the list may not show them any more.
-async fn read_open(asking: &mut Asking<'_>, path_name: &str, repository: &Repository) -> Result<(), Stop> {
+// Deployments that began here and never ended: the list may not show them any more. One that is as it was has no status
+// that was not taken then.
+async fn read_open(
+    asking: &mut Asking<'_>,
+    path_name: &str,
+    repository: &Repository,
+    marks: &mut Vec<Mark>,
+) -> Result<(), Stop> {
     let since = asking.run.started_at - FIRST;
     let mut conn = asking.pools.jobs.acquire().await?;
     let id = asking.event_source_id;
@@ -199,15 +226,20 @@ async fn read_open(asking: &mut Asking<'_>, path_name: &str, repository: &Reposi
     drop(conn);
     for external_id in open {
         let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };
-        let answer = match asking.get(&path, None).await {
+        let mark = event_reads::mark(&asking.pools.jobs, id, &path).await?;
+        let answer = match asking.get(&path, mark.as_deref()).await {
             Ok(answer) => answer,
             // It was deleted over there; here it stays what was told of it.
             Err(Stop::Problem(problem)) if !problem.is_of_all => continue,
             Err(stop) => return Err(stop),
         };
+        if answer.is_unchanged() {
+            continue;
+        }
         let row = asking.json(&answer)?;
         let known = known(asking, &[&row]).await?.remove(&external_id);
         take_deployment(asking, path_name, repository, &row, known).await?;
+        marks.extend(answer.etag.map(|etag| (path, etag)));
     }
     Ok(())
 }

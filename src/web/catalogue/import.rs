@@ -1,12 +1,15 @@
 //! `/catalogue/import`: services and teams from a description that is kept elsewhere, looked at before it counts.
 
 use super::super::mapping_change::{self, MappingChange};
+use super::super::rules::{conditions_in_words, targets_in_words};
 use super::super::spool::form_error;
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result, moments};
 use super::refresh::RefreshForm;
-use crate::described::{self, Change, Conflict, Known, Plan, written};
+use crate::described::{self, Change, Conflict, GoneRule, Known, Plan, written};
 use crate::rollup::catalogue_import::{self, Importer};
 use crate::store::catalogue_sources::{self, CatalogueSource};
+use crate::store::mapping_rule_versions::TargetNames;
+use crate::store::{Snapshot, mapping_rules};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -15,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// A file; the second form carries it as text.
 pub(super) const FILE_BYTES_MAX: usize = 4 << 20;
@@ -45,8 +49,16 @@ pub(super) struct ImportPage {
     faults: Vec<String>,
     /// Descriptions that are fetched every night.
     refreshes: Vec<CatalogueSource>,
+    /// Rules that came from descriptions: by number, the description's name and what the rule says.
+    described_rules: HashMap<i64, (String, String)>,
     refresh_form: RefreshForm,
     refresh_message: String,
+}
+
+struct GoneRules {
+    rules: Vec<GoneRule>,
+    /// Their numbers, with commas between.
+    numbers: String,
 }
 
 /// The page with a form about fetching that could not be kept, and why.
@@ -74,8 +86,22 @@ async fn page(
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(app, principal, &mut snapshot, "Import · Catalogue", NavItem::Catalogue).await?;
     let refreshes = catalogue_sources::list(&mut *snapshot).await?;
+    let described_rules = described_rules(&mut snapshot).await?;
     let refresh_form = RefreshForm { kind: "backstage".into(), ..RefreshForm::default() };
-    Ok(ImportPage { page, form, plan, faults, refreshes, refresh_form, refresh_message: String::new() })
+    let refresh_message = String::new();
+    Ok(ImportPage { page, form, plan, faults, refreshes, described_rules, refresh_form, refresh_message })
+}
+
+async fn described_rules(snapshot: &mut Snapshot) -> Result<HashMap<i64, (String, String)>> {
+    let mut described = mapping_rules::described(snapshot).await?;
+    let rules = mapping_rules::list(snapshot).await?;
+    let in_words = |rule: &mapping_rules::MappingRule| {
+        let source = described.remove(&rule.mapping_rule_id)?;
+        let targets = targets_in_words(&rule.values, &TargetNames::of(rule)).join(", ");
+        let words = format!("{} → {targets}", conditions_in_words(&rule.values).join(" and "));
+        Some((rule.mapping_rule_id, (source, words)))
+    };
+    Ok(rules.iter().filter_map(in_words).collect())
 }
 
 /// Shows what a file would change. Nothing is written.
@@ -182,5 +208,14 @@ impl ImportPage {
 
     fn conflict(&self, conflict: &Conflict) -> String {
         conflict.sentence()
+    }
+
+    /// Rules of a description that it says no longer and that are still there.
+    fn gone_rules(&self, one: &CatalogueSource) -> Option<GoneRules> {
+        let is_its = |id: &i64| self.described_rules.get(id).filter(|(source, _)| *source == one.name);
+        let rule = |id: &i64| is_its(id).map(|(_, words)| GoneRule { mapping_rule_id: *id, words: words.clone() });
+        let rules: Vec<GoneRule> = one.gone_rule_ids.iter().filter_map(rule).collect();
+        let numbers: Vec<String> = rules.iter().map(|rule| rule.mapping_rule_id.to_string()).collect();
+        (!rules.is_empty()).then(|| GoneRules { rules, numbers: numbers.join(",") })
     }
 }

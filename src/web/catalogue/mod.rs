@@ -37,6 +37,7 @@ pub fn routes(routes: Routes) -> Routes {
         .post("/catalogue/refreshes", Policy::Admin, refresh::add)
         .post("/catalogue/refreshes/{id}/now", Policy::Bills, refresh::now)
         .post("/catalogue/refreshes/{id}/remove", Policy::Admin, refresh::remove)
+        .post("/catalogue/refreshes/{id}/remove-rules", Policy::Bills, refresh::remove_rules)
         .get("/catalogue/add-service", Policy::Bills, service::add_form)
         .post("/catalogue/add-service", Policy::Bills, service::add)
         .get("/catalogue/services/{slug}", Policy::Bills, service::edit_form)

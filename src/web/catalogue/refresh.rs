@@ -1,16 +1,19 @@
 //! Descriptions that are fetched every night: set up, fetched at once, and forgotten.
 
+use super::super::mapping_change::{self, MappingChange};
+use super::super::rules::delete_rule;
 use super::super::webhooks::key;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, detached};
 use super::import::{ImportPage, with_refresh};
 use crate::focus::repository_name;
 use crate::store::catalogue_sources::{self, KINDS, NewSource, REFRESH_CATALOGUE, SOURCES_MAX};
-use crate::store::{audit, jobs};
+use crate::store::{audit, jobs, mapping_rules};
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashSet;
 
 const PAGE_PATH: &str = "/catalogue/import";
 const ADDRESS_CHARS_MAX: usize = 1000;
@@ -181,4 +184,41 @@ pub(super) async fn remove(
 ) -> Result<Redirect> {
     forget(&app, &principal.login, &from.to_string(), id).await?;
     Ok(Redirect::to(PAGE_PATH))
+}
+
+/// The rules that were looked at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoneRulesForm {
+    /// Their numbers, with commas between.
+    rules: String,
+}
+
+/// Takes rules away that a description says no longer: of those that were looked at, the ones of which that still
+/// holds.
+pub(super) async fn remove_rules(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(id): Path<i64>,
+    Form(form): Form<GoneRulesForm>,
+) -> Result<Response> {
+    let wanted: HashSet<i64> = form.rules.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+    let done = mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        let source = catalogue_sources::get(change.conn(), id).await?.ok_or(Error::NotFound)?;
+        let described = mapping_rules::described(change.conn()).await?;
+        let is_gone = |rule: &&i64| wanted.contains(*rule) && described.get(*rule).is_some_and(|by| *by == source.name);
+        let gone: Vec<i64> = source.gone_rule_ids.iter().filter(is_gone).copied().collect();
+        if gone.is_empty() {
+            let words = "These rules are gone, were changed, or are described again. Load the page anew.";
+            return Err(Error::Conflict(words.into()));
+        }
+        let reason = format!("{} does not say so any more.", source.name);
+        for rule in gone {
+            delete_rule(&mut change, rule, &reason).await?;
+        }
+        change.finish().await
+    });
+    Ok(done.await?.redirect(|_| PAGE_PATH.into()))
 }

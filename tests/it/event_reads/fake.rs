@@ -20,6 +20,8 @@ struct Content {
     page_rows: usize,
     /// What every answer says of the limit, and how many requests are still answered.
     limit: Option<(u32, i64)>,
+    /// How many requests the limit is of, where answers say that.
+    limit_of: Option<u32>,
     /// Each request: path with query, the mark that came with it, and the status.
     requests: Vec<(String, Option<String>, u16)>,
     retry_after: Option<u32>,
@@ -64,9 +66,15 @@ impl FakeApi {
         self.content.lock().unwrap().limit = Some((remaining, resets_at));
     }
 
+    /// The same, and answers say of how many.
+    pub fn limit_of(&self, all: u32, remaining: u32, resets_at: i64) {
+        let mut content = self.content.lock().unwrap();
+        (content.limit_of, content.limit) = (Some(all), Some((remaining, resets_at)));
+    }
+
     pub fn lift_limit(&self) {
         let mut content = self.content.lock().unwrap();
-        (content.limit, content.retry_after) = (None, None);
+        (content.limit, content.limit_of, content.retry_after) = (None, None, None);
     }
 
     /// Everything is answered with 429 and a time to wait.
@@ -101,7 +109,8 @@ fn respond(content: &mut Content, base: &str, path: &str, query: &str, headers: 
         let response = plain(StatusCode::TOO_MANY_REQUESTS).header("retry-after", seconds.to_string());
         return response.body(Body::empty()).unwrap();
     }
-    let mut told = Vec::new();
+    let mut told: Vec<(&str, String)> =
+        content.limit_of.map(|all| ("x-ratelimit-limit", all.to_string())).into_iter().collect();
     if let Some((remaining, resets_at)) = &mut content.limit {
         let is_used_up = *remaining == 0;
         *remaining = remaining.saturating_sub(1);
@@ -117,7 +126,7 @@ fn respond(content: &mut Content, base: &str, path: &str, query: &str, headers: 
     }
     let known = path.trim_start_matches("/api");
     let (status, body) = content.answers.get(known).cloned().unwrap_or((StatusCode::NOT_FOUND, Value::Null));
-    let (body, next) = page(&body, query, content.page_rows);
+    let (body, next) = page(&since(body, query), query, content.page_rows);
     let text = body.to_string();
     let mark = format!("W/\"{}\"", &hex::encode(Sha256::digest(text.as_bytes()))[..16]);
     let mut response = Response::builder();
@@ -134,6 +143,21 @@ fn respond(content: &mut Content, base: &str, path: &str, query: &str, headers: 
         return response.status(StatusCode::NOT_MODIFIED).header(header::ETAG, mark).body(Body::empty()).unwrap();
     }
     response.status(status).header(header::ETAG, mark).body(text.into()).unwrap()
+}
+
+// What is older than a list is asked for is left out.
+fn since(body: Value, query: &str) -> Value {
+    let asked =
+        |pair: &str| pair.strip_prefix("since=").or_else(|| pair.strip_prefix("updated_after=")).map(str::to_owned);
+    let Some(since) = query.split('&').find_map(asked) else { return body };
+    let Value::Array(rows) = &body else { return body };
+    // The API of these lists says it in this form, as do the tests.
+    let is_later = |row: &&Value| {
+        let times = ["/updated_at", "/committed_date", "/commit/committer/date"];
+        let time = times.iter().find_map(|time| row.pointer(time)).and_then(Value::as_str);
+        time.is_none_or(|time| time >= since.as_str())
+    };
+    Value::Array(rows.iter().filter(is_later).cloned().collect())
 }
 
 // A list is given out page by page, anything else whole.

@@ -180,3 +180,56 @@ async fn protobuf_is_read_as_exporters_send_it(pool: PgPool) {
     let anonymous = export(&app, "wrong", protobuf, message(180, 1), None).await;
     assert_eq!(anonymous.status, StatusCode::UNAUTHORIZED);
 }
+
+/// An exporter that tries again sends an older interval after a newer one: it counts, once. What is so late that nobody
+/// can tell whether it came before is rejected with the reason, and counted.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_comes_late_counts_once_or_is_rejected(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let delta = |at: u64| [resource("shop", "", json!([sum("requests", 1, at - 60, at, 3)]))];
+    for at in [120, 60, 120, 60] {
+        assert_eq!(send(&app, &token, &delta(at)).await, json!({}), "{at}");
+    }
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 6 of 1 hours"]);
+    for (at, value) in [(120, 40.0), (60, 20.0), (60, 20.0)] {
+        send(&app, &token, &[resource("shop", "", json!([gauge("utilization", at, value)]))]).await;
+    }
+    assert_eq!(days(&pool, "utilization").await, ["shop 2026-10-31 30 of 1 hours"]);
+    for minute in 3..=40 {
+        assert_eq!(send(&app, &token, &delta(minute * 60)).await, json!({}));
+    }
+    let refused = send(&app, &token, &delta(60)).await;
+    assert_eq!(refused["partialSuccess"]["rejectedDataPoints"], "1", "{refused}");
+    let reason = refused["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(reason.contains("whether it came before"), "{reason}");
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 120 of 1 hours"]);
+    assert_eq!(count(&pool, "SELECT value_count FROM usage_unmapped WHERE reason = 'late'").await, 1);
+    assert!(app.get("/metrics").await.body.contains("whether it came before"));
+}
+
+/// Times have nanoseconds, of which the database keeps thousands: the same value again is not a later one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_repetition_is_known_to_the_nanosecond(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let point = json!({ "timeUnixNano": format!("{}000000789", DAY + 60), "asInt": "3" });
+    let orders = json!([{ "name": "orders", "sum": { "aggregationTemporality": 1, "isMonotonic": true,
+        "dataPoints": [point] } }]);
+    for _ in 0..2 {
+        assert_eq!(send(&app, &token, &[resource("shop", "", orders.clone())]).await, json!({}));
+    }
+    assert_eq!(days(&pool, "orders").await, ["shop 2026-10-31 3 of 1 hours"]);
+}
+
+/// Two replicas of equal attributes count at the same time: each grows by its own, told apart by when it began.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn replicas_of_equal_attributes_are_not_counted_as_restarts(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    for (start, at, value) in [(0, 60, 100), (5, 65, 40), (0, 120, 110), (5, 125, 45), (0, 180, 120), (5, 185, 50)] {
+        send(&app, &token, &[resource("shop", "", json!([sum("requests", 2, start, at, value)]))]).await;
+    }
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 170 of 1 hours"]);
+    assert_eq!(count(&pool, "SELECT count(*) FROM otlp_series").await, 1);
+}

@@ -1,12 +1,15 @@
 //! Stored PromQL, asked of a real Prometheus where there is one, and of nobody where the address is not allowed.
 
-use super::{days, shop};
+use super::{days, ingest, point, send, shop};
 use crate::support::{self, TestApp, count};
 use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Timelike, Utc};
 use costwake::jobs::{Worker, ask_for_due_pulls};
-use costwake::store::Role;
+use costwake::rollup::promql;
 use costwake::store::jobs::Lane;
+use costwake::store::{Role, metric_queries};
+use costwake::usage::prometheus;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::fmt::Write;
 use std::net::TcpListener;
@@ -192,4 +195,88 @@ async fn private_addresses_are_not_asked(pool: PgPool) {
         assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
         assert_eq!(count(&pool, "SELECT count(*) FROM metric_query").await, left);
     }
+}
+
+/// Takes an answer in that was asked for at eight: who had how much in each of these hours.
+async fn take(pool: &PgPool, series: &[(&str, &[(&str, i64)])]) {
+    let result: Vec<Value> = series
+        .iter()
+        .map(|(app, hours)| {
+            // A value stands at the end of its hour.
+            let end = |hour: &str| hour.parse::<DateTime<Utc>>().unwrap().timestamp() + 3600;
+            let values: Vec<Value> = hours.iter().map(|(hour, value)| json!([end(hour), value.to_string()])).collect();
+            json!({ "metric": { "app": app }, "values": values })
+        })
+        .collect();
+    let body = json!({ "status": "success", "data": { "resultType": "matrix", "result": result } }).to_string();
+    let found = prometheus::hours(body.as_bytes()).unwrap();
+    let query = metric_queries::list(pool).await.unwrap().remove(0);
+    let until = "2026-10-31T08:00:00Z".parse().unwrap();
+    promql::take(&support::pools(pool), &query, &found, until, Utc::now()).await.unwrap();
+}
+
+async fn reach(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT s.slug || to_char(r.complete_through AT TIME ZONE 'UTC', ' DD HH24:MI')
+         FROM metric_reach r JOIN service s USING (service_id) ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// What a query brought and no longer brings goes with its days: usage that is another service's now would count for
+/// both. What others sent stays, and so do hours that the server says nothing of at all.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_a_query_no_longer_brings_goes(pool: PgPool) {
+    const EVENING: &str = "2026-10-29T23:00:00Z";
+    const NIGHT: &str = "2026-10-30T00:00:00Z";
+    const MORNING: &str = "2026-10-31T06:00:00Z";
+    let app = shop(&pool).await;
+    for statement in [
+        "INSERT INTO metric_query (metric, address, promql, service_label, next_pull_at, changed_by, changed_at)
+         VALUES ('requests', 'https://prometheus.example.com', 'handled', 'app', now(), 'test', now())",
+        "INSERT INTO service_alias (alias, service_id) SELECT 'x', service_id FROM service WHERE slug = 'shop'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    take(&pool, &[("x", &[(EVENING, 5), (NIGHT, 7), (MORNING, 9)]), ("search", &[(MORNING, 1)])]).await;
+    let token = ingest(&app).await;
+    let sent = json!({ "points": [point("shop", "2026-10-31T05:00:00Z", json!(2))] });
+    send(&app, &token, "requests", sent).await;
+    let before = [
+        "search 2026-10-31 1 of 1 hours",
+        "shop 2026-10-29 5 of 1 hours",
+        "shop 2026-10-30 7 of 1 hours",
+        "shop 2026-10-31 11 of 2 hours",
+    ];
+    assert_eq!(days(&pool, "requests").await, before);
+    // An empty answer says nothing of any hour.
+    take(&pool, &[]).await;
+    assert_eq!(days(&pool, "requests").await, before);
+    sqlx::query(
+        "UPDATE service_alias SET service_id = (SELECT service_id FROM service WHERE slug = 'search')
+         WHERE alias = 'x'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    // The evening is older than the hours that are asked for now.
+    let moved: [(&str, &[(&str, i64)]); 1] = [("x", &[(NIGHT, 7), (MORNING, 9)])];
+    for _ in 0..2 {
+        take(&pool, &moved).await;
+        let after = [
+            "search 2026-10-30 7 of 1 hours",
+            "search 2026-10-31 9 of 1 hours",
+            "shop 2026-10-29 5 of 1 hours",
+            "shop 2026-10-31 2 of 1 hours",
+        ];
+        assert_eq!(days(&pool, "requests").await, after);
+        assert_eq!(reach(&pool).await, ["search 31 08:00", "shop 31 06:00"]);
+    }
+    // Without a service it is nobody's, and no longer the one's that it was.
+    sqlx::query("DELETE FROM service_alias WHERE alias = 'x'").execute(&pool).await.unwrap();
+    take(&pool, &moved).await;
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-29 5 of 1 hours", "shop 2026-10-31 2 of 1 hours"]);
+    assert_eq!(reach(&pool).await, ["shop 31 06:00"]);
 }

@@ -100,6 +100,60 @@ async fn a_description_is_fetched_every_night(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM catalogue_source").await, 0);
 }
 
+/// A rule that the description says no longer goes on deciding, and is listed with a button that takes it away; what a
+/// person changed is theirs.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn rules_that_are_described_no_longer_are_listed_and_removed(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = shop(&pool).await;
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
+    app.router = costwake::web::router(app.state.clone());
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    let api = FakeApi::start().await;
+    let address = format!("{}/catalog-info.yaml", api.address);
+    let fields = [("kind", "backstage"), ("name", "acme"), ("address", address.as_str()), ("token", TOKEN)];
+    assert_eq!(admin.post_form("/catalogue/refreshes", &fields).await.status, StatusCode::SEE_OTHER);
+    let annotated = |annotations: Value| {
+        let mut described = component("ledger", "production");
+        described["metadata"]["annotations"] = annotations;
+        api.put("/catalog-info.yaml", described);
+    };
+    let rules = "SELECT count(*) FROM mapping_rule WHERE described_by = 'acme'";
+
+    annotated(json!({ "github.com/project-slug": "acme/old", "argocd/app-name": "ledger-prod" }));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(count(&pool, rules).await, 2);
+    assert!(!page(&admin).await.contains("says no longer"));
+    // One is another now, and one is gone.
+    annotated(json!({ "github.com/project-slug": "acme/new" }));
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(count(&pool, rules).await, 3, "nothing is deleted by itself");
+    let listed = page(&admin).await;
+    assert!(listed.contains("acme/old") && listed.contains("ledger-prod"), "{listed}");
+    assert!(listed.contains("Remove these 2 rules") && !listed.contains("acme/new"), "{listed}");
+    // What a person changed is no longer the description's.
+    sqlx::query("UPDATE mapping_rule SET described_by = NULL WHERE conditions::text LIKE '%ledger-prod%'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let listed = page(&admin).await;
+    assert!(listed.contains("Remove this rule") && !listed.contains("ledger-prod"), "{listed}");
+    let id = count(&pool, "SELECT catalogue_source_id FROM catalogue_source").await;
+    let old = "SELECT coalesce(max(mapping_rule_id), 0) FROM mapping_rule WHERE conditions::text LIKE '%acme/old%'";
+    let path = format!("/catalogue/refreshes/{id}/remove-rules");
+    let wanted = count(&pool, old).await.to_string();
+    let new = count(&pool, "SELECT mapping_rule_id FROM mapping_rule WHERE conditions::text LIKE '%acme/new%'").await;
+    let refused = app.post_form(&path, &[("rules", new.to_string().as_str())]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "it is described");
+    let removed = app.post_form(&path, &[("rules", wanted.as_str())]).await;
+    assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.body);
+    assert_eq!((count(&pool, old).await, count(&pool, rules).await), (0, 1));
+    assert!(!page(&admin).await.contains("says no longer"));
+    let why = "SELECT count(*) FROM mapping_rule_version WHERE action = 'deleted' AND reason LIKE 'acme does not say%'";
+    assert_eq!(count(&pool, why).await, 1);
+}
+
 /// What the page does, programs do: set, list, change, fetch at once and forget. The token never shows.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn programs_set_what_is_fetched(pool: PgPool) {

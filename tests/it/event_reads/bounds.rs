@@ -1,0 +1,118 @@
+//! How far reads go back, how much of a limit they leave, and what they ask for although it did not change.
+
+use super::fake::{FakeApi, TOKEN};
+use super::{Place, at, day, finished, github, repository, row, status};
+use crate::support::count;
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// The first read goes back 30 days, whichever way a list is bounded: by what it is asked for, or by where reading
+/// ends.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_first_read_goes_back_thirty_days(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let api = FakeApi::start().await;
+    let (young, old) = (Utc::now() - Duration::days(29), Utc::now() - Duration::days(31));
+    api.put("/repos/acme/shop", repository());
+    api.put("/repos/acme/shop/deployments", json!([row(2, young, young), row(1, old, old)]));
+    for (id, made) in [(1, old), (2, young)] {
+        api.put(&format!("/repos/acme/shop/deployments/{id}/statuses"), json!([status(id * 10, "success", made)]));
+    }
+    let pull = |number: i64, merged: DateTime<Utc>| {
+        json!({ "number": number, "title": "Faster", "merged_at": at(merged), "closed_at": at(merged),
+            "updated_at": at(merged), "merge_commit_sha": format!("{number:040x}"), "user": {"login": "ann"},
+            "base": {"ref": "main"} })
+    };
+    api.put("/repos/acme/shop/pulls", json!([pull(5, young), pull(4, old)]));
+    let commit = |digit: &str, made: DateTime<Utc>| {
+        json!({ "sha": digit.repeat(40), "html_url": "https://github.com/acme/shop/commit/1",
+            "author": {"login": "ann"}, "commit": {"message": "Faster", "author": {"name": "Ann"}, "committer": {"date": at(made)}} })
+    };
+    api.put("/repos/acme/shop/commits", json!([commit("b", young), commit("a", old)]));
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    place.read().await;
+    assert_eq!(place.deployments().await, [finished(2, "succeeded", young)], "{}", place.last("error").await);
+    let changes: Vec<String> =
+        sqlx::query_scalar("SELECT external_id FROM change ORDER BY 1").fetch_all(&pool).await.unwrap();
+    assert_eq!(changes, ["acme/shop#5".to_owned(), "b".repeat(40)]);
+}
+
+/// GitLab's lists are asked for what changed since.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_first_read_of_gitlab_goes_back_thirty_days(pool: PgPool) {
+    let place = Place::new(&pool, "gitlab").await;
+    let api = FakeApi::start().await;
+    let (young, old) = (Utc::now() - Duration::days(29), Utc::now() - Duration::days(31));
+    let project = "/projects/acme%2Fshop";
+    api.put(
+        project,
+        json!({ "path_with_namespace": "acme/shop", "default_branch": "main",
+        "web_url": "https://gitlab.com/acme/shop" }),
+    );
+    let request = |number: i64, merged: DateTime<Utc>| {
+        json!({ "iid": number, "state": "merged", "title": "Faster", "sha": format!("{number:040x}"),
+            "merge_commit_sha": format!("{number:040x}"), "merged_at": at(merged), "updated_at": at(merged),
+            "author": {"username": "ann"}, "target_branch": "main" })
+    };
+    api.put(&format!("{project}/merge_requests"), json!([request(4, old), request(5, young)]));
+    for list in ["deployments", "repository/commits", "environments"] {
+        api.put(&format!("{project}/{list}"), json!([]));
+    }
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    place.read().await;
+    assert_eq!(place.last("error").await, "null");
+    assert_eq!(count(&pool, "SELECT count(*) FROM change").await, 1);
+    assert_eq!(place.last("change_count").await, "1");
+}
+
+/// A tenth of the limit is left to others who use the token, 50 requests at most.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_reserve_of_the_limit_is_left(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let api = github(&place).await;
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    let resets_at = (Utc::now() + Duration::minutes(20)).timestamp();
+    for (all, remaining, left) in [(100, 14, 10), (5000, 54, 50)] {
+        api.limit_of(all, remaining, resets_at);
+        place.read().await;
+        assert_eq!(api.taken().len(), 4, "of {all}");
+        let words = format!("only {left} requests are left");
+        assert!(place.last("error").await.contains(&words), "{}", place.last("error").await);
+    }
+    api.lift_limit();
+    place.read().await;
+    assert_eq!(place.last("error").await, "null");
+}
+
+/// A deployment that has not ended is asked for again, with the mark of its last answer, until it has.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_open_deployment_is_asked_for_with_its_mark(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let (api, made, minute) = (FakeApi::start().await, day(), Duration::minutes(1));
+    api.put("/repos/acme/shop", repository());
+    for list in ["deployments", "pulls", "commits"] {
+        api.put(&format!("/repos/acme/shop/{list}"), json!([]));
+    }
+    let answers = |changed: DateTime<Utc>, statuses: Value| {
+        api.put("/repos/acme/shop/deployments/9", row(9, made, changed));
+        api.put("/repos/acme/shop/deployments/9/statuses", statuses);
+    };
+    let begun = status(90, "in_progress", made + minute);
+    answers(made + minute, json!([begun]));
+    let body = json!({ "deployment": row(9, made, made), "deployment_status": begun, "repository": repository() });
+    place.webhook("deployment_status", &body).await;
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    for _ in 0..2 {
+        place.read().await;
+    }
+    api.taken();
+    place.read().await;
+    let asked = api.taken();
+    assert!(asked.iter().any(|(path, ..)| path.ends_with("/deployments/9")), "{asked:?}");
+    assert!(asked.iter().all(|(_, mark, status)| mark.is_some() && *status == 304), "{asked:?}");
+    answers(made + minute * 5, json!([status(91, "success", made + minute * 5), begun]));
+    place.read().await;
+    let ended = finished(9, "succeeded", made + minute * 5);
+    assert_eq!(place.deployments().await, [ended], "{}", place.last("error").await);
+}
