@@ -29,8 +29,8 @@ pub(super) struct Move {
     pub(super) log_ratio_sd: f64,
 }
 
-/// The steps on some days of a window, in order of time. `days` are counted from the release as its costs are; `floor` is
-/// the least cost of which a logarithm is taken.
+/// The steps on some days of a window, in order of time. `days` are counted from the release, and `cost` is of each;
+/// `floor` is the least cost of which a logarithm is taken.
 ///
 /// Bills tell the amount and not the share, so the share is of what the service cost before: what a release did in the
 /// same days is then no part of it.
