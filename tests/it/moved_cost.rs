@@ -28,8 +28,8 @@ fn bill(month: &str, last: &str) -> String {
             let tag = if service.is_empty() { String::new() } else { format!("\"\"service\"\":\"\"{service}\"\",") };
             text.push_str(&format!(
                 "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
-                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,{account},vm-{service},eu-1,\
-                 sku-1,1,Hours,\"{{{tag}\"\"environment\"\":\"\"production\"\"}}\"\n",
+                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,{account},vm-{service},\
+                 eu-1,sku-1,1,Hours,\"{{{tag}\"\"environment\"\":\"\"production\"\"}}\"\n",
                 at + Days::new(1)
             ));
         }

@@ -90,8 +90,8 @@ pub struct Note {
     pub last_day: Option<NaiveDate>,
     /// What it was.
     pub kind: NoteKind,
-    /// What it moved, in units of the currency a day, where that is known (the credit's own amount; of a rule or a tag the
-    /// mean over the week from its day on).
+    /// What it moved, in units of the currency a day, where that is known (the credit's own amount; of a rule or a tag
+    /// the mean over the week from its day on).
     pub amount_per_day: Option<f64>,
 }
 
