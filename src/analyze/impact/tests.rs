@@ -362,6 +362,7 @@ proptest! {
         traffic in prop::option::of(prop::collection::vec(prop::option::of(0.0..1e9_f64), 130)),
         releases in prop::collection::vec(0..130_i32, 0..12),
         prices in prop::collection::vec((0..130_i32, -3.0..3.0_f64), 0..3),
+        rules in prop::collection::vec((0..130_i32, -100.0..100.0_f64), 0..3),
         asked in 0..130_i32,
     ) {
         let last = costs.len() as i32 - 1;
@@ -384,7 +385,15 @@ proptest! {
                     size: Some(KnownSize { log_ratio: *log_ratio, log_ratio_sd: 0.0 }),
                 })
                 .collect(),
-            notes: Vec::new(),
+            notes: rules
+                .iter()
+                .map(|(at, amount)| Note {
+                    day: day(*at),
+                    last_day: None,
+                    kind: NoteKind::AllocationRule,
+                    amount_per_day: Some(amount * scale),
+                })
+                .collect(),
         };
         let impact = estimate(&history, day(asked), &Model::default(), &Calibration::default());
         if let Some(effect) = impact.effect {
