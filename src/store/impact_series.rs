@@ -339,11 +339,13 @@ pub struct RuleStep {
     pub billing_currency: String,
     /// The first day.
     pub day: NaiveDate,
-    /// Mean over the week after of what came, less what went. An amount a day, for estimates only.
+    /// Mean over the complete days of the week from it on of what came, less what went. An amount a day, for estimates
+    /// only.
     pub amount_per_day: f64,
 }
 
-/// What dated rules moved to services and away from them.
+/// What dated rules moved to services and away from them: of usage, as in [`days`]. `range` ends with the last complete
+/// day, after which amounts are still arriving.
 pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<RuleStep>> {
     sqlx::query_as!(
         RuleStep,
@@ -354,14 +356,17 @@ pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Resu
              FROM key_mapping later
              JOIN key_mapping earlier ON earlier.sub_account_key = later.sub_account_key
                  AND earlier.rollup_key_id = later.rollup_key_id AND earlier.end_day = later.first_day
-             WHERE later.first_day >= $1 AND later.first_day < $2
+             WHERE later.first_day >= $1 AND later.first_day < $2::date
                AND (later.service_id, later.environment_id) <> (earlier.service_id, earlier.environment_id)
            ), moved AS (
              SELECT s.day, s.to_service, s.to_environment, s.from_service, s.from_environment, d.billing_currency,
-                    sum(d.effective_cost)::double precision / 7 AS amount
+                    sum(d.effective_cost)::double precision / least(7, $2::date - s.day) AS amount
              FROM steps s
+             JOIN rollup_key k ON k.sub_account_key = s.sub_account_key AND k.rollup_key_id = s.rollup_key_id
+                 AND is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status,
+                                    k.pricing_category)
              JOIN daily_cost_by_key d ON d.sub_account_key = s.sub_account_key AND d.rollup_key_id = s.rollup_key_id
-                 AND d.charge_date >= s.day AND d.charge_date < s.day + 7
+                 AND d.charge_date >= s.day AND d.charge_date < least(s.day + 7, $2::date)
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
              GROUP BY 1, 2, 3, 4, 5, 6
            )

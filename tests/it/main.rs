@@ -49,6 +49,7 @@ mod ledger;
 mod limits;
 mod lost_ends;
 mod mapping;
+mod moved_cost;
 mod old_server;
 mod pages_explore;
 mod pages_finance;

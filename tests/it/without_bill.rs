@@ -7,7 +7,7 @@ use super::finance::{BY, HEADER, World, deployed, time, world};
 use super::support::{Answer, last_answer, usual_cents};
 use chrono::{Days, NaiveDate};
 use costwake::jobs::{anomalies, effects, forecasts};
-use costwake::rollup::accept;
+use costwake::rollup::{accept, withdraw};
 use sqlx::PgPool;
 
 const SERVICES: [&str; 3] = ["checkout", "search", "ledger"];
@@ -16,17 +16,21 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Cents that a service costs on a day. Checkout costs 40 more a day from the middle of October on.
-fn cents(service: usize, at: NaiveDate) -> i64 {
-    usual_cents(service, at) + if service == 0 && at > day("2026-10-15") { 4000 } else { 0 }
+/// Cents that a service costs on a day. Checkout costs so many more a day from the middle of October on.
+fn cents(service: usize, at: NaiveDate, more: i64) -> i64 {
+    usual_cents(service, at) + if service == 0 && at > day("2026-10-15") { more } else { 0 }
 }
 
 fn bill(month: &str, last: &str) -> String {
+    bill_with(month, last, 4000)
+}
+
+fn bill_with(month: &str, last: &str, more: i64) -> String {
     let first = day(&format!("{month}-01"));
     let mut text = format!("{HEADER}\n");
     for at in first.iter_days().take_while(|at| *at <= day(last)) {
         for (index, service) in SERVICES.iter().enumerate() {
-            let cents = cents(index, at);
+            let cents = cents(index, at, more);
             text.push_str(&line(first, at, service, &format!("{}.{:02}", cents / 100, cents % 100)));
         }
     }
@@ -127,4 +131,37 @@ async fn a_month_that_waits_is_claimed_nothing_of(db: PgPool) {
     assert!(point.is_some() && no_forecast.is_empty(), "{no_forecast}");
     assert!(hindcasts_of_october(&db).await > 0);
     assert_eq!(drops(&world).await, 0);
+}
+
+/// A settled answer waits while the bill of a month in between is withdrawn, and is revised by the one that takes its
+/// place.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_answer_that_waited_for_a_corrected_bill_is_revised(db: PgPool) {
+    let world = world(&db).await;
+    for (month, last, now) in [
+        ("2026-07", "2026-07-31", "2026-08-02T06:00:00Z"),
+        ("2026-08", "2026-08-31", "2026-09-02T06:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-02T06:00:00Z"),
+    ] {
+        world.import_text(&bill(month, last), now).await;
+    }
+    let october = world.import_text(&bill("2026-10", "2026-10-31"), "2026-11-02T06:00:00Z").await;
+    world.import_text(&bill("2026-11", "2026-11-18"), "2026-11-19T06:00:00Z").await;
+    let id = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-15T12:00:00Z").await;
+    settle(&world).await;
+    let Answer { phase, finding, .. } = last_answer(&db, id).await;
+    assert_eq!([phase, finding], ["settled", "increase"]);
+
+    withdraw(&world.app.state.pools, october.delivery_id, BY, time("2026-11-20T07:00:00Z")).await.unwrap();
+    settle(&world).await;
+    let Answer { phase, reason, .. } = last_answer(&db, id).await;
+    assert_eq!([phase, reason], ["measuring", "bill-missing"]);
+
+    world.import_text(&bill_with("2026-10", "2026-10-31", -3000), "2026-11-20T08:00:00Z").await;
+    world.import_text(&bill_with("2026-11", "2026-11-18", -3000), "2026-11-20T09:00:00Z").await;
+    settle(&world).await;
+    let Answer { phase, finding, .. } = last_answer(&db, id).await;
+    assert_eq!([phase, finding], ["revised", "decrease"]);
+    let page = world.finance().await.get(&format!("/deployments/{id}")).await.body;
+    assert!(page.contains("Revised: ") && page.contains("It was "), "{page}");
 }

@@ -1,4 +1,5 @@
-//! What the days of an anomaly would have cost: the level, the weekdays and the traffic of the days before it.
+//! What the days of an anomaly would have cost: the level, the weekdays and the traffic of the days before it, at the
+//! prices of each day.
 
 #![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 
@@ -37,15 +38,17 @@ pub fn expected_days(history: &History, start: NaiveDate, end: NaiveDate) -> Vec
     if before.iter().flatten().count() < BEFORE_DAYS_MIN {
         return Vec::new();
     }
-    let weekdays = weekdays(&history.cost, first, at);
-    let even: Vec<Option<f64>> =
-        (first..at).map(|index| history.cost[index].map(|cost| cost / weekdays[index % 7])).collect();
+    let prices = prices(history);
+    let alike: Vec<Option<f64>> =
+        history.cost.iter().zip(&prices).map(|(cost, price)| cost.map(|cost| cost / price)).collect();
+    let weekdays = weekdays(&alike, first, at);
+    let even: Vec<Option<f64>> = (first..at).map(|index| alike[index].map(|cost| cost / weekdays[index % 7])).collect();
     let level = median(even[even.len().saturating_sub(LEVEL_DAYS)..].iter().flatten().copied().collect());
     let Some(level) = level.filter(|level| *level > 0.0) else { return Vec::new() };
     let pull = history.traffic.as_ref().and_then(|traffic| Pull::of(traffic, &even, first, at));
     let expected = |index: usize| {
         let moved = pull.as_ref().map_or(1.0, |pull| pull.factor(history.traffic.as_deref(), index));
-        level * weekdays[index % 7] * moved
+        level * weekdays[index % 7] * moved * prices[index]
     };
     let mut shares: Vec<f64> = (first..at)
         .filter_map(|index| Some(history.cost[index]? / expected(index)))
@@ -59,6 +62,18 @@ pub fn expected_days(history: &History, start: NaiveDate, end: NaiveDate) -> Vec
         ExpectedDay { day: history.day_at(index), expected, low: expected * low, high: expected * high }
     };
     (first..=last).map(day).collect()
+}
+
+/// What each day cost for its prices, against the first one: changes of price and commitment whose size is known.
+fn prices(history: &History) -> Vec<f64> {
+    let known: Vec<(NaiveDate, f64)> = history
+        .price_events
+        .iter()
+        .filter_map(|event| Some((event.day, event.size?.log_ratio)))
+        .filter(|(_, log_ratio)| log_ratio.is_finite())
+        .collect();
+    let price = |day: NaiveDate| known.iter().filter(|(from, _)| *from <= day).map(|(_, size)| size).sum::<f64>().exp();
+    (0..history.cost.len()).map(|index| price(history.day_at(index))).collect()
 }
 
 /// What each weekday costs against the week around it, by place modulo seven; 1 on average.
@@ -123,6 +138,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::impact::{KnownSize, PriceEvent, PriceEventKind};
 
     const DAYS: usize = 70;
 
@@ -168,6 +184,23 @@ mod tests {
         for day in &days[56..] {
             let actual = history.cost[history.index_of(day.day).unwrap()].unwrap();
             assert!((day.expected / actual - 1.0).abs() < 0.1, "{day:?} {actual}");
+        }
+    }
+
+    #[test]
+    fn a_price_of_known_size_is_expected_from_its_day_on() {
+        for from in [40, 58, 60, 62] {
+            let price = |index: usize| if index >= from { 1.2 } else { 1.0 };
+            let mut dearer =
+                history(|index| 100.0 * weekday(index) * price(index) + if index >= 60 { 40.0 } else { 0.0 }, None);
+            let size = Some(KnownSize { log_ratio: 1.2_f64.ln(), log_ratio_sd: 0.01 });
+            let (day, kind) = (dearer.day_at(from), PriceEventKind::PriceChange);
+            dearer.price_events.push(PriceEvent { day, kind, size });
+            for day in expected_days(&dearer, dearer.day_at(60), dearer.day_at(69)) {
+                let index = dearer.index_of(day.day).unwrap();
+                let usual = 100.0 * weekday(index) * price(index);
+                assert!((day.expected - usual).abs() < 2.0, "{from}: {day:?} for {usual}");
+            }
         }
     }
 

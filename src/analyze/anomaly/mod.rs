@@ -146,7 +146,7 @@ fn spike(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) ->
     let last = surprises.days.last()?;
     let share = last.size.exp() - 1.0;
     let amount_per_day = last.cost * (1.0 - (-last.size).exp());
-    let news = last.day == history.complete_to && !explained_on(history, last.day);
+    let news = last.day == history.complete_to && !explained_on(history, last.day, amount_per_day);
     let out = last.deviations > sensitivity.spike_deviations
         && share > sensitivity.spike_share
         && amount_per_day >= sensitivity.amount_per_day;
@@ -161,10 +161,16 @@ fn spike(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) ->
     })
 }
 
-/// Whether a release or a price event of that day or the day before explains a jump.
-fn explained_on(history: &History, day: NaiveDate) -> bool {
+/// Whether a release, a price event, a rule or other tags of that day or the day before explain a jump of so much. Of
+/// rules and tags the amount is known, and was taken off: beyond it they explain what they may be wrong by, no more.
+#[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+fn explained_on(history: &History, day: NaiveDate, amount_per_day: f64) -> bool {
     let near = |other: NaiveDate| (0..=1).contains(&(day - other).num_days());
-    history.releases.iter().any(|release| near(release.day)) || history.price_events.iter().any(|event| near(event.day))
+    let explains = |moved: Option<f64>| moved.is_none_or(|moved| moved >= amount_per_day / 2.0);
+    let mut moves = history.notes.iter().filter(|note| note.kind.moves_cost() && near(note.day));
+    history.releases.iter().any(|release| near(release.day))
+        || history.price_events.iter().any(|event| near(event.day))
+        || moves.any(|note| explains(note.amount_per_day))
 }
 
 /// Shifts that are still news.

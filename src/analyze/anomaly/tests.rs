@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "made-up costs")]
 
 use super::*;
-use crate::analyze::impact::ReleaseDay;
+use crate::analyze::impact::{Note, NoteKind, ReleaseDay};
 
 const DAYS: i32 = 98;
 
@@ -59,6 +59,26 @@ fn a_shift_without_a_release_is_found_and_one_with_is_not() {
     );
     shifted.releases.push(ReleaseDay { day: day(DAYS - 9), deployment_ids: vec![1], share_before: Some(0.0) });
     assert_eq!(kinds(&shifted), []);
+}
+
+/// What rules and tags moved is no anomaly, from its first day on; what rises by more than they moved is one.
+#[test]
+fn what_a_rule_or_a_tag_moved_is_no_anomaly() {
+    let usual = history(|_| 1.0);
+    let moved = |from: i32, kind: NoteKind, amount: f64, told: f64| {
+        let mut moved = usual.clone();
+        moved.cost[from as usize..].iter_mut().flatten().for_each(|cost| *cost += amount);
+        moved.notes.push(Note { day: day(from), last_day: None, kind, amount_per_day: Some(told) });
+        kinds(&moved)
+    };
+    for kind in [NoteKind::AllocationRule, NoteKind::Retagging] {
+        for from in [DAYS - 9, DAYS - 2, DAYS - 1] {
+            assert_eq!(moved(from, kind, 60.0, 60.0), [], "{kind:?} {from}");
+            assert_eq!(moved(from, kind, -40.0, -40.0), [], "{kind:?} {from}");
+        }
+        assert_eq!(moved(DAYS - 1, kind, 90.0, 5.0), [(AnomalyKind::Spike, day(DAYS - 1))], "{kind:?}");
+        assert!(matches!(moved(DAYS - 9, kind, 60.0, 5.0)[..], [(AnomalyKind::WithoutRelease, _)]), "{kind:?}");
+    }
 }
 
 #[test]

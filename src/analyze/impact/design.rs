@@ -25,6 +25,8 @@ pub(super) enum Role {
     Calendar,
     /// A price event, by its place in the window's list.
     Price(usize),
+    /// What rules or tags moved on a day.
+    Move,
     /// A launch, by its place in the window's list.
     Launch(usize),
     /// Another release, by its place in the window's list.
@@ -78,11 +80,7 @@ impl Design {
         design.add_calendar(window, model);
         design.add_traffic(window, model);
         design.add_siblings(window, model);
-        for (index, (day, mean, sd, _)) in window.prices.iter().enumerate() {
-            let values = step(&window.days, *day, 1.0);
-            subtract(&mut design.target, *mean, &values);
-            design.base.push(Column { role: Role::Price(index), values, sd: *sd });
-        }
+        design.add_known_steps(window);
         for (index, (first, last)) in window.launches.iter().enumerate() {
             let values = window.days.iter().map(|day| f64::from(u8::from((*first..=*last).contains(day)))).collect();
             design.base.push(Column { role: Role::Launch(index), values, sd: model.launch_sd });
@@ -194,6 +192,18 @@ impl Design {
         }
         if let (Some(traffic), Some(sd)) = (&window.sibling_traffic, model.sibling_traffic_sd) {
             self.base.push(Column { role: Role::Siblings, values: centred(traffic, window.before), sd });
+        }
+    }
+
+    /// Steps whose size is known beforehand: it is taken off, and what is not known of it has a column.
+    fn add_known_steps(&mut self, window: &Window) {
+        let prices = window.prices.iter().enumerate();
+        let prices = prices.map(|(index, (day, mean, sd, _))| (Role::Price(index), *day, *mean, *sd));
+        let moves = window.moves.iter().map(|one| (Role::Move, one.day, one.log_ratio, one.log_ratio_sd));
+        for (role, day, mean, sd) in prices.chain(moves) {
+            let values = step(&window.days, day, 1.0);
+            subtract(&mut self.target, mean, &values);
+            self.base.push(Column { role, values, sd });
         }
     }
 

@@ -114,7 +114,8 @@ fn autoscaling(history: &History, day: NaiveDate, window: &Window) -> Option<Fla
         .then(|| plain(FlagKind::Autoscaling, Some((later - count) * cost / count), None))
 }
 
-/// What was noted; of launches those that the days say nothing of, since they begin later.
+/// What was noted; of launches those that the days say nothing of, since they begin later. What rules and tags moved is
+/// told as the bill has it: the days can only be less sure of it.
 fn notes(history: &History, day: NaiveDate, horizon: i32, estimated: &[NaiveDate]) -> Vec<Flag> {
     let near = |note: &&super::Note| {
         let days = (note.day - day).num_days();

@@ -90,7 +90,8 @@ pub struct Note {
     pub last_day: Option<NaiveDate>,
     /// What it was.
     pub kind: NoteKind,
-    /// What it moved, in units of the currency a day, where that is known (the credit's own amount, what a rule moved).
+    /// What it moved, in units of the currency a day, where that is known (the credit's own amount; of a rule or a tag
+    /// the mean over the week from its day on).
     pub amount_per_day: Option<f64>,
 }
 
@@ -105,6 +106,13 @@ pub enum NoteKind {
     AllocationRule,
     /// Resources got other tags, and with them another service.
     Retagging,
+}
+
+impl NoteKind {
+    /// Whether it gave the service cost of another, or another its cost, from its day on.
+    pub fn moves_cost(self) -> bool {
+        matches!(self, Self::AllocationRule | Self::Retagging)
+    }
 }
 
 impl History {

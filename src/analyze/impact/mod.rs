@@ -18,6 +18,7 @@ mod life;
 mod mixture;
 mod model;
 mod money;
+mod moves;
 mod noise;
 mod placebo;
 mod posterior;

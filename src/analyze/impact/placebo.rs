@@ -30,6 +30,10 @@ pub fn placebo(history: &History, day: NaiveDate, place: usize, model: &Model) -
             *cost *= (share * size).exp();
         }
     }
+    // What a rule moves is an amount, and the steps of these days keep their share.
+    for note in changed.notes.iter_mut().filter(|note| note.kind.moves_cost() && note.day > day) {
+        note.amount_per_day = note.amount_per_day.map(|amount| amount * size.exp());
+    }
     changed.releases.push(ReleaseDay { day, deployment_ids: Vec::new(), share_before: None });
     let window = Window::of(&changed, day, model).ok()?;
     let raw = Raw::of(&window, &Fit::of(&window, model));

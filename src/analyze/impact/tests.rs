@@ -291,14 +291,56 @@ fn siblings_that_moved_alike_have_their_amount() {
     assert!(amount > 0.05 * mean_after(&alike), "{amount} of {}", mean_after(&alike));
 }
 
+/// Moves so much cost from a day on, and says so.
+fn moved(history: &mut History, from: i32, kind: NoteKind, amount: f64) {
+    history.cost[from as usize..].iter_mut().flatten().for_each(|cost| *cost += amount);
+    history.notes.push(Note { day: day(from), last_day: None, kind, amount_per_day: Some(amount) });
+}
+
+/// $200 a day, whatever the weekday, that the release changes by a factor.
+fn flat(factor: f64) -> History {
+    let mut flat = history(factor, 14);
+    let weekends = flat.cost.iter_mut().enumerate().filter(|(index, _)| index % 7 >= 5);
+    weekends.for_each(|(_, cost)| *cost = cost.map(|cost| cost / 0.8));
+    flat
+}
+
+/// What a rule or a tag moves from the day after a release on is theirs and not the release's, either way; and what the
+/// release did beside it is its own.
+#[test]
+fn what_a_rule_moved_is_not_put_to_the_release() {
+    for (kind, flag, amount) in [
+        (NoteKind::AllocationRule, FlagKind::AllocationRule, 60.0),
+        (NoteKind::AllocationRule, FlagKind::AllocationRule, -60.0),
+        (NoteKind::Retagging, FlagKind::Retagging, 60.0),
+    ] {
+        let mut ruled = flat(1.0);
+        moved(&mut ruled, DAY + 1, kind, amount);
+        let impact = ask(&ruled);
+        assert_eq!(amount_of(&impact, flag), (amount, Some(day(DAY + 1))));
+        assert_eq!(impact.finding, Finding::NoMaterialChange, "{amount}: {:?}", impact.effect);
+        assert!(impact.effect.unwrap().per_day.abs() < 6.0, "{amount}: {:?}", impact.effect);
+        // Without a word of it, it would be the release's.
+        ruled.notes.clear();
+        let blamed = if amount > 0.0 { Finding::Increase } else { Finding::Decrease };
+        assert_eq!(ask(&ruled).finding, blamed, "{amount}");
+    }
+    let mut both = flat(1.3);
+    moved(&mut both, DAY + 1, NoteKind::AllocationRule, 60.0);
+    let impact = ask(&both);
+    let effect = impact.effect.unwrap();
+    assert_eq!(impact.finding, Finding::Increase);
+    assert!((effect.per_day - 60.0).abs() < 15.0, "{effect:?}");
+}
+
 /// What a rule or a tag moved is a mean over the days asked: all of it where it came before, a half where half is left.
 #[test]
 fn rules_and_tags_count_from_their_day_on() {
-    let mut moved = history(1.0, 14);
-    let note = |index: i32, kind, amount| Note { day: day(index), last_day: None, kind, amount_per_day: Some(amount) };
-    moved.notes.push(note(DAY - 4, NoteKind::AllocationRule, 12.0));
-    moved.notes.push(note(DAY + 8, NoteKind::Retagging, -10.0));
-    let impact = ask(&moved);
+    let mut both = flat(1.0);
+    moved(&mut both, DAY - 4, NoteKind::AllocationRule, 12.0);
+    moved(&mut both, DAY + 8, NoteKind::Retagging, -10.0);
+    let impact = ask(&both);
+    assert_ne!(impact.finding, Finding::Decrease);
     assert_eq!(amount_of(&impact, FlagKind::AllocationRule), (12.0, Some(day(DAY - 4))));
     assert_eq!(amount_of(&impact, FlagKind::Retagging), (-5.0, Some(day(DAY + 8))));
 }
@@ -320,6 +362,7 @@ proptest! {
         traffic in prop::option::of(prop::collection::vec(prop::option::of(0.0..1e9_f64), 130)),
         releases in prop::collection::vec(0..130_i32, 0..12),
         prices in prop::collection::vec((0..130_i32, -3.0..3.0_f64), 0..3),
+        rules in prop::collection::vec((0..130_i32, -100.0..100.0_f64), 0..3),
         asked in 0..130_i32,
     ) {
         let last = costs.len() as i32 - 1;
@@ -342,7 +385,15 @@ proptest! {
                     size: Some(KnownSize { log_ratio: *log_ratio, log_ratio_sd: 0.0 }),
                 })
                 .collect(),
-            notes: Vec::new(),
+            notes: rules
+                .iter()
+                .map(|(at, amount)| Note {
+                    day: day(*at),
+                    last_day: None,
+                    kind: NoteKind::AllocationRule,
+                    amount_per_day: Some(amount * scale),
+                })
+                .collect(),
         };
         let impact = estimate(&history, day(asked), &Model::default(), &Calibration::default());
         if let Some(effect) = impact.effect {

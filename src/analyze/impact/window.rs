@@ -2,6 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "logarithms of cost, for estimates")]
 
+use super::moves::{Move, moves};
 use super::{History, Model, NoteKind, PriceEventKind, SETTLED_DAYS};
 use chrono::{Datelike, NaiveDate};
 
@@ -37,6 +38,8 @@ pub(super) struct Window {
     pub(super) first_share: f64,
     /// Price events: day, mean and standard deviation of their size.
     pub(super) prices: Vec<(i32, f64, f64, PriceEventKind)>,
+    /// Steps that rules and tags made in these days.
+    pub(super) moves: Vec<Move>,
     /// Launches that begin or end in these days: first and last day.
     pub(super) launches: Vec<(i32, i32)>,
     /// Cost (plus `offset`) of the days asked, 1 … horizon; a day without a figure has the mean of the others.
@@ -124,6 +127,7 @@ impl Window {
             .map(|note| (relative(note.day), relative(note.last_day.unwrap_or(note.day))))
             .filter(|(first, last)| *first <= end && *last >= days[0] && (*first > days[0] || *last < end))
             .collect();
+        let moves = moves(history, day, &days, &cost, floor, opening + 1..=end);
         let asked = asked_days(&days, &cost, horizon);
         let fortnight: Vec<f64> =
             days.iter().zip(&raw).filter(|(day, _)| (-14..0).contains(*day)).map(|(_, cost)| *cost).collect();
@@ -149,6 +153,7 @@ impl Window {
                     .clamp(0.0, 1.0),
             others,
             prices,
+            moves,
             launches,
             asked,
             before_per_day,

@@ -4,7 +4,7 @@
 
 use super::life::Episode;
 use crate::analyze::anomaly::{AnomalyKind, ExpectedDay, expected_days};
-use crate::analyze::impact::{History, NoteKind};
+use crate::analyze::impact::{History, Note, NoteKind};
 use crate::focus::DateRange;
 use crate::jobs::effects::verdict::estimate;
 use crate::store::anomalies::{Subject, WrittenAnomaly};
@@ -219,19 +219,22 @@ fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
         .iter()
         .filter(|event| near(event.day))
         .map(|event| {
-            json!({ "day": event.day, "kind": format!("{:?}", event.kind), "log_ratio": event.size.map(|size| size.log_ratio) })
+            json!({
+                "day": event.day, "kind": format!("{:?}", event.kind),
+                "log_ratio": event.size.map(|size| size.log_ratio), "is_expected": event.size.is_some(),
+            })
         })
         .collect();
-    let rules: Vec<Value> = history
-        .notes
-        .iter()
-        .filter(|note| note.kind == NoteKind::AllocationRule && near(note.day))
-        .map(|note| json!({ "day": note.day, "amount_per_day": note.amount_per_day.map(|amount| text(&estimate(amount))) }))
-        .collect();
+    let moves = |kind: NoteKind| -> Vec<Value> {
+        let own = history.notes.iter().filter(|note| note.kind == kind && near(note.day));
+        let amount = |note: &Note| note.amount_per_day.map(|amount| text(&estimate(amount)));
+        own.map(|note| json!({ "day": note.day, "amount_per_day": amount(note) })).collect()
+    };
+    let (rules, retags) = (moves(NoteKind::AllocationRule), moves(NoteKind::Retagging));
     let traffic = traffic(history, anomaly.start, anomaly.end);
     let rest = episode.rest.filter(|_| anomaly.kind == AnomalyKind::Idle);
     json!({
-        "share": anomaly.share, "deployment_ids": deployment_ids, "prices": prices, "rules": rules,
+        "share": anomaly.share, "deployment_ids": deployment_ids, "prices": prices, "rules": rules, "retags": retags,
         "traffic_share": traffic, "knows_traffic": history.traffic.is_some(),
         "idle_days": (anomaly.kind == AnomalyKind::Idle).then_some(idle_days),
         "no_use_units": rest.map(|rest| rest.no_use),

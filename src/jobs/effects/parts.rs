@@ -32,8 +32,31 @@ pub(in crate::jobs) struct Parts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub parts: Parts,
-    /// The answer that moves are measured against: the first settled one, then the last that was a revision.
+    /// The answer that moves are measured against: the first settled one, then the last that was a revision. It stays
+    /// while a bill is missing or fewer days are complete.
     pub told: Option<Told>,
+    /// How far the answer had come, whether or not it waits again.
+    #[serde(default)]
+    pub reached: Option<Reached>,
+}
+
+/// A phase that is not left again for good: the answer may wait in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Reached {
+    Settled,
+    Revised,
+}
+
+impl Reached {
+    /// That a phase is.
+    pub fn of(phase: &str) -> Option<Self> {
+        match phase {
+            "settled" => Some(Self::Settled),
+            "revised" => Some(Self::Revised),
+            _ => None,
+        }
+    }
 }
 
 /// A settled or revised answer. Units of the currency a day.

@@ -2,7 +2,7 @@
 
 use super::histories::Key;
 use super::hours::HourlyStart;
-use super::parts::{Kept, Parts, Told};
+use super::parts::{Kept, Parts, Reached, Told};
 use super::{METHOD, rollbacks};
 use crate::analyze::impact::{
     self, Effect, Finding, Flag, FlagKind, History, Impact, Phase, Reason, Returned, UnitEffect,
@@ -48,7 +48,8 @@ impl Verdict<'_> {
     pub fn into_effect(self) -> NewEffect {
         let impact = self.impact;
         let phase = self.phase();
-        let kept = Kept { parts: self.parts.clone(), told: self.told(phase) };
+        let reached = Reached::of(phase).or_else(|| self.reached());
+        let kept = Kept { parts: self.parts.clone(), told: self.told(phase), reached };
         let effect = impact.effect.as_ref();
         let amount = |pick: fn(&Effect) -> f64| effect.map(|effect| estimate(pick(effect)));
         NewEffect {
@@ -86,45 +87,50 @@ impl Verdict<'_> {
         }
     }
 
-    // A settled answer that a restatement moves by more than half of its interval is revised, and stays so.
+    // A settled answer that a restatement moves by more than half of its interval is revised, and stays so, also where
+    // a bill was taken back before the restated one came.
     fn phase(&self) -> &'static str {
-        let was_settled = self.before.is_some_and(|before| matches!(before.phase.as_str(), "settled" | "revised"));
-        match self.impact.phase {
-            Phase::Measuring => "measuring",
-            Phase::Provisional => "provisional",
-            Phase::Settled if was_settled && (self.is_moved() || self.was("revised")) => "revised",
-            Phase::Settled => "settled",
+        match (self.impact.phase, self.reached()) {
+            (Phase::Measuring, _) => "measuring",
+            (Phase::Provisional, _) => "provisional",
+            (Phase::Settled, Some(Reached::Revised)) => "revised",
+            (Phase::Settled, Some(Reached::Settled)) if self.is_moved() => "revised",
+            (Phase::Settled, _) => "settled",
         }
+    }
+
+    // How far the answers before had come.
+    fn reached(&self) -> Option<Reached> {
+        let before = self.before?;
+        Reached::of(&before.phase).or_else(|| kept(before)?.reached)
     }
 
     fn is_joint(&self) -> bool {
         self.impact.deployment_ids.len() > 1
     }
 
-    fn was(&self, phase: &str) -> bool {
-        self.before.is_some_and(|before| before.phase == phase)
-    }
-
     // Against the answer that was told last, not the one that stands: many small moves add up.
     fn is_moved(&self) -> bool {
-        let Some(before) = self.before else { return false };
-        match (self.told_before(before), &self.impact.effect) {
+        match (self.told_before(), &self.impact.effect) {
             (Some(before), Some(after)) => impact::is_revision((before.low, before.high), before.per_day, after),
             (None, None) => false,
             _ => true,
         }
     }
 
-    fn told_before(&self, before: &Standing) -> Option<Told> {
-        kept(before).and_then(|kept| kept.told).or_else(|| told_of(before))
+    // An answer that waits has no amount that was told for good, or one of those before it.
+    fn told_before(&self) -> Option<Told> {
+        let before = self.before?;
+        let own = || Reached::of(&before.phase).and_then(|_| told_of(before));
+        kept(before).and_then(|kept| kept.told).or_else(own)
     }
 
     // What the next answer is measured against.
     fn told(&self, phase: &str) -> Option<Told> {
         let own = self.impact.effect.as_ref().map(Told::from);
-        match self.before.filter(|before| matches!(before.phase.as_str(), "settled" | "revised")) {
-            _ if !matches!(phase, "settled" | "revised") => None,
-            Some(before) if !self.is_moved() => self.told_before(before).or(own),
+        match self.reached() {
+            _ if Reached::of(phase).is_none() => self.told_before(),
+            Some(_) if !self.is_moved() => self.told_before().or(own),
             _ => own,
         }
     }
@@ -333,30 +339,25 @@ mod tests {
         }
     }
 
-    /// Each move alone is less than half of the interval; together they are more, and are told once.
-    #[test]
-    fn small_moves_add_up_to_a_revision() {
-        let window = history();
-        let release = window.releases[0].day;
-        let mut impact = estimated(&window, release, &Model::default(), &Calibration::default());
+    /// The phases that these answers have one after the other.
+    fn phases(window: &History, impacts: &[Impact]) -> Vec<&'static str> {
         let calibrated = of_calibration(&Calibration::default());
-        let parts = Parts::of(&window, &calibrated);
+        let parts = Parts::of(window, &calibrated);
         let key = Key { service_id: 1, environment_id: 7, billing_currency: "USD".into() };
-        let width = impact.effect.as_ref().map(|effect| effect.high - effect.low).unwrap();
         let mut before: Option<Standing> = None;
         let mut phases = Vec::new();
-        for _ in 0..5 {
+        for impact in impacts {
             let verdict = Verdict {
                 key: &key,
                 deployment_id: 1,
-                release_date: release,
-                impact: &impact,
+                release_date: impact.day,
+                impact,
                 alone: None,
                 asked_on: window.complete_to,
                 publication_id: 1,
                 fingerprint: "",
                 parts: &parts,
-                window: &window,
+                window,
                 calibrated: &calibrated,
                 volume_unit: None,
                 start: None,
@@ -366,10 +367,57 @@ mod tests {
             let told = verdict.into_effect();
             phases.push(told.phase);
             before = Some(standing(&told));
-            let effect = impact.effect.as_mut().unwrap();
-            (effect.per_day, effect.low, effect.high) =
-                (effect.per_day + 0.3 * width, effect.low + 0.3 * width, effect.high + 0.3 * width);
         }
-        assert_eq!(phases, ["settled", "settled", "revised", "revised", "revised"]);
+        phases
+    }
+
+    /// An answer, and a shift of it by a number of widths of its interval.
+    fn answer(window: &History) -> (Impact, impl Fn(f64) -> Impact) {
+        let impact = estimated(window, window.releases[0].day, &Model::default(), &Calibration::default());
+        let first = impact.clone();
+        let shifted = move |widths: f64| {
+            let mut shifted = first.clone();
+            let effect = shifted.effect.as_mut().unwrap();
+            let by = widths * (effect.high - effect.low);
+            (effect.per_day, effect.low, effect.high) = (effect.per_day + by, effect.low + by, effect.high + by);
+            shifted
+        };
+        (impact, shifted)
+    }
+
+    /// Each move alone is less than half of the interval; together they are more, and are told once.
+    #[test]
+    fn small_moves_add_up_to_a_revision() {
+        let window = history();
+        let (first, shifted) = answer(&window);
+        let moves = [first, shifted(0.3), shifted(0.6), shifted(0.9), shifted(1.2)];
+        assert_eq!(phases(&window, &moves), ["settled", "settled", "revised", "revised", "revised"]);
+    }
+
+    /// A bill that is taken back, or one that is late, in between does not make it the first answer.
+    #[test]
+    fn an_answer_that_waited_is_revised_against_what_was_told() {
+        let window = history();
+        let (first, shifted) = answer(&window);
+        let waits = impact::without_bill(&window, &[first.day]);
+        let provisional = |mut impact: Impact| {
+            impact.phase = Phase::Provisional;
+            impact
+        };
+        let (near, far) = (shifted(0.3), shifted(-2.0));
+        let cases: [(Vec<Impact>, &[&str]); 5] = [
+            (vec![first.clone(), waits.clone(), far.clone()], &["settled", "measuring", "revised"]),
+            (vec![first.clone(), waits.clone(), near.clone()], &["settled", "measuring", "settled"]),
+            (
+                vec![first.clone(), provisional(far.clone()), waits.clone(), far.clone(), waits.clone(), far.clone()],
+                &["settled", "provisional", "measuring", "revised", "measuring", "revised"],
+            ),
+            // What was told while it was provisional was not for good.
+            (vec![provisional(first.clone()), waits.clone(), far.clone()], &["provisional", "measuring", "settled"]),
+            (vec![waits, first, far], &["measuring", "settled", "revised"]),
+        ];
+        for (answers, told) in cases {
+            assert_eq!(phases(&window, &answers), told);
+        }
     }
 }

@@ -49,7 +49,8 @@ pub fn causes(one: &ListedAnomaly, near: &[&MarkedDeployment], effects: &[Effect
     let excess = one.excess();
     let mut found: Vec<Found> = near.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
     count_once(&mut found, near, effects);
-    found.extend(of_list(one, "rules").map(|rule| of_rule(one, rule)));
+    found.extend(of_list(one, "rules").map(|rule| of_move(one, rule, &RULE)));
+    found.extend(of_list(one, "retags").map(|retag| of_move(one, retag, &RETAG)));
     found.extend(of_list(one, "prices").map(of_price));
     found.push(if one.is_of_team() { of_team() } else { of_traffic(one) });
     // Only what goes the same way takes a part of it, and no more than there is.
@@ -144,15 +145,27 @@ fn count_once(found: &mut [Found], near: &[&MarkedDeployment], effects: &[Effect
     }
 }
 
-fn of_rule(one: &ListedAnomaly, rule: &Value) -> Found {
-    let per_day = rule.get("amount_per_day").and_then(Value::as_str).and_then(|text| text.parse::<BigDecimal>().ok());
+/// How something that gave the service other cost is told: what it is, where it leads, and what it did.
+struct MoveWords {
+    label: &'static str,
+    href: &'static str,
+    did: &'static str,
+}
+
+const RULE: MoveWords =
+    MoveWords { label: "Allocation rule", href: "/rules", did: "Rules gave this service other cost" };
+const RETAG: MoveWords =
+    MoveWords { label: "Tags", href: "", did: "Resources got other tags, and this service other cost with them," };
+
+fn of_move(one: &ListedAnomaly, moved: &Value, words: &MoveWords) -> Found {
+    let per_day = moved.get("amount_per_day").and_then(Value::as_str).and_then(|text| text.parse::<BigDecimal>().ok());
     let amount = per_day.map(|per_day| per_day * BigDecimal::from(one.day_count));
     let fits = amount.as_ref().is_some_and(|amount| amount.sign() == one.excess().sign());
     Found {
         row: CauseRow {
-            label: "Allocation rule".into(),
-            href: "/rules".into(),
-            note: format!("Rules gave this service other cost from {} on", day_of(rule)),
+            label: words.label.into(),
+            href: words.href.into(),
+            note: format!("{} from {} on", words.did, day_of(moved)),
             verdict: if fits { "Likely" } else { "Ruled out" },
             class: if fits { "up" } else { "flat" },
             amount: "goes the other way".into(),
@@ -167,14 +180,20 @@ fn of_price(price: &Value) -> Found {
         Some("CommitmentEnd") => "A commitment covers less",
         _ => "A price changed",
     };
+    // Anomalies that were written before the line knew prices do not say it.
+    let is_expected = price.get("is_expected").and_then(Value::as_bool).unwrap_or_default();
+    let (size, amount) = match is_expected {
+        true => ("its known size is part of what was expected", "in what was expected"),
+        false => ("how much it moved is not known", "not told apart"),
+    };
     Found {
         row: CauseRow {
             label: what.into(),
             href: String::new(),
-            note: format!("On {}; its known size is part of what was expected", day_of(price)),
+            note: format!("On {}; {size}", day_of(price)),
             verdict: "Near in time",
             class: "flat",
-            amount: "in what was expected".into(),
+            amount: amount.into(),
         },
         amount: None,
     }
@@ -227,6 +246,19 @@ fn of_traffic(one: &ListedAnomaly) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_is_in_what_was_expected_where_its_size_is_known() {
+        let said = |price: Value| {
+            let row = of_price(&price).row;
+            format!("{}: {}", row.note, row.amount)
+        };
+        let known =
+            serde_json::json!({ "day": "2026-11-08", "kind": "PriceChange", "log_ratio": 0.1, "is_expected": true });
+        assert_eq!(said(known), "On 8 Nov; its known size is part of what was expected: in what was expected");
+        let unknown = serde_json::json!({ "day": "2026-11-08", "kind": "CommitmentEnd", "log_ratio": null });
+        assert_eq!(said(unknown), "On 8 Nov; how much it moved is not known: not told apart");
+    }
 
     #[test]
     fn a_release_near_by_is_told_with_what_its_own_estimate_says() {

@@ -344,7 +344,7 @@ fn history(own: &[&EffectRow]) -> Vec<HistoryRow> {
 
 fn method(main: &EffectRow, calibration: Option<&StoredCalibration>) -> String {
     let fitted = format!(
-        "Expected cost is fitted on {} complete days before and {} after: weekday, traffic where it is known, how the other services moved, known prices and commitments, and every other release of {}. {}",
+        "Expected cost is fitted on {} complete days before and {} after: weekday, traffic where it is known, how the other services moved, known prices and commitments, what rules and tags moved, and every other release of {}. {}",
         main.days_before,
         main.days_after,
         main.service_name,
