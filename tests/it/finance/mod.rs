@@ -149,11 +149,34 @@ impl World {
     }
 
     async fn hand_in_as(&self, source: &str, text: &str, now: &str) -> Receipt {
+        self.hand_in_file((source, "bill.csv"), text, now).await
+    }
+
+    /// Makes a source whose files add up: each name counts by itself ([`Self::import_object`]).
+    pub async fn add_appending(&self, source: &str) {
+        sqlx::query(
+            "WITH made AS (INSERT INTO source (name) VALUES ($1) RETURNING source_id)
+             INSERT INTO source_setting (source_id, kind, layout, restatement, created_at, created_by, changed_at)
+             SELECT source_id, 'directory', 'oci', 'append-by-object', now(), 'test', now() FROM made",
+        )
+        .bind(source)
+        .execute(&self.db)
+        .await
+        .unwrap();
+    }
+
+    /// Imports these lines as a file of this name, which its source adds to its other files.
+    pub async fn import_object(&self, object: (&str, &str), lines: &[Line], now: &str) {
+        let receipt = self.hand_in_file(object, &bill(lines), now).await;
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    }
+
+    async fn hand_in_file(&self, (source, file_name): (&str, &str), text: &str, now: &str) -> Receipt {
         let path = self.folder.path().join("bill.csv");
         std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
             path,
-            file_name: "bill.csv".into(),
+            file_name: file_name.into(),
             source: Some(source.into()),
             as_of: None,
             received_by: "test".into(),

@@ -105,6 +105,34 @@ async fn restated_since_you_last_looked(db: PgPool) {
     assert!(!says(&finance.get("/").await.body));
 }
 
+/// Of files that add up only those that were written again are restated, each by what took its own place.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_of_several_files_is_restated_by_itself(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    let import = async |object: &str, cost: &'static str, now: &str| {
+        world.import_object(("oci", object), &[Line { cost, ..Line::default() }], now).await;
+    };
+    import("a.csv", "101", "2026-11-02T06:00:00Z").await;
+    import("b.csv", "50", "2026-11-02T06:01:00Z").await;
+    import("c.csv", "7", "2026-11-02T06:02:00Z").await;
+    let finance = world.finance().await;
+    finance.get("/finance/statements/2026-10").await;
+    let told = async || {
+        let page = finance.get("/finance/statements/2026-10").await.body;
+        texts(&page, "div.state.warn p").join(" ")
+    };
+    import("a.csv", "102", "2026-11-03T06:00:00Z").await;
+    let notice = told().await;
+    assert!(notice.contains("October 2026") && notice.contains("+$1.00"), "{notice}");
+    let history = finance.get("/finance/history.csv?month=2026-10").await;
+    assert_eq!(column(&history.body, "Change"), ["", "50", "7", "1"], "{}", history.body);
+    import("b.csv", "52.5", "2026-11-03T06:01:00Z").await;
+    let notice = told().await;
+    assert!(notice.contains("+$3.50"), "{notice}");
+    world.assert_clean().await;
+}
+
 /// Pages of a service, a team, an environment and a dimension tell it within what they are about.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn pages_tell_what_was_restated_of_what_they_are_about(db: PgPool) {
