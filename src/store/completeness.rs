@@ -6,18 +6,20 @@ use sqlx::PgConnection;
 /// Days back from the newest bill that are learned from.
 const HISTORY_DAYS: i32 = 100;
 
-/// What one bill said of one day, and what the bill that counts says.
+/// What bills said of one day once a version of one of them was there, and what the bills that count say.
 #[derive(Debug, Clone)]
 pub struct SaidOfDay {
-    /// Days from the day to the bill.
+    /// Days from the day to the version.
     pub age_days: i32,
-    /// In that bill, EffectiveCost; zero where the day was not in it.
+    /// In the bills of then, EffectiveCost; zero where the day was not in them.
     pub said: BigDecimal,
-    /// In the current bill, EffectiveCost.
+    /// In the current bills, EffectiveCost.
     pub last: BigDecimal,
 }
 
-/// What bills of the last hundred days said of days that are at least `settled_days` older than the current bill.
+/// What bills of the last hundred days said of days that are at least `settled_days` older than the newest current bill
+/// of their account and period. Where a source has several exports, or files that add up, an account and period has
+/// several bills, each with versions of its own: what was said on a day is the sum of those that were there then.
 pub async fn said_of_days(
     conn: &mut PgConnection,
     source_id: i64,
@@ -26,32 +28,49 @@ pub async fn said_of_days(
 ) -> sqlx::Result<Vec<SaidOfDay>> {
     sqlx::query_as!(
         SaidOfDay,
-        r#"WITH bill AS (
-             SELECT DISTINCT ON (g.billing_account_id, g.billing_period_start, (d.version_at AT TIME ZONE 'UTC')::date)
-                    g.generation_id, g.billing_account_id, g.billing_period_start, g.billing_period_end, g.state,
-                    (d.version_at AT TIME ZONE 'UTC')::date AS version_date
+        r#"WITH told AS (
+             SELECT DISTINCT ON (g.billing_account_id, g.billing_period_start, g.append_object,
+                                 (d.version_at AT TIME ZONE 'UTC')::date)
+                    g.generation_id, g.billing_account_id, g.billing_period_start, g.billing_period_end,
+                    g.append_object, g.state, (d.version_at AT TIME ZONE 'UTC')::date AS version_date
              FROM generation g JOIN delivery d USING (delivery_id)
              WHERE g.source_id = $1 AND g.state IN ('current', 'superseded')
                AND d.version_at > (SELECT max(version_at) FROM delivery WHERE source_id = $1) - make_interval(days => $4)
-             ORDER BY g.billing_account_id, g.billing_period_start, (d.version_at AT TIME ZONE 'UTC')::date,
-                      g.state = 'current' DESC, d.version_at DESC
-         ), final AS (
-             SELECT b.billing_account_id, b.billing_period_start, c.charge_date, c.billing_currency,
-                    sum(c.effective_cost) AS cost
+             ORDER BY g.billing_account_id, g.billing_period_start, g.append_object,
+                      (d.version_at AT TIME ZONE 'UTC')::date, g.state = 'current' DESC, d.version_at DESC
+         ), bill AS (
+             SELECT told.*, lead(version_date) OVER (
+                        PARTITION BY billing_account_id, billing_period_start, append_object ORDER BY version_date
+                    ) AS next_version_date
+             FROM told
+         ), part AS MATERIALIZED (
+             SELECT b.billing_account_id, b.billing_period_start, c.charge_date, c.billing_currency, b.version_date,
+                    b.next_version_date, b.state, sum(c.effective_cost) AS cost
              FROM bill b JOIN daily_cost c USING (generation_id)
-             WHERE b.state = 'current' AND c.charge_date <= b.version_date - $2::integer
-               AND c.charge_date >= b.billing_period_start AND c.charge_date < b.billing_period_end
-             GROUP BY 1, 2, 3, 4 HAVING sum(c.effective_cost) <> 0
+             WHERE c.charge_date >= b.billing_period_start AND c.charge_date < b.billing_period_end
+               AND (b.state = 'current' OR c.charge_date >= b.version_date - $3::integer)
+             GROUP BY 1, 2, 3, 4, 5, 6, 7
+         ), newest AS (
+             SELECT billing_account_id, billing_period_start, max(version_date) AS version_date
+             FROM bill WHERE state = 'current' GROUP BY 1, 2
+         ), final AS (
+             SELECT p.billing_account_id, p.billing_period_start, p.charge_date, p.billing_currency, sum(p.cost) AS cost
+             FROM part p JOIN newest n USING (billing_account_id, billing_period_start)
+             WHERE p.state = 'current' AND p.charge_date <= n.version_date - $2::integer
+             GROUP BY 1, 2, 3, 4 HAVING sum(p.cost) <> 0
+         ), looked AS (
+             SELECT DISTINCT billing_account_id, billing_period_start, version_date FROM bill
          )
-         SELECT (b.version_date - f.charge_date) AS "age_days!", coalesce(sum(c.effective_cost), 0) AS "said!",
-                f.cost AS "last!"
+         SELECT (l.version_date - f.charge_date) AS "age_days!", coalesce(sum(p.cost), 0) AS "said!", f.cost AS "last!"
          FROM final f
-         JOIN bill b USING (billing_account_id, billing_period_start)
-         LEFT JOIN daily_cost c ON c.generation_id = b.generation_id AND c.charge_date = f.charge_date
-              AND c.billing_currency = f.billing_currency
-         WHERE b.version_date >= f.charge_date AND b.version_date - f.charge_date <= $3::integer
-         GROUP BY b.generation_id, b.version_date, f.billing_account_id, f.billing_period_start, f.charge_date,
-                  f.billing_currency, f.cost
+         JOIN looked l USING (billing_account_id, billing_period_start)
+         LEFT JOIN part p ON p.billing_account_id = f.billing_account_id
+              AND p.billing_period_start = f.billing_period_start AND p.charge_date = f.charge_date
+              AND p.billing_currency = f.billing_currency AND p.version_date <= l.version_date
+              AND (p.next_version_date IS NULL OR p.next_version_date > l.version_date)
+         WHERE l.version_date >= f.charge_date AND l.version_date - f.charge_date <= $3::integer
+         GROUP BY f.billing_account_id, f.billing_period_start, f.charge_date, f.billing_currency, f.cost,
+                  l.version_date
          LIMIT 100000"#,
         source_id,
         settled_days,

@@ -222,8 +222,9 @@ pub struct RestatedOf {
     pub environment_id: Option<i64>,
 }
 
-/// What was restated after a publication, within a scope. Days that the earlier bill
-/// could not hold in full are arriving and not restated: they are left out on both sides, as is what splits move.
+/// What was restated after a publication, within a scope. Each bill is held against what took its place: where a source
+/// has several exports, or files that add up, the others still say what they said. Days that the earlier bill could not
+/// hold in full are arriving and not restated: they are left out on both sides, as is what splits move.
 pub async fn restated_since(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -234,7 +235,7 @@ pub async fn restated_since(
     let rows = sqlx::query_as!(
         Restated,
         r#"WITH earlier AS (
-             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start,
+             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start, g.append_object,
                     (d.version_at AT TIME ZONE 'UTC')::date AS version_date
              FROM counted_span s JOIN generation g USING (generation_id) JOIN delivery d USING (delivery_id)
              WHERE s.first_publication_id <= $3 AND s.end_publication_id > $3 AND g.state <> 'current'
@@ -245,6 +246,7 @@ pub async fn restated_since(
              SELECT e.billing_period_start, e.version_date, g.generation_id, false
              FROM earlier e JOIN generation g ON g.source_id = e.source_id AND g.state = 'current'
                   AND g.billing_account_id = e.billing_account_id AND g.billing_period_start = e.billing_period_start
+                  AND g.append_object = e.append_object
          ), summed AS (
              SELECT date_trunc('month', side.billing_period_start::timestamp)::date AS month, d.billing_currency,
                     coalesce(sum(cost.amount) FILTER (WHERE side.is_before), 0) AS before,

@@ -152,12 +152,19 @@ impl ChargePage {
         conditions(&self.trace.environment_rule_conditions)
     }
 
+    // Who owns the service pays only where no split divides the line.
     fn lede(&self) -> String {
         let amount = display::money_exact(&self.trace.effective_cost, &self.trace.billing_currency);
-        match (&self.trace.catalogue_service, &self.trace.team_name) {
-            (Some(service), Some(team)) => format!("{amount} of {service}, paid by {team}."),
-            (Some(service), None) => format!("{amount} of {service}, which belongs to no team."),
-            _ => format!("{amount} that no rule gives to a service yet."),
-        }
+        let whose = match &self.trace.catalogue_service {
+            Some(service) => format!("of {service}"),
+            None => "that no rule gives to a service yet".to_owned(),
+        };
+        let who = match (&self.trace.catalogue_service, &self.trace.team_name) {
+            _ if !self.parts.is_empty() => ", divided as a shared cost: who pays which part stands below".to_owned(),
+            (Some(_), Some(team)) => format!(", paid by {team}"),
+            (Some(_), None) => ", which belongs to no team".to_owned(),
+            (None, _) => String::new(),
+        };
+        format!("{amount} (EffectiveCost) {whose}{who}.")
     }
 }

@@ -19,6 +19,8 @@ const LABELS_REMEMBERED: usize = 256;
 pub(super) struct GcpBilling {
     cost: usize,
     credits: usize,
+    /// The credits of tables that were flattened: one amount a row.
+    credit_amount: usize,
     invoice_month: usize,
     cost_type: usize,
     service: usize,
@@ -81,6 +83,7 @@ impl GcpBilling {
         Self {
             cost,
             credits: plan.native.find(&["credits"]),
+            credit_amount: plan.native.find(&["creditsamount"]),
             invoice_month,
             cost_type: plan.native.find(&["costtype"]),
             service,
@@ -142,14 +145,22 @@ impl GcpBilling {
 
     /// The cost and the credits against it, which are negative.
     fn cost(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
-        let credits = present(cells.get(self.credits)).filter(|text| text.trim() != "[]");
+        let filled = |column: usize| {
+            present(cells.get(column)).filter(|text| text.trim() != "[]").map(|credits| (credits, column))
+        };
+        let credits = filled(self.credits).or_else(|| filled(self.credit_amount));
         // A cost that cannot be read is rejected as one that no credit stands against.
         let cost = credits.and_then(|credits| Some((credits, Decimal::parse(trimmed(cells.get(self.cost))).ok()?)));
-        let Some((credits, mut cost)) = cost else {
+        let Some(((credits, column), mut cost)) = cost else {
             row.same(self.to.cost, self.cost);
             return Ok(());
         };
-        let fault = |reason: &str| Fault { focus: "BilledCost", column: self.credits, reason: reason.to_owned() };
+        let fault = |reason: &str| Fault { focus: "BilledCost", column, reason: reason.to_owned() };
+        if column == self.credit_amount && !credits.trim_start().starts_with('[') {
+            cost += &Decimal::parse(credits.trim()).map_err(|_| fault("is not a number"))?;
+            row.show(self.to.cost, &cost);
+            return Ok(());
+        }
         let mut json = credits;
         if python::is_python(credits) {
             self.scratch.clear();

@@ -149,18 +149,49 @@ impl World {
     }
 
     async fn hand_in_as(&self, source: &str, text: &str, now: &str) -> Receipt {
+        self.hand_in_file((source, "bill.csv", ""), text, now).await
+    }
+
+    /// Makes a source whose files add up: each name counts by itself ([`Self::import_object`]).
+    pub async fn add_appending(&self, source: &str) {
+        sqlx::query(
+            "WITH made AS (INSERT INTO source (name) VALUES ($1) RETURNING source_id)
+             INSERT INTO source_setting (source_id, kind, layout, restatement, created_at, created_by, changed_at)
+             SELECT source_id, 'directory', 'oci', 'append-by-object', now(), 'test', now() FROM made",
+        )
+        .bind(source)
+        .execute(&self.db)
+        .await
+        .unwrap();
+    }
+
+    /// Imports these lines as a file of this name, which its source adds to its other files.
+    pub async fn import_object(&self, (source, object): (&str, &str), lines: &[Line], now: &str) {
+        let receipt = self.hand_in_file((source, object, ""), &bill(lines), now).await;
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    }
+
+    /// Imports these lines as a bill of one export of a source, which counts beside its others.
+    pub async fn import_export(&self, (source, export): (&str, &str), lines: &[Line], now: &str) {
+        let receipt = self.hand_in_file((source, "bill.csv", export), &bill(lines), now).await;
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    }
+
+    async fn hand_in_file(&self, file: (&str, &str, &str), text: &str, now: &str) -> Receipt {
+        let (source, file_name, export) = file;
         let path = self.folder.path().join("bill.csv");
         std::fs::write(&path, text).unwrap();
         let request = ImportRequest {
             path,
-            file_name: "bill.csv".into(),
+            file_name: file_name.into(),
             source: Some(source.into()),
             as_of: None,
             received_by: "test".into(),
             now: time(now),
         };
         // Bills of several sources are of one account here, and all of them are meant.
-        let options = ImportOptions { is_counted_elsewhere_too: true, ..ImportOptions::default() };
+        let options =
+            ImportOptions { is_counted_elsewhere_too: true, export: export.into(), ..ImportOptions::default() };
         import_with(&self.app.state.pools, request, options, |_, _, _| {}).await.unwrap()
     }
 

@@ -105,6 +105,34 @@ async fn restated_since_you_last_looked(db: PgPool) {
     assert!(!says(&finance.get("/").await.body));
 }
 
+/// Of files that add up only those that were written again are restated, each by what took its own place.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_of_several_files_is_restated_by_itself(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    let import = async |object: &str, cost: &'static str, now: &str| {
+        world.import_object(("oci", object), &[Line { cost, ..Line::default() }], now).await;
+    };
+    import("a.csv", "101", "2026-11-02T06:00:00Z").await;
+    import("b.csv", "50", "2026-11-02T06:01:00Z").await;
+    import("c.csv", "7", "2026-11-02T06:02:00Z").await;
+    let finance = world.finance().await;
+    finance.get("/finance/statements/2026-10").await;
+    let told = async || {
+        let page = finance.get("/finance/statements/2026-10").await.body;
+        texts(&page, "div.state.warn p").join(" ")
+    };
+    import("a.csv", "102", "2026-11-03T06:00:00Z").await;
+    let notice = told().await;
+    assert!(notice.contains("October 2026") && notice.contains("+$1.00"), "{notice}");
+    let history = finance.get("/finance/history.csv?month=2026-10").await;
+    assert_eq!(column(&history.body, "Change"), ["", "50", "7", "1"], "{}", history.body);
+    import("b.csv", "52.5", "2026-11-03T06:01:00Z").await;
+    let notice = told().await;
+    assert!(notice.contains("+$3.50"), "{notice}");
+    world.assert_clean().await;
+}
+
 /// Pages of a service, a team, an environment and a dimension tell it within what they are about.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn pages_tell_what_was_restated_of_what_they_are_about(db: PgPool) {
@@ -177,5 +205,61 @@ async fn completeness_is_learned_from_the_history(db: PgPool) {
     let page = world.finance().await.get(&format!("/sources/{source_id}")).await;
     assert!(page.body.contains("A day is taken for complete 2 days after it"), "{}", page.body);
     assert!(page.body.contains("50.0%"));
+    world.assert_clean().await;
+}
+
+async fn learned(db: &PgPool) -> Vec<(i32, f64)> {
+    let source_id: i64 = sqlx::query_scalar("SELECT source_id FROM source").fetch_one(db).await.unwrap();
+    let learned = completeness::learned(&mut db.acquire().await.unwrap(), source_id).await.unwrap();
+    learned.iter().map(|age| (age.age_days, age.median_share)).take(4).collect()
+}
+
+async fn settles_after_days(db: &PgPool) -> Option<i32> {
+    sqlx::query_scalar("SELECT settles_after_days FROM source_settling").fetch_optional(db).await.unwrap()
+}
+
+fn day_of(index: usize) -> &'static str {
+    Box::leak(format!("2026-10-{index:02}").into_boxed_str())
+}
+
+/// Of files that add up, what was there on a day is the sum of those that had come: half of a day's cost comes on the
+/// next morning, the rest in a file of its own a morning later, and one of the files is written again once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn completeness_is_learned_from_files_that_add_up(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    for today in 2..=23_usize {
+        let morning = format!("2026-10-{today:02}T06:00:00Z");
+        for (kind, age) in [("first", 1), ("rest", 2)] {
+            if today > age {
+                let line = Line { cost: "5", day: day_of(today - age), ..Line::default() };
+                let name = format!("{kind}-{:02}.csv", today - age);
+                world.import_object(("oci", &name), &[line], &morning).await;
+            }
+        }
+    }
+    assert_eq!(learned(&db).await, [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.0)]);
+    assert_eq!(settles_after_days(&db).await, Some(2));
+    let again = Line { cost: "6", day: day_of(8), ..Line::default() };
+    world.import_object(("oci", "first-08.csv"), &[again], "2026-10-23T07:00:00Z").await;
+    assert_eq!(learned(&db).await, [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.0)], "one day of many, after ten days");
+    world.assert_clean().await;
+}
+
+/// Of several exports all are looked at, whichever came last on a day: of one the day before is half there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn completeness_is_learned_from_several_exports(db: PgPool) {
+    let world = world(&db).await;
+    for today in 2..=23_usize {
+        let lines = |service: &'static str, newest: &'static str| -> Vec<Line> {
+            let cost = |day: usize| if day + 1 == today { newest } else { "10" };
+            (1..today).map(|day| Line { cost: cost(day), day: day_of(day), service, ..Line::default() }).collect()
+        };
+        let at = |minute: u32| format!("2026-10-{today:02}T06:{minute:02}:00Z");
+        world.import_export(("cloud-one", "whole"), &lines("checkout", "10"), &at(0)).await;
+        world.import_export(("cloud-one", "half"), &lines("ledger", "5"), &at(1)).await;
+    }
+    assert_eq!(learned(&db).await, [(0, 0.0), (1, 0.75), (2, 1.0), (3, 1.0)]);
+    assert_eq!(settles_after_days(&db).await, Some(2));
     world.assert_clean().await;
 }

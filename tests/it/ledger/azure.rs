@@ -3,6 +3,7 @@
 use super::{ANN, assert_clean, figures, request, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
+use costwake::parquet_table::{Kind, ParquetTable};
 use costwake::rollup::{ImportOptions, accept, import_with, revert};
 use costwake::store::receipts::Receipt;
 use sqlx::PgPool;
@@ -32,6 +33,19 @@ fn export(folder: &Path, name: &str, lines: &[Line<'_>]) -> PathBuf {
     };
     let path = folder.join(name);
     std::fs::write(&path, format!("{HEADER}\n{}", lines.iter().map(row).collect::<String>())).unwrap();
+    path
+}
+
+/// The same table as Parquet, beside it.
+fn as_parquet(path: &Path) -> PathBuf {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let names = reader.headers().unwrap().clone();
+    let mut table = ParquetTable::new(Vec::new(), names.iter().map(|name| (name, Kind::Text))).unwrap();
+    for row in reader.records() {
+        table.write_row(row.unwrap().iter()).unwrap();
+    }
+    let path = path.with_extension("parquet");
+    std::fs::write(&path, table.finish().unwrap()).unwrap();
     path
 }
 
@@ -74,6 +88,20 @@ async fn actual_and_amortized_are_joined(pool: PgPool) {
     assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 4), "{:?}", receipt.reason);
     assert_eq!(receipt.totals[0].costs.EffectiveCost, Some(number("10.5000000000000000000000000001")));
     assert_eq!(counted(&pool, "azure").await, before);
+}
+
+/// Azure writes its exports as Parquet too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn exports_in_parquet_are_joined_too(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let actual = export(folder.path(), "a.csv", &[MACHINE, BOUGHT, COVERED_FREE]);
+    let amortized = export(folder.path(), "b.csv", &[COVERED, MACHINE, UNUSED]);
+    let receipt = import(&pool, &[as_parquet(&actual), as_parquet(&amortized)]).await;
+    assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 6), "{:?}", receipt.reason);
+    assert_eq!(receipt.format.as_deref(), Some("Azure cost export Parquet"));
+    assert_eq!(receipt.totals[0].costs.BilledCost, Some(number("102.523456789012345678")));
+    assert_eq!(receipt.totals[0].costs.EffectiveCost, Some(number("5.7000000000000000000000000001")));
+    assert_clean(&pool).await;
 }
 
 /// A file that could be either is asked about: counted as a third one, its usage would count twice.

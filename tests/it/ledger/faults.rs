@@ -37,6 +37,7 @@ async fn orphans(pool: &PgPool) -> i64 {
 }
 
 /// F03–F07: the import dies at each of its stages. F01, F02 and F09 are in `sources/killed.rs` and `ledger/killed.rs`.
+/// F08, a death while an alert is sent, has no subject: nothing sends alerts.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_import_that_dies_leaves_the_old_or_the_new(pool: PgPool) {
     let pools = support::pools(&pool);

@@ -121,7 +121,7 @@ async fn a_storm_of_kills_leaves_nothing_half_done(pool: PgPool) {
 }
 
 /// F20: below a limit of 256 MiB a bill of fifty megabytes is taken in whole. Where the limit is far too low the process
-/// ends, and F01 to F09 hold: the old figures stand, and with memory the file goes in.
+/// ends, and F01 to F07 and F09 hold: the old figures stand, and with memory the file goes in.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_limit_of_memory_is_kept_or_ends_the_import_cleanly(pool: PgPool) {
     let world = World::new(&pool);

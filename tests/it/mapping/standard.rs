@@ -94,11 +94,17 @@ async fn a_line_is_followed_to_who_pays(pool: PgPool) {
     }
     let own = app.get(&format!("/charges/{generation}/4")).await.body;
     assert!(!own.contains("Who pays in the end"), "nobody divides the shop's cost");
+    let lede = |page: &str| crate::finance::texts(page, "p.lede").join(" ");
+    assert!(lede(&own).starts_with("$30.00 (EffectiveCost) of ") && lede(&own).contains("no team"), "{}", lede(&own));
     let team: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('net', 'Net') RETURNING team_id")
         .fetch_one(&pool)
         .await
         .unwrap();
     sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'net'").bind(team).execute(&pool).await.unwrap();
+    let page = app.get(&format!("/charges/{generation}/2")).await.body;
+    let said = lede(&page);
+    assert!(said.starts_with("$60.00 (EffectiveCost) of ") && said.contains("divided as a shared cost"), "{said}");
+    assert!(!said.contains("paid by Net"), "the parts say who pays: {said}");
     let member = app.browser(Role::Member, false, &[team]).await;
     let page = member.get(&format!("/charges/{generation}/2")).await.body;
     assert!(page.contains("Services of other teams") && !page.contains("$45"), "{page}");

@@ -319,6 +319,55 @@ async fn the_page_that_asks_about_two_billing_profiles_reads_no_daily_sums(pool:
     assert_clean(&pool).await;
 }
 
+/// Days of a subscription in a cost export of Azure: a machine that costs the same in each, and one that a reservation
+/// covers, which is free in an actual export.
+fn of_reserved(account: &str, subscription: &str, days: &[u32], machines: &[(&str, &str, &str)]) -> String {
+    let header = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,\
+                  MeterCategory,Quantity,Cost,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,PricingModel\n";
+    let mut text = header.to_owned();
+    for day in days {
+        for (meter, cost, reservation) in machines {
+            let model = if reservation.is_empty() { "OnDemand" } else { "Reservation" };
+            text.push_str(&format!(
+                "{account},10/01/2026,10/31/2026,{subscription},10/{day:02}/2026,{meter},Virtual Machines,24,{cost},EUR,\
+                 /vm/{meter},{reservation},Usage,UsageBased,{model}\n"
+            ));
+        }
+    }
+    text
+}
+
+/// Where a reservation covers something every day, an actual and an amortized export agree on no day.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn actual_cost_beside_amortized_cost_of_another_account_waits(pool: PgPool) {
+    let machine = ("m1", "1.5", "");
+    let (free, amortized) = (("m2", "0", "r"), ("m2", "3.1", "r"));
+    let import = async |source: &str, text: String| import_as_of(&pool, source, &text, 1).await;
+    let first = import("first", of_reserved("a-1", "sub-1", &[3, 4, 5], &[machine, free])).await;
+    assert_eq!(first.state, "published", "{:?}", first.reason);
+    let held = import("second", of_reserved("a-2", "sub-1", &[3, 4, 5], &[machine, amortized])).await;
+    assert_eq!(held.state, "quarantined");
+    let reason = held.reason.unwrap();
+    assert!(reason.contains("already by source “first”: 2026-10 of account a-2 (delivery 1)"), "{reason}");
+
+    // It moved on the fifth; another subscription; and days without any commitment, of which none is the same.
+    let moved = import("third", of_reserved("a-3", "sub-1", &[5, 6, 7], &[machine, amortized])).await;
+    assert_eq!(moved.state, "published", "{:?}", moved.reason);
+    let other = import("fourth", of_reserved("a-4", "sub-2", &[3, 4, 5], &[machine, amortized])).await;
+    assert_eq!(other.state, "published", "{:?}", other.reason);
+    let plain = import("fifth", of_reserved("a-5", "sub-5", &[3, 4, 5], &[machine])).await;
+    assert_eq!(plain.state, "published", "{:?}", plain.reason);
+    let differs = import("sixth", of_reserved("a-6", "sub-5", &[3, 4, 5], &[("m1", "9", "")])).await;
+    assert_eq!(differs.state, "published", "{:?}", differs.reason);
+
+    // All of it is covered: the actual export has no cost on any day, and its days are known all the same.
+    let free = import("seventh", of_reserved("a-7", "sub-7", &[3, 4], &[free])).await;
+    assert_eq!(free.state, "published", "{:?}", free.reason);
+    let held = import("eighth", of_reserved("a-8", "sub-7", &[3, 4], &[amortized])).await;
+    assert_eq!(held.state, "quarantined", "{:?}", held.reason);
+    assert_clean(&pool).await;
+}
+
 async fn warnings(pool: &PgPool, delivery_id: i64) -> String {
     let warnings: Vec<String> = sqlx::query_scalar("SELECT warnings FROM delivery WHERE delivery_id = $1")
         .bind(delivery_id)

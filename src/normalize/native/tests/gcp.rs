@@ -47,6 +47,31 @@ fn credits_that_cannot_be_read_reject_their_line() {
     );
 }
 
+/// Tables that were flattened have one amount instead of a list; where a row has both, the list says it all.
+#[test]
+fn a_flattened_credit_stands_against_the_cost_too() {
+    let amount = HEADER.replace(",credits,", ",credits.amount,");
+    let text: String = ["-30", "", "0", "-1e1", "[{'amount': -4}]", "x"]
+        .map(|credit| line("[]", "100", credit, "202610", "regular"))
+        .concat();
+    let flat = read(&format!("{amount}\n{text}"), |charge| {
+        let credit = charge.measures().find(|(name, _)| *name == "credits.amount").map_or("-", |(_, value)| value);
+        format!("{} {credit}", costs(charge))
+    });
+    assert_eq!(flat.format, "Google Cloud billing CSV");
+    assert_eq!(
+        flat.shown,
+        ["70 70 - 100 -30", "100 100 - 100 -", "100 100 - 100 -", "90 90 - 100 -1e1", "96 96 - 100 [{'amount': -4}]"]
+    );
+    assert_eq!(flat.rejections[0].reason, "BilledCost, from credits.amount, is not a number");
+
+    let both = HEADER.replace(",credits,", ",credits.amount,credits,");
+    let text = line("[]", "100", "-30\",\"[{'amount': -20}]", "202610", "regular")
+        + &line("[]", "100", "-30\",\"[]", "202610", "regular");
+    let read = read(&format!("{both}\n{text}"), costs);
+    assert_eq!(read.shown, ["80 80 - 100", "70 70 - 100"]);
+}
+
 /// The invoice's month decides, wherever the usage lies.
 #[test]
 fn the_month_of_the_invoice_is_the_billing_period() {
