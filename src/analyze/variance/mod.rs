@@ -6,11 +6,12 @@
 //! stored verdicts say that releases did is taken out of the use that it is part of. "Not explained" is always there.
 
 mod lmdi;
+mod release;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use service::release_part;
+pub use release::{ReleaseCourse, release_part};
 
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;

@@ -15,7 +15,8 @@ pub use page::{ACCEPTS, routes, span};
 use super::AppState;
 use super::display;
 use super::statement::{Bridge, Move, walk};
-use crate::analyze::variance::{self, Cause, Input, Line, ServiceFacts, Side};
+use crate::analyze::impact::SETTLED_DAYS;
+use crate::analyze::variance::{self, Cause, Input, Line, ReleaseCourse, ServiceFacts, Side};
 use crate::focus::{CostBasis, DateRange};
 use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
 use crate::store::freshness::Freshness;
@@ -26,6 +27,7 @@ use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
+use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -133,6 +135,8 @@ async fn claimed(conn: &mut Snapshot, scope: &Scope, question: Question<'_>) -> 
         return Ok(Vec::new());
     }
     let (first, end) = (compared.start().min(filter.days.start()), compared.end().max(filter.days.end()));
+    // What comes or goes little by little after a release may still do so in these days.
+    let first = first - Days::new(u64::from(SETTLED_DAYS));
     let of =
         ClaimedFilter { service_id: filter.service_id, environment_id: filter.environment_id, team_id: filter.team_id };
     let mut claimed = effects::claimed(conn, scope, of, first, end).await?;
@@ -258,13 +262,24 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
     by_service
 }
 
-/// What a release, or several that share an answer, added to the difference, by the days of each period that are billed
-/// and those of them that lie after it.
+/// What a release, or several that share an answer, added to the difference, by what it added on the days of each period
+/// that are billed.
 fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
     let (days, compared) = facts.periods();
-    let after = |range| facts.known.known_after(release.effect_date, release.service_id, range);
     let known = |range: DateRange| facts.known.known_of(release.service_id, range);
-    variance::release_part(&release.per_day, (after(days), after(compared)), (known(days), known(compared)))
+    let added = |range: DateRange| added(release, facts.known, range);
+    variance::release_part((&added(days), &added(compared)), (known(days), known(compared)))
+}
+
+fn added(release: &ClaimedRelease, known: &Known, range: DateRange) -> BigDecimal {
+    // An answer from before courses were kept says one amount for all days.
+    let course = ReleaseCourse {
+        after: release.amounts_after.as_deref().unwrap_or_default(),
+        lasting: release.lasting_per_day.as_ref().unwrap_or(&release.per_day),
+    };
+    let day = |place: usize| release.effect_date + Days::new(place as u64);
+    let later_count = known.known_after(day(course.after.len()), release.service_id, range);
+    course.added(|place| known.is_known_on(day(place + 1), release.service_id, range), later_count)
 }
 
 /// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.
