@@ -133,7 +133,7 @@ const CAUSES: [Cause; 9] = [
     Cause::Commitments,
 ];
 
-// Cost = days × share of them that is complete × share of those that is billed × traffic a day × quantity for the
+// Cost = days × share of them that is complete × share of those that is billed × what follows traffic × quantity for the
 // traffic × share of the line × list price × discount × commitment.
 fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, own: &mut Amounts) {
     let change: BigDecimal = lines.iter().map(|line| line.change()).sum();
@@ -153,7 +153,12 @@ fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, 
     let calendar = Factor::new(f64::from(days.all.0), f64::from(days.all.1));
     let complete = Factor::new(f64::from(days.complete.0), f64::from(days.complete.1));
     let (volume, efficiency) = match facts.traffic {
-        Some((now, before)) => (Factor::new(now, before), Factor::new(a_day.now / now, a_day.before / before)),
+        Some((now, before)) => {
+            // What a day before would have cost with this traffic: its fixed part stays, the rest follows.
+            let variable = facts.variable_share.unwrap_or(1.0);
+            let followed = 1.0 - variable + variable * now / before;
+            (Factor::new(followed, 1.0), Factor::new(a_day.now / followed, a_day.before))
+        }
         None => (a_day, Factor::ONE),
     };
     for (line, billed) in &priced {

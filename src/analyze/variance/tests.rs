@@ -61,7 +61,8 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert!((amount(&rows, Cause::CalendarDays) - 10.0).abs() < 1e-9, "{rows:?}");
 
     let mut busier = input(vec![usage(1, side("132", "132", "132"), side("100", "100", "100"))]);
-    let facts = ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")] };
+    let facts =
+        ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")], ..ServiceFacts::default() };
     busier.facts.insert(1, facts);
     let rows = explain(&busier);
     // 10 % more traffic, 20 % more for the same traffic, of which a release is 15.
@@ -70,6 +71,32 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert!((amount(&rows, Cause::Efficiency) - (mean * 1.2f64.ln() - 15.0)).abs() < 1e-9, "{rows:?}");
     assert_eq!(amount(&rows, Cause::ReleasesUp), 15.0);
     assert_eq!(sum(&rows), number("32"));
+}
+
+/// What is fixed costs as much for half as much traffic again: that is neither more volume nor more efficient.
+#[test]
+fn fixed_cost_is_no_efficiency() {
+    let of = |now: &str, variable_share| {
+        let mut busier = input(vec![usage(1, side(now, now, now), side("3000", "3000", "3000"))]);
+        let facts = ServiceFacts { traffic: Some((1500.0, 1000.0)), variable_share, ..ServiceFacts::default() };
+        busier.facts.insert(1, facts);
+        explain(&busier)
+    };
+    // Nothing is known of what is fixed: all of it counts as following.
+    let unknown = of("3000", None);
+    assert!((amount(&unknown, Cause::Volume) - 3000.0 * 1.5f64.ln()).abs() < 1e-6, "{unknown:?}");
+    assert!((amount(&unknown, Cause::Efficiency) + 3000.0 * 1.5f64.ln()).abs() < 1e-6, "{unknown:?}");
+    let fixed = of("3000", Some(0.0));
+    assert_eq!(fixed, [Row { cause: Cause::NotExplained, amount: BigDecimal::zero() }]);
+    // Half of it follows, exactly.
+    let half = of("3750", Some(0.5));
+    assert!((amount(&half, Cause::Volume) - 750.0).abs() < 1e-6, "{half:?}");
+    assert!(amount(&half, Cause::Efficiency).abs() < 1e-6, "{half:?}");
+    assert_eq!(sum(&half), number("750"));
+    // It costs less than that: the difference is efficiency.
+    let better = of("3600", Some(0.5));
+    let mean = 600.0 / 1.2f64.ln();
+    assert!((amount(&better, Cause::Efficiency) - mean * (1.2f64 / 1.25).ln()).abs() < 1e-6, "{better:?}");
 }
 
 // The part of a release without a course of its own, by the days of both periods after it.
@@ -106,7 +133,8 @@ fn a_release_and_fewer_days_are_not_counted_twice() {
     let mut open = input(vec![usage(1, side("700", "700", "700"), side("3940", "3940", "3940"))]);
     (open.days, open.days_before, open.days_to_come) = (30, 31, (25, 0));
     let part = lasting_part("40", (5, 21), (5, 31));
-    open.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part] });
+    open.facts
+        .insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part], ..ServiceFacts::default() });
     let rows = explain(&open);
     assert_eq!(sum(&rows), number("-3240"));
     assert!(amount(&rows, Cause::ReleasesUp) > 150.0, "{rows:?}");
@@ -133,7 +161,8 @@ fn a_pulse_is_over_when_it_is_over() {
     assert_eq!(course_part(pulse, false), number("-561"));
     // A hundred a day, and the pulse in the month before.
     let mut over = input(vec![usage(1, side("3000", "3000", "3000"), side("3561", "3561", "3561"))]);
-    let facts = ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![course_part(pulse, false)] };
+    let releases = vec![course_part(pulse, false)];
+    let facts = ServiceFacts { traffic: Some((1000.0, 1000.0)), releases, ..ServiceFacts::default() };
     over.facts.insert(1, facts);
     let rows = explain(&over);
     assert_eq!(amount(&rows, Cause::ReleasesDown), -561.0, "{rows:?}");
@@ -313,6 +342,7 @@ proptest! {
         lacking in (0u32..40, 0u32..40),
         unknown in -1_000_000i64..1_000_000,
         traffic in prop::option::of((0.1f64..1e9, 0.1f64..1e9)),
+        variable_share in prop::option::of(0.0f64..=1.0),
         releases in prop::collection::vec(-1_000_000i64..1_000_000, 0..4),
         moved in -1_000_000i64..1_000_000,
     ) {
@@ -324,7 +354,7 @@ proptest! {
         input.change += BigDecimal::new(unknown.into(), 9);
         input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
         let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();
-        input.facts.insert(1, ServiceFacts { traffic, releases });
+        input.facts.insert(1, ServiceFacts { traffic, variable_share, releases });
         let rows = explain(&input);
         prop_assert_eq!(sum(&rows), input.change.clone());
         prop_assert!(rows.windows(2).all(|pair| pair[0].cause < pair[1].cause));

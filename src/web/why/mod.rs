@@ -5,6 +5,7 @@ mod converted;
 mod csv;
 mod lines;
 mod page;
+mod volume;
 mod words;
 
 pub use converted::{ConvertedParts, Reported};
@@ -30,6 +31,7 @@ use bigdecimal::{BigDecimal, Zero};
 use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use volume::VariableShares;
 
 /// The change of one currency with its causes.
 #[derive(Debug, Clone)]
@@ -121,8 +123,9 @@ pub async fn read(
         // Metrics know no dimensions: what other services are used for says nothing here.
         traffic.retain(|one| lines.iter().any(|line| line.service_id == one.service_id));
     }
+    let shares = VariableShares::read(conn, scope, question, &known, &traffic).await?;
     let claimed = claimed(conn, scope, question).await?;
-    let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed, known: &known };
+    let facts = Facts { question, lines: &lines, traffic: &traffic, shares: &shares, claimed: &claimed, known: &known };
     let changes = explained(&sums, &facts, stated);
     let reported = converted::read(conn, scope, stated, &changes, &facts).await?;
     Ok(Why { changes, reported })
@@ -151,6 +154,7 @@ struct Facts<'a> {
     question: Question<'a>,
     lines: &'a Arc<Vec<VarianceLine>>,
     traffic: &'a [Traffic],
+    shares: &'a VariableShares,
     claimed: &'a [ClaimedRelease],
     known: &'a Known,
 }
@@ -251,7 +255,9 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
 fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFacts> {
     let mut by_service: BTreeMap<i64, ServiceFacts> = BTreeMap::new();
     for one in facts.traffic {
-        by_service.entry(one.service_id).or_default().traffic = Some((one.now, one.before));
+        let known = by_service.entry(one.service_id).or_default();
+        known.traffic = Some((one.now, one.before));
+        known.variable_share = facts.shares.of(one.service_id, currency);
     }
     for release in facts.claimed.iter().filter(|release| release.billing_currency == currency) {
         let amount = contribution(release, facts);
