@@ -27,6 +27,7 @@ mod reduced;
 mod regression;
 mod search;
 mod shape;
+mod sibling_span;
 mod siblings;
 mod slow;
 mod surprise;
@@ -45,6 +46,7 @@ pub use model::{Model, NeighbourCourse};
 pub use placebo::{Placebo, placebo};
 use raw::Raw;
 pub use shape::Shape;
+pub use sibling_span::SiblingSpan;
 pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};
 pub(crate) use surprise::Surprises;
 
