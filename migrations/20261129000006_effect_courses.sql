@@ -1,6 +1,6 @@
--- How the effect of an answer lies over the days: its amount on each of the 14 days after the release, and on each day from
--- then on. Estimates, units of the currency. NULL where there is no effect, and of answers from before these columns, which
--- count the same amount on all days after the release.
+-- How the effect of an answer lies over the days: its amount on each of the 14 days after the release, and on each day
+-- from then on. Estimates, units of the currency. NULL where there is no effect, and of answers from before these
+-- columns, which count the same amount on all days after the release.
 ALTER TABLE deployment_effect
     ADD COLUMN amounts_after numeric[],
     ADD COLUMN lasting_per_day numeric,

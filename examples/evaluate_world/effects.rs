@@ -53,8 +53,8 @@ pub struct JointAnswer {
     pub impact: Impact,
 }
 
-/// Answers both questions about each group of releases that share an answer, so many days after the last of them: what the
-/// product tells of these, instead of what each did alone.
+/// Answers both questions about each group of releases that share an answer, so many days after the last of them: what
+/// the product tells of these, instead of what each did alone.
 pub fn joint_answers<'a>(
     world: &World,
     model: &Model,

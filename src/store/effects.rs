@@ -75,8 +75,8 @@ pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTim
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
                 horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
-                flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes, amounts_after,
-                lasting_per_day)
+                flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes,
+                amounts_after, lasting_per_day)
              SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
                 $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,

@@ -46,7 +46,8 @@ pub async fn usage_days(
         FROM daily_cost d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
-        WHERE d.is_used AND d.split_id = 0 AND d.service_id = ANY($9) AND d.charge_date >= $10 AND d.charge_date < $11"#],
+        WHERE d.is_used AND d.split_id = 0 AND d.service_id = ANY($9)
+          AND d.charge_date >= $10 AND d.charge_date < $11"#],
         [r#"
         GROUP BY d.service_id, d.billing_currency, d.charge_date
         ORDER BY d.service_id, d.billing_currency, d.charge_date

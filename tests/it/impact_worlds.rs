@@ -1,6 +1,8 @@
 //! The estimators on worlds of the project's own, at small size: bounds that only a broken method misses. At full size:
 //! `cargo bench --bench worlds -- score`.
 
+#![expect(clippy::float_arithmetic, reason = "sums of scores")]
+
 #[path = "../../examples/evaluate_world/anomalies.rs"]
 #[allow(dead_code, reason = "subjects are for files of answers")]
 mod anomalies;
@@ -21,14 +23,14 @@ use generator::{Course, MakeUp, Size, generate};
 
 const SIZE: Size = Size { services: 6, days: 140 };
 
-/// False anomalies at most in one small world of 504 service-days, and in all three together. At full size the bar is 0.1
-/// for 100 service-days, and 0.02 to 0.04 are measured (docs/method.md): of 1,512 days that is less than one. A single one
-/// is 0.2 for 100 of a small world already, so that a count is held and not the bar. Three and five leave room for what
-/// short histories make worse: of three times as many as at full size, more than five come once in some hundred seeds. The
-/// seed is fixed: to be set to what is measured of it, plus one.
+/// False anomalies at most in one small world of 504 service-days, and in all three together. At full size the bar is
+/// 0.1 for 100 service-days, and 0.02 to 0.04 are measured (docs/method.md): of 1,512 days that is less than one. A
+/// single one is 0.2 for 100 of a small world already, so that a count is held and not the bar. Three and five leave
+/// room for what short histories make worse: of three times as many as at full size, more than five come once in some
+/// hundred seeds. The seed is fixed: to be set to what is measured of it, plus one.
 const WRONG_MAX: [usize; 2] = [3, 5];
-/// The same with movements looked for in all environments, three series for each service: more of them, with no release and
-/// no traffic that explains anything. To be set to what is measured, plus one.
+/// The same with movements looked for in all environments, three series for each service: more of them, with no release
+/// and no traffic that explains anything. To be set to what is measured, plus one.
 const WRONG_EVERYWHERE_MAX: [usize; 2] = [4, 6];
 
 /// What all small worlds add up to.
@@ -60,8 +62,8 @@ impl Total {
 
     fn line(&self) -> String {
         format!(
-            "{} answers, {} hold the truth, {} cannot tell; {} of {} large effects found; {} of {} findings false; {} of {} \
-             bursts put to the right release",
+            "{} answers, {} hold the truth, {} cannot tell; {} of {} large effects found; {} of {} findings false; \
+             {} of {} bursts put to the right release",
             self.releases,
             self.held,
             self.cannot_tell,
@@ -140,8 +142,8 @@ fn answers_about_generated_worlds_hold_what_is_true() {
 }
 
 // At full size 43 % of settled answers cannot tell (the bar is 45) and 82 % of bursts are put to the right release (the
-// bar is 80). Small worlds have a handful of bursts, and half as much history before most releases. To be set to what is
-// measured of this seed, with a tenth to spare.
+// bar is 80). Small worlds have a handful of bursts, and half as much history before most releases. To be set to what
+// is measured of this seed, with a tenth to spare.
 fn assert_what_can_be_told(settled: &Total, joint: &Total) {
     let figures = settled.line();
     assert!(settled.cannot_tell <= 0.6 * settled.releases, "{figures}");

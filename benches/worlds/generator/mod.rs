@@ -64,8 +64,8 @@ pub struct TrueGroup {
     pub releases: Vec<String>,
     /// Whether none of them did anything.
     pub did_nothing: bool,
-    /// Mean of the effect over the 14 and the 5 days after the last, in USD a day, and mean cost of the 14 days before the
-    /// first.
+    /// Mean of the effect over the 14 and the 5 days after the last, in USD a day, and mean cost of the 14 days before
+    /// the first.
     pub effect: (f64, f64),
     pub before: f64,
 }

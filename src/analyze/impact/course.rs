@@ -7,14 +7,15 @@ use super::{Model, SETTLED_DAYS, Shape, fit::Fit, window::Window};
 /// The effect of a release day by day, as far as the courses tell it that it may have taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EffectCourse {
-    /// On each of the 14 days after the release, in units of the currency. Over the days asked their mean is the effect.
+    /// On each of the 14 days after the release, in units of the currency. Over the days asked their mean is the
+    /// effect.
     pub after: [f64; SETTLED_DAYS as usize],
     /// On each day from then on: what of it lasts.
     pub lasting_per_day: f64,
 }
 
-/// The course of the effect of a window whose answer tells `per_day`. `None` where courses that undo each other leave no
-/// effect to spread.
+/// The course of the effect of a window whose answer tells `per_day`. `None` where courses that undo each other leave
+/// no effect to spread.
 pub(super) fn of(window: &Window, fit: &Fit, model: &Model, per_day: f64) -> Option<EffectCourse> {
     let courses = model.shapes.iter().zip(&fit.posterior.amounts);
     let courses: Vec<(Shape, f64)> = courses.map(|((shape, _), amount)| (*shape, *amount)).collect();

@@ -18,8 +18,8 @@ const DAYS_BEFORE: u64 = 120;
 /// Days from the first of a month on that its index has: releases of its last day look two weeks further.
 const DAYS_AFTER: u64 = 50;
 
-/// The days around one month on which it is told how the others moved. Levels are medians of the days before the month: a
-/// day that comes later changes nothing of what was said, so that settled answers need not be worked out again.
+/// The days around one month on which it is told how the others moved. Levels are medians of the days before the month:
+/// a day that comes later changes nothing of what was said, so that settled answers need not be worked out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiblingSpan {
     /// The days.
@@ -38,9 +38,9 @@ impl SiblingSpan {
         Some(Self { days, before: usize::try_from(before).unwrap_or(0) })
     }
 
-    /// For each of these series how the others moved: the trimmed mean of the logarithm of each about its level, an entry
-    /// a day. A series has an entry for each of the days; it is `None` where nothing is known of it, and its index where
-    /// too few others are.
+    /// For each of these series how the others moved: the trimmed mean of the logarithm of each about its level, an
+    /// entry a day. A series has an entry for each of the days; it is `None` where nothing is known of it, and its
+    /// index where too few others are.
     pub fn of_each(&self, series: &[Option<&[Option<f64>]>]) -> Vec<Option<Vec<f64>>> {
         let logs: Vec<Option<Vec<Option<f64>>>> = series.iter().map(|days| self.logs((*days)?)).collect();
         without_each(&logs, self.days.day_count() as usize)

@@ -99,7 +99,8 @@ impl Line {
         let fixed = cost - slope * usage;
         let off: Vec<f64> = days.iter().map(|day| day.cost - fixed - slope * day.usage).collect();
         let error = |weights: &dyn Fn(&KnownDay) -> f64| {
-            // A coefficient is a weighted sum of the days' costs: its error is that of the same sum of what they lie off.
+            // A coefficient is a weighted sum of the days' costs: its error is that of the same sum of what they lie
+            // off.
             let parts: Vec<f64> = days.iter().zip(&off).map(|(day, off)| weights(day) * off).collect();
             (long_run_variance(&parts) * count * count / (count - 2.0)).sqrt()
         };
@@ -144,8 +145,9 @@ pub fn split(days: &[KnownDay]) -> Result<FixedVariable, CannotTell> {
     })
 }
 
-/// The share of the cost of these days that follows usage, 0 to 1. A cost that surely follows less than in proportion has
-/// one too, though it may be none: `None` only where the days tell neither that some of it follows nor that some does not.
+/// The share of the cost of these days that follows usage, 0 to 1. A cost that surely follows less than in proportion
+/// has one too, though it may be none: `None` only where the days tell neither that some of it follows nor that some
+/// does not.
 pub fn variable_share(days: &[KnownDay]) -> Option<f64> {
     let line = Line::of(days).ok().filter(|line| line.cost > 0.0)?;
     let share = |slope: f64| slope * line.usage / line.cost;

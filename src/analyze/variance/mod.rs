@@ -54,7 +54,8 @@ pub enum Cause {
     ReleasesUp,
     /// Releases that lowered it.
     ReleasesDown,
-    /// More or less traffic a day, for the part of cost that follows it; where no traffic is known, more or less of what was bought, at former prices.
+    /// More or less traffic a day, for the part of cost that follows it; where no traffic is known, more or less of
+    /// what was bought, at former prices.
     Volume,
     /// More of the dear and less of the cheap, or the other way round.
     Mix,
@@ -200,8 +201,8 @@ impl Line {
 pub struct ServiceFacts {
     /// Average traffic a day, now and before; both above zero. `None` where it is not known in both periods.
     pub traffic: Option<(f64, f64)>,
-    /// The share of cost that followed traffic before, 0 to 1; the rest is fixed. `None` where it is not known: then all
-    /// of it counts as following.
+    /// The share of cost that followed traffic before, 0 to 1; the rest is fixed. `None` where it is not known: then
+    /// all of it counts as following.
     pub variable_share: Option<f64>,
     /// What releases added to the difference of the two periods, each by its verdict.
     pub releases: Vec<BigDecimal>,

@@ -16,8 +16,8 @@ pub struct ReleaseCourse<'a> {
 }
 
 impl ReleaseCourse<'_> {
-    /// What it added on the known days of a period. `is_known` says whether the day at a place of `after` is one of them;
-    /// `later_count` is how many of them come after those.
+    /// What it added on the known days of a period. `is_known` says whether the day at a place of `after` is one of
+    /// them; `later_count` is how many of them come after those.
     pub fn added(&self, is_known: impl Fn(usize) -> bool, later_count: u32) -> BigDecimal {
         let near = self.after.iter().enumerate().filter(|(place, _)| is_known(*place));
         let near: BigDecimal = near.map(|(_, amount)| amount).sum();
@@ -25,10 +25,10 @@ impl ReleaseCourse<'_> {
     }
 }
 
-/// What a release added to the difference of two periods: what it added to a day of the period on average, less the same
-/// of the compared one. More and fewer days are causes of their own, which come before it; so it is that of the days that
-/// both periods have alike, their logarithmic mean, by which LMDI weighs them too. `added` and `known` are of the known
-/// days of the period and of the compared one. Exact where both know as many days.
+/// What a release added to the difference of two periods: what it added to a day of the period on average, less the
+/// same of the compared one. More and fewer days are causes of their own, which come before it; so it is that of the
+/// days that both periods have alike, their logarithmic mean, by which LMDI weighs them too. `added` and `known` are of
+/// the known days of the period and of the compared one. Exact where both know as many days.
 pub fn release_part(added: (&BigDecimal, &BigDecimal), known: (u32, u32)) -> BigDecimal {
     if known.0 == 0 || known.1 == 0 {
         return BigDecimal::zero();

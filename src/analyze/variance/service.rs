@@ -133,8 +133,8 @@ const CAUSES: [Cause; 9] = [
     Cause::Commitments,
 ];
 
-// Cost = days × share of them that is complete × share of those that is billed × what follows traffic × quantity for the
-// traffic × share of the line × list price × discount × commitment.
+// Cost = days × share of them that is complete × share of those that is billed × what follows traffic × quantity for
+// the traffic × share of the line × list price × discount × commitment.
 fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, own: &mut Amounts) {
     let change: BigDecimal = lines.iter().map(|line| line.change()).sum();
     let priced: Vec<(Priced<'_>, Factor)> =

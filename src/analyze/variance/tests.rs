@@ -141,7 +141,8 @@ fn a_release_and_fewer_days_are_not_counted_twice() {
     assert!(amount(&rows, Cause::Efficiency).abs() < 10.0, "{rows:?}");
 }
 
-// Two months of thirty days: what a release on the tenth of the later one, or of the earlier one, adds to the difference.
+// Two months of thirty days: what a release on the tenth of the later one, or of the earlier one, adds to the
+// difference.
 fn course_part(course: ReleaseCourse<'_>, tenth_of_now: bool) -> BigDecimal {
     // Days 11 to 30 of its own month lie after it: 14 of the course, and six.
     let own = course.added(|_| true, 30 - 10 - 14);
@@ -150,8 +151,8 @@ fn course_part(course: ReleaseCourse<'_>, tenth_of_now: bool) -> BigDecimal {
     if tenth_of_now { release_part((&own, &nothing), (30, 30)) } else { release_part((&next, &own), (30, 30)) }
 }
 
-/// Three days at 187 are 40 a day over two weeks: they raise the month that they lie in by what they cost, and the month
-/// after it is as much cheaper, which is no efficiency.
+/// Three days at 187 are 40 a day over two weeks: they raise the month that they lie in by what they cost, and the
+/// month after it is as much cheaper, which is no efficiency.
 #[test]
 fn a_pulse_is_over_when_it_is_over() {
     let (mut after, none) = (vec![number("187"); 3], BigDecimal::zero());

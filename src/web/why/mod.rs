@@ -268,8 +268,8 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
     by_service
 }
 
-/// What a release, or several that share an answer, added to the difference, by what it added on the days of each period
-/// that are billed.
+/// What a release, or several that share an answer, added to the difference, by what it added on the days of each
+/// period that are billed.
 fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
     let (days, compared) = facts.periods();
     let known = |range: DateRange| facts.known.known_of(release.service_id, range);
