@@ -55,31 +55,14 @@ fn score(seed: u64, services: usize) -> Result<(), Box<dyn Error>> {
         truth.write(folder.path())?;
         let world = world::World::read(folder.path())?;
         println!("{}", make_up.word());
-        for (asked, figures) in ["settled", "early"].iter().zip(score::effects_of(&world, &truth, &model, &calibration))
-        {
-            println!(
-                "  {asked}: {} releases, mean error {:.2} of always zero, median error of effects of 2 % and more \
-                 {:.1} %, coverage {:.1} %, half-width {:.1} %, found {:.0} % of {} large, {:.0} % of {} findings \
-                 false, {:.1} % on nothing, cannot tell {:.0} %",
-                figures.releases,
-                figures.mean_error,
-                100.0 * figures.median_error,
-                100.0 * figures.coverage,
-                100.0 * figures.half_width,
-                100.0 * figures.found,
-                figures.large,
-                100.0 * figures.wrong,
-                figures.findings,
-                100.0 * figures.on_nothing,
-                100.0 * figures.cannot_tell,
-            );
-        }
-        let found = score::anomalies_of(&world, &truth, &model);
-        println!(
-            "  anomalies: {} of {} found, {} false ({:.2} for 100 service-days)",
-            found.found, found.planted, found.wrong, found.wrong_per_100_days
-        );
-        for (kind, figures) in score::forecasts_of(&world) {
+        let answers = effects::answers(&world, &model, |_| &calibration);
+        let joint = effects::joint_answers(&world, &model, |_| &calibration);
+        print_effects("releases", &score::effects_of(&truth, &answers));
+        print_effects("groups of releases within a day, together", &score::joint_of(&truth, &joint));
+        let looked = anomalies::looked(&world, &model);
+        print_anomalies("anomalies", &score::anomalies_of(&world, &truth, &looked.apart));
+        print_anomalies("anomalies, all in all environments", &score::anomalies_of(&world, &truth, &looked.everywhere));
+        for (kind, figures) in score::forecasts_of(&world, &effects::claims(&world, &answers, &joint)) {
             let (error, coverage) = (100.0 * figures.median_error, 100.0 * figures.coverage);
             println!(
                 "  forecast, {kind}: {} asked, median error {error:.1} %, coverage {coverage:.1} %",
@@ -88,4 +71,34 @@ fn score(seed: u64, services: usize) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+fn print_effects(of: &str, figures: &[score::Figures; 2]) {
+    for (asked, figures) in ["settled", "early"].iter().zip(figures) {
+        println!(
+            "  {asked}: {} {of}, mean error {:.2} of always zero, median error of effects of 2 % and more {:.1} %, \
+             coverage {:.1} %, half-width {:.1} %, found {:.0} % of {} large, {:.0} % of {} findings false, {:.1} % on \
+             nothing, cannot tell {:.0} %, attribution {} of {}",
+            figures.releases,
+            figures.mean_error,
+            100.0 * figures.median_error,
+            100.0 * figures.coverage,
+            100.0 * figures.half_width,
+            100.0 * figures.found,
+            figures.large,
+            100.0 * figures.wrong,
+            figures.findings,
+            100.0 * figures.on_nothing,
+            100.0 * figures.cannot_tell,
+            figures.attributed,
+            figures.bursts,
+        );
+    }
+}
+
+fn print_anomalies(what: &str, figures: &score::AnomalyFigures) {
+    println!(
+        "  {what}: {} of {} found, {} false ({:.2} for 100 service-days)",
+        figures.found, figures.planted, figures.wrong, figures.wrong_per_100_days
+    );
 }

@@ -7,11 +7,14 @@ use super::{
     generator::{Course, Generated},
     world::World,
 };
-use costwake::analyze::impact::{Calibration, Finding, Model};
+use costwake::analyze::impact::{Finding, Impact};
 use std::collections::HashMap;
 
 /// One answer beside its truth, as shares of the cost of the 14 days before.
 struct Scored {
+    /// Of which service, and on which day.
+    service: usize,
+    day: usize,
     truth: f64,
     estimate: f64,
     /// Half the width of the interval, and whether it holds the truth.
@@ -40,27 +43,53 @@ pub struct Figures {
     /// Of releases that did nothing, those with a finding.
     pub on_nothing: f64,
     pub cannot_tell: f64,
+    /// Bursts of releases of which one alone did something, and those in which it is ranked first.
+    pub bursts: usize,
+    pub attributed: usize,
 }
 
-/// Answers both questions about every release of a world: "settled" first, then "early".
-pub fn effects_of(world: &World, truth: &Generated, model: &Model, calibration: &Calibration) -> [Figures; 2] {
+/// The answers about every release of a world: "settled" first, then "early".
+pub fn effects_of(truth: &Generated, answers: &[effects::Answer]) -> [Figures; 2] {
     let by_name: HashMap<&str, _> = truth.releases.iter().map(|release| (release.name.as_str(), release)).collect();
     let mut scored: [Vec<Scored>; 2] = Default::default();
-    for answer in effects::answers(world, model, |_| calibration) {
+    for answer in answers {
         let release = by_name[answer.deployment.as_str()];
-        let Some(effect) = answer.impact.effect.filter(|_| release.before > 0.0) else { continue };
-        let settled = answer.asked == "settled";
-        let actual = if settled { release.effect.0 } else { release.effect.1 };
-        scored[usize::from(!settled)].push(Scored {
-            truth: actual / release.before,
-            estimate: effect.per_day / release.before,
-            half: (effect.high - effect.low) / 2.0 / release.before,
-            held: effect.low <= actual && actual <= effect.high,
-            finding: answer.impact.finding,
-            nothing: release.planned.course == Course::Nothing,
-        });
+        let is_settled = answer.asked == "settled";
+        let actual = if is_settled { release.effect.0 } else { release.effect.1 };
+        let nothing = release.planned.course == Course::Nothing;
+        let place = (release.service, release.planned.day);
+        scored[usize::from(!is_settled)].extend(scored_of(place, &answer.impact, actual, release.before, nothing));
     }
     scored.map(|scored| figures(&scored))
+}
+
+/// The answers that releases within a day of each other share, against what these did together.
+pub fn joint_of(truth: &Generated, answers: &[effects::JointAnswer]) -> [Figures; 2] {
+    let by_names: HashMap<&[String], _> = truth.groups.iter().map(|group| (group.releases.as_slice(), group)).collect();
+    let mut scored: [Vec<Scored>; 2] = Default::default();
+    for answer in answers {
+        let Some(group) = by_names.get(answer.deployments.as_slice()) else { continue };
+        let is_settled = answer.asked == "settled";
+        let actual = if is_settled { group.effect.0 } else { group.effect.1 };
+        let place = (answer.service, answer.last);
+        let one = scored_of(place, &answer.impact, actual, group.before, group.did_nothing);
+        scored[usize::from(!is_settled)].extend(one);
+    }
+    scored.map(|scored| figures(&scored))
+}
+
+fn scored_of(place: (usize, usize), impact: &Impact, actual: f64, before: f64, nothing: bool) -> Option<Scored> {
+    let effect = impact.effect.filter(|_| before > 0.0)?;
+    Some(Scored {
+        service: place.0,
+        day: place.1,
+        truth: actual / before,
+        estimate: effect.per_day / before,
+        half: (effect.high - effect.low) / 2.0 / before,
+        held: effect.low <= actual && actual <= effect.high,
+        finding: impact.finding,
+        nothing,
+    })
 }
 
 fn figures(scored: &[Scored]) -> Figures {
@@ -74,6 +103,7 @@ fn figures(scored: &[Scored]) -> Figures {
     let findings: Vec<&Scored> = scored.iter().filter(is_finding).collect();
     let nothing: Vec<&Scored> = scored.iter().filter(|one| one.nothing).collect();
     let zero: f64 = scored.iter().map(|one| one.truth.abs()).sum();
+    let bursts = attribution(scored);
     Figures {
         releases: scored.len(),
         mean_error: scored.iter().map(error).sum::<f64>() / zero.max(1e-12),
@@ -86,7 +116,31 @@ fn figures(scored: &[Scored]) -> Figures {
         findings: findings.len(),
         on_nothing: share(nothing.iter().map(is_finding)),
         cannot_tell: share(scored.iter().map(|one| one.finding == Finding::CannotTell)),
+        bursts: bursts.len(),
+        attributed: bursts.into_iter().filter(|right| *right).count(),
     }
+}
+
+/// Days between releases of one burst at most.
+const BURST_DAYS: usize = 5;
+
+// Of each burst in which one release did 10 % or more and no other more than 3 %: whether it is ranked first, as
+// `../shared/bench/score.py` has it.
+fn attribution(scored: &[Scored]) -> Vec<bool> {
+    let mut sorted: Vec<&Scored> = scored.iter().collect();
+    sorted.sort_by_key(|one| (one.service, one.day));
+    let is_near = |left: &&Scored, right: &&Scored| left.service == right.service && right.day - left.day <= BURST_DAYS;
+    let told = sorted.chunk_by(is_near).filter(|burst| burst.len() > 1).filter_map(|burst| {
+        let large: Vec<&Scored> = burst.iter().copied().filter(|one| one.truth.abs() >= 0.1).collect();
+        let [large] = large.as_slice() else { return None };
+        let others = burst.iter().filter(|one| !std::ptr::eq(**one, *large));
+        if others.clone().any(|one| one.truth.abs() > 0.03) {
+            return None;
+        }
+        let rank = |one: &Scored| one.estimate.abs() / one.half.max(1e-9);
+        Some(others.clone().all(|one| rank(one) <= rank(large)))
+    });
+    told.collect()
 }
 
 /// What became of anomalies.
@@ -99,9 +153,8 @@ pub struct AnomalyFigures {
     pub wrong_per_100_days: f64,
 }
 
-/// Looks for anomalies on every day. What begins within forty days of a release that did 15 % and more is the release's.
-pub fn anomalies_of(world: &World, truth: &Generated, model: &Model) -> AnomalyFigures {
-    let opened = anomalies::opened(world, model);
+/// Of anomalies that were opened. What begins within forty days of a release that did 15 % and more is the release's.
+pub fn anomalies_of(world: &World, truth: &Generated, opened: &[anomalies::Opened]) -> AnomalyFigures {
     let day = |date: chrono::NaiveDate| (date - world.first_day).num_days();
     let meets = |one: &anomalies::Opened, planted: &super::generator::TrueAnomaly, slack: i64| {
         one.service == truth.services[planted.service].name
@@ -136,10 +189,10 @@ pub struct ForecastFigures {
     pub coverage: f64,
 }
 
-/// Forecasts by kind of scope and day of the month on which it was asked.
-pub fn forecasts_of(world: &World) -> Vec<(String, ForecastFigures)> {
+/// Forecasts by kind of scope and day of the month on which it was asked, by one who knows these claims.
+pub fn forecasts_of(world: &World, claims: &[effects::Claim]) -> Vec<(String, ForecastFigures)> {
     let mut groups: std::collections::BTreeMap<String, Vec<(f64, bool)>> = std::collections::BTreeMap::new();
-    for answer in forecasts::answers(world) {
+    for answer in forecasts::answers(world, claims) {
         let actual = answer.actual;
         let forecast = &answer.forecast;
         let held = forecast.low.is_some_and(|low| low <= actual) && forecast.high.is_some_and(|high| actual <= high);

@@ -24,42 +24,67 @@ pub struct Opened {
 }
 
 /// All anomalies that cost money, in the order in which they are opened; drops are worth knowing and no alarm.
-pub fn opened(world: &World, model: &Model) -> Vec<Opened> {
-    let mut all = Vec::new();
+#[derive(Default)]
+pub struct Looked {
+    /// Looked for by movements in production and by idleness elsewhere: what the figures of docs/method.md are of.
+    pub apart: Vec<Opened>,
+    /// Both in every environment, as the product does.
+    pub everywhere: Vec<Opened>,
+}
+
+/// Looks at every service in every environment on every day.
+pub fn looked(world: &World, model: &Model) -> Looked {
+    let mut all = Looked::default();
     for service in 0..world.services.len() {
         for environment in world.services[service].environments.keys() {
-            let mut open: Vec<Opened> = Vec::new();
+            let (mut apart, mut everywhere) = (Vec::new(), Vec::new());
             for asked_on in FIRST_DAY..world.days {
-                for anomaly in found(world, service, environment, asked_on, model) {
-                    let known = open.iter_mut().find(|one| same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS));
-                    match known {
-                        Some(known) => known.anomaly.end = known.anomaly.end.max(anomaly.end),
-                        None => open.push(Opened {
-                            service: world.services[service].name.clone(),
-                            environment: environment.clone(),
-                            opened_on: world.date(asked_on),
-                            anomaly,
-                        }),
-                    }
-                }
+                let moved = moved(world, service, environment, asked_on, model);
+                let idle = unused(world, service, environment, asked_on);
+                let place = (world.services[service].name.as_str(), environment.as_str());
+                let of_one = if environment == "prod" { moved.clone() } else { idle.clone() };
+                follow(&mut apart, place, world.date(asked_on), of_one);
+                follow(&mut everywhere, place, world.date(asked_on), moved.into_iter().chain(idle).collect());
             }
-            all.extend(open.into_iter().filter(|one| one.anomaly.kind != AnomalyKind::Drop));
+            let is_told = |one: &Opened| one.anomaly.kind != AnomalyKind::Drop;
+            all.apart.extend(apart.into_iter().filter(is_told));
+            all.everywhere.extend(everywhere.into_iter().filter(is_told));
         }
     }
     all
 }
 
-fn found(world: &World, service: usize, environment: &str, asked_on: usize, model: &Model) -> Vec<Anomaly> {
-    let complete = asked_on - COMPLETE_AGE;
-    if environment == "prod" {
-        let history = effects::history(world, service, complete + 1, asked_on, model);
-        return detect(&history, model, &Sensitivity::default());
+// What is found belongs to an anomaly that is open, or opens one.
+fn follow(open: &mut Vec<Opened>, (service, environment): (&str, &str), opened_on: NaiveDate, found: Vec<Anomaly>) {
+    for anomaly in found {
+        match open.iter_mut().find(|one| same_cause(&one.anomaly, &anomaly, SAME_CAUSE_DAYS)) {
+            Some(known) => known.anomaly.end = known.anomaly.end.max(anomaly.end),
+            None => open.push(Opened {
+                service: service.to_owned(),
+                environment: environment.to_owned(),
+                opened_on,
+                anomaly,
+            }),
+        }
     }
+}
+
+// Spikes, shifts and slow rises.
+fn moved(world: &World, service: usize, environment: &str, asked_on: usize, model: &Model) -> Vec<Anomaly> {
+    let next = asked_on - COMPLETE_AGE + 1;
+    let history = match environment {
+        "prod" => effects::history(world, service, next, asked_on, model),
+        _ => effects::bare_history(world, (service, environment), next, asked_on, model),
+    };
+    detect(&history, model, &Sensitivity::default())
+}
+
+fn unused(world: &World, service: usize, environment: &str, asked_on: usize) -> Vec<Anomaly> {
     let subject = &world.services[service];
     let history = History {
         first_day: world.first_day,
         cost: subject.visible(environment, 0, asked_on),
-        complete_to: world.date(complete),
+        complete_to: world.date(asked_on - COMPLETE_AGE),
         traffic: subject.environments[environment].traffic.as_ref().map(|traffic| traffic[..=asked_on].to_vec()),
         siblings: None,
         replicas: None,

@@ -3,10 +3,13 @@
 #![expect(clippy::float_arithmetic, reason = "shares of a day")]
 
 use super::world::{COMPLETE_AGE, World};
+use chrono::NaiveDate;
 use costwake::analyze::impact::{
     Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
-    estimate, placebo, pooled_commitment_size, pooled_price_size, sibling_index,
+    estimate, estimate_joint, groups, placebo, pooled_commitment_size, pooled_price_size,
 };
+use costwake::focus::BillingPeriod;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A deployment is asked about when so many days lie before it.
 const HISTORY_DAYS: usize = 63;
@@ -39,6 +42,87 @@ pub fn answers<'a>(world: &World, model: &Model, calibration: impl Fn(usize) -> 
     answers
 }
 
+/// An answer that releases within a day of each other share, and whom it is about.
+pub struct JointAnswer {
+    /// In order of time.
+    pub deployments: Vec<String>,
+    pub service: usize,
+    /// The day of the last of them.
+    pub last: usize,
+    pub asked: &'static str,
+    pub impact: Impact,
+}
+
+/// Answers both questions about each group of releases that share an answer, so many days after the last of them: what
+/// the product tells of these, instead of what each did alone.
+pub fn joint_answers<'a>(
+    world: &World,
+    model: &Model,
+    calibration: impl Fn(usize) -> &'a Calibration,
+) -> Vec<JointAnswer> {
+    let mut answers = Vec::new();
+    for service in 0..world.services.len() {
+        let own: Vec<_> = world.deployments.iter().filter(|one| one.service == service).collect();
+        let release = |day: usize| ReleaseDay { day: world.date(day), deployment_ids: Vec::new(), share_before: None };
+        let releases: Vec<ReleaseDay> = own.iter().map(|one| release(one.day)).collect();
+        for days in groups(&releases).into_iter().filter(|days| days.len() > 1) {
+            let places: BTreeSet<usize> = days.iter().filter_map(|day| world.place_of(*day)).collect();
+            let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else { continue };
+            if first < HISTORY_DAYS || last + FUTURE_DAYS >= world.days {
+                continue;
+            }
+            let mut members: Vec<_> = own.iter().filter(|one| places.contains(&one.day)).collect();
+            members.sort_by_key(|one| one.day);
+            for (asked, age) in QUESTIONS {
+                let history = history(world, service, last, last + age, model);
+                let impact = estimate_joint(&history, &days, model, calibration(last + age));
+                let deployments = members.iter().map(|one| one.name.clone()).collect();
+                answers.push(JointAnswer { deployments, service, last, asked, impact });
+            }
+        }
+    }
+    answers
+}
+
+/// A release whose answer claims a change, on the days on which that answer stands.
+pub struct Claim {
+    pub service: usize,
+    /// The day of the release; of the last of several that share the answer.
+    pub day: NaiveDate,
+    /// The first day of the world on which the answer is there, and the first on which another took its place.
+    from: usize,
+    until: usize,
+}
+
+impl Claim {
+    /// Whether it is known on a day of the world.
+    pub fn stands_on(&self, day: usize) -> bool {
+        (self.from..self.until).contains(&day)
+    }
+}
+
+/// What answers claim, as the product tells it: of releases within a day of each other together.
+pub fn claims(world: &World, answers: &[Answer], joint: &[JointAnswer]) -> Vec<Claim> {
+    let grouped: BTreeSet<&str> = joint.iter().flat_map(|one| &one.deployments).map(String::as_str).collect();
+    let places: BTreeMap<&str, (usize, usize)> =
+        world.deployments.iter().map(|one| (one.name.as_str(), (one.service, one.day))).collect();
+    let alone = answers.iter().filter(|one| !grouped.contains(one.deployment.as_str())).filter_map(|one| {
+        let (service, day) = places.get(one.deployment.as_str())?;
+        Some((*service, *day, one.asked, one.impact.finding))
+    });
+    let shared = joint.iter().map(|one| (one.service, one.last, one.asked, one.impact.finding));
+    let claimed = alone.chain(shared).filter(|(.., finding)| matches!(finding, Finding::Increase | Finding::Decrease));
+    claimed
+        .map(|(service, day, asked, _)| {
+            let [(settled, settled_age), (_, early_age)] = QUESTIONS;
+            let is_settled = asked == settled;
+            let from = day + if is_settled { settled_age } else { early_age };
+            let until = if is_settled { usize::MAX } else { day + settled_age };
+            Claim { service, day: world.date(day), from, until }
+        })
+        .collect()
+}
+
 /// Placebo days lie so far from any release.
 const PLACEBO_DISTANCE_DAYS: usize = 3;
 
@@ -66,58 +150,78 @@ pub fn learnt(world: &World, until: usize, model: &Model, shipped: &Calibration)
 pub fn history(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
     let first = day.saturating_sub(model.history_days as usize);
     let complete = asked_on - COMPLETE_AGE;
+    History {
+        releases: releases(world, service, first, asked_on),
+        price_events: price_events(world, service, first, complete),
+        ..bare_history(world, (service, "prod"), day, asked_on, model)
+    }
+}
+
+/// What is known of a service in any environment on a day, as far back as the model looks, but for releases and prices:
+/// these worlds tell of them in production only.
+pub fn bare_history(
+    world: &World,
+    (service, environment): (usize, &str),
+    day: usize,
+    asked_on: usize,
+    model: &Model,
+) -> History {
+    let first = day.saturating_sub(model.history_days as usize);
+    let complete = asked_on - COMPLETE_AGE;
     let subject = &world.services[service];
-    let production = subject.environments.get("prod");
+    let traffic = subject.environments.get(environment).and_then(|series| series.traffic.as_ref());
+    History {
+        first_day: world.date(first),
+        cost: subject.visible(environment, first, asked_on),
+        complete_to: world.date(complete),
+        traffic: traffic.map(|traffic| traffic[first..=asked_on.min(world.days - 1)].to_vec()),
+        siblings: siblings(world, (service, environment), day.min(complete), first..=complete, asked_on),
+        replicas: None,
+        releases: Vec::new(),
+        price_events: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn releases(world: &World, service: usize, first: usize, asked_on: usize) -> Vec<ReleaseDay> {
     let releases = world
         .deployments
         .iter()
         .enumerate()
         .filter(|(_, other)| other.service == service && (first..=asked_on).contains(&other.day));
     // Of several on one day, the first hour counts.
-    let mut by_day: std::collections::BTreeMap<usize, (Vec<i64>, Option<f64>)> = std::collections::BTreeMap::new();
+    let mut by_day: BTreeMap<usize, (Vec<i64>, Option<f64>)> = BTreeMap::new();
     for (id, other) in releases {
         let (ids, hour) = by_day.entry(other.day).or_default();
         ids.push(id as i64);
         *hour = other.hour.map(|other| hour.unwrap_or(other).min(other)).or(*hour);
     }
-    History {
-        first_day: world.date(first),
-        cost: subject.visible("prod", first, asked_on),
-        complete_to: world.date(complete),
-        traffic: production
-            .and_then(|series| series.traffic.as_ref())
-            .map(|traffic| traffic[first..=asked_on.min(world.days - 1)].to_vec()),
-        siblings: Some(siblings(world, service, first, asked_on, complete.min(day + 14))),
-        replicas: None,
-        releases: by_day
-            .into_iter()
-            .map(|(day, (deployment_ids, hour))| ReleaseDay {
-                day: world.date(day),
-                deployment_ids,
-                share_before: hour.map(|hour| hour / 24.0),
-            })
-            .collect(),
-        price_events: price_events(world, service, first, complete),
-        notes: Vec::new(),
-    }
+    let release = |(day, (deployment_ids, hour)): (usize, (Vec<i64>, Option<f64>))| ReleaseDay {
+        day: world.date(day),
+        deployment_ids,
+        share_before: hour.map(|hour| hour / 24.0),
+    };
+    by_day.into_iter().map(release).collect()
 }
 
-fn siblings(world: &World, service: usize, first: usize, asked_on: usize, last: usize) -> Siblings {
-    let others = || world.services.iter().enumerate().filter(|(other, _)| *other != service);
-    let production = |other: usize| world.services[other].environments.get("prod");
-    let costs: Vec<&[Option<f64>]> =
-        others().filter_map(|(other, _)| Some(&production(other)?.cost[first..=last])).collect();
-    let traffics: Vec<&[Option<f64>]> = others()
-        .filter_map(|(other, _)| Some(&production(other)?.traffic.as_ref()?[first..=last]))
-        .filter(|traffic| traffic.iter().all(Option::is_some))
-        .collect();
-    let days = asked_on + 1 - first;
-    let padded = |mut index: Vec<f64>| {
-        index.resize(days, 0.0);
-        index
+// As the product has it: told of the month of the day that is asked about. Days that are not complete are looked at by
+// nobody.
+fn siblings(
+    world: &World,
+    (service, environment): (usize, &str),
+    day: usize,
+    known: std::ops::RangeInclusive<usize>,
+    asked_on: usize,
+) -> Option<Siblings> {
+    let month = BillingPeriod::containing(world.date(day));
+    let told = world.services[service].environments.get(environment)?.siblings.get(&month)?;
+    let (first, last) = (known.start().checked_sub(told.first)?, known.end().checked_sub(told.first)?);
+    let part = |index: &[f64]| {
+        let mut part = index.get(first..=last)?.to_vec();
+        part.resize(asked_on + 1 - known.start(), 0.0);
+        Some(part)
     };
-    let traffic = if traffics.len() < 2 { Vec::new() } else { padded(sibling_index(&traffics)) };
-    Siblings { cost: padded(sibling_index(&costs)), traffic }
+    Some(Siblings { cost: part(&told.cost)?, traffic: part(&told.traffic).unwrap_or_default() })
 }
 
 fn price_events(world: &World, service: usize, first: usize, complete: usize) -> Vec<PriceEvent> {

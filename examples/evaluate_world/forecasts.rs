@@ -2,7 +2,10 @@
 
 #![expect(clippy::float_arithmetic, reason = "made-up costs")]
 
-use super::world::{COMPLETE_AGE, World};
+use super::{
+    effects::Claim,
+    world::{COMPLETE_AGE, World},
+};
 use chrono::{Datelike, Months, NaiveDate};
 use costwake::analyze::forecast::{Adaptive, Forecast, Part, Question, forecast};
 
@@ -29,8 +32,8 @@ struct Scope {
     services: Vec<usize>,
 }
 
-/// Forecasts of all scopes.
-pub fn answers(world: &World) -> Vec<Answer> {
+/// Forecasts of all scopes, whose levels start anew at releases that are known to have changed them.
+pub fn answers(world: &World, claims: &[Claim]) -> Vec<Answer> {
     let services: Vec<Scope> = (0..world.services.len())
         .map(|service| Scope { name: world.services[service].name.clone(), services: vec![service] })
         .collect();
@@ -43,18 +46,19 @@ pub fn answers(world: &World) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (kind, scopes) in [("service", services), ("team", teams)] {
         for day in ASKED_ON {
-            ask(world, kind, &scopes, day, &mut answers);
+            ask(world, claims, (kind, scopes.as_slice()), day, &mut answers);
         }
     }
     answers
 }
 
 /// Asks about every month in order, and lets the level of intervals follow what became of the months before.
-fn ask(world: &World, kind: &'static str, scopes: &[Scope], day: u32, answers: &mut Vec<Answer>) {
+fn ask(world: &World, claims: &[Claim], (kind, scopes): (&'static str, &[Scope]), day: u32, answers: &mut Vec<Answer>) {
     let mut adaptive = Adaptive::default();
     for month in months(world).into_iter().skip(FIRST_MONTH) {
         let asked_on = month + chrono::Days::new(u64::from(day) - 1);
-        let questions: Vec<Question> = scopes.iter().map(|scope| question(world, scope, month, asked_on)).collect();
+        let questions: Vec<Question> =
+            scopes.iter().map(|scope| question(world, claims, scope, month, asked_on)).collect();
         let (mut held, mut missed) = (0, 0);
         for (scope, forecast) in scopes.iter().zip(forecast(&questions, &adaptive)) {
             let Ok(forecast) = forecast else { continue };
@@ -83,10 +87,15 @@ fn months(world: &World) -> Vec<NaiveDate> {
     months
 }
 
-fn question(world: &World, scope: &Scope, month: NaiveDate, asked_on: NaiveDate) -> Question {
+fn question(world: &World, claims: &[Claim], scope: &Scope, month: NaiveDate, asked_on: NaiveDate) -> Question {
     let asked = (asked_on - world.first_day).num_days() as usize;
     let complete = asked - COMPLETE_AGE;
-    let parts = scope.services.iter().map(|service| Part { cost: usage(world, *service, asked), ..Part::default() });
+    let restarts = |service: usize| -> Vec<NaiveDate> {
+        let known = claims.iter().filter(|claim| claim.service == service && claim.stands_on(asked));
+        known.map(|claim| claim.day).filter(|day| *day <= world.date(complete)).collect()
+    };
+    let parts =
+        scope.services.iter().map(|service| Part { cost: usage(world, *service, asked), restarts: restarts(*service) });
     Question {
         first_day: world.first_day,
         parts: parts.collect(),

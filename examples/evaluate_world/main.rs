@@ -1,5 +1,6 @@
 //! Answers a world with known truth: `evaluate_world WORLD_DIR OUT_DIR` reads its files, asks the product's own
-//! analysis as of each day, and writes `effects.csv`, `anomalies.csv`, `forecast.csv` and `cost.json`.
+//! analysis as of each day, and writes `effects.csv`, `anomalies.csv`, `forecast.csv` and `cost.json`; beside them
+//! `effects_joint.csv`, of releases that share an answer, and `anomalies_everywhere.csv`, of all environments.
 
 #![expect(clippy::float_arithmetic, reason = "made-up costs, and times")]
 
@@ -10,7 +11,7 @@ mod world;
 
 use costwake::analyze::{
     forecast::Forecast,
-    impact::{Calibration, Model},
+    impact::{Calibration, Impact, Model},
 };
 use std::{error::Error, fs, path::Path};
 
@@ -30,8 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let answers = effects::answers(&world, &model, |asked_on| if asked_on < half { &shipped } else { &learnt });
     let spent = cpu_ms() - before;
     write_effects(&out.join("effects.csv"), &answers)?;
-    write_anomalies(&out.join("anomalies.csv"), &anomalies::opened(&world, &model))?;
-    write_forecasts(&out.join("forecast.csv"), &forecasts::answers(&world))?;
+    let joint = effects::joint_answers(&world, &model, |asked_on| if asked_on < half { &shipped } else { &learnt });
+    write_joint_effects(&out.join("effects_joint.csv"), &joint)?;
+    let looked = anomalies::looked(&world, &model);
+    write_anomalies(&out.join("anomalies.csv"), &looked.apart)?;
+    write_anomalies(&out.join("anomalies_everywhere.csv"), &looked.everywhere)?;
+    let claims = effects::claims(&world, &answers, &joint);
+    write_forecasts(&out.join("forecast.csv"), &forecasts::answers(&world, &claims))?;
     let cost = serde_json::json!({
         "deployments": answers.len(),
         "cpu_ms_per_deployment": spent / answers.len().max(1) as f64,
@@ -42,18 +48,33 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn write_effects(path: &Path, answers: &[effects::Answer]) -> Result<(), Box<dyn Error>> {
+    let rows = answers.iter().map(|answer| (answer.deployment.clone(), answer.asked, &answer.impact));
+    write_impacts(path, "deployment", rows)
+}
+
+/// The deployments that share an answer stand in one cell.
+fn write_joint_effects(path: &Path, answers: &[effects::JointAnswer]) -> Result<(), Box<dyn Error>> {
+    let rows = answers.iter().map(|answer| (answer.deployments.join(" "), answer.asked, &answer.impact));
+    write_impacts(path, "deployments", rows)
+}
+
+fn write_impacts<'a>(
+    path: &Path,
+    subject: &str,
+    rows: impl Iterator<Item = (String, &'a str, &'a Impact)>,
+) -> Result<(), Box<dyn Error>> {
     let mut writer = csv::Writer::from_path(path)?;
-    writer.write_record(["deployment", "asked", "estimate", "low", "high", "finding"])?;
-    for answer in answers {
+    writer.write_record([subject, "asked", "estimate", "low", "high", "finding"])?;
+    for (name, asked, impact) in rows {
         let number = |value: Option<f64>| value.map(|value| format!("{value:.4}")).unwrap_or_default();
-        let effect = answer.impact.effect;
+        let effect = impact.effect;
         writer.write_record([
-            answer.deployment.as_str(),
-            answer.asked,
+            name.as_str(),
+            asked,
             &number(effect.map(|effect| effect.per_day)),
             &number(effect.map(|effect| effect.low)),
             &number(effect.map(|effect| effect.high)),
-            effects::word(answer.impact.finding),
+            effects::word(impact.finding),
         ])?;
     }
     writer.flush()?;

@@ -3,6 +3,8 @@
 #![expect(clippy::float_arithmetic, reason = "made-up costs")]
 
 use chrono::NaiveDate;
+use costwake::analyze::impact::SiblingSpan;
+use costwake::focus::{BillingPeriod, DateRange};
 use flate2::read::GzDecoder;
 use serde::de::DeserializeOwned;
 use std::{
@@ -40,6 +42,17 @@ pub struct Service {
 pub struct Series {
     pub cost: Vec<Option<f64>>,
     pub traffic: Option<Vec<Option<f64>>>,
+    /// How the others moved around the releases of each month.
+    pub siblings: BTreeMap<BillingPeriod, MonthSiblings>,
+}
+
+/// How the others moved, from a day on; by levels from before the month, so that no day tells of later ones.
+#[derive(Clone)]
+pub struct MonthSiblings {
+    pub first: usize,
+    pub cost: Vec<f64>,
+    /// Empty where too few others have any.
+    pub traffic: Vec<f64>,
 }
 
 pub struct Deployment {
@@ -143,6 +156,7 @@ impl World {
             let Some(day) = world.place_of(row.date) else { continue };
             world.events.push(Event { day, kind: row.event, category: row.category });
         }
+        world.add_siblings();
         Ok(world)
     }
 
@@ -169,11 +183,46 @@ impl World {
         Ok(())
     }
 
+    // As the job does: production among itself, and all other environments among themselves.
+    fn add_siblings(&mut self) {
+        let Some(known) = DateRange::new(self.first_day, self.date(self.days)) else { return };
+        let last = BillingPeriod::containing(known.last_day());
+        let months = std::iter::successors(Some(BillingPeriod::containing(self.first_day)), |month| Some(month.next()));
+        for month in months.take_while(|month| *month <= last) {
+            if let Some(span) = SiblingSpan::of(month, known) {
+                self.add_siblings_of(month, &span, true);
+                self.add_siblings_of(month, &span, false);
+            }
+        }
+    }
+
+    fn add_siblings_of(&mut self, month: BillingPeriod, span: &SiblingSpan, in_production: bool) {
+        let Some(first) = self.place_of(span.days.start()) else { return };
+        let days = first..first + span.days.day_count() as usize;
+        let named = |(service, subject): (usize, &Service)| {
+            let names: Vec<String> = subject.environments.keys().cloned().collect();
+            names.into_iter().map(move |name| (service, name))
+        };
+        let all = self.services.iter().enumerate().flat_map(named);
+        let peers: Vec<(usize, String)> = all.filter(|(_, name)| (name == "prod") == in_production).collect();
+        let of_each = |pick: fn(&Series) -> Option<&Vec<Option<f64>>>| {
+            let own = |(service, name): &(usize, String)| pick(&self.services[*service].environments[name]);
+            let series: Vec<Option<&[Option<f64>]>> = peers.iter().map(|one| own(one)?.get(days.clone())).collect();
+            span.of_each(&series)
+        };
+        let (costs, traffics) = (of_each(cost_of), of_each(traffic_of));
+        for ((service, name), (cost, traffic)) in peers.into_iter().zip(costs.into_iter().zip(traffics)) {
+            let Some((cost, series)) = cost.zip(self.services[service].environments.get_mut(&name)) else { continue };
+            series.siblings.insert(month, MonthSiblings { first, cost, traffic: traffic.unwrap_or_default() });
+        }
+    }
+
     fn places(&self) -> HashMap<String, usize> {
         self.services.iter().enumerate().map(|(place, service)| (service.name.clone(), place)).collect()
     }
 
-    fn place_of(&self, date: NaiveDate) -> Option<usize> {
+    /// The day of a date, where it is one of the world's.
+    pub fn place_of(&self, date: NaiveDate) -> Option<usize> {
         usize::try_from((date - self.first_day).num_days()).ok().filter(|day| *day < self.days)
     }
 
@@ -195,6 +244,14 @@ impl Service {
     pub fn visible_share(&self, day: usize, age: usize) -> f64 {
         self.completeness[day].get(age).copied().unwrap_or(1.0)
     }
+}
+
+fn cost_of(series: &Series) -> Option<&Vec<Option<f64>>> {
+    Some(&series.cost)
+}
+
+fn traffic_of(series: &Series) -> Option<&Vec<Option<f64>>> {
+    series.traffic.as_ref()
 }
 
 fn rows<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>, Box<dyn Error>> {

@@ -55,27 +55,40 @@ pub struct NewEffect {
     pub line: Value,
 }
 
+/// An answer to be written, with how its effect lies over the days.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewAnswer {
+    /// The answer.
+    #[serde(flatten)]
+    pub effect: NewEffect,
+    /// Units of the currency on each of the 14 days after the release; `None` where there is no effect.
+    pub amounts_after: Option<Vec<BigDecimal>>,
+    /// On each day from then on.
+    pub lasting_per_day: Option<BigDecimal>,
+}
+
 /// Writes answers, and the lines that go with them.
-pub async fn append(conn: &mut PgConnection, effects: &[NewEffect], now: DateTime<Utc>) -> sqlx::Result<()> {
-    for batch in effects.chunks(BATCH) {
+pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTime<Utc>) -> sqlx::Result<()> {
+    for batch in answers.chunks(BATCH) {
         let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query!(
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
                 horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
-                flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes)
+                flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes,
+                amounts_after, lasting_per_day)
              SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
                 $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
                 nullif(joint, 'null'), nullif(came_back, 'null'), nullif(hourly_start, 'null'), method, fingerprint, parts,
-                what_changed, supersedes
+                what_changed, supersedes, amounts_after, lasting_per_day
              FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
                 billing_currency text, release_date date, effect_date date, asked_on date, publication_id bigint,
                 phase text, finding text, reason text, days_before integer, days_after integer, horizon_days integer,
                 per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
                 smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
                 joint jsonb, came_back jsonb, hourly_start jsonb, method text, fingerprint text, parts jsonb,
-                what_changed text, supersedes bigint)",
+                what_changed text, supersedes bigint, amounts_after numeric[], lasting_per_day numeric)",
             rows,
             now
         )
@@ -276,6 +289,10 @@ pub struct ClaimedRelease {
     pub other_day_count: i64,
     /// Units of the currency a day.
     pub per_day: BigDecimal,
+    /// On each of the days after the release, in order; `None` of answers from before courses were kept.
+    pub amounts_after: Option<Vec<BigDecimal>>,
+    /// On each day after those; `None` of the same.
+    pub lasting_per_day: Option<BigDecimal>,
 }
 
 impl ClaimedRelease {
@@ -313,7 +330,8 @@ pub async fn claimed(
                   CASE WHEN v.kind <> 'production' THEN v.name END AS elsewhere,
                   e.billing_currency AS "billing_currency!", e.effect_date AS "effect_date!",
                   coalesce(jsonb_array_length(e.joint -> 'days') - 1, 0)::bigint AS "other_day_count!",
-                  e.per_day AS "per_day!"
+                  e.per_day AS "per_day!", e.amounts_after AS "amounts_after?",
+                  e.lasting_per_day AS "lasting_per_day?"
            FROM current_deployment_effect e
            JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id

@@ -133,6 +133,7 @@ pub mod usage_unmapped;
 pub mod variance_costs;
 pub mod variance_dimension;
 pub mod variance_known;
+pub mod variance_volume;
 pub mod verifications;
 pub mod visits;
 pub mod workload_goals;

@@ -114,6 +114,11 @@ impl Known {
         self.known_from(day + Days::new(1), service_id, days)
     }
 
+    /// Whether a day is one of a range on which everything that bills a service is known.
+    pub fn is_known_on(&self, day: NaiveDate, service_id: i64, days: DateRange) -> bool {
+        days.start() <= day && day < days.end().min(self.end) && self.days.is_known(service_id, day)
+    }
+
     fn known_from(&self, first: NaiveDate, service_id: i64, days: DateRange) -> u32 {
         let days = DateRange::new(days.start().max(first), days.end().min(self.end));
         days.map_or(0, |days| self.days.count(service_id, days))
@@ -212,5 +217,8 @@ mod tests {
         assert_eq!(lists.since, [known.end, day("2026-11-01"), known.end]);
         assert_eq!(days.map(|days| known.known_of(7, days)), [0, 0, 19]);
         assert_eq!(known.known_after(day("2026-11-10"), 7, days[2]), 9);
+        let is_known = |text, month| known.is_known_on(day(text), 7, month);
+        assert!(is_known("2026-11-19", days[2]) && !is_known("2026-11-20", days[2]), "complete days only");
+        assert!(!is_known("2026-11-19", days[1]) && !is_known("2026-09-30", days[0]), "of the range, and billed");
     }
 }

@@ -68,6 +68,31 @@ async fn settle(world: &World) -> Settled {
     effects::settle(&world.app.state.pools, time("2026-11-20T12:00:00Z")).await.unwrap()
 }
 
+// What is kept of how an effect lies over the days: on the 14 after the release, and on each later one.
+async fn course(db: &PgPool, deployment_id: i64) -> (Vec<f64>, f64) {
+    sqlx::query_as(
+        "SELECT amounts_after::float8[], lasting_per_day::float8 FROM deployment_effect WHERE deployment_id = $1
+         ORDER BY deployment_effect_id DESC LIMIT 1",
+    )
+    .bind(deployment_id)
+    .fetch_one(db)
+    .await
+    .unwrap()
+}
+
+// What a release of the 28th of October added: October's last three days lie after it, and all 18 that November has, of
+// a mean of 18 and 31 days.
+fn november_against_october(after: &[f64], lasting: f64) -> f64 {
+    let october: f64 = after[..3].iter().sum();
+    let november = after[3..].iter().sum::<f64>() + 7.0 * lasting;
+    (november / 18.0 - october / 31.0) * 13.0 / (31.0f64 / 18.0).ln()
+}
+
+fn cause(csv: &str, key: &str) -> f64 {
+    let mut rows = column(csv, "Cause").into_iter().zip(column(csv, "Amount"));
+    rows.find(|row| row.0 == key).unwrap_or_else(|| panic!("no {key}: {csv}")).1.parse().unwrap()
+}
+
 async fn went_back(db: &PgPool, deployment_id: i64) {
     let mark = "UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1";
     sqlx::query(mark).bind(deployment_id).execute(db).await.unwrap();
@@ -131,15 +156,27 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let service = finance.get("/services/checkout").await;
     assert!(service.body.contains("Effect a day") && service.body.contains("marker up"), "{}", service.body);
     assert!(service.body.contains("Releases that raised cost"), "a claimed release is a cause of the change");
-    // November is billed to the eighteenth, all after the release, and three of October's 31 days are: the share of
-    // the days after it grew by 28 of 31, of a mean of 18 and 31 days.
-    let days = 28.0 / 31.0 * 13.0 / (31.0f64 / 18.0).ln();
+    let (after, lasting) = course(&db, step).await;
+    assert!((after.iter().sum::<f64>() / 14.0 - per_day).abs() < 0.001, "{after:?} for {per_day} a day");
     for view in ["billing", "charge"] {
         let csv = finance.get(&format!("/finance/statements/2026-11/causes.csv?view={view}")).await.body;
-        let raised = column(&csv, "Cause").into_iter().zip(column(&csv, "Amount"));
-        let raised: Vec<f64> = raised.filter(|row| row.0 == "releases-up").map(|row| row.1.parse().unwrap()).collect();
-        assert!((raised[0] - days * per_day).abs() < 0.01, "{raised:?} for {per_day} a day: {csv}");
+        let raised = cause(&csv, "releases-up");
+        assert!((raised - november_against_october(&after, lasting)).abs() < 0.01, "{raised} of {after:?}: {csv}");
     }
+    // Three days and no more: it raised October, so that November is cheaper by what they cost.
+    let pulse = "UPDATE deployment_effect SET lasting_per_day = 0,
+                     amounts_after = array_cat(array_fill(187, ARRAY[3]), array_fill(0, ARRAY[11]))
+                 WHERE deployment_id = $1";
+    sqlx::query(pulse).bind(step).execute(&db).await.unwrap();
+    let csv = finance.get("/finance/statements/2026-11/causes.csv").await.body;
+    let expected = november_against_october(&[vec![187.0; 3], vec![0.0; 11]].concat(), 0.0);
+    assert!((cause(&csv, "releases-down") - expected).abs() < 0.01 && expected < -400.0, "{expected}: {csv}");
+    // An answer from before courses were kept has the same amount on all days: three of October and 18 of November.
+    let flat = "UPDATE deployment_effect SET lasting_per_day = NULL, amounts_after = NULL WHERE deployment_id = $1";
+    sqlx::query(flat).bind(step).execute(&db).await.unwrap();
+    let csv = finance.get("/finance/statements/2026-11/causes.csv").await.body;
+    let expected = november_against_october(&[per_day; 14], per_day);
+    assert!((cause(&csv, "releases-up") - expected).abs() < 0.01, "{expected}: {csv}");
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
     assert!(overview.body.contains("Latest deployments"), "those that nothing is said of yet are there too");

@@ -9,7 +9,7 @@ pub(crate) mod effects;
 pub(crate) mod world;
 
 use crate::support;
-use costwake::analyze::impact::{Calibration, Model, estimate};
+use costwake::analyze::impact::{Calibration, Model, Siblings, estimate, sibling_index};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Answers that the program of `../shared/bench/reference` gave, with numpy 2.4: every 31st of all.
@@ -45,7 +45,9 @@ fn the_port_answers_as_the_reference_does() {
         for row in rows {
             let deployment = world.deployments.iter().find(|one| one.name == row.deployment).unwrap();
             let asked_on = deployment.day + if row.asked == "settled" { 17 } else { 6 };
-            let history = effects::history(&world, deployment.service, deployment.day, asked_on, &model);
+            let mut history = effects::history(&world, deployment.service, deployment.day, asked_on, &model);
+            let siblings = reference_siblings(&world, deployment.service, deployment.day, asked_on, &model);
+            history.siblings = Some(siblings);
             let effect = estimate(&history, world.date(deployment.day), &model, &calibration).effect.unwrap();
             assert!((effect.before_per_day / row.pre - 1.0).abs() < 1e-6, "{}", row.deployment);
             estimates.push((effect.per_day - row.estimate).abs() / row.pre);
@@ -63,4 +65,23 @@ fn the_port_answers_as_the_reference_does() {
         "{estimates:?}"
     );
     assert!(at(&ends, 0.5) < 0.003 && at(&ends, 0.9) < 0.03, "{ends:?}");
+}
+
+// How the others moved, as the first measurements took it: over the days of the answer, by the levels of these.
+fn reference_siblings(world: &world::World, service: usize, day: usize, asked_on: usize, model: &Model) -> Siblings {
+    let first = day.saturating_sub(model.history_days as usize);
+    let last = (asked_on - world::COMPLETE_AGE).min(day + 14);
+    let production = |other: usize| world.services[other].environments.get("prod");
+    let others = || (0..world.services.len()).filter(|other| *other != service).filter_map(production);
+    let costs: Vec<&[Option<f64>]> = others().map(|series| &series.cost[first..=last]).collect();
+    let traffics: Vec<&[Option<f64>]> = others()
+        .filter_map(|series| Some(&series.traffic.as_ref()?[first..=last]))
+        .filter(|traffic| traffic.iter().all(Option::is_some))
+        .collect();
+    let padded = |mut index: Vec<f64>| {
+        index.resize(asked_on + 1 - first, 0.0);
+        index
+    };
+    let traffic = if traffics.len() < 2 { Vec::new() } else { padded(sibling_index(&traffics)) };
+    Siblings { cost: padded(sibling_index(&costs)), traffic }
 }

@@ -13,6 +13,7 @@ mod random;
 mod service;
 
 use chrono::NaiveDate;
+use costwake::analyze::impact::{ReleaseDay, groups};
 pub use plan::{Course, MakeUp, Planned};
 use random::Random;
 use service::{Blueprint, Days};
@@ -29,6 +30,7 @@ pub struct Generated {
     pub first_day: NaiveDate,
     pub services: Vec<GeneratedService>,
     pub releases: Vec<TrueRelease>,
+    pub groups: Vec<TrueGroup>,
     pub events: Vec<(usize, String, &'static str, String)>,
     pub anomalies: Vec<TrueAnomaly>,
 }
@@ -56,6 +58,18 @@ pub struct TrueRelease {
     pub before: f64,
 }
 
+/// Releases within a day of each other, of which bills by the day tell one answer, with what they did together.
+pub struct TrueGroup {
+    /// Their names, in order of time.
+    pub releases: Vec<String>,
+    /// Whether none of them did anything.
+    pub did_nothing: bool,
+    /// Mean of the effect over the 14 and the 5 days after the last, in USD a day, and mean cost of the 14 days before
+    /// the first.
+    pub effect: (f64, f64),
+    pub before: f64,
+}
+
 /// Something that costs and is no release.
 pub struct TrueAnomaly {
     pub service: usize,
@@ -74,6 +88,7 @@ pub fn generate(make_up: MakeUp, seed: u64, size: Size) -> Generated {
         first_day,
         services: Vec::new(),
         releases: Vec::new(),
+        groups: Vec::new(),
         events: price_events(&mut Random::of(seed, "prices"), size.days),
         anomalies: Vec::new(),
     };
@@ -84,22 +99,26 @@ pub fn generate(make_up: MakeUp, seed: u64, size: Size) -> Generated {
         let days = Days::draw(&mut random, &blueprint, size.days, &market, &world.events);
         let releases = plan::releases(&mut random, make_up, size.days);
         let anomalies = plan::anomalies(&mut random, index, size.days, &releases);
-        let production = days.cost(&blueprint, &releases, None, &anomalies);
+        let production = days.cost(&blueprint, &releases, &[], &anomalies);
+        let without = |places: &[usize]| days.cost(&blueprint, &releases, places, &anomalies);
+        let named = |place: usize| format!("{name}-{place:03}");
         for (place, planned) in releases.iter().enumerate() {
-            let without = days.cost(&blueprint, &releases, Some(place), &anomalies);
-            let mean = |from: usize, to: usize| -> f64 {
-                (from..to).map(|day| production[day] - without[day]).sum::<f64>() / (to - from).max(1) as f64
-            };
-            let day = planned.day;
-            let to = |days: usize| (day + 1 + days).min(size.days);
-            let from = day.saturating_sub(14);
-            let before = production[from..day].iter().sum::<f64>() / (day - from).max(1) as f64;
             world.releases.push(TrueRelease {
-                name: format!("{name}-{place:03}"),
+                name: named(place),
                 service: index,
                 planned: planned.clone(),
-                effect: (mean(day + 1, to(14)), mean(day + 1, to(5))),
-                before,
+                effect: effect_after(planned.day, &production, &without(&[place])),
+                before: mean_before(planned.day, &production),
+            });
+        }
+        for places in grouped(&releases) {
+            let of = |place: &usize| &releases[*place];
+            let (Some(first), Some(last)) = (places.first().map(of), places.last().map(of)) else { continue };
+            world.groups.push(TrueGroup {
+                releases: places.iter().map(|place| named(*place)).collect(),
+                did_nothing: places.iter().map(of).all(|release| release.course == Course::Nothing),
+                effect: effect_after(last.day, &production, &without(&places)),
+                before: mean_before(first.day, &production),
             });
         }
         world.anomalies.extend(anomalies);
@@ -121,6 +140,32 @@ pub fn generate(make_up: MakeUp, seed: u64, size: Size) -> Generated {
         });
     }
     world
+}
+
+// The mean of what was added over the 14 and the 5 days after a day.
+fn effect_after(day: usize, with: &[f64], without: &[f64]) -> (f64, f64) {
+    let mean = |count: usize| {
+        let (from, to) = ((day + 1).min(with.len()), (day + 1 + count).min(with.len()));
+        (from..to).map(|day| with[day] - without[day]).sum::<f64>() / (to - from).max(1) as f64
+    };
+    (mean(14), mean(5))
+}
+
+// Mean cost of the 14 days before a day.
+fn mean_before(day: usize, cost: &[f64]) -> f64 {
+    let from = day.saturating_sub(14);
+    cost[from..day].iter().sum::<f64>() / (day - from).max(1) as f64
+}
+
+// The places of releases that share an answer, which is no part of how it is found.
+fn grouped(releases: &[Planned]) -> Vec<Vec<usize>> {
+    let date = |day: usize| NaiveDate::default() + chrono::Days::new(day as u64);
+    let release = |one: &Planned| ReleaseDay { day: date(one.day), deployment_ids: Vec::new(), share_before: None };
+    let of_days = |days: Vec<NaiveDate>| -> Vec<usize> {
+        (0..releases.len()).filter(|place| days.contains(&date(releases[*place].day))).collect()
+    };
+    let days = groups(&releases.iter().map(release).collect::<Vec<_>>());
+    days.into_iter().filter(|days| days.len() > 1).map(of_days).collect()
 }
 
 /// Changes of price, known by day and category: what they are is for the estimator to find.

@@ -134,15 +134,15 @@ impl Days {
         self.measured.clone()
     }
 
-    /// Cost of each day with all releases, or with all but one.
+    /// Cost of each day with all releases but these, by their places.
     pub fn cost(
         &self,
         blueprint: &Blueprint,
         releases: &[Planned],
-        without: Option<usize>,
+        without: &[usize],
         anomalies: &[TrueAnomaly],
     ) -> Vec<f64> {
-        let counted = || releases.iter().enumerate().filter(|(place, _)| Some(*place) != without);
+        let counted = || releases.iter().enumerate().filter(|(place, _)| !without.contains(place));
         // Bills by the hour are added up hour by hour; others know the hour of a release as well, but not when.
         let hours: &[f64] =
             if blueprint.hourly { &[1.5, 4.5, 7.5, 10.5, 13.5, 16.5, 19.5, 22.5] } else { &[6.0, 18.0] };

@@ -23,6 +23,8 @@ pub struct Impact {
     pub reason: Reason,
     /// The effect with its interval. `None` while measuring and where nothing can be estimated.
     pub effect: Option<Effect>,
+    /// How it lies over the days after the release. `None` where there is no effect, or none to spread.
+    pub course: Option<super::EffectCourse>,
     /// The smallest lasting change of cost that would have been claimed here, in units of the currency a day, by how
     /// precisely the days tell its size and the least share that is ever claimed. `None` where there is no effect, and
     /// where the days tell so little that no change of a usual size would have been seen.
@@ -232,6 +234,7 @@ impl Impact {
             finding: Finding::CannotTell,
             reason,
             effect: None,
+            course: None,
             smallest_visible_per_day: None,
             expected: Vec::new(),
             joint_days: Vec::new(),
@@ -268,6 +271,7 @@ pub(super) fn answered(
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day);
     impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
+    impact.course = super::course::of(window, &fit, model, effect.per_day);
     impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
     impact

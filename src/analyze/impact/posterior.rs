@@ -38,6 +38,8 @@ pub(super) struct Posterior {
     pub(super) information: Option<f64>,
     /// Weights of the courses, given an effect, in the order of the model.
     pub(super) courses: Vec<f64>,
+    /// What each course adds to the estimate, in the order of the model.
+    pub(super) amounts: Vec<f64>,
     /// For each near neighbour, how likely it did something.
     pub(super) neighbours: Vec<f64>,
 }
@@ -81,6 +83,7 @@ impl Posterior {
             noise: 0.0,
             information: None,
             courses: vec![0.0; model.shapes.len()],
+            amounts: vec![0.0; model.shapes.len()],
             neighbours: vec![0.0; neighbours],
         };
         let (mut total, mut effect, mut variance) = (0.0, 0.0, 0.0);
@@ -90,6 +93,7 @@ impl Posterior {
             let (amount, slope) = money[term.shape].at(term.mean);
             total += weight;
             posterior.estimate += weight * amount;
+            posterior.amounts[term.shape] += weight * amount;
             variance += weight * kinds[term.noise].variance;
             for (sum, did) in posterior.neighbours.iter_mut().zip(term.neighbours) {
                 *sum += if did { weight } else { 0.0 };
@@ -106,6 +110,7 @@ impl Posterior {
             }
         }
         posterior.estimate /= total;
+        posterior.amounts.iter_mut().for_each(|sum| *sum /= total);
         posterior.probability = effect / total;
         posterior.information = (lasting > 0.0).then(|| information / lasting);
         posterior.noise = (variance / total).sqrt();

@@ -61,6 +61,10 @@ fn a_step_is_found_with_its_size() {
             .collect();
         assert_eq!(after.len(), 14);
         assert!((after.iter().sum::<f64>() / 14.0 - effect.per_day).abs() < 1e-9 * truth.abs());
+        // So is the mean of its days, and it stays.
+        let course = impact.course.unwrap();
+        assert!((course.after.iter().sum::<f64>() / 14.0 - effect.per_day).abs() < 1e-6 * truth.abs(), "{course:?}");
+        assert!((0.8..1.3).contains(&(course.lasting_per_day / effect.per_day)), "{course:?}");
     }
 }
 
@@ -70,6 +74,19 @@ fn nothing_is_said_to_have_changed_where_nothing_did() {
     assert_eq!((impact.finding, impact.reason), (Finding::NoMaterialChange, Reason::WithinATenth));
     let smallest = impact.smallest_visible_per_day.unwrap();
     assert!(smallest > 5.0 && smallest < 40.0, "{smallest}");
+}
+
+/// What comes in equal parts over two weeks is less on the first of them than what lasts.
+#[test]
+fn a_ramp_lasts_at_its_height() {
+    let mut ramp = history(1.0, 14);
+    for (since, cost) in ramp.cost[DAY as usize..].iter_mut().flatten().enumerate() {
+        *cost *= (0.4 * since as f64 / 14.0).exp();
+    }
+    let impact = ask(&ramp);
+    let (effect, course) = (impact.effect.unwrap(), impact.course.unwrap());
+    assert!((course.after.iter().sum::<f64>() / 14.0 / effect.per_day - 1.0).abs() < 1e-6, "{course:?}");
+    assert!(course.lasting_per_day > 1.1 * course.after[0], "{course:?}");
 }
 
 /// Some days after a release that cost more or less and are over: however sure it is that nothing lasts, what could have been
@@ -403,6 +420,9 @@ proptest! {
             prop_assert!(effect.before_per_day > 0.0);
             let tenfold = 9.01 * effect.before_per_day;
             prop_assert!(impact.smallest_visible_per_day.is_none_or(|smallest| smallest > 0.0 && smallest < tenfold));
+        }
+        if let Some(course) = impact.course {
+            prop_assert!(course.after.iter().all(|amount| amount.is_finite()) && course.lasting_per_day.is_finite());
         }
         for line in &impact.expected {
             prop_assert!(line.expected.is_finite() && line.low.is_finite() && line.high.is_finite(), "{line:?}");

@@ -9,6 +9,9 @@ pub const DAY_COUNT_MIN: usize = 14;
 /// The least spread of usage, as a share of its mean: below it every day looks alike.
 const SPREAD_MIN: f64 = 0.05;
 
+/// Steps in which a share is told, from none to all.
+const SHARE_STEPS: f64 = 1e6;
+
 /// The parts of a daily cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FixedVariable {
@@ -67,31 +70,51 @@ impl CannotTell {
     }
 }
 
+/// Daily cost as a line over usage.
+struct Line {
+    /// Means of the days.
+    usage: f64,
+    cost: f64,
+    /// What one more unit costs, and a day without any.
+    variable: Figure,
+    fixed: Figure,
+    /// What each day lies off the line.
+    off: Vec<f64>,
+}
+
+impl Line {
+    fn of(days: &[KnownDay]) -> Result<Self, CannotTell> {
+        if days.len() < DAY_COUNT_MIN {
+            return Err(CannotTell::TooFewDays);
+        }
+        let count = days.len() as f64;
+        let usage = days.iter().map(|day| day.usage).sum::<f64>() / count;
+        let cost = days.iter().map(|day| day.cost).sum::<f64>() / count;
+        let spread: f64 = days.iter().map(|day| (day.usage - usage).powi(2)).sum();
+        if usage <= 0.0 || (spread / count).sqrt() < SPREAD_MIN * usage {
+            return Err(CannotTell::SteadyVolume);
+        }
+        let together: f64 = days.iter().map(|day| (day.usage - usage) * (day.cost - cost)).sum();
+        let slope = together / spread;
+        let fixed = cost - slope * usage;
+        let off: Vec<f64> = days.iter().map(|day| day.cost - fixed - slope * day.usage).collect();
+        let error = |weights: &dyn Fn(&KnownDay) -> f64| {
+            // A coefficient is a weighted sum of the days' costs: its error is that of the same sum of what they lie
+            // off.
+            let parts: Vec<f64> = days.iter().zip(&off).map(|(day, off)| weights(day) * off).collect();
+            (long_run_variance(&parts) * count * count / (count - 2.0)).sqrt()
+        };
+        let slope_error = error(&|day| (day.usage - usage) / spread);
+        let fixed_error = error(&|day| 1.0 / count - usage * (day.usage - usage) / spread);
+        let variable = Figure::around(slope, slope_error, count - 2.0);
+        let fixed = Figure::around(fixed, fixed_error, count - 2.0);
+        Ok(Self { usage, cost, variable, fixed, off })
+    }
+}
+
 /// The parts of the cost of these days.
 pub fn split(days: &[KnownDay]) -> Result<FixedVariable, CannotTell> {
-    if days.len() < DAY_COUNT_MIN {
-        return Err(CannotTell::TooFewDays);
-    }
-    let count = days.len() as f64;
-    let usage = days.iter().map(|day| day.usage).sum::<f64>() / count;
-    let cost = days.iter().map(|day| day.cost).sum::<f64>() / count;
-    let spread: f64 = days.iter().map(|day| (day.usage - usage).powi(2)).sum();
-    if usage <= 0.0 || (spread / count).sqrt() < SPREAD_MIN * usage {
-        return Err(CannotTell::SteadyVolume);
-    }
-    let together: f64 = days.iter().map(|day| (day.usage - usage) * (day.cost - cost)).sum();
-    let slope = together / spread;
-    let fixed = cost - slope * usage;
-    let off: Vec<f64> = days.iter().map(|day| day.cost - fixed - slope * day.usage).collect();
-    let error = |weights: &dyn Fn(&KnownDay) -> f64| {
-        // A coefficient is a weighted sum of the days' costs: its error is that of the same sum of what they lie off.
-        let parts: Vec<f64> = days.iter().zip(&off).map(|(day, off)| weights(day) * off).collect();
-        (long_run_variance(&parts) * count * count / (count - 2.0)).sqrt()
-    };
-    let slope_error = error(&|day| (day.usage - usage) / spread);
-    let fixed_error = error(&|day| 1.0 / count - usage * (day.usage - usage) / spread);
-    let variable = Figure::around(slope, slope_error, count - 2.0);
-    let fixed = Figure::around(fixed, fixed_error, count - 2.0);
+    let Line { usage, cost, variable, fixed, off } = Line::of(days)?;
     if variable.low <= 0.0 {
         return Err(CannotTell::DoesNotFollow);
     }
@@ -120,4 +143,15 @@ pub fn split(days: &[KnownDay]) -> Result<FixedVariable, CannotTell> {
         day_count: days.len(),
         is_through_zero: false,
     })
+}
+
+/// The share of the cost of these days that follows usage, 0 to 1. A cost that surely follows less than in proportion
+/// has one too, though it may be none: `None` only where the days tell neither that some of it follows nor that some
+/// does not.
+pub fn variable_share(days: &[KnownDay]) -> Option<f64> {
+    let line = Line::of(days).ok().filter(|line| line.cost > 0.0)?;
+    let share = |slope: f64| slope * line.usage / line.cost;
+    let is_told = share(line.variable.low) > 0.0 || share(line.variable.high) < 1.0;
+    // What arithmetic leaves of a cost that never moves is no share.
+    is_told.then(|| (share(line.variable.value).clamp(0.0, 1.0) * SHARE_STEPS).round() / SHARE_STEPS)
 }

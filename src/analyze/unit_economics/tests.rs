@@ -49,6 +49,23 @@ fn what_the_days_cannot_tell_is_said() {
 }
 
 #[test]
+fn the_share_that_follows_volume_is_told_where_none_follows_too() {
+    let usage = days(28, 0.0, 1.0, 0.0, 1);
+    let fixed: Vec<KnownDay> = usage.iter().map(|day| KnownDay { cost: 100.0, usage: day.usage }).collect();
+    assert_eq!(variable_share(&fixed), Some(0.0));
+    assert!((variable_share(&usage).unwrap() - 1.0).abs() < 1e-9);
+    // 60 of some 120 a day.
+    let half = variable_share(&days(28, 60.0, 0.05, 1.0, 2)).unwrap();
+    assert!((half - 0.5).abs() < 0.1, "{half}");
+    // Days that swing by more than that hide whether it follows.
+    let swing = |day: usize| if day.is_multiple_of(2) { 90.0 } else { -90.0 };
+    let of_day = |day: usize| if day % 4 < 2 { (90.0, 1000.0) } else { (110.0, 1500.0) };
+    let hidden = (0..28).map(|day| KnownDay { cost: of_day(day).0 + swing(day), usage: of_day(day).1 });
+    assert_eq!(variable_share(&hidden.collect::<Vec<_>>()), None);
+    assert_eq!(variable_share(&usage[..13]), None);
+}
+
+#[test]
 fn more_volume_alone_lowers_a_unit_cost_by_the_fixed_part_that_it_spreads() {
     let range = |first: u32, end: u32| {
         let day = |number| chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap() + chrono::Days::new(number);

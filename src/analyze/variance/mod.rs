@@ -6,11 +6,12 @@
 //! stored verdicts say that releases did is taken out of the use that it is part of. "Not explained" is always there.
 
 mod lmdi;
+mod release;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use service::release_part;
+pub use release::{ReleaseCourse, release_part};
 
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;
@@ -53,11 +54,12 @@ pub enum Cause {
     ReleasesUp,
     /// Releases that lowered it.
     ReleasesDown,
-    /// More or less traffic a day; where none is known, more or less of what was bought, at former prices.
+    /// More or less traffic a day, for the part of cost that follows it; where no traffic is known, more or less of
+    /// what was bought, at former prices.
     Volume,
     /// More of the dear and less of the cheap, or the other way round.
     Mix,
-    /// Quantity for the same traffic.
+    /// Quantity for the same traffic, beside what is fixed.
     Efficiency,
     /// What nothing above proves.
     NotExplained,
@@ -199,6 +201,9 @@ impl Line {
 pub struct ServiceFacts {
     /// Average traffic a day, now and before; both above zero. `None` where it is not known in both periods.
     pub traffic: Option<(f64, f64)>,
+    /// The share of cost that followed traffic before, 0 to 1; the rest is fixed. `None` where it is not known: then
+    /// all of it counts as following.
+    pub variable_share: Option<f64>,
     /// What releases added to the difference of the two periods, each by its verdict.
     pub releases: Vec<BigDecimal>,
 }

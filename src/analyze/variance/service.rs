@@ -5,14 +5,14 @@
     reason = "LMDI; the exact change of the lines is what the parts are made to add up to"
 )]
 
-use super::lmdi::{Factor, effects, logarithmic_mean};
+use super::lmdi::{Factor, effects};
 use super::{Amounts, Cause, Days, Line, ServiceFacts};
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, ToPrimitive, Zero};
 use std::collections::BTreeMap;
 
 /// Significant digits of a part that is not exact by itself.
-const PART_DIGITS: u64 = 15;
+pub(super) const PART_DIGITS: u64 = 15;
 
 /// Adds the causes of the service's usage to `amounts`.
 pub(super) fn explain(lines: &[&Line], facts: &ServiceFacts, days: &Days, amounts: &mut Amounts) {
@@ -133,8 +133,8 @@ const CAUSES: [Cause; 9] = [
     Cause::Commitments,
 ];
 
-// Cost = days × share of them that is complete × share of those that is billed × traffic a day × quantity for the
-// traffic × share of the line × list price × discount × commitment.
+// Cost = days × share of them that is complete × share of those that is billed × what follows traffic × quantity for
+// the traffic × share of the line × list price × discount × commitment.
 fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, own: &mut Amounts) {
     let change: BigDecimal = lines.iter().map(|line| line.change()).sum();
     let priced: Vec<(Priced<'_>, Factor)> =
@@ -153,7 +153,12 @@ fn divide(lines: &[&Line], facts: &ServiceFacts, days: &Days, is_counted: bool, 
     let calendar = Factor::new(f64::from(days.all.0), f64::from(days.all.1));
     let complete = Factor::new(f64::from(days.complete.0), f64::from(days.complete.1));
     let (volume, efficiency) = match facts.traffic {
-        Some((now, before)) => (Factor::new(now, before), Factor::new(a_day.now / now, a_day.before / before)),
+        Some((now, before)) => {
+            // What a day before would have cost with this traffic: its fixed part stays, the rest follows.
+            let variable = facts.variable_share.unwrap_or(1.0);
+            let followed = 1.0 - variable + variable * now / before;
+            (Factor::new(followed, 1.0), Factor::new(a_day.now / followed, a_day.before))
+        }
         None => (a_day, Factor::ONE),
     };
     for (line, billed) in &priced {
@@ -222,22 +227,6 @@ fn take_out_releases(facts: &ServiceFacts, own: &mut Amounts) {
         own.add(cause, release);
         own.add(from, &-release);
     }
-}
-
-/// What a release added to the difference of two periods: its amount a day, times the share of the days known of the
-/// period that lie after it, less that of the compared one. More and fewer days are causes of their own, which come before
-/// it; so the share is of the days that both periods have alike, their logarithmic mean, by which LMDI weighs them too.
-/// `after` and `known` are days of the period and of the compared one. Exact where both know as many days.
-pub fn release_part(per_day: &BigDecimal, after: (u32, u32), known: (u32, u32)) -> BigDecimal {
-    if known.0 == 0 || known.1 == 0 {
-        return BigDecimal::zero();
-    }
-    if known.0 == known.1 {
-        return per_day * BigDecimal::from(i64::from(after.0) - i64::from(after.1));
-    }
-    let share = f64::from(after.0) / f64::from(known.0) - f64::from(after.1) / f64::from(known.1);
-    let days = share * logarithmic_mean(f64::from(known.0), f64::from(known.1));
-    (per_day * BigDecimal::from_f64(days).unwrap_or_default()).with_prec(PART_DIGITS)
 }
 
 fn float(amount: &BigDecimal) -> f64 {

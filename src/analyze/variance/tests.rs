@@ -61,7 +61,8 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert!((amount(&rows, Cause::CalendarDays) - 10.0).abs() < 1e-9, "{rows:?}");
 
     let mut busier = input(vec![usage(1, side("132", "132", "132"), side("100", "100", "100"))]);
-    let facts = ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")] };
+    let facts =
+        ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")], ..ServiceFacts::default() };
     busier.facts.insert(1, facts);
     let rows = explain(&busier);
     // 10 % more traffic, 20 % more for the same traffic, of which a release is 15.
@@ -72,14 +73,47 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     assert_eq!(sum(&rows), number("32"));
 }
 
+/// What is fixed costs as much for half as much traffic again: that is neither more volume nor more efficient.
+#[test]
+fn fixed_cost_is_no_efficiency() {
+    let of = |now: &str, variable_share| {
+        let mut busier = input(vec![usage(1, side(now, now, now), side("3000", "3000", "3000"))]);
+        let facts = ServiceFacts { traffic: Some((1500.0, 1000.0)), variable_share, ..ServiceFacts::default() };
+        busier.facts.insert(1, facts);
+        explain(&busier)
+    };
+    // Nothing is known of what is fixed: all of it counts as following.
+    let unknown = of("3000", None);
+    assert!((amount(&unknown, Cause::Volume) - 3000.0 * 1.5f64.ln()).abs() < 1e-6, "{unknown:?}");
+    assert!((amount(&unknown, Cause::Efficiency) + 3000.0 * 1.5f64.ln()).abs() < 1e-6, "{unknown:?}");
+    let fixed = of("3000", Some(0.0));
+    assert_eq!(fixed, [Row { cause: Cause::NotExplained, amount: BigDecimal::zero() }]);
+    // Half of it follows, exactly.
+    let half = of("3750", Some(0.5));
+    assert!((amount(&half, Cause::Volume) - 750.0).abs() < 1e-6, "{half:?}");
+    assert!(amount(&half, Cause::Efficiency).abs() < 1e-6, "{half:?}");
+    assert_eq!(sum(&half), number("750"));
+    // It costs less than that: the difference is efficiency.
+    let better = of("3600", Some(0.5));
+    let mean = 600.0 / 1.2f64.ln();
+    assert!((amount(&better, Cause::Efficiency) - mean * (1.2f64 / 1.25).ln()).abs() < 1e-6, "{better:?}");
+}
+
+// The part of a release without a course of its own, by the days of both periods after it.
+fn lasting_part(per_day: &str, after: (u32, u32), known: (u32, u32)) -> BigDecimal {
+    let per_day = number(per_day);
+    let course = ReleaseCourse { after: &[], lasting: &per_day };
+    let added = |count| course.added(|_| false, count);
+    release_part((&added(after.0), &added(after.1)), known)
+}
+
 /// A release that raised cost raised it, however short the period is that came after it.
 #[test]
 fn a_release_is_told_by_the_share_of_days_after_it() {
-    let per_day = number("40");
-    let part = |after, known| amount_of(&release_part(&per_day, after, known));
+    let part = |after, known| amount_of(&lasting_part("40", after, known));
     // As many days in both: exactly those after it.
-    assert_eq!(release_part(&per_day, (30, 12), (30, 30)), number("720"));
-    assert_eq!(release_part(&number("0.1"), (7, 0), (7, 7)), number("0.7"));
+    assert_eq!(lasting_part("40", (30, 12), (30, 30)), number("720"));
+    assert_eq!(lasting_part("0.1", (7, 0), (7, 7)), number("0.7"));
     // Five days of November, all after the tenth of October, against 21 of 31.
     let mean = 26.0 / (31.0f64 / 5.0).ln();
     assert!((part((5, 21), (5, 31)) - 40.0 * mean * (1.0 - 21.0 / 31.0)).abs() < 1e-9);
@@ -98,12 +132,58 @@ fn a_release_and_fewer_days_are_not_counted_twice() {
     // A hundred a day, then 140 from the eleventh of October on; five days of November.
     let mut open = input(vec![usage(1, side("700", "700", "700"), side("3940", "3940", "3940"))]);
     (open.days, open.days_before, open.days_to_come) = (30, 31, (25, 0));
-    let part = release_part(&number("40"), (5, 21), (5, 31));
-    open.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part] });
+    let part = lasting_part("40", (5, 21), (5, 31));
+    open.facts
+        .insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part], ..ServiceFacts::default() });
     let rows = explain(&open);
     assert_eq!(sum(&rows), number("-3240"));
     assert!(amount(&rows, Cause::ReleasesUp) > 150.0, "{rows:?}");
     assert!(amount(&rows, Cause::Efficiency).abs() < 10.0, "{rows:?}");
+}
+
+// Two months of thirty days: what a release on the tenth of the later one, or of the earlier one, adds to the
+// difference.
+fn course_part(course: ReleaseCourse<'_>, tenth_of_now: bool) -> BigDecimal {
+    // Days 11 to 30 of its own month lie after it: 14 of the course, and six.
+    let own = course.added(|_| true, 30 - 10 - 14);
+    let next = course.added(|_| false, 30);
+    let nothing = BigDecimal::zero();
+    if tenth_of_now { release_part((&own, &nothing), (30, 30)) } else { release_part((&next, &own), (30, 30)) }
+}
+
+/// Three days at 187 are 40 a day over two weeks: they raise the month that they lie in by what they cost, and the
+/// month after it is as much cheaper, which is no efficiency.
+#[test]
+fn a_pulse_is_over_when_it_is_over() {
+    let (mut after, none) = (vec![number("187"); 3], BigDecimal::zero());
+    after.resize(14, BigDecimal::zero());
+    let pulse = ReleaseCourse { after: &after, lasting: &none };
+    assert_eq!(course_part(pulse, true), number("561"));
+    assert_eq!(course_part(pulse, false), number("-561"));
+    // A hundred a day, and the pulse in the month before.
+    let mut over = input(vec![usage(1, side("3000", "3000", "3000"), side("3561", "3561", "3561"))]);
+    let releases = vec![course_part(pulse, false)];
+    let facts = ServiceFacts { traffic: Some((1000.0, 1000.0)), releases, ..ServiceFacts::default() };
+    over.facts.insert(1, facts);
+    let rows = explain(&over);
+    assert_eq!(amount(&rows, Cause::ReleasesDown), -561.0, "{rows:?}");
+    assert!(amount(&rows, Cause::Efficiency).abs() < 1e-6 && amount(&rows, Cause::ReleasesUp) == 0.0, "{rows:?}");
+    assert_eq!(sum(&rows), number("-561"));
+}
+
+/// What grows by two a day for two weeks lasts at 28: its mean of 15 would tell too little of the month after it.
+#[test]
+fn a_ramp_goes_on_at_its_height() {
+    let after: Vec<BigDecimal> = (1..=14).map(|day| BigDecimal::from(2 * day)).collect();
+    let height = number("28");
+    let ramp = ReleaseCourse { after: &after, lasting: &height };
+    assert_eq!(course_part(ramp, true), number("378"), "210 in two weeks, and six days at 28");
+    assert_eq!(course_part(ramp, false), number("462"), "thirty days at 28, less those 378");
+    // In force as it is on all days of both, it is no difference, however many they are.
+    let later = |count| ramp.added(|_| false, count);
+    assert!(release_part((&later(28), &later(31)), (28, 31)).is_zero());
+    // Some of its days lack their bill.
+    assert_eq!(ramp.added(|place| place >= 12, 0), number("54"));
 }
 
 /// Half of a month that has gone as the one before: what is missing of it is days to come, and nothing else.
@@ -263,6 +343,7 @@ proptest! {
         lacking in (0u32..40, 0u32..40),
         unknown in -1_000_000i64..1_000_000,
         traffic in prop::option::of((0.1f64..1e9, 0.1f64..1e9)),
+        variable_share in prop::option::of(0.0f64..=1.0),
         releases in prop::collection::vec(-1_000_000i64..1_000_000, 0..4),
         moved in -1_000_000i64..1_000_000,
     ) {
@@ -274,7 +355,7 @@ proptest! {
         input.change += BigDecimal::new(unknown.into(), 9);
         input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
         let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();
-        input.facts.insert(1, ServiceFacts { traffic, releases });
+        input.facts.insert(1, ServiceFacts { traffic, variable_share, releases });
         let rows = explain(&input);
         prop_assert_eq!(sum(&rows), input.change.clone());
         prop_assert!(rows.windows(2).all(|pair| pair[0].cause < pair[1].cause));

@@ -14,9 +14,9 @@ mod rollbacks;
 mod siblings;
 pub(super) mod verdict;
 
-use crate::analyze::impact::{self, Calibration, Impact, Model};
+use crate::analyze::impact::{self, Calibration, EffectCourse, Impact, Model};
 use crate::store::effect_runs::{self, Run};
-use crate::store::effects::{self, NewEffect, Standing};
+use crate::store::effects::{self, NewAnswer, NewEffect, Standing};
 use crate::store::impact_series::Environments;
 use crate::store::{Pools, freshness, jobs, price_changes, retagging};
 use anyhow::Context;
@@ -109,8 +109,8 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
     if !has_all_hours {
         // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
         // all are there, not with each run until then. First answers do not wait.
-        done.effects.retain(|one| one.supersedes.is_none());
-        done.settled.written_count = done.effects.len();
+        done.answers.retain(|one| one.effect.supersedes.is_none());
+        done.settled.written_count = done.answers.len();
     }
 
     let mut transaction = pools.jobs.begin().await?;
@@ -119,7 +119,7 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
         for (environments, learnt) in &done.learnt {
             effect_runs::keep_calibration(&mut transaction, *environments, learnt).await?;
         }
-        let fresh = still_new(&mut transaction, done.effects).await?;
+        let fresh = still_new(&mut transaction, done.answers).await?;
         effects::append(&mut transaction, &fresh, now).await?;
         let run = Run {
             mark: asked,
@@ -152,11 +152,12 @@ fn count(number: usize) -> i64 {
 }
 
 // Answers that replace what no longer stands were made from an older view.
-async fn still_new(conn: &mut sqlx::PgConnection, effects: Vec<NewEffect>) -> sqlx::Result<Vec<NewEffect>> {
+async fn still_new(conn: &mut sqlx::PgConnection, answers: Vec<NewAnswer>) -> sqlx::Result<Vec<NewAnswer>> {
     let standing: HashMap<StandingKey, i64> =
         effects::standing(conn).await?.into_iter().map(|one| (standing_key(&one), one.deployment_effect_id)).collect();
     let key = |one: &NewEffect| (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone());
-    Ok(effects.into_iter().filter(|one| standing.get(&key(one)).copied() == one.supersedes).collect())
+    let is_new = |one: &NewEffect| standing.get(&key(one)).copied() == one.supersedes;
+    Ok(answers.into_iter().filter(|one| is_new(&one.effect)).collect())
 }
 
 type StandingKey = (i64, i64, i64, String);
@@ -174,7 +175,7 @@ struct Questions {
 
 #[derive(Default)]
 struct Done {
-    effects: Vec<NewEffect>,
+    answers: Vec<NewAnswer>,
     learnt: Vec<(Environments, effect_runs::StoredCalibration)>,
     settled: Settled,
 }
@@ -199,10 +200,10 @@ fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64,
         for answer in in_parallel(&series, |one| asked.of_series(one)) {
             done.settled.release_count += answer.release_count;
             done.settled.computed_count += answer.computed_count;
-            done.effects.extend(answer.effects);
+            done.answers.extend(answer.answers);
         }
     }
-    done.settled.written_count = done.effects.len();
+    done.settled.written_count = done.answers.len();
     done
 }
 
@@ -235,7 +236,7 @@ struct Asked<'a> {
 
 #[derive(Default)]
 struct Answers {
-    effects: Vec<NewEffect>,
+    answers: Vec<NewAnswer>,
     release_count: usize,
     computed_count: usize,
 }
@@ -300,10 +301,18 @@ impl Asked<'_> {
                     came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };
-                answers.effects.push(verdict.into_effect());
+                answers.answers.push(with_course(verdict.into_effect(), impact.course.as_ref()));
             }
             known.insert(release.day, alone.clone());
         }
+    }
+}
+
+fn with_course(effect: NewEffect, course: Option<&EffectCourse>) -> NewAnswer {
+    NewAnswer {
+        effect,
+        amounts_after: course.map(|course| course.after.map(verdict::estimate).to_vec()),
+        lasting_per_day: course.map(|course| verdict::estimate(course.lasting_per_day)),
     }
 }
 

@@ -1,26 +1,14 @@
-//! How the other services moved: for each what [`crate::analyze::impact::sibling_index`] gives over the others, for all
-//! of them at once. Pure.
+//! How the other services moved, by month: what [`SiblingSpan`] gives, for all of them at once. Pure.
 
-#![expect(clippy::float_arithmetic, reason = "logarithms of estimates")]
+#![expect(clippy::float_arithmetic, reason = "a median of estimates")]
 
 use super::histories::{ByPlace, Costs, Key, index, of_place};
+use crate::analyze::impact::SiblingSpan;
 use crate::focus::{BillingPeriod, DateRange};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap};
 
-/// Others that must have a figure on a day.
-const OTHERS_MIN: usize = 2;
-/// One in so many is left out at each end: one that went wild does not speak for all.
-const TRIMMED: usize = 6;
-/// Days of next to nothing count as this share of the median.
-const SHARE_MIN: f64 = 1e-4;
-/// Days before a month, whose median is the level of each service in it, and on which its index begins.
-pub(super) const DAYS_BEFORE: u64 = 120;
-/// Days from the first of a month on that its index has: releases of its last day look two weeks further.
-pub(super) const DAYS_AFTER: u64 = 50;
-
-/// How the others moved around the releases of one month. Levels are medians of days before the month: a day that comes
-/// later changes nothing of what was said, so that settled answers need not be worked out again.
+/// How the others moved around the releases of one month.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Monthly {
     /// The day of the first entry.
@@ -42,49 +30,27 @@ pub(super) fn of(
 }
 
 fn of_month(costs: &Costs, traffic: &ByPlace, range: DateRange, month: BillingPeriod) -> HashMap<Key, Monthly> {
-    let first = month.first_day();
-    let (start, end) =
-        (range.start().max(first - Days::new(DAYS_BEFORE)), range.end().min(first + Days::new(DAYS_AFTER)));
-    let Some(days) = DateRange::new(start, end) else { return HashMap::new() };
-    let from = index(range, days.start()).unwrap_or_default();
-    let part = Part { days: from..from + days.day_count() as usize, before: index(days, first).unwrap_or(0) };
+    let Some(span) = SiblingSpan::of(month, range) else { return HashMap::new() };
+    let from = index(range, span.days.start()).unwrap_or_default();
+    let days = from..from + span.days.day_count() as usize;
     let mut currencies: HashMap<&str, Vec<&Key>> = HashMap::new();
     for key in costs.keys() {
         currencies.entry(&key.billing_currency).or_default().push(key);
     }
     let mut all = HashMap::new();
     for keys in currencies.values() {
-        let cost: Vec<Option<Vec<Option<f64>>>> = keys.iter().map(|key| part.logs(&costs[*key].0)).collect();
-        let moved: Vec<Option<Vec<Option<f64>>>> =
-            keys.iter().map(|key| of_place(traffic, key).and_then(|days| part.logs(days))).collect();
-        let count = part.days.len();
-        let (cost, moved) = (without_each(&cost, count), without_each(&moved, count));
+        let cost: Vec<Option<&[Option<f64>]>> = keys.iter().map(|key| costs[*key].0.get(days.clone())).collect();
+        let moved: Vec<Option<&[Option<f64>]>> =
+            keys.iter().map(|key| of_place(traffic, key)?.get(days.clone())).collect();
+        let (cost, moved) = (span.of_each(&cost), span.of_each(&moved));
         for ((key, cost), moved) in keys.iter().zip(cost).zip(moved) {
             if let Some(cost) = cost {
                 let traffic = moved.unwrap_or_default();
-                all.insert((*key).clone(), Monthly { first_day: days.start(), cost, traffic });
+                all.insert((*key).clone(), Monthly { first_day: span.days.start(), cost, traffic });
             }
         }
     }
     all
-}
-
-struct Part {
-    /// Of the series.
-    days: std::ops::Range<usize>,
-    /// How many of them lie before the month.
-    before: usize,
-}
-
-impl Part {
-    // About the level before the month; of what began in it, about its own.
-    fn logs(&self, series: &[Option<f64>]) -> Option<Vec<Option<f64>>> {
-        let days = &series[self.days.clone()];
-        let level =
-            |days: &[Option<f64>]| median(days.iter().flatten().copied().collect()).filter(|level| *level > 0.0);
-        let level = level(&days[..self.before]).or_else(|| level(days))?;
-        Some(days.iter().map(|day| day.map(|value| (value / level).max(SHARE_MIN).ln())).collect())
-    }
 }
 
 /// The middle value; `None` of nothing.
@@ -94,82 +60,5 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
         0 => None,
         count if count % 2 == 1 => Some(values[count / 2]),
         count => Some((values[count / 2 - 1] + values[count / 2]) / 2.0),
-    }
-}
-
-// For each series the trimmed mean of the others, day by day. Sorted once a day: leaving one out is arithmetic.
-fn without_each(series: &[Option<Vec<Option<f64>>>], days: usize) -> Vec<Option<Vec<f64>>> {
-    let with_figures = series.iter().flatten().count();
-    let mut out: Vec<Option<Vec<f64>>> = series
-        .iter()
-        .map(|own| (with_figures - usize::from(own.is_some()) >= OTHERS_MIN).then(|| vec![0.0; days]))
-        .collect();
-    for day in 0..days {
-        let mut values: Vec<(f64, usize)> = series
-            .iter()
-            .enumerate()
-            .filter_map(|(index, days)| Some((days.as_ref()?.get(day).copied().flatten()?, index)))
-            .collect();
-        values.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let mut sums = vec![0.0; values.len() + 1];
-        for (place, (value, _)) in values.iter().enumerate() {
-            sums[place + 1] = sums[place] + value;
-        }
-        let places: HashMap<usize, usize> =
-            values.iter().enumerate().map(|(place, (_, index))| (*index, place)).collect();
-        for (index, out) in out.iter_mut().enumerate() {
-            if let Some(out) = out {
-                out[day] = trimmed_mean(&values, &sums, places.get(&index).copied()).unwrap_or_default();
-            }
-        }
-    }
-    out
-}
-
-fn trimmed_mean(values: &[(f64, usize)], sums: &[f64], left_out: Option<usize>) -> Option<f64> {
-    let count = values.len() - usize::from(left_out.is_some());
-    if count < OTHERS_MIN {
-        return None;
-    }
-    let trimmed = count / TRIMMED;
-    let (first, end) = (trimmed, count - trimmed);
-    // Places behind the one that is left out move up by one.
-    let sum = match left_out {
-        Some(own) if own < first => sums[end + 1] - sums[first + 1],
-        Some(own) if own < end => sums[end + 1] - sums[first] - values[own].0,
-        _ => sums[end] - sums[first],
-    };
-    Some(sum / (end - first) as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_told_of_the_others_only() {
-        let series: Vec<Option<Vec<Option<f64>>>> =
-            (0..25).map(|index| Some(vec![Some(f64::from(index * index % 17))])).chain([None]).collect();
-        let told = without_each(&series, 1);
-        for (own, told) in told.iter().enumerate() {
-            let mut others: Vec<f64> = series
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != own)
-                .filter_map(|(_, days)| days.as_ref()?[0])
-                .collect();
-            others.sort_by(f64::total_cmp);
-            let trimmed = others.len() / TRIMMED;
-            let kept = &others[trimmed..others.len() - trimmed];
-            let expected = kept.iter().sum::<f64>() / kept.len() as f64;
-            assert!((told.as_ref().unwrap()[0] - expected).abs() < 1e-12, "{own}");
-        }
-    }
-
-    #[test]
-    fn two_others_are_needed() {
-        let one = || Some(vec![Some(1.0)]);
-        assert_eq!(without_each(&[one(), one()], 1), [None, None]);
-        assert_eq!(without_each(&[one(), None, one()], 1), [None, Some(vec![1.0]), None]);
     }
 }

@@ -5,6 +5,7 @@ mod converted;
 mod csv;
 mod lines;
 mod page;
+mod volume;
 mod words;
 
 pub use converted::{ConvertedParts, Reported};
@@ -15,7 +16,8 @@ pub use page::{ACCEPTS, routes, span};
 use super::AppState;
 use super::display;
 use super::statement::{Bridge, Move, walk};
-use crate::analyze::variance::{self, Cause, Input, Line, ServiceFacts, Side};
+use crate::analyze::impact::SETTLED_DAYS;
+use crate::analyze::variance::{self, Cause, Input, Line, ReleaseCourse, ServiceFacts, Side};
 use crate::focus::{CostBasis, DateRange};
 use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
 use crate::store::freshness::Freshness;
@@ -26,8 +28,10 @@ use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
+use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use volume::VariableShares;
 
 /// The change of one currency with its causes.
 #[derive(Debug, Clone)]
@@ -119,8 +123,9 @@ pub async fn read(
         // Metrics know no dimensions: what other services are used for says nothing here.
         traffic.retain(|one| lines.iter().any(|line| line.service_id == one.service_id));
     }
+    let shares = VariableShares::read(conn, scope, question, &known, &traffic).await?;
     let claimed = claimed(conn, scope, question).await?;
-    let facts = Facts { question, lines: &lines, traffic: &traffic, claimed: &claimed, known: &known };
+    let facts = Facts { question, lines: &lines, traffic: &traffic, shares: &shares, claimed: &claimed, known: &known };
     let changes = explained(&sums, &facts, stated);
     let reported = converted::read(conn, scope, stated, &changes, &facts).await?;
     Ok(Why { changes, reported })
@@ -133,6 +138,8 @@ async fn claimed(conn: &mut Snapshot, scope: &Scope, question: Question<'_>) -> 
         return Ok(Vec::new());
     }
     let (first, end) = (compared.start().min(filter.days.start()), compared.end().max(filter.days.end()));
+    // What comes or goes little by little after a release may still do so in these days.
+    let first = first - Days::new(u64::from(SETTLED_DAYS));
     let of =
         ClaimedFilter { service_id: filter.service_id, environment_id: filter.environment_id, team_id: filter.team_id };
     let mut claimed = effects::claimed(conn, scope, of, first, end).await?;
@@ -147,6 +154,7 @@ struct Facts<'a> {
     question: Question<'a>,
     lines: &'a Arc<Vec<VarianceLine>>,
     traffic: &'a [Traffic],
+    shares: &'a VariableShares,
     claimed: &'a [ClaimedRelease],
     known: &'a Known,
 }
@@ -247,7 +255,9 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
 fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFacts> {
     let mut by_service: BTreeMap<i64, ServiceFacts> = BTreeMap::new();
     for one in facts.traffic {
-        by_service.entry(one.service_id).or_default().traffic = Some((one.now, one.before));
+        let known = by_service.entry(one.service_id).or_default();
+        known.traffic = Some((one.now, one.before));
+        known.variable_share = facts.shares.of(one.service_id, currency);
     }
     for release in facts.claimed.iter().filter(|release| release.billing_currency == currency) {
         let amount = contribution(release, facts);
@@ -258,13 +268,24 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFact
     by_service
 }
 
-/// What a release, or several that share an answer, added to the difference, by the days of each period that are billed
-/// and those of them that lie after it.
+/// What a release, or several that share an answer, added to the difference, by what it added on the days of each
+/// period that are billed.
 fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
     let (days, compared) = facts.periods();
-    let after = |range| facts.known.known_after(release.effect_date, release.service_id, range);
     let known = |range: DateRange| facts.known.known_of(release.service_id, range);
-    variance::release_part(&release.per_day, (after(days), after(compared)), (known(days), known(compared)))
+    let added = |range: DateRange| added(release, facts.known, range);
+    variance::release_part((&added(days), &added(compared)), (known(days), known(compared)))
+}
+
+fn added(release: &ClaimedRelease, known: &Known, range: DateRange) -> BigDecimal {
+    // An answer from before courses were kept says one amount for all days.
+    let course = ReleaseCourse {
+        after: release.amounts_after.as_deref().unwrap_or_default(),
+        lasting: release.lasting_per_day.as_ref().unwrap_or(&release.per_day),
+    };
+    let day = |place: usize| release.effect_date + Days::new(place as u64);
+    let later_count = known.known_after(day(course.after.len()), release.service_id, range);
+    course.added(|place| known.is_known_on(day(place + 1), release.service_id, range), later_count)
 }
 
 /// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.

@@ -45,7 +45,7 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
         Cause::Efficiency => (
             format!("{} used for {}", either("More", "Less"), volume_of_one(facts, currency)),
-            "beside what releases are known to have done".into(),
+            efficiency(facts, currency),
         ),
         Cause::NotExplained => ("Not explained".into(), not_explained(facts)),
     };
@@ -117,7 +117,9 @@ fn volume(facts: &Facts<'_>, currency: Option<&str>, rises: bool) -> (String, St
     match traffic(facts, currency).as_slice() {
         // Said of the one service that is asked about: beside others its traffic is not the whole of the row.
         [one] if facts.question.filter.service_id == Some(one.service_id) => {
-            (format!("{word} traffic"), format!("{} {} a day against {}", whole(one.now), one.unit, whole(one.before)))
+            let follows = followed(facts.shares.said(one.service_id, currency));
+            let (now, before) = (whole(one.now), whole(one.before));
+            (format!("{word} traffic"), format!("{now} {} a day against {before}; {follows}", one.unit))
         }
         [] => (
             format!("{word} used"),
@@ -127,9 +129,39 @@ fn volume(facts: &Facts<'_>, currency: Option<&str>, rises: bool) -> (String, St
             let services = if told.len() == 1 { "service" } else { "services" };
             (
                 format!("{word} traffic or use"),
-                format!("{} of {} {services}, quantities of the others", units(told), told.len()),
+                format!(
+                    "{} of {} {services}, quantities of the others{}",
+                    units(told),
+                    told.len(),
+                    split(told, facts, currency)
+                ),
             )
         }
+    }
+}
+
+fn efficiency(facts: &Facts<'_>, currency: Option<&str>) -> String {
+    let knows_fixed = |one: &&Traffic| facts.shares.said(one.service_id, currency).is_some();
+    let beside = if traffic(facts, currency).iter().any(knows_fixed) { "fixed cost and " } else { "" };
+    format!("beside {beside}what releases are known to have done")
+}
+
+// Which part of the cost of one service counts as following its traffic.
+#[expect(clippy::float_arithmetic, reason = "a share, no amount")]
+fn followed(share: Option<f64>) -> String {
+    match share {
+        Some(share) => format!("{:.0}% of its cost followed it before, the rest is fixed", 100.0 * share),
+        None => "all of its cost counts as following it, since the days before do not tell".into(),
+    }
+}
+
+// Of how many services with traffic it is known which part of their cost is fixed.
+fn split(told: &[&Traffic], facts: &Facts<'_>, currency: Option<&str>) -> String {
+    let known = told.iter().filter(|one| facts.shares.said(one.service_id, currency).is_some()).count();
+    match known {
+        0 => "; all cost counts as following traffic".into(),
+        known if known == told.len() => "; fixed cost is left out".into(),
+        known => format!("; fixed cost is left out of {known}, all cost of the others counts as following"),
     }
 }
 

@@ -344,6 +344,34 @@ async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
     assert!(row.contains(shown), "{shown} in {row}");
 }
 
+/// A service that costs the same on busy days and on quiet ones is no more efficient for half as many requests again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn fixed_cost_is_no_efficiency(db: PgPool) {
+    let world = world(&db).await;
+    for (month, other, now) in [("2026-09", "1.1", "2026-10-01T06:00:00Z"), ("2026-10", "1.2", "2026-11-01T06:00:00Z")]
+    {
+        let mut lines = daily(month, 1..=30, "100.3", "checkout");
+        lines.extend(daily(month, 1..=30, other, "search"));
+        world.import(&lines, now).await;
+    }
+    let values = (1..=30).flat_map(|day| {
+        let requests = if day % 2 == 0 { 800 } else { 1200 };
+        let later = requests * 3 / 2;
+        [
+            format!("requests,checkout,2026-09-{day:02},{requests}"),
+            format!("requests,checkout,2026-10-{day:02},{later}"),
+        ]
+    });
+    let text = format!("metric,service,day,value\n{}\n", values.collect::<Vec<_>>().join("\n"));
+    let (pools, now) = (&world.app.state.pools, time("2026-11-02T06:00:00Z"));
+    costwake::rollup::metrics_import::import(pools, text.as_bytes(), "test", "", now).await.unwrap();
+    let finance = world.finance().await;
+    let csv = finance.get("/why.csv?period=2026-10-01..2026-10-30&vs=2026-09").await.body;
+    assert_eq!(sum(&csv, "Amount"), decimal("3"), "{csv}");
+    let causes = column(&csv, "Cause");
+    assert!(!causes.iter().any(|cause| cause == "volume" || cause == "efficiency"), "{csv}");
+}
+
 /// What a service that is billed in another currency is used for says nothing in the walk of this one.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn traffic_is_told_in_the_currency_that_its_service_is_billed_in(db: PgPool) {
