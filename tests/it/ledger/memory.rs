@@ -91,7 +91,8 @@ async fn an_import_stays_below_256_mebibytes(pool: PgPool) {
 /// More rows than the join of Azure's two exports holds in memory, each of a resource of its own.
 const AZURE_ROWS: usize = 240_000;
 
-/// Writes an export of so many rows, and one of a commitment; each costs as much in both exports, and a tenth of them stands in this one only.
+/// Writes an export of so many rows and one of a commitment. A row costs as much in both exports; a tenth of them
+/// stands in this one only.
 fn write_azure(path: &Path, commitment: &str, own: usize) {
     let mut file = BufWriter::new(File::create(path).unwrap());
     file.write_all(
@@ -140,4 +141,46 @@ async fn a_join_of_two_azure_exports_stays_below_256_mebibytes(pool: PgPool) {
     let sum = BigDecimal::from(AZURE_ROWS as u64 / 4 + 5);
     assert_eq!((&billed, &effective), (&sum, &sum));
     assert_clean(&pool).await;
+}
+
+/// Allocations of a report that is nearly as long as the longest.
+const ALLOCATIONS: usize = 50_000;
+
+/// Names beside each allocation that nobody looks at.
+const LABELS: usize = 24;
+
+fn write_allocations(path: &Path) {
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    file.write_all(br#"{"code":200,"data":[{"#).unwrap();
+    for number in 0..ALLOCATIONS {
+        let (comma, node) = (if number == 0 { "" } else { "," }, number % 500);
+        write!(file, r#"{comma}"ns-{number}":{{"name":"ns-{number}","properties":{{"cluster":"one","#).unwrap();
+        write!(file, r#""node":"n{node}","labels":{{"a":1"#).unwrap();
+        for label in 0..LABELS {
+            write!(file, r#","app.kubernetes.io/label-{label}":"value-{number}""#).unwrap();
+        }
+        write!(
+            file,
+            r#"}},"namespace":"ns-{number}","providerID":"aws:///a/i-{number}"}},"start":"2026-05-01T00:00:00Z","#
+        )
+        .unwrap();
+        file.write_all(br#""end":"2026-05-02T00:00:00Z","totalCost":0.25}"#).unwrap();
+    }
+    file.write_all(b"}]}").unwrap();
+    file.flush().unwrap();
+}
+
+/// One allocation of OpenCost at a time is in memory: as a whole, such a report took 600 MiB.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_report_of_a_cluster_stays_below_256_mebibytes(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let address = pool.connect_options().to_url_lossy().to_string();
+    let report = folder.path().join("allocation.json");
+    write_allocations(&report);
+    let bytes = report.metadata().unwrap().len();
+    assert!((55..64).contains(&(bytes / 1024 / 1024)), "{bytes} bytes");
+    let peak = peak_kib(&address, folder.path(), &["clusters", "import"], &[&report]);
+    assert!(peak > 0 && peak < PEAK_KIB_MAX, "the report takes {peak} KiB");
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM cluster_usage").await, ALLOCATIONS as i64);
+    assert_eq!(support::count(&pool, "SELECT sum(usage)::bigint FROM cluster_usage").await, ALLOCATIONS as i64 / 4);
 }
