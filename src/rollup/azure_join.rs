@@ -356,8 +356,8 @@ impl AzureJoin {
     }
 }
 
-/// Prices follow the cost. What stands in all rows of a bill, or follows from other columns, tells none apart, and lines
-/// that the ledger has from before may call it otherwise.
+/// Prices follow the cost. What all rows of a bill have, or what follows from other columns, tells none apart; lines of
+/// the ledger from before may call it otherwise.
 fn is_compared(attribute: &str) -> bool {
     !attribute.ends_with("Price") && attribute != "SubAccountType" && !attribute.contains("ricingCurrency")
 }
