@@ -240,9 +240,9 @@ fn a_format_can_be_named() {
 /// A location is the name of its region where the report says that it is one, and which.
 #[test]
 fn regions_accounts_and_prices_have_their_names() {
-    let header = format!("{LEGACY},product/regionCode,product/location,product/locationType,pricing/currency");
+    let header = format!("product/regionCode,product/location,product/locationType,pricing/currency,{LEGACY}");
     let text = ["eu-west-1,EU (Ireland),AWS Region,USD", ",Any,AWS Region,", "eu-west-1,Dublin,AWS Edge Location,USD"]
-        .map(|end| format!("{},{end}\r\n", line("Usage", "1", "2,,,,,,,,,,,").trim_end()))
+        .map(|start| format!("{start},{}", line("Usage", "1", "2,,,,,,,,,,,")))
         .concat();
     let read = read(&format!("{header}\r\n{text}"), |charge| {
         ["RegionName", "PricingCurrency", "BillingAccountType", "SubAccountType"]

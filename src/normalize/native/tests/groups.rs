@@ -31,7 +31,8 @@ const FILES: [(&str, &str); 4] = [
          lineItem/UsageAccountId,lineItem/LineItemType,lineItem/UsageStartDate,lineItem/UsageEndDate,\
          lineItem/ProductCode,lineItem/UsageType,lineItem/UsageAmount,lineItem/CurrencyCode,lineItem/UnblendedCost,\
          product,product/ProductName,product/servicecode,product/region,product/regionCode,product/location,\
-         product/locationType,pricing/RateCode,pricing/RateId,pricing/unit,pricing/currency,reservation/EffectiveCost,reservation/ReservationARN,\
+         product/locationType,pricing/RateCode,pricing/RateId,pricing/unit,pricing/currency,\
+         reservation/EffectiveCost,reservation/ReservationARN,\
          reservation/UnusedRecurringFee,savingsPlan/SavingsPlanARN,savingsPlan/SavingsPlanEffectiveCost,\
          resourceTags/user:team,resourceTags/aws:createdBy,resource_tags",
         "id,1,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2,Usage,2026-10-05T00:00:00Z,2026-10-08T00:00:00Z,AmazonEC2,\
@@ -111,8 +112,8 @@ fn rows_with_equal_bytes_agree_in_every_text() {
             charges += 1;
         }
         let group_count = groups.len();
-        // Most values make another group; those of costs, quantities and periods do not. A currency does where it is that
-        // of prices too.
+        // Most values make another group; those of costs, quantities and periods do not. A currency does where it is
+        // that of prices too.
         assert!(charges > cells.len() * 8 && group_count > cells.len() * 4, "{charges} {group_count}");
         assert!(group_count + 2 * VALUES.len() < charges, "{charges} {group_count}");
     }
