@@ -174,19 +174,20 @@ impl Sorted {
         while let Some(Reverse((name, run, count))) = heads.pop() {
             let next = cursors[run].next(&runs.file, block_bytes)?;
             heads.extend(next.map(|(name, count)| Reverse((name, run, count))));
-            match &mut last {
-                Some((known, sum)) if *known == name => *sum += count,
-                _ => {
-                    if let Some((name, count)) = last {
-                        writer.write_all(&entry(name, count))?;
-                    }
-                    if self.count.is_multiple_of(self.block_entries) {
-                        self.first_names.push(name);
-                    }
-                    self.count += 1;
-                    last = Some((name, count));
-                }
+            if let Some((known, sum)) = &mut last
+                && *known == name
+            {
+                *sum += count;
+                continue;
             }
+            if let Some((name, count)) = last {
+                writer.write_all(&entry(name, count))?;
+            }
+            if self.count.is_multiple_of(self.block_entries) {
+                self.first_names.push(name);
+            }
+            self.count += 1;
+            last = Some((name, count));
         }
         if let Some((name, count)) = last {
             writer.write_all(&entry(name, count))?;

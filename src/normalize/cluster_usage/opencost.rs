@@ -80,7 +80,7 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn is_none_of_opencost(&mut self) {
+    fn refuse(&mut self) {
         let looks_like = "JSON that is no allocation of OpenCost".to_owned();
         self.failed.get_or_insert(BillError::NotABill { looks_like });
     }
@@ -139,18 +139,18 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.reading.is_none_of_opencost();
+        self.reading.refuse();
         Ok(())
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.reading.is_none_of_opencost();
+        self.reading.refuse();
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         if self.level == Level::Set {
-            self.reading.is_none_of_opencost();
+            self.reading.refuse();
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
         while let Some(name) = map.next_key::<String>()? {
             if name == NUMBER {
                 map.next_value::<IgnoredAny>()?;
-                reading.is_none_of_opencost();
+                reading.refuse();
             } else if name == "data" && level == Level::Answer {
                 // What stands beside the data of an answer is no allocation.
                 (*reading.report, reading.failed, has_data) = (ClusterReport::default(), None, true);
