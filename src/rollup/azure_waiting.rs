@@ -165,7 +165,7 @@ impl Sorted {
         let starts = std::iter::once(0).chain(runs.ends.iter().copied());
         let cursor = |(from, end): (u64, &u64)| Cursor { from, end: *end, block: Vec::new(), at: 0 };
         let mut cursors: Vec<Cursor> = starts.zip(&runs.ends).map(cursor).collect();
-        let mut heads = BinaryHeap::with_capacity(cursors.len());
+        let mut heads: BinaryHeap<Reverse<(u128, usize, u32)>> = BinaryHeap::with_capacity(cursors.len());
         for (run, cursor) in cursors.iter_mut().enumerate() {
             heads.extend(cursor.next(&runs.file, block_bytes)?.map(|(name, count)| Reverse((name, run, count))));
         }
