@@ -6,18 +6,20 @@
 //! stands in one of them only (a commitment where it was bought, the part of it that a day used) keeps the other cost
 //! at zero. So the sum of each cost is that of its export, whatever could be matched.
 
+use super::azure_waiting::WaitingRows;
+use super::import::ImportError;
 use super::json;
 use crate::focus::Decimal;
 use crate::normalize::{self, BillError, Charge, Format, Row};
-use rustc_hash::FxHashMap;
+use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-/// Different rows of actual exports that are remembered, about 100 MiB. Those behind them stand by themselves.
-const ROWS_MAX: usize = 2_000_000;
+/// What failed where a temporary file did.
+const ASIDE: &str = "setting rows of the actual export aside in a temporary file";
 
 /// Which cost a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,36 +204,44 @@ pub(super) enum Pass {
 #[derive(Default)]
 pub(super) struct AzureJoin {
     pub pass: Pass,
-    /// How many equal rows of actual exports wait, by what names them.
-    waiting: FxHashMap<u128, u32>,
+    waiting: WaitingRows,
+    /// Of the names of rows.
+    seed: u64,
     bytes: Vec<u8>,
     /// The bills that are joined, where that is not all.
     pub bills: Option<Arc<BTreeSet<BillKey>>>,
     /// In which export the row stands that was admitted last, where its bill is joined.
     pub mark: Option<&'static str>,
-    not_remembered: u64,
+    remembered: u64,
     matched: u64,
     apart_actual: u64,
     apart_amortized: u64,
 }
 
 impl AzureJoin {
+    /// The seed is drawn for each import, so that no file can aim at two rows of one name.
+    pub fn new() -> Self {
+        Self { seed: getrandom::u64().expect("the system has random numbers"), ..Self::default() }
+    }
+
     /// Whether a row is to be counted now. Its costs are set to those that it counts with.
-    pub fn admits(&mut self, charge: &mut Charge<'_>) -> bool {
+    pub fn admits(&mut self, charge: &mut Charge<'_>) -> Result<bool, ImportError> {
         self.mark = None;
         // A bill of which only this export is there counts as it is.
         if self.pass != Pass::Plain && !self.is_joined(charge) {
-            return self.pass != Pass::Remember;
+            return Ok(self.pass != Pass::Remember);
         }
         match self.pass {
-            Pass::Plain => true,
+            Pass::Plain => Ok(true),
             Pass::Remember => {
-                self.remember(charge);
-                false
+                let name = self.name(charge, charge.billed_cost.as_ref());
+                self.waiting.add(name).context(ASIDE)?;
+                self.remembered += 1;
+                Ok(false)
             }
             Pass::Amortized => {
-                self.amortized(charge);
-                true
+                self.amortized(charge)?;
+                Ok(true)
             }
             Pass::Actual => self.is_left(charge),
         }
@@ -243,52 +253,32 @@ impl AzureJoin {
         bills.iter().any(|(known, start)| known == account && *start == period)
     }
 
-    fn remember(&mut self, charge: &Charge<'_>) {
-        let name = self.name(charge, charge.billed_cost.as_ref());
-        let is_full = self.waiting.len() >= ROWS_MAX;
-        match self.waiting.get_mut(&name) {
-            Some(count) => *count += 1,
-            None if is_full => self.not_remembered += 1,
-            None => {
-                self.waiting.insert(name, 1);
-            }
-        }
-    }
-
     /// Usage that a commitment covers costs nothing in an actual export; everything else costs the same in both.
-    fn amortized(&mut self, charge: &mut Charge<'_>) {
+    fn amortized(&mut self, charge: &mut Charge<'_>) -> Result<(), ImportError> {
         self.mark = Some(FROM_BOTH);
         let own = self.name(charge, charge.effective_cost.as_ref());
-        if self.take(own) {
-            return;
+        if self.take(own)? {
+            return Ok(());
         }
         let free = self.name(charge, Some(&Decimal::ZERO));
-        if !self.take(free) {
+        if !self.take(free)? {
             self.apart_amortized += 1;
             self.mark = Some(only_from(Side::Amortized));
         }
         charge.billed_cost = Some(Decimal::ZERO);
+        Ok(())
     }
 
-    fn take(&mut self, name: u128) -> bool {
-        match self.waiting.get_mut(&name) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                self.matched += 1;
-                true
-            }
-            _ => false,
-        }
+    fn take(&mut self, name: u128) -> Result<bool, ImportError> {
+        let is_there = self.waiting.take(name).context(ASIDE)?;
+        self.matched += u64::from(is_there);
+        Ok(is_there)
     }
 
-    fn is_left(&mut self, charge: &mut Charge<'_>) -> bool {
+    fn is_left(&mut self, charge: &mut Charge<'_>) -> Result<bool, ImportError> {
         let name = self.name(charge, charge.billed_cost.as_ref());
-        // A row that was not remembered has no place here.
-        if let Some(count) = self.waiting.get_mut(&name) {
-            if *count == 0 {
-                return false;
-            }
-            *count -= 1;
+        if !self.waiting.take(name).context(ASIDE)? {
+            return Ok(false);
         }
         self.apart_actual += 1;
         self.mark = Some(only_from(Side::Actual));
@@ -298,10 +288,11 @@ impl AzureJoin {
             charge.list_cost = None;
             charge.contracted_cost = None;
         }
-        true
+        Ok(true)
     }
 
-    /// Names what a row says but for its prices, which follow the cost, together with a cost.
+    /// Names what a row says but for its prices, which follow the cost, together with a cost. Of 128 bits with a seed
+    /// that no file can know, no two rows that differ have one name.
     fn name(&mut self, charge: &Charge<'_>, cost: Option<&Decimal>) -> u128 {
         let to = &mut self.bytes;
         to.clear();
@@ -341,30 +332,34 @@ impl AzureJoin {
         number(to, cost);
         // In any order: the columns of the two exports need not stand alike.
         let mut attributes = 0;
-        for (name, value) in charge.attributes().filter(|(name, _)| !name.ends_with("Price")) {
-            attributes ^= xxh3_128_with_seed(value.as_bytes(), xxh3_64(name.as_bytes()));
+        for (name, value) in charge.attributes().filter(|(name, _)| is_compared(name)) {
+            let seed = xxh3_64_with_seed(name.as_bytes(), self.seed);
+            attributes ^= xxh3_128_with_seed(value.as_bytes(), seed);
         }
         to.extend_from_slice(&attributes.to_le_bytes());
-        // Whoever aims at a collision moves a cost between two lines, never a sum.
-        xxh3_128(to)
+        xxh3_128_with_seed(to, self.seed)
+    }
+
+    /// Each row that waited was counted. One that did not come again, or came otherwise, was written to meanwhile.
+    pub fn check(&self) -> Result<(), ImportError> {
+        if self.remembered == self.matched + self.apart_actual { Ok(()) } else { Err(ImportError::StillWritten) }
     }
 
     /// What the receipt says of the join.
     pub fn sentence(&self) -> String {
-        let Self { matched, apart_actual, apart_amortized, not_remembered, .. } = self;
-        let mut text = format!(
+        let Self { matched, apart_actual, apart_amortized, .. } = self;
+        format!(
             "BilledCost is that of the actual export, EffectiveCost that of the amortized one: {matched} rows stand in \
              both and count once, {apart_actual} stand in the actual export only (EffectiveCost 0), {apart_amortized} in \
              the amortized one only (BilledCost 0)."
-        );
-        if *not_remembered > 0 {
-            text.push_str(&format!(
-                " {not_remembered} rows of the actual export were too many to look for in the other: they stand by \
-                 themselves. The costs are exact all the same."
-            ));
-        }
-        text
+        )
     }
+}
+
+/// Prices follow the cost. What all rows of a bill have, or what follows from other columns, tells none apart; lines of
+/// the ledger from before may call it otherwise.
+fn is_compared(attribute: &str) -> bool {
+    !attribute.ends_with("Price") && attribute != "SubAccountType" && !attribute.contains("ricingCurrency")
 }
 
 /// The value, whatever its zeros.

@@ -3,7 +3,7 @@
 use super::namespace_usage::COUNT_NAMESPACES;
 use super::publish::Person;
 use crate::normalize::BillError;
-use crate::normalize::cluster_usage::{ClusterReport, read_cluster_report};
+use crate::normalize::cluster_usage::{ClusterReport, Usage, UsageKey, read_cluster_report};
 use crate::sources::Fingerprint;
 use crate::store::audit;
 use crate::store::cluster_usage::{self, NewReport};
@@ -11,6 +11,7 @@ use crate::store::jobs;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Longer names are refused.
@@ -63,13 +64,11 @@ pub async fn import(
         Ok((read_cluster_report(&path)?, Fingerprint::of(&path)?.sha256))
     });
     let (report, sha256) = reading.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
-    let name = |own: &Option<String>| {
-        let name = own.as_deref().filter(|own| !own.is_empty()).or(cluster);
-        name.map(str::to_owned).ok_or(ClusterReportError::Unnamed)
+    let named = |(key, usage)| match name_of(key, cluster) {
+        Some(name) => Ok((name, key, usage)),
+        None => Err(ClusterReportError::Unnamed),
     };
-    let names: Vec<String> = report.entries.keys().map(|key| name(&key.cluster_id)).collect::<Result<_, _>>()?;
-    let entries: Vec<_> =
-        names.iter().zip(&report.entries).map(|(name, (key, usage))| (name.as_str(), key, usage)).collect();
+    let entries: Vec<(&str, &UsageKey, &Usage)> = report.entries.iter().map(named).collect::<Result<_, _>>()?;
     let new = NewReport {
         file_name,
         content_sha256: &sha256,
@@ -80,9 +79,8 @@ pub async fn import(
     };
     let mut transaction = pool.begin().await?;
     let report_id = cluster_usage::replace(&mut transaction, &new, &entries).await?;
-    let mut clusters = names.clone();
-    clusters.sort_unstable();
-    clusters.dedup();
+    let clusters: BTreeSet<&str> = entries.iter().map(|(name, _, _)| *name).collect();
+    let clusters: Vec<String> = clusters.into_iter().map(str::to_owned).collect();
     let details = json!({
         "file": file_name, "clusters": clusters, "rows": report.row_count, "unused_rows": report.unused_row_count,
     });
@@ -91,6 +89,11 @@ pub async fn import(
     jobs::enqueue(&mut transaction, COUNT_NAMESPACES, "", &json!({})).await?;
     transaction.commit().await?;
     Ok(TakenReport { report, clusters })
+}
+
+/// The cluster of an entry: as the report names it, else as its sender does.
+fn name_of<'a>(key: &'a UsageKey, cluster: Option<&'a str>) -> Option<&'a str> {
+    key.cluster_id.as_deref().filter(|own| !own.is_empty()).or(cluster)
 }
 
 /// What the numbers of a kind of usage are, in words.

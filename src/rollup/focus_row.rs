@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 /// The columns of an export: those of FOCUS 1.2, then what the files had besides.
 pub struct Columns {
     columns: Vec<Column>,
+    /// Whether a cost that follows from others is filled in.
+    derives: bool,
 }
 
 struct Column {
@@ -23,7 +25,7 @@ struct Column {
 impl Columns {
     /// What FOCUS has no name for is named as FOCUS wants it: `x_` columns.
     pub fn new(extra: &ExtraColumns) -> Self {
-        Self::named(extra, own_name)
+        Self { derives: true, ..Self::named(extra, own_name) }
     }
 
     /// Every column under the name that it is kept by, so that what is read back is the same.
@@ -50,7 +52,7 @@ impl Columns {
             }
             all.push(Column { name, stored_as: stored_as.clone() });
         }
-        Self { columns: all }
+        Self { columns: all, derives: false }
     }
 
     /// The names, in order.
@@ -67,10 +69,19 @@ impl Columns {
         row.clear();
         row.extend(self.columns.iter().map(|column| {
             let own = field(charge, &column.stored_as);
-            own.unwrap_or_else(|| other(&charge.attributes, &measures, &column.stored_as))
+            let cell = own.unwrap_or_else(|| other(&charge.attributes, &measures, &column.stored_as));
+            if cell.is_empty() && self.derives && column.stored_as == "PricingCurrencyEffectiveCost" {
+                return if is_priced_as_billed(charge) { charge.effective_cost.clone() } else { cell };
+            }
+            cell
         }));
         Ok(())
     }
+}
+
+/// Where prices are in the billing currency, the effective cost in either is the same.
+fn is_priced_as_billed(charge: &ExportedCharge) -> bool {
+    charge.attributes.get("PricingCurrency").and_then(Value::as_str) == Some(charge.billing_currency.as_str())
 }
 
 // FOCUS wants the columns that it does not know to begin with x_.
@@ -186,6 +197,58 @@ mod tests {
         assert_eq!(header.len(), 56 + 4, "ContractedCost is left out, InvoiceId stands where it belongs");
         assert_eq!(header[56..], ["x_Id", "x_Id_", "x_ServiceProviderName", "x_Team"]);
         assert!(header[..56].is_sorted() && header.contains(&"ListCost") && !header.contains(&"ContractedCost"));
+    }
+
+    fn charge(pricing_currency: &str, measures: Option<&str>) -> ExportedCharge {
+        let (day, moment) = (NaiveDate::default(), DateTime::<Utc>::default());
+        ExportedCharge {
+            billing_account_id: "1".to_owned(),
+            billing_period_start: day,
+            billing_period_end: day,
+            billing_currency: "USD".to_owned(),
+            charge_period_start: moment,
+            charge_period_end: moment,
+            billed_cost: "2".to_owned(),
+            effective_cost: "1.50".to_owned(),
+            list_cost: None,
+            contracted_cost: None,
+            pricing_quantity: None,
+            consumed_quantity: None,
+            provider_name: None,
+            invoice_issuer_name: None,
+            sub_account_id: None,
+            sub_account_name: None,
+            service_category: None,
+            service_name: None,
+            region_id: None,
+            sku_id: None,
+            charge_category: None,
+            charge_class: None,
+            pricing_category: None,
+            commitment_discount_status: None,
+            resource_id: None,
+            resource_name: None,
+            resource_type: None,
+            charge_description: None,
+            tags: serde_json::json!({}),
+            attributes: serde_json::json!({ "PricingCurrency": pricing_currency }),
+            measures: measures.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_cost_in_the_currency_of_prices_is_told_where_it_follows() {
+        let cell = |columns: &Columns, charge: &ExportedCharge| {
+            let mut row = Vec::new();
+            columns.row(charge, &mut row).unwrap();
+            row[columns.header().position(|name| name == "PricingCurrencyEffectiveCost").unwrap()].clone()
+        };
+        let (exported, kept) = (Columns::new(&extra(&[])), Columns::as_kept(&extra(&[])));
+        let own = Some(r#"{"PricingCurrencyEffectiveCost":"1.4"}"#);
+        assert_eq!(cell(&exported, &charge("USD", None)), "1.50");
+        assert_eq!(cell(&exported, &charge("EUR", None)), "");
+        assert_eq!(cell(&exported, &charge("USD", own)), "1.4");
+        assert_eq!(cell(&kept, &charge("USD", None)), "", "what is read back is what was there");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod aggregate;
 mod arrival;
 mod azure_beside;
 mod azure_join;
+mod azure_waiting;
 mod bill_source;
 mod decision;
 mod fingerprint;

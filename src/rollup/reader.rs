@@ -189,7 +189,7 @@ impl Reader {
             rollup_key_places: FxHashMap::default(),
             charges,
             measures: String::new(),
-            join: AzureJoin::default(),
+            join: AzureJoin::new(),
         }
     }
 
@@ -246,7 +246,7 @@ impl Reader {
             match row {
                 Row::Charge(mut charge) => {
                     last_line = charge.line;
-                    if self.join.admits(&mut charge) {
+                    if self.join.admits(&mut charge)? {
                         self.charge(&charge)?;
                     }
                 }

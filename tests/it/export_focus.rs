@@ -140,6 +140,35 @@ fn shared() -> Vec<(String, PathBuf)> {
     names.into_iter().map(|name| (name.replace(['/', '.'], "-"), folder.join(name))).collect()
 }
 
+/// Native files, one of each format that is at hand: what they became is exported as FOCUS and imported again.
+#[test]
+fn what_native_files_became_comes_back() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let files = [
+        ("AWS CUR CSV", "legacy CUR", "aws_cur_legacy_focusconverters.csv.gz"),
+        ("AWS CUR 2.0 CSV", "CUR 2.0", "aws_cur2_haproject_2026-04/ha-project-CUR-daily-1-00001.csv"),
+        ("Azure cost export CSV", "Azure actual", "azure_ea_actual_small.csv"),
+        ("Azure cost export CSV", "Azure amortized", "azure_ea_amortized_small.csv"),
+        ("Google Cloud billing CSV", "Google", "gcp_koku_2020-11.csv"),
+        ("OCI cost report CSV", "OCI", "oci_cost_report_focusconverters.csv"),
+    ];
+    let mut count = 0;
+    for (format, name, file) in files {
+        let path = folder.join(file);
+        if !path.exists() {
+            support::skipped(&format!("the export of {name}, because there is no {}", path.display()));
+            continue;
+        }
+        let receipt = assert_comes_back(&data, name, &path, &[".csv", ".parquet"]);
+        assert_eq!(receipt["format"], format, "{name}");
+        count += 1;
+    }
+    assert!(count == 0 || costwake(&data, &["verify"]).status.success());
+}
+
 /// Any condition of the page of lines narrows an export, and what it does not know it says.
 #[test]
 fn an_export_is_narrowed_by_any_condition() {

@@ -3,6 +3,7 @@
 //! Such a report is no bill. It says which part of a machine each namespace used, and so splits a cost that a cloud
 //! provider's bill has already.
 
+mod members;
 mod opencost;
 mod openshift;
 
@@ -18,8 +19,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-/// Different machines, namespaces and intervals of one report.
-const ENTRIES_MAX: usize = 1_000_000;
+/// Different machines, namespaces and intervals of one report: half a kilobyte each, so that a report needs 150 MiB at
+/// most.
+const ENTRIES_MAX: usize = 300_000;
 
 /// Rows that could not be read which an error names.
 const NAMED_MAX: usize = 5;
@@ -100,7 +102,7 @@ impl ClusterReport {
     fn add(&mut self, key: UsageKey, usage: Usage) -> Result<(), BillError> {
         if self.entries.len() >= ENTRIES_MAX && !self.entries.contains_key(&key) {
             return Err(BillError::OutOfBounds(format!(
-                "it has more than {ENTRIES_MAX} pairs of namespace and machine by interval"
+                "it has more than {ENTRIES_MAX} pairs of namespace and machine by interval: hand in fewer days at once"
             )));
         }
         match self.entries.get_mut(&key) {

@@ -35,6 +35,9 @@ pub(super) struct AwsCur {
     product_map: usize,
     region_code: usize,
     region: usize,
+    location: usize,
+    location_type: usize,
+    account: usize,
     rate_code: usize,
     rate_id: usize,
     tag_map: usize,
@@ -48,6 +51,8 @@ struct Computed {
     effective_cost: Place,
     contracted_cost: Place,
     provider: Place,
+    account_type: Place,
+    sub_account_type: Place,
     charge_category: Place,
     charge_frequency: Place,
     pricing_category: Place,
@@ -58,6 +63,7 @@ struct Computed {
     service_category: Place,
     service_name: Place,
     region: Place,
+    region_name: Place,
     sku_price: Place,
     tags: Place,
 }
@@ -91,9 +97,9 @@ impl AwsCur {
         plan.rename("BillingPeriodEnd", &["billbillingperiodenddate"]);
         plan.rename("ChargePeriodStart", &["lineitemusagestartdate"]);
         plan.rename("ChargePeriodEnd", &["lineitemusageenddate"]);
-        plan.rename("BillingAccountId", &["billpayeraccountid"]);
+        let payer = plan.rename("BillingAccountId", &["billpayeraccountid"]);
         plan.rename("BillingAccountName", &["billpayeraccountname"]);
-        plan.rename("SubAccountId", &["lineitemusageaccountid"]);
+        let account = plan.rename("SubAccountId", &["lineitemusageaccountid"]);
         plan.rename("SubAccountName", &["lineitemusageaccountname"]);
         plan.rename("InvoiceId", &["billinvoiceid"]);
         plan.rename("InvoiceIssuerName", &["billinvoicingentity", "billbillingentity"]);
@@ -107,8 +113,9 @@ impl AwsCur {
         plan.copy("PricingQuantity", usage_amount);
         let unit = plan.rename("ConsumedUnit", &["pricingunit"]);
         plan.copy("PricingUnit", unit);
+        plan.rename("PricingCurrency", &["pricingcurrency"]);
         let line_item_type = plan.native.find(&["lineitemlineitemtype"]);
-        let to = Computed::of(plan, unblended_cost, line_item_type);
+        let to = Computed::of(plan, unblended_cost, line_item_type, [payer, account]);
         let tag_map = plan.used(&["resourcetags", "tags"]);
         let has_all_tags = plan.native.key(tag_map) == "tags";
         Self {
@@ -129,6 +136,9 @@ impl AwsCur {
             product_map: plan.native.find(&["product"]),
             region_code: plan.used(&["productregioncode"]),
             region: plan.native.find(&["productregion"]),
+            location: plan.native.find(&["productlocation"]),
+            location_type: plan.native.find(&["productlocationtype"]),
+            account,
             rate_code: plan.used(&["pricingratecode"]),
             rate_id: plan.native.find(&["pricingrateid"]),
             tag_map,
@@ -145,6 +155,10 @@ impl AwsCur {
         let line_item_type = trimmed(cells.get(self.line_item_type));
         let (category, frequency) = line_kind(line_item_type);
         row.put(to.provider, "AWS");
+        row.put(to.account_type, "Payer Account");
+        if present(cells.get(self.account)).is_some() {
+            row.put(to.sub_account_type, "Linked Account");
+        }
         row.put(to.charge_category, category);
         row.put(to.charge_frequency, frequency);
         self.effective_cost(cells, row, line_item_type)?;
@@ -154,7 +168,7 @@ impl AwsCur {
         }
         self.commitment(cells, row, line_item_type);
         self.service(cells, row);
-        row.same(to.region, first(cells, self.region_code, self.region));
+        self.region(cells, row);
         row.same(to.sku_price, first(cells, self.rate_code, self.rate_id));
         self.tags(cells, row);
         Ok(())
@@ -221,6 +235,14 @@ impl AwsCur {
         }
     }
 
+    /// Locations are edge locations, zones and the like too: only that of a region is its name.
+    fn region(&self, cells: Cells<'_>, row: &mut RowText) {
+        row.same(self.to.region, first(cells, self.region_code, self.region));
+        if trimmed(cells.get(self.location_type)) == "AWS Region" && present(cells.get(self.region_code)).is_some() {
+            row.same(self.to.region_name, self.location);
+        }
+    }
+
     fn tags(&self, cells: Cells<'_>, row: &mut RowText) {
         let map = present(cells.get(self.tag_map)).filter(|map| *map != "{}");
         if let Some(map) = map {
@@ -232,16 +254,19 @@ impl AwsCur {
 }
 
 impl Computed {
-    fn of(plan: &mut Plan, unblended_cost: usize, line_item_type: usize) -> Self {
+    fn of(plan: &mut Plan, unblended_cost: usize, line_item_type: usize, [payer, account]: [usize; 2]) -> Self {
         let commitment = plan.native.find(&["savingsplansavingsplanarn", "reservationreservationarn"]);
         let product_code = plan.native.find(&["lineitemproductcode", "productservicecode"]);
         let name = plan.native.find(&["productproductname", "product", "lineitemproductcode", "productservicecode"]);
         let region = plan.native.find(&["productregioncode", "productregion"]);
         let rate = plan.native.find(&["pricingratecode", "pricingrateid"]);
+        let location = plan.native.find(&["productlocation"]);
         Self {
             effective_cost: plan.compute_from("EffectiveCost", unblended_cost),
             contracted_cost: plan.compute_from("ContractedCost", unblended_cost),
             provider: plan.compute("ProviderName", ABSENT),
+            account_type: plan.compute_from("BillingAccountType", payer),
+            sub_account_type: plan.compute_from("SubAccountType", account),
             charge_category: plan.compute_from("ChargeCategory", line_item_type),
             charge_frequency: plan.compute_from("ChargeFrequency", line_item_type),
             pricing_category: plan.compute_from("PricingCategory", line_item_type),
@@ -252,6 +277,7 @@ impl Computed {
             service_category: plan.compute_from("ServiceCategory", product_code),
             service_name: plan.compute_from("ServiceName", name),
             region: plan.compute_from("RegionId", region),
+            region_name: plan.compute_from("RegionName", location),
             sku_price: plan.compute_from("SkuPriceId", rate),
             tags: plan.compute("Tags", ABSENT),
         }

@@ -50,6 +50,7 @@ struct Computed {
     charge_period_start: Place,
     charge_period_end: Place,
     billing_account: Place,
+    sub_account_type: Place,
     provider: Place,
     issuer: Place,
     list_cost: Place,
@@ -74,6 +75,7 @@ impl AzureExport {
         let own_list_cost = plan.used_for_line(&["paygcostinbillingcurrency"]);
         let prices = Prices::of(plan, cost);
         plan.rename("BillingCurrency", &["billingcurrency", "billingcurrencycode", "currency"]);
+        plan.rename("PricingCurrency", &["pricingcurrency", "pricingcurrencycode"]);
         plan.rename("BillingAccountName", &["billingaccountname"]);
         let subscription = plan.rename("SubAccountId", &["subscriptionid", "subscriptionguid"]);
         plan.rename("SubAccountName", &["subscriptionname"]);
@@ -126,6 +128,9 @@ impl AzureExport {
         self.periods(cells, row)?;
         let to = &self.to;
         row.same(to.billing_account, first(cells, self.billing_account, self.subscription));
+        if present(cells.get(self.subscription)).is_some() {
+            row.put(to.sub_account_type, "Subscription");
+        }
         row.put(to.provider, "Microsoft");
         row.put(to.issuer, "Microsoft");
         row.same(to.region, first(cells, self.location, self.other_location));
@@ -256,6 +261,7 @@ impl Computed {
             charge_period_start: plan.compute_from("ChargePeriodStart", date),
             charge_period_end: plan.compute_from("ChargePeriodEnd", date),
             billing_account: plan.compute_from("BillingAccountId", either(account, subscription)),
+            sub_account_type: plan.compute_from("SubAccountType", subscription),
             provider: plan.compute("ProviderName", ABSENT),
             issuer: plan.compute("InvoiceIssuerName", ABSENT),
             list_cost: plan.compute_from("ListCost", either(own_list_cost, prices.list_column())),

@@ -27,6 +27,7 @@ pub(super) struct GcpBilling {
     region: usize,
     location: usize,
     seller: usize,
+    project: usize,
     labels: usize,
     months: Days,
     /// Labels as Python prints them, as JSON.
@@ -40,10 +41,13 @@ struct Computed {
     cost: Place,
     billing_period_start: Place,
     billing_period_end: Place,
+    account_type: Place,
+    sub_account_type: Place,
     provider: Place,
     issuer: Place,
     publisher: Place,
     charge_category: Place,
+    charge_frequency: Place,
     service_category: Place,
     region: Place,
     tags: Place,
@@ -61,8 +65,8 @@ impl GcpBilling {
         plan.rename("BillingCurrency", &["currency"]);
         plan.rename("ChargePeriodStart", &["usagestarttime"]);
         plan.rename("ChargePeriodEnd", &["usageendtime"]);
-        plan.rename("BillingAccountId", &["billingaccountid"]);
-        plan.rename("SubAccountId", &["projectid"]);
+        let account = plan.rename("BillingAccountId", &["billingaccountid"]);
+        let project = plan.rename("SubAccountId", &["projectid"]);
         plan.rename("SubAccountName", &["projectname"]);
         plan.rename("AvailabilityZone", &["locationzone"]);
         plan.rename("SkuId", &["skuid"]);
@@ -90,6 +94,7 @@ impl GcpBilling {
             region,
             location,
             seller: plan.used(&["sellername"]),
+            project,
             labels,
             months: Days::default(),
             labels_as_json: Recent::new(LABELS_REMEMBERED),
@@ -99,10 +104,13 @@ impl GcpBilling {
                 cost: billed,
                 billing_period_start: plan.compute_from("BillingPeriodStart", invoice_month),
                 billing_period_end: plan.compute_from("BillingPeriodEnd", invoice_month),
+                account_type: plan.compute_from("BillingAccountType", account),
+                sub_account_type: plan.compute_from("SubAccountType", project),
                 provider: plan.compute("ProviderName", ABSENT),
                 issuer: plan.compute("InvoiceIssuerName", ABSENT),
                 publisher: plan.compute("PublisherName", ABSENT),
                 charge_category: plan.compute("ChargeCategory", ABSENT),
+                charge_frequency: plan.compute("ChargeFrequency", ABSENT),
                 service_category: plan.compute_from("ServiceCategory", service),
                 region: plan.compute_from("RegionId", if region == ABSENT { location } else { region }),
                 tags: plan.compute_from("Tags", labels),
@@ -120,13 +128,19 @@ impl GcpBilling {
             Some(_) => row.same(to.publisher, self.seller),
             None => row.put(to.publisher, "Google Cloud"),
         }
-        let category = match trimmed(cells.get(self.cost_type)) {
-            "tax" => "Tax",
-            "adjustment" | "rounding_error" => "Adjustment",
-            "credit" => "Credit",
-            _ => "Usage",
+        row.put(to.account_type, "Billing Account");
+        if present(cells.get(self.project)).is_some() {
+            row.put(to.sub_account_type, "Project");
+        }
+        // What an adjustment adjusts may have come once or every month: the export does not say.
+        let (category, frequency) = match trimmed(cells.get(self.cost_type)) {
+            "tax" => ("Tax", "One-Time"),
+            "adjustment" | "rounding_error" => ("Adjustment", ""),
+            "credit" => ("Credit", "One-Time"),
+            _ => ("Usage", "Usage-Based"),
         };
         row.put(to.charge_category, category);
+        row.put(to.charge_frequency, frequency);
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
         row.same(to.region, first(cells, self.region, self.location));
         let labels = trimmed(cells.get(self.labels));

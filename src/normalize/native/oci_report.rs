@@ -25,9 +25,12 @@ struct Computed {
     billing_period_start: Place,
     billing_period_end: Place,
     billing_account: Place,
+    account_type: Place,
+    sub_account_type: Place,
     provider: Place,
     issuer: Place,
     charge_category: Place,
+    charge_frequency: Place,
     charge_class: Place,
     service_category: Place,
     tags: Place,
@@ -38,7 +41,9 @@ impl OciReport {
         let cost = plan.rename("BilledCost", &["costmycost"]);
         plan.copy("EffectiveCost", cost);
         plan.copy("ContractedCost", cost);
-        plan.rename("BillingCurrency", &["costcurrencycode"]);
+        let currency = plan.rename("BillingCurrency", &["costcurrencycode"]);
+        // The unit price is in the currency of the cost: quantity times price is the cost.
+        plan.copy("PricingCurrency", currency);
         let usage_start = plan.rename("ChargePeriodStart", &["lineitemintervalusagestart"]);
         plan.rename("ChargePeriodEnd", &["lineitemintervalusageend"]);
         let tenant = plan.rename("SubAccountId", &["lineitemtenantid"]);
@@ -69,9 +74,12 @@ impl OciReport {
                 billing_period_start: plan.compute_from("BillingPeriodStart", usage_start),
                 billing_period_end: plan.compute_from("BillingPeriodEnd", usage_start),
                 billing_account: plan.compute_from("BillingAccountId", account),
+                account_type: plan.compute_from("BillingAccountType", account),
+                sub_account_type: plan.compute_from("SubAccountType", tenant),
                 provider: plan.compute("ProviderName", ABSENT),
                 issuer: plan.compute("InvoiceIssuerName", ABSENT),
                 charge_category: plan.compute("ChargeCategory", ABSENT),
+                charge_frequency: plan.compute("ChargeFrequency", ABSENT),
                 charge_class: plan.compute_from("ChargeClass", is_correction),
                 service_category: plan.compute_from("ServiceCategory", service),
                 tags: plan.compute("Tags", ABSENT),
@@ -91,9 +99,15 @@ impl OciReport {
             row.same(to.billing_period_end, self.usage_start);
         }
         row.same(to.billing_account, first(cells, self.subscription, self.tenant));
+        let has_subscription = present(cells.get(self.subscription)).is_some();
+        row.put(to.account_type, if has_subscription { "Subscription" } else { "Tenancy" });
+        if present(cells.get(self.tenant)).is_some() {
+            row.put(to.sub_account_type, "Tenancy");
+        }
         row.put(to.provider, "Oracle");
         row.put(to.issuer, "Oracle");
         row.put(to.charge_category, "Usage");
+        row.put(to.charge_frequency, "Usage-Based");
         if present(cells.get(self.is_correction)).is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
             row.put(to.charge_class, "Correction");
         }

@@ -60,6 +60,7 @@ fn read(reader: &mut Reader, parts: &[Part<'_>], bytes_total: u64) -> Result<(),
         }
     }
     reader.is_beside = false;
+    reader.join.check()?;
     let sentence = reader.join.sentence();
     reader.found.warnings.push(sentence);
     Ok(())

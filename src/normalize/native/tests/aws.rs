@@ -236,3 +236,25 @@ fn a_format_can_be_named() {
     let Some(crate::normalize::Row::Charge(charge)) = bill.next_row().unwrap() else { panic!("no charge") };
     assert_eq!(costs(&charge), "1.5 1.5 - -");
 }
+
+/// A location is the name of its region where the report says that it is one, and which.
+#[test]
+fn regions_accounts_and_prices_have_their_names() {
+    let header = format!("product/regionCode,product/location,product/locationType,pricing/currency,{LEGACY}");
+    let text = ["eu-west-1,EU (Ireland),AWS Region,USD", ",Any,AWS Region,", "eu-west-1,Dublin,AWS Edge Location,USD"]
+        .map(|start| format!("{start},{}", line("Usage", "1", "2,,,,,,,,,,,")))
+        .concat();
+    let read = read(&format!("{header}\r\n{text}"), |charge| {
+        ["RegionName", "PricingCurrency", "BillingAccountType", "SubAccountType"]
+            .map(|name| attribute(charge, name).unwrap_or("-"))
+            .join(", ")
+    });
+    assert_eq!(
+        read.shown,
+        [
+            "EU (Ireland), USD, Payer Account, Linked Account",
+            "-, -, Payer Account, Linked Account",
+            "-, USD, Payer Account, Linked Account",
+        ]
+    );
+}

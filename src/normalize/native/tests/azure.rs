@@ -150,3 +150,14 @@ fn unused_reservations_are_seen_without_a_pricing_model() {
     let read = read(text, |charge| charge.commitment_discount_status.unwrap_or("-").to_owned());
     assert_eq!(read.shown, ["Unused", "-"]);
 }
+
+#[test]
+fn the_currency_of_prices_and_the_kind_of_account_are_told() {
+    let text = line("09/01/2023,09/30/2023,09/04/2023", "1", ",Usage,UsageBased,OnDemand,,,Compute,EUR");
+    let read = read(&format!("{EA},pricingCurrency\n{text}"), |charge| {
+        ["PricingCurrency", "SubAccountType", "BillingAccountType", "x_pricingCurrency"]
+            .map(|name| attribute(charge, name).unwrap_or("-"))
+            .join(" ")
+    });
+    assert_eq!(read.shown, ["EUR Subscription - -"], "which agreement an account is of is in no column");
+}

@@ -129,3 +129,25 @@ fn objects_say_the_same_as_the_table() {
         [(3, "the line is not a JSON object"), (4, "BillingPeriodStart, from invoice.month, is null")]
     );
 }
+
+/// An adjustment may be of anything, and tax of no project.
+#[test]
+fn frequencies_and_kinds_of_accounts_are_told() {
+    let text = ["regular", "tax", "credit", "adjustment"].map(|kind| line("[]", "1", "", "202610", kind)).concat();
+    let text = text + &line("[]", "1", "", "202610", "tax").replace(",proj,", ",,");
+    let read = read(&format!("{HEADER}\n{text}"), |charge| {
+        ["ChargeFrequency", "BillingAccountType", "SubAccountType"]
+            .map(|name| attribute(charge, name).unwrap_or("-"))
+            .join(", ")
+    });
+    assert_eq!(
+        read.shown,
+        [
+            "Usage-Based, Billing Account, Project",
+            "One-Time, Billing Account, Project",
+            "One-Time, Billing Account, Project",
+            "-, Billing Account, Project",
+            "One-Time, Billing Account, -",
+        ]
+    );
+}

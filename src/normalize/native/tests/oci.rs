@@ -35,3 +35,19 @@ fn moments_without_seconds_and_exponents_are_read() {
     assert!(reason.starts_with("ChargePeriodStart, from lineItem/intervalUsageStart, is not a moment"), "{reason}");
     assert_eq!((read.rejections[0].line, read.rejections[0].value.as_str()), (4, "2026-11-01T30:00Z"));
 }
+
+/// What the report says by what its columns are: who is billed, whose usage it is, how it is charged and in what.
+#[test]
+fn kinds_of_accounts_and_the_currency_of_prices_are_told() {
+    let line = |subscription: &str| {
+        format!(
+            "r1,tenant,2026-10-31T23:00Z,2026-11-01T00:00Z,COMPUTE,shop,vol,0.1,{subscription},1,,USD,false,1,me,x\n"
+        )
+    };
+    let read = read(&format!("{HEADER}\n{}{}", line("sub"), line("")), |charge| {
+        ["BillingAccountType", "SubAccountType", "ChargeFrequency", "PricingCurrency"]
+            .map(|name| attribute(charge, name).unwrap_or("-"))
+            .join(" ")
+    });
+    assert_eq!(read.shown, ["Subscription Tenancy Usage-Based USD", "Tenancy Tenancy Usage-Based USD"]);
+}
