@@ -33,7 +33,8 @@ struct Guard {
 
 /// Puts the layers around the routes.
 pub fn wrap(router: Router, app: &AppState) -> Router {
-    let guard = Guard { slots: Slots::new(REQUESTS_MAX, COMING_BODIES_MAX), is_https: transport::is_https(&app.config) };
+    let guard =
+        Guard { slots: Slots::new(REQUESTS_MAX, COMING_BODIES_MAX), is_https: transport::is_https(&app.config) };
     // A file that is packed twice is unpacked once by some browsers.
     let not_packed = NotForContentType::const_new("application/gzip");
     let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(not_packed));

@@ -44,7 +44,7 @@ impl View {
     /// The currency that this view is narrowed to, as the bills write it: the text of the address is in any letter case.
     ///
     /// # Errors
-    /// As [`Self::known_values`].
+    /// Where bills are there and none of them has such a currency.
     pub async fn currency(&self, conn: &mut PgConnection) -> Result<Option<String>> {
         Ok(self.known_values(conn).await?.currency)
     }
