@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use costwake::events::{self, Headers, SENDERS};
 use costwake::rollup::events::read_new;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
