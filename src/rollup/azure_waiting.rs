@@ -130,7 +130,7 @@ impl Cursor {
             self.from += length as u64;
             self.at = 0;
         }
-        let next = self.block[self.at..].first_chunk().map(parts);
+        let next = self.block[self.at..].first_chunk::<ENTRY_BYTES>().map(parts);
         self.at += if next.is_some() { ENTRY_BYTES } else { 0 };
         Ok(next)
     }

@@ -262,9 +262,9 @@ pub async fn unused(conn: &mut PgConnection, scope: &Scope, days: SavingDays) ->
               AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
             GROUP BY 1, 2, 3, 4
         )
-        SELECT l.service_id, coalesce(s.slug, '') AS "service_slug!", coalesce(s.name, 'Not allocated') AS "service_name!",
-            team.name AS "team_name?", l.commitment_id, l.provider_name, l.currency,
-            l.used_by_all AS "used!", l.unused AS "unused!"
+        SELECT l.service_id AS "service_id!", coalesce(s.slug, '') AS "service_slug!",
+            coalesce(s.name, 'Not allocated') AS "service_name!", team.name AS "team_name?", l.commitment_id,
+            l.provider_name, l.currency AS "currency!", l.used_by_all AS "used!", l.unused AS "unused!"
         FROM (SELECT line.*, sum(used) OVER (PARTITION BY commitment_id, provider_name, currency) AS used_by_all
               FROM line) l
         LEFT JOIN service s ON s.service_id = l.service_id LEFT JOIN team ON team.team_id = s.team_id
