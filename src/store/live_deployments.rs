@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::PgConnection;
 
 /// More of them are not read: shares and medians of a part of them would be others.
-const ROWS_MAX: i64 = 50_000;
+const ROWS_MAX: i64 = 400_000;
 
 /// A deployment that went live in production, for one of its services.
 #[derive(Debug, Clone, PartialEq, Eq)]
