@@ -4,6 +4,7 @@ use super::error::{Error, Result};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
 use std::borrow::Cow;
 
 /// The header of an answer whose cells say what they are, for [`super::beside`] alone: it never leaves the service.
@@ -73,6 +74,12 @@ impl<'a> From<&'a BigDecimal> for Cell<'a> {
 impl<'a> From<&'a Option<BigDecimal>> for Cell<'a> {
     fn from(amount: &'a Option<BigDecimal>) -> Self {
         amount.as_ref().map_or(Self::Empty, Self::Amount)
+    }
+}
+
+impl From<Option<NaiveDate>> for Cell<'_> {
+    fn from(day: Option<NaiveDate>) -> Self {
+        day.map_or(Self::Empty, |day| day.to_string().into())
     }
 }
 

@@ -45,7 +45,7 @@ async fn download(State(app): State<AppState>) -> Result<Response> {
         table.row(&[
             (&source.name).into(),
             (&source.provider_name).into(),
-            source.complete_to.map_or(Cell::Empty, |day| day.to_string().into()),
+            source.complete_to.into(),
             source.last_received_at.map_or(Cell::Empty, |at| at.to_rfc3339().into()),
             (&source.last_state).into(),
             source.charge_count.into(),

@@ -14,7 +14,7 @@ use costwake::store::sources::{self, Upload};
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, event_deliveries, jobs};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::PgPool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -57,23 +57,11 @@ const OF_THE_RUN: [(&str, &str, &str); 9] = [
     ("pipeline_run", "pipeline_run_id", "the same, where the delivery that told of a run first is read again"),
 ];
 
-/// The table's contents without what is of the run.
-async fn contents(pool: &PgPool) -> BTreeMap<String, String> {
-    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
-    let mut tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
-    tables.retain(|table| LOGS.iter().all(|(log, _)| log != table));
-    let mut contents = BTreeMap::new();
-    for table in tables {
-        let left_out = OF_THE_RUN.iter().filter(|(of, _, _)| *of == table).map(|(_, column, _)| (*column).to_owned());
-        // The names come from the catalog of a test's own database.
-        let sql = format!(
-            "SELECT coalesce(md5(string_agg(line, '' ORDER BY line)), '')
-             FROM (SELECT (to_jsonb(whole) - $1::text[])::text AS line FROM \"{table}\" whole) lines"
-        );
-        let sum = sqlx::query_scalar(AssertSqlSafe(sql)).bind(left_out.collect::<Vec<String>>());
-        let sum: String = sum.fetch_one(pool).await.unwrap();
-        contents.insert(table, sum);
-    }
+// The contents of all tables without what is of the run.
+async fn contents(db: &PgPool) -> BTreeMap<String, String> {
+    let left_out: Vec<(&str, &str)> = OF_THE_RUN.iter().map(|(table, column, _)| (*table, *column)).collect();
+    let mut contents = support::table_contents(db, &left_out).await;
+    contents.retain(|table, _| LOGS.iter().all(|(log, _)| log != table));
     contents
 }
 

@@ -11,7 +11,8 @@ use costwake::store::accounts::{self, NewAccount};
 use costwake::store::tokens::{self, TokenScope};
 use costwake::store::{Pools, Role, sessions};
 use costwake::web::{self, AppState, secret, session};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,6 +102,24 @@ pub fn figures(what: &str) {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
         writeln!(file, "{what}").unwrap();
     }
+}
+
+/// A checksum of the rows of each table, without these columns: table, column.
+pub async fn table_contents(pool: &PgPool, left_out: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
+    let mut contents = BTreeMap::new();
+    for table in tables {
+        let columns = left_out.iter().filter(|(of, _)| *of == table).map(|(_, column)| (*column).to_owned());
+        // The names come from the catalog of a test's own database.
+        let sql = format!(
+            "SELECT coalesce(md5(string_agg(line, '' ORDER BY line)), '')
+             FROM (SELECT (to_jsonb(whole) - $1::text[])::text AS line FROM \"{table}\" whole) lines"
+        );
+        let sum = sqlx::query_scalar(AssertSqlSafe(sql)).bind(columns.collect::<Vec<String>>());
+        contents.insert(table, sum.fetch_one(pool).await.unwrap());
+    }
+    contents
 }
 
 /// The one number that a statement gives.

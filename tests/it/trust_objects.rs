@@ -10,8 +10,7 @@ use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use costwake::web::welcome::new_link;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgPool};
-use std::collections::BTreeMap;
+use sqlx::PgPool;
 use tempfile::TempDir;
 
 // Two teams with a service each, a bill in two versions, deployments, an event, a link that nobody used.
@@ -104,7 +103,7 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
     }
     assert!(paths.iter().all(|path| !path.contains('{')), "{paths:?}");
     // What is made or moved on by the first look would hide what the second one does.
-    let before = contents(&pool).await;
+    let before = support::table_contents(&pool, &[]).await;
     let mut wrong = Vec::new();
     for path in &paths {
         let page = browser.get(path).await;
@@ -121,7 +120,7 @@ async fn opening_every_page_changes_nothing(pool: PgPool) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let after = contents(&pool).await;
+    let after = support::table_contents(&pool, &[]).await;
     // But for which publication the reader saw: what is restated later is told against it.
     let kept = before.keys().filter(|table| *table != "page_visit");
     let changed: Vec<&String> = kept.filter(|table| before[*table] != after[*table]).collect();
@@ -202,19 +201,6 @@ async fn no_page_ignores_the_keys_that_it_knows(pool: PgPool) {
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
         assert!(!page.body.contains("Ignored: "), "{path}: {}", page.body);
     }
-}
-
-async fn contents(pool: &PgPool) -> BTreeMap<String, String> {
-    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
-    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
-    let mut contents = BTreeMap::new();
-    for table in tables {
-        // The names come from the catalog of a test's own database.
-        let sql = format!("SELECT coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') FROM \"{table}\" t");
-        let sum: String = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap();
-        contents.insert(table, sum);
-    }
-    contents
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

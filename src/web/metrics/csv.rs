@@ -46,8 +46,8 @@ fn cells(row: &MetricRow) -> Vec<Cell<'_>> {
         (&metric.description).into(),
         Cell::Count(head.map_or(0, |head| head.service_count)),
         Cell::Count(head.map_or(0, |head| head.point_count)),
-        head.map_or(Cell::Empty, |head| head.first_day.to_string().into()),
-        head.map_or(Cell::Empty, |head| head.last_day.to_string().into()),
+        head.map(|head| head.first_day).into(),
+        head.map(|head| head.last_day).into(),
         (&metric.changed_by).into(),
         moments::machine(&metric.changed_at).into(),
     ]

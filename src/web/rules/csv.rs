@@ -6,7 +6,6 @@ use super::super::{AppState, Principal, Result, moments};
 use super::{RuleList, RuleRow};
 use axum::extract::State;
 use axum::response::Response;
-use chrono::NaiveDate;
 
 const COLUMNS: [&str; 17] = [
     "Number",
@@ -50,8 +49,8 @@ fn rule_cells(row: &RuleRow) -> Vec<Cell<'_>> {
         conditions.into(),
         row.targets.join("; ").into(),
         (&row.note).into(),
-        day(row.validity.first_day),
-        day(row.validity.last_day),
+        row.validity.first_day.into(),
+        row.validity.last_day.into(),
         Cell::Count(row.taken.key_count),
         Cell::Count(row.taken.deployment_count),
     ]
@@ -63,17 +62,13 @@ fn cost_cells<'a>(row: &'a RuleRow, list: &RuleList) -> Vec<Vec<Cell<'a>>> {
     if costs.is_empty() {
         return vec![vec![Cell::Empty; 4]];
     }
-    let (first, last) = (list.recent.start(), list.recent.last_day());
+    let (first, last) = (Some(list.recent.start()), Some(list.recent.last_day()));
     let cells = costs
         .iter()
-        .map(|money| vec![Cell::from(&money.currency), Cell::from(&money.amount), day(Some(first)), day(Some(last))]);
+        .map(|money| vec![Cell::from(&money.currency), Cell::from(&money.amount), first.into(), last.into()]);
     cells.collect()
 }
 
 fn change_cells(row: &RuleRow) -> Vec<Cell<'_>> {
     vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
-}
-
-fn day(day: Option<NaiveDate>) -> Cell<'static> {
-    day.map_or(Cell::Empty, |day| day.to_string().into())
 }

@@ -6,7 +6,6 @@ use super::super::{AppState, Principal, Result, moments};
 use super::{SplitList, SplitRow};
 use axum::extract::State;
 use axum::response::Response;
-use chrono::NaiveDate;
 use std::collections::BTreeSet;
 
 const COLUMNS: [&str; 16] = [
@@ -48,8 +47,8 @@ fn split_cells(row: &SplitRow) -> Vec<Cell<'_>> {
         (&row.source).into(),
         (&row.method).into(),
         row.targets.join("; ").into(),
-        day(row.validity.first_day),
-        day(row.validity.last_day),
+        row.validity.first_day.into(),
+        row.validity.last_day.into(),
     ]
 }
 
@@ -59,14 +58,14 @@ fn cost_cells<'a>(row: &'a SplitRow, list: &SplitList) -> Vec<Vec<Cell<'a>>> {
     if currencies.is_empty() {
         return vec![vec![Cell::Empty; 5]];
     }
-    let (first, last) = (list.recent.start(), list.recent.last_day());
+    let (first, last) = (Some(list.recent.start()), Some(list.recent.last_day()));
     let cells = currencies.into_iter().map(|currency| {
         vec![
             currency.into(),
             row.moved.get(currency).map_or(Cell::Count(0), Cell::Amount),
             row.stayed.get(currency).map_or(Cell::Count(0), Cell::Amount),
-            day(Some(first)),
-            day(Some(last)),
+            first.into(),
+            last.into(),
         ]
     });
     cells.collect()
@@ -74,8 +73,4 @@ fn cost_cells<'a>(row: &'a SplitRow, list: &SplitList) -> Vec<Vec<Cell<'a>>> {
 
 fn change_cells(row: &SplitRow) -> Vec<Cell<'_>> {
     vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
-}
-
-fn day(day: Option<NaiveDate>) -> Cell<'static> {
-    day.map_or(Cell::Empty, |day| day.to_string().into())
 }
