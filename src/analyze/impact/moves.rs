@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(both.iter().map(|step| step.day).collect::<Vec<_>>(), [1, 3]);
         assert!((both[0].log_ratio - 1.5_f64.ln()).abs() < 1e-12, "{both:?}");
         let before = (5.0 * 300.0 + 2.0 * 200.0) / 7.0;
-        assert!((both[1].log_ratio - (1.0 + 52.0 / before).ln()).abs() < 1e-12, "{both:?}");
+        assert!((both[1].log_ratio - (1.0_f64 + 52.0 / before).ln()).abs() < 1e-12, "{both:?}");
         // All that it cost went: what is left is the least that has a logarithm, and how much that is nobody knows.
         let all = steps(&flat, &[(1, -200.0)])[0];
         assert!((all.log_ratio - 0.001_f64.ln()).abs() < 1e-12 && all.log_ratio_sd == 0.5, "{all:?}");
