@@ -342,12 +342,21 @@ fn what_a_rule_moved_is_not_put_to_the_release() {
         let blamed = if amount > 0.0 { Finding::Increase } else { Finding::Decrease };
         assert_eq!(ask(&ruled).finding, blamed, "{amount}");
     }
+    // Three days later the days themselves tell one from the other.
     let mut both = flat(1.3);
-    moved(&mut both, DAY + 1, NoteKind::AllocationRule, 60.0);
+    moved(&mut both, DAY + 3, NoteKind::AllocationRule, 60.0);
     let impact = ask(&both);
     let effect = impact.effect.unwrap();
     assert_eq!(impact.finding, Finding::Increase);
     assert!((effect.per_day - 60.0).abs() < 15.0, "{effect:?}");
+    // From the same day on only the share that the rule moved tells them apart: what is left of the sum of both.
+    let mut together = flat(1.3);
+    moved(&mut together, DAY + 1, NoteKind::AllocationRule, 60.0);
+    let impact = ask(&together);
+    let effect = impact.effect.unwrap();
+    let left = 200.0 * (320.0 / 200.0 / 1.3 - 1.0);
+    assert_eq!(impact.finding, Finding::Increase);
+    assert!(effect.low < left && left < effect.high && effect.high - effect.low > 30.0, "{left}: {effect:?}");
 }
 
 /// What a rule or a tag moved is a mean over the days asked: all of it where it came before, a half where half is left.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The name under which serde_json gives a number, digit by digit, as a map of one member (`arbitrary_precision`).
+/// The name under which serde_json gives a number that is no whole one of 64 bits, digit by digit, as a map of one member
+/// (`arbitrary_precision`).
 pub(super) const NUMBER: &str = "$serde_json::private::Number";
 
 /// A text or a number, as it is written.
@@ -49,6 +50,14 @@ impl<'de> Visitor<'de> for CellVisitor {
 
     fn visit_bool<E>(self, _: bool) -> Result<Cell, E> {
         Ok(Cell::Nothing)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Cell, E> {
+        Ok(Cell::Number(number.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Cell, E> {
+        Ok(Cell::Number(number.to_string()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
@@ -108,6 +117,14 @@ impl<'de, T: Members> Visitor<'de> for ObjectOf<T> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
         Ok(T::default())
     }
 

@@ -143,6 +143,16 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
         Ok(())
     }
 
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.reading.refuse();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.reading.refuse();
+        Ok(())
+    }
+
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
         self.reading.refuse();
         Ok(())
