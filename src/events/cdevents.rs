@@ -55,8 +55,8 @@ fn one(headers: &Headers, fields: Fields<'_>) -> Result<Event, EventError> {
     Subject { data, source, subject, predicate }.event()
 }
 
-// Some senders put the data there as text, and what is sent as bytes stands there in base64, where credentials in
-// addresses could not be seen before.
+// Some senders put the data there as text, and what is sent as bytes stands there in base64. Bodies that were stored
+// before these were looked into have credentials in addresses there.
 fn unpacked(fields: &Fields<'_>) -> Result<Option<Value>, EventError> {
     if !fields.has("/specversion") {
         return Ok(None);

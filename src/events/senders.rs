@@ -245,4 +245,146 @@ mod tests {
         let newer = [("X-Gitlab-Event-UUID", "1"), ("X-Gitlab-Webhook-UUID", "a")];
         assert_eq!(key(&newer, "on"), "1/a");
     }
+
+    const BY_HEADERS: [&str; 3] = ["github", "gitlab", "bitbucket"];
+    const BY_BODY_AND_MINUTE: [&str; 5] = ["flux", "atlantis", "grafana", "honeycomb", "devlake"];
+
+    /// The key of a request that is received so many seconds after midnight, as the webhook asks for it.
+    fn key_of(sender: &str, headers: &[(&str, &str)], body: &Value, second: i64) -> String {
+        let sender = Sender::of(sender).unwrap();
+        let headers = Headers::redacted(headers.iter().copied());
+        let body_sha256 = hex::encode(Sha256::digest(body.to_string().as_bytes()));
+        let root = if is_known_by_headers(sender) { &Value::Null } else { body };
+        dedupe_key(sender, &headers, root, &body_sha256, DateTime::from_timestamp(second, 0).unwrap())
+    }
+
+    #[test]
+    fn a_header_makes_deliveries_one_or_two() {
+        for (sender, name) in [
+            ("github", "X-GitHub-Delivery"),
+            ("gitlab", "Idempotency-Key"),
+            ("gitlab", "webhook-id"),
+            ("bitbucket", "X-Request-UUID"),
+        ] {
+            let key = |id: &str, attempt: &str, second: i64| {
+                key_of(sender, &[(name, id), ("X-Attempt-Number", attempt)], &json!({"attempt": attempt}), second)
+            };
+            assert_eq!(key("1", "first", 60), key("1", "second", 4000), "{sender}: {name}");
+            assert_ne!(key("1", "first", 60), key("2", "first", 60), "{sender}: {name}");
+        }
+    }
+
+    #[test]
+    fn the_same_body_in_one_minute_is_one_delivery_where_it_has_no_id() {
+        for sender in BY_BODY_AND_MINUTE {
+            let key = |text: &str, second: i64| key_of(sender, &[], &json!({"text": text, "id": text}), second);
+            assert_eq!(key("a", 60), key("a", 119), "{sender}");
+            assert_ne!(key("a", 60), key("a", 120), "{sender}: a minute later");
+            assert_ne!(key("a", 60), key("b", 60), "{sender}: another body");
+        }
+    }
+
+    /// A sender, the fields that name a delivery of it, and for each of these what is another delivery.
+    fn named_by_body() -> Vec<(&'static str, Value, Vec<Value>)> {
+        let alert = |id: &str, from: &str, status: &str| json!({"fingerprint": id, "startsAt": from, "status": status});
+        let (one, two) = (alert("a", "10:00", "firing"), alert("b", "10:00", "firing"));
+        vec![
+            (
+                "azure_devops",
+                json!({"subscriptionId": "s", "notificationId": 1, "id": "e"}),
+                vec![json!({"subscriptionId": "t"}), json!({"notificationId": 2})],
+            ),
+            // Older ones name the event alone.
+            ("azure_devops", json!({"id": "e"}), vec![json!({"id": "f"})]),
+            ("circleci", json!({"id": "a"}), vec![json!({"id": "b"})]),
+            ("pagerduty", json!({"event": {"id": "a"}}), vec![json!({"event": {"id": "b"}})]),
+            ("launchdarkly", json!({"_id": "a"}), vec![json!({"_id": "b"})]),
+            (
+                "argocd",
+                json!({"uid": "a", "finishedAt": "10:00", "phase": "Succeeded", "health": "Degraded"}),
+                vec![
+                    json!({"uid": "b"}),
+                    json!({"finishedAt": "11:00"}),
+                    json!({"phase": "Failed"}),
+                    json!({"health": "Healthy"}),
+                ],
+            ),
+            (
+                "spinnaker",
+                json!({"content": {"executionId": "a"}, "details": {"type": "orca:pipeline:starting"}}),
+                vec![json!({"content": {"executionId": "b"}}), json!({"details": {"type": "orca:pipeline:complete"}})],
+            ),
+            (
+                "cdevents",
+                json!({"context": {"source": "/ci", "id": "a"}}),
+                vec![
+                    json!({"context": {"source": "/ci", "id": "b"}}),
+                    json!({"context": {"source": "/other", "id": "a"}}),
+                ],
+            ),
+            ("cdevents", json!({"source": "/ci", "id": "a"}), vec![json!({"source": "/other"}), json!({"id": "b"})]),
+            (
+                "terraform",
+                json!({"run_id": "a", "notifications": [{"run_status": "applied", "run_updated_at": "10:00"}]}),
+                vec![
+                    json!({"run_id": "b"}),
+                    json!({"notifications": [{"run_status": "errored", "run_updated_at": "10:00"}]}),
+                    json!({"notifications": [{"run_status": "applied", "run_updated_at": "11:00"}]}),
+                ],
+            ),
+            (
+                "kubernetes",
+                json!({"metadata": {"uid": "a"}, "count": 1}),
+                vec![json!({"metadata": {"uid": "b"}}), json!({"count": 2})],
+            ),
+            (
+                "alertmanager",
+                json!({"alerts": [one, two]}),
+                vec![
+                    json!({"alerts": [one]}),
+                    json!({"alerts": [one, alert("c", "10:00", "firing")]}),
+                    json!({"alerts": [one, alert("b", "11:00", "firing")]}),
+                    json!({"alerts": [one, alert("b", "10:00", "resolved")]}),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_fields_of_a_body_make_deliveries_one_or_two() {
+        let told = named_by_body();
+        for (sender, named, others) in &told {
+            let changed = |fields: &Value| {
+                let mut body = named.clone();
+                body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                body
+            };
+            let key = key_of(sender, &[], named, 60);
+            let again = changed(&json!({"anything": "else"}));
+            assert_eq!(key_of(sender, &[], &again, 4000), key, "{sender}: again, an hour later");
+            for fields in others {
+                assert_ne!(key_of(sender, &[], &changed(fields), 60), key, "{sender}: {fields}");
+            }
+        }
+        let mut senders: Vec<&str> = told.iter().map(|(sender, ..)| *sender).collect();
+        senders.extend(BY_HEADERS.iter().chain(&BY_BODY_AND_MINUTE));
+        assert!(ALL.iter().all(|sender| senders.contains(&sender.key)), "a sender without a row: {senders:?}");
+    }
+
+    #[test]
+    fn what_names_a_delivery_is_looked_for_in_order() {
+        let headers = [("ce-source", "/ci"), ("ce-id", "a"), ("x-webhook-id", "w")];
+        assert_eq!(key_of("cdevents", &headers, &json!({"id": "b", "source": "/body"}), 60), "/ci/a");
+        assert_eq!(key_of("pagerduty", &headers, &json!({"event": {"id": "e"}}), 60), "e");
+        assert_eq!(key_of("pagerduty", &headers, &json!({"event": {}}), 60), "w");
+        let held_by_another_replica = |first: &str, second: &str| {
+            let alert = |id: &str| json!({"fingerprint": id, "startsAt": "10:00", "status": "firing"});
+            key_of("alertmanager", &[], &json!({"externalURL": first, "alerts": [alert(first), alert(second)]}), 60)
+        };
+        assert_eq!(held_by_another_replica("a", "b"), held_by_another_replica("b", "a"), "alerts in any order");
+        // Without what names it, the body alone does, whenever it comes.
+        let without_id = |text: &str, second: i64| key_of("argocd", &[], &json!({"text": text}), second);
+        assert_eq!(without_id("a", 60), without_id("a", 4000));
+        assert_ne!(without_id("a", 60), without_id("b", 60));
+    }
 }

@@ -171,7 +171,7 @@ fn proven(
     let headers = kept(headers);
     let received_at = app.now();
     let body_sha256 = hex::encode(Sha256::digest(body));
-    let body = events::without_credentials(plain);
+    let body = events::stored_body(sender, plain);
     let is_looked_at = !events::is_known_by_headers(sender);
     let root = is_looked_at.then(|| serde_json::from_slice(&body).ok()).flatten().unwrap_or_default();
     Proven {

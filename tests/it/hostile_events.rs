@@ -1,10 +1,16 @@
-//! What senders of events make up (titles, branches, people, addresses) stays text on every page (S25).
+//! What senders of events make up (titles, branches, people, addresses) stays text on every page (S25), and credentials
+//! that they send along are not stored, however they are wrapped up.
 
+use crate::senders::Doors;
 use crate::webhooks::Github;
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use costwake::events::Sender;
 use costwake::rollup::events::read_new;
 use costwake::store::Role;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 const SCRIPT: &str = "<script>alert(1)</script>";
@@ -85,4 +91,29 @@ async fn what_senders_make_up_stays_text(pool: PgPool) {
     assert!(shown.contains("&#60;script&#62;alert(1)"), "it is shown, as text");
     let csv = browser.get("/deployments.csv").await;
     assert!(csv.body.contains("\"'=HYPERLINK"), "{}", csv.body);
+}
+
+/// What is stored is not what came then; its hash is, so that the same again is known, and it is read all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn credentials_in_base64_are_not_stored(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let deployed = json!({
+        "context": {"id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
+            "timestamp": "2026-03-01T10:00:00Z"},
+        "subject": {"id": "checkout", "content": {"environment": {"id": "production"}}},
+        "customData": {"clone": "https://bot:hush@example.com/acme/shop.git"},
+    });
+    let body = json!({"specversion": "1.0", "id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
+        "data_base64": BASE64.encode(deployed.to_string())});
+    let (sender, body) = (Sender::of("cdevents").unwrap(), body.to_string());
+    assert_eq!(doors.send(sender, &[], body.as_bytes()).await.status, StatusCode::ACCEPTED);
+    assert_eq!(doors.send(sender, &[], body.as_bytes()).await.status, StatusCode::OK, "the same again");
+    let (stored, body_sha256): (Vec<u8>, String) =
+        sqlx::query_as("SELECT body, body_sha256 FROM event_delivery").fetch_one(&pool).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored).unwrap();
+    let data = BASE64.decode(stored["data_base64"].as_str().unwrap()).unwrap();
+    let data = String::from_utf8(data).unwrap();
+    assert!(data.contains("https://example.com/acme/shop.git") && !data.contains("hush"), "{data}");
+    assert_eq!(body_sha256, hex::encode(Sha256::digest(body.as_bytes())));
+    assert_eq!(read_new(&pool).await.unwrap().done, 1);
 }
