@@ -60,6 +60,7 @@ mod sender_courses;
 mod sender_lists;
 mod sender_repositories;
 mod senders;
+mod several_productions;
 mod sources;
 mod spreadsheets;
 mod support;
