@@ -165,6 +165,7 @@ pub async fn run(folder: &Path, offered: u64, as_json: bool) -> anyhow::Result<(
         }
     }
     ensure!(lost == 0 && doubled == 0, "{lost} acknowledged webhooks are not there, {doubled} are there twice");
+    ensure!(flood.other == 0, "{} webhooks were neither taken nor told to come again", flood.other);
     Ok(())
 }
 

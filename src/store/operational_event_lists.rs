@@ -50,9 +50,9 @@ pub async fn list(
            LEFT JOIN environment e USING (environment_id)
            LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = o.service_rule_id
            LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
-           -- Only incidents have one: what else is open, as live environments are, is not asked about.
+           -- Only incidents have one: of what else is open, as live environments are, nothing is looked up.
            LEFT JOIN LATERAL (
-               SELECT lost_end_of(o.operational_event_id, $8) AS at
+               SELECT known.at FROM lost_ends(o.operational_event_id, $8) known
                WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
            WHERE ($1::bigint[] IS NULL
                   OR EXISTS (SELECT FROM operational_event_service os
@@ -109,7 +109,7 @@ pub async fn count(conn: &mut PgConnection, filter: &ListFilter, count_max: i64)
         r#"SELECT count(*) AS "count!" FROM (
                SELECT FROM operational_event o
                LEFT JOIN LATERAL (
-                   SELECT lost_end_of(o.operational_event_id, $6) AS at
+                   SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
                    WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
                WHERE ($1::bigint[] IS NULL
                       OR EXISTS (SELECT FROM operational_event_service os

@@ -229,7 +229,7 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> s
            FROM operational_event o JOIN event_source s USING (event_source_id)
            LEFT JOIN environment e USING (environment_id)
            LEFT JOIN LATERAL (
-               SELECT lost_end_of(o.operational_event_id, $6) AS at
+               SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
                WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
            WHERE EXISTS (SELECT FROM operational_event_service os
                          WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1))

@@ -150,3 +150,18 @@ async fn pages_say_that_an_end_was_never_told(pool: PgPool) {
     let told = "firing, its end was never told: last mentioned on 1 Mar 2026";
     assert!(service.contains(told) && events.contains(told), "{events}");
 }
+
+/// What asks for many ends takes the look-up into its own plan: a call for each event would be made for markers too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn ends_of_many_are_looked_up_in_one_plan(pool: PgPool) {
+    let plan: Vec<String> = sqlx::query_scalar(
+        "EXPLAIN SELECT lost.at FROM operational_event o LEFT JOIN LATERAL (
+             SELECT known.at FROM lost_ends(o.operational_event_id, '2026-01-01') known
+             WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("operational_event_status") && !plan.contains("Function Scan"), "{plan}");
+}
