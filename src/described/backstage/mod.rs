@@ -377,6 +377,24 @@ metadata: {name: x}
         assert!(selector_rule("app in (a, b)").is_none() && selector_rule("app!=x").is_none());
     }
 
+    #[test]
+    fn a_project_of_gitlab_and_an_id_in_kubernetes_become_rules() {
+        let text = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: ledger\n  annotations:\n    \
+                    gitlab.com/project-slug: acme/finance/ledger\n    backstage.io/kubernetes-id: ' ledger-api '\nspec: {}\n";
+        let found = backstage(text).unwrap();
+        let ledger = &found.services[0];
+        assert_eq!(ledger.repositories, ["acme/finance/ledger"]);
+        let rules: Vec<_> =
+            ledger.rules.iter().map(|rule| (rule.applies_to.as_str(), rule.conditions.clone())).collect();
+        let is = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+        let expected = [
+            ("deployments", is("repo", "acme/finance/ledger")),
+            ("charges", is("tag:backstage.io/kubernetes-id", "ledger-api")),
+        ];
+        assert_eq!(rules, expected);
+        assert_eq!(ledger.rules[0].evidence, "gitlab.com/project-slug: acme/finance/ledger");
+    }
+
     /// Two components of one name in two namespaces are two services; what names no namespace is in the one's own.
     #[test]
     fn namespaces_tell_entities_of_one_name_apart() {
