@@ -2,7 +2,6 @@
 
 use super::fake::{FakeApi, TOKEN};
 use super::{Place, at, day, finished, github, repository, row, status};
-use crate::support::count;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -33,9 +32,7 @@ async fn the_first_read_goes_back_thirty_days(pool: PgPool) {
     place.set_up(&api, "acme/shop", TOKEN).await;
     place.read().await;
     assert_eq!(place.deployments().await, [finished(2, "succeeded", young)], "{}", place.last("error").await);
-    let changes: Vec<String> =
-        sqlx::query_scalar("SELECT external_id FROM change ORDER BY 1").fetch_all(&pool).await.unwrap();
-    assert_eq!(changes, ["acme/shop#5".to_owned(), "b".repeat(40)]);
+    assert_eq!(changes(&pool).await, ["acme/shop#5".to_owned(), "b".repeat(40)]);
 }
 
 /// GitLab's lists are asked for what changed since.
@@ -55,15 +52,76 @@ async fn the_first_read_of_gitlab_goes_back_thirty_days(pool: PgPool) {
             "merge_commit_sha": format!("{number:040x}"), "merged_at": at(merged), "updated_at": at(merged),
             "author": {"username": "ann"}, "target_branch": "main" })
     };
-    api.put(&format!("{project}/merge_requests"), json!([request(4, old), request(5, young)]));
-    for list in ["deployments", "repository/commits", "environments"] {
-        api.put(&format!("{project}/{list}"), json!([]));
+    let deployment = |id: i64, ended: DateTime<Utc>| {
+        json!({ "id": id, "iid": id, "status": "success", "ref": "main", "sha": format!("{id:040x}"),
+            "created_at": at(ended), "updated_at": at(ended), "environment": {"name": "production", "tier": "production"},
+            "user": {"username": "ann"}, "deployable": {"name": "deploy", "stage": "deploy", "finished_at": at(ended)} })
+    };
+    let commit = |digit: &str, made: DateTime<Utc>| {
+        json!({ "id": digit.repeat(40), "message": "Faster", "committed_date": at(made), "author_name": "Ann",
+            "web_url": "https://gitlab.com/acme/shop/-/commit/1" })
+    };
+    for (list, rows) in [
+        ("merge_requests", json!([request(4, old), request(5, young)])),
+        ("deployments", json!([deployment(1, old), deployment(2, young)])),
+        ("repository/commits", json!([commit("b", young), commit("a", old)])),
+        ("environments", json!([])),
+    ] {
+        api.put(&format!("{project}/{list}"), rows);
     }
     place.set_up(&api, "acme/shop", TOKEN).await;
     place.read().await;
     assert_eq!(place.last("error").await, "null");
-    assert_eq!(count(&pool, "SELECT count(*) FROM change").await, 1);
-    assert_eq!(place.last("change_count").await, "1");
+    assert_eq!(place.deployments().await, [finished(2, "succeeded", young)]);
+    assert_eq!(changes(&pool).await, ["acme/shop!5".to_owned(), "b".repeat(40)]);
+    assert_eq!((place.last("change_count").await, place.last("commit_count").await), ("1".into(), "1".into()));
+}
+
+/// Bitbucket's lists go from new to old, and end with the first row that is too old: nothing behind it is asked for.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_first_read_of_bitbucket_goes_back_thirty_days(pool: PgPool) {
+    let place = Place::new(&pool, "bitbucket").await;
+    let api = FakeApi::start().await;
+    let (young, old) = (Utc::now() - Duration::days(29), Utc::now() - Duration::days(31));
+    let path = "/repositories/acme/shop";
+    api.put(path, json!({ "full_name": "acme/shop", "mainbranch": {"name": "main"} }));
+    let deployment = |id: i64, begun: DateTime<Utc>| {
+        json!({ "type": "deployment", "uuid": format!("{{{id}}}"),
+            "environment": {"name": "Production", "environment_type": {"name": "Production"}},
+            "release": {"name": "#12", "commit": {"hash": format!("{id:040x}")}, "created_on": at(begun)},
+            "state": {"name": "COMPLETED", "status": {"name": "SUCCESSFUL"}, "started_on": at(begun),
+                "completed_on": at(begun)} })
+    };
+    let request = |number: i64, merged: DateTime<Utc>| {
+        json!({ "id": number, "state": "MERGED", "title": "Faster", "updated_on": at(merged), "created_on": at(merged),
+            "merge_commit": {"hash": format!("{number:012x}")}, "destination": {"branch": {"name": "main"}},
+            "author": {"nickname": "ann"} })
+    };
+    let commit = |digit: &str, made: DateTime<Utc>| {
+        json!({ "hash": digit.repeat(40), "date": at(made), "message": "Faster",
+            "author": {"user": {"nickname": "ann"}} })
+    };
+    for (list, rows) in [
+        ("deployments/", json!([deployment(2, young), deployment(1, old)])),
+        ("pullrequests", json!([request(5, young), request(4, old)])),
+        ("commits/main", json!([commit("b", young), commit("a", old)])),
+    ] {
+        let next = format!("{}{path}/older", api.address);
+        api.put(&format!("{path}/{list}"), json!({ "values": rows, "pagelen": 100, "next": next }));
+    }
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    place.read().await;
+    assert_eq!(place.last("error").await, "null");
+    let expected = format!("{{2}} succeeded {}", young.format("%d %H:%M"));
+    assert_eq!(place.deployments().await, [expected]);
+    assert_eq!(changes(&pool).await, ["acme/shop#5".to_owned(), "b".repeat(40)]);
+    let asked = api.taken();
+    assert!(!asked.iter().any(|(path, ..)| path.contains("older")), "{asked:?}");
+}
+
+// The ids of all that was merged and pushed.
+async fn changes(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar("SELECT external_id FROM change ORDER BY 1").fetch_all(pool).await.unwrap()
 }
 
 /// A tenth of the limit is left to others who use the token, 50 requests at most.
