@@ -2,6 +2,7 @@
 //! order and however often it comes.
 
 use crate::support::{self, Page, TestApp};
+use crate::webhooks::rows;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine;
@@ -135,6 +136,35 @@ async fn every_sender_proves_itself_and_is_stored_before_it_is_answered(pool: Pg
     read_new(&pool).await.unwrap();
     let silent = "SELECT count(*) FROM event_delivery WHERE state NOT IN ('ignored', 'error') OR error IS NULL";
     assert_eq!(support::count(&pool, silent).await, 0);
+}
+
+/// S15: what GitLab signed and somebody sends once more, as it was, changes nothing; with another body it is not taken.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_signed_delivery_of_gitlab_that_is_replayed_changes_nothing(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let gitlab = Sender::of("gitlab").unwrap();
+    let told = |status: &str| {
+        json!({"object_kind": "deployment", "status": status, "status_changed_at": "2026-03-01T10:00:00Z",
+            "deployment_id": 7, "environment": "production", "environment_tier": "production",
+            "project": {"path_with_namespace": "acme/web", "web_url": "https://gitlab.example.com/acme/web"},
+            "commit_url": format!("https://gitlab.example.com/acme/web/-/commit/{}", "a".repeat(40))})
+        .to_string()
+    };
+    let body = told("success");
+    let signed = proof(gitlab, &doors.secrets["gitlab"], body.as_bytes());
+    assert_eq!(doors.post(gitlab, &signed, body.as_bytes()).await.status, StatusCode::ACCEPTED);
+    assert_eq!(read_new(&pool).await.unwrap().done, 1);
+    let before = rows(&pool).await;
+    assert_eq!(before.len(), 1);
+    let again = doors.post(gitlab, &signed, body.as_bytes()).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.body);
+    let forged = doors.post(gitlab, &signed, told("failed").as_bytes()).await;
+    assert_eq!(forged.status, StatusCode::UNAUTHORIZED, "{}", forged.body);
+    let read = read_new(&pool).await.unwrap();
+    assert_eq!((read.done, read.ignored, read.failed), (0, 0, 0));
+    assert_eq!(rows(&pool).await, before);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM event_delivery WHERE repeat_count = 1").await, 1);
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM event_delivery").await, 1);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
