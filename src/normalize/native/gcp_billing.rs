@@ -13,6 +13,10 @@ use crate::normalize::recent::Recent;
 use serde::Deserialize;
 use serde_json::Value;
 
+/// What the receipt of a flattened table says: its rows do not tell whether one line of the bill stands in several.
+pub(super) const ONE_CREDIT_A_ROW: &str = "The table has one credit a row (credits.amount). Where a line of the bill has \
+    several credits and a row for each, its cost stands on each of them and counts as often: compare the total with the \
+    invoice, and flatten so that a line stays one row.";
 /// Sets of labels that are remembered.
 const LABELS_REMEMBERED: usize = 256;
 
@@ -116,6 +120,11 @@ impl GcpBilling {
                 tags: plan.compute_from("Tags", labels),
             },
         }
+    }
+
+    /// Whether credits were flattened into a column of their own.
+    pub fn has_one_credit_a_row(&self) -> bool {
+        self.credit_amount != ABSENT
     }
 
     pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {

@@ -80,8 +80,12 @@ impl Native {
             }
         };
         let Layout { mut header, computed_count, column_names } = layout;
-        if format == Format::AzureExport {
-            header.warnings.push(azure_export::ONE_COST.to_owned());
+        match &adapter {
+            Adapter::AzureExport(_) => header.warnings.push(azure_export::ONE_COST.to_owned()),
+            Adapter::GcpBilling(adapter) if adapter.has_one_credit_a_row() => {
+                header.warnings.push(gcp_billing::ONE_CREDIT_A_ROW.to_owned());
+            }
+            _ => {}
         }
         Some((Self { adapter, computed_count, column_names, row: RowText::default() }, header))
     }

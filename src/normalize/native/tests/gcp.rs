@@ -64,6 +64,11 @@ fn a_flattened_credit_stands_against_the_cost_too() {
         ["70 70 - 100 -30", "100 100 - 100 -", "100 100 - 100 -", "90 90 - 100 -1e1", "96 96 - 100 [{'amount': -4}]"]
     );
     assert_eq!(flat.rejections[0].reason, "BilledCost, from credits.amount, is not a number");
+    // A row for each credit of a line would count its cost as often, and looks like any other.
+    let warning = super::super::gcp_billing::ONE_CREDIT_A_ROW;
+    assert!(flat.warnings.iter().any(|told| told == warning), "{:?}", flat.warnings);
+    let listed = read(&format!("{HEADER}\n{}", line("[]", "100", "", "202610", "regular")), costs);
+    assert!(!listed.warnings.iter().any(|told| told == warning), "{:?}", listed.warnings);
 
     let both = HEADER.replace(",credits,", ",credits.amount,credits,");
     let text = line("[]", "100", "-30\",\"[{'amount': -20}]", "202610", "regular")
