@@ -144,6 +144,11 @@ impl ChargePage {
         named.into_iter().map(|(key, one)| (label(&key), one.value, one.rule_id)).collect()
     }
 
+    /// Then the cost center of the team does not count, and would contradict what stands among the dimensions.
+    fn has_cost_center_by_rule(&self) -> bool {
+        self.trace.dimensions.get(allocate::COST_CENTER).is_some()
+    }
+
     fn service_rule(&self) -> String {
         conditions(&self.trace.service_rule_conditions)
     }

@@ -96,15 +96,23 @@ async fn a_line_is_followed_to_who_pays(pool: PgPool) {
     assert!(!own.contains("Who pays in the end"), "nobody divides the shop's cost");
     let lede = |page: &str| crate::finance::texts(page, "p.lede").join(" ");
     assert!(lede(&own).starts_with("$30.00 (EffectiveCost) of ") && lede(&own).contains("no team"), "{}", lede(&own));
-    let team: i64 = sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('net', 'Net') RETURNING team_id")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let team = "INSERT INTO team (slug, name, cost_center) VALUES ('net', 'Net', 'CC-1') RETURNING team_id";
+    let team: i64 = sqlx::query_scalar(team).fetch_one(&pool).await.unwrap();
     sqlx::query("UPDATE service SET team_id = $1 WHERE slug = 'net'").bind(team).execute(&pool).await.unwrap();
     let page = app.get(&format!("/charges/{generation}/2")).await.body;
     let said = lede(&page);
     assert!(said.starts_with("$60.00 (EffectiveCost) of ") && said.contains("divided as a shared cost"), "{said}");
     assert!(!said.contains("paid by Net"), "the parts say who pays: {said}");
+    // The cost center of the team, until a rule names another one: then only that one stands there.
+    let who = |page: &str| crate::finance::texts(page, "section[aria-labelledby=h-who] tbody tr").join("; ");
+    assert!(who(&page).contains("CC-1") && who(&page).contains("of the team"), "{}", who(&page));
+    let rule = json!({"applies_to": "charges", "note": "The network has a cost center of its own.",
+        "conditions": [{"attribute": "tag:service", "operator": "equals", "value": "net"}],
+        "dimensions": [{"dimension": "cost_center", "value": "CC-9"}]});
+    assert_eq!(app.api("POST", "/api/v1/rules", &token, rule).await.status, StatusCode::CREATED);
+    let page = app.get(&format!("/charges/{generation}/2")).await.body;
+    assert!(who(&page).contains("CC-9") && !who(&page).contains("CC-1"), "{}", who(&page));
+    assert!(!who(&page).contains("of the team"), "{}", who(&page));
     let member = app.browser(Role::Member, false, &[team]).await;
     let page = member.get(&format!("/charges/{generation}/2")).await.body;
     assert!(page.contains("Services of other teams") && !page.contains("$45"), "{page}");
