@@ -140,8 +140,9 @@ def aws(row):
         "SavingsPlanUpfrontFee": lambda: Decimal(0),
         "Fee": lambda: Decimal(0) if cell.get("reservationreservationarn") else billed,
     }.get(cell["lineitemlineitemtype"], lambda: billed)()
+    listed = cell.get("pricingpublicondemandcost")
     period = month_of(cell["billbillingperiodstartdate"])
-    return (period, cell["lineitemcurrencycode"]), [billed, effective]
+    return (period, cell["lineitemcurrencycode"]), [billed, effective, None if listed is None else number(listed)]
 
 
 def azure(row):
@@ -171,6 +172,10 @@ def oracle(row):
 
 
 READERS = {"FOCUS": focus, "CUR": aws, "AWS": aws, "Azure": azure, "GCP": google, "OCI": oracle}
+# The costs that are counted again of each format; of the others the first two.
+COLUMNS = {focus: COSTS, aws: COSTS[:3]}
+# Files of the data set by format, at the least: one whose format got another name there must not be left out in silence.
+FILES_MIN = {focus: 18, aws: 4, azure: 3, google: 2, oracle: 1}
 
 
 def count(paths, reader):
@@ -226,6 +231,10 @@ def files(program, data_set):
             continue
         path = os.path.join(data_set, name)
         wanted[path if os.path.exists(path) else path + ".gz"] = reader
+    found = collections.Counter(wanted.values())
+    for reader, least in FILES_MIN.items():
+        if found[reader] < least:
+            sys.exit(f"data.json names {found[reader]} files of the format {reader.__name__}, at least {least} before")
     failed = 0
     with tempfile.TemporaryDirectory() as data_dir:
         # Two exports of one Azure bill would be joined in one source, and then say other sums than each by itself.
@@ -237,7 +246,7 @@ def files(program, data_set):
                 by_path[path] = costwake(program, data_dir, "import", "--json", "--source", path[-200:], path)
         receipts = [json.loads(by_path[path]) for path in wanted]
         for (path, reader), receipt in zip(wanted.items(), receipts, strict=True):
-            columns = COSTS if reader is focus else COSTS[:2]
+            columns = COLUMNS.get(reader, COSTS[:2])
             sums, unreadable = count([path], reader)
             found = differences(sums.by_key, totals(receipt, columns), columns)
             if unreadable != receipt["rejected_rows"]:
