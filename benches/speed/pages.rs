@@ -19,8 +19,8 @@ const RATE_CONNECTIONS: usize = 4;
 const RATE_FOR: Duration = Duration::from_secs(5);
 /// Years that nobody looked at before, each a day earlier than the one before.
 const YEAR_COUNT: u64 = 25;
-/// 6,000 events of the service, every 87 minutes of a year. Every tenth is an alert whose end was never told: since when it
-/// is mentioned no more is looked up for each page.
+/// 6,000 events of the service, every 87 minutes of a year. Every tenth is an alert whose end was never told: since
+/// when it is mentioned no more is looked up for each page.
 const EVENTS: [&str; 5] = [
     "INSERT INTO event_source (name, kind) VALUES ('bench-alerts', 'alertmanager')",
     "INSERT INTO operational_event
@@ -31,13 +31,14 @@ const EVENTS: [&str; 5] = [
      FROM (SELECT n, n % 10 = 0 AS is_alert, '2025-11-01T00:00:00Z'::timestamptz + n * interval '87 minutes' AS at
            FROM generate_series(0, 5999) n) x
      JOIN event_source s ON s.name = CASE WHEN is_alert THEN 'bench-alerts' ELSE 'api' END",
-    "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state,
-         repeated_at)
+    "INSERT INTO event_delivery
+         (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state, repeated_at)
      SELECT event_source_id, external_id, 'firing', '{}', '', '', started_at, 'done', started_at + interval '4 hours'
      FROM operational_event WHERE external_id LIKE 'bench-%' AND kind = 'incident'",
     "INSERT INTO operational_event_status (operational_event_id, event_delivery_id, occurred_at, received_at, facts)
      SELECT o.operational_event_id, d.event_delivery_id, o.started_at, d.received_at, '{}'
-     FROM operational_event o JOIN event_delivery d ON d.event_source_id = o.event_source_id AND d.dedupe_key = o.external_id
+     FROM operational_event o
+     JOIN event_delivery d ON d.event_source_id = o.event_source_id AND d.dedupe_key = o.external_id
      WHERE o.external_id LIKE 'bench-%' AND o.kind = 'incident'",
     "INSERT INTO operational_event_service (operational_event_id, service_id)
      SELECT operational_event_id, service_id FROM operational_event, service

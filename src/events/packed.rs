@@ -1,13 +1,13 @@
-//! The body of a delivery as it is stored. CloudEvents may hold their data as base64, where credentials in addresses are
-//! not seen: it is taken apart before anything is stored.
+//! The body of a delivery as it is stored. CloudEvents may hold their data as base64, where credentials in addresses
+//! are not seen: it is taken apart before anything is stored.
 
 use super::{Sender, without_credentials};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-/// The body without credentials in addresses, also in what a CloudEvent holds as base64. Where there are none, it is as it
-/// came; what is no JSON or no base64 cannot be taken apart.
+/// The body without credentials in addresses, also in what a CloudEvent holds as base64. Where there are none, it is as
+/// it came; what is no JSON or no base64 cannot be taken apart.
 pub fn stored_body(sender: &Sender, plain: &[u8]) -> Vec<u8> {
     let body = without_credentials(plain);
     if sender.key != "cdevents" {

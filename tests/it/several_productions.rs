@@ -1,4 +1,4 @@
-//! Several environments of production, as regions have: each has a history of its own, and delivery is counted over all.
+//! Several environments of production, as regions have: each has a history of its own, delivery is counted over all.
 
 use crate::support::{TestApp, app, count};
 use axum::http::StatusCode;

@@ -379,9 +379,12 @@ metadata: {name: x}
 
     #[test]
     fn a_project_of_gitlab_and_an_id_in_kubernetes_become_rules() {
-        let text = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: ledger\n  annotations:\n    \
-                    gitlab.com/project-slug: acme/finance/ledger\n    backstage.io/kubernetes-id: ' ledger-api '\nspec: {}\n";
-        let found = backstage(text).unwrap();
+        let annotations = "{gitlab.com/project-slug: acme/finance/ledger, backstage.io/kubernetes-id: ' ledger-api '}";
+        let text = format!(
+            "apiVersion: backstage.io/v1alpha1\nkind: Component\n\
+             metadata: {{name: ledger, annotations: {annotations}}}\nspec: {{}}\n"
+        );
+        let found = backstage(&text).unwrap();
         let ledger = &found.services[0];
         assert_eq!(ledger.repositories, ["acme/finance/ledger"]);
         let rules: Vec<_> =

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// What the receipt of a flattened table says: its rows do not tell whether one line of the bill stands in several.
-pub(super) const ONE_CREDIT_A_ROW: &str = "The table has one credit a row (credits.amount). Where a line of the bill has \
-    several credits and a row for each, its cost stands on each of them and counts as often: compare the total with the \
-    invoice, and flatten so that a line stays one row.";
+pub(super) const ONE_CREDIT_A_ROW: &str = "The table has one credit a row (credits.amount). Where a line of the bill \
+    has several credits and a row for each, its cost stands on each of them and counts as often: compare the total \
+    with the invoice, and flatten so that a line stays one row.";
 /// Sets of labels that are remembered.
 const LABELS_REMEMBERED: usize = 256;
 

@@ -54,8 +54,9 @@ async fn the_first_read_of_gitlab_goes_back_thirty_days(pool: PgPool) {
     };
     let deployment = |id: i64, ended: DateTime<Utc>| {
         json!({ "id": id, "iid": id, "status": "success", "ref": "main", "sha": format!("{id:040x}"),
-            "created_at": at(ended), "updated_at": at(ended), "environment": {"name": "production", "tier": "production"},
-            "user": {"username": "ann"}, "deployable": {"name": "deploy", "stage": "deploy", "finished_at": at(ended)} })
+            "created_at": at(ended), "updated_at": at(ended), "user": {"username": "ann"},
+            "environment": {"name": "production", "tier": "production"},
+            "deployable": {"name": "deploy", "stage": "deploy", "finished_at": at(ended)} })
     };
     let commit = |digit: &str, made: DateTime<Utc>| {
         json!({ "id": digit.repeat(40), "message": "Faster", "committed_date": at(made), "author_name": "Ann",
