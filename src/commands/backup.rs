@@ -135,6 +135,8 @@ impl Spooled {
 async fn dump(file: &mut File, database: &Database, config: &Config, snapshot_id: &str) -> anyhow::Result<()> {
     let mut command = postgres_tools::command("pg_dump", "costwake-backup", database, config).await?;
     command.args(["--format=custom", "--no-owner", "--no-privileges", "--exclude-schema=restore_key_waits"]);
+    // How columns are packed depends on how a server was built: what is restored is packed as its server does.
+    command.arg("--no-toast-compression");
     command.arg(format!("--snapshot={snapshot_id}"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("could not run pg_dump")?;

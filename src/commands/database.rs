@@ -153,7 +153,7 @@ impl Database {
     /// Closes the connections and lets go of the cluster, which stops where nobody else holds it.
     pub async fn close(self) {
         let Self { pools, cluster, .. } = self;
-        tokio::join!(pools.web.close(), pools.jobs.close(), pools.health.close());
+        tokio::join!(pools.web.close(), pools.jobs.close(), pools.intake.close(), pools.health.close());
         // Dropping it waits for the server to stop.
         let _ = tokio::task::spawn_blocking(move || drop(cluster)).await;
     }

@@ -5,6 +5,7 @@ use super::jobs::{self, COUNT_PIPELINES};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use std::collections::BTreeMap;
 
 /// A request about to be stored.
@@ -68,11 +69,11 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
                          repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
            RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
         &firsts.iter().map(|new| new.event_source_id).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.dedupe_key.to_owned()).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.event_name.to_owned()).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.headers.clone()).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.body.to_vec()).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.body_sha256.to_owned()).collect::<Vec<_>>(),
+        &firsts.iter().map(|new| new.dedupe_key).collect::<Vec<_>>() as &[&str],
+        &firsts.iter().map(|new| new.event_name).collect::<Vec<_>>() as &[&str],
+        &firsts.iter().map(|new| Json(&new.headers)).collect::<Vec<_>>() as &[Json<&serde_json::Value>],
+        &firsts.iter().map(|new| new.body).collect::<Vec<_>>() as &[&[u8]],
+        &firsts.iter().map(|new| new.body_sha256).collect::<Vec<_>>() as &[&str],
         &firsts.iter().map(|new| new.received_at).collect::<Vec<_>>(),
         &repeats,
         &repeated_at as &[Option<DateTime<Utc>>],

@@ -141,7 +141,7 @@ pub mod workload_goals;
 mod own_plan;
 mod pools;
 
-pub use pools::{Pools, Snapshot, guarded};
+pub use pools::{INTAKE_CONNECTIONS, Pools, Snapshot, guarded};
 pub use scope::{Role, Scope};
 
 /// The schema of this build, applied in order under an advisory lock.

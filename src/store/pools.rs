@@ -12,12 +12,16 @@ pub struct Pools {
     pub web: PgPool,
     /// Imports and background work: no statement timeout.
     pub jobs: PgPool,
+    /// Storing what senders post, by tasks that are never cancelled. A connection each, whose statements stay prepared.
+    pub intake: PgPool,
     /// `/readyz` only.
     pub health: PgPool,
 }
 
 const WEB_CONNECTIONS_MAX: u32 = 16;
 const JOB_CONNECTIONS_MAX: u32 = 8;
+/// As many as write at once.
+pub const INTAKE_CONNECTIONS: u32 = 2;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Pools {
@@ -34,8 +38,14 @@ impl Pools {
         Self {
             web: guarded(WEB_CONNECTIONS_MAX).connect_lazy_with(web.clone()),
             jobs: guarded(JOB_CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(30)).connect_lazy_with(jobs),
+            intake: unguarded(INTAKE_CONNECTIONS).connect_lazy_with(web.clone()),
             health: guarded(2).connect_lazy_with(web),
         }
+    }
+
+    /// Each with its name in metrics.
+    pub fn by_name(&self) -> [(&'static str, &PgPool); 4] {
+        [("web", &self.web), ("jobs", &self.jobs), ("intake", &self.intake), ("health", &self.health)]
     }
 
     /// One consistent view for a page: REPEATABLE READ, READ ONLY.
@@ -50,10 +60,18 @@ impl Pools {
 /// #4385); the next writer's acknowledged write would then be lost. So whoever borrows a connection first ends
 /// what is open on it. A plain ROLLBACK each time would do too, but writes a warning into the server's log.
 pub fn guarded(connections_max: u32) -> PgPoolOptions {
+    unguarded(connections_max)
+        .test_before_acquire(true)
+        .before_acquire(|connection, _| Box::pin(end_open_transaction(connection)))
+}
+
+/// Options of a pool for tasks that end what they began. Nothing is asked before a connection is used: who finds it
+/// broken tries again with another.
+fn unguarded(connections_max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .before_acquire(|connection, _| Box::pin(end_open_transaction(connection)))
+        .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(check_settings(connection)))
 }
 

@@ -181,8 +181,8 @@ impl Routes {
         bytes_max: usize,
         handler: H,
     ) -> Self {
-        let route = limited(post(handler), bytes_max).layer(from_fn(dress_api));
-        self.push("POST", path, Policy::Public, None, route)
+        let layers = (from_fn(dress_api), size_limit(bytes_max), time_limit());
+        self.push("POST", path, Policy::Public, None, post(handler).layer::<_, Infallible>(layers))
     }
 
     /// Adds a question to the API.
@@ -286,12 +286,20 @@ impl Routes {
 }
 
 fn limited(route: MethodRouter<AppState>, bytes_max: usize) -> MethodRouter<AppState> {
-    sized(route, bytes_max).layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, HANDLER_TIMEOUT))
+    route.layer::<_, Infallible>((time_limit(), size_limit(bytes_max)))
+}
+
+fn sized(route: MethodRouter<AppState>, bytes_max: usize) -> MethodRouter<AppState> {
+    route.layer::<_, Infallible>(size_limit(bytes_max))
+}
+
+fn time_limit() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, HANDLER_TIMEOUT)
 }
 
 // The limit holds for every way of reading the body, not only for axum's extractors.
-fn sized(route: MethodRouter<AppState>, bytes_max: usize) -> MethodRouter<AppState> {
-    route.layer::<_, Infallible>(DefaultBodyLimit::disable()).layer(RequestBodyLimitLayer::new(bytes_max))
+fn size_limit(bytes_max: usize) -> (RequestBodyLimitLayer, DefaultBodyLimit) {
+    (RequestBodyLimitLayer::new(bytes_max), DefaultBodyLimit::disable())
 }
 
 async fn authorize(

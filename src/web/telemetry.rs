@@ -124,7 +124,7 @@ pub fn serve_metrics(app: AppState, listener: TcpListener) -> anyhow::Result<()>
 
 /// The metrics as Prometheus reads them, with the state of the pools as it is now.
 pub fn render(metrics: &PrometheusHandle, pools: &Pools) -> String {
-    for (name, pool) in [("web", &pools.web), ("jobs", &pools.jobs), ("health", &pools.health)] {
+    for (name, pool) in pools.by_name() {
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         metrics::gauge!("costwake_database_connections", "pool" => name).set(f64::from(pool.size()));
         metrics::gauge!("costwake_database_connections_idle", "pool" => name).set(f64::from(idle));

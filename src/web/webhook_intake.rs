@@ -6,7 +6,7 @@ use crate::events::Headers;
 use crate::store::event_deliveries::{self, NewDelivery, Stored};
 use crate::store::event_sources::{self, EventSource};
 use crate::store::seal::Key;
-use crate::store::{Pools, jobs};
+use crate::store::{INTAKE_CONNECTIONS, Pools, jobs};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 80;
 /// Requests of one commit.
 const BATCH_MAX: usize = 80;
 /// Batches at once: one is made ready while the database works on the other.
-const WRITERS: usize = 2;
+const WRITERS: u32 = INTAKE_CONNECTIONS;
 /// What one is told that finds no place.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -185,7 +185,7 @@ async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error
 
 // `None` for one whose source has changed.
 async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<Stored>>, Error> {
-    let mut transaction = pools.web.begin().await?;
+    let mut transaction = pools.intake.begin().await?;
     let mut ids: Vec<i64> = requests.iter().map(|request| request.source.event_source_id).collect();
     ids.sort_unstable();
     ids.dedup();

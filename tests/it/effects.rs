@@ -115,7 +115,8 @@ fn of(phase: &str, finding: &str) -> (String, String) {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let world = filled(&db).await;
-    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    // So late that all of it shows from the next day on, as in the bill.
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T23:50:00Z").await;
     let quiet = deploy(&db, "2", "search", "production", "2026-10-20T12:00:00Z").await;
     let young = deploy(&db, "3", "ledger", "production", "2026-11-12T12:00:00Z").await;
     let newest = deploy(&db, "4", "mail", "production", "2026-11-17T12:00:00Z").await;
@@ -366,7 +367,8 @@ async fn a_release_to_staging_has_an_answer_too(db: PgPool) {
             .unwrap();
     };
     become_kind("preview").await;
-    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T12:00:00Z").await;
+    // So late that all of it shows from the next day on, as in the bill.
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T23:50:00Z").await;
     assert_eq!(settle(&world).await.release_count, 0, "previews end too soon");
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{step}")).await;

@@ -1,6 +1,6 @@
 //! Cost that a rule gives a service from a day on: no release did it, and it is no anomaly.
 
-use super::finance::{HEADER, column, deployed, time, world};
+use super::finance::{HEADER, column, time, world};
 use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::{anomalies, effects};
@@ -49,7 +49,12 @@ async fn what_a_rule_moved_is_neither_a_release_nor_an_anomaly(db: PgPool) {
     ] {
         world.import_text(&bill(month, last), now).await;
     }
-    let id = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-28T12:00:00Z").await;
+    // At the front door: a new rule maps deployments again, and takes away what nobody told.
+    let ingest = world.app.token(TokenScope::Ingest, Role::Finance).await;
+    let deployment = json!({"id": "v1", "service": "checkout", "environment": "production", "version": "1",
+                            "finished_at": "2026-10-28T12:00:00Z"});
+    let told = world.app.api("POST", "/api/v1/deployments", &ingest, deployment).await;
+    assert_eq!(told.status, 201, "{}", told.body);
     let admin = world.app.token(TokenScope::Admin, Role::Finance).await;
     let rule = json!({"applies_to": "charges", "service": "checkout", "first_day": "2026-10-29",
         "conditions": [{"attribute": "sub_account_id", "operator": "equals", "value": "sub-2"}],
@@ -60,8 +65,7 @@ async fn what_a_rule_moved_is_neither_a_release_nor_an_anomaly(db: PgPool) {
     let pools = &world.app.state.pools;
     effects::settle(pools, time("2026-11-20T12:00:00Z")).await.unwrap();
     let (phase, finding, per_day, flags): (String, String, f64, Value) =
-        sqlx::query_as("SELECT phase, finding, per_day::float8, flags FROM deployment_effect WHERE deployment_id = $1")
-            .bind(id)
+        sqlx::query_as("SELECT phase, finding, per_day::float8, flags FROM deployment_effect")
             .fetch_one(&db)
             .await
             .unwrap();

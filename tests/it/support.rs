@@ -67,9 +67,9 @@ pub fn config(arguments: &[&str]) -> Config {
     Line::parse_from([&["costwake"], arguments].concat()).config
 }
 
-/// All three pools on a test's database.
+/// All pools on a test's database.
 pub fn pools(pool: &PgPool) -> Pools {
-    Pools { web: pool.clone(), jobs: pool.clone(), health: pool.clone() }
+    Pools { web: pool.clone(), jobs: pool.clone(), intake: pool.clone(), health: pool.clone() }
 }
 
 /// The service with its default settings and a browser that is not signed in.
