@@ -119,7 +119,7 @@ pub async fn missing_files(conn: &mut PgConnection, payload: &Payload) -> sqlx::
     sqlx::query_scalar!(
         r#"SELECT $2::bigint - count(DISTINCT file) AS "missing!"
            FROM cluster_report CROSS JOIN unnest(payload_files) file WHERE payload_uuid = $1"#,
-        &payload.uuid,
+        payload.uuid.as_str(),
         i64::from(payload.file_count),
     )
     .fetch_one(conn)
