@@ -112,6 +112,9 @@ pub struct TakenReportBody {
     pub row_count: u64,
     /// Rows that split nothing: labels, GPUs, virtual machines.
     pub unused_row_count: u64,
+    /// Files of its payload that have not come yet: OpenShift's operator packs each file of a large payload into an
+    /// archive of its own.
+    pub missing_file_count: u64,
 }
 
 /// The month that is asked for.
@@ -145,8 +148,8 @@ pub(super) async fn list(
     Ok(Json(ClustersBody { month, clusters: clusters.collect() }))
 }
 
-/// Take in how a cluster was used. It replaces what its clusters had for the same intervals, and changes no total;
-/// sending it again changes nothing.
+/// Take in how a cluster was used. It replaces what its clusters had for overlapping intervals, but for other files of its
+/// payload, and changes no total; sending it again changes nothing.
 #[utoipa::path(put, path = "/api/v1/cluster-reports/{name}", tag = "clusters",
     params(("name" = String, Path, description = "What the file is called"),
         ("cluster" = Option<String>, Query, description = "The cluster, where the file does not name it")),
@@ -176,6 +179,7 @@ pub(super) async fn put(
         clusters: taken.clusters,
         row_count: taken.report.row_count,
         unused_row_count: taken.report.unused_row_count,
+        missing_file_count: taken.missing_file_count,
     };
     Ok((StatusCode::OK, Json(body)).into_response())
 }

@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Take reports in. They replace what their clusters had for the same intervals, and change no total.
+    /// Take reports in. They replace what their clusters had for overlapping intervals, and change no total.
     Import {
         /// What OpenShift's operator uploads (the tar.gz or its tables), or OpenCost's allocations as JSON or CSV.
         #[arg(required = true, value_name = "FILE")]
@@ -75,7 +75,8 @@ async fn import(database: &Database, file: &Path, cluster: Option<&str>) -> anyh
     Ok(())
 }
 
-fn told(file_name: &str, TakenReport { report, clusters }: &TakenReport) -> String {
+fn told(file_name: &str, taken: &TakenReport) -> String {
+    let TakenReport { report, clusters, .. } = taken;
     let of = if clusters.is_empty() { String::new() } else { format!(" of {}", clusters.join(", ")) };
     let mut text = format!("{file_name}: {} rows{of}; no total of a bill changes\n", report.row_count);
     for (kind, sum) in report.sums() {
@@ -83,6 +84,9 @@ fn told(file_name: &str, TakenReport { report, clusters }: &TakenReport) -> Stri
     }
     if report.unused_row_count > 0 {
         text.push_str(&format!("  {} rows split no cost: labels, GPUs, virtual machines\n", report.unused_row_count));
+    }
+    if let Some(waiting) = taken.waiting() {
+        text.push_str(&format!("  {waiting}\n"));
     }
     text
 }

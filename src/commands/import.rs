@@ -7,9 +7,9 @@ use crate::normalize::Format;
 use crate::patience::Patience;
 use crate::rollup::control_totals::ControlTotals;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
-use crate::store::Pools;
 use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Receipt, Total};
 use crate::store::rejected_totals::RejectedTotal;
+use crate::store::{Pools, temporary_files};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -72,6 +72,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
         told_to_stop.wait().await;
         stopping.cancel();
     });
+    temporary_files::keep_in(&config.data_dir());
     let opened = stop.run_until_cancelled(database::open(config)).await;
     let database = opened.context("stopped before it was done")??;
     // Where only the command line is used, nobody else clears up after imports that were killed.

@@ -3,6 +3,7 @@
 use super::database;
 use crate::config::Config;
 use crate::rollup::{Person, invoices};
+use crate::store::temporary_files;
 use anyhow::Context;
 use chrono::Utc;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ enum Action {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    temporary_files::keep_in(&config.data_dir());
     let database = database::open(config).await?;
     let Action::Import { files } = arguments.action;
     let mut done = Ok(());

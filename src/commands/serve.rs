@@ -5,6 +5,7 @@ use super::stop_signal::StopSignal;
 use super::{database, running};
 use crate::config::Config;
 use crate::store::embedded::{self, ServeLock};
+use crate::store::temporary_files;
 use crate::web::transport;
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
         anyhow::bail!(problem);
     }
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
+    temporary_files::keep_in(&config.data_dir());
     let mut config = config.clone();
     let ports = Ports::take(&mut config, parts).await?;
     let database = tokio::select! {

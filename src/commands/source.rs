@@ -12,6 +12,7 @@ use crate::store::jobs::{self, Lane};
 use crate::store::seal::Key;
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
+use crate::store::temporary_files;
 use crate::web::moments;
 use crate::web::source_change::{self, By};
 use anyhow::{Context, bail};
@@ -137,6 +138,7 @@ fn schedule(text: &str) -> Result<When, String> {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
+    temporary_files::keep_in(&config.data_dir());
     let database = database::open(config).await?;
     let done = act(arguments.action, &database, config).await;
     database.close().await;

@@ -1,9 +1,10 @@
-//! Clears up: loads that died, lines that nobody goes back to, what has expired, uploads that nobody waits for.
+//! Clears up: loads that died, lines that nobody goes back to, what has expired, uploads that nobody waits for,
+//! temporary files of processes that were killed.
 
 use crate::config::Config;
 use crate::rollup::retention;
 use crate::sources::held::{Held, left_behind};
-use crate::store::{Pools, event_deliveries, expired, forecasts, jobs, otlp_series, pushes, uploads};
+use crate::store::{Pools, event_deliveries, expired, forecasts, jobs, otlp_series, pushes, temporary_files, uploads};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -36,7 +37,12 @@ pub(super) async fn run(pools: &Pools, config: &Config, now: DateTime<Utc>) -> a
     // Asked only now: who lets go of a file has written down before who wants it.
     let mut wanted: HashSet<PathBuf> = uploads::wanted(&mut *conn).await?.iter().flat_map(uploads::files).collect();
     wanted.extend(pushes::wanted(&mut *conn).await?);
-    tokio::task::spawn_blocking(move || delete_unwanted(&left, &wanted)).await?;
+    let data_dir = config.data_dir();
+    tokio::task::spawn_blocking(move || {
+        delete_unwanted(&left, &wanted);
+        temporary_files::delete_old(&data_dir);
+    })
+    .await?;
     Ok(())
 }
 

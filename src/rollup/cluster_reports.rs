@@ -44,10 +44,23 @@ pub struct TakenReport {
     pub report: ClusterReport,
     /// The clusters, in the order of their names.
     pub clusters: Vec<String>,
+    /// Files of its payload that have not come yet.
+    pub missing_file_count: u64,
 }
 
-/// Takes a report in. It replaces what its clusters had for the same intervals, and changes no total. `cluster` is the
-/// name for what the file does not name.
+impl TakenReport {
+    /// What is not here yet, as a sentence; nothing where all is.
+    pub fn waiting(&self) -> Option<String> {
+        match self.missing_file_count {
+            0 => None,
+            1 => Some("1 file of its payload is not here yet: it comes in another archive.".to_owned()),
+            count => Some(format!("{count} files of its payload are not here yet: they come in other archives.")),
+        }
+    }
+}
+
+/// Takes a report in. It replaces what its clusters had for intervals that overlap with its own, but for other files of its
+/// payload, and changes no total. `cluster` is the name for what the file does not name.
 pub async fn import(
     pool: &PgPool,
     path: PathBuf,
@@ -74,11 +87,16 @@ pub async fn import(
         content_sha256: &sha256,
         row_count: report.row_count.cast_signed(),
         unused_row_count: report.unused_row_count.cast_signed(),
+        payload: report.payload.as_ref(),
         received_at: now,
         received_by: by.login,
     };
     let mut transaction = pool.begin().await?;
     let report_id = cluster_usage::replace(&mut transaction, &new, &entries).await?;
+    let missing = match &report.payload {
+        Some(payload) => cluster_usage::missing_files(&mut transaction, payload).await?,
+        None => 0,
+    };
     let clusters: BTreeSet<&str> = entries.iter().map(|(name, _, _)| *name).collect();
     let clusters: Vec<String> = clusters.into_iter().map(str::to_owned).collect();
     let details = json!({
@@ -88,7 +106,7 @@ pub async fn import(
     audit::insert(&mut transaction, now, by.login, by.address, "cluster_report.imported", &subject, details).await?;
     jobs::enqueue(&mut transaction, COUNT_NAMESPACES, "", &json!({})).await?;
     transaction.commit().await?;
-    Ok(TakenReport { report, clusters })
+    Ok(TakenReport { report, clusters, missing_file_count: u64::try_from(missing).unwrap_or_default() })
 }
 
 /// The cluster of an entry: as the report names it, else as its sender does.

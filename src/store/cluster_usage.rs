@@ -1,9 +1,9 @@
 //! Reports of how clusters were used, and the charges of the machines that they name.
 
-use super::Scope;
-use crate::normalize::cluster_usage::{Usage, UsageKey};
+use super::{Scope, locks};
+use crate::normalize::cluster_usage::{INTERVAL_HOURS_MAX, Payload, Usage, UsageKey};
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 /// Entries that travel to the database at once.
@@ -20,27 +20,37 @@ pub struct NewReport<'a> {
     pub row_count: i64,
     /// Rows that split nothing.
     pub unused_row_count: i64,
+    /// What it is a part of.
+    pub payload: Option<&'a Payload>,
     /// When.
     pub received_at: DateTime<Utc>,
     /// By whom.
     pub received_by: &'a str,
 }
 
-/// Stores a report in place of what its clusters had for its intervals, and gives back its number.
+/// Stores a report in place of what its clusters had for intervals that overlap with its own, and gives back its number.
+/// Other files of its payload stay: they add up, in whatever order they come, and one that comes again replaces itself.
 pub async fn replace(
     conn: &mut PgConnection,
     report: &NewReport<'_>,
     entries: &[(&str, &UsageKey, &Usage)],
 ) -> sqlx::Result<i64> {
+    locks::lock_cluster_reports(&mut *conn).await?;
+    let payload_uuid = report.payload.map(|payload| payload.uuid.as_str());
+    let payload_files = report.payload.map(|payload| payload.files.as_slice()).unwrap_or_default();
     let report_id = sqlx::query_scalar!(
-        "INSERT INTO cluster_report (file_name, content_sha256, row_count, unused_row_count, received_at, received_by)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING cluster_report_id",
+        "INSERT INTO cluster_report (file_name, content_sha256, row_count, unused_row_count, received_at, received_by,
+                                     payload_uuid, payload_file_count, payload_files)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING cluster_report_id",
         report.file_name,
         report.content_sha256,
         report.row_count,
         report.unused_row_count,
         report.received_at,
         report.received_by,
+        payload_uuid,
+        report.payload.map(|payload| payload.file_count),
+        payload_files,
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -48,29 +58,44 @@ pub async fn replace(
         let clusters: Vec<String> = batch.iter().map(|(cluster, _, _)| (*cluster).to_owned()).collect();
         let kinds: Vec<String> = batch.iter().map(|(_, key, _)| key.kind.name().to_owned()).collect();
         let starts: Vec<DateTime<Utc>> = batch.iter().map(|(_, key, _)| key.interval_start).collect();
+        let ends: Vec<DateTime<Utc>> = batch.iter().map(|(_, _, usage)| usage.interval_end).collect();
+        let (Some(first), Some(last)) = (starts.iter().min(), ends.iter().max()) else { continue };
+        // Nothing that overlaps begins earlier: so much of the index is looked through, and no more.
+        let earliest = *first - TimeDelta::hours(INTERVAL_HOURS_MAX);
         sqlx::query!(
             "DELETE FROM cluster_usage u
-             USING (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n (cluster, kind, start)) n
-             WHERE u.cluster_id = n.cluster AND u.kind = n.kind AND u.interval_start = n.start
-               AND u.cluster_report_id <> $4",
+             USING (SELECT cluster, kind, range_agg(tstzrange(begins, ends)) AS during
+                    FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+                         AS n (cluster, kind, begins, ends)
+                    GROUP BY cluster, kind) n
+             WHERE u.cluster_id = n.cluster AND u.kind = n.kind AND u.interval_start > $5 AND u.interval_start < $6
+               AND tstzrange(u.interval_start, greatest(u.interval_start, u.interval_end)) && n.during
+               AND u.cluster_report_id <> $7
+               AND (u.payload_file = ANY($8) OR u.cluster_report_id <> ALL (ARRAY(
+                   SELECT cluster_report_id FROM cluster_report WHERE payload_uuid = $9)))",
             &clusters,
             &kinds,
             &starts,
+            &ends,
+            earliest,
+            *last,
             report_id,
+            payload_files,
+            payload_uuid,
         )
         .execute(&mut *conn)
         .await?;
-        let ends: Vec<DateTime<Utc>> = batch.iter().map(|(_, _, usage)| usage.interval_end).collect();
         let resource_ids: Vec<String> = batch.iter().map(|(_, key, _)| key.resource_id.clone()).collect();
         let nodes: Vec<String> = batch.iter().map(|(_, key, _)| key.node.clone()).collect();
         let namespaces: Vec<String> = batch.iter().map(|(_, key, _)| key.namespace.clone()).collect();
         let usages: Vec<BigDecimal> = batch.iter().map(|(_, _, usage)| usage.usage.clone()).collect();
         let capacities: Vec<Option<BigDecimal>> = batch.iter().map(|(_, _, usage)| usage.capacity.clone()).collect();
+        let files: Vec<i16> = batch.iter().map(|(_, key, _)| key.payload_file).collect();
         sqlx::query!(
             "INSERT INTO cluster_usage (cluster_id, kind, interval_start, interval_end, resource_id, node, namespace,
-                                        usage, capacity, cluster_report_id)
-             SELECT *, $10 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[],
-                                       $6::text[], $7::text[], $8::numeric[], $9::numeric[])",
+                                        usage, capacity, payload_file, cluster_report_id)
+             SELECT *, $11 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[],
+                                       $6::text[], $7::text[], $8::numeric[], $9::numeric[], $10::smallint[])",
             &clusters,
             &kinds,
             &starts,
@@ -80,12 +105,25 @@ pub async fn replace(
             &namespaces,
             &usages,
             &capacities as &[Option<BigDecimal>],
+            &files,
             report_id,
         )
         .execute(&mut *conn)
         .await?;
     }
     Ok(report_id)
+}
+
+/// Files of a payload that have not come yet, in whatever archive.
+pub async fn missing_files(conn: &mut PgConnection, payload: &Payload) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT $2::bigint - count(DISTINCT file) AS "missing!"
+           FROM cluster_report CROSS JOIN unnest(payload_files) file WHERE payload_uuid = $1"#,
+        payload.uuid.as_str(),
+        i64::from(payload.file_count),
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// What a namespace used of a cluster's machines on a day.
@@ -130,6 +168,8 @@ pub struct StoredReport {
     pub first_interval: Option<DateTime<Utc>>,
     /// The end of the last.
     pub last_interval: Option<DateTime<Utc>>,
+    /// Files of its payload that have not come yet.
+    pub missing_file_count: i64,
 }
 
 /// The newest reports.
@@ -139,10 +179,14 @@ pub async fn reports(conn: &mut PgConnection) -> sqlx::Result<Vec<StoredReport>>
         r#"SELECT r.file_name, r.row_count, r.unused_row_count, r.received_at, r.received_by,
                   coalesce(array_agg(DISTINCT u.cluster_id) FILTER (WHERE u.cluster_id IS NOT NULL), '{}')
                       AS "clusters!",
-                  min(u.interval_start) AS first_interval, max(u.interval_end) AS last_interval
+                  min(u.interval_start) AS first_interval, max(u.interval_end) AS last_interval,
+                  coalesce(r.payload_file_count - (
+                      SELECT count(DISTINCT file) FROM cluster_report part CROSS JOIN unnest(part.payload_files) file
+                      WHERE part.payload_uuid = r.payload_uuid), 0) AS "missing_file_count!"
            FROM (SELECT * FROM cluster_report ORDER BY cluster_report_id DESC LIMIT 50) r
            LEFT JOIN cluster_usage u ON u.cluster_report_id = r.cluster_report_id
-           GROUP BY r.cluster_report_id, r.file_name, r.row_count, r.unused_row_count, r.received_at, r.received_by
+           GROUP BY r.cluster_report_id, r.file_name, r.row_count, r.unused_row_count, r.received_at, r.received_by,
+                    r.payload_uuid, r.payload_file_count
            ORDER BY r.cluster_report_id DESC"#
     )
     .fetch_all(conn)

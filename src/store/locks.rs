@@ -61,6 +61,11 @@ pub async fn lock_usage_series(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock(3, 0)").execute(conn).await.map(drop)
 }
 
+/// Waits until nobody else takes in how a cluster was used.
+pub async fn lock_cluster_reports(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(5, 0)").execute(conn).await.map(drop)
+}
+
 /// Waits until nobody changes the rules.
 pub async fn share_mapping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", MAPPING_LOCK).execute(conn).await.map(drop)

@@ -125,6 +125,7 @@ pub mod statement_ties;
 pub mod statements;
 pub mod tag_rules;
 pub mod team_heads;
+pub mod temporary_files;
 pub mod tokens;
 pub mod unit_costs;
 pub mod unmapped;

@@ -52,6 +52,7 @@ pub mod forecast;
 mod headers;
 pub mod health;
 mod history;
+mod ignored_keys;
 mod in_force;
 pub mod invoice_list;
 mod invoices;

@@ -4,8 +4,8 @@
 
 use super::closed_lists::canonical;
 use super::error::{Error, Result, UNSTORABLE};
+use super::ignored_keys;
 pub use super::span::{Span, range_label};
-use super::unknown_keys;
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use chrono::{Datelike, Days, NaiveDate};
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ impl View {
             text => self.accepts.texts.contains(&text),
         });
         let Some(key) = known else {
-            self.ignored.push(unknown_keys::named(name));
+            self.ignored.push(ignored_keys::named(name));
             return Ok(());
         };
         if value.len() > VALUE_BYTES_MAX {
@@ -233,7 +233,7 @@ impl View {
         known.extend(self.accepts.texts.iter().filter(|text| **text != "vs"));
         known.extend((!self.accepts.by.is_empty()).then_some("by"));
         known.extend((!self.accepts.sort.is_empty()).then_some("sort"));
-        unknown_keys::sentence(&self.ignored, &known)
+        ignored_keys::sentence(&self.ignored, &known)
     }
 
     /// The word of the period in the address.

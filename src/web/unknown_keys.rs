@@ -1,11 +1,7 @@
 //! The keys of an address that its page does not know are ignored, and named in a note on the page.
 
+use super::ignored_keys::{named, sentence};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor, value};
-
-/// Of a key that is named.
-const NAME_CHARS_MAX: usize = 40;
-/// Keys that the note names.
-const NAMED_MAX: usize = 5;
 
 tokio::task_local! {
     static QUERY: String;
@@ -30,29 +26,6 @@ fn note_on(query: &str, known: &[&str]) -> String {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     let ignored = pairs.iter().filter(|(key, _)| !known.contains(&key.as_str())).map(|(key, _)| named(key));
     sentence(&ignored.collect::<Vec<_>>(), known)
-}
-
-/// A key as the note names it: a very long one is cut.
-pub(super) fn named(key: &str) -> String {
-    key.chars().take(NAME_CHARS_MAX).collect()
-}
-
-// The first few, and how many more: an address may have thousands.
-fn listed(ignored: &[String]) -> String {
-    let named = ignored.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    match ignored.len().saturating_sub(NAMED_MAX) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-/// The sentence that names ignored keys and those that the page knows, or nothing.
-pub(super) fn sentence(ignored: &[String], known: &[&str]) -> String {
-    if ignored.is_empty() {
-        return String::new();
-    }
-    let known = if known.is_empty() { "no keys".to_owned() } else { known.join(", ") };
-    format!("Ignored: {}. This page knows {known}.", listed(ignored))
 }
 
 /// Asks a type for its fields, and gives it nothing to read: a list of them beside it could differ from it.

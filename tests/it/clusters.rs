@@ -1,5 +1,6 @@
 //! Reports of how clusters were used: the cost of their machines by namespace, and no total that changes.
 
+use crate::cluster_reports::pack;
 use crate::support::{self, costwake, said};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
@@ -46,18 +47,10 @@ fn bill(folder: &Path) -> PathBuf {
 /// What OpenShift's operator uploads: the manifest behind the tables.
 fn archive(folder: &Path, pods: &str) -> PathBuf {
     let path = folder.join("payload.tar.gz");
-    let gzip = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
-    let mut archive = tar::Builder::new(gzip);
     let manifest =
         r#"{"files": ["u_pods.csv", "u_labels.csv"], "date": "2026-10-03", "uuid": "u", "cluster_id": "blue"}"#;
     let labels = "report_period_start,report_period_end,interval_start,interval_end,node,node_labels\nx,y,a,b,n1,l:m\n";
-    for (name, text) in [("u_pods.csv", pods), ("u_labels.csv", labels), ("manifest.json", manifest)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
-    }
-    archive.into_inner().unwrap().finish().unwrap();
+    pack(&path, &[("u_pods.csv", pods), ("u_labels.csv", labels), ("manifest.json", manifest)]);
     path
 }
 
@@ -150,17 +143,57 @@ const PODS_NISE: &str = "107515597.972229999900944";
 const VOLUMES_KOKU: &str = "295027396853760.000000";
 const VOLUMES_NISE: &str = "920444382392352767.557";
 
-/// Rows as `data.json` has them, and sums that were added up by another program from the same files.
-#[test]
-fn published_reports_are_read_to_the_last_row() {
+/// A payload of the operator, as koku has it.
+const KOKU: &str = "e6b3701e-1e91-433b-b238-a31e49937558";
+
+/// Where published reports are, and what is known of each.
+fn published() -> Option<(PathBuf, Value)> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("COSTWAKE_SHARED").map_or(beside, PathBuf::from).join("data/billing");
     let Ok(text) = fs::read_to_string(folder.join("data.json")) else {
         support::skipped(&format!("no conformance files in {}", folder.display()));
-        return;
+        return None;
     };
-    let data: Value = serde_json::from_str(&text).unwrap();
-    let koku = "ocp_koku_2019-02/e6b3701e-1e91-433b-b238-a31e49937558";
+    Some((folder, serde_json::from_str(&text).unwrap()))
+}
+
+/// The manifest and the tables of a published payload, packed as one and each by itself.
+#[test]
+fn a_published_payload_is_read_as_one_archive_and_as_several() {
+    let Some((folder, data)) = published() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("payload.tar.gz");
+    let names = [format!("{KOKU}_February-2019-my-ocp-cluster-1.csv"), format!("{KOKU}_storage.csv")];
+    let text = |name: &str| fs::read_to_string(folder.join("ocp_koku_2019-02").join(name)).unwrap();
+    let rows = |name: &str| data[format!("ocp_koku_2019-02/{name}")]["rows"].as_u64().unwrap();
+    let (manifest, tables) = (text("manifest.json"), [text(&names[0]), text(&names[1])]);
+    let sum = |text: &str| text.parse::<BigDecimal>().unwrap();
+    let expected = BTreeMap::from([(UsageKind::Pods, sum(PODS_KOKU)), (UsageKind::Volumes, sum(VOLUMES_KOKU))]);
+
+    let both = [(names[0].as_str(), tables[0].as_str()), (names[1].as_str(), tables[1].as_str())];
+    pack(&path, &[both[0], ("manifest.json", manifest.as_str()), both[1]]);
+    let report = read_cluster_report(&path).unwrap();
+    assert_eq!(report.row_count, rows(&names[0]) + rows(&names[1]));
+    assert_eq!((report.unused_row_count, report.sums()), (0, expected.clone()));
+    assert!(report.entries.keys().all(|key| key.cluster_id.as_deref() == Some("my-ocp-cluster-1")));
+    let payload = report.payload.unwrap();
+    assert_eq!((payload.uuid.as_str(), payload.file_count, payload.files), (KOKU, 2, vec![0, 1]));
+
+    for (number, (kind, sum)) in expected.iter().enumerate() {
+        pack(&path, &[both[number], ("manifest.json", manifest.as_str())]);
+        let report = read_cluster_report(&path).unwrap();
+        assert_eq!((report.row_count, &report.sums()[kind]), (rows(&names[number]), sum));
+        let file = number as i16;
+        assert!(report.entries.keys().all(|key| key.kind == *kind && key.payload_file == file));
+        assert_eq!(report.payload.unwrap().files, [file]);
+    }
+}
+
+/// Rows as `data.json` has them, and sums that were added up by another program from the same files.
+#[test]
+fn published_reports_are_read_to_the_last_row() {
+    let Some((folder, data)) = published() else { return };
+    let koku = format!("ocp_koku_2019-02/{KOKU}");
     let cases = [
         (format!("{koku}_February-2019-my-ocp-cluster-1.csv"), Some((UsageKind::Pods, PODS_KOKU))),
         (format!("{koku}_storage.csv"), Some((UsageKind::Volumes, VOLUMES_KOKU))),

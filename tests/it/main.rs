@@ -6,6 +6,7 @@ mod backup;
 mod breaking_proxy;
 mod change_failures;
 mod charges_focus;
+mod cluster_reports;
 mod clusters;
 mod connect_snippets;
 mod context_events;

@@ -2,6 +2,8 @@
 
 #[path = "../../../src/web/closed_lists.rs"]
 mod closed_lists;
+#[path = "../../../src/web/ignored_keys.rs"]
+mod ignored_keys;
 #[path = "../../../src/web/query.rs"]
 pub mod query;
 #[path = "../../../src/web/span.rs"]

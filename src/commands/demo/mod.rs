@@ -11,6 +11,7 @@ use super::stop_signal::StopSignal;
 use crate::config::Config;
 use crate::demo;
 use crate::store::embedded::ServeLock;
+use crate::store::temporary_files;
 use anyhow::bail;
 use chrono::Utc;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     let _lock = ServeLock::take(&data_dir, true, true)?;
     let ports = Ports::take_for_show(&mut config, PARTS).await?;
     fresh::clear(&data_dir, config.postgres_bin.as_deref()).await?;
+    temporary_files::keep_in(&data_dir);
 
     step(format_args!("Starting PostgreSQL in {}", data_dir.display()));
     let database = database::open(&config).await?;

@@ -14,7 +14,7 @@ use super::timestamp;
 use crate::focus::Decimal;
 use crate::sources::SourceFile;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -22,6 +22,9 @@ use std::path::Path;
 /// Different machines, namespaces and intervals of one report: half a kilobyte each, so that a report needs 150 MiB at
 /// most.
 const ENTRIES_MAX: usize = 300_000;
+
+/// No interval is longer: it counts on the day on which it begins. The database looks for what overlaps no further back.
+pub const INTERVAL_HOURS_MAX: i64 = 24;
 
 /// Rows that could not be read which an error names.
 const NAMED_MAX: usize = 5;
@@ -63,6 +66,8 @@ pub struct UsageKey {
     pub node: String,
     /// The namespace, or `__idle__` and the like of OpenCost.
     pub namespace: String,
+    /// Which file of its payload says so, by its place in the order of their names. 0 where there is no payload.
+    pub payload_file: i16,
 }
 
 /// What one namespace used of one machine in one interval.
@@ -76,6 +81,18 @@ pub struct Usage {
     pub capacity: Option<BigDecimal>,
 }
 
+/// What OpenShift's operator uploads at once. A large payload comes as several archives, each with some of its files; all
+/// of them name all files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Its name, which all its archives have.
+    pub uuid: String,
+    /// Files in all.
+    pub file_count: i16,
+    /// Those that are in this archive, by their places in the order of names.
+    pub files: Vec<i16>,
+}
+
 /// One report.
 #[derive(Debug, Default)]
 pub struct ClusterReport {
@@ -85,6 +102,8 @@ pub struct ClusterReport {
     pub unused_row_count: u64,
     /// The entries.
     pub entries: BTreeMap<UsageKey, Usage>,
+    /// What it is a part of, or all.
+    pub payload: Option<Payload>,
     rejections: Vec<String>,
     rejected_count: u64,
 }
@@ -150,18 +169,23 @@ pub fn read_cluster_report(path: &Path) -> Result<ClusterReport, BillError> {
     } else if openshift::is_archive(path)? {
         openshift::read_archive(path, &mut report)?;
     } else {
-        read_table(source.content, "", None, &mut report)?;
+        read_table(source.content, Origin::default(), &mut report)?;
     }
     report.checked()
 }
 
+/// What is known of a table beside it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Origin<'a> {
+    /// Its file, in the words of an error.
+    place: &'a str,
+    cluster_id: Option<&'a str>,
+    payload_file: i16,
+}
+
 /// A table of either; its columns say which.
-fn read_table(
-    content: impl Read,
-    place: &str,
-    cluster_id: Option<&str>,
-    report: &mut ClusterReport,
-) -> Result<(), BillError> {
+fn read_table(content: impl Read, origin: Origin<'_>, report: &mut ClusterReport) -> Result<(), BillError> {
+    let place = origin.place;
     let mut records = Records::new(content);
     let names: Vec<String> = match records.next()? {
         None => return Err(BillError::Empty),
@@ -184,7 +208,7 @@ fn read_table(
                 let reason = format!("it has {} cells, the header {}", cells.spans.len(), names.len());
                 report.reject(place, line, &reason);
             }
-            Record::Cells { line, cells } => match table.entry(cells, cluster_id) {
+            Record::Cells { line, cells } => match table.entry(cells, origin) {
                 Ok(Some((key, usage))) => report.add(key, usage)?,
                 Ok(None) => report.unused_row_count += 1,
                 Err(reason) => report.reject(place, line, &reason),
@@ -213,9 +237,9 @@ impl Table {
         (has("report_period_start") && has("interval_start")).then_some(Self::Unused)
     }
 
-    fn entry(&self, cells: Cells<'_>, cluster_id: Option<&str>) -> Result<Option<(UsageKey, Usage)>, String> {
+    fn entry(&self, cells: Cells<'_>, origin: Origin<'_>) -> Result<Option<(UsageKey, Usage)>, String> {
         match self {
-            Self::OpenShift(columns) => columns.entry(cells, cluster_id).map(Some),
+            Self::OpenShift(columns) => columns.entry(cells, origin).map(Some),
             Self::OpenCost(columns) => columns.entry(cells).map(Some),
             Self::Unused => Ok(None),
         }
@@ -238,6 +262,17 @@ fn quantity(text: &str, name: &str) -> Result<BigDecimal, String> {
 
 fn moment(text: &str, name: &str) -> Result<DateTime<Utc>, String> {
     timestamp::read(text.trim()).ok_or_else(|| format!("{name} is no moment: {text}"))
+}
+
+/// An interval that can be told to a day.
+fn check_interval(start: DateTime<Utc>, end: DateTime<Utc>, instead: &str) -> Result<(), String> {
+    if end <= start {
+        return Err("its interval does not end after it begins".to_owned());
+    }
+    if end - start > TimeDelta::hours(INTERVAL_HOURS_MAX) {
+        return Err(format!("its interval is longer than {INTERVAL_HOURS_MAX} hours: {instead}"));
+    }
+    Ok(())
 }
 
 /// What a bill and a cluster both call a machine: `i-0abc` of `aws:///eu-west-1a/i-0abc`.

@@ -1,7 +1,7 @@
 //! Allocations of OpenCost: the JSON of its `/allocation` and the CSV that it exports by day.
 
 use super::members::{Cell, Members, NUMBER, ObjectOf};
-use super::{ClusterReport, Usage, UsageKey, UsageKind, moment, position, quantity, resource_key};
+use super::{ClusterReport, Usage, UsageKey, UsageKind, check_interval, moment, position, quantity, resource_key};
 use crate::normalize::cells::Cells;
 use crate::normalize::error::BillError;
 use chrono::Days;
@@ -40,6 +40,7 @@ impl Columns {
             resource_id: String::new(),
             node: String::new(),
             namespace: cells.get(self.namespace).to_owned(),
+            payload_file: 0,
         };
         Ok((key, Usage { interval_end: start + Days::new(1), usage, capacity: None }))
     }
@@ -268,8 +269,11 @@ impl Allocation {
             resource_id: resource_key(&properties.provider_id.text().unwrap_or_default()),
             node: properties.node.text().unwrap_or_default(),
             namespace,
+            payload_file: 0,
         };
         let interval_end = at(window.end, own.end, "end")?;
+        // Without a step OpenCost makes one set of the whole window, which all would count on its first day.
+        check_interval(key.interval_start, interval_end, "ask OpenCost with step=1d and without accumulate")?;
         Ok((key, Usage { interval_end, usage: quantity(&cost, "totalCost")?, capacity: None }))
     }
 }
@@ -397,6 +401,18 @@ mod tests {
         let told = streamed(&format!("{{{SHOP}, {SHOP}}}")).unwrap_err();
         assert!(told.contains("line 2 (allocation shop): it stands twice in its set"), "{told}");
         assert!(streamed(&format!("[{{{SHOP}}}, {{{SHOP}}}]")).is_ok());
+    }
+
+    #[test]
+    fn a_set_of_several_days_is_refused_with_how_to_ask() {
+        let until = |end: &str| streamed(&format!("{{{}}}", SHOP.replace("2026-05-02T00:00:00Z", end)));
+        let told = until("2026-05-08T00:00:00Z").unwrap_err();
+        assert!(told.contains("(allocation shop): its interval is longer than 24 hours"), "{told}");
+        assert!(told.contains("step=1d"), "{told}");
+        assert!(until("2026-05-02T00:00:01Z").is_err());
+        assert!(until("2026-05-01T01:00:00Z").is_ok());
+        let told = until("2026-05-01T00:00:00Z").unwrap_err();
+        assert!(told.contains("does not end after it begins"), "{told}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Usage reports of OpenShift's cost management operator: tables of one cluster, or all of them in a tar.gz.
 
-use super::{ClusterReport, Usage, UsageKey, UsageKind, moment, position, quantity, read_table, resource_key};
+use super::{ClusterReport, Origin, Payload, Usage, UsageKey, UsageKind};
+use super::{check_interval, moment, position, quantity, read_table, resource_key};
 use crate::normalize::cells::Cells;
 use crate::normalize::error::BillError;
 use crate::sources::SourceFile;
 use bigdecimal::BigDecimal;
 use chrono::{DurationRound, TimeDelta};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,6 +16,9 @@ const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Most files of one archive.
 const FILES_MAX: usize = 1000;
+
+/// Longest name of a payload.
+const UUID_BYTES_MAX: usize = 200;
 
 /// Where the magic of a tar archive stands in its first block.
 const TAR_MAGIC_AT: usize = 257;
@@ -61,7 +66,7 @@ impl Columns {
         })
     }
 
-    pub fn entry(&self, cells: Cells<'_>, cluster_id: Option<&str>) -> Result<(UsageKey, Usage), String> {
+    pub fn entry(&self, cells: Cells<'_>, origin: Origin<'_>) -> Result<(UsageKey, Usage), String> {
         let cell = |column: Option<usize>| column.map(|column| cells.get(column)).unwrap_or_default();
         let mut usage = BigDecimal::default();
         for (column, name) in &self.usage {
@@ -71,14 +76,16 @@ impl Columns {
         let interval_end = moment(cells.get(self.interval_end), "interval_end")?;
         let key = UsageKey {
             kind: self.kind,
-            cluster_id: cluster_id.map(str::to_owned),
+            cluster_id: origin.cluster_id.map(str::to_owned),
             interval_start: moment(cells.get(self.interval_start), "interval_start")?,
             resource_id: resource_key(cell(self.resource_id)),
             node: cell(self.node).to_owned(),
             namespace: cells.get(self.namespace).to_owned(),
+            payload_file: origin.payload_file,
         };
         // An interval ends with its last second, or with the first of the next.
         let interval_end = interval_end.duration_round(TimeDelta::minutes(1)).unwrap_or(interval_end);
+        check_interval(key.interval_start, interval_end, "hand in a report by the hour")?;
         Ok((key, Usage { interval_end, usage, capacity }))
     }
 }
@@ -94,28 +101,44 @@ pub(super) fn is_archive(path: &Path) -> Result<bool, BillError> {
 struct Manifest {
     cluster_id: String,
     files: Vec<String>,
+    uuid: Option<String>,
 }
 
 /// Reads the tables that the manifest of an archive names. The manifest may stand behind them: the archive is gone
-/// through twice.
+/// through twice. The operator packs each file of a large payload into an archive of its own, all with the same manifest:
+/// a file that is not here comes in another one.
 pub(super) fn read_archive(path: &Path, report: &mut ClusterReport) -> Result<(), BillError> {
-    let manifest = manifest(path)?;
-    if manifest.files.len() > FILES_MAX {
+    let Manifest { cluster_id, files, uuid } = manifest(path)?;
+    // In order, so that a file has the same place whichever archive of its payload it is in.
+    let files: Vec<String> = BTreeSet::from_iter(files).into_iter().collect();
+    if files.len() > FILES_MAX {
         return Err(BillError::OutOfBounds(format!("its manifest names more than {FILES_MAX} files")));
     }
-    let mut missing: Vec<&str> = manifest.files.iter().map(String::as_str).collect();
+    let mut here = BTreeSet::new();
     let mut archive = tar::Archive::new(SourceFile::open(path)?.content);
     for entry in archive.entries()? {
         let entry = entry?;
         let name = file_name(&entry);
-        let Some(place) = missing.iter().position(|wanted| *wanted == name) else { continue };
-        missing.swap_remove(place);
-        read_table(entry, &format!(" of {name}"), Some(&manifest.cluster_id), report)?;
+        let Ok(place) = files.binary_search(&name) else { continue };
+        if here.insert(place) {
+            let words = format!(" of {name}");
+            let origin = Origin { place: &words, cluster_id: Some(&cluster_id), payload_file: place as i16 };
+            read_table(entry, origin, report)?;
+        }
     }
-    match missing.first() {
-        None => Ok(()),
-        Some(name) => Err(BillError::Malformed(format!("its manifest names {name}, which is not in the archive"))),
+    let uuid = uuid.filter(|uuid| !uuid.is_empty() && uuid.len() <= UUID_BYTES_MAX && !uuid.contains('\0'));
+    // Without the name of the payload nothing tells what belongs together.
+    if let Some((_, name)) = files.iter().enumerate().find(|(place, _)| !here.contains(place))
+        && (here.is_empty() || uuid.is_none())
+    {
+        return Err(BillError::Malformed(format!("its manifest names {name}, which is not in the archive")));
     }
+    report.payload = uuid.map(|uuid| Payload {
+        uuid,
+        file_count: files.len() as i16,
+        files: here.into_iter().map(|place| place as i16).collect(),
+    });
+    Ok(())
 }
 
 fn manifest(path: &Path) -> Result<Manifest, BillError> {

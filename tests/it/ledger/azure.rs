@@ -6,8 +6,10 @@ use bigdecimal::BigDecimal;
 use costwake::parquet_table::{Kind, ParquetTable};
 use costwake::rollup::{ImportOptions, accept, import_with, revert};
 use costwake::store::receipts::Receipt;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const HEADER: &str = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,\
     MeterCategory,Quantity,Cost,UnitPrice,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,PricingModel,\
@@ -221,6 +223,25 @@ async fn counted(pool: &PgPool, source: &str) -> (i64, BigDecimal, BigDecimal, B
 fn both() -> (i64, BigDecimal, BigDecimal, BigDecimal) {
     // Three machines, the covered one, what was bought and what was not used: nothing stands twice.
     (6, number("104.923456789012345678"), number("10.5000000000000000000000000001"), number("98"))
+}
+
+/// The lines of the other export are set aside in the data directory, wherever the system has its temporary files.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn lines_are_set_aside_in_the_data_directory(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for path in [export(folder.path(), "one.csv", &ACTUAL), export(folder.path(), "two.csv", &AMORTIZED)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+        command.args(["import", "--source", "azure"]).arg(&path);
+        command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+        let output = command.env("COSTWAKE_DATA_DIR", &data).env("TMPDIR", "/nowhere").output().unwrap();
+        assert!(output.status.success(), "{}", support::said(&output));
+    }
+    assert_eq!(counted(&pool, "azure").await, both());
+    let temporary = data.join("tmp");
+    assert_eq!(std::fs::metadata(&temporary).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "nothing stays");
+    assert_clean(&pool).await;
 }
 
 /// Two exports that come one after the other are one bill, in either order, for both kinds of agreement: the figures

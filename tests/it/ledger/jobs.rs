@@ -238,6 +238,22 @@ async fn a_failed_upload_goes_after_a_month_and_its_receipt_says_so(pool: PgPool
     assert!(!uploads::try_again(&mut pool.acquire().await.unwrap(), delivery_id).await.unwrap());
 }
 
+/// What a killed process left of temporary files goes after a day.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn old_temporary_files_are_swept(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    for (name, hours) in [("lines-old.csv", 25), ("lines-new.csv", 1)] {
+        let file = std::fs::File::create(temporary.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+    }
+    jobs::enqueue(&mut pool.acquire().await.unwrap(), "sweep", "", &json!({})).await.unwrap();
+    assert!(worker(&pool, Lane::Others, folder.path().to_str().unwrap()).take_one().await.unwrap());
+    let is_there = |name: &str| temporary.join(name).exists();
+    assert_eq!((is_there("lines-old.csv"), is_there("lines-new.csv")), (false, true));
+}
+
 /// What is asked for while it runs is done once more, and only once.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_job_asked_for_while_it_runs_follows(pool: PgPool) {

@@ -398,6 +398,33 @@ async fn namespaces_of_a_cluster_divide_its_cost(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// OpenCost's CSV names no machine, so no charge is split by it; its namespaces divide a shared cost all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn namespaces_of_open_costs_csv_divide_a_cost(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("allocation.csv");
+    let text = "Date,Namespace,ControllerKind,ControllerName,Pod,TotalCost\n2026-10-03,shop,Deployment,web,a,1\n\
+                2026-10-03,shop,Deployment,web,b,0.5\n2026-10-03,search,StatefulSet,index,a,0.5\n\
+                2026-10-03,__idle__,,,,6\n";
+    std::fs::write(&path, text).unwrap();
+    let by = Person { login: "test", address: "" };
+    cluster_reports::import(&pool, path, "allocation.csv", Some("green"), by, super::now()).await.unwrap();
+    let counted = namespace_usage::count(&pools(&pool), super::now()).await.unwrap();
+    assert_eq!((counted.point_count, counted.unmapped_count), (2, 0), "nobody used what is idle");
+
+    let mut split = net("metric");
+    split["metric"] = json!("cluster_green_allocations");
+    add(&app, &token, split).await;
+    // 100 of day 3 by 1.5 and 0.5.
+    assert_eq!(costs(&pool).await, ["net/- 8 USD", "search/- 35 USD", "shop/- 130 USD"]);
+    assert_clean(&pool).await;
+    let page = app.get("/clusters?month=2026-10").await;
+    assert!(page.body.contains("the bills have no charge of the machines"), "{}", page.body);
+}
+
 /// A changed split goes back to a version, a deleted one comes back, and what is gone is named.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_split_goes_back_to_a_version(pool: PgPool) {
