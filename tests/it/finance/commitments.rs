@@ -83,8 +83,9 @@ async fn the_unused_part_is_spread(db: PgPool) {
     let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
     assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
     assert_eq!(costs().await, ["idle 0", "none 12.5", "search 0.668", "shop 1.332"]);
-    let statement = world.finance().await.get("/finance/statements/2026-10").await.body;
-    assert!(super::texts(&statement, "main").join(" ").contains("$14.50"), "{statement}");
+    let total: bigdecimal::BigDecimal =
+        sqlx::query_scalar("SELECT sum(effective_cost) FROM daily_cost").fetch_one(&db).await.unwrap();
+    assert_eq!(total, decimal("14.5"));
     let read = world.app.token(TokenScope::Read, Role::Finance).await;
     let path = "/api/v1/commitments?period=2026-10";
     let answer = world.app.api("GET", path, &read, serde_json::Value::Null).await.json();
