@@ -208,9 +208,23 @@ pub fn allowed_values(column: &str) -> Option<&'static [&'static str]> {
     ALLOWED_VALUES.iter().find(|(name, _)| *name == column).map(|(_, values)| *values)
 }
 
-/// Whether a column holds a cost or a quantity of its own for every row, and so says nothing about what was charged.
+/// Columns of OCI's FOCUS reports that number a line, or measure it under a name that does not say so.
+const OCI_LINE_COLUMNS: [&str; 6] = [
+    "oci_ReferenceNumber",
+    "oci_BackReferenceNumber",
+    "oci_UnitPriceOverage",
+    "oci_BilledQuantityOverage",
+    "oci_CostOverage",
+    "oci_AttributedUsage",
+];
+
+/// Whether a column holds a cost, a quantity or a number of its own for every row, and so says nothing about what was
+/// charged.
 pub fn is_measure(column: &str) -> bool {
     const ENDINGS: [&str; 5] = ["Cost", "CostInUsd", "Quantity", "Amount", "InUsd"];
+    if OCI_LINE_COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(column)) {
+        return true;
+    }
     ENDINGS.iter().any(|ending| {
         let start = column.len().saturating_sub(ending.len());
         column.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(ending))
@@ -246,6 +260,7 @@ mod tests {
     #[test]
     fn costs_and_quantities_are_measures() {
         assert!(is_measure("CommitmentDiscountQuantity") && is_measure("x_BilledCostInUsd"));
+        assert!(is_measure("oci_referencenumber") && !is_measure("oci_CompartmentId"));
         assert!(!is_measure("x_CostCategories") && !is_measure("ListUnitPrice") && !is_measure("x_CostCenter"));
     }
 }

@@ -222,6 +222,56 @@ fn the_preview_version_is_read_under_todays_names() {
     assert_eq!(shown, r#"Some("Oracle") Some("Used")"#);
 }
 
+/// OCI's FOCUS reports have the names of the preview, and Oracle's own behind them. Those that differ on every line are
+/// no part of a group.
+#[test]
+fn the_whole_preview_header_of_oci_is_read() {
+    const NAMES: &str = "AvailabilityZone,BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,\
+        BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeDescription,ChargeFrequency,ChargePeriodEnd,\
+        ChargePeriodStart,ChargeSubcategory,CommitmentDiscountCategory,CommitmentDiscountId,CommitmentDiscountName,\
+        CommitmentDiscountType,EffectiveCost,InvoiceIssuer,ListCost,ListUnitPrice,PricingCategory,PricingQuantity,\
+        PricingUnit,Provider,Publisher,Region,ResourceId,ResourceName,ResourceType,ServiceCategory,ServiceName,SkuId,\
+        SkuPriceId,SubAccountId,SubAccountName,Tags,UsageQuantity,UsageUnit,oci_ReferenceNumber,oci_CompartmentId,\
+        oci_CompartmentName,oci_OverageFlag,oci_UnitPriceOverage,oci_BilledQuantityOverage,oci_CostOverage,\
+        oci_AttributedUsage,oci_AttributedCost,oci_BackReferenceNumber";
+    const LINE: &str = "AD-1,1.5E-7,0042,,EUR,2026-11-01T00:00:00.000Z,2026-10-01T00:00:00.000Z,Usage,Some use,\
+        Usage-Based,2026-10-05T01:00Z,2026-10-05T00:00Z,Used Commitment,Spend,plan-1,Plan,Commit,1E-7,Oracle Corp,\
+        2.5E-7,0.05,Committed,3,GB Months,Oracle,Publisher,eu-1,volume-1,data,Volume,Storage,Block Volume,B1,B1-1,\
+        tenancy,Shop,\"{\"\"team\"\":\"\"shop\"\"}\",72,GB Hours,ref-1,compartment-1,web,N,0.06,1,0.07,0.5,1E-7,\
+        ref-0\n";
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(format!("{NAMES}\n{LINE}").as_bytes()).unwrap();
+    let mut bill = open(file.path()).unwrap();
+    assert_eq!(bill.format(), "FOCUS 1.0-preview CSV");
+    assert!(bill.missing_mandatory().is_empty(), "{:?}", bill.missing_mandatory());
+    let own: Vec<&str> = NAMES.split(',').filter(|name| name.starts_with("oci_")).collect();
+    assert_eq!(bill.extra_columns(), own);
+    let Some(Row::Charge(charge)) = bill.next_row().unwrap() else { panic!("no charge") };
+    let names = [charge.provider_name, charge.invoice_issuer_name, charge.region_id, charge.sku_id];
+    assert_eq!(names, ["Oracle", "Oracle Corp", "eu-1", "B1"].map(Some));
+    let words = [charge.charge_category, charge.pricing_category, charge.commitment_discount_status];
+    assert_eq!((words, charge.charge_class), (["Usage", "Committed", "Used"].map(Some), None));
+    let amounts = [&charge.billed_cost, &charge.effective_cost, &charge.list_cost, &charge.consumed_quantity];
+    let amounts = amounts.map(|amount| amount.as_ref().unwrap().to_string());
+    assert_eq!(amounts, ["0.00000015", "0.0000001", "0.00000025", "72"]);
+    assert!(charge.contracted_cost.is_none());
+    let attributes: Vec<String> = charge.attributes().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(
+        attributes.join(" "),
+        "AvailabilityZone=AD-1 ChargeFrequency=Usage-Based ChargeSubcategory=Used Commitment \
+         CommitmentDiscountCategory=Spend CommitmentDiscountId=plan-1 CommitmentDiscountName=Plan \
+         CommitmentDiscountType=Commit ListUnitPrice=0.05 PricingUnit=GB Months PublisherName=Publisher \
+         SkuPriceId=B1-1 ConsumedUnit=GB Hours oci_CompartmentId=compartment-1 oci_CompartmentName=web \
+         oci_OverageFlag=N"
+    );
+    let measures: Vec<&str> = charge.measures().map(|(name, _)| name.trim_start_matches("oci_")).collect();
+    assert_eq!(
+        measures.join(" "),
+        "ReferenceNumber UnitPriceOverage BilledQuantityOverage CostOverage AttributedUsage AttributedCost \
+         BackReferenceNumber"
+    );
+}
+
 /// A correction sits in the billing period that it is invoiced in, and tells the period that it corrects.
 #[test]
 fn a_charge_may_lie_outside_its_billing_period() {

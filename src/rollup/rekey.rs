@@ -5,7 +5,7 @@
 use super::fingerprint::Fingerprint;
 use super::key_attributes::KeyAttributes;
 use super::{mapped_keys, mapping_details};
-use crate::allocate::{self, Condition, Rules};
+use crate::allocate::{self, Condition, Details, Rules};
 use crate::store::locks;
 use anyhow::ensure;
 use futures_util::TryStreamExt;
@@ -16,6 +16,9 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 const UPDATE_BATCH: usize = 10_000;
+
+/// The attributes of single lines that have a column of their own in charge groups. All others stand in `attributes`.
+const DETAIL_COLUMNS: [&str; 4] = [allocate::RESOURCE_ID, "resource_name", "resource_type", "charge_description"];
 
 /// What was keyed again.
 #[derive(Debug, Default)]
@@ -126,6 +129,8 @@ pub(super) async fn group_changes(
     details.extend_from_slice(new_details);
     let attributes = KeyAttributes::of(tag_keys, &details)?;
     let lower: Vec<String> = new_tag_keys.iter().map(|key| key.to_lowercase()).collect();
+    let [resource_ids, resource_names, resource_types, descriptions] = held_values(&mut *conn, new_details).await?;
+    let looks_at_others = new_details.iter().any(|one| !DETAIL_COLUMNS.contains(&one.attribute.as_str()));
     let mut groups = sqlx::query_as!(
         GroupRow,
         "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
@@ -135,12 +140,17 @@ pub(super) async fn group_changes(
                 k.commitment_discount_status, k.mapping_tags
          FROM charge_group g
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
-         WHERE (jsonb_typeof(g.tags) = 'object'
+         WHERE (cardinality($1::text[]) > 0 AND jsonb_typeof(g.tags) = 'object'
                 AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t) = ANY($1)))
-            OR $2
+            OR g.resource_id = ANY($2) OR g.resource_name = ANY($3) OR g.resource_type = ANY($4)
+            OR g.charge_description = ANY($5) OR $6
          ORDER BY g.group_id",
         &lower,
-        !new_details.is_empty(),
+        &resource_ids,
+        &resource_names,
+        &resource_types,
+        &descriptions,
+        looks_at_others,
     )
     .fetch(conn);
     let mut changes = Vec::new();
@@ -157,6 +167,30 @@ pub(super) async fn group_changes(
         }
     }
     Ok(changes)
+}
+
+// By attribute of `DETAIL_COLUMNS`, the values that one of these conditions holds for. Each is asked about once, and
+// only groups that have one can get another key: to fetch all groups and look takes ten times as long.
+async fn held_values(conn: &mut PgConnection, new_details: &[Condition]) -> anyhow::Result<[Vec<String>; 4]> {
+    let details = Details::compile(new_details)?;
+    let mut held = <[Vec<String>; 4]>::default();
+    for (attribute, own) in DETAIL_COLUMNS.into_iter().zip(&mut held) {
+        if !details.attributes().contains(&attribute) {
+            continue;
+        }
+        let mut values = sqlx::query_scalar!(
+            r#"SELECT DISTINCT CASE $1::text WHEN 'resource_id' THEN resource_id
+                   WHEN 'resource_name' THEN resource_name WHEN 'resource_type' THEN resource_type
+                   WHEN 'charge_description' THEN charge_description END AS "value?"
+               FROM charge_group"#,
+            attribute
+        )
+        .fetch(&mut *conn);
+        while let Some(value) = values.try_next().await? {
+            own.extend(value.filter(|value| details.keep(attribute, value)));
+        }
+    }
+    Ok(held)
 }
 
 // A new key has all of the old one but the tags, its mapping included: nothing has moved yet.

@@ -105,17 +105,16 @@ fn named(source: &SourceReach, account: &str) -> String {
 pub async fn accounts(conn: &mut PgConnection) -> sqlx::Result<Vec<AccountBills>> {
     sqlx::query_as!(
         AccountBills,
-        r#"SELECT g.source_id, g.billing_account_id AS account,
+        r#"SELECT g.source_id AS "source_id!", g.billing_account_id AS "account!",
                array_agg(DISTINCT date_trunc('month', g.billing_period_start::timestamp)::date) AS "months!",
-               coalesce(bool_or(g.first_charge_date < g.last_charge_date), false) AS "is_daily!",
+               coalesce(bool_or(g.bill_first_date < g.bill_last_date), false) AS "is_daily!",
                min(CASE
-                   WHEN g.first_charge_date < g.last_charge_date AND g.first_charge_date - g.billing_period_start > $1
-                       THEN g.first_charge_date
+                   WHEN g.bill_first_date < g.bill_last_date AND g.bill_first_date - g.billing_period_start > $1
+                       THEN g.bill_first_date
                    ELSE g.billing_period_start
                END) FILTER (WHERE g.last_charge_date IS NOT NULL) AS "bills_from?",
                max(coalesce(g.published_at, d.received_at)) AS "read_at!"
-           FROM generation g JOIN delivery d ON d.delivery_id = g.delivery_id
-           WHERE g.state = 'current'
+           FROM current_generation g JOIN delivery d ON d.delivery_id = g.delivery_id
            GROUP BY 1, 2 ORDER BY 1, 2"#,
         BILLS_BEGIN_WITHIN_DAYS
     )

@@ -275,9 +275,10 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
 
 /// Reads how far the bills of this view are complete.
 ///
-/// A day that had not ended when a bill was made cannot be complete in it. A bill whose every generation has
-/// charges on one day only is a monthly one: it is complete to the end of its billing period. Where a source's history
-/// shows that its days keep arriving for longer, they are complete only after that.
+/// A day that had not ended when a bill was made cannot be complete in it. A source whose every bill has charges on one
+/// day only is a monthly one: it is complete to the end of its billing period. Files that add up are one bill, so that
+/// one that holds a day each is daily. Where a source's history shows that its days keep arriving for longer, they are
+/// complete only after that.
 pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
         r#"
@@ -285,20 +286,20 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
             s.source_id,
             s.name,
             CASE
-                WHEN bool_and(g.first_charge_date = g.last_charge_date)
+                WHEN bool_and(g.bill_first_date = g.bill_last_date)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
                 ELSE max(least(g.last_charge_date,
                                (d.version_at AT TIME ZONE 'UTC')::date - greatest(1, coalesce(l.settles_after_days, 1))))
             END AS "complete_to!",
             max(g.last_charge_date) AS "last_charge_date!",
             max(coalesce(g.published_at, d.received_at)) AS "read_at!",
-            bool_or(g.first_charge_date < g.last_charge_date) AS "is_daily!",
+            bool_or(g.bill_first_date < g.bill_last_date) AS "is_daily!",
             max(l.settles_after_days) AS settles_after_days
-        FROM generation g
+        FROM current_generation g
         JOIN source s ON s.source_id = g.source_id
         JOIN delivery d ON d.delivery_id = g.delivery_id
         LEFT JOIN source_settling l ON l.source_id = g.source_id
-        WHERE g.state = 'current' AND g.last_charge_date IS NOT NULL
+        WHERE g.last_charge_date IS NOT NULL
         GROUP BY s.source_id, s.name
         ORDER BY s.name
         "#

@@ -25,24 +25,24 @@ pub struct MonthReach {
 /// Per month and source, the last day that its bills hold in full. Says nothing of money.
 ///
 /// A day that had not ended when a bill was made cannot be complete in it; a bill with charges on one day only
-/// is a monthly one and complete to the end of its period. So is one without any line, which says that nothing is charged;
-/// it counts only where its source has no other bill of the month.
+/// is a monthly one and complete to the end of its period. Files that add up are one bill. Complete to the end is also
+/// one without any line, which says that nothing is charged; it counts only where its source has no other bill of the
+/// month.
 pub async fn reach(conn: &mut PgConnection) -> sqlx::Result<Vec<MonthReach>> {
     sqlx::query_as!(
         MonthReach,
         r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "month!",
                   source.name AS source_name,
                   coalesce(
-                      max(least(CASE WHEN g.first_charge_date = g.last_charge_date THEN g.billing_period_end - 1
+                      max(least(CASE WHEN g.bill_first_date = g.bill_last_date THEN g.billing_period_end - 1
                                      ELSE least(g.last_charge_date, g.billing_period_end - 1) END,
                                 (d.version_at AT TIME ZONE 'UTC')::date - 1))
                           FILTER (WHERE g.last_charge_date IS NOT NULL),
                       max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
                   ) AS "complete_to!"
-           FROM generation g
+           FROM current_generation g
            JOIN source ON source.source_id = g.source_id
            JOIN delivery d ON d.delivery_id = g.delivery_id
-           WHERE g.state = 'current'
            GROUP BY 1, source.name ORDER BY 1 DESC, source.name LIMIT 200000"#
     )
     .fetch_all(conn)

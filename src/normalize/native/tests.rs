@@ -7,7 +7,12 @@ mod groups;
 mod oci;
 
 use crate::normalize::{Charge, Rejection, Row, open};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArrayType, Int32Type, Int64Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 /// What reading a file gives.
 struct Read {
@@ -21,7 +26,11 @@ struct Read {
 fn read(text: &str, look: impl Fn(&Charge<'_>) -> String) -> Read {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    let mut bill = open(file.path()).unwrap();
+    read_file(file.path(), look)
+}
+
+fn read_file(path: &Path, look: impl Fn(&Charge<'_>) -> String) -> Read {
+    let mut bill = open(path).unwrap();
     assert!(bill.missing_mandatory().is_empty(), "{:?}", bill.missing_mandatory());
     let (mut shown, mut rejections) = (Vec::new(), Vec::new());
     while let Some(row) = bill.next_row().unwrap() {
@@ -31,6 +40,48 @@ fn read(text: &str, look: impl Fn(&Charge<'_>) -> String) -> Read {
         }
     }
     Read { format: bill.format(), shown, rejections, warnings: bill.warnings() }
+}
+
+/// A cell of a Parquet file.
+#[derive(Clone, Copy)]
+enum Cell {
+    Text(&'static str),
+    /// Milliseconds since 1970.
+    Moment(i64),
+    /// Days since 1970.
+    Day(i32),
+    Double(f64),
+    /// The digits of a DECIMAL in 16 bytes.
+    Decimal(i128),
+}
+
+/// A Parquet file of one row. All columns of the schema are OPTIONAL and have a cell.
+fn parquet_row(schema: &str, cells: &[Cell]) -> tempfile::NamedTempFile {
+    const THERE: Option<&[i16]> = Some(&[1]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let output = std::fs::File::create(file.path()).unwrap();
+    let mut writer = SerializedFileWriter::new(output, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for cell in cells {
+        let mut column = group.next_column().unwrap().unwrap();
+        let written = match *cell {
+            Cell::Text(text) => column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], THERE, None),
+            Cell::Moment(moment) => column.typed::<Int64Type>().write_batch(&[moment], THERE, None),
+            Cell::Day(day) => column.typed::<Int32Type>().write_batch(&[day], THERE, None),
+            Cell::Double(number) => column.typed::<DoubleType>().write_batch(&[number], THERE, None),
+            Cell::Decimal(digits) => {
+                let digits = ByteArray::from(digits.to_be_bytes().to_vec());
+                column.typed::<FixedLenByteArrayType>().write_batch(&[digits.into()], THERE, None)
+            }
+        };
+        written.unwrap();
+        column.close().unwrap();
+    }
+    assert!(group.next_column().unwrap().is_none());
+    group.close().unwrap();
+    writer.close().unwrap();
+    file
 }
 
 /// The four costs, `-` for null.

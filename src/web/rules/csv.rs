@@ -6,6 +6,7 @@ use super::super::{AppState, Principal, Result, moments};
 use super::{RuleList, RuleRow};
 use axum::extract::State;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 
 const COLUMNS: [&str; 17] = [
     "Number",
@@ -33,7 +34,8 @@ pub(super) async fn show(State(app): State<AppState>, principal: Principal) -> R
     let mut table = Table::new(&COLUMNS);
     for row in &list.rows {
         for cost in cost_cells(row, &list) {
-            table.row(&[rule_cells(row), cost, change_cells(row)].concat());
+            let change = change_cells(row.version, &row.changed_by, &row.changed_at);
+            table.row(&[rule_cells(row), cost, change].concat());
         }
     }
     Ok(table.into_response("rules.csv"))
@@ -69,6 +71,7 @@ fn cost_cells<'a>(row: &'a RuleRow, list: &RuleList) -> Vec<Vec<Cell<'a>>> {
     cells.collect()
 }
 
-fn change_cells(row: &RuleRow) -> Vec<Cell<'_>> {
-    vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
+/// The cells of Version, ChangedBy and ChangedAt.
+pub(in crate::web) fn change_cells<'a>(version: i32, by: &'a str, at: &DateTime<Utc>) -> Vec<Cell<'a>> {
+    vec![Cell::Count(version.into()), by.into(), moments::machine(at).into()]
 }

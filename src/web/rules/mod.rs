@@ -1,7 +1,7 @@
 //! `/rules`: the ordered rules that say whose a cost or a deployment is, and what each takes.
 
 mod change;
-mod csv;
+pub(super) mod csv;
 pub(crate) mod edit;
 pub(crate) mod form;
 mod history;

@@ -2,7 +2,8 @@
 //! currency, and one without money where it moved none or the reader sees none.
 
 use super::super::csv::{Cell, Table};
-use super::super::{AppState, Principal, Result, moments};
+use super::super::rules::csv::change_cells;
+use super::super::{AppState, Principal, Result};
 use super::{SplitList, SplitRow};
 use axum::extract::State;
 use axum::response::Response;
@@ -33,7 +34,8 @@ pub(super) async fn show(State(app): State<AppState>, principal: Principal) -> R
     let mut table = Table::new(&COLUMNS);
     for row in &list.rows {
         for cost in cost_cells(row, &list) {
-            table.row(&[split_cells(row), cost, change_cells(row)].concat());
+            let change = change_cells(row.version, &row.changed_by, &row.changed_at);
+            table.row(&[split_cells(row), cost, change].concat());
         }
     }
     Ok(table.into_response("splits.csv"))
@@ -69,8 +71,4 @@ fn cost_cells<'a>(row: &'a SplitRow, list: &SplitList) -> Vec<Vec<Cell<'a>>> {
         ]
     });
     cells.collect()
-}
-
-fn change_cells(row: &SplitRow) -> Vec<Cell<'_>> {
-    vec![Cell::Count(row.version.into()), (&row.changed_by).into(), moments::machine(&row.changed_at).into()]
 }

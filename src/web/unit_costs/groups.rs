@@ -80,7 +80,11 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     let both = DateRange::new(start, end).unwrap_or(span.days);
     let filter = view.filter(conn, span.days).await?;
     let mut names = metrics::units_of_all(conn, scope, &filter, both).await?;
-    let tried = tried(conn, view, &mut names).await?;
+    let mut asked_for = asked_for(conn, view, &mut names).await?;
+    let tried: Vec<String> = match &asked_for {
+        Some(metric) => vec![metric.metric.clone()],
+        None => names.iter().take(metrics::UNITS_TRIED_MAX).cloned().collect(),
+    };
     let mut read = Groups { span: Some(span), group, metric: None, metrics: names, units: Vec::new() };
     if tried.is_empty() {
         return Ok(read);
@@ -90,7 +94,10 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     // The best one may have values and no unit cost, all zeros say, or one of before alone; where none has, it is told
     // all the same.
     let (mut told, mut costs) = (HasCost::Nowhere, None::<GroupCosts>);
-    for metric in tried {
+    for name in tried {
+        let given = asked_for.take();
+        let metric = if given.is_some() { given } else { metrics::get(conn, &name).await? };
+        let Some(metric) = metric else { continue };
         // By service they are those of services that the metric is told for, else of all: read once for all metrics.
         let own = match costs.take().filter(|_| group != UnitGroup::Service) {
             Some(known) => known,
@@ -108,25 +115,19 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
     Ok(read)
 }
 
-// The metric that is asked for, else the best of these. One that is asked for joins them, whatever it has values of.
-async fn tried(conn: &mut Snapshot, view: &View, names: &mut Vec<String>) -> Result<Vec<Metric>> {
-    if let Some(name) = view.text("metric") {
-        let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
-        let metric = metric.ok_or_else(|| {
-            Error::Invalid(format!(
-                "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
-            ))
-        })?;
-        if !names.contains(&metric.metric) {
-            names.push(metric.metric.clone());
-        }
-        return Ok(vec![metric]);
+// The metric that is asked for. It joins these, whatever it has values of.
+async fn asked_for(conn: &mut Snapshot, view: &View, names: &mut Vec<String>) -> Result<Option<Metric>> {
+    let Some(name) = view.text("metric") else { return Ok(None) };
+    let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
+    let metric = metric.ok_or_else(|| {
+        Error::Invalid(format!(
+            "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
+        ))
+    })?;
+    if !names.contains(&metric.metric) {
+        names.push(metric.metric.clone());
     }
-    let mut best = Vec::new();
-    for name in names.iter().take(metrics::UNITS_TRIED_MAX) {
-        best.extend(metrics::get(conn, name).await?);
-    }
-    Ok(best)
+    Ok(Some(metric))
 }
 
 // What unit costs are asked of, whatever the metric.

@@ -2,8 +2,8 @@
 //! are not complete, and no zeros.
 
 use super::{Line, World, bill, column, texts, world};
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, freshness, statement_ties};
 use serde_json::Value;
 use sqlx::PgPool;
 use std::ops::RangeInclusive;
@@ -238,4 +238,25 @@ async fn days_that_an_account_lacks_have_no_unit_cost(db: PgPool) {
         seen += usize::from(!is_known);
     }
     assert_eq!(seen, 31, "{csv}");
+}
+
+/// Where files add up they are one bill: one file a day makes it daily, complete to the newest day and not to that of
+/// the delivery, and begun on its first day and not on that of its month.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn files_of_one_day_each_are_a_daily_bill(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    for day in 20..=25 {
+        let line = Line { day: String::leak(format!("2026-10-{day}")), ..Line::default() };
+        let now = format!("2026-10-{}T06:00:00Z", day + 3);
+        world.import_object(("oci", &format!("{day}.csv")), &[line], &now).await;
+    }
+    let mut conn = db.acquire().await.unwrap();
+    let bills = freshness::read(&mut conn).await.unwrap();
+    let source = &bills.sources[0];
+    let days = [source.bills_from, source.complete_to, source.last_charge_date].map(|day| day.to_string());
+    assert_eq!((days, source.is_daily), (["2026-10-20", "2026-10-25", "2026-10-25"].map(str::to_owned), true));
+    let reach = statement_ties::reach(&mut conn).await.unwrap();
+    assert_eq!(reach[0].complete_to.to_string(), "2026-10-25");
+    world.assert_clean().await;
 }

@@ -55,3 +55,41 @@ async fn what_an_aws_commitment_leaves_unused_is_seen(db: PgPool) {
     assert_eq!(answer["is_cut"], false, "{answer}");
     world.assert_clean().await;
 }
+
+/// A rule gives what was left unused to a service, and a split spreads the cost of that service over those that
+/// commitments are bought for: to the last digit, and no total moves.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_unused_part_is_spread(db: PgPool) {
+    let world = world(&db).await;
+    world.import_text(&report(), "2026-11-02T06:00:00Z").await;
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let costs = async || -> Vec<String> {
+        let sql = "SELECT coalesce(s.slug, 'none') || ' ' || trim_scale(sum(d.effective_cost))
+            FROM daily_cost d LEFT JOIN service s USING (service_id) GROUP BY s.slug ORDER BY 1";
+        sqlx::query_scalar(sql).fetch_all(&db).await.unwrap()
+    };
+    for name in ["idle", "search", "shop"] {
+        world.app.api("POST", "/api/v1/services", &token, serde_json::json!({"name": name})).await;
+    }
+    let rule = serde_json::json!({"applies_to": "charges", "service": "idle", "place": "first", "note": "Nobody used it.",
+        "conditions": [{"attribute": "commitment_discount_status", "operator": "equals", "value": "Unused"}]});
+    let made = world.app.api("POST", "/api/v1/rules", &token, rule).await;
+    assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
+    assert_eq!(costs().await, ["idle 2", "none 12.5"]);
+
+    let split = serde_json::json!({"name": "Unused commitments", "source": "idle", "method": "fixed",
+        "targets": [{"service": "shop", "percent": "66.6"}, {"service": "search", "percent": "33.4"}],
+        "reason": "They are bought for both."});
+    let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
+    assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
+    assert_eq!(costs().await, ["idle 0", "none 12.5", "search 0.668", "shop 1.332"]);
+    let total: bigdecimal::BigDecimal =
+        sqlx::query_scalar("SELECT sum(effective_cost) FROM daily_cost").fetch_one(&db).await.unwrap();
+    assert_eq!(total, decimal("14.5"));
+    let read = world.app.token(TokenScope::Read, Role::Finance).await;
+    let path = "/api/v1/commitments?period=2026-10";
+    let answer = world.app.api("GET", path, &read, serde_json::Value::Null).await.json();
+    let unused = answer["commitments"].as_array().unwrap().iter().map(|one| decimal(one["unused"].as_str().unwrap()));
+    assert_eq!(unused.sum::<bigdecimal::BigDecimal>(), decimal("2"), "{answer}");
+    world.assert_clean().await;
+}

@@ -133,6 +133,50 @@ async fn one_of_several_files_is_restated_by_itself(db: PgPool) {
     world.assert_clean().await;
 }
 
+/// Where files add up, a correction is a line of its own in a new file: what it says of days that had settled is told,
+/// what it says of new days and of days that were still arriving is not.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_correction_in_a_file_that_adds_up_is_restated(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    let line = |day: &'static str, cost: &'static str| Line { cost, day, ..Line::default() };
+    let import = async |object: &str, lines: &[Line], now: &str| {
+        world.import_object(("oci", object), lines, now).await;
+    };
+    import("05.csv", &[line("2026-10-05", "100")], "2026-10-06T06:00:00Z").await;
+    import("06.csv", &[line("2026-10-06", "100")], "2026-10-07T06:00:00Z").await;
+    import("07.csv", &[line("2026-10-07", "100")], "2026-10-08T06:00:00Z").await;
+    let finance = world.finance().await;
+    let paths = ["/finance/statements/2026-10", "/services/checkout"];
+    for path in paths {
+        finance.get(path).await;
+    }
+    let told = async |path: &str| texts(&finance.get(path).await.body, "div.state.warn p").join(" ");
+    import("08.csv", &[line("2026-10-08", "100")], "2026-10-09T06:00:00Z").await;
+    for path in paths {
+        let notice = told(path).await;
+        assert!(!notice.contains("You saw publication"), "an ordinary new day: {notice}");
+    }
+    import("09.csv", &[line("2026-10-09", "100"), line("2026-10-05", "-50")], "2026-10-10T06:00:00Z").await;
+    for path in paths {
+        let notice = told(path).await;
+        assert!(notice.contains("October 2026 \u{2212}$50.00"), "{path}: {notice}");
+    }
+    // A day before all others was not known then.
+    import("01.csv", &[line("2026-10-01", "7")], "2026-10-10T06:01:00Z").await;
+    import("late-06.csv", &[line("2026-10-06", "3")], "2026-10-10T06:02:00Z").await;
+    let notice = told(paths[0]).await;
+    assert!(notice.contains("October 2026 \u{2212}$47.00"), "the 6th had settled: {notice}");
+    // Where its history tells that its days keep arriving for three days, only the 5th had.
+    sqlx::query("INSERT INTO source_settling (source_id, settles_after_days) SELECT source_id, 3 FROM source")
+        .execute(&db)
+        .await
+        .unwrap();
+    let notice = told(paths[0]).await;
+    assert!(notice.contains("October 2026 \u{2212}$50.00"), "{notice}");
+    world.assert_clean().await;
+}
+
 /// Pages of a service, a team, an environment and a dimension tell it within what they are about.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn pages_tell_what_was_restated_of_what_they_are_about(db: PgPool) {

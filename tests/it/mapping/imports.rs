@@ -6,13 +6,16 @@ use crate::support::pools;
 use axum::http::StatusCode;
 use costwake::focus::columns;
 use costwake::rollup::{self, ImportRequest, remap, verify};
+use costwake::store::Role;
 use costwake::store::receipts::Receipt;
+use costwake::store::tokens::TokenScope;
+use serde_json::json;
 use sqlx::PgPool;
 
 /// A bill of one account with a line for each of these tags; `None` is a line that cannot be read.
 fn bill(lines: &[(&str, &str, Option<&str>)]) -> String {
     let mut names: Vec<&str> = columns::MANDATORY.to_vec();
-    for name in ["Tags", "ResourceId"] {
+    for name in ["Tags", "ResourceId", "ResourceName", "ResourceType", "ChargeDescription", "SkuMeter"] {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -31,6 +34,7 @@ fn bill(lines: &[(&str, &str, Option<&str>)]) -> String {
             "ServiceCategory" => "Compute".into(),
             "Tags" => format!("\"{}\"", tags.replace('"', "\"\"")),
             "ResourceId" => (*resource).to_owned(),
+            "ResourceName" | "ResourceType" | "ChargeDescription" | "SkuMeter" => format!("{name} of {resource}"),
             _ => "x".into(),
         });
         text += &(cells.collect::<Vec<_>>().join(",") + "\n");
@@ -87,6 +91,37 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
     for check in verify::verify(&mut conn).await.unwrap() {
         assert!(check.differences.is_empty(), "{}: {:?}", check.name, check.differences);
     }
+    let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
+    assert_eq!((report.keys_moved, report.groups_keyed), (0, 0));
+}
+
+/// What a rule looks at of single lines is found in whichever column it stands, whatever its letter case, and the next
+/// load knows it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rule_may_look_at_each_text_of_a_line(pool: PgPool) {
+    let text = bill(&[("arn:a", "{}", Some("4.5")), ("arn:b", "{}", Some("1"))]);
+    assert_eq!(import(&pool, "early", &text).await.state, "published");
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let looked_at = [
+        ("resource_id", "ARN:A"),
+        ("resource_name", "resourcename of ARN:A"),
+        ("resource_type", "resourcetype of ARN:A"),
+        ("charge_description", "chargedescription of ARN:A"),
+        ("column:SkuMeter", "skumeter of ARN:A"),
+    ];
+    for (index, (attribute, value)) in looked_at.into_iter().enumerate() {
+        let service = format!("service-{index}");
+        app.api("POST", "/api/v1/services", &token, json!({"name": service})).await;
+        let rule = json!({"applies_to": "charges", "note": "test", "service": service, "place": "first",
+            "conditions": [{"attribute": attribute, "operator": "equals", "value": value}]});
+        let made = app.api("POST", "/api/v1/rules", &token, rule).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{attribute}: {}", made.body);
+        assert_eq!(costs(&pool).await, ["-/- 1 USD".to_owned(), format!("{service}/- 4.5 USD")], "{attribute}");
+        assert_eq!(differences(&pool).await, 0, "{attribute}");
+    }
+    assert_eq!(import(&pool, "late", &text).await.state, "published");
+    assert_eq!(costs(&pool).await, ["-/- 2 USD", "service-4/- 9 USD"]);
     let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
     assert_eq!((report.keys_moved, report.groups_keyed), (0, 0));
 }

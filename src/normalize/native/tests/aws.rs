@@ -1,4 +1,4 @@
-use super::{attribute, costs, read, tags};
+use super::{Cell, attribute, costs, parquet_row, read, read_file, tags};
 
 const LEGACY: &str = "identity/LineItemId,identity/TimeInterval,bill/PayerAccountId,bill/BillingPeriodStartDate,\
     bill/BillingPeriodEndDate,bill/InvoicingEntity,lineItem/UsageAccountId,lineItem/LineItemType,\
@@ -222,6 +222,55 @@ fn report_2_is_read_from_parquet() {
     assert_eq!(charge.billing_period_end.unwrap().to_string(), "2026-11-01 00:00:00 UTC");
     assert_eq!((charge.billing_account_id, charge.service_category), (Some("0042"), Some("Storage")));
     assert!(bill.next_row().unwrap().is_none());
+}
+
+/// A legacy report in Parquet, or as Athena gives it: the names of report 2, and a column for each tag and each product
+/// attribute.
+#[test]
+fn a_legacy_report_under_names_of_athena_is_read() {
+    const SCHEMA: &str = "message report {
+        OPTIONAL BYTE_ARRAY identity_line_item_id (UTF8);
+        OPTIONAL BYTE_ARRAY bill_payer_account_id (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_line_item_type (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_product_code (UTF8);
+        OPTIONAL BYTE_ARRAY line_item_currency_code (UTF8);
+        OPTIONAL BYTE_ARRAY product_product_name (UTF8);
+        OPTIONAL BYTE_ARRAY product_region (UTF8);
+        OPTIONAL BYTE_ARRAY resource_tags_aws_created_by (UTF8);
+        OPTIONAL BYTE_ARRAY resource_tags_user_team (UTF8);
+        OPTIONAL BYTE_ARRAY resource_tags_user_cost_center (UTF8);
+        OPTIONAL INT64 bill_billing_period_start_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 bill_billing_period_end_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 line_item_usage_start_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL INT64 line_item_usage_end_date (TIMESTAMP(MILLIS,true));
+        OPTIONAL DOUBLE line_item_unblended_cost;
+    }";
+    let texts = ["id-1", "0042", "Usage", "AmazonEC2", "USD", "Amazon Elastic Compute Cloud", "eu-west-1"];
+    let tag_values = ["root", "shop", "007"];
+    // The first of October and of November 2026, and an hour on the fifth of October.
+    let moments = [1_790_812_800, 1_793_491_200, 1_791_158_400, 1_791_162_000].map(|at| Cell::Moment(at * 1000));
+    let all = texts.into_iter().chain(tag_values).map(Cell::Text).chain(moments).chain([Cell::Double(0.3)]);
+    let file = parquet_row(SCHEMA, &all.collect::<Vec<_>>());
+    let names: Vec<&str> =
+        SCHEMA.lines().filter_map(|line| line.trim().strip_prefix("OPTIONAL ")?.split([' ', ';']).nth(1)).collect();
+    let csv = format!(
+        "{}\n{},{},2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-05T00:00:00Z,2026-10-05T01:00:00Z,0.3\n",
+        names.join(","),
+        texts.join(","),
+        tag_values.join(","),
+    );
+    let look = |charge: &crate::normalize::Charge<'_>| {
+        let moments = [charge.billing_period_end, charge.charge_period_start].map(|moment| moment.unwrap().to_string());
+        let names = (charge.service_name.unwrap(), charge.service_category.unwrap(), charge.region_id.unwrap());
+        format!("{} {names:?} {} {}", costs(charge), moments.join(" "), tags(charge))
+    };
+    let (parquet, csv) = (read_file(file.path(), look), read(&csv, look));
+    assert_eq!((parquet.format.as_str(), csv.format.as_str()), ("AWS CUR 2.0 Parquet", "AWS CUR 2.0 CSV"));
+    let names = r#"("Amazon Elastic Compute Cloud", "Compute", "eu-west-1")"#;
+    let moments = "2026-11-01 00:00:00 UTC 2026-10-05 00:00:00 UTC";
+    let tags = r#"{"aws:created_by":"root","team":"shop","cost_center":"007"}"#;
+    assert_eq!(parquet.shown, [format!("0.3 0.3 - 0.3 {names} {moments} {tags}")]);
+    assert_eq!(csv.shown, parquet.shown);
 }
 
 /// Columns that show nothing are read as what someone says they are.

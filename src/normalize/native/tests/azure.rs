@@ -1,4 +1,4 @@
-use super::{attribute, costs, read, tags};
+use super::{Cell, attribute, costs, parquet_row, read, read_file, tags};
 use crate::normalize::Charge;
 
 const EA: &str = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterCategory,\
@@ -160,4 +160,45 @@ fn the_currency_of_prices_and_the_kind_of_account_are_told() {
             .join(" ")
     });
     assert_eq!(read.shown, ["EUR Subscription - -"], "which agreement an account is of is in no column");
+}
+
+/// Exports in Parquet have days as DATE and amounts as DECIMAL or DOUBLE. Of a DECIMAL every digit counts, of a DOUBLE
+/// its shortest text, which the receipt says.
+#[test]
+fn days_and_amounts_of_parquet_are_read() {
+    const SCHEMA: &str = "message export {
+        OPTIONAL BYTE_ARRAY BillingAccountId (UTF8);
+        OPTIONAL BYTE_ARRAY MeterCategory (UTF8);
+        OPTIONAL BYTE_ARRAY BillingCurrency (UTF8);
+        OPTIONAL BYTE_ARRAY ChargeType (UTF8);
+        OPTIONAL INT32 BillingPeriodStartDate (DATE);
+        OPTIONAL INT32 BillingPeriodEndDate (DATE);
+        OPTIONAL INT32 Date (DATE);
+        OPTIONAL FIXED_LEN_BYTE_ARRAY (16) Quantity (DECIMAL(38,18));
+        OPTIONAL COST;
+    }";
+    const DOUBLE: &str = "DOUBLE CostInBillingCurrency";
+    const DECIMAL: &str = "FIXED_LEN_BYTE_ARRAY (16) CostInBillingCurrency (DECIMAL(38,28))";
+    let cases = [
+        (DOUBLE, Cell::Double(4.173_459_453_429_997), "4.173459453429997"),
+        (DOUBLE, Cell::Double(8.9e-9), "0.0000000089"),
+        (DOUBLE, Cell::Double(-0.1), "-0.1"),
+        (DECIMAL, Cell::Decimal(31_000_000_000_000_000_000_000_000_001), "3.1000000000000000000000000001"),
+    ];
+    for (column, cost, expected) in cases {
+        // The first, the last and the fourth day of October 2026, and 24 hours.
+        let (days, hours) = ([20_727, 20_757, 20_730].map(Cell::Day), Cell::Decimal(24_000_000_000_000_000_001));
+        let texts = ["0042", "Virtual Machines", "EUR", "Usage"].map(Cell::Text);
+        let cells: Vec<Cell> = texts.into_iter().chain(days).chain([hours, cost]).collect();
+        let file = parquet_row(&SCHEMA.replace("COST", column), &cells);
+        let read = read_file(file.path(), |charge| {
+            let quantity = charge.consumed_quantity.as_ref().unwrap();
+            format!("{} {quantity} {}", costs(charge), periods(charge))
+        });
+        assert_eq!(read.format, "Azure cost export Parquet");
+        let periods = "2026-10-01T00:00 2026-11-01T00:00 2026-10-04T00:00 2026-10-05T00:00";
+        assert_eq!(read.shown, [format!("{expected} {expected} - - 24.000000000000000001 {periods}")]);
+        let warning = "CostInBillingCurrency is DOUBLE: converted by its shortest round-trip text.";
+        assert_eq!(read.warnings.iter().any(|told| told == warning), column == DOUBLE, "{:?}", read.warnings);
+    }
 }
