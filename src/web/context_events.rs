@@ -2,16 +2,18 @@
 
 use super::charts::{Buckets, Event, Leads, of_days};
 use super::deployment::safe_url;
+use super::filters::grouped;
 use super::query::{DAY_COUNT_MAX, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
 use crate::store::operational_events::{self, Filter, Listed};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 /// The list of all.
 pub(super) const PATH: &str = "/events";
 /// Shown on one chart.
-const EVENT_COUNT_MAX: i64 = 10_000;
+const EVENT_COUNT_MAX: usize = 10_000;
 /// Listed below it.
 const ROW_COUNT_MAX: usize = 50;
 
@@ -57,6 +59,8 @@ impl Whose<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct ContextEvents {
     listed: Vec<Listed>,
+    /// There are older ones that are not read.
+    is_cut: bool,
     list_href: String,
     days: Option<DateRange>,
 }
@@ -76,8 +80,15 @@ impl ContextEvents {
         let (from, until) =
             (days.start().and_time(NaiveTime::MIN).and_utc(), days.end().and_time(NaiveTime::MIN).and_utc());
         let filter = Filter { service_ids, environment_id, from, until, now };
-        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX).await?;
-        Ok(Self { listed, list_href: whose.list_href(), days: Some(days) })
+        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX as i64 + 1).await?;
+        Ok(Self::of(listed, whose.list_href(), days))
+    }
+
+    // Of one more than are shown, the oldest only says that there is one.
+    fn of(mut listed: Vec<Listed>, list_href: String, days: DateRange) -> Self {
+        let is_cut = listed.len() > EVENT_COUNT_MAX;
+        listed.truncate(EVENT_COUNT_MAX);
+        Self { listed, is_cut, list_href, days: Some(days) }
     }
 
     /// Marks for the lane below a chart, in order of time. Each leads to the list of its days.
@@ -111,7 +122,10 @@ impl ContextEvents {
     /// What that list has beyond the newest, in a sentence.
     pub fn note(&self) -> String {
         match self.listed.len() {
-            count if count as i64 >= EVENT_COUNT_MAX => "All of them, with the rules that placed each".into(),
+            _ if self.is_cut => format!(
+                "The chart shows the newest {}, the list {ROW_COUNT_MAX}: all of them, with the rules that placed each",
+                grouped(&BigDecimal::from(EVENT_COUNT_MAX as i64), 0)
+            ),
             count if count > ROW_COUNT_MAX => {
                 format!("These are the newest {ROW_COUNT_MAX} of {count}: all of them, with the rules that placed each")
             }
@@ -158,6 +172,36 @@ pub(super) fn duration(length: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A chart without its oldest marks says so, and one that has all of them does not.
+    #[test]
+    fn what_the_chart_leaves_out_is_said() {
+        let one = Listed {
+            operational_event_id: 1,
+            kind: "incident".into(),
+            status: "resolved".into(),
+            severity: None,
+            title: "Orders fail".into(),
+            started_at: DateTime::UNIX_EPOCH,
+            ended_at: None,
+            last_mention_at: None,
+            time_is_received: false,
+            url: None,
+            source_name: "pagerduty".into(),
+            environment_name: None,
+        };
+        let of = |count: usize| {
+            let days = DateRange::days_to(DateTime::UNIX_EPOCH.date_naive(), 3);
+            let events = ContextEvents::of(vec![one.clone(); count], PATH.into(), days);
+            (events.note(), events.on_chart(&Buckets::new(days, days.last_day())).len())
+        };
+        let (note, shown) = of(10_001);
+        assert!(note.starts_with("The chart shows the newest 10,000, the list 50: all"), "{note}");
+        assert_eq!(shown, 10_000);
+        let (note, shown) = of(10_000);
+        assert!(note.starts_with("These are the newest 50 of 10000: all"), "{note}");
+        assert_eq!((shown, of(2).0.as_str()), (10_000, "By which rules each was placed"));
+    }
 
     #[test]
     fn durations_read_like_durations() {
