@@ -1,7 +1,10 @@
 //! What senders of events make up (titles, branches, people, addresses) stays text on every page (S25).
 
-use crate::webhooks::Github;
+use crate::senders::Doors;
+use crate::support::count;
+use crate::webhooks::{Github, minute};
 use axum::http::StatusCode;
+use costwake::events::Sender;
 use costwake::rollup::events::read_new;
 use costwake::store::Role;
 use serde_json::{Value, json};
@@ -85,4 +88,25 @@ async fn what_senders_make_up_stays_text(pool: PgPool) {
     assert!(shown.contains("&#60;script&#62;alert(1)"), "it is shown, as text");
     let csv = browser.get("/deployments.csv").await;
     assert!(csv.body.contains("\"'=HYPERLINK"), "{}", csv.body);
+}
+
+/// What identifies a CDEvent may hold characters that no column takes: it is stored all the same, once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_nul_in_source_or_id_keeps_no_event_out(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let sender = Sender::of("cdevents").unwrap();
+    let subject = json!({"id": "checkout", "content": {"environment": {"id": "production"},
+        "artifactId": "pkg:oci/checkout@sha256%3Aaa?tag=1"}});
+    let (accepted, known) = (StatusCode::ACCEPTED, StatusCode::OK);
+    for (source, id, status) in [("/ci\0", "1", accepted), ("/ci", "2\0\u{1}", accepted), ("/ci", "2\0\u{1}", known)] {
+        let event = json!({"context": {"id": id, "source": source, "type": "dev.cdevents.service.deployed.0.3.0",
+            "timestamp": minute(0)}, "subject": subject});
+        let sent = doors.send(sender, &[], event.to_string().as_bytes()).await;
+        assert_eq!(sent.status, status, "{}", sent.body);
+    }
+    let keys: Vec<String> =
+        sqlx::query_scalar("SELECT dedupe_key FROM event_delivery ORDER BY 1").fetch_all(&pool).await.unwrap();
+    assert_eq!(keys, ["/ci/1", "/ci/2"]);
+    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 1);
 }
