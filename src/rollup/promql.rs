@@ -65,8 +65,8 @@ pub async fn take(
     let points: Vec<MetricPoint> = hours.into_iter().map(point).collect();
     taking.write(&points, Write::Replace, Some(until), &by, now).await?;
     taking.delete_left(&query.metric, &answered(series, until), &points, &by, now).await?;
-    // Each answer is of the last 48 hours: what it leaves was left by the one before, but for an hour. An empty one says
-    // nothing of any.
+    // Each answer is of the last 48 hours: what it leaves was left by the one before, but for an hour. An empty one
+    // says nothing of any.
     if !series.is_empty() {
         usage_unmapped::replace(taking.conn(), &by, &lost, now).await?;
     }

@@ -1,11 +1,14 @@
 //! Operational events on charts and in lists: what else happened beside deployments and cost.
 
 use super::charts::{Buckets, Event, Leads, of_days};
+use super::daily::Daily;
 use super::deployment::safe_url;
 use super::filters::grouped;
-use super::query::{DAY_COUNT_MAX, VALUE_BYTES_MAX};
+use super::query::{DAY_COUNT_MAX, Span, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
+use crate::store::operational_event_lists;
 use crate::store::operational_events::{self, Filter, Listed};
+use askama::Template;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -33,8 +36,8 @@ pub struct ContextRow {
 /// Whose events: of services, in an environment or in none that is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {
-    /// The services.
-    pub service_ids: &'a [i64],
+    /// The services; of any and of none where nothing is given.
+    pub service_ids: Option<&'a [i64]>,
     /// Their addresses.
     pub service_slugs: &'a [&'a str],
     /// The environment; any where none is given.
@@ -55,6 +58,19 @@ impl Whose<'_> {
     }
 }
 
+/// The list below the charts of a page. Written into a template as it is; nothing where there are none.
+#[derive(Debug, Clone, Default, Template)]
+#[template(path = "partials/context.html")]
+pub struct ContextSection {
+    rows: Vec<ContextRow>,
+    note: String,
+    href: String,
+    /// "the services of this team".
+    whose: &'static str,
+}
+
+impl askama::filters::HtmlSafe for ContextSection {}
+
 /// The operational events of services in some days.
 #[derive(Debug, Clone, Default)]
 pub struct ContextEvents {
@@ -74,7 +90,7 @@ impl ContextEvents {
         now: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
         let Whose { service_ids, environment_id, .. } = *whose;
-        if service_ids.is_empty() {
+        if service_ids.is_some_and(<[i64]>::is_empty) {
             return Ok(Self::default());
         }
         let (from, until) =
@@ -82,6 +98,22 @@ impl ContextEvents {
         let filter = Filter { service_ids, environment_id, from, until, now };
         let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX as i64 + 1).await?;
         Ok(Self::of(listed, whose.list_href(), days))
+    }
+
+    /// Reads those of a team's services, in an environment or in any.
+    pub async fn of_team(
+        conn: &mut PgConnection,
+        team_id: i64,
+        (environment_id, environment_slug): (Option<i64>, &str),
+        days: DateRange,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Self> {
+        let services = operational_event_lists::services_of_team(&mut *conn, team_id).await?;
+        let ids: Vec<i64> = services.iter().map(|one| one.service_id).collect();
+        let slugs: Vec<&str> = services.iter().map(|one| one.slug.as_str()).collect();
+        let service_ids = Some(ids.as_slice());
+        let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug };
+        Self::read(conn, &whose, days, now).await
     }
 
     // Of one more than are shown, the oldest only says that there is one.
@@ -102,6 +134,17 @@ impl ContextEvents {
             })
         };
         self.listed.iter().rev().filter_map(event).collect()
+    }
+
+    /// Charts of daily cost with these marks below their bars.
+    pub fn on_charts(&self, charts: Vec<Daily>, span: &Span) -> Vec<Daily> {
+        let events = self.on_chart(&Buckets::new(span.chart, span.complete_to));
+        charts.into_iter().map(|chart| chart.with_events(&events, span)).collect()
+    }
+
+    /// The newest and where all of them are. `whose` is "this service".
+    pub fn section(&self, whose: &'static str) -> ContextSection {
+        ContextSection { rows: self.rows(), note: self.note(), href: self.href(), whose }
     }
 
     /// The newest, as a list.

@@ -31,8 +31,8 @@ pub fn groups(releases: &[ReleaseDay]) -> Vec<Vec<NaiveDate>> {
 /// What the releases of one group did together to the cost of this service, as a mean over the days after the last of
 /// them: actual cost less what the days would have cost without any of them. Of a single day it is [`estimate`].
 ///
-/// The days from the first release, or from where the first of their rollouts began, to the last release are looked at by
-/// nobody: they lie neither before nor after.
+/// The days from the first release, or from where the first of their rollouts began, to the last release are looked at
+/// by nobody: they lie neither before nor after.
 pub fn estimate_joint(history: &History, days: &[NaiveDate], model: &Model, calibration: &Calibration) -> Impact {
     let last = match days {
         [] => return estimate(history, history.complete_to, model, calibration),

@@ -147,7 +147,12 @@ mod tests {
             traffic: None,
             siblings: None,
             replicas: None,
-            releases: vec![ReleaseDay { day: released, deployment_ids: vec![1], share_before: None, rollout_from: None }],
+            releases: vec![ReleaseDay {
+                day: released,
+                deployment_ids: vec![1],
+                share_before: None,
+                rollout_from: None,
+            }],
             price_events: Vec::new(),
             notes: Vec::new(),
         });

@@ -211,8 +211,8 @@ async fn take_deployment(
     Ok(())
 }
 
-// Deployments that began here and never ended, and previews that stand: the list may not show them any more. One that is as
-// it was has no status that was not taken then.
+// Deployments that began here and never ended, and previews that stand: the list may not show them any more. One that
+// is as it was has no status that was not taken then.
 async fn read_open(
     asking: &mut Asking<'_>,
     path_name: &str,

@@ -166,7 +166,8 @@ async fn show(
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
-    let whose = Whose { service_ids: &context_ids, service_slugs: &slugs, environment_id, environment_slug: env };
+    let service_ids = Some(context_ids.as_slice());
+    let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug: env };
     let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), page.now).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
