@@ -117,8 +117,8 @@ async fn an_open_deployment_is_asked_for_with_its_mark(pool: PgPool) {
     assert_eq!(place.deployments().await, [ended], "{}", place.last("error").await);
 }
 
-/// A preview that GitHub made inactive is over: no webhook says so, and its deployment is older than any list is read. It is
-/// asked for until it is over, and no longer.
+/// A preview that GitHub made inactive is over: no webhook says so, and its deployment is older than any list is read. It
+/// is asked for until it is over, and no longer.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_preview_is_asked_for_until_it_is_over(pool: PgPool) {
     let place = Place::new(&pool, "github").await;
