@@ -30,7 +30,7 @@ pub(super) fn identity(headers: &Headers, root: &Value) -> Option<String> {
     let text = |pointer: &str| root.pointer(pointer).and_then(Value::as_str);
     let source = headers.get("ce-source").or_else(|| text("/source")).or_else(|| text("/context/source"))?;
     let id = headers.get("ce-id").or_else(|| text("/id")).or_else(|| text("/context/id"))?;
-    Some(joined(&[source, id]))
+    Some(joined(&[&clean::whole(source)?, &clean::whole(id)?]))
 }
 
 /// The type of the event, for the list of deliveries.

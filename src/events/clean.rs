@@ -22,6 +22,12 @@ pub fn id(raw: &str) -> Option<String> {
     text(raw).filter(|_| raw.trim().chars().count() <= ID_LENGTH_MAX)
 }
 
+/// A text of any length without what [`text`] leaves out: no column takes a NUL. Nothing where nothing is left.
+pub fn whole(raw: &str) -> Option<String> {
+    let kept: String = raw.trim().chars().filter(|c| is_plain(*c)).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
 // Direction marks can make a name on a page look like another.
 fn is_plain(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -170,7 +170,8 @@ fn named_key(sender: &Sender, headers: &Headers, root: &Value, body_sha256: &str
     };
     match sender.key {
         "github" => header("x-github-delivery"),
-        "gitlab" => header("idempotency-key").or_else(|| header("webhook-id")).or_else(|| {
+        // The first of both is signed: with another of the second, what was sent once would count again.
+        "gitlab" => header("webhook-id").or_else(|| header("idempotency-key")).or_else(|| {
             // The event's number is shared by all hooks that it is sent to, by what a hook causes in turn, and by several
             // events of one request. Before 16.2 it is the only one there is, and the body tells these apart.
             let delivery = header("x-gitlab-webhook-uuid").unwrap_or_else(|| body_sha256.to_owned());
@@ -226,6 +227,20 @@ mod tests {
                 assert_eq!(key(&root), key(&Value::Null), "{}", sender.key);
             }
         }
+    }
+
+    /// A request that somebody recorded has the signature of its own id only.
+    #[test]
+    fn a_signed_request_of_gitlab_is_the_same_whatever_else_it_says() {
+        let gitlab = Sender::of("gitlab").unwrap();
+        let key = |headers: &[(&str, &str)]| {
+            let headers = Headers::redacted(headers.iter().copied());
+            dedupe_key(gitlab, &headers, &Value::Null, "sha", DateTime::UNIX_EPOCH)
+        };
+        let signed = ("Webhook-Id", "msg-1");
+        assert_eq!(key(&[signed, ("Idempotency-Key", "msg-1")]), key(&[signed, ("Idempotency-Key", "another")]));
+        assert_eq!(key(&[signed]), "msg-1");
+        assert_eq!(key(&[("Idempotency-Key", "msg-2")]), "msg-2", "an older GitLab sends no other");
     }
 
     /// A flag that is on, off and on again has the same body twice.

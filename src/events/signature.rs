@@ -213,6 +213,10 @@ mod tests {
         assert!(proven(Proof::Gitlab, secret, &signed, body, 1_614_265_330));
         assert!(proven(Proof::Gitlab, secret, &signed, body, 1_614_265_629));
         assert!(!proven(Proof::Gitlab, secret, &signed, body, 1_614_265_631));
+        // A time that is still to come is no better than one that is past.
+        assert!(proven(Proof::Gitlab, secret, &signed, body, 1_614_265_030));
+        assert!(!proven(Proof::Gitlab, secret, &signed, body, 1_614_265_029));
+        assert!(!proven(Proof::Gitlab, secret, &signed, body, 0));
         assert!(!proven(Proof::Gitlab, secret, &signed, b"{}", 1_614_265_330));
         let token = [("x-gitlab-token", secret)];
         assert!(proven(Proof::Gitlab, secret, &token, body, 0));

@@ -32,7 +32,7 @@ pub struct Derived {
     pub status_at: DateTime<Utc>,
     /// When it was first heard of.
     pub created_at: DateTime<Utc>,
-    /// When it began: the first status "in progress", else its creation.
+    /// When it began: the first status "in progress", else its creation; no later than the first step of a canary.
     pub started_at: DateTime<Utc>,
     /// When it went live: the first success of the last attempt. For one that failed, when it did.
     pub finished_at: Option<DateTime<Utc>>,
@@ -57,12 +57,15 @@ pub fn derive(told: &[Told]) -> Option<Derived> {
     // A sender may tell of start and end at once.
     let told_start = order.iter().filter_map(|(_, told)| told.event.started_at).min();
     let order: Vec<&Told> = order.iter().map(|(_, told)| *told).collect();
+    let facts = facts(&order);
+    let began = in_progress.map(|(_, at)| at).or(told_start).unwrap_or(first);
     Some(Derived {
-        facts: facts(&order),
+        // Traffic that went to it says that it had begun.
+        started_at: facts.steps.first().map_or(began, |step| began.min(step.at)),
+        facts,
         status,
         status_at,
         created_at: first,
-        started_at: in_progress.map(|(_, at)| at).or(told_start).unwrap_or(first),
         finished_at: course.finished_at(),
         attempts: course.attempts,
         time_is_received: order.iter().any(|told| told.event.time_is_received && known_status(told).is_some()),
@@ -188,6 +191,7 @@ pub(super) fn facts(order: &[&Told]) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Step;
     use super::*;
     use proptest::prelude::*;
     use std::slice;
@@ -215,6 +219,18 @@ mod tests {
         let derived = derive(&all).unwrap();
         assert_eq!((derived.status, derived.attempts), (Status::Succeeded, 1));
         assert_eq!((derived.started_at, derived.finished_at), (at(1), Some(at(4))));
+    }
+
+    #[test]
+    fn a_canary_that_is_told_at_its_end_began_with_its_first_step() {
+        let mut end = told(Status::Succeeded, 90);
+        end.event.created_at = None;
+        let step = |minute, weight_percent| Step { at: at(minute), weight_percent };
+        end.event.steps = vec![step(60, 50), step(20, 5)];
+        let derived = derive(slice::from_ref(&end)).unwrap();
+        assert_eq!((derived.started_at, derived.finished_at), (at(20), Some(at(90))));
+        let all = [told(Status::InProgress, 10), end];
+        assert_eq!(derive(&all).unwrap().started_at, at(10), "what was told to begin earlier did");
     }
 
     #[test]

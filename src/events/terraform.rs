@@ -6,7 +6,12 @@ use super::{Event, EventError, EventKind, Status, clean};
 /// Reads one notification; it may tell of several statuses of its run.
 pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if !fields.has("/run_id") {
-        return Ok(vec![fields.ignored("HCP Terraform says that the notification is set up")]);
+        let verifies = fields.list("/notifications").next().is_some_and(|of| of.word("/trigger") == "verification");
+        let reason = match verifies {
+            true => "HCP Terraform says that the notification is set up",
+            false => "the notification names no run",
+        };
+        return Ok(vec![fields.ignored(reason)]);
     }
     let run_id = fields.id("/run_id")?;
     let events: Vec<Event> = fields.list("/notifications").take(100).map(|of| told(&fields, &of, &run_id)).collect();
@@ -61,6 +66,18 @@ mod tests {
             Told { event: read(Fields::new(&body, received_at)).unwrap().remove(0), received_at }
         });
         derive_context(&told.collect::<Vec<_>>()).unwrap()
+    }
+
+    /// Notifications of a workspace (drift, a failed check) have no run: they verify nothing.
+    #[test]
+    fn what_has_no_run_is_told_from_what_only_verifies() {
+        let ignored = |trigger: &str| {
+            let body = json!({"payload_version": 1, "run_id": null, "notifications": [{"trigger": trigger}]});
+            read(Fields::new(&body, minute(0))).unwrap().remove(0).reason
+        };
+        let verified = ignored("verification").unwrap();
+        assert!(verified.contains("is set up"), "{verified}");
+        assert_eq!(ignored("assessment:drifted").as_deref(), Some("the notification names no run"));
     }
 
     #[test]

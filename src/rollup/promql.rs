@@ -65,7 +65,11 @@ pub async fn take(
     let points: Vec<MetricPoint> = hours.into_iter().map(point).collect();
     taking.write(&points, Write::Replace, Some(until), &by, now).await?;
     taking.delete_left(&query.metric, &answered(series, until), &points, &by, now).await?;
-    usage_unmapped::count(taking.conn(), &by, &lost, now).await?;
+    // Each answer is of the last 48 hours: what it leaves was left by the one before, but for an hour. An empty one
+    // says nothing of any.
+    if !series.is_empty() {
+        usage_unmapped::replace(taking.conn(), &by, &lost, now).await?;
+    }
     let count = points.len() as i64;
     metric_queries::pulled(taking.conn(), query.metric_query_id, Ok(count), now).await?;
     taking.finish(&by, now).await?;

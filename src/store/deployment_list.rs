@@ -16,6 +16,8 @@ pub struct ListedDeployment {
     pub deployment_id: i64,
     /// When it went live, as far as it is known.
     pub at: DateTime<Utc>,
+    /// When it began, where that is known and was before it went live.
+    pub started_at: Option<DateTime<Utc>>,
     /// The sender gave no time: it is that of receipt.
     pub time_is_received: bool,
     /// `succeeded`, `failed`, …
@@ -138,6 +140,7 @@ pub async fn list(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+            CASE WHEN d.started_at < d.finished_at THEN d.started_at END AS "started_at?",
             d.standing AS status, CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!",
             d.kind, d.version, d.sha, d.title, d.actor, d.repo, s.is_noop AS "is_noop!",
             c.commits AS "commits!",
@@ -208,6 +211,7 @@ pub async fn of_service(
         r#"
         SELECT
             d.deployment_id, coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+            CASE WHEN d.started_at < d.finished_at THEN d.started_at END AS "started_at?",
             d.standing AS status, CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!",
             d.kind, d.version, d.sha, d.title, d.actor, d.repo, ds.is_noop AS "is_noop!",
             c.commits AS "commits!",

@@ -37,21 +37,29 @@ pub async fn deployments(
     Ok(known)
 }
 
-/// The sender's ids of deployments of a repository that have not ended, among those made since a moment, newest first.
+/// The sender's ids of deployments of a repository of which more may be told, newest first: those made since a moment that
+/// have not ended; and of `with_previews` those that stand in a preview without an end, however long ago they were made.
 pub async fn open_deployments(
     conn: &mut PgConnection,
     event_source_id: i64,
     repo: &str,
     since: DateTime<Utc>,
+    with_previews: bool,
     limit: i64,
 ) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        "SELECT external_id FROM deployment
-         WHERE event_source_id = $1 AND repo = $2 AND created_at >= $3 AND status IN ('pending', 'in_progress', 'unknown')
-         ORDER BY created_at DESC LIMIT $4",
+        r#"SELECT d.external_id AS "external_id!"
+           FROM deployment d LEFT JOIN environment e ON e.environment_id = d.environment_id
+           WHERE d.event_source_id = $1 AND d.repo = $2
+             AND (d.created_at >= $3 AND d.status IN ('pending', 'in_progress', 'unknown')
+                  OR $4::boolean AND d.standing = 'succeeded' AND e.kind = 'preview'
+                     AND NOT EXISTS (SELECT FROM environment_end n
+                                     WHERE n.environment_id = d.environment_id AND NOT coalesce(n.is_refused, false)))
+           ORDER BY d.created_at DESC, d.deployment_id DESC LIMIT $5"#,
         event_source_id,
         repo,
         since,
+        with_previews,
         limit
     )
     .fetch_all(conn)

@@ -21,6 +21,8 @@ pub struct LiveRelease {
     pub environment_id: i64,
     /// When it went live.
     pub at: DateTime<Utc>,
+    /// When it began, where that is known.
+    pub began_at: Option<DateTime<Utc>>,
     /// Only when it was told is known, not when it was.
     pub time_is_received: bool,
     /// It went back to an earlier version.
@@ -62,7 +64,8 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
     sqlx::query_as!(
         LiveRelease,
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
-                  coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.time_is_received,
+                  coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.started_at AS "began_at?",
+                  d.time_is_received,
                   (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!", target.at AS "went_back_to?"
            FROM deployment d
            JOIN deployment_service ds USING (deployment_id)

@@ -1,6 +1,8 @@
 //! Operational events page by page, each with the rules that placed it.
 
+use super::catalogue::ENTRY_READ_MAX;
 use super::deployment_pins::Matching;
+use super::limits;
 use super::operational_events::{Listed, silent_since};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -150,4 +152,17 @@ pub async fn services(conn: &mut PgConnection, slugs: &[String]) -> sqlx::Result
     )
     .fetch_all(conn)
     .await
+}
+
+/// The services of a team, by name.
+pub async fn services_of_team(conn: &mut PgConnection, team_id: i64) -> sqlx::Result<Vec<NamedService>> {
+    let rows = sqlx::query_as!(
+        NamedService,
+        "SELECT service_id, slug, name FROM service WHERE team_id = $1 ORDER BY name, service_id LIMIT $2",
+        team_id,
+        ENTRY_READ_MAX + 1
+    )
+    .fetch_all(conn)
+    .await?;
+    limits::within(rows, ENTRY_READ_MAX, "services of a team")
 }

@@ -159,8 +159,8 @@ async fn write(conn: &mut PgConnection, operational_event_id: i64, context: &Con
 /// Which operational events. Those without an environment are of all of them.
 #[derive(Debug, Clone)]
 pub struct Filter<'a> {
-    /// Of these services.
-    pub service_ids: &'a [i64],
+    /// Of these services; of any and of none where nothing is given.
+    pub service_ids: Option<&'a [i64]>,
     /// Of this environment; of any where none is given.
     pub environment_id: Option<i64>,
     /// That last into this time.
@@ -231,8 +231,9 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> s
            LEFT JOIN LATERAL (
                SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
                WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
-           WHERE EXISTS (SELECT FROM operational_event_service os
-                         WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1))
+           WHERE ($1::bigint[] IS NULL
+                  OR EXISTS (SELECT FROM operational_event_service os
+                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
              AND o.started_at < $4 AND coalesce(o.ended_at, lost.at, 'infinity') >= $3
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $5"#,

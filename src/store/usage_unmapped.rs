@@ -115,6 +115,23 @@ pub async fn count(
     .map(drop)
 }
 
+/// Counts the values that one reading leaves, in place of those that the last one of the same origin left: it read most of
+/// the same hours. In a transaction.
+pub async fn replace(
+    conn: &mut PgConnection,
+    origin: &str,
+    lost: &BTreeMap<Lost, i64>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    // The rows stay meanwhile, and with them since when these values come.
+    sqlx::query!("UPDATE usage_unmapped SET value_count = 0 WHERE origin = $1", origin).execute(&mut *conn).await?;
+    count(&mut *conn, origin, lost, now).await?;
+    sqlx::query!("DELETE FROM usage_unmapped WHERE origin = $1 AND value_count = 0", origin)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
 /// What came and belongs to nothing.
 #[derive(Debug, Clone)]
 pub struct Unmapped {

@@ -1,9 +1,10 @@
 //! The plain comparison around a deployment: average cost a day before and after. Not an estimate: nothing is
 //! said of causes, and nothing of days that are not complete.
 
+use crate::analyze::impact;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use std::collections::BTreeMap;
 
 /// Complete days on each side in tables: a week each, so that both have the same weekdays.
@@ -11,9 +12,17 @@ pub const WEEK: u32 = 7;
 /// Complete days on each side on a deployment's own page, where there are as many.
 pub const FOUR_WEEKS: u32 = 28;
 
-/// The days around a deployment; its own day belongs to neither side.
+/// The day on which a deployment began that went live on a later one: from there on its days are neither before nor after,
+/// as in estimates.
+pub fn rollout_from(started_at: Option<DateTime<Utc>>, day: NaiveDate) -> Option<NaiveDate> {
+    impact::rollout_from(started_at?.date_naive(), day)
+}
+
+/// The days around a deployment; those from its start to the day on which it went live belong to neither side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Around {
+    /// The day on which it began; the day of the deployment where it took no longer.
+    pub began: NaiveDate,
     /// The day of the deployment.
     pub day: NaiveDate,
     /// The days before it that bills tell of; `None` where there is none.
@@ -26,12 +35,19 @@ pub struct Around {
 
 impl Around {
     /// Up to `wanted` days on each side, of which those before the first bill do not count, and of those after it none after
-    /// `complete_to`: what they cost is not known.
-    pub fn new(day: NaiveDate, bills_from: Option<NaiveDate>, complete_to: NaiveDate, wanted: u32) -> Self {
+    /// `complete_to`: what they cost is not known. `rollout_from` is the day on which it began, where that is an earlier one.
+    pub fn new(
+        day: NaiveDate,
+        rollout_from: Option<NaiveDate>,
+        bills_from: Option<NaiveDate>,
+        complete_to: NaiveDate,
+        wanted: u32,
+    ) -> Self {
+        let began = rollout_from.map_or(day, |first| first.min(day));
         let billed = |start: NaiveDate, end| DateRange::new(bills_from.map_or(start, |first| first.max(start)), end);
         let (wanted_days, next) = (Days::new(u64::from(wanted)), day + Days::new(1));
         let end = (next + wanted_days).min(complete_to + Days::new(1));
-        Self { day, before: billed(day - wanted_days, day), after: billed(next, end), wanted }
+        Self { began, day, before: billed(began - wanted_days, began), after: billed(next, end), wanted }
     }
 
     /// Days before the deployment that bills tell of.
@@ -46,9 +62,14 @@ impl Around {
 
     /// Everything from the first day before to the last wanted day after.
     pub fn whole(&self) -> DateRange {
-        let first = self.before.map_or(self.day, DateRange::start);
+        let first = self.before.map_or(self.began, DateRange::start);
         let days = (self.day - first).num_days().unsigned_abs() as u32 + 1 + self.wanted;
         DateRange::days_to(self.day + Days::new(u64::from(self.wanted)), days)
+    }
+
+    /// Whether it took days, which are on neither side.
+    pub fn has_rollout(&self) -> bool {
+        self.began < self.day
     }
 
     /// "9 days before against 28 after".
@@ -135,7 +156,7 @@ mod tests {
     #[test]
     fn the_day_itself_and_incomplete_days_count_on_neither_side() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let around = Around::new(day("2026-11-10"), Some(day("2026-10-01")), day("2026-11-13"), WEEK);
+        let around = Around::new(day("2026-11-10"), None, Some(day("2026-10-01")), day("2026-11-13"), WEEK);
         assert_eq!(around.days_after(), 3);
         let one = BigDecimal::from(7);
         let costs = ["2026-11-02", "2026-11-03", "2026-11-09", "2026-11-10", "2026-11-11", "2026-11-14"];
@@ -150,18 +171,31 @@ mod tests {
     }
 
     #[test]
+    fn days_of_a_rollout_count_on_neither_side() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let (began, live) = (day("2026-11-07"), day("2026-11-10"));
+        let around = Around::new(live, Some(began), Some(day("2026-10-01")), day("2026-11-20"), WEEK);
+        assert_eq!((around.days_before(), around.days_after(), around.has_rollout()), (7, 7, true));
+        assert_eq!((around.whole().start(), around.whole().last_day()), (day("2026-10-31"), day("2026-11-17")));
+        let cost = |one: NaiveDate| BigDecimal::from(if one < began { 10 } else { 16 });
+        let days: Vec<(NaiveDate, BigDecimal)> = around.whole().days().map(|day| (day, cost(day))).collect();
+        let rows = Averages::over(&around, days.iter().map(|(day, cost)| (*day, "USD", cost))).rows();
+        assert_eq!((&rows[0].before, &rows[0].after), (&BigDecimal::from(10), &BigDecimal::from(16)));
+    }
+
+    #[test]
     fn days_before_the_first_bill_are_no_days_without_cost() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let around = Around::new(day("2026-10-10"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        let around = Around::new(day("2026-10-10"), None, Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
         assert_eq!((around.days_label().as_str(), around.wanted), ("9 days before against 28 after", 28));
         assert_eq!((around.whole().start(), around.whole().last_day()), (day("2026-10-01"), day("2026-11-07")));
         let cost = BigDecimal::from(1000);
         let days: Vec<NaiveDate> = around.whole().days().collect();
         let rows = Averages::over(&around, days.iter().map(|day| (*day, "USD", &cost))).rows();
         assert_eq!((&rows[0].before, &rows[0].after), (&cost, &cost));
-        let first = Around::new(day("2026-10-01"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        let first = Around::new(day("2026-10-01"), None, Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
         assert_eq!((first.before, first.days_after(), first.whole().start()), (None, 28, day("2026-10-01")));
-        let earlier = Around::new(day("2026-09-20"), Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
+        let earlier = Around::new(day("2026-09-20"), None, Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
         assert_eq!((earlier.days_before(), earlier.days_after()), (0, 18));
     }
 }

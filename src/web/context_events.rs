@@ -1,17 +1,22 @@
 //! Operational events on charts and in lists: what else happened beside deployments and cost.
 
 use super::charts::{Buckets, Event, Leads, of_days};
+use super::daily::Daily;
 use super::deployment::safe_url;
-use super::query::{DAY_COUNT_MAX, VALUE_BYTES_MAX};
+use super::filters::grouped;
+use super::query::{DAY_COUNT_MAX, Span, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
+use crate::store::operational_event_lists;
 use crate::store::operational_events::{self, Filter, Listed};
+use askama::Template;
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 /// The list of all.
 pub(super) const PATH: &str = "/events";
 /// Shown on one chart.
-const EVENT_COUNT_MAX: i64 = 10_000;
+const EVENT_COUNT_MAX: usize = 10_000;
 /// Listed below it.
 const ROW_COUNT_MAX: usize = 50;
 
@@ -31,8 +36,8 @@ pub struct ContextRow {
 /// Whose events: of services, in an environment or in none that is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {
-    /// The services.
-    pub service_ids: &'a [i64],
+    /// The services; of any and of none where nothing is given.
+    pub service_ids: Option<&'a [i64]>,
     /// Their addresses.
     pub service_slugs: &'a [&'a str],
     /// The environment; any where none is given.
@@ -53,10 +58,25 @@ impl Whose<'_> {
     }
 }
 
+/// The list below the charts of a page. Written into a template as it is; nothing where there are none.
+#[derive(Debug, Clone, Default, Template)]
+#[template(path = "partials/context.html")]
+pub struct ContextSection {
+    rows: Vec<ContextRow>,
+    note: String,
+    href: String,
+    /// "the services of this team".
+    whose: &'static str,
+}
+
+impl askama::filters::HtmlSafe for ContextSection {}
+
 /// The operational events of services in some days.
 #[derive(Debug, Clone, Default)]
 pub struct ContextEvents {
     listed: Vec<Listed>,
+    /// There are older ones that are not read.
+    is_cut: bool,
     list_href: String,
     days: Option<DateRange>,
 }
@@ -70,14 +90,37 @@ impl ContextEvents {
         now: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
         let Whose { service_ids, environment_id, .. } = *whose;
-        if service_ids.is_empty() {
+        if service_ids.is_some_and(<[i64]>::is_empty) {
             return Ok(Self::default());
         }
         let (from, until) =
             (days.start().and_time(NaiveTime::MIN).and_utc(), days.end().and_time(NaiveTime::MIN).and_utc());
         let filter = Filter { service_ids, environment_id, from, until, now };
-        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX).await?;
-        Ok(Self { listed, list_href: whose.list_href(), days: Some(days) })
+        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX as i64 + 1).await?;
+        Ok(Self::of(listed, whose.list_href(), days))
+    }
+
+    /// Reads those of a team's services, in an environment or in any.
+    pub async fn of_team(
+        conn: &mut PgConnection,
+        team_id: i64,
+        (environment_id, environment_slug): (Option<i64>, &str),
+        days: DateRange,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Self> {
+        let services = operational_event_lists::services_of_team(&mut *conn, team_id).await?;
+        let ids: Vec<i64> = services.iter().map(|one| one.service_id).collect();
+        let slugs: Vec<&str> = services.iter().map(|one| one.slug.as_str()).collect();
+        let service_ids = Some(ids.as_slice());
+        let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug };
+        Self::read(conn, &whose, days, now).await
+    }
+
+    // Of one more than are shown, the oldest only says that there is one.
+    fn of(mut listed: Vec<Listed>, list_href: String, days: DateRange) -> Self {
+        let is_cut = listed.len() > EVENT_COUNT_MAX;
+        listed.truncate(EVENT_COUNT_MAX);
+        Self { listed, is_cut, list_href, days: Some(days) }
     }
 
     /// Marks for the lane below a chart, in order of time. Each leads to the list of its days.
@@ -91,6 +134,17 @@ impl ContextEvents {
             })
         };
         self.listed.iter().rev().filter_map(event).collect()
+    }
+
+    /// Charts of daily cost with these marks below their bars.
+    pub fn on_charts(&self, charts: Vec<Daily>, span: &Span) -> Vec<Daily> {
+        let events = self.on_chart(&Buckets::new(span.chart, span.complete_to));
+        charts.into_iter().map(|chart| chart.with_events(&events, span)).collect()
+    }
+
+    /// The newest and where all of them are. `whose` is "this service".
+    pub fn section(&self, whose: &'static str) -> ContextSection {
+        ContextSection { rows: self.rows(), note: self.note(), href: self.href(), whose }
     }
 
     /// The newest, as a list.
@@ -111,7 +165,10 @@ impl ContextEvents {
     /// What that list has beyond the newest, in a sentence.
     pub fn note(&self) -> String {
         match self.listed.len() {
-            count if count as i64 >= EVENT_COUNT_MAX => "All of them, with the rules that placed each".into(),
+            _ if self.is_cut => format!(
+                "The chart shows the newest {}, the list {ROW_COUNT_MAX}: all of them, with the rules that placed each",
+                grouped(&BigDecimal::from(EVENT_COUNT_MAX as i64), 0)
+            ),
             count if count > ROW_COUNT_MAX => {
                 format!("These are the newest {ROW_COUNT_MAX} of {count}: all of them, with the rules that placed each")
             }
@@ -158,6 +215,36 @@ pub(super) fn duration(length: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A chart without its oldest marks says so, and one that has all of them does not.
+    #[test]
+    fn what_the_chart_leaves_out_is_said() {
+        let one = Listed {
+            operational_event_id: 1,
+            kind: "incident".into(),
+            status: "resolved".into(),
+            severity: None,
+            title: "Orders fail".into(),
+            started_at: DateTime::UNIX_EPOCH,
+            ended_at: None,
+            last_mention_at: None,
+            time_is_received: false,
+            url: None,
+            source_name: "pagerduty".into(),
+            environment_name: None,
+        };
+        let of = |count: usize| {
+            let days = DateRange::days_to(DateTime::UNIX_EPOCH.date_naive(), 3);
+            let events = ContextEvents::of(vec![one.clone(); count], PATH.into(), days);
+            (events.note(), events.on_chart(&Buckets::new(days, days.last_day())).len())
+        };
+        let (note, shown) = of(10_001);
+        assert!(note.starts_with("The chart shows the newest 10,000, the list 50: all"), "{note}");
+        assert_eq!(shown, 10_000);
+        let (note, shown) = of(10_000);
+        assert!(note.starts_with("These are the newest 50 of 10000: all"), "{note}");
+        assert_eq!((shown, of(2).0.as_str()), (10_000, "By which rules each was placed"));
+    }
 
     #[test]
     fn durations_read_like_durations() {

@@ -1,6 +1,7 @@
 //! `/environments/{slug}`: what one environment costs, for which services, and whether it is still there.
 
 use super::charts::{Buckets, Marker, ranked_class};
+use super::context_events::{self, ContextEvents, ContextSection};
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::deployed::{Asked, Deployed};
@@ -64,6 +65,7 @@ struct EnvironmentPage {
     comparison: String,
     deployments: Vec<ListedDeployment>,
     deployments_note: String,
+    context: ContextSection,
     csv_href: String,
 }
 
@@ -114,6 +116,15 @@ async fn show(
         marked_kind: None,
     };
     let deployed = Deployed::read(&mut snapshot, asked).await?;
+    let context = match asked.listed_on {
+        Some(days) => {
+            let (environment_id, environment_slug) = (Some(id), environment.slug.as_str());
+            let whose =
+                context_events::Whose { service_ids: None, service_slugs: &[], environment_id, environment_slug };
+            ContextEvents::read(&mut snapshot, &whose, days, page.now).await?
+        }
+        None => ContextEvents::default(),
+    };
     let of = RestatedOf { environment_id: Some(id), ..RestatedOf::default() };
     let looked = Looked { page: "environments", publication_id: page.publication_id, basis: view.basis, of };
     let restated = RestatedNotice::read(&app, &principal, &mut snapshot, looked).await?;
@@ -122,6 +133,7 @@ async fn show(
     let mut charts = Vec::new();
     if let Some(span) = span.as_ref().filter(|_| !currencies.is_empty()) {
         charts = daily_charts(&environment, &view, span, &currencies, &days, &services, &deployed.marked);
+        charts = context.on_charts(charts, span);
     }
     let is_compared = span.is_none_or(|span| span.is_compared());
     let about = [("env", environment.slug.as_str()), ("service", NONE)];
@@ -157,6 +169,7 @@ async fn show(
         total,
         deployments: deployed.listed,
         deployments_note: deployed.note,
+        context: context.section("this environment"),
     }
     .into_response())
 }

@@ -2,6 +2,7 @@
 
 use super::anomalies::InboxRow;
 use super::charts::{Buckets, Marker, SparkBars, position, ranked_class};
+use super::context_events::{ContextEvents, ContextSection};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
@@ -62,6 +63,7 @@ async fn show(
     let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
     let part = Part { team_id: Some(team.team_id), ..view.part(&mut snapshot).await? };
+    let environment = (part.environment_id, view.field("env"));
     let page = page.of_part(&mut snapshot, &scope, part).await?.of_days(&view);
     let span = view.span(&page.bills).filter(|_| shows_cost);
     let read = match &span {
@@ -73,7 +75,9 @@ async fn show(
         return Ok(csv(read, span.as_ref()).into_response(&format!("team-{}.csv", team.slug)));
     }
     // Deployments are there before the first bill is, and open to everyone.
-    let deployed = Deployed::read(&mut snapshot, asked(&team, span.as_ref(), &page)).await?;
+    let (asked, listed) = asked(&team, span.as_ref(), &page);
+    let deployed = Deployed::read(&mut snapshot, asked).await?;
+    let context = ContextEvents::of_team(&mut snapshot, team.team_id, environment, listed, page.now).await?;
     let live_count = match &span {
         Some(span) => deployment_marks::count(&mut snapshot, whose(&team), Some(span.days)).await?.live,
         None => 0,
@@ -98,7 +102,7 @@ async fn show(
     let cost = read
         .filter(|read| !read.services.is_empty())
         .zip(span)
-        .map(|(read, span)| cost_view(&team, &view, &span, &read, (&deployed.marked, live_count)));
+        .map(|(read, span)| cost_view(&team, &view, &span, &read, (&deployed.marked, live_count, &context)));
     Ok(TeamPage {
         answer: answer(&team, span.as_ref(), cost.as_ref(), shows_cost),
         filters: Filters::new(&path, &view, span.as_ref(), vec![select]),
@@ -107,6 +111,7 @@ async fn show(
         comparison: span.map(|span| span.comparison_label()).unwrap_or_default(),
         deployments: deployed.listed,
         deployments_note: deployed.note,
+        context: context.section("the services of this team"),
         page,
         team,
         shows_cost,
@@ -158,20 +163,21 @@ fn whose(team: &TeamHead) -> Whose<'static> {
     Whose { team_id: Some(team.team_id), ..Whose::default() }
 }
 
-// The list is of all environments; the chart marks production, where the money is.
-fn asked(team: &TeamHead, span: Option<&Span>, page: &Page) -> Asked<'static> {
+// The list is of all environments; the chart marks production, where the money is. With the days that are listed.
+fn asked(team: &TeamHead, span: Option<&Span>, page: &Page) -> (Asked<'static>, DateRange) {
     let today = page.now.date_naive();
     let listed_on = match span {
         Some(span) => span.listed(page.bills.last_charge_date(), today),
         None => DateRange::days_to(today, 60),
     };
-    Asked {
+    let asked = Asked {
         whose: whose(team),
         listed_on: Some(listed_on),
         row_count_max: DEPLOYMENT_ROW_COUNT_MAX,
         chart: span.map(|span| span.chart),
         marked_kind: Some("production"),
-    }
+    };
+    (asked, listed_on)
 }
 
 /// What the figures are made of.
@@ -313,12 +319,12 @@ fn cost_view(
     view: &View,
     span: &Span,
     read: &Read,
-    (marked, live_count): (&[MarkedDeployment], i64),
+    (marked, live_count, context): (&[MarkedDeployment], i64, &ContextEvents),
 ) -> CostView {
     let compared = read.compared();
     let mut total = Compared::default();
     compared.iter().for_each(|(_, row)| total.add_row(row));
-    let charts = charts(team, view, span, read, &compared, marked);
+    let charts = context.on_charts(charts(team, view, span, read, &compared, marked), span);
     let table = columns_of(read, view, &compared, span.is_compared());
     let costs: Vec<Compared> = read.environments.values().cloned().collect();
     let environments = figures_of(&read.currencies, &costs, None).compared(span.is_compared());
@@ -481,4 +487,5 @@ struct TeamPage {
     anomalies: Vec<InboxRow>,
     deployments: Vec<ListedDeployment>,
     deployments_note: String,
+    context: ContextSection,
 }

@@ -182,6 +182,7 @@ async fn the_stage_of_jenkins_as_it_stands(pool: PgPool) {
                 ("BUILD_TAG", build),
                 ("BUILD_NUMBER", "5"),
                 ("GIT_COMMIT", SHA),
+                ("GIT_URL", "https://ci:hidden@git.example.com/acme/shop.git"),
                 ("BUILD_URL", "https://ci.example.com/5"),
             ];
             variables.extend(tag.map(|tag| ("TAG_NAME", tag)));
@@ -192,6 +193,8 @@ async fn the_stage_of_jenkins_as_it_stands(pool: PgPool) {
             let told = server.shown(&format!("{build}:{service}:{environment}")).await;
             assert_eq!((told["version"].as_str(), told["status"].as_str()), (tag, Some(status)));
             assert_eq!((&told["environment_given"], &told["commits"][0]["sha"]), (&json!(environment), &json!(SHA)));
+            // By both it knows what shipped.
+            assert_eq!((&told["repo"], &told["commits"][0]["repo"]), (&json!("acme/shop"), &json!("acme/shop")));
         }
     }
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 16);

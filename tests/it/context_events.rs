@@ -1,4 +1,4 @@
-//! Operational events on the pages of services and deployments, the list of all of them, and deployments that failed
+//! Operational events on the pages of services, teams, environments and deployments, the list of all of them, and deployments that failed
 //! though they went live.
 
 use crate::ledger::{Line, bill, import_as_of};
@@ -25,6 +25,24 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
         assert!(service.body.contains(text), "{text}");
     }
     assert!(service.body.contains("https://acme.example.com/incidents/P1"));
+    // So they do on the pages of its team and of the environment.
+    for statement in [
+        "INSERT INTO team (slug, name) VALUES ('shop', 'Shop')",
+        "UPDATE service SET team_id = (SELECT team_id FROM team WHERE slug = 'shop') WHERE slug = 'checkout'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let lists =
+        [("/teams/shop", "/events?service=checkout&"), ("/environments/production", "/events?env=production&")];
+    for (path, list) in lists {
+        let page = finance.get(&format!("{path}?period=2026-02-20..2026-03-20")).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        for text in ["What else happened", "Orders fail", "By which rules each was placed"] {
+            assert!(page.body.contains(text), "{path}: {text}: {}", page.body);
+        }
+        assert!(!links(&page.body, list).is_empty(), "{path}: {}", page.body);
+        assert!(path != "/teams/shop" || page.body.contains(">context</text>"), "{path}: {}", page.body);
+    }
     let first = support::count(&pool, "SELECT deployment_id FROM deployment ORDER BY finished_at LIMIT 1").await;
     let deployment = finance.get(&format!("/deployments/{first}")).await;
     assert_eq!(deployment.status, StatusCode::OK);

@@ -1,5 +1,5 @@
 //! More deployments than pages list: charts mark all of their days, figures count all of them, change sets find all of the
-//! day. What took days is told and shaded.
+//! day. What took days is told and shaded, and its days are on neither side of it.
 
 use crate::pages_explore::seed;
 use crate::support::{app, count};
@@ -124,7 +124,16 @@ async fn what_took_days_is_told_and_shaded(pool: PgPool) {
     }
     let page = finance.get("/deployments/2").await.body;
     assert!(page.contains("<span>started 28 Oct 2026 09:00 UTC, took 2 d 1 h</span>"), "{page}");
-    assert!(page.contains("It began on 28 October; the days from then on are shaded."), "{page}");
+    assert!(page.contains("It began on 28 October; the days from then on are shaded, and on neither side."), "{page}");
+    assert!(page.contains("the days from its start to its finish are on neither side"), "{page}");
+    let file = finance.get("/deployments/2.csv").await.body;
+    let days_of = |side: &str| {
+        let own = file.lines().filter(|line| line.trim_end().ends_with(&format!(",{side}")));
+        own.map(|line| line[..10].to_owned()).collect::<std::collections::BTreeSet<String>>()
+    };
+    assert_eq!(days_of("rollout").into_iter().collect::<Vec<_>>(), ["2026-10-28", "2026-10-29"], "{file}");
+    assert_eq!(days_of("before").last().map(String::as_str), Some("2026-10-27"), "{file}");
+    assert_eq!(days_of("after").first().map(String::as_str), Some("2026-10-31"), "{file}");
     assert!(page.contains("this deployment, 28 Oct to 30 Oct 2026"), "{page}");
     let short = finance.get("/deployments/1").await.body;
     assert!(short.contains("<span>started 20 Oct 2026 09:50 UTC, took 10 min</span>"), "{short}");

@@ -2,7 +2,8 @@
 //! that they send along are not stored, however they are wrapped up.
 
 use crate::senders::Doors;
-use crate::webhooks::Github;
+use crate::support::count;
+use crate::webhooks::{Github, minute};
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -116,4 +117,25 @@ async fn credentials_in_base64_are_not_stored(pool: PgPool) {
     assert!(data.contains("https://example.com/acme/shop.git") && !data.contains("hush"), "{data}");
     assert_eq!(body_sha256, hex::encode(Sha256::digest(body.as_bytes())));
     assert_eq!(read_new(&pool).await.unwrap().done, 1);
+}
+
+/// What identifies a CDEvent may hold characters that no column takes: it is stored all the same, once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_nul_in_source_or_id_keeps_no_event_out(pool: PgPool) {
+    let doors = Doors::new(&pool).await;
+    let sender = Sender::of("cdevents").unwrap();
+    let subject = json!({"id": "checkout", "content": {"environment": {"id": "production"},
+        "artifactId": "pkg:oci/checkout@sha256%3Aaa?tag=1"}});
+    let (accepted, known) = (StatusCode::ACCEPTED, StatusCode::OK);
+    for (source, id, status) in [("/ci\0", "1", accepted), ("/ci", "2\0\u{1}", accepted), ("/ci", "2\0\u{1}", known)] {
+        let event = json!({"context": {"id": id, "source": source, "type": "dev.cdevents.service.deployed.0.3.0",
+            "timestamp": minute(0)}, "subject": subject});
+        let sent = doors.send(sender, &[], event.to_string().as_bytes()).await;
+        assert_eq!(sent.status, status, "{}", sent.body);
+    }
+    let keys: Vec<String> =
+        sqlx::query_scalar("SELECT dedupe_key FROM event_delivery ORDER BY 1").fetch_all(&pool).await.unwrap();
+    assert_eq!(keys, ["/ci/1", "/ci/2"]);
+    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 1);
 }

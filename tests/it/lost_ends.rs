@@ -63,7 +63,8 @@ async fn lasting(pool: &PgPool, days: [i64; 2], now: DateTime<Utc>) -> Vec<(Stri
     let mut conn = pool.acquire().await.unwrap();
     let id = count(pool, "SELECT service_id FROM service WHERE slug = 'checkout'").await;
     let [from, until] = days.map(|day| time(day * DAY_MINUTES));
-    let filter = Filter { service_ids: &[id], environment_id: None, from, until, now };
+    let own = [id];
+    let filter = Filter { service_ids: Some(own.as_slice()), environment_id: None, from, until, now };
     let of_service = operational_events::list(&mut conn, &filter, 10).await.unwrap();
     let filter = ListFilter { from: Some(from), until: Some(until), now, ..ListFilter::default() };
     let all = operational_event_lists::list(&mut conn, &filter, None, 10).await.unwrap();

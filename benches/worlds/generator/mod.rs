@@ -160,7 +160,12 @@ fn mean_before(day: usize, cost: &[f64]) -> f64 {
 // The places of releases that share an answer, which is no part of how it is found.
 fn grouped(releases: &[Planned]) -> Vec<Vec<usize>> {
     let date = |day: usize| NaiveDate::default() + chrono::Days::new(day as u64);
-    let release = |one: &Planned| ReleaseDay { day: date(one.day), deployment_ids: Vec::new(), share_before: None };
+    let release = |one: &Planned| ReleaseDay {
+        day: date(one.day),
+        deployment_ids: Vec::new(),
+        share_before: None,
+        rollout_from: None,
+    };
     let of_days = |days: Vec<NaiveDate>| -> Vec<usize> {
         (0..releases.len()).filter(|place| days.contains(&date(releases[*place].day))).collect()
     };

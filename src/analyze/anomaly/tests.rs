@@ -57,7 +57,12 @@ fn a_shift_without_a_release_is_found_and_one_with_is_not() {
     assert!(
         matches!(found[..], [(AnomalyKind::WithoutRelease, start)] if (start - day(DAYS - 9)).num_days().abs() <= 1)
     );
-    shifted.releases.push(ReleaseDay { day: day(DAYS - 9), deployment_ids: vec![1], share_before: Some(0.0) });
+    shifted.releases.push(ReleaseDay {
+        day: day(DAYS - 9),
+        deployment_ids: vec![1],
+        share_before: Some(0.0),
+        rollout_from: None,
+    });
     assert_eq!(kinds(&shifted), []);
 }
 

@@ -48,6 +48,9 @@ pub struct ReleaseDay {
     /// The share of that day that lay before the release, 0 to 1, where an hour is known; else half of it is assumed. Of
     /// what such a day usually costs, where hours of the bill tell that, else of the clock.
     pub share_before: Option<f64>,
+    /// The day on which its rollout began, where that is an earlier one: the first of several, and of the last
+    /// [`super::ROLLOUT_DAYS_MAX`] days at most.
+    pub rollout_from: Option<NaiveDate>,
 }
 
 /// A change of price or commitment.

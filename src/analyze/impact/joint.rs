@@ -31,22 +31,19 @@ pub fn groups(releases: &[ReleaseDay]) -> Vec<Vec<NaiveDate>> {
 /// What the releases of one group did together to the cost of this service, as a mean over the days after the last of
 /// them: actual cost less what the days would have cost without any of them. Of a single day it is [`estimate`].
 ///
-/// The days from the first release to the last are looked at by nobody: they lie neither before nor after.
+/// The days from the first release, or from where the first of their rollouts began, to the last release are looked at
+/// by nobody: they lie neither before nor after.
 pub fn estimate_joint(history: &History, days: &[NaiveDate], model: &Model, calibration: &Calibration) -> Impact {
-    let (first, last) = match days {
+    let last = match days {
         [] => return estimate(history, history.complete_to, model, calibration),
         [day] => return estimate(history, *day, model, calibration),
-        [first, .., last] => (*first, *last),
+        [.., last] => *last,
     };
     let mut merged = history.clone();
     let deployment_ids = days.iter().flat_map(|day| history.deployments_of(*day)).collect();
     merged.releases.retain(|release| !days.contains(&release.day));
-    merged.releases.push(ReleaseDay { day: last, deployment_ids, share_before: None });
-    for day in first.iter_days().take_while(|day| *day <= last) {
-        if let Some(index) = merged.index_of(day) {
-            merged.cost[index] = None;
-        }
-    }
+    merged.releases.push(ReleaseDay { day: last, deployment_ids, share_before: None, rollout_from: None });
+    merged.leave_out(days.iter().map(|day| history.began(*day)).fold(last, NaiveDate::min)..=last);
     Impact { joint_days: days.to_vec(), ..estimate(&merged, last, model, calibration) }
 }
 
@@ -60,7 +57,8 @@ mod tests {
     }
 
     fn grouped(of: &[u64]) -> Vec<Vec<NaiveDate>> {
-        let release = |day: NaiveDate| ReleaseDay { day, deployment_ids: vec![1], share_before: None };
+        let release =
+            |day: NaiveDate| ReleaseDay { day, deployment_ids: vec![1], share_before: None, rollout_from: None };
         groups(&days(of).into_iter().map(release).collect::<Vec<_>>())
     }
 

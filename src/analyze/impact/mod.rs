@@ -26,6 +26,7 @@ mod posterior;
 mod raw;
 mod reduced;
 mod regression;
+mod rollout;
 mod search;
 mod shape;
 mod sibling_span;
@@ -46,6 +47,7 @@ pub use life::{CameBack, Returned, came_back, is_revision};
 pub use model::{Model, NeighbourCourse};
 pub use placebo::{Placebo, placebo};
 use raw::Raw;
+pub use rollout::{ROLLOUT_DAYS_MAX, rollout_from};
 pub use shape::Shape;
 pub use sibling_span::SiblingSpan;
 pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};
@@ -65,8 +67,19 @@ pub const HISTORY_DAYS: u32 = 84;
 /// What the releases of `day` did to the cost of this service, as far as the complete days of its history say.
 ///
 /// Never fails: what cannot be answered is `Finding::CannotTell` with its reason. A day on which the history names no
-/// release is answered as if there were one without deployments (that is what placebos are).
+/// release is answered as if there were one without deployments (that is what placebos are). Of a release that took days
+/// these are looked at by nobody: before it lies what came before it began.
 pub fn estimate(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
+    let began = history.began(day);
+    if began == day {
+        return estimate_known(history, day, model, calibration);
+    }
+    let mut known = history.clone();
+    known.leave_out(began..=day);
+    estimate_known(&known, day, model, calibration)
+}
+
+fn estimate_known(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
     match window::Window::of(history, day, model) {
         Ok(window) => answer::answered(history, day, &window, model, calibration),
         Err(none) => Impact::without_effect(history, day, none.reason()),

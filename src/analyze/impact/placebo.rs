@@ -34,7 +34,7 @@ pub fn placebo(history: &History, day: NaiveDate, place: usize, model: &Model) -
     for note in changed.notes.iter_mut().filter(|note| note.kind.moves_cost() && note.day > day) {
         note.amount_per_day = note.amount_per_day.map(|amount| amount * size.exp());
     }
-    changed.releases.push(ReleaseDay { day, deployment_ids: Vec::new(), share_before: None });
+    changed.releases.push(ReleaseDay { day, deployment_ids: Vec::new(), share_before: None, rollout_from: None });
     let window = Window::of(&changed, day, model).ok()?;
     let raw = Raw::of(&window, &Fit::of(&window, model));
     let cost = super::window::mean(&window.asked) - window.offset;

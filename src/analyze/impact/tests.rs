@@ -32,10 +32,14 @@ fn history(factor: f64, days_after: i32) -> History {
         traffic: None,
         siblings: None,
         replicas: None,
-        releases: vec![ReleaseDay { day: day(DAY), deployment_ids: vec![7, 8], share_before: None }],
+        releases: vec![released(DAY, vec![7, 8], None)],
         price_events: Vec::new(),
         notes: Vec::new(),
     }
+}
+
+fn released(index: i32, deployment_ids: Vec<i64>, share_before: Option<f64>) -> ReleaseDay {
+    ReleaseDay { day: day(index), deployment_ids, share_before, rollout_from: None }
 }
 
 fn ask(history: &History) -> Impact {
@@ -144,14 +148,38 @@ fn what_cannot_be_asked_says_why() {
     assert_eq!(ask(&free).reason, Reason::NoCostBefore);
 }
 
+/// A canary changes the cost from its first day on: as days before, its days would make the effect smaller.
+#[test]
+fn the_days_of_a_rollout_are_on_neither_side() {
+    let (first, last) = (DAY as usize - 3, DAY as usize);
+    let mut canary = history(1.4, 14);
+    canary.cost[first..=last].iter_mut().flatten().for_each(|cost| *cost *= 1.4);
+    canary.releases[0].rollout_from = Some(day(DAY - 3));
+    let impact = ask(&canary);
+    let effect = impact.effect.unwrap();
+    let truth = 200.0 * (5.0 + 2.0 * 0.8) / 7.0 * 0.4;
+    assert_eq!((impact.finding, impact.phase), (Finding::Increase, Phase::Settled));
+    assert_eq!((impact.days_before, impact.days_after), (81, 14));
+    assert!((effect.per_day - truth).abs() < 0.15 * truth, "{} for {truth}", effect.per_day);
+    assert!(impact.expected.iter().all(|line| !(day(DAY - 3)..=day(DAY)).contains(&line.day)));
+    // So are those of the first of two that share an answer.
+    let early = ReleaseDay { rollout_from: Some(day(DAY - 3)), ..released(DAY - 1, vec![6], None) };
+    canary.releases = vec![early, released(DAY, vec![7, 8], None)];
+    let both = estimate_joint(&canary, &[day(DAY - 1), day(DAY)], &Model::default(), &Calibration::default());
+    assert_eq!((both.finding, both.days_before, both.days_after), (Finding::Increase, 81, 14));
+    // What took no longer than a day has no days of its own, and what waited for weeks no more than two.
+    assert_eq!(rollout_from(day(9), day(9)), None);
+    assert_eq!(rollout_from(day(6), day(9)), Some(day(6)));
+    assert_eq!(rollout_from(day(-60), day(20)), Some(day(6)));
+}
+
 #[test]
 fn releases_a_day_apart_get_one_answer_for_both() {
     for gap in 1..=2 {
         let mut pair = history(1.4, 14);
-        let before = day(DAY - gap);
-        pair.releases.push(ReleaseDay { day: before, deployment_ids: vec![6], share_before: Some(0.3) });
+        pair.releases.push(released(DAY - gap, vec![6], Some(0.3)));
         if gap == 2 {
-            pair.releases.push(ReleaseDay { day: day(DAY - 1), deployment_ids: vec![5], share_before: None });
+            pair.releases.push(released(DAY - 1, vec![5], None));
         }
         let groups = groups(&pair.releases);
         assert_eq!(groups.len(), 1, "{groups:?}");
@@ -401,7 +429,10 @@ proptest! {
             replicas: None,
             releases: releases
                 .iter()
-                .map(|at| ReleaseDay { day: day(*at), deployment_ids: vec![i64::from(*at)], share_before: Some(0.3) })
+                .map(|at| ReleaseDay {
+                    rollout_from: (*at % 3 == 0).then(|| day(*at - 4)),
+                    ..released(*at, vec![i64::from(*at)], Some(0.3))
+                })
                 .collect(),
             price_events: prices
                 .iter()

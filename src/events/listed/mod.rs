@@ -203,6 +203,11 @@ impl Api {
         }
     }
 
+    /// Whether a deployment that went live is told to be over by a status of which no webhook tells.
+    pub fn ends_in_silence(self) -> bool {
+        self == Self::GitHub
+    }
+
     /// Where the statuses of a listed deployment are, where they are not part of it.
     pub fn statuses_path(self, repository: &str, row: &Value) -> Option<String> {
         let id = row["id"].as_i64().filter(|_| self == Self::GitHub)?;

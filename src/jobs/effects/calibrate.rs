@@ -118,8 +118,13 @@ fn placebo_days(series: &Series, purpose: Purpose) -> Vec<NaiveDate> {
     let Some(first) = history.cost.iter().position(Option::is_some) else { return Vec::new() };
     let first = history.day_at(first) + Days::new(u64::from(HISTORY_DAYS_MIN));
     let last = history.complete_to - Days::new(u64::from(SETTLED_DAYS));
-    let is_apart =
-        |day: &NaiveDate| history.releases.iter().all(|release| (release.day - *day).num_days().abs() >= DISTANCE_DAYS);
+    // A rollout may move the cost on each of its days.
+    let is_apart = |day: &NaiveDate| {
+        history.releases.iter().all(|release| {
+            let began = release.rollout_from.unwrap_or(release.day);
+            (began - *day).num_days() >= DISTANCE_DAYS || (*day - release.day).num_days() >= DISTANCE_DAYS
+        })
+    };
     let is_known = |day: &NaiveDate| !lacks_bill(history, &[*day]);
     let all = first.iter_days().take_while(|day| *day <= last).filter(|day| purpose.holds(*day));
     all.filter(is_apart).filter(is_known).collect()
@@ -142,7 +147,12 @@ mod tests {
             traffic: None,
             siblings: None,
             replicas: None,
-            releases: vec![ReleaseDay { day: released, deployment_ids: vec![1], share_before: None }],
+            releases: vec![ReleaseDay {
+                day: released,
+                deployment_ids: vec![1],
+                share_before: None,
+                rollout_from: None,
+            }],
             price_events: Vec::new(),
             notes: Vec::new(),
         });

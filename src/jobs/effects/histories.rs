@@ -198,12 +198,17 @@ fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> 
         let (days, rollbacks) = releases.entry(place).or_default();
         let before = live.entry(place).or_default();
         let share = f64::from(one.at.num_seconds_from_midnight()) / 86_400.0;
+        let rollout_from = one.began_at.and_then(|began| impact::rollout_from(began.date_naive(), day));
         match days.last_mut().filter(|last| last.day == day) {
-            Some(last) => last.deployment_ids.push(one.deployment_id),
+            Some(last) => {
+                last.deployment_ids.push(one.deployment_id);
+                last.rollout_from = last.rollout_from.into_iter().chain(rollout_from).min();
+            }
             None => days.push(ReleaseDay {
                 day,
                 deployment_ids: vec![one.deployment_id],
                 share_before: (!one.time_is_received).then_some(share),
+                rollout_from,
             }),
         }
         if one.is_rollback {
@@ -312,11 +317,13 @@ pub(super) fn estimated(window: &History, days: &[NaiveDate], model: &Model, cal
     impact::estimate_joint(window, days, model, calibration)
 }
 
-/// Whether a bill is missing of the days that an answer about releases on these days rests on: the week before, and the
-/// complete ones of those asked. After its first figure a history lacks only days that are not known.
+/// Whether a bill is missing of the days that an answer about releases on these days rests on: the week before the first
+/// of them began, and the complete ones of those asked. After its first figure a history lacks only days that are not
+/// known.
 pub(super) fn lacks_bill(history: &History, days: &[NaiveDate]) -> bool {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else { return false };
-    let asked = *first - Days::new(DAYS_BEFORE)..=history.complete_to.min(*last + Days::new(u64::from(SETTLED_DAYS)));
+    let began = days.iter().map(|day| history.began(*day)).min();
+    let (Some(first), Some(last)) = (began, days.last()) else { return false };
+    let asked = first - Days::new(DAYS_BEFORE)..=history.complete_to.min(*last + Days::new(u64::from(SETTLED_DAYS)));
     let begins = history.cost.iter().position(Option::is_some).unwrap_or(history.cost.len());
     let later = history.cost.iter().enumerate().skip(begins);
     later.filter(|(_, cost)| cost.is_none()).any(|(index, _)| asked.contains(&history.day_at(index)))

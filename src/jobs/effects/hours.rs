@@ -94,10 +94,11 @@ impl<'a> Hours<'a> {
     }
 
     /// Places the releases of a series: of a day before which hours tell what is usual, the share of its cost that lay
-    /// before the release takes the place of the share of the clock. Gives those days.
+    /// before the release takes the place of the share of the clock. Gives those days. A release that took days has none: the
+    /// day on which it was through is left out with the others.
     pub fn place(&self, key: &Key, releases: &mut [ReleaseDay]) -> BTreeMap<NaiveDate, HourlyStart> {
         let mut starts = BTreeMap::new();
-        for release in releases {
+        for release in releases.iter_mut().filter(|release| release.rollout_from.is_none()) {
             let place = (key.service_id, key.environment_id, key.billing_currency.as_str(), release.day);
             let Some((clock, hours)) = release.share_before.zip(self.0.get(&place)) else { continue };
             let Some(share_before) = usual_share_before(hours, clock) else { continue };

@@ -309,7 +309,7 @@ mod tests {
             traffic: None,
             siblings: None,
             replicas: None,
-            releases: vec![ReleaseDay { day, deployment_ids: vec![1], share_before: None }],
+            releases: vec![ReleaseDay { day, deployment_ids: vec![1], share_before: None, rollout_from: None }],
             price_events: Vec::new(),
             notes: Vec::new(),
         }

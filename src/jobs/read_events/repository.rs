@@ -21,7 +21,7 @@ const FIRST: TimeDelta = TimeDelta::days(30);
 const OVERLAP: TimeDelta = TimeDelta::days(1);
 /// Times of a deployment's status and of its row are written one after the other.
 const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
-/// Deployments that have not ended and are asked for again.
+/// Deployments of which more may be told and that are asked for again.
 const OPEN_MAX: i64 = 200;
 
 /// Reads a repository whole; then it is read up to when the read began.
@@ -211,8 +211,8 @@ async fn take_deployment(
     Ok(())
 }
 
-// Deployments that began here and never ended: the list may not show them any more. One that is as it was has no status
-// that was not taken then.
+// Deployments that began here and never ended, and previews that stand: the list may not show them any more. One that
+// is as it was has no status that was not taken then.
 async fn read_open(
     asking: &mut Asking<'_>,
     path_name: &str,
@@ -222,7 +222,8 @@ async fn read_open(
     let since = asking.run.started_at - FIRST;
     let mut conn = asking.pools.jobs.acquire().await?;
     let id = asking.event_source_id;
-    let open = event_known::open_deployments(&mut conn, id, &repository.name, since, OPEN_MAX).await?;
+    let with_previews = asking.api.ends_in_silence();
+    let open = event_known::open_deployments(&mut conn, id, &repository.name, since, with_previews, OPEN_MAX).await?;
     drop(conn);
     for external_id in open {
         let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };

@@ -97,8 +97,9 @@ async fn show(
         marked = deployment_marks::of_services(&mut snapshot, &[service_id], window).await?;
         marked.retain(|deployment| is_there(deployment.environment_id));
         let slug = one.service_slug.as_deref();
+        let own = [service_id];
         let whose = Whose {
-            service_ids: &[service_id],
+            service_ids: Some(own.as_slice()),
             service_slugs: slug.as_slice(),
             environment_id: one.environment_id,
             environment_slug: &environment_slug,

@@ -37,7 +37,7 @@ pub(super) async fn read(
     let (row, environment_id, view, around) = asked;
     let after = around.after.filter(|after| after.day_count() >= WEEK && went_live(row));
     let (Some(after), Some(service)) = (after, service) else { return Ok(None) };
-    let Some(before) = DateRange::new(around.day - Days::new(after.day_count().into()), around.day) else {
+    let Some(before) = DateRange::new(around.began - Days::new(after.day_count().into()), around.began) else {
         return Ok(None);
     };
     if around.before.is_none_or(|billed| before.start() < billed.start()) {

@@ -23,6 +23,8 @@ pub struct BeforeAfter {
     pub rows: Vec<DayRow>,
     pub has_provisional: bool,
     pub has_events: bool,
+    /// Whether the deployment took days, which are on neither side.
+    pub has_rollout: bool,
     /// Whether the line of what was expected is drawn.
     pub has_line: bool,
 }
@@ -53,11 +55,15 @@ pub struct Setting<'a> {
     pub lines: &'a [ServiceLine],
 }
 
+/// A day on which it was on its way, before the one on which it went live.
+const ROLLOUT: &str = "rollout";
+
 /// Which side of the deployment a day lies on.
 pub fn side(around: &Around, day: NaiveDate) -> &'static str {
     let holds = |side: Option<DateRange>| side.is_some_and(|side| side.start() <= day && day < side.end());
     match day {
         _ if day == around.day => "day of the deployment",
+        _ if around.began <= day && day < around.day => ROLLOUT,
         _ if holds(around.before) => "before",
         _ if holds(around.after) => "after",
         _ if day < around.day || around.after.is_some_and(|after| day < after.start()) => "no bill",
@@ -101,7 +107,7 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         *excess = above(day).min(*after);
         *after -= *excess;
     }
-    let bars = [series("f-before", &["before"]), series("f-out", &["day of the deployment"]), after, excess];
+    let bars = [series("f-before", &["before"]), series("f-out", &[ROLLOUT, "day of the deployment"]), after, excess];
     let band: Vec<BandPoint> = line
         .values()
         .filter_map(|one| {
@@ -139,16 +145,19 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         rows: rows.collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
         has_events: !events.is_empty(),
+        has_rollout: around.has_rollout(),
         has_line: !band.is_empty(),
         chart,
     }
 }
 
 fn began(setting: &Setting) -> String {
-    let start = setting
-        .started_on
-        .map(|day| format!(" It began on {}; the days from then on are shaded.", day.format("%-d %B")));
-    start.unwrap_or_default()
+    let Some(start) = setting.started_on else { return String::new() };
+    let left_out = match setting.around.began {
+        began if began == start => "and on neither side".to_owned(),
+        began => format!("and on neither side from {} on", began.format("%-d %B")),
+    };
+    format!(" It began on {}; the days from then on are shaded, {left_out}.", start.format("%-d %B"))
 }
 
 // Of several services the sum, on the days that all of them have; the edges of the bands are added up too, which is
@@ -173,9 +182,10 @@ fn line(lines: &[ServiceLine], currency: &str) -> BTreeMap<NaiveDate, LineDay> {
 fn levels(averages: &Averages, around: &Around, buckets: &Buckets) -> Vec<Level> {
     let Some(average) = averages.rows().into_iter().next() else { return Vec::new() };
     let day = buckets.index_of(around.day).unwrap_or_default();
+    let began = buckets.index_of(around.began).unwrap_or_default();
     let mut levels = Vec::new();
     if around.before.is_some() {
-        levels.push(Level { from: 0, to: day, value: position(&average.before) });
+        levels.push(Level { from: 0, to: began, value: position(&average.before) });
     }
     if let Some(after) = around.after {
         let first = buckets.index_of(after.start()).unwrap_or(day + 1);

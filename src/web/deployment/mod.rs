@@ -13,7 +13,7 @@ mod others;
 mod resources;
 mod units;
 
-use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK};
+use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
@@ -159,13 +159,15 @@ async fn show(
     let day = at(&row).date_naive();
     let complete_to = page.bills.complete_to();
     let (bills_from, bills_to) = page.bills.billed_around(day);
-    let around = Around::new(day, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
+    let began = rollout_from(row.started_at, day);
+    let around = Around::new(day, began, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
     let others = Others::read(&mut snapshot, id, &context_ids, around.whole()).await?;
     let change_set = ChangeSet::read(&mut snapshot, &row, environment_id, day).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
-    let whose = Whose { service_ids: &context_ids, service_slugs: &slugs, environment_id, environment_slug: env };
+    let service_ids = Some(context_ids.as_slice());
+    let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug: env };
     let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), page.now).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
@@ -352,7 +354,7 @@ fn state(
     if around.before.is_none() {
         return Some((
             "Nothing to compare with",
-            format!("No bill tells of the days before {}.", around.day.format("%-d %B %Y")),
+            format!("No bill tells of the days before {}.", around.began.format("%-d %B %Y")),
         ));
     }
     let after = around.days_after();
@@ -456,13 +458,17 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
             format!("{} of {WEEK} complete days", around.days_after()),
         )),
     }
+    let left_out = match around.has_rollout() {
+        true => "the days from its start to its finish are on neither side",
+        false => "the day itself is on neither side",
+    };
     all.push(Figure::plain(
         "Days compared",
         format!("{} and {}", around.days_before(), around.days_after()),
         if around.days_before() < around.wanted {
-            format!("{}: bills tell of no more; the day itself is on neither side", around.days_label())
+            format!("{}: bills tell of no more; {left_out}", around.days_label())
         } else {
-            "the day itself is on neither side".to_owned()
+            left_out.to_owned()
         },
     ));
     Figures(all)

@@ -6,7 +6,7 @@ use crate::store::Snapshot;
 use crate::store::deployment_costs::{self, ServedService, ServiceDayCost};
 use crate::store::deployment_lists::{self, Row};
 use crate::store::freshness::Freshness;
-use crate::web::comparison::{Around, FOUR_WEEKS};
+use crate::web::comparison::{Around, FOUR_WEEKS, rollout_from};
 use crate::web::csv;
 use crate::web::unit_costs::{ServiceCosts, Sides, UnitSection, Workload, csv as workloads_csv, workloads};
 use crate::web::{AppState, Error, Policy, Principal, Result};
@@ -59,7 +59,7 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     let bills = app.bills(&mut snapshot).await?.of_services(&service_ids);
     let day = at(&row).date_naive();
     let (bills_from, Some(bills_to)) = bills.billed_around(day) else { return Ok(Vec::new()) };
-    let around = Around::new(day, bills_from, bills_to, FOUR_WEEKS);
+    let around = Around::new(day, rollout_from(row.started_at, day), bills_from, bills_to, FOUR_WEEKS);
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
     let basis = CostBasis::default();

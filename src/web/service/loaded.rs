@@ -28,6 +28,11 @@ pub(super) struct Loaded {
     pub currencies: Vec<String>,
 }
 
+/// The first day that is read: deployments at the start of the chart are compared with the week before it.
+pub(super) fn first_day(span: &Span) -> NaiveDate {
+    span.chart.start().min(span.days.start()) - Days::new(u64::from(WEEK) + 1)
+}
+
 /// Reads the days of the chart, of the comparison, and of the week before the chart.
 pub(super) async fn load(
     kept: &KeptCosts,
@@ -40,9 +45,7 @@ pub(super) async fn load(
 ) -> Result<Loaded> {
     // A filter that names nothing of this service keeps nothing; one that the catalogue lacks is refused.
     let named = view.filter(snapshot, span.days).await?;
-    // Deployments at the start of the chart are compared with the week before it.
-    let start = span.chart.start().min(span.days.start()) - Days::new(u64::from(WEEK) + 1);
-    let read = DateRange::new(start, span.chart.end()).unwrap_or(span.chart);
+    let read = DateRange::new(first_day(span), span.chart.end()).unwrap_or(span.chart);
     let filter = CostFilter { currency: named.currency.clone(), ..CostFilter::new(read, view.basis) };
     let question = format!("{} {filter:?} {:?}", service.service_id, span.before);
     let reading = service_costs::days(snapshot, scope, service.service_id, &filter, span.before);

@@ -190,8 +190,9 @@ impl Readings {
             unusual = anomaly_lists::list(snapshot, &scope, filter, ANOMALY_COUNT_MAX).await?;
         }
         let releases = releases(snapshot, service.service_id).await?;
+        let own = [service.service_id];
         let whose = Whose {
-            service_ids: &[service.service_id],
+            service_ids: Some(own.as_slice()),
             service_slugs: &[service.slug.as_str()],
             environment_id: days.environment_id,
             environment_slug: view.field("env"),

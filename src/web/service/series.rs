@@ -1,5 +1,5 @@
 use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
-use super::super::comparison::{Around, WEEK};
+use super::super::comparison::{Around, WEEK, rollout_from};
 use super::super::daily::Series;
 use super::super::deployment_marker::{LIST, deployment_marker};
 use super::super::effects::Answer;
@@ -115,6 +115,6 @@ fn shape(deployment: &MarkedDeployment, span: &Span, effects: &[&EffectBrief]) -
     }
     let day = deployment.day();
     let (bills_from, bills_to) = span.billed_around(day);
-    let around = Around::new(day, bills_from, bills_to, WEEK);
+    let around = Around::new(day, rollout_from(deployment.started_at, day), bills_from, bills_to, WEEK);
     if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }
 }

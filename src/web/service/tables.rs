@@ -1,11 +1,11 @@
 //! The tables below the chart.
 
 use super::super::charts::{ChangeBar, environment_class, position};
-use super::super::comparison::{Around, Averages, WEEK};
+use super::super::comparison::{Around, Averages, WEEK, rollout_from};
 use super::super::display::{Columns, Compared, Delta, change_shown, columns, decimals, money};
 use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
-use super::loaded::{Loaded, add};
+use super::loaded::{Loaded, add, first_day};
 use super::series::KINDS;
 use crate::store::deployment_list::ListedDeployment;
 use crate::store::effects::EffectBrief;
@@ -91,12 +91,18 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
     }
     let day = deployment.at.date_naive();
     let (bills_from, bills_to) = span.billed_around(day);
-    let around = Around::new(day, bills_from, bills_to, WEEK);
+    // What took days began before days that are read here; those are no days without cost.
+    let known_from = bills_from.max(Some(first_day(span)));
+    let around = Around::new(day, rollout_from(deployment.started_at, day), known_from, bills_to, WEEK);
     if around.days_after() < WEEK {
         return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
     }
     if around.before.is_none() {
-        return (Vec::new(), "no bills before it, so nothing to compare with".into());
+        let lacking = match around.has_rollout() {
+            true => "nothing is known here of the days before it began, so nothing to compare with",
+            false => "no bills before it, so nothing to compare with",
+        };
+        return (Vec::new(), lacking.into());
     }
     let own =
         days.kept().filter(|row| deployment.environment_id == 0 || row.environment_id == deployment.environment_id);

@@ -175,3 +175,45 @@ async fn an_open_deployment_is_asked_for_with_its_mark(pool: PgPool) {
     let ended = finished(9, "succeeded", made + minute * 5);
     assert_eq!(place.deployments().await, [ended], "{}", place.last("error").await);
 }
+
+/// A preview that GitHub made inactive is over: no webhook says so, and its deployment is older than any list is read. It
+/// is asked for until it is over, and no longer.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_is_asked_for_until_it_is_over(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let (api, made, minute) = (FakeApi::start().await, day() - Duration::days(40), Duration::minutes(1));
+    api.put("/repos/acme/shop", repository());
+    for list in ["deployments", "pulls", "commits"] {
+        api.put(&format!("/repos/acme/shop/{list}"), json!([]));
+    }
+    let preview = |changed: DateTime<Utc>| {
+        let mut preview = row(9, made, changed);
+        preview["environment"] = json!("pr-9");
+        preview
+    };
+    let answers = |changed: DateTime<Utc>, statuses: Value| {
+        api.put("/repos/acme/shop/deployments/9", preview(changed));
+        api.put("/repos/acme/shop/deployments/9/statuses", statuses);
+    };
+    let live = status(90, "success", made + minute);
+    answers(made + minute, json!([live]));
+    let body = json!({ "deployment": preview(made), "deployment_status": live, "repository": repository() });
+    place.webhook("deployment_status", &body).await;
+    sqlx::query("UPDATE environment SET kind = 'preview'").execute(&pool).await.unwrap();
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    let asked = || -> Vec<u16> {
+        let all = api.taken();
+        all.iter().filter(|(path, ..)| path.ends_with("/deployments/9")).map(|(_, _, status)| *status).collect()
+    };
+    for expected in [200, 304] {
+        place.read().await;
+        assert_eq!(asked(), [expected], "{}", place.last("error").await);
+    }
+    let ended = "SELECT count(*) FROM environment_end WHERE is_told";
+    assert_eq!(count(&pool, ended).await, 0);
+    answers(day(), json!([status(91, "inactive", day()), live]));
+    place.read().await;
+    assert_eq!((asked(), count(&pool, ended).await), (vec![200], 1), "{}", place.last("error").await);
+    place.read().await;
+    assert!(asked().is_empty());
+}

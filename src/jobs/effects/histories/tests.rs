@@ -24,6 +24,7 @@ fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
         service_id: 1,
         environment_id: 7,
         at: at(index, hour),
+        began_at: None,
         time_is_received: false,
         is_rollback: deployment_id == 12,
         went_back_to: None,
@@ -183,6 +184,22 @@ fn a_release_at_the_edge_of_a_day_is_of_the_day_that_begins() {
     inputs.releases = vec![LiveRelease { at: at(40, 12) + chrono::TimeDelta::hours(1), ..release(5, 40, 12) }];
     let skewed = &build(&inputs)[0].history.releases[0];
     assert_eq!((skewed.day, skewed.share_before), (day(40), Some(13.0 / 24.0)));
+}
+
+/// The days of a rollout belong to its release; of several on one day the first that began counts. No hour starts it.
+#[test]
+fn a_rollout_over_days_begins_where_it_was_told_to() {
+    let mut inputs = inputs();
+    inputs.hours = vec![hours(40, "USD")];
+    inputs.releases = vec![
+        LiveRelease { began_at: Some(at(40, 3)), ..release(1, 40, 6) },
+        LiveRelease { began_at: Some(at(37, 9)), ..release(2, 40, 9) },
+        LiveRelease { began_at: Some(at(50, 9)), ..release(3, 50, 12) },
+    ];
+    let series = &build(&inputs)[0];
+    let began: Vec<Option<NaiveDate>> = series.history.releases.iter().map(|one| one.rollout_from).collect();
+    assert_eq!((began, series.starts.len()), (vec![Some(day(37)), None], 0));
+    assert_eq!((series.history.began(day(40)), series.history.began(day(50))), (day(37), day(50)));
 }
 
 /// A release at six has three quarters of its day's cost before it where hours say so, and a quarter by the clock. Hours
