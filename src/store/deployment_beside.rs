@@ -24,6 +24,7 @@ pub async fn list(conn: &mut PgConnection, beside: Beside, limit: i64) -> sqlx::
         SELECT
             d.deployment_id AS "deployment_id!", coalesce(d.finished_at, d.started_at, d.created_at) AS "at!",
             d.time_is_received AS "time_is_received!",
+            CASE WHEN d.started_at < d.finished_at THEN d.started_at END AS "started_at?",
             d.standing AS "status!",
             CASE WHEN d.standing = d.status THEN d.status_at ELSE d.superseded_at END AS "status_at!",
             d.kind AS "kind!", d.version AS "version?", d.sha AS "sha?", d.title AS "title?", d.actor AS "actor?",

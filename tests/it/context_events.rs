@@ -32,8 +32,7 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
-    let lists =
-        [("/teams/shop", "/events?service=checkout&"), ("/environments/production", "/events?env=production&")];
+    let lists = [("/teams/shop", "/events?service=checkout&"), ("/environments/production", "/events?env=production&")];
     for (path, list) in lists {
         let page = finance.get(&format!("{path}?period=2026-02-20..2026-03-20")).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);

@@ -41,6 +41,7 @@ fn line() -> impl Strategy<Value = Line> {
             costs: [billed, effective, list, contracted],
             service: ["shop", "search", "billing", "platform"][service].into(),
             category: ["Usage", "Credit", "Tax", "Purchase"][category],
+            lane: "",
         }
     })
 }

@@ -50,6 +50,8 @@ pub struct Line {
     pub costs: [String; 4],
     pub service: String,
     pub category: &'static str,
+    /// The tag "lane", and the machine's name after "vm-"; empty where it has neither.
+    pub lane: &'static str,
 }
 
 impl Line {
@@ -63,6 +65,7 @@ impl Line {
             costs: [cost; 4].map(str::to_owned),
             service: service.into(),
             category: "Usage",
+            lane: "",
         }
     }
 }
@@ -70,17 +73,21 @@ impl Line {
 /// The text of a FOCUS file with these lines.
 pub fn bill(lines: &[Line]) -> String {
     let mut text = format!("{HEADER}\n");
-    for Line { account, period, day, currency, costs, service, category } in lines {
+    for Line { account, period, day, currency, costs, service, category, lane } in lines {
         let (year, month) = period.split_once('-').unwrap();
         let (year, month): (u32, u32) = (year.parse().unwrap(), month.parse().unwrap());
         let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
         let [billed, effective, list, contracted] = costs;
+        let (machine, lane_tag) = match *lane {
+            "" => ("vm".to_owned(), String::new()),
+            lane => (format!("vm-{lane}"), format!(", \"\"lane\"\": \"\"{lane}\"\"")),
+        };
         writeln!(
             text,
             "{billed},{effective},{list},{contracted},{account},Payer,{currency},{period}-01T00:00:00Z,\
              {next_year}-{next_month:02}-01T00:00:00Z,{day}T05:00:00Z,{day}T06:00:00Z,{category},,Some use,Usage-Based,\
-             1.5,Hours,0.1,Acme,0.2,Standard,1.5,Hours,Acme,Acme,eu-1,Europe,vm-{service},vm,Machine,Compute,Machines,\
-             SKU1,PRICE1,sub-{account},Team account,\"{{\"\"service\"\": \"\"{service}\"\"}}\",12.5",
+             1.5,Hours,0.1,Acme,0.2,Standard,1.5,Hours,Acme,Acme,eu-1,Europe,vm-{service},{machine},Machine,Compute,\
+             Machines,SKU1,PRICE1,sub-{account},Team account,\"{{\"\"service\"\": \"\"{service}\"\"{lane_tag}}}\",12.5",
         )
         .unwrap();
     }

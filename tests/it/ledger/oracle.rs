@@ -1,7 +1,14 @@
 //! What the ledger must say, told by a few lists in memory: no SQL, no rollups, nothing of the crate's own logic.
 
 mod closing;
+mod figures;
+mod history;
 mod late;
+mod rules;
+mod splits;
+
+pub use rules::Rule;
+pub use splits::Split;
 
 use super::{Line, bill};
 use bigdecimal::BigDecimal;
@@ -9,18 +16,30 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+/// What has no service, or no environment.
+pub const NOBODY: &str = "-";
+/// The charges' own cost, beside what splits moved.
+pub const OWN: &str = "own";
+/// The only account of the source whose files add up.
+const ACCOUNT_OF_OBJECTS: &str = "oci-7";
+
 /// The content of a file, which may be handed in more than once.
 #[derive(Debug, Clone)]
 pub struct Content {
-    pub lines: Vec<Line>,
+    lines: Vec<Line>,
     /// One more line, with an amount that is none.
-    pub has_unreadable_line: bool,
+    has_unreadable_line: bool,
+    /// The name of a file that adds up with the others of its source; empty where bills replace each other.
+    pub object: &'static str,
     sha256: String,
 }
 
 impl Content {
-    pub fn new(lines: Vec<Line>, has_unreadable_line: bool) -> Self {
-        let mut content = Self { lines, has_unreadable_line, sha256: String::new() };
+    pub fn new(mut lines: Vec<Line>, has_unreadable_line: bool, object: &'static str) -> Self {
+        if !object.is_empty() {
+            lines.iter_mut().for_each(|line| line.account = ACCOUNT_OF_OBJECTS.into());
+        }
+        let mut content = Self { lines, has_unreadable_line, object, sha256: String::new() };
         content.sha256 = hex::encode(Sha256::digest(content.text()));
         content
     }
@@ -39,19 +58,36 @@ impl Content {
     fn scopes(&self) -> Vec<Scope> {
         let mut scopes: Vec<Scope> = Vec::new();
         for line in &self.lines {
-            if !scopes.contains(&scope_of(line)) {
-                scopes.push(scope_of(line));
+            if !scopes.contains(&self.scope_of(line)) {
+                scopes.push(self.scope_of(line));
             }
         }
         scopes
     }
+
+    fn scope_of(&self, line: &Line) -> Scope {
+        Scope { account: line.account.clone(), period: line.period.clone(), object: self.object }
+    }
+
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 && self.object == other.object
+    }
 }
 
-/// Billing account and billing period.
-type Scope = (String, String);
+/// A bill: billing account, billing period and, where files add up, the file. That of nothing is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Scope {
+    account: String,
+    /// `2026-10`.
+    period: String,
+    object: &'static str,
+}
 
-fn scope_of(line: &Line) -> Scope {
-    (line.account.clone(), line.period.clone())
+impl Scope {
+    // Its first day.
+    fn month(&self) -> String {
+        format!("{}-01", self.period)
+    }
 }
 
 /// What orders a delivery: a day of November.
@@ -70,6 +106,17 @@ enum State {
     Withdrawn,
 }
 
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Current => "current",
+            Self::Superseded => "superseded",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Generation {
     delivery: usize,
@@ -78,6 +125,8 @@ struct Generation {
     replaced: Option<usize>,
     version_day: u32,
     has_lines: bool,
+    /// Its own cost as it was mapped when its lines went.
+    last_cells: Option<BTreeMap<Cell, Sums>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,21 +136,46 @@ struct Delivery {
     state: &'static str,
 }
 
+/// What daily cost is kept apart by, beside its owner.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    scope: Scope,
+    day: String,
+    environment: &'static str,
+    category: &'static str,
+    currency: String,
+}
+
+/// A row of daily cost without its figures.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cell {
+    /// [`OWN`], or the name of a split.
+    split: &'static str,
+    service: String,
+    place: Place,
+}
+
 /// A row of a rollup without its figures: what it is about.
 pub type Key = Vec<String>;
 /// A row count and the four costs.
 pub type Sums = (i64, [BigDecimal; 4]);
 
-/// The whole ledger of one source.
+/// The whole ledger of two sources.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
     pub contents: Vec<Content>,
     deliveries: Vec<Delivery>,
     generations: Vec<Generation>,
-    /// Whether the rule is there that gives "shop" to "search".
-    pub shop_is_search: bool,
+    /// The rules that are asked before the tag "service", and those that are asked after it; each in order.
+    first_rules: Vec<Rule>,
+    last_rules: Vec<Rule>,
+    /// The rules that are there, or were.
+    looked_at: BTreeSet<Rule>,
+    splits: BTreeSet<Split>,
     /// By the first day of the month.
     closings: BTreeMap<String, Closing>,
+    /// Which generations counted after each step.
+    counted: Vec<Vec<usize>>,
 }
 
 /// A closed month: what it said then, and what was booked elsewhere since.
@@ -129,8 +203,8 @@ impl Oracle {
         self.deliveries.push(Delivery { content, version, state });
         if state == "published" {
             self.settle();
+            self.drop_old_lines();
         }
-        self.drop_old_lines();
     }
 
     fn state_of_new(&mut self, delivery: usize, content: usize, version: Version) -> &'static str {
@@ -176,7 +250,7 @@ impl Oracle {
             "quarantined" | "withdrawn" => {}
             _ => return false,
         }
-        let own: Vec<usize> = self.own(delivery, |_| true);
+        let own: Vec<usize> = self.of_delivery(delivery, |_| true);
         let decisions: Vec<Decision> =
             own.iter().map(|index| self.decide(&self.generations[*index].scope.clone(), content, version)).collect();
         let counting: Vec<usize> = own
@@ -192,7 +266,7 @@ impl Oracle {
         for index in &own {
             if !counting.contains(index) && self.generations[*index].state == State::Ready {
                 // Loaded aside and older than what counts: thrown away.
-                self.generations[*index].scope = (String::new(), String::new());
+                self.generations[*index].scope = Scope::default();
                 self.generations[*index].has_lines = false;
             }
         }
@@ -209,14 +283,14 @@ impl Oracle {
 
     /// Leaves the scopes of a delivery without figures.
     pub fn withdraw(&mut self, delivery: usize) -> bool {
-        let is_counted = !self.own(delivery, |state| state == State::Current).is_empty();
+        let is_counted = !self.of_delivery(delivery, |state| state == State::Current).is_empty();
         let is_waiting = self.deliveries[delivery].state == "quarantined";
         if !is_counted && !is_waiting {
             return self.deliveries[delivery].state == "withdrawn";
         }
         self.withdraw_generations(delivery);
-        for index in self.own(delivery, |state| state == State::Ready) {
-            self.generations[index].scope = (String::new(), String::new());
+        for index in self.of_delivery(delivery, |state| state == State::Ready) {
+            self.generations[index].scope = Scope::default();
             self.generations[index].has_lines = false;
         }
         self.deliveries[delivery].state = "withdrawn";
@@ -225,7 +299,7 @@ impl Oracle {
 
     /// Gives the scopes of a delivery back to what counted before it.
     pub fn revert(&mut self, delivery: usize) -> bool {
-        let current = self.own(delivery, |state| state == State::Current);
+        let current = self.of_delivery(delivery, |state| state == State::Current);
         match self.deliveries[delivery].state {
             "published" | "withdrawn" if !current.is_empty() => {}
             state => return state == "withdrawn",
@@ -257,12 +331,12 @@ impl Oracle {
         None
     }
 
-    fn own(&self, delivery: usize, wanted: impl Fn(State) -> bool) -> Vec<usize> {
-        let is_own = |index: &usize| {
+    fn of_delivery(&self, delivery: usize, wanted: impl Fn(State) -> bool) -> Vec<usize> {
+        let is_wanted = |index: &usize| {
             let generation = &self.generations[*index];
-            generation.delivery == delivery && !generation.scope.0.is_empty() && wanted(generation.state)
+            generation.delivery == delivery && !generation.scope.account.is_empty() && wanted(generation.state)
         };
-        (0..self.generations.len()).filter(is_own).collect()
+        (0..self.generations.len()).filter(is_wanted).collect()
     }
 
     fn current(&self, scope: &Scope) -> Option<usize> {
@@ -272,11 +346,10 @@ impl Oracle {
 
     fn counted_with_same_bytes(&self, content: usize) -> Option<usize> {
         let scopes = self.contents[content].scopes();
-        let sha256 = &self.contents[content].sha256;
         (0..self.deliveries.len()).rev().find(|index| {
             let delivery = &self.deliveries[*index];
             delivery.state == "published"
-                && self.contents[delivery.content].sha256 == *sha256
+                && self.contents[delivery.content].has_bytes_of(&self.contents[content])
                 && scopes.iter().all(|scope| {
                     self.current(scope).is_some_and(|current| self.generations[current].delivery == *index)
                 })
@@ -317,7 +390,7 @@ impl Oracle {
     }
 
     fn withdraw_generations(&mut self, delivery: usize) {
-        for index in self.own(delivery, |state| matches!(state, State::Current | State::Superseded)) {
+        for index in self.of_delivery(delivery, |state| matches!(state, State::Current | State::Superseded)) {
             self.generations[index].state = State::Withdrawn;
         }
     }
@@ -333,14 +406,14 @@ impl Oracle {
     fn settle(&mut self) {
         for index in 0..self.deliveries.len() {
             if matches!(self.deliveries[index].state, "published" | "superseded") {
-                let counts = !self.own(index, |state| state == State::Current).is_empty();
+                let counts = !self.of_delivery(index, |state| state == State::Current).is_empty();
                 self.deliveries[index].state = if counts { "published" } else { "superseded" };
             }
         }
     }
 
-    // Lines are kept of what counts, of what it replaced, and of the two newest of a scope.
-    fn drop_old_lines(&mut self) {
+    /// Lines are kept of what counts, of what it replaced, and of the two newest of a scope.
+    pub fn drop_old_lines(&mut self) {
         let scopes: BTreeSet<Scope> = self.generations.iter().map(|generation| generation.scope.clone()).collect();
         let replaced: Vec<usize> = self
             .generations
@@ -359,37 +432,27 @@ impl Oracle {
                 (generation.state != State::Current, std::cmp::Reverse((generation.delivery, *index)))
             });
             for index in places.into_iter().skip(2) {
-                if self.generations[index].state != State::Current && !replaced.contains(&index) {
+                let old = &self.generations[index];
+                if old.has_lines && old.state != State::Current && !replaced.contains(&index) {
+                    let last_cells = self.own(std::iter::once(old));
+                    self.generations[index].last_cells = Some(last_cells);
                     self.generations[index].has_lines = false;
                 }
             }
         }
     }
 
-    fn service<'a>(&self, line: &'a Line) -> &'a str {
-        if self.shop_is_search && line.service == "shop" { "search" } else { &line.service }
+    fn current_generations(&self) -> impl Iterator<Item = &Generation> {
+        self.generations.iter().filter(|generation| generation.state == State::Current)
     }
 
     fn counted_lines(&self) -> impl Iterator<Item = &Line> {
-        let counted = self.generations.iter().filter(|generation| generation.state == State::Current);
-        counted.flat_map(|generation| {
-            let content = &self.contents[self.deliveries[generation.delivery].content];
-            content.lines.iter().filter(|line| scope_of(line) == generation.scope)
-        })
+        self.current_generations().flat_map(|generation| self.lines_of(generation))
     }
 
-    /// What pages show by day, by billing period, and how many lines a scope has.
-    pub fn figures(&self) -> BTreeMap<Key, Sums> {
-        let mut figures: BTreeMap<Key, Sums> = BTreeMap::new();
-        for line in self.counted_lines() {
-            let (service, period) = (self.service(line), month_of(line));
-            for (kind, when) in [("day", &line.day), ("month", &period)] {
-                let key = [kind, service, when, &line.account, line.category, &line.currency];
-                add(&mut figures, key.map(str::to_owned).to_vec(), line);
-            }
-            add(&mut figures, ["lines", &line.account, &period, &line.currency].map(str::to_owned).to_vec(), line);
-        }
-        figures
+    fn lines_of<'a>(&'a self, generation: &'a Generation) -> impl Iterator<Item = &'a Line> {
+        let content = &self.contents[self.deliveries[generation.delivery].content];
+        content.lines.iter().filter(move |line| content.scope_of(line) == generation.scope)
     }
 }
 
@@ -397,7 +460,7 @@ fn month_of(line: &Line) -> String {
     format!("{}-01", line.period)
 }
 
-fn add(figures: &mut BTreeMap<Key, Sums>, key: Key, line: &Line) {
+fn add<K: Ord>(figures: &mut BTreeMap<K, Sums>, key: K, line: &Line) {
     let sums = figures.entry(key).or_default();
     sums.0 += 1;
     for (sum, cost) in sums.1.iter_mut().zip(&line.costs) {
@@ -407,7 +470,15 @@ fn add(figures: &mut BTreeMap<Key, Sums>, key: Key, line: &Line) {
 
 impl Generation {
     fn ready(delivery: usize, scope: Scope, version: Version) -> Self {
-        Self { delivery, scope, state: State::Ready, replaced: None, version_day: version.day, has_lines: true }
+        Self {
+            delivery,
+            scope,
+            state: State::Ready,
+            replaced: None,
+            version_day: version.day,
+            has_lines: true,
+            last_cells: None,
+        }
     }
 }
 

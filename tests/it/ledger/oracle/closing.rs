@@ -1,6 +1,6 @@
 //! Closed months and what is booked of them, as the oracle sees them.
 
-use super::{Closing, Key, Oracle, Sums, add, month_of};
+use super::{Cell, Closing, Key, Oracle, Sums, add, month_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
@@ -53,9 +53,13 @@ impl Oracle {
     /// What a month's statement says: that of its closing where it is closed.
     pub fn statement(&self) -> BTreeMap<Key, Sums> {
         let mut figures: BTreeMap<Key, Sums> = BTreeMap::new();
-        for line in self.counted_lines().filter(|line| !self.closings.contains_key(&month_of(line))) {
-            let key = ["statement", self.service(line), &month_of(line), line.category, &line.currency];
-            add(&mut figures, key.map(str::to_owned).to_vec(), line);
+        for (Cell { service, place, .. }, sums) in self.cells() {
+            let month = place.scope.month();
+            if self.closings.contains_key(&month) {
+                continue;
+            }
+            let key = ["statement", &service, place.environment, &month, place.category, &place.currency];
+            plus(figures.entry(key.map(str::to_owned).to_vec()).or_default(), &sums, 1);
         }
         figures.extend(self.closings.values().flat_map(|closing| closing.statement.clone()));
         figures
@@ -86,7 +90,7 @@ fn next_month(month: &str) -> String {
     if number == 12 { format!("{}-01-01", year + 1) } else { format!("{year}-{:02}-01", number + 1) }
 }
 
-fn plus(sums: &mut Sums, other: &Sums, sign: i64) {
+pub(super) fn plus(sums: &mut Sums, other: &Sums, sign: i64) {
     sums.0 += sign * other.0;
     for (sum, cost) in sums.1.iter_mut().zip(&other.1) {
         *sum += cost * sign;

@@ -1,6 +1,6 @@
 //! Late bills as the oracle sees them: what would change a closed month waits for a decision.
 
-use super::{Content, Delivery, Key, Oracle, Scope, State, Sums, Version, add, scope_of};
+use super::{Content, Delivery, Key, Oracle, Scope, State, Sums, Version, add};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Oracle {
@@ -13,13 +13,28 @@ impl Oracle {
         }
     }
 
-    /// Whether these scopes of a file change a closed month.
+    /// Whether these scopes of a file change a closed month, and somebody has to say so first: files that add up are
+    /// booked without asking.
     pub(super) fn is_late(&self, content: usize, scopes: &[Scope]) -> bool {
-        scopes.iter().filter(|scope| self.closings.contains_key(&format!("{}-01", scope.1))).any(|scope| {
+        let is_changed = |scope: &Scope| {
             let current = self.current(scope).map(|index| &self.generations[index]);
             let counted = current.map(|current| &self.contents[self.deliveries[current.delivery].content]);
-            sums(Some(&self.contents[content]), scope) != sums(counted, scope)
-        })
+            self.sums(Some(&self.contents[content]), scope) != self.sums(counted, scope)
+        };
+        let mut closed = scopes.iter().filter(|scope| self.closings.contains_key(&scope.month()));
+        self.contents[content].object.is_empty() && closed.any(is_changed)
+    }
+
+    // By all that a rollup keeps apart.
+    fn sums(&self, content: Option<&Content>, scope: &Scope) -> BTreeMap<Key, Sums> {
+        let mut sums = BTreeMap::new();
+        let Some(content) = content else { return sums };
+        for line in content.lines.iter().filter(|line| content.scope_of(line) == *scope) {
+            let lane = self.lane_in_key(line);
+            let key = [line.service.as_str(), lane, &line.day, line.category, &line.currency];
+            add(&mut sums, key.map(str::to_owned).to_vec(), line);
+        }
+        sums
     }
 
     /// What older deliveries wait with and this one holds anew waits no longer; where this one has an unreadable line,
@@ -27,7 +42,8 @@ impl Oracle {
     pub(super) fn replace_waiting(&mut self, delivery: usize, newer: Delivery, scopes: &[Scope], is_whole: bool) {
         let version = newer.version;
         let lines = |content: usize, scope: &Scope| {
-            self.contents[content].lines.iter().filter(|line| scope_of(line) == *scope).count()
+            let content = &self.contents[content];
+            content.lines.iter().filter(|line| content.scope_of(line) == *scope).count()
         };
         let replaced: Vec<usize> = (0..self.generations.len())
             .filter(|index| {
@@ -44,12 +60,12 @@ impl Oracle {
         let mut older: BTreeSet<usize> = BTreeSet::new();
         for index in replaced {
             let generation = &mut self.generations[index];
-            generation.scope = (String::new(), String::new());
+            generation.scope = Scope::default();
             generation.has_lines = false;
             older.insert(generation.delivery);
         }
         for delivery in older {
-            if self.own(delivery, |state| state == State::Ready).is_empty() {
+            if self.of_delivery(delivery, |state| state == State::Ready).is_empty() {
                 self.deliveries[delivery].state = "refused";
             }
         }
@@ -69,14 +85,4 @@ impl Oracle {
         let delivery = &self.deliveries[delivery];
         delivery.state == "quarantined" && !self.contents[delivery.content].has_unreadable_line
     }
-}
-
-// By all that a rollup keeps apart.
-fn sums(content: Option<&Content>, scope: &Scope) -> BTreeMap<Key, Sums> {
-    let mut sums = BTreeMap::new();
-    for line in content.iter().flat_map(|content| &content.lines).filter(|line| scope_of(line) == *scope) {
-        let key = [line.service.as_str(), &line.day, line.category, &line.currency];
-        add(&mut sums, key.map(str::to_owned).to_vec(), line);
-    }
-    sums
 }
