@@ -63,7 +63,12 @@ pub fn joint_answers<'a>(
     let mut answers = Vec::new();
     for service in 0..world.services.len() {
         let own: Vec<_> = world.deployments.iter().filter(|one| one.service == service).collect();
-        let release = |day: usize| ReleaseDay { day: world.date(day), deployment_ids: Vec::new(), share_before: None };
+        let release = |day: usize| ReleaseDay {
+            day: world.date(day),
+            deployment_ids: Vec::new(),
+            share_before: None,
+            rollout_from: None,
+        };
         let releases: Vec<ReleaseDay> = own.iter().map(|one| release(one.day)).collect();
         for days in groups(&releases).into_iter().filter(|days| days.len() > 1) {
             let places: BTreeSet<usize> = days.iter().filter_map(|day| world.place_of(*day)).collect();
@@ -200,6 +205,8 @@ fn releases(world: &World, service: usize, first: usize, asked_on: usize) -> Vec
         day: world.date(day),
         deployment_ids,
         share_before: hour.map(|hour| hour / 24.0),
+        // The worlds tell no days on which one was on its way.
+        rollout_from: None,
     };
     by_day.into_iter().map(release).collect()
 }

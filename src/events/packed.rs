@@ -20,7 +20,7 @@ fn repacked(body: &[u8]) -> Option<Vec<u8>> {
     let mut root: Value = serde_json::from_slice(body).ok()?;
     let is_changed = match &mut root {
         // Each is looked at, whatever became of those before it.
-        Value::Array(events) => events.iter_mut().fold(false, |is_changed, event| repack(event) || is_changed),
+        Value::Array(events) => events.iter_mut().map(repack).filter(|is_changed| *is_changed).count() > 0,
         event => repack(event),
     };
     is_changed.then(|| root.to_string().into_bytes())

@@ -2,6 +2,7 @@
 
 use super::fake::{FakeApi, TOKEN};
 use super::{Place, at, day, finished, github, repository, row, status};
+use crate::support::count;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
