@@ -29,9 +29,9 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
         anyhow::bail!(problem);
     }
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
-    temporary_files::keep_in(&config.data_dir());
     let mut config = config.clone();
     let ports = Ports::take(&mut config, parts).await?;
+    temporary_files::keep_in(&config.data_dir());
     let database = tokio::select! {
         opened = database::open(&config) => opened?,
         () = told_to_stop.wait() => anyhow::bail!("stopped before it served"),

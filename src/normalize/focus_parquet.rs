@@ -96,7 +96,8 @@ impl ParquetRows {
     pub fn warnings(&self, names: &[String]) -> Option<String> {
         let is_money = |name: &str| {
             let name = name.to_ascii_lowercase();
-            ["cost", "quantity", "price", "usage_amount"].iter().any(|ending| name.ends_with(ending))
+            // Within the name: Azure's is CostInBillingCurrency.
+            ["cost", "quantity", "price", "usage_amount"].iter().any(|part| name.contains(part))
         };
         let floats: Vec<&str> = names
             .iter()

@@ -38,7 +38,7 @@ pub async fn deployments(
 }
 
 /// The sender's ids of deployments of a repository of which more may be told, newest first: those made since a moment that
-/// have not ended; and of `with_previews` those that stand in a preview without an end, however long ago they were made.
+/// have not ended; after them, of `with_previews` those that stand in a preview without an end, however long ago they were made.
 pub async fn open_deployments(
     conn: &mut PgConnection,
     event_source_id: i64,
@@ -55,7 +55,8 @@ pub async fn open_deployments(
                   OR $4::boolean AND d.standing = 'succeeded' AND e.kind = 'preview'
                      AND NOT EXISTS (SELECT FROM environment_end n
                                      WHERE n.environment_id = d.environment_id AND NOT coalesce(n.is_refused, false)))
-           ORDER BY d.created_at DESC, d.deployment_id DESC LIMIT $5"#,
+           ORDER BY d.status IN ('pending', 'in_progress', 'unknown') DESC, d.created_at DESC, d.deployment_id DESC
+           LIMIT $5"#,
         event_source_id,
         repo,
         since,

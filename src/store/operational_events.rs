@@ -235,6 +235,7 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> s
                   OR EXISTS (SELECT FROM operational_event_service os
                              WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+             AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
              AND o.started_at < $4 AND coalesce(o.ended_at, lost.at, 'infinity') >= $3
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $5"#,
         filter.service_ids,

@@ -1,5 +1,5 @@
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 use std::time::Duration;
 
 /// A read-only transaction in which every query sees the same data: one a page.
@@ -23,6 +23,8 @@ const JOB_CONNECTIONS_MAX: u32 = 8;
 /// As many as write at once.
 pub const INTAKE_CONNECTIONS: u32 = 2;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection for storing what senders post that rested longer is asked whether it still works.
+const UNASKED_MAX: Duration = Duration::from_secs(1);
 
 impl Pools {
     /// Opens the pools; connections are made when first needed.
@@ -65,13 +67,22 @@ pub fn guarded(connections_max: u32) -> PgPoolOptions {
         .before_acquire(|connection, _| Box::pin(end_open_transaction(connection)))
 }
 
-/// Options of a pool for tasks that end what they began. Nothing is asked before a connection is used: who finds it
-/// broken tries again with another.
+/// Options of a pool for tasks that end what they began. In a flood nothing is asked before a connection is used, since
+/// none rests; one that rested may have lost its server meanwhile, and is asked within the time for getting one.
 fn unguarded(connections_max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            let has_rested = about.idle_for > UNASKED_MAX;
+            Box::pin(async move {
+                if has_rested {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(|connection, _| Box::pin(check_settings(connection)))
 }
 

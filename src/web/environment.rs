@@ -169,7 +169,7 @@ async fn show(
         total,
         deployments: deployed.listed,
         deployments_note: deployed.note,
-        context: context.section("this environment"),
+        context: context.section("this environment, or of none"),
     }
     .into_response())
 }

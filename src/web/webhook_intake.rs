@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two commits.
@@ -21,6 +22,8 @@ const WAITING_MAX: usize = 80;
 const BATCH_MAX: usize = 80;
 /// Batches at once: one is made ready while the database works on the other.
 const WRITERS: u32 = INTAKE_CONNECTIONS;
+/// A connection that the database ended fails at once.
+const AGAIN_WITHIN: Duration = Duration::from_millis(500);
 /// What one is told that finds no place.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -168,11 +171,10 @@ async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error
     let places: Vec<&Proven> = requests.iter().collect();
     let results = match commit_all(pools, &places).await {
         Ok(stored) => stored.into_iter().map(Ok).collect(),
-        Err(error) if places.len() == 1 => vec![Err(error)],
         Err(_) => {
             let mut results = Vec::new();
             for place in places {
-                results.push(commit_all(pools, &[place]).await.map(|mut stored| stored.remove(0)));
+                results.push(commit_one(pools, place).await);
             }
             results
         }
@@ -181,6 +183,19 @@ async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error
         result.map(|stored| stored.map_or_else(|| Taken::SourceChanged(Box::new(request)), Taken::Stored))
     });
     taken.collect()
+}
+
+// As often as there are connections, and once more: the database may have ended all of them since they were used, and some
+// senders send but once. What takes long fails for another reason.
+async fn commit_one(pools: &Pools, request: &Proven) -> Result<Option<Stored>, Error> {
+    let began = Instant::now();
+    for _ in 0..INTAKE_CONNECTIONS {
+        match commit_all(pools, &[request]).await {
+            Err(_) if began.elapsed() < AGAIN_WITHIN => {}
+            result => return result.map(|mut stored| stored.remove(0)),
+        }
+    }
+    commit_all(pools, &[request]).await.map(|mut stored| stored.remove(0))
 }
 
 // `None` for one whose source has changed.

@@ -6,7 +6,8 @@ use axum::http::{Method, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::rollup::events::{Reading, read_new};
 use costwake::store::seal::Key;
-use costwake::store::{changes, deployment_lists, event_deliveries, event_sources};
+use costwake::store::{Pools, changes, deployment_lists, event_deliveries, event_sources};
+use costwake::web;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -449,4 +450,21 @@ async fn a_pipeline_is_a_deployment_where_a_rule_says_so(pool: PgPool) {
     event_deliveries::read_all_again(&mut conn, None, None).await.unwrap();
     read_new(&pool).await.unwrap();
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 0);
+}
+
+/// Connections that the database ended while nobody used them cost no webhook: some senders send but once.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn connections_that_were_ended_lose_no_webhook(pool: PgPool) {
+    let mut github = Github::new(&pool).await;
+    // Pools as they are in service, which ask nothing of a connection that was used a moment ago.
+    let pools = Pools::connect_lazy((*pool.connect_options()).clone());
+    github.app.state = github.app.state.with(|parts| parts.pools = pools);
+    github.app.router = web::router(github.app.state.clone());
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for turn in 0..5 {
+        let sent = github.signed("deployment_status", &turn.to_string(), &status(1, "1", 0, "success", turn)).await;
+        assert_eq!(sent.status, StatusCode::ACCEPTED, "{turn}: {}", sent.body);
+        sqlx::query(end).execute(&pool).await.unwrap();
+    }
 }

@@ -37,6 +37,8 @@ pub(super) struct Problem {
     pub remedy: String,
     /// Whether there is no use in asking for other repositories.
     pub is_of_all: bool,
+    /// Whether what was asked for is not there.
+    pub is_gone: bool,
     pub continues_at: Option<DateTime<Utc>>,
 }
 
@@ -46,7 +48,7 @@ impl Problem {
     }
 
     pub fn of_one(error: impl Into<String>, remedy: &str) -> Self {
-        Self { error: error.into(), remedy: remedy.to_owned(), is_of_all: false, continues_at: None }
+        Self { error: error.into(), remedy: remedy.to_owned(), is_of_all: false, is_gone: false, continues_at: None }
     }
 }
 
@@ -148,10 +150,13 @@ impl Asking<'_> {
                 format!("{host} answers 403 to {path}: the token may not read this."),
                 &format!("Use {rights}."),
             ),
-            404 | 410 => Problem::of_one(
-                format!("{host} answers {status} to {path}: it is not there, or the token may not see it."),
-                &format!("Check how the repository is written, and use {rights}."),
-            ),
+            404 | 410 => Problem {
+                is_gone: true,
+                ..Problem::of_one(
+                    format!("{host} answers {status} to {path}: it is not there, or the token may not see it."),
+                    &format!("Check how the repository is written, and use {rights}."),
+                )
+            },
             300..=399 => Problem::of_one(
                 format!("{host} answers {status} to {path}: it was renamed or moved."),
                 "Enter the new name of the repository, or the address that the API has now.",

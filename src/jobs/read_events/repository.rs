@@ -23,6 +23,8 @@ const OVERLAP: TimeDelta = TimeDelta::days(1);
 const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
 /// Deployments of which more may be told and that are asked for again.
 const OPEN_MAX: i64 = 200;
+/// The mark of the address of a deployment that is not there any more. No server writes one without quotes.
+const GONE: &str = "gone";
 
 /// Reads a repository whole; then it is read up to when the read began.
 pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
@@ -228,9 +230,16 @@ async fn read_open(
     for external_id in open {
         let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };
         let mark = event_reads::mark(&asking.pools.jobs, id, &path).await?;
+        if mark.as_deref() == Some(GONE) {
+            continue;
+        }
         let answer = match asking.get(&path, mark.as_deref()).await {
             Ok(answer) => answer,
-            // It was deleted over there; here it stays what was told of it.
+            // It was deleted over there; here it stays what was told of it, and it is not asked for again.
+            Err(Stop::Problem(problem)) if problem.is_gone => {
+                marks.push((path, GONE.to_owned()));
+                continue;
+            }
             Err(Stop::Problem(problem)) if !problem.is_of_all => continue,
             Err(stop) => return Err(stop),
         };

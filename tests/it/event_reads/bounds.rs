@@ -3,6 +3,7 @@
 use super::fake::{FakeApi, TOKEN};
 use super::{Place, at, day, finished, github, repository, row, status};
 use crate::support::count;
+use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -217,4 +218,17 @@ async fn a_preview_is_asked_for_until_it_is_over(pool: PgPool) {
     assert_eq!((asked(), count(&pool, ended).await), (vec![200], 1), "{}", place.last("error").await);
     place.read().await;
     assert!(asked().is_empty());
+    // One that was deleted over there is asked for once more, and never again.
+    let mut deleted = row(8, made, made + minute);
+    deleted["environment"] = json!("pr-8");
+    let live = status(80, "success", made + minute);
+    let body = json!({ "deployment": deleted, "deployment_status": live, "repository": repository() });
+    place.webhook("deployment_status", &body).await;
+    sqlx::query("UPDATE environment SET kind = 'preview'").execute(&pool).await.unwrap();
+    api.refuse("/repos/acme/shop/deployments/8", StatusCode::NOT_FOUND);
+    for expected in [1, 0] {
+        place.read().await;
+        let asked = api.taken().iter().filter(|(path, ..)| path.ends_with("/deployments/8")).count();
+        assert_eq!(asked, expected, "{}", place.last("error").await);
+    }
 }
