@@ -87,7 +87,8 @@ impl TakenReport {
 }
 
 /// Takes a report in. It replaces what its clusters had for intervals that overlap with its own, but for other files of
-/// its payload and what is newer than its payload, and changes no total. `cluster` is the name for what the file does not name.
+/// its payload and what is newer than its payload, and changes no total. `cluster` is the name for what the
+/// file does not name.
 pub async fn import(
     pool: &PgPool,
     path: PathBuf,

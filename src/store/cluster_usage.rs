@@ -77,9 +77,9 @@ impl Intervals {
     }
 }
 
-/// Stores a report in place of what its clusters had for intervals that overlap with its own. Other files of its payload
-/// stay: they add up, in whatever order they come, and one that comes again replaces itself. A payload is as old as the
-/// first of its files that came: what a newer report holds is left as it is by those that come late.
+/// Stores a report in place of what its clusters had for intervals that overlap with its own. Other files of its
+/// payload stay: they add up, in whatever order they come, and one that comes again replaces itself. A payload is as old as
+/// the first of its files that came: what a newer report holds is left as it is by those that come late.
 pub async fn replace(conn: &mut PgConnection, report: &NewReport<'_>, entries: &[Entry<'_>]) -> sqlx::Result<Replaced> {
     locks::lock_cluster_reports(&mut *conn).await?;
     let report_id = insert_report(&mut *conn, report).await?;
@@ -159,8 +159,8 @@ async fn held_by_newer(
     Ok(rows.into_iter().map(|row| (row.cluster, row.kind, row.begins, row.ends)).collect())
 }
 
-// Makes room for these intervals, and counts the longer ones that they do not fill. An interval without length, as older
-// versions stored it, lies within them by its start.
+// Makes room for these intervals, and counts the longer ones that they do not fill. An interval without length, as
+// older versions stored it, lies within them by its start.
 async fn clear(
     conn: &mut PgConnection,
     report: &NewReport<'_>,
