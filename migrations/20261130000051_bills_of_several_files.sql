@@ -1,11 +1,18 @@
--- The current generations, each with the first and the last charge day of the bill that it is a part of: where files
--- add up, all of an account and period are one bill, else each generation is one by itself. A bill of one charge day is
--- of its whole period; one file of many may hold one day each and is not.
+-- The current generations, each with the first charge day of the bill that it is a part of, and whether that bill is a
+-- daily one: where files add up, all of an account and period are one bill, else each generation is one by itself. A bill
+-- is daily where one of its files has charges on several days, or all of them on three: two days may be those of a monthly
+-- bill and of one correction. Any other is of its whole period.
 CREATE VIEW current_generation AS
-SELECT g.generation_id, g.delivery_id, g.source_id, g.billing_account_id, g.billing_period_start, g.billing_period_end,
-    g.first_charge_date, g.last_charge_date, g.published_at,
-    min(g.first_charge_date) OVER bill AS bill_first_date, max(g.last_charge_date) OVER bill AS bill_last_date
-FROM generation g LEFT JOIN source_setting t ON t.source_id = g.source_id AND t.restatement = 'append-by-object'
-WHERE g.state = 'current'
-WINDOW bill AS (PARTITION BY g.source_id, g.billing_account_id, g.billing_period_start,
-    CASE WHEN t.source_id IS NULL THEN g.append_object ELSE '' END);
+SELECT b.generation_id, b.delivery_id, b.source_id, b.billing_account_id, b.billing_period_start, b.billing_period_end,
+    b.first_charge_date, b.last_charge_date, b.published_at, b.bill_first_date,
+    coalesce(bool_or(b.first_charge_date < b.last_charge_date
+        OR b.first_charge_date > b.bill_first_date AND b.first_charge_date < b.bill_last_date) OVER bill, false) AS is_daily
+FROM (
+    SELECT g.*, joint.bill_object, min(g.first_charge_date) OVER files AS bill_first_date,
+        max(g.last_charge_date) OVER files AS bill_last_date
+    FROM generation g LEFT JOIN source_setting t ON t.source_id = g.source_id AND t.restatement = 'append-by-object'
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.source_id IS NULL THEN g.append_object ELSE '' END AS bill_object) joint
+    WHERE g.state = 'current'
+    WINDOW files AS (PARTITION BY g.source_id, g.billing_account_id, g.billing_period_start, joint.bill_object)
+) b
+WINDOW bill AS (PARTITION BY b.source_id, b.billing_account_id, b.billing_period_start, b.bill_object);

@@ -115,6 +115,10 @@ pub struct TakenReportBody {
     /// Files of its payload that have not come yet: OpenShift's operator packs each file of a large payload into an
     /// archive of its own.
     pub missing_file_count: u64,
+    /// Intervals longer than its own (days, of a report by the hour) that it replaced without filling them.
+    pub longer_interval_count: u64,
+    /// Entries that were left out, because a report that is newer than its payload holds their intervals.
+    pub left_out_count: u64,
 }
 
 /// The month that is asked for.
@@ -180,6 +184,8 @@ pub(super) async fn put(
         row_count: taken.report.row_count,
         unused_row_count: taken.report.unused_row_count,
         missing_file_count: taken.missing_file_count,
+        longer_interval_count: taken.longer_interval_count,
+        left_out_count: taken.left_out_count,
     };
     Ok((StatusCode::OK, Json(body)).into_response())
 }

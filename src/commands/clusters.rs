@@ -85,8 +85,8 @@ fn told(file_name: &str, taken: &TakenReport) -> String {
     if report.unused_row_count > 0 {
         text.push_str(&format!("  {} rows split no cost: labels, GPUs, virtual machines\n", report.unused_row_count));
     }
-    if let Some(waiting) = taken.waiting() {
-        text.push_str(&format!("  {waiting}\n"));
+    for note in taken.notes() {
+        text.push_str(&format!("  {note}\n"));
     }
     text
 }

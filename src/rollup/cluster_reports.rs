@@ -46,9 +46,36 @@ pub struct TakenReport {
     pub clusters: Vec<String>,
     /// Files of its payload that have not come yet.
     pub missing_file_count: u64,
+    /// Intervals longer than its own that it replaced without filling them.
+    pub longer_interval_count: u64,
+    /// Entries that were left out, because a newer report holds their intervals.
+    pub left_out_count: u64,
 }
 
 impl TakenReport {
+    /// What whoever handed it in should know, in sentences; usually nothing.
+    pub fn notes(&self) -> Vec<String> {
+        self.waiting().into_iter().chain(self.shortened()).chain(self.left_out()).collect()
+    }
+
+    fn shortened(&self) -> Option<String> {
+        match self.longer_interval_count {
+            0 => None,
+            1 => Some("A longer interval was replaced whole: what it held beside these rows is gone.".to_owned()),
+            count => {
+                Some(format!("{count} longer intervals were replaced whole: what they held beside these rows is gone."))
+            }
+        }
+    }
+
+    fn left_out(&self) -> Option<String> {
+        match self.left_out_count {
+            0 => None,
+            1 => Some("1 entry was left out: a newer report holds its interval.".to_owned()),
+            count => Some(format!("{count} entries were left out: newer reports hold their intervals.")),
+        }
+    }
+
     /// What is not here yet, as a sentence; nothing where all is.
     pub fn waiting(&self) -> Option<String> {
         match self.missing_file_count {
@@ -59,8 +86,9 @@ impl TakenReport {
     }
 }
 
-/// Takes a report in. It replaces what its clusters had for intervals that overlap with its own, but for other files of its
-/// payload, and changes no total. `cluster` is the name for what the file does not name.
+/// Takes a report in. It replaces what its clusters had for intervals that overlap with its own, but for other files of
+/// its payload and what is newer than its payload, and changes no total. `cluster` is the name for what the
+/// file does not name.
 pub async fn import(
     pool: &PgPool,
     path: PathBuf,
@@ -92,7 +120,7 @@ pub async fn import(
         received_by: by.login,
     };
     let mut transaction = pool.begin().await?;
-    let report_id = cluster_usage::replace(&mut transaction, &new, &entries).await?;
+    let replaced = cluster_usage::replace(&mut transaction, &new, &entries).await?;
     let missing = match &report.payload {
         Some(payload) => cluster_usage::missing_files(&mut transaction, payload).await?,
         None => 0,
@@ -102,11 +130,17 @@ pub async fn import(
     let details = json!({
         "file": file_name, "clusters": clusters, "rows": report.row_count, "unused_rows": report.unused_row_count,
     });
-    let subject = format!("cluster report {report_id}");
+    let subject = format!("cluster report {}", replaced.report_id);
     audit::insert(&mut transaction, now, by.login, by.address, "cluster_report.imported", &subject, details).await?;
     jobs::enqueue(&mut transaction, COUNT_NAMESPACES, "", &json!({})).await?;
     transaction.commit().await?;
-    Ok(TakenReport { report, clusters, missing_file_count: u64::try_from(missing).unwrap_or_default() })
+    Ok(TakenReport {
+        report,
+        clusters,
+        missing_file_count: u64::try_from(missing).unwrap_or_default(),
+        longer_interval_count: replaced.longer_interval_count.cast_unsigned(),
+        left_out_count: replaced.left_out_count as u64,
+    })
 }
 
 /// The cluster of an entry: as the report names it, else as its sender does.

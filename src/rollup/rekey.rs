@@ -6,7 +6,7 @@ use super::fingerprint::Fingerprint;
 use super::key_attributes::KeyAttributes;
 use super::{mapped_keys, mapping_details};
 use crate::allocate::{self, Condition, Details, Rules};
-use crate::store::locks;
+use crate::store::{locks, own_plan};
 use anyhow::ensure;
 use futures_util::TryStreamExt;
 use serde_json::Value;
@@ -117,7 +117,7 @@ pub(super) async fn new_tag_keys(conn: &mut PgConnection, rules: &Rules) -> sqlx
     .await
 }
 
-/// Which groups would get another key if these were kept apart too; nothing is written.
+/// Which groups would get another key if these were kept apart too; nothing is written. Within a transaction.
 pub(super) async fn group_changes(
     conn: &mut PgConnection,
     new_tag_keys: &[String],
@@ -131,6 +131,8 @@ pub(super) async fn group_changes(
     let lower: Vec<String> = new_tag_keys.iter().map(|key| key.to_lowercase()).collect();
     let [resource_ids, resource_names, resource_types, descriptions] = held_values(&mut *conn, new_details).await?;
     let looks_at_others = new_details.iter().any(|one| !DETAIL_COLUMNS.contains(&one.attribute.as_str()));
+    // A plan for any values would compare each group with all of these, one after the other.
+    own_plan::begin(&mut *conn).await?;
     let mut groups = sqlx::query_as!(
         GroupRow,
         "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
@@ -152,7 +154,7 @@ pub(super) async fn group_changes(
         &descriptions,
         looks_at_others,
     )
-    .fetch(conn);
+    .fetch(&mut *conn);
     let mut changes = Vec::new();
     while let Some(group) = groups.try_next().await? {
         let mapping_tags = Value::Object(attributes.mapping_tags(&group.tags, |name| group.detail(name)));
@@ -166,28 +168,37 @@ pub(super) async fn group_changes(
             });
         }
     }
+    drop(groups);
+    own_plan::end(conn).await?;
     Ok(changes)
 }
 
-// By attribute of `DETAIL_COLUMNS`, the values that one of these conditions holds for. Each is asked about once, and
-// only groups that have one can get another key: to fetch all groups and look takes ten times as long.
+// By attribute of `DETAIL_COLUMNS`, the values that one of these conditions holds for, in one scan. Each is asked about
+// once, and only groups that have one can get another key: to fetch all groups and look takes ten times as long.
 async fn held_values(conn: &mut PgConnection, new_details: &[Condition]) -> anyhow::Result<[Vec<String>; 4]> {
     let details = Details::compile(new_details)?;
     let mut held = <[Vec<String>; 4]>::default();
-    for (attribute, own) in DETAIL_COLUMNS.into_iter().zip(&mut held) {
-        if !details.attributes().contains(&attribute) {
-            continue;
-        }
-        let mut values = sqlx::query_scalar!(
-            r#"SELECT DISTINCT CASE $1::text WHEN 'resource_id' THEN resource_id
-                   WHEN 'resource_name' THEN resource_name WHEN 'resource_type' THEN resource_type
-                   WHEN 'charge_description' THEN charge_description END AS "value?"
-               FROM charge_group"#,
-            attribute
-        )
-        .fetch(&mut *conn);
-        while let Some(value) = values.try_next().await? {
-            own.extend(value.filter(|value| details.keep(attribute, value)));
+    let mut asked = details.attributes();
+    asked.retain(|attribute| DETAIL_COLUMNS.contains(attribute));
+    if asked.is_empty() {
+        return Ok(held);
+    }
+    let asked: Vec<String> = asked.into_iter().map(str::to_owned).collect();
+    let mut values = sqlx::query!(
+        r#"SELECT DISTINCT v.attribute AS "attribute!", v.value AS "value!"
+           FROM charge_group g
+           CROSS JOIN LATERAL (VALUES ('resource_id', g.resource_id), ('resource_name', g.resource_name),
+               ('resource_type', g.resource_type), ('charge_description', g.charge_description)) v (attribute, value)
+           WHERE v.attribute = ANY($1::text[]) AND v.value IS NOT NULL"#,
+        &asked
+    )
+    .fetch(conn);
+    while let Some(row) = values.try_next().await? {
+        let own = DETAIL_COLUMNS.into_iter().zip(&mut held).find(|(attribute, _)| *attribute == row.attribute);
+        if let Some((attribute, own)) = own
+            && details.keep(attribute, &row.value)
+        {
+            own.push(row.value);
         }
     }
     Ok(held)

@@ -107,9 +107,9 @@ pub async fn accounts(conn: &mut PgConnection) -> sqlx::Result<Vec<AccountBills>
         AccountBills,
         r#"SELECT g.source_id AS "source_id!", g.billing_account_id AS "account!",
                array_agg(DISTINCT date_trunc('month', g.billing_period_start::timestamp)::date) AS "months!",
-               coalesce(bool_or(g.bill_first_date < g.bill_last_date), false) AS "is_daily!",
+               bool_or(g.is_daily) AS "is_daily!",
                min(CASE
-                   WHEN g.bill_first_date < g.bill_last_date AND g.bill_first_date - g.billing_period_start > $1
+                   WHEN g.is_daily AND g.bill_first_date - g.billing_period_start > $1
                        THEN g.bill_first_date
                    ELSE g.billing_period_start
                END) FILTER (WHERE g.last_charge_date IS NOT NULL) AS "bills_from?",

@@ -5,6 +5,7 @@ use crate::normalize::cluster_usage::{INTERVAL_HOURS_MAX, Payload, Usage, UsageK
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
+use std::collections::{BTreeSet, HashSet};
 
 /// Entries that travel to the database at once.
 const BATCH: usize = 5_000;
@@ -28,17 +29,76 @@ pub struct NewReport<'a> {
     pub received_by: &'a str,
 }
 
-/// Stores a report in place of what its clusters had for intervals that overlap with its own, and gives back its number.
-/// Other files of its payload stay: they add up, in whatever order they come, and one that comes again replaces itself.
-pub async fn replace(
-    conn: &mut PgConnection,
-    report: &NewReport<'_>,
-    entries: &[(&str, &UsageKey, &Usage)],
-) -> sqlx::Result<i64> {
+/// What became of a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Replaced {
+    /// Its number.
+    pub report_id: i64,
+    /// Intervals longer than its own that it replaced without filling them.
+    pub longer_interval_count: i64,
+    /// Entries that were left out, because a newer report holds their intervals.
+    pub left_out_count: usize,
+}
+
+type Entry<'a> = (&'a str, &'a UsageKey, &'a Usage);
+
+/// The intervals of a report, each once.
+#[derive(Debug, Default)]
+struct Intervals {
+    clusters: Vec<String>,
+    kinds: Vec<String>,
+    starts: Vec<DateTime<Utc>>,
+    ends: Vec<DateTime<Utc>>,
+}
+
+type Interval<'a> = (&'a str, &'static str, DateTime<Utc>, DateTime<Utc>);
+
+fn interval<'a>((cluster, key, usage): &Entry<'a>) -> Interval<'a> {
+    (*cluster, key.kind.name(), key.interval_start, usage.interval_end)
+}
+
+impl Intervals {
+    fn of(entries: &[Entry<'_>]) -> Self {
+        let distinct: BTreeSet<Interval<'_>> = entries.iter().map(interval).collect();
+        let mut all = Self::default();
+        for (cluster, kind, start, end) in distinct {
+            all.clusters.push(cluster.to_owned());
+            all.kinds.push(kind.to_owned());
+            all.starts.push(start);
+            all.ends.push(end);
+        }
+        all
+    }
+
+    /// All that overlaps begins between these: so much of the index is looked through, and no more.
+    fn span(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let (first, last) = (self.starts.iter().min()?, self.ends.iter().max()?);
+        Some((*first - TimeDelta::hours(INTERVAL_HOURS_MAX), *last))
+    }
+}
+
+/// Stores a report in place of what its clusters had for intervals that overlap with its own. Other files of its
+/// payload stay: they add up, in whatever order they come, and one that comes again replaces itself. A payload is as old as
+/// the first of its files that came: what a newer report holds is left as it is by those that come late.
+pub async fn replace(conn: &mut PgConnection, report: &NewReport<'_>, entries: &[Entry<'_>]) -> sqlx::Result<Replaced> {
     locks::lock_cluster_reports(&mut *conn).await?;
-    let payload_uuid = report.payload.map(|payload| payload.uuid.as_str());
+    let report_id = insert_report(&mut *conn, report).await?;
+    let newer = held_by_newer(&mut *conn, report, report_id, &Intervals::of(entries)).await?;
+    let is_kept = |entry: &&Entry<'_>| {
+        let (cluster, kind, start, end) = interval(entry);
+        newer.is_empty() || !newer.contains(&(cluster.to_owned(), kind.to_owned(), start, end))
+    };
+    let kept: Vec<Entry<'_>> = entries.iter().filter(is_kept).copied().collect();
+    let longer_interval_count = clear(&mut *conn, report, report_id, &Intervals::of(&kept)).await?;
+    for batch in kept.chunks(BATCH) {
+        insert(&mut *conn, report_id, batch).await?;
+    }
+    Ok(Replaced { report_id, longer_interval_count, left_out_count: entries.len() - kept.len() })
+}
+
+async fn insert_report(conn: &mut PgConnection, report: &NewReport<'_>) -> sqlx::Result<i64> {
     let payload_files = report.payload.map(|payload| payload.files.as_slice()).unwrap_or_default();
-    let report_id = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         "INSERT INTO cluster_report (file_name, content_sha256, row_count, unused_row_count, received_at, received_by,
                                      payload_uuid, payload_file_count, payload_files)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING cluster_report_id",
@@ -48,70 +108,132 @@ pub async fn replace(
         report.unused_row_count,
         report.received_at,
         report.received_by,
-        payload_uuid,
+        report.payload.map(|payload| payload.uuid.as_str()),
         report.payload.map(|payload| payload.file_count),
         payload_files,
     )
+    .fetch_one(conn)
+    .await
+}
+
+// Those of these intervals of which a report that is newer than the payload says something.
+async fn held_by_newer(
+    conn: &mut PgConnection,
+    report: &NewReport<'_>,
+    report_id: i64,
+    intervals: &Intervals,
+) -> sqlx::Result<HashSet<(String, String, DateTime<Utc>, DateTime<Utc>)>> {
+    let Some((payload, (earliest, last))) = report.payload.zip(intervals.span()) else { return Ok(HashSet::new()) };
+    let first_id = sqlx::query_scalar!(
+        r#"SELECT min(cluster_report_id) AS "first!" FROM cluster_report WHERE payload_uuid = $1"#,
+        payload.uuid.as_str()
+    )
     .fetch_one(&mut *conn)
     .await?;
-    for batch in entries.chunks(BATCH) {
-        let clusters: Vec<String> = batch.iter().map(|(cluster, _, _)| (*cluster).to_owned()).collect();
-        let kinds: Vec<String> = batch.iter().map(|(_, key, _)| key.kind.name().to_owned()).collect();
-        let starts: Vec<DateTime<Utc>> = batch.iter().map(|(_, key, _)| key.interval_start).collect();
-        let ends: Vec<DateTime<Utc>> = batch.iter().map(|(_, _, usage)| usage.interval_end).collect();
-        let (Some(first), Some(last)) = (starts.iter().min(), ends.iter().max()) else { continue };
-        // Nothing that overlaps begins earlier: so much of the index is looked through, and no more.
-        let earliest = *first - TimeDelta::hours(INTERVAL_HOURS_MAX);
-        sqlx::query!(
-            "DELETE FROM cluster_usage u
-             USING (SELECT cluster, kind, range_agg(tstzrange(begins, ends)) AS during
+    if first_id == report_id {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT n.cluster AS "cluster!", n.kind AS "kind!", n.begins AS "begins!", n.ends AS "ends!"
+           FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS n (cluster, kind, begins, ends)
+           JOIN (SELECT u.cluster_id, u.kind, range_agg(tstzrange(u.interval_start, u.interval_end)) AS during
+                 FROM cluster_usage u
+                 WHERE u.interval_start > $5 AND u.interval_start < $6 AND u.interval_end > u.interval_start
+                   AND u.cluster_report_id = ANY (ARRAY(
+                       SELECT r.cluster_report_id FROM cluster_report r
+                       WHERE r.cluster_report_id > $7 AND coalesce(
+                           (SELECT min(part.cluster_report_id) FROM cluster_report part
+                            WHERE part.payload_uuid = r.payload_uuid), r.cluster_report_id) > $7))
+                 GROUP BY u.cluster_id, u.kind) held ON held.cluster_id = n.cluster AND held.kind = n.kind
+           WHERE tstzrange(n.begins, n.ends) && held.during"#,
+        &intervals.clusters,
+        &intervals.kinds,
+        &intervals.starts,
+        &intervals.ends,
+        earliest,
+        last,
+        first_id,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.cluster, row.kind, row.begins, row.ends)).collect())
+}
+
+// Makes room for these intervals, and counts the longer ones that they do not fill. An interval without length, as
+// older versions stored it, lies within them by its start.
+async fn clear(
+    conn: &mut PgConnection,
+    report: &NewReport<'_>,
+    report_id: i64,
+    intervals: &Intervals,
+) -> sqlx::Result<i64> {
+    let Some((earliest, last)) = intervals.span() else { return Ok(0) };
+    let payload_files = report.payload.map(|payload| payload.files.as_slice()).unwrap_or_default();
+    sqlx::query_scalar!(
+        r#"WITH gone AS (
+             DELETE FROM cluster_usage u
+             USING (SELECT cluster, kind, range_agg(tstzrange(begins, ends)) AS during, max(ends - begins) AS longest
                     FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
                          AS n (cluster, kind, begins, ends)
                     GROUP BY cluster, kind) n
              WHERE u.cluster_id = n.cluster AND u.kind = n.kind AND u.interval_start > $5 AND u.interval_start < $6
-               AND tstzrange(u.interval_start, greatest(u.interval_start, u.interval_end)) && n.during
+               AND (u.interval_start <@ n.during
+                    OR tstzrange(u.interval_start, greatest(u.interval_start, u.interval_end)) && n.during)
                AND u.cluster_report_id <> $7
                AND (u.payload_file = ANY($8) OR u.cluster_report_id <> ALL (ARRAY(
-                   SELECT cluster_report_id FROM cluster_report WHERE payload_uuid = $9)))",
-            &clusters,
-            &kinds,
-            &starts,
-            &ends,
-            earliest,
-            *last,
-            report_id,
-            payload_files,
-            payload_uuid,
-        )
-        .execute(&mut *conn)
-        .await?;
-        let resource_ids: Vec<String> = batch.iter().map(|(_, key, _)| key.resource_id.clone()).collect();
-        let nodes: Vec<String> = batch.iter().map(|(_, key, _)| key.node.clone()).collect();
-        let namespaces: Vec<String> = batch.iter().map(|(_, key, _)| key.namespace.clone()).collect();
-        let usages: Vec<BigDecimal> = batch.iter().map(|(_, _, usage)| usage.usage.clone()).collect();
-        let capacities: Vec<Option<BigDecimal>> = batch.iter().map(|(_, _, usage)| usage.capacity.clone()).collect();
-        let files: Vec<i16> = batch.iter().map(|(_, key, _)| key.payload_file).collect();
-        sqlx::query!(
-            "INSERT INTO cluster_usage (cluster_id, kind, interval_start, interval_end, resource_id, node, namespace,
-                                        usage, capacity, payload_file, cluster_report_id)
-             SELECT *, $11 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[],
-                                       $6::text[], $7::text[], $8::numeric[], $9::numeric[], $10::smallint[])",
-            &clusters,
-            &kinds,
-            &starts,
-            &ends,
-            &resource_ids,
-            &nodes,
-            &namespaces,
-            &usages,
-            &capacities as &[Option<BigDecimal>],
-            &files,
-            report_id,
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(report_id)
+                   SELECT cluster_report_id FROM cluster_report WHERE payload_uuid = $9)))
+             RETURNING u.cluster_id, u.kind, u.interval_start, u.interval_end,
+                 u.interval_end - u.interval_start > n.longest
+                     AND NOT tstzrange(u.interval_start, greatest(u.interval_start, u.interval_end)) <@ n.during
+                     AS is_longer
+           )
+           SELECT count(DISTINCT (cluster_id, kind, interval_start, interval_end)) FILTER (WHERE is_longer) AS "count!"
+           FROM gone"#,
+        &intervals.clusters,
+        &intervals.kinds,
+        &intervals.starts,
+        &intervals.ends,
+        earliest,
+        last,
+        report_id,
+        payload_files,
+        report.payload.map(|payload| payload.uuid.as_str()),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+async fn insert(conn: &mut PgConnection, report_id: i64, batch: &[Entry<'_>]) -> sqlx::Result<()> {
+    let clusters: Vec<String> = batch.iter().map(|(cluster, _, _)| (*cluster).to_owned()).collect();
+    let kinds: Vec<String> = batch.iter().map(|(_, key, _)| key.kind.name().to_owned()).collect();
+    let starts: Vec<DateTime<Utc>> = batch.iter().map(|(_, key, _)| key.interval_start).collect();
+    let ends: Vec<DateTime<Utc>> = batch.iter().map(|(_, _, usage)| usage.interval_end).collect();
+    let resource_ids: Vec<String> = batch.iter().map(|(_, key, _)| key.resource_id.clone()).collect();
+    let nodes: Vec<String> = batch.iter().map(|(_, key, _)| key.node.clone()).collect();
+    let namespaces: Vec<String> = batch.iter().map(|(_, key, _)| key.namespace.clone()).collect();
+    let usages: Vec<BigDecimal> = batch.iter().map(|(_, _, usage)| usage.usage.clone()).collect();
+    let capacities: Vec<Option<BigDecimal>> = batch.iter().map(|(_, _, usage)| usage.capacity.clone()).collect();
+    let files: Vec<i16> = batch.iter().map(|(_, key, _)| key.payload_file).collect();
+    sqlx::query!(
+        "INSERT INTO cluster_usage (cluster_id, kind, interval_start, interval_end, resource_id, node, namespace,
+                                    usage, capacity, payload_file, cluster_report_id)
+         SELECT *, $11 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[],
+                                   $6::text[], $7::text[], $8::numeric[], $9::numeric[], $10::smallint[])",
+        &clusters,
+        &kinds,
+        &starts,
+        &ends,
+        &resource_ids,
+        &nodes,
+        &namespaces,
+        &usages,
+        &capacities as &[Option<BigDecimal>],
+        &files,
+        report_id,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Files of a payload that have not come yet, in whatever archive.

@@ -277,7 +277,7 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Freshness> {
 ///
 /// A day that had not ended when a bill was made cannot be complete in it. A source whose every bill has charges on one
 /// day only is a monthly one: it is complete to the end of its billing period. Files that add up are one bill, so that
-/// one that holds a day each is daily. Where a source's history shows that its days keep arriving for longer, they are
+/// one that holds a day each is daily from the third day on: two may be a monthly bill and its correction. Where a source's history shows that its days keep arriving for longer, they are
 /// complete only after that.
 pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshness> {
     let rows = sqlx::query!(
@@ -286,14 +286,14 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
             s.source_id,
             s.name,
             CASE
-                WHEN bool_and(g.bill_first_date = g.bill_last_date)
+                WHEN bool_and(NOT g.is_daily)
                     THEN max(least(g.billing_period_end - 1, (d.version_at AT TIME ZONE 'UTC')::date - 1))
                 ELSE max(least(g.last_charge_date,
                                (d.version_at AT TIME ZONE 'UTC')::date - greatest(1, coalesce(l.settles_after_days, 1))))
             END AS "complete_to!",
             max(g.last_charge_date) AS "last_charge_date!",
             max(coalesce(g.published_at, d.received_at)) AS "read_at!",
-            bool_or(g.bill_first_date < g.bill_last_date) AS "is_daily!",
+            bool_or(g.is_daily) AS "is_daily!",
             max(l.settles_after_days) AS settles_after_days
         FROM current_generation g
         JOIN source s ON s.source_id = g.source_id

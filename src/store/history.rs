@@ -228,7 +228,7 @@ pub struct RestatedOf {
 ///
 /// Where files add up, a correction comes as lines in a file of its own and takes the place of nothing. So what new
 /// files say of days that the account's bills held in full then is told too, beside what the other files say of them
-/// still; what they say of later days arrives.
+/// still; what they say of later days arrives, and so does what they say of days that no file spanned: a gap is filled.
 pub async fn restated_since(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -248,14 +248,15 @@ pub async fn restated_since(
              WHERE c.state <> 'current'
                AND ($4::date IS NULL OR date_trunc('month', c.billing_period_start::timestamp)::date = $4)
          ), adding_up AS (
-             SELECT c.source_id, c.billing_account_id, min(c.first_charge_date) AS first_date,
+             SELECT c.source_id, c.billing_account_id,
+                    range_agg(daterange(c.first_charge_date, c.last_charge_date, '[]')) AS held,
                     max(least(c.last_charge_date, c.version_date - greatest(1, coalesce(l.settles_after_days, 1)))) + 1
                         AS end_date
              FROM counted c JOIN source_setting t USING (source_id) LEFT JOIN source_settling l USING (source_id)
              WHERE t.restatement = 'append-by-object' AND c.last_charge_date IS NOT NULL
              GROUP BY 1, 2
          ), added AS (
-             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start, a.first_date, a.end_date
+             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start, a.held, a.end_date
              FROM adding_up a JOIN generation g USING (source_id, billing_account_id)
              JOIN counted_span s USING (generation_id)
              WHERE g.state = 'current' AND s.end_publication_id IS NULL AND s.first_publication_id > $3
@@ -264,29 +265,29 @@ pub async fn restated_since(
                    WHERE c.source_id = g.source_id AND c.billing_account_id = g.billing_account_id
                      AND c.billing_period_start = g.billing_period_start AND c.append_object = g.append_object)
          ), kept AS (
-             SELECT DISTINCT c.generation_id, c.billing_period_start, a.first_date, a.end_date
+             SELECT DISTINCT c.generation_id, c.billing_period_start, a.held, a.end_date
              FROM added a JOIN counted c USING (source_id, billing_account_id, billing_period_start)
              WHERE c.state = 'current'
          ), side AS (
-             SELECT e.billing_period_start, '-infinity'::date AS first_date, e.version_date AS end_date,
+             SELECT e.billing_period_start, '{(,)}'::datemultirange AS held, e.version_date AS end_date,
                     e.generation_id, true AS is_before
              FROM earlier e
              UNION ALL
-             SELECT e.billing_period_start, '-infinity', e.version_date, g.generation_id, false
+             SELECT e.billing_period_start, '{(,)}', e.version_date, g.generation_id, false
              FROM earlier e JOIN generation g ON g.source_id = e.source_id AND g.state = 'current'
                   AND g.billing_account_id = e.billing_account_id AND g.billing_period_start = e.billing_period_start
                   AND g.append_object = e.append_object
              UNION ALL
-             SELECT a.billing_period_start, a.first_date, a.end_date, a.generation_id, false FROM added a
+             SELECT a.billing_period_start, a.held, a.end_date, a.generation_id, false FROM added a
              UNION ALL
-             SELECT k.billing_period_start, k.first_date, k.end_date, k.generation_id, sides.is_before
+             SELECT k.billing_period_start, k.held, k.end_date, k.generation_id, sides.is_before
              FROM kept k CROSS JOIN (VALUES (true), (false)) sides (is_before)
          ), summed AS (
              SELECT date_trunc('month', side.billing_period_start::timestamp)::date AS month, d.billing_currency,
                     coalesce(sum(cost.amount) FILTER (WHERE side.is_before), 0) AS before,
                     coalesce(sum(cost.amount) FILTER (WHERE NOT side.is_before), 0) AS after
              FROM side JOIN daily_cost d ON d.generation_id = side.generation_id
-                  AND d.charge_date >= side.first_date AND d.charge_date < side.end_date
+                  AND d.charge_date <@ side.held AND d.charge_date < side.end_date
              CROSS JOIN LATERAL (SELECT cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS amount) cost
              LEFT JOIN service ON service.service_id = d.service_id
              WHERE d.split_id = 0 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))

@@ -88,6 +88,7 @@ pub mod operational_event_lists;
 pub mod operational_events;
 pub mod otlp_series;
 pub mod overlaps;
+pub mod own_plan;
 pub mod pipeline_runs;
 pub mod price_changes;
 pub mod private_file;
@@ -139,7 +140,6 @@ pub mod verifications;
 pub mod visits;
 pub mod workload_goals;
 
-mod own_plan;
 mod pools;
 
 pub use pools::{INTAKE_CONNECTIONS, Pools, Snapshot, guarded};

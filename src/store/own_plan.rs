@@ -7,11 +7,11 @@
 use sqlx::{Executor, PgConnection};
 
 /// From here on each statement of this transaction is planned for its values. Without a transaction it changes nothing.
-pub(super) async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
+pub async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
     conn.execute("SET LOCAL plan_cache_mode = force_custom_plan").await.map(drop)
 }
 
 /// From here on plans may be shared again: most statements are planned longer than they run.
-pub(super) async fn end(conn: &mut PgConnection) -> sqlx::Result<()> {
+pub async fn end(conn: &mut PgConnection) -> sqlx::Result<()> {
     conn.execute("RESET plan_cache_mode").await.map(drop)
 }

@@ -34,7 +34,7 @@ pub async fn reach(conn: &mut PgConnection) -> sqlx::Result<Vec<MonthReach>> {
         r#"SELECT date_trunc('month', g.billing_period_start::timestamp)::date AS "month!",
                   source.name AS source_name,
                   coalesce(
-                      max(least(CASE WHEN g.bill_first_date = g.bill_last_date THEN g.billing_period_end - 1
+                      max(least(CASE WHEN NOT g.is_daily THEN g.billing_period_end - 1
                                      ELSE least(g.last_charge_date, g.billing_period_end - 1) END,
                                 (d.version_at AT TIME ZONE 'UTC')::date - 1))
                           FILTER (WHERE g.last_charge_date IS NOT NULL),

@@ -165,8 +165,8 @@ async fn import(
         cluster_reports::import(pool, path, &name, Some(&cluster), by, now).await
     })
     .await?;
-    let waiting = taken.waiting().map(|waiting| format!(" {waiting}")).unwrap_or_default();
-    let done = format!("{} rows of {} were taken in.{waiting}", taken.report.row_count, named(&taken.clusters));
+    let said = format!("{} rows of {} were taken in.", taken.report.row_count, named(&taken.clusters));
+    let done = std::iter::once(said).chain(taken.notes()).collect::<Vec<_>>().join(" ");
     let query = serde_urlencoded::to_string([("done", done)]).unwrap_or_default();
     Ok(Redirect::to(&format!("/clusters?{query}")))
 }

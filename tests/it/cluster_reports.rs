@@ -115,6 +115,32 @@ async fn archives_of_one_payload_add_up_in_any_order(pool: PgPool) {
     }
 }
 
+/// A payload of which a file comes late is older than what came after its first one: hours of that are left alone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_late_file_of_an_older_payload_leaves_newer_hours_alone(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payload.tar.gz");
+    let names = ["p_pods.0.csv", "p_pods.1.csv"];
+    let take = async |uuid: &str, names: &[&str], file: &str, rows: &[String]| {
+        let (manifest, table) = (manifest("c", uuid, names), format!("{PODS}\n{}", rows.concat()));
+        pack(&path, &[(file, table.as_str()), ("manifest.json", manifest.as_str())]);
+        import(&pool, path.clone()).await.unwrap()
+    };
+    take("older", &names, names[0], &[pod(2, "shop", 100), pod(3, "shop", 100)]).await;
+    let newer = take("newer", &["q.csv"], "q.csv", &[pod(3, "shop", 7), pod(3, "search", 5)]).await;
+    assert!(newer.notes().is_empty(), "{:?}", newer.notes());
+    let late = take("older", &names, names[1], &[pod(2, "ads", 30), pod(3, "ads", 30)]).await;
+    assert_eq!(late.notes(), ["1 entry was left out: a newer report holds its interval."]);
+    assert_eq!((late.missing_file_count, late.left_out_count), (0, 1));
+    assert_eq!(used(&pool, "c").await, ["2026-10-03 ads 30", "2026-10-03 search 5", "2026-10-03 shop 107"]);
+    // The first file once more changes nothing; what comes under a name of its own is the newest.
+    let again = take("older", &names, names[0], &[pod(2, "shop", 100), pod(3, "shop", 100)]).await;
+    assert_eq!(again.left_out_count, 1);
+    assert_eq!(used(&pool, "c").await, ["2026-10-03 ads 30", "2026-10-03 search 5", "2026-10-03 shop 107"]);
+    take("newest", &["r.csv"], "r.csv", &[pod(3, "shop", 1)]).await;
+    assert_eq!(used(&pool, "c").await, ["2026-10-03 ads 30", "2026-10-03 shop 101"]);
+}
+
 fn allocation(start: &str, end: &str, cost: u32) -> String {
     format!(
         r#"{{"c/shop": {{"properties": {{"cluster": "c", "namespace": "shop"}}, "start": "{start}", "end": "{end}",
@@ -133,9 +159,12 @@ fn hour(hour: u32, cost: u32) -> String {
 async fn of_intervals_that_overlap_the_last_report_counts(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("allocation.json");
-    let take = async |sets: &[String]| {
+    let import = async |sets: &[String]| {
         fs::write(&path, format!("[{}]", sets.join(","))).unwrap();
-        import(&pool, path.clone()).await.unwrap();
+        import(&pool, path.clone()).await.unwrap().notes()
+    };
+    let take = async |sets: &[String]| {
+        assert_eq!(import(sets).await, Vec::<String>::new());
         used(&pool, "c").await
     };
     let day = |day: u32, cost: u32| {
@@ -145,7 +174,18 @@ async fn of_intervals_that_overlap_the_last_report_counts(pool: PgPool) {
     let hours: Vec<String> = (0..24).map(|at| hour(at, 1)).collect();
     assert_eq!(take(&hours).await, ["2026-10-02 shop 7", "2026-10-03 shop 24", "2026-10-04 shop 9"]);
     assert_eq!(take(&[day(3, 20)]).await, ["2026-10-02 shop 7", "2026-10-03 shop 20", "2026-10-04 shop 9"]);
-    assert_eq!(take(&[hour(23, 3)]).await, ["2026-10-02 shop 7", "2026-10-03 shop 3", "2026-10-04 shop 9"]);
+    // One hour is not the day, and is said to be all that is left of it.
+    let note = "A longer interval was replaced whole: what it held beside these rows is gone.";
+    assert_eq!(import(&[hour(23, 3)]).await, [note]);
+    assert_eq!(used(&pool, "c").await, ["2026-10-02 shop 7", "2026-10-03 shop 3", "2026-10-04 shop 9"]);
     assert_eq!(take(&[hour(0, 4)]).await, ["2026-10-02 shop 7", "2026-10-03 shop 7", "2026-10-04 shop 9"]);
     assert_eq!(take(&[day(3, 21)]).await, ["2026-10-02 shop 7", "2026-10-03 shop 21", "2026-10-04 shop 9"]);
+    assert_eq!(take(&hours).await, ["2026-10-02 shop 7", "2026-10-03 shop 24", "2026-10-04 shop 9"]);
+
+    // An interval without length, as older versions stored it, goes with what comes for its hour.
+    sqlx::query("UPDATE cluster_usage SET interval_end = interval_start WHERE interval_start = '2026-10-03 05:00+00'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(take(&[hour(5, 2)]).await, ["2026-10-02 shop 7", "2026-10-03 shop 25", "2026-10-04 shop 9"]);
 }

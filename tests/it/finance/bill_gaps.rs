@@ -260,3 +260,26 @@ async fn files_of_one_day_each_are_a_daily_bill(db: PgPool) {
     assert_eq!(reach[0].complete_to.to_string(), "2026-10-25");
     world.assert_clean().await;
 }
+
+/// A monthly bill of a source whose files add up stays one when a correction of another day comes in a file of its own.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_correction_makes_no_daily_bill(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    let files = [
+        ("09.csv", "2026-09", "2026-09-01", "2026-10-02T06:00:00Z"),
+        ("10.csv", "2026-10", "2026-10-01", "2026-11-02T06:00:00Z"),
+        ("correction.csv", "2026-09", "2026-09-15", "2026-11-02T07:00:00Z"),
+    ];
+    for (object, billed, day, now) in files {
+        world.import_object(("oci", object), &[Line { billed, day, ..Line::default() }], now).await;
+    }
+    let mut conn = db.acquire().await.unwrap();
+    let bills = freshness::read(&mut conn).await.unwrap();
+    let source = &bills.sources[0];
+    assert_eq!((source.complete_to.to_string(), source.is_daily), ("2026-10-31".to_owned(), false));
+    let reach = statement_ties::reach(&mut conn).await.unwrap();
+    let ends: Vec<String> = reach.iter().map(|month| month.complete_to.to_string()).collect();
+    assert_eq!(ends, ["2026-10-31", "2026-09-30"]);
+    world.assert_clean().await;
+}

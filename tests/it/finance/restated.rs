@@ -177,6 +177,31 @@ async fn a_correction_in_a_file_that_adds_up_is_restated(db: PgPool) {
     world.assert_clean().await;
 }
 
+/// Days between others of which no file told are a gap: what fills it arrives, and restates nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_gap_that_is_filled_is_not_restated(db: PgPool) {
+    let world = world(&db).await;
+    world.add_appending("oci").await;
+    let import = async |object: &str, day: &'static str, cost: &'static str, now: &str| {
+        world.import_object(("oci", object), &[Line { cost, day, ..Line::default() }], now).await;
+    };
+    import("05.csv", "2026-10-05", "100", "2026-10-06T06:00:00Z").await;
+    import("09.csv", "2026-10-09", "100", "2026-10-10T06:00:00Z").await;
+    let finance = world.finance().await;
+    let told = async || {
+        let page = finance.get("/finance/statements/2026-10").await.body;
+        texts(&page, "div.state.warn p").join(" ")
+    };
+    told().await;
+    import("07.csv", "2026-10-07", "12000", "2026-10-11T06:00:00Z").await;
+    let notice = told().await;
+    assert!(!notice.contains("You saw publication"), "{notice}");
+    import("late-05.csv", "2026-10-05", "3", "2026-10-11T06:01:00Z").await;
+    let notice = told().await;
+    assert!(notice.contains("October 2026 +$3.00"), "{notice}");
+    world.assert_clean().await;
+}
+
 /// Pages of a service, a team, an environment and a dimension tell it within what they are about.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn pages_tell_what_was_restated_of_what_they_are_about(db: PgPool) {
