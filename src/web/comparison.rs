@@ -12,10 +12,15 @@ pub const WEEK: u32 = 7;
 /// Complete days on each side on a deployment's own page, where there are as many.
 pub const FOUR_WEEKS: u32 = 28;
 
-/// The day on which a deployment began that went live on a later one: from there on its days are neither before nor after,
-/// as in estimates.
-pub fn rollout_from(started_at: Option<DateTime<Utc>>, day: NaiveDate) -> Option<NaiveDate> {
-    impact::rollout_from(started_at?.date_naive(), day)
+/// The day on which a deployment began that took days until it went live: from there on its days are neither before nor
+/// after, as in estimates.
+pub fn rollout_from(started_at: Option<DateTime<Utc>>, live_at: DateTime<Utc>) -> Option<NaiveDate> {
+    impact::rollout_from(started_at?, live_at)
+}
+
+/// The day on which it began, however long ago, where it took days until it went live.
+pub fn earlier_start(started_at: Option<DateTime<Utc>>, live_at: DateTime<Utc>) -> Option<NaiveDate> {
+    started_at.filter(|start| impact::took_days(*start, live_at)).map(|start| start.date_naive())
 }
 
 /// The days around a deployment; those from its start to the day on which it went live belong to neither side.
@@ -181,6 +186,18 @@ mod tests {
         let days: Vec<(NaiveDate, BigDecimal)> = around.whole().days().map(|day| (day, cost(day))).collect();
         let rows = Averages::over(&around, days.iter().map(|(day, cost)| (*day, "USD", cost))).rows();
         assert_eq!((&rows[0].before, &rows[0].after), (&BigDecimal::from(10), &BigDecimal::from(16)));
+    }
+
+    #[test]
+    fn what_only_went_over_midnight_took_no_days() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let live = at("2026-11-20T00:05:00Z");
+        let days = |start: Option<DateTime<Utc>>| (rollout_from(start, live), earlier_start(start, live));
+        assert_eq!(days(None), (None, None));
+        assert_eq!(days(Some(at("2026-11-19T23:55:00Z"))), (None, None));
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        assert_eq!(days(Some(at("2026-11-19T09:00:00Z"))), (day("2026-11-19"), day("2026-11-19")));
+        assert_eq!(days(Some(at("2026-10-01T09:00:00Z"))), (day("2026-11-06"), day("2026-10-01")));
     }
 
     #[test]

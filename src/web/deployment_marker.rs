@@ -1,6 +1,7 @@
 //! A deployment as a mark on a chart: it leads to its page, several near each other to their list.
 
 use super::charts::{Buckets, Marker, Shape};
+use super::comparison::earlier_start;
 use crate::store::deployment_marks::MarkedDeployment;
 use chrono::NaiveDate;
 
@@ -14,7 +15,7 @@ pub fn deployment_marker(one: &MarkedDeployment, buckets: &Buckets, list_href: &
     let environment = one.environment_name.as_deref().unwrap_or("environment not known");
     Some(Marker {
         index,
-        from: first_bar(one.started_at.map(|at| at.date_naive()), index, buckets),
+        from: first_bar(earlier_start(one.started_at, one.at), index, buckets),
         day,
         href: format!("/deployments/{}", one.deployment_id),
         list_href: list_href.to_owned(),
@@ -71,5 +72,8 @@ mod tests {
             (7, 9, "Production, 8 Nov 09:00 to 10 Nov 09:41 UTC".to_owned())
         );
         assert_eq!(marker(Some("2026-10-28T09:00:00Z")).0, 0);
+        // A night is told and not shaded.
+        let night = (9, 9, "Production, 9 Nov 23:55 to 10 Nov 09:41 UTC".to_owned());
+        assert_eq!(marker(Some("2026-11-09T23:55:00Z")), night);
     }
 }

@@ -6,7 +6,7 @@
 mod baseline;
 mod idle;
 
-use super::impact::{History, Model, Surprises};
+use super::impact::{History, Model, ReleaseDay, Surprises};
 pub use baseline::{ExpectedDay, expected_days};
 use chrono::NaiveDate;
 pub use idle::{Idle, Rest, idle, still_idle};
@@ -124,9 +124,14 @@ fn slope(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) ->
     out.then_some(Anomaly { kind, start, end: history.complete_to, amount_per_day, share })
 }
 
-/// Whether something was released within three days before.
+/// Whether something was released within three days before, or was on its way.
 fn beside_a_release(history: &History, day: NaiveDate) -> bool {
-    history.releases.iter().any(|release| (0..=AFTER_RELEASE_DAYS).contains(&(day - release.day).num_days()))
+    history.releases.iter().any(|release| is_within(release, day, AFTER_RELEASE_DAYS))
+}
+
+/// Whether a day is one of a rollout, or one of so many after it.
+fn is_within(release: &ReleaseDay, day: NaiveDate, days_after: i64) -> bool {
+    release.began() <= day && (day - release.day).num_days() <= days_after
 }
 
 /// Whether an anomaly is the one that was opened before: they overlap, or lie within so many days of each other.
@@ -161,14 +166,15 @@ fn spike(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) ->
     })
 }
 
-/// Whether a release, a price event, a rule or other tags of that day or the day before explain a jump of so much. Of
-/// rules and tags the amount is known, and was taken off: beyond it they explain what they may be wrong by, no more.
+/// Whether a release, a price event, a rule or other tags of that day or the day before explain a jump of so much, or a
+/// release that was on its way. Of rules and tags the amount is known, and was taken off: beyond it they explain what they
+/// may be wrong by, no more.
 #[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 fn explained_on(history: &History, day: NaiveDate, amount_per_day: f64) -> bool {
     let near = |other: NaiveDate| (0..=1).contains(&(day - other).num_days());
     let explains = |moved: Option<f64>| moved.is_none_or(|moved| moved >= amount_per_day / 2.0);
     let mut moves = history.notes.iter().filter(|note| note.kind.moves_cost() && near(note.day));
-    history.releases.iter().any(|release| near(release.day))
+    history.releases.iter().any(|release| is_within(release, day, 1))
         || history.price_events.iter().any(|event| near(event.day))
         || moves.any(|note| explains(note.amount_per_day))
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "made-up costs")]
 
 use super::*;
-use crate::analyze::impact::{Note, NoteKind, ReleaseDay};
+use crate::analyze::impact::{Note, NoteKind};
 
 const DAYS: i32 = 98;
 
@@ -64,6 +64,25 @@ fn a_shift_without_a_release_is_found_and_one_with_is_not() {
         rollout_from: None,
     });
     assert_eq!(kinds(&shifted), []);
+}
+
+/// A canary moves cost from its first day on, also before the day on which it goes live.
+#[test]
+fn a_rollout_explains_its_days() {
+    let canary = |began: i32, live: i32| ReleaseDay {
+        day: day(live),
+        deployment_ids: vec![1],
+        share_before: None,
+        rollout_from: Some(day(began)),
+    };
+    let mut known = history(|_| 1.0);
+    known.releases.push(canary(5, 10));
+    let days = |holds: &dyn Fn(NaiveDate) -> bool| (0..20).filter(|index| holds(day(*index))).collect::<Vec<i32>>();
+    assert_eq!(days(&|day| beside_a_release(&known, day)), (5..=13).collect::<Vec<_>>());
+    assert_eq!(days(&|day| explained_on(&known, day, 50.0)), (5..=11).collect::<Vec<_>>());
+    let mut spike = history(|index| if index == DAYS - 1 { 2.0 } else { 1.0 });
+    spike.releases.push(canary(DAYS - 2, DAYS + 2));
+    assert_eq!(kinds(&spike), []);
 }
 
 /// What rules and tags moved is no anomaly, from its first day on; what rises by more than they moved is one.

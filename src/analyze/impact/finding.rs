@@ -8,7 +8,7 @@ use super::{Effect, Finding, Raw, Reason};
 const CLAIM_PROBABILITY: f64 = 0.9;
 /// The least share of cost that is claimed.
 pub(super) const CLAIM_SHARE: f64 = 0.05;
-/// Days to the nearest other release below which nothing is claimed.
+/// Days to the nearest other release, from rollout to rollout, below which nothing is claimed.
 const CLAIM_DISTANCE: i32 = 2;
 /// The share of cost within which the interval must lie for "no material change".
 const QUIET_SHARE: f64 = 0.1;

@@ -2,6 +2,7 @@
 
 use super::{Calibration, History, Impact, Model, ReleaseDay, estimate};
 use chrono::NaiveDate;
+use std::collections::BTreeMap;
 
 /// Days between two releases within which bills of days cannot tell them apart.
 const NOT_SEPARABLE_DAYS: i64 = 1;
@@ -10,20 +11,27 @@ const NOT_SEPARABLE_DAYS: i64 = 1;
 const LONGEST_DAYS: i64 = 6;
 
 /// The days on which something was released, in groups, in order of time: releases within a day of the one before share
-/// one answer.
+/// one answer. What took days is beside all of its days: what was released on one of them, or on the day before it began,
+/// shares its answer.
 pub fn groups(releases: &[ReleaseDay]) -> Vec<Vec<NaiveDate>> {
-    let mut days: Vec<NaiveDate> = releases.iter().map(|release| release.day).collect();
-    days.sort_unstable();
-    days.dedup();
+    let mut days: BTreeMap<NaiveDate, NaiveDate> = BTreeMap::new();
+    for release in releases {
+        let began = days.entry(release.day).or_insert(release.day);
+        *began = release.began().min(*began);
+    }
     let mut groups: Vec<Vec<NaiveDate>> = Vec::new();
-    for day in days {
-        let since = |other: Option<&NaiveDate>| other.map_or(i64::MAX, |other| (day - *other).num_days());
-        match groups.last_mut() {
-            Some(group) if since(group.last()) <= NOT_SEPARABLE_DAYS && since(group.first()) <= LONGEST_DAYS => {
-                group.push(day);
-            }
-            _ => groups.push(vec![day]),
+    for (day, began) in days {
+        let is_beside = |group: &mut Vec<NaiveDate>| {
+            let since = |from: NaiveDate, other: Option<&NaiveDate>| other.map(|other| (from - *other).num_days());
+            since(began, group.last()).is_some_and(|days| days <= NOT_SEPARABLE_DAYS)
+                && since(day, group.first()).is_some_and(|days| days <= LONGEST_DAYS)
+        };
+        let mut own = vec![day];
+        // A rollout may have begun before several groups that were over meanwhile.
+        while let Some(group) = groups.pop_if(is_beside) {
+            own = [group, own].concat();
         }
+        groups.push(own);
     }
     groups
 }
@@ -42,8 +50,9 @@ pub fn estimate_joint(history: &History, days: &[NaiveDate], model: &Model, cali
     let mut merged = history.clone();
     let deployment_ids = days.iter().flat_map(|day| history.deployments_of(*day)).collect();
     merged.releases.retain(|release| !days.contains(&release.day));
-    merged.releases.push(ReleaseDay { day: last, deployment_ids, share_before: None, rollout_from: None });
-    merged.leave_out(days.iter().map(|day| history.began(*day)).fold(last, NaiveDate::min)..=last);
+    // As one that took all of these days, which are left out and from which the next release is counted.
+    let began = days.iter().map(|day| history.began(*day)).min();
+    merged.releases.push(ReleaseDay { day: last, deployment_ids, share_before: None, rollout_from: began });
     Impact { joint_days: days.to_vec(), ..estimate(&merged, last, model, calibration) }
 }
 
@@ -60,6 +69,26 @@ mod tests {
         let release =
             |day: NaiveDate| ReleaseDay { day, deployment_ids: vec![1], share_before: None, rollout_from: None };
         groups(&days(of).into_iter().map(release).collect::<Vec<_>>())
+    }
+
+    /// Of pairs of the day on which a rollout began and the one on which it went live.
+    fn grouped_rollouts(of: &[(u64, u64)]) -> Vec<Vec<NaiveDate>> {
+        let release = |(began, day): &(u64, u64)| {
+            let both = days(&[*began, *day]);
+            let rollout_from = (began < day).then_some(both[0]);
+            ReleaseDay { day: both[1], deployment_ids: vec![1], share_before: None, rollout_from }
+        };
+        groups(&of.iter().map(release).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_released_beside_a_rollout_shares_its_answer() {
+        assert_eq!(grouped_rollouts(&[(8, 8), (5, 10)]), [days(&[8, 10])]);
+        assert_eq!(grouped_rollouts(&[(5, 10), (6, 6), (8, 8)]), [days(&[6, 8, 10])], "all of those meanwhile");
+        assert_eq!(grouped_rollouts(&[(3, 7), (5, 10)]), [days(&[7, 10])]);
+        assert_eq!(grouped_rollouts(&[(4, 4), (5, 10), (11, 11)]), [days(&[4, 10]), days(&[11])], "a week at most");
+        assert_eq!(grouped_rollouts(&[(3, 3), (5, 10), (12, 12)]), [days(&[3]), days(&[10]), days(&[12])]);
+        assert_eq!(grouped_rollouts(&[(3, 3), (1, 13)]), [days(&[3]), days(&[13])], "a week at most");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use life::{CameBack, Returned, came_back, is_revision};
 pub use model::{Model, NeighbourCourse};
 pub use placebo::{Placebo, placebo};
 use raw::Raw;
-pub use rollout::{ROLLOUT_DAYS_MAX, rollout_from};
+pub use rollout::{ROLLOUT_DAYS_MAX, rollout_from, took_days};
 pub use shape::Shape;
 pub use sibling_span::SiblingSpan;
 pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};

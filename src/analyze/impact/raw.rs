@@ -17,7 +17,7 @@ pub(crate) struct Raw {
     pub(crate) given_high: f64,
     /// Standard deviation of a day's noise, in log cost.
     pub(crate) noise: f64,
-    /// Days to the nearest other release; 99 without.
+    /// Days to the nearest other release, from rollout to rollout: 0 where they overlap; 99 without.
     pub(crate) nearest: i32,
     /// How likely the likeliest of the near neighbours did something; 0 without.
     pub(crate) neighbour: f64,
@@ -37,7 +37,7 @@ impl Raw {
             given_low: posterior.given.quantile(0.05),
             given_high: posterior.given.quantile(0.95),
             noise: posterior.noise,
-            nearest: window.nearest(),
+            nearest: window.nearest,
             neighbour: posterior.neighbours.iter().copied().fold(0.0, f64::max),
             before_per_day: window.before_per_day,
             undoes_a_shift: fit.undoes_a_shift(),

@@ -1,23 +1,39 @@
-//! Days on which a release was on its way: they lie neither before it nor after.
+//! Days on which a release was on its way: they lie neither before nor after it.
 
-use super::History;
-use chrono::{Days, NaiveDate};
+use super::{History, ReleaseDay};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use std::ops::RangeInclusive;
 
 /// Days of one rollout that are left out at most, the last ones: what waited longer for somebody's approval changed
 /// nothing meanwhile.
 pub const ROLLOUT_DAYS_MAX: u64 = 14;
+/// Hours that a release takes at least to have days of its own. Of a shorter one that only goes over midnight the hour says
+/// enough.
+const ROLLOUT_HOURS_MIN: i64 = 12;
 
-/// From which day on a rollout that began and finished on these days is left out. `None` where both are one day.
-pub fn rollout_from(began: NaiveDate, finished: NaiveDate) -> Option<NaiveDate> {
-    (began < finished).then(|| began.max(finished - Days::new(ROLLOUT_DAYS_MAX)))
+/// Whether what began and finished at these moments took days: it went live on a later day, and not for midnight alone.
+pub fn took_days(began: DateTime<Utc>, finished: DateTime<Utc>) -> bool {
+    began.date_naive() < finished.date_naive() && finished - began >= TimeDelta::hours(ROLLOUT_HOURS_MIN)
+}
+
+/// From which day on a rollout that began and finished at these moments is left out. `None` where it took no days.
+pub fn rollout_from(began: DateTime<Utc>, finished: DateTime<Utc>) -> Option<NaiveDate> {
+    let longest = finished.date_naive() - Days::new(ROLLOUT_DAYS_MAX);
+    took_days(began, finished).then(|| began.date_naive().max(longest))
+}
+
+impl ReleaseDay {
+    /// The first day of its rollout: the day itself where it took no longer.
+    pub fn began(&self) -> NaiveDate {
+        self.rollout_from.map_or(self.day, |first| first.min(self.day))
+    }
 }
 
 impl History {
     /// The first day of the rollout of what was released on this day: the day itself where it took no longer.
     pub fn began(&self, day: NaiveDate) -> NaiveDate {
         let own = self.releases.iter().filter(|release| release.day == day);
-        own.filter_map(|release| release.rollout_from).fold(day, NaiveDate::min)
+        own.map(ReleaseDay::began).fold(day, NaiveDate::min)
     }
 
     /// Takes the figures of these days away: part of their cost is of what was there before, part of the release, and
@@ -29,5 +45,24 @@ impl History {
                 self.cost[index] = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_takes_half_a_day_at_least_and_two_weeks_at_most() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let from = |began: &str, finished: &str| rollout_from(at(began), at(finished)).map(|day| day.to_string());
+        let day = |text: &str| Some(text.to_owned());
+        assert_eq!(from("2026-11-09T00:00:00Z", "2026-11-09T23:59:00Z"), None, "one day");
+        assert_eq!(from("2026-11-09T23:55:00Z", "2026-11-10T00:05:00Z"), None, "ten minutes");
+        assert_eq!(from("2026-11-09T18:00:00Z", "2026-11-10T05:59:59Z"), None);
+        assert_eq!(from("2026-11-09T18:00:00Z", "2026-11-10T06:00:00Z"), day("2026-11-09"));
+        assert_eq!(from("2026-11-06T09:00:00Z", "2026-11-09T08:00:00Z"), day("2026-11-06"));
+        assert_eq!(from("2026-09-01T09:00:00Z", "2026-11-20T08:00:00Z"), day("2026-11-06"), "the last two weeks of it");
+        assert_eq!(from("2026-11-10T09:00:00Z", "2026-11-09T08:00:00Z"), None, "a clock that is wrong");
     }
 }

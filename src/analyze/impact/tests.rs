@@ -5,6 +5,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod rollouts;
+
 const DAY: i32 = 84;
 
 fn day(index: i32) -> NaiveDate {
@@ -146,31 +148,6 @@ fn what_cannot_be_asked_says_why() {
     let mut free = history(1.3, 14);
     free.cost.iter_mut().for_each(|cost| *cost = Some(0.0));
     assert_eq!(ask(&free).reason, Reason::NoCostBefore);
-}
-
-/// A canary changes the cost from its first day on: as days before, its days would make the effect smaller.
-#[test]
-fn the_days_of_a_rollout_are_on_neither_side() {
-    let (first, last) = (DAY as usize - 3, DAY as usize);
-    let mut canary = history(1.4, 14);
-    canary.cost[first..=last].iter_mut().flatten().for_each(|cost| *cost *= 1.4);
-    canary.releases[0].rollout_from = Some(day(DAY - 3));
-    let impact = ask(&canary);
-    let effect = impact.effect.unwrap();
-    let truth = 200.0 * (5.0 + 2.0 * 0.8) / 7.0 * 0.4;
-    assert_eq!((impact.finding, impact.phase), (Finding::Increase, Phase::Settled));
-    assert_eq!((impact.days_before, impact.days_after), (81, 14));
-    assert!((effect.per_day - truth).abs() < 0.15 * truth, "{} for {truth}", effect.per_day);
-    assert!(impact.expected.iter().all(|line| !(day(DAY - 3)..=day(DAY)).contains(&line.day)));
-    // So are those of the first of two that share an answer.
-    let early = ReleaseDay { rollout_from: Some(day(DAY - 3)), ..released(DAY - 1, vec![6], None) };
-    canary.releases = vec![early, released(DAY, vec![7, 8], None)];
-    let both = estimate_joint(&canary, &[day(DAY - 1), day(DAY)], &Model::default(), &Calibration::default());
-    assert_eq!((both.finding, both.days_before, both.days_after), (Finding::Increase, 81, 14));
-    // What took no longer than a day has no days of its own, and what waited for weeks no more than two.
-    assert_eq!(rollout_from(day(9), day(9)), None);
-    assert_eq!(rollout_from(day(6), day(9)), Some(day(6)));
-    assert_eq!(rollout_from(day(-60), day(20)), Some(day(6)));
 }
 
 #[test]

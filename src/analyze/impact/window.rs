@@ -34,6 +34,8 @@ pub(super) struct Window {
     pub(super) sibling_traffic: Option<Vec<f64>>,
     /// The other days with releases, counted from this one, and the share of a step on each; the nearest first.
     pub(super) others: Vec<(i32, f64)>,
+    /// Days to the nearest other release, from rollout to rollout: 0 where they overlap, 99 where there is none.
+    pub(super) nearest: i32,
     /// The share of a step on the day of the release itself.
     pub(super) first_share: f64,
     /// Price events: day, mean and standard deviation of their size.
@@ -110,6 +112,7 @@ impl Window {
             .collect();
         others.sort_by_key(|(other, _)| (other.abs(), *other));
         others.dedup_by_key(|(other, _)| *other);
+        let nearest = nearest(history, day, opening, end);
         let prices = history
             .price_events
             .iter()
@@ -152,6 +155,7 @@ impl Window {
                     .unwrap_or(0.5)
                     .clamp(0.0, 1.0),
             others,
+            nearest,
             prices,
             moves,
             launches,
@@ -167,11 +171,20 @@ impl Window {
     pub(super) fn days_after(&self) -> usize {
         self.days.iter().filter(|day| **day > 0).count()
     }
+}
 
-    /// Days to the nearest other release; 99 where there is none.
-    pub(super) fn nearest(&self) -> i32 {
-        self.others.first().map_or(99, |(day, _)| day.abs())
-    }
+/// Days between the release of a day and the nearest other one, of those whose rollouts touch the days looked at. One that
+/// is still on its way at their end moves them as well.
+fn nearest(history: &History, day: NaiveDate, opening: i32, end: i32) -> i32 {
+    let relative = |other: NaiveDate| i32::try_from((other - day).num_days()).unwrap_or(i32::MAX);
+    let began = relative(history.began(day));
+    let others = history.releases.iter().filter(|other| other.day != day);
+    others
+        .map(|other| (relative(other.began()), relative(other.day)))
+        .filter(|(first, last)| *last > opening && *first < end)
+        .map(|(first, last)| first.max(began.saturating_sub(last)).max(0))
+        .min()
+        .unwrap_or(99)
 }
 
 /// The days that are asked after a release, by the complete ones: all 14, or while the answer is provisional as many as

@@ -73,7 +73,7 @@ impl Looked {
             siblings.cost.truncate(length);
             siblings.traffic.truncate(length);
         }
-        history.releases.retain(|release| release.day <= day);
+        history.releases.retain(|release| release.began() <= day);
         history.price_events.retain(|event| event.day <= day);
         history.notes.retain(|note| note.day <= day);
         history
@@ -305,6 +305,7 @@ fn left(history: &History, start: NaiveDate, day: NaiveDate) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::impact::ReleaseDay;
 
     fn day(number: u64) -> NaiveDate {
         NaiveDate::from_ymd_opt(2026, 9, 1).unwrap() + Days::new(number)
@@ -466,5 +467,22 @@ mod tests {
         assert!(kinds(&with_a_gap(Some(0.0))).contains(&AnomalyKind::Drop), "as zeros they are one");
         let history = with_a_gap(None).as_of(day(90));
         assert_eq!([day(20), day(70)].map(|from| unknown_days(&history, from, day(90))), [28, 14]);
+    }
+
+    #[test]
+    fn a_rollout_is_known_from_the_day_on_which_it_began() {
+        let Looked::Service(subject, mut series) = with_a_gap(None) else { unreachable!("it is of a service") };
+        // The second goes live after the last complete day.
+        series.history.releases = [(88, 92), (95, 99)]
+            .map(|(began, live)| ReleaseDay {
+                day: day(live),
+                deployment_ids: vec![1],
+                share_before: None,
+                rollout_from: Some(day(began)),
+            })
+            .to_vec();
+        let looked = Looked::Service(subject, series);
+        let known = [87, 88, 94, 95].map(|last| looked.as_of(day(last)).releases.len());
+        assert_eq!(known, [0, 1, 1, 2]);
     }
 }

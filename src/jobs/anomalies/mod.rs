@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const DETECT_ANOMALIES: &str = "detect_anomalies";
 /// What tells findings of one way of looking from those of another.
-pub const METHOD: &str = "anomalies-3";
+pub const METHOD: &str = "anomalies-4";
 
 /// Looks of one run, where others write meanwhile.
 const ATTEMPTS_MAX: usize = 3;

@@ -121,8 +121,7 @@ fn placebo_days(series: &Series, purpose: Purpose) -> Vec<NaiveDate> {
     // A rollout may move the cost on each of its days.
     let is_apart = |day: &NaiveDate| {
         history.releases.iter().all(|release| {
-            let began = release.rollout_from.unwrap_or(release.day);
-            (began - *day).num_days() >= DISTANCE_DAYS || (*day - release.day).num_days() >= DISTANCE_DAYS
+            (release.began() - *day).num_days() >= DISTANCE_DAYS || (*day - release.day).num_days() >= DISTANCE_DAYS
         })
     };
     let is_known = |day: &NaiveDate| !lacks_bill(history, &[*day]);

@@ -198,7 +198,7 @@ fn releases(inputs: &Inputs, range: DateRange) -> HashMap<(i64, i64), Released> 
         let (days, rollbacks) = releases.entry(place).or_default();
         let before = live.entry(place).or_default();
         let share = f64::from(one.at.num_seconds_from_midnight()) / 86_400.0;
-        let rollout_from = one.began_at.and_then(|began| impact::rollout_from(began.date_naive(), day));
+        let rollout_from = one.began_at.and_then(|began| impact::rollout_from(began, one.at));
         match days.last_mut().filter(|last| last.day == day) {
             Some(last) => {
                 last.deployment_ids.push(one.deployment_id);
@@ -286,6 +286,7 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
     let end = end.clamp(start, history.cost.len());
     let is_inside = |day: NaiveDate| first <= day && day <= last;
+    let is_near = |release: &ReleaseDay| first <= release.day && release.began() <= last;
     // A launch that began before still moves these days.
     let is_noted = |note: &Note| note.day <= last && note.last_day.unwrap_or(note.day) >= first;
     let part = |days: &Vec<Option<f64>>| days[start..end].to_vec();
@@ -302,8 +303,8 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
         siblings: siblings_of(series, day, first, cost.len()),
         cost,
         replicas: history.replicas.as_ref().map(part),
-        // A release of the same day is there although the day may not be complete.
-        releases: history.releases.iter().filter(|one| is_inside(one.day) || one.day == day).cloned().collect(),
+        // A release of the same day is there although the day may not be complete, and so is one that was on its way.
+        releases: history.releases.iter().filter(|one| is_near(one) || one.day == day).cloned().collect(),
         price_events: history.price_events.iter().filter(|one| is_inside(one.day)).cloned().collect(),
         notes: history.notes.iter().filter(|one| is_noted(one) && is_worth_noting(one)).cloned().collect(),
     }

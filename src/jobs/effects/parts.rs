@@ -154,7 +154,7 @@ fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
             .siblings
             .as_ref()
             .map(|both| Siblings { cost: cut(&both.cost, &known), traffic: cut(&both.traffic, &known) }),
-        releases: history.releases.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
+        releases: history.releases.iter().filter(|one| first <= one.day && one.began() <= last).cloned().collect(),
         price_events: history.price_events.iter().filter(|one| first <= one.day && one.day <= last).cloned().collect(),
         notes: history
             .notes

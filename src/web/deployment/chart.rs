@@ -43,7 +43,7 @@ pub struct Setting<'a> {
     pub around: &'a Around,
     pub label: &'a str,
     pub others: &'a [MarkedDeployment],
-    /// The day it began, where it went live on a later one.
+    /// The day it began, where it took days until it went live.
     pub started_on: Option<NaiveDate>,
     pub figure_changes: &'a [FigureChange],
     pub context: &'a ContextEvents,

@@ -2,17 +2,11 @@
 
 use super::super::context_events::duration;
 use crate::store::deployment_lists::Row;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// "started 8 Nov 2026 09:00 UTC, took 2 d 0 h"; nothing where the start is not known, or the end.
 pub fn course(row: &Row) -> String {
     sentence(row.started_at, row.finished_at)
-}
-
-/// The day it began, where it went live on a later one.
-pub fn earlier_start(row: &Row) -> Option<NaiveDate> {
-    let (start, end) = row.started_at.zip(row.finished_at)?;
-    Some(start.date_naive()).filter(|day| *day < end.date_naive())
 }
 
 fn sentence(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> String {

@@ -13,7 +13,7 @@ mod others;
 mod resources;
 mod units;
 
-use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, rollout_from};
+use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, earlier_start, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
@@ -159,7 +159,7 @@ async fn show(
     let day = at(&row).date_naive();
     let complete_to = page.bills.complete_to();
     let (bills_from, bills_to) = page.bills.billed_around(day);
-    let began = rollout_from(row.started_at, day);
+    let began = rollout_from(row.started_at, at(&row));
     let around = Around::new(day, began, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
     let others = Others::read(&mut snapshot, id, &context_ids, around.whole()).await?;
     let change_set = ChangeSet::read(&mut snapshot, &row, environment_id, day).await?;
@@ -210,7 +210,7 @@ async fn show(
             around: &around,
             label: &label,
             others: &others.marked,
-            started_on: course::earlier_start(&row),
+            started_on: earlier_start(row.started_at, at(&row)),
             figure_changes: &figure_changes,
             context: &context,
             bills: &page.bills,

@@ -59,7 +59,7 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     let bills = app.bills(&mut snapshot).await?.of_services(&service_ids);
     let day = at(&row).date_naive();
     let (bills_from, Some(bills_to)) = bills.billed_around(day) else { return Ok(Vec::new()) };
-    let around = Around::new(day, rollout_from(row.started_at, day), bills_from, bills_to, FOUR_WEEKS);
+    let around = Around::new(day, rollout_from(row.started_at, at(&row)), bills_from, bills_to, FOUR_WEEKS);
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
     let basis = CostBasis::default();

@@ -115,6 +115,6 @@ fn shape(deployment: &MarkedDeployment, span: &Span, effects: &[&EffectBrief]) -
     }
     let day = deployment.day();
     let (bills_from, bills_to) = span.billed_around(day);
-    let around = Around::new(day, rollout_from(deployment.started_at, day), bills_from, bills_to, WEEK);
+    let around = Around::new(day, rollout_from(deployment.started_at, deployment.at), bills_from, bills_to, WEEK);
     if around.days_after() < WEEK { Shape::Measuring } else { Shape::Plain }
 }

@@ -93,7 +93,7 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
     let (bills_from, bills_to) = span.billed_around(day);
     // What took days began before days that are read here; those are no days without cost.
     let known_from = bills_from.max(Some(first_day(span)));
-    let around = Around::new(day, rollout_from(deployment.started_at, day), known_from, bills_to, WEEK);
+    let around = Around::new(day, rollout_from(deployment.started_at, deployment.at), known_from, bills_to, WEEK);
     if around.days_after() < WEEK {
         return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
     }

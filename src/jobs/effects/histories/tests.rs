@@ -186,19 +186,22 @@ fn a_release_at_the_edge_of_a_day_is_of_the_day_that_begins() {
     assert_eq!((skewed.day, skewed.share_before), (day(40), Some(13.0 / 24.0)));
 }
 
-/// The days of a rollout belong to its release; of several on one day the first that began counts. No hour starts it.
+/// The days of a rollout belong to its release; of several on one day the first that began counts. No hour starts it. What
+/// only went over midnight has its hour.
 #[test]
 fn a_rollout_over_days_begins_where_it_was_told_to() {
     let mut inputs = inputs();
-    inputs.hours = vec![hours(40, "USD")];
+    inputs.hours = vec![hours(40, "USD"), hours(45, "USD")];
     inputs.releases = vec![
         LiveRelease { began_at: Some(at(40, 3)), ..release(1, 40, 6) },
         LiveRelease { began_at: Some(at(37, 9)), ..release(2, 40, 9) },
-        LiveRelease { began_at: Some(at(50, 9)), ..release(3, 50, 12) },
+        LiveRelease { began_at: Some(at(44, 23)), ..release(3, 45, 1) },
+        LiveRelease { began_at: Some(at(50, 9)), ..release(4, 50, 12) },
     ];
     let series = &build(&inputs)[0];
     let began: Vec<Option<NaiveDate>> = series.history.releases.iter().map(|one| one.rollout_from).collect();
-    assert_eq!((began, series.starts.len()), (vec![Some(day(37)), None], 0));
+    assert_eq!(began, [Some(day(37)), None, None]);
+    assert!(series.starts.keys().eq([&day(45)]), "{:?}", series.starts);
     assert_eq!((series.history.began(day(40)), series.history.began(day(50))), (day(37), day(50)));
 }
 
