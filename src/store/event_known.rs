@@ -37,20 +37,33 @@ pub async fn deployments(
     Ok(known)
 }
 
+/// How it is known of a deployment that it is not there any more: by a mark at its address.
+#[derive(Debug, Clone, Copy)]
+pub struct Gone<'a> {
+    /// The addresses of the repository's deployments, up to their ids.
+    pub path: &'a str,
+    /// The mark.
+    pub mark: &'a str,
+}
+
 /// The sender's ids of deployments of a repository of which more may be told, newest first: those made since a moment that
 /// have not ended; after them, of `with_previews` those that stand in a preview without an end, however long ago they were made.
+/// Not those that are gone.
 pub async fn open_deployments(
     conn: &mut PgConnection,
     event_source_id: i64,
     repo: &str,
     since: DateTime<Utc>,
     with_previews: bool,
+    gone: Gone<'_>,
     limit: i64,
 ) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT d.external_id AS "external_id!"
            FROM deployment d LEFT JOIN environment e ON e.environment_id = d.environment_id
            WHERE d.event_source_id = $1 AND d.repo = $2
+             AND NOT EXISTS (SELECT FROM event_read_mark m
+                             WHERE m.event_source_id = $1 AND m.address = $6 || d.external_id AND m.etag = $7)
              AND (d.created_at >= $3 AND d.status IN ('pending', 'in_progress', 'unknown')
                   OR $4::boolean AND d.standing = 'succeeded' AND e.kind = 'preview'
                      AND NOT EXISTS (SELECT FROM environment_end n
@@ -61,7 +74,9 @@ pub async fn open_deployments(
         repo,
         since,
         with_previews,
-        limit
+        limit,
+        gone.path,
+        gone.mark
     )
     .fetch_all(conn)
     .await

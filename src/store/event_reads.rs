@@ -10,6 +10,8 @@ pub const READ_EVENT_SOURCE: &str = "read_event_source";
 pub const REPOSITORIES_MAX: usize = 200;
 /// Reads that are kept of a source.
 const RUNS_KEPT: i64 = 200;
+/// The mark of the address of a deployment that is not there any more. No server writes one without quotes.
+pub const GONE: &str = "gone";
 /// Marks that were not seen for longer are of addresses that are not asked any more.
 const MARK_DAYS: i32 = 40;
 const TABLE: &str = "event_read";
@@ -389,10 +391,12 @@ pub async fn finished(conn: &mut PgConnection, event_source_id: i64, run: &ReadR
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "DELETE FROM event_read_mark WHERE event_source_id = $1 AND seen_at < $2::timestamptz - make_interval(days => $3)",
+        "DELETE FROM event_read_mark
+         WHERE event_source_id = $1 AND etag <> $4 AND seen_at < $2::timestamptz - make_interval(days => $3)",
         event_source_id,
         run.finished_at,
-        MARK_DAYS
+        MARK_DAYS,
+        GONE
     )
     .execute(conn)
     .await

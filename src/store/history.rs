@@ -228,7 +228,8 @@ pub struct RestatedOf {
 ///
 /// Where files add up, a correction comes as lines in a file of its own and takes the place of nothing. So what new
 /// files say of days that the account's bills held in full then is told too, beside what the other files say of them
-/// still; what they say of later days arrives, and so does what they say of days that no file spanned: a gap is filled.
+/// still; what they say of later days arrives, and so does what they say of days that no file of a daily account spanned:
+/// a gap is filled. A monthly bill held all of its period.
 pub async fn restated_since(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -256,8 +257,12 @@ pub async fn restated_since(
              WHERE t.restatement = 'append-by-object' AND c.last_charge_date IS NOT NULL
              GROUP BY 1, 2
          ), added AS (
-             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start, a.held, a.end_date
+             SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start,
+                    CASE WHEN b.is_daily THEN a.held
+                         ELSE datemultirange(daterange(g.billing_period_start, g.billing_period_end)) END AS held,
+                    a.end_date
              FROM adding_up a JOIN generation g USING (source_id, billing_account_id)
+             JOIN current_generation b USING (generation_id)
              JOIN counted_span s USING (generation_id)
              WHERE g.state = 'current' AND s.end_publication_id IS NULL AND s.first_publication_id > $3
                AND ($4::date IS NULL OR date_trunc('month', g.billing_period_start::timestamp)::date = $4)

@@ -82,7 +82,7 @@ pub enum Reason {
     LikelyNotCertain,
     /// An effect is likely, and smaller than what is ever claimed (5 % of cost).
     TooSmallToClaim,
-    /// Another release within a day moves the cost in the same way.
+    /// Another release within a day, or one that was on its way then, may have moved the cost.
     NeighbourTooNear,
     /// The cost only went back to what it was before a shift that no release explains.
     UndoesAShift,

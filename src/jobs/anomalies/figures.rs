@@ -211,7 +211,7 @@ fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
     let deployment_ids: Vec<i64> = history
         .releases
         .iter()
-        .filter(|release| near(release.day))
+        .filter(|release| near(release.day) || (release.began() <= anomaly.start && anomaly.start <= release.day))
         .flat_map(|release| release.deployment_ids.iter().copied())
         .collect();
     let prices: Vec<Value> = history

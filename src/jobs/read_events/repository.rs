@@ -6,7 +6,7 @@ use super::pages::{Mark, Pages};
 use crate::events;
 use crate::events::listed::{Found, List, Repository, Tells};
 use crate::store::event_deliveries::{self, NewDelivery};
-use crate::store::event_known::{self, KnownDeployment};
+use crate::store::event_known::{self, Gone, KnownDeployment};
 use crate::store::event_reads::{self, ReadRepository};
 use crate::store::jobs;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
@@ -23,8 +23,6 @@ const OVERLAP: TimeDelta = TimeDelta::days(1);
 const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
 /// Deployments of which more may be told and that are asked for again.
 const OPEN_MAX: i64 = 200;
-/// The mark of the address of a deployment that is not there any more. No server writes one without quotes.
-const GONE: &str = "gone";
 
 /// Reads a repository whole; then it is read up to when the read began.
 pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
@@ -225,19 +223,22 @@ async fn read_open(
     let mut conn = asking.pools.jobs.acquire().await?;
     let id = asking.event_source_id;
     let with_previews = asking.api.ends_in_silence();
-    let open = event_known::open_deployments(&mut conn, id, &repository.name, since, with_previews, OPEN_MAX).await?;
+    let Some(path) = asking.api.deployment_path(path_name, "") else { return Ok(()) };
+    let gone = Gone { path: &path, mark: event_reads::GONE };
+    let name = &repository.name;
+    let open = event_known::open_deployments(&mut conn, id, name, since, with_previews, gone, OPEN_MAX).await?;
     drop(conn);
     for external_id in open {
         let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };
         let mark = event_reads::mark(&asking.pools.jobs, id, &path).await?;
-        if mark.as_deref() == Some(GONE) {
+        if mark.as_deref() == Some(event_reads::GONE) {
             continue;
         }
         let answer = match asking.get(&path, mark.as_deref()).await {
             Ok(answer) => answer,
             // It was deleted over there; here it stays what was told of it, and it is not asked for again.
             Err(Stop::Problem(problem)) if problem.is_gone => {
-                marks.push((path, GONE.to_owned()));
+                marks.push((path, event_reads::GONE.to_owned()));
                 continue;
             }
             Err(Stop::Problem(problem)) if !problem.is_of_all => continue,

@@ -283,7 +283,9 @@ impl Answer {
             }
             "likely-not-certain" => "An effect is likely, and no more than that.",
             "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
-            "neighbour-too-near" => "Another release within a day moves the cost in the same way.",
+            "neighbour-too-near" => {
+                "Another release within a day, or one that was on its way then, may have moved the cost."
+            }
             "undoes-a-shift" => "The cost only went back to what it was before a shift that no release explains.",
             "bill-missing" => "A bill is missing for the week before the release or for the two weeks after it.",
             _ => "The days do not say.",
