@@ -244,14 +244,15 @@ async fn old_temporary_files_are_swept(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let temporary = folder.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    for (name, hours) in [("lines-old.csv", 25), ("lines-new.csv", 1)] {
+    for (name, hours) in [(".tmpOld1.csv", 25), (".tmpNew1.csv", 1), ("of somebody else.csv", 25)] {
         let file = std::fs::File::create(temporary.join(name)).unwrap();
         file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
     }
     jobs::enqueue(&mut pool.acquire().await.unwrap(), "sweep", "", &json!({})).await.unwrap();
     assert!(worker(&pool, Lane::Others, folder.path().to_str().unwrap()).take_one().await.unwrap());
     let is_there = |name: &str| temporary.join(name).exists();
-    assert_eq!((is_there("lines-old.csv"), is_there("lines-new.csv")), (false, true));
+    assert_eq!((is_there(".tmpOld1.csv"), is_there(".tmpNew1.csv")), (false, true));
+    assert!(is_there("of somebody else.csv"));
 }
 
 /// What is asked for while it runs is done once more, and only once.
