@@ -5,7 +5,7 @@ use crate::webhooks::{Github, status};
 use axum::http::{Method, Request, StatusCode, header};
 use costwake::rollup::events::read_new;
 use costwake::store::tokens::TokenScope;
-use costwake::store::{Pools, Role, event_sources, locks};
+use costwake::store::{Role, event_sources, locks};
 use costwake::web;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -29,11 +29,8 @@ async fn post_with_key(app: &TestApp, token: &str, key: &str, body: &Value) -> s
 /// While somebody changes the rules, deployments are taken, pages are shown and webhooks stored.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_change_of_the_rules_blocks_nobody(pool: PgPool) {
-    let mut github = Github::new(&pool).await;
-    // The pool as it is in service: of sixteen connections.
-    let pools = Pools::connect_lazy((*pool.connect_options()).clone());
-    github.app.state = github.app.state.with(|parts| parts.pools = pools);
-    github.app.router = web::router(github.app.state.clone());
+    // Its pool for pages has sixteen connections.
+    let github = Github::in_service(&pool).await;
     let app = &github.app;
     let token = app.token(TokenScope::Ingest, Role::Viewer).await;
     let reader = app.browser(Role::Finance, false, &[]).await;

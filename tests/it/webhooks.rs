@@ -42,6 +42,15 @@ impl Github {
         Self { app, key, source_id: created.unwrap(), folder }
     }
 
+    /// The same with the pools that it has in service instead of the test's own one.
+    pub async fn in_service(pool: &PgPool) -> Self {
+        let mut github = Self::new(pool).await;
+        let pools = Pools::connect_lazy((*pool.connect_options()).clone());
+        github.app.state = github.app.state.with(|parts| parts.pools = pools);
+        github.app.router = web::router(github.app.state.clone());
+        github
+    }
+
     async fn send(&self, event: &str, delivery: &str, body: &[u8], signature: Option<String>) -> Page {
         let mut request = Request::builder()
             .method(Method::POST)
@@ -455,11 +464,8 @@ async fn a_pipeline_is_a_deployment_where_a_rule_says_so(pool: PgPool) {
 /// Connections that the database ended while nobody used them cost no webhook: some senders send but once.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn connections_that_were_ended_lose_no_webhook(pool: PgPool) {
-    let mut github = Github::new(&pool).await;
-    // Pools as they are in service, which ask nothing of a connection that was used a moment ago.
-    let pools = Pools::connect_lazy((*pool.connect_options()).clone());
-    github.app.state = github.app.state.with(|parts| parts.pools = pools);
-    github.app.router = web::router(github.app.state.clone());
+    // Those pools ask nothing of a connection that was used a moment ago.
+    let github = Github::in_service(&pool).await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     for turn in 0..5 {
