@@ -74,6 +74,8 @@ pub struct SavingBody {
     pub playbook: String,
     /// Why it waits; `null` where it does not.
     pub held_back: Option<String>,
+    /// What it waits for: bill, launch, redesign, release-window, deployment; `null` where it does not.
+    pub held_by: Option<String>,
     /// Why it was dismissed; `null` where it was not.
     pub dismissed: Option<String>,
 }
@@ -116,6 +118,7 @@ fn saving(one: &Found, complete_to: NaiveDate) -> SavingBody {
         how_computed: words::computed(one),
         playbook: words::playbook(&one.saving.waste).into(),
         held_back: one.saving.held.as_ref().map(words::held),
+        held_by: one.saving.held.as_ref().map(|held| held.key().into()),
         dismissed: one.dismissal.as_ref().map(|by| by.reason.clone()),
     }
 }
@@ -132,7 +135,7 @@ fn idle(one: &IdleShare) -> IdleBody {
     }
 }
 
-/// What is paid for and not used, with its money, evidence and what to do; what waits for a release says so.
+/// What is paid for and not used, with its money, evidence and what to do; what waits for a release or a bill says so.
 #[utoipa::path(
     get, operation_id = "show_savings", path = "/api/v1/savings", tag = "costs",
     params(
@@ -153,7 +156,7 @@ pub(super) async fn show(
     let mut snapshot = app.pools.snapshot().await?;
     let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
-    let mut read = pages::savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
+    let mut read = pages::savings(&app, &bills, &mut snapshot, &principal.scope()).await?;
     pages::narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     Ok(Json(SavingsBody {
         complete_to,

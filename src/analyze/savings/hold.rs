@@ -1,4 +1,5 @@
-//! When a finding about capacity is held back: low use is normal around a release.
+//! When a finding about capacity is held back: low use is normal around a release, and cost without one of its bills tells
+//! nothing.
 
 use super::super::impact::SETTLED_DAYS;
 use chrono::{Days, NaiveDate};
@@ -66,9 +67,22 @@ pub struct Releases {
     pub plans: Vec<Plan>,
 }
 
+/// A bill of a material part of a service that lacks on some of the days looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBill {
+    /// Whose bill it is: "acme", or "acme, account 42".
+    pub name: String,
+    /// The first day without it.
+    pub since: NaiveDate,
+    /// The last day without it; `None` where it is late.
+    pub until: Option<NaiveDate>,
+}
+
 /// Why a finding waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
+    /// A bill lacks: what seems to be left over or little used may be all that is known.
+    Bill(MissingBill),
     /// A launch, redesign or release window is registered, to its last day.
     Plan(Plan),
     /// A deployment of this day has not settled; it has once bills are complete to the other.
@@ -78,6 +92,17 @@ pub enum Held {
         /// The last of the days after it that its verdict needs.
         settled_on: NaiveDate,
     },
+}
+
+impl Held {
+    /// What it waits for, in JSON.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Bill(_) => "bill",
+            Self::Plan(plan) => plan.kind.key(),
+            Self::Deployment { .. } => "deployment",
+        }
+    }
 }
 
 /// Why a finding about this place waits, by the last complete day of the bills. A launch or redesign holds it from 60 days

@@ -3,7 +3,7 @@
 //!
 //! Money is exact: what bills say of 30 complete days, times a share that is stated with four decimals. A release makes
 //! low use normal for some days, so that findings about capacity are held back, and say so, ahead of a registered launch,
-//! redesign or release window to its end, and until a recent deployment has settled.
+//! redesign or release window to its end, and until a recent deployment has settled. A bill that lacks holds them back too.
 
 #![expect(clippy::float_arithmetic, reason = "shares of use; amounts are exact products")]
 
@@ -11,7 +11,7 @@ mod hold;
 #[cfg(test)]
 mod tests;
 
-pub use hold::{Held, Plan, PlanKind, Releases};
+pub use hold::{Held, MissingBill, Plan, PlanKind, Releases};
 
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, RoundingMode, Zero};
@@ -196,10 +196,13 @@ pub struct PlaceFacts {
     pub used: PlaceUse,
     /// Its releases and plans.
     pub releases: Releases,
+    /// The bill that lacks on days that its money is of.
+    pub missing_bill: Option<MissingBill>,
 }
 
 /// What could be saved at a place: at most one finding about the whole of it, so that nothing is counted twice.
-/// `complete_to` is the last complete day of the bills.
+/// `complete_to` is the last complete day of the bills. Where one lacks, the finding waits for it before all else: with it
+/// there may be none.
 pub fn of_place(facts: &PlaceFacts, complete_to: NaiveDate) -> Option<Saving> {
     let (waste, base, amount) = waste(facts, complete_to)?;
     (amount >= AMOUNT_MIN).then(|| Saving {
@@ -207,12 +210,12 @@ pub fn of_place(facts: &PlaceFacts, complete_to: NaiveDate) -> Option<Saving> {
         waste,
         amount,
         base,
-        held: hold::hold(&facts.releases, complete_to),
+        held: facts.missing_bill.clone().map(Held::Bill).or_else(|| hold::hold(&facts.releases, complete_to)),
     })
 }
 
 fn waste(facts: &PlaceFacts, complete_to: NaiveDate) -> Option<(Waste, BigDecimal, BigDecimal)> {
-    let PlaceFacts { place, cost, used, releases } = facts;
+    let PlaceFacts { place, cost, used, releases, .. } = facts;
     if cost.all_recent.sign() != Sign::Plus {
         return None;
     }

@@ -26,6 +26,7 @@ fn facts() -> PlaceFacts {
         },
         used: PlaceUse::default(),
         releases: Releases { last_deployed: Some(day("2026-10-20")), plans: Vec::new() },
+        missing_bill: None,
     }
 }
 
@@ -119,6 +120,22 @@ fn around_a_release_findings_wait_and_say_why() {
     }
     idle.releases.plans = vec![plan(PlanKind::Redesign, "2026-10-01", "2026-11-19")];
     assert_eq!(found(&idle).unwrap().held, None, "it is over");
+}
+
+/// What seems to be left over may be all that is known: the bill comes first, whatever else a finding waits for.
+#[test]
+fn a_finding_waits_for_a_bill_that_lacks() {
+    let mut left = facts();
+    left.cost.storage_recent = left.cost.all_recent.clone();
+    left.cost.last_other_day = Some(day("2026-11-05"));
+    assert_eq!(found(&left).unwrap().held, None);
+    let bill = MissingBill { name: "edge-one".into(), since: day("2026-11-06"), until: None };
+    left.missing_bill = Some(bill.clone());
+    left.releases.last_deployed = Some(day("2026-11-19"));
+    let held = found(&left).unwrap().held.unwrap();
+    assert_eq!((held.key(), held), ("bill", Held::Bill(bill)));
+    left.missing_bill = None;
+    assert_eq!(found(&left).unwrap().held.map(|held| held.key()), Some("deployment"));
 }
 
 /// On each day the finding waits as long as the verdict does, and no day longer.

@@ -1,5 +1,7 @@
-//! `/savings`: what is paid for and not used, with its money, evidence and what to do; and what waits for a release.
+//! `/savings`: what is paid for and not used, with its money, evidence and what to do; and what waits for a release or a
+//! bill.
 
+mod bills;
 mod plans;
 mod read;
 pub(crate) mod words;
@@ -12,6 +14,7 @@ use super::display::{decimals, minor_units, money, percent, shown};
 use super::parts::{Filters, Select};
 use super::query::{Accepts, NONE, View};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
+use crate::analyze::savings::Held;
 use crate::focus::DateRange;
 use crate::store::savings::{self as stored, Dismissal};
 use crate::store::{Snapshot, audit, service_costs};
@@ -89,7 +92,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let page = page.noting(view.note());
     let scope = principal.scope();
     let complete_to = page.bills.complete_to();
-    let mut read = savings(&app, page.publication_id, &mut snapshot, &scope, complete_to).await?;
+    let mut read = savings(&app, &page.bills, &mut snapshot, &scope).await?;
     narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     let choices = service_costs::choices(&mut snapshot).await?;
     let of = |state: &str| -> Vec<&Found> { read.found.iter().filter(|one| one.state() == state).collect() };
@@ -181,16 +184,22 @@ fn answer(read: &Savings, open: &[&Found], held: &[&Found]) -> String {
     if read.complete_to.is_none() {
         return "No complete day of bills yet. What is paid for and not used shows here once bills are in.".into();
     }
-    let waiting = match held.len() {
-        0 => String::new(),
-        1 => " One more waits for a release.".into(),
-        count => format!(" {count} more wait for releases."),
-    };
+    let waiting = waiting(held);
     if open.is_empty() {
         return format!("Nothing is known to be paid for and not used.{waiting}");
     }
     let count = if open.len() == 1 { "One finding".to_owned() } else { format!("{} findings", open.len()) };
     format!("{count}: {} in 30 days is paid for and not used.{waiting}", totals(open).join(" and "))
+}
+
+fn waiting(held: &[&Found]) -> String {
+    let of_bill = held.iter().filter(|one| matches!(one.saving.held, Some(Held::Bill(_)))).count();
+    let said = |count: usize, one: &str, several: &str| match count {
+        0 => String::new(),
+        1 => format!(" One more waits for {one}."),
+        count => format!(" {count} more wait for {several}."),
+    };
+    said(held.len() - of_bill, "a release", "releases") + &said(of_bill, "a bill", "bills")
 }
 
 // Rounded so that the rows of a currency add up to its total as it is shown.
@@ -257,7 +266,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let bills = app.bills(&mut snapshot).await?;
     let complete_to = bills.complete_to();
-    let mut read = savings(&app, bills.publication_id, &mut snapshot, &principal.scope(), complete_to).await?;
+    let mut read = savings(&app, &bills, &mut snapshot, &principal.scope()).await?;
     narrow(&mut read, &mut snapshot, &view, app.now().date_naive()).await?;
     let mut table = Table::new(&[
         "Kind",
@@ -311,7 +320,7 @@ pub async fn decide(
 ) -> Result<()> {
     let mut snapshot = app.pools.snapshot().await?;
     let bills = app.bills(&mut snapshot).await?;
-    let read = savings(app, bills.publication_id, &mut snapshot, &principal.scope(), bills.complete_to()).await?;
+    let read = savings(app, &bills, &mut snapshot, &principal.scope()).await?;
     drop(snapshot);
     let found = read.found.into_iter().find(|one| one.saving.key() == key).ok_or_else(|| {
         Error::Invalid("This saving is not there any more, or not yours to decide on. Nothing was changed.".into())

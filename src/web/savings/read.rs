@@ -1,17 +1,19 @@
 //! Everything that could be saved, as the page, its CSV and the API show it.
 
-use super::words;
+use super::{bills, words};
 use crate::analyze::savings::{
-    MONEY_DAYS, Place, PlaceCost, PlaceFacts, PlaceUse, Plan, PlanKind, READ_DAYS, Releases, Saving, USE_DAYS,
-    four_decimals, of_commitment, of_place,
+    MONEY_DAYS, MissingBill, Place, PlaceCost, PlaceFacts, PlaceUse, Plan, PlanKind, READ_DAYS, Releases, Saving,
+    USE_DAYS, four_decimals, of_commitment, of_place,
 };
+use crate::focus::DateRange;
+use crate::store::freshness::Freshness;
 use crate::store::savings::{self, Dismissal, LastDeployed, PlaceCostRow, PlaceUseRow, SavingDays, UnusedRow};
 use crate::store::service_plans::{self, ServicePlan};
 use crate::store::{Scope, Snapshot};
 use crate::web::AppState;
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A saving with the names that people know.
 #[derive(Debug, Clone)]
@@ -82,29 +84,25 @@ pub fn days(complete_to: NaiveDate) -> SavingDays {
     SavingDays { first: back(READ_DAYS), money_from: back(MONEY_DAYS), use_from: back(USE_DAYS), complete_to }
 }
 
-/// Reads what could be saved within a scope.
-pub async fn savings(
-    app: &AppState,
-    publication_id: i64,
-    conn: &mut Snapshot,
-    scope: &Scope,
-    complete_to: Option<NaiveDate>,
-) -> sqlx::Result<Savings> {
-    let Some(complete_to) = complete_to else { return Ok(Savings::default()) };
+/// Reads what could be saved within a scope, by all bills as far as they reach.
+pub async fn savings(app: &AppState, all: &Freshness, conn: &mut Snapshot, scope: &Scope) -> sqlx::Result<Savings> {
+    let Some(complete_to) = all.complete_to() else { return Ok(Savings::default()) };
     let days = days(complete_to);
     let asked = format!("{scope:?} {days:?}");
     let reading = savings::costs(conn, scope, days);
-    let costs = app.kept_costs.place_costs.get_or_read(publication_id, asked, reading).await?;
+    let costs = app.kept_costs.place_costs.get_or_read(all.publication_id, asked, reading).await?;
     let uses = savings::uses(conn, days).await?;
     let unused = savings::unused(conn, scope, days).await?;
     let deployed = savings::last_deployed(conn).await?;
     let plans = service_plans::list(conn, None, complete_to).await?;
     let dismissals: HashMap<String, Dismissal> =
         savings::dismissals(conn).await?.into_iter().map(|one| (one.saving_key.clone(), one)).collect();
+    let missing_bills = of_services(&costs, all, days);
     let known = Known::new(&costs, &uses, &deployed, &plans);
     let mut read = Savings { complete_to: Some(complete_to), ..Savings::default() };
     for row in costs.iter() {
-        let facts = known.facts(row);
+        let missing_bill = missing_bills.get(&row.service_id).cloned();
+        let facts = PlaceFacts { missing_bill, ..known.facts(row) };
         if let Some(saving) = of_place(&facts, complete_to) {
             read.found.push(of_row(saving, row, known.volume_unit(row), &dismissals));
         }
@@ -121,6 +119,13 @@ pub async fn savings(
         right.amount.cmp(&left.amount).then_with(|| left.row.service_slug.cmp(&right.row.service_slug))
     });
     Ok(read)
+}
+
+// The bill that each of these services lacks on the days that money is of.
+fn of_services(costs: &[PlaceCostRow], all: &Freshness, days: SavingDays) -> BTreeMap<i64, MissingBill> {
+    let Some(days) = DateRange::new(days.money_from, days.complete_to + Days::new(1)) else { return BTreeMap::new() };
+    let ids: BTreeSet<i64> = costs.iter().map(|row| row.service_id).collect();
+    ids.into_iter().filter_map(|id| Some((id, bills::missing(all, id, days)?))).collect()
 }
 
 fn of_row(saving: Saving, row: &PlaceCostRow, volume_unit: &str, dismissals: &HashMap<String, Dismissal>) -> Found {
@@ -158,7 +163,7 @@ fn idle_share(row: &PlaceCostRow, facts: &PlaceFacts, volume_unit: &str) -> Opti
         amount: &row.capacity * &idle,
         idle,
         row: row.clone(),
-        measure: words::measure(measure, days, volume_unit),
+        measure: words::measure(measure, days, volume_unit) + &words::lacking(facts.missing_bill.as_ref()),
     })
 }
 
@@ -217,6 +222,7 @@ impl<'a> Known<'a> {
                 last_deployed: self.deployed.get(&key).copied(),
                 plans: self.plans.get(&row.service_id).cloned().unwrap_or_default(),
             },
+            missing_bill: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Savings in words: what is wasted, how its money was worked out, what it rests on, what to do.
 
 use super::read::Found;
-use crate::analyze::savings::{Held, UseMeasure, Waste};
+use crate::analyze::savings::{Held, MissingBill, UseMeasure, Waste};
 use crate::web::display::{minor_units, money, money_exact, percent};
 use crate::web::filters::grouped;
 use bigdecimal::{BigDecimal, FromPrimitive};
@@ -133,9 +133,28 @@ pub fn playbook(waste: &Waste) -> &'static str {
     }
 }
 
+fn days_of(bill: &MissingBill) -> String {
+    match bill.until {
+        Some(until) => format!("from {} to {}", day(bill.since), day(until)),
+        None => format!("since {}", day(bill.since)),
+    }
+}
+
+/// "; the bill of acme lacks since 1 Oct 2026", for behind what is worked out without it.
+pub fn lacking(bill: Option<&MissingBill>) -> String {
+    bill.map_or_else(String::new, |bill| format!("; the bill of {} lacks {}", bill.name, days_of(bill)))
+}
+
 /// Why it waits, in a sentence.
 pub fn held(held: &Held) -> String {
     match held {
+        Held::Bill(bill) => {
+            format!(
+                "Held back: the bill of {} lacks {}, and what is not known may be in use.",
+                bill.name,
+                days_of(bill)
+            )
+        }
         Held::Plan(plan) => {
             let ahead = match plan.kind {
                 crate::analyze::savings::PlanKind::ReleaseWindow => "ahead of the release window",
@@ -184,6 +203,22 @@ mod tests {
             volume_unit: String::new(),
             dismissal: None,
         }
+    }
+
+    #[test]
+    fn a_bill_that_lacks_is_named_with_its_days() {
+        let bill = |until: Option<&str>| {
+            let until = until.map(|text| text.parse().unwrap());
+            held(&Held::Bill(MissingBill {
+                name: "acme, account 42".into(),
+                since: "2026-10-01".parse().unwrap(),
+                until,
+            }))
+        };
+        let ends = ", and what is not known may be in use.";
+        assert_eq!(bill(None), format!("Held back: the bill of acme, account 42 lacks since 1 Oct 2026{ends}"));
+        let gap = bill(Some("2026-10-31"));
+        assert_eq!(gap, format!("Held back: the bill of acme, account 42 lacks from 1 Oct 2026 to 31 Oct 2026{ends}"));
     }
 
     /// Whoever multiplies what the sentence says gets the amount of the row, to the last digit.

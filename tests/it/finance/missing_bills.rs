@@ -272,6 +272,53 @@ async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
     assert_eq!(other["notes"].as_array().map(Vec::len), Some(0), "{other}");
 }
 
+/// What seems to be left over may be all that is known: a saving waits for the bill that lacks, and says so.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_saving_waits_for_the_bill_of_a_late_source(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "edge-one", "edge", "10", 15).await;
+    deliver(&world, "cloud-one", "checkout", "100", 19).await;
+    // Nobody asks either service any more, since three weeks.
+    let days = chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap().iter_days().take(50);
+    let values: Vec<String> = days
+        .enumerate()
+        .flat_map(|(place, day)| ["edge", "checkout"].map(|service| (service, day, if place < 29 { 1000 } else { 0 })))
+        .map(|(service, day, requests)| format!("requests,{service},{day},{requests}"))
+        .collect();
+    let text = format!("metric,service,day,value\n{}\n", values.join("\n"));
+    costwake::rollup::metrics_import::import(
+        &world.app.state.pools,
+        text.as_bytes(),
+        "test",
+        "",
+        super::time("2026-11-20T06:00:00Z"),
+    )
+    .await
+    .unwrap();
+    let finance = world.finance().await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let found = async |service: &str| {
+        let path = format!("/api/v1/savings?service={service}");
+        world.app.api("GET", &path, &token, Value::Null).await.json()["savings"][0].clone()
+    };
+    let edge = found("edge").await;
+    assert_eq!((&edge["kind"], &edge["state"]), (&"no-traffic".into(), &"held-back".into()), "{edge}");
+    assert_eq!(edge["held_by"], "bill", "{edge}");
+    let why = "Held back: the bill of edge-one lacks since 16 Nov 2026, and what is not known may be in use.";
+    assert_eq!(edge["held_back"], why, "{edge}");
+    let checkout = found("checkout").await;
+    assert_eq!((&checkout["state"], &checkout["held_by"]), (&"open".into(), &Value::Null), "{checkout}");
+    let page = finance.get("/savings").await.body;
+    assert!(page.contains(" One more waits for a bill.") && page.contains(why), "{page}");
+    let csv = finance.get("/savings.csv?service=edge").await.body;
+    assert_eq!(column(&csv, "HeldBack"), [why], "{csv}");
+
+    deliver(&world, "edge-one", "edge", "10", 19).await;
+    let edge = found("edge").await;
+    assert_eq!((&edge["state"], &edge["held_by"]), (&"open".into(), &Value::Null), "{edge}");
+    assert!(!finance.get("/savings").await.body.contains("waits for a bill"));
+}
+
 /// A late source is no matter of a list that is narrowed to what it does not bill, nor of readers who see nothing of it;
 /// what it makes is told of its own currency.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

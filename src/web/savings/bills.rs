@@ -1,0 +1,30 @@
+//! Which bill a service lacks on the days that money is of.
+
+use crate::analyze::savings::MissingBill;
+use crate::focus::DateRange;
+use crate::store::freshness::Freshness;
+use crate::store::missing_bills::{self, Missing};
+use chrono::NaiveDate;
+
+/// The first bill of a material part of this service that lacks on some of these days.
+pub(super) fn missing(bills: &Freshness, service_id: i64, days: DateRange) -> Option<MissingBill> {
+    let first = [gap(bills, service_id, days), late(bills, service_id, days)].into_iter().flatten().min()?;
+    let (since, name, until) = first;
+    Some(MissingBill { name, since, until })
+}
+
+/// The first day without it, whose it is, and the last day where it ends.
+type Lack = (NaiveDate, String, Option<NaiveDate>);
+
+fn gap(bills: &Freshness, service_id: i64, days: DateRange) -> Option<Lack> {
+    let period = bills.known.first_gap(service_id, days)?;
+    let mut gaps = bills.known.gaps().iter().filter(|gap| gap.is_daily && gap.period == period);
+    let own = gaps.find(|gap| gap.material.contains(&service_id))?;
+    Some((period.first_day(), own.name.clone(), Some(period.days().last_day())))
+}
+
+fn late(bills: &Freshness, service_id: i64, days: DateRange) -> Option<Lack> {
+    bills.known.missing_since(service_id).filter(|since| *since < days.end())?;
+    let missing = missing_bills::of(&bills.shares, bills.late(), Some(&[service_id]));
+    missing.into_iter().filter(Missing::is_material).map(|one| (one.since(), one.name, None)).min()
+}
