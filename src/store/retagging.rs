@@ -1,10 +1,15 @@
 //! Resources whose tags changed so that someone else pays: cost that moved, not cost that changed. Worked out once for each
 //! publication, not by each analysis that looks at it.
+//!
+//! A step is a matter of the days around it and of no others, so that it stays as it is when more days come: a resource
+//! whose lines named one payer on most days of a week has none of that payer in the week from the day on, and another one
+//! who had none in the week before. Its amount is the mean over the complete days of that week.
 
 use super::impact_series::RuleStep;
-use super::limits;
 use super::shared_analysis::SharedAnalysis;
+use super::{freshness, limits};
 use crate::focus::DateRange;
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 /// Resources that are looked at.
@@ -15,7 +20,8 @@ const BATCH: usize = 5_000;
 const STEP_COUNT_MAX: i64 = 5_000_000;
 
 /// What resources brought to a service and environment, and took from another, when their lines began to say otherwise:
-/// the mean a day that each cost since. A resource that two services share all along moves nothing.
+/// the mean a day that each cost in the week from then on, as far as it is complete. A resource that two services share
+/// all along moves nothing.
 pub async fn steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<RuleStep>> {
     let rows = sqlx::query_as!(
         RuleStep,
@@ -35,9 +41,11 @@ pub async fn steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
 pub async fn bring_up_to_date(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let Some(changed) = SharedAnalysis::Retags.begin(&mut *conn).await? else { return Ok(false) };
     sqlx::query!("DELETE FROM retag_step").execute(&mut *conn).await?;
-    let several = of_several(&mut *conn).await?;
-    for batch in several.chunks(BATCH) {
-        write(&mut *conn, batch).await?;
+    if let Some(complete_to) = freshness::read(&mut *conn).await?.complete_to() {
+        let several = of_several(&mut *conn).await?;
+        for batch in several.chunks(BATCH) {
+            write(&mut *conn, batch, complete_to).await?;
+        }
     }
     // What one batch brought and another took away.
     sqlx::query!("DELETE FROM retag_step WHERE amount_per_day = 0").execute(&mut *conn).await?;
@@ -70,7 +78,7 @@ async fn of_several(conn: &mut PgConnection) -> sqlx::Result<Vec<Resource>> {
     limits::within(rows, RESOURCE_COUNT_MAX, "resources that rules give to several services")
 }
 
-async fn write(conn: &mut PgConnection, several: &[Resource]) -> sqlx::Result<()> {
+async fn write(conn: &mut PgConnection, several: &[Resource], complete_to: NaiveDate) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH several AS MATERIALIZED (
              SELECT cg.sub_account_key, cg.resource_id, cg.group_id, m.service_id, m.environment_id
@@ -78,22 +86,31 @@ async fn write(conn: &mut PgConnection, several: &[Resource]) -> sqlx::Result<()
              JOIN charge_group cg ON cg.sub_account_key = r.sub_account_key AND cg.resource_id = r.resource_id
              JOIN key_mapping m ON m.sub_account_key = cg.sub_account_key AND m.rollup_key_id = cg.rollup_key_id
                  AND m.end_day > (SELECT max(last_charge_date) FROM generation WHERE state = 'current')
-         ), held AS (
+         ), of_day AS (
              SELECT r.sub_account_key, r.resource_id, r.service_id, r.environment_id, c.billing_currency,
-                    min((c.charge_period_start AT TIME ZONE 'UTC')::date) AS first_day,
-                    max((c.charge_period_start AT TIME ZONE 'UTC')::date) AS last_day,
-                    sum(c.effective_cost) AS cost
+                    (c.charge_period_start AT TIME ZONE 'UTC')::date AS day, sum(c.effective_cost) AS cost
              FROM several r
              JOIN charge c ON c.sub_account_key = r.sub_account_key AND c.group_id = r.group_id
              JOIN generation g ON g.generation_id = c.generation_id AND g.state = 'current'
-             GROUP BY 1, 2, 3, 4, 5
+             WHERE (c.charge_period_start AT TIME ZONE 'UTC')::date <= $3::date
+             GROUP BY 1, 2, 3, 4, 5, 6
+         ), held AS (
+             SELECT sub_account_key, resource_id, service_id, environment_id, billing_currency, day,
+                    lag(day) OVER own AS day_before, lead(day) OVER own AS day_after,
+                    count(*) OVER (own RANGE BETWEEN '6 days'::interval PRECEDING AND CURRENT ROW) AS days_of_week,
+                    sum(cost) OVER (own RANGE BETWEEN CURRENT ROW AND '6 days'::interval FOLLOWING) AS cost_of_week
+             FROM of_day
+             WINDOW own AS (PARTITION BY sub_account_key, resource_id, service_id, environment_id, billing_currency
+                            ORDER BY day)
          ), moved AS (
              SELECT later.service_id AS to_service, later.environment_id AS to_environment,
                     earlier.service_id AS from_service, earlier.environment_id AS from_environment,
-                    later.billing_currency, later.first_day AS day,
-                    (later.cost / (later.last_day - later.first_day + 1))::double precision AS amount
+                    billing_currency, later.day,
+                    (later.cost_of_week / least(7, $3::date - later.day + 1))::double precision AS amount
              FROM held later JOIN held earlier USING (sub_account_key, resource_id, billing_currency)
-             WHERE earlier.last_day < later.first_day AND later.first_day - earlier.last_day <= 3
+             WHERE (later.day_before IS NULL OR later.day - later.day_before > 7)
+               AND earlier.day < later.day AND later.day - earlier.day <= 3 AND earlier.days_of_week >= 4
+               AND (earlier.day_after IS NULL OR earlier.day_after - later.day >= 7)
          )
          INSERT INTO retag_step (service_id, environment_id, billing_currency, day, amount_per_day)
          SELECT service_id, environment_id, billing_currency, day, sum(amount)
@@ -106,6 +123,7 @@ async fn write(conn: &mut PgConnection, several: &[Resource]) -> sqlx::Result<()
              DO UPDATE SET amount_per_day = retag_step.amount_per_day + excluded.amount_per_day",
         &several.iter().map(|one| one.sub_account_key).collect::<Vec<_>>(),
         &several.iter().map(|one| one.resource_id.clone()).collect::<Vec<_>>(),
+        complete_to,
     )
     .execute(conn)
     .await?;

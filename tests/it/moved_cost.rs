@@ -95,3 +95,68 @@ async fn what_a_rule_moved_is_neither_a_release_nor_an_anomaly(db: PgPool) {
     let found: Vec<String> = sqlx::query_scalar("SELECT kind FROM anomaly").fetch_all(&db).await.unwrap();
     assert!(found.is_empty(), "{found:?}");
 }
+
+// Cents of `vm-shared`: more every day in the last days of October, and more again in November.
+fn shared_cents(at: NaiveDate) -> i64 {
+    if at >= day("2026-11-01") { 9000 } else { 6000 + 100 * (at - day("2026-10-20")).num_days().max(0) }
+}
+
+// Two services and a machine, which is tagged as of search, from 20 October on of checkout, and from 10 November on of
+// search again. `more` cents are billed for 22 October besides.
+fn retagged_bill(month: &str, last: &str, more: i64) -> String {
+    let first = day(&format!("{month}-01"));
+    let next = first + chrono::Months::new(1);
+    let mut text = format!("{HEADER}\n");
+    for at in first.iter_days().take_while(|at| *at <= day(last)) {
+        let is_checkout_s = (day("2026-10-20")..day("2026-11-10")).contains(&at);
+        let payer = if is_checkout_s { "checkout" } else { "search" };
+        let besides = if at == day("2026-10-22") { more } else { 0 };
+        let own = ["checkout", "search"].map(|service| (service, service, 5000));
+        for (service, machine, cents) in own.into_iter().chain([(payer, "shared", shared_cents(at) + besides)]) {
+            let cost = format!("{}.{:02}", cents / 100, cents % 100);
+            text.push_str(&format!(
+                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
+                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{machine},eu-1,\
+                 sku-1,1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
+                at + Days::new(1)
+            ));
+        }
+    }
+    text
+}
+
+/// What tags moved is told by the first week after the change: no later bill moves it but one that restates that week.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_tags_moved_stays_as_it_was_in_its_first_week(db: PgPool) {
+    let world = world(&db).await;
+    let steps = async |month: &str, last: &str, more: i64, now: &str| -> Vec<(String, String, f64)> {
+        world.import_text(&retagged_bill(month, last, more), now).await;
+        effects::settle(&world.app.state.pools, time(now)).await.unwrap();
+        sqlx::query_as(
+            "SELECT s.slug, to_char(r.day, 'MM-DD'), r.amount_per_day FROM retag_step r JOIN service s USING (service_id)
+             ORDER BY r.day, s.slug",
+        )
+        .fetch_all(&db)
+        .await
+        .unwrap()
+    };
+    let moved = |to: &str, from: &str, at: &str, amount: f64| {
+        let mut both = [(to.to_owned(), at.to_owned(), amount), (from.to_owned(), at.to_owned(), -amount)];
+        both.sort_by(|left, right| left.0.cmp(&right.0));
+        both.to_vec()
+    };
+    let there = |amount: f64| moved("checkout", "search", "10-20", amount);
+    // The mean of the complete days of the week: of three, then of all seven.
+    assert_eq!(steps("2026-10", "2026-10-22", 0, "2026-10-23T06:00:00Z").await, there(61.0));
+    assert_eq!(steps("2026-10", "2026-10-26", 0, "2026-10-27T06:00:00Z").await, there(63.0));
+    // More days, dearer ones, change nothing of it.
+    assert_eq!(steps("2026-10", "2026-10-31", 0, "2026-11-01T06:00:00Z").await, there(63.0));
+    assert_eq!(steps("2026-11", "2026-11-09", 0, "2026-11-10T06:00:00Z").await, there(63.0));
+    // Nor does the machine's way back, which is a step of its own.
+    let back = moved("search", "checkout", "11-10", 90.0);
+    let both = [there(63.0), back.clone()].concat();
+    assert_eq!(steps("2026-11", "2026-11-18", 0, "2026-11-19T06:00:00Z").await, both);
+    // A restatement of one of its days does.
+    let restated = [there(70.0), back].concat();
+    assert_eq!(steps("2026-10", "2026-10-31", 4900, "2026-11-20T06:00:00Z").await, restated);
+}
