@@ -71,7 +71,9 @@ pub struct Answer {
     pub per_day_low: Option<String>,
     /// Upper end of it.
     pub per_day_high: Option<String>,
-    /// The effect over 30 days: 30 times `per_day`.
+    /// What the effect adds up to in 30 days: on the days asked, and on the others at what of it is there at their end. Of
+    /// a lasting one 30 times `per_day`, less of one that is over. `null` where nothing can be estimated, and of answers
+    /// from before `impact-13`.
     #[schema(example = "4119.9")]
     pub per_30_days: Option<String>,
     /// Lower end of the 90% interval over 30 days.
@@ -147,11 +149,6 @@ fn estimate(value: f64) -> String {
     rounded.normalized().to_plain_string()
 }
 
-/// An amount a day over 30 days: exact.
-pub fn over_30_days(per_day: Option<&BigDecimal>) -> Option<String> {
-    per_day.map(|per_day| (per_day * BigDecimal::from(30)).normalized().to_plain_string())
-}
-
 impl Answer {
     /// An answer that stands, with its days.
     pub fn standing(row: &EffectRow, lines: &[ServiceLine]) -> Self {
@@ -205,9 +202,9 @@ impl From<&EffectRow> for Answer {
             per_day: text(&row.per_day),
             per_day_low: text(&row.per_day_low),
             per_day_high: text(&row.per_day_high),
-            per_30_days: over_30_days(row.per_day.as_ref()),
-            per_30_days_low: over_30_days(row.per_day_low.as_ref()),
-            per_30_days_high: over_30_days(row.per_day_high.as_ref()),
+            per_30_days: text(&row.per_30_days),
+            per_30_days_low: text(&row.per_30_days_low),
+            per_30_days_high: text(&row.per_30_days_high),
             before_per_day: text(&row.before_per_day),
             smallest_visible: text(&row.smallest_visible),
             probability: row.probability,

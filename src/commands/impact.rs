@@ -1,7 +1,6 @@
 //! `costwake impact [DEPLOYMENT]`: what deployments did to cost.
 
 use super::database;
-use crate::api::impact::over_30_days;
 use crate::config::Config;
 use crate::jobs::effects;
 use crate::store::deployment_list::{self, DeploymentFilter};
@@ -154,9 +153,8 @@ fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
             "release_date": effect.release_date, "billing_currency": effect.billing_currency, "phase": effect.phase,
             "finding": effect.finding, "reason": effect.reason, "per_day": text(&effect.per_day),
             "per_day_low": text(&effect.per_day_low), "per_day_high": text(&effect.per_day_high),
-            "per_30_days": over_30_days(effect.per_day.as_ref()),
-            "per_30_days_low": over_30_days(effect.per_day_low.as_ref()),
-            "per_30_days_high": over_30_days(effect.per_day_high.as_ref()),
+            "per_30_days": text(&effect.per_30_days), "per_30_days_low": text(&effect.per_30_days_low),
+            "per_30_days_high": text(&effect.per_30_days_high),
             "shares_answer_with": answer.shared_with,
         });
         println!("{object}");
@@ -190,6 +188,9 @@ mod tests {
             per_day: None,
             per_day_low: None,
             per_day_high: None,
+            per_30_days: None,
+            per_30_days_low: None,
+            per_30_days_high: None,
             before_per_day: None,
             flags: json!([]),
             joint: None,

@@ -26,7 +26,8 @@ pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx:
                       e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
                       e.billing_currency AS "billing_currency!", e.release_date AS "release_date!",
                       e.phase AS "phase!", e.finding AS "finding!", e.reason AS "reason!",
-                      e.days_after AS "days_after!", e.per_day, e.per_day_low, e.per_day_high, e.before_per_day,
+                      e.days_after AS "days_after!", e.per_day, e.per_day_low, e.per_day_high,
+                      e.per_30_days, e.per_30_days_low, e.per_30_days_high, e.before_per_day,
                       e.flags AS "flags!", e.joint, d.version, s.name AS service_name
                FROM current_deployment_effect e
                JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
@@ -60,6 +61,9 @@ pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx:
                 per_day: row.per_day,
                 per_day_low: row.per_day_low,
                 per_day_high: row.per_day_high,
+                per_30_days: row.per_30_days,
+                per_30_days_low: row.per_30_days_low,
+                per_30_days_high: row.per_30_days_high,
                 before_per_day: row.before_per_day,
                 flags: row.flags,
                 joint: row.joint,

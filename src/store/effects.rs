@@ -65,6 +65,12 @@ pub struct NewAnswer {
     pub amounts_after: Option<Vec<BigDecimal>>,
     /// On each day from then on.
     pub lasting_per_day: Option<BigDecimal>,
+    /// What the effect adds up to in 30 days; `None` where there is none.
+    pub per_30_days: Option<BigDecimal>,
+    /// Lower end of its 90 % interval.
+    pub per_30_days_low: Option<BigDecimal>,
+    /// Upper end of it.
+    pub per_30_days_high: Option<BigDecimal>,
 }
 
 /// Writes answers, and the lines that go with them.
@@ -76,19 +82,20 @@ pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTim
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
                 horizon_days, per_day, per_day_low, per_day_high, before_per_day, smallest_visible, probability, per_unit,
                 flags, joint, came_back, hourly_start, method, fingerprint, parts, what_changed, supersedes,
-                amounts_after, lasting_per_day)
+                amounts_after, lasting_per_day, per_30_days, per_30_days_low, per_30_days_high)
              SELECT deployment_id, service_id, environment_id, billing_currency, release_date, effect_date, asked_on,
                 $2, publication_id, phase, finding, reason, days_before, days_after, horizon_days, per_day, per_day_low,
                 per_day_high, before_per_day, smallest_visible, probability, nullif(per_unit, 'null'), flags,
                 nullif(joint, 'null'), nullif(came_back, 'null'), nullif(hourly_start, 'null'), method, fingerprint, parts,
-                what_changed, supersedes, amounts_after, lasting_per_day
+                what_changed, supersedes, amounts_after, lasting_per_day, per_30_days, per_30_days_low, per_30_days_high
              FROM jsonb_to_recordset($1) AS r (deployment_id bigint, service_id bigint, environment_id bigint,
                 billing_currency text, release_date date, effect_date date, asked_on date, publication_id bigint,
                 phase text, finding text, reason text, days_before integer, days_after integer, horizon_days integer,
                 per_day numeric, per_day_low numeric, per_day_high numeric, before_per_day numeric,
                 smallest_visible numeric, probability double precision, per_unit jsonb, flags jsonb,
                 joint jsonb, came_back jsonb, hourly_start jsonb, method text, fingerprint text, parts jsonb,
-                what_changed text, supersedes bigint, amounts_after numeric[], lasting_per_day numeric)",
+                what_changed text, supersedes bigint, amounts_after numeric[], lasting_per_day numeric,
+                per_30_days numeric, per_30_days_low numeric, per_30_days_high numeric)",
             rows,
             now
         )
@@ -175,6 +182,9 @@ pub struct EffectRow {
     pub per_day: Option<BigDecimal>,
     pub per_day_low: Option<BigDecimal>,
     pub per_day_high: Option<BigDecimal>,
+    pub per_30_days: Option<BigDecimal>,
+    pub per_30_days_low: Option<BigDecimal>,
+    pub per_30_days_high: Option<BigDecimal>,
     pub before_per_day: Option<BigDecimal>,
     pub smallest_visible: Option<BigDecimal>,
     pub probability: Option<f64>,
@@ -195,8 +205,9 @@ pub async fn of_deployment(conn: &mut PgConnection, scope: &Scope, deployment_id
         r#"SELECT e.deployment_effect_id, e.deployment_id, e.service_id, s.slug AS service_slug, s.name AS service_name,
                   e.environment_id, v.name AS environment_name, e.billing_currency, e.release_date, e.asked_on,
                   e.computed_at, e.publication_id, e.phase, e.finding, e.reason, e.days_before, e.days_after,
-                  e.horizon_days, e.per_day, e.per_day_low, e.per_day_high, e.before_per_day, e.smallest_visible,
-                  e.probability, e.per_unit, e.flags, e.joint, e.came_back, e.hourly_start, e.method, e.what_changed
+                  e.horizon_days, e.per_day, e.per_day_low, e.per_day_high, e.per_30_days, e.per_30_days_low,
+                  e.per_30_days_high, e.before_per_day, e.smallest_visible, e.probability, e.per_unit, e.flags, e.joint,
+                  e.came_back, e.hourly_start, e.method, e.what_changed
            FROM deployment_effect e
            JOIN deployment d USING (deployment_id)
            JOIN deployment_service ds USING (deployment_id, service_id)
@@ -229,6 +240,9 @@ pub struct EffectBrief {
     pub per_day: Option<BigDecimal>,
     pub per_day_low: Option<BigDecimal>,
     pub per_day_high: Option<BigDecimal>,
+    pub per_30_days: Option<BigDecimal>,
+    pub per_30_days_low: Option<BigDecimal>,
+    pub per_30_days_high: Option<BigDecimal>,
     pub before_per_day: Option<BigDecimal>,
     pub flags: Value,
     pub joint: Option<Value>,
@@ -252,7 +266,8 @@ pub async fn briefs(
         r#"SELECT e.deployment_id AS "deployment_id!", e.service_id AS "service_id!",
                   e.billing_currency AS "billing_currency!", e.release_date AS "release_date!", e.phase AS "phase!",
                   e.finding AS "finding!", e.reason AS "reason!", e.days_after AS "days_after!", e.per_day,
-                  e.per_day_low, e.per_day_high, e.before_per_day, e.flags AS "flags!", e.joint
+                  e.per_day_low, e.per_day_high, e.per_30_days, e.per_30_days_low, e.per_30_days_high,
+                  e.before_per_day, e.flags AS "flags!", e.joint
            FROM current_deployment_effect e
            JOIN deployment d ON d.deployment_id = e.deployment_id AND d.environment_id = e.environment_id
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id

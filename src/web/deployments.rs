@@ -88,9 +88,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     })
 }
 
-/// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day in the
-/// currency of the answer.
-const COLUMNS: [&str; 23] = [
+/// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day and over
+/// 30 days in the currency of the answer.
+const COLUMNS: [&str; 26] = [
     "Id",
     "ReleasedAt",
     "Services",
@@ -111,6 +111,9 @@ const COLUMNS: [&str; 23] = [
     "EffectPerDay",
     "EffectPerDayLow",
     "EffectPerDayHigh",
+    "EffectPer30Days",
+    "EffectPer30DaysLow",
+    "EffectPer30DaysHigh",
     "BillingCurrency",
     "SharesAnswerWith",
     "Flags",
@@ -147,7 +150,7 @@ impl Pages for DeploymentPages {
         }
         for row in &rows {
             let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
-            let first = own.first().map_or_else(|| vec![Cell::Empty; 10], answer_cells_of);
+            let first = own.first().map_or_else(|| vec![Cell::Empty; 13], answer_cells_of);
             table.row(&[deployment_cells(row), first].concat());
             for answer in own.iter().skip(1) {
                 table.row(&[deployment_cells(row), answer_cells_of(answer)].concat());
@@ -196,6 +199,9 @@ fn answer_cells_of(answer: &EffectBrief) -> Vec<Cell<'_>> {
         (&answer.per_day).into(),
         (&answer.per_day_low).into(),
         (&answer.per_day_high).into(),
+        (&answer.per_30_days).into(),
+        (&answer.per_30_days_low).into(),
+        (&answer.per_30_days_high).into(),
         answer.billing_currency.as_str().into(),
         shared.join(" ").into(),
         flags_of(answer).into(),

@@ -23,6 +23,8 @@ pub struct Impact {
     pub reason: Reason,
     /// The effect with its interval. `None` while measuring and where nothing can be estimated.
     pub effect: Option<Effect>,
+    /// What it adds up to in the 30 days after the release. `None` where there is no effect.
+    pub over_30_days: Option<super::ThirtyDays>,
     /// How it lies over the days after the release. `None` where there is no effect, or none to spread.
     pub course: Option<super::EffectCourse>,
     /// The smallest lasting change of cost that would have been claimed here, in units of the currency a day, by how
@@ -130,12 +132,6 @@ impl Effect {
             per_unit: None,
         }
     }
-
-    /// The effect over 30 days, in units of the currency: estimate, low, high.
-    #[expect(clippy::float_arithmetic, reason = "an estimate, not an amount of a bill")]
-    pub fn per_30_days(&self) -> (f64, f64, f64) {
-        (self.per_day * 30.0, self.low * 30.0, self.high * 30.0)
-    }
 }
 
 /// An effect for one unit of traffic.
@@ -234,6 +230,7 @@ impl Impact {
             finding: Finding::CannotTell,
             reason,
             effect: None,
+            over_30_days: None,
             course: None,
             smallest_visible_per_day: None,
             expected: Vec::new(),
@@ -266,11 +263,13 @@ pub(super) fn answered(
     let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
     let fit = super::fit::Fit::of(window, model);
     let raw = super::Raw::of(window, &fit);
-    let effect = Effect::of(&raw, calibration.estimate(impact.phase, &raw), calibration.interval(impact.phase, &raw));
+    let days = impact.days_after;
+    let effect = Effect::of(&raw, calibration.estimate(days, &raw), calibration.interval(days, &raw));
     (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day);
     impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
+    impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, days, calibration));
     impact.course = super::course::of(window, &fit, model, effect.per_day);
     impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "factors of intervals")]
 
-use super::{Phase, Placebo, Raw};
+use super::{Phase, Placebo, Raw, SETTLED_DAYS};
 use serde::{Deserialize, Serialize};
 
 /// Factors by which the two sides of an interval are stretched. To be kept as it serializes.
@@ -139,15 +139,24 @@ impl Calibration {
         }
     }
 
-    /// The effect that is told, in units of the currency a day: what it is given that there is one, times a share that
-    /// grows with how likely it is.
-    pub(super) fn estimate(&self, phase: Phase, raw: &Raw) -> f64 {
+    /// The effect that is told with so many complete days after the release, in units of the currency a day: what it is
+    /// given that there is one, times a share that grows with how likely it is.
+    pub(super) fn estimate(&self, days_after: u32, raw: &Raw) -> f64 {
+        blended(days_after, |phase| self.estimate_as(phase, raw))
+    }
+
+    /// The 90 % interval of an effect with so many complete days, in units of the currency a day: the model's own, given
+    /// that there is an effect, each side stretched; it always holds the estimate.
+    pub(super) fn interval(&self, days_after: u32, raw: &Raw) -> (f64, f64) {
+        let end = |pick: fn((f64, f64)) -> f64| blended(days_after, |phase| pick(self.interval_as(phase, raw)));
+        (end(|(low, _)| low), end(|(_, high)| high))
+    }
+
+    fn estimate_as(&self, phase: Phase, raw: &Raw) -> f64 {
         raw.estimate * self.of(phase).odds.told(raw.probability)
     }
 
-    /// The 90 % interval of an effect, in units of the currency a day: the model's own, given that there is an effect,
-    /// each side stretched; it always holds the estimate.
-    pub(super) fn interval(&self, phase: Phase, raw: &Raw) -> (f64, f64) {
+    fn interval_as(&self, phase: Phase, raw: &Raw) -> (f64, f64) {
         let sides = self.of(phase);
         let (low, high) = (raw.given_low, raw.given_high);
         let width = ((high - low) / 2.0 / raw.before_per_day / USUAL_WIDTH).max(1e-6);
@@ -160,7 +169,7 @@ impl Calibration {
         };
         let (outer, inner) = (factor(&sides.outer), factor(&sides.inner));
         let (above, below) = if raw.given_mean >= 0.0 { (outer, inner) } else { (inner, outer) };
-        let estimate = self.estimate(phase, raw);
+        let estimate = self.estimate_as(phase, raw);
         (
             (raw.given_mean - below * (raw.given_mean - low)).min(estimate),
             (raw.given_mean + above * (high - raw.given_mean)).max(estimate),
@@ -169,6 +178,22 @@ impl Calibration {
 
     fn of(&self, phase: Phase) -> &Sides {
         if phase == Phase::Settled { &self.settled } else { &self.provisional }
+    }
+}
+
+/// Complete days after a release to which an answer is told as a provisional one. From then on it becomes the settled one
+/// in equal parts: as one step from the thirteenth day to the fourteenth the whole difference would look like news.
+const PROVISIONAL_TO_DAYS: u32 = 11;
+
+/// What is told of an answer with so many complete days, from what is told of a provisional and of a settled one. Ends of
+/// intervals that both hold their estimate hold the estimate between them.
+fn blended(days_after: u32, told: impl Fn(Phase) -> f64) -> f64 {
+    let days = days_after.clamp(PROVISIONAL_TO_DAYS, SETTLED_DAYS) - PROVISIONAL_TO_DAYS;
+    let settled = f64::from(days) / f64::from(SETTLED_DAYS - PROVISIONAL_TO_DAYS);
+    match days_after {
+        0..=PROVISIONAL_TO_DAYS => told(Phase::Provisional),
+        SETTLED_DAYS.. => told(Phase::Settled),
+        _ => (1.0 - settled) * told(Phase::Provisional) + settled * told(Phase::Settled),
     }
 }
 
@@ -220,7 +245,7 @@ impl Calibration {
 
     /// By how much the side of the interval on which the truth lies would have to be stretched to reach it.
     fn needed(&self, phase: Phase, placebo: &Placebo) -> f64 {
-        let (low, high) = self.interval(phase, &placebo.raw);
+        let (low, high) = self.interval_as(phase, &placebo.raw);
         let middle = placebo.raw.given_mean;
         let (distance, side) = if placebo.truth < middle {
             (middle - placebo.truth, middle - low)
@@ -268,12 +293,37 @@ mod tests {
         let raw = |probability: f64| Raw { estimate: 10.0 * probability, probability, ..placebos(1, 0.0)[0].raw };
         for probability in [0.0, 1e-12, 0.2, 0.5, 0.9, 1.0 - 1e-15, 1.0] {
             // Settled answers tell the mean.
-            assert_eq!(shipped.estimate(Phase::Settled, &raw(probability)), raw(probability).estimate);
-            let told = shipped.estimate(Phase::Provisional, &raw(probability));
+            assert_eq!(shipped.estimate_as(Phase::Settled, &raw(probability)), raw(probability).estimate);
+            let told = shipped.estimate_as(Phase::Provisional, &raw(probability));
             assert!((0.0..=10.0 + 1e-9).contains(&told), "{told} at {probability}");
         }
-        let told = |probability: f64| shipped.estimate(Phase::Provisional, &raw(probability));
+        let told = |probability: f64| shipped.estimate_as(Phase::Provisional, &raw(probability));
         assert!(told(0.2) < 2.0 && told(0.5) > 5.0 && told(0.9) > told(0.5) && told(0.5) > told(0.2));
+    }
+
+    #[test]
+    fn an_answer_becomes_the_settled_one_in_equal_parts() {
+        let shipped = Calibration::default();
+        let raw =
+            Raw { estimate: 2.0, probability: 0.2, given_mean: 10.0, given_high: 30.0, ..placebos(1, 0.0)[0].raw };
+        let told = |days: u32| {
+            let (low, high) = shipped.interval(days, &raw);
+            [shipped.estimate(days, &raw), low, high]
+        };
+        let of = |phase: Phase| {
+            let (low, high) = shipped.interval_as(phase, &raw);
+            [shipped.estimate_as(phase, &raw), low, high]
+        };
+        assert_eq!((told(3), told(11), told(14)), (of(Phase::Provisional), of(Phase::Provisional), of(Phase::Settled)));
+        let days = [told(11), told(12), told(13), told(14)];
+        for place in 0..3 {
+            let third = (days[3][place] - days[0][place]) / 3.0;
+            assert!(third.abs() > 0.01, "both are told otherwise: {days:?}");
+            for pair in days.windows(2) {
+                assert!((pair[1][place] - pair[0][place] - third).abs() < 1e-9, "{days:?}");
+            }
+        }
+        assert!(days.iter().all(|[estimate, low, high]| low <= estimate && estimate <= high), "{days:?}");
     }
 
     #[test]
@@ -281,7 +331,7 @@ mod tests {
         let shipped = Calibration::default();
         let width = |half: f64| {
             let raw = Raw { given_low: -half, given_high: half, ..placebos(1, 0.0)[0].raw };
-            let (low, high) = shipped.interval(Phase::Settled, &raw);
+            let (low, high) = shipped.interval_as(Phase::Settled, &raw);
             (high - low) / half
         };
         assert!(width(2.0) > width(8.0) && width(8.0) > width(40.0));
@@ -296,7 +346,7 @@ mod tests {
         let learnt = shipped.learnt(&placebos(400, 40.0), 400);
         let width = |calibration: &Calibration, phase: Phase, noise: f64| {
             let raw = Raw { noise, ..placebos(1, 0.0)[0].raw };
-            let (low, high) = calibration.interval(phase, &raw);
+            let (low, high) = calibration.interval_as(phase, &raw);
             high - low
         };
         assert!(width(&learnt, Phase::Settled, 0.03) > 1.2 * width(&shipped, Phase::Settled, 0.03));

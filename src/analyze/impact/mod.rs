@@ -35,6 +35,7 @@ mod slow;
 mod surprise;
 #[cfg(test)]
 mod tests;
+mod thirty_days;
 mod window;
 
 pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect, without_bill};
@@ -52,6 +53,7 @@ pub use shape::Shape;
 pub use sibling_span::SiblingSpan;
 pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};
 pub(crate) use surprise::Surprises;
+pub use thirty_days::ThirtyDays;
 
 use chrono::NaiveDate;
 

@@ -10,6 +10,7 @@ use super::{
     money::Money,
     reduced::{Reduced, Term, Terms},
     regression::{Noise, Scratch},
+    thirty_days,
     window::Window,
 };
 
@@ -29,6 +30,10 @@ pub(super) struct Posterior {
     pub(super) probability: f64,
     /// The effect given that there is one.
     pub(super) given: Mixture,
+    /// What it adds up to in 30 days, in units of the currency.
+    pub(super) over_30_days: f64,
+    /// The same given that there is one: the parts of a mixture, which answers alone make of them.
+    pub(super) given_over_30_days: Vec<Part>,
     /// The mean size of the effect in log cost, given that there is one.
     pub(super) size: f64,
     /// Standard deviation of a day's noise.
@@ -72,6 +77,7 @@ impl Posterior {
 
     fn in_money(window: &Window, design: &Design, model: &Model, kinds: &[Noise], terms: &[Term]) -> Self {
         let money: Vec<Money> = model.shapes.iter().map(|(shape, _)| Money::of(*shape, &window.asked)).collect();
+        let days: Vec<f64> = model.shapes.iter().map(|(shape, _)| thirty_days::factor(*shape, &window.asked)).collect();
         let best = terms.iter().map(|term| term.log_weight).fold(f64::NEG_INFINITY, f64::max);
         let neighbours = design.neighbours.len();
         let mut given = Vec::with_capacity(terms.len());
@@ -79,6 +85,8 @@ impl Posterior {
             estimate: 0.0,
             probability: 0.0,
             given: Mixture::default(),
+            over_30_days: 0.0,
+            given_over_30_days: Vec::with_capacity(terms.len()),
             size: 0.0,
             noise: 0.0,
             information: None,
@@ -92,7 +100,9 @@ impl Posterior {
             let weight = (term.log_weight - best).exp();
             let (amount, slope) = money[term.shape].at(term.mean);
             total += weight;
+            let days = days[term.shape];
             posterior.estimate += weight * amount;
+            posterior.over_30_days += weight * days * amount;
             posterior.amounts[term.shape] += weight * amount;
             variance += weight * kinds[term.noise].variance;
             for (sum, did) in posterior.neighbours.iter_mut().zip(term.neighbours) {
@@ -106,10 +116,13 @@ impl Posterior {
                 effect += weight;
                 posterior.size += weight * term.mean;
                 posterior.courses[term.shape] += weight;
-                given.push(Part { weight, mean: amount, sd: term.variance.sqrt() * slope.abs() });
+                let sd = term.variance.sqrt() * slope.abs();
+                given.push(Part { weight, mean: amount, sd });
+                posterior.given_over_30_days.push(Part { weight, mean: days * amount, sd: days * sd });
             }
         }
         posterior.estimate /= total;
+        posterior.over_30_days /= total;
         posterior.amounts.iter_mut().for_each(|sum| *sum /= total);
         posterior.probability = effect / total;
         posterior.information = (lasting > 0.0).then(|| information / lasting);

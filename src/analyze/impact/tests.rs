@@ -95,6 +95,24 @@ fn a_ramp_lasts_at_its_height() {
     assert!(course.lasting_per_day > 1.1 * course.after[0], "{course:?}");
 }
 
+/// The 14 days and what is there at their end, of each course by itself: what is over costs nothing after them.
+#[test]
+fn thirty_days_are_those_asked_and_what_lasts() {
+    let of = |history: &History| {
+        let impact = ask(history);
+        let (sum, course) = (impact.over_30_days.unwrap(), impact.course.unwrap());
+        let added_up = course.after.iter().sum::<f64>() + 16.0 * course.lasting_per_day;
+        assert!((sum.amount - added_up).abs() < 1e-6 * sum.amount.abs(), "{sum:?} {course:?}");
+        assert!(sum.low <= sum.amount && sum.amount <= sum.high, "{sum:?}");
+        sum.amount / impact.effect.unwrap().per_day
+    };
+    assert!((of(&history(1.3, 14)) - 30.0).abs() < 1.0);
+    let mut pulse = history(1.0, 14);
+    let first = DAY as usize;
+    pulse.cost[first..first + 3].iter_mut().flatten().for_each(|cost| *cost *= 2.0);
+    assert!(of(&pulse) < 22.0);
+}
+
 /// Some days after a release that cost more or less and are over: however sure it is that nothing lasts, what could have been
 /// seen of a lasting change stays of the size of the cost.
 #[test]

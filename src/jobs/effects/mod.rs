@@ -14,7 +14,7 @@ mod rollbacks;
 mod siblings;
 pub(super) mod verdict;
 
-use crate::analyze::impact::{self, Calibration, EffectCourse, Impact, Model};
+use crate::analyze::impact::{self, Calibration, Impact, Model};
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewAnswer, NewEffect, Standing};
 use crate::store::impact_series::Environments;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-12";
+pub const METHOD: &str = "impact-13";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";
@@ -301,18 +301,23 @@ impl Asked<'_> {
                     came_back: self.came_back(series, alone, (release, *deployment_id), known),
                     before: before(deployment_id),
                 };
-                answers.answers.push(with_course(verdict.into_effect(), impact.course.as_ref()));
+                answers.answers.push(with_days(verdict.into_effect(), &impact));
             }
             known.insert(release.day, alone.clone());
         }
     }
 }
 
-fn with_course(effect: NewEffect, course: Option<&EffectCourse>) -> NewAnswer {
+// An effect without a course, since its parts undo each other, has a sum of its days all the same.
+fn with_days(effect: NewEffect, impact: &Impact) -> NewAnswer {
+    let (course, sum) = (impact.course.as_ref(), impact.over_30_days.as_ref());
     NewAnswer {
         effect,
         amounts_after: course.map(|course| course.after.map(verdict::estimate).to_vec()),
         lasting_per_day: course.map(|course| verdict::estimate(course.lasting_per_day)),
+        per_30_days: sum.map(|sum| verdict::estimate(sum.amount)),
+        per_30_days_low: sum.map(|sum| verdict::estimate(sum.low)),
+        per_30_days_high: sum.map(|sum| verdict::estimate(sum.high)),
     }
 }
 

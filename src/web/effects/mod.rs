@@ -1,9 +1,11 @@
 //! Answers about deployments in words and marks, the same on every page.
 
 mod note;
+mod thirty_days;
 mod whisker;
 
 pub use note::routes;
+pub use thirty_days::ThirtyDays;
 pub use whisker::{Estimate, Whisker};
 
 use super::charts::{Shape, position};
@@ -35,6 +37,7 @@ pub struct Answer {
     days_after: i32,
     per_day: Option<BigDecimal>,
     interval: Option<(BigDecimal, BigDecimal)>,
+    over_30_days: Option<ThirtyDays>,
     before: Option<BigDecimal>,
     smallest: Option<BigDecimal>,
     /// The other deployments that share the answer.
@@ -51,6 +54,7 @@ impl From<&EffectRow> for Answer {
             days_after: row.days_after,
             per_day: row.per_day.clone(),
             interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
+            over_30_days: ThirtyDays::of_row(row),
             before: row.before_per_day.clone(),
             smallest: row.smallest_visible.clone(),
             shared_with: effects::shared_with(row.joint.as_ref()),
@@ -68,6 +72,7 @@ impl From<&EffectBrief> for Answer {
             days_after: row.days_after,
             per_day: row.per_day.clone(),
             interval: row.per_day_low.clone().zip(row.per_day_high.clone()),
+            over_30_days: ThirtyDays::of_brief(row),
             before: row.before_per_day.clone(),
             smallest: None,
             shared_with: effects::shared_with(row.joint.as_ref()),
@@ -163,17 +168,12 @@ impl Answer {
 
     /// `+$4,120` over 30 days.
     pub fn amount_30_days(&self) -> Option<String> {
-        let amount = self.per_day.as_ref()? * BigDecimal::from(30);
-        Some(signed(&amount, &self.currency, decimals(&self.currency, &amount.abs())))
+        self.over_30_days.as_ref().map(ThirtyDays::amount)
     }
 
     /// `+$3,310 to +$4,930` over 30 days.
     pub fn interval_30_days(&self) -> Option<String> {
-        let (low, high) = self.interval.as_ref()?;
-        let (low, high) = (low * BigDecimal::from(30), high * BigDecimal::from(30));
-        let digits = decimals(&self.currency, &low.abs().max(high.abs()));
-        let text = |amount: &BigDecimal| signed(amount, &self.currency, digits);
-        Some(format!("{} to {}", text(&low), text(&high)))
+        self.over_30_days.as_ref().map(ThirtyDays::interval)
     }
 
     /// `+13.5%` of what it cost before.
@@ -234,11 +234,8 @@ impl Answer {
                 let make = if self.shared_with.is_empty() { "makes" } else { "make" };
                 let subject = self.subject(true);
                 let amount = money(&per_day.abs(), &self.currency, self.digits());
-                let month = per_day.abs() * BigDecimal::from(30);
-                let month = money(&month, &self.currency, decimals(&self.currency, &month));
-                format!(
-                    "{subject} {make} {who} cost about {amount} {word} a day{so_far}{interval}, or {month} per 30 days."
-                )
+                let month = self.over_30_days.as_ref().map(|days| days.ending(per_day)).unwrap_or_default();
+                format!("{subject} {make} {who} cost about {amount} {word} a day{so_far}{interval}{month}.")
             }
             ("no-material-change", _) => {
                 let subject = self.subject(false);
@@ -354,6 +351,7 @@ mod tests {
                 days_after: 14,
                 per_day: Some(amount("2")),
                 interval: Some((amount(low), amount(high))),
+                over_30_days: None,
                 before: Some(amount("200")),
                 smallest: None,
                 shared_with: Vec::new(),

@@ -1,0 +1,70 @@
+//! What an effect adds up to in 30 days. That is no thirty times its mean over the days asked: what was gone after three
+//! days costs nothing after them, and what came little by little goes on at its height.
+
+#![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
+
+use super::{Calibration, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
+
+/// Days that are added up.
+const DAYS: f64 = 30.0;
+
+/// An effect over the 30 days after the release, with its 90 % interval, in units of the currency: the days asked, and the
+/// others at what of it is there at their end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ThirtyDays {
+    /// The sum.
+    pub amount: f64,
+    /// Lower end of its 90 % interval.
+    pub low: f64,
+    /// Upper end of it.
+    pub high: f64,
+}
+
+/// How many days' mean of the days asked an effect of this course makes in 30 days: 30 for a step, as many as were asked
+/// for what is gone at their end. A ramp is taken to stay where it is on the last of these days: that it goes on rising
+/// none of them has shown.
+pub(super) fn factor(shape: Shape, asked: &[f64]) -> f64 {
+    let share = |day: usize| shape.share(day as i32, 1.0);
+    let over: Vec<f64> = asked.iter().enumerate().map(|(index, cost)| share(index + 1) * cost).collect();
+    let over = mean(&over);
+    let lasting = if over > 0.0 { share(asked.len()) * mean(asked) / over } else { 0.0 };
+    let days = asked.len() as f64;
+    days + (DAYS - days) * lasting
+}
+
+/// The sum of an answer with so many complete days. The interval is stretched as that of the mean is: what was learnt of
+/// sums would be of days that are not there yet.
+pub(super) fn of(raw: &Raw, posterior: &Posterior, days_after: u32, calibration: &Calibration) -> ThirtyDays {
+    let given = Mixture::of(posterior.given_over_30_days.clone());
+    // As means a day of the 30, so that widths are shares of a day's cost.
+    let raw = Raw {
+        estimate: posterior.over_30_days / DAYS,
+        given_mean: given.mean / DAYS,
+        given_low: given.quantile(0.05) / DAYS,
+        given_high: given.quantile(0.95) / DAYS,
+        ..*raw
+    };
+    let (low, high) = calibration.interval(days_after, &raw);
+    ThirtyDays { amount: DAYS * calibration.estimate(days_after, &raw), low: DAYS * low, high: DAYS * high }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_counts_on_all_days_a_pulse_on_its_own_and_a_ramp_at_its_height() {
+        let fortnight = [100.0; 14];
+        assert!((factor(Shape::Step, &fortnight) - 30.0).abs() < 1e-9);
+        assert_eq!(factor(Shape::Pulse(3), &fortnight), 14.0);
+        // The mean of 1 to 14 fourteenths is 15 of 28: sixteen days at the full height are 16 x 28 / 15 of them.
+        assert!((factor(Shape::Ramp(14), &fortnight) - (14.0 + 16.0 * 28.0 / 15.0)).abs() < 1e-9);
+        // With five days the others are as the fifth, by what such a day costs.
+        let week = [90.0, 110.0, 100.0, 95.0, 105.0];
+        assert!((factor(Shape::Step, &week) - 30.0).abs() < 1e-9);
+        assert_eq!(factor(Shape::Pulse(2), &week), 5.0);
+        let over = (90.0 + 2.0 * 110.0 + 3.0 * 100.0 + 4.0 * 95.0 + 5.0 * 105.0) / 14.0 / 5.0;
+        assert!((factor(Shape::Ramp(14), &week) - (5.0 + 25.0 * (5.0 / 14.0) * 100.0 / over)).abs() < 1e-9);
+        assert_eq!(factor(Shape::Pulse(2), &[0.0, 110.0, 100.0, 95.0, 105.0]), 5.0, "it has no day with cost");
+    }
+}
