@@ -50,11 +50,13 @@ fn bill(month: &str, last: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) -> St
     text
 }
 
-async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {
+/// A deployment that went live at this instant.
+pub async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {
     deployed(db, (external_id, &format!("v{external_id}")), service, environment, at).await
 }
 
-async fn filled(db: &PgPool) -> World {
+/// Five services with four months of bills, of which the first costs 40 a day more from 29 October on.
+pub async fn filled(db: &PgPool) -> World {
     let world = world(db).await;
     import(&world, "2026-08", "2026-08-31", 4000, "2026-09-02T06:00:00Z").await;
     import(&world, "2026-09", "2026-09-30", 4000, "2026-10-02T06:00:00Z").await;

@@ -43,6 +43,7 @@ mod full_wal;
 mod fuzz_corpus;
 mod hostile_events;
 mod hostile_input;
+mod impact_command;
 mod impact_reference;
 mod impact_worlds;
 mod jobs_again;
