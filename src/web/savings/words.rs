@@ -207,18 +207,18 @@ mod tests {
 
     #[test]
     fn a_bill_that_lacks_is_named_with_its_days() {
-        let bill = |until: Option<&str>| {
-            let until = until.map(|text| text.parse().unwrap());
-            held(&Held::Bill(MissingBill {
-                name: "acme, account 42".into(),
-                since: "2026-10-01".parse().unwrap(),
-                until,
-            }))
-        };
-        let ends = ", and what is not known may be in use.";
-        assert_eq!(bill(None), format!("Held back: the bill of acme, account 42 lacks since 1 Oct 2026{ends}"));
-        let gap = bill(Some("2026-10-31"));
-        assert_eq!(gap, format!("Held back: the bill of acme, account 42 lacks from 1 Oct 2026 to 31 Oct 2026{ends}"));
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let late = MissingBill { name: "acme, account 42".into(), since: day("2026-10-01"), until: None };
+        let gap = MissingBill { until: Some(day("2026-10-31")), ..late.clone() };
+        let why = ", and what is not known may be in use.";
+        for (bill, lacks) in [
+            (late, "the bill of acme, account 42 lacks since 1 Oct 2026"),
+            (gap, "the bill of acme, account 42 lacks from 1 Oct 2026 to 31 Oct 2026"),
+        ] {
+            assert_eq!(lacking(Some(&bill)), format!("; {lacks}"));
+            assert_eq!(held(&Held::Bill(bill)), format!("Held back: {lacks}{why}"));
+        }
+        assert_eq!(lacking(None), "");
     }
 
     /// Whoever multiplies what the sentence says gets the amount of the row, to the last digit.

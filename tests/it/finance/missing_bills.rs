@@ -313,7 +313,7 @@ async fn a_saving_waits_for_the_bill_of_a_late_source(db: PgPool) {
     let csv = finance.get("/savings.csv?service=edge").await.body;
     assert_eq!(column(&csv, "HeldBack"), [why], "{csv}");
 
-    deliver(&world, "edge-one", "edge", "10", 19).await;
+    deliver(&world, "edge-one", "edge", "11", 19).await;
     let edge = found("edge").await;
     assert_eq!((&edge["state"], &edge["held_by"]), (&"open".into(), &Value::Null), "{edge}");
     assert!(!finance.get("/savings").await.body.contains("waits for a bill"));
