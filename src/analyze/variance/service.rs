@@ -28,9 +28,8 @@ pub(super) fn explain(
     let (priced, odd): (Vec<&Line>, Vec<&Line>) = lines.iter().copied().partition(|line| is_divisible(line));
     let bought = coverage::bought(&priced, is_before_commitments);
     // What a commitment covers may cost nothing by itself, as it is billed, and is used all the same.
-    let is_covered = |paid: fn(&Bought) -> &Paid| bought.iter().any(|one| paid(one).is_covered);
-    let is_new = before.is_zero() && !is_covered(|one| &one.before);
-    let is_ended = now.is_zero() && !is_covered(|one| &one.now);
+    let is_new = before.is_zero() && !bought.iter().any(|one| one.before.is_covered);
+    let is_ended = now.is_zero() && !bought.iter().any(|one| one.now.is_covered);
     if is_new || is_ended {
         let cause = if is_new { Cause::NewServices } else { Cause::EndedServices };
         amounts.add(cause, &(now - before));

@@ -199,15 +199,14 @@ fn commitments(facts: &Facts<'_>, currency: Option<&str>) -> String {
 
 // The share of ListCost of usage that commitments cover, in the period and in the compared one, as on their own page.
 fn coverage(facts: &Facts<'_>, currency: &str) -> Option<[String; 2]> {
-    let used = |line: &&VarianceLine| {
+    let is_used = |line: &&VarianceLine| {
         line.currency == currency && line.charge_category == "Usage" && line.commitment_discount_status != "Unused"
     };
     let (mut all, mut covered) = ([BigDecimal::zero(), BigDecimal::zero()], [BigDecimal::zero(), BigDecimal::zero()]);
-    for line in facts.lines.iter().filter(used) {
-        let is_covered = line.commitment_discount_status == "Used" || line.pricing_category == "Committed";
+    for line in facts.lines.iter().filter(is_used) {
         for (side, list_cost) in [&line.list_cost, &line.list_cost_before].into_iter().enumerate() {
             all[side] += list_cost;
-            if is_covered {
+            if is_covered(line) {
                 covered[side] += list_cost;
             }
         }
@@ -216,6 +215,11 @@ fn coverage(facts: &Facts<'_>, currency: &str) -> Option<[String; 2]> {
         return None;
     }
     Some([percent(&covered[0], &all[0])?, percent(&covered[1], &all[1])?])
+}
+
+fn is_covered(line: &VarianceLine) -> bool {
+    let status = line.commitment_discount_status.as_str();
+    status == "Used" || line.pricing_category == "Committed" && status != "Unused"
 }
 
 fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
@@ -229,6 +233,11 @@ fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
         entry.0 = line.service_name.as_deref();
         entry.1 += &line.cost;
         entry.2 += &line.cost_before;
+        // As it is billed, what a commitment covers costs nothing and is used all the same.
+        if is_covered(line) {
+            entry.1 += &line.quantity;
+            entry.2 += &line.quantity_before;
+        }
     }
     let names = usage
         .values()
