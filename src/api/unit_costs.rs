@@ -213,11 +213,12 @@ pub struct WorkloadBody {
     /// Before and after.
     #[serde(flatten)]
     pub comparison: UnitComparison,
-    /// The metric that tells how long a unit takes; `null` where none does.
+    /// The metric that tells how long a unit takes: of runs and jobs their own minutes, of other units latency; `null`
+    /// where none does.
     pub duration_metric: Option<String>,
-    /// Mean duration before, in the unit of that metric.
+    /// Duration of a run or a job before, or the mean of a day, in the unit of that metric.
     pub duration_before: Option<Estimate>,
-    /// Mean duration after.
+    /// The same after.
     pub duration_after: Option<Estimate>,
     /// Its change as a share.
     pub duration_relative: Option<Estimate>,
@@ -266,7 +267,7 @@ impl From<&Resource> for ResourceBody {
 
 impl From<&Workload> for WorkloadBody {
     fn from(one: &Workload) -> Self {
-        let duration = one.duration.as_ref();
+        let duration = one.duration.as_ref().ok();
         Self {
             service: one.service.slug.clone(),
             metric: one.metric.metric.clone(),

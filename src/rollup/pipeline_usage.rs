@@ -1,6 +1,7 @@
 //! Runs of pipelines as usage: how many of a service ended on a day, and how many minutes they took, so that a run has a
 //! unit cost; and apart from that the runs and jobs that a rule names, training for example. Counted from the stored runs,
-//! anew whenever some came, so that no order of arrival matters.
+//! anew whenever some came, so that no order of arrival matters. The minutes of a day are not known where a run of it told
+//! no start: they are no zero.
 //!
 //! Whoever tells of every run tells of days without one too: between the first run of a service and the last run that
 //! each of its event sources told of, of whatever service, such a day is a zero, so that its cost is part of what runs
@@ -129,7 +130,8 @@ pub fn job_kind_rule(kept: &KeptRule) -> anyhow::Result<JobKindRule> {
 struct Run {
     source_id: i64,
     day: NaiveDate,
-    seconds: i64,
+    // `None` where it did not tell when it began.
+    seconds: Option<i64>,
     // Before the days that are counted.
     is_before: bool,
     service_id: Option<i64>,
@@ -198,7 +200,7 @@ impl Count {
             let run = Run {
                 source_id: row.event_source_id,
                 day: row.day,
-                seconds: row.seconds,
+                seconds: Some(row.seconds).filter(|_| row.has_duration),
                 is_before: row.day < counting.first,
                 service_id: counting.places.of(&source, &event),
                 is_new: row.received_at > counting.counted_through,
@@ -254,7 +256,8 @@ impl Count {
             series.source_ids.insert(run.source_id);
             let sum = series.days.entry(run.day).or_default();
             sum.runs += 1;
-            sum.seconds += run.seconds;
+            sum.seconds += run.seconds.unwrap_or_default();
+            sum.is_untimed |= run.seconds.is_none();
             return;
         }
         if run.is_before {

@@ -50,6 +50,10 @@ pub struct VarianceLine {
     pub pricing_category: String,
     /// FOCUS CommitmentDiscountStatus.
     pub commitment_discount_status: String,
+    /// Which service of which provider it is of, in its currency: the same number for the same.
+    pub product_place: i64,
+    /// Which SKU in which region, by the bill that lacks days; 0 without a SKU.
+    pub sku_place: i64,
     /// FOCUS BillingCurrency.
     pub currency: String,
     /// The bill of it that lacks days, as [`Known::lacking_bill`] counts.
@@ -104,6 +108,10 @@ pub async fn lines(
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
             lacking AS "lacking?",
+            dense_rank() OVER (ORDER BY service_id, currency, provider_name, bought) AS "product_place!",
+            CASE WHEN sku_id IS NULL THEN 0 ELSE
+                dense_rank() OVER (ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, lacking)
+            END AS "sku_place!",
             coalesce(min(charge_date) FILTER (WHERE is_now) = max(charge_date) FILTER (WHERE is_now)
                 AND min(charge_date) FILTER (WHERE NOT is_now) = max(charge_date) FILTER (WHERE NOT is_now)
                 AND extract(day FROM min(charge_date)) = 1 AND extract(day FROM max(charge_date)) = 1, false)

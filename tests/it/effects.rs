@@ -186,6 +186,10 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(overview.body.contains(&cause), "a claimed release is the main cause of what moved: {}", overview.body);
     let method = finance.get("/docs/method").await;
     assert!(method.body.contains("Claimed to be an increase or a decrease"), "{}", method.body);
+    for words in ["is a known step, no release", "reserved instance or committed use that begins", "by its own minutes"]
+    {
+        assert!(method.body.contains(words), "{words}: {}", method.body);
+    }
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let path = format!("/api/v1/deployments/{step}/impact");
     let api = world.app.api("GET", &path, &token, Value::Null).await.json();

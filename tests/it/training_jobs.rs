@@ -30,6 +30,11 @@ fn jobs(at: NaiveDate) -> i64 {
     runs(at) + 1
 }
 
+// Each takes a fifth longer since the release.
+fn minutes(usual: i64, at: NaiveDate) -> i64 {
+    if at > day(RELEASED) { usual * 6 / 5 } else { usual }
+}
+
 fn moment(at: NaiveDate, minute: i64) -> DateTime<Utc> {
     at.and_hms_opt(6, 0, 0).unwrap().and_utc() + TimeDelta::minutes(minute)
 }
@@ -42,7 +47,7 @@ fn github(event: &str, body: Value) -> Given {
 }
 
 fn workflow(name: &str, id: i64, at: NaiveDate) -> Given {
-    let (from, to) = (moment(at, 0), moment(at, GITHUB_MINUTES));
+    let (from, to) = (moment(at, 0), moment(at, minutes(GITHUB_MINUTES, at)));
     github(
         "workflow_run",
         json!({"workflow_run": {"id": id, "run_attempt": 1, "status": "completed", "conclusion": "success", "name": name,
@@ -67,7 +72,7 @@ fn pipeline(id: i64, at: NaiveDate) -> Given {
     };
     let body = json!({"object_kind": "pipeline", "project": {"path_with_namespace": "acme/checkout"},
         "object_attributes": {"id": id, "status": "success", "created_at": moment(at, 0), "finished_at": moment(at, 60)},
-        "builds": [build(id * 10, "embeddings", json!(["linux", "GPU"]), GITLAB_MINUTES),
+        "builds": [build(id * 10, "embeddings", json!(["linux", "GPU"]), minutes(GITLAB_MINUTES, at)),
             build(id * 10 + 1, "lint", json!(["linux"]), 3)]});
     Given { headers: Headers::default(), body: body.to_string().into_bytes(), received_at: Utc::now() }
 }
@@ -172,6 +177,59 @@ async fn a_training_job_has_a_unit_cost_before_and_after_a_release(db: PgPool) {
     let page = finance.get(&format!("/deployments/{id}")).await.body;
     assert!(page.contains("training_jobs") && page.contains("training_minutes"), "{page}");
     assert!(page.contains("Duration and resources of a run") && page.contains("Hours a run"), "{page}");
+}
+
+/// What a goal asks of jobs is told by their own minutes, whatever requests of the service wait for: those are answered
+/// faster since the release, and jobs take a fifth longer. Where no run told when it began, the answer says that.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_goal_of_jobs_is_told_by_how_long_they_take(db: PgPool) {
+    let world = filled(&db).await;
+    trained(&db, &world).await;
+    let admin = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let read = world.app.token(TokenScope::Read, Role::Finance).await;
+    for rule in [
+        json!({"attribute": "pipeline", "operator": "glob", "value": "train-*", "kind": "training"}),
+        json!({"attribute": "label", "operator": "prefix", "value": "gpu", "kind": "training"}),
+    ] {
+        let made = world.app.api("POST", "/api/v1/job-kinds", &admin, rule).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    }
+    counted(&world).await;
+    for metric in ["training_jobs", "requests", "pipeline_runs"] {
+        let path = format!("/api/v1/services/checkout/goals/{metric}");
+        let stated = world.app.api("PUT", &path, &admin, json!({"goal": "latency"})).await;
+        assert_eq!(stated.status, StatusCode::NO_CONTENT, "{}", stated.body);
+    }
+    let id = deploy(&db, "checkout", "production", "2026-11-02T09:00:00Z").await;
+    let path = format!("/api/v1/deployments/{id}/unit-costs");
+    let answer = async |metric: &str| {
+        let all = world.app.api("GET", &path, &read, Value::Null).await.json();
+        let one = all.as_array().unwrap().iter().find(|one| one["metric"] == metric);
+        one.unwrap_or_else(|| panic!("{metric}: {all}")).clone()
+    };
+    let one = answer("training_jobs").await;
+    assert_eq!((&one["duration_metric"], &one["verdict"]), (&json!("training_minutes"), &json!("worse")), "{one}");
+    let before: Vec<NaiveDate> = (1..=28).map(|back| day(RELEASED) - Days::new(back)).collect();
+    let took: i64 = before.iter().map(|at| runs(*at) * GITHUB_MINUTES + GITLAB_MINUTES).sum();
+    let per_job = BigDecimal::from(took) / BigDecimal::from(before.iter().map(|at| jobs(*at)).sum::<i64>());
+    assert_eq!(decimal(one["duration_before"]["value"].as_str().unwrap()).with_prec(9), per_job.with_prec(9), "{one}");
+    let sentence = one["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("Slower by ") && sentence.contains(" a job: worse for its goal"), "{sentence}");
+    // Requests have the latency of requests.
+    let one = answer("requests").await;
+    assert_eq!((&one["duration_metric"], &one["verdict"]), (&json!("latency"), &json!("better")), "{one}");
+    let page = world.finance().await.get(&format!("/deployments/{id}")).await.body;
+    let section = texts(&page, "section[aria-labelledby=h-unit]").join(" ");
+    assert!(section.contains("minutes a run") && section.contains("a job: worse for its goal"), "{section}");
+
+    assert_eq!(answer("pipeline_runs").await["duration_metric"], "pipeline_minutes");
+    sqlx::query("UPDATE pipeline_run SET started_at = NULL").execute(&db).await.unwrap();
+    counted(&world).await;
+    assert_eq!(value(&db, "pipeline_minutes", day("2026-11-01")).await, None, "not known is no zero");
+    let one = answer("pipeline_runs").await;
+    assert_eq!((&one["duration_metric"], &one["verdict"]), (&Value::Null, &json!("not-known")), "{one}");
+    let sentence = one["sentence"].as_str().unwrap();
+    assert!(sentence.contains("no run of these days told how long it took"), "{sentence}");
 }
 
 /// The page of the metric shows what one cost each day, adds up with its CSV, and says why where nothing is known.

@@ -2,9 +2,13 @@
 //!
 //! An amount goes to the first cause that can claim it, in the order of [`Cause::ALL`], so that nothing is counted
 //! twice. What the ledger proves line by line comes first (credits, tax, corrections, commitments, new and ended
-//! services); what is left is divided by LMDI with analytic limits into days, use, mix, prices and discounts; what
-//! stored verdicts say that releases did is taken out of the use that it is part of. "Not explained" is always there.
+//! services); what is left is divided by LMDI with analytic limits into days, use, mix, prices, discounts and what
+//! commitments took off: list prices first, then negotiated discounts on all usage, covered or not, then what commitments
+//! leave of that price. Use and mix are told at prices without commitments, so that one that begins or ends is none of
+//! both. What stored verdicts say that releases did is taken out of the use that it is part of. "Not explained" is always
+//! there.
 
+mod coverage;
 mod lmdi;
 mod release;
 mod service;
@@ -34,7 +38,7 @@ pub enum Cause {
     /// Charges that correct an invoiced period, and adjustments.
     Corrections,
     /// Purchases, of commitments and of others (keys of cost do not tell them apart); what commitments left unused, and
-    /// what they took off the price.
+    /// what they took off the price: by how much of the usage they cover, and by their discount.
     Commitments,
     /// Services without usage before.
     NewServices,
@@ -146,6 +150,10 @@ pub struct Line {
     pub pricing_category: String,
     /// FOCUS CommitmentDiscountStatus.
     pub commitment_discount_status: String,
+    /// What it is of: lines of a service with the same number are of one service of one provider, in one currency.
+    pub product: i64,
+    /// Of it the SKU in a region: lines with the same number are the same thing, under whatever pricing. 0 without a SKU.
+    pub sku: i64,
     /// In the period.
     pub now: Side,
     /// In the one that it is compared with.
@@ -194,6 +202,11 @@ impl Line {
     fn is_committed(&self) -> bool {
         self.commitment_discount_status == "Used" || self.pricing_category == "Committed"
     }
+
+    // Under a commitment, or what it would be without one: what a market makes the price of (Dynamic) is another thing.
+    fn has_standard_price(&self) -> bool {
+        self.is_committed() || matches!(self.pricing_category.as_str(), "" | "Standard")
+    }
 }
 
 /// What is known of a service beside its lines.
@@ -221,6 +234,8 @@ pub struct Input {
     pub days_to_come: (u32, u32),
     /// The lines of both periods.
     pub lines: Vec<Line>,
+    /// Costs are those before commitments (ListCost, ContractedCost), which take nothing off them.
+    pub is_before_commitments: bool,
     /// Amounts that the ledger states as they are: moved by rules, moved by splits, restated.
     pub stated: Vec<(Cause, BigDecimal)>,
     /// By service.
@@ -274,7 +289,7 @@ pub fn explain(input: &Input) -> Vec<Row> {
     let days = Days { all: (input.days, input.days_before), complete: input.complete_days() };
     for (service_id, lines) in &usage {
         let facts = input.facts.get(service_id).unwrap_or(&nothing);
-        service::explain(lines, facts, &days, &mut amounts);
+        service::explain(lines, facts, &days, input.is_before_commitments, &mut amounts);
     }
     // A release of a service without usage in these periods changes nothing here, so that nothing is taken out twice.
     let told: BigDecimal = amounts.0.values().sum();

@@ -32,10 +32,12 @@ impl Place {
 pub(super) struct Sum {
     pub runs: u64,
     pub seconds: i64,
+    // Whether a run of it did not tell when it began: then nobody knows how long all of them took.
+    pub is_untimed: bool,
 }
 
 impl Sum {
-    fn points(&self, place: &Place, day: NaiveDate) -> [MetricPoint; 2] {
+    fn points(&self, place: &Place, day: NaiveDate) -> Vec<MetricPoint> {
         let [jobs, took] = place.metrics();
         let point = |metric: String, value: BigDecimal| MetricPoint {
             metric,
@@ -44,11 +46,12 @@ impl Sum {
             slot: Slot::Day(day),
             value,
         };
-        let minutes = BigDecimal::from(self.seconds) / BigDecimal::from(60);
-        [
-            point(jobs, BigDecimal::from(self.runs)),
-            point(took, minutes.with_scale_round(MINUTE_DECIMALS, RoundingMode::HalfEven)),
-        ]
+        let mut points = vec![point(jobs, BigDecimal::from(self.runs))];
+        if !self.is_untimed {
+            let minutes = BigDecimal::from(self.seconds) / BigDecimal::from(60);
+            points.push(point(took, minutes.with_scale_round(MINUTE_DECIMALS, RoundingMode::HalfEven)));
+        }
+        points
     }
 }
 
@@ -248,7 +251,7 @@ mod tests {
 
     // A run on each of these days, told by these sources.
     fn series(days: &[u32], source_ids: &[i64]) -> Series {
-        let days = days.iter().map(|number| (day(*number), Sum { runs: 1, seconds: 60 }));
+        let days = days.iter().map(|number| (day(*number), Sum { runs: 1, seconds: 60, is_untimed: false }));
         Series { days: days.collect(), source_ids: source_ids.iter().copied().collect(), ..Series::default() }
     }
 
@@ -335,6 +338,12 @@ mod tests {
         assert_eq!(days(told, RUNS), ones(&[(3, 1), (5, 0), (8, 1)]), "the fourth is somebody else's");
         assert_eq!(days(told, MINUTES), ones(&[(3, 1), (4, 0), (5, 0), (8, 1)]));
         assert!(!both.has_to_wait(at(9, 12)));
+        // A run that did not tell when it began counts, and the minutes of its day are not known.
+        let mut untimed = series(&[3, 8], &[1, 2]);
+        untimed.days.get_mut(&day(8)).unwrap().is_untimed = true;
+        let all = points(&of(untimed), &both, &known);
+        assert_eq!(days(&all[&Some(at(9, 12))], RUNS), ones(&[(3, 1), (5, 0), (8, 1)]));
+        assert_eq!(days(&all[&Some(at(9, 12))], MINUTES), ones(&[(3, 1), (4, 0), (5, 0)]));
         // What waits takes zeros away until it is read, and nothing from days with runs.
         both.waits_since.insert(1, at(2, 0));
         let all = points(&of(series(&[3, 8], &[1, 2])), &both, &known);

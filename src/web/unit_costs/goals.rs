@@ -23,7 +23,8 @@ pub struct StatedGoal {
     #[serde(default)]
     pub cost_percent: Option<i16>,
     /// The metric that tells how long a unit takes, whose meaning is latency or something else and whose values do not add
-    /// up; the first of the service whose meaning is latency where it is left out.
+    /// up. Where it is left out, runs and jobs are told by their own minutes, other units by the first metric of the service
+    /// whose meaning is latency.
     #[serde(default)]
     pub duration_metric: Option<String>,
 }

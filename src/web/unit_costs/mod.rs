@@ -10,7 +10,7 @@ mod words;
 
 pub use goals::{StatedGoal, form as goal_form, state as state_goal};
 pub use groups::{ACCEPTS, GroupUnit, Groups, groups, lacking};
-pub use read::{Duration, ServiceCosts, Sides, Workload, workloads};
+pub use read::{Duration, NoDuration, ServiceCosts, Sides, Workload, workloads};
 pub use resources::{Resource, ResourceRow};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};
 pub use words::verdict as verdict_words;

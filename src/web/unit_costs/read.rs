@@ -1,6 +1,6 @@
 //! Unit costs of workloads on two sides: what is read for the pages of a deployment and of a service, for CSV and the API.
 
-use super::resources::{Resource, is_of_runs, of_runs};
+use super::resources::{Resource, is_of_runs, minutes_of, of_runs};
 use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{
     Comparison, Figure, Goal, Measure, Side, Verdict, compare, mean, relative, verdict,
@@ -33,8 +33,8 @@ pub struct Workload {
     pub currency: String,
     /// Both sides.
     pub comparison: Comparison,
-    /// How long a unit takes, where a metric tells.
-    pub duration: Option<Duration>,
+    /// How long a unit takes.
+    pub duration: Result<Duration, NoDuration>,
     /// What it used, of runs and jobs.
     pub resources: Vec<Resource>,
     /// What was stated.
@@ -50,18 +50,31 @@ pub struct Duration {
     pub metric: String,
     /// Of its values.
     pub unit: String,
-    /// The mean of the days before.
+    /// Whether it is of one run: minutes of the runs over how many they were. Else it is the mean of a day.
+    pub is_per_run: bool,
+    /// Before.
     pub before: Figure,
-    /// The mean of the days after.
+    /// After.
     pub after: Figure,
     /// The change as a share.
     pub relative: Option<Figure>,
 }
 
+/// Why nobody knows how long a unit takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoDuration {
+    /// No metric tells, or not on enough days of both sides.
+    NotKnown,
+    /// No run of either side told when it began and ended.
+    NoRunTold,
+    /// Some did, on fewer than three days of a side.
+    FewRunsTold,
+}
+
 impl Workload {
     /// How cost and duration of a unit moved.
     pub fn measure(&self) -> Measure {
-        let latency = self.duration.as_ref().and_then(|duration| duration.relative);
+        let latency = self.duration.as_ref().ok().and_then(|duration| duration.relative);
         Measure { cost: self.comparison.relative, latency }
     }
 
@@ -124,7 +137,7 @@ pub async fn workloads(
         let (mut told, mut has_unit) = (Vec::<Workload>::new(), false);
         for metric in own.iter().filter(|metric| metric.is_summed()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
-            let duration = duration(&own, goal, &usage, sides);
+            let duration = duration(metric, &own, goal, &usage, sides);
             let is_billed = |day| bills.has_bill(day) && !lacking.has(day);
             let used = billed(usage[metric.metric.as_str()].clone(), is_billed);
             // Also where it is known on too few days to be compared.
@@ -177,25 +190,118 @@ pub(super) fn mean_of(values: &Days, days: DateRange) -> Option<Figure> {
     mean(&days)
 }
 
+// By the metric that was named with the goal; else runs and jobs by their own minutes, since what requests of the service
+// wait for says nothing of them, and all other units by latency.
 fn duration(
+    metric: &Metric,
     own: &[&Metric],
     goal: Option<&WorkloadGoal>,
     usage: &BTreeMap<&str, Days>,
     sides: Sides,
-) -> Option<Duration> {
+) -> Result<Duration, NoDuration> {
     let named = goal.and_then(|goal| goal.duration_metric.as_deref());
-    let metric = match named {
+    let told = match named {
         // It may mean something else since the goal was stated.
-        Some(name) => own.iter().find(|metric| metric.metric == name && metric.tells_duration())?,
-        None => own.iter().find(|metric| metric.meaning == "latency")?,
+        Some(name) => own.iter().find(|metric| metric.metric == name && metric.tells_duration()),
+        None if is_of_runs(metric) => return duration_of_runs(metric, own, usage, sides),
+        None => own.iter().find(|metric| metric.meaning == "latency"),
     };
-    let values = usage.get(metric.metric.as_str())?;
-    let (before, after) = (mean_of(values, sides.before)?, mean_of(values, sides.after)?);
-    Some(Duration {
-        metric: metric.metric.clone(),
-        unit: metric.unit.clone(),
+    let told = told.ok_or(NoDuration::NotKnown)?;
+    let values = usage.get(told.metric.as_str()).ok_or(NoDuration::NotKnown)?;
+    let (before, after) = (mean_of(values, sides.before), mean_of(values, sides.after));
+    let (before, after) = before.zip(after).ok_or(NoDuration::NotKnown)?;
+    Ok(Duration {
+        metric: told.metric.clone(),
+        unit: told.unit.clone(),
+        is_per_run: false,
         before,
         after,
         relative: relative(after, before),
     })
+}
+
+// On days without a run none took any time: they say nothing of how long one takes.
+fn duration_of_runs(
+    metric: &Metric,
+    own: &[&Metric],
+    usage: &BTreeMap<&str, Days>,
+    sides: Sides,
+) -> Result<Duration, NoDuration> {
+    let minutes = minutes_of(metric, own).ok_or(NoDuration::NoRunTold)?;
+    let (Some(took), Some(runs)) = (usage.get(minutes.metric.as_str()), usage.get(metric.metric.as_str())) else {
+        return Err(NoDuration::NoRunTold);
+    };
+    let timed: Days = runs
+        .iter()
+        .filter(|(day, runs)| !runs.is_zero() && took.contains_key(day))
+        .map(|(day, runs)| (*day, runs.clone()))
+        .collect();
+    let is_told = |days: DateRange| timed.range(days.start()..days.end()).next().is_some();
+    if !is_told(sides.before) && !is_told(sides.after) {
+        return Err(NoDuration::NoRunTold);
+    }
+    let side = |days| Side::of(days, took, &timed).per_unit;
+    let (before, after) = side(sides.before).zip(side(sides.after)).ok_or(NoDuration::FewRunsTold)?;
+    Ok(Duration {
+        metric: minutes.metric.clone(),
+        unit: minutes.unit.clone(),
+        is_per_run: true,
+        before,
+        after,
+        relative: relative(after, before),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Days as Later;
+
+    fn day(index: u64) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 10, 1).unwrap() + Later::new(index)
+    }
+
+    fn daily(before: i64, after: i64) -> Days {
+        (0..20).map(|index| (day(index), BigDecimal::from(if index < 10 { before } else { after }))).collect()
+    }
+
+    /// Requests are answered faster since the release; a job takes 48 minutes and took 60. Days without one are no jobs of no
+    /// length.
+    #[test]
+    fn jobs_take_what_their_own_minutes_say_and_requests_their_latency() {
+        let range = |from, to| DateRange::new(day(from), day(to)).unwrap();
+        let sides = Sides { environment_id: None, before: range(0, 10), after: range(10, 20) };
+        let (requests, latency, jobs, minutes) = (
+            Metric::example("requests", "requests", "sum"),
+            Metric::example("latency", "latency", "mean"),
+            Metric::example("training_jobs", "training-jobs", "sum"),
+            Metric { unit: "minutes".into(), ..Metric::example("training_minutes", "other", "sum") },
+        );
+        let mut runs = daily(2, 3);
+        let mut took = daily(120, 144);
+        for quiet in [4, 15] {
+            runs.insert(day(quiet), BigDecimal::zero());
+            took.insert(day(quiet), BigDecimal::zero());
+        }
+        let all = BTreeMap::from([
+            ("requests", daily(1000, 1000)),
+            ("latency", daily(100, 50)),
+            ("training_jobs", runs),
+            ("training_minutes", took),
+        ]);
+        let own = [&requests, &latency, &jobs, &minutes];
+        let of = |metric: &Metric, usage: &BTreeMap<&str, Days>| duration(metric, &own, None, usage, sides);
+        let told = of(&jobs, &all).unwrap();
+        assert_eq!((told.metric.as_str(), told.unit.as_str(), told.is_per_run), ("training_minutes", "minutes", true));
+        assert_eq!((told.before.value, told.after.value), (60.0, 48.0));
+        assert!(told.relative.is_some_and(|one| (one.value + 0.2).abs() < 1e-9 && one.is_clear()), "{told:?}");
+        let told = of(&requests, &all).unwrap();
+        assert_eq!((told.metric.as_str(), told.is_per_run, told.after.value), ("latency", false, 50.0));
+        // Nobody told how long jobs took: latency says nothing of it.
+        let mut unknown = all.clone();
+        unknown.remove("training_minutes");
+        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::NoRunTold);
+        unknown.insert("training_minutes", all["training_minutes"].clone().into_iter().take(12).collect());
+        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::FewRunsTold);
+    }
 }

@@ -49,12 +49,11 @@ pub(super) fn of_runs(
         .iter()
         .map(|((bought, unit), days)| per_run((*bought).to_owned(), (*unit).to_owned(), days, runs, sides))
         .collect();
-    let minutes = minutes_of(&metric.metric).and_then(|name| Some((own.iter().find(|one| one.metric == name)?, name)));
-    if let Some((minutes, name)) = minutes
-        && let Some(days) = usage.get(name.as_str())
+    if let Some(minutes) = minutes_of(metric, own)
+        && let Some(days) = usage.get(minutes.metric.as_str())
     {
         let both: Days = runs.iter().filter(|(day, _)| days.contains_key(day)).map(|(d, v)| (*d, v.clone())).collect();
-        all.push(per_run(name, minutes.unit.clone(), days, &both, sides));
+        all.push(per_run(minutes.metric.clone(), minutes.unit.clone(), days, &both, sides));
     }
     let means = own.iter().filter(|one| matches!(one.meaning.as_str(), "utilization" | "replicas"));
     all.extend(means.filter_map(|one| mean(one, usage.get(one.metric.as_str())?, sides)));
@@ -81,10 +80,11 @@ fn mean(metric: &Metric, values: &Days, sides: Sides) -> Option<Resource> {
     })
 }
 
-// The minutes of `pipeline_runs` and `training_jobs` are counted beside them.
-fn minutes_of(metric: &str) -> Option<String> {
-    let (kind, _) = metric.rsplit_once('_')?;
-    Some(format!("{kind}_minutes"))
+/// The minutes of `pipeline_runs` and `training_jobs`, which are counted beside them.
+pub(super) fn minutes_of<'a>(metric: &Metric, own: &[&'a Metric]) -> Option<&'a Metric> {
+    let (kind, _) = metric.metric.rsplit_once('_')?;
+    let name = format!("{kind}_minutes");
+    own.iter().copied().find(|one| one.metric == name && one.is_summed())
 }
 
 /// One thing that a run used, or how long it took, as a row.
@@ -114,15 +114,17 @@ pub fn rows(workloads: &[Workload]) -> Vec<ResourceRow> {
         if one.resources.is_empty() || workloads[..index].iter().any(is_same) {
             continue;
         }
-        let took = one.duration.as_ref().map(|took| Resource {
+        let took = one.duration.as_ref().ok().map(|took| Resource {
             name: took.metric.clone(),
             unit: took.unit.clone(),
-            is_per_run: false,
+            is_per_run: took.is_per_run,
             before: Some(took.before),
             after: Some(took.after),
             relative: took.relative,
         });
-        rows.extend(took.iter().chain(&one.resources).map(|resource| row(&one.metric.metric, resource)));
+        // The minutes of a run are said once.
+        let others = one.resources.iter().filter(|other| took.as_ref().is_none_or(|took| took.name != other.name));
+        rows.extend(took.iter().chain(others).map(|resource| row(&one.metric.metric, resource)));
     }
     rows
 }

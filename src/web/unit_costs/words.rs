@@ -1,6 +1,6 @@
 //! Unit costs in words and figures, the same on every page.
 
-use super::read::Workload;
+use super::read::{NoDuration, Workload};
 use crate::analyze::unit_economics::{CannotTell, Figure, FixedVariable, Side, Verdict};
 use crate::store::metrics::Metric;
 use crate::web::display::{change_shown, decimals, money, percent, percent_change, signed};
@@ -202,11 +202,19 @@ fn each(metric: &Metric) -> &'static str {
     }
 }
 
+fn unknown_duration(one: &Workload) -> &'static str {
+    match one.duration {
+        Err(NoDuration::NoRunTold) => "duration not known, since no run of these days told how long it took",
+        Err(NoDuration::FewRunsTold) => "duration not known, since runs of fewer than three days of a side told theirs",
+        _ => "duration not known",
+    }
+}
+
 /// The verdict in a sentence, and its class. Without a goal it says what moved, and that nobody said what it is for.
 pub fn verdict(one: &Workload) -> (String, &'static str) {
     let measure = one.measure();
     let cost = moved(measure.cost, ["cheaper", "dearer", "about as dear"], "cost not comparable");
-    let pace = moved(measure.latency, ["faster", "slower", "about as fast"], "duration not known");
+    let pace = moved(measure.latency, ["faster", "slower", "about as fast"], unknown_duration(one));
     let changes = if measure.latency.is_none() && one.stated().is_none() {
         format!("{cost} {}", each(&one.metric))
     } else {

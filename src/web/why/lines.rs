@@ -34,13 +34,17 @@ impl WalkLines {
 
     /// The lines that a cause is made of, or worked out from; none for what no line tells.
     pub(super) fn of_cause(&self, cause: Cause, currency: &str, labels: [&str; 2]) -> Vec<LinesLink> {
-        let Some((key, value, what)) = narrowing(cause) else { return Vec::new() };
-        let link = |(lines, label): (String, &str)| LinesLink {
-            href: if key.is_empty() { lines } else { narrowed(&lines, key, value) },
-            text: label.to_owned(),
-            name: format!("{what} of {label}"),
+        let both = self.of_currency(currency);
+        let of_one = |(index, told): (usize, Told)| {
+            let link = move |(lines, label): (&String, &str)| LinesLink {
+                href: if told.key.is_empty() { lines.clone() } else { narrowed(lines, told.key, told.value) },
+                // The first ones need no name beside that of their row.
+                text: if index == 0 { label.to_owned() } else { format!("{} of {label}", told.what.to_lowercase()) },
+                name: format!("{} of {label}", told.what),
+            };
+            both.iter().zip(labels).map(link).collect::<Vec<_>>()
         };
-        self.of_currency(currency).into_iter().zip(labels).map(link).collect()
+        narrowings(cause).into_iter().enumerate().flat_map(of_one).collect()
     }
 }
 
@@ -50,14 +54,26 @@ fn narrowed(lines: &str, key: &str, value: &str) -> String {
 }
 
 // What narrows the lines of a period to those of a cause, and what they are called.
-fn narrowing(cause: Cause) -> Option<(&'static str, &'static str, &'static str)> {
-    let part = |part: ChargePart, what| Some(("part", part.key(), what));
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    key: &'static str,
+    value: &'static str,
+    what: &'static str,
+}
+
+fn narrowings(cause: Cause) -> Vec<Told> {
+    let told = |key, value, what| Told { key, value, what };
+    let part = |part: ChargePart, what| told("part", part.key(), what);
     match cause {
-        Cause::Credits => part(ChargePart::Credits, "Credits"),
-        Cause::Tax => part(ChargePart::Tax, "Tax"),
-        Cause::Corrections => part(ChargePart::Corrections, "Corrections"),
-        Cause::Commitments => part(ChargePart::Commitments, "Purchases and unused commitments"),
-        Cause::SharedCost => Some(("class", "shared", "Shared cost")),
+        Cause::Credits => vec![part(ChargePart::Credits, "Credits")],
+        Cause::Tax => vec![part(ChargePart::Tax, "Tax")],
+        Cause::Corrections => vec![part(ChargePart::Corrections, "Corrections")],
+        // What is bought or left unused is this cause; of what is covered, what it costs less than without.
+        Cause::Commitments => vec![
+            part(ChargePart::Commitments, "Purchases and unused commitments"),
+            part(ChargePart::Covered, "Usage under commitment"),
+        ],
+        Cause::SharedCost => vec![told("class", "shared", "Shared cost")],
         Cause::NewServices
         | Cause::EndedServices
         | Cause::CalendarDays
@@ -69,10 +85,10 @@ fn narrowing(cause: Cause) -> Option<(&'static str, &'static str, &'static str)>
         | Cause::ReleasesDown
         | Cause::Volume
         | Cause::Mix
-        | Cause::Efficiency => part(ChargePart::Used, "Usage"),
-        Cause::NotExplained => Some(("", "", "Lines")),
+        | Cause::Efficiency => vec![part(ChargePart::Used, "Usage")],
+        Cause::NotExplained => vec![told("", "", "Lines")],
         // The same lines, given to someone else, said otherwise or converted at another rate.
-        Cause::AllocationRules | Cause::Restatement | Cause::ExchangeRate => None,
+        Cause::AllocationRules | Cause::Restatement | Cause::ExchangeRate => Vec::new(),
     }
 }
 
@@ -91,6 +107,14 @@ mod tests {
             ["/charges?billing=2026-09&cur=USD&part=credits", "/charges?billing=2026-10&cur=USD&part=credits"]
         );
         assert_eq!(hrefs(Cause::Volume)[1], "/charges?billing=2026-10&cur=USD&part=used");
+        assert_eq!(
+            hrefs(Cause::Commitments)[1..3],
+            ["/charges?billing=2026-10&cur=USD&part=commitments", "/charges?billing=2026-09&cur=USD&part=covered"]
+        );
+        let texts = lines.of_cause(Cause::Commitments, "USD", ["September", "October"]);
+        let texts: Vec<(&str, &str)> = texts.iter().map(|link| (link.text.as_str(), link.name.as_str())).collect();
+        assert_eq!(texts[0], ("September", "Purchases and unused commitments of September"));
+        assert_eq!(texts[3], ("usage under commitment of October", "Usage under commitment of October"));
         assert_eq!(hrefs(Cause::NotExplained)[0], "/charges?billing=2026-09&cur=USD");
         assert!(hrefs(Cause::AllocationRules).is_empty());
         let of_one = WalkLines::new("/charges?cur=EUR".into(), "/charges?cur=EUR".into());

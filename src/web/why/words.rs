@@ -3,8 +3,9 @@
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::{BillingPeriod, DateRange};
-use crate::store::variance_costs::Traffic;
+use crate::store::variance_costs::{Traffic, VarianceLine};
 use crate::store::variance_known::LackingBill;
+use crate::web::display::percent;
 use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, FromPrimitive, Zero};
@@ -27,9 +28,7 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Credits => ("Credits".into(), either("fewer than before", "more than before")),
         Cause::Tax => ("Tax".into(), String::new()),
         Cause::Corrections => ("Corrections and adjustments".into(), "of what was invoiced before".into()),
-        Cause::Commitments => {
-            ("Commitments and purchases".into(), "bought, left unused, and what commitments took off prices".into())
-        }
+        Cause::Commitments => ("Commitments and purchases".into(), commitments(facts, currency)),
         Cause::NewServices => ("New services".into(), services(facts, currency, true)),
         Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
         Cause::CalendarDays => days(facts),
@@ -189,6 +188,40 @@ fn not_explained(facts: &Facts<'_>) -> String {
     }
 }
 
+// With the coverage of both periods, where one has some: that of one currency, since amounts of two do not add up.
+fn commitments(facts: &Facts<'_>, currency: Option<&str>) -> String {
+    let words = "bought, left unused, and what they took off prices";
+    match currency.and_then(|currency| coverage(facts, currency)) {
+        Some([now, before]) => format!("{words}; they cover {now} of usage at list prices, {before} before"),
+        None => words.into(),
+    }
+}
+
+// The share of ListCost of usage that commitments cover, in the period and in the compared one, as on their own page.
+fn coverage(facts: &Facts<'_>, currency: &str) -> Option<[String; 2]> {
+    let is_used = |line: &&VarianceLine| {
+        line.currency == currency && line.charge_category == "Usage" && line.commitment_discount_status != "Unused"
+    };
+    let (mut all, mut covered) = ([BigDecimal::zero(), BigDecimal::zero()], [BigDecimal::zero(), BigDecimal::zero()]);
+    for line in facts.lines.iter().filter(is_used) {
+        for (side, list_cost) in [&line.list_cost, &line.list_cost_before].into_iter().enumerate() {
+            all[side] += list_cost;
+            if is_covered(line) {
+                covered[side] += list_cost;
+            }
+        }
+    }
+    if covered.iter().all(Zero::is_zero) {
+        return None;
+    }
+    Some([percent(&covered[0], &all[0])?, percent(&covered[1], &all[1])?])
+}
+
+fn is_covered(line: &VarianceLine) -> bool {
+    let status = line.commitment_discount_status.as_str();
+    status == "Used" || line.pricing_category == "Committed" && status != "Unused"
+}
+
 fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
     let mut usage: BTreeMap<i64, (Option<&str>, BigDecimal, BigDecimal)> = BTreeMap::new();
     let own = facts
@@ -200,6 +233,11 @@ fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
         entry.0 = line.service_name.as_deref();
         entry.1 += &line.cost;
         entry.2 += &line.cost_before;
+        // As it is billed, what a commitment covers costs nothing and is used all the same.
+        if is_covered(line) {
+            entry.1 += &line.quantity;
+            entry.2 += &line.quantity_before;
+        }
     }
     let names = usage
         .values()

@@ -138,7 +138,7 @@ async fn each_cause_of_a_change_leads_to_its_lines_in_both_periods(db: PgPool) {
         let named = |name: &str| rows.iter().find(|row| row.name.starts_with(name));
         let change = async |name: &str| {
             let row = named(name).unwrap_or_else(|| panic!("{path}: {name} leads to no lines"));
-            let [before, now] = &row.lines[..] else { panic!("{path}: {name} has {:?}", row.lines) };
+            let [before, now, ..] = &row.lines[..] else { panic!("{path}: {name} has {:?}", row.lines) };
             sum(now).await - sum(before).await
         };
         for name in ["Credits", "Tax", "Corrections and adjustments"] {
@@ -150,6 +150,10 @@ async fn each_cause_of_a_change_leads_to_its_lines_in_both_periods(db: PgPool) {
         let known = ["Credits", "Tax", "Corrections and adjustments"].map(&amount);
         let rest = exact.iter().map(|row| &row.1).sum::<BigDecimal>() - known.iter().sum::<BigDecimal>();
         assert_eq!(change(&of_usage[0].name).await + change("Commitments").await, rest, "{path}");
+        // What commitments took off prices is told of the usage that they cover.
+        let [.., covered_before, covered] = &named("Commitments").unwrap().lines[..] else { panic!("{path}") };
+        assert!(covered.ends_with("part=covered") && covered_before != covered, "{path}: {covered}");
+        assert!(sum(covered).await < sum(covered_before).await, "{path}: 4.25 a day against 4.5");
         // The ends of the walk lead to all lines of their period.
         let ends: Vec<&Cause> = rows.iter().filter(|row| row.lines.len() == 1).collect();
         assert_eq!(ends.len(), 2, "{path}");

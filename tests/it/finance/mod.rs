@@ -21,6 +21,7 @@ mod prices;
 mod restated;
 mod unbilled;
 mod why;
+mod why_commitments;
 mod why_dimension;
 
 use crate::support::{self, TestApp, config, pools};
