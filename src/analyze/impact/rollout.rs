@@ -2,7 +2,6 @@
 
 use super::{History, ReleaseDay};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use std::ops::RangeInclusive;
 
 /// Days of one rollout that are left out at most, the last ones: what waited longer for somebody's approval changed
 /// nothing meanwhile.
@@ -34,17 +33,6 @@ impl History {
     pub fn began(&self, day: NaiveDate) -> NaiveDate {
         let own = self.releases.iter().filter(|release| release.day == day);
         own.map(ReleaseDay::began).fold(day, NaiveDate::min)
-    }
-
-    /// Takes the figures of these days away: part of their cost is of what was there before, part of the release, and
-    /// nobody knows which.
-    pub(super) fn leave_out(&mut self, days: RangeInclusive<NaiveDate>) {
-        let (first, last) = days.into_inner();
-        for day in first.iter_days().take_while(|day| *day <= last) {
-            if let Some(index) = self.index_of(day) {
-                self.cost[index] = None;
-            }
-        }
     }
 }
 
