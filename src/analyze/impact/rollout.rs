@@ -26,6 +26,11 @@ impl ReleaseDay {
     pub fn began(&self) -> NaiveDate {
         self.rollout_from.map_or(self.day, |first| first.min(self.day))
     }
+
+    /// Whether it was on its way on a day: from the first day of its rollout to the one on which it went live.
+    pub fn is_on_its_way(&self, day: NaiveDate) -> bool {
+        (self.began()..=self.day).contains(&day)
+    }
 }
 
 impl History {
@@ -39,6 +44,17 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_is_on_its_way_from_its_first_day_to_its_last() {
+        let day = |number: u32| NaiveDate::from_ymd_opt(2026, 11, number).unwrap();
+        let on_its_way = |rollout_from: Option<NaiveDate>| -> Vec<u32> {
+            let release = ReleaseDay { day: day(9), deployment_ids: vec![1], share_before: None, rollout_from };
+            (1..=30).filter(|number| release.is_on_its_way(day(*number))).collect()
+        };
+        assert_eq!(on_its_way(Some(day(6))), [6, 7, 8, 9]);
+        assert_eq!(on_its_way(None), [9]);
+    }
 
     #[test]
     fn a_rollout_takes_half_a_day_at_least_and_two_weeks_at_most() {
