@@ -453,7 +453,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             (&row.candidate).into(),
             row.past_error.map_or(Cell::Empty, |error| format!("{error:.4}").into()),
             (&row.no_forecast).into(),
-            row.provisional_count.to_string().into(),
+            Cell::Count(row.provisional_count.into()),
             Cell::Amount(&row.could_rise()),
             Cell::Amount(&row.could_fall()),
         ]);
