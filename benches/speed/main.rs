@@ -1,10 +1,12 @@
 //! Measures, in one run on one machine, what the import and the pages cost beside what they cannot cost less than:
 //! a plain copy of the file, a page rendered without a database. `scripts/bench [--json] ROWS` runs it. With
 //! `--months N` it takes in N months of that many rows, one after another, and restates one of them; with
-//! `--webhooks N` it posts N webhooks a second for a minute.
+//! `--webhooks N` it posts N webhooks a second for a minute; with `--effects N` it settles the effects of 25 releases of each
+//! of N services.
 
 #![expect(clippy::float_arithmetic, reason = "times and ratios")]
 
+mod effects;
 mod focus_file;
 mod history;
 mod import;
@@ -30,7 +32,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let as_json = arguments.iter().any(|argument| argument == "--json");
     let (months, webhooks) = (number_of(&arguments, "--months")?, number_of(&arguments, "--webhooks")?);
-    let is_rows = |place: usize| place == 0 || !["--months", "--webhooks"].contains(&arguments[place - 1].as_str());
+    let services = number_of(&arguments, "--effects")?;
+    let options = ["--months", "--webhooks", "--effects"];
+    let is_rows = |place: usize| place == 0 || !options.contains(&arguments[place - 1].as_str());
     let rows = arguments
         .iter()
         .enumerate()
@@ -38,10 +42,11 @@ async fn main() -> anyhow::Result<()> {
         .map_or("1000000", |(_, argument)| argument.as_str());
     let rows: u64 = rows.replace('_', "").parse().with_context(|| format!("{rows} is no number of rows"))?;
     let folder = tempfile_folder()?;
-    let result = match (months, webhooks) {
-        (Some(months), _) => history::run(&folder, months, rows, as_json).await,
-        (_, Some(offered)) => webhooks::run(&folder, offered.into(), as_json).await,
-        (None, None) => run(&folder, rows).await.map(|figures| report::print(&figures, as_json)),
+    let result = match (months, webhooks, services) {
+        (Some(months), ..) => history::run(&folder, months, rows, as_json).await,
+        (_, Some(offered), _) => webhooks::run(&folder, offered.into(), as_json).await,
+        (.., Some(services)) => effects::run(&folder, services, as_json).await,
+        (None, None, None) => run(&folder, rows).await.map(|figures| report::print(&figures, as_json)),
     };
     std::fs::remove_dir_all(&folder).ok();
     result

@@ -89,24 +89,24 @@ pub fn joint_answers<'a>(
     answers
 }
 
-/// A release whose answer claims a change, on the days on which that answer stands.
+/// A release whose settled answer claims a change.
 pub struct Claim {
     pub service: usize,
     /// The day of the release; of the last of several that share the answer.
     pub day: NaiveDate,
-    /// The first day of the world on which the answer is there, and the first on which another took its place.
+    /// The first day of the world on which that answer is there.
     from: usize,
-    until: usize,
 }
 
 impl Claim {
     /// Whether it is known on a day of the world.
     pub fn stands_on(&self, day: usize) -> bool {
-        (self.from..self.until).contains(&day)
+        day >= self.from
     }
 }
 
-/// What answers claim, as the product tells it: of releases within a day of each other together.
+/// What settled answers claim, as the product tells it: of releases within a day of each other together. Forecasts start
+/// anew at no other.
 pub fn claims(world: &World, answers: &[Answer], joint: &[JointAnswer]) -> Vec<Claim> {
     let grouped: BTreeSet<&str> = joint.iter().flat_map(|one| &one.deployments).map(String::as_str).collect();
     let places: BTreeMap<&str, (usize, usize)> =
@@ -116,16 +116,11 @@ pub fn claims(world: &World, answers: &[Answer], joint: &[JointAnswer]) -> Vec<C
         Some((*service, *day, one.asked, one.impact.finding))
     });
     let shared = joint.iter().map(|one| (one.service, one.last, one.asked, one.impact.finding));
-    let claimed = alone.chain(shared).filter(|(.., finding)| matches!(finding, Finding::Increase | Finding::Decrease));
-    claimed
-        .map(|(service, day, asked, _)| {
-            let [(settled, settled_age), (_, early_age)] = QUESTIONS;
-            let is_settled = asked == settled;
-            let from = day + if is_settled { settled_age } else { early_age };
-            let until = if is_settled { usize::MAX } else { day + settled_age };
-            Claim { service, day: world.date(day), from, until }
-        })
-        .collect()
+    let [(settled, settled_age), _] = QUESTIONS;
+    let claimed = alone
+        .chain(shared)
+        .filter(|(_, _, asked, finding)| *asked == settled && matches!(finding, Finding::Increase | Finding::Decrease));
+    claimed.map(|(service, day, ..)| Claim { service, day: world.date(day), from: day + settled_age }).collect()
 }
 
 /// Placebo days lie so far from any release.

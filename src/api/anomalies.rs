@@ -79,8 +79,9 @@ pub struct AnomalyBody {
     pub above_per_day: String,
     /// The last day of what is planned.
     pub planned_until: Option<NaiveDate>,
-    /// What was known near its begin: share, deployment_ids, prices, rules, traffic_share; of an
-    /// idle environment no_use_units and usual_cost, which it is held against.
+    /// What was known near its begin: share, deployment_ids, prices, rules, traffic_share; deployment_ids_before of those that
+    /// went live in the days before while another was on its way, and are not put to it; of an idle environment
+    /// no_use_units and usual_cost, which it is held against.
     pub evidence: serde_json::Value,
     /// When it was opened.
     pub opened_at: DateTime<Utc>,

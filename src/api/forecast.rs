@@ -4,7 +4,7 @@ use super::error::{ErrorBody, Result};
 use crate::store::catalogue_names;
 use crate::store::forecasts::{self, ForecastFilter, ForecastRow};
 use crate::web::query::{Accepts, View};
-use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes};
+use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, forecast_note};
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use bigdecimal::BigDecimal;
@@ -70,6 +70,18 @@ pub struct ForecastBody {
     pub past_error: Option<f64>,
     /// Past days that it was tried from.
     pub origin_count: i32,
+    /// Releases whose settled answers claim a change: its level starts anew at them.
+    pub restart_count: i32,
+    /// Releases whose answers claim a change and are provisional: its level does not start anew at them yet.
+    pub measured_count: i32,
+    /// What those that raise cost would be over the days left, by their answers.
+    #[schema(example = "124")]
+    pub measured_could_rise: String,
+    /// What those that lower it would be: zero or less.
+    #[schema(example = "-20")]
+    pub measured_could_fall: String,
+    /// The same in a sentence; empty where none is measured.
+    pub measured: String,
     /// Worked out afterwards, from bills of later days.
     pub is_hindcast: bool,
     /// What came, exact; `null` while the period runs.
@@ -84,6 +96,11 @@ impl From<ForecastRow> for ForecastBody {
     fn from(row: ForecastRow) -> Self {
         let plain = |amount: BigDecimal| amount.normalized().to_plain_string();
         Self {
+            measured_could_rise: plain(row.could_rise()),
+            measured_could_fall: plain(row.could_fall()),
+            measured: forecast_note::measured(&row),
+            restart_count: row.restart_count,
+            measured_count: row.provisional_count,
             scope: row.scope,
             name: row.slug,
             billing_currency: row.billing_currency,

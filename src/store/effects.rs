@@ -51,7 +51,8 @@ pub struct NewEffect {
     pub parts: Value,
     pub what_changed: String,
     pub supersedes: Option<i64>,
-    /// For the chart; not a column of the table.
+    /// For the chart; a table of its own, and longer than all the rest.
+    #[serde(skip)]
     pub line: Value,
 }
 
@@ -73,10 +74,37 @@ pub struct NewAnswer {
     pub per_30_days_high: Option<BigDecimal>,
 }
 
-/// Writes answers, and the lines that go with them.
+/// The line that goes with an answer.
+#[derive(Serialize)]
+struct NewLine<'a> {
+    deployment_id: i64,
+    service_id: i64,
+    environment_id: i64,
+    billing_currency: &'a str,
+    line: &'a Value,
+}
+
+impl<'a> From<&'a NewEffect> for NewLine<'a> {
+    fn from(effect: &'a NewEffect) -> Self {
+        let NewEffect { deployment_id, service_id, environment_id, billing_currency, line, .. } = effect;
+        Self {
+            deployment_id: *deployment_id,
+            service_id: *service_id,
+            environment_id: *environment_id,
+            billing_currency,
+            line,
+        }
+    }
+}
+
+fn rows(of: impl Serialize) -> sqlx::Result<Value> {
+    serde_json::to_value(of).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// Writes answers, and the lines that go with them. Each statement is sent what it writes: a line is longer than its answer.
 pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTime<Utc>) -> sqlx::Result<()> {
     for batch in answers.chunks(BATCH) {
-        let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let effects = rows(batch)?;
         sqlx::query!(
             "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency, release_date,
                 effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before, days_after,
@@ -96,11 +124,12 @@ pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTim
                 joint jsonb, came_back jsonb, hourly_start jsonb, method text, fingerprint text, parts jsonb,
                 what_changed text, supersedes bigint, amounts_after numeric[], lasting_per_day numeric,
                 per_30_days numeric, per_30_days_low numeric, per_30_days_high numeric)",
-            rows,
+            effects,
             now
         )
         .execute(&mut *conn)
         .await?;
+        let lines = rows(batch.iter().map(|answer| NewLine::from(&answer.effect)).collect::<Vec<_>>())?;
         sqlx::query!(
             "INSERT INTO deployment_effect_line (deployment_id, service_id, environment_id, billing_currency, days)
              SELECT deployment_id, service_id, environment_id, billing_currency, line
@@ -108,7 +137,7 @@ pub async fn append(conn: &mut PgConnection, answers: &[NewAnswer], now: DateTim
                 billing_currency text, line jsonb)
              ON CONFLICT (deployment_id, service_id, environment_id, billing_currency)
              DO UPDATE SET days = excluded.days",
-            rows
+            lines
         )
         .execute(&mut *conn)
         .await?;
@@ -138,7 +167,8 @@ pub struct Standing {
     pub before_per_day: Option<BigDecimal>,
     pub is_joint: bool,
     pub fingerprint: String,
-    pub parts: Value,
+    /// JSON, which is read where the next answer is another.
+    pub parts: String,
 }
 
 /// Every answer that stands. No person reads this: the work in the background does.
@@ -150,8 +180,33 @@ pub async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<Standing>> {
                   billing_currency AS "billing_currency!", release_date AS "release_date!", asked_on AS "asked_on!",
                   publication_id AS "publication_id!", phase AS "phase!", finding AS "finding!", reason AS "reason!",
                   days_after AS "days_after!", per_day, per_day_low, per_day_high, before_per_day,
-                  (joint IS NOT NULL) AS "is_joint!", fingerprint AS "fingerprint!", parts AS "parts!"
+                  (joint IS NOT NULL) AS "is_joint!", fingerprint AS "fingerprint!", parts::text AS "parts!"
            FROM current_deployment_effect LIMIT 10000000"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Which answer stands about a deployment, a service, an environment and a currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "columns of the table, described there")]
+pub struct StandingId {
+    pub deployment_effect_id: i64,
+    pub deployment_id: i64,
+    pub service_id: i64,
+    pub environment_id: i64,
+    pub billing_currency: String,
+}
+
+/// The answers that stand about these deployments.
+pub async fn standing_ids(conn: &mut PgConnection, deployment_ids: &[i64]) -> sqlx::Result<Vec<StandingId>> {
+    sqlx::query_as!(
+        StandingId,
+        r#"SELECT deployment_effect_id AS "deployment_effect_id!", deployment_id AS "deployment_id!",
+                  service_id AS "service_id!", environment_id AS "environment_id!",
+                  billing_currency AS "billing_currency!"
+           FROM current_deployment_effect WHERE deployment_id = ANY($1) LIMIT 10000000"#,
+        deployment_ids
     )
     .fetch_all(conn)
     .await

@@ -71,24 +71,38 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
 }
 
 /// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restart {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedChange {
     /// The service.
     pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
     /// The day of the release; of the last of several that share an answer.
     pub effect_date: NaiveDate,
+    /// Whether the answer has settled, or was revised since; otherwise it is provisional.
+    pub is_accepted: bool,
+    /// Units of the currency a day.
+    pub per_day: BigDecimal,
 }
 
-/// Releases to production whose answers claim a change, since a day. What a release changes elsewhere is too little of a
-/// service to start its level anew.
-pub async fn restarts(conn: &mut PgConnection, since: NaiveDate) -> sqlx::Result<Vec<Restart>> {
+/// Releases to production whose answers claim a change, since a day, one row an answer. What a release changes elsewhere
+/// is too little of a service to start its level anew.
+pub async fn claimed_changes(conn: &mut PgConnection, since: NaiveDate) -> sqlx::Result<Vec<ClaimedChange>> {
     sqlx::query_as!(
-        Restart,
-        r#"SELECT DISTINCT f.service_id AS "service_id!", f.effect_date AS "effect_date!"
+        ClaimedChange,
+        r#"SELECT DISTINCT ON (f.service_id, f.environment_id, f.billing_currency, f.effect_date)
+                  f.service_id AS "service_id!", f.billing_currency AS "billing_currency!",
+                  f.effect_date AS "effect_date!", (f.phase IN ('settled', 'revised')) AS "is_accepted!",
+                  f.per_day AS "per_day!"
            FROM current_deployment_effect f
            JOIN environment e ON e.environment_id = f.environment_id AND e.kind = 'production'
-           WHERE finding IN ('increase', 'decrease') AND phase <> 'measuring' AND effect_date >= $1
-           ORDER BY 1, 2 LIMIT $2"#,
+           JOIN deployment d ON d.deployment_id = f.deployment_id AND d.environment_id = f.environment_id
+           JOIN deployment_service ds ON ds.deployment_id = f.deployment_id AND ds.service_id = f.service_id
+           WHERE f.finding IN ('increase', 'decrease') AND f.phase IN ('provisional', 'settled', 'revised')
+             AND f.per_day IS NOT NULL AND f.effect_date >= $1
+           ORDER BY f.service_id, f.environment_id, f.billing_currency, f.effect_date, f.release_date DESC,
+                    f.deployment_id
+           LIMIT $2"#,
         since,
         ROW_COUNT_MAX
     )

@@ -40,6 +40,9 @@ pub struct NewForecast {
     pub past_error: Option<f64>,
     pub origin_count: i32,
     pub restart_count: i32,
+    pub provisional_count: i32,
+    pub provisional_up_per_day: BigDecimal,
+    pub provisional_down_per_day: BigDecimal,
 }
 
 /// Writes forecasts; those that were asked on the same day are replaced.
@@ -49,22 +52,26 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
         sqlx::query!(
             "INSERT INTO forecast (scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
                 publication_id, computed_at, is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast,
-                candidate, past_error, origin_count, restart_count)
+                candidate, past_error, origin_count, restart_count, provisional_count, provisional_up_per_day,
+                provisional_down_per_day)
              SELECT scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on, publication_id, $2,
                 is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast, candidate, past_error,
-                origin_count, restart_count
+                origin_count, restart_count, provisional_count, provisional_up_per_day, provisional_down_per_day
              FROM jsonb_to_recordset($1) AS r (scope text, scope_id bigint, billing_currency text, horizon text,
                 first_day date, last_day date, asked_on date, publication_id bigint, is_hindcast boolean, known numeric,
                 incomplete numeric, rest numeric, fees numeric, point numeric, low numeric, high numeric,
                 no_forecast text, candidate text, past_error double precision, origin_count integer,
-                restart_count integer)
+                restart_count integer, provisional_count integer, provisional_up_per_day numeric,
+                provisional_down_per_day numeric)
              ON CONFLICT (scope, scope_id, billing_currency, horizon, first_day, asked_on) DO UPDATE SET
                 publication_id = excluded.publication_id, computed_at = excluded.computed_at,
                 is_hindcast = excluded.is_hindcast, known = excluded.known, incomplete = excluded.incomplete,
                 rest = excluded.rest, fees = excluded.fees, point = excluded.point, low = excluded.low,
                 high = excluded.high, no_forecast = excluded.no_forecast, candidate = excluded.candidate,
                 past_error = excluded.past_error, origin_count = excluded.origin_count,
-                restart_count = excluded.restart_count, actual = NULL",
+                restart_count = excluded.restart_count, provisional_count = excluded.provisional_count,
+                provisional_up_per_day = excluded.provisional_up_per_day,
+                provisional_down_per_day = excluded.provisional_down_per_day, actual = NULL",
             rows,
             now
         )
@@ -252,7 +259,27 @@ pub struct ForecastRow {
     pub past_error: Option<f64>,
     pub origin_count: i32,
     pub restart_count: i32,
+    pub provisional_count: i32,
+    pub provisional_up_per_day: BigDecimal,
+    pub provisional_down_per_day: BigDecimal,
     pub actual: Option<BigDecimal>,
+}
+
+impl ForecastRow {
+    /// Days of the period that were not complete when it was asked.
+    pub fn days_left(&self) -> i64 {
+        (self.last_day - self.asked_on.max(self.first_day - Days::new(1))).num_days().max(0)
+    }
+
+    /// What releases that are still measured and raise cost would be over the days left. An estimate.
+    pub fn could_rise(&self) -> BigDecimal {
+        &self.provisional_up_per_day * BigDecimal::from(self.days_left())
+    }
+
+    /// The same of those that lower it: zero or less.
+    pub fn could_fall(&self) -> BigDecimal {
+        &self.provisional_down_per_day * BigDecimal::from(self.days_left())
+    }
 }
 
 /// Which forecasts.
@@ -286,7 +313,8 @@ pub async fn standing(
            SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                   f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
                   f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
-                  f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
+                  f.candidate, f.past_error, f.origin_count, f.restart_count, f.provisional_count,
+                  f.provisional_up_per_day, f.provisional_down_per_day, f.actual
            FROM forecast f
            LEFT JOIN currency c ON c.billing_currency = f.billing_currency
            LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
@@ -328,7 +356,8 @@ pub async fn past(
                     f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                     f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
                     f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
-                    f.candidate, f.past_error, f.origin_count, f.restart_count, f.actual
+                    f.candidate, f.past_error, f.origin_count, f.restart_count, f.provisional_count,
+                    f.provisional_up_per_day, f.provisional_down_per_day, f.actual
              FROM forecast f
              LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
              LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id

@@ -3,6 +3,7 @@
 use super::csv::{Cell, Table};
 use super::display::{decimals, money, percent_change};
 use super::drill;
+use super::forecast_note;
 use super::parts::{Switch, switches};
 use super::query::{Accepts, View};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
@@ -44,6 +45,8 @@ pub struct PeriodRow {
     pub known_href: String,
     /// How, and how far that was off before.
     pub method: String,
+    /// Releases that are still measured, and how far they could move it; or nothing.
+    pub measured: String,
     /// Whether there is a figure.
     pub is_known: bool,
     /// The same in other currencies, where one row is for all: figure and interval.
@@ -97,6 +100,7 @@ impl PeriodRow {
                 made_of: format!("{known} known so far"),
                 known_href: known_href(row),
                 method: row.no_forecast.clone(),
+                measured: String::new(),
                 is_known: false,
                 others: Vec::new(),
             };
@@ -116,6 +120,7 @@ impl PeriodRow {
             made_of: made_of(row, digits),
             known_href: known_href(row),
             method: method(row),
+            measured: forecast_note::measured(row),
             is_known: true,
             others: Vec::new(),
         }
@@ -218,8 +223,8 @@ fn method(row: &ForecastRow) -> String {
     };
     let restarts = match row.restart_count {
         0 => String::new(),
-        1 => "; starts anew at 1 release that changed the cost".into(),
-        count => format!("; starts anew at {count} releases that changed the cost"),
+        1 => "; starts anew at 1 release whose effect has settled".into(),
+        count => format!("; starts anew at {count} releases whose effects have settled"),
     };
     match row.past_error {
         Some(error) => format!(
@@ -267,7 +272,11 @@ impl ForecastSection {
         let mut rows: Vec<PeriodRow> = Vec::new();
         for row in std::mem::take(&mut self.rows) {
             match rows.iter_mut().find(|one| one.label == row.label && one.is_known && row.is_known) {
-                Some(one) => one.others.push((row.point, row.interval)),
+                Some(one) => {
+                    let measured = [std::mem::take(&mut one.measured), row.measured];
+                    one.measured = measured.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(". ");
+                    one.others.push((row.point, row.interval));
+                }
                 None => rows.push(row),
             }
         }
@@ -421,6 +430,9 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
         "Method",
         "PastError",
         "Reason",
+        "MeasuredReleases",
+        "CouldRise",
+        "CouldFall",
     ]);
     for row in &rows {
         table.row(&[
@@ -441,6 +453,9 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             (&row.candidate).into(),
             row.past_error.map_or(Cell::Empty, |error| format!("{error:.4}").into()),
             (&row.no_forecast).into(),
+            Cell::Count(row.provisional_count.into()),
+            Cell::Amount(&row.could_rise()),
+            Cell::Amount(&row.could_fall()),
         ]);
     }
     Ok(table.into_response("forecast.csv"))

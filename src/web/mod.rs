@@ -49,6 +49,7 @@ pub mod event_sources;
 pub mod export;
 pub mod filters;
 pub mod forecast;
+pub mod forecast_note;
 mod headers;
 pub mod health;
 mod history;

@@ -207,6 +207,34 @@ async fn hours_are_read_for_releases_that_days_by_the_hour_come_before(db: PgPoo
     }
 }
 
+/// Releases of one service that look at the same days are read together, and have the hours that each of them has alone.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn releases_a_week_apart_have_the_hours_that_each_has_alone(db: PgPool) {
+    let world = filled(&db).await;
+    let releases = [("1", "2026-10-21"), ("2", "2026-10-28")];
+    for (id, at) in releases {
+        deployed(&db, (id, "v1"), "checkout", "production", &format!("{at}T12:00:00Z")).await;
+    }
+    let hours = async |at: &str| -> Vec<f64> {
+        let hours = "SELECT hours FROM release_hours WHERE day = $1";
+        sqlx::query_scalar(hours).bind(day(at)).fetch_one(&db).await.unwrap()
+    };
+    settle(&world).await;
+    for (id, at) in releases {
+        let together = hours(at).await;
+        assert_eq!(together.len(), 24, "{at}");
+        sqlx::query("DELETE FROM release_hours").execute(&db).await.unwrap();
+        let others = "UPDATE deployment SET time_is_received = external_id <> $1";
+        sqlx::query(others).bind(id).execute(&db).await.unwrap();
+        settle(&world).await;
+        assert_eq!(kept(&db).await, [("checkout".to_owned(), at.to_owned(), true)]);
+        assert_eq!(hours(at).await, together, "{at}");
+        sqlx::query("UPDATE deployment SET time_is_received = false").execute(&db).await.unwrap();
+        settle(&world).await;
+        assert_eq!(kept(&db).await.len(), 2);
+    }
+}
+
 /// A search for anomalies looks at hours and reads none: whichever job runs first, it looks again once they are there.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn anomalies_are_looked_for_again_once_hours_are_there(db: PgPool) {

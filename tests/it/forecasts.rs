@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{Line, World, decimal, world};
+use super::finance::{Line, World, decimal, deployed, world};
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use costwake::jobs::forecasts;
@@ -116,6 +116,68 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     assert!(own.contains("service,search,USD") && own.contains("team,find,USD"), "{own}");
     assert!(!own.contains("checkout") && !own.contains("total"), "{own}");
     assert!(member.get("/teams/find").await.body.contains("id=\"forecast\""));
+}
+
+/// While its answer is provisional a release is told beside the forecast, with what it could move; once it has settled the
+/// level starts anew there.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_release_is_told_while_it_is_measured_and_starts_the_level_anew_once_settled(db: PgPool) {
+    let world = world(&db).await;
+    for (month, last, now) in [
+        ("2026-08", "2026-08-31", "2026-10-21T08:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-21T09:00:00Z"),
+        ("2026-10", "2026-10-31", "2026-11-02T06:00:00Z"),
+        ("2026-11", "2026-11-18", "2026-11-19T06:00:00Z"),
+    ] {
+        import(&world, month, last, now).await;
+    }
+    let environment = "INSERT INTO environment (slug, name, kind) VALUES ('production', 'Production', 'production')";
+    sqlx::query(environment).execute(&db).await.unwrap();
+    let id = deployed(&db, ("1", "v1"), "checkout", "production", "2026-10-20T10:00:00Z").await;
+    let finance = world.finance().await;
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let november = async |phase: &str, finding: &str| {
+        let answer = "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency,
+                release_date, effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before,
+                days_after, horizon_days, per_day, per_day_low, per_day_high, before_per_day, method, fingerprint)
+             SELECT d.deployment_id, s.service_id, d.environment_id, 'USD', '2026-10-20', '2026-10-20', '2026-11-16',
+                now(), 1, $2, $3, 'clear-effect', 80, 14, 14, 12.5, 10, 15, 90, 'test', $2
+             FROM deployment d JOIN deployment_service s USING (deployment_id) WHERE d.deployment_id = $1";
+        sqlx::query(answer).bind(id).bind(phase).bind(finding).execute(&db).await.unwrap();
+        assert!(forecasts::ask_where_due(&world.app.state.pools).await.unwrap(), "{phase}");
+        forecasts::forecast(&world.app.state.pools, "2026-11-20T12:00:00Z".parse().unwrap()).await.unwrap();
+        let path = "/api/v1/forecast?service=checkout&by=month";
+        world.app.api("GET", path, &token, Value::Null).await.json()["forecasts"][0].clone()
+    };
+    let told = "1 release is still being measured: +$12.50 a day would be +$";
+
+    let measured = november("provisional", "increase").await;
+    assert_eq!((&measured["restart_count"], &measured["measured_count"]), (&Value::from(0), &Value::from(1)));
+    let complete_to: NaiveDate = measured["bills_complete_to"].as_str().unwrap().parse().unwrap();
+    let days = ("2026-11-30".parse::<NaiveDate>().unwrap() - complete_to).num_days();
+    assert_eq!(decimal(measured["measured_could_rise"].as_str().unwrap()), decimal("12.5") * BigDecimal::from(days));
+    assert_eq!(measured["measured_could_fall"], "0");
+    assert!(measured["measured"].as_str().unwrap().starts_with(told), "{measured}");
+    for page in ["/services/checkout", "/finance/forecast", "/finance/statements/2026-11", "/"] {
+        let body = finance.get(page).await.body;
+        assert!(body.contains(told), "{page}: {body}");
+    }
+
+    for (phase, finding, restarts) in [
+        ("settled", "increase", 1),
+        ("settled", "no-material-change", 0),
+        ("revised", "decrease", 1),
+        ("measuring", "cannot-tell", 0),
+    ] {
+        let november = november(phase, finding).await;
+        assert_eq!(november["restart_count"], restarts, "{phase} {finding}");
+        assert_eq!(
+            (&november["measured_count"], &november["measured"]),
+            (&Value::from(0), &Value::from("")),
+            "{phase}"
+        );
+    }
+    assert!(!finance.get("/services/checkout").await.body.contains("still being measured"));
 }
 
 /// Of a period that is over the sweep keeps the forecast that it is held against, whatever else was asked; the last forty

@@ -4,10 +4,12 @@
 //! complete days are looked at. `docs/method.md` says how it works.
 
 mod baseline;
+mod beside;
 mod idle;
 
 use super::impact::{History, Model, ReleaseDay, Surprises};
 pub use baseline::{ExpectedDay, expected_days};
+pub use beside::{Beside, releases_beside};
 use chrono::NaiveDate;
 pub use idle::{Idle, Rest, idle, still_idle};
 
@@ -131,7 +133,7 @@ fn beside_a_release(history: &History, day: NaiveDate) -> bool {
 
 /// Whether a day is one of a rollout, or one of so many after it.
 fn is_within(release: &ReleaseDay, day: NaiveDate, days_after: i64) -> bool {
-    release.began() <= day && (day - release.day).num_days() <= days_after
+    release.is_on_its_way(day) || (1..=days_after).contains(&(day - release.day).num_days())
 }
 
 /// Whether an anomaly is the one that was opened before: they overlap, or lie within so many days of each other.

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
 use super::{Candidate, HISTORY_DAYS_MIN, NOWCAST_SHARE_MIN, NoForecast, Question, candidate};
+use crate::analyze::impact::SETTLED_DAYS;
 use chrono::NaiveDate;
 
 /// Days between the past days that are tried.
@@ -11,6 +12,8 @@ const ORIGIN_STEP: usize = 4;
 const ORIGINS_MAX: usize = 24;
 /// Days that must lie before each.
 const ORIGIN_HISTORY: usize = 42;
+/// Days after a release before which its answer cannot have settled: who asked on a past day knew of no sooner one.
+const KNOWN_AFTER_DAYS: usize = SETTLED_DAYS as usize;
 /// Another candidate must do better than the first by this share: with few tries, differences are mostly luck.
 const BETTER_BY: f64 = 0.1;
 
@@ -64,7 +67,9 @@ impl Tried {
                 if history.len() < 14 {
                     continue;
                 }
-                for (sum, value) in sums.iter_mut().zip(candidate::sums(history, days, &part.restarts)) {
+                let is_known = |day: &usize| upto == end || day + KNOWN_AFTER_DAYS < upto;
+                let restarts: Vec<usize> = part.restarts.iter().copied().filter(is_known).collect();
+                for (sum, value) in sums.iter_mut().zip(candidate::sums(history, days, &restarts)) {
                     *sum += value;
                 }
             }

@@ -52,6 +52,21 @@ fn a_release_that_changed_the_level_restarts_it() {
     assert!(rest(1) > 1.6 * rest(0), "{} and {}", rest(1), rest(0));
 }
 
+/// Otherwise errors of past forecasts would look smaller than they were, and intervals would be too narrow.
+#[test]
+fn past_days_are_tried_with_what_could_be_known_of_releases_by_then() {
+    let cost: Vec<Option<f64>> =
+        (0..98).map(|index| Some(weekly(index) * if index > 64 { 2.0 } else { 1.0 })).collect();
+    let past_error = |restarts: Vec<NaiveDate>| {
+        let mut asked = question(vec![cost.clone()]);
+        asked.parts[0].restarts = restarts;
+        forecast(&[asked], &Adaptive::default())[0].as_ref().unwrap().past_error
+    };
+    // The last day that is tried is twelve days after the release.
+    assert!(past_error(Vec::new()).is_some_and(|error| error > 0.05));
+    assert_eq!(past_error(vec![day(64)]), past_error(Vec::new()));
+}
+
 /// What the trend makes of three weeks, against the level alone.
 fn trend(history: &[f64], restarts: &[usize]) -> f64 {
     let [trending, flat, _] = candidate::sums(history, 21, restarts);

@@ -218,11 +218,11 @@ impl Phase {
 
 impl Impact {
     /// The answer that says nothing but how many days there are, and why that is not enough.
-    pub(super) fn without_effect(history: &super::History, day: NaiveDate, reason: Reason) -> Self {
-        let (days_before, days_after) = history.complete_days_around(day);
+    pub(super) fn without_effect(seen: super::Seen<'_>, day: NaiveDate, reason: Reason) -> Self {
+        let (days_before, days_after) = seen.complete_days_around(day);
         Self {
             day,
-            deployment_ids: history.deployments_of(day),
+            deployment_ids: seen.history.deployments_of(day),
             phase: Phase::of(days_after),
             days_after: days_after.min(super::SETTLED_DAYS),
             days_before: days_before.min(super::HISTORY_DAYS),
@@ -248,19 +248,19 @@ pub fn without_bill(history: &super::History, days: &[NaiveDate]) -> Impact {
         phase: Phase::Measuring,
         deployment_ids: days.iter().flat_map(|day| history.deployments_of(*day)).collect(),
         joint_days: if days.len() > 1 { days.to_vec() } else { Vec::new() },
-        ..Impact::without_effect(history, day, Reason::BillMissing)
+        ..Impact::without_effect(super::Seen::whole(history), day, Reason::BillMissing)
     }
 }
 
 /// The whole answer about a window.
 pub(super) fn answered(
-    history: &super::History,
+    seen: super::Seen<'_>,
     day: NaiveDate,
     window: &super::window::Window,
     model: &super::Model,
     calibration: &super::Calibration,
 ) -> Impact {
-    let mut impact = Impact::without_effect(history, day, Reason::TooUncertain);
+    let mut impact = Impact::without_effect(seen, day, Reason::TooUncertain);
     let fit = super::fit::Fit::of(window, model);
     let raw = super::Raw::of(window, &fit);
     let days = impact.days_after;
@@ -268,11 +268,11 @@ pub(super) fn answered(
     (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day);
-    impact.expected = super::chart::expected(history, day, window, &fit, model, &effect);
+    impact.expected = super::chart::expected(seen, day, window, &fit, model, &effect);
     impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, days, calibration));
     impact.course = super::course::of(window, &fit, model, effect.per_day);
-    impact.flags = super::flags::flags(history, day, window, &fit, impact.phase);
-    impact.effect = Some(Effect { per_unit: per_unit(history, day, window, &effect), ..effect });
+    impact.flags = super::flags::flags(seen, day, window, &fit, impact.phase);
+    impact.effect = Some(Effect { per_unit: per_unit(seen.history, day, window, &effect), ..effect });
     impact
 }
 

@@ -2,12 +2,12 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates for a chart")]
 
-use super::{Effect, ExpectedDay, History, Model, fit::Fit, window::Window};
+use super::{Effect, ExpectedDay, Model, Seen, fit::Fit, window::Window};
 
 /// Before the release, what the model expected of each day from those before it; after it, the actual cost less the
 /// effect, spread over the days as the courses say, so that the mean of what lies between both lines is the estimate.
 pub(super) fn expected(
-    history: &History,
+    seen: Seen<'_>,
     day: chrono::NaiveDate,
     window: &Window,
     fit: &Fit,
@@ -28,7 +28,7 @@ pub(super) fn expected(
             let share = profile[at];
             (actual - effect.per_day * share, actual - effect.high * share, actual - effect.low * share)
         };
-        let known = history.index_of(date).and_then(|index| history.cost[index]);
+        let known = seen.history.index_of(date).and_then(|index| seen.cost(index));
         line.push(ExpectedDay { day: date, actual: known, expected, low, high });
     }
     line

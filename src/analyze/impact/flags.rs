@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 
 use super::{
-    Flag, FlagKind, History, NoteKind, Phase,
+    Flag, FlagKind, History, NoteKind, Phase, Seen,
     design::Role,
     fit::Fit,
     window::{Window, mean},
@@ -18,7 +18,8 @@ const REACH_DAYS: i32 = 21;
 const REPLICAS_SHARE: f64 = 0.1;
 
 /// All flags, the largest amount first; those without an amount last.
-pub(super) fn flags(history: &History, day: NaiveDate, window: &Window, fit: &Fit, phase: Phase) -> Vec<Flag> {
+pub(super) fn flags(seen: Seen<'_>, day: NaiveDate, window: &Window, fit: &Fit, phase: Phase) -> Vec<Flag> {
+    let history = seen.history;
     let mut flags = Vec::new();
     let least = LEAST_SHARE * window.before_per_day;
     let date = |days: i32| day + chrono::Duration::days(i64::from(days));
@@ -54,7 +55,7 @@ pub(super) fn flags(history: &History, day: NaiveDate, window: &Window, fit: &Fi
         let amount = moved(window, &fit.sizes(Role::Shift(days)));
         flags.push(plain(FlagKind::ShiftBefore, Some(amount), Some(date(days))));
     }
-    flags.extend(autoscaling(history, day, window));
+    flags.extend(autoscaling(seen, day, window));
     let estimated: Vec<NaiveDate> = window.launches.iter().map(|(first, _)| date(*first)).collect();
     flags.extend(notes(history, day, horizon, &estimated));
     if phase != Phase::Settled {
@@ -92,13 +93,14 @@ fn moved(window: &Window, sizes: &[f64]) -> f64 {
 }
 
 /// Replicas moved, and cost for each did not: the change of cost is one of scale.
-fn autoscaling(history: &History, day: NaiveDate, window: &Window) -> Option<Flag> {
+fn autoscaling(seen: Seen<'_>, day: NaiveDate, window: &Window) -> Option<Flag> {
+    let history = seen.history;
     let replicas = history.replicas.as_ref()?;
     let over = |from: i64, to: i64| {
         let days = (from..=to).filter_map(|days| history.index_of(day + chrono::Duration::days(days)));
         let (mut count, mut cost) = (Vec::new(), Vec::new());
         for index in days.filter(|index| history.day_at(*index) <= history.complete_to) {
-            if let (Some(Some(replicas)), Some(day_cost)) = (replicas.get(index), history.cost[index]) {
+            if let (Some(Some(replicas)), Some(day_cost)) = (replicas.get(index), seen.cost(index)) {
                 count.push(*replicas);
                 cost.push(day_cost);
             }

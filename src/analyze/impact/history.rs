@@ -130,19 +130,6 @@ impl History {
         self.first_day + chrono::Days::new(index as u64)
     }
 
-    /// How many days with a figure lie before a day, and how many complete ones after it.
-    pub(super) fn complete_days_around(&self, day: NaiveDate) -> (u32, u32) {
-        let (mut before, mut after) = (0, 0);
-        for (index, cost) in self.cost.iter().enumerate() {
-            let at = self.day_at(index);
-            if cost.is_none() || at > self.complete_to || at == day {
-                continue;
-            }
-            *(if at < day { &mut before } else { &mut after }) += 1;
-        }
-        (before, after)
-    }
-
     /// The deployments of a day.
     pub(super) fn deployments_of(&self, day: NaiveDate) -> Vec<i64> {
         self.releases

@@ -28,6 +28,7 @@ mod reduced;
 mod regression;
 mod rollout;
 mod search;
+mod seen;
 mod shape;
 mod sibling_span;
 mod siblings;
@@ -49,6 +50,7 @@ pub use model::{Model, NeighbourCourse};
 pub use placebo::{Placebo, placebo};
 use raw::Raw;
 pub use rollout::{ROLLOUT_DAYS_MAX, rollout_from, took_days};
+use seen::Seen;
 pub use shape::Shape;
 pub use sibling_span::SiblingSpan;
 pub use siblings::{PricedService, pooled_commitment_size, pooled_price_size, sibling_index};
@@ -72,18 +74,9 @@ pub const HISTORY_DAYS: u32 = 84;
 /// release is answered as if there were one without deployments (that is what placebos are). Of a release that took days
 /// these are looked at by nobody: before it lies what came before it began.
 pub fn estimate(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
-    let began = history.began(day);
-    if began == day {
-        return estimate_known(history, day, model, calibration);
-    }
-    let mut known = history.clone();
-    known.leave_out(began..=day);
-    estimate_known(&known, day, model, calibration)
-}
-
-fn estimate_known(history: &History, day: NaiveDate, model: &Model, calibration: &Calibration) -> Impact {
-    match window::Window::of(history, day, model) {
-        Ok(window) => answer::answered(history, day, &window, model, calibration),
-        Err(none) => Impact::without_effect(history, day, none.reason()),
+    let seen = Seen::of(history, day);
+    match window::Window::of(seen, day, model) {
+        Ok(window) => answer::answered(seen, day, &window, model, calibration),
+        Err(none) => Impact::without_effect(seen, day, none.reason()),
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what is known")]
 
-use super::{History, Model, Phase, Raw, ReleaseDay, fit::Fit, window::Window};
+use super::{History, Model, Phase, Raw, ReleaseDay, Seen, fit::Fit, window::Window};
 use chrono::NaiveDate;
 
 /// What the model says of an effect that is known.
@@ -35,7 +35,7 @@ pub fn placebo(history: &History, day: NaiveDate, place: usize, model: &Model) -
         note.amount_per_day = note.amount_per_day.map(|amount| amount * size.exp());
     }
     changed.releases.push(ReleaseDay { day, deployment_ids: Vec::new(), share_before: None, rollout_from: None });
-    let window = Window::of(&changed, day, model).ok()?;
+    let window = Window::of(Seen::whole(&changed), day, model).ok()?;
     let raw = Raw::of(&window, &Fit::of(&window, model));
     let cost = super::window::mean(&window.asked) - window.offset;
     let truth = cost * (1.0 - (-size).exp());

@@ -2,7 +2,6 @@
 
 use super::{History, ReleaseDay};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use std::ops::RangeInclusive;
 
 /// Days of one rollout that are left out at most, the last ones: what waited longer for somebody's approval changed
 /// nothing meanwhile.
@@ -27,6 +26,11 @@ impl ReleaseDay {
     pub fn began(&self) -> NaiveDate {
         self.rollout_from.map_or(self.day, |first| first.min(self.day))
     }
+
+    /// Whether it was on its way on a day: from the first day of its rollout to the one on which it went live.
+    pub fn is_on_its_way(&self, day: NaiveDate) -> bool {
+        (self.began()..=self.day).contains(&day)
+    }
 }
 
 impl History {
@@ -35,22 +39,22 @@ impl History {
         let own = self.releases.iter().filter(|release| release.day == day);
         own.map(ReleaseDay::began).fold(day, NaiveDate::min)
     }
-
-    /// Takes the figures of these days away: part of their cost is of what was there before, part of the release, and
-    /// nobody knows which.
-    pub(super) fn leave_out(&mut self, days: RangeInclusive<NaiveDate>) {
-        let (first, last) = days.into_inner();
-        for day in first.iter_days().take_while(|day| *day <= last) {
-            if let Some(index) = self.index_of(day) {
-                self.cost[index] = None;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_is_on_its_way_from_its_first_day_to_its_last() {
+        let day = |number: u32| NaiveDate::from_ymd_opt(2026, 11, number).unwrap();
+        let on_its_way = |rollout_from: Option<NaiveDate>| -> Vec<u32> {
+            let release = ReleaseDay { day: day(9), deployment_ids: vec![1], share_before: None, rollout_from };
+            (1..=30).filter(|number| release.is_on_its_way(day(*number))).collect()
+        };
+        assert_eq!(on_its_way(Some(day(6))), [6, 7, 8, 9]);
+        assert_eq!(on_its_way(None), [9]);
+    }
 
     #[test]
     fn a_rollout_takes_half_a_day_at_least_and_two_weeks_at_most() {

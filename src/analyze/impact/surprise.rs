@@ -1,7 +1,7 @@
 //! What releases, traffic, prices and the calendar do not explain about the last days: for anomalies.
 
 use super::{
-    History, Model,
+    History, Model, Seen,
     design::Design,
     regression::{self, Scratch},
     search, slow,
@@ -48,7 +48,7 @@ impl Surprises {
         // Every release may have done something: as a step of any usual size. Courses are of no interest here.
         let model = &Model { neighbours: 0, other_release_sd: RELEASE_SD, ..model.clone() };
         let after = history.complete_to + chrono::Days::new(1);
-        let window = Window::until(history, after, model).ok()?;
+        let window = Window::until(Seen::whole(history), after, model).ok()?;
         let mut scratch = Scratch::default();
         let mut design = Design::of(&window, model);
         let mut kinds = regression::kinds(model);

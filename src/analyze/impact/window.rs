@@ -3,7 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "logarithms of cost, for estimates")]
 
 use super::moves::{Move, moves};
-use super::{History, Model, NoteKind, PriceEventKind, SETTLED_DAYS};
+use super::{History, Model, NoteKind, PriceEventKind, SETTLED_DAYS, Seen};
 use chrono::{Datelike, NaiveDate};
 
 /// Complete days that an answer needs after the release.
@@ -70,8 +70,8 @@ impl NoWindow {
 
 impl Window {
     /// The window of a release as far as the history is complete.
-    pub(super) fn of(history: &History, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
-        let window = Self::until(history, day, model)?;
+    pub(super) fn of(seen: Seen<'_>, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
+        let window = Self::until(seen, day, model)?;
         match window.days_after() {
             0..PROVISIONAL => Err(NoWindow::TooFewDaysAfter),
             _ => Ok(window),
@@ -79,7 +79,8 @@ impl Window {
     }
 
     /// The days around any day, which may be the one after the last complete one.
-    pub(super) fn until(history: &History, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
+    pub(super) fn until(seen: Seen<'_>, day: NaiveDate, model: &Model) -> Result<Self, NoWindow> {
+        let history = seen.history;
         let release = (day - history.first_day).num_days();
         let complete = (history.complete_to - history.first_day).num_days().min(history.cost.len() as i64 - 1);
         let after = i32::try_from(complete - release).unwrap_or(i32::MAX).max(0);
@@ -88,14 +89,14 @@ impl Window {
         let last = (release + i64::from(horizon)).min(complete);
         let indexes: Vec<usize> = (first..=last)
             .filter_map(|index| usize::try_from(index).ok())
-            .filter(|index| history.cost.get(*index).is_some_and(|cost| cost.is_some_and(f64::is_finite)))
+            .filter(|index| seen.cost(*index).is_some_and(f64::is_finite))
             .collect();
         let days: Vec<i32> = indexes.iter().map(|index| (*index as i64 - release) as i32).collect();
         let before = days.iter().take_while(|day| **day < 0).count();
         if before < super::HISTORY_DAYS_MIN as usize {
             return Err(NoWindow::ShortHistory);
         }
-        let raw: Vec<f64> = indexes.iter().map(|index| history.cost[*index].unwrap_or(0.0).max(0.0)).collect();
+        let raw: Vec<f64> = indexes.iter().map(|index| seen.cost(*index).unwrap_or(0.0).max(0.0)).collect();
         let (offset, floor) = offset_and_floor(&raw[..before]).ok_or(NoWindow::NoCostBefore)?;
         let cost: Vec<f64> = raw.iter().map(|cost| cost + offset).collect();
         let level = median(&cost[..before]);

@@ -3,8 +3,8 @@
 #![expect(clippy::float_arithmetic, reason = "estimates")]
 
 use super::life::Episode;
-use crate::analyze::anomaly::{AnomalyKind, ExpectedDay, expected_days};
-use crate::analyze::impact::{History, Note, NoteKind};
+use crate::analyze::anomaly::{AnomalyKind, ExpectedDay, expected_days, releases_beside};
+use crate::analyze::impact::{History, Note, NoteKind, ReleaseDay};
 use crate::focus::DateRange;
 use crate::jobs::effects::verdict::estimate;
 use crate::store::anomalies::{Subject, WrittenAnomaly};
@@ -21,7 +21,7 @@ const PART_DAYS_BEFORE: u64 = 28;
 const CHART_DAYS_AFTER: u64 = 14;
 /// Parts that are named; the others are one row.
 const PART_COUNT_MAX: usize = 8;
-/// Days before the begin in which something may have caused it.
+/// Days before the begin in which what is no release may have caused it.
 const NEAR_DAYS: i64 = 3;
 const ESTIMATE_DIGITS: i64 = 6;
 
@@ -208,12 +208,10 @@ fn part_rows(parts: &[PartCost], day_count: i32, actual_total: &BigDecimal, expe
 fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
     let anomaly = &episode.anomaly;
     let near = |day: NaiveDate| (-NEAR_DAYS..=1).contains(&(day - anomaly.start).num_days());
-    let deployment_ids: Vec<i64> = history
-        .releases
-        .iter()
-        .filter(|release| near(release.day) || (release.began() <= anomaly.start && anomaly.start <= release.day))
-        .flat_map(|release| release.deployment_ids.iter().copied())
-        .collect();
+    let beside = releases_beside(&history.releases, anomaly.start);
+    let ids = |releases: &[&ReleaseDay]| -> Vec<i64> {
+        releases.iter().flat_map(|release| release.deployment_ids.iter().copied()).collect()
+    };
     let prices: Vec<Value> = history
         .price_events
         .iter()
@@ -234,7 +232,8 @@ fn evidence(episode: &Episode, history: &History, idle_days: i32) -> Value {
     let traffic = traffic(history, anomaly.start, anomaly.end);
     let rest = episode.rest.filter(|_| anomaly.kind == AnomalyKind::Idle);
     json!({
-        "share": anomaly.share, "deployment_ids": deployment_ids, "prices": prices, "rules": rules, "retags": retags,
+        "share": anomaly.share, "deployment_ids": ids(&beside.causes),
+        "deployment_ids_before": ids(&beside.before), "prices": prices, "rules": rules, "retags": retags,
         "traffic_share": traffic, "knows_traffic": history.traffic.is_some(),
         "idle_days": (anomaly.kind == AnomalyKind::Idle).then_some(idle_days),
         "no_use_units": rest.map(|rest| rest.no_use),

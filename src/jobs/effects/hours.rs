@@ -20,31 +20,83 @@ const DAY_SECONDS: f64 = 86_400.0;
 /// them are known now.
 pub(super) async fn bring_up_to_date(pools: &Pools, at_most: Duration) -> sqlx::Result<bool> {
     let stale = release_hours::stale(&mut *pools.jobs.acquire().await?).await?;
-    let begun = Instant::now();
+    let time = Time { begun: Instant::now(), at_most };
     let mut is_all = true;
-    for place in &stale {
-        // Looked at for each place: its lines may be many.
-        if begun.elapsed() >= at_most {
+    for places in together(stale) {
+        if time.is_over() {
             return Ok(false);
         }
-        is_all &= renew(pools, place).await?;
+        is_all &= renew(pools, &places, &time).await?;
     }
     Ok(is_all)
 }
 
-// The digest and the lines are of one view, so that hours never stand beside the digest of other days. False where
-// another process wrote the same place meanwhile: what it wrote stands, and the next run looks whether it still holds.
-async fn renew(pools: &Pools, place: &Place) -> sqlx::Result<bool> {
+struct Time {
+    begun: Instant,
+    at_most: Duration,
+}
+
+impl Time {
+    fn is_over(&self) -> bool {
+        self.begun.elapsed() >= self.at_most
+    }
+}
+
+/// Places that are read in one view at most.
+const TOGETHER_MAX: usize = 16;
+
+// What is released each week to one service looks at the same days four times: such places are read together. Those of
+// the newest releases still come first.
+fn together(stale: Vec<Place>) -> Vec<Vec<Place>> {
+    let mut newest: HashMap<Key, usize> = HashMap::new();
+    let mut groups: Vec<Vec<Place>> = Vec::new();
+    for place in stale {
+        let key = Key {
+            service_id: place.service_id,
+            environment_id: place.environment_id,
+            billing_currency: place.billing_currency.clone(),
+        };
+        match newest.get(&key).copied().filter(|at| groups[*at].len() < TOGETHER_MAX) {
+            Some(at) => groups[at].push(place),
+            None => {
+                newest.insert(key, groups.len());
+                groups.push(vec![place]);
+            }
+        }
+    }
+    groups
+}
+
+// The digest and the lines are of one view, so that hours never stand beside the digest of other days. False where the
+// time was over before all of them, or another process wrote one of the same places meanwhile: what it wrote stands, and
+// the next run looks whether it still holds.
+async fn renew(pools: &Pools, places: &[Place], time: &Time) -> sqlx::Result<bool> {
     let mut transaction = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-    let done = read_and_keep(&mut transaction, place).await;
-    match done {
-        Ok(()) => transaction.commit().await.map(|()| true),
+    match read_and_keep_all(&mut transaction, places, time).await {
+        Ok(is_all) => transaction.commit().await.map(|()| is_all),
         Err(error) if release_hours::is_overtaken(&error) => transaction.rollback().await.map(|()| false),
         Err(error) => Err(error),
     }
 }
 
-async fn read_and_keep(conn: &mut PgConnection, place: &Place) -> sqlx::Result<()> {
+async fn read_and_keep_all(conn: &mut PgConnection, places: &[Place], time: &Time) -> sqlx::Result<bool> {
+    let mut known = BTreeMap::new();
+    for (count, place) in places.iter().enumerate() {
+        // Looked at for each place: its lines may be many.
+        if count > 0 && time.is_over() {
+            return Ok(false);
+        }
+        read_and_keep(&mut *conn, place, &mut known).await?;
+    }
+    Ok(true)
+}
+
+// `known` are days of the same service, environment and currency that were read in this view.
+async fn read_and_keep(
+    conn: &mut PgConnection,
+    place: &Place,
+    known: &mut BTreeMap<NaiveDate, DayHours>,
+) -> sqlx::Result<()> {
     // The list may be a minute old: what the days say now counts. What was to be forgotten comes back by the next list.
     let made_from = match place.made_from {
         Some(_) => release_hours::made_from(&mut *conn, place).await?,
@@ -53,7 +105,12 @@ async fn read_and_keep(conn: &mut PgConnection, place: &Place) -> sqlx::Result<(
     let Some(made_from) = made_from else { return release_hours::forget(conn, place).await };
     let mut days = Vec::new();
     for day in place.usual_days() {
-        days.push(of_day(&release_hours::costs(&mut *conn, place, day).await?));
+        let read = match known.get(&day) {
+            Some(read) => *read,
+            None => of_day(&release_hours::costs(&mut *conn, place, day).await?),
+        };
+        known.insert(day, read);
+        days.push(read);
     }
     // Where most of it is charged by the day, that is kept too: it is not read again.
     let hours = usual_hours(&days).map(|hours| hours.to_vec()).unwrap_or_default();
@@ -108,5 +165,30 @@ impl<'a> Hours<'a> {
             starts.insert(release.day, HourlyStart { at, share_after: 1.0 - share_before });
         }
         starts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_one_service_are_read_together_and_the_newest_first() {
+        let place = |service_id: i64, number: u32| Place {
+            service_id,
+            environment_id: 1,
+            billing_currency: "USD".into(),
+            day: NaiveDate::from_ymd_opt(2026, 11, number).unwrap(),
+            made_from: None,
+        };
+        let told = |stale: Vec<Place>| -> Vec<Vec<(i64, u32)>> {
+            let number = |place: &Place| (place.service_id, chrono::Datelike::day(&place.day));
+            together(stale).iter().map(|group| group.iter().map(number).collect()).collect()
+        };
+        let stale = vec![place(1, 20), place(2, 18), place(1, 13), place(3, 12), place(2, 11)];
+        assert_eq!(told(stale), [vec![(1, 20), (1, 13)], vec![(2, 18), (2, 11)], vec![(3, 12)]]);
+        let many: Vec<Place> = (1..=20).rev().map(|number| place(1, number)).collect();
+        let sizes: Vec<usize> = told(many).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [TOGETHER_MAX, 4]);
     }
 }

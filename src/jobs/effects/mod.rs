@@ -16,14 +16,14 @@ pub(super) mod verdict;
 
 use crate::analyze::impact::{self, Calibration, Impact, Model};
 use crate::store::effect_runs::{self, Run};
-use crate::store::effects::{self, NewAnswer, NewEffect, Standing};
+use crate::store::effects::{self, NewAnswer, NewEffect, Standing, StandingId};
 use crate::store::impact_series::Environments;
 use crate::store::{Pools, freshness, jobs, price_changes, retagging};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use histories::{Key, Series};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -87,10 +87,59 @@ pub async fn settle(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Settled
 
 /// The same, where hours are read from lines of bills for so long at most.
 pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Duration) -> anyhow::Result<Settled> {
+    settle_timed(pools, now, read_at_most).await.map(|(settled, _)| settled)
+}
+
+/// Where the time of a run went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Until everything was read.
+    pub reading: Duration,
+    /// From series to answers, without the database.
+    pub computing: Duration,
+    /// Until what is new was written.
+    pub writing: Duration,
+}
+
+/// The same, with where the time went.
+pub async fn settle_timed(
+    pools: &Pools,
+    now: DateTime<Utc>,
+    read_at_most: Duration,
+) -> anyhow::Result<(Settled, Spent)> {
+    let begun = Instant::now();
     // Before the inputs: of what is published while they are worked out, they may lack something. The next look finds it.
     let asked = effect_runs::mark(&mut *pools.jobs.acquire().await?).await?;
     bring_inputs_up_to_date(pools).await?;
     let has_all_hours = hours::bring_up_to_date(pools, read_at_most).await?;
+    let (questions, standing, publication_id) = read(pools).await?;
+    let reading = begun.elapsed();
+    let begun = Instant::now();
+    let work = move || work(questions, standing, publication_id, now);
+    let mut done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    if !has_all_hours {
+        // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
+        // all are there, not with each run until then. First answers do not wait.
+        done.answers.retain(|one| one.effect.supersedes.is_none());
+        done.settled.written_count = done.answers.len();
+    }
+    let computing = begun.elapsed();
+    let begun = Instant::now();
+    let settled = done.settled;
+    let run = Run {
+        mark: asked,
+        method: METHOD.into(),
+        ran_at: now,
+        release_count: count(settled.release_count),
+        computed_count: count(settled.computed_count),
+    };
+    // A run without all hours leaves the job due: the next one reads on.
+    write(pools, done, has_all_hours.then_some(run), now).await?;
+    Ok((settled, Spent { reading, computing, writing: begun.elapsed() }))
+}
+
+// All series and all answers that stand, in one view.
+async fn read(pools: &Pools) -> sqlx::Result<(Vec<Questions>, Vec<Standing>, i64)> {
     let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let publication_id = freshness::seen(&mut snapshot).await?.publication_id;
     let mut questions = Vec::new();
@@ -103,16 +152,10 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
     }
     let standing = effects::standing(&mut snapshot).await?;
     snapshot.commit().await?;
+    Ok((questions, standing, publication_id))
+}
 
-    let work = move || work(questions, standing, publication_id, now);
-    let mut done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
-    if !has_all_hours {
-        // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
-        // all are there, not with each run until then. First answers do not wait.
-        done.answers.retain(|one| one.effect.supersedes.is_none());
-        done.settled.written_count = done.answers.len();
-    }
-
+async fn write(pools: &Pools, done: Done, run: Option<Run>, now: DateTime<Utc>) -> sqlx::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     // Another process may have written meanwhile: what it answered stands, and the next look finds the rest.
     if effect_runs::try_lock(&mut transaction).await? {
@@ -121,20 +164,11 @@ pub async fn settle_within(pools: &Pools, now: DateTime<Utc>, read_at_most: Dura
         }
         let fresh = still_new(&mut transaction, done.answers).await?;
         effects::append(&mut transaction, &fresh, now).await?;
-        let run = Run {
-            mark: asked,
-            method: METHOD.into(),
-            ran_at: now,
-            release_count: count(done.settled.release_count),
-            computed_count: count(done.settled.computed_count),
-        };
-        // A run without all hours leaves the job due: the next one reads on.
-        if has_all_hours {
+        if let Some(run) = run {
             effect_runs::note(&mut transaction, &run).await?;
         }
     }
-    transaction.commit().await?;
-    Ok(done.settled)
+    transaction.commit().await
 }
 
 // Before the view that they are read in, and after the mark that is noted: what is published in between, the next look
@@ -153,8 +187,16 @@ fn count(number: usize) -> i64 {
 
 // Answers that replace what no longer stands were made from an older view.
 async fn still_new(conn: &mut sqlx::PgConnection, answers: Vec<NewAnswer>) -> sqlx::Result<Vec<NewAnswer>> {
+    if answers.is_empty() {
+        return Ok(answers);
+    }
+    let deployment_ids: Vec<i64> = answers.iter().map(|one| one.effect.deployment_id).collect();
+    let of = |one: StandingId| {
+        let key = (one.deployment_id, one.service_id, one.environment_id, one.billing_currency);
+        (key, one.deployment_effect_id)
+    };
     let standing: HashMap<StandingKey, i64> =
-        effects::standing(conn).await?.into_iter().map(|one| (standing_key(&one), one.deployment_effect_id)).collect();
+        effects::standing_ids(conn, &deployment_ids).await?.into_iter().map(of).collect();
     let key = |one: &NewEffect| (one.deployment_id, one.service_id, one.environment_id, one.billing_currency.clone());
     let is_new = |one: &NewEffect| standing.get(&key(one)).copied() == one.supersedes;
     Ok(answers.into_iter().filter(|one| is_new(&one.effect)).collect())

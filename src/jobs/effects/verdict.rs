@@ -170,7 +170,7 @@ impl Verdict<'_> {
 }
 
 fn kept(before: &Standing) -> Option<Kept> {
-    serde_json::from_value(before.parts.clone()).ok()
+    serde_json::from_str(&before.parts).ok()
 }
 
 // Of an answer from before it was kept what was told.
@@ -335,7 +335,7 @@ mod tests {
             before_per_day: effect.before_per_day.clone(),
             is_joint: false,
             fingerprint: effect.fingerprint.clone(),
-            parts: effect.parts.clone(),
+            parts: effect.parts.to_string(),
         }
     }
 

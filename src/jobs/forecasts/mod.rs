@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// The job.
 pub(super) const FORECAST: &str = "forecast";
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-2";
+pub const METHOD: &str = "forecasts-3";
 
 /// What is forecast.
 const SCOPES: [&str; 3] = ["service", "team", "total"];
@@ -179,6 +179,7 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             let matters = |day: &&NaiveDate| (asked.complete_to - **day).num_days() <= RESTART_DAYS as i64;
             let restart_count =
                 question.parts.iter().map(|part| part.restarts.iter().filter(matters).count()).sum::<usize>();
+            let measured = series.measured(subject, asked);
             all.push(NewForecast {
                 scope,
                 scope_id: subject.scope_id,
@@ -190,6 +191,9 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
                 publication_id,
                 is_hindcast: asked.is_hindcast,
                 restart_count: i32::try_from(restart_count).unwrap_or(i32::MAX),
+                provisional_count: i32::try_from(measured.count).unwrap_or(i32::MAX),
+                provisional_up_per_day: measured.up,
+                provisional_down_per_day: measured.down,
                 ..written(known, answer)
             });
         }
@@ -223,6 +227,9 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         past_error: None,
         origin_count: 0,
         restart_count: 0,
+        provisional_count: 0,
+        provisional_up_per_day: zero(),
+        provisional_down_per_day: zero(),
     };
     match answer {
         Ok(forecast) => {

@@ -3,16 +3,17 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 use crate::analyze::forecast::{Part, Question};
+use crate::analyze::impact::SETTLED_DAYS;
 use crate::focus::{BillingPeriod, DateRange};
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
-use crate::store::forecast_series::{self, KnownCost, Restart, ServiceDayFigure, VisibleShare};
+use crate::store::forecast_series::{self, ClaimedChange, KnownCost, ServiceDayFigure, VisibleShare};
 use crate::store::known_days::KnownDays;
 use crate::store::missing_bills::MATERIAL_PERCENT;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Whole months whose fees say what a month brings.
@@ -86,6 +87,16 @@ pub(super) struct Subject {
     services: Vec<i64>,
 }
 
+/// Releases that are still measured. Units of the currency a day.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Measured {
+    pub count: usize,
+    /// What those that raise cost add.
+    pub up: BigDecimal,
+    /// What those that lower it take away: zero or less.
+    pub down: BigDecimal,
+}
+
 type Key = (i64, String);
 
 /// What charges of one category that is no usage cost on a day.
@@ -103,7 +114,7 @@ pub(super) struct Series {
     known: HashMap<Key, BigDecimal>,
     known_days: Arc<KnownDays>,
     teams: HashMap<i64, i64>,
-    restarts: Vec<Restart>,
+    changes: Vec<ClaimedChange>,
     shares: Vec<VisibleShare>,
     newest_bill: Option<NaiveDate>,
 }
@@ -125,7 +136,7 @@ impl Series {
             known: HashMap::new(),
             known_days,
             teams: anomaly_watch::teams(&mut *conn).await?,
-            restarts: forecast_series::restarts(&mut *conn, start).await?,
+            changes: forecast_series::claimed_changes(&mut *conn, start).await?,
             shares: Vec::new(),
             newest_bill: None,
         };
@@ -217,15 +228,7 @@ impl Series {
         let until = self.place(asked.complete_to) + 1 + visible_shares.len();
         let part = |key: Key| {
             let days = &self.usage[&key];
-            Part {
-                cost: days[..until.min(days.len())].to_vec(),
-                restarts: self
-                    .restarts
-                    .iter()
-                    .filter(|one| one.service_id == key.0 && one.effect_date <= asked.complete_to)
-                    .map(|one| one.effect_date)
-                    .collect(),
-            }
+            Part { cost: days[..until.min(days.len())].to_vec(), restarts: self.restarts(&key, asked) }
         };
         Question {
             first_day: self.range.start(),
@@ -236,6 +239,33 @@ impl Series {
             to: asked.last_day,
             fees: self.fees(subject, asked),
         }
+    }
+
+    // Releases at which the level starts anew: their answers have settled, and had so when it is asked.
+    fn restarts(&self, key: &Key, asked: &Asked) -> Vec<NaiveDate> {
+        let last = asked.complete_to - Days::new(u64::from(SETTLED_DAYS));
+        let own = self.changes_of(key).filter(|one| one.is_accepted && one.effect_date <= last);
+        own.map(|one| one.effect_date).collect::<BTreeSet<NaiveDate>>().into_iter().collect()
+    }
+
+    fn changes_of(&self, (service_id, currency): &Key) -> impl Iterator<Item = &ClaimedChange> {
+        self.changes.iter().filter(move |one| one.service_id == *service_id && one.billing_currency == *currency)
+    }
+
+    /// The releases whose answers claim a change and are provisional. What was so at an earlier time nobody knows now.
+    pub fn measured(&self, subject: &Subject, asked: &Asked) -> Measured {
+        let mut measured = Measured::default();
+        if asked.is_hindcast {
+            return measured;
+        }
+        for key in self.keys(subject) {
+            for one in self.changes_of(&key).filter(|one| !one.is_accepted) {
+                measured.count += 1;
+                *(if one.per_day > BigDecimal::default() { &mut measured.up } else { &mut measured.down }) +=
+                    &one.per_day;
+            }
+        }
+        measured
     }
 
     // Days after the last complete one that bills show in part; nothing where a source does not know how it arrives.
@@ -355,7 +385,7 @@ mod tests {
             known: HashMap::new(),
             known_days: Arc::default(),
             teams: HashMap::new(),
-            restarts: Vec::new(),
+            changes: Vec::new(),
             shares: Vec::new(),
             newest_bill: None,
         }
@@ -388,6 +418,40 @@ mod tests {
         let fees = series.fees(&total, &Asked::now(Horizon::Month, day("2026-11-20")));
         // Each of the two has one credit in another month: neither comes again.
         assert!((fees - 68.0).abs() < 1e-9, "{fees}");
+    }
+
+    #[test]
+    fn the_level_starts_anew_at_what_has_settled_and_what_is_measured_is_told() {
+        let mut series = series("2026-08-01");
+        let change = |service_id, currency: &str, date: &str, is_accepted, per_day: i64| ClaimedChange {
+            service_id,
+            billing_currency: currency.into(),
+            effect_date: day(date),
+            is_accepted,
+            per_day: per_day.into(),
+        };
+        series.changes = vec![
+            change(7, "USD", "2026-09-20", true, 20),
+            // In another environment on the same day.
+            change(7, "USD", "2026-09-20", true, -5),
+            change(7, "EUR", "2026-09-21", true, 20),
+            change(8, "USD", "2026-09-22", true, 20),
+            change(7, "USD", "2026-11-06", true, 20),
+            change(7, "USD", "2026-11-10", false, 30),
+            change(7, "USD", "2026-11-12", false, 10),
+            change(7, "USD", "2026-11-14", false, -4),
+            change(7, "EUR", "2026-11-15", false, 1000),
+        ];
+        let subject = series.subjects("service").remove(0);
+        let restarts = |asked: &Asked| series.question(&subject, asked).parts[0].restarts.clone();
+        let now = Asked::now(Horizon::Month, day("2026-11-20"));
+        assert_eq!(restarts(&now), [day("2026-09-20"), day("2026-11-06")]);
+        let (up, down) = (BigDecimal::from(40), BigDecimal::from(-4));
+        assert_eq!(series.measured(&subject, &now), Measured { count: 3, up, down });
+        // Two weeks after it at the earliest, as its answer could not have settled before.
+        let earlier = Asked { is_hindcast: true, ..Asked::now(Horizon::Month, day("2026-11-15")) };
+        assert_eq!(restarts(&earlier), [day("2026-09-20")]);
+        assert_eq!(series.measured(&subject, &earlier), Measured::default());
     }
 
     // September has no bill that makes much of the service 7.

@@ -4,6 +4,8 @@
 
 use super::super::display::{decimals, shown, signed};
 use super::super::effects::Answer;
+use crate::analyze::anomaly::releases_beside;
+use crate::analyze::impact::{ReleaseDay, rollout_from};
 use crate::store::anomaly_lists::ListedAnomaly;
 use crate::store::deployment_marks::MarkedDeployment;
 use crate::store::effects::{EffectBrief, shared_with};
@@ -19,7 +21,7 @@ pub struct CauseRow {
     pub href: String,
     /// What is known of it.
     pub note: String,
-    /// `Likely`, `Near in time`, `Ruled out`.
+    /// `Likely`, `Near in time`, `Before it`, `Ruled out`.
     pub verdict: &'static str,
     /// Of the colour and shape: `up`, `down` or `flat`.
     pub class: &'static str,
@@ -44,11 +46,39 @@ struct Found {
     amount: Option<BigDecimal>,
 }
 
+/// Deployments near a begin, the newest first.
+pub struct Near<'a> {
+    /// Those that may have caused it.
+    causes: Vec<&'a MarkedDeployment>,
+    /// Those that were over when another one was on its way.
+    before: Vec<&'a MarkedDeployment>,
+}
+
+impl<'a> Near<'a> {
+    /// Those near a day, of what is marked on the chart.
+    pub fn of(marked: &'a [MarkedDeployment], day: NaiveDate) -> Self {
+        let release = |deployment: &MarkedDeployment| ReleaseDay {
+            day: deployment.day(),
+            deployment_ids: vec![deployment.deployment_id],
+            share_before: None,
+            rollout_from: deployment.started_at.and_then(|began| rollout_from(began, deployment.at)),
+        };
+        let releases: Vec<ReleaseDay> = marked.iter().map(release).collect();
+        let beside = releases_beside(&releases, day);
+        let pick = |of: &[&ReleaseDay]| -> Vec<&'a MarkedDeployment> {
+            let is_one = |one: &&MarkedDeployment| of.iter().any(|own| own.deployment_ids == [one.deployment_id]);
+            marked.iter().rev().filter(is_one).collect()
+        };
+        Self { causes: pick(&beside.causes), before: pick(&beside.before) }
+    }
+}
+
 /// Looks through what was noted when it was found, and what releases near its begin are estimated to have done.
-pub fn causes(one: &ListedAnomaly, near: &[&MarkedDeployment], effects: &[EffectBrief]) -> Causes {
+pub fn causes(one: &ListedAnomaly, near: &Near<'_>, effects: &[EffectBrief]) -> Causes {
     let excess = one.excess();
-    let mut found: Vec<Found> = near.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
-    count_once(&mut found, near, effects);
+    let mut found: Vec<Found> = near.causes.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
+    count_once(&mut found, &near.causes, effects);
+    found.extend(near.before.iter().copied().map(of_earlier));
     found.extend(of_list(one, "rules").map(|rule| of_move(one, rule, &RULE)));
     found.extend(of_list(one, "retags").map(|retag| of_move(one, retag, &RETAG)));
     found.extend(of_list(one, "prices").map(of_price));
@@ -107,6 +137,22 @@ fn of_deployment(one: &ListedAnomaly, deployment: &MarkedDeployment, effects: &[
         amount: same_way
             .and_then(|effect| effect.per_day.as_ref())
             .map(|per_day| per_day * BigDecimal::from(one.day_count)),
+    }
+}
+
+// Another one was on its way when it began: that one is asked, and this one is told of only.
+fn of_earlier(deployment: &MarkedDeployment) -> Found {
+    let at = deployment.at.format("%-d %b %H:%M UTC");
+    Found {
+        row: CauseRow {
+            label: deployment.label(),
+            href: format!("/deployments/{}", deployment.deployment_id),
+            note: format!("Went live {at}; when it began, another deployment was on its way"),
+            verdict: "Before it",
+            class: "flat",
+            amount: "not put to it".into(),
+        },
+        amount: None,
     }
 }
 
@@ -246,6 +292,41 @@ fn of_traffic(one: &ListedAnomaly) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::{DateTime, Utc};
+
+    fn marked(deployment_id: i64, began: Option<&str>, live: &str) -> MarkedDeployment {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        MarkedDeployment {
+            deployment_id,
+            at: at(live),
+            started_at: began.map(at),
+            kind: "deploy".into(),
+            version: Some(format!("v{deployment_id}")),
+            sha: None,
+            environment_id: 1,
+            environment_name: None,
+            service_names: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_deployment_before_a_canary_is_named_and_not_put_to_what_began_within_it() {
+        let marked = [
+            marked(1, None, "2026-11-08T10:00:00Z"),
+            marked(2, Some("2026-11-10T09:00:00Z"), "2026-11-16T09:00:00Z"),
+            marked(3, None, "2026-11-20T09:00:00Z"),
+        ];
+        let near = |text: &str| {
+            let near = Near::of(&marked, text.parse().unwrap());
+            let ids = |of: &[&MarkedDeployment]| of.iter().map(|one| one.deployment_id).collect::<Vec<i64>>();
+            (ids(&near.causes), ids(&near.before))
+        };
+        assert_eq!(near("2026-11-11"), (vec![2], vec![1]));
+        assert_eq!(near("2026-11-09"), (vec![1], vec![]), "before the canary began");
+        assert_eq!(near("2026-11-19"), (vec![3, 2], vec![]), "the newest first");
+        let row = of_earlier(&marked[0]).row;
+        assert_eq!((row.label.as_str(), row.verdict, row.href.as_str()), ("v1", "Before it", "/deployments/1"));
+    }
 
     #[test]
     fn a_price_is_in_what_was_expected_where_its_size_is_known() {

@@ -1,13 +1,13 @@
 //! `/anomalies/{id}`: one anomaly beside the inbox.
 
-use super::causes::{Causes, causes};
+use super::causes::{Causes, Near, causes};
 use super::chart::{self, AnomalyChart, Parts};
 use super::{ACCEPTS, Inbox, words};
 use crate::focus::DateRange;
 use crate::store::anomalies::{self, AnomalyEvent};
 use crate::store::anomaly_lists::{self, ListedAnomaly};
 use crate::store::deployment_list::{self, ListedDeployment};
-use crate::store::deployment_marks::{self, MarkedDeployment};
+use crate::store::deployment_marks;
 use crate::store::effects;
 use crate::store::environment_costs;
 use crate::web::context_events::{ContextEvents, ContextRow, Whose};
@@ -108,8 +108,7 @@ async fn show(
         let ids: Vec<i64> = marked.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }
-    let is_near = |deployment: &&MarkedDeployment| (-3..=1).contains(&(deployment.day() - one.start_date).num_days());
-    let near: Vec<&MarkedDeployment> = marked.iter().rev().filter(is_near).collect();
+    let near = Near::of(&marked, one.start_date);
     let causes = causes(&one, &near, &estimates);
     let history = anomalies::events(&mut snapshot, id).await?;
     let lines_href = lines_href(&one, &environment_slug);

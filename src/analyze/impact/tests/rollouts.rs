@@ -24,6 +24,26 @@ fn the_days_of_a_rollout_are_on_neither_side() {
     assert_eq!((both.finding, both.days_before, both.days_after), (Finding::Increase, 81, 14));
 }
 
+/// What its days cost is looked at by no part of the answer: not by the estimate, the chart or the flags.
+#[test]
+fn whatever_the_days_of_a_rollout_cost_the_answer_is_the_same() {
+    let days = DAY as usize - 3..=DAY as usize;
+    let with = |own: Option<f64>, days_after: i32| {
+        let mut canary = history(1.4, days_after);
+        canary.releases[0].rollout_from = Some(day(DAY - 3));
+        canary.replicas = Some((0..canary.cost.len()).map(|index| Some(if index > 84 { 7.0 } else { 5.0 })).collect());
+        canary.cost[days.clone()].fill(own);
+        ask(&canary)
+    };
+    // Settled, provisional, and while it is measured.
+    for days_after in [14, 6, 2] {
+        let without = with(None, days_after);
+        assert_eq!(with(Some(900.0), days_after), without, "{days_after}");
+        assert_eq!(without.days_before, 81);
+    }
+    assert!(with(Some(900.0), 14).flags.iter().any(|flag| flag.kind == FlagKind::Autoscaling));
+}
+
 /// A canary, and a fix of the same service meanwhile: the days tell of both together, and of neither alone.
 #[test]
 fn a_release_inside_a_rollout_shares_its_answer() {
@@ -47,7 +67,8 @@ fn a_release_inside_a_rollout_shares_its_answer() {
 /// Of what overlaps for longer than releases share an answer nothing is claimed.
 #[test]
 fn the_nearest_release_is_counted_from_rollout_to_rollout() {
-    let nearest = |history: &History, at: i32| Window::of(history, day(at), &Model::default()).unwrap().nearest;
+    let nearest =
+        |history: &History, at: i32| Window::of(Seen::whole(history), day(at), &Model::default()).unwrap().nearest;
     let beside = |began: i32, other: i32| {
         let mut both = history(1.4, 14);
         both.releases[0].rollout_from = Some(day(began));
