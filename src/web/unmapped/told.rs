@@ -1,5 +1,6 @@
 //! What senders told and no rule gives to anybody: deployments, pipelines, operational events.
 
+use super::super::context_events::page_of;
 use super::super::rules::form::{ConditionFields, RuleForm};
 use super::super::suggestions::{Suggester, Suggestion};
 use super::{equals, reason};
@@ -44,6 +45,7 @@ pub struct EventRow {
     /// Why no service has them.
     pub reason: String,
     pub count: i64,
+    pub last_href: String,
     pub last_title: String,
     pub last_at: DateTime<Utc>,
     pub rule_url: String,
@@ -174,22 +176,30 @@ pub fn event_row(row: &UnmappedEvents, stored: &[MappingRule], suggester: &Sugge
         environment: row.environment_raw.clone().unwrap_or_else(|| "not named".into()),
         reason: event_reason(row, stored),
         count: row.event_count,
+        last_href: page_of(row.last_id),
         last_title: row.last_title.clone(),
         last_at: row.last_at,
-        rule_url: event_rule(row).url("/rules/new"),
+        rule_url: event_rule_url(
+            &row.source_name,
+            &row.service_raw,
+            row.repo.as_deref(),
+            row.environment_raw.as_deref(),
+        ),
         suggestion: by_name.or_else(by_repository),
     }
 }
 
-// By the name that was sent where there is one, else by what else tells these from others of the source.
-fn event_rule(row: &UnmappedEvents) -> RuleForm {
-    let mut conditions: Vec<_> = equals("source", &row.source_name).into_iter().collect();
-    match row.service_raw.first() {
+/// The form of a rule that would give a service to what is told so: by the name that was sent where there is one, else by
+/// what else tells these from others of the source.
+pub fn event_rule_url(source: &str, services: &[String], repo: Option<&str>, environment: Option<&str>) -> String {
+    let mut conditions: Vec<_> = equals("source", source).into_iter().collect();
+    match services.first() {
         Some(service) => conditions.extend(equals("service", service)),
         None => {
-            conditions.extend(row.repo.as_deref().and_then(|repo| equals("repo", repo)));
-            conditions.extend(row.environment_raw.as_deref().and_then(|raw| equals("environment", raw)));
+            conditions.extend(repo.and_then(|repo| equals("repo", repo)));
+            conditions.extend(environment.and_then(|environment| equals("environment", environment)));
         }
     }
-    RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
+    let form = RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
+    form.url("/rules/new")
 }
