@@ -136,8 +136,7 @@ async fn asked_place(conn: &mut PgConnection, now_at: EventPlace, asked: &Asked)
     };
     if service_ids.is_empty() {
         return Err(Error::Invalid(
-            "No rule gives this event to a service, so that there is no match to keep: say which service it is of."
-                .into(),
+            "A pin names one service at least, and this event has none to keep: say which service it is of.".into(),
         ));
     }
     let environment_id = match &asked.environment {

@@ -53,6 +53,8 @@ pub struct MatchSection {
     environment_raw: Option<String>,
     told: Vec<String>,
     rules: Vec<RuleRow>,
+    /// Why no service has it; empty where one has.
+    lacks: String,
     can_pin: bool,
     /// There is a match to pin as it is.
     can_keep: bool,
@@ -68,7 +70,7 @@ pub struct PinPlaces {
     pub service: String,
     pub environments: Vec<(String, String)>,
     pub environment: String,
-    /// The form of a rule that would do the same for all of its kind; empty where one did.
+    /// The form of a rule that would map all of its kind; empty where it has a service.
     pub rule_href: String,
 }
 
@@ -93,10 +95,16 @@ impl MatchSection {
             environment_raw: environment_raw.map(str::to_owned),
             told: told(attributes),
             rules: rows(matching),
+            lacks: String::new(),
             can_pin: false,
             can_keep: false,
             places: None,
         }
+    }
+
+    /// The same of what no service has, for this reason.
+    pub fn lacking(self, lacks: String) -> Self {
+        Self { lacks, ..self }
     }
 
     /// The same for somebody who may pin it: as it is where it `can_keep` its match, and to one of these places.

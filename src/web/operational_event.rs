@@ -4,12 +4,12 @@ use super::charts::of_days;
 use super::context_events::{self, PATH, ToldBy, duration, page_of};
 use super::matched::{MatchSection, PinPlaces};
 use super::moments::moment;
-use super::unmapped::event_rule_url;
+use super::unmapped::EventNames;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
-use crate::store::catalogue;
 use crate::store::operational_event_details::{self, EventDetail};
 use crate::store::operational_event_lists::NamedService;
 use crate::store::operational_events::Listed;
+use crate::store::{catalogue, mapping_rules};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -48,6 +48,10 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<
     let raw = detail.environment_raw.as_deref();
     let mut match_section =
         MatchSection::new(page_of(id), &detail.matching, &detail.service_raw, raw, &detail.attributes);
+    if detail.services.is_empty() && detail.matching.pinned_by.is_none() {
+        let rules = mapping_rules::list(&mut snapshot).await?;
+        match_section = match_section.lacking(names(&detail).reason(detail.matching.service_rule_id, &rules));
+    }
     if Policy::Bills.allows(&principal) {
         let places = pin_places(&mut snapshot, &detail).await?;
         match_section = match_section.pinnable(!detail.services.is_empty(), Some(places));
@@ -70,15 +74,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<
 async fn pin_places(conn: &mut PgConnection, detail: &EventDetail) -> Result<PinPlaces> {
     let services = catalogue::service::list(&mut *conn).await?;
     let environments = catalogue::environment::list(conn).await?;
-    let rule_href = match detail.matching.service_rule_id {
-        Some(_) => String::new(),
-        None => event_rule_url(
-            &detail.event.source_name,
-            &detail.service_raw,
-            detail.repo.as_deref(),
-            detail.environment_raw.as_deref(),
-        ),
-    };
+    let rule_href = if detail.services.is_empty() { names(detail).rule_url() } else { String::new() };
     Ok(PinPlaces {
         services: services.into_iter().map(|one| (one.slug, one.name)).collect(),
         service: detail.services.first().map(|one| one.slug.clone()).unwrap_or_default(),
@@ -86,6 +82,15 @@ async fn pin_places(conn: &mut PgConnection, detail: &EventDetail) -> Result<Pin
         environment: detail.environment_slug.clone().unwrap_or_default(),
         rule_href,
     })
+}
+
+fn names(detail: &EventDetail) -> EventNames<'_> {
+    EventNames {
+        source: &detail.event.source_name,
+        services: &detail.service_raw,
+        environment: detail.environment_raw.as_deref(),
+        repo: detail.repo.as_deref(),
+    }
 }
 
 fn facts(detail: &EventDetail) -> Vec<String> {

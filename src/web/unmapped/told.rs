@@ -153,15 +153,55 @@ pub fn pipeline_row(pipeline: UnmappedPipeline, stored: &[MappingRule], suggeste
     PipelineRow { rule_url: form.url("/rules/new"), pipeline, has_rule, suggestion }
 }
 
+/// What a sender told of an operational event that rules can look at.
+pub struct EventNames<'a> {
+    pub source: &'a str,
+    pub services: &'a [String],
+    pub environment: Option<&'a str>,
+    pub repo: Option<&'a str>,
+}
+
+impl EventNames<'_> {
+    /// Why no service has it; the rule is the one that named a service.
+    pub fn reason(&self, service_rule_id: Option<i64>, stored: &[MappingRule]) -> String {
+        let value = |name: &str| match name {
+            "service" => self.services.first().cloned(),
+            "environment" => self.environment.map(str::to_owned),
+            "repo" => self.repo.map(str::to_owned),
+            _ => None,
+        };
+        reason(service_rule_id, stored, value)
+    }
+
+    /// The form of a rule that would give it to a service: by the name that was sent where there is one, else by what else
+    /// tells these from others of the source.
+    pub fn rule_url(&self) -> String {
+        let mut conditions: Vec<_> = equals("source", self.source).into_iter().collect();
+        match self.services.first() {
+            Some(service) => conditions.extend(equals("service", service)),
+            None => {
+                conditions.extend(self.repo.and_then(|repo| equals("repo", repo)));
+                conditions.extend(self.environment.and_then(|environment| equals("environment", environment)));
+            }
+        }
+        let form =
+            RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
+        form.url("/rules/new")
+    }
+}
+
+fn event_names(row: &UnmappedEvents) -> EventNames<'_> {
+    EventNames {
+        source: &row.source_name,
+        services: &row.service_raw,
+        environment: row.environment_raw.as_deref(),
+        repo: row.repo.as_deref(),
+    }
+}
+
 /// Why no service has these operational events.
 pub fn event_reason(row: &UnmappedEvents, stored: &[MappingRule]) -> String {
-    let value = |name: &str| match name {
-        "service" => row.service_raw.first().cloned(),
-        "environment" => row.environment_raw.clone(),
-        "repo" => row.repo.clone(),
-        _ => None,
-    };
-    reason(row.service_rule_id, stored, value)
+    event_names(row).reason(row.service_rule_id, stored)
 }
 
 /// Operational events with the rule that would give them to a service.
@@ -179,27 +219,7 @@ pub fn event_row(row: &UnmappedEvents, stored: &[MappingRule], suggester: &Sugge
         last_href: page_of(row.last_id),
         last_title: row.last_title.clone(),
         last_at: row.last_at,
-        rule_url: event_rule_url(
-            &row.source_name,
-            &row.service_raw,
-            row.repo.as_deref(),
-            row.environment_raw.as_deref(),
-        ),
+        rule_url: event_names(row).rule_url(),
         suggestion: by_name.or_else(by_repository),
     }
-}
-
-/// The form of a rule that would give a service to what is told so: by the name that was sent where there is one, else by
-/// what else tells these from others of the source.
-pub fn event_rule_url(source: &str, services: &[String], repo: Option<&str>, environment: Option<&str>) -> String {
-    let mut conditions: Vec<_> = equals("source", source).into_iter().collect();
-    match services.first() {
-        Some(service) => conditions.extend(equals("service", service)),
-        None => {
-            conditions.extend(repo.and_then(|repo| equals("repo", repo)));
-            conditions.extend(environment.and_then(|environment| equals("environment", environment)));
-        }
-    }
-    let form = RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
-    form.url("/rules/new")
 }
