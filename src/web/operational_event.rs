@@ -9,7 +9,7 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::operational_event_details::{self, EventDetail};
 use crate::store::operational_event_lists::NamedService;
 use crate::store::operational_events::Listed;
-use crate::store::{catalogue, mapping_rules};
+use crate::store::{catalogue, mapping_rules, service_costs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, State};
@@ -73,12 +73,15 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<
 // The known names, with where the event belongs now chosen.
 async fn pin_places(conn: &mut PgConnection, detail: &EventDetail) -> Result<PinPlaces> {
     let services = catalogue::service::list(&mut *conn).await?;
-    let environments = catalogue::environment::list(conn).await?;
+    let mut environments = service_costs::choices(conn).await?.environments;
+    // Of previews only the newest are offered.
+    let own = detail.environment_slug.clone().zip(detail.event.environment_name.clone());
+    environments.extend(own.filter(|(slug, _)| environments.iter().all(|(known, _)| known != slug)));
     let rule_href = if detail.services.is_empty() { names(detail).rule_url() } else { String::new() };
     Ok(PinPlaces {
         services: services.into_iter().map(|one| (one.slug, one.name)).collect(),
         service: detail.services.first().map(|one| one.slug.clone()).unwrap_or_default(),
-        environments: environments.into_iter().map(|one| (one.slug, one.name)).collect(),
+        environments,
         environment: detail.environment_slug.clone().unwrap_or_default(),
         rule_href,
     })
