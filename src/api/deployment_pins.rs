@@ -3,7 +3,8 @@
 use super::catalogue::answer;
 use super::deployments::id_of;
 use super::error::{Error, ErrorBody, Result};
-use crate::store::deployment_pins::{self, Pin};
+use crate::store::deployment_pins;
+use crate::store::pins::Pin;
 use crate::web::deployment::matching;
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
@@ -47,7 +48,7 @@ pub struct DeploymentPin {
 impl From<Pin> for DeploymentPin {
     fn from(pin: Pin) -> Self {
         Self {
-            deployment_id: pin.deployment_id,
+            deployment_id: pin.subject_id,
             id: pin.external_id,
             source: pin.source_name,
             environment: pin.environment_slug,
@@ -101,7 +102,7 @@ pub async fn pin(
 }
 
 // Clients that always send one send nothing with `{}` and `null`.
-fn says_anything(body: &[u8]) -> bool {
+pub(super) fn says_anything(body: &[u8]) -> bool {
     !matches!(body.trim_ascii(), b"" | b"{}" | b"null")
 }
 

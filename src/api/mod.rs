@@ -15,6 +15,7 @@ pub mod deployments;
 pub mod dimensions;
 pub mod environments;
 pub mod error;
+pub mod event_pins;
 pub mod event_sources;
 pub mod forecast;
 pub mod impact;

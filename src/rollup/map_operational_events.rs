@@ -1,6 +1,6 @@
 //! Says of each operational event which services and which environment it belongs to, by the rules for deployments.
 //! What is only context adds nothing to the catalogue, so that a rule which names what the catalogue lacks leaves it to the
-//! next.
+//! next. Of those that somebody pinned no rule is asked: they are where the pin says.
 
 use super::map_deployments::{DeploymentRow, assign_known};
 use super::mapper::Mapper;
@@ -50,6 +50,7 @@ async fn map(conn: &mut PgConnection, mapper: &Mapper, operational_event_ids: Op
             });
         }
     }
+    moves.extend(pinned_moves(conn, operational_event_ids).await?);
     apply(conn, &moves).await
 }
 
@@ -59,6 +60,39 @@ struct Move {
     environment_rule_id: Option<i64>,
     service_rule_id: Option<i64>,
     service_ids: Vec<i64>,
+}
+
+// Those that are not where somebody pinned them to: just now, or because the row was made anew. A rule goes on being shown
+// for what it decided as the pin does.
+async fn pinned_moves(conn: &mut PgConnection, operational_event_ids: Option<&[i64]>) -> sqlx::Result<Vec<Move>> {
+    let rows = sqlx::query!(
+        r#"SELECT o.operational_event_id AS "operational_event_id!", o.environment_id, o.environment_rule_id,
+                  o.service_rule_id, p.environment_id AS pinned_environment_id,
+                  coalesce((SELECT array_agg(os.service_id ORDER BY os.service_id) FROM operational_event_service os
+                            WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_ids!",
+                  coalesce((SELECT array_agg(ps.service_id ORDER BY ps.service_id) FROM operational_event_pin_service ps
+                            WHERE ps.event_source_id = p.event_source_id AND ps.external_id = p.external_id), '{}')
+                      AS "pinned_service_ids!"
+           FROM operational_event_pin p
+           JOIN operational_event o ON o.event_source_id = p.event_source_id AND o.external_id = p.external_id
+           WHERE $1::bigint[] IS NULL OR o.operational_event_id = ANY($1)
+           ORDER BY o.operational_event_id"#,
+        operational_event_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let moves = rows.into_iter().filter_map(|row| {
+        let keeps_environment = row.environment_id == row.pinned_environment_id;
+        let keeps_services = row.service_ids == row.pinned_service_ids;
+        (!keeps_environment || !keeps_services).then(|| Move {
+            operational_event_id: row.operational_event_id,
+            environment_id: row.pinned_environment_id,
+            environment_rule_id: row.environment_rule_id.filter(|_| keeps_environment),
+            service_rule_id: row.service_rule_id.filter(|_| keeps_services),
+            service_ids: row.pinned_service_ids,
+        })
+    });
+    Ok(moves.collect())
 }
 
 // Where a service that was removed is another one now, the deployments of both places are judged again.
@@ -132,7 +166,7 @@ pub(super) async fn naming_added(conn: &mut PgConnection, mapper: &Mapper) -> sq
     .await
 }
 
-// Rules see an operational event as they see a deployment: under its own number here.
+// Rules see an operational event as they see a deployment: under its own number here. Those that are pinned they do not.
 async fn rows(conn: &mut PgConnection, operational_event_ids: Option<&[i64]>) -> sqlx::Result<Vec<DeploymentRow>> {
     sqlx::query_as!(
         DeploymentRow,
@@ -143,7 +177,9 @@ async fn rows(conn: &mut PgConnection, operational_event_ids: Option<&[i64]>) ->
                             WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_ids!",
                   false AS "is_run!"
            FROM operational_event o JOIN event_source s USING (event_source_id)
-           WHERE $1::bigint[] IS NULL OR o.operational_event_id = ANY($1)
+           WHERE ($1::bigint[] IS NULL OR o.operational_event_id = ANY($1))
+             AND NOT EXISTS (SELECT FROM operational_event_pin p
+                             WHERE p.event_source_id = o.event_source_id AND p.external_id = o.external_id)
            ORDER BY o.operational_event_id"#,
         operational_event_ids
     )

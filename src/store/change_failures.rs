@@ -16,6 +16,8 @@ pub struct ChangeFailure {
     pub deployment_id: Option<i64>,
     /// The version that it went back to.
     pub version: Option<String>,
+    /// The incident.
+    pub operational_event_id: Option<i64>,
     /// The incident, or the change that reverted or mended it.
     pub title: Option<String>,
     /// Its page at the sender.
@@ -41,7 +43,7 @@ pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64) -> sqlx:
     sqlx::query_as!(
         ChangeFailure,
         r#"SELECT DISTINCT f.reason AS "reason!", f.failed_at AS "failed_at!",
-                  f.evidence_deployment_id AS deployment_id, d.version AS "version?",
+                  f.evidence_deployment_id AS deployment_id, d.version AS "version?", f.operational_event_id,
                   coalesce(o.title, c.title) AS title, coalesce(o.url, c.url) AS url,
                   m.marked_by AS "marked_by?", m.note AS "note?"
            FROM change_failures_of($1, $2) f

@@ -1,24 +1,8 @@
 //! Which rules a deployment was matched by, and matches that somebody pinned: rules do not move these any more.
 
+use super::pins::{Matching, Pin};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-
-/// How a deployment came to its services and environment.
-#[derive(Debug, Clone, Default)]
-pub struct Matching {
-    /// The rule that named the services.
-    pub service_rule_id: Option<i64>,
-    /// What it says of itself; none where it is gone by now.
-    pub service_rule_note: Option<String>,
-    /// The rule that named the environment.
-    pub environment_rule_id: Option<i64>,
-    /// What it says of itself; none where it is gone by now.
-    pub environment_rule_note: Option<String>,
-    /// Who pinned it.
-    pub pinned_by: Option<String>,
-    /// When.
-    pub pinned_at: Option<DateTime<Utc>>,
-}
 
 /// How this deployment was matched; none where there is no such.
 pub async fn matching(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Option<Matching>> {
@@ -54,30 +38,11 @@ pub async fn unpin(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<
     Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
 
-/// A match that somebody pinned.
-#[derive(Debug, Clone)]
-pub struct Pin {
-    /// The deployment.
-    pub deployment_id: i64,
-    /// The id that its sender gave.
-    pub external_id: String,
-    /// Who told of it.
-    pub source_name: String,
-    /// Short name of its environment.
-    pub environment_slug: Option<String>,
-    /// Short names of its services.
-    pub service_slugs: Vec<String>,
-    /// Who pinned it.
-    pub pinned_by: String,
-    /// When.
-    pub pinned_at: DateTime<Utc>,
-}
-
 /// What is pinned, the latest first.
 pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin>> {
     sqlx::query_as!(
         Pin,
-        r#"SELECT d.deployment_id, d.external_id, s.name AS source_name, e.slug AS "environment_slug?",
+        r#"SELECT d.deployment_id AS subject_id, d.external_id, s.name AS source_name, e.slug AS "environment_slug?",
                   coalesce((SELECT array_agg(v.slug ORDER BY v.slug)
                             FROM deployment_service ds JOIN service v USING (service_id)
                             WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_slugs!",

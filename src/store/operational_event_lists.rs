@@ -1,9 +1,9 @@
 //! Operational events page by page, each with the rules that placed it.
 
 use super::catalogue::ENTRY_READ_MAX;
-use super::deployment_pins::Matching;
 use super::limits;
 use super::operational_events::{Listed, silent_since};
+use super::pins::Matching;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -41,10 +41,12 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<MatchedEvent>> {
     let rows = sqlx::query!(
-        r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
-                  lost.at AS "last_mention_at?", o.time_is_received, o.url, s.name AS source_name,
+        r#"SELECT o.operational_event_id AS "operational_event_id!", o.kind AS "kind!", o.status AS "status!", o.severity,
+                  o.title AS "title!", o.started_at AS "started_at!", o.ended_at, lost.at AS "last_mention_at?",
+                  o.time_is_received AS "time_is_received!", o.url, s.name AS "source_name!",
                   e.name AS "environment_name?", o.service_rule_id, sr.note AS "service_rule_note?",
-                  o.environment_rule_id, er.note AS "environment_rule_note?",
+                  o.environment_rule_id, er.note AS "environment_rule_note?", p.pinned_by AS "pinned_by?",
+                  p.pinned_at AS "pinned_at?",
                   coalesce((SELECT array_agg(v.name ORDER BY v.name)
                             FROM operational_event_service os JOIN service v USING (service_id)
                             WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_names!"
@@ -52,6 +54,8 @@ pub async fn list(
            LEFT JOIN environment e USING (environment_id)
            LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = o.service_rule_id
            LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
+           LEFT JOIN operational_event_pin p
+               ON p.event_source_id = o.event_source_id AND p.external_id = o.external_id
            -- Only incidents have one: of what else is open, as live environments are, nothing is looked up.
            LEFT JOIN LATERAL (
                SELECT known.at FROM lost_ends(o.operational_event_id, $8) known
@@ -98,7 +102,8 @@ pub async fn list(
             service_rule_note: row.service_rule_note,
             environment_rule_id: row.environment_rule_id,
             environment_rule_note: row.environment_rule_note,
-            ..Matching::default()
+            pinned_by: row.pinned_by,
+            pinned_at: row.pinned_at,
         },
     });
     Ok(matched.collect())

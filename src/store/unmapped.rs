@@ -180,6 +180,8 @@ pub struct UnmappedEvents {
     pub service_rule_id: Option<i64>,
     /// How many.
     pub event_count: i64,
+    /// The number of the newest.
+    pub last_id: i64,
     /// One line about the newest.
     pub last_title: String,
     /// When the newest began.
@@ -195,6 +197,8 @@ pub async fn events(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Unm
         r#"SELECT s.name AS source_name, o.kind, o.service_raw, o.environment_raw, o.repo, o.service_rule_id,
                   count(*) AS "event_count!", max(o.started_at) AS "last_at!",
                   (array_agg(o.title ORDER BY o.started_at DESC, o.operational_event_id DESC))[1] AS "last_title!",
+                  (array_agg(o.operational_event_id ORDER BY o.started_at DESC, o.operational_event_id DESC))[1]
+                      AS "last_id!",
                   count(*) OVER () AS "row_count!"
            FROM operational_event o JOIN event_source s USING (event_source_id)
            WHERE NOT EXISTS (SELECT FROM operational_event_service os

@@ -20,18 +20,34 @@ const EVENT_COUNT_MAX: usize = 10_000;
 /// Listed below it.
 const ROW_COUNT_MAX: usize = 50;
 
-/// A row of the list.
-#[derive(Debug, Clone)]
+/// A row of the list. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/context_row.html")]
 pub struct ContextRow {
     /// `Orders fail`.
     pub title: String,
-    /// The address of its page at the sender, or nothing.
+    /// The address of its page.
     pub href: String,
     /// `3 Mar 10:00`.
     pub at: String,
-    /// `incident, resolved after 12 min, production, told by pagerduty`.
+    /// `incident, resolved after 12 min, production`.
     pub details: String,
+    /// Its sender.
+    pub told_by: ToldBy,
 }
+
+impl askama::filters::HtmlSafe for ContextRow {}
+
+/// `told by pagerduty`, which leads to its page there. Written into a template as it is.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/told_by.html")]
+pub struct ToldBy {
+    source: String,
+    /// The address of its page at the sender, or nothing.
+    href: String,
+}
+
+impl askama::filters::HtmlSafe for ToldBy {}
 
 /// Whose events: of services, in an environment or in none that is known.
 #[derive(Debug, Clone, Copy)]
@@ -123,13 +139,17 @@ impl ContextEvents {
         Self { listed, is_cut, list_href, days: Some(days) }
     }
 
-    /// Marks for the lane below a chart, in order of time. Each leads to the list of its days.
+    /// Marks for the lane below a chart, in order of time. Each leads to its page, several to the list of their days.
     pub fn on_chart(&self, buckets: &Buckets) -> Vec<Event> {
         let event = |one: &Listed| {
             let day = one.started_at.date_naive();
             Some(Event {
                 index: buckets.index_of(day)?,
-                leads: Leads::Days { list_href: self.list_href.clone(), day },
+                leads: Leads::Days {
+                    list_href: self.list_href.clone(),
+                    day,
+                    own_href: page_of(one.operational_event_id),
+                },
                 label: format!("{}, {}: {}", one.started_at.format("%-d %b %H:%M"), one.kind_in_words(), one.title),
             })
         };
@@ -191,16 +211,24 @@ pub(super) fn row(one: &Listed) -> ContextRow {
         (Some(end), _) => format!("{status} after {}", duration(end - one.started_at)),
     });
     details.push(one.environment_name.clone().unwrap_or_else(|| "any environment".into()));
-    details.push(format!("told by {}", one.source_name));
     if one.time_is_received {
         details.push("time of receipt".into());
     }
     ContextRow {
         title: one.title.clone(),
-        href: safe_url(one.url.as_deref()).unwrap_or_default().to_owned(),
+        href: page_of(one.operational_event_id),
         at: one.started_at.format("%-d %b %H:%M").to_string(),
         details: details.join(", "),
+        told_by: ToldBy {
+            source: one.source_name.clone(),
+            href: safe_url(one.url.as_deref()).unwrap_or_default().to_owned(),
+        },
     }
+}
+
+/// The address of the page of one.
+pub(super) fn page_of(operational_event_id: i64) -> String {
+    format!("{PATH}/{operational_event_id}")
 }
 
 /// "25 min", "2 h 5 min", "2 d 1 h".

@@ -44,6 +44,7 @@ pub mod environment;
 mod environment_end;
 pub mod environments;
 pub mod error;
+pub(crate) mod event_pins;
 pub mod event_source;
 pub mod event_sources;
 pub mod export;
@@ -63,6 +64,7 @@ mod known_values;
 pub mod line_turns;
 mod list_pages;
 pub mod mapping_change;
+mod matched;
 mod method;
 mod metric_queries;
 pub mod metrics;
@@ -70,6 +72,7 @@ pub mod missing_bills;
 pub mod moments;
 mod moved_lines;
 pub mod moves;
+mod operational_event;
 mod operational_events;
 pub mod overview;
 mod paced;
@@ -237,6 +240,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
     crate::api::environments::routes,
+    crate::api::event_pins::routes,
     crate::api::event_sources::routes,
     crate::api::forecast::routes,
     crate::api::impact::routes,
@@ -284,6 +288,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     metric_queries::routes,
     method::routes,
     metrics::routes,
+    operational_event::routes,
     operational_events::routes,
     overview::routes,
     preferences::routes,

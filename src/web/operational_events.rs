@@ -3,10 +3,10 @@
 
 use super::context_events::{self, ContextRow, PATH};
 use super::csv::{Cell, Table};
-use super::deployment::matching::{self, RuleRow};
 use super::deployment::safe_url;
 use super::deployments::{cursor, days};
 use super::filters::grouped;
+use super::matched::{self, RuleRow};
 use super::moments::machine;
 use super::paged_file::{self, Pages, Turn};
 use super::parts::{Filters, Select};
@@ -48,6 +48,8 @@ struct EventsPage {
 struct EventRow {
     event: ContextRow,
     services: String,
+    /// Who pinned it, and when.
+    pinned: Option<String>,
     rules: Vec<RuleRow>,
 }
 
@@ -135,8 +137,9 @@ fn cells(matched: &MatchedEvent) -> Vec<Cell<'_>> {
     let MatchedEvent { event, matching, .. } = matched;
     let moment = |at: &Option<DateTime<Utc>>| at.as_ref().map_or(Cell::Empty, |at| machine(at).into());
     let id = |id: Option<i64>| id.map_or(Cell::Empty, Cell::Count);
-    let placed = matching::rows(matching);
-    let placed: Vec<String> = placed.iter().map(|rule| format!("{} by {}", rule.what, rule.note)).collect();
+    let rules = matched::rows(matching);
+    let by_rules = rules.iter().map(|rule| format!("{} by {}", rule.what, rule.note));
+    let placed: Vec<String> = matched::pinned(matching).into_iter().chain(by_rules).collect();
     vec![
         event.operational_event_id.into(),
         event.kind_in_words().into(),
@@ -202,7 +205,8 @@ fn row(matched: &MatchedEvent) -> EventRow {
     EventRow {
         event: ContextRow { at: matched.event.started_at.format("%-d %b %Y %H:%M").to_string(), ..event },
         services: matched.service_names.join(", "),
-        rules: matching::rows(&matched.matching),
+        pinned: matched::pinned(&matched.matching),
+        rules: matched::rows(&matched.matching),
     }
 }
 

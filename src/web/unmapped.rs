@@ -20,6 +20,7 @@ use axum::extract::{RawQuery, State};
 use bigdecimal::BigDecimal;
 use chrono::Days;
 use std::collections::BTreeMap;
+pub(super) use told::EventNames;
 use told::{DeploymentRow, EventRow, PipelineRow, deployment_row, event_row, pipeline_row};
 
 /// The routes of this file. Whoever does not see the whole organisation's cost sees the deployments only.

@@ -150,6 +150,9 @@ async fn what_has_odd_values_is_stored_and_shown(pool: PgPool) {
     let ids: Vec<i64> = sqlx::query_scalar("SELECT deployment_id FROM deployment").fetch_all(&pool).await.unwrap();
     assert!(ids.len() > 5, "{ids:?}");
     paths.extend(ids.iter().step_by(5).map(|id| format!("/deployments/{id}")));
+    let events = "SELECT operational_event_id FROM operational_event ORDER BY 1";
+    let events: Vec<i64> = sqlx::query_scalar(events).fetch_all(&pool).await.unwrap();
+    paths.extend(events.iter().step_by(5).map(|id| format!("/events/{id}")));
     let browser = doors.app.browser(Role::Admin, true, &[]).await;
     for path in paths {
         assert_eq!(browser.get(&path).await.status, StatusCode::OK, "{path}");

@@ -2,6 +2,7 @@
 //! this one.
 
 use crate::senders::{Doors, courses};
+use crate::support;
 use axum::http::StatusCode;
 use costwake::events::clean_url;
 use costwake::store::Role;
@@ -33,7 +34,7 @@ const LINKS: [(&str, &str, &[&str]); 6] = [
     (
         "an incident",
         "UPDATE operational_event SET url = $1",
-        &["/deployments/{id}", "/services/checkout?period=2026-02-20..2026-03-20", "/events"],
+        &["/deployments/{id}", "/services/checkout?period=2026-02-20..2026-03-20", "/events", "/events/{event}"],
     ),
     ("a runbook", "UPDATE service_detail SET runbook = $1", &["/services/checkout"]),
 ];
@@ -76,6 +77,7 @@ async fn s26_links_from_outside_are_of_the_web_and_know_nothing_of_this_page(poo
     sqlx::query("INSERT INTO service (slug, name) VALUES ('checkout', 'checkout')").execute(&pool).await.unwrap();
     courses(&pool, &["argocd", "alertmanager", "pagerduty"]).await;
     let id = outside(&pool).await;
+    let event = support::count(&pool, "SELECT min(operational_event_id) FROM operational_event").await;
     let browser = doors.app.browser(Role::Admin, true, &[]).await;
     for (what, statement, paths) in LINKS {
         for address in HOSTILE.into_iter().chain([GOOD]) {
@@ -83,7 +85,7 @@ async fn s26_links_from_outside_are_of_the_web_and_know_nothing_of_this_page(poo
             sqlx::query(statement).bind(address).execute(&pool).await.unwrap();
             let mut is_linked = false;
             for path in paths {
-                let path = path.replace("{id}", &id.to_string());
+                let path = path.replace("{id}", &id.to_string()).replace("{event}", &event.to_string());
                 let page = browser.get(&path).await;
                 assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
                 for link in links(&page.body) {

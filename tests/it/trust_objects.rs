@@ -48,6 +48,12 @@ pub async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
                    SELECT service_id, 'USD', 'spike', '2026-10-03', '2026-10-03', '2026-10-03', now(), now(), 1, 1, 1111.25, 1
                    FROM service WHERE slug = 'alpha-svc'";
     sqlx::query(anomaly).execute(pool).await.unwrap();
+    let event =
+        "INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at, ended_at,
+                     time_is_received)
+                 SELECT min(event_source_id), 'load-test', 'marker', 'done', 'Load test', '2026-01-05T10:00:00Z',
+                     '2026-01-05T10:00:00Z', false FROM event_source";
+    sqlx::query(event).execute(pool).await.unwrap();
     let query =
         "INSERT INTO metric_query (metric, address, promql, service_label, next_pull_at, changed_by, changed_at)
                  VALUES ('requests', 'https://prometheus.example', 'up', 'service', now(), 'ann', now())";
@@ -72,6 +78,7 @@ pub async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
     let of = async |path: &str| match path {
         path if path.contains("deliveries/{id}") => id(pool, "SELECT max(delivery_id) FROM delivery").await,
         path if path.contains("/deployments") => id(pool, "SELECT max(deployment_id) FROM deployment").await,
+        path if path.contains("/events/") => id(pool, "SELECT min(operational_event_id) FROM operational_event").await,
         path if path.contains("/anomalies") => id(pool, "SELECT min(anomaly_id) FROM anomaly").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
         path if path.contains("/splits") => id(pool, "SELECT min(split_id) FROM split").await,

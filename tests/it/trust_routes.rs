@@ -30,6 +30,9 @@ GET /api/v1/deployments/{id}/unit-costs money read
 GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
+GET /api/v1/event-pins signed-in read
+PUT /api/v1/events/{id}/pin bills admin
+DELETE /api/v1/events/{id}/pin bills admin
 GET /api/v1/event-sources admin read
 PUT /api/v1/event-sources/{name}/reading admin admin
 DELETE /api/v1/event-sources/{name}/reading admin admin
@@ -166,6 +169,9 @@ GET /environments.csv money
 GET /environments/{slug} money
 GET /events signed-in
 GET /events.csv signed-in
+GET /events/{id} signed-in
+POST /events/{id}/pin bills
+POST /events/{id}/unpin bills
 GET /finance/history organisation
 GET /finance/history.csv organisation
 GET /finance/history/difference.csv organisation

@@ -62,12 +62,14 @@ pub struct Event {
 pub enum Leads {
     /// To this address.
     To(String),
-    /// To this list, on the days of all events that share the mark.
+    /// To its own page where it has the mark to itself, else to this list, on the days of all events that share it.
     Days {
         /// The list's address without its days.
         list_href: String,
         /// When the event was.
         day: NaiveDate,
+        /// Its own page.
+        own_href: String,
     },
 }
 
@@ -215,9 +217,12 @@ fn placed_event(group: &[&Event], bar_count: usize) -> PlacedEvent {
 
 // Where one of them leads to a list, the list has what the mark stands for.
 fn address(group: &[&Event]) -> String {
+    if let [Event { leads: Leads::Days { own_href, .. }, .. }] = group {
+        return own_href.clone();
+    }
     let mut listed: Option<(&str, NaiveDate, NaiveDate)> = None;
     for event in group {
-        if let Leads::Days { list_href, day } = &event.leads {
+        if let Leads::Days { list_href, day, .. } = &event.leads {
             let (href, first, last) = listed.unwrap_or((list_href.as_str(), *day, *day));
             listed = Some((href, first.min(*day), last.max(*day)));
         }
@@ -225,7 +230,7 @@ fn address(group: &[&Event]) -> String {
     match (listed, &group[0].leads) {
         (Some((list_href, first, last)), _) => of_days(list_href, first, last),
         (None, Leads::To(href)) => href.clone(),
-        (None, Leads::Days { list_href, day }) => of_days(list_href, *day, *day),
+        (None, Leads::Days { list_href, day, .. }) => of_days(list_href, *day, *day),
     }
 }
 
@@ -279,7 +284,11 @@ mod tests {
     #[test]
     fn a_mark_leads_to_the_days_of_all_that_it_stands_for() {
         let event = |index: usize, leads: Leads| Event { index, leads, label: String::new() };
-        let on = |day: &str| Leads::Days { list_href: "/events?env=a".into(), day: day.parse().unwrap() };
+        let on = |day: &str| Leads::Days {
+            list_href: "/events?env=a".into(),
+            day: day.parse().unwrap(),
+            own_href: format!("/events/{day}"),
+        };
         let to = Leads::To("/deliveries/1".into());
         let events = [
             event(0, on("2026-03-03")),
@@ -289,11 +298,7 @@ mod tests {
             event(90, to),
         ];
         let hrefs: Vec<String> = place_events(&events, 100).into_iter().map(|one| one.href).collect();
-        let expected = [
-            "/events?env=a&period=2026-03-01..2026-03-03",
-            "/events?env=a&period=2026-03-09..2026-03-09",
-            "/deliveries/1",
-        ];
+        let expected = ["/events?env=a&period=2026-03-01..2026-03-03", "/events/2026-03-09", "/deliveries/1"];
         assert_eq!(hrefs, expected);
         let day = "2026-03-09".parse().unwrap();
         assert_eq!(of_days("/events", day, day), "/events?period=2026-03-09..2026-03-09");

@@ -1,5 +1,6 @@
 //! Why a deployment counts as a failed change, and saying so by hand.
 
+use super::super::context_events::page_of;
 use super::super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes, detached};
 use super::safe_url;
 use crate::events::clean_text;
@@ -35,7 +36,9 @@ pub fn row(failure: &ChangeFailure) -> FailureRow {
             format!("/deployments/{id}"),
         ),
         ("hotfix", Some(id)) => (format!("Mended by a hotfix: {title}"), format!("/deployments/{id}")),
-        ("incident", _) => (format!("Incident within a day: {title}"), String::new()),
+        ("incident", _) => {
+            (format!("Incident within a day: {title}"), failure.operational_event_id.map(page_of).unwrap_or_default())
+        }
         ("revert", _) => (format!("Reverted: {title}"), String::new()),
         _ => (format!("Marked by {}", failure.marked_by.as_deref().unwrap_or("somebody")), String::new()),
     };

@@ -1,45 +1,14 @@
-//! By which rules a deployment came to its services and environment, and pinning that.
+//! Pinning how a deployment came to its services and environment.
 
 use super::super::mapping_change::{self, Done, MappingChange};
 use super::super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
-use crate::store::deployment_pins::{self, Matching};
+use crate::store::deployment_pins;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::json;
 
 pub fn routes(routes: Routes) -> Routes {
     routes.post("/deployments/{id}/pin", Policy::Bills, pin).post("/deployments/{id}/unpin", Policy::Bills, unpin)
-}
-
-/// A rule as the page names it: what it decided, its page, and what it says of itself.
-pub struct RuleRow {
-    pub what: &'static str,
-    pub href: String,
-    pub note: String,
-}
-
-pub fn rows(matching: &Matching) -> Vec<RuleRow> {
-    let row = |what, id: Option<i64>, note: &Option<String>| {
-        id.map(|id| RuleRow {
-            what,
-            href: if note.is_some() { format!("/rules/{id}/history") } else { String::new() },
-            note: match note.as_deref() {
-                Some("") => format!("rule {id}"),
-                Some(note) => note.to_owned(),
-                None => format!("rule {id}, which is gone by now"),
-            },
-        })
-    };
-    let service = row("Service", matching.service_rule_id, &matching.service_rule_note);
-    let environment = row("Environment", matching.environment_rule_id, &matching.environment_rule_note);
-    service.into_iter().chain(environment).collect()
-}
-
-/// What its sender told beside names, `stage: Deploy`: rules can look at each, as `pipeline`, `path` or a tag.
-pub fn told(attributes: &serde_json::Value) -> Vec<String> {
-    let pairs = attributes.as_object().into_iter().flatten();
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    pairs.map(|(key, value)| format!("{key}: {}", text(value))).collect()
 }
 
 async fn pin(

@@ -18,6 +18,7 @@ use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
 use super::drill;
+use super::matched::MatchSection;
 use super::parts::{Figure, Figures};
 use super::query::{Accepts, View, range_label};
 use super::unit_costs::UnitSection;
@@ -30,7 +31,7 @@ use crate::store::deployment_costs::{self, ServedService, ServiceDayCost, Sides}
 use crate::store::deployment_list::label_of;
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
-use crate::store::deployment_pins::{self, Matching};
+use crate::store::deployment_pins;
 use crate::store::impact_series::Environments;
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
@@ -48,7 +49,6 @@ pub use effect::{FlagRow, flags, standing};
 use export::export;
 use failure::FailureRow;
 use figure_changes::FigureChangeRow;
-use matching::RuleRow;
 use others::Others;
 use resources::ResourceTable;
 pub use units::unit_costs;
@@ -99,11 +99,7 @@ struct DeploymentPage {
     context_href: String,
     /// Why it counts as failed although it went live.
     failures: Vec<FailureRow>,
-    matching: Matching,
-    match_rules: Vec<RuleRow>,
-    /// What rules can look at beside names.
-    told: Vec<String>,
-    can_pin: bool,
+    match_section: MatchSection,
     is_marked: bool,
     /// Others of the same billing day, which its cost cannot be told from.
     change_set: ChangeSet,
@@ -251,6 +247,12 @@ async fn show(
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
     let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
+    let path = format!("/deployments/{id}");
+    let raw = row.environment_raw.as_deref();
+    let mut match_section = MatchSection::new(path, &matching, &row.service_raw, raw, &row.attributes);
+    if Policy::Bills.allows(&principal) {
+        match_section = match_section.pinnable(true, None);
+    }
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
@@ -271,10 +273,7 @@ async fn show(
         context_href: context.href(),
         is_marked: failures.iter().any(|one| one.reason == "marked"),
         failures: failures.iter().map(failure::row).collect(),
-        match_rules: matching::rows(&matching),
-        told: matching::told(&row.attributes),
-        matching,
-        can_pin: Policy::Bills.allows(&principal),
+        match_section,
         change_set,
         course: course::course(&row),
         same_version: change_set::same_version(&row),

@@ -1,5 +1,6 @@
 //! What senders told and no rule gives to anybody: deployments, pipelines, operational events.
 
+use super::super::context_events::page_of;
 use super::super::rules::form::{ConditionFields, RuleForm};
 use super::super::suggestions::{Suggester, Suggestion};
 use super::{equals, reason};
@@ -44,6 +45,7 @@ pub struct EventRow {
     /// Why no service has them.
     pub reason: String,
     pub count: i64,
+    pub last_href: String,
     pub last_title: String,
     pub last_at: DateTime<Utc>,
     pub rule_url: String,
@@ -151,15 +153,55 @@ pub fn pipeline_row(pipeline: UnmappedPipeline, stored: &[MappingRule], suggeste
     PipelineRow { rule_url: form.url("/rules/new"), pipeline, has_rule, suggestion }
 }
 
+/// What a sender told of an operational event that rules can look at.
+pub struct EventNames<'a> {
+    pub source: &'a str,
+    pub services: &'a [String],
+    pub environment: Option<&'a str>,
+    pub repo: Option<&'a str>,
+}
+
+impl EventNames<'_> {
+    /// Why no service has it; the rule is the one that named a service.
+    pub fn reason(&self, service_rule_id: Option<i64>, stored: &[MappingRule]) -> String {
+        let value = |name: &str| match name {
+            "service" => self.services.first().cloned(),
+            "environment" => self.environment.map(str::to_owned),
+            "repo" => self.repo.map(str::to_owned),
+            _ => None,
+        };
+        reason(service_rule_id, stored, value)
+    }
+
+    /// The form of a rule that would give it to a service: by the name that was sent where there is one, else by what else
+    /// tells these from others of the source.
+    pub fn rule_url(&self) -> String {
+        let mut conditions: Vec<_> = equals("source", self.source).into_iter().collect();
+        match self.services.first() {
+            Some(service) => conditions.extend(equals("service", service)),
+            None => {
+                conditions.extend(self.repo.and_then(|repo| equals("repo", repo)));
+                conditions.extend(self.environment.and_then(|environment| equals("environment", environment)));
+            }
+        }
+        let form =
+            RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() };
+        form.url("/rules/new")
+    }
+}
+
+fn event_names(row: &UnmappedEvents) -> EventNames<'_> {
+    EventNames {
+        source: &row.source_name,
+        services: &row.service_raw,
+        environment: row.environment_raw.as_deref(),
+        repo: row.repo.as_deref(),
+    }
+}
+
 /// Why no service has these operational events.
 pub fn event_reason(row: &UnmappedEvents, stored: &[MappingRule]) -> String {
-    let value = |name: &str| match name {
-        "service" => row.service_raw.first().cloned(),
-        "environment" => row.environment_raw.clone(),
-        "repo" => row.repo.clone(),
-        _ => None,
-    };
-    reason(row.service_rule_id, stored, value)
+    event_names(row).reason(row.service_rule_id, stored)
 }
 
 /// Operational events with the rule that would give them to a service.
@@ -174,22 +216,10 @@ pub fn event_row(row: &UnmappedEvents, stored: &[MappingRule], suggester: &Sugge
         environment: row.environment_raw.clone().unwrap_or_else(|| "not named".into()),
         reason: event_reason(row, stored),
         count: row.event_count,
+        last_href: page_of(row.last_id),
         last_title: row.last_title.clone(),
         last_at: row.last_at,
-        rule_url: event_rule(row).url("/rules/new"),
+        rule_url: event_names(row).rule_url(),
         suggestion: by_name.or_else(by_repository),
     }
-}
-
-// By the name that was sent where there is one, else by what else tells these from others of the source.
-fn event_rule(row: &UnmappedEvents) -> RuleForm {
-    let mut conditions: Vec<_> = equals("source", &row.source_name).into_iter().collect();
-    match row.service_raw.first() {
-        Some(service) => conditions.extend(equals("service", service)),
-        None => {
-            conditions.extend(row.repo.as_deref().and_then(|repo| equals("repo", repo)));
-            conditions.extend(row.environment_raw.as_deref().and_then(|raw| equals("environment", raw)));
-        }
-    }
-    RuleForm { applies_to: "deployments".into(), conditions, place: "last".into(), ..RuleForm::default() }
 }

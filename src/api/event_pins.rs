@@ -1,0 +1,125 @@
+//! `/api/v1/event-pins`: matches of operational events that rules do not move.
+
+use super::catalogue::{answer, parse, present};
+use super::deployment_pins::says_anything;
+use super::error::{ErrorBody, Result};
+use crate::store::operational_event_pins;
+use crate::store::pins::Pin;
+use crate::web::event_pins::{self, Asked};
+use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+const LIST_MAX: i64 = 1000;
+
+/// The routes of this file.
+pub fn routes(routes: Routes) -> Routes {
+    let admin = ApiPolicy::admin(Policy::Bills);
+    routes
+        .api_get("/api/v1/event-pins", ApiPolicy::read(Policy::SignedIn), list)
+        .api_put("/api/v1/events/{id}/pin", admin, pin)
+        .api_delete("/api/v1/events/{id}/pin", admin, unpin)
+}
+
+/// A match of an operational event that somebody pinned.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct EventPin {
+    /// The operational event.
+    pub event_id: i64,
+    /// The key that its sender's id makes.
+    pub id: String,
+    /// The event source.
+    pub source: String,
+    /// Short name of the environment that it stays in; null for any.
+    pub environment: Option<String>,
+    /// Short names of the services that it stays with.
+    pub services: Vec<String>,
+    /// Who pinned it.
+    pub pinned_by: String,
+    /// When.
+    pub pinned_at: DateTime<Utc>,
+}
+
+impl From<Pin> for EventPin {
+    fn from(pin: Pin) -> Self {
+        Self {
+            event_id: pin.subject_id,
+            id: pin.external_id,
+            source: pin.source_name,
+            environment: pin.environment_slug,
+            services: pin.service_slugs,
+            pinned_by: pin.pinned_by,
+            pinned_at: pin.pinned_at,
+        }
+    }
+}
+
+/// Where an operational event is to stay; what is absent is as it is now.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewEventPin {
+    /// Short names of its services, one at least.
+    pub services: Option<Vec<String>>,
+    /// Short name of its environment; `null` for any.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub environment: Option<Option<String>>,
+}
+
+/// Whether an event's match is pinned now.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct EventPinState {
+    /// The operational event.
+    pub event_id: i64,
+    /// Rules do not move it.
+    pub is_pinned: bool,
+    /// It was otherwise before.
+    pub has_changed: bool,
+}
+
+/// List pinned matches of operational events, the latest 1,000.
+#[utoipa::path(get, path = "/api/v1/event-pins", tag = "events", responses((status = 200, body = Vec<EventPin>)))]
+pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<EventPin>>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let pins = operational_event_pins::list(&mut snapshot, None, LIST_MAX).await?;
+    Ok(Json(pins.into_iter().map(EventPin::from).collect()))
+}
+
+/// Pin an operational event: its services and environment are these, whatever rules say from now on. Without a body they
+/// are those that it has.
+#[utoipa::path(put, path = "/api/v1/events/{id}/pin", tag = "events", request_body = NewEventPin,
+    params(("id" = i64, Path, description = "Its number, as /events.json has it")),
+    responses((status = 200, body = EventPinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub async fn pin(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(event_id): Path<i64>,
+    body: Bytes,
+) -> Result<Response> {
+    let new: NewEventPin = if says_anything(&body) { parse(&body)? } else { NewEventPin::default() };
+    let asked = Asked { services: new.services, environment: new.environment };
+    let done = event_pins::pin(app, principal, address, event_id, asked).await;
+    let state = |has_changed| EventPinState { event_id, is_pinned: true, has_changed };
+    answer(StatusCode::OK, done.map(|done| done.map(state)))
+}
+
+/// Let rules decide about an operational event again.
+#[utoipa::path(delete, path = "/api/v1/events/{id}/pin", tag = "events",
+    params(("id" = i64, Path, description = "Its number, as /events.json has it")),
+    responses((status = 200, body = EventPinState), (status = 404, body = ErrorBody)))]
+pub async fn unpin(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Path(event_id): Path<i64>,
+) -> Result<Response> {
+    let done = event_pins::unpin(app, principal, address, event_id).await;
+    let state = |has_changed| EventPinState { event_id, is_pinned: false, has_changed };
+    answer(StatusCode::OK, done.map(|done| done.map(state)))
+}

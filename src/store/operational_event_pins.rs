@@ -1,0 +1,128 @@
+//! Operational events whose services and environment somebody pinned: rules do not move these any more.
+//!
+//! A pin is known by the source and the sender's key and says itself where the event belongs, so that it holds where
+//! deliveries are read again: the event's row may be made anew then.
+
+use super::pins::Pin;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Where an operational event belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventPlace {
+    /// Its services, in order of id.
+    pub service_ids: Vec<i64>,
+    /// Its environment; any where there is none.
+    pub environment_id: Option<i64>,
+}
+
+/// Where this event belongs now; none where there is no such.
+pub async fn place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<EventPlace>> {
+    sqlx::query_as!(
+        EventPlace,
+        r#"SELECT coalesce((SELECT array_agg(os.service_id ORDER BY os.service_id) FROM operational_event_service os
+                            WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_ids!",
+                  o.environment_id
+           FROM operational_event o WHERE o.operational_event_id = $1"#,
+        operational_event_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Keeps an event at this place, whatever rules say from now on. False where it was pinned to it already. Whoever calls it
+/// maps the event afterwards.
+pub async fn pin(
+    conn: &mut PgConnection,
+    operational_event_id: i64,
+    place: &EventPlace,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    if pinned_place(&mut *conn, operational_event_id).await?.as_ref() == Some(place) {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "INSERT INTO operational_event_pin (event_source_id, external_id, environment_id, pinned_by, pinned_at)
+         SELECT o.event_source_id, o.external_id, $2::bigint, $3::text, $4::timestamptz
+         FROM operational_event o WHERE o.operational_event_id = $1
+         ON CONFLICT (event_source_id, external_id) DO UPDATE
+             SET environment_id = excluded.environment_id, pinned_by = excluded.pinned_by,
+                 pinned_at = excluded.pinned_at",
+        operational_event_id,
+        place.environment_id,
+        by,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM operational_event_pin_service ps USING operational_event o
+         WHERE o.operational_event_id = $1 AND ps.event_source_id = o.event_source_id
+           AND ps.external_id = o.external_id AND NOT ps.service_id = ANY($2)",
+        operational_event_id,
+        &place.service_ids,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO operational_event_pin_service (event_source_id, external_id, service_id)
+         SELECT o.event_source_id, o.external_id, unnest($2::bigint[])
+         FROM operational_event o WHERE o.operational_event_id = $1 ON CONFLICT DO NOTHING",
+        operational_event_id,
+        &place.service_ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(true)
+}
+
+async fn pinned_place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<EventPlace>> {
+    sqlx::query_as!(
+        EventPlace,
+        r#"SELECT coalesce((SELECT array_agg(ps.service_id ORDER BY ps.service_id) FROM operational_event_pin_service ps
+                            WHERE ps.event_source_id = p.event_source_id AND ps.external_id = p.external_id), '{}')
+                      AS "service_ids!",
+                  p.environment_id
+           FROM operational_event_pin p
+           JOIN operational_event o ON o.event_source_id = p.event_source_id AND o.external_id = p.external_id
+           WHERE o.operational_event_id = $1"#,
+        operational_event_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Lets rules decide again. False where nobody pinned it. Whoever calls it maps the event afterwards.
+pub async fn unpin(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<bool> {
+    let gone = sqlx::query!(
+        "DELETE FROM operational_event_pin p USING operational_event o
+         WHERE o.operational_event_id = $1 AND p.event_source_id = o.event_source_id AND p.external_id = o.external_id",
+        operational_event_id
+    );
+    Ok(gone.execute(conn).await?.rows_affected() == 1)
+}
+
+/// What is pinned, the latest first: of one event, or of all. A pin of an event that nothing tells of any more waits for it.
+pub async fn list(conn: &mut PgConnection, operational_event_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<Pin>> {
+    sqlx::query_as!(
+        Pin,
+        r#"SELECT o.operational_event_id AS "subject_id!", o.external_id AS "external_id!", s.name AS "source_name!",
+                  e.slug AS "environment_slug?",
+                  coalesce((SELECT array_agg(v.slug ORDER BY v.slug)
+                            FROM operational_event_pin_service ps JOIN service v USING (service_id)
+                            WHERE ps.event_source_id = p.event_source_id AND ps.external_id = p.external_id), '{}')
+                      AS "service_slugs!",
+                  p.pinned_by AS "pinned_by!", p.pinned_at AS "pinned_at!"
+           FROM operational_event_pin p
+           JOIN operational_event o ON o.event_source_id = p.event_source_id AND o.external_id = p.external_id
+           JOIN event_source s ON s.event_source_id = p.event_source_id
+           LEFT JOIN environment e ON e.environment_id = p.environment_id
+           WHERE $1::bigint IS NULL OR o.operational_event_id = $1
+           ORDER BY p.pinned_at DESC, o.operational_event_id DESC LIMIT $2"#,
+        operational_event_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,40 @@
+//! What pins of deployments and of operational events have in common: by which rules something was matched, and who said
+//! that it stays so.
+
+use chrono::{DateTime, Utc};
+
+/// How a deployment or an operational event came to its services and environment.
+#[derive(Debug, Clone, Default)]
+pub struct Matching {
+    /// The rule that named the services.
+    pub service_rule_id: Option<i64>,
+    /// What it says of itself; none where it is gone by now.
+    pub service_rule_note: Option<String>,
+    /// The rule that named the environment.
+    pub environment_rule_id: Option<i64>,
+    /// What it says of itself; none where it is gone by now.
+    pub environment_rule_note: Option<String>,
+    /// Who pinned it.
+    pub pinned_by: Option<String>,
+    /// When.
+    pub pinned_at: Option<DateTime<Utc>>,
+}
+
+/// A match that somebody pinned.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// The number of the deployment or operational event.
+    pub subject_id: i64,
+    /// The id that its sender gave.
+    pub external_id: String,
+    /// Who told of it.
+    pub source_name: String,
+    /// Short name of its environment.
+    pub environment_slug: Option<String>,
+    /// Short names of its services.
+    pub service_slugs: Vec<String>,
+    /// Who pinned it.
+    pub pinned_by: String,
+    /// When.
+    pub pinned_at: DateTime<Utc>,
+}
