@@ -93,12 +93,12 @@ fn cause(csv: &str, key: &str) -> f64 {
     rows.find(|row| row.0 == key).unwrap_or_else(|| panic!("no {key}: {csv}")).1.parse().unwrap()
 }
 
-async fn went_back(db: &PgPool, deployment_id: i64) {
+pub(super) async fn went_back(db: &PgPool, deployment_id: i64) {
     let mark = "UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1";
     sqlx::query(mark).bind(deployment_id).execute(db).await.unwrap();
 }
 
-async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
+pub(super) async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
     sqlx::query_as(
         "SELECT phase, finding FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id",
     )
@@ -108,7 +108,7 @@ async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
     .unwrap()
 }
 
-fn of(phase: &str, finding: &str) -> (String, String) {
+pub(super) fn of(phase: &str, finding: &str) -> (String, String) {
     (phase.into(), finding.into())
 }
 
