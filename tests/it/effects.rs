@@ -2,10 +2,11 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{HEADER, World, column, decimal, deployed, texts, time, world};
+use super::finance::{World, column, decimal, deployed, texts, time, world};
+use super::made_bills::{self, Made, day};
 use super::support::{last_answer, usual_cents};
 use bigdecimal::BigDecimal;
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, price_changes};
@@ -13,10 +14,6 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 const SERVICES: [&str; 5] = ["checkout", "search", "ledger", "mail", "media"];
-
-fn day(text: &str) -> NaiveDate {
-    text.parse().unwrap()
-}
 
 /// Cents that a service costs on a day, the first one by a step more.
 fn cents(service: usize, at: NaiveDate, step: i64) -> i64 {
@@ -33,22 +30,11 @@ async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &
 }
 
 fn bill(month: &str, last: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) -> String {
-    let first = day(&format!("{month}-01"));
-    let next = first + chrono::Months::new(1);
-    let mut text = format!("{HEADER}\n");
-    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
-        for (index, service) in SERVICES.iter().enumerate() {
-            let cents = cents(index, at, step(at));
-            let cost = format!("{}.{:02}", cents / 100, cents % 100);
-            text.push_str(&format!(
-                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
-                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service},eu-1,sku-1,\
-                 1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
-                at + Days::new(1)
-            ));
-        }
-    }
-    text
+    let made = SERVICES
+        .into_iter()
+        .enumerate()
+        .map(|(index, service)| Made::new(service, move |at| cents(index, at, step(at))).of_one_unit());
+    made_bills::bill(month, last, &made.collect::<Vec<_>>())
 }
 
 async fn deploy(db: &PgPool, external_id: &str, service: &str, environment: &str, at: &str) -> i64 {

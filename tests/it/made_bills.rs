@@ -11,6 +11,7 @@ pub struct Made<'a> {
     resource: String,
     service_category: &'a str,
     charge_category: &'a str,
+    has_one_unit: bool,
     cents: Box<dyn Fn(NaiveDate) -> i64 + Send + Sync + 'a>,
 }
 
@@ -23,6 +24,7 @@ impl<'a> Made<'a> {
             resource: format!("vm-{service}"),
             service_category: "Compute",
             charge_category: "Usage",
+            has_one_unit: false,
             cents: Box::new(cents),
         }
     }
@@ -53,18 +55,23 @@ impl<'a> Made<'a> {
         Self { charge_category, ..self }
     }
 
+    /// One unit a day, so that its price moves as its cost does. Else the price is always the same, and no step is a change
+    /// of prices.
+    pub fn of_one_unit(self) -> Self {
+        Self { has_one_unit: true, ..self }
+    }
+
     /// What it costs on a day, in units of the currency.
     #[expect(clippy::float_arithmetic, reason = "what estimates are held against")]
     pub fn cost(&self, at: NaiveDate) -> f64 {
         (self.cents)(at) as f64 / 100.0
     }
 
-    // The price of a unit is always the same: a step is no change of prices.
     fn line(&self, first: NaiveDate, at: NaiveDate) -> Option<String> {
         let cents = (self.cents)(at);
         let sign = if cents < 0 { "-" } else { "" };
         let cost = format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100);
-        let quantity = if self.charge_category == "Usage" { cost.as_str() } else { "1" };
+        let quantity = if self.has_one_unit || self.charge_category != "Usage" { "1" } else { cost.as_str() };
         let (next, end) = (first + Months::new(1), at + Days::new(1));
         let Self { service, environment, resource, service_category, charge_category, .. } = self;
         (cents != 0).then(|| {
