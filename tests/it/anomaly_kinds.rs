@@ -133,7 +133,7 @@ async fn cost_faster_than_traffic_is_told_and_cost_with_its_traffic_is_not(db: P
     assert_eq!(one.first_part(), "vm-checkout-b");
     one.assert_exact(&[&made[0], &made[1]]);
     assert!((50.0..70.0).contains(&one.per_day()), "{one:?}");
-    // The days of the anomaly are other weekdays than the two weeks before: 2 % is what that makes at most.
+    // The days of the anomaly are other weekdays than the two weeks before, which is half a per cent here.
     let traffic = one.evidence["traffic_share"].as_f64().unwrap();
     assert!(traffic.abs() < 0.03, "{one:?}");
 }
@@ -307,7 +307,7 @@ async fn an_anomaly_grows_with_its_days_as_its_answers_have_it(db: PgPool) {
     let world = world(&db).await;
     made_bills::import(&world, "2026-08", "2026-10-31", &made).await;
     // The bill up to a day, which is complete in it, and all that is told then.
-    let until = async |last: &str| {
+    let until = async |last: &'static str| {
         let made_on = (day(last) + chrono::Days::new(1)).to_string();
         made_bills::import_month(&world, "2026-11", last, &made_on, &made).await;
         detect(&world).await;

@@ -32,7 +32,7 @@ fn organisation<'a>(step: impl Fn(NaiveDate) -> i64 + Send + Sync + 'a) -> Vec<M
     // Days that differ by two fifths either way.
     made.push(Made::new("media", |at| {
         let days = at.signed_duration_since(day("2026-01-01")).num_days();
-        10_000 + (days * 7919).rem_euclid(8001) - 4000
+        10_000 + (days * days * 2741 + days * 1009).rem_euclid(8001) - 4000
     }));
     made
 }
@@ -107,7 +107,7 @@ async fn a_step_up_has_its_amount_and_its_amount_for_each_request(db: PgPool) {
     assert!((per_unit("units_per_day") - mean).abs() < 0.001 * mean, "{answer}");
     assert!(per_unit("low") <= truth && truth <= per_unit("high"), "{truth}: {answer}");
     assert!((per_unit("per_unit") / truth - 1.0).abs() < 0.25, "{truth}: {answer}");
-    // A request cost a fifty-hundredth of a unit of the currency before.
+    // A request cost a five-thousandth of a unit of the currency before.
     assert!((per_unit("before") * 5000.0 - 1.0).abs() < 0.05, "{answer}");
 }
 
