@@ -97,7 +97,7 @@ fn quiet() -> Vec<Made<'static>> {
 /// The second machine of a service: two a day, and from a day on so many cents more.
 fn second(service: &'static str, from: &'static str, more: i64) -> Made<'static> {
     let from = day(from);
-    let cents = move |at| if at >= from { 200 + more } else { 200 };
+    let cents = move |at: NaiveDate| if at >= from { 200 + more } else { 200 };
     Made::new(service, cents).on(&format!("vm-{service}-b"))
 }
 

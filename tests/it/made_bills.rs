@@ -55,8 +55,8 @@ impl<'a> Made<'a> {
         Self { charge_category, ..self }
     }
 
-    /// One unit a day, so that its price moves as its cost does. Else the price is always the same, and no step is a change
-    /// of prices.
+    /// One unit a day, so that its price moves as its cost does. Else the price is always the same, and no step is a
+    /// change of prices.
     pub fn of_one_unit(self) -> Self {
         Self { has_one_unit: true, ..self }
     }
@@ -76,9 +76,9 @@ impl<'a> Made<'a> {
         let Self { service, environment, resource, service_category, charge_category, .. } = self;
         (cents != 0).then(|| {
             format!(
-                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{end}T00:00:00Z,\
-                 {charge_category},,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,{service_category},Machines,sub-1,\
-                 {resource},eu-1,sku-1,{quantity},Hours,\
+                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,\
+                 {end}T00:00:00Z,{charge_category},,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,\
+                 {service_category},Machines,sub-1,{resource},eu-1,sku-1,{quantity},Hours,\
                  \"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"{environment}\"\"}}\"\n"
             )
         })
