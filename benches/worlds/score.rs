@@ -40,8 +40,9 @@ pub struct Figures {
     /// Of findings, those that are false; and how many findings there are.
     pub wrong: f64,
     pub findings: usize,
-    /// Of releases that did nothing, those with a finding.
+    /// Of releases that did nothing, those with a finding; and how many did nothing.
     pub on_nothing: f64,
+    pub nothing: usize,
     pub cannot_tell: f64,
     /// Bursts of releases of which one alone did something, and those in which it is ranked first.
     pub bursts: usize,
@@ -115,6 +116,7 @@ fn figures(scored: &[Scored]) -> Figures {
         wrong: share(findings.iter().map(|one| !is_right(one))),
         findings: findings.len(),
         on_nothing: share(nothing.iter().map(is_finding)),
+        nothing: nothing.len(),
         cannot_tell: share(scored.iter().map(|one| one.finding == Finding::CannotTell)),
         bursts: bursts.len(),
         attributed: bursts.into_iter().filter(|right| *right).count(),

@@ -5,8 +5,9 @@
 use super::world::{COMPLETE_AGE, World};
 use chrono::NaiveDate;
 use costwake::analyze::impact::{
-    Calibration, Finding, History, Impact, Model, PriceEvent, PriceEventKind, PricedService, ReleaseDay, Siblings,
-    estimate, estimate_joint, groups, placebo, pooled_commitment_size, pooled_price_size,
+    Calibration, Finding, History, Impact, Model, PlaceboPurpose, PriceEvent, PriceEventKind, PricedService,
+    ReleaseDay, Siblings, estimate, estimate_joint, groups, placebo, placebo_asked_to, placebo_days,
+    pooled_commitment_size, pooled_price_size,
 };
 use costwake::focus::BillingPeriod;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,27 +124,38 @@ pub fn claims(world: &World, answers: &[Answer], joint: &[JointAnswer]) -> Vec<C
     claimed.map(|(service, day, ..)| Claim { service, day: world.date(day), from: day + settled_age }).collect()
 }
 
-/// Placebo days lie so far from any release.
-const PLACEBO_DISTANCE_DAYS: usize = 3;
-
-/// The calibration that a world's own placebos give, one a week for each service, as the days up to `until` say.
+/// The calibration that a world's own placebos give, on the days that the product would ask, as the days before `until`
+/// say.
 pub fn learnt(world: &World, until: usize, model: &Model, shipped: &Calibration) -> Calibration {
-    let (mut placebos, mut asked) = (Vec::new(), 0);
+    let (mut placebos, mut place) = (Vec::new(), 0);
     for service in 0..world.services.len() {
-        let releases: Vec<usize> =
-            world.deployments.iter().filter(|one| one.service == service).map(|one| one.day).collect();
-        for (place, day) in (HISTORY_DAYS..until.saturating_sub(FUTURE_DAYS)).step_by(7).enumerate() {
-            if releases.iter().any(|release| release.abs_diff(day) < PLACEBO_DISTANCE_DAYS) {
-                continue;
+        for day in placebo_days(&all_known(world, service, until.saturating_sub(1)), PlaceboPurpose::Learn) {
+            let asked_to = placebo_asked_to(day);
+            let places = [day, asked_to[0], asked_to[1]].map(|day| world.place_of(day));
+            let [Some(at), Some(settled), Some(provisional)] = places else { continue };
+            for last in [settled, provisional] {
+                let history = history(world, service, at, last + COMPLETE_AGE, model);
+                placebos.extend(placebo(&history, day, place, model));
             }
-            for (_, age) in QUESTIONS {
-                asked += 1;
-                let history = history(world, service, day, day + age, model);
-                placebos.extend(placebo(&history, world.date(day), place + service, model));
-            }
+            place += 1;
         }
     }
-    shipped.learnt(&placebos, asked)
+    shipped.learnt(&placebos, 2 * place)
+}
+
+/// All days of a service in production and its releases, as they are known on a day: what tells which days may be asked.
+fn all_known(world: &World, service: usize, asked_on: usize) -> History {
+    History {
+        first_day: world.date(0),
+        cost: world.services[service].visible("prod", 0, asked_on),
+        complete_to: world.date(asked_on.saturating_sub(COMPLETE_AGE)),
+        traffic: None,
+        siblings: None,
+        replicas: None,
+        releases: releases(world, service, 0, asked_on),
+        price_events: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// What is known of a service in production on a day, as far back as the model looks.

@@ -5,6 +5,7 @@ use crate::normalize::cluster_usage::{INTERVAL_HOURS_MAX, Payload, Usage, UsageK
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 /// Entries that travel to the database at once.
@@ -42,37 +43,52 @@ pub struct Replaced {
 
 type Entry<'a> = (&'a str, &'a UsageKey, &'a Usage);
 
-/// The intervals of a report, each once.
+/// One interval of a cluster of which a report says something: a row of [`Intervals`]. Entries lend their texts, because
+/// a report has many entries for each interval.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Interval<'a> {
+    cluster: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    begins: DateTime<Utc>,
+    ends: DateTime<Utc>,
+}
+
+impl<'a> Interval<'a> {
+    fn of(&(cluster, key, usage): &Entry<'a>) -> Self {
+        Self {
+            cluster: Cow::Borrowed(cluster),
+            kind: Cow::Borrowed(key.kind.name()),
+            begins: key.interval_start,
+            ends: usage.interval_end,
+        }
+    }
+}
+
+/// The intervals of a report, each once, as the lists that statements unnest.
 #[derive(Debug, Default)]
 struct Intervals {
     clusters: Vec<String>,
     kinds: Vec<String>,
-    starts: Vec<DateTime<Utc>>,
+    begins: Vec<DateTime<Utc>>,
     ends: Vec<DateTime<Utc>>,
-}
-
-type Interval<'a> = (&'a str, &'static str, DateTime<Utc>, DateTime<Utc>);
-
-fn interval<'a>((cluster, key, usage): &Entry<'a>) -> Interval<'a> {
-    (*cluster, key.kind.name(), key.interval_start, usage.interval_end)
 }
 
 impl Intervals {
     fn of(entries: &[Entry<'_>]) -> Self {
-        let distinct: BTreeSet<Interval<'_>> = entries.iter().map(interval).collect();
+        let distinct: BTreeSet<Interval<'_>> = entries.iter().map(Interval::of).collect();
         let mut all = Self::default();
-        for (cluster, kind, start, end) in distinct {
-            all.clusters.push(cluster.to_owned());
-            all.kinds.push(kind.to_owned());
-            all.starts.push(start);
-            all.ends.push(end);
+        for one in distinct {
+            all.clusters.push(one.cluster.into_owned());
+            all.kinds.push(one.kind.into_owned());
+            all.begins.push(one.begins);
+            all.ends.push(one.ends);
         }
         all
     }
 
     /// All that overlaps begins between these: so much of the index is looked through, and no more.
     fn span(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-        let (first, last) = (self.starts.iter().min()?, self.ends.iter().max()?);
+        let (first, last) = (self.begins.iter().min()?, self.ends.iter().max()?);
         Some((*first - TimeDelta::hours(INTERVAL_HOURS_MAX), *last))
     }
 }
@@ -84,10 +100,7 @@ pub async fn replace(conn: &mut PgConnection, report: &NewReport<'_>, entries: &
     locks::lock_cluster_reports(&mut *conn).await?;
     let report_id = insert_report(&mut *conn, report).await?;
     let newer = held_by_newer(&mut *conn, report, report_id, &Intervals::of(entries)).await?;
-    let is_kept = |entry: &&Entry<'_>| {
-        let (cluster, kind, start, end) = interval(entry);
-        newer.is_empty() || !newer.contains(&(cluster.to_owned(), kind.to_owned(), start, end))
-    };
+    let is_kept = |entry: &&Entry<'_>| newer.is_empty() || !newer.contains(&Interval::of(entry));
     let kept: Vec<Entry<'_>> = entries.iter().filter(is_kept).copied().collect();
     let longer_interval_count = clear(&mut *conn, report, report_id, &Intervals::of(&kept)).await?;
     for batch in kept.chunks(BATCH) {
@@ -122,7 +135,7 @@ async fn held_by_newer(
     report: &NewReport<'_>,
     report_id: i64,
     intervals: &Intervals,
-) -> sqlx::Result<HashSet<(String, String, DateTime<Utc>, DateTime<Utc>)>> {
+) -> sqlx::Result<HashSet<Interval<'static>>> {
     let Some((payload, (earliest, last))) = report.payload.zip(intervals.span()) else { return Ok(HashSet::new()) };
     let first_id = sqlx::query_scalar!(
         r#"SELECT min(cluster_report_id) AS "first!" FROM cluster_report WHERE payload_uuid = $1"#,
@@ -148,7 +161,7 @@ async fn held_by_newer(
            WHERE tstzrange(n.begins, n.ends) && held.during"#,
         &intervals.clusters,
         &intervals.kinds,
-        &intervals.starts,
+        &intervals.begins,
         &intervals.ends,
         earliest,
         last,
@@ -156,7 +169,13 @@ async fn held_by_newer(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.cluster, row.kind, row.begins, row.ends)).collect())
+    let held = rows.into_iter().map(|row| Interval {
+        cluster: Cow::Owned(row.cluster),
+        kind: Cow::Owned(row.kind),
+        begins: row.begins,
+        ends: row.ends,
+    });
+    Ok(held.collect())
 }
 
 // Makes room for these intervals, and counts the longer ones that they do not fill. An interval without length, as
@@ -191,7 +210,7 @@ async fn clear(
            FROM gone"#,
         &intervals.clusters,
         &intervals.kinds,
-        &intervals.starts,
+        &intervals.begins,
         &intervals.ends,
         earliest,
         last,

@@ -2,9 +2,10 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{HEADER, World, texts, time, world};
+use super::finance::{World, texts, time, world};
+use super::made_bills::{self, Made, day};
 use super::support::usual_cents;
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use costwake::jobs::anomalies::{self, Detected};
 use costwake::rollup::metrics_import;
 use costwake::store::Role;
@@ -14,30 +15,18 @@ use sqlx::PgPool;
 
 const SERVICES: [&str; 4] = ["checkout", "search", "ledger", "mail"];
 
-fn day(text: &str) -> NaiveDate {
-    text.parse().unwrap()
-}
-
 /// Imports a month; `more` are cents that checkout costs more on its second machine, from a day on.
 async fn import(world: &World, month: &str, last: &str, more: (i64, &str), now: &str) {
-    let first = day(&format!("{month}-01"));
-    let next = first + chrono::Months::new(1);
-    let mut text = format!("{HEADER}\n");
-    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
-        for (index, service) in SERVICES.iter().enumerate() {
-            let second = if index == 0 && at >= day(more.1) { more.0 } else { 0 };
-            for (machine, cents) in [("a", usual_cents(index, at)), ("b", 200 + second)] {
-                let cost = format!("{}.{:02}", cents / 100, cents % 100);
-                text.push_str(&format!(
-                    "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
-                     Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service}-{machine},\
-                     eu-1,sku-1,1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
-                    at + Days::new(1)
-                ));
-            }
-        }
-    }
-    world.import_text(&text, now).await;
+    let (cents, from) = (more.0, day(more.1));
+    let machines = SERVICES.into_iter().enumerate().flat_map(|(index, service)| {
+        let second = move |at: NaiveDate| 200 + if index == 0 && at >= from { cents } else { 0 };
+        let machine = |name: &str| format!("vm-{service}-{name}");
+        [
+            Made::new(service, move |at| usual_cents(index, at)).on(&machine("a")).of_one_unit(),
+            Made::new(service, second).on(&machine("b")).of_one_unit(),
+        ]
+    });
+    world.import_text(&made_bills::bill(month, last, &machines.collect::<Vec<_>>()), now).await;
 }
 
 async fn filled(db: &PgPool, more: (i64, &str)) -> World {

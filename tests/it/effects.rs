@@ -2,9 +2,11 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{HEADER, World, column, deployed, texts, time, world};
+use super::finance::{World, column, decimal, deployed, texts, time, world};
+use super::made_bills::{self, Made, day};
 use super::support::{last_answer, usual_cents};
-use chrono::{Days, NaiveDate};
+use bigdecimal::BigDecimal;
+use chrono::NaiveDate;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, price_changes};
@@ -12,10 +14,6 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 const SERVICES: [&str; 5] = ["checkout", "search", "ledger", "mail", "media"];
-
-fn day(text: &str) -> NaiveDate {
-    text.parse().unwrap()
-}
 
 /// Cents that a service costs on a day, the first one by a step more.
 fn cents(service: usize, at: NaiveDate, step: i64) -> i64 {
@@ -32,22 +30,11 @@ async fn import_steps(world: &World, month: &str, last: &str, now: &str, step: &
 }
 
 fn bill(month: &str, last: &str, step: &(dyn Fn(NaiveDate) -> i64 + Sync)) -> String {
-    let first = day(&format!("{month}-01"));
-    let next = first + chrono::Months::new(1);
-    let mut text = format!("{HEADER}\n");
-    for at in first.iter_days().take_while(|at| *at < next && *at <= day(last)) {
-        for (index, service) in SERVICES.iter().enumerate() {
-            let cents = cents(index, at, step(at));
-            let cost = format!("{}.{:02}", cents / 100, cents % 100);
-            text.push_str(&format!(
-                "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
-                 Usage,,Some use,Usage-Based,Cloud One,Cloud One,Cloud One,,Compute,Machines,sub-1,vm-{service},eu-1,sku-1,\
-                 1,Hours,\"{{\"\"service\"\":\"\"{service}\"\",\"\"environment\"\":\"\"production\"\"}}\"\n",
-                at + Days::new(1)
-            ));
-        }
-    }
-    text
+    let made = SERVICES
+        .into_iter()
+        .enumerate()
+        .map(|(index, service)| Made::new(service, move |at| cents(index, at, step(at))).of_one_unit());
+    made_bills::bill(month, last, &made.collect::<Vec<_>>())
 }
 
 /// A deployment that went live at this instant.
@@ -94,12 +81,12 @@ fn cause(csv: &str, key: &str) -> f64 {
     rows.find(|row| row.0 == key).unwrap_or_else(|| panic!("no {key}: {csv}")).1.parse().unwrap()
 }
 
-async fn went_back(db: &PgPool, deployment_id: i64) {
+pub(super) async fn went_back(db: &PgPool, deployment_id: i64) {
     let mark = "UPDATE deployment_service SET is_rollback = true WHERE deployment_id = $1";
     sqlx::query(mark).bind(deployment_id).execute(db).await.unwrap();
 }
 
-async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
+pub(super) async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
     sqlx::query_as(
         "SELECT phase, finding FROM deployment_effect WHERE deployment_id = $1 ORDER BY deployment_effect_id",
     )
@@ -109,7 +96,7 @@ async fn phases(db: &PgPool, deployment_id: i64) -> Vec<(String, String)> {
     .unwrap()
 }
 
-fn of(phase: &str, finding: &str) -> (String, String) {
+pub(super) fn of(phase: &str, finding: &str) -> (String, String) {
     (phase.into(), finding.into())
 }
 

@@ -33,6 +33,50 @@ const WRONG_MAX: [usize; 2] = [3, 5];
 /// and no traffic that explains anything. To be set to what is measured, plus one.
 const WRONG_EVERYWHERE_MAX: [usize; 2] = [4, 6];
 
+// Bounds of each figure that is printed. Those of full-size worlds stand in docs/method.md; here histories are half as
+// long and a world has some dozens of answers, so that each bound lies where only a method that is broken comes.
+
+/// So many answers, and so many effects of a tenth of cost and more, the worlds have together: with fewer, shares of them
+/// say nothing.
+const ANSWERS_MIN: f64 = 100.0;
+const LARGE_MIN: f64 = 10.0;
+/// Intervals that hold the truth: nine in ten are promised; of a hundred answers eight in ten come once in a thousand
+/// times where that is kept.
+const HELD_SHARE_MIN: f64 = 0.8;
+/// The same of answers that several releases share: a handful, which says something of answers that are far out.
+const HELD_TOGETHER_SHARE_MIN: f64 = 0.5;
+/// Large effects that are found: 51 to 64 % at full size. Short histories claim less.
+const FOUND_SHARE_MIN: f64 = 0.3;
+/// Findings that are false: 10 to 13 % at full size, of few findings here.
+const FALSE_SHARE_MAX: f64 = 0.4;
+/// With fewer findings than these, shares are taken of so many: two of three may be false by luck.
+const FINDINGS_MIN: f64 = 5.0;
+/// Settled answers that cannot tell: 43 % at full size, where the bar is 45.
+const CANNOT_TELL_SHARE_MAX: f64 = 0.6;
+/// Bursts put to the right release: 82 % at full size (the bar is 80), of a handful of bursts here.
+const ATTRIBUTED_SHARE_MIN: f64 = 0.5;
+/// Releases that did nothing and are claimed to have done something: 1.3 % at full size.
+const ON_NOTHING_SHARE_MAX: f64 = 0.15;
+/// With fewer answers, or fewer large effects among them, the figures of one world say nothing.
+const WORLD_ANSWERS_MIN: usize = 15;
+const WORLD_LARGE_MIN: usize = 3;
+/// Of one world, the mean error against that of always saying zero: 0.7 to 0.9 at full size. Beyond this, saying nothing
+/// would be much nearer to the truth.
+const MEAN_ERROR_MAX: f64 = 1.5;
+/// Of one world, the median error of effects of 2 % of cost and more, as a share of cost: 0.03 to 0.04 at full size.
+const MEDIAN_ERROR_MAX: f64 = 0.2;
+/// Of one world, half the width of a middling interval, as a share of cost: 0.04 to 0.06 at full size.
+const HALF_WIDTH_MAX: f64 = 0.2;
+/// Planted anomalies that are found: 75 to 86 % at full size, of histories twice as long.
+const PLANTED_FOUND_SHARE_MIN: f64 = 0.25;
+/// The median error of forecasts of a kind: 0.01 to 0.04 at full size.
+const FORECAST_ERROR_MAX: f64 = 0.15;
+/// Intervals of forecasts that hold what came, of nine in ten that are promised. Months of one kind are of the same few
+/// services and miss together.
+const FORECAST_HELD_SHARE_MIN: f64 = 0.4;
+/// With fewer forecasts of a kind their shares say nothing.
+const FORECASTS_MIN: usize = 10;
+
 /// What all small worlds add up to.
 #[derive(Default)]
 struct Total {
@@ -42,6 +86,8 @@ struct Total {
     found: f64,
     findings: f64,
     wrong: f64,
+    nothing: f64,
+    on_nothing: f64,
     cannot_tell: f64,
     bursts: usize,
     attributed: usize,
@@ -55,6 +101,8 @@ impl Total {
         self.found += figures.found * figures.large as f64;
         self.findings += figures.findings as f64;
         self.wrong += figures.wrong * figures.findings as f64;
+        self.nothing += figures.nothing as f64;
+        self.on_nothing += figures.on_nothing * figures.nothing as f64;
         self.cannot_tell += figures.cannot_tell * figures.releases as f64;
         self.bursts += figures.bursts;
         self.attributed += figures.attributed;
@@ -63,7 +111,7 @@ impl Total {
     fn line(&self) -> String {
         format!(
             "{} answers, {} hold the truth, {} cannot tell; {} of {} large effects found; {} of {} findings false; \
-             {} of {} bursts put to the right release",
+             {} of {} that did nothing claimed; {} of {} bursts put to the right release",
             self.releases,
             self.held,
             self.cannot_tell,
@@ -71,6 +119,8 @@ impl Total {
             self.large,
             self.wrong,
             self.findings,
+            self.on_nothing,
+            self.nothing,
             self.attributed,
             self.bursts
         )
@@ -108,21 +158,23 @@ fn answers_about_generated_worlds_hold_what_is_true() {
         let joint = effects::joint_answers(&world, &model, |_| &calibration);
         let [settled, early] = score::effects_of(&truth, &answers);
         let [joint_settled, joint_early] = score::joint_of(&truth, &joint);
-        let mut lines = vec![format!("{}: settled {settled:?}\n  early {early:?}", make_up.word())];
-        lines.push(format!("  together: settled {joint_settled:?}\n  early {joint_early:?}"));
+        support::figures(&format!("{}: settled {settled:?}\n  early {early:?}", make_up.word()));
+        support::figures(&format!("  together: settled {joint_settled:?}\n  early {joint_early:?}"));
+        assert_world(make_up.word(), &[&settled, &early]);
         settled_all.add(&settled);
         [settled, early].iter().for_each(|figures| all.add(figures));
         [joint_settled, joint_early].iter().for_each(|figures| joint_all.add(figures));
         let looked = anomalies::looked(&world, &model);
         let [of_apart, of_everywhere] =
             [&looked.apart, &looked.everywhere].map(|opened| score::anomalies_of(&world, &truth, opened));
-        lines.push(format!("  anomalies: {of_apart:?}\n  everywhere: {of_everywhere:?}"));
-        support::figures(&lines.join("\n"));
+        support::figures(&format!("  anomalies: {of_apart:?}\n  everywhere: {of_everywhere:?}"));
         apart.add(&of_apart, WRONG_MAX[0]);
         everywhere.add(&of_everywhere, WRONG_EVERYWHERE_MAX[0]);
         for (kind, figures) in score::forecasts_of(&world, &effects::claims(&world, &answers, &joint)) {
             support::figures(&format!("  forecast, {kind}: {figures:?}"));
-            assert!(figures.asked == 0 || figures.median_error < 0.15, "{kind}: {figures:?}");
+            assert!(figures.asked == 0 || figures.median_error < FORECAST_ERROR_MAX, "{kind}: {figures:?}");
+            let is_told = figures.asked >= FORECASTS_MIN;
+            assert!(!is_told || figures.coverage >= FORECAST_HELD_SHARE_MIN, "{kind}: {figures:?}");
         }
     }
     for (of, total) in [("all", &all), ("settled", &settled_all), ("together", &joint_all)] {
@@ -131,25 +183,35 @@ fn answers_about_generated_worlds_hold_what_is_true() {
     for (of, wrong_max) in [(&apart, WRONG_MAX[1]), (&everywhere, WRONG_EVERYWHERE_MAX[1])] {
         let figures = format!("{} of {} anomalies found, {} false", of.found, of.planted, of.wrong);
         support::figures(&figures);
-        assert!(of.planted > 0 && 4 * of.found >= of.planted && of.wrong <= wrong_max, "{figures}");
+        assert!(of.planted > 0 && of.found as f64 >= PLANTED_FOUND_SHARE_MIN * of.planted as f64, "{figures}");
+        assert!(of.wrong <= wrong_max, "{figures}");
     }
     let figures = all.line();
-    assert!(all.releases >= 100.0 && all.large >= 10.0, "the worlds are too small to tell: {figures}");
-    assert!(all.held >= 0.8 * all.releases, "{figures}");
-    assert!(all.found >= 0.3 * all.large, "{figures}");
-    assert!(all.wrong <= 0.4 * all.findings.max(5.0), "{figures}");
+    assert!(all.releases >= ANSWERS_MIN && all.large >= LARGE_MIN, "the worlds are too small to tell: {figures}");
+    assert!(all.held >= HELD_SHARE_MIN * all.releases, "{figures}");
+    assert!(all.found >= FOUND_SHARE_MIN * all.large, "{figures}");
+    assert!(all.wrong <= FALSE_SHARE_MAX * all.findings.max(FINDINGS_MIN), "{figures}");
+    assert!(all.on_nothing <= ON_NOTHING_SHARE_MAX * all.nothing, "{figures}");
     assert_what_can_be_told(&settled_all, &joint_all);
 }
 
-// At full size 43 % of settled answers cannot tell (the bar is 45) and 82 % of bursts are put to the right release (the
-// bar is 80). Small worlds have a handful of bursts, and half as much history before most releases. To be set to what
-// is measured of this seed, with a tenth to spare.
 fn assert_what_can_be_told(settled: &Total, joint: &Total) {
     let figures = settled.line();
-    assert!(settled.cannot_tell <= 0.6 * settled.releases, "{figures}");
-    assert!(2 * settled.attributed >= settled.bursts, "{figures}");
-    // Of groups there are a few only: they say something of answers that are far out.
-    assert!(joint.held >= 0.5 * joint.releases, "{}", joint.line());
+    assert!(settled.cannot_tell <= CANNOT_TELL_SHARE_MAX * settled.releases, "{figures}");
+    assert!(settled.attributed as f64 >= ATTRIBUTED_SHARE_MIN * settled.bursts as f64, "{figures}");
+    assert!(joint.held >= HELD_TOGETHER_SHARE_MIN * joint.releases, "{}", joint.line());
+}
+
+/// Figures of one world that no sum over worlds has.
+fn assert_world(make_up: &str, questions: &[&score::Figures]) {
+    let is_told =
+        |figures: &&&score::Figures| figures.releases >= WORLD_ANSWERS_MIN && figures.large >= WORLD_LARGE_MIN;
+    for figures in questions.iter().filter(is_told) {
+        let told = format!("{make_up}: {figures:?}");
+        assert!(figures.mean_error <= MEAN_ERROR_MAX, "{told}");
+        assert!(figures.median_error <= MEDIAN_ERROR_MAX, "{told}");
+        assert!(figures.half_width <= HALF_WIDTH_MAX, "{told}");
+    }
 }
 
 #[test]

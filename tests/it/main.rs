@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a real PostgreSQL.
 
 mod anomalies;
+mod anomaly_kinds;
 mod architecture;
 mod backup;
 mod breaking_proxy;
@@ -20,6 +21,7 @@ mod deploy_command;
 mod deployments_api;
 mod deployments_busy;
 mod deployments_marked;
+mod effect_amounts;
 mod effects;
 mod effects_hourly;
 mod embedded;
@@ -38,6 +40,7 @@ mod flood;
 mod flux;
 mod focus_conformance;
 mod focus_validator;
+mod forecast_restarts;
 mod forecasts;
 mod format_speed;
 mod full_wal;
@@ -51,6 +54,7 @@ mod jobs_again;
 mod ledger;
 mod limits;
 mod lost_ends;
+mod made_bills;
 mod mapping;
 mod moved_cost;
 mod old_server;

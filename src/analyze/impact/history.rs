@@ -1,6 +1,10 @@
 //! What the estimate is made from: the days of one service in one environment, and what is known to have happened.
 
-use chrono::NaiveDate;
+use super::SETTLED_DAYS;
+use chrono::{Days, NaiveDate};
+
+/// Days before a release whose cost tells what it was: without one of them a change may have come before the release.
+const DAYS_BEFORE: u64 = 7;
 
 /// The days of one service in one environment, in one currency.
 ///
@@ -127,7 +131,19 @@ impl History {
 
     /// The day of an entry.
     pub fn day_at(&self, index: usize) -> NaiveDate {
-        self.first_day + chrono::Days::new(index as u64)
+        self.first_day + Days::new(index as u64)
+    }
+
+    /// Whether a bill is missing of the days that an answer about releases on these days rests on: the week before the
+    /// first of them began, and the complete ones of those asked. After its first figure a history lacks only days that
+    /// are not known.
+    pub fn lacks_bill(&self, days: &[NaiveDate]) -> bool {
+        let began = days.iter().map(|day| self.began(*day)).min();
+        let (Some(first), Some(last)) = (began, days.last()) else { return false };
+        let asked = first - Days::new(DAYS_BEFORE)..=self.complete_to.min(*last + Days::new(u64::from(SETTLED_DAYS)));
+        let begins = self.cost.iter().position(Option::is_some).unwrap_or(self.cost.len());
+        let later = self.cost.iter().enumerate().skip(begins);
+        later.filter(|(_, cost)| cost.is_none()).any(|(index, _)| asked.contains(&self.day_at(index)))
     }
 
     /// The deployments of a day.

@@ -18,8 +18,6 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Days of a history beyond those that an estimate looks at.
 const MARGIN_DAYS: u32 = 28;
-/// Days before a release whose cost tells what it was: without one of them a change may have come before the release.
-const DAYS_BEFORE: u64 = 7;
 /// Credits and fees below this share of the median cost a day are not noted.
 const NOTE_SHARE_MIN: f64 = 0.02;
 /// How sure a change of prices is: quantities of that day stand for those of all days.
@@ -312,22 +310,10 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
 
 /// What the releases of these days did, which share an answer; it waits where days that it would rest on lack a bill.
 pub(super) fn estimated(window: &History, days: &[NaiveDate], model: &Model, calibration: &Calibration) -> Impact {
-    if lacks_bill(window, days) {
+    if window.lacks_bill(days) {
         return impact::without_bill(window, days);
     }
     impact::estimate_joint(window, days, model, calibration)
-}
-
-/// Whether a bill is missing of the days that an answer about releases on these days rests on: the week before the first
-/// of them began, and the complete ones of those asked. After its first figure a history lacks only days that are not
-/// known.
-pub(super) fn lacks_bill(history: &History, days: &[NaiveDate]) -> bool {
-    let began = days.iter().map(|day| history.began(*day)).min();
-    let (Some(first), Some(last)) = (began, days.last()) else { return false };
-    let asked = first - Days::new(DAYS_BEFORE)..=history.complete_to.min(*last + Days::new(u64::from(SETTLED_DAYS)));
-    let begins = history.cost.iter().position(Option::is_some).unwrap_or(history.cost.len());
-    let later = history.cost.iter().enumerate().skip(begins);
-    later.filter(|(_, cost)| cost.is_none()).any(|(index, _)| asked.contains(&history.day_at(index)))
 }
 
 fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize) -> Option<Siblings> {

@@ -8,7 +8,7 @@ mod oci;
 
 use crate::normalize::{Charge, Rejection, Row, open};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArrayType, Int32Type, Int64Type};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use std::io::Write;
 use std::path::Path;
@@ -53,9 +53,14 @@ enum Cell {
     Double(f64),
     /// The digits of a DECIMAL in 16 bytes.
     Decimal(i128),
+    /// The keys of an OPTIONAL MAP, which are REQUIRED; the next cell holds as many values.
+    Keys(&'static [&'static str]),
+    /// The values of the map, which are OPTIONAL.
+    Values(&'static [&'static str]),
 }
 
-/// A Parquet file of one row. All columns of the schema are OPTIONAL and have a cell.
+/// A Parquet file of one row. All columns of the schema are OPTIONAL and have a cell; a map has one for its keys and one
+/// for its values.
 fn parquet_row(schema: &str, cells: &[Cell]) -> tempfile::NamedTempFile {
     const THERE: Option<&[i16]> = Some(&[1]);
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -74,6 +79,8 @@ fn parquet_row(schema: &str, cells: &[Cell]) -> tempfile::NamedTempFile {
                 let digits = ByteArray::from(digits.to_be_bytes().to_vec());
                 column.typed::<FixedLenByteArrayType>().write_batch(&[digits.into()], THERE, None)
             }
+            Cell::Keys(texts) => write_entries(&mut column, texts, 2),
+            Cell::Values(texts) => write_entries(&mut column, texts, 3),
         };
         written.unwrap();
         column.close().unwrap();
@@ -82,6 +89,18 @@ fn parquet_row(schema: &str, cells: &[Cell]) -> tempfile::NamedTempFile {
     group.close().unwrap();
     writer.close().unwrap();
     file
+}
+
+/// Writes one column of a map; each text is there at this level of definition, the first one begins the row.
+fn write_entries(
+    column: &mut SerializedColumnWriter<'_>,
+    texts: &[&str],
+    level: i16,
+) -> parquet::errors::Result<usize> {
+    let values: Vec<ByteArray> = texts.iter().map(|text| ByteArray::from(*text)).collect();
+    let levels = vec![level; texts.len()];
+    let repeats: Vec<i16> = (0..texts.len()).map(|place| i16::from(place > 0)).collect();
+    column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), Some(&repeats))
 }
 
 /// The four costs, `-` for null.

@@ -151,7 +151,7 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
     assert_eq!((zeros[0].history.cost[31], history.cost[31], history.cost[58]), (Some(0.0), None, None));
     assert!(history.cost[30].is_some() && history.cost[59].is_some() && history.cost[20] == Some(0.0));
 
-    let is_waiting = |index: u64| lacks_bill(&window(&series[0], day(index)), &[day(index)]);
+    let is_waiting = |index: u64| window(&series[0], day(index)).lacks_bill(&[day(index)]);
     assert!([17, 30, 40, 59].into_iter().all(is_waiting) && !is_waiting(16));
     let impact = estimated(&window(&series[0], day(40)), &[day(40)], &Model::default(), &Calibration::default());
     assert_eq!((impact.phase, impact.reason), (impact::Phase::Measuring, impact::Reason::BillMissing));

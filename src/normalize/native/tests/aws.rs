@@ -171,7 +171,6 @@ fn the_map_of_all_tags_of_report_2_is_read() {
 /// A report of Data Exports in Parquet: DOUBLE amounts, moments, and tags as a map.
 #[test]
 fn report_2_is_read_from_parquet() {
-    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
     const SCHEMA: &str = "message report {
         OPTIONAL BYTE_ARRAY bill_payer_account_id (UTF8);
         OPTIONAL BYTE_ARRAY line_item_line_item_type (UTF8);
@@ -184,33 +183,12 @@ fn report_2_is_read_from_parquet() {
         OPTIONAL DOUBLE line_item_unblended_cost;
         OPTIONAL group resource_tags (MAP) { REPEATED group key_value { REQUIRED BYTE_ARRAY key (UTF8); OPTIONAL BYTE_ARRAY value (UTF8); } }
     }";
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(SCHEMA).unwrap());
-    let output = std::fs::File::create(file.path()).unwrap();
-    let mut writer =
-        parquet::file::writer::SerializedFileWriter::new(output, schema, std::sync::Arc::default()).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    for text in ["0042", "Usage", "AmazonS3", "USD"] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], Some(&[1]), None).unwrap();
-        column.close().unwrap();
-    }
+    let texts = ["0042", "Usage", "AmazonS3", "USD"].map(Cell::Text);
     // The first of October and of November 2026, and an hour on the fifth of October.
-    for seconds in [1_790_812_800, 1_793_491_200, 1_791_158_400, 1_791_162_000] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&[seconds * 1000], Some(&[1]), None).unwrap();
-        column.close().unwrap();
-    }
-    let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<DoubleType>().write_batch(&[8.9e-9], Some(&[1]), None).unwrap();
-    column.close().unwrap();
-    for (text, level) in [("user_team", 2), ("shop", 3)] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], Some(&[level]), Some(&[0])).unwrap();
-        column.close().unwrap();
-    }
-    group.close().unwrap();
-    writer.close().unwrap();
+    let moments = [1_790_812_800, 1_793_491_200, 1_791_158_400, 1_791_162_000].map(|at| Cell::Moment(at * 1000));
+    let map = [Cell::Keys(&["user_team", "user_unit"]), Cell::Values(&["shop", "web"])];
+    let all = texts.into_iter().chain(moments).chain([Cell::Double(8.9e-9)]).chain(map);
+    let file = parquet_row(SCHEMA, &all.collect::<Vec<_>>());
 
     let mut bill = crate::normalize::open(file.path()).unwrap();
     assert_eq!(bill.format(), "AWS CUR 2.0 Parquet");
@@ -218,7 +196,7 @@ fn report_2_is_read_from_parquet() {
     assert!(bill.warnings().iter().any(|known| known == warning), "{:?}", bill.warnings());
     let Some(crate::normalize::Row::Charge(charge)) = bill.next_row().unwrap() else { panic!("no charge") };
     assert_eq!(costs(&charge), "0.0000000089 0.0000000089 - 0.0000000089");
-    assert_eq!(tags(&charge), r#"{"team":"shop"}"#);
+    assert_eq!(tags(&charge), r#"{"team":"shop","unit":"web"}"#);
     assert_eq!(charge.billing_period_end.unwrap().to_string(), "2026-11-01 00:00:00 UTC");
     assert_eq!((charge.billing_account_id, charge.service_category), (Some("0042"), Some("Storage")));
     assert!(bill.next_row().unwrap().is_none());
