@@ -2,10 +2,9 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{World, column, decimal, deployed, texts, time, world};
+use super::finance::{World, column, deployed, texts, time, world};
 use super::made_bills::{self, Made, day};
 use super::support::{last_answer, usual_cents};
-use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use costwake::jobs::effects::{self, Settled};
 use costwake::store::tokens::TokenScope;
