@@ -79,7 +79,7 @@ async fn store(app: &AppState, post: &Post, now: DateTime<Utc>) -> Result<Stored
         event_source_id,
         dedupe_key: &post.dedupe_key,
         event_name: post.event_name,
-        headers: json!(post.headers),
+        headers: &post.headers,
         body: &post.body,
         body_sha256: &hex::encode(Sha256::digest(&post.body)),
         received_at: now,

@@ -137,7 +137,7 @@ pub async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes
                 event_source_id: source.event_source_id,
                 dedupe_key: &format!("job_run:{id}"),
                 event_name: "job_run",
-                headers: json!(kept),
+                headers: &kept,
                 body: &body,
                 body_sha256: &hex::encode(Sha256::digest(&body)),
                 received_at: now,

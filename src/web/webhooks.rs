@@ -180,7 +180,7 @@ fn proven(
         dedupe_key: events::dedupe_key(sender, &headers, &root, &body_sha256, received_at),
         event_name: events::event_name(sender, &headers, &root),
         headers,
-        body,
+        body: body.into(),
         body_sha256,
         received_at,
     }

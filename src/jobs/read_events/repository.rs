@@ -273,7 +273,7 @@ async fn store(asking: &Asking<'_>, found: &[Found], marks: &[Mark]) -> Result<i
             event_source_id: asking.event_source_id,
             dedupe_key: &found.dedupe_key,
             event_name: found.event_name,
-            headers: json!(found.headers),
+            headers: &found.headers,
             body,
             body_sha256,
             received_at,
