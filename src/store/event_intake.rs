@@ -73,7 +73,9 @@ pub async fn store(conn: &mut PgConnection, all: &[Incoming<'_>]) -> sqlx::Resul
     let mut proofs = Proofs::default();
     let mut places = Vec::new();
     let mut groups: BTreeMap<Group<'_>, Vec<usize>> = BTreeMap::new();
-    for (index, incoming) in all.iter().enumerate() {
+    let mut by_source: Vec<(usize, &Incoming<'_>)> = all.iter().enumerate().collect();
+    by_source.sort_by_key(|(_, incoming)| incoming.source.event_source_id);
+    for (index, incoming) in by_source {
         let place = proofs.place(incoming);
         groups.entry((incoming.source.event_source_id, incoming.new.dedupe_key, place)).or_default().push(index);
     }
@@ -110,7 +112,7 @@ struct Row {
 // at, as any delivery that refers to it asks for.
 //
 // Rows are locked in the same order by all who write: sources, to be there; deliveries by their keys; the job; sources,
-// to be changed. Each part counts the rows of the one before, and thereby waits for all of them: one that only asked
+// to be changed, which come by their numbers. Each part counts the rows of the one before, and thereby waits for all of them: one that only asked
 // whether there is any would lock the job between two deliveries.
 //
 // A running job may have read its input already, and another must follow it; one that waits has not. Either way its row

@@ -23,6 +23,7 @@ mod deployments_marked;
 mod effects;
 mod effects_hourly;
 mod embedded;
+mod event_intake;
 mod event_reading;
 mod event_reads;
 mod event_replay;
