@@ -26,6 +26,8 @@ const BATCH_MAX: usize = 80;
 /// With so many a batch goes its way beside another. A commit costs the same for one and for many, so that fewer wait for
 /// the end of the other and go with those that come until then.
 const BATCH_ENOUGH: usize = 32;
+/// A batch that takes longer is held up by something, which keeps no other waiting.
+const HELD_UP_AFTER: Duration = Duration::from_millis(50);
 /// Batches at once: one is made ready while the database works on the other.
 const WRITERS: u32 = INTAKE_CONNECTIONS;
 /// A connection that the database ended fails at once.
@@ -158,7 +160,7 @@ async fn write(pools: Pools, queue: Arc<Queue>) {
         if batch.is_empty() {
             return;
         }
-        fill(&mut batch, &mut waiting, &queue.writing).await;
+        let _ = tokio::time::timeout(HELD_UP_AFTER, fill(&mut batch, &mut waiting, &queue.writing)).await;
         // There are as many permits as writers.
         let Ok(_on_its_way) = queue.writing.acquire().await else { return };
         drop(waiting);
